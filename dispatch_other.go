@@ -1,0 +1,4 @@
+package lanewise
+
+// detect returns the assembly implementations that this CPU can run, best first.
+func detect() []*implementation { return nil }

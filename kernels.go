@@ -1,0 +1,472 @@
+package lanewise
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// Float is the element types of the kernels.
+type Float interface{ float32 | float64 }
+
+// kernels is what one ISA offers for one element type. The functions of this file check their arguments, cut long inputs into pieces
+// (assembly cannot be preempted) and call these; an entry may rely on lengths that fit and on inputs that are not empty.
+type kernels[T Float] struct {
+	// sums over at most piece elements
+	dot    func(a, b []T) T            // Σ aᵢ·bᵢ
+	sum    func(x []T) T               // Σ xᵢ
+	expSum func(dst, src []T, max T) T // dst = exp(src − max), returns Σ dst
+	sumExp func(src []T, max T) T      // Σ exp(src − max)
+
+	// elementwise, and scans
+	max         func(x []T) T                                     // the largest; anything where there is a NaN
+	scale       func(dst, src []T, factor T)                      // dst = src · factor
+	subtract    func(dst, src []T, max, log T)                    // dst = (src − max) − log
+	cumSum      func(dst, src []T, carry float64) float64         // prefix sums that go on from carry; returns the last
+	argMax      func(x []T) int                                   // the first NaN, or the first of the largest
+	classErrors func(dst, probs []T, labels []int32, class int32) // |1{label = class} − p|
+
+	// whole rows of at most piece columns
+	softmaxRows        func(dst, src []T, cols int)
+	logSoftmaxRows     func(dst, src []T, cols int)
+	softmaxRowsGrad    func(dx, y, dy []T, cols int)
+	logSoftmaxRowsGrad func(dx, y, dy []T, cols int)
+	argMaxRows         func(dst []int32, src []T, cols int)
+
+	// columns 0 … n−1 of planes; plane k begins at element k·stride of its slice. max and sum are nil, or take each column's
+	// largest value and Σ exp(x − max).
+	softmaxPlanes     func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)
+	logSoftmaxPlanes  func(dst, src []T, planes, n, dstStride, srcStride int)
+	softmaxPlanesGrad func(dx, y, dy []T, planes, n, stride int) // dx = y·(dy − Σ y·dy) down each column
+	argMaxPlanes      func(dst []int32, src []T, planes, n, stride int)
+}
+
+const (
+	piece   = 8192    // elements of one sum: what is longer is summed piece by piece, in float64
+	stretch = 1 << 16 // elements of one call where nothing is summed: some microseconds
+)
+
+// Dot returns Σ aᵢ·bᵢ; 0 for empty vectors. It panics where the lengths differ.
+//
+// Products and sums are rounded to T, in 64 lanes for float32 (32 for float64) over pieces of 8192 elements, which float64 adds up: the
+// relative error is at most 136 roundings of Σ |aᵢ·bᵢ|, whatever the length.
+func Dot[T Float](a, b []T) T {
+	if len(a) != len(b) {
+		panicLengths("Dot", "len(a)", len(a), "len(b)", len(b))
+	}
+	k := table[T]()
+	if len(a) <= piece {
+		if len(a) == 0 {
+			return 0
+		}
+		return k.dot(a, b)
+	}
+	return dotPieces(k, a, b)
+}
+
+func dotPieces[T Float](k *kernels[T], a, b []T) T {
+	var sum float64
+	for len(a) > 0 {
+		n := min(len(a), piece)
+		sum += float64(k.dot(a[:n], b[:n]))
+		a, b = a[n:], b[n:]
+	}
+	return T(sum)
+}
+
+func sumPieces[T Float](k *kernels[T], x []T) T {
+	if len(x) <= piece {
+		return k.sum(x)
+	}
+	var sum float64
+	for len(x) > 0 {
+		n := min(len(x), piece)
+		sum += float64(k.sum(x[:n]))
+		x = x[n:]
+	}
+	return T(sum)
+}
+
+// DotRows multiplies a matrix by a vector: m is row-major [len(dst), len(x)], and dst[r] is what Dot gives for row r and x. An empty x
+// writes zeros. It panics where len(m) ≠ len(dst)·len(x), or where dst overlaps m or x.
+func DotRows[T Float](dst, m, x []T) {
+	cols := len(x)
+	if cols == 0 && len(m) != 0 || cols != 0 && (len(m)%cols != 0 || len(m)/cols != len(dst)) {
+		panic(fmt.Sprintf("lanewise: DotRows: len(m) = %d, want len(dst)·len(x) = %d·%d", len(m), len(dst), cols))
+	}
+	if overlap(dst, m) || overlap(dst, x) {
+		panicOverlap("DotRows")
+	}
+	for r := range dst {
+		dst[r] = Dot(m[r*cols:(r+1)*cols], x)
+	}
+}
+
+// CumSum writes the inclusive prefix sums of src to dst, which has its length and is src itself or does not overlap it.
+//
+// The sum runs in float64 from block to block of 16 float32 (8 float64) and in T inside a block: over float32 its relative error stays
+// below 1.5e-7 on input of one sign, at every length, and it never steps down where the input is not negative. A block's own sums may
+// overflow where no prefix does.
+func CumSum[T Float](dst, src []T) {
+	checkUnary("CumSum", dst, src)
+	k := table[T]()
+	carry := math.Copysign(0, -1) // so that a −0 keeps its sign
+	for len(src) > 0 {
+		n := min(len(src), stretch)
+		carry = k.cumSum(dst[:n], src[:n], carry)
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+// Softmax writes exp(xᵢ − max x) / Σ exp(xⱼ − max x) to dst, which has the length of src and is src itself or does not overlap it.
+//
+// A −Inf gets 0. If there is a NaN or a +Inf, or nothing but −Inf, all of dst becomes NaN. exp is within 0.9 ulp, and 0 where it would be
+// subnormal.
+func Softmax[T Float](dst, src []T) {
+	checkUnary("Softmax", dst, src)
+	if len(src) > 0 {
+		softmaxRow(table[T](), dst, src)
+	}
+}
+
+func softmaxRow[T Float](k *kernels[T], dst, src []T) {
+	if len(src) <= piece {
+		k.softmaxRows(dst, src, len(src))
+		return
+	}
+	m := maxPieces(k, src)
+	var s float64
+	for i := 0; i < len(src); i += piece {
+		end := min(i+piece, len(src))
+		s += float64(k.expSum(dst[i:end], src[i:end], m))
+	}
+	sum := T(s)
+	if sum != sum {
+		fillNaN(dst)
+		return
+	}
+	scale := 1 / sum
+	for i := 0; i < len(dst); i += stretch {
+		d := dst[i:min(i+stretch, len(dst))]
+		k.scale(d, d, scale)
+	}
+}
+
+// maxPieces returns the largest value, or anything where there is a NaN.
+func maxPieces[T Float](k *kernels[T], x []T) T {
+	m := k.max(x[:min(len(x), stretch)])
+	for i := stretch; i < len(x); i += stretch {
+		m = max(m, k.max(x[i:min(i+stretch, len(x))]))
+	}
+	return m
+}
+
+// sumExpPieces returns Σ exp(xᵢ − m).
+func sumExpPieces[T Float](k *kernels[T], x []T, m T) T {
+	if len(x) <= piece {
+		return k.sumExp(x, m)
+	}
+	var s float64
+	for i := 0; i < len(x); i += piece {
+		s += float64(k.sumExp(x[i:min(i+piece, len(x))], m))
+	}
+	return T(s)
+}
+
+// SoftmaxRows is Softmax for every row of the row-major matrix src [len(src)/cols, cols]. A row with NaN, +Inf or nothing but −Inf
+// becomes NaN throughout; no other row is touched by it. It panics where cols is not positive or does not divide the length.
+func SoftmaxRows[T Float](dst, src []T, cols int) {
+	checkUnary("SoftmaxRows", dst, src)
+	checkDivides("SoftmaxRows", "cols", cols, len(src))
+	k := table[T]()
+	if cols > piece {
+		for i := 0; i < len(src); i += cols {
+			softmaxRow(k, dst[i:i+cols], src[i:i+cols])
+		}
+		return
+	}
+	for step := rowsStep(cols); len(src) > 0; {
+		n := min(step, len(src))
+		k.softmaxRows(dst[:n], src[:n], cols)
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+// rowsStep is how many elements of whole rows go into one call.
+func rowsStep(cols int) int { return max(1, stretch/cols) * cols }
+
+// LogSoftmaxRows writes (x − max) − log Σ exp(x − max) for every row of the row-major matrix src [len(src)/cols, cols]. A −Inf stays
+// −Inf; a row with NaN, +Inf or nothing but −Inf becomes NaN throughout. Aliasing and panics are those of SoftmaxRows.
+func LogSoftmaxRows[T Float](dst, src []T, cols int) {
+	checkUnary("LogSoftmaxRows", dst, src)
+	checkDivides("LogSoftmaxRows", "cols", cols, len(src))
+	k := table[T]()
+	if cols > piece {
+		for i := 0; i < len(src); i += cols {
+			logSoftmaxRow(k, dst[i:i+cols], src[i:i+cols])
+		}
+		return
+	}
+	for step := rowsStep(cols); len(src) > 0; {
+		n := min(step, len(src))
+		k.logSoftmaxRows(dst[:n], src[:n], cols)
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+func logSoftmaxRow[T Float](k *kernels[T], dst, src []T) {
+	m := maxPieces(k, src)
+	sum := sumExpPieces(k, src, m)
+	if sum != sum {
+		fillNaN(dst)
+		return
+	}
+	l := T(log(float64(sum)))
+	for i := 0; i < len(dst); i += stretch {
+		end := min(i+stretch, len(dst))
+		k.subtract(dst[i:end], src[i:end], m, l)
+	}
+}
+
+// SoftmaxPlanes is Softmax across the planes of a channel-first array [planes, n], n = len(src)/planes: for every column i over
+// src[i], src[n+i], src[2n+i], … It panics where planes is not positive or does not divide the length; dst is src itself or does not
+// overlap it. Its results are the bits of SoftmaxRows on the transposed array.
+func SoftmaxPlanes[T Float](dst, src []T, planes int) {
+	checkUnary("SoftmaxPlanes", dst, src)
+	checkDivides("SoftmaxPlanes", "planes", planes, len(src))
+	softmaxPlanes(table[T](), dst, src, planes)
+}
+
+func softmaxPlanes[T Float](k *kernels[T], dst, src []T, planes int) {
+	n := len(src) / planes
+	step := planesStep(planes)
+	for i := 0; i < n; i += step {
+		k.softmaxPlanes(dst[i:], src[i:], nil, nil, planes, min(step, n-i), n, n)
+	}
+}
+
+// planesStep is how many columns of planes go into one call.
+func planesStep(planes int) int { return max(1, stretch/planes+63) &^ 63 }
+
+// SoftmaxAxis is Softmax along the middle axis of a row-major array [outer, axis, inner]: rows where inner is 1, planes where outer is 1.
+// outer and inner may be 0; it panics where axis is not positive, one of the others is negative, or the product is not the length.
+func SoftmaxAxis[T Float](dst, src []T, outer, axis, inner int) {
+	checkUnary("SoftmaxAxis", dst, src)
+	checkAxis("SoftmaxAxis", len(src), outer, axis, inner)
+	if inner == 1 {
+		SoftmaxRows(dst, src, axis)
+		return
+	}
+	k := table[T]()
+	for size := axis * inner; len(src) > 0; dst, src = dst[size:], src[size:] {
+		softmaxPlanes(k, dst[:size], src[:size], axis)
+	}
+}
+
+// LogSoftmaxAxis is LogSoftmaxRows along the middle axis of a row-major array [outer, axis, inner], with the rules of SoftmaxAxis.
+func LogSoftmaxAxis[T Float](dst, src []T, outer, axis, inner int) {
+	checkUnary("LogSoftmaxAxis", dst, src)
+	checkAxis("LogSoftmaxAxis", len(src), outer, axis, inner)
+	if inner == 1 {
+		LogSoftmaxRows(dst, src, axis)
+		return
+	}
+	k := table[T]()
+	step := planesStep(axis)
+	for size := axis * inner; len(src) > 0; dst, src = dst[size:], src[size:] {
+		for i := 0; i < inner; i += step {
+			k.logSoftmaxPlanes(dst[i:size], src[i:size], axis, min(step, inner-i), inner, inner)
+		}
+	}
+}
+
+// LogSumExp returns log Σ exp(xᵢ), without overflow: −Inf for nothing and for nothing but −Inf, NaN if there is one, else +Inf if there is
+// one.
+func LogSumExp[T Float](x []T) T {
+	if len(x) == 0 {
+		return T(math.Inf(-1))
+	}
+	k := table[T]()
+	m := maxPieces(k, x)
+	s := sumExpPieces(k, x, m)
+	if s == s {
+		return T(float64(m) + log(float64(s)))
+	}
+	m = T(math.Inf(-1))
+	for _, v := range x {
+		m = max(m, v) // NaN if there is one
+	}
+	return m
+}
+
+// SoftmaxRowsGrad is the vector-Jacobian product of SoftmaxRows: dx = y ⊙ (dy − Σ y·dy) for every row, where y is the softmax and dy the
+// gradient with respect to it, both row-major [len(y)/cols, cols]. dx has their length and may be y or dy. It panics where lengths differ,
+// where cols is not positive or does not divide them, or where dx overlaps otherwise.
+func SoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
+	checkGrad("SoftmaxRowsGrad", dx, y, dy, cols)
+	k := table[T]()
+	if cols <= piece {
+		for step := rowsStep(cols); len(y) > 0; {
+			n := min(step, len(y))
+			k.softmaxRowsGrad(dx[:n], y[:n], dy[:n], cols)
+			dx, y, dy = dx[n:], y[n:], dy[n:]
+		}
+		return
+	}
+	for i := 0; i < len(y); i += cols {
+		s := dotPieces(k, y[i:i+cols], dy[i:i+cols])
+		for j := i; j < i+cols; j++ {
+			dx[j] = y[j] * (dy[j] - s)
+		}
+	}
+}
+
+// LogSoftmaxRowsGrad is the vector-Jacobian product of LogSoftmaxRows: dx = dy − exp(y)·Σ dy for every row, where y is the log-softmax (a
+// positive y counts as 0) and dy the gradient with respect to it. Shapes, aliasing and panics are those of SoftmaxRowsGrad.
+func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
+	checkGrad("LogSoftmaxRowsGrad", dx, y, dy, cols)
+	k := table[T]()
+	if cols <= piece {
+		for step := rowsStep(cols); len(y) > 0; {
+			n := min(step, len(y))
+			k.logSoftmaxRowsGrad(dx[:n], y[:n], dy[:n], cols)
+			dx, y, dy = dx[n:], y[n:], dy[n:]
+		}
+		return
+	}
+	for i := 0; i < len(y); i += cols {
+		s := sumPieces(k, dy[i:i+cols])
+		for j := i; j < i+cols; j++ {
+			dx[j] = dy[j] - T(expNonPositive(y[j])*s)
+		}
+	}
+}
+
+// ArgMax returns the index of the largest value, the first of equals; the index of the first NaN if there is one; −1 for nothing.
+func ArgMax[T Float](x []T) int {
+	if len(x) == 0 {
+		return -1
+	}
+	k := table[T]()
+	best := k.argMax(x[:min(len(x), stretch)])
+	for i := stretch; i < len(x) && x[best] == x[best]; i += stretch {
+		if j := i + k.argMax(x[i:min(i+stretch, len(x))]); !(x[j] <= x[best]) {
+			best = j
+		}
+	}
+	return best
+}
+
+// ArgMaxRows writes ArgMax of every row of the row-major matrix src [len(dst), cols] to dst. It panics where cols is not positive or
+// len(src) ≠ len(dst)·cols.
+func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
+	checkArgMax("ArgMaxRows", "cols", cols, len(dst), len(src))
+	k := table[T]()
+	if cols > stretch {
+		for r := range dst {
+			dst[r] = int32(ArgMax(src[r*cols : (r+1)*cols]))
+		}
+		return
+	}
+	for rows := max(1, stretch/cols); len(dst) > 0; {
+		n := min(rows, len(dst))
+		k.argMaxRows(dst[:n], src[:n*cols], cols)
+		dst, src = dst[n:], src[n*cols:]
+	}
+}
+
+// ArgMaxPlanes writes the ArgMax across the planes of a channel-first array src [planes, len(dst)] to dst: the class mask of a
+// segmentation network's output. It panics where planes is not positive or len(src) ≠ planes·len(dst).
+func ArgMaxPlanes[T Float](dst []int32, src []T, planes int) {
+	checkArgMax("ArgMaxPlanes", "planes", planes, len(dst), len(src))
+	k := table[T]()
+	step := planesStep(planes)
+	for i := 0; i < len(dst); i += step {
+		n := min(step, len(dst)-i)
+		k.argMaxPlanes(dst[i:i+n], src[i:], planes, n, len(dst))
+	}
+}
+
+// ClassErrors is the error computation of the Lovász losses: dst[i] = |1{labels[i] = class} − probs[i]|, not clamped. It panics where the
+// lengths differ; dst is probs itself or does not overlap it.
+func ClassErrors[T Float](dst, probs []T, labels []int32, class int32) {
+	checkUnary("ClassErrors", dst, probs)
+	if len(labels) != len(probs) {
+		panicLengths("ClassErrors", "len(probs)", len(probs), "len(labels)", len(labels))
+	}
+	k := table[T]()
+	for len(dst) > 0 {
+		n := min(len(dst), stretch)
+		k.classErrors(dst[:n], probs[:n], labels[:n], class)
+		dst, probs, labels = dst[n:], probs[n:], labels[n:]
+	}
+}
+
+// LovaszGrad writes the gradient of the Lovász extension of the Jaccard loss with respect to the sorted errors (Berman, Rannen Triki and
+// Blaschko, CVPR 2018, algorithm 1): foreground holds the ground truth of the pixels in descending order of their errors, 0 for background
+// and anything else for foreground, and dst takes their weights. Without foreground that is 1, then 0. It panics where the lengths differ.
+//
+// The counts are integers and each weight is one division in float64, rounded to T.
+func LovaszGrad[T Float](dst []T, foreground []uint8) {
+	if len(dst) != len(foreground) {
+		panicLengths("LovaszGrad", "len(dst)", len(dst), "len(foreground)", len(foreground))
+	}
+	lovaszGrad(dst, foreground)
+}
+
+func checkUnary[T Float](name string, dst, src []T) {
+	if len(dst) != len(src) {
+		panicLengths(name, "len(dst)", len(dst), "len(src)", len(src))
+	}
+	if unsafe.SliceData(dst) != unsafe.SliceData(src) && overlap(dst, src) {
+		panicOverlap(name)
+	}
+}
+
+func checkGrad[T Float](name string, dx, y, dy []T, cols int) {
+	checkUnary(name, dx, y)
+	checkUnary(name, dx, dy)
+	checkDivides(name, "cols", cols, len(y))
+}
+
+func checkDivides(name, what string, n, length int) {
+	if n <= 0 || length%n != 0 {
+		panic(fmt.Sprintf("lanewise: %s: %s = %d does not divide the length %d", name, what, n, length))
+	}
+}
+
+func checkArgMax(name, what string, n, dst, src int) {
+	if n <= 0 || src%n != 0 || src/n != dst {
+		panic(fmt.Sprintf("lanewise: %s: len(src) = %d, want len(dst)·%s = %d·%d", name, src, what, dst, n))
+	}
+}
+
+func checkAxis(name string, length, outer, axis, inner int) {
+	ok := axis > 0 && outer >= 0 && inner >= 0
+	if ok && (outer == 0 || inner == 0) {
+		ok = length == 0
+	} else if ok {
+		ok = length%outer == 0 && length/outer%axis == 0 && length/outer/axis == inner
+	}
+	if !ok {
+		panic(fmt.Sprintf("lanewise: %s: the length is %d, want outer·axis·inner = %d·%d·%d", name, length, outer, axis, inner))
+	}
+}
+
+// overlap says whether a and b share memory.
+func overlap[T Float](a, b []T) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return false
+	}
+	p, q := uintptr(unsafe.Pointer(unsafe.SliceData(a))), uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	size := unsafe.Sizeof(a[0])
+	return p < q+uintptr(len(b))*size && q < p+uintptr(len(a))*size
+}
+
+func panicLengths(name, a string, lenA int, b string, lenB int) {
+	panic(fmt.Sprintf("lanewise: %s: %s = %d, %s = %d", name, a, lenA, b, lenB))
+}
+
+func panicOverlap(name string) {
+	panic(fmt.Sprintf("lanewise: %s: the destination overlaps a source, and is not the same slice", name))
+}
