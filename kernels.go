@@ -19,12 +19,14 @@ type kernels[T Float] struct {
 	sumExp func(src []T, max T) T      // Σ exp(src − max)
 
 	// elementwise, and scans
-	max         func(x []T) T                                     // the largest; anything where there is a NaN
-	scale       func(dst, src []T, factor T)                      // dst = src · factor
-	subtract    func(dst, src []T, max, log T)                    // dst = (src − max) − log
-	cumSum      func(dst, src []T, carry float64) float64         // prefix sums that go on from carry; returns the last
-	argMax      func(x []T) int                                   // the first NaN, or the first of the largest
-	classErrors func(dst, probs []T, labels []int32, class int32) // |1{label = class} − p|
+	max            func(x []T) T                                     // the largest; anything where there is a NaN
+	scale          func(dst, src []T, factor T)                      // dst = src · factor
+	subtract       func(dst, src []T, max, log T)                    // dst = (src − max) − log
+	softmaxGrad    func(dx, y, dy []T, dot T)                        // dx = y·(dy − dot)
+	logSoftmaxGrad func(dx, y, dy []T, sum T)                        // dx = dy − exp(min(y, 0))·sum
+	cumSum         func(dst, src []T, carry float64) float64         // prefix sums that go on from carry; returns the next carry (only the last call has a length that is no multiple of 16)
+	argMax         func(x []T) int                                   // the first NaN, or the first of the largest
+	classErrors    func(dst, probs []T, labels []int32, class int32) // |1{label = class} − p|
 
 	// whole rows of at most piece columns
 	softmaxRows        func(dst, src []T, cols int)
@@ -33,8 +35,8 @@ type kernels[T Float] struct {
 	logSoftmaxRowsGrad func(dx, y, dy []T, cols int)
 	argMaxRows         func(dst []int32, src []T, cols int)
 
-	// columns 0 … n−1 of planes; plane k begins at element k·stride of its slice. max and sum are nil, or take each column's
-	// largest value and Σ exp(x − max).
+	// columns 0 … n−1 of at most piece planes; plane k begins at element k·stride of its slice. max and sum are nil, or take each column's
+	// largest value (anything where there is a NaN) and Σ exp(x − max).
 	softmaxPlanes     func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)
 	logSoftmaxPlanes  func(dst, src []T, planes, n, dstStride, srcStride int)
 	softmaxPlanesGrad func(dx, y, dy []T, planes, n, stride int) // dx = y·(dy − Σ y·dy) down each column
@@ -239,6 +241,10 @@ func SoftmaxPlanes[T Float](dst, src []T, planes int) {
 
 func softmaxPlanes[T Float](k *kernels[T], dst, src []T, planes int) {
 	n := len(src) / planes
+	if planes > piece {
+		softmaxPlanesGeneric(dst, src, nil, nil, planes, n, n, n)
+		return
+	}
 	step := planesStep(planes)
 	for i := 0; i < n; i += step {
 		k.softmaxPlanes(dst[i:], src[i:], nil, nil, planes, min(step, n-i), n, n)
@@ -271,9 +277,16 @@ func LogSoftmaxAxis[T Float](dst, src []T, outer, axis, inner int) {
 		LogSoftmaxRows(dst, src, axis)
 		return
 	}
+	size := axis * inner
+	if axis > piece {
+		for ; len(src) > 0; dst, src = dst[size:], src[size:] {
+			logSoftmaxPlanesGeneric(dst[:size], src[:size], axis, inner, inner, inner)
+		}
+		return
+	}
 	k := table[T]()
 	step := planesStep(axis)
-	for size := axis * inner; len(src) > 0; dst, src = dst[size:], src[size:] {
+	for ; len(src) > 0; dst, src = dst[size:], src[size:] {
 		for i := 0; i < inner; i += step {
 			k.logSoftmaxPlanes(dst[i:size], src[i:size], axis, min(step, inner-i), inner, inner)
 		}
@@ -315,8 +328,9 @@ func SoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	}
 	for i := 0; i < len(y); i += cols {
 		s := dotPieces(k, y[i:i+cols], dy[i:i+cols])
-		for j := i; j < i+cols; j++ {
-			dx[j] = y[j] * (dy[j] - s)
+		for j := i; j < i+cols; j += stretch {
+			end := min(j+stretch, i+cols)
+			k.softmaxGrad(dx[j:end], y[j:end], dy[j:end], s)
 		}
 	}
 }
@@ -336,8 +350,9 @@ func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	}
 	for i := 0; i < len(y); i += cols {
 		s := sumPieces(k, dy[i:i+cols])
-		for j := i; j < i+cols; j++ {
-			dx[j] = dy[j] - T(expNonPositive(y[j])*s)
+		for j := i; j < i+cols; j += stretch {
+			end := min(j+stretch, i+cols)
+			k.logSoftmaxGrad(dx[j:end], y[j:end], dy[j:end], s)
 		}
 	}
 }
