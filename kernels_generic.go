@@ -482,106 +482,104 @@ func argMaxRowsGeneric[T Float](dst []int32, src []T, cols int) {
 
 const maxColumns = 32
 
-// columnLanes are the lanes of the sums down the planes, one sum a column.
-type columnLanes[T Float] [maxLanes][maxColumns]T
+// columnSums are sums down the planes, one a column, in the order in which sumPieces adds up a row.
+type columnSums[T Float] struct {
+	lanes [maxLanes][maxColumns]T
+	total [maxColumns]float64 // of the pieces before this one
+}
 
-// add adds x, which is plane k's, to its lane.
-func (lanes *columnLanes[T]) add(k int, x []T) {
-	lane := lanes[k%laneCount[T]()][:len(x)]
+// add adds x, the terms of plane k, which come in order.
+func (c *columnSums[T]) add(k int, x []T) {
+	if k > 0 && k%piece == 0 {
+		c.endPiece(piece, len(x))
+	}
+	lane := c.lanes[k%laneCount[T]()][:len(x)]
 	for i, v := range x {
 		lane[i] += v
 	}
 }
 
-// fold is fold, of every column: the sums stand in what it returns.
-func (lanes *columnLanes[T]) fold(planes, columns int) []T {
+func (c *columnSums[T]) endPiece(terms, columns int) {
+	for i, s := range c.fold(terms, columns) {
+		c.total[i] += float64(s)
+	}
+	c.lanes = [maxLanes][maxColumns]T{}
+}
+
+// sums returns the sums of all planes that were added.
+func (c *columnSums[T]) sums(planes, columns int) []T {
+	if planes <= piece {
+		return c.fold(planes, columns)
+	}
+	c.endPiece((planes-1)%piece+1, columns)
+	s := c.lanes[0][:columns]
+	for i := range s {
+		s[i] = T(c.total[i])
+	}
+	return s
+}
+
+// fold is fold of every column's lanes.
+func (c *columnSums[T]) fold(terms, columns int) []T {
 	group := laneCount[T]() / 4
-	used := min(planes, 4*group)
-	tree := func(from, n int) { // of lanes from … from+n−1, of which those below used are not 0
-		for h := n / 2; h > 0; h /= 2 {
-			for l := from; l < min(from+h, used-h); l++ {
-				lo, hi := lanes[l][:columns], lanes[l+h][:columns]
+	used := min(terms, 4*group)
+	for g := 0; g < used; g += group {
+		for h := group / 2; h > 0; h /= 2 {
+			for l := g; l < min(g+h, used-h); l++ { // lanes from used on are 0
+				lo, hi := c.lanes[l][:columns], c.lanes[l+h][:columns]
 				for i := range lo {
 					lo[i] += hi[i]
 				}
 			}
 		}
 	}
-	for g := 0; g < used; g += group {
-		tree(g, group)
-	}
-	t0, t1, t2, t3 := lanes[0][:columns], lanes[group][:columns], lanes[2*group][:columns], lanes[3*group][:columns]
+	t0, t1, t2, t3 := c.lanes[0][:columns], c.lanes[group][:columns], c.lanes[2*group][:columns], c.lanes[3*group][:columns]
 	for i := range t0 {
 		t0[i] = (t0[i] + t1[i]) + (t2[i] + t3[i]) + 0
 	}
 	return t0
 }
 
-// columnMax writes the largest value of each column of src to max.
+// columnMax writes the largest value of each column of src to max; anything where there is a NaN.
 func columnMax[T Float](max, src []T, planes, stride int) {
 	copy(max, src)
-	for k := range planes {
+	for k := 1; k < planes; k++ {
 		for i, v := range src[k*stride:][:len(max)] {
-			if v > max[i] || max[i] != max[i] {
+			if v > max[i] {
 				max[i] = v
 			}
 		}
 	}
 }
 
-// columnSums returns Σ exp(x − max) of each column, and writes the terms to dst unless it is nil.
-func columnSums[T Float](lanes *columnLanes[T], dst, src, max []T, planes, dstStride, srcStride int) []T {
-	var e [maxColumns]T
-	n := len(max)
-	if planes > piece { // in pieces, as every sum
-		var total [maxColumns]float64
-		for k := 0; k < planes; k += piece {
-			*lanes = columnLanes[T]{}
-			var d []T
-			if dst != nil {
-				d = dst[k*dstStride:]
-			}
-			for i, s := range columnSums(lanes, d, src[k*srcStride:], max, min(piece, planes-k), dstStride, srcStride) {
-				total[i] += float64(s)
-			}
-		}
-		for i := range n {
-			lanes[0][i] = T(total[i])
-		}
-		return lanes[0][:n]
-	}
-	for k := range planes {
-		for i, v := range src[k*srcStride:][:n] {
-			e[i] = v - max[i]
-		}
-		exp(e[:n], e[:n], 0)
-		lanes.add(k, e[:n])
-		if dst != nil {
-			copy(dst[k*dstStride:], e[:n])
-		}
-	}
-	return lanes.fold(planes, n)
-}
-
 func softmaxPlanesGeneric[T Float](dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
 	for i := 0; i < n; i += maxColumns {
-		var lanes columnLanes[T]
-		var m [maxColumns]T
-		columns := min(maxColumns, n-i)
-		columnMax(m[:columns], src[i:], planes, srcStride)
-		s := columnSums(&lanes, dst[i:], src[i:], m[:columns], planes, dstStride, srcStride)
+		var sums columnSums[T]
+		var ms, e [maxColumns]T
+		m := ms[:min(maxColumns, n-i)]
+		columnMax(m, src[i:], planes, srcStride)
+		for k := range planes {
+			e := e[:len(m)]
+			for j, v := range src[k*srcStride+i:][:len(m)] {
+				e[j] = v - m[j]
+			}
+			exp(e, e, 0)
+			sums.add(k, e)
+			copy(dst[k*dstStride+i:], e)
+		}
+		s := sums.sums(planes, len(m))
 		if max != nil {
-			copy(max[i:], m[:columns])
+			copy(max[i:], m)
 			copy(sum[i:], s)
 		}
 		for j, v := range s {
 			s[j] = 1 / v
 		}
 		for k := range planes {
-			y := dst[k*dstStride+i:][:columns]
-			for j, v := range y {
-				y[j] = v * s[j]
-				if s[j] != s[j] {
+			y := dst[k*dstStride+i:][:len(m)]
+			for j, v := range s {
+				y[j] *= v
+				if v != v {
 					y[j] = nan[T]()
 				}
 			}
@@ -591,19 +589,26 @@ func softmaxPlanesGeneric[T Float](dst, src, max, sum []T, planes, n, dstStride,
 
 func logSoftmaxPlanesGeneric[T Float](dst, src []T, planes, n, dstStride, srcStride int) {
 	for i := 0; i < n; i += maxColumns {
-		var lanes columnLanes[T]
-		var m [maxColumns]T
-		columns := min(maxColumns, n-i)
-		columnMax(m[:columns], src[i:], planes, srcStride)
-		logs := columnSums(&lanes, nil, src[i:], m[:columns], planes, 0, srcStride)
+		var sums columnSums[T]
+		var ms, e [maxColumns]T
+		m := ms[:min(maxColumns, n-i)]
+		columnMax(m, src[i:], planes, srcStride)
+		for k := range planes {
+			e := e[:len(m)]
+			for j, v := range src[k*srcStride+i:][:len(m)] {
+				e[j] = v - m[j]
+			}
+			exp(e, e, 0)
+			sums.add(k, e)
+		}
+		logs := sums.sums(planes, len(m))
 		for j, s := range logs {
 			if s == s {
-				s = T(log(float64(s)))
+				logs[j] = T(log(float64(s)))
 			}
-			logs[j] = s
 		}
 		for k := range planes {
-			x, y := src[k*srcStride+i:][:columns], dst[k*dstStride+i:][:columns]
+			x, y := src[k*srcStride+i:][:len(m)], dst[k*dstStride+i:][:len(m)]
 			for j, l := range logs {
 				v := (x[j] - m[j]) - l
 				if l != l {
@@ -617,19 +622,19 @@ func logSoftmaxPlanesGeneric[T Float](dst, src []T, planes, n, dstStride, srcStr
 
 func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, stride int) {
 	for i := 0; i < n; i += maxColumns {
-		var lanes columnLanes[T]
-		var p [maxColumns]T
-		columns := min(maxColumns, n-i)
+		var dots columnSums[T]
+		var ps [maxColumns]T
+		p := ps[:min(maxColumns, n-i)]
 		for k := range planes {
-			a, b := y[k*stride+i:][:columns], dy[k*stride+i:][:columns]
+			a, b := y[k*stride+i:][:len(p)], dy[k*stride+i:][:len(p)]
 			for j, v := range a {
 				p[j] = v * b[j]
 			}
-			lanes.add(k, p[:columns])
+			dots.add(k, p)
 		}
-		dot := lanes.fold(planes, columns)
+		dot := dots.sums(planes, len(p))
 		for k := range planes {
-			a, b, d := y[k*stride+i:][:columns], dy[k*stride+i:][:columns], dx[k*stride+i:][:columns]
+			a, b, d := y[k*stride+i:][:len(p)], dy[k*stride+i:][:len(p)], dx[k*stride+i:][:len(p)]
 			for j, v := range a {
 				d[j] = v * (b[j] - dot[j])
 			}
