@@ -241,13 +241,27 @@ func SoftmaxPlanes[T Float](dst, src []T, planes int) {
 
 func softmaxPlanes[T Float](k *kernels[T], dst, src []T, planes int) {
 	n := len(src) / planes
-	if planes > piece {
-		softmaxPlanesGeneric(dst, src, nil, nil, planes, n, n, n)
-		return
-	}
 	step := planesStep(planes)
 	for i := 0; i < n; i += step {
-		k.softmaxPlanes(dst[i:], src[i:], nil, nil, planes, min(step, n-i), n, n)
+		columnSoftmax(k, dst[i:], src[i:], nil, nil, planes, min(step, n-i), n, n)
+	}
+}
+
+// columnSoftmax is the softmax of n columns, however many the planes. More than piece of them are not worth assembly.
+func columnSoftmax[T Float](k *kernels[T], dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		softmaxPlanesGeneric(dst, src, max, sum, planes, n, dstStride, srcStride)
+	} else if n > 0 {
+		k.softmaxPlanes(dst, src, max, sum, planes, n, dstStride, srcStride)
+	}
+}
+
+// columnSoftmaxGrad is the vector-Jacobian product of columnSoftmax.
+func columnSoftmaxGrad[T Float](k *kernels[T], dx, y, dy []T, planes, n, stride int) {
+	if planes > piece {
+		softmaxPlanesGradGeneric(dx, y, dy, planes, n, stride)
+	} else if n > 0 {
+		k.softmaxPlanesGrad(dx, y, dy, planes, n, stride)
 	}
 }
 

@@ -212,8 +212,8 @@ func foldGroup[T Float](x []T) T {
 	return ((y[0] + y[4]) + (y[2] + y[6])) + ((y[1] + y[5]) + (y[3] + y[7]))
 }
 
-// block is how many elements go through all lanes before the next ones: eight lanes at a time stay in registers, and the block in L1.
-const block = 2048
+// strip is how many elements go through all lanes before the next ones: eight lanes at a time stay in registers, and the strip in L1.
+const strip = 2048
 
 func dotGeneric[T Float](a, b []T) T {
 	b = b[:len(a)]
@@ -223,7 +223,7 @@ func dotGeneric[T Float](a, b []T) T {
 	}
 	var lanes [maxLanes]T
 	for len(a) >= count {
-		n := min(len(a), block) / count * count
+		n := min(len(a), strip) / count * count
 		x, y := a[:n], b[:n]
 		for l := 0; l < count; l += 8 {
 			s := (*[8]T)(lanes[l:])
@@ -277,7 +277,7 @@ func sumGeneric[T Float](x []T) T {
 func addLanes[T Float](lanes *[maxLanes]T, x []T) {
 	count := laneCount[T]()
 	for len(x) >= count {
-		n := min(len(x), block) / count * count
+		n := min(len(x), strip) / count * count
 		y := x[:n]
 		for l := 0; l < count; l += 8 {
 			s := (*[8]T)(lanes[l:])

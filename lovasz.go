@@ -3,6 +3,13 @@ package lanewise
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"unsafe"
 )
 
 // Layout says how the logits of [images, pixels, classes] lie in memory.
@@ -87,15 +94,29 @@ var (
 type PixelError struct {
 	Pixel int // index into the labels
 	Class int // −1 where the error is the label's
-	err   error
-	text  string
+	inputError
 }
 
-func (e *PixelError) Error() string { return e.text }
-func (e *PixelError) Unwrap() error { return e.err }
+// An inputError is an error of a kind that errors.Is finds, with a text of its own.
+type inputError struct {
+	kind error
+	text string
+}
+
+func (e *inputError) Error() string { return "lanewise: " + e.text }
+func (e *inputError) Unwrap() error { return e.kind }
+
+func errorf(kind error, format string, args ...any) error {
+	return &inputError{kind, fmt.Sprintf(format, args...)}
+}
+
+func pixelErrorf(kind error, pixel, class int, format string, args ...any) error {
+	return &PixelError{pixel, class, inputError{kind, fmt.Sprintf(format, args...)}}
+}
 
 // LovaszSoftmax is the Lovász-Softmax loss in one call, as the reference implementation has it: logits [pixels, classes] row-major, labels
-// [pixels], the mean over the classes present. A pixel with the label 255 is background for every class.
+// [pixels], the mean over the classes present. A pixel with the label 255 is background for every class. The errors are those of NewLovasz
+// and Lovasz.Forward.
 func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, error) {
 	l, err := NewLovasz(LovaszConfig{Classes: classes, VoidLabels: []int32{255}, Void: AsBackground})
 	if err != nil {
@@ -105,30 +126,814 @@ func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, erro
 	return r.Loss, err
 }
 
-// A Lovasz computes the loss again and again without allocating. It is not safe for concurrent use: have one per goroutine.
+// A Lovasz computes the Lovász-Softmax loss (Berman, Rannen Triki and Blaschko, CVPR 2018) again and again without allocating. It is not
+// safe for concurrent use: have one per goroutine.
+//
+// It keeps its scratch from call to call: 4 bytes a logit and 4 a pixel (12 with cross-entropy), and for every worker at most 16 bytes a
+// pixel with Exact, 0.7 MB with Binned.
 type Lovasz struct {
-	cfg LovaszConfig
+	cfg       LovaszConfig
+	averaged  []bool    // which classes the average knows
+	absentToo bool      // whether these count without a pixel
+	weights   []float64 // [classes]
+	targets   labelMap
+	binary    labelMap // of Hinge
+	size      int      // pixels of a block, whose probabilities stay in the cache
+
+	// One call: its arguments, how they are divided, and what is known of the parts.
+	in      input
+	blocks  []block
+	groups  []group
+	target  []int32   // [kept pixels] the class of each, background or voidBackground
+	errors  []float32 // [groups][classes][kept pixels of the group] first the errors, then their weights
+	entropy []float64 // the cross-entropy of each pixel that has one
+	classes []class   // [groups][classes]
+	images  int       // groups that take part
+
+	workers  []*worker
+	next     atomic.Int64 // the next task to take
+	failed   atomic.Int64 // the first task known to have failed
+	wait     sync.WaitGroup
+	perClass []float64
+	perImage []float64
 }
 
 // NewLovasz returns a Lovasz for cfg, of which it keeps a copy. The error is ErrConfig.
 func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
-	if cfg.Classes < 1 {
-		return nil, fmt.Errorf("lanewise: %w: Classes is %d", ErrConfig, cfg.Classes)
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	return &Lovasz{cfg: cfg}, nil
+	cfg.OnlyClasses, cfg.SkipClasses = slices.Clone(cfg.OnlyClasses), slices.Clone(cfg.SkipClasses)
+	cfg.VoidLabels, cfg.Weights = slices.Clone(cfg.VoidLabels), slices.Clone(cfg.Weights)
+	l := &Lovasz{
+		cfg:       cfg,
+		averaged:  make([]bool, cfg.Classes),
+		absentToo: cfg.Average == AllClasses || cfg.OnlyClasses != nil,
+		weights:   make([]float64, cfg.Classes),
+		targets:   newLabelMap(cfg, cfg.Classes),
+		binary:    newLabelMap(cfg, 1),
+		size:      min(max(16384/cfg.Classes, 64), 1024) &^ 63,
+		perClass:  make([]float64, cfg.Classes),
+	}
+	for c := range l.averaged {
+		l.averaged[c] = (cfg.OnlyClasses == nil || slices.Contains(cfg.OnlyClasses, c)) && !slices.Contains(cfg.SkipClasses, c)
+		l.weights[c] = 1
+		if cfg.Weights != nil {
+			l.weights[c] = float64(cfg.Weights[c])
+		}
+	}
+	workers := cfg.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	l.workers = make([]*worker, workers)
+	for i := range l.workers {
+		l.workers[i] = new(worker)
+	}
+	return l, nil
 }
 
-// Forward returns the loss of logits [images, pixels, classes] in the configured layout and labels [images, pixels].
+func (cfg *LovaszConfig) check() error {
+	switch {
+	case cfg.Classes < 1 || cfg.Classes > math.MaxInt32:
+		return errorf(ErrConfig, "Classes is %d, want at least 1", cfg.Classes)
+	case cfg.Layout > ClassMajor:
+		return errorf(ErrConfig, "unknown Layout %d", cfg.Layout)
+	case cfg.Activation > NoActivation:
+		return errorf(ErrConfig, "unknown Activation %d", cfg.Activation)
+	case cfg.Average > AllClasses:
+		return errorf(ErrConfig, "unknown Average %d", cfg.Average)
+	case cfg.Void > AsBackground:
+		return errorf(ErrConfig, "unknown VoidPolicy %d", cfg.Void)
+	case cfg.Method > Binned:
+		return errorf(ErrConfig, "unknown Method %d", cfg.Method)
+	case cfg.Classes == 1 && cfg.Activation == SoftmaxActivation:
+		return errorf(ErrConfig, "the softmax of one class is always 1: take SigmoidActivation, or two classes")
+	case cfg.OnlyClasses != nil && len(cfg.OnlyClasses) == 0:
+		return errorf(ErrConfig, "OnlyClasses is empty, want nil or class ids")
+	case cfg.Weights != nil && len(cfg.Weights) != cfg.Classes:
+		return errorf(ErrConfig, "%d Weights for %d classes", len(cfg.Weights), cfg.Classes)
+	case !(cfg.CrossEntropy >= 0) || math.IsInf(cfg.CrossEntropy, 1):
+		return errorf(ErrConfig, "CrossEntropy is %v, want a finite λ >= 0", cfg.CrossEntropy)
+	case cfg.CrossEntropy > 0 && cfg.Activation == NoActivation:
+		return errorf(ErrConfig, "CrossEntropy needs logits, not NoActivation")
+	case cfg.Workers < 0:
+		return errorf(ErrConfig, "Workers is %d", cfg.Workers)
+	}
+	if err := checkClassIDs("OnlyClasses", cfg.OnlyClasses, cfg.Classes); err != nil {
+		return err
+	}
+	if err := checkClassIDs("SkipClasses", cfg.SkipClasses, cfg.Classes); err != nil {
+		return err
+	}
+	var sum float64
+	for c, w := range cfg.Weights {
+		if !(w >= 0) || math.IsInf(float64(w), 1) {
+			return errorf(ErrConfig, "the weight of class %d is %v", c, w)
+		}
+		sum += float64(w)
+	}
+	if cfg.Weights != nil && sum == 0 {
+		return errorf(ErrConfig, "all Weights are 0")
+	}
+	return nil
+}
+
+func checkClassIDs(name string, ids []int, classes int) error {
+	for i, c := range ids {
+		if c < 0 || c >= classes {
+			return errorf(ErrConfig, "%s holds %d, which is outside [0, %d)", name, c, classes)
+		}
+		if slices.Contains(ids[:i], c) {
+			return errorf(ErrConfig, "%s holds %d twice", name, c)
+		}
+	}
+	return nil
+}
+
+// What a label stands for, where it is not a class.
+const (
+	background     int32 = -1 - iota // of the one class of a binary mask
+	voidBackground                   // void, and background for every class
+	dropped                          // void, takes no part
+	unknown                          // an error
+)
+
+// A labelMap says what labels stand for.
+type labelMap struct {
+	classes int
+	of      []int32         // the labels from 0 on
+	other   map[int32]int32 // void labels that are not in of
+}
+
+func newLabelMap(cfg LovaszConfig, classes int) labelMap {
+	m := labelMap{classes: classes, of: make([]int32, max(classes, 256)), other: map[int32]int32{}}
+	for i := range m.of {
+		switch {
+		case classes == 1 && i < 2:
+			m.of[i] = [2]int32{background, 0}[i]
+		case i < classes:
+			m.of[i] = int32(i)
+		default:
+			m.of[i] = unknown
+		}
+	}
+	void := dropped
+	if cfg.Void == AsBackground {
+		void = voidBackground
+	}
+	for _, label := range cfg.VoidLabels {
+		if label >= 0 && int(label) < len(m.of) {
+			m.of[label] = void
+		} else {
+			m.other[label] = void
+		}
+	}
+	return m
+}
+
+func (m *labelMap) target(label int32) int32 {
+	if uint(label) < uint(len(m.of)) {
+		return m.of[label]
+	}
+	if void, ok := m.other[label]; ok {
+		return void
+	}
+	return unknown
+}
+
+func (m *labelMap) errorAt(pixel int, label int32) error {
+	if m.classes == 1 {
+		return pixelErrorf(ErrLabel, pixel, -1, "label %d at pixel %d is neither 0 nor 1, and not in VoidLabels", label, pixel)
+	}
+	return pixelErrorf(ErrLabel, pixel, -1, "label %d at pixel %d is outside [0, %d) and not in VoidLabels", label, pixel, m.classes)
+}
+
+// input is the arguments of one call.
+type input struct {
+	grad, logits []float32
+	labels       []int32
+	images       int
+	pixels       int  // of an image
+	hinge        bool // the logits are scores
+}
+
+// A block is the unit of the passes over pixels: some pixels of one image.
+type block struct {
+	pixel, pixels int // the first one, as index into the labels, and how many
+	image         int
+	group         int
+	kept, keptN   int // where the pixels that take part stand among all that do, and how many
+	entropy       int // likewise for those that have a cross-entropy
+}
+
+// A group is the pixels of one loss: an image with PerImage, else all of them.
+type group struct {
+	firstBlock  int
+	kept, keptN int     // its pixels that take part
+	entropyN    int     // those with a cross-entropy
+	weight      float64 // Σ of the weights of the classes that it averages
+	takesPart   bool
+	lovasz      float64
+	gap         float64
+	entropy     float64 // the mean cross-entropy
+}
+
+// A class is what is known of one class in one group.
+type class struct {
+	foreground int64 // G
+	takesPart  bool
+	loss, gap  float64
+}
+
+// A worker is the scratch of one goroutine.
+type worker struct {
+	probs, grads []float32 // [classes][size]
+	exp          []float32 // [classes][size] exp(−|x|), of sigmoids
+	max, sum     []float32 // [size]
+	picked       []int32   // [size] the pixels of a block that take part
+	sorter       sorter[uint32]
+	bins         bins
+	weights      *binWeights
+	err          error // why its last task failed
+	failed       int64 // and which one that was
+}
+
+// Forward returns the loss of logits [images, pixels, classes], in the configured layout, and labels [images, pixels]; pixels is
+// len(labels)/images. The errors are ErrShape, ErrLabel, ErrNotFinite and ErrRange; labels are checked before logits, and the first bad
+// pixel in memory is named.
 func (l *Lovasz) Forward(logits []float32, labels []int32, images int) (LovaszResult, error) {
-	return LovaszResult{}, errors.ErrUnsupported
+	return l.run(nil, logits, labels, images)
 }
 
-// Backward does what Forward does, and writes d loss / d logits, in the logits' layout, to grad.
+// Backward does what Forward does, and writes d loss / d logits, in the logits' layout, to grad, which has their length and may be the
+// same slice. After an error grad holds what it held before.
 func (l *Lovasz) Backward(grad, logits []float32, labels []int32, images int) (LovaszResult, error) {
-	return LovaszResult{}, errors.ErrUnsupported
+	if err := checkGradient(grad, logits, "logits"); err != nil {
+		return LovaszResult{}, err
+	}
+	return l.run(grad, logits, labels, images)
 }
 
-// Hinge is the binary Lovász hinge.
-func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (LovaszResult, error) {
-	return LovaszResult{}, errors.ErrUnsupported
+// run is the algorithm: the errors of every class, their weights in descending order, the losses, and the gradient.
+func (l *Lovasz) run(grad, logits []float32, labels []int32, images int) (LovaszResult, error) {
+	defer l.end()
+	if err := l.begin(grad, logits, labels, images); err != nil {
+		return LovaszResult{}, err
+	}
+	if err := l.findErrors(); err != nil {
+		return LovaszResult{}, err
+	}
+	l.each(len(l.classes), (*Lovasz).weigh)
+	r := l.result()
+	if grad != nil {
+		l.each(len(l.blocks), (*Lovasz).gradient)
+	}
+	return r, nil
 }
+
+// begin checks the shapes and the labels, and divides the pixels into groups and blocks.
+func (l *Lovasz) begin(grad, logits []float32, labels []int32, images int) error {
+	if err := l.divide(input{grad: grad, logits: logits, labels: labels, images: images}, &l.targets, l.size); err != nil {
+		return err
+	}
+	for g := range l.groups {
+		group := &l.groups[g]
+		for c := range l.cfg.Classes {
+			class := &l.classes[g*l.cfg.Classes+c]
+			class.takesPart = l.averaged[c] && group.keptN > 0 && (class.foreground > 0 || l.absentToo)
+			if class.takesPart {
+				group.weight += l.weights[c]
+			}
+		}
+		group.takesPart = group.weight > 0 || l.cfg.CrossEntropy > 0 && group.entropyN > 0
+		if group.takesPart {
+			l.images++
+		}
+	}
+	l.errors = resize(l.errors, len(l.target)*l.cfg.Classes)
+	return nil
+}
+
+func checkGradient(grad, logits []float32, name string) error {
+	if grad == nil || len(grad) != len(logits) {
+		return errorf(ErrShape, "grad holds %d values, %s %d", len(grad), name, len(logits))
+	}
+	if unsafe.SliceData(grad) != unsafe.SliceData(logits) && overlap(grad, logits) {
+		return errorf(ErrShape, "grad overlaps %s, and is not the same slice", name)
+	}
+	return nil
+}
+
+// divide checks the shapes and the labels, and cuts the pixels into groups and blocks of at most size pixels.
+func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
+	if in.images < 1 {
+		return errorf(ErrShape, "images is %d, want at least 1", in.images)
+	}
+	if len(in.labels)%in.images != 0 {
+		return errorf(ErrShape, "%d labels do not divide into %d images", len(in.labels), in.images)
+	}
+	in.pixels = len(in.labels) / in.images
+	if hi, want := bits.Mul64(uint64(len(in.labels)), uint64(labels.classes)); hi != 0 || want != uint64(len(in.logits)) {
+		if in.hinge {
+			return errorf(ErrShape, "scores hold %d values, want %d images × %d pixels", len(in.logits), in.images, in.pixels)
+		}
+		return errorf(ErrShape, "logits hold %d values, want %d images × %d pixels × %d classes", len(in.logits), in.images, in.pixels, labels.classes)
+	}
+	if len(in.labels) > math.MaxInt32 {
+		return errorf(ErrShape, "%d pixels in one call, want at most 2³¹ − 1", len(in.labels))
+	}
+	l.in = in
+	l.blocks, l.target, l.images = l.blocks[:0], resize(l.target, len(in.labels)), 0
+	groups := 1
+	if l.cfg.PerImage {
+		groups = in.images
+	}
+	l.groups = resize(l.groups, groups)
+	l.classes = resize(l.classes, groups*labels.classes)
+	clear(l.groups)
+	clear(l.classes)
+	kept, entropy := 0, 0
+	for image := range in.images {
+		g := 0
+		if l.cfg.PerImage {
+			g = image
+		}
+		classes := l.classes[g*labels.classes:][:labels.classes]
+		if image == 0 || l.cfg.PerImage {
+			l.groups[g].kept, l.groups[g].firstBlock = kept, len(l.blocks)
+		}
+		for i := 0; i < in.pixels; i += size {
+			b := block{pixel: image*in.pixels + i, pixels: min(size, in.pixels-i), image: image, group: g, kept: kept, entropy: entropy}
+			for j, label := range in.labels[b.pixel:][:b.pixels] {
+				t := labels.target(label)
+				if t >= 0 {
+					classes[t].foreground++
+				} else if t == dropped {
+					continue
+				} else if t == unknown {
+					return labels.errorAt(b.pixel+j, label)
+				}
+				if t != voidBackground {
+					entropy++
+				}
+				l.target[kept] = t
+				kept++
+			}
+			b.keptN = kept - b.kept
+			l.groups[g].keptN += b.keptN
+			l.groups[g].entropyN += entropy - b.entropy
+			l.blocks = append(l.blocks, b)
+		}
+	}
+	l.target = l.target[:kept]
+	return nil
+}
+
+// end lets go of the caller's slices.
+func (l *Lovasz) end() { l.in = input{} }
+
+// findErrors fills in the errors of all classes, and the cross-entropies.
+func (l *Lovasz) findErrors() error {
+	if l.cfg.CrossEntropy > 0 {
+		entropies := 0
+		for _, g := range l.groups {
+			entropies += g.entropyN
+		}
+		l.entropy = resize(l.entropy, entropies)
+	}
+	return l.try(len(l.blocks), (*Lovasz).blockErrors)
+}
+
+// blockErrors computes the errors of a block's pixels, and their cross-entropies.
+func (l *Lovasz) blockErrors(w *worker, task int) {
+	b := &l.blocks[task]
+	if w.err = l.activate(w, b); w.err != nil {
+		return
+	}
+	target := l.target[b.kept:][:b.keptN]
+	for c := range l.cfg.Classes {
+		if l.classes[b.group*l.cfg.Classes+c].takesPart {
+			errors := l.errorsOf(b.group, c)[b.kept-l.groups[b.group].kept:][:b.keptN]
+			ClassErrors(errors, w.probs[c*l.size:][:b.keptN], target, int32(c))
+		}
+	}
+	if l.cfg.CrossEntropy > 0 {
+		l.blockEntropy(w, b, target)
+	}
+}
+
+// errorsOf returns the errors, or the weights, of a class in a group.
+func (l *Lovasz) errorsOf(g, c int) []float32 {
+	group := &l.groups[g]
+	return l.errors[group.kept*l.cfg.Classes+c*group.keptN:][:group.keptN]
+}
+
+// activate writes the probabilities of the block's pixels that take part to w.probs, plane by plane, and where they come from a softmax
+// the largest logit and Σ exp(x − max) to w.max and w.sum. The error is that of the first bad pixel.
+func (l *Lovasz) activate(w *worker, b *block) error {
+	classes, size, n := l.cfg.Classes, l.size, b.keptN
+	w.resize(classes, size)
+	src, stride := w.probs, size
+	l.pick(w, b)
+	if l.cfg.Layout == ClassMajor && n == b.pixels {
+		src, stride = l.in.logits[l.logit(b.pixel, b, 0):], l.in.pixels
+	} else {
+		l.gather(w, b)
+	}
+	bad := -1
+	switch l.cfg.Activation {
+	case SoftmaxActivation:
+		columnSoftmax(table[float32](), w.probs, src, w.max, w.sum, classes, n, size, stride)
+		for i, s := range w.sum[:n] {
+			if s != s {
+				bad = i
+				break
+			}
+		}
+		if bad < 0 && l.cfg.CrossEntropy > 0 {
+			bad = l.firstMinusInf(w, b)
+		}
+	case SigmoidActivation:
+		bad = sigmoidPlanes(w.probs, w.exp, src, classes, n, size, stride, l.cfg.CrossEntropy > 0)
+	case NoActivation:
+		bad = clampPlanes(w.probs, src, classes, n, size, stride)
+	}
+	if bad < 0 {
+		return nil
+	}
+	return l.pixelError(b, b.pixel+int(w.picked[bad]), l.target[b.kept+bad])
+}
+
+// sigmoidPlanes writes the sigmoid of src to probs, and exp(−|x|), which it is made of, to exps. It returns the first column with a NaN (if
+// finite is asked for: with an infinity, too), or −1. src may be probs.
+func sigmoidPlanes(probs, exps, src []float32, planes, n, stride, srcStride int, finite bool) int {
+	bad := n
+	for k := range planes {
+		x, p, e := src[k*srcStride:][:n], probs[k*stride:][:n], exps[k*stride:][:n]
+		for i, v := range x {
+			if !(v-v == 0) && (finite || v != v) {
+				bad = min(bad, i)
+			}
+			e[i] = -float32(math.Abs(float64(v)))
+		}
+		exp(e, e, 0)
+		for i, v := range x {
+			if v >= 0 {
+				p[i] = 1 / (1 + e[i])
+			} else {
+				p[i] = e[i] / (1 + e[i])
+			}
+		}
+	}
+	if bad == n {
+		return -1
+	}
+	return bad
+}
+
+// clampPlanes writes probabilities clamped to [0, 1] to probs. It returns the first column with one that is none, or −1. src may be probs.
+func clampPlanes(probs, src []float32, planes, n, stride, srcStride int) int {
+	bad := n
+	for k := range planes {
+		p := probs[k*stride:][:n]
+		for i, v := range src[k*srcStride:][:n] {
+			if !probable(v) {
+				bad = min(bad, i)
+			}
+			p[i] = min(max(v, 0), 1)
+		}
+	}
+	if bad == n {
+		return -1
+	}
+	return bad
+}
+
+// probable says whether p is in [0, 1], or off by no more than what rounding does.
+func probable(p float32) bool { return float64(p) >= -1e-6 && float64(p) <= 1+1e-6 }
+
+// firstMinusInf returns which pixel of the block is the first to have a logit of −Inf at its own label, or −1.
+func (l *Lovasz) firstMinusInf(w *worker, b *block) int {
+	for i, t := range l.target[b.kept:][:b.keptN] {
+		if t >= 0 && math.IsInf(float64(l.in.logits[l.logit(b.pixel+int(w.picked[i]), b, int(t))]), -1) {
+			return i
+		}
+	}
+	return -1
+}
+
+// logit returns where a logit stands.
+func (l *Lovasz) logit(pixel int, b *block, class int) int {
+	if l.cfg.Layout == ClassMajor {
+		return b.image*l.in.pixels*l.cfg.Classes + class*l.in.pixels + pixel - b.image*l.in.pixels
+	}
+	return pixel*l.cfg.Classes + class
+}
+
+// pick lists the block's pixels that take part.
+func (l *Lovasz) pick(w *worker, b *block) {
+	n := 0
+	for i, label := range l.in.labels[b.pixel:][:b.pixels] {
+		if b.keptN == b.pixels || l.targets.target(label) != dropped {
+			w.picked[n] = int32(i)
+			n++
+		}
+	}
+}
+
+// gather copies the logits of the picked pixels to w.probs, plane by plane.
+func (l *Lovasz) gather(w *worker, b *block) {
+	size := l.size
+	classes := l.cfg.Classes
+	picked := w.picked[:b.keptN]
+	if l.cfg.Layout == ClassMajor {
+		for c := range classes {
+			x := l.in.logits[l.logit(b.pixel, b, c):]
+			plane := w.probs[c*size:][:len(picked)]
+			for i, p := range picked {
+				plane[i] = x[p]
+			}
+		}
+		return
+	}
+	for i, p := range picked {
+		for c, x := range l.in.logits[l.logit(b.pixel+int(p), b, 0):][:classes] {
+			w.probs[c*size+i] = x
+		}
+	}
+}
+
+// pixelError says what is wrong with the logits of a pixel.
+func (l *Lovasz) pixelError(b *block, pixel int, target int32) error {
+	for c := range l.cfg.Classes {
+		x := float64(l.in.logits[l.logit(pixel, b, c)])
+		switch {
+		case l.cfg.Activation == NoActivation:
+			if x != x {
+				return pixelErrorf(ErrNotFinite, pixel, c, "probability of pixel %d, class %d is NaN", pixel, c)
+			}
+			if !probable(float32(x)) {
+				return pixelErrorf(ErrRange, pixel, c, "probability of pixel %d, class %d is %v, outside [0, 1]", pixel, c, float32(x))
+			}
+		case x != x:
+			return pixelErrorf(ErrNotFinite, pixel, c, "logit of pixel %d, class %d is NaN", pixel, c)
+		case math.IsInf(x, 1) && (l.cfg.Activation == SoftmaxActivation || l.cfg.CrossEntropy > 0):
+			return pixelErrorf(ErrNotFinite, pixel, c, "logit of pixel %d, class %d is +Inf", pixel, c)
+		case math.IsInf(x, -1) && l.cfg.CrossEntropy > 0 && (int32(c) == target || l.cfg.Activation == SigmoidActivation):
+			return pixelErrorf(ErrNotFinite, pixel, c, "logit of pixel %d, class %d is -Inf: its cross-entropy is infinite", pixel, c)
+		}
+	}
+	return pixelErrorf(ErrNotFinite, pixel, 0, "logits of pixel %d are all -Inf, from class 0 on", pixel)
+}
+
+// blockEntropy computes the cross-entropies of a block's pixels.
+func (l *Lovasz) blockEntropy(w *worker, b *block, target []int32) {
+	at := b.entropy
+	for i, t := range target {
+		if t == voidBackground {
+			continue
+		}
+		pixel := b.pixel + int(w.picked[i])
+		var h float64
+		if l.cfg.Activation == SoftmaxActivation {
+			x := l.in.logits[l.logit(pixel, b, int(t))]
+			h = float64(float32(log(float64(w.sum[i]))) - (x - w.max[i]))
+		} else {
+			for c := range l.cfg.Classes {
+				x := float64(l.in.logits[l.logit(pixel, b, c)])
+				if int32(c) == t {
+					h += max(-x, 0)
+				} else {
+					h += max(x, 0)
+				}
+				h += log(1 + float64(w.exp[c*l.size+i]))
+			}
+		}
+		l.entropy[at] = h
+		at++
+	}
+}
+
+// weigh replaces the errors of one class of one group by their weights, and finds the class's loss.
+func (l *Lovasz) weigh(w *worker, task int) {
+	class := &l.classes[task]
+	if !class.takesPart {
+		return
+	}
+	g, c := task/l.cfg.Classes, task%l.cfg.Classes
+	group := &l.groups[g]
+	errors, target := l.errorsOf(g, c), l.target[group.kept:][:group.keptN]
+	if l.cfg.Method == Exact {
+		class.loss = exactWeights(&w.sorter, errors, target, int32(c), class.foreground)
+		return
+	}
+	w.bins.clear()
+	w.bins.add(errors, target, int32(c))
+	class.loss, class.gap = w.bins.loss(class.foreground)
+	if l.in.grad != nil {
+		if w.weights == nil {
+			w.weights = new(binWeights)
+		}
+		w.bins.weigh(w.weights, class.foreground)
+		w.weights.apply(errors, target, int32(c))
+	}
+}
+
+// result adds up what the classes and groups have.
+func (l *Lovasz) result() LovaszResult {
+	classes := l.cfg.Classes
+	r := LovaszResult{PerClass: l.perClass}
+	if l.cfg.PerImage {
+		l.perImage = resize(l.perImage, len(l.groups))
+		r.PerImage = l.perImage
+	}
+	entropies := l.entropy
+	for g := range l.groups {
+		group := &l.groups[g]
+		for c := range classes {
+			class := &l.classes[g*classes+c]
+			if class.takesPart && group.weight > 0 {
+				group.lovasz += float64(l.weights[c] * class.loss)
+				group.gap += float64(l.weights[c] * class.gap)
+			}
+		}
+		if group.weight > 0 {
+			group.lovasz /= group.weight
+			group.gap /= group.weight
+		}
+		if l.cfg.CrossEntropy > 0 && group.entropyN > 0 {
+			group.entropy = sumPieces(table[float64](), entropies[:group.entropyN]) / l.entropyTerms(group)
+			entropies = entropies[group.entropyN:]
+		}
+		if group.takesPart {
+			r.Lovasz += group.lovasz
+			r.Gap += group.gap
+			r.CrossEntropy += group.entropy
+		}
+		if r.PerImage != nil {
+			r.PerImage[g] = math.NaN()
+			if group.takesPart {
+				r.PerImage[g] = group.lovasz
+			}
+		}
+	}
+	if l.images > 1 {
+		r.Lovasz /= float64(l.images)
+		r.Gap /= float64(l.images)
+		r.CrossEntropy /= float64(l.images)
+	}
+	r.Loss = r.Lovasz + float64(l.cfg.CrossEntropy*r.CrossEntropy)
+	for c := range r.PerClass {
+		var sum float64
+		n := 0
+		for g := range l.groups {
+			if class := &l.classes[g*classes+c]; class.takesPart {
+				sum += class.loss
+				n++
+			}
+		}
+		r.PerClass[c] = sum / float64(n) // NaN without any
+	}
+	return r
+}
+
+// entropyTerms is how many terms a group's mean cross-entropy has.
+func (l *Lovasz) entropyTerms(g *group) float64 {
+	if l.cfg.Activation == SigmoidActivation {
+		return float64(g.entropyN) * float64(l.cfg.Classes)
+	}
+	return float64(g.entropyN)
+}
+
+// gradient writes the gradient of a block's pixels.
+func (l *Lovasz) gradient(w *worker, task int) {
+	b := &l.blocks[task]
+	group := &l.groups[b.group]
+	l.activate(w, b) // cannot fail: findErrors did the same
+	size, n := l.size, b.keptN
+	target := l.target[b.kept:][:n]
+	for c := range l.cfg.Classes {
+		grad := w.grads[c*size:][:n]
+		if class := &l.classes[b.group*l.cfg.Classes+c]; !class.takesPart || group.weight == 0 {
+			clear(grad)
+			continue
+		}
+		share := float32(l.weights[c] / group.weight / float64(l.images))
+		for i, weight := range l.errorsOf(b.group, c)[b.kept-group.kept:][:n] {
+			grad[i] = weight * share
+			if target[i] == int32(c) {
+				grad[i] = -grad[i]
+			}
+		}
+	}
+	switch l.cfg.Activation {
+	case SoftmaxActivation:
+		columnSoftmaxGrad(table[float32](), w.grads, w.probs, w.grads, l.cfg.Classes, n, size)
+	case SigmoidActivation:
+		for c := range l.cfg.Classes {
+			e, grad := w.exp[c*size:][:n], w.grads[c*size:][:n]
+			for i, v := range e {
+				grad[i] *= (1 / (1 + v)) * (v / (1 + v))
+			}
+		}
+	}
+	if l.cfg.CrossEntropy > 0 {
+		share := float32(l.cfg.CrossEntropy / l.entropyTerms(group) / float64(l.images))
+		for c := range l.cfg.Classes {
+			p, grad := w.probs[c*size:][:n], w.grads[c*size:][:n]
+			for i, t := range target {
+				if t == voidBackground {
+					continue
+				}
+				d := p[i]
+				if t == int32(c) {
+					d -= 1
+				}
+				grad[i] += float32(share * d)
+			}
+		}
+	}
+	l.scatter(w, b)
+}
+
+// scatter writes w.grads to the gradient, and 0 for the pixels that take no part.
+func (l *Lovasz) scatter(w *worker, b *block) {
+	size, classes := l.size, l.cfg.Classes
+	picked := w.picked[:b.keptN]
+	if l.cfg.Layout == ClassMajor {
+		for c := range classes {
+			plane, grad := w.grads[c*size:][:len(picked)], l.in.grad[l.logit(b.pixel, b, c):][:b.pixels]
+			if len(picked) == len(grad) {
+				copy(grad, plane)
+				continue
+			}
+			clear(grad)
+			for i, p := range picked {
+				grad[p] = plane[i]
+			}
+		}
+		return
+	}
+	grad := l.in.grad[l.logit(b.pixel, b, 0):][:b.pixels*classes]
+	if len(picked) < b.pixels {
+		clear(grad)
+	}
+	for i, p := range picked {
+		row := grad[int(p)*classes:][:classes]
+		for c := range row {
+			row[c] = w.grads[c*size+i]
+		}
+	}
+}
+
+// each calls f for every task, on all workers.
+func (l *Lovasz) each(tasks int, f func(l *Lovasz, w *worker, task int)) {
+	l.try(tasks, f)
+}
+
+// try calls f for every task in order, on all workers, until one leaves an error in its worker; it returns the first task's.
+func (l *Lovasz) try(tasks int, f func(l *Lovasz, w *worker, task int)) error {
+	l.next.Store(0)
+	l.failed.Store(math.MaxInt64)
+	for _, w := range l.workers {
+		w.failed, w.err = math.MaxInt64, nil
+	}
+	for i := 1; i < min(len(l.workers), tasks); i++ {
+		l.wait.Go(func() { l.work(l.workers[i], tasks, f) })
+	}
+	l.work(l.workers[0], tasks, f)
+	l.wait.Wait()
+	first := l.workers[0]
+	for _, w := range l.workers {
+		if w.failed < first.failed {
+			first = w
+		}
+	}
+	return first.err
+}
+
+func (l *Lovasz) work(w *worker, tasks int, f func(l *Lovasz, w *worker, task int)) {
+	for {
+		// Tasks are taken in order, so those before one that failed are done, or being done.
+		task := l.next.Add(1) - 1
+		if task >= int64(tasks) || task > l.failed.Load() {
+			return
+		}
+		if f(l, w, int(task)); w.err != nil {
+			w.failed = task
+			l.failed.Store(min(task, l.failed.Load()))
+			return
+		}
+	}
+}
+
+func (w *worker) resize(classes, size int) {
+	if w.probs == nil {
+		w.probs, w.grads, w.exp = make([]float32, classes*size), make([]float32, classes*size), make([]float32, classes*size)
+		w.max, w.sum, w.picked = make([]float32, size), make([]float32, size), make([]int32, size)
+	}
+}
+
+// resize returns s with length n, and anything in it.
+func resize[E any](s []E, n int) []E { return slices.Grow(s[:0], n)[:n] }

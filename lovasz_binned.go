@@ -1,0 +1,150 @@
+package lanewise
+
+import "math"
+
+// The binned weights. Errors that agree in their exponent and in the leading binBits bits of their mantissa count as ties, so that the state
+// of a class is a table of integers: nothing is sorted, and tables from any number of machines add up. The loss is convex, and binned
+// weights are means of the vertices of the same polytope that the exact loss L is the maximum over; so the binned loss L′ is a lower bound,
+//
+//	L′ ≤ L ≤ (1 + 2⁻⁹)·L′ + 2⁻³²
+//
+// and the counts alone give a sharper one (gap).
+const (
+	binBits  = 9
+	octaves  = 32           // errors below 2⁻³² are all in bin 0, and add nothing
+	restBits = 23 - binBits // of the mantissa, within a bin
+	firstBin = (127-octaves)<<binBits - 1
+	binCount = octaves<<binBits + 2 // the last one holds the errors that are 1
+)
+
+// binOf returns the bin of an error in [0, 1].
+func binOf(e float32) int { return max(0, int(math.Float32bits(e)>>restBits)-firstBin) }
+
+// A bin counts the pixels of a class whose errors fall into it, and adds up the rest of the mantissas: index 0 is background, 1 foreground.
+type bin struct {
+	count, rest [2]uint64
+}
+
+// bins are the state of one class.
+type bins []bin
+
+func (b *bins) clear() {
+	if *b == nil {
+		*b = make(bins, binCount)
+	}
+	clear(*b)
+}
+
+// add counts the errors of a class.
+func (b bins) add(errors []float32, target []int32, class int32) {
+	for i, e := range errors {
+		bin := &b[binOf(e)]
+		f := 0
+		if target[i] == class {
+			f = 1
+		}
+		bin.count[f]++
+		bin.rest[f] += uint64(math.Float32bits(e) & (1<<restBits - 1))
+	}
+}
+
+// merge adds the counts of another state.
+func (b bins) merge(other bins) {
+	for i := range other {
+		for f := range 2 {
+			b[i].count[f] += other[i].count[f]
+			b[i].rest[f] += other[i].rest[f]
+		}
+	}
+}
+
+// errorSum is Σ e over the pixels of bin i, foreground or not.
+func (b bins) errorSum(i, f int) float64 {
+	octave, step := (i-1)>>binBits, (i-1)&(1<<binBits-1)
+	mantissas := b[i].count[f]*uint64(1<<binBits+step)<<restBits + b[i].rest[f]
+	return math.Ldexp(float64(mantissas), octave-octaves-23)
+}
+
+// loss returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it.
+func (b bins) loss(g int64) (loss, gap float64) {
+	var certificate, rest float64
+	tp, fp := int64(0), int64(0)
+	for i := len(b) - 1; i >= 0; i-- {
+		bg, fg := int64(b[i].count[0]), int64(b[i].count[1])
+		if bg+fg == 0 {
+			continue
+		}
+		if g == 0 { // the highest bin shares the weight 1
+			if i == 0 {
+				rest = 1
+			} else {
+				loss = float64(1/float64(bg)) * b.errorSum(i, 0)
+				certificate = binWidth(i) * (1 - 1/float64(bg))
+			}
+			break
+		}
+		a, bb := g+fp, g+fp+bg
+		if i == 0 { // these errors add nothing; the Jaccard loss's step over them is what they may weigh
+			rest = float64(g-tp) / float64(a)
+			break
+		}
+		ab := float64(a) * float64(bb)
+		wf := float64(a+bb) / (2 * ab)
+		wb := float64(2*g-tp-(tp+fg)) / 2 / ab
+		loss += float64(wf * b.errorSum(i, 1))
+		loss += float64(wb * b.errorSum(i, 0))
+		// The exact weight of each pixel lies between those of the bin's first and last.
+		d := float64(fg) * (1/float64(a) - 1/float64(bb)) / 2
+		if bg > 0 {
+			first := float64(g-tp) / (float64(a) * float64(a+1))
+			last := float64(g-tp-fg) / (float64(bb) * float64(bb-1))
+			d += float64(float64(bg) * max(math.Abs(first-wb), math.Abs(last-wb)))
+		}
+		certificate += float64(binWidth(i) / 2 * d)
+		tp, fp = tp+fg, fp+bg
+	}
+	const least = 1.0 / (1 << octaves)
+	gap = min(certificate+float64(least*rest), float64(loss/(1<<binBits))+least) + float64(loss*0x1p-40)
+	return loss, gap
+}
+
+// binWidth is how far the errors of bin i > 0 may lie apart; those of the last one are all 1.
+func binWidth(i int) float64 {
+	if i == binCount-1 {
+		return 0
+	}
+	return math.Ldexp(1, (i-1)>>binBits-octaves-binBits)
+}
+
+// binWeights are the weights of a class's pixels by bin, background and foreground.
+type binWeights [binCount][2]float32
+
+// weigh fills in the weights for a class with g foreground pixels.
+func (b bins) weigh(weights *binWeights, g int64) {
+	clear(weights[:])
+	tp, fp := int64(0), int64(0)
+	for i := len(b) - 1; i >= 0; i-- {
+		bg, fg := int64(b[i].count[0]), int64(b[i].count[1])
+		if bg+fg == 0 {
+			continue
+		}
+		if g == 0 {
+			weights[i][0] = 1 / float32(bg)
+			break
+		}
+		a, bb := g+fp, g+fp+bg
+		weights[i] = [2]float32{weight32(2*g-tp-(tp+fg), a, bb), weight32(a+bb, a, bb)}
+		tp, fp = tp+fg, fp+bg
+	}
+}
+
+// apply replaces the errors of a class by their weights.
+func (weights *binWeights) apply(errors []float32, target []int32, class int32) {
+	for i, e := range errors {
+		f := 0
+		if target[i] == class {
+			f = 1
+		}
+		errors[i] = weights[binOf(e)][f]
+	}
+}
