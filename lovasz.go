@@ -732,11 +732,7 @@ func (l *Lovasz) weigh(w *worker, task int) {
 	w.bins.add(errors, target, int32(c))
 	class.loss, class.gap = w.bins.loss(class.foreground)
 	if l.in.grad != nil {
-		if w.weights == nil {
-			w.weights = new(binWeights)
-		}
-		w.bins.weigh(w.weights, class.foreground)
-		w.weights.apply(errors, target, int32(c))
+		w.binWeights(w.bins, class.foreground).apply(errors, target, int32(c))
 	}
 }
 

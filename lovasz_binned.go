@@ -25,9 +25,21 @@ type bin struct {
 	count, rest [2]uint64
 }
 
+func (b *bin) pixels() uint64 { return b.count[0] + b.count[1] }
+
 // bins are the state of one class.
 type bins []bin
 
+// foreground is G, the number of foreground pixels.
+func (b bins) foreground() int64 {
+	var g uint64
+	for i := range b {
+		g += b[i].count[1]
+	}
+	return int64(g)
+}
+
+// clear empties the bins, and makes them first where there are none.
 func (b *bins) clear() {
 	if *b == nil {
 		*b = make(bins, binCount)
@@ -119,8 +131,12 @@ func binWidth(i int) float64 {
 // binWeights are the weights of a class's pixels by bin, background and foreground.
 type binWeights [binCount][2]float32
 
-// weigh fills in the weights for a class with g foreground pixels.
-func (b bins) weigh(weights *binWeights, g int64) {
+// binWeights returns the weights for a class with g foreground pixels, valid until the worker's next call.
+func (w *worker) binWeights(b bins, g int64) *binWeights {
+	if w.weights == nil {
+		w.weights = new(binWeights)
+	}
+	weights := w.weights
 	clear(weights[:])
 	tp, fp := int64(0), int64(0)
 	for i := len(b) - 1; i >= 0; i-- {
@@ -136,6 +152,7 @@ func (b bins) weigh(weights *binWeights, g int64) {
 		weights[i] = [2]float32{weight32(2*g-tp-(tp+fg), a, bb), weight32(a+bb, a, bb)}
 		tp, fp = tp+fg, fp+bg
 	}
+	return weights
 }
 
 // apply replaces the errors of a class by their weights.
