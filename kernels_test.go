@@ -32,6 +32,20 @@ func (s shape) size() int      { return s.outer * s.axis * s.inner }
 func (s shape) vectors() int   { return s.outer * s.inner }
 func (s shape) String() string { return fmt.Sprintf("[%d][%d][%d]", s.outer, s.axis, s.inner) }
 
+// A family is the shapes that a kernel takes.
+type family int
+
+const (
+	vectors family = iota
+	rows
+	planes
+	axes
+)
+
+func (f family) takes(s shape) bool {
+	return (f == rows || f == axes || s.outer == 1) && (f == planes || f == axes || s.inner == 1)
+}
+
 // operands is what a kernel reads and writes; a kernel without one of them leaves it nil.
 type operands[T Float] struct {
 	dst    []T
@@ -48,7 +62,7 @@ type lengths struct{ dst, index, x, y, labels, truth int }
 // A kernelTest describes a kernel to all the tests of this package.
 type kernelTest[T Float] struct {
 	name    string
-	shapes  func() []shape // the shapes that it is tried with
+	family  family
 	lengths func(s shape) lengths
 	inPlace string // the sources that dst may be: letters of "xy"
 	exact   bool   // NaN results have defined bits
@@ -71,12 +85,12 @@ func kernelTests[T Float]() []kernelTest[T] {
 		along(s, o.index, func(x, _ []T) []int32 { return []int32{refArgMax(x)} }, o.x, nil)
 	}
 	return []kernelTest[T]{{
-		name: "Dot", shapes: vectors,
+		name: "Dot", family: vectors,
 		lengths: func(s shape) lengths { return lengths{dst: 1, x: s.axis, y: s.axis} },
 		run:     func(o *operands[T], s shape) { o.dst[0] = Dot(o.x, o.y) },
 		want:    func(o *operands[T], s shape) { o.dst[0] = refDot(o.x, o.y) },
 	}, {
-		name: "DotRows", shapes: func() []shape { return append(rows(), shape{3, 0, 1}) },
+		name: "DotRows", family: rows,
 		lengths: func(s shape) lengths { return lengths{dst: s.outer, x: s.size(), y: s.axis} },
 		run:     func(o *operands[T], s shape) { DotRows(o.dst, o.x, o.y) },
 		want: func(o *operands[T], s shape) {
@@ -85,44 +99,44 @@ func kernelTests[T Float]() []kernelTest[T] {
 			}
 		},
 	}, {
-		name: "CumSum", shapes: vectors, lengths: unary, inPlace: "x",
+		name: "CumSum", family: vectors, lengths: unary, inPlace: "x",
 		run:  func(o *operands[T], s shape) { CumSum(o.dst, o.x) },
 		want: func(o *operands[T], s shape) { copy(o.dst, refCumSum(o.x)) },
 	}, {
-		name: "Softmax", shapes: vectors, lengths: unary, inPlace: "x", exact: true,
+		name: "Softmax", family: vectors, lengths: unary, inPlace: "x", exact: true,
 		run:  func(o *operands[T], s shape) { Softmax(o.dst, o.x) },
 		want: softmax,
 	}, {
-		name: "SoftmaxRows", shapes: rows, lengths: unary, inPlace: "x", exact: true,
+		name: "SoftmaxRows", family: rows, lengths: unary, inPlace: "x", exact: true,
 		run:  func(o *operands[T], s shape) { SoftmaxRows(o.dst, o.x, s.axis) },
 		want: softmax,
 	}, {
-		name: "SoftmaxPlanes", shapes: planes, lengths: unary, inPlace: "x", exact: true,
+		name: "SoftmaxPlanes", family: planes, lengths: unary, inPlace: "x", exact: true,
 		run:  func(o *operands[T], s shape) { SoftmaxPlanes(o.dst, o.x, s.axis) },
 		want: softmax,
 	}, {
-		name: "SoftmaxAxis", shapes: axes, lengths: unary, inPlace: "x", exact: true,
+		name: "SoftmaxAxis", family: axes, lengths: unary, inPlace: "x", exact: true,
 		run:  func(o *operands[T], s shape) { SoftmaxAxis(o.dst, o.x, s.outer, s.axis, s.inner) },
 		want: softmax,
 	}, {
-		name: "LogSoftmaxRows", shapes: rows, lengths: unary, inPlace: "x", exact: true,
+		name: "LogSoftmaxRows", family: rows, lengths: unary, inPlace: "x", exact: true,
 		run:  func(o *operands[T], s shape) { LogSoftmaxRows(o.dst, o.x, s.axis) },
 		want: logSoftmax,
 	}, {
-		name: "LogSoftmaxAxis", shapes: axes, lengths: unary, inPlace: "x", exact: true,
+		name: "LogSoftmaxAxis", family: axes, lengths: unary, inPlace: "x", exact: true,
 		run:  func(o *operands[T], s shape) { LogSoftmaxAxis(o.dst, o.x, s.outer, s.axis, s.inner) },
 		want: logSoftmax,
 	}, {
-		name: "LogSumExp", shapes: vectors,
+		name: "LogSumExp", family: vectors,
 		lengths: func(s shape) lengths { return lengths{dst: 1, x: s.axis} },
 		run:     func(o *operands[T], s shape) { o.dst[0] = LogSumExp(o.x) },
 		want:    func(o *operands[T], s shape) { o.dst[0] = refLogSumExp(o.x) },
 	}, {
-		name: "SoftmaxRowsGrad", shapes: rows, lengths: binary, inPlace: "xy",
+		name: "SoftmaxRowsGrad", family: rows, lengths: binary, inPlace: "xy",
 		run:  func(o *operands[T], s shape) { SoftmaxRowsGrad(o.dst, o.x, o.y, s.axis) },
 		want: func(o *operands[T], s shape) { along(s, o.dst, refSoftmaxGrad, o.x, o.y) },
 	}, {
-		name: "LogSoftmaxRowsGrad", shapes: rows, lengths: binary, inPlace: "xy",
+		name: "LogSoftmaxRowsGrad", family: rows, lengths: binary, inPlace: "xy",
 		prepare: func(o *operands[T]) { // log-probabilities, but for a few
 			for i, v := range o.x {
 				if i%7 != 3 && v > 0 {
@@ -133,25 +147,25 @@ func kernelTests[T Float]() []kernelTest[T] {
 		run:  func(o *operands[T], s shape) { LogSoftmaxRowsGrad(o.dst, o.x, o.y, s.axis) },
 		want: func(o *operands[T], s shape) { along(s, o.dst, refLogSoftmaxGrad, o.x, o.y) },
 	}, {
-		name: "ArgMax", shapes: vectors,
+		name: "ArgMax", family: vectors,
 		lengths: func(s shape) lengths { return lengths{index: 1, x: s.axis} },
 		run:     func(o *operands[T], s shape) { o.index[0] = int32(ArgMax(o.x)) },
 		want:    argMax,
 	}, {
-		name: "ArgMaxRows", shapes: rows, lengths: indices,
+		name: "ArgMaxRows", family: rows, lengths: indices,
 		run:  func(o *operands[T], s shape) { ArgMaxRows(o.index, o.x, s.axis) },
 		want: argMax,
 	}, {
-		name: "ArgMaxPlanes", shapes: planes, lengths: indices,
+		name: "ArgMaxPlanes", family: planes, lengths: indices,
 		run:  func(o *operands[T], s shape) { ArgMaxPlanes(o.index, o.x, s.axis) },
 		want: argMax,
 	}, {
-		name: "ClassErrors", shapes: vectors, inPlace: "x",
+		name: "ClassErrors", family: vectors, inPlace: "x",
 		lengths: func(s shape) lengths { return lengths{dst: s.axis, x: s.axis, labels: s.axis} },
 		run:     func(o *operands[T], s shape) { ClassErrors(o.dst, o.x, o.labels, o.class) },
 		want:    func(o *operands[T], s shape) { copy(o.dst, refClassErrors(o.x, o.labels, o.class)) },
 	}, {
-		name: "SortDescending", shapes: vectors, inPlace: "x", exact: true,
+		name: "SortDescending", family: vectors, inPlace: "x", exact: true,
 		lengths: func(s shape) lengths { return lengths{dst: s.axis, index: s.axis, x: s.axis} },
 		run: func(o *operands[T], s shape) {
 			copy(o.dst, o.x)
@@ -163,13 +177,13 @@ func kernelTests[T Float]() []kernelTest[T] {
 			copy(o.index, perm)
 		},
 	}, {
-		name: "LovaszGrad", shapes: vectors,
+		name: "LovaszGrad", family: vectors,
 		lengths: func(s shape) lengths { return lengths{dst: s.axis, truth: s.axis} },
 		run:     func(o *operands[T], s shape) { LovaszGrad(o.dst, o.truth) },
 		want:    func(o *operands[T], s shape) { copy(o.dst, refLovaszGrad[T](o.truth)) },
 	}, {
 		// What the loss calls, and no public kernel does: planes at strides, with the largest value and the sum of every column.
-		name: "table softmaxPlanes", shapes: planes, exact: true,
+		name: "table softmaxPlanes", family: planes, exact: true,
 		lengths: func(s shape) lengths {
 			columns := (s.axis-1)*(s.inner+5) + s.inner
 			return lengths{dst: columns + 2*s.inner, x: (s.axis-1)*(s.inner+3) + s.inner}
@@ -206,7 +220,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 			}
 		},
 	}, {
-		name: "table softmaxPlanesGrad", shapes: planes, inPlace: "xy",
+		name: "table softmaxPlanesGrad", family: planes, inPlace: "xy",
 		lengths: func(s shape) lengths {
 			n := (s.axis-1)*(s.inner+7) + s.inner
 			return lengths{dst: n, x: n, y: n}
@@ -230,9 +244,12 @@ func kernelTests[T Float]() []kernelTest[T] {
 	}}
 }
 
-// vectors, rows, planes and axes are the shapes of the suite: all small lengths, for tails, and some around the pieces in which sums and
-// calls are cut.
-func vectors() []shape {
+// shapes are those that the suite tries: all small lengths, for tails, and some around the pieces in which sums and calls are cut.
+func (f family) shapes() []shape {
+	return [...]func() []shape{vectors: vectorShapes, rows: rowShapes, planes: planeShapes, axes: axisShapes}[f]()
+}
+
+func vectorShapes() []shape {
 	var s []shape
 	for n := range 301 {
 		if !testing.Short() || n <= 72 || n%64 <= 1 || n%64 == 63 || n == 300 {
@@ -249,7 +266,7 @@ func vectors() []shape {
 	return s
 }
 
-func rows() []shape {
+func rowShapes() []shape {
 	s := []shape{{0, 1, 1}, {0, 70, 1}}
 	for cols := 1; cols <= 70; cols++ {
 		for _, n := range []int{1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65} {
@@ -267,7 +284,7 @@ func rows() []shape {
 	return append(s, large...)
 }
 
-func planes() []shape {
+func planeShapes() []shape {
 	s := []shape{{1, 1, 0}, {1, 70, 0}}
 	for n := 1; n <= 70; n++ {
 		for _, inner := range []int{1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 130} {
@@ -283,7 +300,7 @@ func planes() []shape {
 	return append(s, large...)
 }
 
-func axes() []shape {
+func axisShapes() []shape {
 	var s []shape
 	for _, outer := range []int{0, 1, 2, 3} {
 		for _, axis := range []int{1, 2, 3, 5, 16, 19, 64, 70} {
@@ -415,7 +432,7 @@ func (k *kernelTest[T]) solve(s shape, kind string, in operands[T]) kernelCase[T
 	return kernelCase[T]{s, kind, in, want}
 }
 
-// A buffer places slices anywhere in a 64-byte line, between guard values.
+// A buffer is a placer on the heap.
 type buffer[E comparable] struct {
 	guard E
 	whole []E
@@ -424,7 +441,6 @@ type buffer[E comparable] struct {
 
 const guards = 80 // elements on either side
 
-// place returns n elements that begin offset elements behind the begin of a line.
 func (b *buffer[E]) place(n, offset int) []E {
 	size := n + offset + 2*guards + 64
 	if cap(b.whole) < size {
@@ -443,11 +459,7 @@ func (b *buffer[E]) place(n, offset int) []E {
 	return b.body
 }
 
-// intact says whether all the guard values are still there.
 func (b *buffer[E]) intact() bool {
-	if b.whole == nil {
-		return true
-	}
 	begin := (uintptr(unsafe.Pointer(unsafe.SliceData(b.body))) - uintptr(unsafe.Pointer(&b.whole[0]))) / unsafe.Sizeof(b.guard)
 	for i, v := range b.whole {
 		if v != b.guard && (i < int(begin) || i >= int(begin)+len(b.body)) {
@@ -457,18 +469,22 @@ func (b *buffer[E]) intact() bool {
 	return true
 }
 
-// A bench has a buffer for every operand.
+// A placer places the elements of an operand in memory of its own, between guard values.
+type placer[E any] interface {
+	place(n, offset int) []E // offset is that of the first element in its 64-byte line
+	intact() bool            // whether all the guard values are still there
+}
+
+// A bench has a place for every operand.
 type bench[T Float] struct {
-	dst, x, y     buffer[T]
-	index, labels buffer[int32]
-	truth         buffer[uint8]
+	dst, x, y     placer[T]
+	index, labels placer[int32]
+	truth         placer[uint8]
 }
 
 func newBench[T Float]() *bench[T] {
-	b := new(bench[T])
-	b.dst.guard, b.x.guard, b.y.guard = guard[T](), guard[T](), guard[T]()
-	b.index.guard, b.labels.guard, b.truth.guard = guardIndex, guardIndex, guardTruth
-	return b
+	floats := func() placer[T] { return &buffer[T]{guard: guard[T]()} }
+	return &bench[T]{floats(), floats(), floats(), &buffer[int32]{guard: guardIndex}, &buffer[int32]{guard: guardIndex}, &buffer[uint8]{guard: guardTruth}}
 }
 
 // run runs a case once. Operands begin at different places of a line, all derived from offset; alias names the source that dst is to be,
@@ -554,7 +570,7 @@ func testKernels[T Float](t *testing.T) {
 	for _, k := range kernelTests[T]() {
 		t.Run(k.name, func(t *testing.T) {
 			var cases []kernelCase[T]
-			for i, s := range k.shapes() {
+			for i, s := range k.family.shapes() {
 				for j, kind := range fills {
 					every := 1
 					if s.axis > 300 || s.size() > 30_000 || testing.Short() {
