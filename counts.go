@@ -20,13 +20,16 @@ type LovaszCounts struct {
 
 // NewLovaszCounts returns an empty state for cfg. Method Binned is implied; PerImage and CrossEntropy are ErrConfig.
 func NewLovaszCounts(cfg LovaszConfig) (*LovaszCounts, error) {
-	cfg.Method = Binned
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	if cfg.PerImage {
 		return nil, errorf(ErrConfig, "LovaszCounts has no PerImage")
 	}
 	if cfg.CrossEntropy > 0 {
 		return nil, errorf(ErrConfig, "LovaszCounts has no CrossEntropy")
 	}
+	cfg.Method = Binned
 	l, err := NewLovasz(cfg)
 	if err != nil {
 		return nil, err

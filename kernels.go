@@ -39,7 +39,7 @@ type kernels[T Float] struct {
 	// largest value (anything where there is a NaN) and Σ exp(x − max).
 	softmaxPlanes     func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)
 	logSoftmaxPlanes  func(dst, src []T, planes, n, dstStride, srcStride int)
-	softmaxPlanesGrad func(dx, y, dy []T, planes, n, stride int) // dx = y·(dy − Σ y·dy) down each column
+	softmaxPlanesGrad func(dx, y, dy []T, planes, n, stride, yStride int) // dx = y·(dy − Σ y·dy) down each column; stride is dx's and dy's
 	argMaxPlanes      func(dst []int32, src []T, planes, n, stride int)
 }
 
@@ -257,11 +257,11 @@ func columnSoftmax[T Float](k *kernels[T], dst, src, max, sum []T, planes, n, ds
 }
 
 // columnSoftmaxGrad is the vector-Jacobian product of columnSoftmax.
-func columnSoftmaxGrad[T Float](k *kernels[T], dx, y, dy []T, planes, n, stride int) {
+func columnSoftmaxGrad[T Float](k *kernels[T], dx, y, dy []T, planes, n, stride, yStride int) {
 	if planes > piece {
-		softmaxPlanesGradGeneric(dx, y, dy, planes, n, stride)
+		softmaxPlanesGradGeneric(dx, y, dy, planes, n, stride, yStride)
 	} else if n > 0 {
-		k.softmaxPlanesGrad(dx, y, dy, planes, n, stride)
+		k.softmaxPlanesGrad(dx, y, dy, planes, n, stride, yStride)
 	}
 }
 

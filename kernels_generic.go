@@ -620,13 +620,13 @@ func logSoftmaxPlanesGeneric[T Float](dst, src []T, planes, n, dstStride, srcStr
 	}
 }
 
-func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, stride int) {
+func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, stride, yStride int) {
 	for i := 0; i < n; i += maxColumns {
 		var dots columnSums[T]
 		var ps [maxColumns]T
 		p := ps[:min(maxColumns, n-i)]
 		for k := range planes {
-			a, b := y[k*stride+i:][:len(p)], dy[k*stride+i:][:len(p)]
+			a, b := y[k*yStride+i:][:len(p)], dy[k*stride+i:][:len(p)]
 			for j, v := range a {
 				p[j] = v * b[j]
 			}
@@ -634,7 +634,7 @@ func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, stride int) {
 		}
 		dot := dots.sums(planes, len(p))
 		for k := range planes {
-			a, b, d := y[k*stride+i:][:len(p)], dy[k*stride+i:][:len(p)], dx[k*stride+i:][:len(p)]
+			a, b, d := y[k*yStride+i:][:len(p)], dy[k*stride+i:][:len(p)], dx[k*stride+i:][:len(p)]
 			for j, v := range a {
 				d[j] = v * (b[j] - dot[j])
 			}

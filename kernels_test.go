@@ -183,18 +183,15 @@ func kernelTests[T Float]() []kernelTest[T] {
 		want:    func(o *operands[T], s shape) { copy(o.dst, refLovaszGrad[T](o.truth)) },
 	}, {
 		// What the loss calls, and no public kernel does: planes at strides, with the largest value and the sum of every column.
-		name: "table softmaxPlanes", family: planes, exact: true,
+		name: "columnSoftmax", family: planes, exact: true,
 		lengths: func(s shape) lengths {
 			columns := (s.axis-1)*(s.inner+5) + s.inner
 			return lengths{dst: columns + 2*s.inner, x: (s.axis-1)*(s.inner+3) + s.inner}
 		},
 		run: func(o *operands[T], s shape) {
-			if s.inner == 0 {
-				return
-			}
 			n := len(o.dst) - 2*s.inner
 			maxima, sums := o.dst[n:n+s.inner], o.dst[n+s.inner:]
-			table[T]().softmaxPlanes(o.dst[:n], o.x, maxima, sums, s.axis, s.inner, s.inner+5, s.inner+3)
+			columnSoftmax(table[T](), o.dst[:n], o.x, maxima, sums, s.axis, s.inner, s.inner+5, s.inner+3)
 			for i := range maxima {
 				if sums[i] != sums[i] { // then the largest is anything, and the sum any NaN
 					maxima[i], sums[i] = 0, canonicalNaN[T]()
@@ -220,21 +217,19 @@ func kernelTests[T Float]() []kernelTest[T] {
 			}
 		},
 	}, {
-		name: "table softmaxPlanesGrad", family: planes, inPlace: "xy",
+		name: "columnSoftmaxGrad", family: planes, inPlace: "y",
 		lengths: func(s shape) lengths {
 			n := (s.axis-1)*(s.inner+7) + s.inner
-			return lengths{dst: n, x: n, y: n}
+			return lengths{dst: n, x: n + 2*(s.axis-1), y: n}
 		},
 		run: func(o *operands[T], s shape) {
-			if s.inner > 0 {
-				table[T]().softmaxPlanesGrad(o.dst, o.x, o.y, s.axis, s.inner, s.inner+7)
-			}
+			columnSoftmaxGrad(table[T](), o.dst, o.x, o.y, s.axis, s.inner, s.inner+7, s.inner+9)
 		},
 		want: func(o *operands[T], s shape) {
 			for i := range s.inner {
 				var y, dy []T
 				for k := range s.axis {
-					y, dy = append(y, o.x[k*(s.inner+7)+i]), append(dy, o.y[k*(s.inner+7)+i])
+					y, dy = append(y, o.x[k*(s.inner+9)+i]), append(dy, o.y[k*(s.inner+7)+i])
 				}
 				for k, v := range refSoftmaxGrad(y, dy) {
 					o.dst[k*(s.inner+7)+i] = v
@@ -393,28 +388,36 @@ func guard[T Float]() T { return T(-0x1.23456p-7) }
 
 // newCase makes an input of shape s and the reference's result for it.
 func (k *kernelTest[T]) newCase(s shape, kind string, seed uint64) kernelCase[T] {
+	return k.solve(s, kind, k.operands(s, kind, seed))
+}
+
+// operands makes an input of shape s.
+func (k *kernelTest[T]) operands(s shape, kind string, seed uint64) operands[T] {
 	n := k.lengths(s)
 	r := random(seed)
-	in := operands[T]{x: make([]T, n.x), y: make([]T, n.y), labels: make([]int32, n.labels), truth: make([]uint8, n.truth)}
-	fill(in.x, kind, max(1, s.axis), &r)
-	fill(in.y, kind, max(1, s.axis), &r)
+	o := operands[T]{
+		dst: make([]T, n.dst), index: make([]int32, n.index),
+		x: make([]T, n.x), y: make([]T, n.y), labels: make([]int32, n.labels), truth: make([]uint8, n.truth),
+	}
+	fill(o.x, kind, max(1, s.axis), &r)
+	fill(o.y, kind, max(1, s.axis), &r)
 	classes := []int32{0, 1, 255, -1, math.MinInt32, math.MaxInt32}
-	in.class = classes[r.below(len(classes))]
-	for i := range in.labels {
-		if in.labels[i] = in.class; r.below(3) > 0 {
-			in.labels[i] = classes[r.below(len(classes))]
+	o.class = classes[r.below(len(classes))]
+	for i := range o.labels {
+		if o.labels[i] = o.class; r.below(3) > 0 {
+			o.labels[i] = classes[r.below(len(classes))]
 		}
 	}
 	rare := 1 + r.below(5)
-	for i := range in.truth {
+	for i := range o.truth {
 		if r.below(rare) == 0 {
-			in.truth[i] = uint8(r.next())
+			o.truth[i] = uint8(r.next())
 		}
 	}
 	if k.prepare != nil {
-		k.prepare(&in)
+		k.prepare(&o)
 	}
-	return k.solve(s, kind, in)
+	return o
 }
 
 // solve adds the reference's result to an input.

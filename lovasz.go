@@ -141,21 +141,24 @@ type Lovasz struct {
 	size      int      // pixels of a block, whose probabilities stay in the cache
 
 	// One call: its arguments, how they are divided, and what is known of the parts.
-	in      input
-	blocks  []block
-	groups  []group
-	target  []int32   // [kept pixels] the class of each, background or voidBackground
-	errors  []float32 // [groups][classes][kept pixels of the group] first the errors, then their weights
-	entropy []float64 // the cross-entropy of each pixel that has one
-	classes []class   // [groups][classes]
-	images  int       // groups that take part
+	in         input
+	blocks     []block
+	groups     []group
+	target     []int32   // [kept pixels] the class of each, background or voidBackground
+	probs      []float32 // the planes of the groups: [groups][classes][kept pixels of the group]
+	errors     []float32 // likewise: first the errors, then their weights
+	entropy    []float64 // the cross-entropy of each pixel that has one
+	classes    []class   // [groups][classes]
+	images     int       // groups that take part
+	labelError error     // the first bad label, where no pixel before it is bad
 
-	workers  []*worker
-	next     atomic.Int64 // the next task to take
-	failed   atomic.Int64 // the first task known to have failed
-	wait     sync.WaitGroup
-	perClass []float64
-	perImage []float64
+	maxWorkers int
+	workers    []*worker    // as many as there was work for
+	next       atomic.Int64 // the next task to take
+	failed     atomic.Int64 // the first task known to have failed
+	wait       sync.WaitGroup
+	perClass   []float64
+	perImage   []float64
 }
 
 // NewLovasz returns a Lovasz for cfg, of which it keeps a copy. The error is ErrConfig.
@@ -174,6 +177,9 @@ func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
 		binary:    newLabelMap(cfg, 1),
 		size:      min(max(16384/cfg.Classes, 64), 1024) &^ 63,
 		perClass:  make([]float64, cfg.Classes),
+
+		maxWorkers: cfg.Workers,
+		workers:    []*worker{new(worker)},
 	}
 	for c := range l.averaged {
 		l.averaged[c] = (cfg.OnlyClasses == nil || slices.Contains(cfg.OnlyClasses, c)) && !slices.Contains(cfg.SkipClasses, c)
@@ -182,13 +188,8 @@ func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
 			l.weights[c] = float64(cfg.Weights[c])
 		}
 	}
-	workers := cfg.Workers
-	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	l.workers = make([]*worker, workers)
-	for i := range l.workers {
-		l.workers[i] = new(worker)
+	if l.maxWorkers == 0 {
+		l.maxWorkers = runtime.GOMAXPROCS(0)
 	}
 	return l, nil
 }
@@ -331,6 +332,8 @@ type block struct {
 type group struct {
 	firstBlock  int
 	kept, keptN int     // its pixels that take part
+	planes      int     // where its planes begin
+	stride      int     // how far they are apart
 	entropyN    int     // those with a cross-entropy
 	weight      float64 // Σ of the weights of the classes that it averages
 	takesPart   bool
@@ -348,20 +351,19 @@ type class struct {
 
 // A worker is the scratch of one goroutine.
 type worker struct {
-	probs, grads []float32 // [classes][size]
-	exp          []float32 // [classes][size] exp(−|x|), of sigmoids
-	max, sum     []float32 // [size]
-	picked       []int32   // [size] the pixels of a block that take part
-	sorter       sorter[uint32]
-	bins         bins
-	weights      *binWeights
-	err          error // why its last task failed
-	failed       int64 // and which one that was
+	grads    []float32 // [classes][size]
+	exp      []float32 // [classes][size] exp(−|x|), of sigmoids
+	max, sum []float32 // [size]
+	picked   []int32   // [size] the pixels of a block that take part
+	sorter   sorter[uint32]
+	bins     bins
+	weights  *binWeights
+	err      error // why its last task failed
+	failed   int64 // and which one that was
 }
 
 // Forward returns the loss of logits [images, pixels, classes], in the configured layout, and labels [images, pixels]; pixels is
-// len(labels)/images. The errors are ErrShape, ErrLabel, ErrNotFinite and ErrRange; labels are checked before logits, and the first bad
-// pixel in memory is named.
+// len(labels)/images. The errors are ErrShape, ErrLabel, ErrNotFinite and ErrRange; the first bad pixel in memory is named.
 func (l *Lovasz) Forward(logits []float32, labels []int32, images int) (LovaszResult, error) {
 	return l.run(nil, logits, labels, images)
 }
@@ -411,7 +413,8 @@ func (l *Lovasz) begin(grad, logits []float32, labels []int32, images int) error
 			l.images++
 		}
 	}
-	l.errors = resize(l.errors, len(l.target)*l.cfg.Classes)
+	l.probs = resize(l.probs, l.layPlanes())
+	l.errors = resize(l.errors, len(l.probs))
 	return nil
 }
 
@@ -425,10 +428,31 @@ func checkGradient(grad, logits []float32, name string) error {
 	return nil
 }
 
+// layPlanes gives every group its planes, and returns how long they are together.
+func (l *Lovasz) layPlanes() int {
+	length := 0
+	for g := range l.groups {
+		group := &l.groups[g]
+		group.stride = (group.keptN + 15) &^ 15
+		if group.stride%1024 == 0 {
+			group.stride += 16 // planes a multiple of the page size apart would share the sets of the cache
+		}
+		group.planes = length
+		length += group.stride * l.cfg.Classes
+	}
+	return length
+}
+
+// maxEmptyImages is how many images a call may have that has no pixels: a bad number must not cost memory or time.
+const maxEmptyImages = 1 << 16
+
 // divide checks the shapes and the labels, and cuts the pixels into groups and blocks of at most size pixels.
 func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
 	if in.images < 1 {
 		return errorf(ErrShape, "images is %d, want at least 1", in.images)
+	}
+	if in.images > max(len(in.labels), maxEmptyImages) {
+		return errorf(ErrShape, "%d images of %d labels", in.images, len(in.labels))
 	}
 	if len(in.labels)%in.images != 0 {
 		return errorf(ErrShape, "%d labels do not divide into %d images", len(in.labels), in.images)
@@ -444,6 +468,7 @@ func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
 		return errorf(ErrShape, "%d pixels in one call, want at most 2³¹ − 1", len(in.labels))
 	}
 	l.in = in
+	l.labelError = nil
 	l.blocks, l.target, l.images = l.blocks[:0], resize(l.target, len(in.labels)), 0
 	groups := 1
 	if l.cfg.PerImage {
@@ -454,6 +479,7 @@ func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
 	clear(l.groups)
 	clear(l.classes)
 	kept, entropy := 0, 0
+pixels:
 	for image := range in.images {
 		g := 0
 		if l.cfg.PerImage {
@@ -472,7 +498,10 @@ func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
 				} else if t == dropped {
 					continue
 				} else if t == unknown {
-					return labels.errorAt(b.pixel+j, label)
+					// A pixel before this one may have a bad logit, which is then to be named.
+					l.labelError = labels.errorAt(b.pixel+j, label)
+					b.pixels = j
+					break
 				}
 				if t != voidBackground {
 					entropy++
@@ -484,6 +513,9 @@ func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
 			l.groups[g].keptN += b.keptN
 			l.groups[g].entropyN += entropy - b.entropy
 			l.blocks = append(l.blocks, b)
+			if l.labelError != nil {
+				break pixels
+			}
 		}
 	}
 	l.target = l.target[:kept]
@@ -502,7 +534,15 @@ func (l *Lovasz) findErrors() error {
 		}
 		l.entropy = resize(l.entropy, entropies)
 	}
-	return l.try(len(l.blocks), (*Lovasz).blockErrors)
+	return l.tryBlocks((*Lovasz).blockErrors)
+}
+
+// tryBlocks calls f for every block, and returns the error of the first bad pixel.
+func (l *Lovasz) tryBlocks(f func(l *Lovasz, w *worker, task int)) error {
+	if err := l.try(len(l.blocks), f); err != nil {
+		return err
+	}
+	return l.labelError
 }
 
 // blockErrors computes the errors of a block's pixels, and their cross-entropies.
@@ -514,8 +554,7 @@ func (l *Lovasz) blockErrors(w *worker, task int) {
 	target := l.target[b.kept:][:b.keptN]
 	for c := range l.cfg.Classes {
 		if l.classes[b.group*l.cfg.Classes+c].takesPart {
-			errors := l.errorsOf(b.group, c)[b.kept-l.groups[b.group].kept:][:b.keptN]
-			ClassErrors(errors, w.probs[c*l.size:][:b.keptN], target, int32(c))
+			ClassErrors(l.plane(l.errors, b, c), l.plane(l.probs, b, c), target, int32(c))
 		}
 	}
 	if l.cfg.CrossEntropy > 0 {
@@ -526,25 +565,37 @@ func (l *Lovasz) blockErrors(w *worker, task int) {
 // errorsOf returns the errors, or the weights, of a class in a group.
 func (l *Lovasz) errorsOf(g, c int) []float32 {
 	group := &l.groups[g]
-	return l.errors[group.kept*l.cfg.Classes+c*group.keptN:][:group.keptN]
+	return l.errors[group.planes+c*group.stride:][:group.keptN]
 }
 
-// activate writes the probabilities of the block's pixels that take part to w.probs, plane by plane, and where they come from a softmax
-// the largest logit and Σ exp(x − max) to w.max and w.sum. The error is that of the first bad pixel.
+// planesOf returns the planes of a block's pixels in l.probs or l.errors; they are the group's stride apart.
+func (l *Lovasz) planesOf(of []float32, b *block) []float32 {
+	group := &l.groups[b.group]
+	return of[group.planes+b.kept-group.kept:]
+}
+
+// plane returns one of them.
+func (l *Lovasz) plane(of []float32, b *block, c int) []float32 {
+	return l.planesOf(of, b)[c*l.groups[b.group].stride:][:b.keptN]
+}
+
+// activate writes the probabilities of the block's pixels that take part to l.probs, and where they come from a softmax the largest logit
+// and Σ exp(x − max) to w.max and w.sum, from a sigmoid exp(−|x|) to w.exp. The error is that of the first bad pixel.
 func (l *Lovasz) activate(w *worker, b *block) error {
-	classes, size, n := l.cfg.Classes, l.size, b.keptN
-	w.resize(classes, size)
-	src, stride := w.probs, size
+	classes, n, stride := l.cfg.Classes, b.keptN, l.groups[b.group].stride
+	w.resize(classes, l.size)
 	l.pick(w, b)
+	probs := l.planesOf(l.probs, b)
+	src, srcStride := probs, stride
 	if l.cfg.Layout == ClassMajor && n == b.pixels {
-		src, stride = l.in.logits[l.logit(b.pixel, b, 0):], l.in.pixels
+		src, srcStride = l.in.logits[l.logit(b.pixel, b, 0):], l.in.pixels
 	} else {
-		l.gather(w, b)
+		l.gather(probs, stride, w.picked[:n], b)
 	}
 	bad := -1
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
-		columnSoftmax(table[float32](), w.probs, src, w.max, w.sum, classes, n, size, stride)
+		columnSoftmax(table[float32](), probs, src, w.max, w.sum, classes, n, stride, srcStride)
 		for i, s := range w.sum[:n] {
 			if s != s {
 				bad = i
@@ -555,9 +606,9 @@ func (l *Lovasz) activate(w *worker, b *block) error {
 			bad = l.firstMinusInf(w, b)
 		}
 	case SigmoidActivation:
-		bad = sigmoidPlanes(w.probs, w.exp, src, classes, n, size, stride, l.cfg.CrossEntropy > 0)
+		bad = sigmoidPlanes(probs, w.exp, src, classes, n, stride, l.size, srcStride, l.cfg.CrossEntropy > 0)
 	case NoActivation:
-		bad = clampPlanes(w.probs, src, classes, n, size, stride)
+		bad = clampPlanes(probs, src, classes, n, stride, srcStride)
 	}
 	if bad < 0 {
 		return nil
@@ -567,10 +618,10 @@ func (l *Lovasz) activate(w *worker, b *block) error {
 
 // sigmoidPlanes writes the sigmoid of src to probs, and exp(−|x|), which it is made of, to exps. It returns the first column with a NaN (if
 // finite is asked for: with an infinity, too), or −1. src may be probs.
-func sigmoidPlanes(probs, exps, src []float32, planes, n, stride, srcStride int, finite bool) int {
+func sigmoidPlanes(probs, exps, src []float32, planes, n, stride, expStride, srcStride int, finite bool) int {
 	bad := n
 	for k := range planes {
-		x, p, e := src[k*srcStride:][:n], probs[k*stride:][:n], exps[k*stride:][:n]
+		x, p, e := src[k*srcStride:][:n], probs[k*stride:][:n], exps[k*expStride:][:n]
 		for i, v := range x {
 			if !(v-v == 0) && (finite || v != v) {
 				bad = min(bad, i)
@@ -642,15 +693,12 @@ func (l *Lovasz) pick(w *worker, b *block) {
 	}
 }
 
-// gather copies the logits of the picked pixels to w.probs, plane by plane.
-func (l *Lovasz) gather(w *worker, b *block) {
-	size := l.size
-	classes := l.cfg.Classes
-	picked := w.picked[:b.keptN]
+// gather copies the logits of the picked pixels of a block to planes.
+func (l *Lovasz) gather(planes []float32, stride int, picked []int32, b *block) {
 	if l.cfg.Layout == ClassMajor {
-		for c := range classes {
+		for c := range l.cfg.Classes {
 			x := l.in.logits[l.logit(b.pixel, b, c):]
-			plane := w.probs[c*size:][:len(picked)]
+			plane := planes[c*stride:][:len(picked)]
 			for i, p := range picked {
 				plane[i] = x[p]
 			}
@@ -658,8 +706,8 @@ func (l *Lovasz) gather(w *worker, b *block) {
 		return
 	}
 	for i, p := range picked {
-		for c, x := range l.in.logits[l.logit(b.pixel+int(p), b, 0):][:classes] {
-			w.probs[c*size+i] = x
+		for c, x := range l.in.logits[l.logit(b.pixel+int(p), b, 0):][:l.cfg.Classes] {
+			planes[c*stride+i] = x
 		}
 	}
 }
@@ -805,18 +853,34 @@ func (l *Lovasz) entropyTerms(g *group) float64 {
 // gradient writes the gradient of a block's pixels.
 func (l *Lovasz) gradient(w *worker, task int) {
 	b := &l.blocks[task]
+	l.pick(w, b)
+	grads, stride := w.grads, l.size
+	direct := l.cfg.Layout == ClassMajor && b.keptN == b.pixels
+	if direct {
+		grads, stride = l.in.grad[l.logit(b.pixel, b, 0):], l.in.pixels
+	}
+	if l.cfg.Activation == SigmoidActivation {
+		l.activate(w, b) // for exp(−|x|), before the logits may be overwritten
+	}
+	l.gradientPlanes(w, b, grads, stride)
+	if !direct {
+		l.scatter(w, b)
+	}
+}
+
+// gradientPlanes writes the gradient of the block's pixels that take part, plane by plane.
+func (l *Lovasz) gradientPlanes(w *worker, b *block, grads []float32, stride int) {
 	group := &l.groups[b.group]
-	l.activate(w, b) // cannot fail: findErrors did the same
-	size, n := l.size, b.keptN
+	classes, n := l.cfg.Classes, b.keptN
 	target := l.target[b.kept:][:n]
-	for c := range l.cfg.Classes {
-		grad := w.grads[c*size:][:n]
-		if class := &l.classes[b.group*l.cfg.Classes+c]; !class.takesPart || group.weight == 0 {
+	for c := range classes {
+		grad := grads[c*stride:][:n]
+		if !l.classes[b.group*classes+c].takesPart || group.weight == 0 {
 			clear(grad)
 			continue
 		}
 		share := float32(l.weights[c] / group.weight / float64(l.images))
-		for i, weight := range l.errorsOf(b.group, c)[b.kept-group.kept:][:n] {
+		for i, weight := range l.plane(l.errors, b, c) {
 			grad[i] = weight * share
 			if target[i] == int32(c) {
 				grad[i] = -grad[i]
@@ -825,32 +889,32 @@ func (l *Lovasz) gradient(w *worker, task int) {
 	}
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
-		columnSoftmaxGrad(table[float32](), w.grads, w.probs, w.grads, l.cfg.Classes, n, size)
+		columnSoftmaxGrad(table[float32](), grads, l.planesOf(l.probs, b), grads, classes, n, stride, group.stride)
 	case SigmoidActivation:
-		for c := range l.cfg.Classes {
-			e, grad := w.exp[c*size:][:n], w.grads[c*size:][:n]
+		for c := range classes {
+			e, grad := w.exp[c*l.size:][:n], grads[c*stride:][:n]
 			for i, v := range e {
 				grad[i] *= (1 / (1 + v)) * (v / (1 + v))
 			}
 		}
 	}
-	if l.cfg.CrossEntropy > 0 {
-		share := float32(l.cfg.CrossEntropy / l.entropyTerms(group) / float64(l.images))
-		for c := range l.cfg.Classes {
-			p, grad := w.probs[c*size:][:n], w.grads[c*size:][:n]
-			for i, t := range target {
-				if t == voidBackground {
-					continue
-				}
-				d := p[i]
-				if t == int32(c) {
-					d -= 1
-				}
-				grad[i] += float32(share * d)
+	if l.cfg.CrossEntropy == 0 {
+		return
+	}
+	share := float32(l.cfg.CrossEntropy / l.entropyTerms(group) / float64(l.images))
+	for c := range classes {
+		p, grad := l.plane(l.probs, b, c), grads[c*stride:][:n]
+		for i, t := range target {
+			if t == voidBackground {
+				continue
 			}
+			d := p[i]
+			if t == int32(c) {
+				d -= 1
+			}
+			grad[i] += float32(share * d)
 		}
 	}
-	l.scatter(w, b)
 }
 
 // scatter writes w.grads to the gradient, and 0 for the pixels that take no part.
@@ -859,14 +923,10 @@ func (l *Lovasz) scatter(w *worker, b *block) {
 	picked := w.picked[:b.keptN]
 	if l.cfg.Layout == ClassMajor {
 		for c := range classes {
-			plane, grad := w.grads[c*size:][:len(picked)], l.in.grad[l.logit(b.pixel, b, c):][:b.pixels]
-			if len(picked) == len(grad) {
-				copy(grad, plane)
-				continue
-			}
+			grad := l.in.grad[l.logit(b.pixel, b, c):][:b.pixels]
 			clear(grad)
 			for i, p := range picked {
-				grad[p] = plane[i]
+				grad[p] = w.grads[c*size+i]
 			}
 		}
 		return
@@ -892,6 +952,9 @@ func (l *Lovasz) each(tasks int, f func(l *Lovasz, w *worker, task int)) {
 func (l *Lovasz) try(tasks int, f func(l *Lovasz, w *worker, task int)) error {
 	l.next.Store(0)
 	l.failed.Store(math.MaxInt64)
+	for len(l.workers) < min(l.maxWorkers, tasks) {
+		l.workers = append(l.workers, new(worker))
+	}
 	for _, w := range l.workers {
 		w.failed, w.err = math.MaxInt64, nil
 	}
@@ -925,8 +988,8 @@ func (l *Lovasz) work(w *worker, tasks int, f func(l *Lovasz, w *worker, task in
 }
 
 func (w *worker) resize(classes, size int) {
-	if w.probs == nil {
-		w.probs, w.grads, w.exp = make([]float32, classes*size), make([]float32, classes*size), make([]float32, classes*size)
+	if w.grads == nil {
+		w.grads, w.exp = make([]float32, classes*size), make([]float32, classes*size)
 		w.max, w.sum, w.picked = make([]float32, size), make([]float32, size), make([]int32, size)
 	}
 }

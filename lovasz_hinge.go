@@ -20,7 +20,7 @@ func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (Lova
 		return LovaszResult{}, err
 	}
 	l.errors = resize(l.errors, len(l.target))
-	if err := l.try(len(l.blocks), (*Lovasz).hingeErrors); err != nil {
+	if err := l.tryBlocks((*Lovasz).hingeErrors); err != nil {
 		return LovaszResult{}, err
 	}
 	l.each(len(l.groups), (*Lovasz).hingeWeights)
