@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"strings"
+)
+
+// The example: what examples/landcover -save writes. go:embed ends at the module, so it is copied.
+//
+//go:embed example
+var exampleFiles embed.FS
+
+var exampleNames = strings.Split(strings.TrimSpace(string(exampleFile("classes.txt"))), "\n")
+
+const exampleNotice = `No files given: this is the embedded example, real pixels of a Landsat scene (Statlog, UCI Machine Learning Repository) and what the
+network of examples/landcover makes of them. With files: lovasz -logits logits.npy -labels labels.npy; all flags: lovasz -h
+
+`
+
+func exampleFile(name string) []byte {
+	content, err := exampleFiles.ReadFile("example/" + name)
+	if err != nil {
+		panic(err) // a file that the build left out
+	}
+	return content
+}
+
+// example returns the embedded logits and labels.
+func example() (*array[float32], *array[int32], error) {
+	embedded := func(name string) *file {
+		content := exampleFile(name)
+		return &file{r: bytes.NewReader(content), size: int64(len(content))}
+	}
+	x, err := decodeLogits(embedded("logits.npy"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("embedded logits: %w", err)
+	}
+	y, err := decodeLabels(embedded("labels.npy"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("embedded labels: %w", err)
+	}
+	return x, y, nil
+}

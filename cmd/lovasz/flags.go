@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/lanewise/lanewise"
+)
+
+type options struct {
+	Logits string `group:"Files:" placeholder:"FILE" help:"Logits, float32 (float16 and float64 are converted): .npy, .npz or .npz:name. The labels' shape with one more axis, for the classes: [P, C], [N, C, H, W], [C, H, W], [N, H, W, C], …"`
+	Labels string `group:"Files:" placeholder:"FILE" help:"Class ids, one per pixel: .npy or .npz of any integer type, or a PNG mask (paletted or gray). A quoted pattern such as 'masks/*.png' stacks its files in the order of their names."`
+	Grad   string `group:"Files:" placeholder:"FILE" help:"Write d loss / d logits to this .npy file: float32, in the logits' shape."`
+
+	Layout  string   `group:"Shape:" enum:"auto,pixel,class" default:"auto" placeholder:"auto|pixel|class" help:"Where the class axis is: pixel (the last axis), class (the first, or the second behind the images), or auto (the one that fits the labels)."`
+	Classes int      `group:"Shape:" placeholder:"C" help:"Number of classes, checked against the shapes. 1: one score per pixel, labels 0 and 1."`
+	Images  int      `group:"Shape:" placeholder:"N" help:"Number of images, where the shapes do not tell: [P, C] may hold several."`
+	Names   []string `group:"Shape:" placeholder:"NAME" help:"Names of the classes, for the output."`
+
+	Activation string    `group:"Loss:" enum:"auto,softmax,sigmoid,none" default:"auto" placeholder:"auto|softmax|sigmoid|none" help:"softmax, sigmoid (each class against the rest) or none (the input holds probabilities). auto: softmax, and sigmoid for one class."`
+	Hinge      bool      `group:"Loss:" help:"The binary Lovász hinge on one score per pixel."`
+	Average    string    `group:"Loss:" enum:"present,all" default:"present" placeholder:"present|all" help:"The loss is the mean over the classes present in the labels, or over all."`
+	Only       []int     `group:"Loss:" placeholder:"CLASS" help:"Average over exactly these classes, absent ones too."`
+	Skip       []int     `group:"Loss:" placeholder:"CLASS" help:"Leave these classes out of the average."`
+	Void       []int32   `group:"Loss:" placeholder:"LABEL" help:"Labels that are no class, such as 255 or -100 (ignore_index)."`
+	VoidAs     string    `group:"Loss:" enum:"drop,background" default:"drop" placeholder:"drop|background" help:"Void pixels take no part (drop), or are background for every class."`
+	Weights    []float32 `group:"Loss:" placeholder:"W" help:"Weights of the classes in the average, one per class."`
+	CE         float64   `group:"Loss:" name:"ce" placeholder:"LAMBDA" help:"Add LAMBDA times the mean cross-entropy."`
+	PerImage   bool      `group:"Loss:" help:"The loss of every image, then the mean; otherwise of all pixels together."`
+	Method     string    `group:"Loss:" enum:"exact,binned" default:"exact" placeholder:"exact|binned" help:"exact, or binned: no sorting, with a proved bound on the difference (gap)."`
+
+	Workers int  `group:"Run:" placeholder:"N" help:"Goroutines; the result does not depend on it. 0: one per CPU."`
+	JSON    bool `group:"Run:" name:"json" help:"Print JSON; what is not a number is null."`
+}
+
+const description = `The Lovász-Softmax loss and the intersection over union (IoU) of a segmentation network's output.
+
+  lovasz -logits logits.npy -labels labels.npy
+
+Without arguments it computes an embedded example. Flags may be written with one dash or two, values behind a space or =, lists with commas; of
+choices (a|b) the first is the default. The environment variable LANEWISE_ISA picks an instruction set (generic, avx2, avx512, neon).`
+
+// parse returns the options, or nil where the arguments asked for help, which it prints.
+func parse(args []string, out io.Writer) (*options, error) {
+	var o options
+	helped := false
+	parser, err := kong.New(&o,
+		kong.Name("lovasz"),
+		kong.Description(description),
+		kong.Writers(helpWriter{out}, io.Discard),
+		kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	_, err = parser.Parse(doubleDashes(args))
+	if helped {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errors.New(plainWords.Replace(longFlag.ReplaceAllString(err.Error(), "-$1")))
+	}
+	if o.Classes < 0 || o.Images < 0 {
+		return nil, errors.New("-classes and -images are positive")
+	}
+	return &o, nil
+}
+
+var (
+	longFlag   = regexp.MustCompile(`--([a-z])`)
+	singleDash = regexp.MustCompile(`^-[a-zA-Z][^=]`)
+	negative   = regexp.MustCompile(`(^|,)-[0-9]`)
+)
+
+// doubleDashes lets flags be written as the flag package has them, -name and -name=value, for kong, which knows --name alone. Negative
+// numbers become the value of the flag before them, since kong would take each for a flag.
+func doubleDashes(args []string) []string {
+	var out []string
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return append(out, args[i:]...)
+		case singleDash.MatchString(arg):
+			out = append(out, "-"+arg)
+		case negative.MatchString(arg) && len(out) > 0 && strings.HasPrefix(out[len(out)-1], "--"):
+			out[len(out)-1] += "=" + arg
+		default:
+			out = append(out, arg)
+		}
+	}
+	return out
+}
+
+// plainWords replaces what kong says in terms of its parser.
+var plainWords = strings.NewReplacer(`expected string value but got "EOL" (<EOL>)`, "a value is missing",
+	`expected int value but got "EOL" (<EOL>)`, "a value is missing", `expected float value but got "EOL" (<EOL>)`, "a value is missing",
+	`missing value, expecting "<arg>,..."`, "a value is missing", "a valid 32 bit int", "an integer", "a valid 64 bit int", "an integer")
+
+// helpWriter writes kong's help with flags as the README has them: one dash. Columns stay aligned.
+type helpWriter struct{ w io.Writer }
+
+func (h helpWriter) Write(p []byte) (int, error) {
+	if _, err := h.w.Write(longFlag.ReplaceAll(p, []byte(" -$1"))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// example reports whether the embedded example is asked for.
+func (o *options) example() bool { return o.Logits == "" && o.Labels == "" }
+
+// config returns the loss that the flags describe; classes and layout are those of the files.
+func (o *options) config(s shape) (lanewise.LovaszConfig, error) {
+	activation := map[string]lanewise.Activation{
+		"softmax": lanewise.SoftmaxActivation, "sigmoid": lanewise.SigmoidActivation, "none": lanewise.NoActivation,
+	}[o.activation(s.classes)]
+	if o.Hinge && s.classes != 1 {
+		return lanewise.LovaszConfig{}, fmt.Errorf("-hinge takes one score per pixel, not %d classes", s.classes)
+	}
+	if o.Names != nil && len(o.Names) != s.classes {
+		return lanewise.LovaszConfig{}, fmt.Errorf("-names has %d names for %d classes", len(o.Names), s.classes)
+	}
+	cfg := lanewise.LovaszConfig{
+		Classes:      s.classes,
+		Layout:       s.layout,
+		Activation:   activation,
+		OnlyClasses:  o.Only,
+		SkipClasses:  o.Skip,
+		VoidLabels:   o.Void,
+		Weights:      o.Weights,
+		CrossEntropy: o.CE,
+		PerImage:     o.PerImage,
+		Workers:      o.Workers,
+	}
+	if o.Average == "all" {
+		cfg.Average = lanewise.AllClasses
+	}
+	if o.VoidAs == "background" {
+		cfg.Void = lanewise.AsBackground
+	}
+	if o.Method == "binned" {
+		cfg.Method = lanewise.Binned
+	}
+	return cfg, nil
+}
+
+// activation resolves auto, and names the hinge's.
+func (o *options) activation(classes int) string {
+	switch {
+	case o.Hinge:
+		return "none"
+	case o.Activation != "auto":
+		return o.Activation
+	case classes == 1:
+		return "sigmoid"
+	}
+	return "softmax"
+}

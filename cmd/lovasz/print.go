@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+func (r *report) printJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+func (r *report) printText(w io.Writer) error {
+	var b strings.Builder
+	if r.Example {
+		b.WriteString(exampleNotice)
+	}
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-13s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	layout := ""
+	if len(r.Classes) > 1 {
+		layout = ", " + r.Layout + "-major"
+	}
+	line("logits", "%s%s %s%s", prefix(r.Logits.Path), axes(r.Logits.Shape), r.Logits.Dtype, layout)
+	line("labels", "%s%s %s: %s, %d void", prefix(r.Labels.Path), axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
+	line("method", "%s", r.describe())
+	b.WriteString("\n")
+	line("loss", "%.9g", r.Loss)
+	if r.Lambda > 0 {
+		line("Lovász", "%.9g", r.Lovasz)
+		line("cross-entropy", "%.9g, times %g", r.CrossEntropy, r.Lambda)
+	}
+	if r.Method == "binned" && !r.Hinge {
+		line("gap", "%.3g", r.Gap)
+	}
+	line("mean IoU", "%s", r.MeanIoU.format("%.6f"))
+	b.WriteString(r.classTable() + "\n")
+	if r.PerImage != nil {
+		b.WriteString(r.imageTable() + "\n")
+	}
+	if r.Gradient != "" {
+		line("gradient", "%s", r.Gradient)
+	}
+	line("time", "%v, %s, %s", time.Duration(r.Seconds*1e9).Round(time.Microsecond), r.ISA, plural(r.Workers, "worker"))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// describe says how the loss was computed.
+func (r *report) describe() string {
+	what := "Lovász-Softmax"
+	switch {
+	case r.Hinge:
+		what = "Lovász hinge"
+	case r.Activation == "sigmoid":
+		what = "Lovász loss of sigmoids"
+	case r.Activation == "none":
+		what = "Lovász loss of probabilities"
+	}
+	if len(r.Classes) > 1 {
+		what += ", mean over " + r.Average + " classes"
+	}
+	if r.PerImage != nil {
+		what += ", mean over " + plural(r.Images, "image")
+	}
+	if r.Hinge {
+		return what
+	}
+	return what + ", " + r.Method
+}
+
+func (r *report) classTable() string {
+	t := newTable()
+	header, columns := table.Row{"class"}, []string{"pixels", "IoU", "loss"}
+	named := r.Classes[0].Name != ""
+	if named {
+		header = append(header, "name")
+	}
+	t.AppendHeader(append(header, "pixels", "IoU", "loss"))
+	for _, c := range r.Classes {
+		row := table.Row{c.Class}
+		if named {
+			row = append(row, c.Name)
+		}
+		t.AppendRow(append(row, c.Pixels, c.IoU.format("%.6f"), c.Loss.format("%.6f")))
+	}
+	alignRight(t, columns...)
+	return t.Render()
+}
+
+func (r *report) imageTable() string {
+	t := newTable()
+	t.AppendHeader(table.Row{"image", "loss"})
+	for i, loss := range r.PerImage {
+		t.AppendRow(table.Row{i, loss.format("%.6f")})
+	}
+	alignRight(t, "loss")
+	return t.Render()
+}
+
+func newTable() table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleRounded)
+	t.Style().Format.Header = text.FormatDefault
+	return t
+}
+
+func alignRight(t table.Writer, columns ...string) {
+	var configs []table.ColumnConfig
+	for _, name := range columns {
+		configs = append(configs, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(configs)
+}
+
+func (x number) format(verb string) string {
+	if math.IsNaN(float64(x)) {
+		return "–"
+	}
+	return fmt.Sprintf(verb, float64(x))
+}
+
+// prefix sets a path apart from what follows it.
+func prefix(path string) string {
+	if path == "" {
+		return ""
+	}
+	return path + " "
+}
