@@ -51,7 +51,7 @@ type classReport struct {
 }
 
 type fileInfo struct {
-	Path  string `json:"path,omitempty"`
+	Path  string `json:"path"`
 	Dtype string `json:"dtype"`
 	Shape []int  `json:"shape"`
 }

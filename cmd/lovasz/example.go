@@ -14,8 +14,10 @@ var exampleFiles embed.FS
 
 var exampleNames = strings.Split(strings.TrimSpace(string(exampleFile("classes.txt"))), "\n")
 
-const exampleNotice = `No files given: this is the embedded example, real pixels of a Landsat scene (Statlog, UCI Machine Learning Repository) and what the
-network of examples/landcover makes of them. With files: lovasz -logits logits.npy -labels labels.npy; all flags: lovasz -h
+const exampleNotice = `No files given: this is the embedded example, real pixels of a Landsat scene
+(Statlog, UCI Machine Learning Repository) and what the network of
+examples/landcover makes of them. With files of your own:
+  lovasz -logits logits.npy -labels labels.npy        (lovasz -h: all flags)
 
 `
 
@@ -41,5 +43,6 @@ func example() (*array[float32], *array[int32], error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("embedded labels: %w", err)
 	}
+	x.path, y.path = "(embedded)", "(embedded)"
 	return x, y, nil
 }

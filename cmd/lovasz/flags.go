@@ -122,6 +122,9 @@ func (o *options) config(s shape) (lanewise.LovaszConfig, error) {
 	if o.Hinge && s.classes != 1 {
 		return lanewise.LovaszConfig{}, fmt.Errorf("-hinge takes one score per pixel, not %d classes", s.classes)
 	}
+	if o.Hinge && (o.Activation != "auto" || o.Average != "present" || o.Only != nil || o.Skip != nil || o.Weights != nil || o.CE != 0 || o.Method != "exact") {
+		return lanewise.LovaszConfig{}, errors.New("of the flags of the loss -hinge goes with -void, -void-as and -per-image alone")
+	}
 	if o.Names != nil && len(o.Names) != s.classes {
 		return lanewise.LovaszConfig{}, fmt.Errorf("-names has %d names for %d classes", len(o.Names), s.classes)
 	}

@@ -424,7 +424,7 @@ TIME
 	_, stdout, _ = command("-method", "binned", "-ce", "0.25")
 	for _, pattern := range []string{
 		`\ANo files given: this is the embedded example`,
-		`\nlogits        \[2000, 6\] float32, pixel-major\nlabels        \[2000\] int32: 2000 pixels, 0 void\n`,
+		`\nlogits        \(embedded\) \[2000, 6\] float32, pixel-major\nlabels        \(embedded\) \[2000\] int32: 2000 pixels, 0 void\n`,
 		`\nloss          0\.\d{6,9}\nLovász        0\.\d{6,9}\ncross-entropy 0\.\d{6,9}, times 0\.25\ngap           \d[.0-9e-]+\nmean IoU      0\.\d{6}\n`,
 		`\n│     3 │ damp grey soil      │    211 │ 0\.\d{6} │ 0\.\d{6} │\n`,
 		`\ntime          [.0-9]+(µs|ms|s), (generic|avx2|avx512|neon), \d+ workers?\n\z`,
@@ -502,6 +502,8 @@ func TestErrors(t *testing.T) {
 		{with(files(t, []float32{2, 0, -1, 0, nan32, 0}, []int{2, 3}, []int64{0, 1})), "logit of pixel 1, class 1 is NaN"},
 		{with(good, "-names", "road,sky"), "-names has 2 names for 3 classes"},
 		{with(good, "-hinge"), "-hinge takes one score per pixel, not 3 classes"},
+		{with(binary, "-hinge", "-ce", "1"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
+		{with(binary, "-hinge", "-method", "binned"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
 		{with(good, "-classes", "-3"), "-classes and -images are positive"},
 		{with(good, "-grad", good[1]), "-grad would overwrite " + good[1]},
 		{with(good, "-grad", t.TempDir()+"/none/grad.npy"), "…none/grad.npy: no such file or directory"},

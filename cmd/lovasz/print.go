@@ -30,8 +30,8 @@ func (r *report) printText(w io.Writer) error {
 	if len(r.Classes) > 1 {
 		layout = ", " + r.Layout + "-major"
 	}
-	line("logits", "%s%s %s%s", prefix(r.Logits.Path), axes(r.Logits.Shape), r.Logits.Dtype, layout)
-	line("labels", "%s%s %s: %s, %d void", prefix(r.Labels.Path), axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
+	line("logits", "%s %s %s%s", r.Logits.Path, axes(r.Logits.Shape), r.Logits.Dtype, layout)
+	line("labels", "%s %s %s: %s, %d void", r.Labels.Path, axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
 	line("method", "%s", r.describe())
 	b.WriteString("\n")
 	line("loss", "%.9g", r.Loss)
@@ -39,7 +39,7 @@ func (r *report) printText(w io.Writer) error {
 		line("Lovász", "%.9g", r.Lovasz)
 		line("cross-entropy", "%.9g, times %g", r.CrossEntropy, r.Lambda)
 	}
-	if r.Method == "binned" && !r.Hinge {
+	if r.Method == "binned" {
 		line("gap", "%.3g", r.Gap)
 	}
 	line("mean IoU", "%s", r.MeanIoU.format("%.6f"))
@@ -79,8 +79,8 @@ func (r *report) describe() string {
 }
 
 func (r *report) classTable() string {
-	t := newTable()
-	header, columns := table.Row{"class"}, []string{"pixels", "IoU", "loss"}
+	t := newTable("pixels", "IoU", "loss")
+	header := table.Row{"class"}
 	named := r.Classes[0].Name != ""
 	if named {
 		header = append(header, "name")
@@ -93,33 +93,29 @@ func (r *report) classTable() string {
 		}
 		t.AppendRow(append(row, c.Pixels, c.IoU.format("%.6f"), c.Loss.format("%.6f")))
 	}
-	alignRight(t, columns...)
 	return t.Render()
 }
 
 func (r *report) imageTable() string {
-	t := newTable()
+	t := newTable("loss")
 	t.AppendHeader(table.Row{"image", "loss"})
 	for i, loss := range r.PerImage {
 		t.AppendRow(table.Row{i, loss.format("%.6f")})
 	}
-	alignRight(t, "loss")
 	return t.Render()
 }
 
-func newTable() table.Writer {
+// newTable returns a table in which the columns of these names are numbers.
+func newTable(numbers ...string) table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleRounded)
 	t.Style().Format.Header = text.FormatDefault
-	return t
-}
-
-func alignRight(t table.Writer, columns ...string) {
 	var configs []table.ColumnConfig
-	for _, name := range columns {
+	for _, name := range numbers {
 		configs = append(configs, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(configs)
+	return t
 }
 
 func (x number) format(verb string) string {
@@ -127,12 +123,4 @@ func (x number) format(verb string) string {
 		return "–"
 	}
 	return fmt.Sprintf(verb, float64(x))
-}
-
-// prefix sets a path apart from what follows it.
-func prefix(path string) string {
-	if path == "" {
-		return ""
-	}
-	return path + " "
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"unsafe"
 
 	"codeberg.org/sbinet/npyio/npy"
@@ -28,13 +25,13 @@ type npyArray struct {
 // maxHeader bounds the text of a header. numpy itself stops at 10,000 bytes.
 const maxHeader = 1 << 16
 
-// openNPY reads the header of a .npy file of the given size. npyio parses it, but trusts what it reads: it allocates whatever the length
-// field says and panics on some malformed dictionaries, so the bytes are read here and a panic is an invalid header.
-func openNPY(r io.Reader, size int64) (_ *npyArray, err error) {
-	invalid := errors.New("not a valid .npy header")
+var errHeader = errors.New("not a valid .npy header")
+
+// openNPY reads and checks the header of a .npy file of the given size.
+func openNPY(r io.Reader, size int64) (*npyArray, error) {
 	begin := make([]byte, 12) // magic, version and the length of the text: 2 bytes of it in version 1, 4 in version 2
 	if _, err := io.ReadFull(r, begin[:10]); err != nil || string(begin[:6]) != npyMagic {
-		return nil, orReadError(err, invalid)
+		return nil, headerError(err)
 	}
 	text := int64(binary.LittleEndian.Uint16(begin[8:10]))
 	switch version := begin[6]; version {
@@ -42,42 +39,51 @@ func openNPY(r io.Reader, size int64) (_ *npyArray, err error) {
 		begin = begin[:10]
 	case 2:
 		if _, err := io.ReadFull(r, begin[10:]); err != nil {
-			return nil, orReadError(err, invalid)
+			return nil, headerError(err)
 		}
 		text = int64(binary.LittleEndian.Uint32(begin[8:12]))
 	default:
 		return nil, fmt.Errorf("version %d of the .npy format is not supported", version)
 	}
 	if text > maxHeader {
-		return nil, invalid
+		return nil, errHeader
 	}
 	header := append(begin, make([]byte, text)...)
 	if _, err := io.ReadFull(r, header[len(begin):]); err != nil {
-		return nil, orReadError(err, invalid)
+		return nil, headerError(err)
 	}
-	defer func() {
-		if recover() != nil {
-			err = invalid
-		}
-	}()
-	parsed, err := npy.NewReader(bytes.NewReader(header))
+	parsed, err := parseHeader(header)
 	if err != nil {
-		return nil, invalid
+		return nil, err
 	}
-	descr := parsed.Header.Descr
-	a := &npyArray{shape: descr.Shape, fortran: descr.Fortran, payload: r}
-	if a.dtype, err = parseDtype(descr.Type); err != nil {
+	a := &npyArray{shape: parsed.Descr.Shape, fortran: parsed.Descr.Fortran, payload: r}
+	if a.dtype, err = parseDtype(parsed.Descr.Type); err != nil {
 		return nil, err
 	}
 	return a, a.checkSize(size - int64(len(header)))
 }
 
-// orReadError returns what is wrong with a header that cannot be read whole: invalid, unless the reader itself failed.
-func orReadError(err, invalid error) error {
+// headerError returns what is wrong with a header that cannot be read whole: errHeader, unless the reader itself failed.
+func headerError(err error) error {
 	if err == nil || err == io.EOF || err == io.ErrUnexpectedEOF {
-		return invalid
+		return errHeader
 	}
 	return err
+}
+
+// parseHeader leaves the header to npyio, which panics on some malformed ones. (It would also allocate as much as a header says that it is
+// long: so the bytes are read before.)
+func parseHeader(header []byte) (h npy.Header, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errHeader
+		}
+	}()
+	r, err := npy.NewReader(bytes.NewReader(header))
+	if err != nil {
+		return h, errHeader
+	}
+	return r.Header, nil
 }
 
 // checkSize counts the elements and compares their bytes with those that follow the header, before any memory is taken for them.
@@ -103,123 +109,6 @@ func (a *npyArray) checkSize(have int64) error {
 		return fmt.Errorf("%s is %s, yet %d follow the header", what, plural(int(want), "byte"), have)
 	}
 	return nil
-}
-
-// openNPZ finds an array in a .npz file.
-func openNPZ(f *file, usual string) (*npyArray, error) {
-	archive, err := zip.NewReader(f.r, f.size)
-	if err != nil {
-		return nil, fmt.Errorf("not a valid .npz file: %w", err)
-	}
-	var names []string
-	arrays := map[string]*zip.File{}
-	for _, entry := range archive.File {
-		if name, ok := strings.CutSuffix(entry.Name, ".npy"); ok {
-			names = append(names, name)
-			arrays[name] = entry
-		}
-	}
-	if len(names) == 0 {
-		return nil, errors.New("the .npz file holds no array")
-	}
-	list := strings.Join(names, ", ")
-	name := strings.TrimSuffix(f.entry, ".npy")
-	switch {
-	case name != "":
-		if arrays[name] == nil {
-			return nil, fmt.Errorf("no array %q among %s", name, list)
-		}
-	case arrays[usual] != nil:
-		name = usual
-	case len(names) == 1:
-		name = names[0]
-	default:
-		return nil, fmt.Errorf("holds %s: name one, as in FILE.npz:%s", list, names[0])
-	}
-	entry := arrays[name]
-	size := entry.UncompressedSize64
-	if size/maxRatio > uint64(f.size) {
-		return nil, fmt.Errorf("array %s claims %d bytes, more than the file can hold", name, size)
-	}
-	content, err := entry.Open()
-	if err != nil {
-		return nil, fmt.Errorf("array %s: %w", name, err)
-	}
-	a, err := openNPY(content, int64(size)) // nothing to close: it reads from f
-	if err != nil {
-		return nil, fmt.Errorf("array %s: %w", name, err)
-	}
-	return a, nil
-}
-
-// maxRatio is the most that deflate can expand: a file cannot hold more than this many times its size.
-const maxRatio = 1032
-
-// A dtype is the type of an array's elements.
-type dtype struct {
-	kind byte // 'f', 'i', 'u' or 'b'
-	size int  // bytes
-	big  bool // big-endian
-}
-
-// parseDtype reads a descr as it stands in a header: '<f4', with its quotes.
-func parseDtype(descr string) (dtype, error) {
-	unsupported := fmt.Errorf("dtype %s cannot be read: want float16, float32 or float64, integers or bool", descr)
-	s := strings.Trim(descr, `'`)
-	if len(s) < 3 || len(s) != len(descr)-2 {
-		return dtype{}, unsupported
-	}
-	size, err := strconv.Atoi(s[2:])
-	if err != nil {
-		return dtype{}, unsupported
-	}
-	d := dtype{kind: s[1], size: size}
-	switch s[0] {
-	case '<', '|':
-	case '>':
-		d.big = true
-	case '=':
-		d.big = !littleEndian
-	default:
-		return dtype{}, unsupported
-	}
-	if d.String() == "" {
-		return dtype{}, unsupported
-	}
-	return d, nil
-}
-
-// String is numpy's name, "" for a type that is not supported.
-func (d dtype) String() string {
-	switch {
-	case d.kind == 'b' && d.size == 1:
-		return "bool"
-	case d.kind == 'f' && (d.size == 2 || d.size == 4 || d.size == 8):
-		return fmt.Sprintf("float%d", 8*d.size)
-	case (d.kind == 'i' || d.kind == 'u') && (d.size == 1 || d.size == 2 || d.size == 4 || d.size == 8):
-		return map[byte]string{'i': "int", 'u': "uint"}[d.kind] + strconv.Itoa(8*d.size)
-	}
-	return ""
-}
-
-// littleEndian says how this machine keeps numbers.
-var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
-// bits returns the i-th element of raw.
-func (d dtype) bits(raw []byte, i int) uint64 {
-	var order binary.ByteOrder = binary.LittleEndian
-	if d.big {
-		order = binary.BigEndian
-	}
-	switch raw = raw[i*d.size : (i+1)*d.size]; d.size {
-	case 1:
-		return uint64(raw[0])
-	case 2:
-		return uint64(order.Uint16(raw))
-	case 4:
-		return uint64(order.Uint32(raw))
-	}
-	return order.Uint64(raw)
 }
 
 // floats reads the elements as float32.
@@ -342,15 +231,4 @@ func (a *npyArray) index(i int) string {
 		i /= a.shape[axis]
 	}
 	return axes(index)
-}
-
-// float16 converts IEEE 754 binary16; every value has its float32.
-func float16(bits uint16) float32 {
-	sign := uint32(bits&0x8000) << 16
-	magnitude := uint32(bits&0x7fff) << 13
-	if magnitude >= 0x7c00<<13 {
-		return math.Float32frombits(sign | 0x7f800000 | magnitude) // Inf and NaN
-	}
-	// Read as float32 the bits are 2⁻¹¹² times the value, subnormal numbers included.
-	return math.Float32frombits(sign|magnitude) * 0x1p112
 }

@@ -270,6 +270,7 @@ func TestBadFiles(t *testing.T) {
 		{"one byte more", append(slices.Clone(good), 0), "shape [2, 3] of float32 is 24 bytes, yet 25 follow the header", ""},
 		{"zero axis and bytes", npyFile(dict("'<f4'", "False", "(9223372036854775807, 9, 0)"), make([]byte, 4)),
 			"shape [9223372036854775807, 9, 0] of float32 is 0 bytes, yet 4 follow the header", ""},
+		{"scalar cut", npyFile(dict("'<f4'", "False", "()"), make([]byte, 3)), "the file is truncated", ""},
 		{"objects", npyFile(dict("'|O'", "False", "(1,)"), make([]byte, 8)), "dtype '|O' cannot be read: want float16, float32 or float64, integers or bool", ""},
 		{"strings", npyFile(dict("'<U3'", "False", "(1,)"), make([]byte, 12)), "dtype '<U3' cannot be read: want float16, float32 or float64, integers or bool", ""},
 		{"records", npyFile(dict("[('a', '<f4')]", "False", "(1,)"), make([]byte, 4)), "dtype [('a', '<f4')] cannot be read: want float16, float32 or float64, integers or bool", ""},

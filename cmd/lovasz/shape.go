@@ -14,19 +14,23 @@ type shape struct {
 	layout                  lanewise.Layout
 }
 
+// maxClasses bounds the confusion matrix, the square of it. No data set comes near; a pixel axis taken for the classes' does.
+const maxClasses = 1 << 13
+
 // fit finds the class axis: logits have the labels' axes and one more, the last ([…, C]), the first ([C, …]) or the second ([N, C, …]).
 // Axes of length 1 may be missing on either side. layout (auto, pixel, class), classes and images (0: any) narrow the choice; it is an
 // error when nothing fits, or more than one reading does.
 func fit(logits, labels []int, layout string, classes, images int) (shape, error) {
 	var found []shape
-	add := func(s shape) {
-		if classes > 0 && classes != s.classes {
-			return
-		}
-		if images > 0 && images != s.images {
-			pixels := s.images * s.pixels
+	for _, s := range readings(logits, labels, layout, classes == 1) {
+		pixels := s.images * s.pixels
+		switch {
+		case classes > 0 && classes != s.classes:
+			continue
+		case images > 0 && images != s.images:
+			// Rows are one image behind the other, however many; planes say themselves how many images there are.
 			if s.layout == lanewise.ClassMajor || pixels%images != 0 {
-				return
+				continue
 			}
 			s.images, s.pixels = images, pixels/images
 		}
@@ -34,47 +38,16 @@ func fit(logits, labels []int, layout string, classes, images int) (shape, error
 			found = append(found, s)
 		}
 	}
-
-	last := len(logits) - 1
-	same := slices.Equal(logits, labels)
-	if same && (last == 0 || classes == 1) { // one score per pixel, without a class axis
-		add(shape{images: imageCount(labels), pixels: product(labels) / imageCount(labels), classes: 1})
-		return one(found, logits, labels, layout, classes, images)
-	}
-	for axis := range logits {
-		if axis > 1 && axis != last {
-			continue
-		}
-		count := logits[axis]
-		rest := slices.Delete(slices.Clone(logits), axis, axis+1)
-		switch {
-		case count == 0, !slices.Equal(squeeze(rest), squeeze(labels)):
-			continue
-		case same && axis == 0 && last >= 3: // [1, C, H, W] twice is one-hot
-			continue
-		case layout == "pixel" && axis != last && count > 1, layout == "class" && axis == last && last > 0 && count > 1:
-			continue
-		}
-		s := shape{images: 1, classes: count}
-		switch {
-		case axis == last:
-			s.images = imageCount(rest)
-		case axis == 1:
-			s.images = max(1, logits[0])
-		}
-		if axis != last && count > 1 {
-			s.layout = lanewise.ClassMajor
-		}
-		s.pixels = product(rest) / s.images
-		add(s)
-	}
-	return one(found, logits, labels, layout, classes, images)
-}
-
-// one returns the only reading, or says what is wrong.
-func one(found []shape, logits, labels []int, layout string, classes, images int) (shape, error) {
 	if len(found) == 1 {
+		if found[0].classes > maxClasses {
+			return shape{}, fmt.Errorf("logits %s and labels %s have %d classes, more than %d", axes(logits), axes(labels), found[0].classes, maxClasses)
+		}
 		return found[0], nil
+	}
+
+	if len(found) == 0 && slices.Equal(logits, labels) {
+		return shape{}, fmt.Errorf("logits and labels both have the shape %s: labels are class ids, one per pixel, not one-hot; for one score per pixel add -classes 1",
+			axes(logits))
 	}
 	var flags string
 	if layout != "auto" {
@@ -89,20 +62,53 @@ func one(found []shape, logits, labels []int, layout string, classes, images int
 	if flags != "" {
 		flags = " with" + flags
 	}
-	switch {
-	case len(found) > 1:
-		var readings []string
-		for _, s := range found {
-			readings = append(readings, s.String())
-		}
-		return shape{}, fmt.Errorf("logits %s and labels %s%s may be %s: say which with -layout, -classes or -images",
-			axes(logits), axes(labels), flags, strings.Join(readings, " or "))
-	case slices.Equal(logits, labels):
-		return shape{}, fmt.Errorf("logits and labels both have the shape %s: labels are class ids, one per pixel, not one-hot; for one score per pixel add -classes 1",
-			axes(logits))
+	what := fmt.Sprintf("logits %s and labels %s", axes(logits), axes(labels))
+	if len(found) == 0 {
+		return shape{}, fmt.Errorf("%s do not fit%s: logits have the labels' shape and one axis more, for the classes: […, C], [C, …] or [N, C, …]", what, flags)
 	}
-	return shape{}, fmt.Errorf("logits %s and labels %s do not fit%s: logits have the labels' shape and one axis more, for the classes: […, C], [C, …] or [N, C, …]",
-		axes(logits), axes(labels), flags)
+	var list []string
+	for _, s := range found {
+		list = append(list, s.String())
+	}
+	return shape{}, fmt.Errorf("%s%s may be %s: say which with -layout, -classes or -images", what, flags, strings.Join(list, " or "))
+}
+
+// readings returns what the logits may be in this layout. single says that there is one class, whose axis may be missing.
+func readings(logits, labels []int, layout string, single bool) []shape {
+	last := len(logits) - 1
+	same := slices.Equal(logits, labels)
+	if same && (single || last == 0) {
+		images := imageCount(labels)
+		return []shape{{images: images, pixels: product(labels) / images, classes: 1}}
+	}
+	var list []shape
+	for axis, classes := range logits {
+		rest := slices.Delete(slices.Clone(logits), axis, axis+1)
+		switch {
+		case axis > 1 && axis != last, classes == 0, !slices.Equal(squeeze(rest), squeeze(labels)):
+			continue
+		case same && axis == 0 && last >= 3: // [1, C, H, W] twice is one-hot
+			continue
+		}
+		s := shape{images: 1, classes: classes}
+		switch {
+		case axis == last:
+			s.images = imageCount(rest)
+		case axis == 1:
+			s.images = max(1, logits[0])
+		}
+		s.pixels = product(rest) / s.images
+		if classes > 1 && last > 0 { // otherwise rows and planes are the same
+			if axis != last {
+				s.layout = lanewise.ClassMajor
+			}
+			if layout == "pixel" && axis != last || layout == "class" && axis == last {
+				continue
+			}
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 func (s shape) String() string {

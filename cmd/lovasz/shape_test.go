@@ -58,6 +58,7 @@ func TestFit(t *testing.T) {
 		{name: "other classes", logits: []int{2000, 6}, labels: []int{2000}, classes: 19, err: "do not fit with -classes 19:"},
 		{name: "other layout", logits: []int{2000, 6}, labels: []int{2000}, layout: "class", err: "do not fit with -layout class:"},
 		{name: "images that do not divide", logits: []int{2000, 6}, labels: []int{2000}, images: 3, err: "do not fit with -images 3:"},
+		{name: "pixels for classes", logits: []int{2000000, 6}, labels: []int{6}, err: "logits [2000000, 6] and labels [6] have 2000000 classes, more than 8192"},
 		{name: "no classes", logits: []int{10, 0}, labels: []int{10}, err: "do not fit"},
 		{name: "a scalar", logits: nil, labels: nil, err: "not one-hot"},
 		{name: "class axis in the middle", logits: []int{2, 5, 6, 7}, labels: []int{2, 5, 7}, err: "do not fit"},
