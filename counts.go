@@ -47,12 +47,26 @@ func (c *LovaszCounts) Add(logits []float32, labels []int32, images int) error {
 	if err := c.errors(nil, logits, labels, images); err != nil {
 		return err
 	}
+	if err := c.room(uint64(len(c.l.target))); err != nil {
+		return err
+	}
 	c.l.each(len(c.state), func(l *Lovasz, _ *worker, k int) {
 		if l.averaged[k] {
 			c.bins(k).add(l.errorsOf(0, k), l.target, int32(k))
 		}
 	})
 	c.kept += uint64(len(c.l.target))
+	return nil
+}
+
+// maxCounted is how many pixels a state counts: the sums of the bins stay far from overflow.
+const maxCounted = 1 << 48
+
+// room says whether so many pixels more can be counted.
+func (c *LovaszCounts) room(pixels uint64) error {
+	if pixels > maxCounted-c.kept {
+		return errorf(ErrShape, "%d pixels and %d more are over 2⁴⁸", c.kept, pixels)
+	}
 	return nil
 }
 
@@ -76,13 +90,17 @@ func (c *LovaszCounts) errors(grad, logits []float32, labels []int32, images int
 	return l.findErrors()
 }
 
-// Merge adds the pixels that other has counted. The error is ErrConfig where the configurations differ in more than Workers and Layout.
+// Merge adds the pixels that other has counted. The error is ErrConfig where the configurations differ in more than Workers and Layout, and
+// ErrShape where the pixels would be more than 2⁴⁸.
 func (c *LovaszCounts) Merge(other *LovaszCounts) error {
 	if c.l == nil || other == nil || other.l == nil {
 		return errNoConfig()
 	}
 	if !slices.Equal(c.l.cfg.key(), other.l.cfg.key()) {
 		return errorf(ErrConfig, "the configurations of the merged counts differ")
+	}
+	if err := c.room(other.kept); err != nil {
+		return err
 	}
 	for k, b := range other.state {
 		if b != nil {
@@ -103,13 +121,13 @@ func (c *LovaszCounts) Result() LovaszResult {
 	return c.l.result()
 }
 
-// weigh makes the one group of the Lovasz that of all pixels counted.
+// weigh makes the classes, and what the one group averages, those of all pixels counted.
 func (c *LovaszCounts) weigh() {
 	l := c.l
 	l.groups, l.classes, l.images = resize(l.groups, 1), resize(l.classes, l.cfg.Classes), 0
-	clear(l.groups)
 	clear(l.classes)
 	group := &l.groups[0]
+	group.weight, group.lovasz, group.gap, group.entropyN = 0, 0, 0, 0
 	for k, b := range c.state {
 		class := &l.classes[k]
 		class.foreground = b.foreground()
@@ -139,9 +157,7 @@ func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images i
 	if err := c.errors(grad, logits, labels, images); err != nil {
 		return err
 	}
-	group := l.groups[0]
 	c.weigh()
-	l.groups[0].kept, l.groups[0].keptN = group.kept, group.keptN
 	l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if class := &l.classes[k]; class.takesPart {
 			w.binWeights(c.state[k], class.foreground).apply(l.errorsOf(0, k), l.target, int32(k))
@@ -234,7 +250,7 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	if err != nil {
 		return errorf(ErrFormat, "encoded LovaszCounts: %v", err)
 	}
-	read.kept = d.uint(math.MaxInt64)
+	read.kept = d.uint(maxCounted)
 	for k := range read.state {
 		if read.l.averaged[k] {
 			read.state[k] = decodeBins(d, read.kept)

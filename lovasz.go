@@ -132,13 +132,14 @@ func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, erro
 // It keeps its scratch from call to call: 4 bytes a logit and 4 a pixel (12 with cross-entropy), and for every worker at most 16 bytes a
 // pixel with Exact, 0.7 MB with Binned.
 type Lovasz struct {
-	cfg       LovaszConfig
-	averaged  []bool    // which classes the average knows
-	absentToo bool      // whether these count without a pixel
-	weights   []float64 // [classes]
-	targets   labelMap
-	binary    labelMap // of Hinge
-	size      int      // pixels of a block, whose probabilities stay in the cache
+	cfg        LovaszConfig
+	averaged   []bool    // which classes the average knows
+	absentToo  bool      // whether these count without a pixel
+	weights    []float64 // [classes]
+	targets    labelMap
+	binary     labelMap // of Hinge
+	size       int      // pixels of a block, whose probabilities stay in the cache
+	everyPixel []int32  // 0 … size−1
 
 	// One call: its arguments, how they are divided, and what is known of the parts.
 	in         input
@@ -180,6 +181,10 @@ func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
 
 		maxWorkers: cfg.Workers,
 		workers:    []*worker{new(worker)},
+	}
+	l.everyPixel = make([]int32, l.size)
+	for i := range l.everyPixel {
+		l.everyPixel[i] = int32(i)
 	}
 	for c := range l.averaged {
 		l.averaged[c] = (cfg.OnlyClasses == nil || slices.Contains(cfg.OnlyClasses, c)) && !slices.Contains(cfg.SkipClasses, c)
@@ -584,13 +589,13 @@ func (l *Lovasz) plane(of []float32, b *block, c int) []float32 {
 func (l *Lovasz) activate(w *worker, b *block) error {
 	classes, n, stride := l.cfg.Classes, b.keptN, l.groups[b.group].stride
 	w.resize(classes, l.size)
-	l.pick(w, b)
+	picked := l.pick(w, b)
 	probs := l.planesOf(l.probs, b)
 	src, srcStride := probs, stride
 	if l.cfg.Layout == ClassMajor && n == b.pixels {
 		src, srcStride = l.in.logits[l.logit(b.pixel, b, 0):], l.in.pixels
 	} else {
-		l.gather(probs, stride, w.picked[:n], b)
+		l.gather(probs, stride, picked, b)
 	}
 	bad := -1
 	switch l.cfg.Activation {
@@ -603,7 +608,7 @@ func (l *Lovasz) activate(w *worker, b *block) error {
 			}
 		}
 		if bad < 0 && l.cfg.CrossEntropy > 0 {
-			bad = l.firstMinusInf(w, b)
+			bad = l.firstMinusInf(picked, b)
 		}
 	case SigmoidActivation:
 		bad = sigmoidPlanes(probs, w.exp, src, classes, n, stride, l.size, srcStride, l.cfg.CrossEntropy > 0)
@@ -613,7 +618,7 @@ func (l *Lovasz) activate(w *worker, b *block) error {
 	if bad < 0 {
 		return nil
 	}
-	return l.pixelError(b, b.pixel+int(w.picked[bad]), l.target[b.kept+bad])
+	return l.pixelError(b, b.pixel+int(picked[bad]), l.target[b.kept+bad])
 }
 
 // sigmoidPlanes writes the sigmoid of src to probs, and exp(−|x|), which it is made of, to exps. It returns the first column with a NaN (if
@@ -665,9 +670,9 @@ func clampPlanes(probs, src []float32, planes, n, stride, srcStride int) int {
 func probable(p float32) bool { return float64(p) >= -1e-6 && float64(p) <= 1+1e-6 }
 
 // firstMinusInf returns which pixel of the block is the first to have a logit of −Inf at its own label, or −1.
-func (l *Lovasz) firstMinusInf(w *worker, b *block) int {
+func (l *Lovasz) firstMinusInf(picked []int32, b *block) int {
 	for i, t := range l.target[b.kept:][:b.keptN] {
-		if t >= 0 && math.IsInf(float64(l.in.logits[l.logit(b.pixel+int(w.picked[i]), b, int(t))]), -1) {
+		if t >= 0 && math.IsInf(float64(l.in.logits[l.logit(b.pixel+int(picked[i]), b, int(t))]), -1) {
 			return i
 		}
 	}
@@ -682,15 +687,18 @@ func (l *Lovasz) logit(pixel int, b *block, class int) int {
 	return pixel*l.cfg.Classes + class
 }
 
-// pick lists the block's pixels that take part.
-func (l *Lovasz) pick(w *worker, b *block) {
-	n := 0
+// pick returns the block's pixels that take part.
+func (l *Lovasz) pick(w *worker, b *block) []int32 {
+	if b.keptN == b.pixels {
+		return l.everyPixel[:b.pixels]
+	}
+	picked := w.picked[:0]
 	for i, label := range l.in.labels[b.pixel:][:b.pixels] {
-		if b.keptN == b.pixels || l.targets.target(label) != dropped {
-			w.picked[n] = int32(i)
-			n++
+		if l.targets.target(label) != dropped {
+			picked = append(picked, int32(i))
 		}
 	}
+	return picked
 }
 
 // gather copies the logits of the picked pixels of a block to planes.
@@ -738,11 +746,12 @@ func (l *Lovasz) pixelError(b *block, pixel int, target int32) error {
 // blockEntropy computes the cross-entropies of a block's pixels.
 func (l *Lovasz) blockEntropy(w *worker, b *block, target []int32) {
 	at := b.entropy
+	picked := l.pick(w, b)
 	for i, t := range target {
 		if t == voidBackground {
 			continue
 		}
-		pixel := b.pixel + int(w.picked[i])
+		pixel := b.pixel + int(picked[i])
 		var h float64
 		if l.cfg.Activation == SoftmaxActivation {
 			x := l.in.logits[l.logit(pixel, b, int(t))]
@@ -853,7 +862,7 @@ func (l *Lovasz) entropyTerms(g *group) float64 {
 // gradient writes the gradient of a block's pixels.
 func (l *Lovasz) gradient(w *worker, task int) {
 	b := &l.blocks[task]
-	l.pick(w, b)
+	w.resize(l.cfg.Classes, l.size)
 	grads, stride := w.grads, l.size
 	direct := l.cfg.Layout == ClassMajor && b.keptN == b.pixels
 	if direct {
@@ -920,7 +929,7 @@ func (l *Lovasz) gradientPlanes(w *worker, b *block, grads []float32, stride int
 // scatter writes w.grads to the gradient, and 0 for the pixels that take no part.
 func (l *Lovasz) scatter(w *worker, b *block) {
 	size, classes := l.size, l.cfg.Classes
-	picked := w.picked[:b.keptN]
+	picked := l.pick(w, b)
 	if l.cfg.Layout == ClassMajor {
 		for c := range classes {
 			grad := l.in.grad[l.logit(b.pixel, b, c):][:b.pixels]

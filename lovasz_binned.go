@@ -1,6 +1,9 @@
 package lanewise
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // The binned weights. Errors that agree in their exponent and in the leading binBits bits of their mantissa count as ties, so that the state
 // of a class is a table of integers: nothing is sorted, and tables from any number of machines add up. The loss is convex, and binned
@@ -73,8 +76,13 @@ func (b bins) merge(other bins) {
 // errorSum is Σ e over the pixels of bin i, foreground or not.
 func (b bins) errorSum(i, f int) float64 {
 	octave, step := (i-1)>>binBits, (i-1)&(1<<binBits-1)
-	mantissas := b[i].count[f]*uint64(1<<binBits+step)<<restBits + b[i].rest[f]
-	return math.Ldexp(float64(mantissas), octave-octaves-23)
+	hi, lo := bits.Mul64(b[i].count[f], uint64(1<<binBits+step)<<restBits)
+	lo, carry := bits.Add64(lo, b[i].rest[f], 0)
+	mantissas := float64(lo)
+	if hi += carry; hi > 0 { // more than 2⁴⁰ pixels in one bin
+		mantissas += float64(hi) * 0x1p64
+	}
+	return math.Ldexp(mantissas, octave-octaves-23)
 }
 
 // loss returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it.
