@@ -1,0 +1,73 @@
+package main
+
+import (
+	"math/rand/v2"
+	"sync"
+	"unsafe"
+
+	"github.com/lanewise/lanewise"
+)
+
+// alloc returns n elements that begin at a cache line, and not at the same place of a page as the slice before: a store that looks like
+// the load after it (the same 12 bits of the address) holds that up.
+func alloc[T any](n int) []T {
+	const line, lines = 64, 64
+	size := int(unsafe.Sizeof(*new(T)))
+	buf := make([]T, n+line*(lines+1)/size)
+	skew = (skew + 21) % lines
+	address := uintptr(unsafe.Pointer(unsafe.SliceData(buf)))
+	skip := (int(-address&(line-1)) + line*skew) / size
+	return buf[skip : skip+n : skip+n]
+}
+
+var skew int
+
+// normal returns n values of a normal distribution.
+func normal[T lanewise.Float](n int) []T {
+	values := normals()
+	x := alloc[T](n)
+	for i, j := 0, rand.IntN(len(values)); i < n; i++ {
+		x[i] = T(values[j])
+		if j++; j == len(values) {
+			j = 0
+		}
+	}
+	return x
+}
+
+// normals is enough values that no branch predictor learns them.
+var normals = sync.OnceValue(func() []float64 {
+	r := rand.New(rand.NewPCG(1, 2))
+	x := make([]float64, 1<<20+7)
+	for i := range x {
+		x[i] = r.NormFloat64()
+	}
+	return x
+})
+
+// logits returns n values as a network gives them.
+func logits[T lanewise.Float](n int) []T {
+	x := normal[T](n)
+	for i := range x {
+		x[i] *= 3
+	}
+	return x
+}
+
+// labels returns n labels below classes.
+func labels(n, classes int) []int32 {
+	r := rand.New(rand.NewPCG(3, 4))
+	x := alloc[int32](n)
+	for i := range x {
+		x[i] = r.Int32N(int32(classes))
+	}
+	return x
+}
+
+// bytesOf is the memory of x.
+func bytesOf[T any](x []T) []byte {
+	if len(x) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), len(x)*int(unsafe.Sizeof(x[0])))
+}
