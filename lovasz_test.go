@@ -128,7 +128,8 @@ func decodeCase(data []byte) lossCase {
 	case 2:
 		cfg.OnlyClasses, cfg.SkipClasses = []int{r.n(C)}, []int{r.n(C)}
 	}
-	cfg.VoidLabels = [][]int32{nil, {255}, {-1, 255}, {int32(r.n(C))}, {255, 0}, {math.MaxInt32, math.MinInt32, 1}}[r.n(6)]
+	which := r.n(6)
+	cfg.VoidLabels = [][]int32{nil, {255}, {-1, 255}, {int32(r.n(C))}, {255, 0}, {math.MaxInt32, math.MinInt32, 1}}[which]
 	if r.n(3) == 0 {
 		sum := float32(0)
 		for range C {
