@@ -140,8 +140,8 @@ func ExampleLovaszCounts() {
 		log.Fatal(err)
 	}
 	result := total.Result()
-	fmt.Printf("the loss is at least %.4f, and at most %.4f more\n", result.Lovasz, result.Gap)
-	// Output: the loss is at least 0.8600, and at most 0.0000 more
+	fmt.Printf("%.5f, exact within %.0e\n", result.Lovasz, result.Gap)
+	// Output: 0.86006, exact within 8e-13
 }
 
 func ExampleConfusion() {
