@@ -92,14 +92,14 @@ func TestConfusionAgainstCounting(t *testing.T) {
 				both += float64(b2i(labels[i] == k && predicted[i] == k))
 				either += float64(b2i(labels[i] == k || predicted[i] == k))
 			}
-			if got := c.IoU()[k]; !near(got, both/either, 1e-15, 0) {
+			if got := c.IoU()[k]; !within(got, both/either, 1e-15, 0) {
 				t.Fatalf("class %d: IoU %v, want %v", k, got, both/either)
 			}
 			if either > 0 {
 				sum, counted = sum+both/either, counted+1
 			}
 		}
-		if got := c.MeanIoU(); counted > 0 && !near(got, sum/counted, 1e-14, 0) {
+		if got := c.MeanIoU(); counted > 0 && !within(got, sum/counted, 1e-14, 0) {
 			t.Fatalf("mean IoU %v, want %v", got, sum/counted)
 		}
 	}

@@ -198,7 +198,7 @@ func segment(w http.ResponseWriter, r *http.Request) {
 }
 
 // An inference service that turns the logits it is sent into a class mask with probabilities.
-func ExampleArgMaxPlanes() {
+func ExampleArgMaxPlanes_httpHandler() {
 	server := httptest.NewServer(http.HandlerFunc(segment))
 	defer server.Close()
 

@@ -19,14 +19,15 @@ type kernels[T Float] struct {
 	sumExp func(src []T, max T) T      // Σ exp(src − max)
 
 	// elementwise, and scans
-	max            func(x []T) T                                     // the largest; anything where there is a NaN
-	scale          func(dst, src []T, factor T)                      // dst = src · factor
-	subtract       func(dst, src []T, max, log T)                    // dst = (src − max) − log
-	softmaxGrad    func(dx, y, dy []T, dot T)                        // dx = y·(dy − dot)
-	logSoftmaxGrad func(dx, y, dy []T, sum T)                        // dx = dy − exp(min(y, 0))·sum
-	cumSum         func(dst, src []T, carry float64) float64         // prefix sums that go on from carry; returns the next carry (only the last call has a length that is no multiple of 16)
-	argMax         func(x []T) int                                   // the first NaN, or the first of the largest
-	classErrors    func(dst, probs []T, labels []int32, class int32) // |1{label = class} − p|
+	max            func(x []T) T                                                 // the largest; anything where there is a NaN
+	scale          func(dst, src []T, factor T)                                  // dst = src · factor
+	subtract       func(dst, src []T, max, log T)                                // dst = (src − max) − log
+	softmaxGrad    func(dx, y, dy []T, dot T)                                    // dx = y·(dy − dot)
+	logSoftmaxGrad func(dx, y, dy []T, sum T)                                    // dx = dy − exp(min(y, 0))·sum
+	cumSum         func(dst, src []T, carry float64) float64                     // prefix sums that go on from carry; returns the next carry (only the last call has a length that is no multiple of 16)
+	argMax         func(x []T) int                                               // the first NaN, or the first of the largest
+	classErrors    func(dst, probs []T, labels []int32, class int32)             // |1{label = class} − p|
+	classGrad      func(dst, weights []T, labels []int32, class int32, factor T) // weight · factor, negated where label = class
 
 	// whole rows of at most piece columns
 	softmaxRows        func(dst, src []T, cols int)
@@ -34,6 +35,9 @@ type kernels[T Float] struct {
 	softmaxRowsGrad    func(dx, y, dy []T, cols int)
 	logSoftmaxRowsGrad func(dx, y, dy []T, cols int)
 	argMaxRows         func(dst []int32, src []T, cols int)
+
+	// dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols
+	transpose func(dst, src []T, rows, cols, dstStride, srcStride int)
 
 	// columns 0 … n−1 of at most piece planes; plane k begins at element k·stride of its slice. max and sum are nil, or take each column's
 	// largest value (anything where there is a NaN) and Σ exp(x − max).

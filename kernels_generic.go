@@ -33,12 +33,15 @@ func newGenericKernels[T Float]() kernels[T] {
 		cumSum:         cumSumGeneric[T],
 		argMax:         argMaxGeneric[T],
 		classErrors:    classErrorsGeneric[T],
+		classGrad:      classGradGeneric[T],
 
 		softmaxRows:        softmaxRowsGeneric[T],
 		logSoftmaxRows:     logSoftmaxRowsGeneric[T],
 		softmaxRowsGrad:    softmaxRowsGradGeneric[T],
 		logSoftmaxRowsGrad: logSoftmaxRowsGradGeneric[T],
 		argMaxRows:         argMaxRowsGeneric[T],
+
+		transpose: transposeGeneric[T],
 
 		softmaxPlanes:     softmaxPlanesGeneric[T],
 		logSoftmaxPlanes:  logSoftmaxPlanesGeneric[T],
@@ -433,7 +436,32 @@ func classErrorsGeneric[T Float](dst, probs []T, labels []int32, class int32) {
 	}
 }
 
+func classGradGeneric[T Float](dst, weights []T, labels []int32, class int32, factor T) {
+	dst, labels = dst[:len(weights)], labels[:len(weights)]
+	for i, w := range weights {
+		v := w * factor
+		if labels[i] == class {
+			v = -v
+		}
+		dst[i] = v
+	}
+}
+
 // rows
+
+func transposeGeneric[T Float](dst, src []T, rows, cols, dstStride, srcStride int) {
+	const side = 16 // of a tile: a cache line of float32
+	for r0 := 0; r0 < rows; r0 += side {
+		n := min(side, rows-r0)
+		for c := range cols {
+			y := dst[c*dstStride+r0:][:n]
+			x := src[r0*srcStride+c:]
+			for i := range y {
+				y[i] = x[i*srcStride]
+			}
+		}
+	}
+}
 
 func softmaxRowsGeneric[T Float](dst, src []T, cols int) {
 	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {

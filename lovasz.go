@@ -713,6 +713,10 @@ func (l *Lovasz) gather(planes []float32, stride int, picked []int32, b *block) 
 		}
 		return
 	}
+	if len(picked) == b.pixels {
+		table[float32]().transpose(planes, l.in.logits[l.logit(b.pixel, b, 0):], b.pixels, l.cfg.Classes, stride, l.cfg.Classes)
+		return
+	}
 	for i, p := range picked {
 		for c, x := range l.in.logits[l.logit(b.pixel+int(p), b, 0):][:l.cfg.Classes] {
 			planes[c*stride+i] = x
@@ -879,6 +883,7 @@ func (l *Lovasz) gradient(w *worker, task int) {
 
 // gradientPlanes writes the gradient of the block's pixels that take part, plane by plane.
 func (l *Lovasz) gradientPlanes(w *worker, b *block, grads []float32, stride int) {
+	k := table[float32]()
 	group := &l.groups[b.group]
 	classes, n := l.cfg.Classes, b.keptN
 	target := l.target[b.kept:][:n]
@@ -889,16 +894,13 @@ func (l *Lovasz) gradientPlanes(w *worker, b *block, grads []float32, stride int
 			continue
 		}
 		share := float32(l.weights[c] / group.weight / float64(l.images))
-		for i, weight := range l.plane(l.errors, b, c) {
-			grad[i] = weight * share
-			if target[i] == int32(c) {
-				grad[i] = -grad[i]
-			}
+		if n > 0 {
+			k.classGrad(grad, l.plane(l.errors, b, c), target, int32(c), share)
 		}
 	}
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
-		columnSoftmaxGrad(table[float32](), grads, l.planesOf(l.probs, b), grads, classes, n, stride, group.stride)
+		columnSoftmaxGrad(k, grads, l.planesOf(l.probs, b), grads, classes, n, stride, group.stride)
 	case SigmoidActivation:
 		for c := range classes {
 			e, grad := w.exp[c*l.size:][:n], grads[c*stride:][:n]
@@ -941,9 +943,11 @@ func (l *Lovasz) scatter(w *worker, b *block) {
 		return
 	}
 	grad := l.in.grad[l.logit(b.pixel, b, 0):][:b.pixels*classes]
-	if len(picked) < b.pixels {
-		clear(grad)
+	if len(picked) == b.pixels {
+		table[float32]().transpose(grad, w.grads, classes, b.pixels, classes, size)
+		return
 	}
+	clear(grad)
 	for i, p := range picked {
 		row := grad[int(p)*classes:][:classes]
 		for c := range row {

@@ -343,7 +343,7 @@ func sameGradient(a, b []float32) string {
 	return ""
 }
 
-func near(a, b, relative, absolute float64) bool {
+func within(a, b, relative, absolute float64) bool {
 	return a == b || a != a && b != b || math.Abs(a-b) <= relative*math.Abs(b)+absolute
 }
 
@@ -351,17 +351,17 @@ func near(a, b, relative, absolute float64) bool {
 // few float64, whose order NUMERICS.md leaves open, within some roundings.
 func againstRounded(got LovaszResult, grad []float32, want oracleResult[float32]) error {
 	for k := range want.PerClass {
-		if !near(got.PerClass[k], want.PerClass[k], 1e-15, 0) || want.PerImage == nil && !sameFloat(got.PerClass[k], want.PerClass[k]) {
+		if !within(got.PerClass[k], want.PerClass[k], 1e-15, 0) || want.PerImage == nil && !sameFloat(got.PerClass[k], want.PerClass[k]) {
 			return fmt.Errorf("PerClass[%d] = %v, want %v", k, got.PerClass[k], want.PerClass[k])
 		}
 	}
-	if (got.PerImage == nil) != (want.PerImage == nil) || !slices.EqualFunc(got.PerImage, want.PerImage, func(a, b float64) bool { return near(a, b, 1e-14, 0) }) {
+	if (got.PerImage == nil) != (want.PerImage == nil) || !slices.EqualFunc(got.PerImage, want.PerImage, func(a, b float64) bool { return within(a, b, 1e-14, 0) }) {
 		return fmt.Errorf("PerImage %v, want %v", got.PerImage, want.PerImage)
 	}
-	if !near(got.Lovasz, want.Lovasz, 1e-14, 0) || !near(got.Loss, want.Loss, 1e-14, 0) || !near(got.CrossEntropy, want.CrossEntropy, 1e-14, 0) {
+	if !within(got.Lovasz, want.Lovasz, 1e-14, 0) || !within(got.Loss, want.Loss, 1e-14, 0) || !within(got.CrossEntropy, want.CrossEntropy, 1e-14, 0) {
 		return fmt.Errorf("loss %v = %v + λ·%v, want %v = %v + λ·%v", got.Loss, got.Lovasz, got.CrossEntropy, want.Loss, want.Lovasz, want.CrossEntropy)
 	}
-	if !near(got.Gap, want.Gap, 1e-11, 0) {
+	if !within(got.Gap, want.Gap, 1e-11, 0) {
 		return fmt.Errorf("gap %v, want %v", got.Gap, want.Gap)
 	}
 	if grad != nil {
@@ -385,7 +385,7 @@ func againstFloat64(cfg LovaszConfig, got LovaszResult, want oracleResult[float6
 			return fmt.Errorf("PerClass[%d] = %v, in float64 %v", k, g, want.PerClass[k])
 		}
 	}
-	if !near(got.CrossEntropy, want.CrossEntropy, 2e-6, 1e-6) {
+	if !within(got.CrossEntropy, want.CrossEntropy, 2e-6, 1e-6) {
 		return fmt.Errorf("cross-entropy %v, in float64 %v", got.CrossEntropy, want.CrossEntropy)
 	}
 	return nil
@@ -590,7 +590,7 @@ func TestLovaszPixelOrder(t *testing.T) {
 			copy(wantGrad[to*C:(to+1)*C], grad[from*C:])
 		}
 		got, grad := shuffled.backward(t, 2)
-		if !near(got.CrossEntropy, want.CrossEntropy, 1e-14, 0) {
+		if !within(got.CrossEntropy, want.CrossEntropy, 1e-14, 0) {
 			t.Fatalf("case %d: cross-entropy %v and %v", i, got.CrossEntropy, want.CrossEntropy)
 		}
 		got.CrossEntropy, got.Loss = want.CrossEntropy, want.Loss
@@ -651,7 +651,7 @@ func TestLovaszWeightsAreNormalised(t *testing.T) {
 		want = want.clone()
 		c.cfg.Weights = filled(c.cfg.Classes, 2)
 		got, grad := c.backward(t, 1)
-		if !near(got.Loss, want.Loss, 1e-15, 0) || !near(got.Gap, want.Gap, 1e-14, 0) || !slices.EqualFunc(got.PerClass, want.PerClass, sameFloat) {
+		if !within(got.Loss, want.Loss, 1e-15, 0) || !within(got.Gap, want.Gap, 1e-14, 0) || !slices.EqualFunc(got.PerClass, want.PerClass, sameFloat) {
 			t.Fatalf("case %d, %+v: %+v, without weights %+v", i, c.cfg, got, want)
 		}
 		if d := sameGradient(grad, wantGrad); d != "" {
@@ -696,11 +696,11 @@ func TestLovaszPerImage(t *testing.T) {
 		for j := range mean {
 			mean[j] /= k
 		}
-		if !near(got.Lovasz, lovasz/k, 1e-14, 0) || !near(got.CrossEntropy, entropy/k, 1e-14, 0) || !near(got.Gap, gap/k, 1e-14, 0) {
+		if !within(got.Lovasz, lovasz/k, 1e-14, 0) || !within(got.CrossEntropy, entropy/k, 1e-14, 0) || !within(got.Gap, gap/k, 1e-14, 0) {
 			t.Fatalf("case %d, %+v: %+v, want Lovasz %v, CrossEntropy %v, Gap %v", i, c.cfg, got, lovasz/k, entropy/k, gap/k)
 		}
 		for j := range mean {
-			if !near(float64(grad[j]), mean[j], 1e-6, 3e-7) {
+			if !within(float64(grad[j]), mean[j], 1e-6, 3e-7) {
 				t.Fatalf("case %d, %+v: gradient[%d] is %v, the mean of the images' %v", i, c.cfg, j, grad[j], mean[j])
 				break
 			}
@@ -730,7 +730,7 @@ func TestLovaszGap(t *testing.T) {
 			} else if binned.Gap < bound/4 && binned.Lovasz > 0 {
 				smaller++
 			}
-			if got := c.forward(t, 1); got.Gap != 0 || !near(got.Lovasz, exact, 1e-7, 0) {
+			if got := c.forward(t, 1); got.Gap != 0 || !within(got.Lovasz, exact, 1e-7, 0) {
 				t.Fatalf("case %d, %+v: Exact gives %v with the gap %v, the loss of its errors is %v", i, c.cfg, got.Lovasz, got.Gap, exact)
 			}
 		}
@@ -931,7 +931,7 @@ func TestLovaszAccuracy(t *testing.T) {
 			got, grad := c.backward(t, 2)
 			off := relativeNorm(widen(grad), want.grad)
 			t.Logf("%s: loss %.9f, %.1e off; gradient %.1e off", name, got.Loss, math.Abs(got.Loss/want.Loss-1), off)
-			if !near(got.Loss, want.Loss, 2e-6, 0) {
+			if !within(got.Loss, want.Loss, 2e-6, 0) {
 				t.Errorf("%s: loss %v, in float64 %v", name, got.Loss, want.Loss)
 			}
 			if off > 1e-5 {
@@ -942,7 +942,7 @@ func TestLovaszAccuracy(t *testing.T) {
 			got, grad = binned.backward(t, 2)
 			off = relativeNorm(widen(grad), want.grad)
 			t.Logf("%s, binned: loss %.9f, %.1e off; gap %.1e; gradient %.1e off", name, got.Loss, math.Abs(got.Loss/want.Loss-1), got.Gap, off)
-			if !near(got.Loss, want.Loss, 2e-6, got.Gap) {
+			if !within(got.Loss, want.Loss, 2e-6, got.Gap) {
 				t.Errorf("%s, binned: loss %v with the gap %v, in float64 %v", name, got.Loss, got.Gap, want.Loss)
 			}
 			if off > 5e-4 {
@@ -1033,7 +1033,7 @@ func TestLovaszKeepsItsConfig(t *testing.T) {
 	if err := counts.Add(reportA, labels, 1); err != nil {
 		t.Error(err)
 	}
-	if got := counts.Result(); !near(got.Loss, want.Loss, 1e-2, 0) {
+	if got := counts.Result(); !within(got.Loss, want.Loss, 1e-2, 0) {
 		t.Errorf("counts: %v; want about %v", got.Loss, want.Loss)
 	}
 }

@@ -59,19 +59,19 @@ func TestReportedLosses(t *testing.T) {
 		{"second half", LovaszConfig{Classes: 3}, reportA[6:], []int32{0, 1}, 0.853584649, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if want := (oracle[float64]{c.cfg}).run(widen(c.logits), c.labels, 1); !near(want.Loss, c.loss, 1e-8, 0) {
+			if want := (oracle[float64]{c.cfg}).run(widen(c.logits), c.labels, 1); !within(want.Loss, c.loss, 1e-8, 0) {
 				t.Errorf("the oracle gives %.10g, want %.10g", want.Loss, c.loss)
 			}
 			eachISA(t, func(t *testing.T) {
 				for _, workers := range []int{1, 3} {
 					got, grad := lossCase{c.cfg, c.logits, c.labels, 1}.backward(t, workers)
-					if !near(got.Loss, c.loss, 2e-7, 0) || got.Lovasz != got.Loss {
+					if !within(got.Loss, c.loss, 2e-7, 0) || got.Lovasz != got.Loss {
 						t.Errorf("loss %.10g, want %.10g", got.Loss, c.loss)
 					}
-					if c.perClass != nil && !slices.EqualFunc(got.PerClass, c.perClass, func(a, b float64) bool { return near(a, b, 2e-7, 0) }) {
+					if c.perClass != nil && !slices.EqualFunc(got.PerClass, c.perClass, func(a, b float64) bool { return within(a, b, 2e-7, 0) }) {
 						t.Errorf("per class %v, want %v", got.PerClass, c.perClass)
 					}
-					if c.grad != nil && !slices.EqualFunc(widen(grad), c.grad, func(a, b float64) bool { return near(a, b, 0, 1e-7) }) {
+					if c.grad != nil && !slices.EqualFunc(widen(grad), c.grad, func(a, b float64) bool { return within(a, b, 0, 1e-7) }) {
 						t.Errorf("gradient %v, want %v", grad, c.grad)
 					}
 				}
@@ -91,7 +91,7 @@ func TestLovaszSoftmaxIsTheReference(t *testing.T) {
 			{[]int32{0, 255, 0, 255}, 0.587873022},
 			{[]int32{255, 255, 255, 255}, 0},
 		} {
-			if got, err := LovaszSoftmax(reportA, c.labels, 3); err != nil || !near(got, c.want, 2e-7, 0) {
+			if got, err := LovaszSoftmax(reportA, c.labels, 3); err != nil || !within(got, c.want, 2e-7, 0) {
 				t.Errorf("labels %v: %v, %v; want %v", c.labels, got, err, c.want)
 			}
 		}
