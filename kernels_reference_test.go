@@ -335,9 +335,9 @@ func b2i(b bool) int {
 // background pixels it is 1 − (G − f)/(G + b).
 func refLovaszGrad[T Float](truth []uint8) []T {
 	g := make([]T, len(truth))
-	foreground := 0
+	var foreground, f, b int64
 	for _, v := range truth {
-		foreground += b2i(v != 0)
+		foreground += int64(b2i(v != 0))
 	}
 	if foreground == 0 {
 		if len(g) > 0 {
@@ -345,7 +345,6 @@ func refLovaszGrad[T Float](truth []uint8) []T {
 		}
 		return g
 	}
-	f, b := 0, 0
 	for i, v := range truth {
 		if v != 0 {
 			g[i] = T(1 / float64(foreground+b)) // (G − f)/(G + b) − (G − f − 1)/(G + b)

@@ -682,9 +682,7 @@ func testAllocations[T Float](t *testing.T) {
 			if !k.family.takes(s) {
 				continue
 			}
-			c := k.newCase(s, "logits", 1)
-			o := c.in
-			o.dst, o.index = c.want.dst, c.want.index
+			o := k.operands(s, "logits", 1)
 			if got := testing.AllocsPerRun(5, func() { k.run(&o, s) }); got != 0 {
 				t.Errorf("%s of %v allocates %v times", k.name, s, got)
 			}

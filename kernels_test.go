@@ -362,8 +362,9 @@ func fill[T Float](dst []T, kind string, axis int, r *random) {
 			} else if r.below(8) == 0 {
 				dst[i] = T(small[r.below(len(small))])
 			}
-			if b := bitsOf(dst[i]); dst[i] != dst[i] && r.below(2) == 0 { // NaN with the sign and other payloads
-				dst[i] = fromBits[T](b | 1<<(8*unsafe.Sizeof(dst[i])-1) | uint64(r.below(1000)))
+			if dst[i] != dst[i] { // with and without the sign, and with any payload
+				nan := bitsOf(canonicalNaN[T]()) | uint64(r.below(1000)) | bitsOf(T(math.Copysign(0, -1)))*uint64(r.below(2))
+				dst[i] = fromBits[T](nan)
 			}
 		case "bits":
 			dst[i] = fromBits[T](r.next())
