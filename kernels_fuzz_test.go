@@ -28,7 +28,9 @@ func FuzzClassErrors(f *testing.F)        { fuzzKernel(f, "ClassErrors") }
 func FuzzSortDescending(f *testing.F)     { fuzzKernel(f, "SortDescending") }
 func FuzzLovaszGrad(f *testing.F)         { fuzzKernel(f, "LovaszGrad") }
 
-// What the loss computes down the planes.
+// What the loss calls.
+func FuzzClassGrad(f *testing.F)         { fuzzKernel(f, "classGrad") }
+func FuzzTranspose(f *testing.F)         { fuzzKernel(f, "transpose") }
 func FuzzColumnSoftmax(f *testing.F)     { fuzzKernel(f, "columnSoftmax") }
 func FuzzColumnSoftmaxGrad(f *testing.F) { fuzzKernel(f, "columnSoftmaxGrad") }
 

@@ -182,7 +182,44 @@ func kernelTests[T Float]() []kernelTest[T] {
 		run:     func(o *operands[T], s shape) { LovaszGrad(o.dst, o.truth) },
 		want:    func(o *operands[T], s shape) { copy(o.dst, refLovaszGrad[T](o.truth)) },
 	}, {
-		// What the loss calls, and no public kernel does: planes at strides, with the largest value and the sum of every column.
+		// What the loss calls, and no public kernel does.
+		name: "classGrad", family: vectors, inPlace: "x",
+		lengths: func(s shape) lengths { return lengths{dst: s.axis, x: s.axis, y: 1, labels: s.axis} },
+		run: func(o *operands[T], s shape) {
+			if s.axis > 0 {
+				table[T]().classGrad(o.dst, o.x, o.labels, o.class, o.y[0])
+			}
+		},
+		want: func(o *operands[T], s shape) {
+			for i, w := range o.x {
+				o.dst[i] = w * o.y[0]
+				if o.labels[i] == o.class {
+					o.dst[i] = -o.dst[i]
+				}
+			}
+		},
+	}, {
+		name: "transpose", family: planes, exact: true,
+		lengths: func(s shape) lengths {
+			if s.inner == 0 {
+				return lengths{}
+			}
+			return lengths{dst: (s.inner-1)*(s.axis+3) + s.axis, x: (s.axis-1)*(s.inner+5) + s.inner}
+		},
+		run: func(o *operands[T], s shape) {
+			if s.inner > 0 {
+				table[T]().transpose(o.dst, o.x, s.axis, s.inner, s.axis+3, s.inner+5)
+			}
+		},
+		want: func(o *operands[T], s shape) {
+			for r := range s.axis {
+				for c := range s.inner {
+					o.dst[c*(s.axis+3)+r] = o.x[r*(s.inner+5)+c]
+				}
+			}
+		},
+	}, {
+		// Planes at strides, with the largest value and the sum of every column.
 		name: "columnSoftmax", family: planes, exact: true,
 		lengths: func(s shape) lengths {
 			columns := (s.axis-1)*(s.inner+5) + s.inner
