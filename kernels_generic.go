@@ -212,8 +212,10 @@ func foldGroup[T Float](x []T) T {
 		}
 	}
 	y := (*[8]T)(x)
-	return ((y[0] + y[4]) + (y[2] + y[6])) + ((y[1] + y[5]) + (y[3] + y[7]))
+	return fold8(y[0], y[1], y[2], y[3], y[4], y[5], y[6], y[7])
 }
+
+func fold8[T Float](a, b, c, d, e, f, g, h T) T { return ((a + e) + (c + g)) + ((b + f) + (d + h)) }
 
 // strip is how many elements go through all lanes before the next ones: eight lanes at a time stay in registers, and the strip in L1.
 const strip = 2048
@@ -221,7 +223,7 @@ const strip = 2048
 func dotGeneric[T Float](a, b []T) T {
 	b = b[:len(a)]
 	used, count := len(a), laneCount[T]()
-	if used < count {
+	if used <= count {
 		return dotShort(a, b)
 	}
 	var lanes [maxLanes]T
@@ -256,16 +258,24 @@ func dotGeneric[T Float](a, b []T) T {
 func dotShort[T Float](a, b []T) T {
 	var t [4]T
 	group := laneCount[T]() / 4
-	for g := range t {
-		n := min(len(a), group)
+	g := 0
+	for ; len(a) >= group; g++ {
+		x, y := (*[8]T)(a), (*[8]T)(b)
+		if group == 8 {
+			t[g] = fold8(T(x[0]*y[0]), T(x[1]*y[1]), T(x[2]*y[2]), T(x[3]*y[3]), T(x[4]*y[4]), T(x[5]*y[5]), T(x[6]*y[6]), T(x[7]*y[7]))
+		} else {
+			p, q := (*[8]T)(a[8:]), (*[8]T)(b[8:])
+			t[g] = fold8(T(x[0]*y[0])+T(p[0]*q[0]), T(x[1]*y[1])+T(p[1]*q[1]), T(x[2]*y[2])+T(p[2]*q[2]), T(x[3]*y[3])+T(p[3]*q[3]),
+				T(x[4]*y[4])+T(p[4]*q[4]), T(x[5]*y[5])+T(p[5]*q[5]), T(x[6]*y[6])+T(p[6]*q[6]), T(x[7]*y[7])+T(p[7]*q[7]))
+		}
+		a, b = a[group:], b[group:]
+	}
+	if len(a) > 0 {
 		var x [maxLanes / 4]T
-		for i, v := range a[:n] {
+		for i, v := range a {
 			x[i] = v * b[i]
 		}
 		t[g] = foldGroup(x[:group])
-		if a, b = a[n:], b[n:]; len(a) == 0 {
-			break
-		}
 	}
 	return (t[0] + t[1]) + (t[2] + t[3]) + 0
 }
