@@ -1,0 +1,17 @@
+package main
+
+import (
+	"github.com/weaviate/weaviate/adapters/repos/db/vector/hnsw/distancer/asm"
+	"golang.org/x/sys/cpu"
+)
+
+// weaviateDot is the assembly that weaviate's distancer picks, by its rule.
+var weaviateDot = func() func(a, b []float32) float32 {
+	switch {
+	case cpu.X86.HasAMXBF16 && cpu.X86.HasAVX512:
+		return asm.DotAVX512
+	case cpu.X86.HasAVX2:
+		return asm.DotAVX256
+	}
+	return nil
+}()
