@@ -88,29 +88,28 @@ func oracleRanks(keys []uint64, fg []bool) []oracleRank {
 	return ranks
 }
 
-// oracleRanksSorted is oracleRanks for inputs too long for comparing all pairs.
-func oracleRanksSorted(keys []uint64, fg []bool) []oracleRank {
-	order := make([]int32, len(keys))
-	for i := range order {
-		order[i] = int32(i)
+// oracleRanksCounted is oracleRanks for inputs too long for comparing all pairs: it counts the pixels of each key, the largest first.
+func oracleRanksCounted(keys []uint64, fg []bool) []oracleRank {
+	distinct := slices.Clone(keys)
+	slices.Sort(distinct)
+	distinct = slices.Compact(distinct)
+	counts, at := make([]oracleRank, len(distinct)), make([]int, len(keys))
+	for i, k := range keys {
+		at[i], _ = slices.BinarySearch(distinct, k)
+		counts[at[i]].fpSame += b2i(!fg[i])
+		counts[at[i]].tpSame += b2i(fg[i])
 	}
-	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(keys[b], keys[a]) })
+	var more oracleRank
+	for i := range slices.Backward(counts) {
+		r := &counts[i]
+		r.fpMore, r.tpMore = more.fpSame, more.tpSame
+		r.fpSame += r.fpMore
+		r.tpSame += r.tpMore
+		more = *r
+	}
 	ranks := make([]oracleRank, len(keys))
-	var fp, tp int
-	for i := 0; i < len(order); {
-		r := oracleRank{fp, fp, tp, tp}
-		j := i
-		for ; j < len(order) && keys[order[j]] == keys[order[i]]; j++ {
-			if fg[order[j]] {
-				r.tpSame++
-			} else {
-				r.fpSame++
-			}
-		}
-		for ; i < j; i++ {
-			ranks[order[i]] = r
-		}
-		fp, tp = r.fpSame, r.tpSame
+	for i := range keys {
+		ranks[i] = counts[at[i]]
 	}
 	return ranks
 }
@@ -135,7 +134,7 @@ func (o oracle[T]) class(e []T, fg []bool) oracleClass[T] {
 	}
 	ranks := oracleRanks
 	if len(e) > 1000 {
-		ranks = oracleRanksSorted
+		ranks = oracleRanksCounted
 	}
 	r := ranks(keys, fg)
 	w := make([]T, len(e))
@@ -483,7 +482,7 @@ func seedWeights(order []int, fg []bool) []float64 {
 	return w
 }
 
-// sorted returns the pixels by descending error; of equal ones those that first chooses come first.
+// sortedByError returns the pixels by descending error; of equal ones those that first chooses come first.
 func sortedByError(e []float64, first func(i int) bool) []int {
 	order := make([]int, len(e))
 	for i := range order {
@@ -511,8 +510,8 @@ func TestOracleWeights(t *testing.T) {
 			e[i], fg[i] = float64(rng.IntN(values))/32, rng.IntN(3) == 0
 			keys[i] = math.Float64bits(e[i])
 		}
-		if ranks, sorted := oracleRanks(keys, fg), oracleRanksSorted(keys, fg); !slices.Equal(ranks, sorted) {
-			t.Fatalf("ranks %v, sorted %v", ranks, sorted)
+		if ranks, counted := oracleRanks(keys, fg), oracleRanksCounted(keys, fg); !slices.Equal(ranks, counted) {
+			t.Fatalf("ranks by comparing %v, by counting %v", ranks, counted)
 		}
 		if !slices.Contains(fg, true) {
 			continue // the seed algorithm gives 0/0

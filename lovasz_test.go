@@ -1358,12 +1358,26 @@ func TestLovaszManyPixels(t *testing.T) {
 		logits[i] = float32(i) / 64
 		labels[i] = int32(i & 1)
 	}
+	e, foreground := make([]float32, n), make([]bool, n)
+	for i, p := range logits {
+		if e[i] = p; labels[i] == 1 {
+			e[i], foreground[i] = 1-p, true
+		}
+	}
 	for _, method := range []Method{Exact, Binned} {
-		c := lossCase{LovaszConfig{Classes: 1, Activation: NoActivation, Method: method}, logits, labels, 1}
-		want := oracle[float32]{c.cfg}.run(logits, labels, 1)
-		got, grad := c.backward(t, 2)
-		if err := againstRounded(got, grad, want); err != nil {
-			t.Errorf("method %d: %v", method, err)
+		cfg := LovaszConfig{Classes: 1, Activation: NoActivation, Method: method}
+		want := oracle[float32]{cfg}.class(e, foreground)
+		got, grad := lossCase{cfg, logits, labels, 1}.backward(t, 2)
+		if !sameFloat(got.Loss, want.loss) || !within(got.Gap, want.gap, 1e-11, 0) {
+			t.Errorf("method %d: loss %v, gap %v; want %v, %v", method, got.Loss, got.Gap, want.loss, want.gap)
+		}
+		for i, w := range want.w {
+			if foreground[i] {
+				want.w[i] = -w
+			}
+		}
+		if d := sameGradient(grad, want.w); d != "" {
+			t.Errorf("method %d: %s, the second wanted", method, d)
 		}
 	}
 }
