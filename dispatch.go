@@ -35,10 +35,12 @@ type implementation struct {
 	isa ISA
 	f32 kernels[float32]
 	f64 kernels[float64]
+
+	columns *columnKernels // of the exact loss; nil where it sorts
 }
 
 // implementations are those that this CPU can run, best first.
-var implementations = append(detect(), &implementation{Generic, genericKernels32, genericKernels64})
+var implementations = append(detect(), &implementation{isa: Generic, f32: genericKernels32, f64: genericKernels64})
 
 // active is the implementation that every kernel call goes through.
 var active = implementations[0]

@@ -360,7 +360,7 @@ type worker struct {
 	exp      []float32 // [classes][size] exp(−|x|), of sigmoids
 	max, sum []float32 // [size]
 	picked   []int32   // [size] the pixels of a block that take part
-	sorter   sorter[uint32]
+	exact    exactScratch
 	bins     bins
 	weights  *binWeights
 	err      error // why its last task failed
@@ -786,7 +786,7 @@ func (l *Lovasz) weigh(w *worker, task int) {
 	group := &l.groups[g]
 	errors, target := l.errorsOf(g, c), l.target[group.kept:][:group.keptN]
 	if l.cfg.Method == Exact {
-		class.loss = exactWeights(&w.sorter, errors, target, int32(c), class.foreground)
+		class.loss = exactWeights(&w.exact, errors, target, int32(c), class.foreground)
 		return
 	}
 	w.bins.clear()

@@ -11,11 +11,33 @@ import "math"
 // Without ties these are the differences of the Jaccard loss along the sorted errors, without their cancellation. Pixels with equal errors
 // share the mean of "foreground first" and "background first", so that the order of the pixels does not matter.
 
+// An exactScratch is what one worker needs.
+type exactScratch struct {
+	sorter  sorter[uint32]
+	columns columnScratch
+}
+
 // exactWeights replaces the errors of a class by their weights, and returns Σ error·weight where the errors are in [0, 1].
-func exactWeights(s *sorter[uint32], errors []float32, target []int32, class int32, g int64) float64 {
+func exactWeights(s *exactScratch, errors []float32, target []int32, class int32, g int64) float64 {
 	if g == 0 {
 		return absentWeights(errors)
 	}
+	if k := active.columns; k != nil && fewestPixels <= len(errors) && len(errors) < mostPixels {
+		smallest, largest := uint32(math.MaxUint32), uint32(0)
+		for i := 0; i < len(errors); i += chunk {
+			lo, hi := k.extremes(errors[i:min(i+chunk, len(errors))], target[i:], class)
+			smallest, largest = min(smallest, lo), max(largest, hi)
+		}
+		if largest <= oneBits {
+			loss := s.columns.weigh(k, errors, target, class, g, smallest, largest)
+			return loss.value()
+		}
+	}
+	return sortedWeights(&s.sorter, errors, target, class, g)
+}
+
+// sortedWeights is exactWeights by sorting, for g > 0.
+func sortedWeights(s *sorter[uint32], errors []float32, target []int32, class int32, g int64) float64 {
 	// Behind the last foreground pixel, TP = G: background with a smaller error than all foreground weighs nothing.
 	smallest := float32(math.Inf(1))
 	for i, t := range target {

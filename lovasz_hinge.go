@@ -81,7 +81,7 @@ func (l *Lovasz) hingeErrors(w *worker, task int) {
 func (l *Lovasz) hingeWeights(w *worker, task int) {
 	group := &l.groups[task]
 	weights, target := l.errors[group.kept:][:group.keptN], l.target[group.kept:][:group.keptN]
-	exactWeights(&w.sorter, weights, target, 0, l.classes[task].foreground)
+	exactWeights(&w.exact, weights, target, 0, l.classes[task].foreground)
 	for _, b := range l.blocks[group.firstBlock:] {
 		if b.group != task {
 			break

@@ -1,0 +1,577 @@
+package columns
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Predicates of integer comparisons.
+const (
+	less         = U8(1)
+	greaterEqual = U8(5)
+	greater      = U8(6)
+)
+
+func avx512(c code) {
+	c.extremes512()
+	for parts := 1; parts <= maxParts; parts *= 2 {
+		c.split512(parts)
+	}
+	c.count512()
+	c.place512()
+	c.rank512()
+	c.gather512()
+	for parts := 1; parts <= maxParts; parts *= 2 {
+		c.expand512(parts)
+	}
+}
+
+// vectors emits body for every 16 of n elements, and once more for the rest with the mask K7; step advances the pointers.
+func (c code) vectors(n Register, body func(masked bool), pointers ...Register) {
+	c.Label("loop")
+	c.CMPQ(n, Imm(16))
+	c.JLT(LabelRef("tail"))
+	body(false)
+	for _, p := range pointers {
+		c.ADDQ(Imm(64), p)
+	}
+	c.SUBQ(Imm(16), n)
+	c.JMP(LabelRef("loop"))
+	c.Label("tail")
+	c.TESTQ(n, n)
+	c.JZ(LabelRef("done"))
+	mask := c.GP32()
+	c.MOVQ(n, RCX)
+	c.MOVL(U32(1), mask)
+	c.SHLL(CL, mask)
+	c.DECL(mask)
+	c.KMOVW(mask, K7)
+	body(true)
+	c.Label("done")
+}
+
+// load loads 16 elements, 0 where masked off.
+func (c code) load(m Mem, z VecPhysical, masked bool) {
+	if masked {
+		c.VMOVDQU32_Z(m, K7, z)
+	} else {
+		c.VMOVDQU32(m, z)
+	}
+}
+
+func (c code) zero(z VecPhysical) { c.VPXORD(z, z, z) }
+
+// scalar sets all 32-bit lanes to an argument.
+func (c code) scalar(name string, z VecPhysical) {
+	c.VPBROADCASTD(c.Load(c.Param(name), c.GP32()), z)
+}
+
+// broadcast sets all 32-bit lanes.
+func (c code) broadcast(x uint32, z VecPhysical) {
+	r := c.GP32()
+	c.MOVL(U32(x), r)
+	c.VPBROADCASTD(r, z)
+}
+
+func (c code) extremes512() {
+	c.begin("columnsExtremes", "func(errors []float32, target []int32, class int32) (smallest, largest uint32)",
+		"returns the bits of the smallest foreground error, or 1<<32 - 1, and of the largest error.")
+	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
+	class, smallest, largest := Z0, Z1, Z2
+	c.scalar("class", class)
+	c.VPTERNLOGD(U8(0xff), smallest, smallest, smallest)
+	c.zero(largest)
+	c.vectors(n, func(masked bool) {
+		c.load(at(e, 0), Z3, masked)
+		if masked {
+			c.VPCMPEQD(at(t, 0), class, K7, K1)
+		} else {
+			c.VPCMPEQD(at(t, 0), class, K1)
+		}
+		c.VPMAXUD(Z3, largest, largest)
+		c.VPMINUD(Z3, smallest, K1, smallest)
+	}, e, t)
+	c.VEXTRACTI64X4(U8(1), smallest, Y3)
+	c.VEXTRACTI64X4(U8(1), largest, Y4)
+	c.VPMINUD(Y3, Y1, Y1)
+	c.VPMAXUD(Y4, Y2, Y2)
+	c.VEXTRACTI128(U8(1), Y1, X3)
+	c.VEXTRACTI128(U8(1), Y2, X4)
+	c.VPMINUD(X3, X1, X1)
+	c.VPMAXUD(X4, X2, X2)
+	for _, half := range []U8{0x4e, 0xb1} {
+		c.VPSHUFD(half, X1, X3)
+		c.VPSHUFD(half, X2, X4)
+		c.VPMINUD(X3, X1, X1)
+		c.VPMAXUD(X4, X2, X2)
+	}
+	r := c.GP32()
+	c.VMOVD(X1, r)
+	c.Store(r, c.Return("smallest"))
+	c.VMOVD(X2, r)
+	c.Store(r, c.Return("largest"))
+	c.end()
+}
+
+// streams are the places of the parts' keys that are written or read next.
+func (c code) streams(parts int) []GPVirtual {
+	keys, n := c.pointer("keys"), c.pointer("n")
+	s := make([]GPVirtual, parts)
+	for t := range s {
+		s[t] = c.GP64()
+		i := c.GP64()
+		c.MOVQ(at(keys, sliceSize*t), s[t])
+		c.MOVQ(at(n, 8*t), i)
+		c.LEAQ(indexed(s[t], i, 4), s[t])
+	}
+	return s
+}
+
+// keep stores how far the streams got.
+func (c code) keep(s []GPVirtual) {
+	keys, n := c.pointer("keys"), c.pointer("n")
+	for t := range s {
+		c.SUBQ(at(keys, sliceSize*t), s[t])
+		c.SHRQ(U8(2), s[t])
+		c.MOVQ(s[t], at(n, 8*t))
+	}
+}
+
+// thresholds loads where the parts begin.
+func (c code) thresholds(z []VecPhysical) {
+	from := c.pointer("from")
+	for t := range z {
+		c.VPBROADCASTD(at(from, 4*t), z[t])
+	}
+}
+
+// each calls f for every part: K1 has the lanes of key that are in it.
+func (c code) each(key VecPhysical, from []VecPhysical, f func(part int)) {
+	before := []Register{K3, K4}
+	for t := range from {
+		now := before[t&1]
+		c.VPCMPUD(greaterEqual, from[t], key, now)
+		if t == 0 {
+			c.KMOVW(now, K1)
+		} else {
+			c.KANDNW(now, before[t&1^1], K1)
+		}
+		f(t)
+	}
+}
+
+func (c code) advance(stream GPVirtual) {
+	n := c.GP32()
+	c.KMOVW(K1, n)
+	c.POPCNTL(n, n)
+	c.LEAQ(indexed(stream, n.As64(), 4), stream)
+}
+
+func (c code) split512(parts int) {
+	c.begin(fmt.Sprintf("columnsSplit%d", parts),
+		"func(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)",
+		"appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.")
+	s := c.streams(parts)
+	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
+	c.thresholds(from)
+	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
+	class, one := Z0, Z1
+	c.scalar("class", class)
+	c.broadcast(1, one)
+	c.vectors(n, func(masked bool) {
+		c.load(at(e, 0), Z2, masked)
+		c.load(at(t, 0), Z4, masked)
+		c.VPCMPEQD(Z4, class, K2)
+		c.VPADDD(Z2, Z2, Z3)
+		c.VPORD(one, Z3, K2, Z3)
+		c.each(Z2, from, func(t int) {
+			if masked {
+				c.KANDW(K7, K1, K1)
+			}
+			c.VPCOMPRESSD_Z(Z3, K1, Z5)
+			c.VMOVDQU32(Z5, at(s[t], 0))
+			c.advance(s[t])
+		})
+	}, e, t)
+	c.keep(s)
+	c.end()
+}
+
+func (c code) count512() {
+	c.begin("columnsCount", "func(counts, ranks, keys []uint32, shift, first uint32)",
+		"counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.")
+	counts, ranks, keys, n := c.base("counts"), c.base("ranks"), c.base("keys"), c.length("keys")
+	c.scalar("first", Z1)
+	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
+	bin, rank := c.GP32(), c.GP32()
+	one := func(i int) {
+		c.MOVL(at(ranks, 4*i), bin)
+		c.MOVL(indexed(counts, bin.As64(), 4), rank)
+		c.INCL(indexed(counts, bin.As64(), 4))
+		c.MOVL(rank, at(ranks, 4*i))
+	}
+	bins := func() {
+		c.VMOVDQU32(at(keys, 0), Z0)
+		c.VPSRLD(X2, Z0, Z0)
+		c.VPSUBD(Z1, Z0, Z0)
+		c.VMOVDQU32(Z0, at(ranks, 0))
+	}
+	c.Label("loop")
+	c.CMPQ(n, Imm(16))
+	c.JLT(LabelRef("tail"))
+	bins()
+	for i := range 16 {
+		one(i)
+	}
+	c.ADDQ(Imm(64), keys)
+	c.ADDQ(Imm(64), ranks)
+	c.SUBQ(Imm(16), n)
+	c.JMP(LabelRef("loop"))
+	c.Label("tail")
+	c.TESTQ(n, n)
+	c.JZ(LabelRef("done"))
+	bins()
+	c.Label("rest")
+	one(0)
+	c.ADDQ(Imm(4), ranks)
+	c.DECQ(n)
+	c.JNZ(LabelRef("rest"))
+	c.Label("done")
+	c.end()
+}
+
+func (c code) place512() {
+	c.begin("columnsPlace", "func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)",
+		"finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there, and in place of the key too. The 16 keys and ranks behind the last ones have to be valid.")
+	slots, positions, keys, starts, n := c.base("slots"), c.base("positions"), c.base("keys"), c.base("starts"), c.length("keys")
+	first, low, two, five, plain := Z8, Z9, Z10, Z11, Z12
+	c.scalar("first", first)
+	c.Load(c.Param("shift"), ECX)
+	c.VMOVD(ECX, X13)
+	r := c.GP32()
+	c.MOVL(U32(1), r)
+	c.SHLL(CL, r)
+	c.DECL(r)
+	c.VPBROADCASTD(r, low)
+	c.broadcast(2, two)
+	c.broadcast(5, five)
+	c.broadcast(1<<31-1, plain)
+
+	// The stores follow the positions at a distance, so that no store waits for its address.
+	const block = 256
+	c.Label("block")
+	c.TESTQ(n, n)
+	c.JZ(LabelRef("done"))
+	m, left := c.GP64(), c.GP64()
+	c.MOVQ(U32(block), m)
+	c.CMPQ(n, m)
+	c.CMOVQLT(n, m)
+	c.MOVQ(m, left)
+	c.SUBQ(m, n)
+	i := c.GP64()
+	c.XORL(i.As32(), i.As32())
+	c.Label("positions")
+	c.VMOVDQU32(indexed(keys, i, 4), Z0)
+	c.VPSRLD(X13, Z0, Z1)
+	c.VPSUBD(first, Z1, Z1)
+	c.KXNORW(K1, K1, K1)
+	c.VPGATHERDD(Mem{Base: starts, Index: Z1, Scale: 4}, K1, Z2)
+	c.VPSRAD(U8(31), Z2, Z3) // a list, not a column
+	c.VPANDND(five, Z3, Z3)
+	c.VMOVDQU32(indexed(positions, i, 4), Z4)
+	c.VPSLLVD(Z3, Z4, Z4)
+	c.VPANDD(plain, Z2, Z2)
+	c.VPADDD(Z2, Z4, Z4)
+	c.VMOVDQU32(Z4, indexed(positions, i, 4))
+	c.VPANDD(low, Z0, Z0)
+	c.VPADDD(two, Z0, Z0)
+	c.VMOVDQU32(Z0, indexed(keys, i, 4))
+	c.ADDQ(Imm(16), i)
+	c.CMPQ(i, m)
+	c.JLT(LabelRef("positions"))
+	at4 := func(i int) {
+		p, v := c.GP32(), c.GP32()
+		c.MOVL(at(positions, 4*i), p)
+		c.MOVL(at(keys, 4*i), v)
+		c.MOVW(v.As16(), indexed(slots, p.As64(), 2))
+	}
+	c.Label("stores")
+	c.CMPQ(left, Imm(4))
+	c.JLT(LabelRef("rest"))
+	for i := range 4 {
+		at4(i)
+	}
+	c.ADDQ(Imm(16), positions)
+	c.ADDQ(Imm(16), keys)
+	c.SUBQ(Imm(4), left)
+	c.JMP(LabelRef("stores"))
+	c.Label("rest")
+	c.TESTQ(left, left)
+	c.JZ(LabelRef("block"))
+	at4(0)
+	c.ADDQ(Imm(4), positions)
+	c.ADDQ(Imm(4), keys)
+	c.DECQ(left)
+	c.JMP(LabelRef("rest"))
+	c.Label("done")
+	c.end()
+}
+
+func (c code) rank512() {
+	c.begin("columnsRank", "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)",
+		"replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. "+
+			"It returns how many pixels there were.")
+	slots, rows, weights := c.base("slots"), c.base("scratch"), c.base("weights")
+	n := c.length("slots")
+	end := c.GP64()
+
+	one, fg, sum := Z31, Z1, Z25
+	// Load the values, clear the slots, and tell background from foreground.
+	r := c.GP32()
+	c.MOVL(U32(1), r)
+	c.VPBROADCASTW(r, one)
+	c.MOVL(U32(fgUnit), r)
+	c.VPBROADCASTW(r, fg)
+	c.zero(Z0)
+	c.zero(sum)
+	c.MOVQ(rows, end)
+	c.Label("load")
+	c.VMOVDQU64(at(slots, 0), Z2)
+	c.VMOVDQU64(Z0, at(slots, 0))
+	c.VPTESTMW(Z2, Z2, K1)
+	c.VPTESTMW(one, Z2, K2)
+	c.VMOVDQU16_Z(one, K1, Z3)
+	c.VMOVDQU16(fg, K2, Z3)
+	c.VPADDW(Z3, sum, sum)
+	c.VMOVDQU64(Z2, at(end, 0))
+	c.VMOVDQU64(Z3, at(end, 64))
+	c.VMOVDQU64(Z0, at(end, 128))
+	c.VMOVDQU64(Z0, at(end, 192))
+	c.ADDQ(Imm(64), slots)
+	c.ADDQ(U32(rowBytes), end)
+	c.SUBQ(Imm(32), n)
+	c.JNZ(LabelRef("load"))
+	for i := range 3 {
+		for j := range 4 {
+			c.VMOVDQU64(Z0, at(end, rowBytes*i+64*j))
+		}
+	}
+
+	// How many pixels are in the lanes before: background in the lower half of each 32 bits, foreground in the upper.
+	low, high := Z2, Z3
+	c.broadcast(255, Z4)
+	c.VPMOVZXWD(sum.AsY(), low)
+	c.VEXTRACTI64X4(U8(1), sum, Y3)
+	c.VPMOVZXWD(Y3, high)
+	for _, z := range []VecPhysical{low, high} {
+		c.VPANDD(Z4, z, Z5)
+		c.VPSRLD(U8(8), z, z)
+		c.VPSLLD(U8(16), z, z)
+		c.VPORD(Z5, z, z)
+	}
+	lowOwn, highOwn := Z6, Z7
+	c.VMOVDQA64(low, lowOwn)
+	c.VMOVDQA64(high, highOwn)
+	for _, shift := range []U8{15, 14, 12, 8} {
+		for _, z := range []VecPhysical{low, high} {
+			c.VALIGND(shift, Z0, z, Z5)
+			c.VPADDD(Z5, z, z)
+		}
+	}
+	c.broadcast(15, Z5)
+	c.VPERMD(low, Z5, Z5)
+	c.VPADDD(Z5, high, high)
+	c.VEXTRACTI32X4(U8(3), high, X5)
+	c.VPEXTRD(U8(3), X5, r)
+	half := c.GP32()
+	c.MOVWLZX(r.As16(), half)
+	c.Store(half, c.Return("background"))
+	c.SHRL(U8(16), r)
+	c.Store(r, c.Return("foreground"))
+	c.VPSUBD(lowOwn, low, low)
+	c.VPSUBD(highOwn, high, high)
+	more := c.pointer("more")
+	bases, twices := []VecPhysical{Z26, Z27}, []VecPhysical{Z28, Z29}
+	c.broadcast(0xffff, Z4)
+	c.scalar("base", Z5)
+	c.scalar("twice", Z6)
+	for h, z := range []VecPhysical{low, high} {
+		c.VPANDD(Z4, z, bases[h])
+		c.VPADDD(Z5, bases[h], bases[h])
+		c.VPADDD(at(more, 64*h), bases[h], bases[h])
+		c.VPSRLD(U8(16), z, z)
+		c.VPADDD(z, z, z)
+		c.VPSUBD(z, Z6, twices[h])
+		c.VPSUBD(at(more, 128+64*h), twices[h], twices[h])
+	}
+	halfs := Z30
+	c.broadcast(0x3f000000, halfs)
+
+	// Compare every row with every other, four rows with all behind them at a time.
+	v := []VecPhysical{Z0, Z1, Z2, Z3}
+	t := []VecPhysical{Z4, Z5, Z6, Z7}
+	a := []VecPhysical{Z8, Z9, Z10, Z11}
+	gt := []VecPhysical{Z12, Z13, Z14, Z15}
+	lt := []VecPhysical{Z16, Z17, Z18, Z19}
+	masks := 0
+	pair := func(xi, ti, ai, gi, li, xj, tj, aj, gj, lj VecPhysical) {
+		m := []Register{K1, K2, K3, K4, K5, K6}
+		k1, k2 := m[masks%6], m[(masks+1)%6]
+		masks += 2
+		c.VPCMPUW(greater, tj, xi, k1)
+		c.VPCMPUW(greater, ti, xj, k2)
+		c.VPADDW(ai, gj, k1, gj)
+		c.VPADDW(aj, li, k1, li)
+		c.VPADDW(aj, gi, k2, gi)
+		c.VPADDW(ai, lj, k2, lj)
+	}
+	c.Label("rows")
+	for k := range 4 {
+		c.VMOVDQU64(at(rows, rowBytes*k), v[k])
+		c.VMOVDQU64(at(rows, rowBytes*k+64), a[k])
+		c.VMOVDQU64(at(rows, rowBytes*k+128), gt[k])
+		c.VMOVDQU64(at(rows, rowBytes*k+192), lt[k])
+		c.VPORD(one, v[k], t[k])
+	}
+	for i := range 4 {
+		for j := range i {
+			pair(v[i], t[i], a[i], gt[i], lt[i], v[j], t[j], a[j], gt[j], lt[j])
+		}
+	}
+	row := c.GP64()
+	c.LEAQ(at(rows, 4*rowBytes), row)
+	c.JMP(LabelRef("pairsCheck"))
+	c.Label("pairs")
+	c.VMOVDQU64(at(row, 0), Z20)
+	c.VPORD(one, Z20, Z21)
+	c.VMOVDQU64(at(row, 64), Z22)
+	c.VMOVDQU64(at(row, 128), Z23)
+	c.VMOVDQU64(at(row, 192), Z24)
+	for j := range 4 {
+		pair(Z20, Z21, Z22, Z23, Z24, v[j], t[j], a[j], gt[j], lt[j])
+	}
+	c.VMOVDQU64(Z23, at(row, 128))
+	c.VMOVDQU64(Z24, at(row, 192))
+	c.ADDQ(U32(rowBytes), row)
+	c.Label("pairsCheck")
+	c.CMPQ(row, end)
+	c.JB(LabelRef("pairs"))
+
+	// The weights of the four rows.
+	m8 := Z20
+	c.broadcast(255, m8)
+	for k := range 4 {
+		c.VPTESTMW(one, v[k], K1)
+		c.VPSUBW(lt[k], sum, lt[k]) // larger or equal
+		for h := range 2 {
+			g, e, ga, ea, n := Z21, Z22, Z23, Z24, Z4
+			if h == 0 {
+				c.VPMOVZXWD(gt[k].AsY(), g)
+				c.VPMOVZXWD(lt[k].AsY(), e)
+			} else {
+				c.VEXTRACTI64X4(U8(1), gt[k], g.AsY())
+				c.VEXTRACTI64X4(U8(1), lt[k], e.AsY())
+				c.VPMOVZXWD(g.AsY(), g)
+				c.VPMOVZXWD(e.AsY(), e)
+				c.KSHIFTRD(U8(16), K1, K1)
+			}
+			c.VPANDD(m8, g, ga)
+			c.VPANDD(m8, e, ea)
+			c.VPADDD(bases[h], ga, ga) // A
+			c.VPADDD(bases[h], ea, ea) // B
+			c.VPSRLD(U8(8), g, g)
+			c.VPSRLD(U8(8), e, e)
+			c.VPADDD(g, e, e)
+			c.VPSUBD(e, twices[h], n)
+			c.VPADDD(ga, ea, K1, n)
+			c.VCVTDQ2PS(ga, ga)
+			c.VCVTDQ2PS(ea, ea)
+			c.VCVTDQ2PS(n, n)
+			c.VMULPS(halfs, n, n)
+			c.VMULPS(ga, ea, ea)
+			c.VDIVPS(ea, n, n)
+			c.VMOVUPS(n, at(weights, 64*h))
+		}
+		c.ADDQ(Imm(128), weights)
+		c.ADDQ(U32(rowBytes), rows)
+		c.CMPQ(rows, end)
+		c.JAE(LabelRef("done"))
+	}
+	c.JMP(LabelRef("rows"))
+	c.Label("done")
+	c.end()
+}
+
+func (c code) gather512() {
+	c.begin("columnsGather", "func(keys, positions []uint32, weights []float32)",
+		"replaces the keys by the bits of the weights at their positions. The 16 positions behind the last one have to be valid, and it writes up to 15 more keys.")
+	keys, positions, weights, n := c.base("keys"), c.base("positions"), c.base("weights"), c.length("keys")
+	c.Label("loop")
+	c.VMOVDQU32(at(positions, 0), Z0)
+	c.KXNORW(K1, K1, K1)
+	c.VPGATHERDD(Mem{Base: weights, Index: Z0, Scale: 4}, K1, Z1)
+	c.VMOVDQU32(Z1, at(keys, 0))
+	c.ADDQ(Imm(64), positions)
+	c.ADDQ(Imm(64), keys)
+	c.SUBQ(Imm(16), n)
+	c.JG(LabelRef("loop"))
+	c.end()
+}
+
+func (c code) expand512(parts int) {
+	c.begin(fmt.Sprintf("columnsExpand%d", parts),
+		"func(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)",
+		"replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.")
+	s := c.streams(parts)
+	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
+	c.thresholds(from)
+	e, n := c.base("errors"), c.length("errors")
+	one, sum0, sum1 := Z16, Z17, Z18
+	r := c.GP64()
+	c.MOVQ(U64(one64), r)
+	c.VPBROADCASTQ(r, one)
+	c.zero(sum0)
+	c.zero(sum1)
+	c.vectors(n, func(masked bool) {
+		c.load(at(e, 0), Z0, masked)
+		c.zero(Z1)
+		c.each(Z0, from, func(t int) {
+			if masked {
+				c.KANDW(K7, K1, K1)
+			}
+			c.VMOVDQU32(at(s[t], 0), Z2)
+			c.VPEXPANDD(Z2, K1, Z1)
+			c.advance(s[t])
+		})
+		if masked {
+			c.VMOVDQU32(Z1, K7, at(e, 0))
+		} else {
+			c.VMOVDQU32(Z1, at(e, 0))
+		}
+		c.VEXTRACTF64X4(U8(1), Z0, Y3)
+		c.VEXTRACTF64X4(U8(1), Z1, Y4)
+		c.VCVTPS2PD(Y0, Z0)
+		c.VCVTPS2PD(Y1, Z1)
+		c.VCVTPS2PD(Y3, Z3)
+		c.VCVTPS2PD(Y4, Z4)
+		c.VFMADD213PD(one, Z1, Z0)
+		c.VFMADD213PD(one, Z4, Z3)
+		c.VPSUBQ(one, Z0, Z0)
+		c.VPSUBQ(one, Z3, Z3)
+		c.VPADDQ(Z0, sum0, sum0)
+		c.VPADDQ(Z3, sum1, sum1)
+	}, e)
+	c.VPADDQ(sum1, sum0, sum0)
+	c.VEXTRACTI64X4(U8(1), sum0, Y0)
+	c.VPADDQ(Y0, Y17, Y0)
+	c.VEXTRACTI128(U8(1), Y0, X1)
+	c.VPADDQ(X1, X0, X0)
+	c.VPSRLDQ(U8(8), X0, X1)
+	c.VPADDQ(X1, X0, X0)
+	c.VMOVQ(X0, r)
+	c.Store(r, c.Return("sum"))
+	c.keep(s)
+	c.end()
+}

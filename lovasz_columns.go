@@ -1,0 +1,344 @@
+package lanewise
+
+import (
+	"math"
+	"math/bits"
+)
+
+// The exact weights without a sort. A weight needs counts, not an order:
+//
+//   - a sample of the errors divides the keys into parts that are small enough for the cache, and each part into bins of about as many
+//     pixels, so that the bins are small;
+//   - bins are columns of slots, 32 of them side by side: counting gives every pixel its place in its column;
+//   - the pixels of a column are compared with each other, all 32 columns at once, which gives the counts of larger and larger or equal
+//     errors, and from them the weights;
+//   - the pixels fetch their weights from the slots, in the pixels' order. No pixel's index travels.
+//
+// The bins' sizes depend on the sample, the weights do not. Where ties make a bin too long for a column, it is a list: the pixels of each of
+// its values are counted.
+
+// columnKernels are the steps of an ISA. What they do is said at their declarations.
+type columnKernels struct {
+	extremes func(errors []float32, target []int32, class int32) (smallest, largest uint32)
+	split    [4]func(keys *[maxParts][]uint32, n *[maxParts]int, from *[maxParts]uint32, errors []float32, target []int32, class int32)
+	count    func(counts, ranks, keys []uint32, shift, first uint32)
+	place    func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
+	rank     func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][columns]uint32) (background, foreground uint32)
+	gather   func(keys, positions []uint32, weights []float32)
+	expand   [4]func(keys *[maxParts][]uint32, n *[maxParts]int, from *[maxParts]uint32, errors []float32) (sum int64)
+}
+
+const (
+	columns      = 32      // bins side by side: a group
+	maxRows      = 96      // of a column; counts of a column's pixels fit 7 bits
+	maxParts     = 8       // of a class
+	partSize     = 150_000 // pixels of a part: its keys, positions, slots and weights stay in L2
+	occupancy    = 20      // pixels of a bin
+	minShift     = 8       // bits of a key below its bin
+	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
+	padding      = 16      // elements that kernels read or write behind the end
+	chunk        = 1 << 15 // pixels that a kernel gets at a time
+	fewestPixels = 4096    // pixels for which columns pay
+	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
+	oneBits      = 0x3f800000
+	listStart    = 1 << 31 // marks the start of a list
+)
+
+// columnScratch is what one worker needs. All slots are 0 between calls.
+type columnScratch struct {
+	coarse    []uint32 // how many keys the sample has, by their upper 16 bits
+	keys      [maxParts][]uint32
+	n         [maxParts]int
+	from      [maxParts]uint32 // the bits of the smallest error of the part
+	counts    []uint32         // by bin; then where the bins begin
+	groups    []columnGroup
+	lists     []columnList
+	positions []uint32
+	slots     []uint16
+	weights   []float32
+	rows      []uint64
+	values    *listValues
+}
+
+// A columnGroup is 32 bins side by side that are not all empty.
+type columnGroup struct {
+	start uint32 // its first slot
+	rows  uint32
+	lists int // where its lists begin
+	bin   uint32
+}
+
+// A columnList is a bin that is too long for a column.
+type columnList struct {
+	lane, start, n uint32
+}
+
+// weigh replaces the errors of a class, whose bits lie between smallest for foreground and largest, by their weights, and returns the sum of
+// their losses. The largest bits are those of 1 at most.
+func (s *columnScratch) weigh(k *columnKernels, errors []float32, target []int32, class int32, g int64, smallest, largest uint32) unitSum {
+	parts, shifts := s.plan(errors, smallest, largest)
+	size := bits.Len(uint(parts)) - 1
+	for i := 0; i < len(errors); i += chunk {
+		e := errors[i:min(i+chunk, len(errors))]
+		for t := range parts {
+			s.keys[t] = ensure(s.keys[t], s.n[t], s.n[t]+len(e)+padding)
+		}
+		k.split[size](&s.keys, &s.n, &s.from, e, target[i:], class)
+	}
+	var tp, fp uint32
+	for t := range parts {
+		if s.n[t] > 0 {
+			s.part(k, s.keys[t], s.n[t], s.from[t], largest, shifts[t], uint32(g), &tp, &fp)
+		}
+		largest, s.n[t] = s.from[t]-1, 0
+	}
+	var sum int64
+	for i := 0; i < len(errors); i += chunk {
+		sum += k.expand[size](&s.keys, &s.n, &s.from, errors[i:min(i+chunk, len(errors))])
+	}
+	return unitSum(sum)
+}
+
+// ensure returns s with at least n elements, of which it keeps the first keep.
+func ensure(s []uint32, keep, n int) []uint32 {
+	if n > len(s) {
+		s = append(make([]uint32, 0, n+n/4), s[:keep]...)
+		s = s[:cap(s)]
+	}
+	return s
+}
+
+// plan divides the keys from the bits smallest to largest into parts, from the largest down, and says how wide the bins of each are.
+func (s *columnScratch) plan(errors []float32, smallest, largest uint32) (parts int, shifts [maxParts]uint32) {
+	const run = 64
+	stride := max(1, len(errors)/4096) * run
+	if s.coarse == nil {
+		s.coarse = make([]uint32, oneBits>>16+1)
+	}
+	coarse := s.coarse[smallest>>16 : largest>>16+1]
+	sampled := 0
+	for i := 0; i+run <= len(errors); i += stride {
+		for _, e := range errors[i:][:run] {
+			if b := math.Float32bits(e); b >= smallest {
+				coarse[b>>16-smallest>>16]++
+				sampled++
+			}
+		}
+	}
+	scale := float64(stride) / run // pixels for every sampled one
+	parts = 1
+	for parts < maxParts && float64(sampled)*scale > 1.1*partSize*float64(parts) {
+		parts *= 2
+	}
+	top, seen := len(coarse), 0
+	end := largest
+	for t := range parts {
+		at := top
+		for at > 0 && (t == parts-1 || seen*parts < sampled*(t+1)) {
+			at--
+			seen += int(coarse[at])
+		}
+		s.n[t], s.from[t] = 0, smallest
+		if t < parts-1 && at > 0 {
+			s.from[t] = (smallest>>16 + uint32(at)) << 16
+		}
+		shifts[t] = binShift(coarse[at:top], scale, int(end-s.from[t]))
+		top, end = at, s.from[t]
+	}
+	clear(coarse)
+	return parts, shifts
+}
+
+// binShift returns how many bits of a key lie below its bin so that most pixels of a part are in bins of about the size wanted, given the
+// sample of its coarse bins. The bins together are not many more than the pixels.
+func binShift(coarse []uint32, scale float64, width int) uint32 {
+	var sizes [64]int // the sampled pixels by the size of their coarse bin, in half octaves
+	total := 0
+	for _, n := range coarse {
+		if n > 0 {
+			log := bits.Len32(n) - 1
+			sizes[2*log+int(n<<1>>log&1)] += int(n)
+			total += int(n)
+		}
+	}
+	if total == 0 {
+		return maxShift
+	}
+	q, seen := 0, 0
+	for seen += sizes[q]; 10*seen < 3*total; seen += sizes[q] {
+		q++
+	}
+	size := math.Exp2(float64(q)/2+0.25) * scale
+	shift := min(max(16+int(math.Round(math.Log2(occupancy/size))), minShift), maxShift)
+	for shift < maxShift && float64(width>>shift) > float64(total)*scale {
+		shift++
+	}
+	return uint32(shift)
+}
+
+// part replaces the n keys of a part by the bits of their weights. tp and fp are the foreground and background pixels with larger keys.
+func (s *columnScratch) part(k *columnKernels, keys []uint32, n int, smallest, largest, shift uint32, g uint32, tp, fp *uint32) {
+	first := smallest >> shift &^ (columns - 1)
+	bins := int(largest>>shift|(columns-1)) + 1 - int(first)
+	s.positions = ensure(s.positions, 0, n+padding)
+	s.counts = ensure(s.counts, 0, bins)
+	counts := s.counts[:bins]
+	clear(counts)
+	for i := 0; i < n; i += chunk {
+		e := min(i+chunk, n)
+		k.count(counts, s.positions[i:], keys[i:e], shift+1, first)
+	}
+	slots := s.layOut(counts, first)
+	if len(s.slots) < slots {
+		s.slots, s.weights = make([]uint16, slots+slots/4), make([]float32, slots+slots/4)
+	}
+	for i := range padding {
+		keys[n+i], s.positions[n+i] = keys[0], 0
+	}
+	for i := 0; i < n; i += chunk {
+		e := min(i+chunk, n)
+		k.place(s.slots, s.positions[i:], keys[i:e], counts, shift+1, first)
+	}
+	s.rank(k, g, tp, fp)
+	for i := 0; i < n; i += chunk {
+		e := min(i+chunk, n)
+		k.gather(keys[i:e], s.positions[i:], s.weights)
+	}
+}
+
+// layOut finds the groups, the bin with the largest keys first, and replaces the counts by where the bins begin. It returns how many slots
+// there are.
+func (s *columnScratch) layOut(counts []uint32, first uint32) int {
+	s.groups, s.lists = s.groups[:0], s.lists[:0]
+	slots := uint32(0)
+	for i := len(counts) - columns; i >= 0; i -= columns {
+		group := (*[columns]uint32)(counts[i:])
+		var most, total uint32
+		for _, n := range group {
+			most = max(most, n)
+			total += n
+		}
+		if most == 0 {
+			continue
+		}
+		// Where one bin is much longer than the others its column would cost more than it holds.
+		limit := min(maxRows, total/(columns/2)+4)
+		rows, lists := most, len(s.lists)
+		if most > limit {
+			rows = 0
+			for lane := range uint32(columns) {
+				if n := group[columns-1-lane]; n > limit {
+					s.lists = append(s.lists, columnList{lane: lane, n: n})
+				} else {
+					rows = max(rows, n)
+				}
+			}
+		}
+		for lane := range uint32(columns) {
+			group[columns-1-lane] = slots + lane
+		}
+		s.groups = append(s.groups, columnGroup{start: slots, rows: rows, lists: lists, bin: uint32(i)})
+		slots += rows * columns
+	}
+	// Lists come behind all columns.
+	next := len(s.lists)
+	for i := len(s.groups) - 1; i >= 0; i-- {
+		group := &s.groups[i]
+		for j := group.lists; j < next; j++ {
+			l := &s.lists[j]
+			l.start = slots
+			counts[group.bin+columns-1-l.lane] = slots | listStart
+			slots += l.n
+		}
+		next = group.lists
+	}
+	return int(slots)
+}
+
+var noMore [2][columns]uint32
+
+// rank finds the weights of all slots.
+func (s *columnScratch) rank(k *columnKernels, g uint32, tp, fp *uint32) {
+	if s.rows == nil {
+		s.rows = make([]uint64, (maxRows+3)*4*8)
+	}
+	for i := range s.groups {
+		group := &s.groups[i]
+		end := len(s.lists)
+		if i+1 < len(s.groups) {
+			end = s.groups[i+1].lists
+		}
+		slots, weights := s.slots[group.start:][:group.rows*columns], s.weights[group.start:]
+		more := &noMore
+		var listed [2]uint32 // pixels in lists, background and foreground
+		if lists := s.lists[group.lists:end]; len(lists) > 0 {
+			more, listed = s.rankLists(lists, slots, g, *tp, *fp)
+		}
+		if group.rows > 0 {
+			bg, fg := k.rank(weights, slots, s.rows, g+*fp, 2*(g-*tp), more)
+			*tp, *fp = *tp+fg, *fp+bg
+		}
+		*tp, *fp = *tp+listed[1], *fp+listed[0]
+	}
+}
+
+// listValues are the pixels of a list by their value: the lower bits of a key, and whether it is foreground.
+type listValues struct {
+	counts  [1 << maxShift][2]uint32
+	weights [1 << maxShift][2]float32
+	used    [1 << maxShift / 64]uint64 // which values there are
+	more    [2][columns]uint32
+}
+
+// rankLists finds the weights of the lists of a group, whose columns are slots. It returns what the lists add to the lanes, and how many
+// pixels there are in all lists, background and foreground.
+func (s *columnScratch) rankLists(lists []columnList, slots []uint16, g, tp, fp uint32) (more *[2][columns]uint32, listed [2]uint32) {
+	if s.values == nil {
+		s.values = new(listValues)
+	}
+	v := s.values
+	lane := uint32(0)
+	for _, l := range lists {
+		for ; lane < l.lane; lane++ {
+			v.more[0][lane], v.more[1][lane] = listed[0], 2*listed[1]
+			for i := lane; i < uint32(len(slots)) && slots[i] != 0; i += columns {
+				tp += uint32(slots[i] & 1)
+				fp += uint32(slots[i]&1 ^ 1)
+			}
+		}
+		pixels := v.rank(s.slots[l.start:][:l.n], s.weights[l.start:][:l.n], g, tp, fp)
+		listed[0], listed[1] = listed[0]+pixels[0], listed[1]+pixels[1]
+		tp, fp = tp+pixels[1], fp+pixels[0]
+	}
+	for ; lane < columns; lane++ {
+		v.more[0][lane], v.more[1][lane] = listed[0], 2*listed[1]
+	}
+	return &v.more, listed
+}
+
+// rank finds the weights of one list, and how many background and foreground pixels it has; it clears the slots.
+func (v *listValues) rank(slots []uint16, weights []float32, g, tp, fp uint32) (pixels [2]uint32) {
+	for _, x := range slots {
+		value := x/2 - 1
+		v.counts[value][x&1]++
+		v.used[value/64] |= 1 << (value % 64)
+	}
+	for i := len(v.used) - 1; i >= 0; i-- {
+		for v.used[i] != 0 {
+			top := bits.Len64(v.used[i]) - 1
+			v.used[i] &^= 1 << top
+			value := i*64 + top
+			n := v.counts[value]
+			v.counts[value] = [2]uint32{}
+			a, b := int64(g+fp), int64(g+fp+n[0])
+			v.weights[value] = [2]float32{weight32(2*int64(g)-2*int64(tp)-int64(n[1]), a, b), weight32(a+b, a, b)}
+			tp, fp = tp+n[1], fp+n[0]
+			pixels[0], pixels[1] = pixels[0]+n[0], pixels[1]+n[1]
+		}
+	}
+	for i, x := range slots {
+		weights[i] = v.weights[x/2-1][x&1]
+		slots[i] = 0
+	}
+	return pixels
+}
