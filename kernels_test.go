@@ -218,17 +218,46 @@ func kernelTests[T Float]() []kernelTest[T] {
 				}
 			}
 		},
-	}, {
-		// Planes at strides, with the largest value and the sum of every column.
-		name: "columnSoftmax", family: planes, exact: true,
+	},
+		columnSoftmaxTest[T]("columnSoftmax", 5, 3, ""), columnSoftmaxTest[T]("columnSoftmaxInPlace", 4, 4, "x"), {
+			name: "columnSoftmaxGrad", family: planes, inPlace: "y",
+			lengths: func(s shape) lengths {
+				n := (s.axis-1)*(s.inner+7) + s.inner
+				return lengths{dst: n, x: n + 2*(s.axis-1), y: n}
+			},
+			run: func(o *operands[T], s shape) {
+				columnSoftmaxGrad(table[T](), o.dst, o.x, o.y, s.axis, s.inner, s.inner+7, s.inner+9)
+			},
+			want: func(o *operands[T], s shape) {
+				for i := range s.inner {
+					var y, dy []T
+					for k := range s.axis {
+						y, dy = append(y, o.x[k*(s.inner+9)+i]), append(dy, o.y[k*(s.inner+7)+i])
+					}
+					for k, v := range refSoftmaxGrad(y, dy) {
+						o.dst[k*(s.inner+7)+i] = v
+					}
+				}
+			},
+		}}
+}
+
+// columnSoftmaxTest has planes that are some elements apart, in dst and in x, and before those of dst the largest value and the sum of every
+// column.
+func columnSoftmaxTest[T Float](name string, dstGap, gap int, inPlace string) kernelTest[T] {
+	planesOf := func(x []T, s shape, gap int) []T { return x[len(x)-(s.axis-1)*(s.inner+gap)-s.inner:] }
+	return kernelTest[T]{
+		name: name, family: planes, inPlace: inPlace, exact: true,
 		lengths: func(s shape) lengths {
-			columns := (s.axis-1)*(s.inner+5) + s.inner
-			return lengths{dst: columns + 2*s.inner, x: (s.axis-1)*(s.inner+3) + s.inner}
+			n := lengths{dst: 2*s.inner + (s.axis-1)*(s.inner+dstGap) + s.inner, x: (s.axis-1)*(s.inner+gap) + s.inner}
+			if inPlace != "" {
+				n.x = n.dst
+			}
+			return n
 		},
 		run: func(o *operands[T], s shape) {
-			n := len(o.dst) - 2*s.inner
-			maxima, sums := o.dst[n:n+s.inner], o.dst[n+s.inner:]
-			columnSoftmax(table[T](), o.dst[:n], o.x, maxima, sums, s.axis, s.inner, s.inner+5, s.inner+3)
+			maxima, sums := o.dst[:s.inner], o.dst[s.inner:2*s.inner]
+			columnSoftmax(table[T](), planesOf(o.dst, s, dstGap), planesOf(o.x, s, gap), maxima, sums, s.axis, s.inner, s.inner+dstGap, s.inner+gap)
 			for i := range maxima {
 				if sums[i] != sums[i] { // then the largest is anything, and the sum any NaN
 					maxima[i], sums[i] = 0, canonicalNaN[T]()
@@ -237,43 +266,23 @@ func kernelTests[T Float]() []kernelTest[T] {
 			}
 		},
 		want: func(o *operands[T], s shape) {
-			n := len(o.dst) - 2*s.inner
+			dst, src := planesOf(o.dst, s, dstGap), planesOf(o.x, s, gap)
 			for i := range s.inner {
-				var x []T
-				for k := range s.axis {
-					x = append(x, o.x[k*(s.inner+3)+i])
+				x := make([]T, s.axis)
+				for k := range x {
+					x[k] = src[k*(s.inner+gap)+i]
 				}
 				for k, v := range refSoftmax(x) {
-					o.dst[k*(s.inner+5)+i] = v
+					dst[k*(s.inner+dstGap)+i] = v
 				}
 				_, _, sum := refExpSum(x)
-				o.dst[n+i], o.dst[n+s.inner+i] = refMax(x)+0, sum
+				o.dst[i], o.dst[s.inner+i] = refMax(x)+0, sum
 				if sum != sum {
-					o.dst[n+i], o.dst[n+s.inner+i] = 0, canonicalNaN[T]()
+					o.dst[i], o.dst[s.inner+i] = 0, canonicalNaN[T]()
 				}
 			}
 		},
-	}, {
-		name: "columnSoftmaxGrad", family: planes, inPlace: "y",
-		lengths: func(s shape) lengths {
-			n := (s.axis-1)*(s.inner+7) + s.inner
-			return lengths{dst: n, x: n + 2*(s.axis-1), y: n}
-		},
-		run: func(o *operands[T], s shape) {
-			columnSoftmaxGrad(table[T](), o.dst, o.x, o.y, s.axis, s.inner, s.inner+7, s.inner+9)
-		},
-		want: func(o *operands[T], s shape) {
-			for i := range s.inner {
-				var y, dy []T
-				for k := range s.axis {
-					y, dy = append(y, o.x[k*(s.inner+9)+i]), append(dy, o.y[k*(s.inner+7)+i])
-				}
-				for k, v := range refSoftmaxGrad(y, dy) {
-					o.dst[k*(s.inner+7)+i] = v
-				}
-			}
-		},
-	}}
+	}
 }
 
 // shapes are those that the suite tries: all small lengths, for tails, and some around the pieces in which sums and calls are cut.
