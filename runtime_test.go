@@ -23,8 +23,9 @@ func TestVectorState(t *testing.T) {
 		t.Skip("this CPU, or this build, does not tell")
 	}
 	eachISA(t, func(t *testing.T) {
-		watched := &implementation{isa: active.isa, f32: watch(t, active.f32), f64: watch(t, active.f64)}
-		active = watched // eachISA picks another one afterwards
+		watched := *active
+		watched.f32, watched.f64 = watch(t, active.f32), watch(t, active.f64)
+		active = &watched // eachISA picks another one afterwards
 		runSmall[float32]()
 		runSmall[float64]()
 	})
