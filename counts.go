@@ -181,9 +181,6 @@ func errNoConfig() error {
 // its bins that are not empty (encoding.go says how numbers are written).
 const countsMagic = "LWL\x01"
 
-// maxEncodedClasses bounds what a few bytes can make UnmarshalBinary allocate.
-const maxEncodedClasses = 1 << 16
-
 // key is the configuration in bytes, equal for configurations that count alike.
 func (cfg *LovaszConfig) key() []byte {
 	b := binary.AppendUvarint(nil, uint64(cfg.Classes))
@@ -200,7 +197,7 @@ func (cfg *LovaszConfig) key() []byte {
 
 // decodeConfig reads what key wrote.
 func decodeConfig(d *decoder) LovaszConfig {
-	cfg := LovaszConfig{Classes: int(d.uint(maxEncodedClasses))}
+	cfg := LovaszConfig{Classes: int(d.uint(maxClasses))}
 	cfg.Activation, cfg.Average, cfg.Void = Activation(d.byte()), Average(d.byte()), VoidPolicy(d.byte())
 	cfg.OnlyClasses = decodeSet[int](d)
 	cfg.SkipClasses = decodeSet[int](d)

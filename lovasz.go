@@ -55,7 +55,7 @@ const (
 
 // LovaszConfig configures a Lovasz. Only Classes is required.
 type LovaszConfig struct {
-	Classes      int        // C >= 1. With one class labels are a binary mask: 1 is the foreground, 0 the background
+	Classes      int        // 1 to 2²⁰. With one class labels are a binary mask: 1 is the foreground, 0 the background
 	Layout       Layout     // PixelMajor (default) or ClassMajor
 	Activation   Activation // SoftmaxActivation (default), SigmoidActivation or NoActivation
 	Average      Average    // PresentClasses (default) or AllClasses; a class without a pixel has as loss the largest probability it was given
@@ -199,10 +199,13 @@ func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
 	return l, nil
 }
 
+// maxClasses bounds what a bad number, or a few bytes that claim to be a LovaszCounts, can make NewLovasz allocate.
+const maxClasses = 1 << 20
+
 func (cfg *LovaszConfig) check() error {
 	switch {
-	case cfg.Classes < 1 || cfg.Classes > math.MaxInt32:
-		return errorf(ErrConfig, "Classes is %d, want at least 1", cfg.Classes)
+	case cfg.Classes < 1 || cfg.Classes > maxClasses:
+		return errorf(ErrConfig, "Classes is %d, want 1 to %d", cfg.Classes, maxClasses)
 	case cfg.Layout > ClassMajor:
 		return errorf(ErrConfig, "unknown Layout %d", cfg.Layout)
 	case cfg.Activation > NoActivation:
