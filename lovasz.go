@@ -186,12 +186,18 @@ func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
 	for i := range l.everyPixel {
 		l.everyPixel[i] = int32(i)
 	}
+	for _, c := range cfg.OnlyClasses {
+		l.averaged[c] = true
+	}
 	for c := range l.averaged {
-		l.averaged[c] = (cfg.OnlyClasses == nil || slices.Contains(cfg.OnlyClasses, c)) && !slices.Contains(cfg.SkipClasses, c)
+		l.averaged[c] = l.averaged[c] || cfg.OnlyClasses == nil
 		l.weights[c] = 1
 		if cfg.Weights != nil {
 			l.weights[c] = float64(cfg.Weights[c])
 		}
+	}
+	for _, c := range cfg.SkipClasses {
+		l.averaged[c] = false
 	}
 	if l.maxWorkers == 0 {
 		l.maxWorkers = runtime.GOMAXPROCS(0)
@@ -249,13 +255,15 @@ func (cfg *LovaszConfig) check() error {
 }
 
 func checkClassIDs(name string, ids []int, classes int) error {
-	for i, c := range ids {
+	seen := make(map[int]bool, len(ids))
+	for _, c := range ids {
 		if c < 0 || c >= classes {
 			return errorf(ErrConfig, "%s holds %d, which is outside [0, %d)", name, c, classes)
 		}
-		if slices.Contains(ids[:i], c) {
+		if seen[c] {
 			return errorf(ErrConfig, "%s holds %d twice", name, c)
 		}
+		seen[c] = true
 	}
 	return nil
 }
@@ -610,8 +618,10 @@ func (l *Lovasz) activate(w *worker, b *block) error {
 				break
 			}
 		}
-		if bad < 0 && l.cfg.CrossEntropy > 0 {
-			bad = l.firstMinusInf(picked, b)
+		if l.cfg.CrossEntropy > 0 {
+			if i := l.firstMinusInf(picked, b); i >= 0 && (bad < 0 || i < bad) {
+				bad = i
+			}
 		}
 	case SigmoidActivation:
 		bad = sigmoidPlanes(probs, w.exp, src, classes, n, stride, l.size, srcStride, l.cfg.CrossEntropy > 0)
