@@ -4,6 +4,71 @@
 
 package lanewise
 
+// columnsExtremesAVX2 returns the bits of the smallest foreground error, or 1<<32 - 1, and of the largest error.
+//
+//go:noescape
+func columnsExtremesAVX2(errors []float32, target []int32, class int32) (smallest uint32, largest uint32)
+
+// columnsSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+//
+//go:noescape
+func columnsSplit1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+
+// columnsSplit2AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+//
+//go:noescape
+func columnsSplit2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+
+// columnsSplit4AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+//
+//go:noescape
+func columnsSplit4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+
+// columnsSplit8AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+//
+//go:noescape
+func columnsSplit8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+
+// columnsCountAVX2 counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
+//
+//go:noescape
+func columnsCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
+
+// columnsPlaceAVX2 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there, and in place of the key too. The 16 keys and ranks behind the last ones have to be valid.
+//
+//go:noescape
+func columnsPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
+
+// columnsRankAVX2 replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
+//
+//go:noescape
+func columnsRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
+
+// columnsGatherAVX2 replaces the keys by the bits of the weights at their positions. The 16 positions behind the last one have to be valid, and it writes up to 15 more keys.
+//
+//go:noescape
+func columnsGatherAVX2(keys []uint32, positions []uint32, weights []float32)
+
+// columnsExpand1AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+//
+//go:noescape
+func columnsExpand1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+
+// columnsExpand2AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+//
+//go:noescape
+func columnsExpand2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+
+// columnsExpand4AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+//
+//go:noescape
+func columnsExpand4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+
+// columnsExpand8AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+//
+//go:noescape
+func columnsExpand8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+
 // columnsExtremesAVX512 returns the bits of the smallest foreground error, or 1<<32 - 1, and of the largest error.
 //
 //go:noescape

@@ -42,6 +42,8 @@ const (
 	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
 	oneBits      = 0x3f800000
 	listStart    = 1 << 31 // marks the start of a list
+
+	rankScratch = (maxRows+3)*4*64 + 512 // bytes that rank needs
 )
 
 // columnScratch is what one worker needs. All slots are 0 between calls.
@@ -260,7 +262,7 @@ var noMore [2][columns]uint32
 // rank finds the weights of all slots.
 func (s *columnScratch) rank(k *columnKernels, g uint32, tp, fp *uint32) {
 	if s.rows == nil {
-		s.rows = make([]uint64, (maxRows+3)*4*8)
+		s.rows = make([]uint64, rankScratch/8)
 	}
 	for i := range s.groups {
 		group := &s.groups[i]

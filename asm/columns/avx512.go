@@ -76,8 +76,7 @@ func (c code) broadcast(x uint32, z VecPhysical) {
 }
 
 func (c code) extremes512() {
-	c.begin("columnsExtremes", "func(errors []float32, target []int32, class int32) (smallest, largest uint32)",
-		"returns the bits of the smallest foreground error, or 1<<32 - 1, and of the largest error.")
+	c.begin("columnsExtremes", extremesSignature, extremesDoc)
 	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
 	class, smallest, largest := Z0, Z1, Z2
 	c.scalar("class", class)
@@ -115,30 +114,6 @@ func (c code) extremes512() {
 	c.end()
 }
 
-// streams are the places of the parts' keys that are written or read next.
-func (c code) streams(parts int) []GPVirtual {
-	keys, n := c.pointer("keys"), c.pointer("n")
-	s := make([]GPVirtual, parts)
-	for t := range s {
-		s[t] = c.GP64()
-		i := c.GP64()
-		c.MOVQ(at(keys, sliceSize*t), s[t])
-		c.MOVQ(at(n, 8*t), i)
-		c.LEAQ(indexed(s[t], i, 4), s[t])
-	}
-	return s
-}
-
-// keep stores how far the streams got.
-func (c code) keep(s []GPVirtual) {
-	keys, n := c.pointer("keys"), c.pointer("n")
-	for t := range s {
-		c.SUBQ(at(keys, sliceSize*t), s[t])
-		c.SHRQ(U8(2), s[t])
-		c.MOVQ(s[t], at(n, 8*t))
-	}
-}
-
 // thresholds loads where the parts begin.
 func (c code) thresholds(z []VecPhysical) {
 	from := c.pointer("from")
@@ -170,9 +145,7 @@ func (c code) advance(stream GPVirtual) {
 }
 
 func (c code) split512(parts int) {
-	c.begin(fmt.Sprintf("columnsSplit%d", parts),
-		"func(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)",
-		"appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.")
+	c.begin(fmt.Sprintf("columnsSplit%d", parts), splitSignature, splitDoc)
 	s := c.streams(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
@@ -200,52 +173,20 @@ func (c code) split512(parts int) {
 }
 
 func (c code) count512() {
-	c.begin("columnsCount", "func(counts, ranks, keys []uint32, shift, first uint32)",
-		"counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.")
-	counts, ranks, keys, n := c.base("counts"), c.base("ranks"), c.base("keys"), c.length("keys")
+	c.begin("columnsCount", countSignature, countDoc)
 	c.scalar("first", Z1)
 	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
-	bin, rank := c.GP32(), c.GP32()
-	one := func(i int) {
-		c.MOVL(at(ranks, 4*i), bin)
-		c.MOVL(indexed(counts, bin.As64(), 4), rank)
-		c.INCL(indexed(counts, bin.As64(), 4))
-		c.MOVL(rank, at(ranks, 4*i))
-	}
-	bins := func() {
-		c.VMOVDQU32(at(keys, 0), Z0)
+	c.counting(16, func(keys, ranks Mem) {
+		c.VMOVDQU32(keys, Z0)
 		c.VPSRLD(X2, Z0, Z0)
 		c.VPSUBD(Z1, Z0, Z0)
-		c.VMOVDQU32(Z0, at(ranks, 0))
-	}
-	c.Label("loop")
-	c.CMPQ(n, Imm(16))
-	c.JLT(LabelRef("tail"))
-	bins()
-	for i := range 16 {
-		one(i)
-	}
-	c.ADDQ(Imm(64), keys)
-	c.ADDQ(Imm(64), ranks)
-	c.SUBQ(Imm(16), n)
-	c.JMP(LabelRef("loop"))
-	c.Label("tail")
-	c.TESTQ(n, n)
-	c.JZ(LabelRef("done"))
-	bins()
-	c.Label("rest")
-	one(0)
-	c.ADDQ(Imm(4), ranks)
-	c.DECQ(n)
-	c.JNZ(LabelRef("rest"))
-	c.Label("done")
-	c.end()
+		c.VMOVDQU32(Z0, ranks)
+	})
 }
 
 func (c code) place512() {
-	c.begin("columnsPlace", "func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)",
-		"finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there, and in place of the key too. The 16 keys and ranks behind the last ones have to be valid.")
-	slots, positions, keys, starts, n := c.base("slots"), c.base("positions"), c.base("keys"), c.base("starts"), c.length("keys")
+	c.begin("columnsPlace", placeSignature, placeDoc)
+	starts := c.base("starts")
 	first, low, two, five, plain := Z8, Z9, Z10, Z11, Z12
 	c.scalar("first", first)
 	c.Load(c.Param("shift"), ECX)
@@ -258,71 +199,27 @@ func (c code) place512() {
 	c.broadcast(2, two)
 	c.broadcast(5, five)
 	c.broadcast(1<<31-1, plain)
-
-	// The stores follow the positions at a distance, so that no store waits for its address.
-	const block = 256
-	c.Label("block")
-	c.TESTQ(n, n)
-	c.JZ(LabelRef("done"))
-	m, left := c.GP64(), c.GP64()
-	c.MOVQ(U32(block), m)
-	c.CMPQ(n, m)
-	c.CMOVQLT(n, m)
-	c.MOVQ(m, left)
-	c.SUBQ(m, n)
-	i := c.GP64()
-	c.XORL(i.As32(), i.As32())
-	c.Label("positions")
-	c.VMOVDQU32(indexed(keys, i, 4), Z0)
-	c.VPSRLD(X13, Z0, Z1)
-	c.VPSUBD(first, Z1, Z1)
-	c.KXNORW(K1, K1, K1)
-	c.VPGATHERDD(Mem{Base: starts, Index: Z1, Scale: 4}, K1, Z2)
-	c.VPSRAD(U8(31), Z2, Z3) // a list, not a column
-	c.VPANDND(five, Z3, Z3)
-	c.VMOVDQU32(indexed(positions, i, 4), Z4)
-	c.VPSLLVD(Z3, Z4, Z4)
-	c.VPANDD(plain, Z2, Z2)
-	c.VPADDD(Z2, Z4, Z4)
-	c.VMOVDQU32(Z4, indexed(positions, i, 4))
-	c.VPANDD(low, Z0, Z0)
-	c.VPADDD(two, Z0, Z0)
-	c.VMOVDQU32(Z0, indexed(keys, i, 4))
-	c.ADDQ(Imm(16), i)
-	c.CMPQ(i, m)
-	c.JLT(LabelRef("positions"))
-	at4 := func(i int) {
-		p, v := c.GP32(), c.GP32()
-		c.MOVL(at(positions, 4*i), p)
-		c.MOVL(at(keys, 4*i), v)
-		c.MOVW(v.As16(), indexed(slots, p.As64(), 2))
-	}
-	c.Label("stores")
-	c.CMPQ(left, Imm(4))
-	c.JLT(LabelRef("rest"))
-	for i := range 4 {
-		at4(i)
-	}
-	c.ADDQ(Imm(16), positions)
-	c.ADDQ(Imm(16), keys)
-	c.SUBQ(Imm(4), left)
-	c.JMP(LabelRef("stores"))
-	c.Label("rest")
-	c.TESTQ(left, left)
-	c.JZ(LabelRef("block"))
-	at4(0)
-	c.ADDQ(Imm(4), positions)
-	c.ADDQ(Imm(4), keys)
-	c.DECQ(left)
-	c.JMP(LabelRef("rest"))
-	c.Label("done")
-	c.end()
+	c.placing(16, func(keys, positions Mem) {
+		c.VMOVDQU32(keys, Z0)
+		c.VPSRLD(X13, Z0, Z1)
+		c.VPSUBD(first, Z1, Z1)
+		c.KXNORW(K1, K1, K1)
+		c.VPGATHERDD(Mem{Base: starts, Index: Z1, Scale: 4}, K1, Z2)
+		c.VPSRAD(U8(31), Z2, Z3) // a list, not a column
+		c.VPANDND(five, Z3, Z3)
+		c.VMOVDQU32(positions, Z4)
+		c.VPSLLVD(Z3, Z4, Z4)
+		c.VPANDD(plain, Z2, Z2)
+		c.VPADDD(Z2, Z4, Z4)
+		c.VMOVDQU32(Z4, positions)
+		c.VPANDD(low, Z0, Z0)
+		c.VPADDD(two, Z0, Z0)
+		c.VMOVDQU32(Z0, keys)
+	})
 }
 
 func (c code) rank512() {
-	c.begin("columnsRank", "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)",
-		"replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. "+
-			"It returns how many pixels there were.")
+	c.begin("columnsRank", rankSignature, rankDoc)
 	slots, rows, weights := c.base("slots"), c.base("scratch"), c.base("weights")
 	n := c.length("slots")
 	end := c.GP64()
@@ -505,8 +402,7 @@ func (c code) rank512() {
 }
 
 func (c code) gather512() {
-	c.begin("columnsGather", "func(keys, positions []uint32, weights []float32)",
-		"replaces the keys by the bits of the weights at their positions. The 16 positions behind the last one have to be valid, and it writes up to 15 more keys.")
+	c.begin("columnsGather", gatherSignature, gatherDoc)
 	keys, positions, weights, n := c.base("keys"), c.base("positions"), c.base("weights"), c.length("keys")
 	c.Label("loop")
 	c.VMOVDQU32(at(positions, 0), Z0)
@@ -521,9 +417,7 @@ func (c code) gather512() {
 }
 
 func (c code) expand512(parts int) {
-	c.begin(fmt.Sprintf("columnsExpand%d", parts),
-		"func(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)",
-		"replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.")
+	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
 	s := c.streams(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)

@@ -1,0 +1,525 @@
+package columns
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// A row of the scratch of rank256, which ranks 16 columns at a time, and what is in it.
+const (
+	halfRow   = rowBytes / 2 // values, units, larger, smaller of 16 columns
+	halfBytes = (maxRows + 3) * halfRow
+	perLane   = 2 * halfBytes // bases and twices of the lanes
+	onesAt    = perLane + 256
+)
+
+// tables are the permutations that compress and expand 8 elements by a mask, as bytes.
+type tables struct{ compress, expand Mem }
+
+func (c code) tables256() (t tables) {
+	var compress, expand [256]uint64
+	for m := range 256 {
+		n := 0
+		for i := range 8 {
+			expand[m] |= uint64(n) << (8 * i)
+			if m>>i&1 != 0 {
+				compress[m] |= uint64(i) << (8 * n)
+				n++
+			}
+		}
+	}
+	table := func(name string, words [256]uint64) Mem {
+		m := c.StaticGlobal(name)
+		c.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i, w := range words {
+			c.AddDatum(8*i, U64(w))
+		}
+		return m
+	}
+	return tables{table("compressBytes", compress), table("expandBytes", expand)}
+}
+
+func avx2(c code) {
+	t := c.tables256()
+	c.extremes256()
+	for parts := 1; parts <= maxParts; parts *= 2 {
+		c.split256(parts, t)
+	}
+	c.count256()
+	c.place256()
+	c.rank256()
+	c.gather256()
+	for parts := 1; parts <= maxParts; parts *= 2 {
+		c.expand256(parts, t)
+	}
+}
+
+// vectors256 emits body for every 8 of n elements, and once more for the rest, with the mask Y15.
+func (c code) vectors256(n Register, body func(masked bool), pointers ...Register) {
+	c.Label("loop")
+	c.CMPQ(n, Imm(8))
+	c.JLT(LabelRef("tail"))
+	body(false)
+	for _, p := range pointers {
+		c.ADDQ(Imm(32), p)
+	}
+	c.SUBQ(Imm(8), n)
+	c.JMP(LabelRef("loop"))
+	c.Label("tail")
+	c.TESTQ(n, n)
+	c.JZ(LabelRef("done"))
+	iota := c.GP64()
+	c.MOVQ(U64(0x0706050403020100), iota)
+	c.VMOVQ(iota, X14)
+	c.VPMOVZXBD(X14, Y14)
+	c.VMOVQ(n, X15)
+	c.VPBROADCASTD(X15, Y15)
+	c.VPCMPGTD(Y14, Y15, Y15)
+	body(true)
+	c.Label("done")
+}
+
+func (c code) load256(m Mem, y VecPhysical, masked bool) {
+	if masked {
+		c.VPMASKMOVD(m, Y15, y)
+	} else {
+		c.VMOVDQU(m, y)
+	}
+}
+
+func (c code) zero256(y VecPhysical) { c.VPXOR(y, y, y) }
+
+func (c code) broadcast256(x uint32, y VecPhysical) {
+	r := c.GP32()
+	c.MOVL(U32(x), r)
+	c.VMOVD(r, y.AsX())
+	c.VPBROADCASTD(y.AsX(), y)
+}
+
+func (c code) scalar256(name string, y VecPhysical) {
+	c.VMOVD(c.Load(c.Param(name), c.GP32()), y.AsX())
+	c.VPBROADCASTD(y.AsX(), y)
+}
+
+func (c code) extremes256() {
+	c.begin("columnsExtremes", extremesSignature, extremesDoc)
+	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
+	class, smallest, largest, all := Y0, Y1, Y2, Y5
+	c.scalar256("class", class)
+	c.VPCMPEQD(all, all, all)
+	c.VMOVDQA(all, smallest)
+	c.zero256(largest)
+	c.vectors256(n, func(masked bool) {
+		c.load256(at(e, 0), Y3, masked)
+		c.load256(at(t, 0), Y4, masked)
+		c.VPMAXUD(Y3, largest, largest)
+		c.VPCMPEQD(Y4, class, Y4)
+		if masked {
+			c.VPAND(Y15, Y4, Y4)
+		}
+		c.VPXOR(all, Y4, Y4)
+		c.VPOR(Y4, Y3, Y3) // all ones where it is not foreground
+		c.VPMINUD(Y3, smallest, smallest)
+	}, e, t)
+	c.VEXTRACTI128(U8(1), Y1, X3)
+	c.VEXTRACTI128(U8(1), Y2, X4)
+	c.VPMINUD(X3, X1, X1)
+	c.VPMAXUD(X4, X2, X2)
+	for _, half := range []U8{0x4e, 0xb1} {
+		c.VPSHUFD(half, X1, X3)
+		c.VPSHUFD(half, X2, X4)
+		c.VPMINUD(X3, X1, X1)
+		c.VPMAXUD(X4, X2, X2)
+	}
+	r := c.GP32()
+	c.VMOVD(X1, r)
+	c.Store(r, c.Return("smallest"))
+	c.VMOVD(X2, r)
+	c.Store(r, c.Return("largest"))
+	c.end()
+}
+
+// bounds256 loads what the keys of the parts are larger than, as signed integers. Keys and bounds are 2³¹ at most.
+func (c code) bounds256(y []VecPhysical) {
+	from := c.pointer("from")
+	c.VPCMPEQD(Y14, Y14, Y14)
+	for t := range y {
+		c.VPBROADCASTD(at(from, 4*t), y[t])
+		c.VPADDD(Y14, y[t], y[t])
+	}
+}
+
+// each256 calls f for every part: Y3 has the lanes of key that are in it, and the register mask their bits.
+func (c code) each256(key VecPhysical, above []VecPhysical, masked bool, f func(part int, mask GPVirtual)) {
+	before := []VecPhysical{Y4, Y5}
+	for t := range above {
+		now := before[t&1]
+		c.VPCMPGTD(above[t], key, now)
+		in := now
+		if t > 0 {
+			c.VPANDN(now, before[t&1^1], Y3)
+			in = Y3
+		}
+		if masked {
+			c.VPAND(Y15, in, Y3)
+			in = Y3
+		}
+		if in != Y3 {
+			c.VMOVDQA(in, Y3)
+		}
+		mask := c.GP32()
+		c.VMOVMSKPS(Y3, mask)
+		f(t, c.widen(mask))
+	}
+}
+
+func (c code) widen(r GPVirtual) GPVirtual { return r.As64().(GPVirtual) }
+
+func (c code) advance256(stream, mask GPVirtual) {
+	c.POPCNTL(mask.As32(), mask.As32())
+	c.LEAQ(indexed(stream, mask, 4), stream)
+}
+
+// permutation loads one of a table.
+func (c code) permutation(table Mem, mask GPVirtual, y VecPhysical) {
+	base := c.GP64()
+	c.LEAQ(table, base)
+	c.VPMOVZXBD(indexed(base, mask, 8), y)
+}
+
+func (c code) split256(parts int, tables tables) {
+	c.begin(fmt.Sprintf("columnsSplit%d", parts), splitSignature, splitDoc)
+	s := c.streams(parts)
+	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
+	c.bounds256(above)
+	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
+	class := Y0
+	c.scalar256("class", class)
+	c.vectors256(n, func(masked bool) {
+		c.load256(at(e, 0), Y1, masked)
+		c.load256(at(t, 0), Y2, masked)
+		c.VPCMPEQD(Y2, class, Y2)
+		c.VPSUBD(Y2, Y1, Y2)
+		c.VPADDD(Y1, Y2, Y2)
+		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
+			c.permutation(tables.compress, mask, Y3)
+			c.VPERMD(Y2, Y3, Y3)
+			c.VMOVDQU(Y3, at(s[t], 0))
+			c.advance256(s[t], mask)
+		})
+	}, e, t)
+	c.keep(s)
+	c.end()
+}
+
+func (c code) count256() {
+	c.begin("columnsCount", countSignature, countDoc)
+	c.scalar256("first", Y1)
+	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
+	c.counting(8, func(keys, ranks Mem) {
+		c.VMOVDQU(keys, Y0)
+		c.VPSRLD(X2, Y0, Y0)
+		c.VPSUBD(Y1, Y0, Y0)
+		c.VMOVDQU(Y0, ranks)
+	})
+}
+
+func (c code) place256() {
+	c.begin("columnsPlace", placeSignature, placeDoc)
+	starts := c.base("starts")
+	first, low, two, five, plain := Y8, Y9, Y10, Y11, Y12
+	c.scalar256("first", first)
+	c.Load(c.Param("shift"), ECX)
+	c.VMOVD(ECX, X13)
+	c.VPCMPEQD(plain, plain, plain)
+	c.VPSLLD(X13, plain, low)
+	c.VPXOR(plain, low, low)
+	c.VPSRLD(U8(1), plain, plain)
+	c.broadcast256(2, two)
+	c.broadcast256(5, five)
+	c.placing(8, func(keys, positions Mem) {
+		c.VMOVDQU(keys, Y0)
+		c.VPSRLD(X13, Y0, Y1)
+		c.VPSUBD(first, Y1, Y1)
+		c.VPCMPEQD(Y5, Y5, Y5)
+		c.VPGATHERDD(Y5, Mem{Base: starts, Index: Y1, Scale: 4}, Y2)
+		c.VPSRAD(U8(31), Y2, Y3) // a list, not a column
+		c.VPANDN(five, Y3, Y3)
+		c.VMOVDQU(positions, Y4)
+		c.VPSLLVD(Y3, Y4, Y4)
+		c.VPAND(plain, Y2, Y2)
+		c.VPADDD(Y2, Y4, Y4)
+		c.VMOVDQU(Y4, positions)
+		c.VPAND(low, Y0, Y0)
+		c.VPADDD(two, Y0, Y0)
+		c.VMOVDQU(Y0, keys)
+	})
+}
+
+func (c code) rank256() {
+	c.begin("columnsRank", rankSignature, rankDoc)
+	slots, scratch, weights, n := c.base("slots"), c.base("scratch"), c.base("weights"), c.length("slots")
+	rows, end, left := c.GP64(), c.GP64(), c.GP64()
+	zero, one, sums := Y0, Y1, []VecPhysical{Y2, Y3}
+	c.zero256(zero)
+	c.VPCMPEQW(one, one, one)
+	c.VPSRLW(U8(15), one, one)
+	c.VMOVDQU(one, at(scratch, onesAt))
+
+	// Load the values, clear the slots, and tell background from foreground.
+	for h, sum := range sums {
+		c.zero256(sum)
+		c.LEAQ(at(scratch, h*halfBytes), end)
+		c.MOVQ(n, left)
+		load := fmt.Sprintf("load%d", h)
+		c.Label(load)
+		c.VMOVDQU(at(slots, 32*h), Y4)
+		c.VMOVDQU(zero, at(slots, 32*h))
+		c.VPAND(one, Y4, Y5)
+		c.VPSLLW(U8(8), Y5, Y6)
+		c.VPSUBW(Y5, Y6, Y6)
+		c.VPADDW(one, Y6, Y6)
+		c.VPCMPEQW(zero, Y4, Y5)
+		c.VPANDN(Y6, Y5, Y6)
+		c.VPADDW(Y6, sum, sum)
+		c.VMOVDQU(Y4, at(end, 0))
+		c.VMOVDQU(Y6, at(end, 32))
+		c.VMOVDQU(zero, at(end, 64))
+		c.VMOVDQU(zero, at(end, 96))
+		c.ADDQ(Imm(64), slots)
+		c.ADDQ(U32(halfRow), end)
+		c.SUBQ(Imm(32), left)
+		c.JNZ(LabelRef(load))
+		for j := range 4 {
+			c.VMOVDQU(zero, at(end, 32*j))
+		}
+		if h == 0 {
+			c.ADDQ(n, n) // back to the first row
+			c.SUBQ(n, slots)
+			c.SHRQ(U8(1), n)
+		}
+	}
+
+	// How many pixels are in the lanes before: background in the lower half of each 32 bits, foreground in the upper.
+	carry, own := Y8, Y5
+	c.zero256(carry)
+	c.broadcast256(255, Y9)
+	c.broadcast256(0xffff, Y10)
+	c.scalar256("base", Y11)
+	c.scalar256("twice", Y12)
+	c.broadcast256(7, Y13)
+	more := c.pointer("more")
+	for i := range 4 {
+		z := Y4
+		if i%2 == 0 {
+			c.VPMOVZXWD(sums[i/2].AsX(), z)
+		} else {
+			c.VEXTRACTI128(U8(1), sums[i/2], z.AsX())
+			c.VPMOVZXWD(z.AsX(), z)
+		}
+		c.VPAND(Y9, z, own)
+		c.VPSRLD(U8(8), z, z)
+		c.VPSLLD(U8(16), z, z)
+		c.VPOR(z, own, own)
+		c.VPSLLDQ(U8(4), own, z)
+		c.VPADDD(own, z, z)
+		c.VPSLLDQ(U8(8), z, Y6)
+		c.VPADDD(Y6, z, z)
+		c.VPSHUFD(U8(0xff), z, Y6)
+		c.VPERM2I128(U8(0x08), Y6, Y6, Y6)
+		c.VPADDD(Y6, z, z)
+		c.VPADDD(carry, z, z)
+		c.VPERMD(z, Y13, carry)
+		c.VPSUBD(own, z, z)
+		c.VPAND(Y10, z, Y6)
+		c.VPADDD(Y11, Y6, Y6)
+		c.VPADDD(at(more, 32*i), Y6, Y6)
+		c.VMOVDQU(Y6, at(scratch, perLane+64*i))
+		c.VPSRLD(U8(16), z, z)
+		c.VPADDD(z, z, z)
+		c.VPSUBD(z, Y12, z)
+		c.VPSUBD(at(more, 128+32*i), z, z)
+		c.VMOVDQU(z, at(scratch, perLane+64*i+32))
+	}
+	r, half := c.GP32(), c.GP32()
+	c.VMOVD(carry.AsX(), r)
+	c.MOVWLZX(r.As16(), half)
+	c.Store(half, c.Return("background"))
+	c.SHRL(U8(16), r)
+	c.Store(r, c.Return("foreground"))
+	c.VMOVDQU(sums[0], at(scratch, onesAt+32))
+	c.VMOVDQU(sums[1], at(scratch, onesAt+64))
+
+	// Compare every row with every other, two rows with all behind them at a time.
+	v, t, a := []VecPhysical{Y0, Y1}, []VecPhysical{Y2, Y3}, []VecPhysical{Y4, Y5}
+	gt, lt := []VecPhysical{Y6, Y7}, []VecPhysical{Y8, Y9}
+	ones := at(scratch, onesAt)
+	pair := func(xi, ti VecPhysical, ai Op, gi, li VecPhysical, j int) {
+		c.VPCMPGTW(t[j], xi, Y14)
+		c.VPAND(ai, Y14, Y15)
+		c.VPADDW(Y15, gt[j], gt[j])
+		c.VPAND(a[j], Y14, Y14)
+		c.VPADDW(Y14, li, li)
+		c.VPCMPGTW(ti, v[j], Y14)
+		c.VPAND(ai, Y14, Y15)
+		c.VPADDW(Y15, lt[j], lt[j])
+		c.VPAND(a[j], Y14, Y14)
+		c.VPADDW(Y14, gi, gi)
+	}
+	row := c.GP64()
+	for h := range 2 {
+		label := func(name string) string { return fmt.Sprintf("%s%d", name, h) }
+		out := c.GP64()
+		c.LEAQ(at(weights, 64*h), out)
+		c.LEAQ(at(scratch, h*halfBytes), rows)
+		c.MOVQ(n, end)
+		c.SHLQ(U8(2), end) // halfRow bytes for 32 slots
+		c.ADDQ(rows, end)
+		c.Label(label("rows"))
+		for k := range 2 {
+			c.VMOVDQU(at(rows, halfRow*k), v[k])
+			c.VMOVDQU(at(rows, halfRow*k+32), a[k])
+			c.VMOVDQU(at(rows, halfRow*k+64), gt[k])
+			c.VMOVDQU(at(rows, halfRow*k+96), lt[k])
+			c.VPOR(ones, v[k], t[k])
+		}
+		pair(v[1], t[1], a[1], gt[1], lt[1], 0)
+		c.LEAQ(at(rows, 2*halfRow), row)
+		c.JMP(LabelRef(label("check")))
+		c.Label(label("pairs"))
+		c.VMOVDQU(at(row, 0), Y10)
+		c.VPOR(ones, Y10, Y11)
+		c.VMOVDQU(at(row, 64), Y12)
+		c.VMOVDQU(at(row, 96), Y13)
+		for j := range 2 {
+			pair(Y10, Y11, at(row, 32), Y12, Y13, j)
+		}
+		c.VMOVDQU(Y12, at(row, 64))
+		c.VMOVDQU(Y13, at(row, 96))
+		c.ADDQ(U32(halfRow), row)
+		c.Label(label("check"))
+		c.CMPQ(row, end)
+		c.JB(LabelRef(label("pairs")))
+
+		m8, halfs := Y10, Y11
+		c.broadcast256(255, m8)
+		c.broadcast256(0x3f000000, halfs)
+		for k := range 2 {
+			c.VMOVDQU(at(scratch, onesAt+32+32*h), Y12)
+			c.VPSUBW(lt[k], Y12, lt[k]) // larger or equal
+			for u := range 2 {
+				g, e, f := Y12, Y13, Y14
+				ga, ea := Y2, Y3
+				bases, twices := at(scratch, perLane+64*(2*h+u)), at(scratch, perLane+64*(2*h+u)+32)
+				extend := func(from, to VecPhysical) {
+					if u == 1 {
+						c.VEXTRACTI128(U8(1), from, to.AsX())
+						from = to
+					}
+					c.VPMOVZXWD(from.AsX(), to)
+				}
+				extend(gt[k], g)
+				extend(lt[k], e)
+				extend(v[k], f)
+				c.VPSLLD(U8(31), f, f) // foreground
+				c.VPAND(m8, g, ga)
+				c.VPAND(m8, e, ea)
+				c.VPADDD(bases, ga, ga) // A
+				c.VPADDD(bases, ea, ea) // B
+				c.VPSRLD(U8(8), g, g)
+				c.VPSRLD(U8(8), e, e)
+				c.VPADDD(g, e, e)
+				c.VMOVDQU(twices, g)
+				c.VPSUBD(e, g, g)
+				c.VPADDD(ga, ea, e)
+				c.VBLENDVPS(f, e, g, g)
+				c.VCVTDQ2PS(ga, ga)
+				c.VCVTDQ2PS(ea, ea)
+				c.VCVTDQ2PS(g, g)
+				c.VMULPS(halfs, g, g)
+				c.VMULPS(ga, ea, ea)
+				c.VDIVPS(ea, g, g)
+				c.VMOVUPS(g, at(out, 32*u))
+			}
+			c.ADDQ(U32(128), out)
+			c.ADDQ(U32(halfRow), rows)
+			c.CMPQ(rows, end)
+			c.JAE(LabelRef(label("done")))
+		}
+		c.JMP(LabelRef(label("rows")))
+		c.Label(label("done"))
+	}
+	c.end()
+}
+
+func (c code) gather256() {
+	c.begin("columnsGather", gatherSignature, gatherDoc)
+	keys, positions, weights, n := c.base("keys"), c.base("positions"), c.base("weights"), c.length("keys")
+	c.Label("loop")
+	c.VMOVDQU(at(positions, 0), Y0)
+	c.VPCMPEQD(Y2, Y2, Y2)
+	c.VPGATHERDD(Y2, Mem{Base: weights, Index: Y0, Scale: 4}, Y1)
+	c.VMOVDQU(Y1, at(keys, 0))
+	c.ADDQ(Imm(32), positions)
+	c.ADDQ(Imm(32), keys)
+	c.SUBQ(Imm(8), n)
+	c.JG(LabelRef("loop"))
+	c.end()
+}
+
+func (c code) expand256(parts int, tables tables) {
+	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
+	s := c.streams(parts)
+	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
+	c.bounds256(above)
+	e, n, lanes := c.base("errors"), c.length("errors"), c.GP64()
+	c.LEAQ(at(n, 7), lanes)
+	c.ANDQ(I8(-8), lanes)
+	sum := Y0
+	r := c.GP64()
+	c.zero256(sum)
+	c.vectors256(n, func(masked bool) {
+		c.load256(at(e, 0), Y1, masked)
+		c.zero256(Y2)
+		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
+			c.permutation(tables.expand, mask, Y14)
+			c.VPERMD(at(s[t], 0), Y14, Y14)
+			c.VPAND(Y3, Y14, Y14)
+			c.VPOR(Y14, Y2, Y2)
+			c.advance256(s[t], mask)
+		})
+		if masked {
+			c.VPMASKMOVD(Y2, Y15, at(e, 0))
+		} else {
+			c.VMOVDQU(Y2, at(e, 0))
+		}
+		one := Y14
+		c.MOVQ(U64(one64), r)
+		c.VMOVQ(r, one.AsX())
+		c.VPBROADCASTQ(one.AsX(), one)
+		c.VCVTPS2PD(X1, Y3)
+		c.VCVTPS2PD(X2, Y4)
+		c.VFMADD213PD(one, Y3, Y4)
+		c.VPADDQ(Y4, sum, sum)
+		c.VEXTRACTF128(U8(1), Y1, X1)
+		c.VEXTRACTF128(U8(1), Y2, X2)
+		c.VCVTPS2PD(X1, Y1)
+		c.VCVTPS2PD(X2, Y2)
+		c.VFMADD213PD(one, Y1, Y2)
+		c.VPADDQ(Y2, sum, sum)
+	}, e)
+	c.VEXTRACTI128(U8(1), sum, X1)
+	c.VPADDQ(X1, X0, X0)
+	c.VPSRLDQ(U8(8), X0, X1)
+	c.VPADDQ(X1, X0, X0)
+	c.MOVQ(U64(one64), r)
+	c.IMULQ(r, lanes)
+	c.VMOVQ(X0, r)
+	c.SUBQ(lanes, r)
+	c.Store(r, c.Return("sum"))
+	c.keep(s)
+	c.end()
+}
