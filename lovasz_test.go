@@ -438,7 +438,7 @@ func TestLovaszSizes(t *testing.T) {
 		pixels, classes int
 		x               func(i, k int) float32
 	}
-	sizes := []size{{70000, 2, constant}, {70000, 3, two}, {150000, 1, constant}, {3, 9000, random}, {40, 300, confident}, {33, 65, two}}
+	sizes := []size{{200000, 2, constant}, {400000, 1, two}, {70000, 3, two}, {3, 9000, random}, {40, 300, confident}, {33, 65, two}}
 	for _, p := range []int{1, 15, 16, 17, 63, 64, 65, 2047, 2048, 2049, 4097, 8191, 8192, 8193, 16400, 65535, 65536, 65537} {
 		for _, x := range []func(int, int) float32{random, confident} {
 			sizes = append(sizes, size{p, 1 + p%3, x})
