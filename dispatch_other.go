@@ -1,3 +1,5 @@
+//go:build !amd64 || purego
+
 package lanewise
 
 // detect returns the assembly implementations that this CPU can run, best first.

@@ -1,0 +1,280 @@
+package amd64
+
+import (
+	"math"
+
+	"github.com/lanewise/lanewise/asm/machine"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// chunkBlocks is how many blocks a chunk has: ArgMax looks for the chunk of the largest element, and then through that chunk, while it is
+// in L1.
+const chunkBlocks = 16
+
+func (m mach) ReturnIndex(i machine.Index) {
+	m.Context.Store(i.(reg.GPVirtual), m.Context.ReturnIndex(0))
+}
+
+func (m mach) StoreIndex(i machine.Index) {
+	m.MOVL(i.(reg.GPVirtual).As32(), Mem{Base: m.out})
+	m.ADDQ(U8(4), m.out)
+}
+
+func (m mach) compare(predicate Op, d, a, b Op) { m.ps(m.VCMPPS, m.VCMPPD)(predicate, b, a, d) }
+
+// bitmask returns the lanes in which a predicate holds as bits.
+func (m mach) bitmask(predicate Op, a, b V) reg.GPVirtual {
+	bits := m.GP64()
+	if m.zmm() {
+		k := m.K()
+		m.compare(predicate, k, m.r(a), m.r(b))
+		m.KMOVW(k, bits.As32())
+		return bits
+	}
+	t := m.New()
+	m.compare(predicate, m.r(t), m.r(a), m.r(b))
+	if m.typ == machine.F32 {
+		m.VMOVMSKPS(m.r(t), bits.As32())
+	} else {
+		m.VMOVMSKPD(m.r(t), bits.As32())
+	}
+	return bits
+}
+
+func (m mach) ArgMax(slice string) machine.Index {
+	w := m.slices([]machine.Buf{{Name: slice}})
+	in := machine.In(slice, negInf)
+	n, base := w.length(), w.pointer(slice)
+	at := m.GP64()
+	m.MOVQ(base, at)
+	chunk := m.GP64() // where the chunk of the largest element begins
+	m.MOVQ(base, chunk)
+	best := m.New()
+	m.fill(best, negInf)
+	end := m.GP64()
+	m.LEAQ(Mem{Base: base, Index: n, Scale: uint8(m.size())}, end)
+
+	loop, found, hasNaN := m.label("chunk"), m.label("found"), m.label("nan")
+	m.Label(loop)
+	left := m.GP64()
+	m.MOVQ(U32(chunkBlocks*m.typ.Lanes()), left)
+	m.CMPQ(n, left)
+	m.CMOVQCS(n, left)
+	m.SUBQ(left, n)
+	start := m.GP64()
+	m.MOVQ(at, start)
+	top := m.Block(negInf)
+	nan := m.newNaNs()
+	var before V
+	m.each(left, []reg.GPVirtual{at}, func(j int, x []V) V {
+		m.Max(top[j], top[j], x[0])
+		switch {
+		case m.partial:
+			nan.note(j/2%2, x[0], x[0])
+		case j%2 == 0:
+			before = x[0]
+		default:
+			nan.note(j/2%2, before, x[0])
+		}
+		return machine.None
+	}, []machine.Buf{in})
+	m.Largest(top[0], top)
+	nan.jump(hasNaN)
+	smaller := m.label("smaller")
+	if m.typ == machine.F32 {
+		m.VUCOMISS(m.x(best), m.x(top[0]))
+	} else {
+		m.VUCOMISD(m.x(best), m.x(top[0]))
+	}
+	m.JBE(LabelRef(smaller))
+	m.Set(best, top[0])
+	m.MOVQ(start, chunk)
+	m.Label(smaller)
+	m.TESTQ(n, n)
+	m.JNE(LabelRef(loop))
+
+	i := m.GP64()
+	done := m.label("found")
+	m.Label(found)
+	m.search(i, chunk, base, end, equal, best, in, done)
+	m.Label(hasNaN)
+	m.MOVQ(start, chunk)
+	m.search(i, chunk, base, end, unordered, machine.None, in, done)
+	m.Label(done)
+	return i
+}
+
+// search sets i to the index of the first element from at on that compares with best, or with itself. There is one. Then it jumps to done.
+func (m mach) search(i, at, base, end reg.GPVirtual, predicate Op, best V, in machine.Buf, done string) {
+	loop, last, found := m.label("search"), m.label("last"), m.label("hit")
+	hits := m.GP64()
+	compare := func(k mask) {
+		x := m.New()
+		m.load(x, Mem{Base: at}, k, in)
+		other := best
+		if best == machine.None {
+			other = x
+		}
+		m.MOVQ(m.bitmask(predicate, x, other), hits)
+	}
+	m.Label(loop)
+	left := m.GP64()
+	m.MOVQ(end, left)
+	m.SUBQ(at, left)
+	m.CMPQ(left, U32(m.isa.bytes))
+	m.JB(LabelRef(last))
+	compare(mask{})
+	m.TESTL(hits.As32(), hits.As32())
+	m.JNE(LabelRef(found))
+	m.ADDQ(U32(m.isa.bytes), at)
+	m.JMP(LabelRef(loop))
+	m.Label(last)
+	m.SHRQ(U8(m.logSize()), left)
+	compare(m.masks(left, false)(0))
+	m.Label(found)
+	m.BSFL(hits.As32(), hits.As32())
+	m.MOVQ(at, i)
+	m.SUBQ(base, i)
+	m.SHRQ(U8(m.logSize()), i)
+	m.ADDQ(hits, i)
+	m.JMP(LabelRef(done))
+}
+
+// nans notes whether there was a NaN, in two chains.
+type nans struct {
+	mach
+	numbers [2]Op // AVX-512: lanes without one so far
+	seen    [2]V  // AVX2: lanes with one
+}
+
+func (m mach) newNaNs() nans {
+	n := nans{mach: m}
+	for i := range 2 {
+		if m.zmm() {
+			n.numbers[i] = m.opmask(1<<m.lanes() - 1)
+		} else {
+			n.seen[i] = m.New()
+			m.zero(n.seen[i])
+		}
+	}
+	return n
+}
+
+func (n nans) note(chain int, a, b V) {
+	if k := n.numbers[chain]; k != nil {
+		n.ps(n.VCMPPS, n.VCMPPD)(ordered, n.r(b), n.r(a), k, k)
+		return
+	}
+	t := n.New()
+	n.compare(unordered, n.r(t), n.r(a), n.r(b))
+	n.logic("OR", n.r(n.seen[chain]), n.r(n.seen[chain]), n.r(t))
+}
+
+// jump jumps if there was one.
+func (n nans) jump(label string) {
+	if !n.zmm() {
+		n.logic("OR", n.r(n.seen[0]), n.r(n.seen[0]), n.r(n.seen[1]))
+		n.VPTEST(n.r(n.seen[0]), n.r(n.seen[0]))
+		n.JNE(LabelRef(label))
+		return
+	}
+	n.KANDW(n.numbers[0], n.numbers[1], n.numbers[0])
+	bits := n.GP64()
+	n.KMOVW(n.numbers[0], bits.As32())
+	n.CMPL(bits.As32(), U32(1<<n.lanes()-1))
+	n.JNE(LabelRef(label))
+}
+
+// ArgMax gathers for each row the bits of the elements that are not smaller than the largest, which are the largest ones and NaN, and the
+// bits of NaN.
+func (t *tile) ArgMax(top V, slice string) {
+	in := machine.In(slice, negInf)
+	t.VMOVUPS(t.r(top), t.slot)
+	values, rows := t.GP64(), t.GP64()
+	t.LEAQ(t.slot, values)
+	t.MOVQ(U32(t.lanes()), rows)
+	t.CMPQ(*t.left, rows)
+	t.CMOVQCS(*t.left, rows)
+	// columns are visited from the last to the first
+	p := t.at(slice, *t.line)
+	full := t.GP64()
+	t.MOVQ(t.stride, full)
+	t.ANDQ(I32(-t.isa.bytes), full)
+	loop, columns, only, next := t.label("row"), t.label("columns"), t.label("full"), t.label("next")
+	t.Label(loop)
+	row := t.New()
+	t.ps(t.VBROADCASTSS, t.VBROADCASTSD)(Mem{Base: values}, t.r(row))
+	best, nan, left := t.GP64(), t.GP64(), t.GP64()
+	t.XORQ(best, best)
+	t.XORQ(nan, nan)
+	t.MOVQ(full, left)
+	chunk := func(k mask) {
+		x := t.New()
+		t.load(x, Mem{Base: p, Index: left, Scale: 1}, k, in)
+		if k.k == nil {
+			t.SHLQ(U8(t.lanes()), best)
+			t.SHLQ(U8(t.lanes()), nan)
+		}
+		t.ORQ(t.bitmask(notLess, x, row), best)
+		t.ORQ(t.bitmask(unordered, x, x), nan)
+	}
+	t.CMPQ(full, t.stride)
+	t.JE(LabelRef(only))
+	chunk(t.tail)
+	t.Label(only)
+	t.TESTQ(left, left)
+	t.JE(LabelRef(next))
+	t.Label(columns)
+	t.SUBQ(U32(t.isa.bytes), left)
+	chunk(mask{})
+	t.TESTQ(left, left)
+	t.JNE(LabelRef(columns))
+	t.Label(next)
+	t.BSFQ(best, best)
+	t.BSFQ(nan, left) // the flag Z says that there is none
+	t.CMOVQNE(left, best)
+	t.MOVL(best.As32(), Mem{Base: t.out})
+	t.ADDQ(U8(4), t.out)
+	t.ADDQ(t.stride, p)
+	t.ADDQ(U8(t.size()), values)
+	t.DECQ(rows)
+	t.JNE(LabelRef(loop))
+}
+
+var negInf = math.Inf(-1)
+
+func (m mach) Int(x int64) V {
+	v := m.constBits(uint64(x) & (1<<(8*m.size()-1)<<1 - 1))
+	if m.size() == 8 {
+		v = m.constBits(uint64(x))
+	}
+	r := m.New()
+	m.Set(r, v)
+	return r
+}
+
+func (m mach) AddInt(d, a, b V) { m.ps(m.VPADDD, m.VPADDQ)(m.op(b), m.op(a), m.op(d)) }
+
+func (m mach) TakeLarger(best, index, x, at V) {
+	cmp := m.ps(m.VCMPPS, m.VCMPPD)
+	if m.zmm() {
+		k := m.K()
+		cmp(notLessEq, m.r(best), m.r(x), k)
+		cmp(ordered, m.r(best), m.r(best), k, k)
+		m.ps(m.VMOVUPS, m.VMOVUPD)(m.r(x), k, m.r(best))
+		m.ps(m.VMOVDQU32, m.VMOVDQU64)(m.r(at), k, m.r(index))
+		return
+	}
+	k, t := m.New(), m.New()
+	cmp(notLessEq, m.r(best), m.r(x), m.r(k))
+	cmp(ordered, m.r(best), m.r(best), m.r(t))
+	m.logic("AND", m.r(k), m.r(k), m.r(t))
+	if m.typ == machine.F32 {
+		m.VBLENDVPS(m.r(k), m.r(x), m.r(best), m.r(best))
+		m.VBLENDVPS(m.r(k), m.r(at), m.r(index), m.r(index))
+	} else {
+		m.VBLENDVPD(m.r(k), m.r(x), m.r(best), m.r(best))
+		m.VBLENDVPD(m.r(k), m.r(at), m.r(index), m.r(index))
+	}
+}

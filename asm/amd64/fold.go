@@ -1,0 +1,206 @@
+package amd64
+
+import (
+	"github.com/lanewise/lanewise/asm/machine"
+	. "github.com/mmcloughlin/avo/operand"
+)
+
+// Folding by halves, lane i with lane i + n/2, and so on. Two registers are folded at once where there are two: the halves to be added are
+// first brought together, so that the result has one register's half in its lower lanes and the other's in its upper ones.
+
+// An op is Add or Max.
+type op func(d, a, b V)
+
+// halves sets lo to a's lower halves beside b's, and hi to the upper ones. width is what is halved, in bytes: the register, then its halves,
+// then 128-bit lanes, then their halves. b may be a.
+func (m mach) halves(lo, hi V, width int, a, b V) {
+	shuffle := func(z, y func(...Op), zlo, zhi, ylo, yhi uint8) {
+		g, l, h := y, ylo, yhi
+		if m.zmm() {
+			g, l, h = z, zlo, zhi
+		}
+		g(U8(l), m.r(b), m.r(a), m.r(lo))
+		g(U8(h), m.r(b), m.r(a), m.r(hi))
+	}
+	switch width {
+	case 64: // two lanes of 128 bits of each
+		shuffle(m.VSHUFF64X2, nil, 0x44, 0xee, 0, 0)
+	case 32: // one of each two
+		permute := func(o ...Op) { m.VPERM2F128(o[0], o[1], o[2], o[3]) }
+		shuffle(m.VSHUFF64X2, permute, 0x88, 0xdd, 0x20, 0x31)
+	case 16:
+		if m.typ == machine.F64 {
+			m.VUNPCKLPD(m.r(b), m.r(a), m.r(lo))
+			m.VUNPCKHPD(m.r(b), m.r(a), m.r(hi))
+		} else {
+			shuffle(m.VSHUFPS, m.VSHUFPS, 0x44, 0xee, 0x44, 0xee)
+		}
+	case 8:
+		shuffle(m.VSHUFPS, m.VSHUFPS, 0x88, 0xdd, 0x88, 0xdd)
+	}
+}
+
+// halve replaces a by the fold of a's halves beside that of b's.
+func (m mach) halve(f op, width int, a, b V) {
+	lo, hi := m.New(), m.New()
+	m.halves(lo, hi, width, a, b)
+	f(a, lo, hi)
+}
+
+// lanesAfter follows the lanes of halve: src holds, for each lane, whose half or quarter it is.
+func (m mach) lanesAfter(width int, a, b []int) []int {
+	per := 16 / m.size() // lanes of 128 bits
+	out := make([]int, len(a))
+	lanes128 := len(a) / per
+	switch width {
+	case 64, 32:
+		n := lanes128 / 2
+		step := 1
+		if width == 32 && lanes128 == 4 {
+			step = 2
+		}
+		for i := range n {
+			copy(out[i*per:], a[i*step*per:(i*step+1)*per])
+			copy(out[(n+i)*per:], b[i*step*per:(i*step+1)*per])
+		}
+	default:
+		n, step := per/2, 1
+		if width == 8 {
+			step = 2
+		}
+		for l := 0; l < len(a); l += per {
+			for i := range n {
+				out[l+i] = a[l+i*step]
+				out[l+n+i] = b[l+i*step]
+			}
+		}
+	}
+	return out
+}
+
+// foldAll folds every register of v, of which there is a power of two, and returns in which lane of v[0] each one's result stands.
+func (m mach) foldAll(f op, v []V) []int {
+	owner := make([][]int, len(v))
+	for i := range owner {
+		owner[i] = make([]int, m.lanes())
+		for l := range owner[i] {
+			owner[i][l] = i
+		}
+	}
+	n := len(v)
+	for width := m.isa.bytes; width > m.size(); width /= 2 {
+		n = max(1, n/2)
+		for i := range n {
+			j := i
+			if len(owner) > 1 {
+				j = i + n
+			}
+			m.halve(f, width, v[i], v[j])
+			owner[i] = m.lanesAfter(width, owner[i], owner[j])
+		}
+		owner = owner[:n]
+	}
+	where := make([]int, len(v))
+	for l := m.lanes() - 1; l >= 0; l-- {
+		where[owner[0][l]] = l
+	}
+	return where
+}
+
+// foldRows folds one register for each lane of a register; lane r of d is what f makes of row(r). row is called for every r before anything
+// is folded, and returns the register that it put that row in.
+func (m mach) foldRows(f op, d V, order func(lane int) V) {
+	// where foldAll leaves the results depends on the machine alone: try it on nothing
+	where := m.dryFold()
+	v := make([]V, m.lanes())
+	for i := range v {
+		v[i] = order(where[i])
+	}
+	m.foldAll(f, v)
+	m.Set(d, v[0])
+}
+
+// dryFold returns what foldAll would for as many registers as there are lanes, without writing anything.
+func (m mach) dryFold() []int {
+	owner := make([][]int, m.lanes())
+	for i := range owner {
+		owner[i] = make([]int, m.lanes())
+		for l := range owner[i] {
+			owner[i][l] = i
+		}
+	}
+	for width := m.isa.bytes; width > m.size(); width /= 2 {
+		n := len(owner) / 2
+		for i := range n {
+			owner[i] = m.lanesAfter(width, owner[i], owner[i+n])
+		}
+		owner = owner[:n]
+	}
+	where := make([]int, m.lanes())
+	for l, o := range owner[0] {
+		where[o] = l
+	}
+	return where
+}
+
+// Sum folds the groups, a quarter of a block each, and adds the four in pairs.
+func (m mach) Sum(d V, block []V) {
+	per := len(block) / 4
+	groups := make([]V, 4)
+	for g := range groups {
+		b := block[g*per : (g+1)*per]
+		for n := per / 2; n > 0; n /= 2 {
+			for i := range n {
+				m.Add(b[i], b[i], b[i+n])
+			}
+		}
+		groups[g] = b[0]
+	}
+	m.foldFour(m.Add, d, groups)
+}
+
+// foldFour folds four registers and then their results, the first two and the last two together.
+func (m mach) foldFour(f op, d V, v []V) {
+	where := m.foldAll(f, v)
+	a := v[0]
+	// bring the four results together: each pair differs in where they stand
+	for _, pair := range [][2]int{{0, 1}, {0, 2}} {
+		t := m.New()
+		m.exchange(t, a, where[pair[0]]^where[pair[1]])
+		f(a, a, t)
+	}
+	m.Set(d, a)
+}
+
+// exchange sets lane i of d to lane i^by of a.
+func (m mach) exchange(d, a V, by int) {
+	switch by *= m.size(); {
+	case by == 32:
+		m.VSHUFF64X2(U8(0x4e), m.r(a), m.r(a), m.r(d))
+	case by == 16 && m.zmm():
+		m.VSHUFF64X2(U8(0xb1), m.r(a), m.r(a), m.r(d))
+	case by == 16:
+		m.VPERM2F128(U8(0x01), m.r(a), m.r(a), m.r(d))
+	case by == 8:
+		m.VPERMILPS(U8(0x4e), m.r(a), m.r(d))
+	case by == 4:
+		m.VPERMILPS(U8(0xb1), m.r(a), m.r(d))
+	default:
+		panic("exchange")
+	}
+}
+
+// Largest folds a block with Max.
+func (m mach) Largest(d V, block []V) {
+	for n := len(block) / 2; n > 0; n /= 2 {
+		for i := range n {
+			m.Max(block[i], block[i], block[i+n])
+		}
+	}
+	for by := m.lanes() / 2; by > 0; by /= 2 {
+		t := m.New()
+		m.exchange(t, block[0], by)
+		m.Max(block[0], block[0], t)
+	}
+	m.Set(d, block[0])
+}

@@ -1,0 +1,188 @@
+package amd64
+
+import (
+	"github.com/lanewise/lanewise/asm/machine"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Scan goes through blocks of 64 bytes: a register of AVX-512, two of AVX2. Inside them it adds, in steps 1, 2, 4, 8, the last lane of each
+// left half to its right half; the carry from block to block is in float64.
+func (m mach) Scan(dst, src, carry string) {
+	const block = 64 // bytes
+	n := m.Load(m.Param(src).Len(), m.GP64()).(reg.GPVirtual)
+	from, to := m.base(src), m.base(dst)
+	double := m.Double().(mach)
+	sum := double.Arg(carry)
+	s := m.scanner()
+	in, out := machine.In(src, 0), machine.Out(dst)
+	regs := block / m.isa.bytes
+	lanes := block / m.size()
+
+	step := func(masks func(j int) mask) {
+		x := make([]V, regs)
+		k := make([]mask, regs)
+		for j := range x {
+			x[j] = m.New()
+			if masks != nil {
+				k[j] = masks(j)
+			}
+			m.load(x[j], Mem{Base: from, Disp: j * m.isa.bytes}, k[j], in)
+			s.scan(x[j])
+			if j > 0 {
+				t := m.New()
+				s.last(t, x[j-1])
+				m.Add(x[j], x[j], t)
+			}
+		}
+		before := sum
+		if m.typ == machine.F32 {
+			before = m.New()
+			m.Set(before, sum)
+		}
+		// the next carry first: everything waits for it
+		t := m.New()
+		s.last(t, x[regs-1])
+		if m.typ == machine.F32 {
+			if m.zmm() {
+				m.VCVTPS2PD(m.y(t), m.r(t))
+			} else {
+				m.VCVTPS2PD(m.x(t), m.r(t))
+			}
+			double.Add(sum, sum, t)
+		}
+		for j := range x {
+			if m.typ == machine.F64 {
+				m.Add(x[j], before, x[j])
+			} else {
+				w := m.Widen(x[j])
+				for _, v := range w {
+					double.Add(v, before, v)
+				}
+				if m.zmm() && masks == nil { // two halves are stored sooner than joined
+					for i, v := range w {
+						m.VCVTPD2PS(m.r(v), m.y(v))
+						m.VMOVUPS(m.y(v), Mem{Base: to, Disp: i * 32})
+					}
+					continue
+				}
+				m.Narrow(x[j], w)
+			}
+			m.store(x[j], Mem{Base: to, Disp: j * m.isa.bytes}, k[j], out)
+		}
+		if m.typ == machine.F64 {
+			double.Add(sum, sum, t)
+		}
+	}
+
+	loop, tail, done := m.label("blocks"), m.label("tail"), m.label("end")
+	m.SUBQ(U32(lanes), n)
+	m.JB(LabelRef(tail))
+	m.Label(loop)
+	step(nil)
+	m.ADDQ(U32(block), from)
+	m.ADDQ(U32(block), to)
+	m.SUBQ(U32(lanes), n)
+	m.JAE(LabelRef(loop))
+	m.Label(tail)
+	m.ADDQ(U32(lanes), n)
+	m.JE(LabelRef(done))
+	step(m.masks(n, false))
+	m.Label(done)
+	double.Return(sum)
+}
+
+// A scanner scans one register.
+type scanner struct {
+	scan func(x V)    // prefix sums of x, in place
+	last func(d, x V) // the last lane of x in all lanes
+}
+
+// indices returns a register of integers for permutations, loaded on entry.
+func (m mach) indices(name string, index ...int) V {
+	mem := m.table(name, func() {
+		for i, x := range index {
+			m.datum(m.size()*i, uint64(x), m.size())
+		}
+	})
+	v := m.value(m.Vec(m.isa.spec))
+	m.VMOVUPS(mem, m.r(v))
+	return v
+}
+
+func repeat(n int, x ...int) []int {
+	var all []int
+	for _, v := range x {
+		for range n {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+func (m mach) scanner() scanner {
+	switch {
+	case m.zmm() && m.typ == machine.F32:
+		threes, sevens, fifteens := m.indices("third32", repeat(8, 3, 11)...), m.indices("seventh32", repeat(16, 7)...), m.indices("last32", repeat(16, 15)...)
+		k1, k2, k4, k8 := m.opmask(0xaaaa), m.opmask(0xcccc), m.opmask(0xf0f0), m.opmask(0xff00)
+		return scanner{func(x V) {
+			t := m.New()
+			m.VPERMILPS(U8(0xa0), m.r(x), m.r(t))
+			m.VADDPS(m.r(t), m.r(x), k1, m.r(x))
+			m.VPERMILPS(U8(0x55), m.r(x), m.r(t))
+			m.VADDPS(m.r(t), m.r(x), k2, m.r(x))
+			m.VPERMPS(m.r(x), m.r(threes), m.r(t))
+			m.VADDPS(m.r(t), m.r(x), k4, m.r(x))
+			m.VPERMPS(m.r(x), m.r(sevens), m.r(t))
+			m.VADDPS(m.r(t), m.r(x), k8, m.r(x))
+		}, func(d, x V) { m.VPERMPS(m.r(x), m.r(fifteens), m.r(d)) }}
+	case m.zmm():
+		threes, sevens := m.indices("third64", repeat(8, 3)...), m.indices("last64", repeat(8, 7)...)
+		k1, k2, k4 := m.opmask(0xaa), m.opmask(0xcc), m.opmask(0xf0)
+		return scanner{func(x V) {
+			t := m.New()
+			m.VPERMILPD(U8(0), m.r(x), m.r(t))
+			m.VADDPD(m.r(t), m.r(x), k1, m.r(x))
+			m.VPERMPD(U8(0x55), m.r(x), m.r(t))
+			m.VADDPD(m.r(t), m.r(x), k2, m.r(x))
+			m.VPERMPD(m.r(x), m.r(threes), m.r(t))
+			m.VADDPD(m.r(t), m.r(x), k4, m.r(x))
+		}, func(d, x V) { m.VPERMPD(m.r(x), m.r(sevens), m.r(d)) }}
+	case m.typ == machine.F32:
+		threes, sevens := m.indices("thirds32", repeat(8, 3)...), m.indices("lasts32", repeat(8, 7)...)
+		nothing := m.New() // −0: adding it changes nothing
+		m.VMOVUPS(m.splat(1<<31, 4), m.r(nothing))
+		return scanner{func(x V) {
+			t := m.New()
+			m.VPERMILPS(U8(0xa0), m.r(x), m.r(t))
+			m.VBLENDPS(U8(0xaa), m.r(t), m.r(nothing), m.r(t))
+			m.Add(x, x, t)
+			m.VPERMILPS(U8(0x55), m.r(x), m.r(t))
+			m.VBLENDPS(U8(0xcc), m.r(t), m.r(nothing), m.r(t))
+			m.Add(x, x, t)
+			m.VPERMPS(m.r(x), m.r(threes), m.r(t))
+			m.VBLENDPS(U8(0xf0), m.r(t), m.r(nothing), m.r(t))
+			m.Add(x, x, t)
+		}, func(d, x V) { m.VPERMPS(m.r(x), m.r(sevens), m.r(d)) }}
+	default:
+		nothing := m.New()
+		m.VMOVUPS(m.splat(1<<63, 8), m.r(nothing))
+		return scanner{func(x V) {
+			t := m.New()
+			m.VPERMILPD(U8(0), m.r(x), m.r(t))
+			m.VBLENDPD(U8(0xa), m.r(t), m.r(nothing), m.r(t))
+			m.Add(x, x, t)
+			m.VPERMPD(U8(0x55), m.r(x), m.r(t))
+			m.VBLENDPD(U8(0xc), m.r(t), m.r(nothing), m.r(t))
+			m.Add(x, x, t)
+		}, func(d, x V) { m.VPERMPD(U8(0xff), m.r(x), m.r(d)) }}
+	}
+}
+
+// opmask returns an opmask of a constant.
+func (m mach) opmask(bits uint32) Op {
+	g, k := m.GP32(), m.K()
+	m.MOVL(U32(bits), g)
+	m.KMOVW(g, k)
+	return k
+}

@@ -1,0 +1,163 @@
+package amd64
+
+import (
+	"github.com/lanewise/lanewise/asm/machine"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Transpose goes through squares of as many rows and columns as a register has lanes, down the rows of a few columns.
+func (m mach) Transpose(dst, src string) {
+	stride := func(name string) (s, s3 reg.GPVirtual) {
+		s, s3 = m.param(name), m.GP64()
+		m.SHLQ(U8(m.logSize()), s)
+		m.LEAQ(Mem{Base: s, Index: s, Scale: 2}, s3)
+		return s, s3
+	}
+	from, from3 := stride(src + "Stride")
+	to, to3 := stride(dst + "Stride")
+	p, q := m.base(src), m.base(dst)
+	rows := m.param("rows")
+	bands, last, done := m.label("rows"), m.label("last"), m.label("end")
+
+	band := func(k mask) {
+		x, y := m.GP64(), m.GP64()
+		m.MOVQ(p, x)
+		m.MOVQ(q, y)
+		cols := m.param("cols")
+		loop := m.label("columns")
+		m.Label(loop)
+		m.square(rows, cols, x, from, from3, y, to, to3, k)
+		m.ADDQ(U32(m.isa.bytes), x)
+		t := m.GP64()
+		m.MOVQ(to, t)
+		m.SHLQ(U8(m.logLanes()), t)
+		m.ADDQ(t, y)
+		m.SUBQ(U32(m.lanes()), cols)
+		m.JA(LabelRef(loop))
+	}
+	m.Label(bands)
+	m.CMPQ(rows, U32(m.lanes()))
+	m.JB(LabelRef(last))
+	band(mask{})
+	t := m.GP64()
+	m.MOVQ(from, t)
+	m.SHLQ(U8(m.logLanes()), t)
+	m.ADDQ(t, p)
+	m.ADDQ(U32(m.isa.bytes), q)
+	m.SUBQ(U32(m.lanes()), rows)
+	m.JMP(LabelRef(bands))
+	m.Label(last)
+	m.TESTQ(rows, rows)
+	m.JE(LabelRef(done))
+	band(m.masks(rows, false)(0))
+	m.Label(done)
+}
+
+func (m mach) logLanes() int { return 6 - m.logSize() - 64/m.isa.bytes/2 }
+
+// square transposes one square, of which rows and cols exist; k is the mask of the rows if they are fewer than lanes.
+func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mask) {
+	n := m.lanes()
+	// every row's place among the registers is such that the columns come out in order
+	where := m.dryFold()
+	v := make([]V, n)
+	for i := range v {
+		v[i] = m.New()
+		if k.k != nil {
+			m.zero(v[i])
+		}
+	}
+	in, out := machine.In("", 0), machine.Out("")
+	walk := func(p, stride, stride3 reg.GPVirtual, f func(i int, mem Mem)) {
+		q := m.GP64()
+		m.MOVQ(p, q)
+		for i := range n {
+			if i > 0 && i%4 == 0 {
+				m.LEAQ(Mem{Base: q, Index: stride, Scale: 4}, q)
+			}
+			switch i % 4 {
+			case 0:
+				f(i, Mem{Base: q})
+			case 3:
+				f(i, Mem{Base: q, Index: stride3, Scale: 1})
+			default:
+				f(i, Mem{Base: q, Index: stride, Scale: uint8(i % 4)})
+			}
+		}
+	}
+	row := make([]V, n)
+	for i := range v {
+		row[where[i]] = v[i]
+	}
+	load := func(full bool) {
+		loaded := m.label("loaded")
+		var columns mask
+		if !full {
+			columns = m.masks(cols, false)(0)
+		}
+		walk(x, from, from3, func(r int, mem Mem) {
+			if k.k != nil && r > 0 {
+				m.CMPQ(rows, U32(r))
+				m.JBE(LabelRef(loaded))
+			}
+			m.load(row[r], mem, columns, in)
+		})
+		m.Label(loaded)
+	}
+	part, all := m.label("part"), m.label("all")
+	m.CMPQ(cols, U32(n))
+	m.JB(LabelRef(part))
+	load(true)
+	m.JMP(LabelRef(all))
+	m.Label(part)
+	load(false)
+	m.Label(all)
+
+	// halve all pairs, then all pairs of each half
+	columns := make([][]int, n) // the columns in each register's lanes
+	for i := range columns {
+		for l := range n {
+			columns[i] = append(columns[i], l)
+		}
+	}
+	for width, group := m.isa.bytes, n; group > 1; width, group = width/2, group/2 {
+		for g := 0; g < n; g += group {
+			for i := g; i < g+group/2; i++ {
+				j := i + group/2
+				lo, hi := m.New(), m.New()
+				m.halves(lo, hi, width, v[i], v[j])
+				v[i], v[j] = lo, hi
+				columns[i], columns[j] = m.columnsAfter(width, columns[i], columns[j])
+			}
+		}
+	}
+	column := make([]V, n)
+	for i := range v {
+		column[columns[i][0]] = v[i]
+	}
+	end := m.label("stored")
+	walk(y, to, to3, func(c int, mem Mem) {
+		if c > 0 {
+			m.CMPQ(cols, U32(c))
+			m.JBE(LabelRef(end))
+		}
+		m.store(column[c], mem, k, out)
+	})
+	m.Label(end)
+}
+
+// columnsAfter follows halves.
+func (m mach) columnsAfter(width int, a, b []int) (lo, hi []int) {
+	// shifting the lanes by half of what is halved brings the upper halves to where lanesAfter looks
+	lo = m.lanesAfter(width, a, b)
+	shift := width / 2 / m.size()
+	up := func(x []int) []int {
+		y := make([]int, len(x))
+		for i := range x {
+			y[i] = x[(i+shift)%len(x)]
+		}
+		return y
+	}
+	return lo, m.lanesAfter(width, up(a), up(b))
+}

@@ -1,0 +1,54 @@
+// Package kernels describes the kernels, each once for every instruction set and both element types. The descriptions follow
+// kernels_generic.go, which is the definition, step by step.
+package kernels
+
+import (
+	"math"
+
+	"github.com/lanewise/lanewise/asm/machine"
+)
+
+type V = machine.V
+
+var inf = math.Inf(1)
+
+// exp is exp x for x that is not positive, or NaN; a result below the smallest normal number is 0.
+type exp struct {
+	m                           machine.Machine
+	under, log2e, magic, hi, lo V
+	c                           []V
+}
+
+func newExp(m machine.Machine) exp {
+	e := exp{m: m}
+	c := []float64{0x1.6ac74ap-10, 0x1.123dep-7, 0x1.555858p-5, 0x1.55548cp-3, 0x1.fffffcp-2, 1, 1}
+	if m.Type() == machine.F64 {
+		c = []float64{
+			0x1.af633a92c2458p-26, 0x1.28b41da12708bp-22, 0x1.71ddf6ab977fbp-19, 0x1.a01993a5e7f04p-16, 0x1.a01a01b00f205p-13,
+			0x1.6c16c18606b59p-10, 0x1.111111110f7fdp-7, 0x1.55555555503cfp-5, 0x1.5555555555558p-3, 0x1.0000000000009p-1, 1, 1,
+		}
+		e.under, e.log2e, e.magic = m.Const(-0x1.6232bdd7abcd2p9), m.Const(0x1.71547652b82fep0), m.Const(0x1.8p52)
+		e.hi, e.lo = m.Const(-0x1.62e42feep-1), m.Const(-0x1.a39ef35793c76p-33)
+	} else {
+		e.under, e.log2e, e.magic = m.Const(-0x1.5d589ep6), m.Const(0x1.715476p0), m.Const(0x1.8p23)
+		e.hi, e.lo = m.Const(-0x1.62e4p-1), m.Const(-0x1.7f7dp-20)
+	}
+	for _, x := range c {
+		e.c = append(e.c, m.Const(x))
+	}
+	return e
+}
+
+func (e exp) of(x V) V {
+	m := e.m
+	k, n, r, p := m.New(), m.New(), m.New(), m.New()
+	m.Set(k, e.magic)
+	m.MulAdd(k, x, e.log2e)
+	m.Sub(n, k, e.magic)
+	m.Set(r, x)
+	m.MulAdd(r, n, e.hi)
+	m.MulAdd(r, n, e.lo)
+	m.Poly(p, r, e.c...)
+	m.Ldexp(p, k, n, x, e.under)
+	return p
+}

@@ -1,0 +1,158 @@
+// Package machine is the vocabulary that the kernels are described in. A description calls the methods of a [Machine], which writes the
+// code of one instruction set: AVX2 and AVX-512 are in package amd64. There is no optimiser between them, so that what is read in a
+// description is what runs.
+//
+// Operations name their destination first, which may be one of the sources. Every one of them has defined bits, the same on every machine,
+// but for the payloads of NaN.
+package machine
+
+// A Type is the type of a vector's elements.
+type Type uint8
+
+const (
+	F32 Type = iota
+	F64
+)
+
+// Size returns the bytes of an element.
+func (t Type) Size() int { return 4 << t }
+
+// Lanes returns the lanes of a sum: 64 for float32, 32 for float64. They fill a block, the registers that one turn of Each takes.
+func (t Type) Lanes() int { return BlockBytes / t.Size() }
+
+// BlockBytes is the size of a block: 4 registers of AVX-512, 8 of AVX2 or 16 of NEON.
+const BlockBytes = 256
+
+// A V is a vector: a register, or a constant that stands in for one as a source.
+type V int
+
+// A Buf is memory that a loop reads or writes: a slice among the function's arguments, by its name, or Scratch.
+type Buf struct {
+	Name        string
+	Read, Write bool
+	Fill        float64 // what is read past the end
+	Ahead       bool    // only fetched into the caches, for the next tile or block of columns
+}
+
+// In is a buffer that is read; fill is what stands past its end.
+func In(name string, fill float64) Buf { return Buf{Name: name, Read: true, Fill: fill} }
+
+// Out is a buffer that takes a body's result.
+func Out(name string) Buf { return Buf{Name: name, Write: true} }
+
+// Ahead is a slice whose next elements are wanted soon.
+func Ahead(name string) Buf { return Buf{Name: name, Ahead: true} }
+
+// Scratch names memory of the machine's own: as large as a tile of rows, or as a block of columns.
+const Scratch = "scratch"
+
+// A Body computes with the registers x that were read, one for each buffer that is read in their order, and returns what the buffers that
+// are written take.
+type Body func(x []V) V
+
+// An Index is a number of an element, no vector.
+type Index any
+
+// None is what a body returns that writes nothing.
+const None V = -1
+
+// A Machine writes functions for one instruction set and one element type.
+type Machine interface {
+	Type() Type
+
+	// Func begins a function; T in its signature stands for the element type. End finishes it.
+	Func(name, signature, doc string)
+	End()
+	Return(v V)        // lane 0 of v
+	Arg(name string) V // a scalar argument, in all lanes
+	Double() Machine   // the same machine for float64 vectors, of half as many lanes as float32 has
+
+	Const(x float64) V
+	New() V
+	Set(d, x V)
+	Add(d, a, b V)
+	Sub(d, a, b V)
+	Mul(d, a, b V)       // a NaN in a goes before one in b
+	MulAdd(d, a, b V)    // d + a·b, one rounding
+	Poly(d, x V, c ...V) // the polynomial with coefficients c, highest first, by MulAdd
+	Max(d, a, b V)       // anything where there is a NaN
+	MinZero(d, a V)      // 0 where a is positive; a NaN stays
+	Abs(d, a V)
+	Div(d, a, b V)
+	Canonical(d V)                  // every NaN becomes the canonical one
+	Ldexp(d, k, n, x, low V)        // d·2ⁿ, 0 where x < low; k is 1.5·2²³ (1.5·2⁵²) + n, and the result is normal
+	Frexp(k, m, x V)                // x = m·2ᵏ, m in [√½, √2); float64 and x normal only
+	Widen(x V) []V                  // x as float64
+	Narrow(d V, x []V)              // and back, rounded
+	Equal(d V, labels, class V)     // 1 where the integers labels and class are the same, else 0
+	NegateEqual(d, labels, class V) // d is negated where the integers are the same
+	Splat(d, a V)                   // lane 0 of a in all lanes
+
+	// Block returns a block of registers with x in every lane.
+	Block(x float64) []V
+	// Sum folds the lanes of a block in the order of NUMERICS.md. All lanes of the result hold it.
+	Sum(d V, block []V)
+	// Largest folds a block with Max.
+	Largest(d V, block []V)
+
+	// Each runs body over the elements of the buffers, a block at a time and its registers in order: j is the register's place in the block.
+	// The last, partial block ends with a partial register; registers with nothing in them are left out.
+	Each(body func(j int, x []V) V, bufs ...Buf)
+
+	// Rows runs over the rows of cols elements of the slices among the arguments: either a row at a time through long, where Each walks that
+	// row, or, where rows are no longer than Lanes, a tile of many rows at a time through short.
+	Rows(long func(), short func(t Tile), slices ...string)
+
+	// Planes runs over blocks of a few registers of columns: through few where there are no more planes than Lanes, so that Scratch can
+	// hold a block of all of them, unless few is nil; otherwise through many.
+	Planes(few, many func(c Columns))
+
+	// ArgMax returns the index of the first NaN, or of the first of the largest elements, in the slice or the row that Each would walk.
+	ArgMax(slice string) Index
+	ReturnIndex(i Index)
+	// StoreIndex writes i to the element of the slice dst for the row that Rows is at.
+	StoreIndex(i Index)
+
+	// Int is a vector of integers, as wide as the elements.
+	Int(x int64) V
+	AddInt(d, a, b V)
+	// TakeLarger sets best to x and index to at where x is larger than best, or is NaN while best is not.
+	TakeLarger(best, index, x, at V)
+
+	// Transpose does what its kernel does: moving is all there is to it.
+	Transpose(dst, src string)
+
+	// Scan writes the prefix sums of src to dst and returns the last one.
+	Scan(dst, src, carry string)
+}
+
+// A Tile is some rows of a matrix, each no longer than the lanes of a sum.
+type Tile interface {
+	// Lines runs body for as many rows at a time as a register has lanes: in it a vector holds a value for each of these rows.
+	Lines(body func())
+	// Sum sets d to each row's sum of what body makes of it, in the order of NUMERICS.md.
+	Sum(d V, body Body, bufs ...Buf)
+	// Largest sets d to each row's largest element.
+	Largest(d V, buf Buf)
+	// Each runs body over every row: row is this row's lane of v, in all lanes.
+	Each(v V, body func(row V, x []V) V, bufs ...Buf)
+	// ArgMax stores what Machine.ArgMax gives for each row to the slice dst; top is what Largest gave.
+	ArgMax(top V, slice string)
+	// All runs body over all elements of the tile, across its rows.
+	All(body Body, bufs ...Buf)
+}
+
+// Columns are a few registers side by side, of every plane.
+type Columns interface {
+	// Block returns a register for each of the columns' registers, x in every lane.
+	Block(x float64) []V
+	// Each runs body for every plane and each of its registers: j is the register's place.
+	Each(body func(j int, x []V) V, bufs ...Buf)
+	// Sum is Each, and returns the sums of what body makes of the planes, in the order of NUMERICS.md, as then leaves them. It uses Scratch
+	// for the lanes.
+	Sum(body func(j int, x []V) V, then func(sum V), bufs ...Buf) []V
+	// Fold returns the sums of no more than Lanes planes of Scratch, as then leaves them.
+	Fold(then func(sum V)) []V
+	// Store writes v to a slice with one element for each column, unless the slice is nil.
+	Store(slice string, v []V)
+}

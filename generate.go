@@ -1,0 +1,3 @@
+package lanewise
+
+//go:generate go run ./asm .
