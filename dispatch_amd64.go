@@ -9,13 +9,13 @@ import "golang.org/x/sys/cpu"
 func detect() []*implementation {
 	x := &cpu.X86
 	var found []*implementation
-	if !x.HasAVX2 || !x.HasFMA {
+	if !x.HasAVX2 || !x.HasFMA || !x.HasPOPCNT {
 		return nil
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL {
 		found = append(found, &implementation{isa: AVX512, f32: avx512Kernels32(), f64: avx512Kernels64(), columns: &columnsAVX512})
 	}
-	return append(found, &implementation{isa: AVX2, f32: avx2Kernels32(), f64: avx2Kernels64()})
+	return append(found, &implementation{isa: AVX2, f32: avx2Kernels32(), f64: avx2Kernels64(), columns: &columnsAVX2})
 }
 
 func avx2Kernels32() kernels[float32] {
