@@ -4,10 +4,11 @@ import "github.com/lanewise/lanewise"
 
 // A kernel is one entry of the table. To add one, write its function below and name it here.
 type kernel struct {
-	name string
-	f32  func(n int) instance
-	f64  func(n int) instance
-	most int // elements, where more take too long; 0: no such bound
+	name  string
+	f32   func(n int) instance
+	f64   func(n int) instance
+	least int // elements: one row
+	most  int // elements, where more take too long; 0: no such bound
 }
 
 // An instance is a kernel on data of one length.
@@ -27,21 +28,21 @@ type peer struct {
 
 var kernels = []kernel{
 	{name: "Dot", f32: dot[float32], f64: dot[float64]},
-	{name: "DotRows/768", f32: dotRows[float32](768), f64: dotRows[float64](768)},
+	{name: "DotRows/768", least: 768, f32: dotRows[float32](768), f64: dotRows[float64](768)},
 	{name: "CumSum", f32: cumSum[float32], f64: cumSum[float64]},
 	{name: "Softmax", f32: softmax[float32], f64: softmax[float64]},
-	{name: "SoftmaxRows/19", f32: softmaxRows[float32](19), f64: softmaxRows[float64](19)},
-	{name: "SoftmaxRows/21", f32: softmaxRows[float32](21), f64: softmaxRows[float64](21)},
-	{name: "SoftmaxRows/64", f32: softmaxRows[float32](64), f64: softmaxRows[float64](64)},
-	{name: "SoftmaxPlanes/19", f32: softmaxPlanes[float32](19), f64: softmaxPlanes[float64](19)},
-	{name: "LogSoftmaxRows/19", f32: logSoftmaxRows[float32](19), f64: logSoftmaxRows[float64](19)},
+	{name: "SoftmaxRows/19", least: 19, f32: softmaxRows[float32](19), f64: softmaxRows[float64](19)},
+	{name: "SoftmaxRows/21", least: 21, f32: softmaxRows[float32](21), f64: softmaxRows[float64](21)},
+	{name: "SoftmaxRows/64", least: 64, f32: softmaxRows[float32](64), f64: softmaxRows[float64](64)},
+	{name: "SoftmaxPlanes/19", least: 19, f32: softmaxPlanes[float32](19), f64: softmaxPlanes[float64](19)},
+	{name: "LogSoftmaxRows/19", least: 19, f32: logSoftmaxRows[float32](19), f64: logSoftmaxRows[float64](19)},
 	{name: "LogSumExp", f32: logSumExp[float32], f64: logSumExp[float64]},
-	{name: "SoftmaxRowsGrad/19", f32: softmaxRowsGrad[float32](19), f64: softmaxRowsGrad[float64](19)},
-	{name: "LogSoftmaxRowsGrad/19", f32: logSoftmaxRowsGrad[float32](19), f64: logSoftmaxRowsGrad[float64](19)},
+	{name: "SoftmaxRowsGrad/19", least: 19, f32: softmaxRowsGrad[float32](19), f64: softmaxRowsGrad[float64](19)},
+	{name: "LogSoftmaxRowsGrad/19", least: 19, f32: logSoftmaxRowsGrad[float32](19), f64: logSoftmaxRowsGrad[float64](19)},
 	{name: "ClassErrors", f32: classErrors[float32], f64: classErrors[float64]},
 	{name: "ArgMax", f32: argMax[float32], f64: argMax[float64]},
-	{name: "ArgMaxRows/19", f32: argMaxRows[float32](19), f64: argMaxRows[float64](19)},
-	{name: "ArgMaxPlanes/19", f32: argMaxPlanes[float32](19), f64: argMaxPlanes[float64](19)},
+	{name: "ArgMaxRows/19", least: 19, f32: argMaxRows[float32](19), f64: argMaxRows[float64](19)},
+	{name: "ArgMaxPlanes/19", least: 19, f32: argMaxPlanes[float32](19), f64: argMaxPlanes[float64](19)},
 	{name: "SortDescending", f32: sortDescending[float32], f64: sortDescending[float64], most: 1 << 22},
 	{name: "LovaszGrad", f32: lovaszGrad[float32], f64: lovaszGrad[float64]},
 }

@@ -85,14 +85,18 @@ func multiplyAdd(p *probe.Probe) func(calls int) time.Duration {
 	}
 }
 
-// moveNs returns the least time for the bytes of one call, from the time of one call of move.
-func (l limit) moveNs(probed float64) float64 {
-	return probed * float64(l.bytes) / float64(len(l.dst)+len(l.a)+len(l.b))
-}
-
-// computeNs returns the least time for the operations of one call on elements of so many bytes, from the time of one call of multiplyAdd.
-// A multiply-add occupies a unit as long as a multiplication, an addition or a comparison does.
-func (l limit) computeNs(probed float64, lanes32, elementBytes int) float64 {
-	perOperation := probed / float64(multiplyAddRounds*probe.Chains*lanes32) * float64(elementBytes) / 4
-	return perOperation * float64(l.operations)
+// ns returns the least times of one call on elements of so many bytes, from the times of one call of move and of multiplyAdd, and says what
+// takes it. A multiply-add occupies a unit as long as a multiplication, an addition or a comparison does.
+func (l limit) ns(move, multiplyAdd []float64, lanes32, elementBytes int) (least []float64, kind string) {
+	moved := float64(l.bytes) / float64(len(l.dst)+len(l.a)+len(l.b))
+	perRound := float64(multiplyAddRounds * probe.Chains * lanes32 * 4 / elementBytes)
+	moving, computing := make([]float64, len(move)), make([]float64, len(move))
+	for i := range move {
+		moving[i] = moved * move[i]
+		computing[i] = float64(l.operations) / perRound * multiplyAdd[i]
+	}
+	if median(computing) > median(moving) {
+		return computing, "arithmetic"
+	}
+	return moving, l.kind
 }

@@ -1,12 +1,16 @@
-// Bench measures the kernels of Lanewise against the limits of this machine, and against other implementations.
+// Bench measures Lanewise on this machine: its kernels against the limits of the machine and against other implementations, and the loss
+// against sorting.
 //
-//	go run ./bench                       everything: some minutes
-//	go run ./bench -quick                less of it, under 45 seconds
-//	go run ./bench -run 'Dot/float32'    cases whose kernel/type/n matches
+//	go run ./bench                       everything: takes a while
+//	go run ./bench -quick                fewer lengths and samples: under 45 seconds
+//	go run ./bench -run 'Dot/float32'    only the cases that match; their names are kernel/type/n and Lovasz/size/data
+//	go run ./bench -benchfmt             for benchstat; -json for everything else
+//
+// In the tables "of limit" is the time that this machine needs at least, measured in the same run, over the time taken; "GB/s" are the
+// bytes that the function has to move. The columns of peers say how many times as long they take: below 1 they win.
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -14,137 +18,208 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/lanewise/lanewise"
-	"github.com/lanewise/lanewise/bench/internal/probe"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/term"
 )
 
-func main() {
-	quick := flag.Bool("quick", false, "fewer lengths and samples: under 45 seconds")
-	run := flag.String("run", "", "only cases whose kernel/type/n matches this regular `expression`")
-	asJSON := flag.Bool("json", false, "print JSON, one line for every measurement")
-	flag.Parse()
-	if err := bench(*quick, *run, *asJSON); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+// A scope is how much is measured.
+type scope struct {
+	kernels   plan
+	losses    plan
+	sizes     []int // elements
+	lossSizes []lossSize
+	largest   int // bytes of the largest working set probed
 }
 
 var (
-	fullPlan   = plan{repeats: 15, sample: 100 * time.Microsecond, budget: 3 * time.Second}
-	quickPlan  = plan{repeats: 5, sample: 50 * time.Microsecond, budget: 200 * time.Millisecond}
-	fullSizes  = []int{16, 64, 256, 1024, 4096, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24}
-	quickSizes = []int{64, 1024, 1 << 15, 1 << 20}
+	full = scope{
+		kernels:   plan{repeats: 15, sample: 100 * time.Microsecond, budget: 2 * time.Second},
+		losses:    plan{repeats: 9, sample: 100 * time.Microsecond, budget: 10 * time.Second},
+		sizes:     []int{16, 64, 256, 1024, 4096, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24},
+		lossSizes: []lossSize{{524288, 19}, {262144, 21}, {65536, 6}, {1 << 20, 2}},
+		largest:   512 << 20,
+	}
+	quick = scope{
+		kernels:   plan{repeats: 5, sample: 50 * time.Microsecond, budget: 50 * time.Millisecond},
+		losses:    plan{repeats: 3, sample: 50 * time.Microsecond, budget: 500 * time.Millisecond},
+		sizes:     []int{64, 1024, 1 << 15, 1 << 20},
+		lossSizes: []lossSize{{32768, 19}},
+		largest:   32 << 20,
+	}
 )
 
-func bench(quick bool, run string, asJSON bool) error {
-	pattern, err := regexp.Compile(run)
+func main() {
+	isQuick := flag.Bool("quick", false, "fewer lengths and samples: under 45 seconds")
+	run := flag.String("run", "", "only cases whose name, kernel/type/n or Lovasz/size/data, matches this regular `expression`")
+	asJSON := flag.Bool("json", false, "print JSON, a line for every measurement")
+	asBench := flag.Bool("benchfmt", false, "print what benchstat reads")
+	goOnly := flag.Bool("go", false, "leave out the peers that are not Go (they are looked for on this machine)")
+	from := flag.String("from", "", "measure nothing: show the results in this `file`, which -json wrote")
+	readme := flag.String("readme", "", "write the results between the bench markers of this Markdown `file`")
+	plots := flag.String("plots", "", "write plots to this `folder`")
+	flag.Parse()
+	pattern, err := regexp.Compile(*run)
 	if err != nil {
-		return fmt.Errorf("-run: %w", err)
+		fatal(fmt.Errorf("-run: %w", err))
 	}
-	p, sizes := fullPlan, fullSizes
-	if quick {
-		p, sizes = quickPlan, quickSizes
+	var out output = textOutput{os.Stdout}
+	switch {
+	case *asJSON:
+		out = jsonOutput{os.Stdout}
+	case *asBench:
+		out = &benchOutput{w: benchfmt.NewWriter(os.Stdout)}
 	}
-	runtime.LockOSThread()
-	runtime.GOMAXPROCS(1) // one core against one core
+
+	var all results
+	if *from != "" {
+		all, err = load(*from, out)
+	} else {
+		s := full
+		if *isQuick {
+			s = quick
+		}
+		all, err = measureAll(s, pattern, !*goOnly, out)
+	}
+	if err == nil && *plots != "" {
+		err = writePlots(*plots, all)
+	}
+	if err == nil && *readme != "" {
+		err = updateReadme(*readme, *plots, all)
+	}
+	if err != nil {
+		fatal(err)
+	}
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+// measureAll measures what matches, one core against one core but where workers say otherwise.
+func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output) (results, error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var all results
+	var others *externals
+	if withExternals {
+		var err error
+		if others, err = startExternals(); err != nil {
+			return all, err
+		}
+		defer others.stop()
+		all.absent = others.absent
+	}
+
+	type lossCase struct {
+		size lossSize
+		data string
+	}
+	var lossCases []lossCase
+	for _, size := range s.lossSizes {
+		for _, data := range lossData {
+			if pattern.MatchString(lossName(size.pixels, size.classes, data)) {
+				lossCases = append(lossCases, lossCase{size, data})
+			}
+		}
+	}
+	var kernelCases []typed
+	lengths := map[string][]int{}
+	steps := len(lossCases)
 	for _, k := range kernels {
-		for _, t := range []struct {
-			name string
-			size int
-			make func(n int) instance
-		}{{"float32", 4, k.f32}, {"float64", 8, k.f64}} {
-			var rows []row
-			for _, n := range sizes {
-				if k.most != 0 && n > k.most || !pattern.MatchString(fmt.Sprintf("%s/%s/%d", k.name, t.name, n)) {
-					continue
-				}
-				rows = append(rows, measureCase(k.name, t.name, t.size, t.make(n), p)...)
-			}
-			if !asJSON {
-				printTable(os.Stdout, rows)
-				continue
-			}
-			for _, r := range rows {
-				if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
-					return err
-				}
+		for _, t := range k.types() {
+			fits := lengthsOf(t, s.sizes, pattern)
+			if len(fits) > 0 {
+				kernelCases = append(kernelCases, t)
+				lengths[t.kernel.name+t.name] = fits
+				steps += len(fits)
 			}
 		}
 	}
-	return nil
+
+	bar := newProgress(steps)
+	defer bar.Finish()
+	all.machine = thisMachine(s.kernels, s.largest)
+	bar.Clear()
+	out.machine(all.machine)
+	for _, peer := range all.absent {
+		out.absent(peer)
+	}
+	for _, t := range kernelCases {
+		var rows []row
+		for _, n := range lengths[t.kernel.name+t.name] {
+			bar.Describe(caseName(t.kernel.name, t.name, n))
+			rows = append(rows, measureCase(t, t.make(n), others, s.kernels)...)
+			bar.Add(1)
+		}
+		bar.Clear()
+		out.kernel(rows)
+		all.kernels = append(all.kernels, rows...)
+	}
+	for _, c := range lossCases {
+		bar.Describe(lossName(c.size.pixels, c.size.classes, c.data))
+		rows, err := measureLoss(c.size, c.data, others, s.losses)
+		if err != nil {
+			return all, err
+		}
+		bar.Add(1)
+		bar.Clear()
+		out.loss(rows)
+		all.losses = append(all.losses, rows...)
+	}
+	return all, nil
 }
 
-// measureCase measures Lanewise on every ISA, the peers and the probes in turn.
-func measureCase(kernelName, typeName string, size int, in instance, p plan) []row {
-	var variants []variant
-	isas := lanewise.AvailableISAs()
-	for _, isa := range isas {
-		sample := timed(in.call)
-		variants = append(variants, variant{isa.String(), func(calls int) time.Duration {
-			useISA(isa)
-			return sample(calls)
-		}})
-	}
-	useISA(isas[0])
-	for _, peer := range in.peers {
-		variants = append(variants, variant{peer.name, timed(peer.call)})
-	}
-	named := len(variants) // after them: two probes for every ISA that has one
-	type probes struct{ move, compute int }
-	at := map[*probe.Probe]probes{}
-	if in.limit.bytes > 0 {
-		for _, isa := range isas {
-			pr := probe.For(isa.String())
-			if _, ok := at[pr]; !ok {
-				at[pr] = probes{len(variants), len(variants) + 1}
-				variants = append(variants, variant{"move", in.limit.move(pr)}, variant{"multiply-add", multiplyAdd(pr)})
-			}
+// lengthsOf returns the lengths that the kernel is measured at: those that round to one number of rows count once.
+func lengthsOf(t typed, sizes []int, pattern *regexp.Regexp) []int {
+	var fits []int
+	for _, n := range sizes {
+		if (t.kernel.most == 0 || n <= t.kernel.most) && n >= t.kernel.least && pattern.MatchString(caseName(t.kernel.name, t.name, n)) {
+			fits = append(fits, n)
 		}
 	}
-	times := measure(variants, p)
-	limitOf := func(isa string) (ns []float64, kind string) {
-		pr := probe.For(isa)
-		i := at[pr]
-		kind = in.limit.kind
-		move := make([]float64, len(times[i.move]))
-		compute := make([]float64, len(move))
-		ns = make([]float64, len(move))
-		for r := range move {
-			move[r] = in.limit.moveNs(times[i.move][r])
-			compute[r] = in.limit.computeNs(times[i.compute][r], pr.Lanes, size)
-		}
-		if median(compute) > median(move) {
-			move, kind = compute, "arithmetic"
-		}
-		copy(ns, move)
-		return ns, kind
-	}
-	rows := make([]row, named)
-	for i := range rows {
-		r := row{Kernel: kernelName, Type: typeName, N: in.n, Cols: in.cols, Ns: median(times[i]), Spread: spread(times[i]), Samples: times[i]}
-		isa := ""
-		if i < len(isas) {
-			isa = isas[i].String()
-			r.ISA = isa
-			r.Ratios = map[string]float64{}
-			for j, peer := range in.peers {
-				r.Ratios[peer.name] = ratio(times[len(isas)+j], times[i])
-			}
-		} else {
-			r.Peer = variants[i].name
-		}
-		if in.limit.bytes > 0 {
-			r.GBs = float64(in.limit.bytes) / r.Ns
-			limit, kind := limitOf(isa)
-			r.LimitNs, r.Limit, r.OfLimit = median(limit), kind, ratio(limit, times[i])
-		}
-		rows[i] = r
-	}
-	return rows
+	return fits
 }
 
-func useISA(isa lanewise.ISA) {
-	if err := lanewise.UseISA(isa); err != nil {
-		panic(err) // it was available
+// newProgress is a bar on the terminal, or nothing where stderr is none.
+func newProgress(steps int) *progressbar.ProgressBar {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return progressbar.DefaultSilent(int64(steps))
 	}
+	return progressbar.NewOptions(steps, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(),
+		progressbar.OptionSetWidth(20), progressbar.OptionSetPredictTime(true), progressbar.OptionSetDescription("the machine's limits"))
+}
+
+// load shows the results of an earlier run.
+func load(path string, out output) (results, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return results{}, err
+	}
+	defer f.Close()
+	all, err := readResults(f)
+	if err != nil {
+		return all, fmt.Errorf("%s: %w", path, err)
+	}
+	out.machine(all.machine)
+	for _, peer := range all.absent {
+		out.absent(peer)
+	}
+	for i := 0; i < len(all.kernels); {
+		j := i
+		for j < len(all.kernels) && all.kernels[j].Kernel == all.kernels[i].Kernel && all.kernels[j].Type == all.kernels[i].Type {
+			j++
+		}
+		out.kernel(all.kernels[i:j])
+		i = j
+	}
+	for i := 0; i < len(all.losses); {
+		j := i
+		for j < len(all.losses) && all.losses[j].name() == all.losses[i].name() {
+			j++
+		}
+		out.loss(all.losses[i:j])
+		i = j
+	}
+	return all, nil
 }

@@ -24,6 +24,9 @@ const (
 	spago    = "spago"
 )
 
+// mostSlow is the longest input of the peers that take a hundred times as long as others, and would only make everybody wait.
+const mostSlow = 1 << 16
+
 // eachRow calls f with every row's range.
 func eachRow(n, cols int, f func(from, to int)) {
 	for i := 0; i < n; i += cols {
@@ -107,11 +110,15 @@ func softmaxPeers[T lanewise.Float](dst, src []T, cols int) []peer {
 	}
 	peers := []peer{
 		{plain, rows(plainSoftmax[T])},
-		{gorgonia, gorgoniaSoftmax(tensor.SoftMax, dst, src, 1, n/cols, cols)},
-		{spago, spagoSoftmax(src, cols)},
 	}
 	if !is64[T]() {
 		peers = append(peers, peer{vekName, rows(any(vekSoftmax).(func(dst, src []T)))})
+	}
+	if n <= mostSlow {
+		peers = append(peers,
+			peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, dst, src, 1, n/cols, cols)},
+			peer{spago, spagoSoftmax(src, cols)},
+		)
 	}
 	return peers
 }
@@ -149,18 +156,20 @@ func spagoSoftmax[T lanewise.Float](src []T, cols int) func() {
 var sinkMatrix mat.Matrix
 
 func softmaxPlanesPeers[T lanewise.Float](dst, src []T, planes, n int) []peer {
-	return []peer{
-		{plain, func() { plainSoftmaxPlanes(dst, src, planes, n) }},
-		{gorgonia, gorgoniaSoftmax(tensor.SoftMax, dst, src, 0, planes, n)},
+	peers := []peer{{plain, func() { plainSoftmaxPlanes(dst, src, planes, n) }}}
+	if len(src) <= mostSlow {
+		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, dst, src, 0, planes, n)})
 	}
+	return peers
 }
 
 func logSoftmaxPeers[T lanewise.Float](dst, src []T, cols int) []peer {
 	n := len(src)
-	return []peer{
-		{plain, func() { eachRow(n, cols, func(i, j int) { plainLogSoftmax(dst[i:j], src[i:j]) }) }},
-		{gorgonia, gorgoniaSoftmax(tensor.LogSoftMax, dst, src, 1, n/cols, cols)},
+	peers := []peer{{plain, func() { eachRow(n, cols, func(i, j int) { plainLogSoftmax(dst[i:j], src[i:j]) }) }}}
+	if n <= mostSlow {
+		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.LogSoftMax, dst, src, 1, n/cols, cols)})
 	}
+	return peers
 }
 
 func logSumExpPeers[T lanewise.Float](x []T) []peer {

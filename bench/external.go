@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"embed"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Implementations that are not Go, or not fit for this process, run in processes of their own, one for each peer, which stay for the whole
+// run. Programs and scripts are in external/; bench compiles and starts them. They read commands, a line each, and answer with a line:
+//
+//	case KERNEL TYPE N COLS      ok, or no if they do not have it
+//	loss PIXELS CLASSES FOLDER   the same; FOLDER has logits.f32 [classes, pixels], pixelmajor.f32 and labels.i32
+//	run CALLS                    calls it so often, and says how many ns that took
+//	forward CALLS                likewise, of a loss alone, without its gradient
+//
+// So they are sampled in turn with all the others.
+
+//go:embed external
+var externalFiles embed.FS
+
+// An external is a peer in a process of its own.
+type external struct {
+	name    string
+	install string                                      // how to get it
+	start   func(dir string) (cmd *exec.Cmd, err error) // dir has the files of external/, and is writable
+}
+
+var allExternals = []external{
+	{"PyTorch", "apt-get install python3-torch", startTorch("")},
+	{"PyTorch avx512", "apt-get install python3-torch; a CPU with AVX-512", startTorch("avx512")},
+	{"oneDNN", "apt-get install g++ libdnnl-dev", compile("onednn.cc", "-ldnnl")},
+	{"OpenBLAS", "apt-get install gcc libopenblas-dev", compile("openblas.c", "-lopenblas")},
+	{"vqsort, keys alone", "apt-get install g++ libhwy-dev", compile("vqsort.cc", "-lhwy_contrib", "-lhwy")},
+	{"dense sort, C", "apt-get install gcc", compile("densesort.c", "-lm")},
+}
+
+// A process is a running external.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+}
+
+// externals is those that run.
+type externals struct {
+	dir     string
+	running []*process
+	absent  []string // what is missing, and how to install it
+}
+
+// startExternals starts those that are found on this machine.
+func startExternals() (*externals, error) {
+	dir, err := os.MkdirTemp("", "lanewise-bench")
+	if err != nil {
+		return nil, err
+	}
+	e := &externals{dir: dir}
+	if err := os.CopyFS(dir, externalFiles); err != nil {
+		e.stop()
+		return nil, err
+	}
+	// Starting means compiling, or importing PyTorch: side by side.
+	started := make([]*process, len(allExternals))
+	failed := make([]error, len(allExternals))
+	var wait sync.WaitGroup
+	for i, x := range allExternals {
+		wait.Go(func() { started[i], failed[i] = x.run(filepath.Join(dir, "external")) })
+	}
+	wait.Wait()
+	for i, x := range allExternals {
+		if err := failed[i]; err != nil {
+			e.absent = append(e.absent, fmt.Sprintf("%s (%s): %v", x.name, x.install, err))
+		} else {
+			e.running = append(e.running, started[i])
+		}
+	}
+	return e, nil
+}
+
+func (x external) run(dir string) (*process, error) {
+	cmd, err := x.start(dir)
+	if err != nil {
+		return nil, err
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{x.name, cmd, in, bufio.NewReader(out)}
+	if answer, err := p.ask("hello"); err != nil || answer != "ok" {
+		in.Close()
+		cmd.Wait() // says how it ended: stderr says why
+		return nil, fmt.Errorf("does not start: %s", lastLine(stderr.String()))
+	}
+	return p, nil
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
+
+func (p *process) ask(format string, args ...any) (string, error) {
+	if _, err := fmt.Fprintf(p.in, format+"\n", args...); err != nil {
+		return "", err
+	}
+	line, err := p.out.ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+func (e *externals) stop() {
+	for _, p := range e.running {
+		p.in.Close()
+		p.cmd.Wait() // they end with their input
+	}
+	os.RemoveAll(e.dir)
+}
+
+// variants returns those that have this kernel.
+func (e *externals) variants(kernel, typ string, n, cols int) []variant {
+	if e == nil {
+		return nil
+	}
+	kernel, _, _ = strings.Cut(kernel, "/")
+	var variants []variant
+	for _, p := range e.running {
+		if p.has("case %s %s %d %d", kernel, typ, n, max(cols, 1)) {
+			variants = append(variants, variant{p.name, p.sample("run")})
+		}
+	}
+	return variants
+}
+
+// losses returns those that have the loss.
+func (e *externals) losses(base lossRow, planes, pixelMajor []float32, labels []int32) []lossVariant {
+	if e == nil {
+		return nil
+	}
+	for name, data := range map[string][]byte{"logits.f32": bytesOf(planes), "pixelmajor.f32": bytesOf(pixelMajor), "labels.i32": bytesOf(labels)} {
+		if err := os.WriteFile(filepath.Join(e.dir, name), data, 0o600); err != nil {
+			fatal(err)
+		}
+	}
+	var variants []lossVariant
+	for _, p := range e.running {
+		if p.has("loss %d %d %s", base.Pixels, base.Classes, e.dir) {
+			r := base
+			r.Peer = p.name
+			variants = append(variants, lossVariant{r, variant{p.name, p.sample("forward")}, variant{p.name, p.sample("run")}})
+		}
+	}
+	return variants
+}
+
+func (p *process) has(format string, args ...any) bool {
+	answer, err := p.ask(format, args...)
+	if err != nil {
+		fatal(fmt.Errorf("%s: %w", p.name, err))
+	}
+	return answer == "ok"
+}
+
+func (p *process) sample(command string) func(calls int) time.Duration {
+	return func(calls int) time.Duration {
+		answer, err := p.ask("%s %d", command, calls)
+		var ns float64
+		if err == nil {
+			_, err = fmt.Sscan(answer, &ns)
+		}
+		if err != nil {
+			fatal(fmt.Errorf("%s: %q: %w", p.name, answer, err))
+		}
+		return time.Duration(ns)
+	}
+}
+
+// environment is ours without the variables that slow others down, and with some more.
+func environment(more ...string) []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "OPENBLAS_") && !strings.HasPrefix(v, "ATEN_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, append([]string{"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"}, more...)...)
+}
+
+// startTorch takes the first Python that has PyTorch.
+func startTorch(capability string) func(dir string) (*exec.Cmd, error) {
+	return func(dir string) (*exec.Cmd, error) {
+		if capability == "avx512" && !hasAVX512() {
+			return nil, fmt.Errorf("not on this CPU")
+		}
+		for _, python := range []string{"python3", "/usr/bin/python3"} {
+			if exec.Command(python, "-c", "import importlib.util; exit(not importlib.util.find_spec('torch'))").Run() != nil {
+				continue
+			}
+			cmd := exec.Command(python, filepath.Join(dir, "torch_peer.py"))
+			cmd.Env = environment()
+			if capability != "" {
+				cmd.Env = append(cmd.Env, "ATEN_CPU_CAPABILITY="+capability)
+			}
+			return cmd, nil
+		}
+		return nil, fmt.Errorf("no Python with PyTorch")
+	}
+}
+
+// compile compiles a C or C++ program, for this CPU.
+func compile(source string, libraries ...string) func(dir string) (*exec.Cmd, error) {
+	return func(dir string) (*exec.Cmd, error) {
+		compiler, binary := "cc", filepath.Join(dir, strings.TrimSuffix(source, filepath.Ext(source)))
+		if filepath.Ext(source) == ".cc" {
+			compiler = "c++"
+		}
+		args := append([]string{"-O3", "-march=native", "-o", binary, filepath.Join(dir, source)}, libraries...)
+		if out, err := exec.Command(compiler, args...).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s does not compile: %w %s", source, err, firstLine(string(out)))
+		}
+		cmd := exec.Command(binary)
+		cmd.Env = environment(openblasCore()...)
+		return cmd, nil
+	}
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}

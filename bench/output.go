@@ -1,0 +1,235 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// results is everything that was measured. As JSON it is a line for each record.
+type results struct {
+	machine machine
+	absent  []string // peers that were not found, and how to install them
+	kernels []row
+	losses  []lossRow
+}
+
+// A record is one line of -json.
+type record struct {
+	Machine *machine `json:"machine,omitempty"`
+	Absent  string   `json:"absent,omitempty"`
+	Kernel  *row     `json:"kernel,omitempty"`
+	Loss    *lossRow `json:"loss,omitempty"`
+}
+
+// An output shows results as they come.
+type output interface {
+	machine(m machine)
+	absent(peer string)
+	kernel(rows []row) // all lengths of a kernel and type
+	loss(rows []lossRow)
+}
+
+type jsonOutput struct{ w io.Writer }
+
+func (o jsonOutput) write(r record) {
+	if err := json.NewEncoder(o.w).Encode(r); err != nil {
+		fatal(err)
+	}
+}
+
+func (o jsonOutput) machine(m machine)  { o.write(record{Machine: &m}) }
+func (o jsonOutput) absent(peer string) { o.write(record{Absent: peer}) }
+
+func (o jsonOutput) kernel(rows []row) {
+	for i := range rows {
+		o.write(record{Kernel: &rows[i]})
+	}
+}
+
+func (o jsonOutput) loss(rows []lossRow) {
+	for i := range rows {
+		o.write(record{Loss: &rows[i]})
+	}
+}
+
+// readResults reads what jsonOutput wrote.
+func readResults(r io.Reader) (results, error) {
+	var all results
+	for d := json.NewDecoder(r); ; {
+		var rec record
+		switch err := d.Decode(&rec); {
+		case err == io.EOF:
+			return all, nil
+		case err != nil:
+			return all, err
+		case rec.Machine != nil:
+			all.machine = *rec.Machine
+		case rec.Kernel != nil:
+			all.kernels = append(all.kernels, *rec.Kernel)
+		case rec.Loss != nil:
+			all.losses = append(all.losses, *rec.Loss)
+		case rec.Absent != "":
+			all.absent = append(all.absent, rec.Absent)
+		}
+	}
+}
+
+// benchOutput writes what benchstat reads: every sample is a line.
+type benchOutput struct {
+	w      *benchfmt.Writer
+	config []benchfmt.Config
+}
+
+func (o *benchOutput) machine(m machine) {
+	for key, value := range map[string]string{"goos": m.OS, "goarch": m.Arch, "pkg": "github.com/lanewise/lanewise/bench", "cpu": m.CPU} {
+		o.config = append(o.config, benchfmt.Config{Key: key, Value: []byte(value), File: true})
+	}
+	slices.SortFunc(o.config, func(a, b benchfmt.Config) int { return strings.Compare(a.Key, b.Key) })
+}
+
+func (o *benchOutput) absent(string) {}
+
+func (o *benchOutput) kernel(rows []row) {
+	for _, r := range rows {
+		name := fmt.Sprintf("%s/type=%s/impl=%s/n=%d", strings.ReplaceAll(r.Kernel, "/", "×"), r.Type, word(r.ISA+r.Peer), r.N)
+		for _, ns := range r.Samples {
+			o.write(name, ns, benchfmt.Value{Value: float64(r.N) / ns * 1e9, Unit: "elements/s"})
+		}
+	}
+}
+
+func (o *benchOutput) loss(rows []lossRow) {
+	for _, r := range rows {
+		name := fmt.Sprintf("Lovasz/size=%dx%d/data=%s/impl=%s/layout=%s/workers=%d/", r.Pixels, r.Classes, r.Data, word(r.label()), r.Layout, r.Workers)
+		for _, ns := range r.ForwardSamples {
+			o.write(name+"pass=forward", ns)
+		}
+		for _, ns := range r.BackwardSamples {
+			o.write(name+"pass=backward", ns)
+		}
+	}
+}
+
+func (o *benchOutput) write(name string, ns float64, more ...benchfmt.Value) {
+	values := append([]benchfmt.Value{{Value: ns * 1e-9, Unit: "sec/op", OrigValue: ns, OrigUnit: "ns/op"}}, more...)
+	err := o.w.Write(&benchfmt.Result{Config: o.config, Name: benchfmt.Name(name), Iters: 1, Values: values})
+	if err != nil {
+		fatal(err)
+	}
+}
+
+// word makes a name fit for a benchmark's.
+func word(s string) string { return strings.NewReplacer(" ", "-", ",", "").Replace(s) }
+
+// textOutput prints tables.
+type textOutput struct{ w io.Writer }
+
+func (o textOutput) machine(m machine) { m.print(o.w) }
+
+func (o textOutput) absent(peer string) { fmt.Fprintf(o.w, "not measured: %s\n\n", peer) }
+
+// kernel prints a line for each n and ISA.
+func (o textOutput) kernel(rows []row) {
+	if len(rows) == 0 {
+		return
+	}
+	peers := peersOf(rows)
+	fmt.Fprintf(o.w, "%s %s\n", rows[0].Kernel, rows[0].Type)
+	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(tw, "n\tISA\tns\t±\tns/element\tGB/s\tof limit\t\t%s\t\n", strings.Join(peers, "\t"))
+	last := -1
+	for _, r := range rows {
+		if r.Peer != "" {
+			continue
+		}
+		n := ""
+		if r.N != last {
+			n, last = fmt.Sprint(r.N), r.N
+		}
+		limit := "–"
+		if r.LimitNs > 0 {
+			limit = percent(r.OfLimit)
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", n, r.ISA, digits(r.Ns), percent(r.Spread), digits(r.Ns/float64(r.N)), digits(r.GBs), limit, r.Limit)
+		for _, p := range peers {
+			fmt.Fprintf(tw, "\t%s", times(r.Ratios[p]))
+		}
+		fmt.Fprint(tw, "\t\n")
+	}
+	tw.Flush()
+	fmt.Fprintln(o.w)
+}
+
+// peersOf lists the peers of the rows in the order of their appearance.
+func peersOf(rows []row) []string {
+	var peers []string
+	for _, r := range rows {
+		if r.Peer != "" && !slices.Contains(peers, r.Peer) {
+			peers = append(peers, r.Peer)
+		}
+	}
+	return peers
+}
+
+func (o textOutput) loss(rows []lossRow) {
+	if len(rows) == 0 {
+		return
+	}
+	r := rows[0]
+	fmt.Fprintf(o.w, "Lovász-Softmax, %d pixels × %d classes, %s; ns per logit\n", r.Pixels, r.Classes, r.Data)
+	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(tw, "\tlayout\tworkers\tforward\tforward+backward\t±\tvs dense sort\tcopies\tmemory\tbytes/logit\tloss error\tgradient error\t\n")
+	for _, r := range rows {
+		memory, perLogit := "–", "–"
+		if r.Memory > 0 {
+			memory, perLogit = byteSize(r.Memory), digits(float64(r.Memory)/float64(r.Pixels*r.Classes))
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.label(), r.Layout, r.Workers, digits(r.Forward), digits(r.Backward), percent(r.Spread),
+			times(r.Sorts), digits(r.Copies), memory, perLogit, scientific(r.LossError), scientific(r.GradError))
+	}
+	tw.Flush()
+	fmt.Fprintln(o.w)
+}
+
+// digits prints three digits, as a table wants them.
+func digits(x float64) string {
+	switch {
+	case math.IsNaN(x) || x == 0:
+		return "–"
+	case x >= 99.95:
+		return fmt.Sprintf("%.0f", x)
+	case x >= 9.995:
+		return fmt.Sprintf("%.1f", x)
+	case x >= 0.9995:
+		return fmt.Sprintf("%.2f", x)
+	}
+	return fmt.Sprintf("%.3f", x)
+}
+
+func percent(x float64) string {
+	if math.IsNaN(x) {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100*x)
+}
+
+func times(x float64) string {
+	if x == 0 || math.IsNaN(x) {
+		return "–"
+	}
+	return digits(x) + " ×"
+}
+
+func scientific(x float64) string {
+	if x == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0e", x)
+}

@@ -1,0 +1,3 @@
+package main
+
+func writePlots(folder string, all results) error { return nil }

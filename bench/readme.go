@@ -1,0 +1,3 @@
+package main
+
+func updateReadme(readme, plots string, all results) error { return nil }
