@@ -152,6 +152,7 @@ func TestConfusionZeroValue(t *testing.T) {
 		"Add":           zero.Add([]int32{0}, []int32{0}),
 		"Merge":         zero.Merge(full),
 		"Merge of it":   full.Merge(&zero),
+		"Merge nil":     full.Merge(nil),
 		"MarshalBinary": marshal,
 	} {
 		if !errors.Is(err, ErrConfig) {

@@ -237,6 +237,7 @@ func TestLovaszCountsZeroValue(t *testing.T) {
 		"Backward":      zero.Backward(make([]float32, 12), reportA, []int32{0, 1, 2, 0}, 1),
 		"Merge":         zero.Merge(full),
 		"Merge zero":    zero.Merge(new(LovaszCounts)),
+		"Merge nil":     full.Merge(nil),
 		"Merge of it":   full.Merge(&zero),
 		"MarshalBinary": marshal,
 		"AppendBinary":  appendErr,
@@ -358,6 +359,18 @@ func TestLovaszCountsLarge(t *testing.T) {
 	got := s.Result()
 	if !sameFloat(got.Loss, want.Loss) || !slices.EqualFunc(got.PerClass, want.PerClass, sameFloat) || got.Gap < 0 || got.Gap > 0x1p-8*got.Loss {
 		t.Errorf("3·2³⁰ thousand pixels: %+v, one of each %+v", got, want)
+	}
+}
+
+// A state merged into itself counts everything twice.
+func TestLovaszCountsMergeItself(t *testing.T) {
+	c := sceneCase(newRand(31), sceneConfident, 500, 3).countable()
+	s, twice := mustCounts(t, c.cfg), mustCounts(t, c.cfg)
+	mustAdd(t, s, c)
+	mustAdd(t, twice, c)
+	mustAdd(t, twice, c)
+	if err := s.Merge(s); err != nil || !bytes.Equal(stateOf(t, s), stateOf(t, twice)) {
+		t.Errorf("merged into itself (%v) it is not what the pixels twice are", err)
 	}
 }
 
