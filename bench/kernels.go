@@ -267,6 +267,6 @@ func lovaszGrad[T lanewise.Float](n int) instance {
 		n:     n,
 		call:  func() { lanewise.LovaszGrad(dst, foreground) },
 		peers: lovaszGradPeers(dst, foreground),
-		limit: copies(dst, foreground).of(1, n), // a division
+		limit: copies(dst, foreground),
 	}
 }

@@ -205,21 +205,11 @@ func load(path string, out output) (results, error) {
 	for _, peer := range all.absent {
 		out.absent(peer)
 	}
-	for i := 0; i < len(all.kernels); {
-		j := i
-		for j < len(all.kernels) && all.kernels[j].Kernel == all.kernels[i].Kernel && all.kernels[j].Type == all.kernels[i].Type {
-			j++
-		}
-		out.kernel(all.kernels[i:j])
-		i = j
+	for rows := range groups(all.kernels, func(r row) string { return r.Kernel + r.Type }) {
+		out.kernel(rows)
 	}
-	for i := 0; i < len(all.losses); {
-		j := i
-		for j < len(all.losses) && all.losses[j].name() == all.losses[i].name() {
-			j++
-		}
-		out.loss(all.losses[i:j])
-		i = j
+	for rows := range groups(all.losses, lossRow.name) {
+		out.loss(rows)
 	}
 	return all, nil
 }

@@ -116,7 +116,7 @@ func softmaxPeers[T lanewise.Float](dst, src []T, cols int) []peer {
 	}
 	if n <= mostSlow {
 		peers = append(peers,
-			peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, dst, src, 1, n/cols, cols)},
+			peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, src, 1, n/cols, cols)},
 			peer{spago, spagoSoftmax(src, cols)},
 		)
 	}
@@ -130,17 +130,18 @@ func vekSoftmax(dst, src []float32) {
 	vek32.DivNumber_Inplace(dst, vek32.Sum(dst))
 }
 
-// gorgoniaSoftmax starts a goroutine for every row, here all on one core, and subtracts the first row's first value where it should take
-// each row's.
-func gorgoniaSoftmax[T lanewise.Float](softmax func(tensor.Tensor, int, ...tensor.FuncOpt) (tensor.Tensor, error), dst, src []T, axis int, shape ...int) func() {
+// gorgoniaSoftmax allocates its result, whatever WithReuse says, and starts a goroutine for every row.
+func gorgoniaSoftmax[T lanewise.Float](softmax func(tensor.Tensor, int, ...tensor.FuncOpt) (tensor.Tensor, error), src []T, axis int, shape ...int) func() {
 	x := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(src))
-	y := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(dst))
 	return func() {
-		if _, err := softmax(x, axis, tensor.WithReuse(y)); err != nil {
+		var err error
+		if sinkTensor, err = softmax(x, axis); err != nil {
 			panic(err) // shapes and types are fixed
 		}
 	}
 }
+
+var sinkTensor tensor.Tensor
 
 // spagoSoftmax allocates its result, row by row: spago has it for vectors alone.
 func spagoSoftmax[T lanewise.Float](src []T, cols int) func() {
@@ -158,7 +159,7 @@ var sinkMatrix mat.Matrix
 func softmaxPlanesPeers[T lanewise.Float](dst, src []T, planes, n int) []peer {
 	peers := []peer{{plain, func() { plainSoftmaxPlanes(dst, src, planes, n) }}}
 	if len(src) <= mostSlow {
-		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, dst, src, 0, planes, n)})
+		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, src, 0, planes, n)})
 	}
 	return peers
 }
@@ -167,7 +168,7 @@ func logSoftmaxPeers[T lanewise.Float](dst, src []T, cols int) []peer {
 	n := len(src)
 	peers := []peer{{plain, func() { eachRow(n, cols, func(i, j int) { plainLogSoftmax(dst[i:j], src[i:j]) }) }}}
 	if n <= mostSlow {
-		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.LogSoftMax, dst, src, 1, n/cols, cols)})
+		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.LogSoftMax, src, 1, n/cols, cols)})
 	}
 	return peers
 }

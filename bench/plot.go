@@ -1,3 +1,138 @@
 package main
 
-func writePlots(folder string, all results) error { return nil }
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// ours has the colours of Lanewise on its ISAs, others those of the peers, which are thinner and dashed.
+var (
+	ours   = []color.Color{rgb(0x0b3d91), rgb(0x2f7de1), rgb(0x7fb2f0)}
+	others = []color.Color{rgb(0xd1495b), rgb(0xedae49), rgb(0x66a182), rgb(0x8d6a9f), rgb(0x5f5f5f), rgb(0xb5651d), rgb(0xe377c2), rgb(0x17becf)}
+	dashes = [][]vg.Length{{vg.Points(6), vg.Points(2)}, {vg.Points(3), vg.Points(2)}, {vg.Points(1), vg.Points(2)}}
+)
+
+func rgb(c uint32) color.Color { return color.RGBA{uint8(c >> 16), uint8(c >> 8), uint8(c), 255} }
+
+// writePlots writes an SVG for every kernel and type: ns per element over n, both logarithmic, with the limit drawn in.
+func writePlots(folder string, all results) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	for rows := range groups(all.kernels, func(r row) string { return r.Kernel + r.Type }) {
+		if err := plotKernel(filepath.Join(folder, plotName(rows[0])), rows, all.machine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func plotName(r row) string {
+	return strings.ReplaceAll(r.Kernel, "/", "x") + "-" + r.Type + ".svg"
+}
+
+func plotKernel(path string, rows []row, m machine) error {
+	p := plot.New()
+	p.Title.Text = fmt.Sprintf("%s, %s: %s, one core", rows[0].Kernel, rows[0].Type, m.CPU)
+	p.X.Label.Text = "elements"
+	p.Y.Label.Text = "ns per element"
+	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(powersOf2), plot.LogTicks{Prec: -1}
+	p.Legend.Top = true
+	p.Legend.TextStyle.Font.Size = vg.Points(8)
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = rgb(0xe8e8e8), rgb(0xe8e8e8)
+	p.Add(grid)
+
+	var best plotter.XYs // what the best ISA could do
+	for _, r := range rows {
+		if r.ISA == rows[0].ISA && r.LimitNs > 0 {
+			best = append(best, plotter.XY{X: float64(r.N), Y: r.LimitNs / float64(r.N)})
+		}
+	}
+	if best != nil {
+		if err := addLine(p, "limit", best, draw.LineStyle{Color: color.Black, Width: vg.Points(1), Dashes: dashes[2]}); err != nil {
+			return err
+		}
+	}
+	series := map[string]plotter.XYs{}
+	var names []string
+	isas := 0
+	for _, r := range rows {
+		name := r.ISA + r.Peer
+		if series[name] == nil {
+			names = append(names, name)
+			if r.ISA != "" {
+				isas++
+			}
+		}
+		series[name] = append(series[name], plotter.XY{X: float64(r.N), Y: r.Ns / float64(r.N)})
+	}
+	// The rows of a length begin with the ISAs, so that these come first.
+	for i, name := range names {
+		style := draw.LineStyle{Width: vg.Points(2)}
+		label := "Lanewise " + name
+		if i < isas {
+			style.Color = ours[i%len(ours)]
+		} else {
+			label = name
+			style = draw.LineStyle{Color: others[(i-isas)%len(others)], Width: vg.Points(1.2), Dashes: dashes[(i-isas)/len(others)%2]}
+		}
+		if err := addLine(p, label, series[name], style); err != nil {
+			return err
+		}
+	}
+	p.X.Max *= 8 // room for the legend
+	return p.Save(20*vg.Centimeter, 12*vg.Centimeter, path)
+}
+
+func addLine(p *plot.Plot, name string, points plotter.XYs, style draw.LineStyle) error {
+	line, err := plotter.NewLine(points)
+	if err != nil {
+		return err
+	}
+	line.LineStyle = style
+	p.Add(line)
+	p.Legend.Add(name, line)
+	return nil
+}
+
+// powersOf2 labels every fourth power of two, as the lengths are.
+func powersOf2(least, most float64) []plot.Tick {
+	var ticks []plot.Tick
+	for e := int(math.Ceil(math.Log2(least))); e <= int(math.Log2(most)); e++ {
+		t := plot.Tick{Value: math.Exp2(float64(e))}
+		if e%4 == 0 {
+			t.Label = fmt.Sprint(1 << e)
+		}
+		ticks = append(ticks, t)
+	}
+	return ticks
+}
+
+// groups yields the runs of items with equal keys.
+func groups[T any](items []T, key func(T) string) func(yield func([]T) bool) {
+	return func(yield func([]T) bool) {
+		for len(items) > 0 {
+			k := key(items[0])
+			n := slices.IndexFunc(items, func(t T) bool { return key(t) != k })
+			if n < 0 {
+				n = len(items)
+			}
+			if !yield(items[:n]) {
+				return
+			}
+			items = items[n:]
+		}
+	}
+}

@@ -1,3 +1,162 @@
 package main
 
-func updateReadme(readme, plots string, all results) error { return nil }
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	beginMarker = "<!-- bench:begin -->"
+	endMarker   = "<!-- bench:end -->"
+)
+
+// updateReadme writes the results between the markers of a Markdown file.
+func updateReadme(readme, plots string, all results) error {
+	old, err := os.ReadFile(readme)
+	if err != nil {
+		return err
+	}
+	link := ""
+	if plots != "" {
+		if link, err = filepath.Rel(filepath.Dir(readme), plots); err != nil {
+			return err
+		}
+		link = filepath.ToSlash(link)
+	}
+	var section bytes.Buffer
+	writeSection(&section, link, all)
+	text, err := between(string(old), section.String())
+	if err != nil {
+		return fmt.Errorf("%s: %w", readme, err)
+	}
+	return os.WriteFile(readme, []byte(text), 0o644)
+}
+
+// between replaces what is between the markers.
+func between(text, section string) (string, error) {
+	begin := strings.Index(text, beginMarker)
+	end := strings.Index(text, endMarker)
+	if begin < 0 || end < begin {
+		return "", fmt.Errorf("no %s with %s after it", beginMarker, endMarker)
+	}
+	return text[:begin+len(beginMarker)] + "\n" + section + text[end:], nil
+}
+
+// readmeSizes are the lengths that the README shows: one in L1, one beyond L2. The plots have all.
+var readmeSizes = []int{1024, 1 << 20}
+
+func writeSection(w io.Writer, plots string, all results) {
+	m := all.machine
+	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s, one core, by `go run ./bench`; `bench/update.sh` renews this section.\n\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
+	fmt.Fprintf(w, "ns per float32 element, and in brackets the share of this machine's limit, measured beside it: moving the bytes that must be moved, or\n")
+	fmt.Fprintf(w, "doing the arithmetic that must be done. The last column has the time of others in that of %s, **bold** where they win.\n\n", m.ISAs[0])
+	fmt.Fprintf(w, "| kernel | n | %s | others |\n|%s\n", strings.Join(m.ISAs, " | "), strings.Repeat(" --- |", len(m.ISAs)+3))
+	for rows := range groups(all.kernels, func(r row) string { return r.Kernel + r.Type }) {
+		if rows[0].Type != "float32" {
+			continue
+		}
+		name := "`" + strings.ReplaceAll(rows[0].Kernel, "/", "`, ") // Softmax`, 19 columns
+		if !strings.Contains(name, ", ") {
+			name += "`"
+		}
+		if plots != "" {
+			name = fmt.Sprintf("[%s](%s/%s)", name, plots, plotName(rows[0]))
+		}
+		for rows := range groups(rows, func(r row) string { return fmt.Sprint(r.N) }) {
+			if !slices.Contains(readmeSizes, nominal(rows[0])) {
+				continue
+			}
+			fmt.Fprintf(w, "| %s | %d |", name, rows[0].N)
+			name = ""
+			var best row
+			for _, r := range rows {
+				if r.ISA == "" {
+					continue
+				}
+				if best.ISA == "" {
+					best = r
+				}
+				fmt.Fprintf(w, " %s", digits(r.Ns/float64(r.N)))
+				if r.LimitNs > 0 {
+					fmt.Fprintf(w, " (%s)", percent(r.OfLimit))
+				}
+				fmt.Fprint(w, " |")
+			}
+			var others []string
+			for _, peer := range peersOf(rows) {
+				text := peer + " " + times(best.Ratios[peer])
+				if best.Ratios[peer] < 1 {
+					text = "**" + text + "**"
+				}
+				others = append(others, text)
+			}
+			fmt.Fprintf(w, " %s |\n", strings.Join(others, ", "))
+		}
+	}
+
+	if len(all.losses) > 0 {
+		writeLosses(w, all.losses)
+	}
+	if len(all.absent) > 0 {
+		fmt.Fprintf(w, "\nNot measured here: %s.\n", strings.Join(all.absent, "; "))
+	}
+}
+
+// writeLosses has a line for each form of the loss, and a column for each data set, of the first size.
+func writeLosses(w io.Writer, rows []lossRow) {
+	first := rows[0]
+	type form struct {
+		label, layout string
+		workers       int
+	}
+	var forms []form
+	cells := map[form]map[string]lossRow{}
+	var data []string
+	for _, r := range rows {
+		if r.Pixels != first.Pixels || r.Classes != first.Classes {
+			continue
+		}
+		f := form{r.label(), r.Layout, r.Workers}
+		if cells[f] == nil {
+			forms = append(forms, f)
+			cells[f] = map[string]lossRow{}
+		}
+		cells[f][r.Data] = r
+		if !slices.Contains(data, r.Data) {
+			data = append(data, r.Data)
+		}
+	}
+	fmt.Fprintf(w, "\nThe loss of %d pixels × %d classes, in ns per logit: forward / forward and backward (how many times as fast as a dense radix sort in Go).\n", first.Pixels, first.Classes)
+	fmt.Fprintf(w, "The errors are the worst of the data sets, against float64: of the loss relative, of the gradient the norm of the difference.\n\n")
+	fmt.Fprintf(w, "| | layout | workers | %s | memory, B/logit | loss error | gradient error |\n|%s\n", strings.Join(data, " | "), strings.Repeat(" --- |", 6+len(data)))
+	for _, f := range forms {
+		fmt.Fprintf(w, "| %s | %s | %d |", f.label, f.layout, f.workers)
+		var memory, lossError, gradError float64
+		for _, d := range data {
+			r, ok := cells[f][d]
+			if !ok {
+				fmt.Fprint(w, " – |")
+				continue
+			}
+			fmt.Fprintf(w, " %s / %s (%s) |", digits(r.Forward), digits(r.Backward), times(r.Sorts))
+			memory = max(memory, float64(r.Memory)/float64(r.Pixels*r.Classes))
+			lossError, gradError = max(lossError, r.LossError), max(gradError, r.GradError)
+		}
+		fmt.Fprintf(w, " %s | %s | %s |\n", digits(memory), scientific(lossError), scientific(gradError))
+	}
+}
+
+// nominal is the length that was asked for, where it was rounded to rows.
+func nominal(r row) int {
+	for _, n := range full.sizes {
+		if r.N <= n && n-r.N < max(r.Cols, 1) {
+			return n
+		}
+	}
+	return r.N
+}

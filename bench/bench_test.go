@@ -1,0 +1,357 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lanewise/lanewise"
+	"golang.org/x/perf/benchfmt"
+)
+
+// BenchmarkKernels has every kernel as an ordinary Go benchmark: kernel/type/isa/n.
+func BenchmarkKernels(b *testing.B) {
+	defer useISA(lanewise.ActiveISA())
+	for _, k := range kernels {
+		for _, t := range k.types() {
+			for _, n := range []int{16, 64, 1024, 1 << 15, 1 << 20} {
+				if n < k.least {
+					continue
+				}
+				for _, isa := range lanewise.AvailableISAs() {
+					b.Run(fmt.Sprintf("%s/%s/%s/n=%d", k.name, t.name, isa, n), func(b *testing.B) {
+						in := t.make(n)
+						useISA(isa)
+						b.SetBytes(int64(in.limit.bytes))
+						for b.Loop() {
+							in.call()
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkLoss has the loss with its gradient: method/isa/data.
+func BenchmarkLoss(b *testing.B) {
+	defer useISA(lanewise.ActiveISA())
+	const pixels, classes = 1 << 16, 19
+	grad := alloc[float32](pixels * classes)
+	for _, data := range lossData {
+		logits, labels := makeLossData(data, pixels, classes)
+		for name, method := range map[string]lanewise.Method{"exact": lanewise.Exact, "binned": lanewise.Binned} {
+			for _, isa := range lanewise.AvailableISAs() {
+				b.Run(fmt.Sprintf("%s/%s/%s", name, isa, data), func(b *testing.B) {
+					loss, err := lanewise.NewLovasz(lanewise.LovaszConfig{Classes: classes, Layout: lanewise.ClassMajor, Method: method, Workers: 1})
+					if err != nil {
+						b.Fatal(err)
+					}
+					useISA(isa)
+					b.SetBytes(pixels * classes * 4)
+					for b.Loop() {
+						if _, err := loss.Backward(grad, logits, labels, 1); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestStatistics(t *testing.T) {
+	for _, c := range []struct {
+		x              []float64
+		median, spread float64
+	}{
+		{[]float64{7}, 7, 0},
+		{[]float64{3, 1, 2}, 2, 0.25},
+		{[]float64{4, 1, 3, 2}, 2.5, 0.3},
+		{[]float64{100, 1, 1, 1, 1}, 1, 0}, // an outlier does not show
+	} {
+		if got := median(c.x); got != c.median {
+			t.Errorf("median(%v) = %v, want %v", c.x, got, c.median)
+		}
+		if got := spread(c.x); math.Abs(got-c.spread) > 1e-15 {
+			t.Errorf("spread(%v) = %v, want %v", c.x, got, c.spread)
+		}
+	}
+	if got := median(nil); !math.IsNaN(got) {
+		t.Errorf("median of nothing is %v", got)
+	}
+	// Both slowed down threefold in the second repeat: the ratio is 2 all the same.
+	if got := ratio([]float64{2, 6, 2}, []float64{1, 3, 1}); got != 2 {
+		t.Errorf("ratio = %v, want 2", got)
+	}
+	if got := ratio([]float64{2, 6}, []float64{1, 3, 1}); got != 2 {
+		t.Errorf("ratio over the repeats that both have = %v, want 2", got)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	x, y := make([]float32, 1<<16), make([]float32, 1<<16)
+	l := merges(x, y, make([]int32, 1<<16))
+	if want := 3 << 18; l.bytes != want || len(l.dst)+len(l.a)+len(l.b) != want {
+		t.Errorf("three slices of 2¹⁸ bytes: bytes = %d, probed %d, want %d", l.bytes, len(l.dst)+len(l.a)+len(l.b), want)
+	}
+	// Half as many bytes as are probed take half the probe's time.
+	small := reads(x[:leastProbe/8])
+	if len(small.a) != leastProbe {
+		t.Errorf("a working set of %d bytes is probed by %d, want %d", small.bytes, len(small.a), leastProbe)
+	}
+	ns, kind := small.ns([]float64{100}, []float64{1}, 16, 4)
+	if ns[0] != 50 || kind != "read" {
+		t.Errorf("limit %v %s, want 50 read", ns, kind)
+	}
+	// 1024 multiply-adds of 16 lanes in 1 ns; float64 has half the lanes.
+	computing := small.of(64, 1<<14)
+	if ns, kind := computing.ns([]float64{100}, []float64{1}, 16, 4); ns[0] != 64 || kind != "arithmetic" {
+		t.Errorf("limit of float32 %v %s, want 64 arithmetic", ns, kind)
+	}
+	if ns, _ := computing.ns([]float64{100}, []float64{1}, 16, 8); ns[0] != 128 {
+		t.Errorf("limit of float64 %v, want 128", ns)
+	}
+	// Slices of different lengths are probed by equal ones, and the limit counts their own bytes.
+	mixed := merges(make([]float64, 1<<12), make([]float64, 1<<12), make([]int32, 1<<12))
+	if mixed.bytes != 20<<12 || len(mixed.b) != 8<<12 {
+		t.Errorf("bytes = %d, len(b) = %d, want %d, %d", mixed.bytes, len(mixed.b), 20<<12, 8<<12)
+	}
+}
+
+func TestMeasureTakesTurns(t *testing.T) {
+	var order []string
+	v := func(name string) variant {
+		return variant{name, func(calls int) time.Duration {
+			order = append(order, fmt.Sprint(name, calls))
+			return time.Duration(calls) * time.Microsecond
+		}}
+	}
+	times := measure([]variant{v("a"), v("b")}, plan{repeats: 3, sample: 4 * time.Microsecond, budget: time.Second})
+	if want := [][]float64{{1000, 1000, 1000}, {1000, 1000, 1000}}; !reflect.DeepEqual(times, want) {
+		t.Errorf("ns per call %v, want %v", times, want)
+	}
+	if got, want := strings.Join(order, " "), "a1 a5 b1 b5 a5 b5 a5 b5 a5 b5"; got != want {
+		t.Errorf("sampled %s, want %s", got, want)
+	}
+}
+
+// Every peer computes what Lanewise does: numbers of other functions would compare nothing.
+func TestPeersAgree(t *testing.T) {
+	src, dst, want := logits[float32](19*8), alloc[float32](19*8), alloc[float32](19*8)
+	lanewise.SoftmaxRows(want, src, 19)
+	for _, p := range softmaxPeers(dst, src, 19) {
+		clear(dst)
+		p.call()
+		switch p.name {
+		case gorgonia: // returns a tensor of its own
+			copy(dst, sinkTensor.Data().([]float32))
+		case spago: // likewise, and for each row by itself: the last one is here
+			copy(dst, want)
+			copy(dst[19*7:], sinkMatrix.Data().F32())
+		}
+		checkClose(t, "SoftmaxRows "+p.name, dst, want)
+	}
+	lanewise.SoftmaxPlanes(want, src, 19)
+	for _, p := range softmaxPlanesPeers(dst, src, 19, 8) {
+		clear(dst)
+		p.call()
+		if p.name == gorgonia {
+			copy(dst, sinkTensor.Data().([]float32))
+		}
+		checkClose(t, "SoftmaxPlanes "+p.name, dst, want)
+	}
+	lanewise.CumSum(want, src)
+	for _, p := range cumSumPeers(dst, src) {
+		clear(dst)
+		p.call()
+		checkClose(t, "CumSum "+p.name, dst, want)
+	}
+	x := src[:19]
+	lanewise.DotRows(want[:8], src, x)
+	for _, p := range dotRowsPeers(dst[:8], src, x) {
+		clear(dst)
+		p.call()
+		checkClose(t, "DotRows "+p.name, dst[:8], want[:8])
+	}
+	for _, p := range dotPeers(src, src) {
+		p.call()
+		if w := float64(lanewise.Dot(src, src)); math.Abs(sinkFloat-w) > 1e-4*w {
+			t.Errorf("Dot %s: %v, want %v", p.name, sinkFloat, w)
+		}
+	}
+	for _, p := range argMaxPeers(src) {
+		p.call()
+		if w := lanewise.ArgMax(src); sinkInt != w {
+			t.Errorf("ArgMax %s: %d, want %d", p.name, sinkInt, w)
+		}
+	}
+	foreground := []uint8{1, 0, 1, 1, 0, 0}
+	lanewise.LovaszGrad(want[:6], foreground)
+	for _, p := range lovaszGradPeers(dst[:6], foreground) {
+		p.call()
+		checkClose(t, "LovaszGrad "+p.name, dst[:6], want[:6])
+	}
+}
+
+func checkClose(t *testing.T, name string, got, want []float32) {
+	t.Helper()
+	for i, w := range want {
+		if math.Abs(float64(got[i]-w)) > 1e-4*max(1, math.Abs(float64(w))) {
+			t.Errorf("%s: element %d is %v, want %v", name, i, got[i], w)
+			return
+		}
+	}
+}
+
+// The two references of the loss agree with each other and with Lanewise.
+func TestLossReferences(t *testing.T) {
+	const pixels, classes = 3000, 5
+	for _, data := range lossData {
+		logits, labels := makeLossData(data, pixels, classes)
+		wantLoss, wantGrad := loss64(logits, labels, pixels, classes)
+		grad := make([]float32, len(logits))
+		if got := newSortedLoss(pixels, classes).run(grad, logits, labels); math.Abs(got-wantLoss) > 1e-6*wantLoss {
+			t.Errorf("%s: dense sort %v, want %v", data, got, wantLoss)
+		}
+		if e := gradError(grad, wantGrad, nil); e > 1e-3 {
+			t.Errorf("%s: gradient of the dense sort is off by %v", data, e)
+		}
+		// One pixel's logit, by the definition of a derivative.
+		const h = 1e-2
+		for _, i := range []int{0, pixels + 1, 4*pixels + 17} {
+			moved := func(by float32) float64 {
+				x := append([]float32(nil), logits...)
+				x[i] += by
+				loss, _ := loss64(x, labels, pixels, classes)
+				return loss
+			}
+			if slope := (moved(h) - moved(-h)) / (2 * h); math.Abs(slope-wantGrad[i]) > 1e-6+0.05*math.Abs(slope) {
+				t.Errorf("%s: gradient %d is %v, the loss rises by %v", data, i, wantGrad[i], slope)
+			}
+		}
+		if e := gradError(transposed(grad, classes, pixels), wantGrad, func(i int) int { return i%classes*pixels + i/classes }); e > 1e-3 {
+			t.Errorf("%s: the transposed gradient is off by %v", data, e)
+		}
+	}
+}
+
+// tiny is a scope that measures nothing well, but everything.
+var tiny = scope{
+	kernels:   plan{repeats: 3, sample: time.Microsecond},
+	losses:    plan{repeats: 3, sample: time.Microsecond},
+	sizes:     []int{16, 768},
+	lossSizes: []lossSize{{600, 3}},
+	largest:   24 << 10,
+}
+
+func TestRun(t *testing.T) {
+	var text, asJSON bytes.Buffer
+	all, err := measureAll(tiny, regexp.MustCompile(""), false, textOutput{&text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range kernels {
+		for _, typ := range []string{"float32", "float64"} {
+			if !strings.Contains(text.String(), k.name+" "+typ) {
+				t.Errorf("no table of %s %s", k.name, typ)
+			}
+		}
+	}
+	for _, r := range all.kernels {
+		if !(r.Ns > 0) || len(r.Samples) != 3 || r.LimitNs < 0 {
+			t.Errorf("%s %s%s: %v ns of %v, limit %v", r.name(), r.ISA, r.Peer, r.Ns, r.Samples, r.LimitNs)
+		}
+	}
+	if len(all.losses) < 3*6 {
+		t.Errorf("%d rows of losses", len(all.losses))
+	}
+	for _, r := range all.losses {
+		if !(r.Backward > 0) || !(r.Copies > 0) || r.Peer == "" && (r.Memory == 0 || r.LossError > 3e-3 || r.GradError > 3e-3) {
+			t.Errorf("%s %s: %+v", r.name(), r.label(), r)
+		}
+	}
+
+	// What -json writes, -from reads.
+	for _, k := range all.kernels {
+		jsonOutput{&asJSON}.kernel([]row{k})
+	}
+	jsonOutput{&asJSON}.machine(all.machine)
+	jsonOutput{&asJSON}.loss(all.losses)
+	again, err := readResults(&asJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := mustJSON(t, all.kernels, all.losses, all.machine), mustJSON(t, again.kernels, again.losses, again.machine); a != b {
+		t.Errorf("read back:\n%s\nwant:\n%s", b, a)
+	}
+
+	// What -benchfmt writes, benchstat's parser reads.
+	var bench bytes.Buffer
+	o := &benchOutput{w: benchfmt.NewWriter(&bench)}
+	o.machine(all.machine)
+	o.kernel(all.kernels)
+	o.loss(all.losses)
+	parsed := 0
+	for r := benchfmt.NewReader(&bench, "bench"); r.Scan(); parsed++ {
+		if e, ok := r.Result().(*benchfmt.SyntaxError); ok {
+			t.Fatal(e)
+		}
+	}
+	if want := len(all.kernels) * 3; parsed < want {
+		t.Errorf("%d lines, want at least %d", parsed, want)
+	}
+}
+
+func mustJSON(t *testing.T, values ...any) string {
+	t.Helper()
+	b, err := json.Marshal(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// The peers of other languages that this machine has, through their pipes.
+func TestExternals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles C and C++")
+	}
+	e, err := startExternals()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.stop()
+	for _, absent := range e.absent {
+		t.Log("absent:", absent)
+	}
+	kernels := map[string]string{"PyTorch": "CumSum", "PyTorch avx512": "CumSum", "oneDNN": "SoftmaxRows", "OpenBLAS": "Dot", "vqsort, keys alone": "SortDescending", "archsimd": "Dot"}
+	logits, labels := makeLossData("random", 600, 3)
+	losses := map[string]bool{}
+	for _, v := range e.losses(lossRow{Pixels: 600, Classes: 3}, logits, transposed(logits, 3, 600), labels) {
+		losses[v.row.Peer] = v.forward.sample(1) > 0 && v.backward.sample(1) > 0
+	}
+	for _, p := range e.running {
+		kernel, ok := kernels[p.name]
+		if !ok {
+			if !losses[p.name] {
+				t.Errorf("%s has neither kernel nor loss", p.name)
+			}
+			continue
+		}
+		if !p.has("case %s float32 1024 16", kernel) {
+			t.Errorf("%s does not have %s", p.name, kernel)
+		} else if d := p.sample("run")(3); d <= 0 {
+			t.Errorf("%s took %v for %s", p.name, d, kernel)
+		}
+		if p.has("case NoSuchKernel float32 1024 16") {
+			t.Errorf("%s has a kernel that does not exist", p.name)
+		}
+	}
+}
