@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -147,14 +148,33 @@ func TestHiddenFeatures(t *testing.T) {
 	}
 }
 
-// TestDetection: an ISA is there only where the CPU has every feature that it asks for, each asked for by itself.
+// TestDetection: the ISAs are those that the CPU has every feature of, each asked for by itself.
 func TestDetection(t *testing.T) {
 	x := &cpu.X86
 	avx2 := x.HasAVX2 && x.HasFMA
 	avx512 := avx2 && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL
-	for isa, has := range map[ISA]bool{AVX512: avx512, AVX2: avx2, NEON: runtime.GOARCH == "arm64"} {
-		if slices.Contains(AvailableISAs(), isa) && !has {
-			t.Errorf("%v is available without its features", isa)
+	assembly := !hasTag("purego")
+	var want []ISA
+	for _, isa := range []ISA{AVX512, AVX2} {
+		if has := map[ISA]bool{AVX512: avx512, AVX2: avx2}; assembly && has[isa] {
+			want = append(want, isa)
 		}
 	}
+	if assembly && runtime.GOARCH == "arm64" && slices.Contains(AvailableISAs(), NEON) { // LANEWISE_REQUIRE_ISA demands it
+		want = append(want, NEON)
+	}
+	if want = append(want, Generic); !slices.Equal(AvailableISAs(), want) {
+		t.Errorf("AvailableISAs() = %v, want %v", AvailableISAs(), want)
+	}
+}
+
+// hasTag says whether this test was built with a build tag.
+func hasTag(tag string) bool {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			return slices.Contains(strings.Split(s.Value, ","), tag)
+		}
+	}
+	return false
 }
