@@ -295,6 +295,18 @@ func (c lossCase) forward(t testing.TB, workers int) LovaszResult {
 	return res
 }
 
+// onEveryISA runs f on every ISA of this CPU. It is what eachISA is, where there are no subtests.
+func onEveryISA(t *testing.T, f func(isa ISA)) {
+	before := ActiveISA()
+	defer UseISA(before)
+	for _, isa := range AvailableISAs() {
+		if err := UseISA(isa); err != nil {
+			t.Fatal(err)
+		}
+		f(isa)
+	}
+}
+
 // filled returns n times v.
 func filled(n int, v float32) []float32 {
 	x := make([]float32, n)

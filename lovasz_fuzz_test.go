@@ -6,18 +6,6 @@ import (
 	"testing"
 )
 
-// onEveryISA runs f on every ISA of this CPU. It is what eachISA is, where there are no subtests.
-func onEveryISA(t *testing.T, f func(isa ISA)) {
-	before := ActiveISA()
-	defer UseISA(before)
-	for _, isa := range AvailableISAs() {
-		if err := UseISA(isa); err != nil {
-			t.Fatal(err)
-		}
-		f(isa)
-	}
-}
-
 // FuzzLovasz compares the loss of any configuration and input with the oracle.
 func FuzzLovasz(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -103,6 +103,107 @@ func TestLovaszSizes(t *testing.T) {
 	})
 }
 
+// Weights of errors that are unlike those of networks, and unlike what a sample of them, the range of their exponents or their order in
+// memory promises.
+func TestLovaszHardErrors(t *testing.T) {
+	float := math.Float32frombits
+	rng := newRand(6)
+	kinds := []struct {
+		name string
+		p    func(i, n int) float32
+	}{
+		{"uniform", func(int, int) float32 { return rng.Float32() }},
+		{"equal", func(int, int) float32 { return 0.75 }},
+		{"0 and 1", func(i, _ int) float32 { return float32(i / 3 % 2) }},
+		{"0, 1 and few others", func(i, _ int) float32 {
+			if i%1000 == 17 {
+				return rng.Float32()
+			}
+			return float32(i / 3 % 2)
+		}},
+		{"subnormal", func(int, int) float32 { return float(rng.Uint32N(1 << 20)) }},
+		{"the last bits below 1", func(int, int) float32 { return float(0x3f800000 - rng.Uint32N(3000)) }},
+		{"every exponent", func(int, int) float32 { return float(rng.Uint32N(0x3f800001)) }},
+		{"a cluster", func(int, int) float32 { return 0.3 + float32(rng.IntN(1000))*0x1p-25 }},
+		{"a cluster and the rest", func(i, _ int) float32 {
+			if i%10 > 0 {
+				return 0.3 + float32(rng.IntN(1000))*0x1p-25
+			}
+			return rng.Float32()
+		}},
+		{"one value and the rest", func(i, _ int) float32 {
+			if i%10 > 0 {
+				return 0.3
+			}
+			return rng.Float32()
+		}},
+		{"ascending", func(i, n int) float32 { return float32(i) / float32(n) }},
+		{"descending", func(i, n int) float32 { return 1 - float32(i)/float32(n) }},
+		{"uniform in runs, ties between them", func(i, n int) float32 {
+			if i%(64*max(1, n/4096)) < 64 {
+				return rng.Float32()
+			}
+			return 0.5 + float32(i%3)*0x1p-23
+		}},
+		{"ties in runs, uniform between them", func(i, n int) float32 {
+			if i%(64*max(1, n/4096)) >= 64 {
+				return rng.Float32()
+			}
+			return 0.5
+		}},
+		{"powers of 2 and their neighbours", func(int, int) float32 { return float((0x30000000 + rng.Uint32N(32)<<23) + rng.Uint32N(3) - 1) }},
+		{"bins of every size", func(int, int) float32 {
+			return float32(math.Exp(-12*rng.Float64()) * (1 - 0.999*rng.Float64()*rng.Float64()))
+		}},
+	}
+	foregrounds := []func(i, n int) bool{
+		func(i, n int) bool { return i == n/2 },
+		func(i, _ int) bool { return i%97 == 3 },
+		func(int, int) bool { return rng.IntN(2) == 0 },
+		func(int, int) bool { return true },
+		func(i, n int) bool { return i < n/2 },
+		func(int, int) bool { return false },
+	}
+	sizes := []int{1000, 4095, 4096, 4097, 40000, 170000, 700000}
+	if testing.Short() {
+		sizes = sizes[:5]
+	}
+	for k, kind := range kinds {
+		for s, n := range sizes {
+			for f, foreground := range foregrounds {
+				if n > 10000 && f != (k+s)%len(foregrounds) {
+					continue
+				}
+				c := lossCase{cfg: LovaszConfig{Classes: 1, Activation: NoActivation, Average: AllClasses}, images: 1}
+				e, fg := make([]float32, n), make([]bool, n)
+				for i := range n {
+					fg[i] = foreground(i, n)
+					c.labels = append(c.labels, int32(b2i(fg[i])))
+					e[i] = min(kind.p(i, n), 1)
+					p := e[i]
+					if fg[i] {
+						p = 1 - p
+						e[i] = 1 - p
+					}
+					c.logits = append(c.logits, p)
+				}
+				want := oracle[float32]{}.class(e, fg)
+				for i, w := range want.w {
+					if fg[i] {
+						want.w[i] = -w
+					}
+				}
+				onEveryISA(t, func(isa ISA) {
+					got, grad := c.backward(t, 1)
+					if d := sameGradient(grad, want.w); d != "" || !sameFloat(got.Loss, want.loss) {
+						t.Errorf("%v, %s, foreground %d, %d pixels: loss %v, want %v; %s", isa, kind.name, f, n, got.Loss, want.loss, d)
+					}
+				})
+			}
+		}
+	}
+}
+
 // The gradient against the slope of the float64 loss, which shares no step with it.
 func TestLovaszGradientIsTheSlope(t *testing.T) {
 	cases := smoothCases(60)
