@@ -144,19 +144,19 @@ func decodeCase(data []byte) lossCase {
 	}
 	c := lossCase{cfg: cfg, images: 1 + r.n(4)}
 	pixels := r.n(300/c.images + 1)
-	labelled, voids := C, r.n(4) // with fewer labelled classes the others are absent
+	labelled, voids := C, r.n(5) // voids: none, a quarter, half, all, those of the first image
 	if C == 1 {
 		labelled = 2
 	}
-	first := r.n(labelled)
+	first := r.n(labelled) // the labels below it are absent
 	common := r.n(3)
-	for range pixels * c.images {
+	for at := range pixels * c.images {
 		k := first + r.n(labelled-first)
 		if common == 0 && r.n(16) > 0 {
 			k = first
 		}
 		label := int32(k)
-		if len(cfg.VoidLabels) > 0 && (voids == 3 || voids > 0 && r.n(4) < voids) {
+		if len(cfg.VoidLabels) > 0 && (voids == 3 || voids == 4 && at < pixels || voids < 3 && r.n(4) < voids) {
 			label = cfg.VoidLabels[r.n(len(cfg.VoidLabels))]
 		}
 		c.labels = append(c.labels, label)
