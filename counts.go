@@ -50,9 +50,9 @@ func (c *LovaszCounts) Add(logits []float32, labels []int32, images int) error {
 	if err := c.room(uint64(len(c.l.target))); err != nil {
 		return err
 	}
-	c.l.each(len(c.state), func(l *Lovasz, _ *worker, k int) {
+	c.l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if l.averaged[k] {
-			c.bins(k).add(l.errorsOf(0, k), l.target, int32(k))
+			w.binned.count(c.bins(k), l.errorsOf(0, k), l.target, int32(k), 0)
 		}
 	})
 	c.kept += uint64(len(c.l.target))
@@ -160,7 +160,9 @@ func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images i
 	c.weigh()
 	l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if class := &l.classes[k]; class.takesPart {
-			w.binWeights(c.state[k], class.foreground).apply(l.errorsOf(0, k), l.target, int32(k))
+			w.binned.weigh(c.state[k], class.foreground)
+			w.binned.split(l.errorsOf(0, k), l.target, int32(k), 0)
+			w.binned.replace(l.errorsOf(0, k))
 		}
 	})
 	l.each(len(l.blocks), (*Lovasz).gradient)

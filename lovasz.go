@@ -372,8 +372,7 @@ type worker struct {
 	max, sum []float32 // [size]
 	picked   []int32   // [size] the pixels of a block that take part
 	exact    exactScratch
-	bins     bins
-	weights  *binWeights
+	binned   binnedScratch
 	err      error // why its last task failed
 	failed   int64 // and which one that was
 }
@@ -802,12 +801,7 @@ func (l *Lovasz) weigh(w *worker, task int) {
 		class.loss = exactWeights(&w.exact, errors, target, int32(c), class.foreground)
 		return
 	}
-	w.bins.clear()
-	w.bins.add(errors, target, int32(c))
-	class.loss, class.gap = w.bins.loss(class.foreground)
-	if l.in.grad != nil {
-		w.binWeights(w.bins, class.foreground).apply(errors, target, int32(c))
-	}
+	class.loss, class.gap = binnedWeights(&w.binned, errors, target, int32(c), class.foreground, l.in.grad != nil)
 }
 
 // result adds up what the classes and groups have.

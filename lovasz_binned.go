@@ -20,9 +20,6 @@ const (
 	binCount = octaves<<binBits + 2 // the last one holds the errors that are 1
 )
 
-// binOf returns the bin of an error in [0, 1].
-func binOf(e float32) int { return max(0, int(math.Float32bits(e)>>restBits)-firstBin) }
-
 // A bin counts the pixels of a class whose errors fall into it, and adds up the rest of the mantissas: index 0 is background, 1 foreground.
 type bin struct {
 	count, rest [2]uint64
@@ -48,19 +45,6 @@ func (b *bins) clear() {
 		*b = make(bins, binCount)
 	}
 	clear(*b)
-}
-
-// add counts the errors of a class.
-func (b bins) add(errors []float32, target []int32, class int32) {
-	for i, e := range errors {
-		bin := &b[binOf(e)]
-		f := 0
-		if target[i] == class {
-			f = 1
-		}
-		bin.count[f]++
-		bin.rest[f] += uint64(math.Float32bits(e) & (1<<restBits - 1))
-	}
 }
 
 // merge adds the counts of another state.
@@ -136,15 +120,102 @@ func binWidth(i int) float64 {
 	return math.Ldexp(1, (i-1)>>binBits-octaves-binBits)
 }
 
-// binWeights are the weights of a class's pixels by bin, background and foreground.
-type binWeights [binCount][2]float32
+// A binnedScratch is what one worker needs.
+type binnedScratch struct {
+	bins    bins
+	weights *[binCount][2]float32 // of background and foreground
+	packed  *[binCount][2]uint64  // pixels<<packedShift + Σ rest, of a few pixels
+	keys    [maxParts][]uint32    // 2·(bits of the error) + (1 for foreground), of the pixels from a threshold on
+	n       [maxParts]int
+	from    [maxParts]uint32
+}
 
-// binWeights returns the weights for a class with g foreground pixels, valid until the worker's next call.
-func (w *worker) binWeights(b bins, g int64) *binWeights {
-	if w.weights == nil {
-		w.weights = new(binWeights)
+const (
+	packedShift = 40
+	packedMost  = 1 << (packedShift - restBits) // pixels that Σ rest has room for
+)
+
+// binnedWeights returns what bins.loss does for the errors of a class, and if asked to replaces them by their weights.
+func binnedWeights(s *binnedScratch, errors []float32, target []int32, class int32, g int64, replace bool) (loss, gap float64) {
+	smallest, largest := extremes(errors, target, class)
+	if g == 0 {
+		smallest = largest
 	}
-	weights := w.weights
+	// Background in a bin below all foreground weighs nothing; without foreground, all but the highest bin does.
+	from := smallest &^ (1<<restBits - 1)
+	if binOf(from) == 0 {
+		from = 0
+	}
+	s.bins.clear()
+	s.count(s.bins, errors, target, class, from)
+	loss, gap = s.bins.loss(g)
+	if replace {
+		s.weigh(s.bins, g)
+		s.replace(errors)
+	}
+	return loss, gap
+}
+
+// binOf returns the bin of an error in [0, 1] that has these bits.
+func binOf(e uint32) int { return max(0, int(e>>restBits)-firstBin) }
+
+// count counts the errors of a class whose bits are at least from.
+func (s *binnedScratch) count(b bins, errors []float32, target []int32, class int32, from uint32) {
+	if s.packed == nil {
+		s.packed = new([binCount][2]uint64)
+	}
+	keys := s.split(errors, target, class, from)
+	lowest, highest := binCount, -1
+	for len(keys) > 0 {
+		n := min(len(keys), packedMost)
+		for _, k := range keys[:n] {
+			i := binOf(k >> 1)
+			s.packed[i][k&1] += 1<<packedShift | uint64(k>>1&(1<<restBits-1))
+			lowest, highest = min(lowest, i), max(highest, i)
+		}
+		for i := lowest; i <= highest; i++ {
+			for f, p := range s.packed[i] {
+				b[i].count[f] += p >> packedShift
+				b[i].rest[f] += p & (1<<packedShift - 1)
+			}
+		}
+		clear(s.packed[lowest : highest+1])
+		keys = keys[n:]
+	}
+}
+
+// split returns the keys of the pixels whose errors' bits are at least from, in the pixels' order.
+func (s *binnedScratch) split(errors []float32, target []int32, class int32, from uint32) []uint32 {
+	s.n[0], s.from[0] = 0, from
+	s.keys[0] = ensure(s.keys[0], 0, len(errors)+padding)
+	if k := active.columns; k != nil {
+		for i := 0; i < len(errors); i += chunk {
+			k.split[0](&s.keys, &s.n, &s.from, errors[i:min(i+chunk, len(errors))], target[i:], class)
+		}
+		return s.keys[0][:s.n[0]]
+	}
+	keys := s.keys[0][:0]
+	for i, e := range errors {
+		b := math.Float32bits(e)
+		if b < from {
+			continue
+		}
+		k := b << 1
+		if target[i] == class {
+			k++
+		}
+		keys = append(keys, k)
+	}
+	s.n[0] = len(keys)
+	return keys
+}
+
+// weigh fills in the weights for a class with g foreground pixels.
+func (s *binnedScratch) weigh(b bins, g int64) {
+	if s.weights == nil {
+		s.weights = new([binCount][2]float32)
+	}
+	weights := s.weights
 	clear(weights[:])
 	tp, fp := int64(0), int64(0)
 	for i := len(b) - 1; i >= 0; i-- {
@@ -160,16 +231,26 @@ func (w *worker) binWeights(b bins, g int64) *binWeights {
 		weights[i] = [2]float32{weight32(2*g-tp-(tp+fg), a, bb), weight32(a+bb, a, bb)}
 		tp, fp = tp+fg, fp+bg
 	}
-	return weights
 }
 
-// apply replaces the errors of a class by their weights.
-func (weights *binWeights) apply(errors []float32, target []int32, class int32) {
-	for i, e := range errors {
-		f := 0
-		if target[i] == class {
-			f = 1
+// replace replaces the errors that split took the keys of by their weights, and all others by 0.
+func (s *binnedScratch) replace(errors []float32) {
+	keys := s.keys[0][:s.n[0]]
+	for i, k := range keys {
+		keys[i] = math.Float32bits(s.weights[binOf(k>>1)][k&1])
+	}
+	if k := active.columns; k != nil {
+		s.n[0] = 0
+		for i := 0; i < len(errors); i += chunk {
+			k.expand[0](&s.keys, &s.n, &s.from, errors[i:min(i+chunk, len(errors))])
 		}
-		errors[i] = weights[binOf(e)][f]
+		return
+	}
+	for i, e := range errors {
+		errors[i] = 0
+		if math.Float32bits(e) >= s.from[0] {
+			errors[i] = math.Float32frombits(keys[0])
+			keys = keys[1:]
+		}
 	}
 }

@@ -23,17 +23,32 @@ func exactWeights(s *exactScratch, errors []float32, target []int32, class int32
 		return absentWeights(errors)
 	}
 	if k := active.columns; k != nil && fewestPixels <= len(errors) && len(errors) < mostPixels {
-		smallest, largest := uint32(math.MaxUint32), uint32(0)
-		for i := 0; i < len(errors); i += chunk {
-			lo, hi := k.extremes(errors[i:min(i+chunk, len(errors))], target[i:], class)
-			smallest, largest = min(smallest, lo), max(largest, hi)
-		}
-		if largest <= oneBits {
+		if smallest, largest := extremes(errors, target, class); largest <= oneBits {
 			loss := s.columns.weigh(k, errors, target, class, g, smallest, largest)
 			return loss.value()
 		}
 	}
 	return sortedWeights(&s.sorter, errors, target, class, g)
+}
+
+// extremes returns the bits of the smallest foreground error, or 1<<32 − 1, and of the largest error.
+func extremes(errors []float32, target []int32, class int32) (smallest, largest uint32) {
+	smallest = math.MaxUint32
+	if k := active.columns; k != nil {
+		for i := 0; i < len(errors); i += chunk {
+			lo, hi := k.extremes(errors[i:min(i+chunk, len(errors))], target[i:], class)
+			smallest, largest = min(smallest, lo), max(largest, hi)
+		}
+		return smallest, largest
+	}
+	for i, e := range errors {
+		b := math.Float32bits(e)
+		largest = max(largest, b)
+		if target[i] == class {
+			smallest = min(smallest, b)
+		}
+	}
+	return smallest, largest
 }
 
 // sortedWeights is exactWeights by sorting, for g > 0.
