@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -192,6 +194,65 @@ func TestPeersAgree(t *testing.T) {
 			t.Errorf("ArgMax %s: %d, want %d", p.name, sinkInt, w)
 		}
 	}
+	y, dy := want, logits[float32](len(want))
+	lanewise.LogSoftmaxRows(y, src, 19)
+	for _, p := range logSoftmaxPeers(dst, src, 19) {
+		clear(dst)
+		p.call()
+		if p.name == gorgonia {
+			copy(dst, sinkTensor.Data().([]float32))
+		}
+		checkClose(t, "LogSoftmaxRows "+p.name, dst, y)
+	}
+	dx := alloc[float32](len(want))
+	lanewise.LogSoftmaxRowsGrad(dx, y, dy, 19)
+	for _, p := range logSoftmaxGradPeers(dst, y, dy, 19) {
+		clear(dst)
+		p.call()
+		checkClose(t, "LogSoftmaxRowsGrad "+p.name, dst, dx)
+	}
+	lanewise.SoftmaxRows(y, src, 19)
+	lanewise.SoftmaxRowsGrad(dx, y, dy, 19)
+	for _, p := range softmaxGradPeers(dst, y, dy, 19) {
+		clear(dst)
+		p.call()
+		checkClose(t, "SoftmaxRowsGrad "+p.name, dst, dx)
+	}
+	classes := labels(len(src), 19)
+	lanewise.ClassErrors(dx, y, classes, 7)
+	for _, p := range classErrorsPeers(dst, y, classes, 7) {
+		clear(dst)
+		p.call()
+		checkClose(t, "ClassErrors "+p.name, dst, dx)
+	}
+	for _, p := range logSumExpPeers(src) {
+		p.call()
+		if w := float64(lanewise.LogSumExp(src)); math.Abs(sinkFloat-w) > 1e-4 {
+			t.Errorf("LogSumExp %s: %v, want %v", p.name, sinkFloat, w)
+		}
+	}
+	where, got := make([]int32, 8), make([]int32, 8)
+	lanewise.ArgMaxRows(where, src, 19)
+	for _, p := range argMaxRowsPeers(got, src, 19) {
+		clear(got)
+		if p.call(); !reflect.DeepEqual(got, where) {
+			t.Errorf("ArgMaxRows %s: %v, want %v", p.name, got, where)
+		}
+	}
+	lanewise.ArgMaxPlanes(where, src, 19)
+	for _, p := range argMaxPlanesPeers(got, src, 19) {
+		clear(got)
+		if p.call(); !reflect.DeepEqual(got, where) {
+			t.Errorf("ArgMaxPlanes %s: %v, want %v", p.name, got, where)
+		}
+	}
+	perm := make([]int32, len(src))
+	copy(want, src)
+	lanewise.SortDescending(want, perm)
+	sorted := sortPeers(dst, src, make([]int32, len(src)))[0]
+	sorted.call()
+	checkClose(t, "SortDescending "+sorted.name, dst, want)
+
 	foreground := []uint8{1, 0, 1, 1, 0, 0}
 	lanewise.LovaszGrad(want[:6], foreground)
 	for _, p := range lovaszGradPeers(dst[:6], foreground) {
@@ -334,8 +395,12 @@ func TestExternals(t *testing.T) {
 	kernels := map[string]string{"PyTorch": "CumSum", "PyTorch avx512": "CumSum", "oneDNN": "SoftmaxRows", "OpenBLAS": "Dot", "vqsort, keys alone": "SortDescending", "archsimd": "Dot"}
 	logits, labels := makeLossData("random", 600, 3)
 	losses := map[string]bool{}
-	for _, v := range e.losses(lossRow{Pixels: 600, Classes: 3}, logits, transposed(logits, 3, 600), labels) {
+	want, _ := loss64(logits, labels, 600, 3)
+	for _, v := range e.losses(lossRow{Pixels: 600, Classes: 3}, logits, transposed(logits, 3, 600), labels, want) {
 		losses[v.row.Peer] = v.forward.sample(1) > 0 && v.backward.sample(1) > 0
+		if v.row.LossError > 1e-5 {
+			t.Errorf("%s: the loss is off by %v", v.row.Peer, v.row.LossError)
+		}
 	}
 	for _, p := range e.running {
 		kernel, ok := kernels[p.name]
@@ -352,6 +417,66 @@ func TestExternals(t *testing.T) {
 		}
 		if p.has("case NoSuchKernel float32 1024 16") {
 			t.Errorf("%s has a kernel that does not exist", p.name)
+		}
+	}
+}
+
+func TestReadme(t *testing.T) {
+	const before, after = "# Title\n" + beginMarker, endMarker + "\nrest\n"
+	if got, err := between(before+"\nold\n"+after, "new\n"); err != nil || got != before+"\nnew\n"+after {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", beginMarker, endMarker, endMarker + beginMarker} {
+		if _, err := between(bad, "new"); err == nil {
+			t.Errorf("no error for %q", bad)
+		}
+	}
+
+	all := results{
+		machine: machine{CPU: "A CPU", Date: "2001-02-03", ISAs: []string{"avx512", "generic"}},
+		absent:  []string{"PyTorch (how to install it): why"},
+		kernels: []row{
+			{Kernel: "SoftmaxRows/19", Type: "float32", N: 1007, Cols: 19, ISA: "avx512", Ns: 1007, LimitNs: 503.5, OfLimit: 0.5, Ratios: map[string]float64{"fast": 0.5, "slow": 3}},
+			{Kernel: "SoftmaxRows/19", Type: "float32", N: 1007, Cols: 19, ISA: "generic", Ns: 2014, LimitNs: 503.5, OfLimit: 0.25, Ratios: map[string]float64{"fast": 0.25, "slow": 1.5}},
+			{Kernel: "SoftmaxRows/19", Type: "float32", N: 1007, Cols: 19, Peer: "fast", Ns: 503.5},
+			{Kernel: "SoftmaxRows/19", Type: "float32", N: 1007, Cols: 19, Peer: "slow", Ns: 3021},
+		},
+		losses: []lossRow{
+			{Pixels: 10, Classes: 2, Data: "random", Method: "exact", ISA: "avx512", Layout: "class-major", Workers: 1, Forward: 1, Backward: 2, Sorts: 7, Memory: 100, GradError: 1e-7},
+			{Pixels: 10, Classes: 2, Data: "trained", Method: "exact", ISA: "avx512", Layout: "class-major", Workers: 1, Forward: 3, Backward: 4, Sorts: 5, Memory: 120, GradError: 2e-7},
+		},
+	}
+	folder := t.TempDir()
+	readme, plots := filepath.Join(folder, "README.md"), filepath.Join(folder, "bench", "plots")
+	if err := os.WriteFile(readme, []byte(before+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writePlots(plots, all); err != nil {
+		t.Fatal(err)
+	}
+	if err := updateReadme(readme, plots, all); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Measured on an A CPU", "on 2001-02-03", "how to install it",
+		"| [`SoftmaxRows`, 19](bench/plots/SoftmaxRowsx19-float32.svg) | 1007 | 1.00 (50 %) | 2.00 (25 %) | **fast 0.500 ×**, slow 3.00 × |",
+		"| exact avx512 | class-major | 1 | 1.00 / 2.00 (7.00 ×) | 3.00 / 4.00 (5.00 ×) | 6.00 | – | 2e-07 |",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	svg, err := os.ReadFile(filepath.Join(plots, "SoftmaxRowsx19-float32.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<svg", "SoftmaxRows/19, float32: A CPU", "Lanewise avx512", "limit", "fast"} {
+		if !bytes.Contains(svg, []byte(want)) {
+			t.Errorf("no %q in the plot", want)
 		}
 	}
 }

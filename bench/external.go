@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +19,8 @@ import (
 //
 //	case KERNEL TYPE N COLS      ok, or no if they do not have it
 //	loss PIXELS CLASSES FOLDER   the same; FOLDER has logits.f32 [classes, pixels], pixelmajor.f32 and labels.i32
-//	run CALLS                    calls it so often, and says how many ns that took
-//	forward CALLS                likewise, of a loss alone, without its gradient
+//	run CALLS                    calls it so often, after some calls to wake up, and says how many ns that took
+//	forward CALLS                likewise, of a loss without its gradient, and says the loss too
 //
 // So they are sampled in turn with all the others.
 
@@ -39,6 +40,7 @@ var allExternals = []external{
 	{"oneDNN", "apt-get install g++ libdnnl-dev", compile("onednn.cc", "-ldnnl")},
 	{"OpenBLAS", "apt-get install gcc libopenblas-dev", compile("openblas.c", "-lopenblas")},
 	{"vqsort, keys alone", "apt-get install g++ libhwy-dev", compile("vqsort.cc", "-lhwy_contrib", "-lhwy")},
+	{"archsimd", "Go with GOEXPERIMENT=simd, on amd64 with AVX-512", startArchsimd},
 	{"dense sort, C", "apt-get install gcc", compile("densesort.c", "-lm")},
 }
 
@@ -150,7 +152,7 @@ func (e *externals) variants(kernel, typ string, n, cols int) []variant {
 }
 
 // losses returns those that have the loss.
-func (e *externals) losses(base lossRow, planes, pixelMajor []float32, labels []int32) []lossVariant {
+func (e *externals) losses(base lossRow, planes, pixelMajor []float32, labels []int32, want float64) []lossVariant {
 	if e == nil {
 		return nil
 	}
@@ -164,6 +166,7 @@ func (e *externals) losses(base lossRow, planes, pixelMajor []float32, labels []
 		if p.has("loss %d %d %s", base.Pixels, base.Classes, e.dir) {
 			r := base
 			r.Peer = p.name
+			r.LossError = math.Abs(p.loss()-want) / want
 			variants = append(variants, lossVariant{r, variant{p.name, p.sample("forward")}, variant{p.name, p.sample("run")}})
 		}
 	}
@@ -190,6 +193,19 @@ func (p *process) sample(command string) func(calls int) time.Duration {
 		}
 		return time.Duration(ns)
 	}
+}
+
+// loss returns what the peer computes.
+func (p *process) loss() float64 {
+	answer, err := p.ask("forward 1")
+	var ns, loss float64
+	if err == nil {
+		_, err = fmt.Sscan(answer, &ns, &loss)
+	}
+	if err != nil {
+		fatal(fmt.Errorf("%s: %q: %w", p.name, answer, err))
+	}
+	return loss
 }
 
 // environment is ours without the variables that slow others down, and with some more.
@@ -239,6 +255,23 @@ func compile(source string, libraries ...string) func(dir string) (*exec.Cmd, er
 		cmd.Env = environment(openblasCore()...)
 		return cmd, nil
 	}
+}
+
+// startArchsimd builds a program with the compiler's own SIMD, which is an experiment.
+func startArchsimd(dir string) (*exec.Cmd, error) {
+	if !hasAVX512() {
+		return nil, fmt.Errorf("not on this CPU")
+	}
+	binary := filepath.Join(dir, "archsimd", "archsimd")
+	build := exec.Command("go", "build", "-o", binary, "main.go")
+	build.Dir = filepath.Dir(binary)
+	build.Env = append(os.Environ(), "GOEXPERIMENT=simd", "GOWORK=off", "GOFLAGS=", "GO111MODULE=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("does not build: %w %s", err, lastLine(string(out)))
+	}
+	cmd := exec.Command(binary)
+	cmd.Env = environment()
+	return cmd, nil
 }
 
 func firstLine(s string) string {

@@ -59,7 +59,7 @@ func (l limit) of(operationsPerElement float64, n int) limit {
 // move is the probe for the limit's traffic; one call moves all of it once.
 func (l limit) move(p *probe.Probe) func(calls int) time.Duration {
 	return func(calls int) time.Duration {
-		start := time.Now()
+		start := clock()
 		switch {
 		case l.dst != nil && l.b != nil:
 			p.Merge(l.dst, l.a, l.b, calls)
@@ -70,7 +70,7 @@ func (l limit) move(p *probe.Probe) func(calls int) time.Duration {
 		default:
 			p.Read(l.a, calls)
 		}
-		return time.Since(start)
+		return clock() - start
 	}
 }
 
@@ -79,9 +79,9 @@ const multiplyAddRounds = 64
 // multiplyAdd is the probe for arithmetic.
 func multiplyAdd(p *probe.Probe) func(calls int) time.Duration {
 	return func(calls int) time.Duration {
-		start := time.Now()
+		start := clock()
 		p.MultiplyAdd(calls * multiplyAddRounds)
-		return time.Since(start)
+		return clock() - start
 	}
 }
 

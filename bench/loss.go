@@ -107,7 +107,7 @@ func measureLoss(size lossSize, data string, others *externals, p plan) ([]lossR
 			}
 		}
 	}
-	variants = append(variants, others.losses(base, planes, pixelMajor, labels)...)
+	variants = append(variants, others.losses(base, planes, pixelMajor, labels, wantLoss)...)
 
 	// The yardsticks and every form once with and once without the gradient.
 	var all []variant

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"text/tabwriter"
 	"time"
@@ -19,6 +20,7 @@ type machine struct {
 	Arch   string   `json:"arch"`
 	Go     string   `json:"go"`
 	Date   string   `json:"date"`
+	Clock  string   `json:"clock"` // wall, or process: processor time
 	ISAs   []string `json:"isas"`
 	L1     int      `json:"l1"` // bytes; ≤ 0: unknown
 	L2     int      `json:"l2"`
@@ -47,7 +49,10 @@ func thisMachine(p plan, largest int) machine {
 	cpu := cpuid.CPU
 	m := machine{
 		CPU: cpu.BrandName, OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Date: time.Now().Format(time.DateOnly),
-		L1: cpu.Cache.L1D, L2: cpu.Cache.L2, L3: cpu.Cache.L3,
+		Clock: "wall", L1: cpu.Cache.L1D, L2: cpu.Cache.L2, L3: cpu.Cache.L3,
+	}
+	if os.Getenv(clockVariable) != "" {
+		m.Clock = "process"
 	}
 	for _, isa := range lanewise.AvailableISAs() {
 		m.ISAs = append(m.ISAs, isa.String())
@@ -92,7 +97,7 @@ func measureRate(pr *probe.Probe, p plan, largest int) rate {
 }
 
 func (m machine) print(w io.Writer) {
-	fmt.Fprintf(w, "%s, %s/%s, %s, %s\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
+	fmt.Fprintf(w, "%s, %s/%s, %s, %s, by the %s's clock\n", m.CPU, m.OS, m.Arch, m.Go, m.Date, m.Clock)
 	fmt.Fprintf(w, "Lanewise has here: %v\n\n", m.ISAs)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(tw, "limits\tworking set\tfits\tread GB/s\tread two\tcopy\tread two, write one\t10⁹ multiply-adds/s\t\n")

@@ -16,6 +16,8 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -52,9 +54,11 @@ var (
 func main() {
 	isQuick := flag.Bool("quick", false, "fewer lengths and samples: under 45 seconds")
 	run := flag.String("run", "", "only cases whose name, kernel/type/n or Lovasz/size/data, matches this regular `expression`")
+	sizes := flag.String("sizes", "", "these lengths, a comma-separated `list`, instead of 16 to 2²⁴")
 	asJSON := flag.Bool("json", false, "print JSON, a line for every measurement")
 	asBench := flag.Bool("benchfmt", false, "print what benchstat reads")
 	goOnly := flag.Bool("go", false, "leave out the peers that are not Go (they are looked for on this machine)")
+	cpuTime := flag.Bool("cputime", false, "count processor time instead of the wall's, on a machine that is busy with other work too; with workers it is the time of all")
 	from := flag.String("from", "", "measure nothing: show the results in this `file`, which -json wrote")
 	readme := flag.String("readme", "", "write the results between the bench markers of this Markdown `file`")
 	plots := flag.String("plots", "", "write plots to this `folder`")
@@ -62,6 +66,13 @@ func main() {
 	pattern, err := regexp.Compile(*run)
 	if err != nil {
 		fatal(fmt.Errorf("-run: %w", err))
+	}
+	if *cpuTime {
+		if processClock == nil {
+			fatal(fmt.Errorf("-cputime: not on %s", runtime.GOOS))
+		}
+		clock = processClock
+		os.Setenv(clockVariable, "process") // for the peers in processes of their own
 	}
 	var out output = textOutput{os.Stdout}
 	switch {
@@ -79,6 +90,11 @@ func main() {
 		if *isQuick {
 			s = quick
 		}
+		if *sizes != "" {
+			if s.sizes, err = parseSizes(*sizes); err != nil {
+				fatal(fmt.Errorf("-sizes: %w", err))
+			}
+		}
 		all, err = measureAll(s, pattern, !*goOnly, out)
 	}
 	if err == nil && *plots != "" {
@@ -90,6 +106,18 @@ func main() {
 	if err != nil {
 		fatal(err)
 	}
+}
+
+func parseSizes(list string) ([]int, error) {
+	var sizes []int
+	for _, field := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is no length", field)
+		}
+		sizes = append(sizes, n)
+	}
+	return sizes, nil
 }
 
 func fatal(err error) {

@@ -7,7 +7,6 @@ static long P, C;
 static float *logits, *probs, *weights, *grad;
 static int32_t *labels;
 static uint64_t *a, *b;
-static volatile double loss;
 
 static peer_call setup(const char *kernel, int is64, long n, long cols) {
   (void)kernel, (void)is64, (void)n, (void)cols;
@@ -108,7 +107,7 @@ static int run(void) {
   double sum = 0;
   softmax();
   for (long c = 0; c < C; c++) sum += class_loss(c, &present);
-  loss = sum / present;
+  peer_loss = sum / present;
   return present;
 }
 static void forward_call(void) { run(); }

@@ -1,0 +1,259 @@
+// Command neonmca says what the inner loops of the NEON kernels cost on three CPUs, as llvm-mca models them, beside those of clang -O3
+// -ffast-math on the plain loops of c/loops.c. From the folder bench:
+//
+//	go run ./neonmca
+//
+// It needs llvm-objdump, llvm-mca and clang (Debian: llvm-19 clang-19, or newer). The models know nothing of caches: all is in L1.
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+//go:embed c/loops.c
+var plain []byte
+
+var cpus = []string{"neoverse-n1", "neoverse-v2", "apple-m1"}
+
+// kernels are the functions that are compared. The inner loop is the one that takes most elements a turn.
+var kernels = []string{
+	"dot", "sum", "max", "expSum", "sumExp", "scale", "subtract", "softmaxGrad", "logSoftmaxGrad", "cumSum", "classErrors", "classGrad",
+	"argMaxPlanes",
+}
+
+// elements of a turn of our loops, in float32: a block, or what kernels with loops of their own take.
+var elements = map[string]int{"cumSum": 16, "argMaxPlanes": 32}
+
+func main() {
+	log.SetFlags(0)
+	verbose := flag.Bool("v", false, "print the loops too")
+	only := flag.String("only", "", "kernels, with commas")
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "neonmca")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	binary := filepath.Join(dir, "lanewise.test")
+	build := exec.Command("go", "test", "-c", "-o", binary, "github.com/lanewise/lanewise")
+	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
+	output(build)
+	source := filepath.Join(dir, "loops.c")
+	if err := os.WriteFile(source, plain, 0o666); err != nil {
+		log.Fatal(err)
+	}
+
+	fmt.Printf("%s, %s\ncycles an element in L1; n is what a turn of the loop takes\n\n", version("clang"), version("llvm-mca"))
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, t := range []string{"F32", "F64"} {
+		fmt.Fprintf(w, "%s\t", t)
+		for _, cpu := range cpus {
+			fmt.Fprintf(w, "%s\tclang\tn\tratio\t bound by\t", cpu)
+		}
+		fmt.Fprintln(w)
+		for _, k := range kernels {
+			if *only != "" && !strings.Contains(","+*only+",", ","+k+",") {
+				continue
+			}
+			name := k + t
+			ours := innerLoop(disassemble(binary, "github.com/lanewise/lanewise."+name+"NEON.abi0"))
+			n := elements[k]
+			if n == 0 {
+				n = 64
+			}
+			if t == "F64" {
+				n /= 2
+			}
+			fmt.Fprintf(w, "%s\t", k)
+			for _, cpu := range cpus {
+				object := filepath.Join(dir, cpu+t+".o")
+				if _, err := os.Stat(object); err != nil {
+					output(exec.Command(tool("clang"), "--target=aarch64-linux-gnu", "-O3", "-ffast-math", "-mcpu="+cpu, "-D"+map[string]string{"F32": "SINGLE", "F64": "DOUBLE"}[t], "-c", source, "-o", object))
+				}
+				theirs := innerLoop(disassemble(object, name))
+				a, b := analyse(cpu, ours), analyse(cpu, theirs)
+				x, y := a.cycles/float64(n), b.cycles/float64(theirs.elements())
+				fmt.Fprintf(w, "%.3f\t%.3f\t%d\t%.2f\t %s\t", x, y, theirs.elements(), x/y, a.bound)
+				if *verbose {
+					log.Printf("%s %s\nours, %v\n%s\nclang, %v\n%s\n", cpu, name, a, ours.text(), b, theirs.text())
+				}
+			}
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w)
+	}
+	w.Flush()
+}
+
+// tool returns a program of LLVM, the newest there is.
+func tool(name string) string {
+	for _, suffix := range []string{"-22", "-21", "-20", "-19", ""} {
+		if path, err := exec.LookPath(name + suffix); err == nil {
+			return path
+		}
+	}
+	log.Fatalf("no %s: apt-get install llvm-19 clang-19", name)
+	return ""
+}
+
+func version(name string) string {
+	out := output(exec.Command(tool(name), "--version"))
+	return name + " " + regexp.MustCompile(`version ([\d.]+)`).FindStringSubmatch(out)[1]
+}
+
+func output(c *exec.Cmd) string {
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		log.Fatalf("%v: %v\n%s", c, err, &stderr)
+	}
+	return string(out)
+}
+
+// An instruction is one line of a disassembly.
+type instruction struct {
+	address uint64
+	text    string
+	target  uint64 // of a branch, or 0
+}
+
+type loop []instruction
+
+func (l loop) text() string {
+	var lines []string
+	for _, i := range l {
+		lines = append(lines, "\t"+i.text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+var (
+	line   = regexp.MustCompile(`^\s*([0-9a-f]+):\s+(.*?)\s*(//.*)?$`)
+	branch = regexp.MustCompile(`^(b|b\.\w+|cbn?z|tbn?z)\s.*?(0x[0-9a-f]+) <`)
+	steps  = regexp.MustCompile(`^(?:sub|add)s?\s+(x\d+), (x\d+), #(0x[0-9a-f]+)`)
+	vector = regexp.MustCompile(`\b[vqds]\d+\b`)
+)
+
+func disassemble(file, symbol string) []instruction {
+	out := output(exec.Command(tool("llvm-objdump"), "-d", "--no-show-raw-insn", "--disassemble-symbols="+symbol, file))
+	var code []instruction
+	for l := range strings.Lines(out) {
+		m := line.FindStringSubmatch(strings.TrimRight(l, "\n"))
+		if m == nil {
+			continue
+		}
+		address, _ := strconv.ParseUint(m[1], 16, 64)
+		i := instruction{address: address, text: m[2]}
+		if b := branch.FindStringSubmatch(m[2]); b != nil {
+			i.target, _ = strconv.ParseUint(b[2], 0, 64)
+		}
+		code = append(code, i)
+	}
+	if len(code) == 0 {
+		log.Fatalf("no code of %s in %s", symbol, file)
+	}
+	return code
+}
+
+// innerLoop returns the loop without one inside it that has most vector instructions.
+func innerLoop(code []instruction) loop {
+	var best loop
+	most := 0
+	for i, last := range code {
+		if last.target == 0 || last.target > last.address {
+			continue
+		}
+		first := 0
+		for code[first].address < last.target {
+			first++
+		}
+		inner := true
+		for _, c := range code[first:i] {
+			if c.target != 0 && c.target <= c.address {
+				inner = false
+			}
+		}
+		n := len(vector.FindAllString(loop(code[first:i]).text(), -1))
+		if inner && n > most {
+			best, most = loop(code[first:i+1]), n
+		}
+	}
+	if best == nil {
+		log.Fatal("no loop in\n" + loop(code).text())
+	}
+	return best
+}
+
+// elements returns what the counter of clang's loop goes up or down by; pointers go by more.
+func (l loop) elements() int {
+	n := 1 << 20
+	for _, i := range l {
+		if m := steps.FindStringSubmatch(i.text); m != nil && m[1] == m[2] {
+			by, _ := strconv.ParseInt(m[3], 0, 64)
+			n = min(n, int(by))
+		}
+	}
+	return n
+}
+
+type analysis struct {
+	cycles float64 // a turn
+	bound  string
+}
+
+// analyse runs llvm-mca. The bound is the port with the largest pressure, or dispatch, if that takes nine tenths of the cycles; else latency.
+func analyse(cpu string, l loop) analysis {
+	var code []string
+	for _, i := range l {
+		t := i.text
+		if i.target != 0 {
+			t = regexp.MustCompile(`0x[0-9a-f]+ <.*`).ReplaceAllString(t, "0")
+		}
+		code = append(code, t)
+	}
+	const turns = 200
+	c := exec.Command(tool("llvm-mca"), "-mtriple=aarch64", "-mcpu="+cpu, "-iterations="+strconv.Itoa(turns), "-instruction-info=false")
+	c.Stdin = strings.NewReader(strings.Join(code, "\n"))
+	out := output(c)
+	number := func(name string) float64 {
+		m := regexp.MustCompile(name + `:\s+([\d.]+)`).FindStringSubmatch(out)
+		if m == nil {
+			log.Fatalf("llvm-mca printed no %s:\n%s", name, out)
+		}
+		x, _ := strconv.ParseFloat(m[1], 64)
+		return x
+	}
+	a := analysis{cycles: number("Total Cycles") / turns, bound: "latency"}
+	port, pressure := "dispatch", number("Total uOps")/turns/number("Dispatch Width")
+	names := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\[([\d.]+)\]\s+- (\S+)$`).FindAllStringSubmatch(out, -1) {
+		names[m[1]] = m[2]
+	}
+	if _, table, ok := strings.Cut(out, "Resource pressure per iteration:\n"); ok {
+		rows := strings.SplitN(table, "\n", 3)
+		heads, cells := strings.Fields(rows[0]), strings.Fields(rows[1])
+		for i := range cells {
+			x, err := strconv.ParseFloat(cells[i], 64)
+			if err == nil && i < len(heads) && x > pressure {
+				port, pressure = names[strings.Trim(heads[i], "[]")], x
+			}
+		}
+	}
+	if pressure >= 0.9*a.cycles {
+		a.bound = port
+	}
+	return a
+}
