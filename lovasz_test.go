@@ -427,7 +427,7 @@ func TestLovaszGap(t *testing.T) {
 			} else if binned.Gap < bound/4 && binned.Lovasz > 0 {
 				smaller++
 			}
-			if got := c.forward(t, 1); got.Gap != 0 || !within(got.Lovasz, exact, 1e-7, 0) {
+			if got := c.forward(t, 1); got.Gap != 0 || !within(got.Lovasz, exact, 1e-7, float64(len(c.labels))*0x1p-53) {
 				t.Fatalf("case %d, %+v: Exact gives %v with the gap %v, the loss of its errors is %v", i, c.cfg, got.Lovasz, got.Gap, exact)
 			}
 		}
