@@ -127,6 +127,8 @@ func badInputs() []badInput {
 		{"the first of two logits", softmax, both(logit(4, 0, nan), logit(1, 2, inf)), ErrNotFinite, 1, 2, ""},
 		{"the first of a label and a logit", softmax, both(logit(4, 0, nan), label(1, 9)), ErrLabel, 1, -1, ""},
 		{"the first of a logit and a label", softmax, both(logit(1, 0, nan), label(4, 9)), ErrNotFinite, 1, 0, ""},
+		{"the first of −Inf at the label and NaN", entropy, both(label(2, 1), logit(2, 1, -inf), logit(4, 0, nan)), ErrNotFinite, 2, 1, ""},
+		{"the first of NaN and −Inf at the label", entropy, both(label(4, 1), logit(4, 1, -inf), logit(2, 0, nan)), ErrNotFinite, 2, 0, ""},
 		{"the first of two probabilities", probabilities, both(logit(3, 1, nan), logit(2, 2, 7)), ErrRange, 2, 2, ""},
 	}
 }
@@ -137,13 +139,16 @@ func TestLovaszPixelErrors(t *testing.T) {
 	for _, c := range badInputs() {
 		t.Run(c.name, func(t *testing.T) {
 			eachISA(t, func(t *testing.T) {
-				for i := range 12 {
+				for i := range 24 {
 					cfg := c.cfg
-					cfg.Layout, cfg.Method, cfg.PerImage, cfg.Workers = Layout(i&1), Method(i>>1&1), i%3 == 0, []int{1, 2, 5}[i>>2]
+					cfg.Layout, cfg.Method, cfg.PerImage, cfg.Workers = Layout(i&1), Method(i>>1&1), i%3 == 0, []int{1, 2, 5}[i/4%3]
 					C := cfg.Classes
-					// the bad pixels stand far apart, so that several workers meet one
-					const images, stride = 2, 1000
-					const pixels = 6 * stride / images
+					const images = 2
+					stride := 1 // pixels from one that may be bad to the next
+					if i >= 12 {
+						stride = 1000 // several workers meet one
+					}
+					pixels := 6 * stride / images
 					logits, labels := make([]float32, 6*stride*C), make([]int32, 6*stride)
 					for j := range logits {
 						logits[j] = float32(j*j%8) / 8
