@@ -1,14 +1,11 @@
 package probe
 
-import "unsafe"
+import (
+	"runtime"
+	"unsafe"
+)
 
 var generic = Probe{ISA: "generic", Lanes: 1, read: readGeneric, read2: read2Generic, copy: copyGeneric, merge: mergeGeneric, multiplyAdd: multiplyAddGeneric}
-
-// What the loops compute goes here, lest the compiler drop them.
-var (
-	sinkWord  uint64
-	sinkFloat float32
-)
 
 type block [Block / 8]uint64
 
@@ -30,7 +27,7 @@ func readGeneric(_, a, _ *byte, n, passes int) {
 		for i := range x {
 			s |= x[i].or()
 		}
-		sinkWord |= s
+		runtime.KeepAlive(s) // lest the compiler drop the loads
 	}
 }
 
@@ -41,7 +38,7 @@ func read2Generic(_, a, b *byte, n, passes int) {
 		for i := range x {
 			s |= x[i].or() | y[i].or()
 		}
-		sinkWord |= s
+		runtime.KeepAlive(s) // lest the compiler drop the loads
 	}
 }
 
@@ -71,5 +68,5 @@ func multiplyAddGeneric(n int) {
 			e, f, g, h = e*x+y, f*x+y, g*x+y, h*x+y
 		}
 	}
-	sinkFloat = a + b + c + d + e + f + g + h
+	runtime.KeepAlive(a + b + c + d + e + f + g + h)
 }
