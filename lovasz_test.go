@@ -1,6 +1,7 @@
 package lanewise
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -563,7 +564,11 @@ func TestLovaszKeepsItsConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = want.clone()
+	state := stateOf(t, counts)
 	cfg.OnlyClasses[0], cfg.SkipClasses[0], cfg.VoidLabels[0], cfg.Weights[0] = 2, 0, 7, 100
+	if !bytes.Equal(stateOf(t, counts), state) {
+		t.Error("counts: the configuration that they carry changed")
+	}
 	if got, err := l.Forward(reportA, labels, 1); err != nil || sameResult(got, want) != "" {
 		t.Errorf("%+v, %v; before the slices changed %+v", got, err, want)
 	}
