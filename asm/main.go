@@ -17,7 +17,11 @@ func generate() (map[string][]byte, error) {
 	f := amd64.NewFile()
 	for _, isa := range []*amd64.ISA{amd64.AVX2, amd64.AVX512} {
 		for _, t := range []machine.Type{machine.F32, machine.F64} {
-			kernels.All(f.Machine(isa, t))
+			for _, kernel := range kernels.All {
+				if err := f.Add(isa, t, kernel); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}
 	files := map[string][]byte{}

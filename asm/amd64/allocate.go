@@ -1,12 +1,15 @@
 package amd64
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/reg"
 )
+
+var errRegisters = errors.New("out of registers")
 
 // allocate gives every virtual register a physical one: from the beginning of the code to its end, each gets the first that is free from
 // where it is first in use to where it is last. avo's own allocator knows no limit of 16 vector registers.
@@ -69,15 +72,16 @@ func allocate(fn *ir.Function, isa *ISA) error {
 			}
 			return int(a.id) - int(b.id)
 		})
+		until := map[reg.ID]int{} // where a register is free again
 		for _, v := range order {
 			p := slices.IndexFunc(file, func(r reg.ID) bool {
-				return !slices.ContainsFunc(busy[r], func(w *interval) bool { return v.first < w.end && w.first < v.end })
+				return until[r] <= v.first && !slices.ContainsFunc(busy[r], func(w *interval) bool { return v.first < w.end && w.first < v.end })
 			})
 			if p < 0 {
-				return fmt.Errorf("%s: no register of kind %d is left at instruction %d", fn.Name, kind, v.first/2)
+				return fmt.Errorf("%s: %w: none of kind %d at instruction %d", fn.Name, errRegisters, kind, v.first/2)
 			}
 			fn.Allocation[v.id] = file[p]
-			busy[file[p]] = append(busy[file[p]], v)
+			until[file[p]] = v.end
 		}
 	}
 	return nil

@@ -27,23 +27,9 @@ type ISA struct {
 }
 
 var (
-	AVX2   = &ISA{"AVX2", 32, reg.S256, []string{"AVX", "AVX2", "FMA3", "SSE2"}}
-	AVX512 = &ISA{"AVX512", 64, reg.S512, []string{"AVX", "AVX2", "FMA3", "SSE2", "AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL"}}
+	AVX2   = &ISA{"AVX2", 32, reg.S256, []string{"CMOV", "SSE", "MMX+", "AVX", "AVX2", "FMA3"}}
+	AVX512 = &ISA{"AVX512", 64, reg.S512, []string{"CMOV", "SSE", "MMX+", "AVX", "AVX2", "FMA3", "AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL"}}
 )
-
-// A File collects functions for both widths.
-type File struct {
-	c       *build.Context
-	globals map[string]Mem
-	isas    map[string]*ISA // by function
-}
-
-// NewFile returns an empty File.
-func NewFile() *File {
-	f := &File{c: build.NewContext(), globals: map[string]Mem{}, isas: map[string]*ISA{}}
-	f.c.ConstraintExpr("amd64,!purego")
-	return f
-}
 
 // mach is a machine.Machine.
 type mach struct {
@@ -51,24 +37,24 @@ type mach struct {
 	typ machine.Type
 }
 
-// function is what is known of the function being written.
+// function is the function being written.
 type function struct {
 	*build.Context
-	*File
 	isa     *ISA
 	elem    machine.Type
+	kept    int // how many of Consts AVX2 keeps in registers
 	values  []Op
+	globals map[string]Mem
 	ints    map[string]bool // arguments that are []int32
 	labels  int
-	partial bool          // within the last block of each
+	partial bool          // within the last block of Each
 	row     *walk         // within Rows: where the buffers of a row are
 	out     reg.GPVirtual // within Rows: where its index goes
 	fn      *ir.Function
 }
 
-// Machine returns the machine for one width and one element type.
-func (f *File) Machine(isa *ISA, t machine.Type) machine.Machine {
-	return mach{&function{Context: f.c, File: f, isa: isa, elem: t}, t}
+func newMachine(isa *ISA, t machine.Type, kept int) mach {
+	return mach{&function{Context: build.NewContext(), isa: isa, elem: t, kept: kept, globals: map[string]Mem{}, ints: map[string]bool{}}, t}
 }
 
 func (m mach) Type() machine.Type      { return m.typ }
@@ -82,8 +68,6 @@ var intSlices = regexp.MustCompile(`((?:\w+, )*\w+) \[\]int32`)
 
 func (m mach) Func(name, signature, doc string) {
 	name += [...]string{"F32", "F64"}[m.elem] + m.isa.Name
-	m.values, m.row = nil, nil
-	m.ints = map[string]bool{}
 	for _, s := range intSlices.FindAllStringSubmatch(signature, -1) {
 		for n := range strings.SplitSeq(s[1], ", ") {
 			m.ints[n] = true
@@ -94,9 +78,8 @@ func (m mach) Func(name, signature, doc string) {
 	m.Doc(name + " " + doc)
 	m.Pragma("noescape")
 	m.SignatureExpr(regexp.MustCompile(`\bT\b`).ReplaceAllString(signature, [...]string{"float32", "float64"}[m.elem]))
-	m.isas[name] = m.isa
 	file, _ := m.Result()
-	m.fn = file.Functions()[len(file.Functions())-1]
+	m.fn = file.Functions()[0]
 }
 
 func (m mach) End() {
@@ -185,6 +168,19 @@ func (m mach) Const(x float64) V {
 		r := m.New()
 		m.Set(r, v)
 		return r
+	}
+	return v
+}
+
+func (m mach) Consts(x ...float64) []V {
+	v := make([]V, len(x))
+	for i := range v {
+		v[i] = m.Const(x[i])
+		if !m.zmm() && i < m.kept {
+			r := m.New()
+			m.Set(r, v[i])
+			v[i] = r
+		}
 	}
 	return v
 }

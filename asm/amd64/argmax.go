@@ -186,62 +186,6 @@ func (n nans) jump(label string) {
 	n.JNE(LabelRef(label))
 }
 
-// ArgMax gathers for each row the bits of the elements that are not smaller than the largest, which are the largest ones and NaN, and the
-// bits of NaN.
-func (t *tile) ArgMax(top V, slice string) {
-	in := machine.In(slice, negInf)
-	t.VMOVUPS(t.r(top), t.slot)
-	values, rows := t.GP64(), t.GP64()
-	t.LEAQ(t.slot, values)
-	t.MOVQ(U32(t.lanes()), rows)
-	t.CMPQ(*t.left, rows)
-	t.CMOVQCS(*t.left, rows)
-	// columns are visited from the last to the first
-	p := t.at(slice, *t.line)
-	full := t.GP64()
-	t.MOVQ(t.stride, full)
-	t.ANDQ(I32(-t.isa.bytes), full)
-	loop, columns, only, next := t.label("row"), t.label("columns"), t.label("full"), t.label("next")
-	t.Label(loop)
-	row := t.New()
-	t.ps(t.VBROADCASTSS, t.VBROADCASTSD)(Mem{Base: values}, t.r(row))
-	best, nan, left := t.GP64(), t.GP64(), t.GP64()
-	t.XORQ(best, best)
-	t.XORQ(nan, nan)
-	t.MOVQ(full, left)
-	chunk := func(k mask) {
-		x := t.New()
-		t.load(x, Mem{Base: p, Index: left, Scale: 1}, k, in)
-		if k.k == nil {
-			t.SHLQ(U8(t.lanes()), best)
-			t.SHLQ(U8(t.lanes()), nan)
-		}
-		t.ORQ(t.bitmask(notLess, x, row), best)
-		t.ORQ(t.bitmask(unordered, x, x), nan)
-	}
-	t.CMPQ(full, t.stride)
-	t.JE(LabelRef(only))
-	chunk(t.tail)
-	t.Label(only)
-	t.TESTQ(left, left)
-	t.JE(LabelRef(next))
-	t.Label(columns)
-	t.SUBQ(U32(t.isa.bytes), left)
-	chunk(mask{})
-	t.TESTQ(left, left)
-	t.JNE(LabelRef(columns))
-	t.Label(next)
-	t.BSFQ(best, best)
-	t.BSFQ(nan, left) // the flag Z says that there is none
-	t.CMOVQNE(left, best)
-	t.MOVL(best.As32(), Mem{Base: t.out})
-	t.ADDQ(U8(4), t.out)
-	t.ADDQ(t.stride, p)
-	t.ADDQ(U8(t.size()), values)
-	t.DECQ(rows)
-	t.JNE(LabelRef(loop))
-}
-
 var negInf = math.Inf(-1)
 
 func (m mach) Int(x int64) V {

@@ -107,19 +107,6 @@ func (m mach) foldAll(f op, v []V) []int {
 	return where
 }
 
-// foldRows folds one register for each lane of a register; lane r of d is what f makes of row(r). row is called for every r before anything
-// is folded, and returns the register that it put that row in.
-func (m mach) foldRows(f op, d V, order func(lane int) V) {
-	// where foldAll leaves the results depends on the machine alone: try it on nothing
-	where := m.dryFold()
-	v := make([]V, m.lanes())
-	for i := range v {
-		v[i] = order(where[i])
-	}
-	m.foldAll(f, v)
-	m.Set(d, v[0])
-}
-
 // dryFold returns what foldAll would for as many registers as there are lanes, without writing anything.
 func (m mach) dryFold() []int {
 	owner := make([][]int, m.lanes())

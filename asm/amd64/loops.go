@@ -30,6 +30,14 @@ type mask struct {
 	half Op // AVX2 and float64: the same for a register of int32
 }
 
+// on returns the mask for a buffer: scratch memory has room for all lanes.
+func (k mask) on(b machine.Buf) mask {
+	if scratch(b.Name) {
+		return mask{}
+	}
+	return k
+}
+
 // elemSize returns the bytes of an element of a buffer.
 func (m mach) elemSize(b machine.Buf) int {
 	if m.ints[b.Name] {
@@ -191,14 +199,14 @@ func (m mach) one(bufs []machine.Buf, mems []Mem, k mask, body func(x []V) V) {
 		}
 		if b.Read {
 			v := m.New()
-			m.load(v, mems[i], k, b)
+			m.load(v, mems[i], k.on(b), b)
 			x = append(x, v)
 		}
 	}
 	y := body(x)
 	for i, b := range bufs {
 		if b.Write {
-			m.store(y, mems[i], k, b)
+			m.store(y, mems[i], k.on(b), b)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"math/bits"
+
 	"github.com/mmcloughlin/avo/attr"
 
 	"github.com/lanewise/lanewise/asm/machine"
@@ -20,20 +22,21 @@ func (m mach) frame(n int) Mem {
 // columns are machine.Columns.
 type columns struct {
 	mach
+	count   string // the parameter that says how many planes
+	rows    bool   // the planes are what Rows has transposed
 	regs    int
 	mask    mask
-	off     reg.GPVirtual // of the columns, in bytes of the element type
-	scratch reg.GPVirtual // a register of columns for every lane of a sum
-	slots   Mem           // room for a vector for each register
+	off     reg.GPVirtual  // of the columns, in bytes of the element type
+	left    reg.GPVirtual  // columns left
+	scratch map[string]Mem // a register of columns for every lane of a sum
+	first   reg.GPVirtual  // where Scratch begins
+	slots   Mem            // room for a vector for each register
 }
 
 func (m mach) Planes(few, many func(machine.Columns)) {
-	frame := m.frame(m.typ.Lanes()*blockRegs*m.isa.bytes + 64)
-	c := &columns{mach: m, off: m.GP64(), scratch: m.GP64(), slots: m.AllocLocal(blockRegs * m.isa.bytes)}
+	c := m.columns("planes")
 	left := m.param("n")
 	m.XORQ(c.off, c.off)
-	m.LEAQ(frame.Offset(63), c.scratch)
-	m.ANDQ(I8(-64), c.scratch)
 	done := m.label("end")
 	if few != nil {
 		rest := m.label("many")
@@ -47,6 +50,27 @@ func (m mach) Planes(few, many func(machine.Columns)) {
 	c.blocks(left, many)
 	m.Label(done)
 }
+
+func (m mach) columns(count string) *columns {
+	c := &columns{mach: m, count: count, off: m.GP64(), scratch: map[string]Mem{}, slots: m.AllocLocal(blockRegs * m.isa.bytes)}
+	c.first = c.scratchAt(machine.Scratch)
+	return c
+}
+
+// scratchAt returns a pointer to a scratch buffer.
+func (c *columns) scratchAt(name string) reg.GPVirtual {
+	mem, ok := c.scratch[name]
+	if !ok {
+		mem = c.frame(c.typ.Lanes()*blockRegs*c.isa.bytes + 64)
+		c.scratch[name] = mem
+	}
+	p := c.GP64()
+	c.LEAQ(mem.Offset(63), p)
+	c.ANDQ(I8(-64), p)
+	return p
+}
+
+func scratch(name string) bool { return name == machine.Scratch || name == machine.Scratch2 }
 
 // blocks runs body over blocks of registers, then over what is left a register at a time, the last one in part.
 func (c *columns) blocks(left reg.GPVirtual, body func(machine.Columns)) {
@@ -95,10 +119,8 @@ func (m mach) hasParam(name string) bool {
 }
 
 func (c *columns) at(name string) reg.GPVirtual {
-	if name == machine.Scratch {
-		p := c.GP64()
-		c.MOVQ(c.scratch, p)
-		return p
+	if scratch(name) {
+		return c.scratchAt(name)
 	}
 	p := c.base(name)
 	if c.ints[name] && c.typ == machine.F64 {
@@ -128,9 +150,9 @@ func (c *columns) pointers(bufs []machine.Buf) (p []reg.GPVirtual, next []Op) {
 	for i, b := range bufs {
 		p[i] = c.at(b.Name)
 		if b.Ahead {
-			c.ADDQ(U32(c.regs*c.isa.bytes), p[i])
+			c.ahead(p[i])
 		}
-		if b.Name == machine.Scratch {
+		if scratch(b.Name) || c.rows {
 			next[i] = U32(c.stride())
 			continue
 		}
@@ -140,6 +162,17 @@ func (c *columns) pointers(bufs []machine.Buf) (p []reg.GPVirtual, next []Op) {
 		next[i] = known[b.Name]
 	}
 	return p, next
+}
+
+// ahead moves p to the next block.
+func (c *columns) ahead(p reg.GPVirtual) {
+	if !c.rows {
+		c.ADDQ(U32(c.regs*c.isa.bytes), p)
+		return
+	}
+	size := c.param(c.count)
+	c.SHLQ(U8(bits.TrailingZeros(uint(c.stride()))), size)
+	c.ADDQ(size, p)
 }
 
 // plane runs body on the registers of one plane and moves on.
@@ -158,7 +191,7 @@ func (c *columns) plane(p []reg.GPVirtual, next []Op, body func(j int, x []V) V,
 
 func (c *columns) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 	p, next := c.pointers(bufs)
-	planes := c.param("planes")
+	planes := c.param(c.count)
 	loop := c.label("planes")
 	c.Label(loop)
 	c.plane(p, next, body, bufs)
@@ -168,12 +201,12 @@ func (c *columns) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 
 func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.Buf) []V {
 	p, next := c.pointers(bufs)
-	left := c.param("planes")
+	left := c.param(c.count)
 	lane, end := c.GP64(), c.GP64()
 	first, again, wrap, done := c.label("lanes"), c.label("again"), c.label("wrap"), c.label("end")
 	// the first plane of every lane, from +0
-	c.MOVQ(c.scratch, lane)
-	c.LEAQ(Mem{Base: c.scratch, Disp: c.typ.Lanes() * c.stride()}, end)
+	c.MOVQ(c.first, lane)
+	c.LEAQ(Mem{Base: c.first, Disp: c.typ.Lanes() * c.stride()}, end)
 	c.Label(first)
 	c.plane(p, next, func(j int, x []V) V {
 		y := body(j, x)
@@ -190,7 +223,7 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	c.JB(LabelRef(first))
 	// and those that come round again
 	c.Label(wrap)
-	c.MOVQ(c.scratch, lane)
+	c.MOVQ(c.first, lane)
 	c.Label(again)
 	c.plane(p, next, func(j int, x []V) V {
 		y := body(j, x)
@@ -208,12 +241,17 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	c.JB(LabelRef(again))
 	c.JMP(LabelRef(wrap))
 	c.Label(done)
-	return c.Fold(then)
+	return c.Fold(machine.Same, then, machine.In(machine.Scratch, 0))
 }
 
 func (c *columns) Store(slice string, v []V) {
 	done := c.label("none")
 	p := c.base(slice)
+	if c.rows {
+		c.MOVQ(c.out, p)
+		c.storeAt(p, slice, v)
+		return
+	}
 	c.TESTQ(p, p)
 	c.JE(LabelRef(done))
 	c.storeAll(p, slice, v)
@@ -229,6 +267,10 @@ func (c *columns) storeAll(p reg.GPVirtual, slice string, v []V) {
 	} else {
 		c.ADDQ(c.off, p)
 	}
+	c.storeAt(p, slice, v)
+}
+
+func (c *columns) storeAt(p reg.GPVirtual, slice string, v []V) {
 	b := machine.Out(slice)
 	for j := range v {
 		c.store(v[j], Mem{Base: p, Disp: j * c.step(b)}, c.mask, b)
@@ -237,40 +279,43 @@ func (c *columns) storeAll(p reg.GPVirtual, slice string, v []V) {
 
 // Fold visits the lanes of a group in the order in which they are folded, evens first, so that few registers are needed. A lane that no
 // plane went to is left out.
-func (c *columns) Fold(then func(V)) []V {
+func (c *columns) Fold(body machine.Body, then func(V), bufs ...machine.Buf) []V {
 	d := make([]V, c.regs)
 	for i := range d {
 		d[i] = c.New()
 	}
 	group := c.typ.Lanes() / 4
 	total, pair, second := c.New(), c.New(), c.New()
-	column, p, left, end := c.GP64(), c.GP64(), c.GP64(), c.GP64()
+	column, left, end := c.GP64(), c.GP64(), c.GP64()
+	p := make([]reg.GPVirtual, len(bufs))
 	columns, pairs, single, done := c.label("column"), c.label("groups"), c.label("pair"), c.label("sum")
 	if c.regs > 1 {
 		c.XORQ(column, column)
 		c.Label(columns)
 	}
 	c.zero(total)
-	c.Load(c.Param("planes"), left)
-	c.MOVQ(c.scratch, p)
-	if c.regs > 1 {
-		c.ADDQ(column, p)
+	c.Load(c.Param(c.count), left)
+	for i, b := range bufs {
+		p[i] = c.at(b.Name)
+		if c.regs > 1 {
+			c.ADDQ(column, p[i])
+		}
 	}
-	c.LEAQ(Mem{Base: p, Disp: c.typ.Lanes() * c.stride()}, end)
+	c.LEAQ(Mem{Base: p[0], Disp: c.typ.Lanes() * c.stride()}, end)
 	c.Label(pairs)
-	c.group(pair, p, left)
-	c.ADDQ(U32(group*c.stride()), p)
+	c.group(pair, p, left, body)
+	c.advance(p, group*c.stride())
 	c.SUBQ(I32(group), left)
 	c.JLE(LabelRef(single))
-	c.group(second, p, left)
-	c.ADDQ(U32(group*c.stride()), p)
+	c.group(second, p, left, body)
+	c.advance(p, group*c.stride())
 	c.SUBQ(I32(group), left)
 	c.Add(pair, pair, second)
 	c.Label(single)
 	c.Add(total, total, pair)
 	c.TESTQ(left, left)
 	c.JLE(LabelRef(done))
-	c.CMPQ(p, end)
+	c.CMPQ(p[0], end)
 	c.JB(LabelRef(pairs))
 	c.Label(done)
 	if then != nil {
@@ -292,40 +337,46 @@ func (c *columns) Fold(then func(V)) []V {
 	return d
 }
 
-// group sets d to the sum of the group of lanes at p, of which left exist, and more may follow.
-func (c *columns) group(d V, p, left reg.GPVirtual) {
+// group sets d to the sum of what body makes of the group of lanes at p, of which left exist, and more may follow.
+func (c *columns) group(d V, p []reg.GPVirtual, left reg.GPVirtual, body machine.Body) {
 	order := []int{0, 8, 4, 12, 2, 10, 6, 14}
 	if c.typ == machine.F64 {
 		order = []int{0, 4, 2, 6}
 	}
-	acc := make([]V, len(order))
+	acc := make([]V, len(order)/2)
 	for i := range acc {
 		acc[i] = c.New()
 	}
 	for parity := range 2 {
 		part, folded := c.label("part"), c.label("folded")
-		at := func(lane int) Mem { return Mem{Base: p, Disp: (lane + parity) * c.stride()} }
+		lane := func(lane int) V {
+			x := make([]V, len(p))
+			for i := range p {
+				x[i] = c.New()
+				c.VMOVUPS(Mem{Base: p[i], Disp: (lane + parity) * c.stride()}, c.r(x[i]))
+			}
+			return body(x)
+		}
 		c.CMPQ(left, I32(2*len(order)))
 		c.JLT(LabelRef(part))
-		for i := 0; i < len(order); i += 2 {
-			c.VMOVUPS(at(order[i]), c.r(acc[i]))
-			c.ps(c.VADDPS, c.VADDPD)(at(order[i+1]), c.r(acc[i]), c.r(acc[i]))
-			c.VMOVUPS(c.r(acc[i]), c.r(acc[i/2]))
+		for i := range acc {
+			x, y := lane(order[2*i]), lane(order[2*i+1])
+			c.Add(acc[i], x, y)
 		}
 		c.JMP(LabelRef(folded))
 		c.Label(part)
-		for i := 0; i < len(order); i += 2 {
+		for i := range acc {
 			skip := c.label("none")
-			c.zero(acc[i/2])
-			for _, lane := range order[i : i+2] {
-				c.CMPQ(left, I32(lane+parity))
+			c.zero(acc[i])
+			for _, l := range order[2*i : 2*i+2] {
+				c.CMPQ(left, I32(l+parity))
 				c.JLE(LabelRef(skip))
-				c.ps(c.VADDPS, c.VADDPD)(at(lane), c.r(acc[i/2]), c.r(acc[i/2]))
+				c.Add(acc[i], acc[i], lane(l))
 			}
 			c.Label(skip)
 		}
 		c.Label(folded)
-		for n := len(order) / 4; n > 0; n /= 2 {
+		for n := len(acc) / 2; n > 0; n /= 2 {
 			for i := range n {
 				c.Add(acc[i], acc[2*i], acc[2*i+1])
 			}
@@ -335,5 +386,11 @@ func (c *columns) group(d V, p, left reg.GPVirtual) {
 		} else {
 			c.Add(d, d, acc[0])
 		}
+	}
+}
+
+func (c *columns) advance(p []reg.GPVirtual, bytes int) {
+	for _, q := range p {
+		c.ADDQ(U32(bytes), q)
 	}
 }

@@ -8,321 +8,312 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// tileRows is how many rows a tile has: enough that its three passes, which wait for each other's stores, do not wait long, and few enough
-// that it stays in L1.
-const tileRows = 64
-
-// fewRows is from how many rows on a tile is faster than a row at a time.
+// fewRows is from how many short rows on it pays to transpose them.
 const fewRows = 3
 
-// A tile is a machine.Tile. All its buffers are rows of the same length that follow each other.
-type tile struct {
-	mach
-	off     reg.GPVirtual // of the tile, in bytes from the slices' beginnings
-	rows    Mem           // in the tile
-	stride  reg.GPVirtual // bytes of a row
-	stride3 reg.GPVirtual // and of three
-	tail    mask          // of what is left after a row's full registers
-	slot    Mem           // room for a vector
-	scratch *Mem          // room for the tile, once it was asked for
+func (m mach) logSize() int  { return bits.TrailingZeros(uint(m.size())) }
+func (m mach) logLanes() int { return bits.TrailingZeros(uint(m.lanes())) }
 
-	// within Lines
-	line *reg.GPVirtual // the same offset for the first of these rows
-	left *reg.GPVirtual // rows from there
-}
-
-func (m mach) Rows(long func(), short func(machine.Tile), slices ...string) {
-	off := m.GP64()
-	m.XORQ(off, off)
+func (m mach) Rows(long func(), short func(machine.Columns), in []string, out string) {
+	c := m.columns("cols")
+	c.rows = true
+	m.XORQ(c.off, c.off)
 	n := m.AllocLocal(8) // elements left: general registers are few
-	t := m.Load(m.Param(slices[0]).Len(), m.GP64())
+	t := m.Load(m.Param(in[0]).Len(), m.GP64())
 	m.MOVQ(t, n)
-	longLoop, done := m.label("row"), m.label("end")
 	if m.ints["dst"] {
 		m.out = m.base("dst")
 	}
-	at := func(name string) reg.GPVirtual {
-		p := m.base(name)
-		m.ADDQ(off, p)
-		return p
-	}
-	m.short(longLoop, n, off, short)
+	longLoop, done := m.label("row"), m.label("end")
+	m.short(c, longLoop, n, short, in, out)
 	m.Label(longLoop)
 	m.CMPQ(n, I8(0))
 	m.JE(LabelRef(done))
-	m.row = &walk{at, func() reg.GPVirtual { return m.param("cols") }}
+	m.row = &walk{c.at, func() reg.GPVirtual { return m.param("cols") }}
 	long()
 	m.row = nil
 	cols := m.param("cols")
 	m.SUBQ(cols, n)
 	m.SHLQ(U8(m.logSize()), cols)
-	m.ADDQ(cols, off)
+	m.ADDQ(cols, c.off)
 	m.JMP(LabelRef(longLoop))
 	m.Label(done)
 }
 
-func (m mach) logSize() int { return bits.TrailingZeros(uint(m.size())) }
-
-// short takes as many rows as fill tiles, unless they are too long; it jumps to long for the rest.
-func (m mach) short(long string, n Mem, off reg.GPVirtual, body func(machine.Tile)) {
+// short takes the rows if they are short and not few, and leaves n at 0; otherwise it jumps to long.
+func (m mach) short(c *columns, long string, n Mem, body func(machine.Columns), in []string, out string) {
 	cols := m.param("cols")
 	m.CMPQ(cols, U32(m.typ.Lanes()))
 	m.JA(LabelRef(long))
-	t := &tile{mach: m, off: off, rows: m.AllocLocal(8), stride: m.GP64(), stride3: m.GP64(), slot: m.AllocLocal(m.isa.bytes)}
-	m.MOVQ(cols, t.stride)
-	m.SHLQ(U8(m.logSize()), t.stride)
-	m.LEAQ(Mem{Base: t.stride, Index: t.stride, Scale: 2}, t.stride3)
-	m.ANDQ(I32(m.lanes()-1), cols)
-	t.tail = m.masks(cols, false)(0)
-
-	// rows = min(tileRows, n / cols)
-	loop, full := m.label("tile"), m.label("rows")
-	m.Label(loop)
-	cols = m.param("cols")
-	left, rows := m.GP64(), m.GP64()
+	left, size := m.GP64(), m.GP64()
+	m.LEAQ(Mem{Base: cols, Index: cols, Scale: fewRows - 1}, size)
 	m.MOVQ(n, left)
-	m.MOVQ(U32(tileRows), rows)
-	size := m.GP64()
-	m.MOVQ(cols, size)
-	m.SHLQ(U8(bits.TrailingZeros(tileRows)), size)
 	m.CMPQ(left, size)
-	m.JAE(LabelRef(full))
+	m.JB(LabelRef(long))
 	m.MOVL(left.As32(), reg.EAX)
 	m.XORL(reg.EDX, reg.EDX)
 	m.DIVL(cols.As32())
-	m.MOVL(reg.EAX, rows.As32())
-	m.CMPQ(rows, U32(fewRows))
-	m.JB(LabelRef(long))
-	m.Label(full)
-	m.MOVQ(rows, t.rows)
-	body(t)
-	size = m.GP64()
-	m.MOVQ(t.stride, size)
-	m.IMULQ(t.rows, size)
-	m.ADDQ(size, off)
-	m.SHRQ(U8(m.logSize()), size)
-	m.SUBQ(size, n)
-	m.JMP(LabelRef(loop))
-}
-
-// at returns a pointer into a slice, or into scratch memory, at the rows that are being worked on.
-func (t *tile) at(name string, off reg.GPVirtual) reg.GPVirtual {
-	if name == machine.Scratch {
-		if t.scratch == nil {
-			mem := t.frame(tileRows * machine.BlockBytes)
-			t.scratch = &mem
+	m.MOVL(reg.EAX, left.As32())
+	m.MOVQ(U32(0), n)
+	c.left = left
+	c.blocks(left, func(machine.Columns) {
+		tiles := []string{machine.Scratch, machine.Scratch2}
+		for i, slice := range in {
+			c.transposed(slice, tiles[i], false)
 		}
-		p := t.GP64()
-		t.LEAQ(*t.scratch, p)
-		if off != t.off {
-			t.ADDQ(off, p)
-			t.SUBQ(t.off, p)
-		}
-		return p
-	}
-	p := t.base(name)
-	t.ADDQ(off, p)
-	return p
-}
-
-func (t *tile) Lines(body func()) {
-	line, left := t.GP64(), t.GP64()
-	t.MOVQ(t.off, line)
-	t.MOVQ(t.rows, left)
-	loop := t.label("lines")
-	t.Label(loop)
-	t.line, t.left = &line, &left
-	body()
-	t.line, t.left = nil, nil
-	step := t.GP64()
-	t.MOVQ(t.stride, step)
-	t.SHLQ(U8(bits.TrailingZeros(uint(t.lanes()))), step)
-	t.ADDQ(step, line)
-	t.SUBQ(I32(t.lanes()), left)
-	t.JA(LabelRef(loop))
-}
-
-// chunk runs body on a register of each row of the lines, at pointers p: rows that are not there are left out.
-func (t *tile) chunk(p []reg.GPVirtual, k mask, bufs []machine.Buf, body func(row int, x []V)) {
-	end := t.label("rows")
-	q := make([]reg.GPVirtual, len(p))
-	for i := range p {
-		q[i] = t.GP64()
-		t.MOVQ(p[i], q[i])
-	}
-	mems := make([]Mem, len(p))
-	for r := range t.lanes() {
-		if r > 0 {
-			t.CMPQ(*t.left, U8(r))
-			t.JBE(LabelRef(end))
-		}
-		for i := range q {
-			if r > 0 && r%4 == 0 {
-				t.LEAQ(Mem{Base: q[i], Index: t.stride, Scale: 4}, q[i])
-			}
-			switch r % 4 {
-			case 0:
-				mems[i] = Mem{Base: q[i]}
-			case 3:
-				mems[i] = Mem{Base: q[i], Index: t.stride3, Scale: 1}
-			default:
-				mems[i] = Mem{Base: q[i], Index: t.stride, Scale: uint8(r % 4)}
-			}
-		}
-		t.one(bufs, mems, k, func(x []V) V { body(r, x); return machine.None })
-	}
-	t.Label(end)
-}
-
-// rowRegisters returns a register for each row of the lines.
-func (t *tile) rowRegisters() []V {
-	v := make([]V, t.lanes())
-	for i := range v {
-		v[i] = t.New()
-	}
-	return v
-}
-
-func (t *tile) pointers(bufs []machine.Buf, off reg.GPVirtual) []reg.GPVirtual {
-	p := make([]reg.GPVirtual, len(bufs))
-	for i, b := range bufs {
-		p[i] = t.at(b.Name, off)
-	}
-	return p
-}
-
-func (t *tile) advance(p []reg.GPVirtual, bytes int) {
-	for _, q := range p {
-		t.ADDQ(I32(bytes), q)
-	}
-}
-
-func (t *tile) Largest(d V, buf machine.Buf) {
-	bufs := []machine.Buf{buf}
-	v := t.rowRegisters()
-	for i := range v {
-		t.fill(v[i], buf.Fill)
-	}
-	p := t.pointers(bufs, *t.line)
-	left := t.param("cols")
-	loop, tail, done := t.label("columns"), t.label("tail"), t.label("end")
-	body := func(r int, x []V) { t.Max(v[r], v[r], x[0]) }
-	t.SUBQ(I32(t.lanes()), left)
-	t.JB(LabelRef(tail))
-	t.Label(loop)
-	t.chunk(p, mask{}, bufs, body)
-	t.advance(p, t.isa.bytes)
-	t.SUBQ(I32(t.lanes()), left)
-	t.JAE(LabelRef(loop))
-	t.Label(tail)
-	t.CMPQ(left, I32(-t.lanes()))
-	t.JE(LabelRef(done))
-	t.chunk(p, t.tail, bufs, body)
-	t.Label(done)
-	t.foldRows(t.Max, d, func(lane int) V { return v[lane] })
-}
-
-func (t *tile) Sum(d V, body machine.Body, bufs ...machine.Buf) {
-	total, pair := t.New(), t.New()
-	t.zero(total)
-	p := t.pointers(bufs, *t.line)
-	left := t.param("cols")
-	// groups are taken in pairs: (T0 + T1) + (T2 + T3)
-	loop, done := t.label("groups"), t.label("end")
-	t.Label(loop)
-	for half := range 2 {
-		v := t.rowRegisters()
-		for i := range v {
-			t.zero(v[i])
-		}
-		add := func(r int, x []V) { t.Add(v[r], v[r], body(x)) }
-		fold := t.label("fold")
-		for range t.typ.Lanes() / 4 / t.lanes() {
-			tail, next := t.label("tail"), t.label("next")
-			t.SUBQ(I32(t.lanes()), left)
-			t.JB(LabelRef(tail))
-			t.chunk(p, mask{}, bufs, add)
-			t.advance(p, t.isa.bytes)
-			t.JMP(LabelRef(next))
-			t.Label(tail)
-			t.ADDQ(I32(t.lanes()), left)
-			t.JE(LabelRef(fold))
-			t.chunk(p, t.tail, bufs, add)
-			t.XORQ(left, left)
-			t.JMP(LabelRef(fold))
-			t.Label(next)
-		}
-		t.Label(fold)
-		if half == 0 {
-			t.foldRows(t.Add, pair, func(lane int) V { return v[lane] })
-			only := t.label("pair")
-			t.TESTQ(left, left)
-			t.JNE(LabelRef(only))
-			t.Add(total, total, pair)
-			t.JMP(LabelRef(done))
-			t.Label(only)
+		body(c)
+		if out != "" {
+			c.transposed(out, machine.Scratch, true)
 		} else {
-			sum := t.New()
-			t.foldRows(t.Add, sum, func(lane int) V { return v[lane] })
-			t.Add(pair, pair, sum)
-			t.Add(total, total, pair)
+			m.ADDQ(U32(4*c.regs*m.lanes()), m.out)
 		}
-	}
-	t.TESTQ(left, left)
-	t.JNE(LabelRef(loop))
-	t.Label(done)
-	t.Set(d, total)
+		// blocks adds the bytes of the columns, which is not how far the rows have come
+		size := m.param("cols")
+		m.SHLQ(U8(bits.TrailingZeros(uint(c.stride()))), size)
+		m.ADDQ(size, c.off)
+		m.SUBQ(U32(c.stride()), c.off)
+	})
 }
 
-func (t *tile) Each(v V, body func(row V, x []V) V, bufs ...machine.Buf) {
-	t.VMOVUPS(t.r(v), t.slot)
-	values, rows, rest := t.GP64(), t.GP64(), t.GP64()
-	t.LEAQ(t.slot, values)
-	t.MOVQ(U32(t.lanes()), rows)
-	t.CMPQ(*t.left, rows)
-	t.CMOVQCS(*t.left, rows)
-	t.MOVQ(t.stride, rest)
-	t.ANDQ(I32(t.isa.bytes-1), rest)
-	p := t.pointers(bufs, *t.line)
-	mems := make([]Mem, len(p))
-	for i := range p {
-		mems[i] = Mem{Base: p[i]}
+// transposed moves the rows of a block from a slice to scratch memory, a register of columns for each element, or back.
+//
+// It goes by units of 128 bits of every row, of which a register holds as many as it has such lanes: only these are transposed. The last
+// unit of a row may overlap the one before.
+func (c *columns) transposed(slice, tile string, back bool) {
+	p, s := c.at(slice), c.scratchAt(tile)
+	stride := c.param("cols")
+	c.SHLQ(U8(c.logSize()), stride)
+	unit := 16 / c.size()
+	careful, done := c.label("careful"), c.label("moved")
+	whole := c.regs > 1
+	if !whole {
+		c.CMPQ(c.left, U32(c.lanes()))
+		c.JB(LabelRef(careful))
 	}
-	loop, columns, tail, next := t.label("row"), t.label("columns"), t.label("tail"), t.label("next")
-	t.Label(loop)
-	row := t.New()
-	t.ps(t.VBROADCASTSS, t.VBROADCASTSD)(Mem{Base: values}, t.r(row))
-	left := t.param("cols")
-	t.SUBQ(I32(t.lanes()), left)
-	t.JB(LabelRef(tail))
-	t.Label(columns)
-	t.one(bufs, mems, mask{}, func(x []V) V { return body(row, x) })
-	t.advance(p, t.isa.bytes)
-	t.SUBQ(I32(t.lanes()), left)
-	t.JAE(LabelRef(columns))
-	t.Label(tail)
-	t.TESTQ(rest, rest)
-	t.JE(LabelRef(next))
-	t.one(bufs, mems, t.tail, func(x []V) V { return body(row, x) })
-	for i := range p {
-		t.ADDQ(rest, p[i])
+	cols := c.param("cols")
+	c.CMPQ(cols, U32(unit))
+	c.JB(LabelRef(careful))
+
+	var registers reg.GPVirtual
+	loop := c.label("registers")
+	if whole {
+		registers = c.GP64()
+		c.MOVQ(U32(c.regs), registers)
+		c.Label(loop)
 	}
-	t.Label(next)
-	t.ADDQ(I32(t.size()), values)
-	t.DECQ(rows)
-	t.JNE(LabelRef(loop))
+	c.units(p, s, stride, back, false)
+	if whole {
+		c.nextRows(p, s, stride)
+		c.DECQ(registers)
+		c.JNE(LabelRef(loop))
+	}
+	c.JMP(LabelRef(done))
+
+	// rows that are not there, or shorter than a unit
+	c.Label(careful)
+	loop = c.label("registers")
+	if whole {
+		registers = c.GP64()
+		c.MOVQ(U32(c.regs), registers)
+		c.Label(loop)
+	}
+	c.units(p, s, stride, back, true)
+	if whole {
+		c.nextRows(p, s, stride)
+		c.DECQ(registers)
+		c.JNE(LabelRef(loop))
+	}
+	c.Label(done)
 }
 
-func (t *tile) All(body machine.Body, bufs ...machine.Buf) {
-	n := t.GP64()
-	t.MOVQ(t.stride, n)
-	t.IMULQ(t.rows, n)
-	p := t.pointers(bufs, t.off)
-	for i, b := range bufs {
-		if b.Ahead {
-			t.ADDQ(n, p[i])
+// nextRows moves to the rows of the next register.
+func (c *columns) nextRows(p, s, stride reg.GPVirtual) {
+	t := c.GP64()
+	c.MOVQ(stride, t)
+	c.SHLQ(U8(c.logLanes()), t)
+	c.ADDQ(t, p)
+	c.ADDQ(U32(c.isa.bytes), s)
+}
+
+// units moves one register's rows, unit by unit.
+func (c *columns) units(p, s, stride reg.GPVirtual, back, careful bool) {
+	unit := 16 / c.size()
+	at, tile, left := c.GP64(), c.GP64(), c.param("cols")
+	c.MOVQ(p, at)
+	c.MOVQ(s, tile)
+	var some Op
+	if careful {
+		n, most := c.GP64(), c.GP64()
+		c.MOVQ(left, n)
+		c.MOVQ(U32(unit), most)
+		c.CMPQ(n, most)
+		c.CMOVQHI(most, n)
+		some = c.partUnit(n)
+	}
+	loop, next, done := c.label("unit"), c.label("next"), c.label("done")
+	c.Label(loop)
+	if back {
+		c.unitOut(at, tile, stride, some)
+	} else {
+		c.unitIn(at, tile, stride, some)
+	}
+	step := c.GP64()
+	c.MOVQ(U32(unit), step)
+	c.SUBQ(step, left)
+	c.JLE(LabelRef(done))
+	c.CMPQ(left, step)
+	c.JAE(LabelRef(next))
+	c.MOVQ(left, step)
+	c.MOVQ(U32(unit), left)
+	c.Label(next)
+	c.LEAQ(Mem{Base: at, Index: step, Scale: uint8(c.size())}, at)
+	c.SHLQ(U8(bits.TrailingZeros(uint(c.stride()))), step)
+	c.ADDQ(step, tile)
+	c.JMP(LabelRef(loop))
+	c.Label(done)
+}
+
+// partUnit returns the mask of n elements of 128 bits.
+func (c *columns) partUnit(n reg.GPVirtual) Op {
+	if c.zmm() {
+		return c.masks(n, false)(0).k
+	}
+	count, k := c.XMM(), c.XMM()
+	c.VMOVQ(n, count)
+	if c.typ == machine.F32 {
+		c.VPBROADCASTD(count, count)
+	} else {
+		c.VPBROADCASTQ(count, count)
+	}
+	c.ps(c.VPCMPGTD, c.VPCMPGTQ)(c.iota(c.size()), count, k)
+	return k
+}
+
+// unitRows calls f for each row of the unit at p: it belongs into lane of v[i]. Where some is not nil it stops at the last row there is.
+func (c *columns) unitRows(p, stride reg.GPVirtual, careful bool, f func(i, lane int, mem Mem)) {
+	unit := 16 / c.size()
+	q, q2 := c.GP64(), c.GP64()
+	c.MOVQ(p, q)
+	if careful {
+		end := c.label("rows")
+		for r := range c.lanes() {
+			if r > 0 {
+				if c.regs == 1 {
+					c.CMPQ(c.left, U32(r))
+					c.JBE(LabelRef(end))
+				}
+				c.ADDQ(stride, q)
+			}
+			f(r%unit, r/unit, Mem{Base: q})
+		}
+		c.Label(end)
+		return
+	}
+	for i := range unit {
+		f(i, 0, Mem{Base: q})
+		f(i, 1, Mem{Base: q, Index: stride, Scale: uint8(unit)})
+		if c.zmm() {
+			f(i, 2, Mem{Base: q, Index: stride, Scale: uint8(2 * unit)})
+			c.LEAQ(Mem{Base: q, Index: stride, Scale: uint8(unit)}, q2)
+			f(i, 3, Mem{Base: q2, Index: stride, Scale: uint8(2 * unit)})
+		}
+		if i < unit-1 {
+			c.ADDQ(stride, q)
 		}
 	}
-	t.SHRQ(U8(t.logSize()), n)
-	t.each(n, p, func(j int, x []V) V { return body(x) }, bufs)
+}
+
+func (c *columns) insert(lane int, from Op, v V) {
+	if c.zmm() {
+		c.VINSERTF32X4(U8(lane), from, c.r(v), c.r(v))
+	} else {
+		c.VINSERTF128(U8(lane), from, c.r(v), c.r(v))
+	}
+}
+
+func (c *columns) unitIn(p, tile, stride reg.GPVirtual, some Op) {
+	v := make([]V, 16/c.size())
+	for i := range v {
+		v[i] = c.New()
+		if some != nil {
+			c.zero(v[i])
+		}
+	}
+	c.unitRows(p, stride, some != nil, func(i, lane int, mem Mem) {
+		if some == nil {
+			if lane == 0 {
+				c.VMOVUPS(mem, c.x(v[i]))
+				return
+			}
+			c.insert(lane, mem, v[i])
+			if lane == 1 {
+				c.last().Inputs = []Op{mem, c.x(v[i])}
+			}
+			return
+		}
+		x := c.XMM()
+		switch {
+		case c.zmm() && c.typ == machine.F32:
+			c.VMOVUPS_Z(mem, some, x)
+		case c.zmm():
+			c.VMOVUPD_Z(mem, some, x)
+		default:
+			c.maskmov(mem, some, x)
+		}
+		c.insert(lane, x, v[i])
+	})
+	for i, v := range c.square128(v) {
+		c.VMOVUPS(c.r(v), Mem{Base: tile, Disp: i * c.stride()})
+	}
+}
+
+func (c *columns) unitOut(p, tile, stride reg.GPVirtual, some Op) {
+	v := make([]V, 16/c.size())
+	for i := range v {
+		v[i] = c.New()
+		c.VMOVUPS(Mem{Base: tile, Disp: i * c.stride()}, c.r(v[i]))
+	}
+	v = c.square128(v)
+	c.unitRows(p, stride, some != nil, func(i, lane int, mem Mem) {
+		to := Op(mem)
+		if some != nil {
+			to = c.XMM()
+		}
+		switch {
+		case lane == 0 && some == nil:
+			c.VMOVUPS(c.x(v[i]), mem)
+		case lane == 0:
+			to = c.x(v[i])
+		case c.zmm():
+			c.VEXTRACTF32X4(U8(lane), c.r(v[i]), to)
+		default:
+			c.VEXTRACTF128(U8(lane), c.r(v[i]), to)
+		}
+		switch {
+		case some == nil:
+		case c.zmm():
+			c.ps(c.VMOVUPS, c.VMOVUPD)(to, some, mem)
+		default:
+			c.maskmov(to, some, mem)
+		}
+	})
+}
+
+// square128 transposes the 4×4 or 2×2 elements of every 128-bit lane.
+func (c *columns) square128(v []V) []V {
+	pair := func(low, high func(...Op), a, b V) (V, V) {
+		l, h := c.New(), c.New()
+		low(c.r(b), c.r(a), c.r(l))
+		high(c.r(b), c.r(a), c.r(h))
+		return l, h
+	}
+	if c.typ == machine.F64 {
+		a, b := pair(c.VUNPCKLPD, c.VUNPCKHPD, v[0], v[1])
+		return []V{a, b}
+	}
+	a, b := pair(c.VUNPCKLPS, c.VUNPCKHPS, v[0], v[1])
+	d, e := pair(c.VUNPCKLPS, c.VUNPCKHPS, v[2], v[3])
+	w0, w1 := pair(c.VUNPCKLPD, c.VUNPCKHPD, a, d)
+	w2, w3 := pair(c.VUNPCKLPD, c.VUNPCKHPD, b, e)
+	return []V{w0, w1, w2, w3}
 }

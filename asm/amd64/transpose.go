@@ -54,8 +54,6 @@ func (m mach) Transpose(dst, src string) {
 	m.Label(done)
 }
 
-func (m mach) logLanes() int { return 6 - m.logSize() - 64/m.isa.bytes/2 }
-
 // square transposes one square, of which rows and cols exist; k is the mask of the rows if they are fewer than lanes.
 func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mask) {
 	n := m.lanes()

@@ -20,23 +20,20 @@ type exp struct {
 }
 
 func newExp(m machine.Machine) exp {
-	e := exp{m: m}
-	c := []float64{0x1.6ac74ap-10, 0x1.123dep-7, 0x1.555858p-5, 0x1.55548cp-3, 0x1.fffffcp-2, 1, 1}
+	c := []float64{
+		-0x1.5d589ep6, 0x1.8p23, 1, 0x1.715476p0, -0x1.62e4p-1, -0x1.7f7dp-20, // under, magic, 1, log₂ e, −ln 2 in two parts
+		0x1.6ac74ap-10, 0x1.123dep-7, 0x1.555858p-5, 0x1.55548cp-3, 0x1.fffffcp-2,
+	}
 	if m.Type() == machine.F64 {
 		c = []float64{
+			-0x1.6232bdd7abcd2p9, 0x1.8p52, 1, 0x1.71547652b82fep0, -0x1.62e42feep-1, -0x1.a39ef35793c76p-33,
 			0x1.af633a92c2458p-26, 0x1.28b41da12708bp-22, 0x1.71ddf6ab977fbp-19, 0x1.a01993a5e7f04p-16, 0x1.a01a01b00f205p-13,
-			0x1.6c16c18606b59p-10, 0x1.111111110f7fdp-7, 0x1.55555555503cfp-5, 0x1.5555555555558p-3, 0x1.0000000000009p-1, 1, 1,
+			0x1.6c16c18606b59p-10, 0x1.111111110f7fdp-7, 0x1.55555555503cfp-5, 0x1.5555555555558p-3, 0x1.0000000000009p-1,
 		}
-		e.under, e.log2e, e.magic = m.Const(-0x1.6232bdd7abcd2p9), m.Const(0x1.71547652b82fep0), m.Const(0x1.8p52)
-		e.hi, e.lo = m.Const(-0x1.62e42feep-1), m.Const(-0x1.a39ef35793c76p-33)
-	} else {
-		e.under, e.log2e, e.magic = m.Const(-0x1.5d589ep6), m.Const(0x1.715476p0), m.Const(0x1.8p23)
-		e.hi, e.lo = m.Const(-0x1.62e4p-1), m.Const(-0x1.7f7dp-20)
 	}
-	for _, x := range c {
-		e.c = append(e.c, m.Const(x))
-	}
-	return e
+	v := m.Consts(c...)
+	one := v[2]
+	return exp{m: m, under: v[0], magic: v[1], log2e: v[3], hi: v[4], lo: v[5], c: append(v[6:], one, one)}
 }
 
 func (e exp) of(x V) V {

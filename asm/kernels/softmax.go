@@ -125,27 +125,10 @@ func softmaxRows(m machine.Machine) {
 		rowExp(m, newExp(m), s, top, machine.In("src", -inf), machine.Out("dst"))
 		factor(m, s)
 		rowScale(m, s, "dst", "dst")
-	}, func(t machine.Tile) {
-		t.Lines(func() {
-			top := m.New()
-			t.Largest(top, machine.In("src", -inf))
-			t.Each(top, func(top V, x []V) V {
-				m.Sub(x[0], x[0], top)
-				return x[0]
-			}, machine.In("src", 0), machine.Out("dst"))
-		})
-		e := newExp(m)
-		t.All(func(x []V) V { return e.of(x[0]) }, machine.In("dst", 0), machine.Out("dst"), machine.Ahead("src"))
-		t.Lines(func() {
-			s := m.New()
-			t.Sum(s, func(x []V) V { return x[0] }, machine.In("dst", 0))
-			factor(m, s)
-			t.Each(s, func(factor V, x []V) V {
-				m.Mul(x[0], factor, x[0])
-				return x[0]
-			}, machine.In("dst", 0), machine.Out("dst"))
-		})
-	}, "dst", "src")
+	}, func(c machine.Columns) {
+		s := columnExp(m, c, columnMax(m, c, machine.Scratch))
+		columnScale(m, c, s, machine.Scratch, machine.Scratch)
+	}, []string{"src"}, "dst")
 	m.End()
 }
 
@@ -161,27 +144,9 @@ func logSoftmaxRows(m machine.Machine) {
 			m.Add(x[0], s, x[0])
 			return x[0]
 		}, machine.In("src", 0), machine.Out("dst"))
-	}, func(t machine.Tile) {
-		t.Lines(func() {
-			top := m.New()
-			t.Largest(top, machine.In("src", -inf))
-			t.Each(top, func(top V, x []V) V {
-				m.Sub(x[0], x[0], top)
-				return x[0]
-			}, machine.In("src", 0), machine.Out("dst"))
-		})
-		e := newExp(m)
-		t.All(func(x []V) V { return e.of(x[0]) }, machine.In("dst", 0), machine.Out(machine.Scratch), machine.Ahead("src"))
-		t.Lines(func() {
-			s := m.New()
-			t.Sum(s, func(x []V) V { return x[0] }, machine.In(machine.Scratch, 0))
-			minusLog(m, s)
-			t.Each(s, func(minusLog V, x []V) V {
-				m.Add(x[0], minusLog, x[0])
-				return x[0]
-			}, machine.In("dst", 0), machine.Out("dst"))
-		})
-	}, "dst", "src")
+	}, func(c machine.Columns) {
+		columnLog(m, c, columnMax(m, c, machine.Scratch), machine.Scratch)
+	}, []string{"src"}, "dst")
 	m.End()
 }
 
@@ -217,16 +182,14 @@ func softmaxRowsGrad(m machine.Machine) {
 		s := m.New()
 		dotProduct(m, s, "y", "dy")
 		rowGrad(m, s)
-	}, func(t machine.Tile) {
-		t.Lines(func() {
-			s := m.New()
-			t.Sum(s, func(x []V) V {
-				m.Mul(x[0], x[0], x[1])
-				return x[0]
-			}, machine.In("y", 0), machine.In("dy", 0))
-			t.Each(s, func(dot V, x []V) V { return grad(m, dot, x) }, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
-		})
-	}, "y", "dy", "dx")
+	}, func(c machine.Columns) {
+		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
+		dot := c.Fold(func(x []V) V {
+			m.Mul(x[0], x[0], x[1])
+			return x[0]
+		}, nil, y, dy)
+		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
+	}, []string{"y", "dy"}, "dx")
 	m.End()
 }
 
@@ -256,18 +219,15 @@ func logSoftmaxRowsGrad(m machine.Machine) {
 		s := m.New()
 		total(m, s, "dy")
 		rowLogGrad(m, newExp(m), s)
-	}, func(t machine.Tile) {
+	}, func(c machine.Columns) {
+		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
+		sum := c.Fold(machine.Same, nil, dy)
 		e := newExp(m)
-		t.All(func(x []V) V {
+		c.Each(func(j int, x []V) V {
 			m.MinZero(x[0], x[0])
-			return e.of(x[0])
-		}, machine.In("y", 0), machine.Out(machine.Scratch))
-		t.Lines(func() {
-			s := m.New()
-			t.Sum(s, func(x []V) V { return x[0] }, machine.In("dy", 0))
-			t.Each(s, func(sum V, x []V) V { return logGrad(m, sum, x[0], x[1]) }, machine.In(machine.Scratch, 0), machine.In("dy", 0), machine.Out("dx"))
-		})
-	}, "y", "dy", "dx")
+			return logGrad(m, sum[j], e.of(x[0]), x[1])
+		}, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
+	}, []string{"y", "dy"}, "dx")
 	m.End()
 }
 
@@ -317,97 +277,121 @@ func argMaxRows(m machine.Machine) {
 	m.Func("argMaxRows", "func(dst []int32, src []T, cols int)", "writes argMax of every row.")
 	m.Rows(func() {
 		m.StoreIndex(m.ArgMax("src"))
-	}, func(t machine.Tile) {
-		t.Lines(func() {
-			top := m.New()
-			t.Largest(top, machine.In("src", -inf))
-			t.ArgMax(top, "src")
-		})
-	}, "src")
+	}, func(c machine.Columns) {
+		columnArgMax(m, c, machine.Scratch)
+	}, []string{"src"}, "")
 	m.End()
 }
 
 func argMaxPlanes(m machine.Machine) {
 	m.Func("argMaxPlanes", "func(dst []int32, src []T, planes, n, stride int)", "writes argMax down every column.")
-	one := m.Int(1)
 	m.Planes(nil, func(c machine.Columns) {
-		best, index, plane := c.Block(-inf), c.Block(0), m.Int(-1)
-		c.Each(func(j int, x []V) V {
-			if j == 0 {
-				m.AddInt(plane, plane, one)
-			}
-			m.TakeLarger(best[j], index[j], x[0], plane)
-			return machine.None
-		}, machine.In("src", 0))
-		c.Store("dst", index)
+		columnArgMax(m, c, "src")
 	})
 	m.End()
+}
+
+func columnArgMax(m machine.Machine, c machine.Columns, src string) {
+	one := m.Int(1)
+	best, index, plane := c.Block(-inf), c.Block(0), m.Int(-1)
+	c.Each(func(j int, x []V) V {
+		if j == 0 {
+			m.AddInt(plane, plane, one)
+		}
+		m.TakeLarger(best[j], index[j], x[0], plane)
+		return machine.None
+	}, machine.In(src, 0))
+	c.Store("dst", index)
 }
 
 func softmaxPlanes(m machine.Machine) {
 	m.Func("softmaxPlanes", "func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)", "writes the softmax down every column.")
 	m.Planes(func(c machine.Columns) {
-		top := c.Block(-inf)
-		c.Each(func(j int, x []V) V {
-			m.Max(top[j], top[j], x[0])
-			return x[0]
-		}, machine.In("src", -inf), machine.Out(machine.Scratch))
-		e := newExp(m)
-		c.Each(func(j int, x []V) V {
-			m.Sub(x[0], x[0], top[j])
-			return e.of(x[0])
-		}, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"))
-		planesScale(m, c, top, c.Fold(nil), machine.Scratch)
+		top := columnMax(m, c, "src", machine.Out(machine.Scratch))
+		s := columnExp(m, c, top)
+		c.Store("max", top)
+		c.Store("sum", s)
+		columnScale(m, c, s, machine.Scratch, "dst")
 	}, func(c machine.Columns) {
-		top := columnMax(m, c)
+		top := columnMax(m, c, "src")
 		e := newExp(m)
 		s := c.Sum(func(j int, x []V) V {
 			m.Sub(x[0], x[0], top[j])
 			return e.of(x[0])
 		}, nil, machine.In("src", 0), machine.Out("dst"))
-		planesScale(m, c, top, s, "dst")
+		c.Store("max", top)
+		c.Store("sum", s)
+		columnScale(m, c, s, "dst", "dst")
 	})
 	m.End()
 }
 
-func columnMax(m machine.Machine, c machine.Columns) []V {
+// columnMax returns the largest elements of src, which it copies to dst.
+func columnMax(m machine.Machine, c machine.Columns, src string, dst ...machine.Buf) []V {
 	top := c.Block(-inf)
 	c.Each(func(j int, x []V) V {
 		m.Max(top[j], top[j], x[0])
-		return machine.None
-	}, machine.In("src", -inf))
+		return x[0]
+	}, append(dst, machine.In(src, -inf))...)
 	return top
 }
 
-// planesScale divides exp, whose sums are s.
-func planesScale(m machine.Machine, c machine.Columns, top, s []V, exp string) {
-	c.Store("max", top)
-	c.Store("sum", s)
+// columnExp makes e^(x − top) of Scratch and returns its sums.
+func columnExp(m machine.Machine, c machine.Columns, top []V) []V {
+	e := newExp(m)
+	c.Each(func(j int, x []V) V {
+		m.Sub(x[0], x[0], top[j])
+		return e.of(x[0])
+	}, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
+	return c.Fold(machine.Same, nil, machine.In(machine.Scratch, 0))
+}
+
+// columnScale divides src, whose sums are s.
+func columnScale(m machine.Machine, c machine.Columns, s []V, src, dst string) {
 	for _, s := range s {
 		factor(m, s)
 	}
 	c.Each(func(j int, x []V) V {
 		m.Mul(x[0], s[j], x[0])
 		return x[0]
-	}, machine.In(exp, 0), machine.Out("dst"))
+	}, machine.In(src, 0), machine.Out(dst))
 }
 
 func logSoftmaxPlanes(m machine.Machine) {
 	m.Func("logSoftmaxPlanes", "func(dst, src []T, planes, n, dstStride, srcStride int)", "writes the log-softmax down every column.")
-	m.Planes(nil, func(c machine.Columns) {
-		top := columnMax(m, c)
+	m.Planes(func(c machine.Columns) {
+		top := columnMax(m, c, "src", machine.Out(machine.Scratch))
+		columnLog(m, c, top, "dst")
+	}, func(c machine.Columns) {
+		top := columnMax(m, c, "src")
 		e := newExp(m)
 		s := c.Sum(func(j int, x []V) V {
 			m.Sub(x[0], x[0], top[j])
 			return e.of(x[0])
 		}, func(s V) { minusLog(m, s) }, machine.In("src", 0))
-		c.Each(func(j int, x []V) V {
-			m.Sub(x[0], x[0], top[j])
-			m.Add(x[0], s[j], x[0])
-			return x[0]
-		}, machine.In("src", 0), machine.Out("dst"))
+		columnSubtract(m, c, top, s, "src", "dst")
 	})
 	m.End()
+}
+
+// columnLog writes the log-softmax of Scratch, whose largest elements are top.
+func columnLog(m machine.Machine, c machine.Columns, top []V, dst string) {
+	e := newExp(m)
+	c.Each(func(j int, x []V) V {
+		m.Sub(x[0], x[0], top[j])
+		return e.of(x[0])
+	}, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch2), machine.Ahead("src"), machine.Ahead("dst"))
+	s := c.Fold(machine.Same, func(s V) { minusLog(m, s) }, machine.In(machine.Scratch2, 0))
+	columnSubtract(m, c, top, s, machine.Scratch, dst)
+}
+
+// columnSubtract writes (x − top) − log.
+func columnSubtract(m machine.Machine, c machine.Columns, top, minusLog []V, src, dst string) {
+	c.Each(func(j int, x []V) V {
+		m.Sub(x[0], x[0], top[j])
+		m.Add(x[0], minusLog[j], x[0])
+		return x[0]
+	}, machine.In(src, 0), machine.Out(dst))
 }
 
 func softmaxPlanesGrad(m machine.Machine) {
@@ -416,20 +400,16 @@ func softmaxPlanesGrad(m machine.Machine) {
 		dot := c.Sum(func(j int, x []V) V {
 			m.Mul(x[0], x[0], x[1])
 			return x[0]
-		}, nil, machine.In("y", 0), machine.In("dy", 0))
+		}, nil, machine.In("y", 0), machine.In("dy", 0), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
 		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
 	})
 	m.End()
 }
 
-// All describes every kernel to m.
-func All(m machine.Machine) {
-	for _, kernel := range []func(machine.Machine){
-		dot, sum, expSum, sumExp,
-		largest, scale, subtract, softmaxGrad, logSoftmaxGrad, cumSum, argMax, classErrors, classGrad, transpose,
-		softmaxRows, logSoftmaxRows, softmaxRowsGrad, logSoftmaxRowsGrad, argMaxRows,
-		softmaxPlanes, logSoftmaxPlanes, softmaxPlanesGrad, argMaxPlanes,
-	} {
-		kernel(m)
-	}
+// All are the descriptions of every kernel.
+var All = []func(machine.Machine){
+	dot, sum, expSum, sumExp,
+	largest, scale, subtract, softmaxGrad, logSoftmaxGrad, cumSum, argMax, classErrors, classGrad, transpose,
+	softmaxRows, logSoftmaxRows, softmaxRowsGrad, logSoftmaxRowsGrad, argMaxRows,
+	softmaxPlanes, logSoftmaxPlanes, softmaxPlanesGrad, argMaxPlanes,
 }

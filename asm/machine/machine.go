@@ -31,7 +31,7 @@ type Buf struct {
 	Name        string
 	Read, Write bool
 	Fill        float64 // what is read past the end
-	Ahead       bool    // only fetched into the caches, for the next tile or block of columns
+	Ahead       bool    // only fetched into the caches, for the next block of columns
 }
 
 // In is a buffer that is read; fill is what stands past its end.
@@ -43,12 +43,18 @@ func Out(name string) Buf { return Buf{Name: name, Write: true} }
 // Ahead is a slice whose next elements are wanted soon.
 func Ahead(name string) Buf { return Buf{Name: name, Ahead: true} }
 
-// Scratch names memory of the machine's own: as large as a tile of rows, or as a block of columns.
-const Scratch = "scratch"
+// Scratch and Scratch2 are memory of the machine's own: a block of columns of as many planes as a sum has lanes.
+const (
+	Scratch  = "scratch"
+	Scratch2 = "scratch2"
+)
 
 // A Body computes with the registers x that were read, one for each buffer that is read in their order, and returns what the buffers that
 // are written take.
 type Body func(x []V) V
+
+// Same is the Body that changes nothing.
+func Same(x []V) V { return x[0] }
 
 // An Index is a number of an element, no vector.
 type Index any
@@ -68,6 +74,7 @@ type Machine interface {
 	Double() Machine   // the same machine for float64 vectors, of half as many lanes as float32 has
 
 	Const(x float64) V
+	Consts(x ...float64) []V // constants of one loop, those that are worth a register most come first
 	New() V
 	Set(d, x V)
 	Add(d, a, b V)
@@ -99,9 +106,10 @@ type Machine interface {
 	// The last, partial block ends with a partial register; registers with nothing in them are left out.
 	Each(body func(j int, x []V) V, bufs ...Buf)
 
-	// Rows runs over the rows of cols elements of the slices among the arguments: either a row at a time through long, where Each walks that
-	// row, or, where rows are no longer than Lanes, a tile of many rows at a time through short.
-	Rows(long func(), short func(t Tile), slices ...string)
+	// Rows runs over the rows of cols elements of the slices among the arguments. Rows longer than Lanes go through long one by one: there
+	// Each walks a row. Shorter ones go through short, many at a time and as columns: the slices in are transposed into Scratch and
+	// Scratch2 before, and Scratch to out, unless that is empty, afterwards. There columns are rows, and planes the elements of each.
+	Rows(long func(), short func(c Columns), in []string, out string)
 
 	// Planes runs over blocks of a few registers of columns: through few where there are no more planes than Lanes, so that Scratch can
 	// hold a block of all of them, unless few is nil; otherwise through many.
@@ -126,22 +134,6 @@ type Machine interface {
 	Scan(dst, src, carry string)
 }
 
-// A Tile is some rows of a matrix, each no longer than the lanes of a sum.
-type Tile interface {
-	// Lines runs body for as many rows at a time as a register has lanes: in it a vector holds a value for each of these rows.
-	Lines(body func())
-	// Sum sets d to each row's sum of what body makes of it, in the order of NUMERICS.md.
-	Sum(d V, body Body, bufs ...Buf)
-	// Largest sets d to each row's largest element.
-	Largest(d V, buf Buf)
-	// Each runs body over every row: row is this row's lane of v, in all lanes.
-	Each(v V, body func(row V, x []V) V, bufs ...Buf)
-	// ArgMax stores what Machine.ArgMax gives for each row to the slice dst; top is what Largest gave.
-	ArgMax(top V, slice string)
-	// All runs body over all elements of the tile, across its rows.
-	All(body Body, bufs ...Buf)
-}
-
 // Columns are a few registers side by side, of every plane.
 type Columns interface {
 	// Block returns a register for each of the columns' registers, x in every lane.
@@ -151,8 +143,8 @@ type Columns interface {
 	// Sum is Each, and returns the sums of what body makes of the planes, in the order of NUMERICS.md, as then leaves them. It uses Scratch
 	// for the lanes.
 	Sum(body func(j int, x []V) V, then func(sum V), bufs ...Buf) []V
-	// Fold returns the sums of no more than Lanes planes of Scratch, as then leaves them.
-	Fold(then func(sum V)) []V
+	// Fold returns the sums of what body makes of no more than Lanes planes of Scratch and Scratch2, as then leaves them.
+	Fold(body Body, then func(sum V), bufs ...Buf) []V
 	// Store writes v to a slice with one element for each column, unless the slice is nil.
 	Store(slice string, v []V)
 }
