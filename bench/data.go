@@ -8,15 +8,15 @@ import (
 	"github.com/lanewise/lanewise"
 )
 
-// alloc returns n elements that begin at a cache line, and not at the same place of a page as the slice before: a store that looks like
-// the load after it (the same 12 bits of the address) holds that up.
+// alloc returns n elements that begin at a cache line, and not near the place in a page of the slices before: loads that look like an earlier
+// store (the same 12 bits of the address) wait for it.
 func alloc[T any](n int) []T {
-	const line, lines = 64, 64
+	const line, page = 64, 4096
 	size := int(unsafe.Sizeof(*new(T)))
-	buf := make([]T, n+line*(lines+1)/size)
-	skew = (skew + 21) % lines
+	buf := make([]T, n+2*page/size)
+	skew = (skew + 21*line) % page
 	address := uintptr(unsafe.Pointer(unsafe.SliceData(buf)))
-	skip := (int(-address&(line-1)) + line*skew) / size
+	skip := (int(-address&(page-1)) + skew) / size
 	return buf[skip : skip+n : skip+n]
 }
 

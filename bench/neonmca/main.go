@@ -29,11 +29,11 @@ var cpus = []string{"neoverse-n1", "neoverse-v2", "apple-m1"}
 // kernels are the functions that are compared. The inner loop is the one that takes most elements a turn.
 var kernels = []string{
 	"dot", "sum", "max", "expSum", "sumExp", "scale", "subtract", "softmaxGrad", "logSoftmaxGrad", "cumSum", "classErrors", "classGrad",
-	"argMaxPlanes",
+	"softmaxPlanes", "argMaxPlanes",
 }
 
 // elements of a turn of our loops, in float32: a block, or what kernels with loops of their own take.
-var elements = map[string]int{"cumSum": 16, "argMaxPlanes": 32}
+var elements = map[string]int{"cumSum": 16, "softmaxPlanes": 32, "argMaxPlanes": 32}
 
 func main() {
 	log.SetFlags(0)

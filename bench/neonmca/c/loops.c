@@ -96,6 +96,9 @@ T K(sumExp)(in src, i64 n, T max) {
 	return s;
 }
 
+// what softmaxPlanes does to a plane
+void K(softmaxPlanes)(out dst, in src, in max, i64 n) { LOOP dst[i] = exp_(src[i] - max[i]); }
+
 void K(scale)(out dst, in src, i64 n, T factor) { LOOP dst[i] = src[i] * factor; }
 
 void K(subtract)(out dst, in src, i64 n, T max, T log) { LOOP dst[i] = (src[i] - max) - log; }
