@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/lanewise/lanewise/asm/amd64"
+	"github.com/lanewise/lanewise/asm/arm64"
 	"github.com/lanewise/lanewise/asm/columns"
 	"github.com/lanewise/lanewise/asm/kernels"
 	"github.com/lanewise/lanewise/asm/machine"
@@ -30,6 +31,15 @@ func generate() (map[string][]byte, error) {
 		return nil, err
 	}
 	if files["columns_amd64.s"], files["columns_amd64.go"], err = columns.Generate(); err != nil {
+		return nil, err
+	}
+	neon := arm64.NewFile()
+	for _, t := range []machine.Type{machine.F32, machine.F64} {
+		for _, kernel := range kernels.All {
+			kernel(neon.Machine(t))
+		}
+	}
+	if files["kernels_arm64.s"], files["kernels_arm64.go"], err = neon.Generate(); err != nil {
 		return nil, err
 	}
 	return files, nil

@@ -218,7 +218,15 @@ func (m mach) binary(f func(...Op), d, a, b V) {
 	f(m.op(b), m.op(a), m.op(d))
 }
 
-func (m mach) Add(d, a, b V) { m.binary(m.ps(m.VADDPS, m.VADDPD), d, a, b) }
+func (m mach) Add(d, a, b V) {
+	if mem, ok := m.op(d).(Mem); ok { // one of Sums
+		t := m.New()
+		m.ps(m.VADDPS, m.VADDPD)(mem, m.op(b), m.r(t))
+		m.VMOVUPS(m.r(t), mem)
+		return
+	}
+	m.binary(m.ps(m.VADDPS, m.VADDPD), d, a, b)
+}
 func (m mach) Sub(d, a, b V) { m.binary(m.ps(m.VSUBPS, m.VSUBPD), d, a, b) }
 func (m mach) Mul(d, a, b V) { m.binary(m.ps(m.VMULPS, m.VMULPD), d, a, b) }
 func (m mach) Div(d, a, b V) { m.binary(m.ps(m.VDIVPS, m.VDIVPD), d, a, b) }
@@ -276,6 +284,7 @@ const (
 	notLess   = U8(0x15) // NLT_UQ
 	notLessEq = U8(0x16) // NLE_UQ
 	equal     = U8(0x00) // EQ_OQ
+	greater   = U8(0x1e) // GT_OQ
 )
 
 func (m mach) Canonical(d V) {
@@ -409,6 +418,29 @@ func (m mach) Block(x float64) []V {
 		m.fill(b[i], x)
 	}
 	return b
+}
+
+func (m mach) Sums() []V {
+	if m.zmm() {
+		return m.Block(0)
+	}
+	b := make([]V, m.regs())
+	zero := m.New()
+	m.zero(zero)
+	slots := m.aligned(machine.BlockBytes)
+	for i := range b {
+		b[i] = m.value(slots.Offset(i * m.isa.bytes))
+		m.VMOVUPS(m.r(zero), m.op(b[i]))
+	}
+	return b
+}
+
+// aligned returns n bytes of the stack that begin with a cache line.
+func (m mach) aligned(n int) Mem {
+	p := m.GP64()
+	m.LEAQ(m.AllocLocal(n+56).Offset(56), p)
+	m.ANDQ(I8(-64), p)
+	return Mem{Base: p}
 }
 
 // Arguments.

@@ -10,7 +10,7 @@ import (
 
 // chunkBlocks is how many blocks a chunk has: ArgMax looks for the chunk of the largest element, and then through that chunk, while it is
 // in L1.
-const chunkBlocks = 16
+const chunkBlocks = 32
 
 func (m mach) ReturnIndex(i machine.Index) {
 	m.Context.Store(i.(reg.GPVirtual), m.Context.ReturnIndex(0))
@@ -79,15 +79,13 @@ func (m mach) ArgMax(slice string) machine.Index {
 		}
 		return machine.None
 	}, []machine.Buf{in})
-	m.Largest(top[0], top)
 	nan.jump(hasNaN)
 	smaller := m.label("smaller")
-	if m.typ == machine.F32 {
-		m.VUCOMISS(m.x(best), m.x(top[0]))
-	} else {
-		m.VUCOMISD(m.x(best), m.x(top[0]))
-	}
-	m.JBE(LabelRef(smaller))
+	m.vertical(m.Max, top)
+	larger := m.bitmask(greater, top[0], best)
+	m.TESTL(larger.As32(), larger.As32())
+	m.JE(LabelRef(smaller))
+	m.horizontal(m.Max, top[0])
 	m.Set(best, top[0])
 	m.MOVQ(start, chunk)
 	m.Label(smaller)

@@ -133,6 +133,12 @@ func (m mach) dryFold() []int {
 // Sum folds the groups, a quarter of a block each, and adds the four in pairs.
 func (m mach) Sum(d V, block []V) {
 	per := len(block) / 4
+	for i, v := range block {
+		if _, ok := m.op(v).(Mem); ok {
+			block[i] = m.New()
+			m.Set(block[i], v)
+		}
+	}
 	groups := make([]V, 4)
 	for g := range groups {
 		b := block[g*per : (g+1)*per]
@@ -179,15 +185,25 @@ func (m mach) exchange(d, a V, by int) {
 
 // Largest folds a block with Max.
 func (m mach) Largest(d V, block []V) {
+	m.vertical(m.Max, block)
+	m.horizontal(m.Max, block[0])
+	m.Set(d, block[0])
+}
+
+// vertical folds the registers of a block into the first.
+func (m mach) vertical(f op, block []V) {
 	for n := len(block) / 2; n > 0; n /= 2 {
 		for i := range n {
-			m.Max(block[i], block[i], block[i+n])
+			f(block[i], block[i], block[i+n])
 		}
 	}
+}
+
+// horizontal folds the lanes of v; all of them hold the result.
+func (m mach) horizontal(f op, v V) {
 	for by := m.lanes() / 2; by > 0; by /= 2 {
 		t := m.New()
-		m.exchange(t, block[0], by)
-		m.Max(block[0], block[0], t)
+		m.exchange(t, v, by)
+		f(v, v, t)
 	}
-	m.Set(d, block[0])
 }

@@ -197,7 +197,9 @@ func (m mach) one(bufs []machine.Buf, mems []Mem, k mask, body func(x []V) V) {
 		if b.Ahead && k.k == nil && mems[i].Disp%64 == 0 {
 			m.PREFETCHT0(mems[i])
 		}
-		if b.Read {
+		if b.IsOperand() && k.on(b).k == nil {
+			x = append(x, m.value(mems[i]))
+		} else if b.Read {
 			v := m.New()
 			m.load(v, mems[i], k.on(b), b)
 			x = append(x, v)

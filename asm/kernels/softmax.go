@@ -18,7 +18,7 @@ func dotProduct(m machine.Machine, s V, a, b string) {
 		m.Mul(x[0], x[0], x[1])
 		m.Add(sum[j], sum[j], x[0])
 		return machine.None
-	}, machine.In(a, 0), machine.In(b, 0))
+	}, machine.In(a, 0), machine.Operand(b))
 	m.Sum(s, sum)
 }
 
@@ -35,7 +35,7 @@ func total(m machine.Machine, s V, x string) {
 	m.Each(func(j int, x []V) V {
 		m.Add(sum[j], sum[j], x[0])
 		return machine.None
-	}, machine.In(x, 0))
+	}, machine.Operand(x))
 	m.Sum(s, sum)
 }
 
@@ -74,7 +74,7 @@ func sumExp(m machine.Machine) {
 
 // rowExp writes e^(x − top) and sets s to its sum. Past the end x is −∞, so that nothing is added.
 func rowExp(m machine.Machine, e exp, s, top V, bufs ...machine.Buf) {
-	sum := m.Block(0)
+	sum := m.Sums()
 	m.Each(func(j int, x []V) V {
 		m.Sub(x[0], x[0], top)
 		y := e.of(x[0])

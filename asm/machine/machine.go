@@ -32,10 +32,17 @@ type Buf struct {
 	Read, Write bool
 	Fill        float64 // what is read past the end
 	Ahead       bool    // only fetched into the caches, for the next block of columns
+	operand     bool
 }
 
 // In is a buffer that is read; fill is what stands past its end.
 func In(name string, fill float64) Buf { return Buf{Name: name, Read: true, Fill: fill} }
+
+// Operand is In with 0 past the end for a body that uses x only once, as the last source: it may be memory.
+func Operand(name string) Buf { return Buf{Name: name, Read: true, operand: true} }
+
+// IsOperand says whether b came from Operand.
+func (b Buf) IsOperand() bool { return b.operand }
 
 // Out is a buffer that takes a body's result.
 func Out(name string) Buf { return Buf{Name: name, Write: true} }
@@ -97,6 +104,8 @@ type Machine interface {
 
 	// Block returns a block of registers with x in every lane.
 	Block(x float64) []V
+	// Sums returns a block of zeros for Add to add to and Sum to fold, beside a body that needs the registers: it may be memory.
+	Sums() []V
 	// Sum folds the lanes of a block in the order of NUMERICS.md. All lanes of the result hold it.
 	Sum(d V, block []V)
 	// Largest folds a block with Max.
