@@ -433,7 +433,7 @@ func TestReadme(t *testing.T) {
 	}
 
 	all := results{
-		machine: machine{CPU: "A CPU", Date: "2001-02-03", ISAs: []string{"avx512", "generic"}},
+		machine: machine{CPU: "A CPU", Clock: "wall", Date: "2001-02-03", ISAs: []string{"avx512", "generic"}},
 		absent:  []string{"PyTorch (how to install it): why"},
 		kernels: []row{
 			{Kernel: "SoftmaxRows/19", Type: "float32", N: 1007, Cols: 19, ISA: "avx512", Ns: 1007, LimitNs: 503.5, OfLimit: 0.5, Ratios: map[string]float64{"fast": 0.5, "slow": 3}},
@@ -463,7 +463,7 @@ func TestReadme(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Measured on an A CPU", "on 2001-02-03", "how to install it",
-		"| [`SoftmaxRows`, 19](bench/plots/SoftmaxRowsx19-float32.svg) | 1007 | 1.00 (50 %) | 2.00 (25 %) | **fast 0.500 ×**, slow 3.00 × |",
+		"| [`SoftmaxRows`, 19 columns](bench/plots/SoftmaxRowsx19-float32.svg) | 1007 | 1.00 (50 %) | 2.00 (25 %) | **fast 0.500 ×**, slow 3.00 × |",
 		"| exact avx512 | class-major | 1 | 1.00 / 2.00 (7.00 ×) | 3.00 / 4.00 (5.00 ×) | 6.00 | – | 2e-07 |",
 	} {
 		if !strings.Contains(string(text), want) {

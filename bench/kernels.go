@@ -1,6 +1,10 @@
 package main
 
-import "github.com/lanewise/lanewise"
+import (
+	"math"
+
+	"github.com/lanewise/lanewise"
+)
 
 // A kernel is one entry of the table. To add one, write its function below and name it here.
 type kernel struct {
@@ -44,6 +48,7 @@ var kernels = []kernel{
 	{name: "ArgMaxRows/19", least: 19, f32: argMaxRows[float32](19), f64: argMaxRows[float64](19)},
 	{name: "ArgMaxPlanes/19", least: 19, f32: argMaxPlanes[float32](19), f64: argMaxPlanes[float64](19)},
 	{name: "SortDescending", f32: sortDescending[float32], f64: sortDescending[float64], most: 1 << 22},
+	{name: "DotThenExp", f32: dotThenExp[float32], f64: dotThenExp[float64], most: 1 << 14},
 	{name: "LovaszGrad", f32: lovaszGrad[float32], f64: lovaszGrad[float64]},
 }
 
@@ -253,6 +258,26 @@ func sortDescending[T lanewise.Float](n int) instance {
 			lanewise.SortDescending(keys, perm)
 		},
 		peers: sortPeers(keys, src, perm),
+	}
+}
+
+// dotThenExp is a kernel with math.Exp after it: code that leaves the upper halves of vector registers dirty makes that a hundred times as slow.
+func dotThenExp[T lanewise.Float](n int) instance {
+	a, b, x := normal[T](64), normal[T](64), normal[float64](n)
+	exps := func() {
+		var sum float64
+		for _, v := range x {
+			sum += math.Exp(v)
+		}
+		sinkFloat = sum
+	}
+	return instance{
+		n: n,
+		call: func() {
+			sinkFloat = float64(lanewise.Dot(a, b))
+			exps()
+		},
+		peers: []peer{{"math.Exp alone", exps}},
 	}
 }
 

@@ -53,6 +53,9 @@ var readmeSizes = []int{1024, 1 << 20}
 func writeSection(w io.Writer, plots string, all results) {
 	m := all.machine
 	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s, one core, by `go run ./bench`; `bench/update.sh` renews this section.\n\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
+	if m.Clock != "wall" {
+		fmt.Fprintf(w, "The machine was busy with other work too: the times are the processor's.\n")
+	}
 	fmt.Fprintf(w, "ns per float32 element, and in brackets the share of this machine's limit, measured beside it: moving the bytes that must be moved, or\n")
 	fmt.Fprintf(w, "doing the arithmetic that must be done. The last column has the time of others in that of %s, **bold** where they win.\n\n", m.ISAs[0])
 	fmt.Fprintf(w, "| kernel | n | %s | others |\n|%s\n", strings.Join(m.ISAs, " | "), strings.Repeat(" --- |", len(m.ISAs)+3))
@@ -60,9 +63,12 @@ func writeSection(w io.Writer, plots string, all results) {
 		if rows[0].Type != "float32" {
 			continue
 		}
-		name := "`" + strings.ReplaceAll(rows[0].Kernel, "/", "`, ") // Softmax`, 19 columns
-		if !strings.Contains(name, ", ") {
-			name += "`"
+		name := "`" + rows[0].Kernel + "`"
+		if base, cols, ok := strings.Cut(rows[0].Kernel, "/"); ok {
+			name = "`" + base + "`, " + cols + " columns"
+			if strings.HasSuffix(base, "Planes") {
+				name = "`" + base + "`, " + cols + " planes"
+			}
 		}
 		if plots != "" {
 			name = fmt.Sprintf("[%s](%s/%s)", name, plots, plotName(rows[0]))

@@ -96,8 +96,14 @@ T K(sumExp)(in src, i64 n, T max) {
 	return s;
 }
 
-// what softmaxPlanes does to a plane
-void K(softmaxPlanes)(out dst, in src, in max, i64 n) { LOOP dst[i] = exp_(src[i] - max[i]); }
+// what softmaxPlanes does to a plane where there are many: the sums of each lane are in memory
+void K(softmaxPlanes)(out dst, in src, in max, out lane, i64 n) {
+	LOOP {
+		T e = exp_(src[i] - max[i]);
+		dst[i] = e;
+		lane[i] += e;
+	}
+}
 
 void K(scale)(out dst, in src, i64 n, T factor) { LOOP dst[i] = src[i] * factor; }
 
