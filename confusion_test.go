@@ -3,6 +3,7 @@ package lanewise
 import (
 	"bytes"
 	"encoding"
+	"encoding/hex"
 	"errors"
 	"math"
 	"runtime"
@@ -212,6 +213,15 @@ func TestConfusionBytes(t *testing.T) {
 				t.Errorf("byte %d, bit %d flipped: %d MB allocated", i, bit, n>>20)
 			}
 		}
+	}
+}
+
+// Those of version 1 stay readable, on machines of either byte order.
+func TestConfusionStoredBytes(t *testing.T) {
+	const stored = "4c5743010301000000010100000084037ab1"
+	c := confusionOf(t, 3, []int32{0, 1, 2, 0}, []int32{0, 1, 1, 255})
+	if got := hex.EncodeToString(stateOf(t, c)); got != stored {
+		t.Errorf("the state is %s, was %s", got, stored)
 	}
 }
 

@@ -3,6 +3,7 @@ package lanewise
 import (
 	"bytes"
 	"encoding"
+	"encoding/hex"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -452,6 +453,29 @@ func TestLovaszCountsBytes(t *testing.T) {
 	rejects("text", bytes.Repeat([]byte("label,prediction\n"), 40))
 	rejects("zeros", make([]byte, 4096))
 	rejects("ones", bytes.Repeat([]byte{0xff}, 4096))
+}
+
+// Bytes outlive a process, and travel: those of version 1 stay readable, on machines of either byte order.
+func TestLovaszCountsStoredBytes(t *testing.T) {
+	const stored = "4c574c01030000000001020201fe03030000803f00000000000000400303e97201d44000009702000001c868e50101b50e00" +
+		"0003b16d01bf250000b40901b50e000004000001d840d432bdce"
+	cfg := LovaszConfig{Classes: 3, VoidLabels: []int32{255, -1}, Weights: []float32{1, 0, 2}, SkipClasses: []int{1}}
+	s := mustCounts(t, cfg)
+	mustAdd(t, s, lossCase{cfg, reportA, []int32{0, 1, 2, 255}, 1})
+	if got := hex.EncodeToString(stateOf(t, s)); got != stored {
+		t.Errorf("the state is %s, was %s", got, stored)
+	}
+	b, err := hex.DecodeString(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back LovaszCounts
+	if err := back.UnmarshalBinary(b); err != nil {
+		t.Fatal(err)
+	}
+	if d := sameResult(back.Result(), s.Result()); d != "" {
+		t.Error(d)
+	}
 }
 
 // Whatever becomes of a byte, there is an error or a state that works; and what it takes to say so is bounded.
