@@ -194,6 +194,8 @@ func TestConfusionBytes(t *testing.T) {
 		rejects("truncated", state[:n:n])
 	}
 	rejects("a byte more", append(slices.Clone(state), 0))
+	rejects("a byte more, signed", signed(append(slices.Clone(state), 0)))
+	rejects("a byte less, signed", signed(state[:len(state)-1]))
 	rejects("a LovaszCounts", stateOf(t, mustCounts(t, LovaszConfig{Classes: 3})))
 	rejects("zeros", make([]byte, 4096))
 	rejects("ones", bytes.Repeat([]byte{0xff}, 4096))

@@ -446,6 +446,8 @@ func TestLovaszCountsBytes(t *testing.T) {
 		rejects("truncated", state[:n:n])
 	}
 	rejects("a byte more", append(slices.Clone(state), 0))
+	rejects("a byte more, signed", signed(append(slices.Clone(state), 0)))
+	rejects("a byte less, signed", signed(state[:len(state)-1]))
 	rejects("twice", append(slices.Clone(state), state...))
 	rejects("nothing", nil)
 	confusion := NewConfusion(3)
@@ -530,6 +532,15 @@ func checkState(t testing.TB, b []byte) error {
 			t.Errorf("after bad bytes the zero value answers %v", err)
 		}
 		return err
+	}
+	for k, b := range s.state {
+		var pixels uint64
+		for i := range b {
+			pixels += b[i].pixels()
+		}
+		if s.l.averaged[k] && pixels != s.kept {
+			t.Errorf("class %d has %d pixels of %d", k, pixels, s.kept)
+		}
 	}
 	again := stateOf(t, &s)
 	var twin LovaszCounts
