@@ -537,6 +537,11 @@ func checkState(t testing.TB, b []byte) error {
 		var pixels uint64
 		for i := range b {
 			pixels += b[i].pixels()
+			for f, n := range b[i].count {
+				if b[i].rest[f] > n*(1<<14-1) {
+					t.Errorf("class %d, bin %d: a rest of %d of %d pixels", k, i, b[i].rest[f], n)
+				}
+			}
 		}
 		if s.l.averaged[k] && pixels != s.kept {
 			t.Errorf("class %d has %d pixels of %d", k, pixels, s.kept)
