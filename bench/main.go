@@ -4,10 +4,10 @@
 //	go run ./bench                       everything: takes a while
 //	go run ./bench -quick                fewer lengths and samples: under 45 seconds
 //	go run ./bench -run 'Dot/float32'    only the cases that match; their names are kernel/type/n and Lovasz/size/data
+//	go run ./bench -cputime              on a machine that is busy with other work too
 //	go run ./bench -benchfmt             for benchstat; -json for everything else
 //
-// In the tables "of limit" is the time that this machine needs at least, measured in the same run, over the time taken; "GB/s" are the
-// bytes that the function has to move. The columns of peers say how many times as long they take: below 1 they win.
+// README.md says what is measured, and how.
 package main
 
 import (

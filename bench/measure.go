@@ -49,9 +49,12 @@ func measure(variants []variant, p plan) [][]float64 {
 		if r >= minRepeats && time.Since(start) > p.budget {
 			break
 		}
-		for i, v := range variants {
+		for i := range variants {
+			if r%2 == 1 {
+				i = len(variants) - 1 - i // back again, so that nobody always follows the same one
+			}
 			probe.ZeroUpper()
-			times[i] = append(times[i], float64(v.sample(calls[i]))/float64(calls[i]))
+			times[i] = append(times[i], float64(variants[i].sample(calls[i]))/float64(calls[i]))
 		}
 	}
 	return times

@@ -131,7 +131,14 @@ func word(s string) string { return strings.NewReplacer(" ", "-", ",", "").Repla
 // textOutput prints tables.
 type textOutput struct{ w io.Writer }
 
-func (o textOutput) machine(m machine) { m.print(o.w) }
+func (o textOutput) machine(m machine) {
+	m.print(o.w)
+	fmt.Fprint(o.w, `In the tables: ± is half the distance of the quartiles; GB/s counts the bytes that the function has to move; "of limit" is the least time
+that the probes of the same instruction set allow, for moving those bytes or for the arithmetic, over the time taken; the columns of peers
+say how many times as long they take: below 1 they win.
+
+`)
+}
 
 func (o textOutput) absent(peer string) { fmt.Fprintf(o.w, "not measured: %s\n\n", peer) }
 
