@@ -1,0 +1,310 @@
+package arm64
+
+import (
+	"slices"
+
+	"github.com/lanewise/lanewise/asm/arm64/emit"
+	"github.com/lanewise/lanewise/asm/machine"
+)
+
+// A walk says where the buffers of a loop are, and how many elements of them it has.
+type walk struct {
+	pointer func(name string) emit.GP // in a fresh register
+	length  func() emit.GP            // likewise
+}
+
+// slices is the walk over whole arguments, or over a row.
+func (m mach) slices(name string) walk {
+	if m.row != nil {
+		return *m.row
+	}
+	return walk{m.base, func() emit.GP { return m.len(name) }}
+}
+
+func (m mach) base(name string) emit.GP {
+	g := m.GP()
+	m.MOVD(m.function.Base(name), g)
+	return g
+}
+
+func (m mach) len(name string) emit.GP {
+	g := m.GP()
+	m.MOVD(m.function.Len(name), g)
+	return g
+}
+
+func (m mach) copyGP(g emit.GP) emit.GP {
+	h := m.GP()
+	m.MOVD(g, h)
+	return h
+}
+
+// step is how far a register takes a buffer on, in bytes.
+func (m mach) step(b machine.Buf) int {
+	if m.ints[b.Name] {
+		return 4 * m.lanes()
+	}
+	return registerBytes
+}
+
+// wideInts says whether the integers of a buffer are narrower than the elements.
+func (m mach) wideInts(b machine.Buf) bool { return m.ints[b.Name] && m.typ == machine.F64 }
+
+// load reads a register from a buffer.
+func (m mach) load(d V, mem emit.Mem, b machine.Buf) {
+	if m.wideInts(b) {
+		m.FMOVD(mem, m.r(d))
+		m.VSXTL(m.r(d).S2(), m.r(d).D2())
+		return
+	}
+	m.FMOVQ(mem, m.r(d))
+}
+
+// store writes a register to a buffer.
+func (m mach) store(v V, mem emit.Mem, b machine.Buf) {
+	if m.wideInts(b) {
+		t := m.New()
+		m.VXTN(m.r(v).D2(), m.r(t).S2())
+		m.FMOVD(m.r(t), mem)
+		return
+	}
+	m.FMOVQ(m.r(v), mem)
+}
+
+// lanesAt runs f on the lanes 0 to n−1 of v and their memory: n is less than a register has, and not 0.
+func (m mach) lanesAt(v V, p, n emit.GP, f func(e emit.Element, mem emit.Mem)) {
+	r := m.r(v)
+	if m.typ == machine.F64 {
+		f(r.D(0), emit.At(p, 0))
+		return
+	}
+	one, done, q := m.NewLabel("one"), m.NewLabel("done"), m.GP()
+	m.TBZ(1, n, one)
+	f(r.D(0), emit.At(p, 0))
+	m.TBZ(0, n, done)
+	m.ADD(emit.Imm(8), p, q)
+	f(r.S(2), emit.At(q, 0))
+	m.B(done)
+	m.Label(one)
+	f(r.S(0), emit.At(p, 0))
+	m.Label(done)
+}
+
+// loadPart reads n elements, fewer than a register has. Nothing past them is touched.
+func (m mach) loadPart(d V, p, n emit.GP, b machine.Buf) {
+	if m.wideInts(b) {
+		m.FMOVS(emit.At(p, 0), m.r(d))
+		m.VSXTL(m.r(d).S2(), m.r(d).D2())
+		return
+	}
+	m.fill(d, b.Fill)
+	m.lanesAt(d, p, n, func(e emit.Element, mem emit.Mem) { m.VLD1(mem, e) })
+}
+
+// storePart writes n elements, fewer than a register has.
+func (m mach) storePart(v V, p, n emit.GP, b machine.Buf) {
+	if m.wideInts(b) {
+		m.FMOVS(m.r(v), emit.At(p, 0)) // the lower half of lane 0
+		return
+	}
+	m.lanesAt(v, p, n, func(e emit.Element, mem emit.Mem) { m.VST1(e, mem) })
+}
+
+// one runs body on a register of each buffer.
+func (m mach) one(bufs []machine.Buf, mems []emit.Mem, body func(x []V) V) {
+	var x []V
+	for i, b := range bufs {
+		if b.Ahead && mems[i].Disp%64 == 0 {
+			m.PRFM(mems[i])
+		}
+		if b.Read {
+			v := m.New()
+			m.load(v, mems[i], b)
+			x = append(x, v)
+		}
+	}
+	y := body(x)
+	for i, b := range bufs {
+		if b.Write {
+			m.store(y, mems[i], b)
+		}
+	}
+}
+
+// part is one for n elements, fewer than a register has, at p.
+func (m mach) part(bufs []machine.Buf, p []emit.GP, n emit.GP, body func(x []V) V) {
+	var x []V
+	for i, b := range bufs {
+		if b.Read {
+			v := m.New()
+			m.loadPart(v, p[i], n, b)
+			x = append(x, v)
+		}
+	}
+	y := body(x)
+	for i, b := range bufs {
+		if b.Write {
+			m.storePart(y, p[i], n, b)
+		}
+	}
+}
+
+func (m mach) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
+	w := m.slices(bufs[0].Name)
+	m.each(w.length(), pointers(bufs, w.pointer), body, bufs)
+}
+
+// pointers returns a pointer into each buffer, the same one for buffers of one name.
+func pointers(bufs []machine.Buf, pointer func(name string) emit.GP) []emit.GP {
+	p := make([]emit.GP, len(bufs))
+	for i, b := range bufs {
+		if j := slices.IndexFunc(bufs, func(c machine.Buf) bool { return c.Name == b.Name && c.Ahead == b.Ahead }); j < i {
+			p[i] = p[j]
+		} else {
+			p[i] = pointer(b.Name)
+		}
+	}
+	return p
+}
+
+// firstOf says whether pointer i is the first of its buffer.
+func firstOf(p []emit.GP, i int) bool { return slices.Index(p, p[i]) == i }
+
+// advance adds to pointers, once to each.
+func (m mach) advance(p []emit.GP, by func(i int) emit.Imm) {
+	for i, q := range p {
+		if firstOf(p, i) {
+			m.ADD(by(i), q, q)
+		}
+	}
+}
+
+// each is Each for n elements at pointers p; it changes them.
+func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []machine.Buf) {
+	at := func(disp int) []emit.Mem {
+		mems := make([]emit.Mem, len(bufs))
+		for i, b := range bufs {
+			mems[i] = emit.At(p[i], disp*m.step(b))
+		}
+		return mems
+	}
+	block := emit.Imm(m.typ.Lanes())
+	loop, tail, done := m.NewLabel("blocks"), m.NewLabel("tail"), m.NewLabel("end")
+	m.SUBS(block, n, n)
+	m.BLT(tail)
+	m.Label(loop)
+	for j := 0; j < regs; j += 2 {
+		m.two(bufs, at(j), j, body)
+	}
+	m.advance(p, func(i int) emit.Imm { return emit.Imm(regs * m.step(bufs[i])) })
+	m.SUBS(block, n, n)
+	m.BGE(loop)
+	m.Label(tail)
+	m.ADDS(block, n, n)
+	m.BEQ(done)
+
+	// What is left: a register at a time. Where it does not fill the last one, it goes there by way of a slot, so that there is only one
+	// copy of body for each register.
+	slot := make([]emit.GP, len(bufs))
+	rest, whole := m.GP(), m.NewLabel("whole")
+	m.AND(emit.Imm(m.lanes()-1), n, rest)
+	end := make([]emit.GP, len(bufs)) // where the rest begins
+	for i, b := range bufs {
+		if j := slices.Index(p, p[i]); j < i {
+			slot[i], end[i] = slot[j], end[j]
+			continue
+		}
+		slot[i], end[i] = m.GP(), m.GP()
+		m.ADD(emit.Imm(registerBytes*i), m.slots, slot[i])
+		size := m.step(b) / m.lanes()
+		m.SUB(rest, n, end[i])
+		m.LSL(log2(size), end[i], end[i])
+		m.ADD(p[i], end[i], end[i])
+	}
+	m.CBZ(rest, whole)
+	for i, b := range bufs {
+		if b.Read {
+			v := m.New()
+			if m.wideInts(b) {
+				m.FMOVS(emit.At(end[i], 0), m.r(v))
+				m.FMOVQ(m.r(v), emit.At(slot[i], 0))
+				continue
+			}
+			m.loadPart(v, end[i], rest, b)
+			m.FMOVQ(m.r(v), emit.At(slot[i], 0))
+		}
+	}
+	m.Label(whole)
+	last := m.NewLabel("last")
+	for j := range regs {
+		ready := m.NewLabel("register")
+		m.CMP(emit.Imm(m.lanes()), n)
+		m.BGE(ready)
+		for i := range bufs {
+			if firstOf(p, i) {
+				m.MOVD(slot[i], p[i])
+			}
+		}
+		m.Label(ready)
+		m.one(bufs, at(0), func(x []V) V { return body(j, x) })
+		m.advance(p, func(i int) emit.Imm { return emit.Imm(m.step(bufs[i])) })
+		m.SUBS(emit.Imm(m.lanes()), n, n)
+		m.BLE(last)
+	}
+	m.Label(last)
+	m.CBZ(rest, done)
+	for i, b := range bufs {
+		if !b.Write {
+			continue
+		}
+		v := m.New()
+		m.FMOVQ(emit.At(slot[i], 0), m.r(v))
+		m.storePart(v, end[i], rest, b)
+	}
+	m.Label(done)
+}
+
+func log2(n int) emit.Imm {
+	for i := range 64 {
+		if n == 1<<i {
+			return emit.Imm(i)
+		}
+	}
+	panic("no power of two")
+}
+
+// two runs body on two registers of each buffer that lie side by side, the first at first.
+func (m mach) two(bufs []machine.Buf, first []emit.Mem, j int, body func(j int, x []V) V) {
+	var x, y []V
+	for i, b := range bufs {
+		if b.Ahead && first[i].Disp%64 == 0 {
+			m.PRFM(first[i])
+		}
+		if !b.Read {
+			continue
+		}
+		v, w := m.New(), m.New()
+		if m.wideInts(b) {
+			m.FMOVQ(first[i], m.r(w))
+			m.VSXTL(m.r(w).S2(), m.r(v).D2())
+			m.VSXTL2(m.r(w).S4(), m.r(w).D2())
+		} else {
+			m.FLDPQ(first[i], m.r(v), m.r(w))
+		}
+		x, y = append(x, v), append(y, w)
+	}
+	var v, w V
+	m.Interleave(func() { v = body(j, x) }, func() { w = body(j+1, y) })
+	for i, b := range bufs {
+		if !b.Write {
+			continue
+		}
+		if m.wideInts(b) {
+			t := m.New()
+			m.VUZP1(m.r(w).S4(), m.r(v).S4(), m.r(t).S4())
+			m.FMOVQ(m.r(t), first[i])
+		} else {
+			m.FSTPQ(m.r(v), m.r(w), first[i])
+		}
+	}
+}
