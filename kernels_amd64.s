@@ -18,8 +18,10 @@ TEXT ·dotF32AVX2(SB), NOSPLIT, $0-52
 	MOVQ   a_len+8(FP), AX
 	MOVQ   a_base+0(FP), CX
 	MOVQ   b_base+24(FP), DX
-	SUBQ   $+64, AX
-	JB     tail2
+
+	// blocks of 64: [read a read b]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (CX), Y8
@@ -51,6 +53,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -216,8 +219,10 @@ TEXT ·sumF32AVX2(SB), NOSPLIT, $0-28
 	VXORPS Y7, Y7, Y7
 	MOVQ   x_len+8(FP), AX
 	MOVQ   x_base+0(FP), CX
-	SUBQ   $+64, AX
-	JB     tail2
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VADDPS (CX), Y0, Y0
@@ -232,6 +237,7 @@ blocks1:
 	SUBQ   $+64, AX
 	JAE    blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -329,8 +335,10 @@ TEXT ·expSumF32AVX2(SB), NOSPLIT, $312-60
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+64, CX
-	JB           tail2
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, CX
+	JB   tail2
 
 blocks1:
 	VMOVUPS     (DX), Y10
@@ -522,6 +530,7 @@ blocks1:
 	SUBQ        $+64, CX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, CX
 	JE           end3
@@ -1027,8 +1036,10 @@ TEXT ·sumExpF32AVX2(SB), NOSPLIT, $312-36
 	VMOVUPS      Y11, 224(AX)
 	MOVQ         src_len+8(FP), CX
 	MOVQ         src_base+0(FP), DX
-	SUBQ         $+64, CX
-	JB           tail2
+
+	// blocks of 64: [read src]
+	SUBQ $+64, CX
+	JB   tail2
 
 blocks1:
 	VMOVUPS     (DX), Y11
@@ -1211,6 +1222,7 @@ blocks1:
 	SUBQ        $+64, CX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, CX
 	JE           end3
@@ -1478,8 +1490,10 @@ TEXT ·maxF32AVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS cff800000<>+0(SB), Y7
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (CX), Y8
@@ -1502,6 +1516,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -1588,8 +1603,10 @@ TEXT ·scaleF32AVX2(SB), NOSPLIT, $0-52
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         dst_base+0(FP), DX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (CX), Y1
@@ -1621,6 +1638,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -1685,8 +1703,10 @@ TEXT ·subtractF32AVX2(SB), NOSPLIT, $0-56
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         dst_base+0(FP), DX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (CX), Y2
@@ -1726,6 +1746,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -1798,8 +1819,10 @@ TEXT ·softmaxGradF32AVX2(SB), NOSPLIT, $0-76
 	MOVQ         y_base+24(FP), CX
 	MOVQ         dy_base+48(FP), DX
 	MOVQ         dx_base+0(FP), BX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (CX), Y1
@@ -1848,6 +1871,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -1936,8 +1960,10 @@ TEXT ·logSoftmaxGradF32AVX2(SB), NOSPLIT, $0-76
 	MOVQ         y_base+24(FP), CX
 	MOVQ         dy_base+48(FP), DX
 	MOVQ         dx_base+0(FP), BX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS     (CX), Y9
@@ -2146,6 +2172,7 @@ blocks1:
 	SUBQ        $+64, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -2562,8 +2589,10 @@ chunk1:
 	VBROADCASTSS cff800000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
-	SUBQ         $+64, DI
-	JB           tail5
+
+	// blocks of 64: [read x]
+	SUBQ $+64, DI
+	JB   tail5
 
 blocks4:
 	VMOVUPS (DX), Y11
@@ -2594,6 +2623,7 @@ blocks4:
 	SUBQ    $+64, DI
 	JAE     blocks4
 
+	// the last block, register by register
 tail5:
 	ADDQ         $+64, DI
 	JE           end6
@@ -2781,8 +2811,10 @@ TEXT ·classErrorsF32AVX2(SB), NOSPLIT, $0-76
 	MOVQ         probs_base+24(FP), CX
 	MOVQ         labels_base+48(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read probs read labels write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS  (CX), Y1
@@ -2847,6 +2879,7 @@ blocks1:
 	SUBQ     $+64, AX
 	JAE      blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -2964,8 +2997,10 @@ TEXT ·classGradF32AVX2(SB), NOSPLIT, $0-80
 	MOVQ         weights_base+24(FP), CX
 	MOVQ         labels_base+48(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read weights read labels write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS  (CX), Y2
@@ -3030,6 +3065,7 @@ blocks1:
 	SUBQ     $+64, AX
 	JAE      blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -3393,9 +3429,12 @@ TEXT ·softmaxRowsF32AVX2(SB), $8704-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 8384(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -3460,6 +3499,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -3543,9 +3583,11 @@ moved8:
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VBROADCASTSS cff800000<>+0(SB), Y3
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
 
 planes18:
 	VMOVUPS (AX), Y4
@@ -3567,21 +3609,23 @@ planes18:
 	VMOVUPS cb5bfbe80<>+0(SB), Y9
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 	VMOVUPS c3c091ef0<>+0(SB), Y11
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x07, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x07, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Y12
@@ -3678,7 +3722,9 @@ planes19:
 	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
 
 column20:
 	VXORPS Y0, Y0, Y0
@@ -3993,11 +4039,13 @@ sum23:
 	VDIVPS    Y3, Y4, Y3
 	VCMPPS    $0x03, Y3, Y3, Y4
 	VBLENDVPS Y4, c7fc00000<>+0(SB), Y3, Y3
-	LEAQ      191(SP), AX
-	ANDQ      $-64, AX
-	LEAQ      191(SP), DX
-	ANDQ      $-64, DX
-	MOVQ      cols+48(FP), BX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
 
 planes48:
 	VMOVUPS (AX), Y4
@@ -4016,16 +4064,18 @@ planes48:
 	ADDQ    $0x00000080, DX
 	DECQ    BX
 	JNE     planes48
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x02, BX
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful49
-	MOVQ    $0x00000004, DI
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful49
+	MOVQ $0x00000004, DI
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -4080,6 +4130,7 @@ done54:
 	JNE  registers51
 	JMP  moved50
 
+	// rows that are not there, or shorter than a unit
 careful49:
 	MOVQ $0x00000004, DI
 
@@ -4159,6 +4210,7 @@ moved50:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -4170,22 +4222,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	MOVQ         src_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), BX
-	SHLQ         $0x02, BX
-	CMPQ         SI, $0x00000008
-	JB           careful60
-	MOVQ         cols+48(FP), DI
-	CMPQ         DI, $0x00000004
-	JB           careful60
-	MOVQ         cols+48(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit63:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit62:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*4), Y0, Y0
@@ -4212,21 +4266,22 @@ unit63:
 	VMOVUPS     Y0, 96(R9)
 	MOVQ        $0x00000004, R10
 	SUBQ        R10, DI
-	JLE         done65
+	JLE         done64
 	CMPQ        DI, R10
-	JAE         next64
+	JAE         next63
 	MOVQ        DI, R10
 	MOVQ        $0x00000004, DI
 
-next64:
+next63:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit63
+	JMP  unit62
 
-done65:
+done64:
 	JMP moved61
 
+	// rows that are not there, or shorter than a unit
 careful60:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
@@ -4238,7 +4293,7 @@ careful60:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit67:
+unit65:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
@@ -4247,42 +4302,42 @@ unit67:
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y3, Y3
 	CMPQ        SI, $0x00000003
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y4, Y4
 	CMPQ        SI, $0x00000004
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y1, Y1
 	CMPQ        SI, $0x00000005
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y2, Y2
 	CMPQ        SI, $0x00000006
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y3, Y3
 	CMPQ        SI, $0x00000007
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y4, Y4
 
-rows70:
+rows68:
 	VUNPCKLPS Y2, Y1, Y5
 	VUNPCKHPS Y2, Y1, Y1
 	VUNPCKLPS Y4, Y3, Y2
@@ -4297,31 +4352,33 @@ rows70:
 	VMOVUPS   Y1, 96(DX)
 	MOVQ      $0x00000004, R8
 	SUBQ      R8, DI
-	JLE       done69
+	JLE       done67
 	CMPQ      DI, R8
-	JAE       next68
+	JAE       next66
 	MOVQ      DI, R8
 	MOVQ      $0x00000004, DI
 
-next68:
+next66:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit67
+	JMP  unit65
 
-done69:
+done67:
 moved61:
 	VBROADCASTSS cff800000<>+0(SB), Y0
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
 
-planes71:
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
+
+planes69:
 	VMOVUPS (AX), Y1
 	VMAXPS  Y1, Y0, Y0
 	ADDQ    $0x00000020, AX
 	DECQ    DX
-	JNE     planes71
+	JNE     planes69
 	VMOVUPS cc2aeac4f<>+0(SB), Y1
 	VMOVUPS c4b400000<>+0(SB), Y2
 	VMOVUPS c3f800000<>+0(SB), Y3
@@ -4330,23 +4387,25 @@ planes71:
 	VMOVUPS cb5bfbe80<>+0(SB), Y6
 	VMOVUPS c3ab563a5<>+0(SB), Y7
 	VMOVUPS c3c091ef0<>+0(SB), Y8
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x05, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes72:
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x05, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes70:
 	VMOVUPS     (AX), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -4373,16 +4432,18 @@ planes72:
 	ADDQ        $0x00000020, BX
 	ADDQ        $0x00000020, DI
 	DECQ        R8
-	JNE         planes72
-	VXORPS      Y0, Y0, Y0
-	MOVQ        cols+48(FP), AX
-	LEAQ        191(SP), DX
-	ANDQ        $-64, DX
-	LEAQ        2048(DX), BX
+	JNE         planes70
 
-groups74:
+	// fold the planes of [read scratch]
+	VXORPS Y0, Y0, Y0
+	MOVQ   cols+48(FP), AX
+	LEAQ   191(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   2048(DX), BX
+
+groups72:
 	CMPQ    AX, $+16
-	JLT     part77
+	JLT     part75
 	VMOVUPS (DX), Y1
 	VMOVUPS 256(DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -4395,60 +4456,60 @@ groups74:
 	VMOVUPS 192(DX), Y4
 	VMOVUPS 448(DX), Y5
 	VADDPS  Y5, Y4, Y4
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (DX), Y5
 	VADDPS  Y5, Y1, Y1
 	CMPQ    AX, $+8
-	JLE     none79
+	JLE     none77
 	VMOVUPS 256(DX), Y5
 	VADDPS  Y5, Y1, Y1
 
-none79:
+none77:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none80
+	JLE     none78
 	VMOVUPS 128(DX), Y5
 	VADDPS  Y5, Y2, Y2
 	CMPQ    AX, $+12
-	JLE     none80
+	JLE     none78
 	VMOVUPS 384(DX), Y5
 	VADDPS  Y5, Y2, Y2
 
-none80:
+none78:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none81
+	JLE     none79
 	VMOVUPS 64(DX), Y5
 	VADDPS  Y5, Y3, Y3
 	CMPQ    AX, $+10
-	JLE     none81
+	JLE     none79
 	VMOVUPS 320(DX), Y5
 	VADDPS  Y5, Y3, Y3
 
-none81:
+none79:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+6
-	JLE     none82
+	JLE     none80
 	VMOVUPS 192(DX), Y5
 	VADDPS  Y5, Y4, Y4
 	CMPQ    AX, $+14
-	JLE     none82
+	JLE     none80
 	VMOVUPS 448(DX), Y5
 	VADDPS  Y5, Y4, Y4
 
-none82:
-folded78:
+none80:
+folded76:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, Y5
 	CMPQ    AX, $+16
-	JLT     part83
+	JLT     part81
 	VMOVUPS 32(DX), Y6
 	VMOVUPS 288(DX), Y7
 	VADDPS  Y7, Y6, Y1
@@ -4461,63 +4522,63 @@ folded78:
 	VMOVUPS 224(DX), Y6
 	VMOVUPS 480(DX), Y7
 	VADDPS  Y7, Y6, Y4
-	JMP     folded84
+	JMP     folded82
 
-part83:
+part81:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none85
+	JLE     none83
 	VMOVUPS 32(DX), Y6
 	VADDPS  Y6, Y1, Y1
 	CMPQ    AX, $+9
-	JLE     none85
+	JLE     none83
 	VMOVUPS 288(DX), Y6
 	VADDPS  Y6, Y1, Y1
 
-none85:
+none83:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none86
+	JLE     none84
 	VMOVUPS 160(DX), Y6
 	VADDPS  Y6, Y2, Y2
 	CMPQ    AX, $+13
-	JLE     none86
+	JLE     none84
 	VMOVUPS 416(DX), Y6
 	VADDPS  Y6, Y2, Y2
 
-none86:
+none84:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none87
+	JLE     none85
 	VMOVUPS 96(DX), Y6
 	VADDPS  Y6, Y3, Y3
 	CMPQ    AX, $+11
-	JLE     none87
+	JLE     none85
 	VMOVUPS 352(DX), Y6
 	VADDPS  Y6, Y3, Y3
 
-none87:
+none85:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+7
-	JLE     none88
+	JLE     none86
 	VMOVUPS 224(DX), Y6
 	VADDPS  Y6, Y4, Y4
 	CMPQ    AX, $+15
-	JLE     none88
+	JLE     none86
 	VMOVUPS 480(DX), Y6
 	VADDPS  Y6, Y4, Y4
 
-none88:
-folded84:
+none86:
+folded82:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y1, Y5, Y5
 	ADDQ    $0x00000200, DX
 	SUBQ    $+16, AX
-	JLE     pair75
+	JLE     pair73
 	CMPQ    AX, $+16
-	JLT     part89
+	JLT     part87
 	VMOVUPS (DX), Y1
 	VMOVUPS 256(DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -4530,60 +4591,60 @@ folded84:
 	VMOVUPS 192(DX), Y4
 	VMOVUPS 448(DX), Y6
 	VADDPS  Y6, Y4, Y4
-	JMP     folded90
+	JMP     folded88
 
-part89:
+part87:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none91
+	JLE     none89
 	VMOVUPS (DX), Y6
 	VADDPS  Y6, Y1, Y1
 	CMPQ    AX, $+8
-	JLE     none91
+	JLE     none89
 	VMOVUPS 256(DX), Y6
 	VADDPS  Y6, Y1, Y1
 
-none91:
+none89:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none92
+	JLE     none90
 	VMOVUPS 128(DX), Y6
 	VADDPS  Y6, Y2, Y2
 	CMPQ    AX, $+12
-	JLE     none92
+	JLE     none90
 	VMOVUPS 384(DX), Y6
 	VADDPS  Y6, Y2, Y2
 
-none92:
+none90:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none93
+	JLE     none91
 	VMOVUPS 64(DX), Y6
 	VADDPS  Y6, Y3, Y3
 	CMPQ    AX, $+10
-	JLE     none93
+	JLE     none91
 	VMOVUPS 320(DX), Y6
 	VADDPS  Y6, Y3, Y3
 
-none93:
+none91:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+6
-	JLE     none94
+	JLE     none92
 	VMOVUPS 192(DX), Y6
 	VADDPS  Y6, Y4, Y4
 	CMPQ    AX, $+14
-	JLE     none94
+	JLE     none92
 	VMOVUPS 448(DX), Y6
 	VADDPS  Y6, Y4, Y4
 
-none94:
-folded90:
+none92:
+folded88:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, Y6
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part93
 	VMOVUPS 32(DX), Y7
 	VMOVUPS 288(DX), Y8
 	VADDPS  Y8, Y7, Y1
@@ -4596,54 +4657,54 @@ folded90:
 	VMOVUPS 224(DX), Y7
 	VMOVUPS 480(DX), Y8
 	VADDPS  Y8, Y7, Y4
-	JMP     folded96
+	JMP     folded94
 
-part95:
+part93:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none97
+	JLE     none95
 	VMOVUPS 32(DX), Y7
 	VADDPS  Y7, Y1, Y1
 	CMPQ    AX, $+9
-	JLE     none97
+	JLE     none95
 	VMOVUPS 288(DX), Y7
 	VADDPS  Y7, Y1, Y1
 
-none97:
+none95:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none98
+	JLE     none96
 	VMOVUPS 160(DX), Y7
 	VADDPS  Y7, Y2, Y2
 	CMPQ    AX, $+13
-	JLE     none98
+	JLE     none96
 	VMOVUPS 416(DX), Y7
 	VADDPS  Y7, Y2, Y2
 
-none98:
+none96:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none99
+	JLE     none97
 	VMOVUPS 96(DX), Y7
 	VADDPS  Y7, Y3, Y3
 	CMPQ    AX, $+11
-	JLE     none99
+	JLE     none97
 	VMOVUPS 352(DX), Y7
 	VADDPS  Y7, Y3, Y3
 
-none99:
+none97:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+7
-	JLE     none100
+	JLE     none98
 	VMOVUPS 224(DX), Y7
 	VADDPS  Y7, Y4, Y4
 	CMPQ    AX, $+15
-	JLE     none100
+	JLE     none98
 	VMOVUPS 480(DX), Y7
 	VADDPS  Y7, Y4, Y4
 
-none100:
-folded96:
+none98:
+folded94:
 	VADDPS Y2, Y1, Y1
 	VADDPS Y4, Y3, Y2
 	VADDPS Y2, Y1, Y1
@@ -4652,49 +4713,53 @@ folded96:
 	SUBQ   $+16, AX
 	VADDPS Y6, Y5, Y5
 
-pair75:
+pair73:
 	VADDPS Y5, Y0, Y0
 	TESTQ  AX, AX
-	JLE    sum76
+	JLE    sum74
 	CMPQ   DX, BX
-	JB     groups74
+	JB     groups72
 
-sum76:
+sum74:
 	VMOVUPS   Y0, Y0
 	VMOVUPS   c3f800000<>+0(SB), Y1
 	VDIVPS    Y0, Y1, Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
 	VBLENDVPS Y1, c7fc00000<>+0(SB), Y0, Y0
-	LEAQ      191(SP), AX
-	ANDQ      $-64, AX
-	LEAQ      191(SP), DX
-	ANDQ      $-64, DX
-	MOVQ      cols+48(FP), BX
 
-planes101:
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes99:
 	VMOVUPS (AX), Y1
 	VMULPS  Y1, Y0, Y1
 	VMOVUPS Y1, (DX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, DX
 	DECQ    BX
-	JNE     planes101
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x02, BX
-	CMPQ    SI, $0x00000008
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    DX, R9
+	JNE     planes99
 
-unit105:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit102:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VMOVUPS      64(R9), Y2
@@ -4721,22 +4786,23 @@ unit105:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*4)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done107
+	JLE          done104
 	CMPQ         DI, R10
-	JAE          next106
+	JAE          next103
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next106:
+next103:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit105
+	JMP  unit102
 
-done107:
-	JMP moved103
+done104:
+	JMP moved101
 
-careful102:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -4747,7 +4813,7 @@ careful102:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit109:
+unit105:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VMOVUPS      64(DX), Y3
@@ -4763,55 +4829,55 @@ unit109:
 	MOVQ         AX, R8
 	VMASKMOVPS   X4, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPS   X5, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPS   X1, X0, (R8)
 	CMPQ         SI, $0x00000004
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y4, X3
 	VMASKMOVPS   X3, X0, (R8)
 	CMPQ         SI, $0x00000005
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y2, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000006
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y5, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000007
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPS   X1, X0, (R8)
 
-rows112:
+rows108:
 	MOVQ $0x00000004, R8
 	SUBQ R8, DI
-	JLE  done111
+	JLE  done107
 	CMPQ DI, R8
-	JAE  next110
+	JAE  next106
 	MOVQ DI, R8
 	MOVQ $0x00000004, DI
 
-next110:
+next106:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit109
+	JMP  unit105
 
-done111:
-moved103:
+done107:
+moved101:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -4821,6 +4887,7 @@ moved103:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         8384(SP), $+0
 	JE           end2
@@ -4835,10 +4902,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         CX, DX
-	SUBQ         $+64, AX
-	JB           tail114
 
-blocks113:
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail110
+
+blocks109:
 	VMOVUPS (DX), Y8
 	VMAXPS  Y8, Y0, Y0
 	VMOVUPS 32(DX), Y8
@@ -4857,11 +4926,12 @@ blocks113:
 	VMAXPS  Y8, Y7, Y7
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
-	JAE     blocks113
+	JAE     blocks109
 
-tail114:
+	// the last block, register by register
+tail110:
 	ADDQ         $+64, AX
-	JE           end115
+	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y9
@@ -4870,56 +4940,56 @@ tail114:
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+32(SB), Y8, Y9
 	VMASKMOVPS   32(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y1, Y1
 	CMPQ         AX, $0x00000010
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+64(SB), Y8, Y9
 	VMASKMOVPS   64(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y2, Y2
 	CMPQ         AX, $0x00000018
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+96(SB), Y8, Y9
 	VMASKMOVPS   96(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y3, Y3
 	CMPQ         AX, $0x00000020
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+128(SB), Y8, Y9
 	VMASKMOVPS   128(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y4, Y4
 	CMPQ         AX, $0x00000028
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+160(SB), Y8, Y9
 	VMASKMOVPS   160(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y5, Y5
 	CMPQ         AX, $0x00000030
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+192(SB), Y8, Y9
 	VMASKMOVPS   192(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y6, Y6
 	CMPQ         AX, $0x00000038
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+224(SB), Y8, Y8
 	VMASKMOVPS   224(DX), Y8, Y9
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
 	VMAXPS       Y9, Y7, Y7
 
-end115:
+end111:
 	VMAXPS     Y4, Y0, Y0
 	VMAXPS     Y5, Y1, Y1
 	VMAXPS     Y6, Y2, Y2
@@ -4958,10 +5028,12 @@ end115:
 	ADDQ       CX, BX
 	MOVQ       dst_base+0(FP), SI
 	ADDQ       CX, SI
-	SUBQ       $+64, DX
-	JB         tail117
 
-blocks116:
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, DX
+	JB   tail113
+
+blocks112:
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -5149,11 +5221,12 @@ blocks116:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+64, DX
-	JAE         blocks116
+	JAE         blocks112
 
-tail117:
+	// the last block, register by register
+tail113:
 	ADDQ         $+64, DX
-	JE           end118
+	JE           end114
 	VMOVQ        DX, X9
 	VPBROADCASTD X9, Y9
 	VPCMPGTD     iota32<>+0(SB), Y9, Y10
@@ -5183,7 +5256,7 @@ tail117:
 	VMOVUPS      Y11, (AX)
 	VMASKMOVPS   Y13, Y10, (SI)
 	CMPQ         DX, $0x00000008
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+32(SB), Y9, Y10
 	VMASKMOVPS   32(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5211,7 +5284,7 @@ tail117:
 	VMOVUPS      Y11, 32(AX)
 	VMASKMOVPS   Y13, Y10, 32(SI)
 	CMPQ         DX, $0x00000010
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+64(SB), Y9, Y10
 	VMASKMOVPS   64(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5239,7 +5312,7 @@ tail117:
 	VMOVUPS      Y11, 64(AX)
 	VMASKMOVPS   Y13, Y10, 64(SI)
 	CMPQ         DX, $0x00000018
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+96(SB), Y9, Y10
 	VMASKMOVPS   96(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5267,7 +5340,7 @@ tail117:
 	VMOVUPS      Y11, 96(AX)
 	VMASKMOVPS   Y13, Y10, 96(SI)
 	CMPQ         DX, $0x00000020
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+128(SB), Y9, Y10
 	VMASKMOVPS   128(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5295,7 +5368,7 @@ tail117:
 	VMOVUPS      Y11, 128(AX)
 	VMASKMOVPS   Y13, Y10, 128(SI)
 	CMPQ         DX, $0x00000028
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+160(SB), Y9, Y10
 	VMASKMOVPS   160(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5323,7 +5396,7 @@ tail117:
 	VMOVUPS      Y11, 160(AX)
 	VMASKMOVPS   Y13, Y10, 160(SI)
 	CMPQ         DX, $0x00000030
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+192(SB), Y9, Y10
 	VMASKMOVPS   192(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5351,7 +5424,7 @@ tail117:
 	VMOVUPS      Y11, 192(AX)
 	VMASKMOVPS   Y13, Y10, 192(SI)
 	CMPQ         DX, $0x00000038
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+224(SB), Y9, Y9
 	VMASKMOVPS   224(BX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y11
@@ -5379,7 +5452,7 @@ tail117:
 	VMOVUPS      Y0, 224(AX)
 	VMASKMOVPS   Y2, Y9, 224(SI)
 
-end118:
+end114:
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
 	VMOVUPS    64(AX), Y2
@@ -5418,10 +5491,12 @@ end118:
 	ADDQ       CX, DX
 	MOVQ       dst_base+0(FP), BX
 	ADDQ       CX, BX
-	SUBQ       $+64, AX
-	JB         tail120
 
-blocks119:
+	// blocks of 64: [read dst write dst]
+	SUBQ $+64, AX
+	JB   tail116
+
+blocks115:
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y1
 	VMOVUPS Y1, (BX)
@@ -5449,11 +5524,12 @@ blocks119:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
-	JAE     blocks119
+	JAE     blocks115
 
-tail120:
+	// the last block, register by register
+tail116:
 	ADDQ         $+64, AX
-	JE           end121
+	JE           end117
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
 	VPCMPGTD     iota32<>+0(SB), Y1, Y2
@@ -5461,49 +5537,49 @@ tail120:
 	VMULPS       Y3, Y0, Y3
 	VMASKMOVPS   Y3, Y2, (BX)
 	CMPQ         AX, $0x00000008
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+32(SB), Y1, Y2
 	VMASKMOVPS   32(DX), Y2, Y3
 	VMULPS       Y3, Y0, Y3
 	VMASKMOVPS   Y3, Y2, 32(BX)
 	CMPQ         AX, $0x00000010
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+64(SB), Y1, Y2
 	VMASKMOVPS   64(DX), Y2, Y3
 	VMULPS       Y3, Y0, Y3
 	VMASKMOVPS   Y3, Y2, 64(BX)
 	CMPQ         AX, $0x00000018
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+96(SB), Y1, Y2
 	VMASKMOVPS   96(DX), Y2, Y3
 	VMULPS       Y3, Y0, Y3
 	VMASKMOVPS   Y3, Y2, 96(BX)
 	CMPQ         AX, $0x00000020
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+128(SB), Y1, Y2
 	VMASKMOVPS   128(DX), Y2, Y3
 	VMULPS       Y3, Y0, Y3
 	VMASKMOVPS   Y3, Y2, 128(BX)
 	CMPQ         AX, $0x00000028
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+160(SB), Y1, Y2
 	VMASKMOVPS   160(DX), Y2, Y3
 	VMULPS       Y3, Y0, Y3
 	VMASKMOVPS   Y3, Y2, 160(BX)
 	CMPQ         AX, $0x00000030
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+192(SB), Y1, Y2
 	VMASKMOVPS   192(DX), Y2, Y3
 	VMULPS       Y3, Y0, Y3
 	VMASKMOVPS   Y3, Y2, 192(BX)
 	CMPQ         AX, $0x00000038
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+224(SB), Y1, Y1
 	VMASKMOVPS   224(DX), Y1, Y2
 	VMULPS       Y2, Y0, Y2
 	VMASKMOVPS   Y2, Y1, 224(BX)
 
-end121:
+end117:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -5553,9 +5629,12 @@ TEXT ·logSoftmaxRowsF32AVX2(SB), $16960-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 8384(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -5620,6 +5699,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -5703,9 +5783,11 @@ moved8:
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VBROADCASTSS cff800000<>+0(SB), Y3
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
 
 planes18:
 	VMOVUPS (AX), Y4
@@ -5727,21 +5809,23 @@ planes18:
 	VMOVUPS cb5bfbe80<>+0(SB), Y9
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 	VMOVUPS c3c091ef0<>+0(SB), Y11
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8455(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x07, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x07, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Y12
@@ -5838,7 +5922,9 @@ planes19:
 	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch2]
+	XORQ AX, AX
 
 column20:
 	VXORPS Y4, Y4, Y4
@@ -6219,11 +6305,13 @@ sum23:
 	VMOVUPS      32(SP), Y5
 	VMOVUPS      64(SP), Y6
 	VMOVUPS      96(SP), Y7
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), BX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
 
 planes48:
 	VMOVUPS (AX), Y8
@@ -6246,16 +6334,18 @@ planes48:
 	ADDQ    $0x00000080, DX
 	DECQ    BX
 	JNE     planes48
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x02, BX
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful49
-	MOVQ    $0x00000004, DI
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful49
+	MOVQ $0x00000004, DI
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -6310,6 +6400,7 @@ done54:
 	JNE  registers51
 	JMP  moved50
 
+	// rows that are not there, or shorter than a unit
 careful49:
 	MOVQ $0x00000004, DI
 
@@ -6389,6 +6480,7 @@ moved50:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -6400,22 +6492,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	MOVQ         src_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), BX
-	SHLQ         $0x02, BX
-	CMPQ         SI, $0x00000008
-	JB           careful60
-	MOVQ         cols+48(FP), DI
-	CMPQ         DI, $0x00000004
-	JB           careful60
-	MOVQ         cols+48(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit63:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit62:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*4), Y0, Y0
@@ -6442,21 +6536,22 @@ unit63:
 	VMOVUPS     Y0, 96(R9)
 	MOVQ        $0x00000004, R10
 	SUBQ        R10, DI
-	JLE         done65
+	JLE         done64
 	CMPQ        DI, R10
-	JAE         next64
+	JAE         next63
 	MOVQ        DI, R10
 	MOVQ        $0x00000004, DI
 
-next64:
+next63:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit63
+	JMP  unit62
 
-done65:
+done64:
 	JMP moved61
 
+	// rows that are not there, or shorter than a unit
 careful60:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
@@ -6468,7 +6563,7 @@ careful60:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit67:
+unit65:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
@@ -6477,42 +6572,42 @@ unit67:
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y3, Y3
 	CMPQ        SI, $0x00000003
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y4, Y4
 	CMPQ        SI, $0x00000004
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y1, Y1
 	CMPQ        SI, $0x00000005
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y2, Y2
 	CMPQ        SI, $0x00000006
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y3, Y3
 	CMPQ        SI, $0x00000007
-	JBE         rows70
+	JBE         rows68
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y4, Y4
 
-rows70:
+rows68:
 	VUNPCKLPS Y2, Y1, Y5
 	VUNPCKHPS Y2, Y1, Y1
 	VUNPCKLPS Y4, Y3, Y2
@@ -6527,31 +6622,33 @@ rows70:
 	VMOVUPS   Y1, 96(DX)
 	MOVQ      $0x00000004, R8
 	SUBQ      R8, DI
-	JLE       done69
+	JLE       done67
 	CMPQ      DI, R8
-	JAE       next68
+	JAE       next66
 	MOVQ      DI, R8
 	MOVQ      $0x00000004, DI
 
-next68:
+next66:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit67
+	JMP  unit65
 
-done69:
+done67:
 moved61:
 	VBROADCASTSS cff800000<>+0(SB), Y0
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
 
-planes71:
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
+
+planes69:
 	VMOVUPS (AX), Y1
 	VMAXPS  Y1, Y0, Y0
 	ADDQ    $0x00000020, AX
 	DECQ    DX
-	JNE     planes71
+	JNE     planes69
 	VMOVUPS cc2aeac4f<>+0(SB), Y1
 	VMOVUPS c4b400000<>+0(SB), Y2
 	VMOVUPS c3f800000<>+0(SB), Y3
@@ -6560,23 +6657,25 @@ planes71:
 	VMOVUPS cb5bfbe80<>+0(SB), Y6
 	VMOVUPS c3ab563a5<>+0(SB), Y7
 	VMOVUPS c3c091ef0<>+0(SB), Y8
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8455(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x05, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes72:
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x05, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes70:
 	VMOVUPS     (AX), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -6603,16 +6702,18 @@ planes72:
 	ADDQ        $0x00000020, BX
 	ADDQ        $0x00000020, DI
 	DECQ        R8
-	JNE         planes72
-	VXORPS      Y1, Y1, Y1
-	MOVQ        cols+48(FP), AX
-	LEAQ        8455(SP), DX
-	ANDQ        $-64, DX
-	LEAQ        2048(DX), BX
+	JNE         planes70
 
-groups74:
+	// fold the planes of [read scratch2]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+48(FP), AX
+	LEAQ   8455(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   2048(DX), BX
+
+groups72:
 	CMPQ    AX, $+16
-	JLT     part77
+	JLT     part75
 	VMOVUPS (DX), Y2
 	VMOVUPS 256(DX), Y3
 	VADDPS  Y3, Y2, Y2
@@ -6625,60 +6726,60 @@ groups74:
 	VMOVUPS 192(DX), Y5
 	VMOVUPS 448(DX), Y6
 	VADDPS  Y6, Y5, Y5
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (DX), Y6
 	VADDPS  Y6, Y2, Y2
 	CMPQ    AX, $+8
-	JLE     none79
+	JLE     none77
 	VMOVUPS 256(DX), Y6
 	VADDPS  Y6, Y2, Y2
 
-none79:
+none77:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+4
-	JLE     none80
+	JLE     none78
 	VMOVUPS 128(DX), Y6
 	VADDPS  Y6, Y3, Y3
 	CMPQ    AX, $+12
-	JLE     none80
+	JLE     none78
 	VMOVUPS 384(DX), Y6
 	VADDPS  Y6, Y3, Y3
 
-none80:
+none78:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+2
-	JLE     none81
+	JLE     none79
 	VMOVUPS 64(DX), Y6
 	VADDPS  Y6, Y4, Y4
 	CMPQ    AX, $+10
-	JLE     none81
+	JLE     none79
 	VMOVUPS 320(DX), Y6
 	VADDPS  Y6, Y4, Y4
 
-none81:
+none79:
 	VXORPS  Y5, Y5, Y5
 	CMPQ    AX, $+6
-	JLE     none82
+	JLE     none80
 	VMOVUPS 192(DX), Y6
 	VADDPS  Y6, Y5, Y5
 	CMPQ    AX, $+14
-	JLE     none82
+	JLE     none80
 	VMOVUPS 448(DX), Y6
 	VADDPS  Y6, Y5, Y5
 
-none82:
-folded78:
+none80:
+folded76:
 	VADDPS  Y3, Y2, Y2
 	VADDPS  Y5, Y4, Y3
 	VADDPS  Y3, Y2, Y2
 	VMOVUPS Y2, Y6
 	CMPQ    AX, $+16
-	JLT     part83
+	JLT     part81
 	VMOVUPS 32(DX), Y7
 	VMOVUPS 288(DX), Y8
 	VADDPS  Y8, Y7, Y2
@@ -6691,63 +6792,63 @@ folded78:
 	VMOVUPS 224(DX), Y7
 	VMOVUPS 480(DX), Y8
 	VADDPS  Y8, Y7, Y5
-	JMP     folded84
+	JMP     folded82
 
-part83:
+part81:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+1
-	JLE     none85
+	JLE     none83
 	VMOVUPS 32(DX), Y7
 	VADDPS  Y7, Y2, Y2
 	CMPQ    AX, $+9
-	JLE     none85
+	JLE     none83
 	VMOVUPS 288(DX), Y7
 	VADDPS  Y7, Y2, Y2
 
-none85:
+none83:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+5
-	JLE     none86
+	JLE     none84
 	VMOVUPS 160(DX), Y7
 	VADDPS  Y7, Y3, Y3
 	CMPQ    AX, $+13
-	JLE     none86
+	JLE     none84
 	VMOVUPS 416(DX), Y7
 	VADDPS  Y7, Y3, Y3
 
-none86:
+none84:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+3
-	JLE     none87
+	JLE     none85
 	VMOVUPS 96(DX), Y7
 	VADDPS  Y7, Y4, Y4
 	CMPQ    AX, $+11
-	JLE     none87
+	JLE     none85
 	VMOVUPS 352(DX), Y7
 	VADDPS  Y7, Y4, Y4
 
-none87:
+none85:
 	VXORPS  Y5, Y5, Y5
 	CMPQ    AX, $+7
-	JLE     none88
+	JLE     none86
 	VMOVUPS 224(DX), Y7
 	VADDPS  Y7, Y5, Y5
 	CMPQ    AX, $+15
-	JLE     none88
+	JLE     none86
 	VMOVUPS 480(DX), Y7
 	VADDPS  Y7, Y5, Y5
 
-none88:
-folded84:
+none86:
+folded82:
 	VADDPS  Y3, Y2, Y2
 	VADDPS  Y5, Y4, Y3
 	VADDPS  Y3, Y2, Y2
 	VADDPS  Y2, Y6, Y6
 	ADDQ    $0x00000200, DX
 	SUBQ    $+16, AX
-	JLE     pair75
+	JLE     pair73
 	CMPQ    AX, $+16
-	JLT     part89
+	JLT     part87
 	VMOVUPS (DX), Y2
 	VMOVUPS 256(DX), Y3
 	VADDPS  Y3, Y2, Y2
@@ -6760,60 +6861,60 @@ folded84:
 	VMOVUPS 192(DX), Y5
 	VMOVUPS 448(DX), Y7
 	VADDPS  Y7, Y5, Y5
-	JMP     folded90
+	JMP     folded88
 
-part89:
+part87:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+0
-	JLE     none91
+	JLE     none89
 	VMOVUPS (DX), Y7
 	VADDPS  Y7, Y2, Y2
 	CMPQ    AX, $+8
-	JLE     none91
+	JLE     none89
 	VMOVUPS 256(DX), Y7
 	VADDPS  Y7, Y2, Y2
 
-none91:
+none89:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+4
-	JLE     none92
+	JLE     none90
 	VMOVUPS 128(DX), Y7
 	VADDPS  Y7, Y3, Y3
 	CMPQ    AX, $+12
-	JLE     none92
+	JLE     none90
 	VMOVUPS 384(DX), Y7
 	VADDPS  Y7, Y3, Y3
 
-none92:
+none90:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+2
-	JLE     none93
+	JLE     none91
 	VMOVUPS 64(DX), Y7
 	VADDPS  Y7, Y4, Y4
 	CMPQ    AX, $+10
-	JLE     none93
+	JLE     none91
 	VMOVUPS 320(DX), Y7
 	VADDPS  Y7, Y4, Y4
 
-none93:
+none91:
 	VXORPS  Y5, Y5, Y5
 	CMPQ    AX, $+6
-	JLE     none94
+	JLE     none92
 	VMOVUPS 192(DX), Y7
 	VADDPS  Y7, Y5, Y5
 	CMPQ    AX, $+14
-	JLE     none94
+	JLE     none92
 	VMOVUPS 448(DX), Y7
 	VADDPS  Y7, Y5, Y5
 
-none94:
-folded90:
+none92:
+folded88:
 	VADDPS  Y3, Y2, Y2
 	VADDPS  Y5, Y4, Y3
 	VADDPS  Y3, Y2, Y2
 	VMOVUPS Y2, Y7
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part93
 	VMOVUPS 32(DX), Y8
 	VMOVUPS 288(DX), Y9
 	VADDPS  Y9, Y8, Y2
@@ -6826,54 +6927,54 @@ folded90:
 	VMOVUPS 224(DX), Y8
 	VMOVUPS 480(DX), Y9
 	VADDPS  Y9, Y8, Y5
-	JMP     folded96
+	JMP     folded94
 
-part95:
+part93:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+1
-	JLE     none97
+	JLE     none95
 	VMOVUPS 32(DX), Y8
 	VADDPS  Y8, Y2, Y2
 	CMPQ    AX, $+9
-	JLE     none97
+	JLE     none95
 	VMOVUPS 288(DX), Y8
 	VADDPS  Y8, Y2, Y2
 
-none97:
+none95:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+5
-	JLE     none98
+	JLE     none96
 	VMOVUPS 160(DX), Y8
 	VADDPS  Y8, Y3, Y3
 	CMPQ    AX, $+13
-	JLE     none98
+	JLE     none96
 	VMOVUPS 416(DX), Y8
 	VADDPS  Y8, Y3, Y3
 
-none98:
+none96:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+3
-	JLE     none99
+	JLE     none97
 	VMOVUPS 96(DX), Y8
 	VADDPS  Y8, Y4, Y4
 	CMPQ    AX, $+11
-	JLE     none99
+	JLE     none97
 	VMOVUPS 352(DX), Y8
 	VADDPS  Y8, Y4, Y4
 
-none99:
+none97:
 	VXORPS  Y5, Y5, Y5
 	CMPQ    AX, $+7
-	JLE     none100
+	JLE     none98
 	VMOVUPS 224(DX), Y8
 	VADDPS  Y8, Y5, Y5
 	CMPQ    AX, $+15
-	JLE     none100
+	JLE     none98
 	VMOVUPS 480(DX), Y8
 	VADDPS  Y8, Y5, Y5
 
-none100:
-folded96:
+none98:
+folded94:
 	VADDPS Y3, Y2, Y2
 	VADDPS Y5, Y4, Y3
 	VADDPS Y3, Y2, Y2
@@ -6882,14 +6983,14 @@ folded96:
 	SUBQ   $+16, AX
 	VADDPS Y7, Y6, Y6
 
-pair75:
+pair73:
 	VADDPS Y6, Y1, Y1
 	TESTQ  AX, AX
-	JLE    sum76
+	JLE    sum74
 	CMPQ   DX, BX
-	JB     groups74
+	JB     groups72
 
-sum76:
+sum74:
 	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y3
 	VCVTPS2PD    X2, Y2
@@ -6973,13 +7074,15 @@ sum76:
 	VCMPPS       $0x03, Y1, Y1, Y2
 	VBLENDVPS    Y2, c7fc00000<>+0(SB), Y1, Y1
 	VMOVUPS      Y1, Y1
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), BX
 
-planes101:
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes99:
 	VMOVUPS (AX), Y2
 	VSUBPS  Y0, Y2, Y2
 	VADDPS  Y2, Y1, Y2
@@ -6987,23 +7090,25 @@ planes101:
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, DX
 	DECQ    BX
-	JNE     planes101
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x02, BX
-	CMPQ    SI, $0x00000008
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    DX, R9
+	JNE     planes99
 
-unit105:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit102:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VMOVUPS      64(R9), Y2
@@ -7030,22 +7135,23 @@ unit105:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*4)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done107
+	JLE          done104
 	CMPQ         DI, R10
-	JAE          next106
+	JAE          next103
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next106:
+next103:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit105
+	JMP  unit102
 
-done107:
-	JMP moved103
+done104:
+	JMP moved101
 
-careful102:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -7056,7 +7162,7 @@ careful102:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit109:
+unit105:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VMOVUPS      64(DX), Y3
@@ -7072,55 +7178,55 @@ unit109:
 	MOVQ         AX, R8
 	VMASKMOVPS   X4, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPS   X5, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPS   X1, X0, (R8)
 	CMPQ         SI, $0x00000004
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y4, X3
 	VMASKMOVPS   X3, X0, (R8)
 	CMPQ         SI, $0x00000005
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y2, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000006
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y5, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000007
-	JBE          rows112
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPS   X1, X0, (R8)
 
-rows112:
+rows108:
 	MOVQ $0x00000004, R8
 	SUBQ R8, DI
-	JLE  done111
+	JLE  done107
 	CMPQ DI, R8
-	JAE  next110
+	JAE  next106
 	MOVQ DI, R8
 	MOVQ $0x00000004, DI
 
-next110:
+next106:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit109
+	JMP  unit105
 
-done111:
-moved103:
+done107:
+moved101:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -7130,6 +7236,7 @@ moved103:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         8384(SP), $+0
 	JE           end2
@@ -7144,10 +7251,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         CX, DX
-	SUBQ         $+64, AX
-	JB           tail114
 
-blocks113:
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail110
+
+blocks109:
 	VMOVUPS (DX), Y8
 	VMAXPS  Y8, Y0, Y0
 	VMOVUPS 32(DX), Y8
@@ -7166,11 +7275,12 @@ blocks113:
 	VMAXPS  Y8, Y7, Y7
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
-	JAE     blocks113
+	JAE     blocks109
 
-tail114:
+	// the last block, register by register
+tail110:
 	ADDQ         $+64, AX
-	JE           end115
+	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y9
@@ -7179,56 +7289,56 @@ tail114:
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+32(SB), Y8, Y9
 	VMASKMOVPS   32(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y1, Y1
 	CMPQ         AX, $0x00000010
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+64(SB), Y8, Y9
 	VMASKMOVPS   64(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y2, Y2
 	CMPQ         AX, $0x00000018
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+96(SB), Y8, Y9
 	VMASKMOVPS   96(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y3, Y3
 	CMPQ         AX, $0x00000020
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+128(SB), Y8, Y9
 	VMASKMOVPS   128(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y4, Y4
 	CMPQ         AX, $0x00000028
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+160(SB), Y8, Y9
 	VMASKMOVPS   160(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y5, Y5
 	CMPQ         AX, $0x00000030
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+192(SB), Y8, Y9
 	VMASKMOVPS   192(DX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPS       Y10, Y6, Y6
 	CMPQ         AX, $0x00000038
-	JBE          end115
+	JBE          end111
 	VPCMPGTD     iota32<>+224(SB), Y8, Y8
 	VMASKMOVPS   224(DX), Y8, Y9
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
 	VMAXPS       Y9, Y7, Y7
 
-end115:
+end111:
 	VMAXPS     Y4, Y0, Y0
 	VMAXPS     Y5, Y1, Y1
 	VMAXPS     Y6, Y2, Y2
@@ -7265,10 +7375,12 @@ end115:
 	MOVQ       cols+48(FP), DX
 	MOVQ       src_base+24(FP), BX
 	ADDQ       CX, BX
-	SUBQ       $+64, DX
-	JB         tail117
 
-blocks116:
+	// blocks of 64: [read src]
+	SUBQ $+64, DX
+	JB   tail113
+
+blocks112:
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -7447,11 +7559,12 @@ blocks116:
 	VMOVUPS     Y9, 224(AX)
 	ADDQ        $+256, BX
 	SUBQ        $+64, DX
-	JAE         blocks116
+	JAE         blocks112
 
-tail117:
+	// the last block, register by register
+tail113:
 	ADDQ         $+64, DX
-	JE           end118
+	JE           end114
 	VMOVQ        DX, X9
 	VPBROADCASTD X9, Y9
 	VPCMPGTD     iota32<>+0(SB), Y9, Y10
@@ -7480,7 +7593,7 @@ tail117:
 	VADDPS       (AX), Y12, Y10
 	VMOVUPS      Y10, (AX)
 	CMPQ         DX, $0x00000008
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+32(SB), Y9, Y10
 	VMASKMOVPS   32(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7507,7 +7620,7 @@ tail117:
 	VADDPS       32(AX), Y12, Y10
 	VMOVUPS      Y10, 32(AX)
 	CMPQ         DX, $0x00000010
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+64(SB), Y9, Y10
 	VMASKMOVPS   64(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7534,7 +7647,7 @@ tail117:
 	VADDPS       64(AX), Y12, Y10
 	VMOVUPS      Y10, 64(AX)
 	CMPQ         DX, $0x00000018
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+96(SB), Y9, Y10
 	VMASKMOVPS   96(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7561,7 +7674,7 @@ tail117:
 	VADDPS       96(AX), Y12, Y10
 	VMOVUPS      Y10, 96(AX)
 	CMPQ         DX, $0x00000020
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+128(SB), Y9, Y10
 	VMASKMOVPS   128(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7588,7 +7701,7 @@ tail117:
 	VADDPS       128(AX), Y12, Y10
 	VMOVUPS      Y10, 128(AX)
 	CMPQ         DX, $0x00000028
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+160(SB), Y9, Y10
 	VMASKMOVPS   160(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7615,7 +7728,7 @@ tail117:
 	VADDPS       160(AX), Y12, Y10
 	VMOVUPS      Y10, 160(AX)
 	CMPQ         DX, $0x00000030
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+192(SB), Y9, Y10
 	VMASKMOVPS   192(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7642,7 +7755,7 @@ tail117:
 	VADDPS       192(AX), Y12, Y10
 	VMOVUPS      Y10, 192(AX)
 	CMPQ         DX, $0x00000038
-	JBE          end118
+	JBE          end114
 	VPCMPGTD     iota32<>+224(SB), Y9, Y9
 	VMASKMOVPS   224(BX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
@@ -7669,7 +7782,7 @@ tail117:
 	VADDPS       224(AX), Y2, Y1
 	VMOVUPS      Y1, 224(AX)
 
-end118:
+end114:
 	VMOVUPS      (AX), Y1
 	VMOVUPS      32(AX), Y2
 	VMOVUPS      64(AX), Y3
@@ -7786,10 +7899,12 @@ end118:
 	ADDQ         CX, DX
 	MOVQ         dst_base+0(FP), BX
 	ADDQ         CX, BX
-	SUBQ         $+64, AX
-	JB           tail120
 
-blocks119:
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail116
+
+blocks115:
 	VMOVUPS (DX), Y2
 	VSUBPS  Y0, Y2, Y2
 	VADDPS  Y2, Y1, Y2
@@ -7825,11 +7940,12 @@ blocks119:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
-	JAE     blocks119
+	JAE     blocks115
 
-tail120:
+	// the last block, register by register
+tail116:
 	ADDQ         $+64, AX
-	JE           end121
+	JE           end117
 	VMOVQ        AX, X2
 	VPBROADCASTD X2, Y2
 	VPCMPGTD     iota32<>+0(SB), Y2, Y3
@@ -7838,56 +7954,56 @@ tail120:
 	VADDPS       Y4, Y1, Y4
 	VMASKMOVPS   Y4, Y3, (BX)
 	CMPQ         AX, $0x00000008
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+32(SB), Y2, Y3
 	VMASKMOVPS   32(DX), Y3, Y4
 	VSUBPS       Y0, Y4, Y4
 	VADDPS       Y4, Y1, Y4
 	VMASKMOVPS   Y4, Y3, 32(BX)
 	CMPQ         AX, $0x00000010
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+64(SB), Y2, Y3
 	VMASKMOVPS   64(DX), Y3, Y4
 	VSUBPS       Y0, Y4, Y4
 	VADDPS       Y4, Y1, Y4
 	VMASKMOVPS   Y4, Y3, 64(BX)
 	CMPQ         AX, $0x00000018
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+96(SB), Y2, Y3
 	VMASKMOVPS   96(DX), Y3, Y4
 	VSUBPS       Y0, Y4, Y4
 	VADDPS       Y4, Y1, Y4
 	VMASKMOVPS   Y4, Y3, 96(BX)
 	CMPQ         AX, $0x00000020
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+128(SB), Y2, Y3
 	VMASKMOVPS   128(DX), Y3, Y4
 	VSUBPS       Y0, Y4, Y4
 	VADDPS       Y4, Y1, Y4
 	VMASKMOVPS   Y4, Y3, 128(BX)
 	CMPQ         AX, $0x00000028
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+160(SB), Y2, Y3
 	VMASKMOVPS   160(DX), Y3, Y4
 	VSUBPS       Y0, Y4, Y4
 	VADDPS       Y4, Y1, Y4
 	VMASKMOVPS   Y4, Y3, 160(BX)
 	CMPQ         AX, $0x00000030
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+192(SB), Y2, Y3
 	VMASKMOVPS   192(DX), Y3, Y4
 	VSUBPS       Y0, Y4, Y4
 	VADDPS       Y4, Y1, Y4
 	VMASKMOVPS   Y4, Y3, 192(BX)
 	CMPQ         AX, $0x00000038
-	JBE          end121
+	JBE          end117
 	VPCMPGTD     iota32<>+224(SB), Y2, Y2
 	VMASKMOVPS   224(DX), Y2, Y3
 	VSUBPS       Y0, Y3, Y3
 	VADDPS       Y3, Y1, Y3
 	VMASKMOVPS   Y3, Y2, 224(BX)
 
-end121:
+end117:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -8089,9 +8205,12 @@ TEXT ·softmaxRowsGradF32AVX2(SB), $16648-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 8384(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -8156,6 +8275,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -8235,6 +8355,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 8455(SP), DX
@@ -8299,6 +8420,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, DI
 
@@ -8378,6 +8500,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -8810,28 +8933,30 @@ sum32:
 	VMOVUPS 32(SP), Y1
 	VMOVUPS 64(SP), Y2
 	VMOVUPS 96(SP), Y3
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8455(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x07, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x07, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x07, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x07, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes57:
 	VMOVUPS    (AX), Y4
@@ -8868,16 +8993,18 @@ planes57:
 	ADDQ       $0x00000080, R9
 	DECQ       R10
 	JNE        planes57
-	MOVQ       dx_base+0(FP), AX
-	ADDQ       CX, AX
-	LEAQ       191(SP), DX
-	ANDQ       $-64, DX
-	MOVQ       cols+72(FP), BX
-	SHLQ       $0x02, BX
-	MOVQ       cols+72(FP), DI
-	CMPQ       DI, $0x00000004
-	JB         careful58
-	MOVQ       $0x00000004, DI
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x02, BX
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful58
+	MOVQ $0x00000004, DI
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -8932,6 +9059,7 @@ done63:
 	JNE  registers60
 	JMP  moved59
 
+	// rows that are not there, or shorter than a unit
 careful58:
 	MOVQ $0x00000004, DI
 
@@ -9011,6 +9139,7 @@ moved59:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -9022,22 +9151,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	MOVQ         y_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+72(FP), BX
-	SHLQ         $0x02, BX
-	CMPQ         SI, $0x00000008
-	JB           careful69
-	MOVQ         cols+72(FP), DI
-	CMPQ         DI, $0x00000004
-	JB           careful69
-	MOVQ         cols+72(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit72:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit71:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*4), Y0, Y0
@@ -9064,21 +9195,22 @@ unit72:
 	VMOVUPS     Y0, 96(R9)
 	MOVQ        $0x00000004, R10
 	SUBQ        R10, DI
-	JLE         done74
+	JLE         done73
 	CMPQ        DI, R10
-	JAE         next73
+	JAE         next72
 	MOVQ        DI, R10
 	MOVQ        $0x00000004, DI
 
-next73:
+next72:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit72
+	JMP  unit71
 
-done74:
+done73:
 	JMP moved70
 
+	// rows that are not there, or shorter than a unit
 careful69:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
@@ -9090,7 +9222,7 @@ careful69:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit76:
+unit74:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
@@ -9099,42 +9231,42 @@ unit76:
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y3, Y3
 	CMPQ        SI, $0x00000003
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y4, Y4
 	CMPQ        SI, $0x00000004
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y1, Y1
 	CMPQ        SI, $0x00000005
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y2, Y2
 	CMPQ        SI, $0x00000006
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y3, Y3
 	CMPQ        SI, $0x00000007
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y4, Y4
 
-rows79:
+rows77:
 	VUNPCKLPS Y2, Y1, Y5
 	VUNPCKHPS Y2, Y1, Y1
 	VUNPCKLPS Y4, Y3, Y2
@@ -9149,20 +9281,21 @@ rows79:
 	VMOVUPS   Y1, 96(DX)
 	MOVQ      $0x00000004, R8
 	SUBQ      R8, DI
-	JLE       done78
+	JLE       done76
 	CMPQ      DI, R8
-	JAE       next77
+	JAE       next75
 	MOVQ      DI, R8
 	MOVQ      $0x00000004, DI
 
-next77:
+next75:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit76
+	JMP  unit74
 
-done78:
+done76:
 moved70:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 8455(SP), DX
@@ -9170,15 +9303,15 @@ moved70:
 	MOVQ cols+72(FP), BX
 	SHLQ $0x02, BX
 	CMPQ SI, $0x00000008
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000004
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ DX, R9
 
-unit83:
+unit80:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*4), Y0, Y0
@@ -9205,22 +9338,23 @@ unit83:
 	VMOVUPS     Y0, 96(R9)
 	MOVQ        $0x00000004, R10
 	SUBQ        R10, DI
-	JLE         done85
+	JLE         done82
 	CMPQ        DI, R10
-	JAE         next84
+	JAE         next81
 	MOVQ        DI, R10
 	MOVQ        $0x00000004, DI
 
-next84:
+next81:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit83
+	JMP  unit80
 
-done85:
-	JMP moved81
+done82:
+	JMP moved79
 
-careful80:
+	// rows that are not there, or shorter than a unit
+careful78:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -9231,7 +9365,7 @@ careful80:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit87:
+unit83:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
@@ -9240,42 +9374,42 @@ unit87:
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y3, Y3
 	CMPQ        SI, $0x00000003
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y4, Y4
 	CMPQ        SI, $0x00000004
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y1, Y1
 	CMPQ        SI, $0x00000005
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y2, Y2
 	CMPQ        SI, $0x00000006
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y3, Y3
 	CMPQ        SI, $0x00000007
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y4, Y4
 
-rows90:
+rows86:
 	VUNPCKLPS Y2, Y1, Y5
 	VUNPCKHPS Y2, Y1, Y1
 	VUNPCKLPS Y4, Y3, Y2
@@ -9290,20 +9424,21 @@ rows90:
 	VMOVUPS   Y1, 96(DX)
 	MOVQ      $0x00000004, R8
 	SUBQ      R8, DI
-	JLE       done89
+	JLE       done85
 	CMPQ      DI, R8
-	JAE       next88
+	JAE       next84
 	MOVQ      DI, R8
 	MOVQ      $0x00000004, DI
 
-next88:
+next84:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit87
+	JMP  unit83
 
-done89:
-moved81:
+done85:
+moved79:
+	// fold the planes of [read scratch read scratch2]
 	VXORPS Y0, Y0, Y0
 	MOVQ   cols+72(FP), AX
 	LEAQ   191(SP), DX
@@ -9312,9 +9447,9 @@ moved81:
 	ANDQ   $-64, BX
 	LEAQ   2048(DX), DI
 
-groups92:
+groups88:
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part91
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VMULPS  Y2, Y1, Y1
@@ -9343,76 +9478,76 @@ groups92:
 	VMOVUPS 448(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y4, Y4
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (DX), Y5
 	VMOVUPS (BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y1, Y1
 	CMPQ    AX, $+8
-	JLE     none97
+	JLE     none93
 	VMOVUPS 256(DX), Y5
 	VMOVUPS 256(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y1, Y1
 
-none97:
+none93:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none98
+	JLE     none94
 	VMOVUPS 128(DX), Y5
 	VMOVUPS 128(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y2, Y2
 	CMPQ    AX, $+12
-	JLE     none98
+	JLE     none94
 	VMOVUPS 384(DX), Y5
 	VMOVUPS 384(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y2, Y2
 
-none98:
+none94:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none99
+	JLE     none95
 	VMOVUPS 64(DX), Y5
 	VMOVUPS 64(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y3, Y3
 	CMPQ    AX, $+10
-	JLE     none99
+	JLE     none95
 	VMOVUPS 320(DX), Y5
 	VMOVUPS 320(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y3, Y3
 
-none99:
+none95:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+6
-	JLE     none100
+	JLE     none96
 	VMOVUPS 192(DX), Y5
 	VMOVUPS 192(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y4, Y4
 	CMPQ    AX, $+14
-	JLE     none100
+	JLE     none96
 	VMOVUPS 448(DX), Y5
 	VMOVUPS 448(BX), Y6
 	VMULPS  Y6, Y5, Y5
 	VADDPS  Y5, Y4, Y4
 
-none100:
-folded96:
+none96:
+folded92:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, Y5
 	CMPQ    AX, $+16
-	JLT     part101
+	JLT     part97
 	VMOVUPS 32(DX), Y6
 	VMOVUPS 32(BX), Y7
 	VMULPS  Y7, Y6, Y6
@@ -9441,70 +9576,70 @@ folded96:
 	VMOVUPS 480(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y6, Y4
-	JMP     folded102
+	JMP     folded98
 
-part101:
+part97:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none103
+	JLE     none99
 	VMOVUPS 32(DX), Y6
 	VMOVUPS 32(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y1, Y1
 	CMPQ    AX, $+9
-	JLE     none103
+	JLE     none99
 	VMOVUPS 288(DX), Y6
 	VMOVUPS 288(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y1, Y1
 
-none103:
+none99:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none104
+	JLE     none100
 	VMOVUPS 160(DX), Y6
 	VMOVUPS 160(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y2, Y2
 	CMPQ    AX, $+13
-	JLE     none104
+	JLE     none100
 	VMOVUPS 416(DX), Y6
 	VMOVUPS 416(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y2, Y2
 
-none104:
+none100:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none105
+	JLE     none101
 	VMOVUPS 96(DX), Y6
 	VMOVUPS 96(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y3, Y3
 	CMPQ    AX, $+11
-	JLE     none105
+	JLE     none101
 	VMOVUPS 352(DX), Y6
 	VMOVUPS 352(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y3, Y3
 
-none105:
+none101:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+7
-	JLE     none106
+	JLE     none102
 	VMOVUPS 224(DX), Y6
 	VMOVUPS 224(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y4, Y4
 	CMPQ    AX, $+15
-	JLE     none106
+	JLE     none102
 	VMOVUPS 480(DX), Y6
 	VMOVUPS 480(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y4, Y4
 
-none106:
-folded102:
+none102:
+folded98:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
@@ -9512,9 +9647,9 @@ folded102:
 	ADDQ    $0x00000200, DX
 	ADDQ    $0x00000200, BX
 	SUBQ    $+16, AX
-	JLE     pair93
+	JLE     pair89
 	CMPQ    AX, $+16
-	JLT     part107
+	JLT     part103
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VMULPS  Y2, Y1, Y1
@@ -9543,76 +9678,76 @@ folded102:
 	VMOVUPS 448(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y4, Y4
-	JMP     folded108
+	JMP     folded104
 
-part107:
+part103:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none109
+	JLE     none105
 	VMOVUPS (DX), Y6
 	VMOVUPS (BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y1, Y1
 	CMPQ    AX, $+8
-	JLE     none109
+	JLE     none105
 	VMOVUPS 256(DX), Y6
 	VMOVUPS 256(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y1, Y1
 
-none109:
+none105:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none110
+	JLE     none106
 	VMOVUPS 128(DX), Y6
 	VMOVUPS 128(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y2, Y2
 	CMPQ    AX, $+12
-	JLE     none110
+	JLE     none106
 	VMOVUPS 384(DX), Y6
 	VMOVUPS 384(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y2, Y2
 
-none110:
+none106:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none111
+	JLE     none107
 	VMOVUPS 64(DX), Y6
 	VMOVUPS 64(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y3, Y3
 	CMPQ    AX, $+10
-	JLE     none111
+	JLE     none107
 	VMOVUPS 320(DX), Y6
 	VMOVUPS 320(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y3, Y3
 
-none111:
+none107:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+6
-	JLE     none112
+	JLE     none108
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 192(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y4, Y4
 	CMPQ    AX, $+14
-	JLE     none112
+	JLE     none108
 	VMOVUPS 448(DX), Y6
 	VMOVUPS 448(BX), Y7
 	VMULPS  Y7, Y6, Y6
 	VADDPS  Y6, Y4, Y4
 
-none112:
-folded108:
+none108:
+folded104:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, Y6
 	CMPQ    AX, $+16
-	JLT     part113
+	JLT     part109
 	VMOVUPS 32(DX), Y7
 	VMOVUPS 32(BX), Y8
 	VMULPS  Y8, Y7, Y7
@@ -9641,70 +9776,70 @@ folded108:
 	VMOVUPS 480(BX), Y9
 	VMULPS  Y9, Y8, Y8
 	VADDPS  Y8, Y7, Y4
-	JMP     folded114
+	JMP     folded110
 
-part113:
+part109:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none115
+	JLE     none111
 	VMOVUPS 32(DX), Y7
 	VMOVUPS 32(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y1, Y1
 	CMPQ    AX, $+9
-	JLE     none115
+	JLE     none111
 	VMOVUPS 288(DX), Y7
 	VMOVUPS 288(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y1, Y1
 
-none115:
+none111:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none116
+	JLE     none112
 	VMOVUPS 160(DX), Y7
 	VMOVUPS 160(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y2, Y2
 	CMPQ    AX, $+13
-	JLE     none116
+	JLE     none112
 	VMOVUPS 416(DX), Y7
 	VMOVUPS 416(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y2, Y2
 
-none116:
+none112:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none117
+	JLE     none113
 	VMOVUPS 96(DX), Y7
 	VMOVUPS 96(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y3, Y3
 	CMPQ    AX, $+11
-	JLE     none117
+	JLE     none113
 	VMOVUPS 352(DX), Y7
 	VMOVUPS 352(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y3, Y3
 
-none117:
+none113:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+7
-	JLE     none118
+	JLE     none114
 	VMOVUPS 224(DX), Y7
 	VMOVUPS 224(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y4, Y4
 	CMPQ    AX, $+15
-	JLE     none118
+	JLE     none114
 	VMOVUPS 480(DX), Y7
 	VMOVUPS 480(BX), Y8
 	VMULPS  Y8, Y7, Y7
 	VADDPS  Y7, Y4, Y4
 
-none118:
-folded114:
+none114:
+folded110:
 	VADDPS Y2, Y1, Y1
 	VADDPS Y4, Y3, Y2
 	VADDPS Y2, Y1, Y1
@@ -9714,39 +9849,41 @@ folded114:
 	SUBQ   $+16, AX
 	VADDPS Y6, Y5, Y5
 
-pair93:
+pair89:
 	VADDPS Y5, Y0, Y0
 	TESTQ  AX, AX
-	JLE    sum94
+	JLE    sum90
 	CMPQ   DX, DI
-	JB     groups92
+	JB     groups88
 
-sum94:
+sum90:
 	VMOVUPS Y0, Y0
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8455(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x05, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x05, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes119:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x05, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes115:
 	VMOVUPS (AX), Y1
 	VMOVUPS (DX), Y2
 	VSUBPS  Y0, Y2, Y2
@@ -9759,23 +9896,25 @@ planes119:
 	ADDQ    $0x00000020, R8
 	ADDQ    $0x00000020, R9
 	DECQ    R10
-	JNE     planes119
-	MOVQ    dx_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+72(FP), BX
-	SHLQ    $0x02, BX
-	CMPQ    SI, $0x00000008
-	JB      careful120
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful120
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    DX, R9
+	JNE     planes115
 
-unit123:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit118:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VMOVUPS      64(R9), Y2
@@ -9802,22 +9941,23 @@ unit123:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*4)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done125
+	JLE          done120
 	CMPQ         DI, R10
-	JAE          next124
+	JAE          next119
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next124:
+next119:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit123
+	JMP  unit118
 
-done125:
-	JMP moved121
+done120:
+	JMP moved117
 
-careful120:
+	// rows that are not there, or shorter than a unit
+careful116:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -9828,7 +9968,7 @@ careful120:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit127:
+unit121:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VMOVUPS      64(DX), Y3
@@ -9844,55 +9984,55 @@ unit127:
 	MOVQ         AX, R8
 	VMASKMOVPS   X4, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VMASKMOVPS   X5, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VMASKMOVPS   X1, X0, (R8)
 	CMPQ         SI, $0x00000004
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y4, X3
 	VMASKMOVPS   X3, X0, (R8)
 	CMPQ         SI, $0x00000005
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y2, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000006
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y5, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000007
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPS   X1, X0, (R8)
 
-rows130:
+rows124:
 	MOVQ $0x00000004, R8
 	SUBQ R8, DI
-	JLE  done129
+	JLE  done123
 	CMPQ DI, R8
-	JAE  next128
+	JAE  next122
 	MOVQ DI, R8
 	MOVQ $0x00000004, DI
 
-next128:
+next122:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit127
+	JMP  unit121
 
-done129:
-moved121:
+done123:
+moved117:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -9902,6 +10042,7 @@ moved121:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   8384(SP), $+0
 	JE     end2
@@ -9918,10 +10059,12 @@ row1:
 	ADDQ   CX, DX
 	MOVQ   dy_base+48(FP), BX
 	ADDQ   CX, BX
-	SUBQ   $+64, AX
-	JB     tail132
 
-blocks131:
+	// blocks of 64: [read y read dy]
+	SUBQ $+64, AX
+	JB   tail126
+
+blocks125:
 	VMOVUPS (DX), Y8
 	VMULPS  (BX), Y8, Y8
 	VADDPS  Y8, Y0, Y0
@@ -9949,11 +10092,12 @@ blocks131:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
-	JAE     blocks131
+	JAE     blocks125
 
-tail132:
+	// the last block, register by register
+tail126:
 	ADDQ         $+64, AX
-	JE           end133
+	JE           end127
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y9
@@ -9962,56 +10106,56 @@ tail132:
 	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+32(SB), Y8, Y9
 	VMASKMOVPS   32(DX), Y9, Y10
 	VMASKMOVPS   32(BX), Y9, Y9
 	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y1, Y1
 	CMPQ         AX, $0x00000010
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+64(SB), Y8, Y9
 	VMASKMOVPS   64(DX), Y9, Y10
 	VMASKMOVPS   64(BX), Y9, Y9
 	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y2, Y2
 	CMPQ         AX, $0x00000018
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+96(SB), Y8, Y9
 	VMASKMOVPS   96(DX), Y9, Y10
 	VMASKMOVPS   96(BX), Y9, Y9
 	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y3, Y3
 	CMPQ         AX, $0x00000020
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+128(SB), Y8, Y9
 	VMASKMOVPS   128(DX), Y9, Y10
 	VMASKMOVPS   128(BX), Y9, Y9
 	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y4, Y4
 	CMPQ         AX, $0x00000028
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+160(SB), Y8, Y9
 	VMASKMOVPS   160(DX), Y9, Y10
 	VMASKMOVPS   160(BX), Y9, Y9
 	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y5, Y5
 	CMPQ         AX, $0x00000030
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+192(SB), Y8, Y9
 	VMASKMOVPS   192(DX), Y9, Y10
 	VMASKMOVPS   192(BX), Y9, Y9
 	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y6, Y6
 	CMPQ         AX, $0x00000038
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+224(SB), Y8, Y8
 	VMASKMOVPS   224(DX), Y8, Y9
 	VMASKMOVPS   224(BX), Y8, Y8
 	VMULPS       Y8, Y9, Y9
 	VADDPS       Y9, Y7, Y7
 
-end133:
+end127:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
@@ -10040,10 +10184,12 @@ end133:
 	ADDQ       CX, BX
 	MOVQ       dx_base+0(FP), SI
 	ADDQ       CX, SI
-	SUBQ       $+64, AX
-	JB         tail135
 
-blocks134:
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail129
+
+blocks128:
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VSUBPS  Y0, Y2, Y2
@@ -10088,11 +10234,12 @@ blocks134:
 	ADDQ    $+256, BX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks134
+	JAE     blocks128
 
-tail135:
+	// the last block, register by register
+tail129:
 	ADDQ         $+64, AX
-	JE           end136
+	JE           end130
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
 	VPCMPGTD     iota32<>+0(SB), Y1, Y2
@@ -10102,7 +10249,7 @@ tail135:
 	VMULPS       Y4, Y3, Y3
 	VMASKMOVPS   Y3, Y2, (SI)
 	CMPQ         AX, $0x00000008
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+32(SB), Y1, Y2
 	VMASKMOVPS   32(DX), Y2, Y3
 	VMASKMOVPS   32(BX), Y2, Y4
@@ -10110,7 +10257,7 @@ tail135:
 	VMULPS       Y4, Y3, Y3
 	VMASKMOVPS   Y3, Y2, 32(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+64(SB), Y1, Y2
 	VMASKMOVPS   64(DX), Y2, Y3
 	VMASKMOVPS   64(BX), Y2, Y4
@@ -10118,7 +10265,7 @@ tail135:
 	VMULPS       Y4, Y3, Y3
 	VMASKMOVPS   Y3, Y2, 64(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+96(SB), Y1, Y2
 	VMASKMOVPS   96(DX), Y2, Y3
 	VMASKMOVPS   96(BX), Y2, Y4
@@ -10126,7 +10273,7 @@ tail135:
 	VMULPS       Y4, Y3, Y3
 	VMASKMOVPS   Y3, Y2, 96(SI)
 	CMPQ         AX, $0x00000020
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+128(SB), Y1, Y2
 	VMASKMOVPS   128(DX), Y2, Y3
 	VMASKMOVPS   128(BX), Y2, Y4
@@ -10134,7 +10281,7 @@ tail135:
 	VMULPS       Y4, Y3, Y3
 	VMASKMOVPS   Y3, Y2, 128(SI)
 	CMPQ         AX, $0x00000028
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+160(SB), Y1, Y2
 	VMASKMOVPS   160(DX), Y2, Y3
 	VMASKMOVPS   160(BX), Y2, Y4
@@ -10142,7 +10289,7 @@ tail135:
 	VMULPS       Y4, Y3, Y3
 	VMASKMOVPS   Y3, Y2, 160(SI)
 	CMPQ         AX, $0x00000030
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+192(SB), Y1, Y2
 	VMASKMOVPS   192(DX), Y2, Y3
 	VMASKMOVPS   192(BX), Y2, Y4
@@ -10150,7 +10297,7 @@ tail135:
 	VMULPS       Y4, Y3, Y3
 	VMASKMOVPS   Y3, Y2, 192(SI)
 	CMPQ         AX, $0x00000038
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+224(SB), Y1, Y1
 	VMASKMOVPS   224(DX), Y1, Y2
 	VMASKMOVPS   224(BX), Y1, Y3
@@ -10158,7 +10305,7 @@ tail135:
 	VMULPS       Y3, Y2, Y2
 	VMASKMOVPS   Y2, Y1, 224(SI)
 
-end136:
+end130:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -10190,9 +10337,12 @@ TEXT ·logSoftmaxRowsGradF32AVX2(SB), $16648-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 8384(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -10257,6 +10407,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -10336,6 +10487,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 8455(SP), DX
@@ -10400,6 +10552,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, DI
 
@@ -10479,6 +10632,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -10785,28 +10939,30 @@ sum32:
 	VMOVUPS cbf317200<>+0(SB), Y8
 	VMOVUPS cb5bfbe80<>+0(SB), Y9
 	VMOVUPS c3ab563a5<>+0(SB), Y10
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8455(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x07, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x07, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x07, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x07, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes57:
 	VMOVUPS     (AX), Y11
@@ -10923,16 +11079,18 @@ planes57:
 	ADDQ        $0x00000080, R9
 	DECQ        R10
 	JNE         planes57
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        CX, AX
-	LEAQ        191(SP), DX
-	ANDQ        $-64, DX
-	MOVQ        cols+72(FP), BX
-	SHLQ        $0x02, BX
-	MOVQ        cols+72(FP), DI
-	CMPQ        DI, $0x00000004
-	JB          careful58
-	MOVQ        $0x00000004, DI
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x02, BX
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful58
+	MOVQ $0x00000004, DI
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -10987,6 +11145,7 @@ done63:
 	JNE  registers60
 	JMP  moved59
 
+	// rows that are not there, or shorter than a unit
 careful58:
 	MOVQ $0x00000004, DI
 
@@ -11066,6 +11225,7 @@ moved59:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -11077,22 +11237,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	MOVQ         y_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+72(FP), BX
-	SHLQ         $0x02, BX
-	CMPQ         SI, $0x00000008
-	JB           careful69
-	MOVQ         cols+72(FP), DI
-	CMPQ         DI, $0x00000004
-	JB           careful69
-	MOVQ         cols+72(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit72:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit71:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*4), Y0, Y0
@@ -11119,21 +11281,22 @@ unit72:
 	VMOVUPS     Y0, 96(R9)
 	MOVQ        $0x00000004, R10
 	SUBQ        R10, DI
-	JLE         done74
+	JLE         done73
 	CMPQ        DI, R10
-	JAE         next73
+	JAE         next72
 	MOVQ        DI, R10
 	MOVQ        $0x00000004, DI
 
-next73:
+next72:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit72
+	JMP  unit71
 
-done74:
+done73:
 	JMP moved70
 
+	// rows that are not there, or shorter than a unit
 careful69:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
@@ -11145,7 +11308,7 @@ careful69:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit76:
+unit74:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
@@ -11154,42 +11317,42 @@ unit76:
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y3, Y3
 	CMPQ        SI, $0x00000003
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y4, Y4
 	CMPQ        SI, $0x00000004
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y1, Y1
 	CMPQ        SI, $0x00000005
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y2, Y2
 	CMPQ        SI, $0x00000006
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y3, Y3
 	CMPQ        SI, $0x00000007
-	JBE         rows79
+	JBE         rows77
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y4, Y4
 
-rows79:
+rows77:
 	VUNPCKLPS Y2, Y1, Y5
 	VUNPCKHPS Y2, Y1, Y1
 	VUNPCKLPS Y4, Y3, Y2
@@ -11204,20 +11367,21 @@ rows79:
 	VMOVUPS   Y1, 96(DX)
 	MOVQ      $0x00000004, R8
 	SUBQ      R8, DI
-	JLE       done78
+	JLE       done76
 	CMPQ      DI, R8
-	JAE       next77
+	JAE       next75
 	MOVQ      DI, R8
 	MOVQ      $0x00000004, DI
 
-next77:
+next75:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit76
+	JMP  unit74
 
-done78:
+done76:
 moved70:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 8455(SP), DX
@@ -11225,15 +11389,15 @@ moved70:
 	MOVQ cols+72(FP), BX
 	SHLQ $0x02, BX
 	CMPQ SI, $0x00000008
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000004
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ DX, R9
 
-unit83:
+unit80:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*4), Y0, Y0
@@ -11260,22 +11424,23 @@ unit83:
 	VMOVUPS     Y0, 96(R9)
 	MOVQ        $0x00000004, R10
 	SUBQ        R10, DI
-	JLE         done85
+	JLE         done82
 	CMPQ        DI, R10
-	JAE         next84
+	JAE         next81
 	MOVQ        DI, R10
 	MOVQ        $0x00000004, DI
 
-next84:
+next81:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit83
+	JMP  unit80
 
-done85:
-	JMP moved81
+done82:
+	JMP moved79
 
-careful80:
+	// rows that are not there, or shorter than a unit
+careful78:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -11286,7 +11451,7 @@ careful80:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit87:
+unit83:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
@@ -11295,42 +11460,42 @@ unit87:
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y3, Y3
 	CMPQ        SI, $0x00000003
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x00, X5, Y4, Y4
 	CMPQ        SI, $0x00000004
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y1, Y1
 	CMPQ        SI, $0x00000005
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y2, Y2
 	CMPQ        SI, $0x00000006
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y3, Y3
 	CMPQ        SI, $0x00000007
-	JBE         rows90
+	JBE         rows86
 	ADDQ        BX, R8
 	VMASKMOVPS  (R8), X0, X5
 	VINSERTF128 $0x01, X5, Y4, Y4
 
-rows90:
+rows86:
 	VUNPCKLPS Y2, Y1, Y5
 	VUNPCKHPS Y2, Y1, Y1
 	VUNPCKLPS Y4, Y3, Y2
@@ -11345,29 +11510,30 @@ rows90:
 	VMOVUPS   Y1, 96(DX)
 	MOVQ      $0x00000004, R8
 	SUBQ      R8, DI
-	JLE       done89
+	JLE       done85
 	CMPQ      DI, R8
-	JAE       next88
+	JAE       next84
 	MOVQ      DI, R8
 	MOVQ      $0x00000004, DI
 
-next88:
+next84:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit87
+	JMP  unit83
 
-done89:
-moved81:
+done85:
+moved79:
+	// fold the planes of [read scratch2]
 	VXORPS Y0, Y0, Y0
 	MOVQ   cols+72(FP), AX
 	LEAQ   8455(SP), DX
 	ANDQ   $-64, DX
 	LEAQ   2048(DX), BX
 
-groups92:
+groups88:
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part91
 	VMOVUPS (DX), Y1
 	VMOVUPS 256(DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -11380,60 +11546,60 @@ groups92:
 	VMOVUPS 192(DX), Y4
 	VMOVUPS 448(DX), Y5
 	VADDPS  Y5, Y4, Y4
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (DX), Y5
 	VADDPS  Y5, Y1, Y1
 	CMPQ    AX, $+8
-	JLE     none97
+	JLE     none93
 	VMOVUPS 256(DX), Y5
 	VADDPS  Y5, Y1, Y1
 
-none97:
+none93:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none98
+	JLE     none94
 	VMOVUPS 128(DX), Y5
 	VADDPS  Y5, Y2, Y2
 	CMPQ    AX, $+12
-	JLE     none98
+	JLE     none94
 	VMOVUPS 384(DX), Y5
 	VADDPS  Y5, Y2, Y2
 
-none98:
+none94:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none99
+	JLE     none95
 	VMOVUPS 64(DX), Y5
 	VADDPS  Y5, Y3, Y3
 	CMPQ    AX, $+10
-	JLE     none99
+	JLE     none95
 	VMOVUPS 320(DX), Y5
 	VADDPS  Y5, Y3, Y3
 
-none99:
+none95:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+6
-	JLE     none100
+	JLE     none96
 	VMOVUPS 192(DX), Y5
 	VADDPS  Y5, Y4, Y4
 	CMPQ    AX, $+14
-	JLE     none100
+	JLE     none96
 	VMOVUPS 448(DX), Y5
 	VADDPS  Y5, Y4, Y4
 
-none100:
-folded96:
+none96:
+folded92:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, Y5
 	CMPQ    AX, $+16
-	JLT     part101
+	JLT     part97
 	VMOVUPS 32(DX), Y6
 	VMOVUPS 288(DX), Y7
 	VADDPS  Y7, Y6, Y1
@@ -11446,63 +11612,63 @@ folded96:
 	VMOVUPS 224(DX), Y6
 	VMOVUPS 480(DX), Y7
 	VADDPS  Y7, Y6, Y4
-	JMP     folded102
+	JMP     folded98
 
-part101:
+part97:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none103
+	JLE     none99
 	VMOVUPS 32(DX), Y6
 	VADDPS  Y6, Y1, Y1
 	CMPQ    AX, $+9
-	JLE     none103
+	JLE     none99
 	VMOVUPS 288(DX), Y6
 	VADDPS  Y6, Y1, Y1
 
-none103:
+none99:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none104
+	JLE     none100
 	VMOVUPS 160(DX), Y6
 	VADDPS  Y6, Y2, Y2
 	CMPQ    AX, $+13
-	JLE     none104
+	JLE     none100
 	VMOVUPS 416(DX), Y6
 	VADDPS  Y6, Y2, Y2
 
-none104:
+none100:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none105
+	JLE     none101
 	VMOVUPS 96(DX), Y6
 	VADDPS  Y6, Y3, Y3
 	CMPQ    AX, $+11
-	JLE     none105
+	JLE     none101
 	VMOVUPS 352(DX), Y6
 	VADDPS  Y6, Y3, Y3
 
-none105:
+none101:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+7
-	JLE     none106
+	JLE     none102
 	VMOVUPS 224(DX), Y6
 	VADDPS  Y6, Y4, Y4
 	CMPQ    AX, $+15
-	JLE     none106
+	JLE     none102
 	VMOVUPS 480(DX), Y6
 	VADDPS  Y6, Y4, Y4
 
-none106:
-folded102:
+none102:
+folded98:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y1, Y5, Y5
 	ADDQ    $0x00000200, DX
 	SUBQ    $+16, AX
-	JLE     pair93
+	JLE     pair89
 	CMPQ    AX, $+16
-	JLT     part107
+	JLT     part103
 	VMOVUPS (DX), Y1
 	VMOVUPS 256(DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -11515,60 +11681,60 @@ folded102:
 	VMOVUPS 192(DX), Y4
 	VMOVUPS 448(DX), Y6
 	VADDPS  Y6, Y4, Y4
-	JMP     folded108
+	JMP     folded104
 
-part107:
+part103:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none109
+	JLE     none105
 	VMOVUPS (DX), Y6
 	VADDPS  Y6, Y1, Y1
 	CMPQ    AX, $+8
-	JLE     none109
+	JLE     none105
 	VMOVUPS 256(DX), Y6
 	VADDPS  Y6, Y1, Y1
 
-none109:
+none105:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none110
+	JLE     none106
 	VMOVUPS 128(DX), Y6
 	VADDPS  Y6, Y2, Y2
 	CMPQ    AX, $+12
-	JLE     none110
+	JLE     none106
 	VMOVUPS 384(DX), Y6
 	VADDPS  Y6, Y2, Y2
 
-none110:
+none106:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none111
+	JLE     none107
 	VMOVUPS 64(DX), Y6
 	VADDPS  Y6, Y3, Y3
 	CMPQ    AX, $+10
-	JLE     none111
+	JLE     none107
 	VMOVUPS 320(DX), Y6
 	VADDPS  Y6, Y3, Y3
 
-none111:
+none107:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+6
-	JLE     none112
+	JLE     none108
 	VMOVUPS 192(DX), Y6
 	VADDPS  Y6, Y4, Y4
 	CMPQ    AX, $+14
-	JLE     none112
+	JLE     none108
 	VMOVUPS 448(DX), Y6
 	VADDPS  Y6, Y4, Y4
 
-none112:
-folded108:
+none108:
+folded104:
 	VADDPS  Y2, Y1, Y1
 	VADDPS  Y4, Y3, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVUPS Y1, Y6
 	CMPQ    AX, $+16
-	JLT     part113
+	JLT     part109
 	VMOVUPS 32(DX), Y7
 	VMOVUPS 288(DX), Y8
 	VADDPS  Y8, Y7, Y1
@@ -11581,54 +11747,54 @@ folded108:
 	VMOVUPS 224(DX), Y7
 	VMOVUPS 480(DX), Y8
 	VADDPS  Y8, Y7, Y4
-	JMP     folded114
+	JMP     folded110
 
-part113:
+part109:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none115
+	JLE     none111
 	VMOVUPS 32(DX), Y7
 	VADDPS  Y7, Y1, Y1
 	CMPQ    AX, $+9
-	JLE     none115
+	JLE     none111
 	VMOVUPS 288(DX), Y7
 	VADDPS  Y7, Y1, Y1
 
-none115:
+none111:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none116
+	JLE     none112
 	VMOVUPS 160(DX), Y7
 	VADDPS  Y7, Y2, Y2
 	CMPQ    AX, $+13
-	JLE     none116
+	JLE     none112
 	VMOVUPS 416(DX), Y7
 	VADDPS  Y7, Y2, Y2
 
-none116:
+none112:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none117
+	JLE     none113
 	VMOVUPS 96(DX), Y7
 	VADDPS  Y7, Y3, Y3
 	CMPQ    AX, $+11
-	JLE     none117
+	JLE     none113
 	VMOVUPS 352(DX), Y7
 	VADDPS  Y7, Y3, Y3
 
-none117:
+none113:
 	VXORPS  Y4, Y4, Y4
 	CMPQ    AX, $+7
-	JLE     none118
+	JLE     none114
 	VMOVUPS 224(DX), Y7
 	VADDPS  Y7, Y4, Y4
 	CMPQ    AX, $+15
-	JLE     none118
+	JLE     none114
 	VMOVUPS 480(DX), Y7
 	VADDPS  Y7, Y4, Y4
 
-none118:
-folded114:
+none114:
+folded110:
 	VADDPS Y2, Y1, Y1
 	VADDPS Y4, Y3, Y2
 	VADDPS Y2, Y1, Y1
@@ -11637,14 +11803,14 @@ folded114:
 	SUBQ   $+16, AX
 	VADDPS Y6, Y5, Y5
 
-pair93:
+pair89:
 	VADDPS Y5, Y0, Y0
 	TESTQ  AX, AX
-	JLE    sum94
+	JLE    sum90
 	CMPQ   DX, BX
-	JB     groups92
+	JB     groups88
 
-sum94:
+sum90:
 	VMOVUPS Y0, Y0
 	VMOVUPS cc2aeac4f<>+0(SB), Y1
 	VMOVUPS c4b400000<>+0(SB), Y2
@@ -11653,30 +11819,32 @@ sum94:
 	VMOVUPS cbf317200<>+0(SB), Y5
 	VMOVUPS cb5bfbe80<>+0(SB), Y6
 	VMOVUPS c3ab563a5<>+0(SB), Y7
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8455(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x05, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x05, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes119:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x05, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes115:
 	VMOVUPS     (AX), Y8
 	VMOVUPS     (DX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -11709,23 +11877,25 @@ planes119:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000020, R9
 	DECQ        R10
-	JNE         planes119
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        CX, AX
-	LEAQ        191(SP), DX
-	ANDQ        $-64, DX
-	MOVQ        cols+72(FP), BX
-	SHLQ        $0x02, BX
-	CMPQ        SI, $0x00000008
-	JB          careful120
-	MOVQ        cols+72(FP), DI
-	CMPQ        DI, $0x00000004
-	JB          careful120
-	MOVQ        cols+72(FP), DI
-	MOVQ        AX, R8
-	MOVQ        DX, R9
+	JNE         planes115
 
-unit123:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x02, BX
+	CMPQ SI, $0x00000008
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit118:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VMOVUPS      64(R9), Y2
@@ -11752,22 +11922,23 @@ unit123:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*4)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done125
+	JLE          done120
 	CMPQ         DI, R10
-	JAE          next124
+	JAE          next119
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next124:
+next119:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit123
+	JMP  unit118
 
-done125:
-	JMP moved121
+done120:
+	JMP moved117
 
-careful120:
+	// rows that are not there, or shorter than a unit
+careful116:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -11778,7 +11949,7 @@ careful120:
 	VPBROADCASTD X0, X0
 	VPCMPGTD     iota32<>+0(SB), X0, X0
 
-unit127:
+unit121:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VMOVUPS      64(DX), Y3
@@ -11794,55 +11965,55 @@ unit127:
 	MOVQ         AX, R8
 	VMASKMOVPS   X4, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VMASKMOVPS   X5, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VMASKMOVPS   X1, X0, (R8)
 	CMPQ         SI, $0x00000004
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y4, X3
 	VMASKMOVPS   X3, X0, (R8)
 	CMPQ         SI, $0x00000005
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y2, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000006
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y5, X2
 	VMASKMOVPS   X2, X0, (R8)
 	CMPQ         SI, $0x00000007
-	JBE          rows130
+	JBE          rows124
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPS   X1, X0, (R8)
 
-rows130:
+rows124:
 	MOVQ $0x00000004, R8
 	SUBQ R8, DI
-	JLE  done129
+	JLE  done123
 	CMPQ DI, R8
-	JAE  next128
+	JAE  next122
 	MOVQ DI, R8
 	MOVQ $0x00000004, DI
 
-next128:
+next122:
 	LEAQ (AX)(R8*4), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit127
+	JMP  unit121
 
-done129:
-moved121:
+done123:
+moved117:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -11852,6 +12023,7 @@ moved121:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   8384(SP), $+0
 	JE     end2
@@ -11866,10 +12038,12 @@ row1:
 	MOVQ   cols+72(FP), AX
 	MOVQ   dy_base+48(FP), DX
 	ADDQ   CX, DX
-	SUBQ   $+64, AX
-	JB     tail132
 
-blocks131:
+	// blocks of 64: [read dy]
+	SUBQ $+64, AX
+	JB   tail126
+
+blocks125:
 	VADDPS (DX), Y0, Y0
 	VADDPS 32(DX), Y1, Y1
 	VADDPS 64(DX), Y2, Y2
@@ -11880,53 +12054,54 @@ blocks131:
 	VADDPS 224(DX), Y7, Y7
 	ADDQ   $+256, DX
 	SUBQ   $+64, AX
-	JAE    blocks131
+	JAE    blocks125
 
-tail132:
+	// the last block, register by register
+tail126:
 	ADDQ         $+64, AX
-	JE           end133
+	JE           end127
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y9
 	VMASKMOVPS   (DX), Y9, Y9
 	VADDPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+32(SB), Y8, Y9
 	VMASKMOVPS   32(DX), Y9, Y9
 	VADDPS       Y9, Y1, Y1
 	CMPQ         AX, $0x00000010
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+64(SB), Y8, Y9
 	VMASKMOVPS   64(DX), Y9, Y9
 	VADDPS       Y9, Y2, Y2
 	CMPQ         AX, $0x00000018
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+96(SB), Y8, Y9
 	VMASKMOVPS   96(DX), Y9, Y9
 	VADDPS       Y9, Y3, Y3
 	CMPQ         AX, $0x00000020
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+128(SB), Y8, Y9
 	VMASKMOVPS   128(DX), Y9, Y9
 	VADDPS       Y9, Y4, Y4
 	CMPQ         AX, $0x00000028
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+160(SB), Y8, Y9
 	VMASKMOVPS   160(DX), Y9, Y9
 	VADDPS       Y9, Y5, Y5
 	CMPQ         AX, $0x00000030
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+192(SB), Y8, Y9
 	VMASKMOVPS   192(DX), Y9, Y9
 	VADDPS       Y9, Y6, Y6
 	CMPQ         AX, $0x00000038
-	JBE          end133
+	JBE          end127
 	VPCMPGTD     iota32<>+224(SB), Y8, Y8
 	VMASKMOVPS   224(DX), Y8, Y8
 	VADDPS       Y8, Y7, Y7
 
-end133:
+end127:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
@@ -11962,10 +12137,12 @@ end133:
 	ADDQ       CX, BX
 	MOVQ       dx_base+0(FP), SI
 	ADDQ       CX, SI
-	SUBQ       $+64, AX
-	JB         tail135
 
-blocks134:
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail129
+
+blocks128:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -12170,11 +12347,12 @@ blocks134:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+64, AX
-	JAE         blocks134
+	JAE         blocks128
 
-tail135:
+	// the last block, register by register
+tail129:
 	ADDQ         $+64, AX
-	JE           end136
+	JE           end130
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y9
@@ -12204,7 +12382,7 @@ tail135:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, (SI)
 	CMPQ         AX, $0x00000008
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+32(SB), Y8, Y9
 	VMASKMOVPS   32(DX), Y9, Y10
 	VMASKMOVPS   32(BX), Y9, Y11
@@ -12232,7 +12410,7 @@ tail135:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 32(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+64(SB), Y8, Y9
 	VMASKMOVPS   64(DX), Y9, Y10
 	VMASKMOVPS   64(BX), Y9, Y11
@@ -12260,7 +12438,7 @@ tail135:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 64(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+96(SB), Y8, Y9
 	VMASKMOVPS   96(DX), Y9, Y10
 	VMASKMOVPS   96(BX), Y9, Y11
@@ -12288,7 +12466,7 @@ tail135:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 96(SI)
 	CMPQ         AX, $0x00000020
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+128(SB), Y8, Y9
 	VMASKMOVPS   128(DX), Y9, Y10
 	VMASKMOVPS   128(BX), Y9, Y11
@@ -12316,7 +12494,7 @@ tail135:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 128(SI)
 	CMPQ         AX, $0x00000028
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+160(SB), Y8, Y9
 	VMASKMOVPS   160(DX), Y9, Y10
 	VMASKMOVPS   160(BX), Y9, Y11
@@ -12344,7 +12522,7 @@ tail135:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 160(SI)
 	CMPQ         AX, $0x00000030
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+192(SB), Y8, Y9
 	VMASKMOVPS   192(DX), Y9, Y10
 	VMASKMOVPS   192(BX), Y9, Y11
@@ -12372,7 +12550,7 @@ tail135:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 192(SI)
 	CMPQ         AX, $0x00000038
-	JBE          end136
+	JBE          end130
 	VPCMPGTD     iota32<>+224(SB), Y8, Y8
 	VMASKMOVPS   224(DX), Y8, Y9
 	VMASKMOVPS   224(BX), Y8, Y10
@@ -12400,7 +12578,7 @@ tail135:
 	VSUBPS       Y2, Y10, Y10
 	VMASKMOVPS   Y10, Y8, 224(SI)
 
-end136:
+end130:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -12433,9 +12611,12 @@ TEXT ·argMaxRowsF32AVX2(SB), $8392-56
 	MOVL AX, DI
 	MOVQ $0x00000000, 8384(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ DI, $0x00000020
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -12500,6 +12681,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -12589,9 +12771,11 @@ moved8:
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      cffffffff<>+0(SB), Y9
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
 
 planes18:
 	VMOVUPS   (AX), Y10
@@ -12622,12 +12806,10 @@ planes18:
 	ADDQ      $0x00000080, AX
 	DECQ      DX
 	JNE       planes18
-	MOVQ      dst_base+0(FP), AX
-	MOVQ      BX, AX
-	VMOVUPS   Y5, (AX)
-	VMOVUPS   Y6, 32(AX)
-	VMOVUPS   Y7, 64(AX)
-	VMOVUPS   Y8, 96(AX)
+	VMOVUPS   Y5, (BX)
+	VMOVUPS   Y6, 32(BX)
+	VMOVUPS   Y7, 64(BX)
+	VMOVUPS   Y8, 96(BX)
 	ADDQ      $0x00000080, BX
 	MOVQ      cols+48(FP), AX
 	SHLQ      $0x07, AX
@@ -12637,6 +12819,7 @@ planes18:
 	SUBQ      $0x00000020, DI
 	JMP       wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DI, DI
 	JE    end6
@@ -12648,22 +12831,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	MOVQ         src_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), SI
-	SHLQ         $0x02, SI
-	CMPQ         DI, $0x00000008
-	JB           careful20
-	MOVQ         cols+48(FP), R8
-	CMPQ         R8, $0x00000004
-	JB           careful20
-	MOVQ         cols+48(FP), R8
-	MOVQ         AX, R9
-	MOVQ         DX, R10
 
-unit23:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), SI
+	SHLQ $0x02, SI
+	CMPQ DI, $0x00000008
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	CMPQ R8, $0x00000004
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit21:
 	MOVQ        R9, R11
 	VMOVUPS     (R11), X1
 	VINSERTF128 $0x01, (R11)(SI*4), Y1, Y1
@@ -12690,22 +12875,23 @@ unit23:
 	VMOVUPS     Y1, 96(R10)
 	MOVQ        $0x00000004, R11
 	SUBQ        R11, R8
-	JLE         done25
+	JLE         done23
 	CMPQ        R8, R11
-	JAE         next24
+	JAE         next22
 	MOVQ        R8, R11
 	MOVQ        $0x00000004, R8
 
-next24:
+next22:
 	LEAQ (R9)(R11*4), R9
 	SHLQ $0x05, R11
 	ADDQ R11, R10
-	JMP  unit23
+	JMP  unit21
 
-done25:
-	JMP moved21
+done23:
+	JMP moved20
 
-careful20:
+	// rows that are not there, or shorter than a unit
+careful19:
 	MOVQ         cols+48(FP), R8
 	MOVQ         DX, DX
 	MOVQ         R8, R9
@@ -12716,7 +12902,7 @@ careful20:
 	VPBROADCASTD X1, X1
 	VPCMPGTD     iota32<>+0(SB), X1, X1
 
-unit27:
+unit24:
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
 	VXORPS      Y4, Y4, Y4
@@ -12725,42 +12911,42 @@ unit27:
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x00, X6, Y2, Y2
 	CMPQ        DI, $0x00000001
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x00, X6, Y3, Y3
 	CMPQ        DI, $0x00000002
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x00, X6, Y4, Y4
 	CMPQ        DI, $0x00000003
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x00, X6, Y5, Y5
 	CMPQ        DI, $0x00000004
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y2, Y2
 	CMPQ        DI, $0x00000005
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y3, Y3
 	CMPQ        DI, $0x00000006
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y4, Y4
 	CMPQ        DI, $0x00000007
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y5, Y5
 
-rows30:
+rows27:
 	VUNPCKLPS Y3, Y2, Y6
 	VUNPCKHPS Y3, Y2, Y2
 	VUNPCKLPS Y5, Y4, Y3
@@ -12775,29 +12961,31 @@ rows30:
 	VMOVUPS   Y2, 96(DX)
 	MOVQ      $0x00000004, R9
 	SUBQ      R9, R8
-	JLE       done29
+	JLE       done26
 	CMPQ      R8, R9
-	JAE       next28
+	JAE       next25
 	MOVQ      R8, R9
 	MOVQ      $0x00000004, R8
 
-next28:
+next25:
 	LEAQ (AX)(R9*4), AX
 	SHLQ $0x05, R9
 	ADDQ R9, DX
-	JMP  unit27
+	JMP  unit24
 
-done29:
-moved21:
+done26:
+moved20:
 	VMOVUPS      c00000001<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VXORPS       Y3, Y3, Y3
 	VMOVUPS      cffffffff<>+0(SB), Y4
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
 
-planes31:
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
+
+planes28:
 	VMOVUPS    (AX), Y5
 	VPADDD     Y1, Y4, Y4
 	VCMPPS     $0x16, Y2, Y5, Y6
@@ -12807,10 +12995,8 @@ planes31:
 	VBLENDVPS  Y6, Y4, Y3, Y3
 	ADDQ       $0x00000020, AX
 	DECQ       DX
-	JNE        planes31
-	MOVQ       dst_base+0(FP), AX
-	MOVQ       BX, AX
-	VPMASKMOVD Y3, Y0, (AX)
+	JNE        planes28
+	VPMASKMOVD Y3, Y0, (BX)
 	ADDQ       $0x00000020, BX
 	MOVQ       cols+48(FP), AX
 	SHLQ       $0x05, AX
@@ -12821,6 +13007,7 @@ planes31:
 	JA         narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         8384(SP), $+0
 	JE           end2
@@ -12832,7 +13019,7 @@ row1:
 	VBROADCASTSS cff800000<>+0(SB), Y0
 	LEAQ         (DX)(AX*4), R8
 
-chunk33:
+chunk29:
 	MOVQ         $0x00000800, R9
 	CMPQ         AX, R9
 	CMOVQCS      AX, R9
@@ -12848,10 +13035,12 @@ chunk33:
 	VBROADCASTSS cff800000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
-	SUBQ         $+64, R9
-	JB           tail37
 
-blocks36:
+	// blocks of 64: [read src]
+	SUBQ $+64, R9
+	JB   tail33
+
+blocks32:
 	VMOVUPS (SI), Y11
 	VMAXPS  Y11, Y1, Y1
 	VMOVUPS 32(SI), Y12
@@ -12878,11 +13067,12 @@ blocks36:
 	VPOR    Y11, Y10, Y10
 	ADDQ    $+256, SI
 	SUBQ    $+64, R9
-	JAE     blocks36
+	JAE     blocks32
 
-tail37:
+	// the last block, register by register
+tail33:
 	ADDQ         $+64, R9
-	JE           end38
+	JE           end34
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
 	VPCMPGTD     iota32<>+0(SB), Y11, Y12
@@ -12893,7 +13083,7 @@ tail37:
 	VCMPPS       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000008
-	JBE          end38
+	JBE          end34
 	VPCMPGTD     iota32<>+32(SB), Y11, Y12
 	VMASKMOVPS   32(SI), Y12, Y13
 	VPANDN       cff800000<>+0(SB), Y12, Y12
@@ -12902,7 +13092,7 @@ tail37:
 	VCMPPS       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000010
-	JBE          end38
+	JBE          end34
 	VPCMPGTD     iota32<>+64(SB), Y11, Y12
 	VMASKMOVPS   64(SI), Y12, Y13
 	VPANDN       cff800000<>+0(SB), Y12, Y12
@@ -12911,7 +13101,7 @@ tail37:
 	VCMPPS       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000018
-	JBE          end38
+	JBE          end34
 	VPCMPGTD     iota32<>+96(SB), Y11, Y12
 	VMASKMOVPS   96(SI), Y12, Y13
 	VPANDN       cff800000<>+0(SB), Y12, Y12
@@ -12920,7 +13110,7 @@ tail37:
 	VCMPPS       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000020
-	JBE          end38
+	JBE          end34
 	VPCMPGTD     iota32<>+128(SB), Y11, Y12
 	VMASKMOVPS   128(SI), Y12, Y13
 	VPANDN       cff800000<>+0(SB), Y12, Y12
@@ -12929,7 +13119,7 @@ tail37:
 	VCMPPS       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000028
-	JBE          end38
+	JBE          end34
 	VPCMPGTD     iota32<>+160(SB), Y11, Y12
 	VMASKMOVPS   160(SI), Y12, Y13
 	VPANDN       cff800000<>+0(SB), Y12, Y12
@@ -12938,7 +13128,7 @@ tail37:
 	VCMPPS       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000030
-	JBE          end38
+	JBE          end34
 	VPCMPGTD     iota32<>+192(SB), Y11, Y12
 	VMASKMOVPS   192(SI), Y12, Y13
 	VPANDN       cff800000<>+0(SB), Y12, Y12
@@ -12947,7 +13137,7 @@ tail37:
 	VCMPPS       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000038
-	JBE          end38
+	JBE          end34
 	VPCMPGTD     iota32<>+224(SB), Y11, Y11
 	VMASKMOVPS   224(SI), Y11, Y12
 	VPANDN       cff800000<>+0(SB), Y11, Y11
@@ -12956,10 +13146,10 @@ tail37:
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
 
-end38:
+end34:
 	VPOR       Y10, Y9, Y9
 	VPTEST     Y9, Y9
-	JNE        nan35
+	JNE        nan31
 	VMAXPS     Y5, Y1, Y1
 	VMAXPS     Y6, Y2, Y2
 	VMAXPS     Y7, Y3, Y3
@@ -12970,7 +13160,7 @@ end38:
 	VCMPPS     $0x1e, Y0, Y1, Y2
 	VMOVMSKPS  Y2, R9
 	TESTL      R9, R9
-	JE         smaller39
+	JE         smaller35
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -12980,24 +13170,24 @@ end38:
 	VMOVUPS    Y1, Y0
 	MOVQ       R10, DI
 
-smaller39:
+smaller35:
 	TESTQ AX, AX
-	JNE   chunk33
+	JNE   chunk29
 
-search41:
+search37:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last42
+	JB        last38
 	VMOVUPS   (DI), Y1
 	VCMPPS    $0x00, Y0, Y1, Y1
 	VMOVMSKPS Y1, SI
 	TESTL     SI, SI
-	JNE       hit43
+	JNE       hit39
 	ADDQ      $0x00000020, DI
-	JMP       search41
+	JMP       search37
 
-last42:
+last38:
 	SHRQ         $0x02, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
@@ -13009,31 +13199,31 @@ last42:
 	VMOVMSKPS    Y0, AX
 	MOVQ         AX, SI
 
-hit43:
+hit39:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ SI, AX
-	JMP  found40
+	JMP  found36
 
-nan35:
+nan31:
 	MOVQ R10, DI
 
-search44:
+search40:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last45
+	JB        last41
 	VMOVUPS   (DI), Y0
 	VCMPPS    $0x03, Y0, Y0, Y0
 	VMOVMSKPS Y0, R9
 	TESTL     R9, R9
-	JNE       hit46
+	JNE       hit42
 	ADDQ      $0x00000020, DI
-	JMP       search44
+	JMP       search40
 
-last45:
+last41:
 	SHRQ         $0x02, SI
 	VMOVQ        SI, X0
 	VPBROADCASTD X0, Y0
@@ -13045,14 +13235,14 @@ last45:
 	VMOVMSKPS    Y0, SI
 	MOVQ         SI, R9
 
-hit46:
+hit42:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ R9, AX
 
-found40:
+found36:
 	MOVL AX, (BX)
 	ADDQ $0x04, BX
 	MOVQ cols+48(FP), AX
@@ -13112,6 +13302,7 @@ TEXT ·softmaxPlanesF32AVX2(SB), $8384-128
 	CMPQ BX, $0x00000040
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         CX, $0x00000020
 	JB           narrow4
@@ -13119,13 +13310,15 @@ wide3:
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VBROADCASTSS cff800000<>+0(SB), Y3
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes7:
 	VMOVUPS (SI), Y4
@@ -13152,21 +13345,23 @@ planes7:
 	VMOVUPS cb5bfbe80<>+0(SB), Y9
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 	VMOVUPS c3c091ef0<>+0(SB), Y11
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	LEAQ    191(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    DX, DI
-	ADDQ    $0x00000080, DI
-	MOVQ    srcStride+120(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    DX, R9
-	ADDQ    $0x00000080, R9
-	MOVQ    dstStride+112(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 191(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000080, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000080, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+96(FP), R11
 
 planes8:
 	VMOVUPS     (BX), Y12
@@ -13263,7 +13458,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        BX, BX
+
+	// fold the planes of [read scratch]
+	XORQ BX, BX
 
 column9:
 	VXORPS Y4, Y4, Y4
@@ -13598,13 +13795,15 @@ none38:
 	VDIVPS    Y7, Y0, Y7
 	VCMPPS    $0x03, Y7, Y7, Y0
 	VBLENDVPS Y0, c7fc00000<>+0(SB), Y7, Y7
-	LEAQ      191(SP), BX
-	ANDQ      $-64, BX
-	MOVQ      dst_base+0(FP), SI
-	ADDQ      DX, SI
-	MOVQ      dstStride+112(FP), DI
-	SHLQ      $0x02, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes39:
 	VMOVUPS (BX), Y0
@@ -13627,6 +13826,7 @@ planes39:
 	SUBQ    $0x00000020, CX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ CX, CX
 	JE    end6
@@ -13639,13 +13839,15 @@ narrow5:
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 	VBROADCASTSS cff800000<>+0(SB), Y1
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes40:
 	VMASKMOVPS (SI), Y0, Y2
@@ -13665,21 +13867,23 @@ planes40:
 	VMOVUPS    cb5bfbe80<>+0(SB), Y7
 	VMOVUPS    c3ab563a5<>+0(SB), Y8
 	VMOVUPS    c3c091ef0<>+0(SB), Y9
-	LEAQ       191(SP), BX
-	ANDQ       $-64, BX
-	LEAQ       191(SP), SI
-	ANDQ       $-64, SI
-	MOVQ       src_base+24(FP), DI
-	ADDQ       DX, DI
-	ADDQ       $0x00000020, DI
-	MOVQ       srcStride+120(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       dst_base+0(FP), R9
-	ADDQ       DX, R9
-	ADDQ       $0x00000020, R9
-	MOVQ       dstStride+112(FP), R10
-	SHLQ       $0x02, R10
-	MOVQ       planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 191(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000020, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000020, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+96(FP), R11
 
 planes41:
 	VMOVUPS     (BX), Y10
@@ -13709,11 +13913,13 @@ planes41:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes41
-	VXORPS      Y2, Y2, Y2
-	MOVQ        planes+96(FP), BX
-	LEAQ        191(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        2048(SI), DI
+
+	// fold the planes of [read scratch]
+	VXORPS Y2, Y2, Y2
+	MOVQ   planes+96(FP), BX
+	LEAQ   191(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   2048(SI), DI
 
 groups43:
 	CMPQ    BX, $+16
@@ -14014,13 +14220,15 @@ none71:
 	VDIVPS    Y2, Y1, Y2
 	VCMPPS    $0x03, Y2, Y2, Y1
 	VBLENDVPS Y1, c7fc00000<>+0(SB), Y2, Y2
-	LEAQ      191(SP), BX
-	ANDQ      $-64, BX
-	MOVQ      dst_base+0(FP), SI
-	ADDQ      DX, SI
-	MOVQ      dstStride+112(FP), DI
-	SHLQ      $0x02, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes72:
 	VMOVUPS    (BX), Y1
@@ -14038,6 +14246,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide73:
 	CMPQ         CX, $0x00000020
 	JB           narrow74
@@ -14045,11 +14254,13 @@ wide73:
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VBROADCASTSS cff800000<>+0(SB), Y3
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+96(FP), DI
 
 planes77:
 	VMOVUPS (BX), Y4
@@ -14071,17 +14282,19 @@ planes77:
 	VMOVUPS cb5bfbe80<>+0(SB), Y9
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 	VMOVUPS c3c091ef0<>+0(SB), Y11
-	MOVQ    src_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    srcStride+120(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    DX, DI
-	MOVQ    dstStride+112(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    planes+96(FP), R9
-	MOVQ    AX, R10
-	LEAQ    8192(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 8192(AX), R11
 
 lanes78:
 	VMOVUPS     (BX), Y12
@@ -14188,6 +14401,7 @@ lanes78:
 	CMPQ        R10, R11
 	JB          lanes78
 
+	// the lanes again
 wrap80:
 	MOVQ AX, R10
 
@@ -14298,6 +14512,7 @@ again79:
 	JMP         wrap80
 
 end81:
+	// fold the planes of [read scratch]
 	XORQ BX, BX
 
 column82:
@@ -14633,13 +14848,15 @@ none111:
 	VDIVPS    Y7, Y0, Y7
 	VCMPPS    $0x03, Y7, Y7, Y0
 	VBLENDVPS Y0, c7fc00000<>+0(SB), Y7, Y7
-	MOVQ      dst_base+0(FP), BX
-	ADDQ      DX, BX
-	MOVQ      dstStride+112(FP), SI
-	SHLQ      $0x02, SI
-	MOVQ      dst_base+0(FP), DI
-	ADDQ      DX, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ planes+96(FP), R8
 
 planes112:
 	VMOVUPS (BX), Y0
@@ -14662,6 +14879,7 @@ planes112:
 	SUBQ    $0x00000020, CX
 	JMP     wide73
 
+	// columns, a register at a time, the last one in part
 narrow74:
 	TESTQ CX, CX
 	JE    end76
@@ -14674,11 +14892,13 @@ narrow75:
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 	VBROADCASTSS cff800000<>+0(SB), Y1
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+96(FP), DI
 
 planes113:
 	VMASKMOVPS (BX), Y0, Y2
@@ -14696,17 +14916,19 @@ planes113:
 	VMOVUPS    cb5bfbe80<>+0(SB), Y7
 	VMOVUPS    c3ab563a5<>+0(SB), Y8
 	VMOVUPS    c3c091ef0<>+0(SB), Y9
-	MOVQ       src_base+24(FP), BX
-	ADDQ       DX, BX
-	MOVQ       srcStride+120(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       dst_base+0(FP), DI
-	ADDQ       DX, DI
-	MOVQ       dstStride+112(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       planes+96(FP), R9
-	MOVQ       AX, R10
-	LEAQ       2048(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 2048(AX), R11
 
 lanes114:
 	VMASKMOVPS  (BX), Y0, Y10
@@ -14741,6 +14963,7 @@ lanes114:
 	CMPQ        R10, R11
 	JB          lanes114
 
+	// the lanes again
 wrap116:
 	MOVQ AX, R10
 
@@ -14779,6 +15002,7 @@ again115:
 	JMP         wrap116
 
 end117:
+	// fold the planes of [read scratch]
 	VXORPS Y2, Y2, Y2
 	MOVQ   planes+96(FP), BX
 	LEAQ   191(SP), SI
@@ -15084,13 +15308,15 @@ none147:
 	VDIVPS    Y2, Y1, Y2
 	VCMPPS    $0x03, Y2, Y2, Y1
 	VBLENDVPS Y1, c7fc00000<>+0(SB), Y2, Y2
-	MOVQ      dst_base+0(FP), BX
-	ADDQ      DX, BX
-	MOVQ      dstStride+112(FP), SI
-	SHLQ      $0x02, SI
-	MOVQ      dst_base+0(FP), DI
-	ADDQ      DX, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ planes+96(FP), R8
 
 planes148:
 	VMASKMOVPS (BX), Y0, Y1
@@ -15120,6 +15346,7 @@ TEXT ·logSoftmaxPlanesF32AVX2(SB), $16640-80
 	CMPQ BX, $0x00000040
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         CX, $0x00000020
 	JB           narrow4
@@ -15127,13 +15354,15 @@ wide3:
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VBROADCASTSS cff800000<>+0(SB), Y3
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes7:
 	VMOVUPS (SI), Y4
@@ -15160,21 +15389,23 @@ planes7:
 	VMOVUPS cb5bfbe80<>+0(SB), Y9
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 	VMOVUPS c3c091ef0<>+0(SB), Y11
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	LEAQ    8447(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    DX, DI
-	ADDQ    $0x00000080, DI
-	MOVQ    srcStride+72(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    DX, R9
-	ADDQ    $0x00000080, R9
-	MOVQ    dstStride+64(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8447(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000080, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000080, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+48(FP), R11
 
 planes8:
 	VMOVUPS     (BX), Y12
@@ -15271,7 +15502,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        BX, BX
+
+	// fold the planes of [read scratch2]
+	XORQ BX, BX
 
 column9:
 	VXORPS Y4, Y4, Y4
@@ -15652,13 +15885,15 @@ sum12:
 	VMOVUPS      32(SP), Y5
 	VMOVUPS      64(SP), Y6
 	VMOVUPS      96(SP), Y7
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         DX, SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes37:
 	VMOVUPS (BX), Y8
@@ -15685,6 +15920,7 @@ planes37:
 	SUBQ    $0x00000020, CX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ CX, CX
 	JE    end6
@@ -15697,13 +15933,15 @@ narrow5:
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 	VBROADCASTSS cff800000<>+0(SB), Y1
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes38:
 	VMASKMOVPS (SI), Y0, Y2
@@ -15723,21 +15961,23 @@ planes38:
 	VMOVUPS    cb5bfbe80<>+0(SB), Y7
 	VMOVUPS    c3ab563a5<>+0(SB), Y8
 	VMOVUPS    c3c091ef0<>+0(SB), Y9
-	LEAQ       191(SP), BX
-	ANDQ       $-64, BX
-	LEAQ       8447(SP), SI
-	ANDQ       $-64, SI
-	MOVQ       src_base+24(FP), DI
-	ADDQ       DX, DI
-	ADDQ       $0x00000020, DI
-	MOVQ       srcStride+72(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       dst_base+0(FP), R9
-	ADDQ       DX, R9
-	ADDQ       $0x00000020, R9
-	MOVQ       dstStride+64(FP), R10
-	SHLQ       $0x02, R10
-	MOVQ       planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8447(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000020, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000020, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+48(FP), R11
 
 planes39:
 	VMOVUPS     (BX), Y10
@@ -15767,11 +16007,13 @@ planes39:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes39
-	VXORPS      Y2, Y2, Y2
-	MOVQ        planes+48(FP), BX
-	LEAQ        8447(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        2048(SI), DI
+
+	// fold the planes of [read scratch2]
+	VXORPS Y2, Y2, Y2
+	MOVQ   planes+48(FP), BX
+	LEAQ   8447(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   2048(SI), DI
 
 groups41:
 	CMPQ    BX, $+16
@@ -16136,13 +16378,15 @@ sum43:
 	VCMPPS       $0x03, Y2, Y2, Y3
 	VBLENDVPS    Y3, c7fc00000<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, Y2
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         DX, SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes68:
 	VMOVUPS    (BX), Y3
@@ -16161,6 +16405,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide69:
 	CMPQ         CX, $0x00000020
 	JB           narrow70
@@ -16168,11 +16413,13 @@ wide69:
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VBROADCASTSS cff800000<>+0(SB), Y3
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
 
 planes73:
 	VMOVUPS (BX), Y4
@@ -16194,13 +16441,15 @@ planes73:
 	VMOVUPS cb5bfbe80<>+0(SB), Y9
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 	VMOVUPS c3c091ef0<>+0(SB), Y11
-	MOVQ    src_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    srcStride+72(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    planes+48(FP), DI
-	MOVQ    AX, R8
-	LEAQ    8192(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 8192(AX), R9
 
 lanes74:
 	VMOVUPS     (BX), Y12
@@ -16302,6 +16551,7 @@ lanes74:
 	CMPQ        R8, R9
 	JB          lanes74
 
+	// the lanes again
 wrap76:
 	MOVQ AX, R8
 
@@ -16407,6 +16657,7 @@ again75:
 	JMP         wrap76
 
 end77:
+	// fold the planes of [read scratch]
 	XORQ BX, BX
 
 column78:
@@ -16788,15 +17039,17 @@ sum81:
 	VMOVUPS      32(SP), Y5
 	VMOVUPS      64(SP), Y6
 	VMOVUPS      96(SP), Y7
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         DX, DI
-	MOVQ         dstStride+64(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+48(FP), R9
 
 planes106:
 	VMOVUPS (BX), Y8
@@ -16823,6 +17076,7 @@ planes106:
 	SUBQ    $0x00000020, CX
 	JMP     wide69
 
+	// columns, a register at a time, the last one in part
 narrow70:
 	TESTQ CX, CX
 	JE    end72
@@ -16835,11 +17089,13 @@ narrow71:
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 	VBROADCASTSS cff800000<>+0(SB), Y1
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
 
 planes107:
 	VMASKMOVPS (BX), Y0, Y2
@@ -16857,13 +17113,15 @@ planes107:
 	VMOVUPS    cb5bfbe80<>+0(SB), Y7
 	VMOVUPS    c3ab563a5<>+0(SB), Y8
 	VMOVUPS    c3c091ef0<>+0(SB), Y9
-	MOVQ       src_base+24(FP), BX
-	ADDQ       DX, BX
-	MOVQ       srcStride+72(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       planes+48(FP), DI
-	MOVQ       AX, R8
-	LEAQ       2048(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 2048(AX), R9
 
 lanes108:
 	VMASKMOVPS  (BX), Y0, Y10
@@ -16896,6 +17154,7 @@ lanes108:
 	CMPQ        R8, R9
 	JB          lanes108
 
+	// the lanes again
 wrap110:
 	MOVQ AX, R8
 
@@ -16932,6 +17191,7 @@ again109:
 	JMP         wrap110
 
 end111:
+	// fold the planes of [read scratch]
 	VXORPS Y2, Y2, Y2
 	MOVQ   planes+48(FP), BX
 	LEAQ   191(SP), SI
@@ -17301,15 +17561,17 @@ sum115:
 	VCMPPS       $0x03, Y2, Y2, Y3
 	VBLENDVPS    Y3, c7fc00000<>+0(SB), Y2, Y2
 	VMOVUPS      Y2, Y2
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         DX, DI
-	MOVQ         dstStride+64(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+48(FP), R9
 
 planes140:
 	VMASKMOVPS (BX), Y0, Y3
@@ -17337,9 +17599,12 @@ TEXT ·softmaxPlanesGradF32AVX2(SB), $8384-104
 	MOVQ n+80(FP), CX
 	XORQ DX, DX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ CX, $0x00000020
 	JB   narrow3
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ y_base+24(FP), BX
 	ADDQ DX, BX
 	MOVQ yStride+96(FP), SI
@@ -17405,6 +17670,7 @@ lanes6:
 	CMPQ       R14, R15
 	JB         lanes6
 
+	// the lanes again
 wrap8:
 	MOVQ AX, R14
 
@@ -17452,6 +17718,7 @@ again7:
 	JMP        wrap8
 
 end9:
+	// fold the planes of [read scratch]
 	XORQ BX, BX
 
 column10:
@@ -17751,19 +18018,21 @@ sum13:
 	VMOVUPS 32(SP), Y1
 	VMOVUPS 64(SP), Y2
 	VMOVUPS 96(SP), Y3
-	MOVQ    y_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    DX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    DX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ DX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+72(FP), R11
 
 planes38:
 	VMOVUPS (BX), Y4
@@ -17795,6 +18064,7 @@ planes38:
 	SUBQ    $0x00000020, CX
 	JMP     wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ CX, CX
 	JE    end5
@@ -17806,28 +18076,30 @@ narrow4:
 	VMOVQ        BX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	MOVQ         y_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         yStride+96(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         dy_base+48(FP), DI
-	ADDQ         DX, DI
-	MOVQ         stride+88(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         y_base+24(FP), R9
-	ADDQ         DX, R9
-	ADDQ         $0x00000020, R9
-	MOVQ         dy_base+48(FP), R10
-	ADDQ         DX, R10
-	ADDQ         $0x00000020, R10
-	MOVQ         dx_base+0(FP), R11
-	ADDQ         DX, R11
-	ADDQ         $0x00000020, R11
-	MOVQ         stride+88(FP), R12
-	SHLQ         $0x02, R12
-	MOVQ         planes+72(FP), R13
-	MOVQ         AX, R14
-	LEAQ         2048(AX), R15
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x02, R8
+	MOVQ y_base+24(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000020, R9
+	MOVQ dy_base+48(FP), R10
+	ADDQ DX, R10
+	ADDQ $0x00000020, R10
+	MOVQ dx_base+0(FP), R11
+	ADDQ DX, R11
+	ADDQ $0x00000020, R11
+	MOVQ stride+88(FP), R12
+	SHLQ $0x02, R12
+	MOVQ planes+72(FP), R13
+	MOVQ AX, R14
+	LEAQ 2048(AX), R15
 
 lanes39:
 	VMASKMOVPS (BX), Y0, Y1
@@ -17847,6 +18119,7 @@ lanes39:
 	CMPQ       R14, R15
 	JB         lanes39
 
+	// the lanes again
 wrap41:
 	MOVQ AX, R14
 
@@ -17870,6 +18143,7 @@ again40:
 	JMP        wrap41
 
 end42:
+	// fold the planes of [read scratch]
 	VXORPS Y1, Y1, Y1
 	MOVQ   planes+72(FP), BX
 	LEAQ   191(SP), SI
@@ -18157,19 +18431,21 @@ pair45:
 
 sum46:
 	VMOVUPS Y1, Y1
-	MOVQ    y_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    DX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    DX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ DX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+72(FP), R11
 
 planes71:
 	VMASKMOVPS (BX), Y0, Y2
@@ -18198,6 +18474,7 @@ TEXT ·argMaxPlanesF32AVX2(SB), $8384-72
 	MOVQ n+56(FP), AX
 	XORQ CX, CX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ         AX, $0x00000020
 	JB           narrow3
@@ -18211,11 +18488,13 @@ wide2:
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      cffffffff<>+0(SB), Y9
-	MOVQ         src_base+24(FP), DX
-	ADDQ         CX, DX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), DX
+	ADDQ CX, DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+48(FP), SI
 
 planes6:
 	VMOVUPS   (DX), Y10
@@ -18260,6 +18539,7 @@ none7:
 	SUBQ $0x00000020, AX
 	JMP  wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ AX, AX
 	JE    end5
@@ -18275,11 +18555,13 @@ narrow4:
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VXORPS       Y3, Y3, Y3
 	VMOVUPS      cffffffff<>+0(SB), Y4
-	MOVQ         src_base+24(FP), DX
-	ADDQ         CX, DX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), DX
+	ADDQ CX, DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+48(FP), SI
 
 planes8:
 	VMASKMOVPS (DX), Y0, Y5
@@ -18321,8 +18603,10 @@ TEXT ·dotF64AVX2(SB), NOSPLIT, $0-56
 	MOVQ   a_len+8(FP), AX
 	MOVQ   a_base+0(FP), CX
 	MOVQ   b_base+24(FP), DX
-	SUBQ   $+32, AX
-	JB     tail2
+
+	// blocks of 32: [read a read b]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (CX), Y8
@@ -18354,6 +18638,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -18484,8 +18769,10 @@ TEXT ·sumF64AVX2(SB), NOSPLIT, $0-32
 	VXORPS Y7, Y7, Y7
 	MOVQ   x_len+8(FP), AX
 	MOVQ   x_base+0(FP), CX
-	SUBQ   $+32, AX
-	JB     tail2
+
+	// blocks of 32: [read x]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VADDPD (CX), Y0, Y0
@@ -18500,6 +18787,7 @@ blocks1:
 	SUBQ   $+32, AX
 	JAE    blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -18594,8 +18882,10 @@ TEXT ·expSumF64AVX2(SB), NOSPLIT, $312-64
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+32, CX
-	JB           tail2
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, CX
+	JB   tail2
 
 blocks1:
 	VMOVUPD     (DX), Y10
@@ -18827,6 +19117,7 @@ blocks1:
 	SUBQ        $+32, CX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, CX
 	JE           end3
@@ -19313,8 +19604,10 @@ TEXT ·sumExpF64AVX2(SB), NOSPLIT, $312-40
 	VMOVUPS      Y11, 224(AX)
 	MOVQ         src_len+8(FP), CX
 	MOVQ         src_base+0(FP), DX
-	SUBQ         $+32, CX
-	JB           tail2
+
+	// blocks of 32: [read src]
+	SUBQ $+32, CX
+	JB   tail2
 
 blocks1:
 	VMOVUPD     (DX), Y11
@@ -19537,6 +19830,7 @@ blocks1:
 	SUBQ        $+32, CX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, CX
 	JE           end3
@@ -19841,8 +20135,10 @@ TEXT ·maxF64AVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read x]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (CX), Y8
@@ -19865,6 +20161,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -19949,8 +20246,10 @@ TEXT ·scaleF64AVX2(SB), NOSPLIT, $0-56
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         dst_base+0(FP), DX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (CX), Y1
@@ -19982,6 +20281,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -20046,8 +20346,10 @@ TEXT ·subtractF64AVX2(SB), NOSPLIT, $0-64
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         dst_base+0(FP), DX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (CX), Y2
@@ -20087,6 +20389,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -20159,8 +20462,10 @@ TEXT ·softmaxGradF64AVX2(SB), NOSPLIT, $0-80
 	MOVQ         y_base+24(FP), CX
 	MOVQ         dy_base+48(FP), DX
 	MOVQ         dx_base+0(FP), BX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (CX), Y1
@@ -20209,6 +20514,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -20297,8 +20603,10 @@ TEXT ·logSoftmaxGradF64AVX2(SB), NOSPLIT, $0-80
 	MOVQ         y_base+24(FP), CX
 	MOVQ         dy_base+48(FP), DX
 	MOVQ         dx_base+0(FP), BX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD     (CX), Y9
@@ -20547,6 +20855,7 @@ blocks1:
 	SUBQ        $+32, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -20933,8 +21242,10 @@ chunk1:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
-	SUBQ         $+32, DI
-	JB           tail5
+
+	// blocks of 32: [read x]
+	SUBQ $+32, DI
+	JB   tail5
 
 blocks4:
 	VMOVUPD (DX), Y11
@@ -20965,6 +21276,7 @@ blocks4:
 	SUBQ    $+32, DI
 	JAE     blocks4
 
+	// the last block, register by register
 tail5:
 	ADDQ         $+32, DI
 	JE           end6
@@ -21150,8 +21462,10 @@ TEXT ·classErrorsF64AVX2(SB), NOSPLIT, $0-76
 	MOVQ         probs_base+24(FP), CX
 	MOVQ         labels_base+48(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read probs read labels write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD   (CX), Y1
@@ -21216,6 +21530,7 @@ blocks1:
 	SUBQ      $+32, AX
 	JAE       blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -21342,8 +21657,10 @@ TEXT ·classGradF64AVX2(SB), NOSPLIT, $0-88
 	MOVQ         weights_base+24(FP), CX
 	MOVQ         labels_base+48(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read weights read labels write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD   (CX), Y2
@@ -21408,6 +21725,7 @@ blocks1:
 	SUBQ      $+32, AX
 	JAE       blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -21690,9 +22008,12 @@ TEXT ·softmaxRowsF64AVX2(SB), $4608-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 4288(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000010
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -21743,6 +22064,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -21804,9 +22126,11 @@ moved8:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
 
 planes18:
 	VMOVUPD (AX), Y4
@@ -21828,21 +22152,23 @@ planes18:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x07, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x07, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Y12
@@ -21959,7 +22285,9 @@ planes19:
 	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
 
 column20:
 	VXORPS Y0, Y0, Y0
@@ -22154,11 +22482,13 @@ sum23:
 	VDIVPD    Y3, Y4, Y3
 	VCMPPD    $0x03, Y3, Y3, Y4
 	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y3, Y3
-	LEAQ      191(SP), AX
-	ANDQ      $-64, AX
-	LEAQ      191(SP), DX
-	ANDQ      $-64, DX
-	MOVQ      cols+48(FP), BX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
 
 planes40:
 	VMOVUPD (AX), Y4
@@ -22177,16 +22507,18 @@ planes40:
 	ADDQ    $0x00000080, DX
 	DECQ    BX
 	JNE     planes40
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x03, BX
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful41
-	MOVQ    $0x00000004, DI
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x03, BX
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful41
+	MOVQ $0x00000004, DI
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -22227,6 +22559,7 @@ done46:
 	JNE  registers43
 	JMP  moved42
 
+	// rows that are not there, or shorter than a unit
 careful41:
 	MOVQ $0x00000004, DI
 
@@ -22288,6 +22621,7 @@ moved42:
 	SUBQ $0x00000010, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -22299,22 +22633,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
-	MOVQ         src_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), BX
-	SHLQ         $0x03, BX
-	CMPQ         SI, $0x00000004
-	JB           careful52
-	MOVQ         cols+48(FP), DI
-	CMPQ         DI, $0x00000002
-	JB           careful52
-	MOVQ         cols+48(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit55:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit54:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*2), Y0, Y0
@@ -22327,21 +22663,22 @@ unit55:
 	VMOVUPS     Y0, 32(R9)
 	MOVQ        $0x00000002, R10
 	SUBQ        R10, DI
-	JLE         done57
+	JLE         done56
 	CMPQ        DI, R10
-	JAE         next56
+	JAE         next55
 	MOVQ        DI, R10
 	MOVQ        $0x00000002, DI
 
-next56:
+next55:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit55
+	JMP  unit54
 
-done57:
+done56:
 	JMP moved53
 
+	// rows that are not there, or shorter than a unit
 careful52:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
@@ -22353,60 +22690,62 @@ careful52:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit59:
+unit57:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	MOVQ        AX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows62
+	JBE         rows60
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows62
+	JBE         rows60
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y1, Y1
 	CMPQ        SI, $0x00000003
-	JBE         rows62
+	JBE         rows60
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y2, Y2
 
-rows62:
+rows60:
 	VUNPCKLPD Y2, Y1, Y3
 	VUNPCKHPD Y2, Y1, Y1
 	VMOVUPS   Y3, (DX)
 	VMOVUPS   Y1, 32(DX)
 	MOVQ      $0x00000002, R8
 	SUBQ      R8, DI
-	JLE       done61
+	JLE       done59
 	CMPQ      DI, R8
-	JAE       next60
+	JAE       next58
 	MOVQ      DI, R8
 	MOVQ      $0x00000002, DI
 
-next60:
+next58:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit59
+	JMP  unit57
 
-done61:
+done59:
 moved53:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
 
-planes63:
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
+
+planes61:
 	VMOVUPD (AX), Y1
 	VMAXPD  Y1, Y0, Y0
 	ADDQ    $0x00000020, AX
 	DECQ    DX
-	JNE     planes63
+	JNE     planes61
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
 	VMOVUPS c4338000000000000<>+0(SB), Y2
 	VMOVUPS c3ff0000000000000<>+0(SB), Y3
@@ -22415,23 +22754,25 @@ planes63:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y6
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y7
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y8
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x05, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes64:
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x05, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes62:
 	VMOVUPD     (AX), Y9
 	VSUBPD      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -22463,208 +22804,214 @@ planes64:
 	ADDQ        $0x00000020, BX
 	ADDQ        $0x00000020, DI
 	DECQ        R8
-	JNE         planes64
-	VXORPS      Y0, Y0, Y0
-	MOVQ        cols+48(FP), AX
-	LEAQ        191(SP), DX
-	ANDQ        $-64, DX
-	LEAQ        1024(DX), BX
+	JNE         planes62
 
-groups66:
+	// fold the planes of [read scratch]
+	VXORPS Y0, Y0, Y0
+	MOVQ   cols+48(FP), AX
+	LEAQ   191(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   1024(DX), BX
+
+groups64:
 	CMPQ    AX, $+8
-	JLT     part69
+	JLT     part67
 	VMOVUPS (DX), Y1
 	VMOVUPS 128(DX), Y2
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 192(DX), Y3
 	VADDPD  Y3, Y2, Y2
-	JMP     folded70
+	JMP     folded68
 
-part69:
+part67:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none71
+	JLE     none69
 	VMOVUPS (DX), Y3
 	VADDPD  Y3, Y1, Y1
 	CMPQ    AX, $+4
-	JLE     none71
+	JLE     none69
 	VMOVUPS 128(DX), Y3
 	VADDPD  Y3, Y1, Y1
 
-none71:
+none69:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+2
-	JLE     none72
+	JLE     none70
 	VMOVUPS 64(DX), Y3
 	VADDPD  Y3, Y2, Y2
 	CMPQ    AX, $+6
-	JLE     none72
+	JLE     none70
 	VMOVUPS 192(DX), Y3
 	VADDPD  Y3, Y2, Y2
 
-none72:
-folded70:
+none70:
+folded68:
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS Y1, Y3
 	CMPQ    AX, $+8
-	JLT     part73
+	JLT     part71
 	VMOVUPS 32(DX), Y4
 	VMOVUPS 160(DX), Y5
 	VADDPD  Y5, Y4, Y1
 	VMOVUPS 96(DX), Y4
 	VMOVUPS 224(DX), Y5
 	VADDPD  Y5, Y4, Y2
-	JMP     folded74
+	JMP     folded72
 
-part73:
+part71:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none75
+	JLE     none73
 	VMOVUPS 32(DX), Y4
 	VADDPD  Y4, Y1, Y1
 	CMPQ    AX, $+5
-	JLE     none75
+	JLE     none73
 	VMOVUPS 160(DX), Y4
 	VADDPD  Y4, Y1, Y1
 
-none75:
+none73:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+3
-	JLE     none76
+	JLE     none74
 	VMOVUPS 96(DX), Y4
 	VADDPD  Y4, Y2, Y2
 	CMPQ    AX, $+7
-	JLE     none76
+	JLE     none74
 	VMOVUPS 224(DX), Y4
 	VADDPD  Y4, Y2, Y2
 
-none76:
-folded74:
+none74:
+folded72:
 	VADDPD  Y2, Y1, Y1
 	VADDPD  Y1, Y3, Y3
 	ADDQ    $0x00000100, DX
 	SUBQ    $+8, AX
-	JLE     pair67
+	JLE     pair65
 	CMPQ    AX, $+8
-	JLT     part77
+	JLT     part75
 	VMOVUPS (DX), Y1
 	VMOVUPS 128(DX), Y2
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 192(DX), Y4
 	VADDPD  Y4, Y2, Y2
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (DX), Y4
 	VADDPD  Y4, Y1, Y1
 	CMPQ    AX, $+4
-	JLE     none79
+	JLE     none77
 	VMOVUPS 128(DX), Y4
 	VADDPD  Y4, Y1, Y1
 
-none79:
+none77:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+2
-	JLE     none80
+	JLE     none78
 	VMOVUPS 64(DX), Y4
 	VADDPD  Y4, Y2, Y2
 	CMPQ    AX, $+6
-	JLE     none80
+	JLE     none78
 	VMOVUPS 192(DX), Y4
 	VADDPD  Y4, Y2, Y2
 
-none80:
-folded78:
+none78:
+folded76:
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS Y1, Y4
 	CMPQ    AX, $+8
-	JLT     part81
+	JLT     part79
 	VMOVUPS 32(DX), Y5
 	VMOVUPS 160(DX), Y6
 	VADDPD  Y6, Y5, Y1
 	VMOVUPS 96(DX), Y5
 	VMOVUPS 224(DX), Y6
 	VADDPD  Y6, Y5, Y2
-	JMP     folded82
+	JMP     folded80
 
-part81:
+part79:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none83
+	JLE     none81
 	VMOVUPS 32(DX), Y5
 	VADDPD  Y5, Y1, Y1
 	CMPQ    AX, $+5
-	JLE     none83
+	JLE     none81
 	VMOVUPS 160(DX), Y5
 	VADDPD  Y5, Y1, Y1
 
-none83:
+none81:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+3
-	JLE     none84
+	JLE     none82
 	VMOVUPS 96(DX), Y5
 	VADDPD  Y5, Y2, Y2
 	CMPQ    AX, $+7
-	JLE     none84
+	JLE     none82
 	VMOVUPS 224(DX), Y5
 	VADDPD  Y5, Y2, Y2
 
-none84:
-folded82:
+none82:
+folded80:
 	VADDPD Y2, Y1, Y1
 	VADDPD Y1, Y4, Y4
 	ADDQ   $0x00000100, DX
 	SUBQ   $+8, AX
 	VADDPD Y4, Y3, Y3
 
-pair67:
+pair65:
 	VADDPD Y3, Y0, Y0
 	TESTQ  AX, AX
-	JLE    sum68
+	JLE    sum66
 	CMPQ   DX, BX
-	JB     groups66
+	JB     groups64
 
-sum68:
+sum66:
 	VMOVUPS   Y0, Y0
 	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
 	VDIVPD    Y0, Y1, Y0
 	VCMPPD    $0x03, Y0, Y0, Y1
 	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
-	LEAQ      191(SP), AX
-	ANDQ      $-64, AX
-	LEAQ      191(SP), DX
-	ANDQ      $-64, DX
-	MOVQ      cols+48(FP), BX
 
-planes85:
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes83:
 	VMOVUPD (AX), Y1
 	VMULPD  Y1, Y0, Y1
 	VMOVUPD Y1, (DX)
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, DX
 	DECQ    BX
-	JNE     planes85
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x03, BX
-	CMPQ    SI, $0x00000004
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    DX, R9
+	JNE     planes83
 
-unit89:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit86:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -22677,22 +23024,23 @@ unit89:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*2)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done91
+	JLE          done88
 	CMPQ         DI, R10
-	JAE          next90
+	JAE          next87
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next90:
+next87:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit89
+	JMP  unit86
 
-done91:
-	JMP moved87
+done88:
+	JMP moved85
 
-careful86:
+	// rows that are not there, or shorter than a unit
+careful84:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -22703,7 +23051,7 @@ careful86:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit93:
+unit89:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VUNPCKLPD    Y2, Y1, Y3
@@ -22711,37 +23059,37 @@ unit93:
 	MOVQ         AX, R8
 	VMASKMOVPD   X3, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows96
+	JBE          rows92
 	ADDQ         BX, R8
 	VMASKMOVPD   X1, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows96
+	JBE          rows92
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y3, X2
 	VMASKMOVPD   X2, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows96
+	JBE          rows92
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPD   X1, X0, (R8)
 
-rows96:
+rows92:
 	MOVQ $0x00000002, R8
 	SUBQ R8, DI
-	JLE  done95
+	JLE  done91
 	CMPQ DI, R8
-	JAE  next94
+	JAE  next90
 	MOVQ DI, R8
 	MOVQ $0x00000002, DI
 
-next94:
+next90:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit93
+	JMP  unit89
 
-done95:
-moved87:
+done91:
+moved85:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -22751,6 +23099,7 @@ moved87:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         4288(SP), $+0
 	JE           end2
@@ -22765,10 +23114,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         CX, DX
-	SUBQ         $+32, AX
-	JB           tail98
 
-blocks97:
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail94
+
+blocks93:
 	VMOVUPD (DX), Y8
 	VMAXPD  Y8, Y0, Y0
 	VMOVUPD 32(DX), Y8
@@ -22787,11 +23138,12 @@ blocks97:
 	VMAXPD  Y8, Y7, Y7
 	ADDQ    $+256, DX
 	SUBQ    $+32, AX
-	JAE     blocks97
+	JAE     blocks93
 
-tail98:
+	// the last block, register by register
+tail94:
 	ADDQ         $+32, AX
-	JE           end99
+	JE           end95
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
@@ -22800,56 +23152,56 @@ tail98:
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
 	VMASKMOVPD   32(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y1, Y1
 	CMPQ         AX, $0x00000008
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
 	VMASKMOVPD   64(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y2, Y2
 	CMPQ         AX, $0x0000000c
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
 	VMASKMOVPD   96(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y3, Y3
 	CMPQ         AX, $0x00000010
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
 	VMASKMOVPD   128(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y4, Y4
 	CMPQ         AX, $0x00000014
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
 	VMASKMOVPD   160(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y5, Y5
 	CMPQ         AX, $0x00000018
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
 	VMASKMOVPD   192(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y6, Y6
 	CMPQ         AX, $0x0000001c
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
 	VMASKMOVPD   224(DX), Y8, Y9
 	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
 	VMAXPD       Y9, Y7, Y7
 
-end99:
+end95:
 	VMAXPD     Y4, Y0, Y0
 	VMAXPD     Y5, Y1, Y1
 	VMAXPD     Y6, Y2, Y2
@@ -22886,10 +23238,12 @@ end99:
 	ADDQ       CX, BX
 	MOVQ       dst_base+0(FP), SI
 	ADDQ       CX, SI
-	SUBQ       $+32, DX
-	JB         tail101
 
-blocks100:
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, DX
+	JB   tail97
+
+blocks96:
 	VMOVUPD     (BX), Y9
 	VSUBPD      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -23117,11 +23471,12 @@ blocks100:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+32, DX
-	JAE         blocks100
+	JAE         blocks96
 
-tail101:
+	// the last block, register by register
+tail97:
 	ADDQ         $+32, DX
-	JE           end102
+	JE           end98
 	VMOVQ        DX, X9
 	VPBROADCASTQ X9, Y9
 	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
@@ -23156,7 +23511,7 @@ tail101:
 	VMOVUPS      Y11, (AX)
 	VMASKMOVPD   Y13, Y10, (SI)
 	CMPQ         DX, $0x00000004
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
 	VMASKMOVPD   32(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23189,7 +23544,7 @@ tail101:
 	VMOVUPS      Y11, 32(AX)
 	VMASKMOVPD   Y13, Y10, 32(SI)
 	CMPQ         DX, $0x00000008
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
 	VMASKMOVPD   64(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23222,7 +23577,7 @@ tail101:
 	VMOVUPS      Y11, 64(AX)
 	VMASKMOVPD   Y13, Y10, 64(SI)
 	CMPQ         DX, $0x0000000c
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
 	VMASKMOVPD   96(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23255,7 +23610,7 @@ tail101:
 	VMOVUPS      Y11, 96(AX)
 	VMASKMOVPD   Y13, Y10, 96(SI)
 	CMPQ         DX, $0x00000010
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
 	VMASKMOVPD   128(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23288,7 +23643,7 @@ tail101:
 	VMOVUPS      Y11, 128(AX)
 	VMASKMOVPD   Y13, Y10, 128(SI)
 	CMPQ         DX, $0x00000014
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
 	VMASKMOVPD   160(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23321,7 +23676,7 @@ tail101:
 	VMOVUPS      Y11, 160(AX)
 	VMASKMOVPD   Y13, Y10, 160(SI)
 	CMPQ         DX, $0x00000018
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
 	VMASKMOVPD   192(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23354,7 +23709,7 @@ tail101:
 	VMOVUPS      Y11, 192(AX)
 	VMASKMOVPD   Y13, Y10, 192(SI)
 	CMPQ         DX, $0x0000001c
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
 	VMASKMOVPD   224(BX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y11
@@ -23387,7 +23742,7 @@ tail101:
 	VMOVUPS      Y0, 224(AX)
 	VMASKMOVPD   Y2, Y9, 224(SI)
 
-end102:
+end98:
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
 	VMOVUPS    64(AX), Y2
@@ -23423,10 +23778,12 @@ end102:
 	ADDQ       CX, DX
 	MOVQ       dst_base+0(FP), BX
 	ADDQ       CX, BX
-	SUBQ       $+32, AX
-	JB         tail104
 
-blocks103:
+	// blocks of 32: [read dst write dst]
+	SUBQ $+32, AX
+	JB   tail100
+
+blocks99:
 	VMOVUPD (DX), Y1
 	VMULPD  Y1, Y0, Y1
 	VMOVUPD Y1, (BX)
@@ -23454,11 +23811,12 @@ blocks103:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
-	JAE     blocks103
+	JAE     blocks99
 
-tail104:
+	// the last block, register by register
+tail100:
 	ADDQ         $+32, AX
-	JE           end105
+	JE           end101
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
 	VPCMPGTQ     iota64<>+0(SB), Y1, Y2
@@ -23466,49 +23824,49 @@ tail104:
 	VMULPD       Y3, Y0, Y3
 	VMASKMOVPD   Y3, Y2, (BX)
 	CMPQ         AX, $0x00000004
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+32(SB), Y1, Y2
 	VMASKMOVPD   32(DX), Y2, Y3
 	VMULPD       Y3, Y0, Y3
 	VMASKMOVPD   Y3, Y2, 32(BX)
 	CMPQ         AX, $0x00000008
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+64(SB), Y1, Y2
 	VMASKMOVPD   64(DX), Y2, Y3
 	VMULPD       Y3, Y0, Y3
 	VMASKMOVPD   Y3, Y2, 64(BX)
 	CMPQ         AX, $0x0000000c
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+96(SB), Y1, Y2
 	VMASKMOVPD   96(DX), Y2, Y3
 	VMULPD       Y3, Y0, Y3
 	VMASKMOVPD   Y3, Y2, 96(BX)
 	CMPQ         AX, $0x00000010
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+128(SB), Y1, Y2
 	VMASKMOVPD   128(DX), Y2, Y3
 	VMULPD       Y3, Y0, Y3
 	VMASKMOVPD   Y3, Y2, 128(BX)
 	CMPQ         AX, $0x00000014
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+160(SB), Y1, Y2
 	VMASKMOVPD   160(DX), Y2, Y3
 	VMULPD       Y3, Y0, Y3
 	VMASKMOVPD   Y3, Y2, 160(BX)
 	CMPQ         AX, $0x00000018
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+192(SB), Y1, Y2
 	VMASKMOVPD   192(DX), Y2, Y3
 	VMULPD       Y3, Y0, Y3
 	VMASKMOVPD   Y3, Y2, 192(BX)
 	CMPQ         AX, $0x0000001c
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+224(SB), Y1, Y1
 	VMASKMOVPD   224(DX), Y1, Y2
 	VMULPD       Y2, Y0, Y2
 	VMASKMOVPD   Y2, Y1, 224(BX)
 
-end105:
+end101:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -23550,9 +23908,12 @@ TEXT ·logSoftmaxRowsF64AVX2(SB), $8768-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 4288(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000010
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -23603,6 +23964,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -23664,9 +24026,11 @@ moved8:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
 
 planes18:
 	VMOVUPD (AX), Y4
@@ -23688,21 +24052,23 @@ planes18:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    4359(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x07, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x07, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Y12
@@ -23819,7 +24185,9 @@ planes19:
 	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch2]
+	XORQ AX, AX
 
 column20:
 	VXORPS Y4, Y4, Y4
@@ -24040,11 +24408,13 @@ sum23:
 	VMOVUPS   32(SP), Y5
 	VMOVUPS   64(SP), Y6
 	VMOVUPS   96(SP), Y7
-	LEAQ      191(SP), AX
-	ANDQ      $-64, AX
-	LEAQ      191(SP), DX
-	ANDQ      $-64, DX
-	MOVQ      cols+48(FP), BX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
 
 planes40:
 	VMOVUPD (AX), Y8
@@ -24067,16 +24437,18 @@ planes40:
 	ADDQ    $0x00000080, DX
 	DECQ    BX
 	JNE     planes40
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x03, BX
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful41
-	MOVQ    $0x00000004, DI
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x03, BX
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful41
+	MOVQ $0x00000004, DI
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -24117,6 +24489,7 @@ done46:
 	JNE  registers43
 	JMP  moved42
 
+	// rows that are not there, or shorter than a unit
 careful41:
 	MOVQ $0x00000004, DI
 
@@ -24178,6 +24551,7 @@ moved42:
 	SUBQ $0x00000010, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -24189,22 +24563,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
-	MOVQ         src_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), BX
-	SHLQ         $0x03, BX
-	CMPQ         SI, $0x00000004
-	JB           careful52
-	MOVQ         cols+48(FP), DI
-	CMPQ         DI, $0x00000002
-	JB           careful52
-	MOVQ         cols+48(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit55:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit54:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*2), Y0, Y0
@@ -24217,21 +24593,22 @@ unit55:
 	VMOVUPS     Y0, 32(R9)
 	MOVQ        $0x00000002, R10
 	SUBQ        R10, DI
-	JLE         done57
+	JLE         done56
 	CMPQ        DI, R10
-	JAE         next56
+	JAE         next55
 	MOVQ        DI, R10
 	MOVQ        $0x00000002, DI
 
-next56:
+next55:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit55
+	JMP  unit54
 
-done57:
+done56:
 	JMP moved53
 
+	// rows that are not there, or shorter than a unit
 careful52:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
@@ -24243,60 +24620,62 @@ careful52:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit59:
+unit57:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	MOVQ        AX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows62
+	JBE         rows60
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows62
+	JBE         rows60
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y1, Y1
 	CMPQ        SI, $0x00000003
-	JBE         rows62
+	JBE         rows60
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y2, Y2
 
-rows62:
+rows60:
 	VUNPCKLPD Y2, Y1, Y3
 	VUNPCKHPD Y2, Y1, Y1
 	VMOVUPS   Y3, (DX)
 	VMOVUPS   Y1, 32(DX)
 	MOVQ      $0x00000002, R8
 	SUBQ      R8, DI
-	JLE       done61
+	JLE       done59
 	CMPQ      DI, R8
-	JAE       next60
+	JAE       next58
 	MOVQ      DI, R8
 	MOVQ      $0x00000002, DI
 
-next60:
+next58:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit59
+	JMP  unit57
 
-done61:
+done59:
 moved53:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
 
-planes63:
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
+
+planes61:
 	VMOVUPD (AX), Y1
 	VMAXPD  Y1, Y0, Y0
 	ADDQ    $0x00000020, AX
 	DECQ    DX
-	JNE     planes63
+	JNE     planes61
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
 	VMOVUPS c4338000000000000<>+0(SB), Y2
 	VMOVUPS c3ff0000000000000<>+0(SB), Y3
@@ -24305,23 +24684,25 @@ planes63:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y6
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y7
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y8
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    4359(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    src_base+24(FP), BX
-	ADDQ    CX, BX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x05, DI
-	ADDQ    DI, BX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes64:
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	MOVQ src_base+24(FP), BX
+	ADDQ CX, BX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x05, DI
+	ADDQ DI, BX
+	MOVQ dst_base+0(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes62:
 	VMOVUPD     (AX), Y9
 	VSUBPD      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -24353,173 +24734,175 @@ planes64:
 	ADDQ        $0x00000020, BX
 	ADDQ        $0x00000020, DI
 	DECQ        R8
-	JNE         planes64
-	VXORPS      Y1, Y1, Y1
-	MOVQ        cols+48(FP), AX
-	LEAQ        4359(SP), DX
-	ANDQ        $-64, DX
-	LEAQ        1024(DX), BX
+	JNE         planes62
 
-groups66:
+	// fold the planes of [read scratch2]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+48(FP), AX
+	LEAQ   4359(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   1024(DX), BX
+
+groups64:
 	CMPQ    AX, $+8
-	JLT     part69
+	JLT     part67
 	VMOVUPS (DX), Y2
 	VMOVUPS 128(DX), Y3
 	VADDPD  Y3, Y2, Y2
 	VMOVUPS 64(DX), Y3
 	VMOVUPS 192(DX), Y4
 	VADDPD  Y4, Y3, Y3
-	JMP     folded70
+	JMP     folded68
 
-part69:
+part67:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+0
-	JLE     none71
+	JLE     none69
 	VMOVUPS (DX), Y4
 	VADDPD  Y4, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none71
+	JLE     none69
 	VMOVUPS 128(DX), Y4
 	VADDPD  Y4, Y2, Y2
 
-none71:
+none69:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none72
+	JLE     none70
 	VMOVUPS 64(DX), Y4
 	VADDPD  Y4, Y3, Y3
 	CMPQ    AX, $+6
-	JLE     none72
+	JLE     none70
 	VMOVUPS 192(DX), Y4
 	VADDPD  Y4, Y3, Y3
 
-none72:
-folded70:
+none70:
+folded68:
 	VADDPD  Y3, Y2, Y2
 	VMOVUPS Y2, Y4
 	CMPQ    AX, $+8
-	JLT     part73
+	JLT     part71
 	VMOVUPS 32(DX), Y5
 	VMOVUPS 160(DX), Y6
 	VADDPD  Y6, Y5, Y2
 	VMOVUPS 96(DX), Y5
 	VMOVUPS 224(DX), Y6
 	VADDPD  Y6, Y5, Y3
-	JMP     folded74
+	JMP     folded72
 
-part73:
+part71:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+1
-	JLE     none75
+	JLE     none73
 	VMOVUPS 32(DX), Y5
 	VADDPD  Y5, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none75
+	JLE     none73
 	VMOVUPS 160(DX), Y5
 	VADDPD  Y5, Y2, Y2
 
-none75:
+none73:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none76
+	JLE     none74
 	VMOVUPS 96(DX), Y5
 	VADDPD  Y5, Y3, Y3
 	CMPQ    AX, $+7
-	JLE     none76
+	JLE     none74
 	VMOVUPS 224(DX), Y5
 	VADDPD  Y5, Y3, Y3
 
-none76:
-folded74:
+none74:
+folded72:
 	VADDPD  Y3, Y2, Y2
 	VADDPD  Y2, Y4, Y4
 	ADDQ    $0x00000100, DX
 	SUBQ    $+8, AX
-	JLE     pair67
+	JLE     pair65
 	CMPQ    AX, $+8
-	JLT     part77
+	JLT     part75
 	VMOVUPS (DX), Y2
 	VMOVUPS 128(DX), Y3
 	VADDPD  Y3, Y2, Y2
 	VMOVUPS 64(DX), Y3
 	VMOVUPS 192(DX), Y5
 	VADDPD  Y5, Y3, Y3
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (DX), Y5
 	VADDPD  Y5, Y2, Y2
 	CMPQ    AX, $+4
-	JLE     none79
+	JLE     none77
 	VMOVUPS 128(DX), Y5
 	VADDPD  Y5, Y2, Y2
 
-none79:
+none77:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+2
-	JLE     none80
+	JLE     none78
 	VMOVUPS 64(DX), Y5
 	VADDPD  Y5, Y3, Y3
 	CMPQ    AX, $+6
-	JLE     none80
+	JLE     none78
 	VMOVUPS 192(DX), Y5
 	VADDPD  Y5, Y3, Y3
 
-none80:
-folded78:
+none78:
+folded76:
 	VADDPD  Y3, Y2, Y2
 	VMOVUPS Y2, Y5
 	CMPQ    AX, $+8
-	JLT     part81
+	JLT     part79
 	VMOVUPS 32(DX), Y6
 	VMOVUPS 160(DX), Y7
 	VADDPD  Y7, Y6, Y2
 	VMOVUPS 96(DX), Y6
 	VMOVUPS 224(DX), Y7
 	VADDPD  Y7, Y6, Y3
-	JMP     folded82
+	JMP     folded80
 
-part81:
+part79:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+1
-	JLE     none83
+	JLE     none81
 	VMOVUPS 32(DX), Y6
 	VADDPD  Y6, Y2, Y2
 	CMPQ    AX, $+5
-	JLE     none83
+	JLE     none81
 	VMOVUPS 160(DX), Y6
 	VADDPD  Y6, Y2, Y2
 
-none83:
+none81:
 	VXORPS  Y3, Y3, Y3
 	CMPQ    AX, $+3
-	JLE     none84
+	JLE     none82
 	VMOVUPS 96(DX), Y6
 	VADDPD  Y6, Y3, Y3
 	CMPQ    AX, $+7
-	JLE     none84
+	JLE     none82
 	VMOVUPS 224(DX), Y6
 	VADDPD  Y6, Y3, Y3
 
-none84:
-folded82:
+none82:
+folded80:
 	VADDPD Y3, Y2, Y2
 	VADDPD Y2, Y5, Y5
 	ADDQ   $0x00000100, DX
 	SUBQ   $+8, AX
 	VADDPD Y5, Y4, Y4
 
-pair67:
+pair65:
 	VADDPD Y4, Y1, Y1
 	TESTQ  AX, AX
-	JLE    sum68
+	JLE    sum66
 	CMPQ   DX, BX
-	JB     groups66
+	JB     groups64
 
-sum68:
+sum66:
 	VMOVUPS   Y1, Y2
 	VPADDQ    c00095f619980c433<>+0(SB), Y2, Y3
 	VPSRLQ    $0x34, Y3, Y4
@@ -24563,13 +24946,15 @@ sum68:
 	VCMPPD    $0x03, Y1, Y1, Y2
 	VBLENDVPD Y2, c7ff8000000000001<>+0(SB), Y1, Y1
 	VMOVUPS   Y1, Y1
-	LEAQ      191(SP), AX
-	ANDQ      $-64, AX
-	LEAQ      191(SP), DX
-	ANDQ      $-64, DX
-	MOVQ      cols+48(FP), BX
 
-planes85:
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes83:
 	VMOVUPD (AX), Y2
 	VSUBPD  Y0, Y2, Y2
 	VADDPD  Y2, Y1, Y2
@@ -24577,23 +24962,25 @@ planes85:
 	ADDQ    $0x00000020, AX
 	ADDQ    $0x00000020, DX
 	DECQ    BX
-	JNE     planes85
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), BX
-	SHLQ    $0x03, BX
-	CMPQ    SI, $0x00000004
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    DX, R9
+	JNE     planes83
 
-unit89:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit86:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -24606,22 +24993,23 @@ unit89:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*2)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done91
+	JLE          done88
 	CMPQ         DI, R10
-	JAE          next90
+	JAE          next87
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next90:
+next87:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit89
+	JMP  unit86
 
-done91:
-	JMP moved87
+done88:
+	JMP moved85
 
-careful86:
+	// rows that are not there, or shorter than a unit
+careful84:
 	MOVQ         cols+48(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -24632,7 +25020,7 @@ careful86:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit93:
+unit89:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VUNPCKLPD    Y2, Y1, Y3
@@ -24640,37 +25028,37 @@ unit93:
 	MOVQ         AX, R8
 	VMASKMOVPD   X3, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows96
+	JBE          rows92
 	ADDQ         BX, R8
 	VMASKMOVPD   X1, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows96
+	JBE          rows92
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y3, X2
 	VMASKMOVPD   X2, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows96
+	JBE          rows92
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPD   X1, X0, (R8)
 
-rows96:
+rows92:
 	MOVQ $0x00000002, R8
 	SUBQ R8, DI
-	JLE  done95
+	JLE  done91
 	CMPQ DI, R8
-	JAE  next94
+	JAE  next90
 	MOVQ DI, R8
 	MOVQ $0x00000002, DI
 
-next94:
+next90:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit93
+	JMP  unit89
 
-done95:
-moved87:
+done91:
+moved85:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -24680,6 +25068,7 @@ moved87:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         4288(SP), $+0
 	JE           end2
@@ -24694,10 +25083,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         CX, DX
-	SUBQ         $+32, AX
-	JB           tail98
 
-blocks97:
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail94
+
+blocks93:
 	VMOVUPD (DX), Y8
 	VMAXPD  Y8, Y0, Y0
 	VMOVUPD 32(DX), Y8
@@ -24716,11 +25107,12 @@ blocks97:
 	VMAXPD  Y8, Y7, Y7
 	ADDQ    $+256, DX
 	SUBQ    $+32, AX
-	JAE     blocks97
+	JAE     blocks93
 
-tail98:
+	// the last block, register by register
+tail94:
 	ADDQ         $+32, AX
-	JE           end99
+	JE           end95
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
@@ -24729,56 +25121,56 @@ tail98:
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
 	VMASKMOVPD   32(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y1, Y1
 	CMPQ         AX, $0x00000008
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
 	VMASKMOVPD   64(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y2, Y2
 	CMPQ         AX, $0x0000000c
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
 	VMASKMOVPD   96(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y3, Y3
 	CMPQ         AX, $0x00000010
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
 	VMASKMOVPD   128(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y4, Y4
 	CMPQ         AX, $0x00000014
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
 	VMASKMOVPD   160(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y5, Y5
 	CMPQ         AX, $0x00000018
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
 	VMASKMOVPD   192(DX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y10, Y10
 	VMAXPD       Y10, Y6, Y6
 	CMPQ         AX, $0x0000001c
-	JBE          end99
+	JBE          end95
 	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
 	VMASKMOVPD   224(DX), Y8, Y9
 	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
 	VMAXPD       Y9, Y7, Y7
 
-end99:
+end95:
 	VMAXPD     Y4, Y0, Y0
 	VMAXPD     Y5, Y1, Y1
 	VMAXPD     Y6, Y2, Y2
@@ -24813,10 +25205,12 @@ end99:
 	MOVQ       cols+48(FP), DX
 	MOVQ       src_base+24(FP), BX
 	ADDQ       CX, BX
-	SUBQ       $+32, DX
-	JB         tail101
 
-blocks100:
+	// blocks of 32: [read src]
+	SUBQ $+32, DX
+	JB   tail97
+
+blocks96:
 	VMOVUPD     (BX), Y9
 	VSUBPD      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -25035,11 +25429,12 @@ blocks100:
 	VMOVUPS     Y9, 224(AX)
 	ADDQ        $+256, BX
 	SUBQ        $+32, DX
-	JAE         blocks100
+	JAE         blocks96
 
-tail101:
+	// the last block, register by register
+tail97:
 	ADDQ         $+32, DX
-	JE           end102
+	JE           end98
 	VMOVQ        DX, X9
 	VPBROADCASTQ X9, Y9
 	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
@@ -25073,7 +25468,7 @@ tail101:
 	VADDPD       (AX), Y12, Y10
 	VMOVUPS      Y10, (AX)
 	CMPQ         DX, $0x00000004
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
 	VMASKMOVPD   32(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25105,7 +25500,7 @@ tail101:
 	VADDPD       32(AX), Y12, Y10
 	VMOVUPS      Y10, 32(AX)
 	CMPQ         DX, $0x00000008
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
 	VMASKMOVPD   64(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25137,7 +25532,7 @@ tail101:
 	VADDPD       64(AX), Y12, Y10
 	VMOVUPS      Y10, 64(AX)
 	CMPQ         DX, $0x0000000c
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
 	VMASKMOVPD   96(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25169,7 +25564,7 @@ tail101:
 	VADDPD       96(AX), Y12, Y10
 	VMOVUPS      Y10, 96(AX)
 	CMPQ         DX, $0x00000010
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
 	VMASKMOVPD   128(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25201,7 +25596,7 @@ tail101:
 	VADDPD       128(AX), Y12, Y10
 	VMOVUPS      Y10, 128(AX)
 	CMPQ         DX, $0x00000014
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
 	VMASKMOVPD   160(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25233,7 +25628,7 @@ tail101:
 	VADDPD       160(AX), Y12, Y10
 	VMOVUPS      Y10, 160(AX)
 	CMPQ         DX, $0x00000018
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
 	VMASKMOVPD   192(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25265,7 +25660,7 @@ tail101:
 	VADDPD       192(AX), Y12, Y10
 	VMOVUPS      Y10, 192(AX)
 	CMPQ         DX, $0x0000001c
-	JBE          end102
+	JBE          end98
 	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
 	VMASKMOVPD   224(BX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
@@ -25297,7 +25692,7 @@ tail101:
 	VADDPD       224(AX), Y2, Y1
 	VMOVUPS      Y1, 224(AX)
 
-end102:
+end98:
 	VMOVUPS    (AX), Y1
 	VMOVUPS    32(AX), Y2
 	VMOVUPS    64(AX), Y3
@@ -25371,10 +25766,12 @@ end102:
 	ADDQ       CX, DX
 	MOVQ       dst_base+0(FP), BX
 	ADDQ       CX, BX
-	SUBQ       $+32, AX
-	JB         tail104
 
-blocks103:
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail100
+
+blocks99:
 	VMOVUPD (DX), Y2
 	VSUBPD  Y0, Y2, Y2
 	VADDPD  Y2, Y1, Y2
@@ -25410,11 +25807,12 @@ blocks103:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
-	JAE     blocks103
+	JAE     blocks99
 
-tail104:
+	// the last block, register by register
+tail100:
 	ADDQ         $+32, AX
-	JE           end105
+	JE           end101
 	VMOVQ        AX, X2
 	VPBROADCASTQ X2, Y2
 	VPCMPGTQ     iota64<>+0(SB), Y2, Y3
@@ -25423,56 +25821,56 @@ tail104:
 	VADDPD       Y4, Y1, Y4
 	VMASKMOVPD   Y4, Y3, (BX)
 	CMPQ         AX, $0x00000004
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+32(SB), Y2, Y3
 	VMASKMOVPD   32(DX), Y3, Y4
 	VSUBPD       Y0, Y4, Y4
 	VADDPD       Y4, Y1, Y4
 	VMASKMOVPD   Y4, Y3, 32(BX)
 	CMPQ         AX, $0x00000008
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+64(SB), Y2, Y3
 	VMASKMOVPD   64(DX), Y3, Y4
 	VSUBPD       Y0, Y4, Y4
 	VADDPD       Y4, Y1, Y4
 	VMASKMOVPD   Y4, Y3, 64(BX)
 	CMPQ         AX, $0x0000000c
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+96(SB), Y2, Y3
 	VMASKMOVPD   96(DX), Y3, Y4
 	VSUBPD       Y0, Y4, Y4
 	VADDPD       Y4, Y1, Y4
 	VMASKMOVPD   Y4, Y3, 96(BX)
 	CMPQ         AX, $0x00000010
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+128(SB), Y2, Y3
 	VMASKMOVPD   128(DX), Y3, Y4
 	VSUBPD       Y0, Y4, Y4
 	VADDPD       Y4, Y1, Y4
 	VMASKMOVPD   Y4, Y3, 128(BX)
 	CMPQ         AX, $0x00000014
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+160(SB), Y2, Y3
 	VMASKMOVPD   160(DX), Y3, Y4
 	VSUBPD       Y0, Y4, Y4
 	VADDPD       Y4, Y1, Y4
 	VMASKMOVPD   Y4, Y3, 160(BX)
 	CMPQ         AX, $0x00000018
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+192(SB), Y2, Y3
 	VMASKMOVPD   192(DX), Y3, Y4
 	VSUBPD       Y0, Y4, Y4
 	VADDPD       Y4, Y1, Y4
 	VMASKMOVPD   Y4, Y3, 192(BX)
 	CMPQ         AX, $0x0000001c
-	JBE          end105
+	JBE          end101
 	VPCMPGTQ     iota64<>+224(SB), Y2, Y2
 	VMASKMOVPD   224(DX), Y2, Y3
 	VSUBPD       Y0, Y3, Y3
 	VADDPD       Y3, Y1, Y3
 	VMASKMOVPD   Y3, Y2, 224(BX)
 
-end105:
+end101:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -25504,9 +25902,12 @@ TEXT ·softmaxRowsGradF64AVX2(SB), $8456-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 4288(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000010
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -25557,6 +25958,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -25614,6 +26016,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 4359(SP), DX
@@ -25664,6 +26067,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, DI
 
@@ -25721,6 +26125,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -25969,28 +26374,30 @@ sum32:
 	VMOVUPS 32(SP), Y1
 	VMOVUPS 64(SP), Y2
 	VMOVUPS 96(SP), Y3
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    4359(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x07, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x07, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x07, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x07, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes49:
 	VMOVUPD    (AX), Y4
@@ -26027,16 +26434,18 @@ planes49:
 	ADDQ       $0x00000080, R9
 	DECQ       R10
 	JNE        planes49
-	MOVQ       dx_base+0(FP), AX
-	ADDQ       CX, AX
-	LEAQ       191(SP), DX
-	ANDQ       $-64, DX
-	MOVQ       cols+72(FP), BX
-	SHLQ       $0x03, BX
-	MOVQ       cols+72(FP), DI
-	CMPQ       DI, $0x00000002
-	JB         careful50
-	MOVQ       $0x00000004, DI
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x03, BX
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful50
+	MOVQ $0x00000004, DI
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -26077,6 +26486,7 @@ done55:
 	JNE  registers52
 	JMP  moved51
 
+	// rows that are not there, or shorter than a unit
 careful50:
 	MOVQ $0x00000004, DI
 
@@ -26138,6 +26548,7 @@ moved51:
 	SUBQ $0x00000010, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -26149,22 +26560,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
-	MOVQ         y_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+72(FP), BX
-	SHLQ         $0x03, BX
-	CMPQ         SI, $0x00000004
-	JB           careful61
-	MOVQ         cols+72(FP), DI
-	CMPQ         DI, $0x00000002
-	JB           careful61
-	MOVQ         cols+72(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit64:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit63:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*2), Y0, Y0
@@ -26177,21 +26590,22 @@ unit64:
 	VMOVUPS     Y0, 32(R9)
 	MOVQ        $0x00000002, R10
 	SUBQ        R10, DI
-	JLE         done66
+	JLE         done65
 	CMPQ        DI, R10
-	JAE         next65
+	JAE         next64
 	MOVQ        DI, R10
 	MOVQ        $0x00000002, DI
 
-next65:
+next64:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit64
+	JMP  unit63
 
-done66:
+done65:
 	JMP moved62
 
+	// rows that are not there, or shorter than a unit
 careful61:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
@@ -26203,49 +26617,50 @@ careful61:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit68:
+unit66:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	MOVQ        AX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows71
+	JBE         rows69
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows71
+	JBE         rows69
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y1, Y1
 	CMPQ        SI, $0x00000003
-	JBE         rows71
+	JBE         rows69
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y2, Y2
 
-rows71:
+rows69:
 	VUNPCKLPD Y2, Y1, Y3
 	VUNPCKHPD Y2, Y1, Y1
 	VMOVUPS   Y3, (DX)
 	VMOVUPS   Y1, 32(DX)
 	MOVQ      $0x00000002, R8
 	SUBQ      R8, DI
-	JLE       done70
+	JLE       done68
 	CMPQ      DI, R8
-	JAE       next69
+	JAE       next67
 	MOVQ      DI, R8
 	MOVQ      $0x00000002, DI
 
-next69:
+next67:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit68
+	JMP  unit66
 
-done70:
+done68:
 moved62:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 4359(SP), DX
@@ -26253,15 +26668,15 @@ moved62:
 	MOVQ cols+72(FP), BX
 	SHLQ $0x03, BX
 	CMPQ SI, $0x00000004
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000002
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ DX, R9
 
-unit75:
+unit72:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*2), Y0, Y0
@@ -26274,22 +26689,23 @@ unit75:
 	VMOVUPS     Y0, 32(R9)
 	MOVQ        $0x00000002, R10
 	SUBQ        R10, DI
-	JLE         done77
+	JLE         done74
 	CMPQ        DI, R10
-	JAE         next76
+	JAE         next73
 	MOVQ        DI, R10
 	MOVQ        $0x00000002, DI
 
-next76:
+next73:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit75
+	JMP  unit72
 
-done77:
-	JMP moved73
+done74:
+	JMP moved71
 
-careful72:
+	// rows that are not there, or shorter than a unit
+careful70:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -26300,49 +26716,50 @@ careful72:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit79:
+unit75:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	MOVQ        AX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows82
+	JBE         rows78
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows82
+	JBE         rows78
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y1, Y1
 	CMPQ        SI, $0x00000003
-	JBE         rows82
+	JBE         rows78
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y2, Y2
 
-rows82:
+rows78:
 	VUNPCKLPD Y2, Y1, Y3
 	VUNPCKHPD Y2, Y1, Y1
 	VMOVUPS   Y3, (DX)
 	VMOVUPS   Y1, 32(DX)
 	MOVQ      $0x00000002, R8
 	SUBQ      R8, DI
-	JLE       done81
+	JLE       done77
 	CMPQ      DI, R8
-	JAE       next80
+	JAE       next76
 	MOVQ      DI, R8
 	MOVQ      $0x00000002, DI
 
-next80:
+next76:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit79
+	JMP  unit75
 
-done81:
-moved73:
+done77:
+moved71:
+	// fold the planes of [read scratch read scratch2]
 	VXORPS Y0, Y0, Y0
 	MOVQ   cols+72(FP), AX
 	LEAQ   191(SP), DX
@@ -26351,9 +26768,9 @@ moved73:
 	ANDQ   $-64, BX
 	LEAQ   1024(DX), DI
 
-groups84:
+groups80:
 	CMPQ    AX, $+8
-	JLT     part87
+	JLT     part83
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VMULPD  Y2, Y1, Y1
@@ -26368,44 +26785,44 @@ groups84:
 	VMOVUPS 192(BX), Y4
 	VMULPD  Y4, Y3, Y3
 	VADDPD  Y3, Y2, Y2
-	JMP     folded88
+	JMP     folded84
 
-part87:
+part83:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none89
+	JLE     none85
 	VMOVUPS (DX), Y3
 	VMOVUPS (BX), Y4
 	VMULPD  Y4, Y3, Y3
 	VADDPD  Y3, Y1, Y1
 	CMPQ    AX, $+4
-	JLE     none89
+	JLE     none85
 	VMOVUPS 128(DX), Y3
 	VMOVUPS 128(BX), Y4
 	VMULPD  Y4, Y3, Y3
 	VADDPD  Y3, Y1, Y1
 
-none89:
+none85:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+2
-	JLE     none90
+	JLE     none86
 	VMOVUPS 64(DX), Y3
 	VMOVUPS 64(BX), Y4
 	VMULPD  Y4, Y3, Y3
 	VADDPD  Y3, Y2, Y2
 	CMPQ    AX, $+6
-	JLE     none90
+	JLE     none86
 	VMOVUPS 192(DX), Y3
 	VMOVUPS 192(BX), Y4
 	VMULPD  Y4, Y3, Y3
 	VADDPD  Y3, Y2, Y2
 
-none90:
-folded88:
+none86:
+folded84:
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS Y1, Y3
 	CMPQ    AX, $+8
-	JLT     part91
+	JLT     part87
 	VMOVUPS 32(DX), Y4
 	VMOVUPS 32(BX), Y5
 	VMULPD  Y5, Y4, Y4
@@ -26420,48 +26837,48 @@ folded88:
 	VMOVUPS 224(BX), Y6
 	VMULPD  Y6, Y5, Y5
 	VADDPD  Y5, Y4, Y2
-	JMP     folded92
+	JMP     folded88
 
-part91:
+part87:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none93
+	JLE     none89
 	VMOVUPS 32(DX), Y4
 	VMOVUPS 32(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y1, Y1
 	CMPQ    AX, $+5
-	JLE     none93
+	JLE     none89
 	VMOVUPS 160(DX), Y4
 	VMOVUPS 160(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y1, Y1
 
-none93:
+none89:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+3
-	JLE     none94
+	JLE     none90
 	VMOVUPS 96(DX), Y4
 	VMOVUPS 96(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y2, Y2
 	CMPQ    AX, $+7
-	JLE     none94
+	JLE     none90
 	VMOVUPS 224(DX), Y4
 	VMOVUPS 224(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y2, Y2
 
-none94:
-folded92:
+none90:
+folded88:
 	VADDPD  Y2, Y1, Y1
 	VADDPD  Y1, Y3, Y3
 	ADDQ    $0x00000100, DX
 	ADDQ    $0x00000100, BX
 	SUBQ    $+8, AX
-	JLE     pair85
+	JLE     pair81
 	CMPQ    AX, $+8
-	JLT     part95
+	JLT     part91
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VMULPD  Y2, Y1, Y1
@@ -26476,44 +26893,44 @@ folded92:
 	VMOVUPS 192(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y2, Y2
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (DX), Y4
 	VMOVUPS (BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y1, Y1
 	CMPQ    AX, $+4
-	JLE     none97
+	JLE     none93
 	VMOVUPS 128(DX), Y4
 	VMOVUPS 128(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y1, Y1
 
-none97:
+none93:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+2
-	JLE     none98
+	JLE     none94
 	VMOVUPS 64(DX), Y4
 	VMOVUPS 64(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y2, Y2
 	CMPQ    AX, $+6
-	JLE     none98
+	JLE     none94
 	VMOVUPS 192(DX), Y4
 	VMOVUPS 192(BX), Y5
 	VMULPD  Y5, Y4, Y4
 	VADDPD  Y4, Y2, Y2
 
-none98:
-folded96:
+none94:
+folded92:
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS Y1, Y4
 	CMPQ    AX, $+8
-	JLT     part99
+	JLT     part95
 	VMOVUPS 32(DX), Y5
 	VMOVUPS 32(BX), Y6
 	VMULPD  Y6, Y5, Y5
@@ -26528,40 +26945,40 @@ folded96:
 	VMOVUPS 224(BX), Y7
 	VMULPD  Y7, Y6, Y6
 	VADDPD  Y6, Y5, Y2
-	JMP     folded100
+	JMP     folded96
 
-part99:
+part95:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none101
+	JLE     none97
 	VMOVUPS 32(DX), Y5
 	VMOVUPS 32(BX), Y6
 	VMULPD  Y6, Y5, Y5
 	VADDPD  Y5, Y1, Y1
 	CMPQ    AX, $+5
-	JLE     none101
+	JLE     none97
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 160(BX), Y6
 	VMULPD  Y6, Y5, Y5
 	VADDPD  Y5, Y1, Y1
 
-none101:
+none97:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+3
-	JLE     none102
+	JLE     none98
 	VMOVUPS 96(DX), Y5
 	VMOVUPS 96(BX), Y6
 	VMULPD  Y6, Y5, Y5
 	VADDPD  Y5, Y2, Y2
 	CMPQ    AX, $+7
-	JLE     none102
+	JLE     none98
 	VMOVUPS 224(DX), Y5
 	VMOVUPS 224(BX), Y6
 	VMULPD  Y6, Y5, Y5
 	VADDPD  Y5, Y2, Y2
 
-none102:
-folded100:
+none98:
+folded96:
 	VADDPD Y2, Y1, Y1
 	VADDPD Y1, Y4, Y4
 	ADDQ   $0x00000100, DX
@@ -26569,39 +26986,41 @@ folded100:
 	SUBQ   $+8, AX
 	VADDPD Y4, Y3, Y3
 
-pair85:
+pair81:
 	VADDPD Y3, Y0, Y0
 	TESTQ  AX, AX
-	JLE    sum86
+	JLE    sum82
 	CMPQ   DX, DI
-	JB     groups84
+	JB     groups80
 
-sum86:
+sum82:
 	VMOVUPS Y0, Y0
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    4359(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x05, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x05, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes103:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x05, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes99:
 	VMOVUPD (AX), Y1
 	VMOVUPD (DX), Y2
 	VSUBPD  Y0, Y2, Y2
@@ -26614,23 +27033,25 @@ planes103:
 	ADDQ    $0x00000020, R8
 	ADDQ    $0x00000020, R9
 	DECQ    R10
-	JNE     planes103
-	MOVQ    dx_base+0(FP), AX
-	ADDQ    CX, AX
-	LEAQ    191(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+72(FP), BX
-	SHLQ    $0x03, BX
-	CMPQ    SI, $0x00000004
-	JB      careful104
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful104
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    DX, R9
+	JNE     planes99
 
-unit107:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit102:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -26643,22 +27064,23 @@ unit107:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*2)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done109
+	JLE          done104
 	CMPQ         DI, R10
-	JAE          next108
+	JAE          next103
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next108:
+next103:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit107
+	JMP  unit102
 
-done109:
-	JMP moved105
+done104:
+	JMP moved101
 
-careful104:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -26669,7 +27091,7 @@ careful104:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit111:
+unit105:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VUNPCKLPD    Y2, Y1, Y3
@@ -26677,37 +27099,37 @@ unit111:
 	MOVQ         AX, R8
 	VMASKMOVPD   X3, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows114
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPD   X1, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows114
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y3, X2
 	VMASKMOVPD   X2, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows114
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPD   X1, X0, (R8)
 
-rows114:
+rows108:
 	MOVQ $0x00000002, R8
 	SUBQ R8, DI
-	JLE  done113
+	JLE  done107
 	CMPQ DI, R8
-	JAE  next112
+	JAE  next106
 	MOVQ DI, R8
 	MOVQ $0x00000002, DI
 
-next112:
+next106:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit111
+	JMP  unit105
 
-done113:
-moved105:
+done107:
+moved101:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -26717,6 +27139,7 @@ moved105:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   4288(SP), $+0
 	JE     end2
@@ -26733,10 +27156,12 @@ row1:
 	ADDQ   CX, DX
 	MOVQ   dy_base+48(FP), BX
 	ADDQ   CX, BX
-	SUBQ   $+32, AX
-	JB     tail116
 
-blocks115:
+	// blocks of 32: [read y read dy]
+	SUBQ $+32, AX
+	JB   tail110
+
+blocks109:
 	VMOVUPD (DX), Y8
 	VMULPD  (BX), Y8, Y8
 	VADDPD  Y8, Y0, Y0
@@ -26764,11 +27189,12 @@ blocks115:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
-	JAE     blocks115
+	JAE     blocks109
 
-tail116:
+	// the last block, register by register
+tail110:
 	ADDQ         $+32, AX
-	JE           end117
+	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
@@ -26777,56 +27203,56 @@ tail116:
 	VMULPD       Y9, Y10, Y10
 	VADDPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
 	VMASKMOVPD   32(DX), Y9, Y10
 	VMASKMOVPD   32(BX), Y9, Y9
 	VMULPD       Y9, Y10, Y10
 	VADDPD       Y10, Y1, Y1
 	CMPQ         AX, $0x00000008
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
 	VMASKMOVPD   64(DX), Y9, Y10
 	VMASKMOVPD   64(BX), Y9, Y9
 	VMULPD       Y9, Y10, Y10
 	VADDPD       Y10, Y2, Y2
 	CMPQ         AX, $0x0000000c
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
 	VMASKMOVPD   96(DX), Y9, Y10
 	VMASKMOVPD   96(BX), Y9, Y9
 	VMULPD       Y9, Y10, Y10
 	VADDPD       Y10, Y3, Y3
 	CMPQ         AX, $0x00000010
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
 	VMASKMOVPD   128(DX), Y9, Y10
 	VMASKMOVPD   128(BX), Y9, Y9
 	VMULPD       Y9, Y10, Y10
 	VADDPD       Y10, Y4, Y4
 	CMPQ         AX, $0x00000014
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
 	VMASKMOVPD   160(DX), Y9, Y10
 	VMASKMOVPD   160(BX), Y9, Y9
 	VMULPD       Y9, Y10, Y10
 	VADDPD       Y10, Y5, Y5
 	CMPQ         AX, $0x00000018
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
 	VMASKMOVPD   192(DX), Y9, Y10
 	VMASKMOVPD   192(BX), Y9, Y9
 	VMULPD       Y9, Y10, Y10
 	VADDPD       Y10, Y6, Y6
 	CMPQ         AX, $0x0000001c
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
 	VMASKMOVPD   224(DX), Y8, Y9
 	VMASKMOVPD   224(BX), Y8, Y8
 	VMULPD       Y8, Y9, Y9
 	VADDPD       Y9, Y7, Y7
 
-end117:
+end111:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
@@ -26852,10 +27278,12 @@ end117:
 	ADDQ       CX, BX
 	MOVQ       dx_base+0(FP), SI
 	ADDQ       CX, SI
-	SUBQ       $+32, AX
-	JB         tail119
 
-blocks118:
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail113
+
+blocks112:
 	VMOVUPD (DX), Y1
 	VMOVUPD (BX), Y2
 	VSUBPD  Y0, Y2, Y2
@@ -26900,11 +27328,12 @@ blocks118:
 	ADDQ    $+256, BX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks118
+	JAE     blocks112
 
-tail119:
+	// the last block, register by register
+tail113:
 	ADDQ         $+32, AX
-	JE           end120
+	JE           end114
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
 	VPCMPGTQ     iota64<>+0(SB), Y1, Y2
@@ -26914,7 +27343,7 @@ tail119:
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y2, (SI)
 	CMPQ         AX, $0x00000004
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+32(SB), Y1, Y2
 	VMASKMOVPD   32(DX), Y2, Y3
 	VMASKMOVPD   32(BX), Y2, Y4
@@ -26922,7 +27351,7 @@ tail119:
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y2, 32(SI)
 	CMPQ         AX, $0x00000008
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+64(SB), Y1, Y2
 	VMASKMOVPD   64(DX), Y2, Y3
 	VMASKMOVPD   64(BX), Y2, Y4
@@ -26930,7 +27359,7 @@ tail119:
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y2, 64(SI)
 	CMPQ         AX, $0x0000000c
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+96(SB), Y1, Y2
 	VMASKMOVPD   96(DX), Y2, Y3
 	VMASKMOVPD   96(BX), Y2, Y4
@@ -26938,7 +27367,7 @@ tail119:
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y2, 96(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+128(SB), Y1, Y2
 	VMASKMOVPD   128(DX), Y2, Y3
 	VMASKMOVPD   128(BX), Y2, Y4
@@ -26946,7 +27375,7 @@ tail119:
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y2, 128(SI)
 	CMPQ         AX, $0x00000014
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+160(SB), Y1, Y2
 	VMASKMOVPD   160(DX), Y2, Y3
 	VMASKMOVPD   160(BX), Y2, Y4
@@ -26954,7 +27383,7 @@ tail119:
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y2, 160(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+192(SB), Y1, Y2
 	VMASKMOVPD   192(DX), Y2, Y3
 	VMASKMOVPD   192(BX), Y2, Y4
@@ -26962,7 +27391,7 @@ tail119:
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y2, 192(SI)
 	CMPQ         AX, $0x0000001c
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+224(SB), Y1, Y1
 	VMASKMOVPD   224(DX), Y1, Y2
 	VMASKMOVPD   224(BX), Y1, Y3
@@ -26970,7 +27399,7 @@ tail119:
 	VMULPD       Y3, Y2, Y2
 	VMASKMOVPD   Y2, Y1, 224(SI)
 
-end120:
+end114:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -27002,9 +27431,12 @@ TEXT ·logSoftmaxRowsGradF64AVX2(SB), $8456-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 4288(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000010
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -27055,6 +27487,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, DI
 
@@ -27112,6 +27545,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 4359(SP), DX
@@ -27162,6 +27596,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, DI
 
@@ -27219,6 +27654,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -27405,28 +27841,30 @@ sum32:
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    4359(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x07, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x07, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x07, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x07, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x07, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x07, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes49:
 	VMOVUPD     (AX), Y11
@@ -27563,16 +28001,18 @@ planes49:
 	ADDQ        $0x00000080, R9
 	DECQ        R10
 	JNE         planes49
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        CX, AX
-	LEAQ        191(SP), DX
-	ANDQ        $-64, DX
-	MOVQ        cols+72(FP), BX
-	SHLQ        $0x03, BX
-	MOVQ        cols+72(FP), DI
-	CMPQ        DI, $0x00000002
-	JB          careful50
-	MOVQ        $0x00000004, DI
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x03, BX
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful50
+	MOVQ $0x00000004, DI
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -27613,6 +28053,7 @@ done55:
 	JNE  registers52
 	JMP  moved51
 
+	// rows that are not there, or shorter than a unit
 careful50:
 	MOVQ $0x00000004, DI
 
@@ -27674,6 +28115,7 @@ moved51:
 	SUBQ $0x00000010, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -27685,22 +28127,24 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
-	MOVQ         y_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+72(FP), BX
-	SHLQ         $0x03, BX
-	CMPQ         SI, $0x00000004
-	JB           careful61
-	MOVQ         cols+72(FP), DI
-	CMPQ         DI, $0x00000002
-	JB           careful61
-	MOVQ         cols+72(FP), DI
-	MOVQ         AX, R8
-	MOVQ         DX, R9
 
-unit64:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit63:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*2), Y0, Y0
@@ -27713,21 +28157,22 @@ unit64:
 	VMOVUPS     Y0, 32(R9)
 	MOVQ        $0x00000002, R10
 	SUBQ        R10, DI
-	JLE         done66
+	JLE         done65
 	CMPQ        DI, R10
-	JAE         next65
+	JAE         next64
 	MOVQ        DI, R10
 	MOVQ        $0x00000002, DI
 
-next65:
+next64:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit64
+	JMP  unit63
 
-done66:
+done65:
 	JMP moved62
 
+	// rows that are not there, or shorter than a unit
 careful61:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
@@ -27739,49 +28184,50 @@ careful61:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit68:
+unit66:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	MOVQ        AX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows71
+	JBE         rows69
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows71
+	JBE         rows69
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y1, Y1
 	CMPQ        SI, $0x00000003
-	JBE         rows71
+	JBE         rows69
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y2, Y2
 
-rows71:
+rows69:
 	VUNPCKLPD Y2, Y1, Y3
 	VUNPCKHPD Y2, Y1, Y1
 	VMOVUPS   Y3, (DX)
 	VMOVUPS   Y1, 32(DX)
 	MOVQ      $0x00000002, R8
 	SUBQ      R8, DI
-	JLE       done70
+	JLE       done68
 	CMPQ      DI, R8
-	JAE       next69
+	JAE       next67
 	MOVQ      DI, R8
 	MOVQ      $0x00000002, DI
 
-next69:
+next67:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit68
+	JMP  unit66
 
-done70:
+done68:
 moved62:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ CX, AX
 	LEAQ 4359(SP), DX
@@ -27789,15 +28235,15 @@ moved62:
 	MOVQ cols+72(FP), BX
 	SHLQ $0x03, BX
 	CMPQ SI, $0x00000004
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000002
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ DX, R9
 
-unit75:
+unit72:
 	MOVQ        R8, R10
 	VMOVUPS     (R10), X0
 	VINSERTF128 $0x01, (R10)(BX*2), Y0, Y0
@@ -27810,22 +28256,23 @@ unit75:
 	VMOVUPS     Y0, 32(R9)
 	MOVQ        $0x00000002, R10
 	SUBQ        R10, DI
-	JLE         done77
+	JLE         done74
 	CMPQ        DI, R10
-	JAE         next76
+	JAE         next73
 	MOVQ        DI, R10
 	MOVQ        $0x00000002, DI
 
-next76:
+next73:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit75
+	JMP  unit72
 
-done77:
-	JMP moved73
+done74:
+	JMP moved71
 
-careful72:
+	// rows that are not there, or shorter than a unit
+careful70:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -27836,215 +28283,216 @@ careful72:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit79:
+unit75:
 	VXORPS      Y1, Y1, Y1
 	VXORPS      Y2, Y2, Y2
 	MOVQ        AX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y1, Y1
 	CMPQ        SI, $0x00000001
-	JBE         rows82
+	JBE         rows78
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x00, X3, Y2, Y2
 	CMPQ        SI, $0x00000002
-	JBE         rows82
+	JBE         rows78
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y1, Y1
 	CMPQ        SI, $0x00000003
-	JBE         rows82
+	JBE         rows78
 	ADDQ        BX, R8
 	VMASKMOVPD  (R8), X0, X3
 	VINSERTF128 $0x01, X3, Y2, Y2
 
-rows82:
+rows78:
 	VUNPCKLPD Y2, Y1, Y3
 	VUNPCKHPD Y2, Y1, Y1
 	VMOVUPS   Y3, (DX)
 	VMOVUPS   Y1, 32(DX)
 	MOVQ      $0x00000002, R8
 	SUBQ      R8, DI
-	JLE       done81
+	JLE       done77
 	CMPQ      DI, R8
-	JAE       next80
+	JAE       next76
 	MOVQ      DI, R8
 	MOVQ      $0x00000002, DI
 
-next80:
+next76:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit79
+	JMP  unit75
 
-done81:
-moved73:
+done77:
+moved71:
+	// fold the planes of [read scratch2]
 	VXORPS Y0, Y0, Y0
 	MOVQ   cols+72(FP), AX
 	LEAQ   4359(SP), DX
 	ANDQ   $-64, DX
 	LEAQ   1024(DX), BX
 
-groups84:
+groups80:
 	CMPQ    AX, $+8
-	JLT     part87
+	JLT     part83
 	VMOVUPS (DX), Y1
 	VMOVUPS 128(DX), Y2
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 192(DX), Y3
 	VADDPD  Y3, Y2, Y2
-	JMP     folded88
+	JMP     folded84
 
-part87:
+part83:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none89
+	JLE     none85
 	VMOVUPS (DX), Y3
 	VADDPD  Y3, Y1, Y1
 	CMPQ    AX, $+4
-	JLE     none89
+	JLE     none85
 	VMOVUPS 128(DX), Y3
 	VADDPD  Y3, Y1, Y1
 
-none89:
+none85:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+2
-	JLE     none90
+	JLE     none86
 	VMOVUPS 64(DX), Y3
 	VADDPD  Y3, Y2, Y2
 	CMPQ    AX, $+6
-	JLE     none90
+	JLE     none86
 	VMOVUPS 192(DX), Y3
 	VADDPD  Y3, Y2, Y2
 
-none90:
-folded88:
+none86:
+folded84:
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS Y1, Y3
 	CMPQ    AX, $+8
-	JLT     part91
+	JLT     part87
 	VMOVUPS 32(DX), Y4
 	VMOVUPS 160(DX), Y5
 	VADDPD  Y5, Y4, Y1
 	VMOVUPS 96(DX), Y4
 	VMOVUPS 224(DX), Y5
 	VADDPD  Y5, Y4, Y2
-	JMP     folded92
+	JMP     folded88
 
-part91:
+part87:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none93
+	JLE     none89
 	VMOVUPS 32(DX), Y4
 	VADDPD  Y4, Y1, Y1
 	CMPQ    AX, $+5
-	JLE     none93
+	JLE     none89
 	VMOVUPS 160(DX), Y4
 	VADDPD  Y4, Y1, Y1
 
-none93:
+none89:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+3
-	JLE     none94
+	JLE     none90
 	VMOVUPS 96(DX), Y4
 	VADDPD  Y4, Y2, Y2
 	CMPQ    AX, $+7
-	JLE     none94
+	JLE     none90
 	VMOVUPS 224(DX), Y4
 	VADDPD  Y4, Y2, Y2
 
-none94:
-folded92:
+none90:
+folded88:
 	VADDPD  Y2, Y1, Y1
 	VADDPD  Y1, Y3, Y3
 	ADDQ    $0x00000100, DX
 	SUBQ    $+8, AX
-	JLE     pair85
+	JLE     pair81
 	CMPQ    AX, $+8
-	JLT     part95
+	JLT     part91
 	VMOVUPS (DX), Y1
 	VMOVUPS 128(DX), Y2
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS 64(DX), Y2
 	VMOVUPS 192(DX), Y4
 	VADDPD  Y4, Y2, Y2
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (DX), Y4
 	VADDPD  Y4, Y1, Y1
 	CMPQ    AX, $+4
-	JLE     none97
+	JLE     none93
 	VMOVUPS 128(DX), Y4
 	VADDPD  Y4, Y1, Y1
 
-none97:
+none93:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+2
-	JLE     none98
+	JLE     none94
 	VMOVUPS 64(DX), Y4
 	VADDPD  Y4, Y2, Y2
 	CMPQ    AX, $+6
-	JLE     none98
+	JLE     none94
 	VMOVUPS 192(DX), Y4
 	VADDPD  Y4, Y2, Y2
 
-none98:
-folded96:
+none94:
+folded92:
 	VADDPD  Y2, Y1, Y1
 	VMOVUPS Y1, Y4
 	CMPQ    AX, $+8
-	JLT     part99
+	JLT     part95
 	VMOVUPS 32(DX), Y5
 	VMOVUPS 160(DX), Y6
 	VADDPD  Y6, Y5, Y1
 	VMOVUPS 96(DX), Y5
 	VMOVUPS 224(DX), Y6
 	VADDPD  Y6, Y5, Y2
-	JMP     folded100
+	JMP     folded96
 
-part99:
+part95:
 	VXORPS  Y1, Y1, Y1
 	CMPQ    AX, $+1
-	JLE     none101
+	JLE     none97
 	VMOVUPS 32(DX), Y5
 	VADDPD  Y5, Y1, Y1
 	CMPQ    AX, $+5
-	JLE     none101
+	JLE     none97
 	VMOVUPS 160(DX), Y5
 	VADDPD  Y5, Y1, Y1
 
-none101:
+none97:
 	VXORPS  Y2, Y2, Y2
 	CMPQ    AX, $+3
-	JLE     none102
+	JLE     none98
 	VMOVUPS 96(DX), Y5
 	VADDPD  Y5, Y2, Y2
 	CMPQ    AX, $+7
-	JLE     none102
+	JLE     none98
 	VMOVUPS 224(DX), Y5
 	VADDPD  Y5, Y2, Y2
 
-none102:
-folded100:
+none98:
+folded96:
 	VADDPD Y2, Y1, Y1
 	VADDPD Y1, Y4, Y4
 	ADDQ   $0x00000100, DX
 	SUBQ   $+8, AX
 	VADDPD Y4, Y3, Y3
 
-pair85:
+pair81:
 	VADDPD Y3, Y0, Y0
 	TESTQ  AX, AX
-	JLE    sum86
+	JLE    sum82
 	CMPQ   DX, BX
-	JB     groups84
+	JB     groups80
 
-sum86:
+sum82:
 	VMOVUPS Y0, Y0
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
 	VMOVUPS c4338000000000000<>+0(SB), Y2
@@ -28053,30 +28501,32 @@ sum86:
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Y5
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y6
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y7
-	LEAQ    191(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    4359(SP), DX
-	ANDQ    $-64, DX
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    CX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x05, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    CX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x05, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    CX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x05, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes103:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ y_base+24(FP), DI
+	ADDQ CX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x05, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ CX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x05, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ CX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes99:
 	VMOVUPD     (AX), Y8
 	VMOVUPD     (DX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -28114,23 +28564,25 @@ planes103:
 	ADDQ        $0x00000020, R8
 	ADDQ        $0x00000020, R9
 	DECQ        R10
-	JNE         planes103
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        CX, AX
-	LEAQ        191(SP), DX
-	ANDQ        $-64, DX
-	MOVQ        cols+72(FP), BX
-	SHLQ        $0x03, BX
-	CMPQ        SI, $0x00000004
-	JB          careful104
-	MOVQ        cols+72(FP), DI
-	CMPQ        DI, $0x00000002
-	JB          careful104
-	MOVQ        cols+72(FP), DI
-	MOVQ        AX, R8
-	MOVQ        DX, R9
+	JNE         planes99
 
-unit107:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+	SHLQ $0x03, BX
+	CMPQ SI, $0x00000004
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ DX, R9
+
+unit102:
 	VMOVUPS      (R9), Y0
 	VMOVUPS      32(R9), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -28143,22 +28595,23 @@ unit107:
 	VEXTRACTF128 $0x01, Y0, (R10)(BX*2)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done109
+	JLE          done104
 	CMPQ         DI, R10
-	JAE          next108
+	JAE          next103
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next108:
+next103:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x05, R10
 	ADDQ R10, R9
-	JMP  unit107
+	JMP  unit102
 
-done109:
-	JMP moved105
+done104:
+	JMP moved101
 
-careful104:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ         cols+72(FP), DI
 	MOVQ         DX, DX
 	MOVQ         DI, R8
@@ -28169,7 +28622,7 @@ careful104:
 	VPBROADCASTQ X0, X0
 	VPCMPGTQ     iota64<>+0(SB), X0, X0
 
-unit111:
+unit105:
 	VMOVUPS      (DX), Y1
 	VMOVUPS      32(DX), Y2
 	VUNPCKLPD    Y2, Y1, Y3
@@ -28177,37 +28630,37 @@ unit111:
 	MOVQ         AX, R8
 	VMASKMOVPD   X3, X0, (R8)
 	CMPQ         SI, $0x00000001
-	JBE          rows114
+	JBE          rows108
 	ADDQ         BX, R8
 	VMASKMOVPD   X1, X0, (R8)
 	CMPQ         SI, $0x00000002
-	JBE          rows114
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y3, X2
 	VMASKMOVPD   X2, X0, (R8)
 	CMPQ         SI, $0x00000003
-	JBE          rows114
+	JBE          rows108
 	ADDQ         BX, R8
 	VEXTRACTF128 $0x01, Y1, X1
 	VMASKMOVPD   X1, X0, (R8)
 
-rows114:
+rows108:
 	MOVQ $0x00000002, R8
 	SUBQ R8, DI
-	JLE  done113
+	JLE  done107
 	CMPQ DI, R8
-	JAE  next112
+	JAE  next106
 	MOVQ DI, R8
 	MOVQ $0x00000002, DI
 
-next112:
+next106:
 	LEAQ (AX)(R8*8), AX
 	SHLQ $0x05, R8
 	ADDQ R8, DX
-	JMP  unit111
+	JMP  unit105
 
-done113:
-moved105:
+done107:
+moved101:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x05, AX
 	ADDQ AX, CX
@@ -28217,6 +28670,7 @@ moved105:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   4288(SP), $+0
 	JE     end2
@@ -28231,10 +28685,12 @@ row1:
 	MOVQ   cols+72(FP), AX
 	MOVQ   dy_base+48(FP), DX
 	ADDQ   CX, DX
-	SUBQ   $+32, AX
-	JB     tail116
 
-blocks115:
+	// blocks of 32: [read dy]
+	SUBQ $+32, AX
+	JB   tail110
+
+blocks109:
 	VADDPD (DX), Y0, Y0
 	VADDPD 32(DX), Y1, Y1
 	VADDPD 64(DX), Y2, Y2
@@ -28245,53 +28701,54 @@ blocks115:
 	VADDPD 224(DX), Y7, Y7
 	ADDQ   $+256, DX
 	SUBQ   $+32, AX
-	JAE    blocks115
+	JAE    blocks109
 
-tail116:
+	// the last block, register by register
+tail110:
 	ADDQ         $+32, AX
-	JE           end117
+	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
 	VMASKMOVPD   (DX), Y9, Y9
 	VADDPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
 	VMASKMOVPD   32(DX), Y9, Y9
 	VADDPD       Y9, Y1, Y1
 	CMPQ         AX, $0x00000008
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
 	VMASKMOVPD   64(DX), Y9, Y9
 	VADDPD       Y9, Y2, Y2
 	CMPQ         AX, $0x0000000c
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
 	VMASKMOVPD   96(DX), Y9, Y9
 	VADDPD       Y9, Y3, Y3
 	CMPQ         AX, $0x00000010
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
 	VMASKMOVPD   128(DX), Y9, Y9
 	VADDPD       Y9, Y4, Y4
 	CMPQ         AX, $0x00000014
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
 	VMASKMOVPD   160(DX), Y9, Y9
 	VADDPD       Y9, Y5, Y5
 	CMPQ         AX, $0x00000018
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
 	VMASKMOVPD   192(DX), Y9, Y9
 	VADDPD       Y9, Y6, Y6
 	CMPQ         AX, $0x0000001c
-	JBE          end117
+	JBE          end111
 	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
 	VMASKMOVPD   224(DX), Y8, Y8
 	VADDPD       Y8, Y7, Y7
 
-end117:
+end111:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
@@ -28324,10 +28781,12 @@ end117:
 	ADDQ       CX, BX
 	MOVQ       dx_base+0(FP), SI
 	ADDQ       CX, SI
-	SUBQ       $+32, AX
-	JB         tail119
 
-blocks118:
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail113
+
+blocks112:
 	VMOVUPD     (DX), Y8
 	VMOVUPD     (BX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -28572,11 +29031,12 @@ blocks118:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+32, AX
-	JAE         blocks118
+	JAE         blocks112
 
-tail119:
+	// the last block, register by register
+tail113:
 	ADDQ         $+32, AX
-	JE           end120
+	JE           end114
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
@@ -28611,7 +29071,7 @@ tail119:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, (SI)
 	CMPQ         AX, $0x00000004
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
 	VMASKMOVPD   32(DX), Y9, Y10
 	VMASKMOVPD   32(BX), Y9, Y11
@@ -28644,7 +29104,7 @@ tail119:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 32(SI)
 	CMPQ         AX, $0x00000008
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
 	VMASKMOVPD   64(DX), Y9, Y10
 	VMASKMOVPD   64(BX), Y9, Y11
@@ -28677,7 +29137,7 @@ tail119:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 64(SI)
 	CMPQ         AX, $0x0000000c
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
 	VMASKMOVPD   96(DX), Y9, Y10
 	VMASKMOVPD   96(BX), Y9, Y11
@@ -28710,7 +29170,7 @@ tail119:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 96(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
 	VMASKMOVPD   128(DX), Y9, Y10
 	VMASKMOVPD   128(BX), Y9, Y11
@@ -28743,7 +29203,7 @@ tail119:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 128(SI)
 	CMPQ         AX, $0x00000014
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
 	VMASKMOVPD   160(DX), Y9, Y10
 	VMASKMOVPD   160(BX), Y9, Y11
@@ -28776,7 +29236,7 @@ tail119:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 160(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
 	VMASKMOVPD   192(DX), Y9, Y10
 	VMASKMOVPD   192(BX), Y9, Y11
@@ -28809,7 +29269,7 @@ tail119:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 192(SI)
 	CMPQ         AX, $0x0000001c
-	JBE          end120
+	JBE          end114
 	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
 	VMASKMOVPD   224(DX), Y8, Y9
 	VMASKMOVPD   224(BX), Y8, Y10
@@ -28842,7 +29302,7 @@ tail119:
 	VSUBPD       Y2, Y10, Y10
 	VMASKMOVPD   Y10, Y8, 224(SI)
 
-end120:
+end114:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -28875,9 +29335,12 @@ TEXT ·argMaxRowsF64AVX2(SB), $4296-56
 	MOVL AX, DI
 	MOVQ $0x00000000, 4288(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ DI, $0x00000010
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ CX, AX
 	LEAQ 191(SP), DX
@@ -28928,6 +29391,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -28995,9 +29459,11 @@ moved8:
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      cffffffffffffffff<>+0(SB), Y9
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
 
 planes18:
 	VMOVUPD      (AX), Y10
@@ -29028,20 +29494,18 @@ planes18:
 	ADDQ         $0x00000080, AX
 	DECQ         DX
 	JNE          planes18
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         BX, AX
 	VEXTRACTF128 $0x01, Y5, X0
 	VSHUFPS      $0x88, X0, X5, X0
-	VMOVUPS      X0, (AX)
+	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y6, X0
 	VSHUFPS      $0x88, X0, X6, X0
-	VMOVUPS      X0, 16(AX)
+	VMOVUPS      X0, 16(BX)
 	VEXTRACTF128 $0x01, Y7, X0
 	VSHUFPS      $0x88, X0, X7, X0
-	VMOVUPS      X0, 32(AX)
+	VMOVUPS      X0, 32(BX)
 	VEXTRACTF128 $0x01, Y8, X0
 	VSHUFPS      $0x88, X0, X8, X0
-	VMOVUPS      X0, 48(AX)
+	VMOVUPS      X0, 48(BX)
 	ADDQ         $0x00000040, BX
 	MOVQ         cols+48(FP), AX
 	SHLQ         $0x07, AX
@@ -29051,6 +29515,7 @@ planes18:
 	SUBQ         $0x00000010, DI
 	JMP          wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DI, DI
 	JE    end6
@@ -29064,22 +29529,24 @@ narrow5:
 	VPSHUFD      $0x00, X0, X1
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 	VPCMPGTD     iota32<>+0(SB), X1, X0
-	MOVQ         src_base+24(FP), AX
-	ADDQ         CX, AX
-	LEAQ         191(SP), DX
-	ANDQ         $-64, DX
-	MOVQ         cols+48(FP), SI
-	SHLQ         $0x03, SI
-	CMPQ         DI, $0x00000004
-	JB           careful20
-	MOVQ         cols+48(FP), R8
-	CMPQ         R8, $0x00000002
-	JB           careful20
-	MOVQ         cols+48(FP), R8
-	MOVQ         AX, R9
-	MOVQ         DX, R10
 
-unit23:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ CX, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), SI
+	SHLQ $0x03, SI
+	CMPQ DI, $0x00000004
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	CMPQ R8, $0x00000002
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit21:
 	MOVQ        R9, R11
 	VMOVUPS     (R11), X1
 	VINSERTF128 $0x01, (R11)(SI*2), Y1, Y1
@@ -29092,22 +29559,23 @@ unit23:
 	VMOVUPS     Y1, 32(R10)
 	MOVQ        $0x00000002, R11
 	SUBQ        R11, R8
-	JLE         done25
+	JLE         done23
 	CMPQ        R8, R11
-	JAE         next24
+	JAE         next22
 	MOVQ        R8, R11
 	MOVQ        $0x00000002, R8
 
-next24:
+next22:
 	LEAQ (R9)(R11*8), R9
 	SHLQ $0x05, R11
 	ADDQ R11, R10
-	JMP  unit23
+	JMP  unit21
 
-done25:
-	JMP moved21
+done23:
+	JMP moved20
 
-careful20:
+	// rows that are not there, or shorter than a unit
+careful19:
 	MOVQ         cols+48(FP), R8
 	MOVQ         DX, DX
 	MOVQ         R8, R9
@@ -29118,58 +29586,60 @@ careful20:
 	VPBROADCASTQ X1, X1
 	VPCMPGTQ     iota64<>+0(SB), X1, X1
 
-unit27:
+unit24:
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
 	MOVQ        AX, R9
 	VMASKMOVPD  (R9), X1, X4
 	VINSERTF128 $0x00, X4, Y2, Y2
 	CMPQ        DI, $0x00000001
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPD  (R9), X1, X4
 	VINSERTF128 $0x00, X4, Y3, Y3
 	CMPQ        DI, $0x00000002
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPD  (R9), X1, X4
 	VINSERTF128 $0x01, X4, Y2, Y2
 	CMPQ        DI, $0x00000003
-	JBE         rows30
+	JBE         rows27
 	ADDQ        SI, R9
 	VMASKMOVPD  (R9), X1, X4
 	VINSERTF128 $0x01, X4, Y3, Y3
 
-rows30:
+rows27:
 	VUNPCKLPD Y3, Y2, Y4
 	VUNPCKHPD Y3, Y2, Y2
 	VMOVUPS   Y4, (DX)
 	VMOVUPS   Y2, 32(DX)
 	MOVQ      $0x00000002, R9
 	SUBQ      R9, R8
-	JLE       done29
+	JLE       done26
 	CMPQ      R8, R9
-	JAE       next28
+	JAE       next25
 	MOVQ      R8, R9
 	MOVQ      $0x00000002, R8
 
-next28:
+next25:
 	LEAQ (AX)(R9*8), AX
 	SHLQ $0x05, R9
 	ADDQ R9, DX
-	JMP  unit27
+	JMP  unit24
 
-done29:
-moved21:
+done26:
+moved20:
 	VMOVUPS      c0000000000000001<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VXORPS       Y3, Y3, Y3
 	VMOVUPS      cffffffffffffffff<>+0(SB), Y4
-	LEAQ         191(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), DX
 
-planes31:
+	// every plane: [read scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), DX
+
+planes28:
 	VMOVUPD      (AX), Y5
 	VPADDQ       Y1, Y4, Y4
 	VCMPPD       $0x16, Y2, Y5, Y6
@@ -29179,12 +29649,10 @@ planes31:
 	VBLENDVPD    Y6, Y4, Y3, Y3
 	ADDQ         $0x00000020, AX
 	DECQ         DX
-	JNE          planes31
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         BX, AX
+	JNE          planes28
 	VEXTRACTF128 $0x01, Y3, X1
 	VSHUFPS      $0x88, X1, X3, X1
-	VPMASKMOVD   X1, X0, (AX)
+	VPMASKMOVD   X1, X0, (BX)
 	ADDQ         $0x00000010, BX
 	MOVQ         cols+48(FP), AX
 	SHLQ         $0x05, AX
@@ -29195,6 +29663,7 @@ planes31:
 	JA           narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         4288(SP), $+0
 	JE           end2
@@ -29206,7 +29675,7 @@ row1:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
 	LEAQ         (DX)(AX*8), R8
 
-chunk33:
+chunk29:
 	MOVQ         $0x00000400, R9
 	CMPQ         AX, R9
 	CMOVQCS      AX, R9
@@ -29222,10 +29691,12 @@ chunk33:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
 	VXORPS       Y9, Y9, Y9
 	VXORPS       Y10, Y10, Y10
-	SUBQ         $+32, R9
-	JB           tail37
 
-blocks36:
+	// blocks of 32: [read src]
+	SUBQ $+32, R9
+	JB   tail33
+
+blocks32:
 	VMOVUPD (SI), Y11
 	VMAXPD  Y11, Y1, Y1
 	VMOVUPD 32(SI), Y12
@@ -29252,11 +29723,12 @@ blocks36:
 	VPOR    Y11, Y10, Y10
 	ADDQ    $+256, SI
 	SUBQ    $+32, R9
-	JAE     blocks36
+	JAE     blocks32
 
-tail37:
+	// the last block, register by register
+tail33:
 	ADDQ         $+32, R9
-	JE           end38
+	JE           end34
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
 	VPCMPGTQ     iota64<>+0(SB), Y11, Y12
@@ -29267,7 +29739,7 @@ tail37:
 	VCMPPD       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000004
-	JBE          end38
+	JBE          end34
 	VPCMPGTQ     iota64<>+32(SB), Y11, Y12
 	VMASKMOVPD   32(SI), Y12, Y13
 	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
@@ -29276,7 +29748,7 @@ tail37:
 	VCMPPD       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000008
-	JBE          end38
+	JBE          end34
 	VPCMPGTQ     iota64<>+64(SB), Y11, Y12
 	VMASKMOVPD   64(SI), Y12, Y13
 	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
@@ -29285,7 +29757,7 @@ tail37:
 	VCMPPD       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x0000000c
-	JBE          end38
+	JBE          end34
 	VPCMPGTQ     iota64<>+96(SB), Y11, Y12
 	VMASKMOVPD   96(SI), Y12, Y13
 	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
@@ -29294,7 +29766,7 @@ tail37:
 	VCMPPD       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000010
-	JBE          end38
+	JBE          end34
 	VPCMPGTQ     iota64<>+128(SB), Y11, Y12
 	VMASKMOVPD   128(SI), Y12, Y13
 	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
@@ -29303,7 +29775,7 @@ tail37:
 	VCMPPD       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000014
-	JBE          end38
+	JBE          end34
 	VPCMPGTQ     iota64<>+160(SB), Y11, Y12
 	VMASKMOVPD   160(SI), Y12, Y13
 	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
@@ -29312,7 +29784,7 @@ tail37:
 	VCMPPD       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000018
-	JBE          end38
+	JBE          end34
 	VPCMPGTQ     iota64<>+192(SB), Y11, Y12
 	VMASKMOVPD   192(SI), Y12, Y13
 	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
@@ -29321,7 +29793,7 @@ tail37:
 	VCMPPD       $0x03, Y13, Y13, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x0000001c
-	JBE          end38
+	JBE          end34
 	VPCMPGTQ     iota64<>+224(SB), Y11, Y11
 	VMASKMOVPD   224(SI), Y11, Y12
 	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
@@ -29330,10 +29802,10 @@ tail37:
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
 
-end38:
+end34:
 	VPOR       Y10, Y9, Y9
 	VPTEST     Y9, Y9
-	JNE        nan35
+	JNE        nan31
 	VMAXPD     Y5, Y1, Y1
 	VMAXPD     Y6, Y2, Y2
 	VMAXPD     Y7, Y3, Y3
@@ -29344,7 +29816,7 @@ end38:
 	VCMPPD     $0x1e, Y0, Y1, Y2
 	VMOVMSKPD  Y2, R9
 	TESTL      R9, R9
-	JE         smaller39
+	JE         smaller35
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPD     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -29352,24 +29824,24 @@ end38:
 	VMOVUPS    Y1, Y0
 	MOVQ       R10, DI
 
-smaller39:
+smaller35:
 	TESTQ AX, AX
-	JNE   chunk33
+	JNE   chunk29
 
-search41:
+search37:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last42
+	JB        last38
 	VMOVUPD   (DI), Y1
 	VCMPPD    $0x00, Y0, Y1, Y1
 	VMOVMSKPD Y1, SI
 	TESTL     SI, SI
-	JNE       hit43
+	JNE       hit39
 	ADDQ      $0x00000020, DI
-	JMP       search41
+	JMP       search37
 
-last42:
+last38:
 	SHRQ         $0x03, AX
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
@@ -29381,31 +29853,31 @@ last42:
 	VMOVMSKPD    Y0, AX
 	MOVQ         AX, SI
 
-hit43:
+hit39:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ SI, AX
-	JMP  found40
+	JMP  found36
 
-nan35:
+nan31:
 	MOVQ R10, DI
 
-search44:
+search40:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last45
+	JB        last41
 	VMOVUPD   (DI), Y0
 	VCMPPD    $0x03, Y0, Y0, Y0
 	VMOVMSKPD Y0, R9
 	TESTL     R9, R9
-	JNE       hit46
+	JNE       hit42
 	ADDQ      $0x00000020, DI
-	JMP       search44
+	JMP       search40
 
-last45:
+last41:
 	SHRQ         $0x03, SI
 	VMOVQ        SI, X0
 	VPBROADCASTQ X0, Y0
@@ -29417,14 +29889,14 @@ last45:
 	VMOVMSKPD    Y0, SI
 	MOVQ         SI, R9
 
-hit46:
+hit42:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ R9, AX
 
-found40:
+found36:
 	MOVL AX, (BX)
 	ADDQ $0x04, BX
 	MOVQ cols+48(FP), AX
@@ -29468,6 +29940,7 @@ TEXT ·softmaxPlanesF64AVX2(SB), $4288-128
 	CMPQ BX, $0x00000020
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         CX, $0x00000010
 	JB           narrow4
@@ -29475,13 +29948,15 @@ wide3:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes7:
 	VMOVUPD (SI), Y4
@@ -29508,21 +29983,23 @@ planes7:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	LEAQ    191(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    DX, DI
-	ADDQ    $0x00000080, DI
-	MOVQ    srcStride+120(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    DX, R9
-	ADDQ    $0x00000080, R9
-	MOVQ    dstStride+112(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 191(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000080, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000080, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+96(FP), R11
 
 planes8:
 	VMOVUPD     (BX), Y12
@@ -29639,7 +30116,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        BX, BX
+
+	// fold the planes of [read scratch]
+	XORQ BX, BX
 
 column9:
 	VXORPS Y4, Y4, Y4
@@ -29854,13 +30333,15 @@ none30:
 	VDIVPD    Y7, Y0, Y7
 	VCMPPD    $0x03, Y7, Y7, Y0
 	VBLENDVPD Y0, c7ff8000000000001<>+0(SB), Y7, Y7
-	LEAQ      191(SP), BX
-	ANDQ      $-64, BX
-	MOVQ      dst_base+0(FP), SI
-	ADDQ      DX, SI
-	MOVQ      dstStride+112(FP), DI
-	SHLQ      $0x03, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes31:
 	VMOVUPD (BX), Y0
@@ -29883,6 +30364,7 @@ planes31:
 	SUBQ    $0x00000010, CX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ CX, CX
 	JE    end6
@@ -29895,13 +30377,15 @@ narrow5:
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes32:
 	VMASKMOVPD (SI), Y0, Y2
@@ -29921,21 +30405,23 @@ planes32:
 	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
 	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
-	LEAQ       191(SP), BX
-	ANDQ       $-64, BX
-	LEAQ       191(SP), SI
-	ANDQ       $-64, SI
-	MOVQ       src_base+24(FP), DI
-	ADDQ       DX, DI
-	ADDQ       $0x00000020, DI
-	MOVQ       srcStride+120(FP), R8
-	SHLQ       $0x03, R8
-	MOVQ       dst_base+0(FP), R9
-	ADDQ       DX, R9
-	ADDQ       $0x00000020, R9
-	MOVQ       dstStride+112(FP), R10
-	SHLQ       $0x03, R10
-	MOVQ       planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 191(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000020, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000020, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+96(FP), R11
 
 planes33:
 	VMOVUPD     (BX), Y10
@@ -29970,11 +30456,13 @@ planes33:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes33
-	VXORPS      Y2, Y2, Y2
-	MOVQ        planes+96(FP), BX
-	LEAQ        191(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        1024(SI), DI
+
+	// fold the planes of [read scratch]
+	VXORPS Y2, Y2, Y2
+	MOVQ   planes+96(FP), BX
+	LEAQ   191(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   1024(SI), DI
 
 groups35:
 	CMPQ    BX, $+8
@@ -30155,13 +30643,15 @@ none55:
 	VDIVPD    Y2, Y1, Y2
 	VCMPPD    $0x03, Y2, Y2, Y1
 	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y2, Y2
-	LEAQ      191(SP), BX
-	ANDQ      $-64, BX
-	MOVQ      dst_base+0(FP), SI
-	ADDQ      DX, SI
-	MOVQ      dstStride+112(FP), DI
-	SHLQ      $0x03, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes56:
 	VMOVUPD    (BX), Y1
@@ -30179,6 +30669,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide57:
 	CMPQ         CX, $0x00000010
 	JB           narrow58
@@ -30186,11 +30677,13 @@ wide57:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+96(FP), DI
 
 planes61:
 	VMOVUPD (BX), Y4
@@ -30212,17 +30705,19 @@ planes61:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
-	MOVQ    src_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    srcStride+120(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    DX, DI
-	MOVQ    dstStride+112(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    planes+96(FP), R9
-	MOVQ    AX, R10
-	LEAQ    4096(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 4096(AX), R11
 
 lanes62:
 	VMOVUPD     (BX), Y12
@@ -30349,6 +30844,7 @@ lanes62:
 	CMPQ        R10, R11
 	JB          lanes62
 
+	// the lanes again
 wrap64:
 	MOVQ AX, R10
 
@@ -30479,6 +30975,7 @@ again63:
 	JMP         wrap64
 
 end65:
+	// fold the planes of [read scratch]
 	XORQ BX, BX
 
 column66:
@@ -30694,13 +31191,15 @@ none87:
 	VDIVPD    Y7, Y0, Y7
 	VCMPPD    $0x03, Y7, Y7, Y0
 	VBLENDVPD Y0, c7ff8000000000001<>+0(SB), Y7, Y7
-	MOVQ      dst_base+0(FP), BX
-	ADDQ      DX, BX
-	MOVQ      dstStride+112(FP), SI
-	SHLQ      $0x03, SI
-	MOVQ      dst_base+0(FP), DI
-	ADDQ      DX, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ planes+96(FP), R8
 
 planes88:
 	VMOVUPD (BX), Y0
@@ -30723,6 +31222,7 @@ planes88:
 	SUBQ    $0x00000010, CX
 	JMP     wide57
 
+	// columns, a register at a time, the last one in part
 narrow58:
 	TESTQ CX, CX
 	JE    end60
@@ -30735,11 +31235,13 @@ narrow59:
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+96(FP), DI
 
 planes89:
 	VMASKMOVPD (BX), Y0, Y2
@@ -30757,17 +31259,19 @@ planes89:
 	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
 	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
-	MOVQ       src_base+24(FP), BX
-	ADDQ       DX, BX
-	MOVQ       srcStride+120(FP), SI
-	SHLQ       $0x03, SI
-	MOVQ       dst_base+0(FP), DI
-	ADDQ       DX, DI
-	MOVQ       dstStride+112(FP), R8
-	SHLQ       $0x03, R8
-	MOVQ       planes+96(FP), R9
-	MOVQ       AX, R10
-	LEAQ       1024(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 1024(AX), R11
 
 lanes90:
 	VMASKMOVPD  (BX), Y0, Y10
@@ -30807,6 +31311,7 @@ lanes90:
 	CMPQ        R10, R11
 	JB          lanes90
 
+	// the lanes again
 wrap92:
 	MOVQ AX, R10
 
@@ -30850,6 +31355,7 @@ again91:
 	JMP         wrap92
 
 end93:
+	// fold the planes of [read scratch]
 	VXORPS Y2, Y2, Y2
 	MOVQ   planes+96(FP), BX
 	LEAQ   191(SP), SI
@@ -31035,13 +31541,15 @@ none115:
 	VDIVPD    Y2, Y1, Y2
 	VCMPPD    $0x03, Y2, Y2, Y1
 	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y2, Y2
-	MOVQ      dst_base+0(FP), BX
-	ADDQ      DX, BX
-	MOVQ      dstStride+112(FP), SI
-	SHLQ      $0x03, SI
-	MOVQ      dst_base+0(FP), DI
-	ADDQ      DX, DI
-	MOVQ      planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ planes+96(FP), R8
 
 planes116:
 	VMASKMOVPD (BX), Y0, Y1
@@ -31071,6 +31579,7 @@ TEXT ·logSoftmaxPlanesF64AVX2(SB), $8448-80
 	CMPQ BX, $0x00000020
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         CX, $0x00000010
 	JB           narrow4
@@ -31078,13 +31587,15 @@ wide3:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes7:
 	VMOVUPD (SI), Y4
@@ -31111,21 +31622,23 @@ planes7:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
-	LEAQ    191(SP), BX
-	ANDQ    $-64, BX
-	LEAQ    4351(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    DX, DI
-	ADDQ    $0x00000080, DI
-	MOVQ    srcStride+72(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    DX, R9
-	ADDQ    $0x00000080, R9
-	MOVQ    dstStride+64(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 4351(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000080, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000080, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+48(FP), R11
 
 planes8:
 	VMOVUPD     (BX), Y12
@@ -31242,7 +31755,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        BX, BX
+
+	// fold the planes of [read scratch2]
+	XORQ BX, BX
 
 column9:
 	VXORPS Y4, Y4, Y4
@@ -31463,13 +31978,15 @@ sum12:
 	VMOVUPS   32(SP), Y5
 	VMOVUPS   64(SP), Y6
 	VMOVUPS   96(SP), Y7
-	LEAQ      191(SP), BX
-	ANDQ      $-64, BX
-	MOVQ      dst_base+0(FP), SI
-	ADDQ      DX, SI
-	MOVQ      dstStride+64(FP), DI
-	SHLQ      $0x03, DI
-	MOVQ      planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes29:
 	VMOVUPD (BX), Y8
@@ -31496,6 +32013,7 @@ planes29:
 	SUBQ    $0x00000010, CX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ CX, CX
 	JE    end6
@@ -31508,13 +32026,15 @@ narrow5:
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
-	LEAQ         191(SP), BX
-	ANDQ         $-64, BX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         DX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ src_base+24(FP), SI
+	ADDQ DX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes30:
 	VMASKMOVPD (SI), Y0, Y2
@@ -31534,21 +32054,23 @@ planes30:
 	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
 	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
-	LEAQ       191(SP), BX
-	ANDQ       $-64, BX
-	LEAQ       4351(SP), SI
-	ANDQ       $-64, SI
-	MOVQ       src_base+24(FP), DI
-	ADDQ       DX, DI
-	ADDQ       $0x00000020, DI
-	MOVQ       srcStride+72(FP), R8
-	SHLQ       $0x03, R8
-	MOVQ       dst_base+0(FP), R9
-	ADDQ       DX, R9
-	ADDQ       $0x00000020, R9
-	MOVQ       dstStride+64(FP), R10
-	SHLQ       $0x03, R10
-	MOVQ       planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	LEAQ 4351(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ DX, DI
+	ADDQ $0x00000020, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000020, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+48(FP), R11
 
 planes31:
 	VMOVUPD     (BX), Y10
@@ -31583,11 +32105,13 @@ planes31:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes31
-	VXORPS      Y2, Y2, Y2
-	MOVQ        planes+48(FP), BX
-	LEAQ        4351(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        1024(SI), DI
+
+	// fold the planes of [read scratch2]
+	VXORPS Y2, Y2, Y2
+	MOVQ   planes+48(FP), BX
+	LEAQ   4351(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   1024(SI), DI
 
 groups33:
 	CMPQ    BX, $+8
@@ -31792,13 +32316,15 @@ sum35:
 	VCMPPD    $0x03, Y2, Y2, Y3
 	VBLENDVPD Y3, c7ff8000000000001<>+0(SB), Y2, Y2
 	VMOVUPS   Y2, Y2
-	LEAQ      191(SP), BX
-	ANDQ      $-64, BX
-	MOVQ      dst_base+0(FP), SI
-	ADDQ      DX, SI
-	MOVQ      dstStride+64(FP), DI
-	SHLQ      $0x03, DI
-	MOVQ      planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ DX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes52:
 	VMOVUPD    (BX), Y3
@@ -31817,6 +32343,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide53:
 	CMPQ         CX, $0x00000010
 	JB           narrow54
@@ -31824,11 +32351,13 @@ wide53:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
 
 planes57:
 	VMOVUPD (BX), Y4
@@ -31850,13 +32379,15 @@ planes57:
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
-	MOVQ    src_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    srcStride+72(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    planes+48(FP), DI
-	MOVQ    AX, R8
-	LEAQ    4096(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 4096(AX), R9
 
 lanes58:
 	VMOVUPD     (BX), Y12
@@ -31978,6 +32509,7 @@ lanes58:
 	CMPQ        R8, R9
 	JB          lanes58
 
+	// the lanes again
 wrap60:
 	MOVQ AX, R8
 
@@ -32103,6 +32635,7 @@ again59:
 	JMP         wrap60
 
 end61:
+	// fold the planes of [read scratch]
 	XORQ BX, BX
 
 column62:
@@ -32324,15 +32857,17 @@ sum65:
 	VMOVUPS   32(SP), Y5
 	VMOVUPS   64(SP), Y6
 	VMOVUPS   96(SP), Y7
-	MOVQ      src_base+24(FP), BX
-	ADDQ      DX, BX
-	MOVQ      srcStride+72(FP), SI
-	SHLQ      $0x03, SI
-	MOVQ      dst_base+0(FP), DI
-	ADDQ      DX, DI
-	MOVQ      dstStride+64(FP), R8
-	SHLQ      $0x03, R8
-	MOVQ      planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+48(FP), R9
 
 planes82:
 	VMOVUPD (BX), Y8
@@ -32359,6 +32894,7 @@ planes82:
 	SUBQ    $0x00000010, CX
 	JMP     wide53
 
+	// columns, a register at a time, the last one in part
 narrow54:
 	TESTQ CX, CX
 	JE    end56
@@ -32371,11 +32907,13 @@ narrow55:
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
-	MOVQ         src_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
 
 planes83:
 	VMASKMOVPD (BX), Y0, Y2
@@ -32393,13 +32931,15 @@ planes83:
 	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
 	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
-	MOVQ       src_base+24(FP), BX
-	ADDQ       DX, BX
-	MOVQ       srcStride+72(FP), SI
-	SHLQ       $0x03, SI
-	MOVQ       planes+48(FP), DI
-	MOVQ       AX, R8
-	LEAQ       1024(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 1024(AX), R9
 
 lanes84:
 	VMASKMOVPD  (BX), Y0, Y10
@@ -32437,6 +32977,7 @@ lanes84:
 	CMPQ        R8, R9
 	JB          lanes84
 
+	// the lanes again
 wrap86:
 	MOVQ AX, R8
 
@@ -32478,6 +33019,7 @@ again85:
 	JMP         wrap86
 
 end87:
+	// fold the planes of [read scratch]
 	VXORPS Y2, Y2, Y2
 	MOVQ   planes+48(FP), BX
 	LEAQ   191(SP), SI
@@ -32687,15 +33229,17 @@ sum91:
 	VCMPPD    $0x03, Y2, Y2, Y3
 	VBLENDVPD Y3, c7ff8000000000001<>+0(SB), Y2, Y2
 	VMOVUPS   Y2, Y2
-	MOVQ      src_base+24(FP), BX
-	ADDQ      DX, BX
-	MOVQ      srcStride+72(FP), SI
-	SHLQ      $0x03, SI
-	MOVQ      dst_base+0(FP), DI
-	ADDQ      DX, DI
-	MOVQ      dstStride+64(FP), R8
-	SHLQ      $0x03, R8
-	MOVQ      planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ DX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+48(FP), R9
 
 planes108:
 	VMASKMOVPD (BX), Y0, Y3
@@ -32723,9 +33267,12 @@ TEXT ·softmaxPlanesGradF64AVX2(SB), $4288-104
 	MOVQ n+80(FP), CX
 	XORQ DX, DX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ CX, $0x00000010
 	JB   narrow3
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ y_base+24(FP), BX
 	ADDQ DX, BX
 	MOVQ yStride+96(FP), SI
@@ -32791,6 +33338,7 @@ lanes6:
 	CMPQ       R14, R15
 	JB         lanes6
 
+	// the lanes again
 wrap8:
 	MOVQ AX, R14
 
@@ -32838,6 +33386,7 @@ again7:
 	JMP        wrap8
 
 end9:
+	// fold the planes of [read scratch]
 	XORQ BX, BX
 
 column10:
@@ -33017,19 +33566,21 @@ sum13:
 	VMOVUPS 32(SP), Y1
 	VMOVUPS 64(SP), Y2
 	VMOVUPS 96(SP), Y3
-	MOVQ    y_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    DX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    DX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ DX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+72(FP), R11
 
 planes30:
 	VMOVUPD (BX), Y4
@@ -33061,6 +33612,7 @@ planes30:
 	SUBQ    $0x00000010, CX
 	JMP     wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ CX, CX
 	JE    end5
@@ -33072,28 +33624,30 @@ narrow4:
 	VMOVQ        BX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
-	MOVQ         y_base+24(FP), BX
-	ADDQ         DX, BX
-	MOVQ         yStride+96(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         dy_base+48(FP), DI
-	ADDQ         DX, DI
-	MOVQ         stride+88(FP), R8
-	SHLQ         $0x03, R8
-	MOVQ         y_base+24(FP), R9
-	ADDQ         DX, R9
-	ADDQ         $0x00000020, R9
-	MOVQ         dy_base+48(FP), R10
-	ADDQ         DX, R10
-	ADDQ         $0x00000020, R10
-	MOVQ         dx_base+0(FP), R11
-	ADDQ         DX, R11
-	ADDQ         $0x00000020, R11
-	MOVQ         stride+88(FP), R12
-	SHLQ         $0x03, R12
-	MOVQ         planes+72(FP), R13
-	MOVQ         AX, R14
-	LEAQ         1024(AX), R15
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x03, R8
+	MOVQ y_base+24(FP), R9
+	ADDQ DX, R9
+	ADDQ $0x00000020, R9
+	MOVQ dy_base+48(FP), R10
+	ADDQ DX, R10
+	ADDQ $0x00000020, R10
+	MOVQ dx_base+0(FP), R11
+	ADDQ DX, R11
+	ADDQ $0x00000020, R11
+	MOVQ stride+88(FP), R12
+	SHLQ $0x03, R12
+	MOVQ planes+72(FP), R13
+	MOVQ AX, R14
+	LEAQ 1024(AX), R15
 
 lanes31:
 	VMASKMOVPD (BX), Y0, Y1
@@ -33113,6 +33667,7 @@ lanes31:
 	CMPQ       R14, R15
 	JB         lanes31
 
+	// the lanes again
 wrap33:
 	MOVQ AX, R14
 
@@ -33136,6 +33691,7 @@ again32:
 	JMP        wrap33
 
 end34:
+	// fold the planes of [read scratch]
 	VXORPS Y1, Y1, Y1
 	MOVQ   planes+72(FP), BX
 	LEAQ   191(SP), SI
@@ -33303,19 +33859,21 @@ pair37:
 
 sum38:
 	VMOVUPS Y1, Y1
-	MOVQ    y_base+24(FP), BX
-	ADDQ    DX, BX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    DX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    DX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ DX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+72(FP), R11
 
 planes55:
 	VMASKMOVPD (BX), Y0, Y2
@@ -33344,6 +33902,7 @@ TEXT ·argMaxPlanesF64AVX2(SB), $4288-72
 	MOVQ n+56(FP), AX
 	XORQ CX, CX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ         AX, $0x00000010
 	JB           narrow3
@@ -33357,11 +33916,13 @@ wide2:
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
 	VMOVUPS      cffffffffffffffff<>+0(SB), Y9
-	MOVQ         src_base+24(FP), DX
-	ADDQ         CX, DX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x03, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), DX
+	ADDQ CX, DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+48(FP), SI
 
 planes6:
 	VMOVUPD      (DX), Y10
@@ -33416,6 +33977,7 @@ none7:
 	SUBQ $0x00000010, AX
 	JMP  wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ AX, AX
 	JE    end5
@@ -33433,11 +33995,13 @@ narrow4:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
 	VXORPS       Y4, Y4, Y4
 	VMOVUPS      cffffffffffffffff<>+0(SB), Y5
-	MOVQ         src_base+24(FP), DX
-	ADDQ         CX, DX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x03, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), DX
+	ADDQ CX, DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+48(FP), SI
 
 planes8:
 	VMASKMOVPD   (DX), Y0, Y6
@@ -33479,8 +34043,10 @@ TEXT ·dotF32AVX512(SB), NOSPLIT, $0-52
 	MOVQ   a_len+8(FP), AX
 	MOVQ   a_base+0(FP), DX
 	MOVQ   b_base+24(FP), BX
-	SUBQ   $+64, AX
-	JB     tail2
+
+	// blocks of 64: [read a read b]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (DX), Z4
@@ -33500,6 +34066,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+64, AX
 	JE        end3
@@ -33568,8 +34135,10 @@ TEXT ·sumF32AVX512(SB), NOSPLIT, $0-28
 	VPXORD Z3, Z3, Z3
 	MOVQ   x_len+8(FP), AX
 	MOVQ   x_base+0(FP), DX
-	SUBQ   $+64, AX
-	JB     tail2
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VADDPS (DX), Z0, Z0
@@ -33580,6 +34149,7 @@ blocks1:
 	SUBQ   $+64, AX
 	JAE    blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+64, AX
 	JE        end3
@@ -33653,8 +34223,10 @@ TEXT ·expSumF32AVX512(SB), NOSPLIT, $0-60
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS     (DX), Z16
@@ -33738,6 +34310,7 @@ blocks1:
 	SUBQ        $+64, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -33882,8 +34455,10 @@ TEXT ·sumExpF32AVX512(SB), NOSPLIT, $0-36
 	VPXORD       Z15, Z15, Z15
 	MOVQ         src_len+8(FP), AX
 	MOVQ         src_base+0(FP), DX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS     (DX), Z16
@@ -33962,6 +34537,7 @@ blocks1:
 	SUBQ        $+64, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -34090,8 +34666,10 @@ TEXT ·maxF32AVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS cff800000<>+0(SB), Z3
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), DX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (DX), Z4
@@ -34106,6 +34684,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
@@ -34160,8 +34739,10 @@ TEXT ·scaleF32AVX512(SB), NOSPLIT, $0-52
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (DX), Z1
@@ -34181,6 +34762,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+64, AX
 	JE        end3
@@ -34223,8 +34805,10 @@ TEXT ·subtractF32AVX512(SB), NOSPLIT, $0-56
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (DX), Z2
@@ -34248,6 +34832,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+64, AX
 	JE        end3
@@ -34294,8 +34879,10 @@ TEXT ·softmaxGradF32AVX512(SB), NOSPLIT, $0-76
 	MOVQ         y_base+24(FP), DX
 	MOVQ         dy_base+48(FP), BX
 	MOVQ         dx_base+0(FP), SI
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS (DX), Z1
@@ -34324,6 +34911,7 @@ blocks1:
 	SUBQ    $+64, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+64, AX
 	JE        end3
@@ -34385,8 +34973,10 @@ TEXT ·logSoftmaxGradF32AVX512(SB), NOSPLIT, $0-76
 	MOVQ         y_base+24(FP), DX
 	MOVQ         dy_base+48(FP), BX
 	MOVQ         dx_base+0(FP), SI
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS     (DX), Z12
@@ -34483,6 +35073,7 @@ blocks1:
 	SUBQ        $+64, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ        $+64, AX
 	JE          end3
@@ -34739,8 +35330,10 @@ chunk1:
 	KMOVW        CX, K1
 	MOVL         $0x0000ffff, CX
 	KMOVW        CX, K2
-	SUBQ         $+64, R8
-	JB           tail5
+
+	// blocks of 64: [read x]
+	SUBQ $+64, R8
+	JB   tail5
 
 blocks4:
 	VMOVUPS (BX), Z5
@@ -34757,6 +35350,7 @@ blocks4:
 	SUBQ    $+64, R8
 	JAE     blocks4
 
+	// the last block, register by register
 tail5:
 	ADDQ         $+64, R8
 	JE           end6
@@ -34903,8 +35497,10 @@ TEXT ·classErrorsF32AVX512(SB), NOSPLIT, $0-76
 	MOVQ         probs_base+24(FP), DX
 	MOVQ         labels_base+48(FP), BX
 	MOVQ         dst_base+0(FP), SI
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read probs read labels write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS   (DX), Z1
@@ -34945,6 +35541,7 @@ blocks1:
 	SUBQ      $+64, AX
 	JAE       blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ        $+64, AX
 	JE          end3
@@ -35010,8 +35607,10 @@ TEXT ·classGradF32AVX512(SB), NOSPLIT, $0-80
 	MOVQ         weights_base+24(FP), DX
 	MOVQ         labels_base+48(FP), BX
 	MOVQ         dst_base+0(FP), SI
-	SUBQ         $+64, AX
-	JB           tail2
+
+	// blocks of 64: [read weights read labels write dst]
+	SUBQ $+64, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPS  (DX), Z2
@@ -35044,6 +35643,7 @@ blocks1:
 	SUBQ     $+64, AX
 	JAE      blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ        $+64, AX
 	JE          end3
@@ -35583,9 +36183,12 @@ TEXT ·softmaxRowsF32AVX512(SB), $16712-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 16704(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000040
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -35662,6 +36265,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -35770,9 +36374,11 @@ moved8:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
 	VBROADCASTSS cff800000<>+0(SB), Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
 
 planes18:
 	VMOVUPS (AX), Z4
@@ -35797,21 +36403,23 @@ planes18:
 	VMOVUPS c3d2aac2c<>+0(SB), Z12
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x08, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x08, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Z15
@@ -35900,7 +36508,9 @@ planes19:
 	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
 
 column20:
 	VPXORD Z0, Z0, Z0
@@ -36215,11 +36825,13 @@ sum23:
 	VDIVPS       Z3, Z4, Z3
 	VCMPPS       $0x03, Z3, Z3, K1
 	VBROADCASTSS c7fc00000<>+0(SB), K1, Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
 
 planes48:
 	VMOVUPS (AX), Z4
@@ -36238,16 +36850,18 @@ planes48:
 	ADDQ    $0x00000100, CX
 	DECQ    DX
 	JNE     planes48
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    cols+48(FP), CX
-	CMPQ    CX, $0x00000004
-	JB      careful49
-	MOVQ    $0x00000004, CX
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000004
+	JB   careful49
+	MOVQ $0x00000004, CX
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -36314,6 +36928,7 @@ done54:
 	JNE  registers51
 	JMP  moved50
 
+	// rows that are not there, or shorter than a unit
 careful49:
 	MOVQ $0x00000004, R8
 
@@ -36418,6 +37033,7 @@ moved50:
 	SUBQ $0x00000040, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -36431,22 +37047,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    src_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    SI, $0x00000010
-	JB      careful60
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful60
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit63:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit62:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*4), Z0, Z0
@@ -36485,21 +37103,22 @@ unit63:
 	VMOVUPS      Z0, 192(R9)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done65
+	JLE          done64
 	CMPQ         DI, R10
-	JAE          next64
+	JAE          next63
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next64:
+next63:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit63
+	JMP  unit62
 
-done65:
+done64:
 	JMP moved61
 
+	// rows that are not there, or shorter than a unit
 careful60:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
@@ -36512,7 +37131,7 @@ careful60:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit67:
+unit65:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -36521,82 +37140,82 @@ unit67:
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z2, Z2
 	CMPQ         SI, $0x00000003
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z3, Z3
 	CMPQ         SI, $0x00000004
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         SI, $0x00000007
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         SI, $0x00000008
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         SI, $0x00000009
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         SI, $0x0000000a
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         SI, $0x0000000b
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         SI, $0x0000000c
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         SI, $0x0000000d
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         SI, $0x0000000e
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         SI, $0x0000000f
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows70:
+rows68:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -36611,31 +37230,33 @@ rows70:
 	VMOVUPS   Z0, 192(R8)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, DI
-	JLE       done69
+	JLE       done67
 	CMPQ      DI, CX
-	JAE       next68
+	JAE       next66
 	MOVQ      DI, CX
 	MOVQ      $0x00000004, DI
 
-next68:
+next66:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit67
+	JMP  unit65
 
-done69:
+done67:
 moved61:
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
 
-planes71:
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes69:
 	VMOVUPS (AX), Z1
 	VMAXPS  Z1, Z0, Z0
 	ADDQ    $0x00000040, AX
 	DECQ    CX
-	JNE     planes71
+	JNE     planes69
 	VMOVUPS cc2aeac4f<>+0(SB), Z1
 	VMOVUPS c4b400000<>+0(SB), Z2
 	VMOVUPS c3f800000<>+0(SB), Z3
@@ -36647,23 +37268,25 @@ planes71:
 	VMOVUPS c3d2aac2c<>+0(SB), Z9
 	VMOVUPS c3e2aaa46<>+0(SB), Z10
 	VMOVUPS c3efffffe<>+0(SB), Z11
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x06, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes72:
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x06, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes70:
 	VMOVUPS     (AX), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMOVUPS     Z2, Z13
@@ -36687,16 +37310,18 @@ planes72:
 	ADDQ        $0x00000040, DX
 	ADDQ        $0x00000040, DI
 	DECQ        R8
-	JNE         planes72
-	VPXORD      Z0, Z0, Z0
-	MOVQ        cols+48(FP), AX
-	LEAQ        319(SP), CX
-	ANDQ        $-64, CX
-	LEAQ        4096(CX), DX
+	JNE         planes70
 
-groups74:
+	// fold the planes of [read scratch]
+	VPXORD Z0, Z0, Z0
+	MOVQ   cols+48(FP), AX
+	LEAQ   319(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   4096(CX), DX
+
+groups72:
 	CMPQ    AX, $+16
-	JLT     part77
+	JLT     part75
 	VMOVUPS (CX), Z1
 	VMOVUPS 512(CX), Z2
 	VADDPS  Z2, Z1, Z1
@@ -36709,60 +37334,60 @@ groups74:
 	VMOVUPS 384(CX), Z4
 	VMOVUPS 896(CX), Z5
 	VADDPS  Z5, Z4, Z4
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (CX), Z5
 	VADDPS  Z5, Z1, Z1
 	CMPQ    AX, $+8
-	JLE     none79
+	JLE     none77
 	VMOVUPS 512(CX), Z5
 	VADDPS  Z5, Z1, Z1
 
-none79:
+none77:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none80
+	JLE     none78
 	VMOVUPS 256(CX), Z5
 	VADDPS  Z5, Z2, Z2
 	CMPQ    AX, $+12
-	JLE     none80
+	JLE     none78
 	VMOVUPS 768(CX), Z5
 	VADDPS  Z5, Z2, Z2
 
-none80:
+none78:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none81
+	JLE     none79
 	VMOVUPS 128(CX), Z5
 	VADDPS  Z5, Z3, Z3
 	CMPQ    AX, $+10
-	JLE     none81
+	JLE     none79
 	VMOVUPS 640(CX), Z5
 	VADDPS  Z5, Z3, Z3
 
-none81:
+none79:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+6
-	JLE     none82
+	JLE     none80
 	VMOVUPS 384(CX), Z5
 	VADDPS  Z5, Z4, Z4
 	CMPQ    AX, $+14
-	JLE     none82
+	JLE     none80
 	VMOVUPS 896(CX), Z5
 	VADDPS  Z5, Z4, Z4
 
-none82:
-folded78:
+none80:
+folded76:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VMOVUPS Z1, Z5
 	CMPQ    AX, $+16
-	JLT     part83
+	JLT     part81
 	VMOVUPS 64(CX), Z6
 	VMOVUPS 576(CX), Z7
 	VADDPS  Z7, Z6, Z1
@@ -36775,63 +37400,63 @@ folded78:
 	VMOVUPS 448(CX), Z6
 	VMOVUPS 960(CX), Z7
 	VADDPS  Z7, Z6, Z4
-	JMP     folded84
+	JMP     folded82
 
-part83:
+part81:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none85
+	JLE     none83
 	VMOVUPS 64(CX), Z6
 	VADDPS  Z6, Z1, Z1
 	CMPQ    AX, $+9
-	JLE     none85
+	JLE     none83
 	VMOVUPS 576(CX), Z6
 	VADDPS  Z6, Z1, Z1
 
-none85:
+none83:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none86
+	JLE     none84
 	VMOVUPS 320(CX), Z6
 	VADDPS  Z6, Z2, Z2
 	CMPQ    AX, $+13
-	JLE     none86
+	JLE     none84
 	VMOVUPS 832(CX), Z6
 	VADDPS  Z6, Z2, Z2
 
-none86:
+none84:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none87
+	JLE     none85
 	VMOVUPS 192(CX), Z6
 	VADDPS  Z6, Z3, Z3
 	CMPQ    AX, $+11
-	JLE     none87
+	JLE     none85
 	VMOVUPS 704(CX), Z6
 	VADDPS  Z6, Z3, Z3
 
-none87:
+none85:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+7
-	JLE     none88
+	JLE     none86
 	VMOVUPS 448(CX), Z6
 	VADDPS  Z6, Z4, Z4
 	CMPQ    AX, $+15
-	JLE     none88
+	JLE     none86
 	VMOVUPS 960(CX), Z6
 	VADDPS  Z6, Z4, Z4
 
-none88:
-folded84:
+none86:
+folded82:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z1, Z5, Z5
 	ADDQ    $0x00000400, CX
 	SUBQ    $+16, AX
-	JLE     pair75
+	JLE     pair73
 	CMPQ    AX, $+16
-	JLT     part89
+	JLT     part87
 	VMOVUPS (CX), Z1
 	VMOVUPS 512(CX), Z2
 	VADDPS  Z2, Z1, Z1
@@ -36844,60 +37469,60 @@ folded84:
 	VMOVUPS 384(CX), Z4
 	VMOVUPS 896(CX), Z6
 	VADDPS  Z6, Z4, Z4
-	JMP     folded90
+	JMP     folded88
 
-part89:
+part87:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none91
+	JLE     none89
 	VMOVUPS (CX), Z6
 	VADDPS  Z6, Z1, Z1
 	CMPQ    AX, $+8
-	JLE     none91
+	JLE     none89
 	VMOVUPS 512(CX), Z6
 	VADDPS  Z6, Z1, Z1
 
-none91:
+none89:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none92
+	JLE     none90
 	VMOVUPS 256(CX), Z6
 	VADDPS  Z6, Z2, Z2
 	CMPQ    AX, $+12
-	JLE     none92
+	JLE     none90
 	VMOVUPS 768(CX), Z6
 	VADDPS  Z6, Z2, Z2
 
-none92:
+none90:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none93
+	JLE     none91
 	VMOVUPS 128(CX), Z6
 	VADDPS  Z6, Z3, Z3
 	CMPQ    AX, $+10
-	JLE     none93
+	JLE     none91
 	VMOVUPS 640(CX), Z6
 	VADDPS  Z6, Z3, Z3
 
-none93:
+none91:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+6
-	JLE     none94
+	JLE     none92
 	VMOVUPS 384(CX), Z6
 	VADDPS  Z6, Z4, Z4
 	CMPQ    AX, $+14
-	JLE     none94
+	JLE     none92
 	VMOVUPS 896(CX), Z6
 	VADDPS  Z6, Z4, Z4
 
-none94:
-folded90:
+none92:
+folded88:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VMOVUPS Z1, Z6
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part93
 	VMOVUPS 64(CX), Z7
 	VMOVUPS 576(CX), Z8
 	VADDPS  Z8, Z7, Z1
@@ -36910,54 +37535,54 @@ folded90:
 	VMOVUPS 448(CX), Z7
 	VMOVUPS 960(CX), Z8
 	VADDPS  Z8, Z7, Z4
-	JMP     folded96
+	JMP     folded94
 
-part95:
+part93:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none97
+	JLE     none95
 	VMOVUPS 64(CX), Z7
 	VADDPS  Z7, Z1, Z1
 	CMPQ    AX, $+9
-	JLE     none97
+	JLE     none95
 	VMOVUPS 576(CX), Z7
 	VADDPS  Z7, Z1, Z1
 
-none97:
+none95:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none98
+	JLE     none96
 	VMOVUPS 320(CX), Z7
 	VADDPS  Z7, Z2, Z2
 	CMPQ    AX, $+13
-	JLE     none98
+	JLE     none96
 	VMOVUPS 832(CX), Z7
 	VADDPS  Z7, Z2, Z2
 
-none98:
+none96:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none99
+	JLE     none97
 	VMOVUPS 192(CX), Z7
 	VADDPS  Z7, Z3, Z3
 	CMPQ    AX, $+11
-	JLE     none99
+	JLE     none97
 	VMOVUPS 704(CX), Z7
 	VADDPS  Z7, Z3, Z3
 
-none99:
+none97:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+7
-	JLE     none100
+	JLE     none98
 	VMOVUPS 448(CX), Z7
 	VADDPS  Z7, Z4, Z4
 	CMPQ    AX, $+15
-	JLE     none100
+	JLE     none98
 	VMOVUPS 960(CX), Z7
 	VADDPS  Z7, Z4, Z4
 
-none100:
-folded96:
+none98:
+folded94:
 	VADDPS Z2, Z1, Z1
 	VADDPS Z4, Z3, Z2
 	VADDPS Z2, Z1, Z1
@@ -36966,49 +37591,53 @@ folded96:
 	SUBQ   $+16, AX
 	VADDPS Z6, Z5, Z5
 
-pair75:
+pair73:
 	VADDPS Z5, Z0, Z0
 	TESTQ  AX, AX
-	JLE    sum76
+	JLE    sum74
 	CMPQ   CX, DX
-	JB     groups74
+	JB     groups72
 
-sum76:
+sum74:
 	VMOVUPS      Z0, Z0
 	VMOVUPS      c3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z0
 	VCMPPS       $0x03, Z0, Z0, K1
 	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         cols+48(FP), DX
 
-planes101:
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes99:
 	VMOVUPS (AX), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (CX)
 	ADDQ    $0x00000040, AX
 	ADDQ    $0x00000040, CX
 	DECQ    DX
-	JNE     planes101
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    SI, $0x00000010
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	JNE     planes99
 
-unit105:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit102:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VMOVUPS       128(R9), Z2
@@ -37047,22 +37676,23 @@ unit105:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*8)
 	MOVQ          $0x00000004, R10
 	SUBQ          R10, DI
-	JLE           done107
+	JLE           done104
 	CMPQ          DI, R10
-	JAE           next106
+	JAE           next103
 	MOVQ          DI, R10
 	MOVQ          $0x00000004, DI
 
-next106:
+next103:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit105
+	JMP  unit102
 
-done107:
-	JMP moved103
+done104:
+	JMP moved101
 
-careful102:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -37074,7 +37704,7 @@ careful102:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit109:
+unit105:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VMOVUPS       128(R8), Z2
@@ -37090,95 +37720,95 @@ unit109:
 	MOVQ          AX, CX
 	VMOVUPS       X3, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPS       X4, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPS       X0, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000008
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000009
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000a
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000b
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000c
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000d
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z1, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000e
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z4, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000f
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPS       X0, K1, (CX)
 
-rows112:
+rows108:
 	MOVQ $0x00000004, CX
 	SUBQ CX, DI
-	JLE  done111
+	JLE  done107
 	CMPQ DI, CX
-	JAE  next110
+	JAE  next106
 	MOVQ DI, CX
 	MOVQ $0x00000004, DI
 
-next110:
+next106:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit109
+	JMP  unit105
 
-done111:
-moved103:
+done107:
+moved101:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -37188,6 +37818,7 @@ moved103:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         16704(SP), $+0
 	JE           end2
@@ -37198,10 +37829,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         BX, DX
-	SUBQ         $+64, AX
-	JB           tail114
 
-blocks113:
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail110
+
+blocks109:
 	VMOVUPS (DX), Z4
 	VMAXPS  Z4, Z0, Z0
 	VMOVUPS 64(DX), Z4
@@ -37212,11 +37845,12 @@ blocks113:
 	VMAXPS  Z4, Z3, Z3
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
-	JAE     blocks113
+	JAE     blocks109
 
-tail114:
+	// the last block, register by register
+tail110:
 	ADDQ         $+64, AX
-	JE           end115
+	JE           end111
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -37226,25 +37860,25 @@ tail114:
 	VMOVUPS      (DX), K1, Z4
 	VMAXPS       Z4, Z0, Z0
 	CMPQ         AX, $0x00000010
-	JBE          end115
+	JBE          end111
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      64(DX), K1, Z4
 	VMAXPS       Z4, Z1, Z1
 	CMPQ         AX, $0x00000020
-	JBE          end115
+	JBE          end111
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      128(DX), K1, Z4
 	VMAXPS       Z4, Z2, Z2
 	CMPQ         AX, $0x00000030
-	JBE          end115
+	JBE          end111
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      192(DX), K1, Z4
 	VMAXPS       Z4, Z3, Z3
 
-end115:
+end111:
 	VMAXPS     Z2, Z0, Z0
 	VMAXPS     Z3, Z1, Z1
 	VMAXPS     Z1, Z0, Z0
@@ -37277,10 +37911,12 @@ end115:
 	ADDQ       BX, DX
 	MOVQ       dst_base+0(FP), SI
 	ADDQ       BX, SI
-	SUBQ       $+64, AX
-	JB         tail117
 
-blocks116:
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail113
+
+blocks112:
 	VMOVUPS     (DX), Z16
 	VSUBPS      Z0, Z16, Z16
 	VMOVUPS     Z2, Z17
@@ -37360,11 +37996,12 @@ blocks116:
 	ADDQ        $+256, DX
 	ADDQ        $+256, SI
 	SUBQ        $+64, AX
-	JAE         blocks116
+	JAE         blocks112
 
-tail117:
+	// the last block, register by register
+tail113:
 	ADDQ         $+64, AX
-	JE           end118
+	JE           end114
 	MOVQ         AX, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
@@ -37391,7 +38028,7 @@ tail117:
 	VADDPS       Z19, Z12, Z12
 	VMOVUPS      Z19, K1, (SI)
 	CMPQ         AX, $0x00000010
-	JBE          end118
+	JBE          end114
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      64(DX), K1, Z16
@@ -37414,7 +38051,7 @@ tail117:
 	VADDPS       Z19, Z13, Z13
 	VMOVUPS      Z19, K1, 64(SI)
 	CMPQ         AX, $0x00000020
-	JBE          end118
+	JBE          end114
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      128(DX), K1, Z16
@@ -37437,7 +38074,7 @@ tail117:
 	VADDPS       Z19, Z14, Z14
 	VMOVUPS      Z19, K1, 128(SI)
 	CMPQ         AX, $0x00000030
-	JBE          end118
+	JBE          end114
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      192(DX), K1, Z16
@@ -37460,7 +38097,7 @@ tail117:
 	VADDPS       Z4, Z15, Z15
 	VMOVUPS      Z4, K1, 192(SI)
 
-end118:
+end114:
 	VSHUFF64X2   $0x44, Z14, Z12, Z0
 	VSHUFF64X2   $0xee, Z14, Z12, Z1
 	VADDPS       Z1, Z0, Z12
@@ -37490,10 +38127,12 @@ end118:
 	ADDQ         BX, DX
 	MOVQ         dst_base+0(FP), SI
 	ADDQ         BX, SI
-	SUBQ         $+64, AX
-	JB           tail120
 
-blocks119:
+	// blocks of 64: [read dst write dst]
+	SUBQ $+64, AX
+	JB   tail116
+
+blocks115:
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (SI)
@@ -37509,11 +38148,12 @@ blocks119:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks119
+	JAE     blocks115
 
-tail120:
+	// the last block, register by register
+tail116:
 	ADDQ      $+64, AX
-	JE        end121
+	JE        end117
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -37523,25 +38163,25 @@ tail120:
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (SI)
 	CMPQ      AX, $0x00000010
-	JBE       end121
+	JBE       end117
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 64(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 64(SI)
 	CMPQ      AX, $0x00000020
-	JBE       end121
+	JBE       end117
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 128(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 128(SI)
 	CMPQ      AX, $0x00000030
-	JBE       end121
+	JBE       end117
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 192(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 192(SI)
 
-end121:
+end117:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -37573,9 +38213,12 @@ TEXT ·logSoftmaxRowsF32AVX512(SB), $33160-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 16704(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000040
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -37652,6 +38295,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -37760,9 +38404,11 @@ moved8:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
 	VBROADCASTSS cff800000<>+0(SB), Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
 
 planes18:
 	VMOVUPS (AX), Z4
@@ -37787,21 +38433,23 @@ planes18:
 	VMOVUPS c3d2aac2c<>+0(SB), Z12
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    16775(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x08, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x08, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Z15
@@ -37890,7 +38538,9 @@ planes19:
 	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch2]
+	XORQ AX, AX
 
 column20:
 	VPXORD Z4, Z4, Z4
@@ -38297,11 +38947,13 @@ sum23:
 	VMOVUPS       64(SP), Z5
 	VMOVUPS       128(SP), Z6
 	VMOVUPS       192(SP), Z7
-	LEAQ          319(SP), AX
-	ANDQ          $-64, AX
-	LEAQ          319(SP), CX
-	ANDQ          $-64, CX
-	MOVQ          cols+48(FP), DX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
 
 planes48:
 	VMOVUPS (AX), Z8
@@ -38324,16 +38976,18 @@ planes48:
 	ADDQ    $0x00000100, CX
 	DECQ    DX
 	JNE     planes48
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    cols+48(FP), CX
-	CMPQ    CX, $0x00000004
-	JB      careful49
-	MOVQ    $0x00000004, CX
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000004
+	JB   careful49
+	MOVQ $0x00000004, CX
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -38400,6 +39054,7 @@ done54:
 	JNE  registers51
 	JMP  moved50
 
+	// rows that are not there, or shorter than a unit
 careful49:
 	MOVQ $0x00000004, R8
 
@@ -38504,6 +39159,7 @@ moved50:
 	SUBQ $0x00000040, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -38517,22 +39173,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    src_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    SI, $0x00000010
-	JB      careful60
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful60
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit63:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful60
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit62:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*4), Z0, Z0
@@ -38571,21 +39229,22 @@ unit63:
 	VMOVUPS      Z0, 192(R9)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done65
+	JLE          done64
 	CMPQ         DI, R10
-	JAE          next64
+	JAE          next63
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next64:
+next63:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit63
+	JMP  unit62
 
-done65:
+done64:
 	JMP moved61
 
+	// rows that are not there, or shorter than a unit
 careful60:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
@@ -38598,7 +39257,7 @@ careful60:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit67:
+unit65:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -38607,82 +39266,82 @@ unit67:
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z2, Z2
 	CMPQ         SI, $0x00000003
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z3, Z3
 	CMPQ         SI, $0x00000004
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         SI, $0x00000007
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         SI, $0x00000008
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         SI, $0x00000009
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         SI, $0x0000000a
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         SI, $0x0000000b
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         SI, $0x0000000c
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         SI, $0x0000000d
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         SI, $0x0000000e
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         SI, $0x0000000f
-	JBE          rows70
+	JBE          rows68
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows70:
+rows68:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -38697,31 +39356,33 @@ rows70:
 	VMOVUPS   Z0, 192(R8)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, DI
-	JLE       done69
+	JLE       done67
 	CMPQ      DI, CX
-	JAE       next68
+	JAE       next66
 	MOVQ      DI, CX
 	MOVQ      $0x00000004, DI
 
-next68:
+next66:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit67
+	JMP  unit65
 
-done69:
+done67:
 moved61:
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
 
-planes71:
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes69:
 	VMOVUPS (AX), Z1
 	VMAXPS  Z1, Z0, Z0
 	ADDQ    $0x00000040, AX
 	DECQ    CX
-	JNE     planes71
+	JNE     planes69
 	VMOVUPS cc2aeac4f<>+0(SB), Z1
 	VMOVUPS c4b400000<>+0(SB), Z2
 	VMOVUPS c3f800000<>+0(SB), Z3
@@ -38733,23 +39394,25 @@ planes71:
 	VMOVUPS c3d2aac2c<>+0(SB), Z9
 	VMOVUPS c3e2aaa46<>+0(SB), Z10
 	VMOVUPS c3efffffe<>+0(SB), Z11
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    16775(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x06, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes72:
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x06, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes70:
 	VMOVUPS     (AX), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMOVUPS     Z2, Z13
@@ -38773,16 +39436,18 @@ planes72:
 	ADDQ        $0x00000040, DX
 	ADDQ        $0x00000040, DI
 	DECQ        R8
-	JNE         planes72
-	VPXORD      Z1, Z1, Z1
-	MOVQ        cols+48(FP), AX
-	LEAQ        16775(SP), CX
-	ANDQ        $-64, CX
-	LEAQ        4096(CX), DX
+	JNE         planes70
 
-groups74:
+	// fold the planes of [read scratch2]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+48(FP), AX
+	LEAQ   16775(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   4096(CX), DX
+
+groups72:
 	CMPQ    AX, $+16
-	JLT     part77
+	JLT     part75
 	VMOVUPS (CX), Z2
 	VMOVUPS 512(CX), Z3
 	VADDPS  Z3, Z2, Z2
@@ -38795,60 +39460,60 @@ groups74:
 	VMOVUPS 384(CX), Z5
 	VMOVUPS 896(CX), Z6
 	VADDPS  Z6, Z5, Z5
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (CX), Z6
 	VADDPS  Z6, Z2, Z2
 	CMPQ    AX, $+8
-	JLE     none79
+	JLE     none77
 	VMOVUPS 512(CX), Z6
 	VADDPS  Z6, Z2, Z2
 
-none79:
+none77:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+4
-	JLE     none80
+	JLE     none78
 	VMOVUPS 256(CX), Z6
 	VADDPS  Z6, Z3, Z3
 	CMPQ    AX, $+12
-	JLE     none80
+	JLE     none78
 	VMOVUPS 768(CX), Z6
 	VADDPS  Z6, Z3, Z3
 
-none80:
+none78:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+2
-	JLE     none81
+	JLE     none79
 	VMOVUPS 128(CX), Z6
 	VADDPS  Z6, Z4, Z4
 	CMPQ    AX, $+10
-	JLE     none81
+	JLE     none79
 	VMOVUPS 640(CX), Z6
 	VADDPS  Z6, Z4, Z4
 
-none81:
+none79:
 	VPXORD  Z5, Z5, Z5
 	CMPQ    AX, $+6
-	JLE     none82
+	JLE     none80
 	VMOVUPS 384(CX), Z6
 	VADDPS  Z6, Z5, Z5
 	CMPQ    AX, $+14
-	JLE     none82
+	JLE     none80
 	VMOVUPS 896(CX), Z6
 	VADDPS  Z6, Z5, Z5
 
-none82:
-folded78:
+none80:
+folded76:
 	VADDPS  Z3, Z2, Z2
 	VADDPS  Z5, Z4, Z3
 	VADDPS  Z3, Z2, Z2
 	VMOVUPS Z2, Z6
 	CMPQ    AX, $+16
-	JLT     part83
+	JLT     part81
 	VMOVUPS 64(CX), Z7
 	VMOVUPS 576(CX), Z8
 	VADDPS  Z8, Z7, Z2
@@ -38861,63 +39526,63 @@ folded78:
 	VMOVUPS 448(CX), Z7
 	VMOVUPS 960(CX), Z8
 	VADDPS  Z8, Z7, Z5
-	JMP     folded84
+	JMP     folded82
 
-part83:
+part81:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+1
-	JLE     none85
+	JLE     none83
 	VMOVUPS 64(CX), Z7
 	VADDPS  Z7, Z2, Z2
 	CMPQ    AX, $+9
-	JLE     none85
+	JLE     none83
 	VMOVUPS 576(CX), Z7
 	VADDPS  Z7, Z2, Z2
 
-none85:
+none83:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+5
-	JLE     none86
+	JLE     none84
 	VMOVUPS 320(CX), Z7
 	VADDPS  Z7, Z3, Z3
 	CMPQ    AX, $+13
-	JLE     none86
+	JLE     none84
 	VMOVUPS 832(CX), Z7
 	VADDPS  Z7, Z3, Z3
 
-none86:
+none84:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+3
-	JLE     none87
+	JLE     none85
 	VMOVUPS 192(CX), Z7
 	VADDPS  Z7, Z4, Z4
 	CMPQ    AX, $+11
-	JLE     none87
+	JLE     none85
 	VMOVUPS 704(CX), Z7
 	VADDPS  Z7, Z4, Z4
 
-none87:
+none85:
 	VPXORD  Z5, Z5, Z5
 	CMPQ    AX, $+7
-	JLE     none88
+	JLE     none86
 	VMOVUPS 448(CX), Z7
 	VADDPS  Z7, Z5, Z5
 	CMPQ    AX, $+15
-	JLE     none88
+	JLE     none86
 	VMOVUPS 960(CX), Z7
 	VADDPS  Z7, Z5, Z5
 
-none88:
-folded84:
+none86:
+folded82:
 	VADDPS  Z3, Z2, Z2
 	VADDPS  Z5, Z4, Z3
 	VADDPS  Z3, Z2, Z2
 	VADDPS  Z2, Z6, Z6
 	ADDQ    $0x00000400, CX
 	SUBQ    $+16, AX
-	JLE     pair75
+	JLE     pair73
 	CMPQ    AX, $+16
-	JLT     part89
+	JLT     part87
 	VMOVUPS (CX), Z2
 	VMOVUPS 512(CX), Z3
 	VADDPS  Z3, Z2, Z2
@@ -38930,60 +39595,60 @@ folded84:
 	VMOVUPS 384(CX), Z5
 	VMOVUPS 896(CX), Z7
 	VADDPS  Z7, Z5, Z5
-	JMP     folded90
+	JMP     folded88
 
-part89:
+part87:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+0
-	JLE     none91
+	JLE     none89
 	VMOVUPS (CX), Z7
 	VADDPS  Z7, Z2, Z2
 	CMPQ    AX, $+8
-	JLE     none91
+	JLE     none89
 	VMOVUPS 512(CX), Z7
 	VADDPS  Z7, Z2, Z2
 
-none91:
+none89:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+4
-	JLE     none92
+	JLE     none90
 	VMOVUPS 256(CX), Z7
 	VADDPS  Z7, Z3, Z3
 	CMPQ    AX, $+12
-	JLE     none92
+	JLE     none90
 	VMOVUPS 768(CX), Z7
 	VADDPS  Z7, Z3, Z3
 
-none92:
+none90:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+2
-	JLE     none93
+	JLE     none91
 	VMOVUPS 128(CX), Z7
 	VADDPS  Z7, Z4, Z4
 	CMPQ    AX, $+10
-	JLE     none93
+	JLE     none91
 	VMOVUPS 640(CX), Z7
 	VADDPS  Z7, Z4, Z4
 
-none93:
+none91:
 	VPXORD  Z5, Z5, Z5
 	CMPQ    AX, $+6
-	JLE     none94
+	JLE     none92
 	VMOVUPS 384(CX), Z7
 	VADDPS  Z7, Z5, Z5
 	CMPQ    AX, $+14
-	JLE     none94
+	JLE     none92
 	VMOVUPS 896(CX), Z7
 	VADDPS  Z7, Z5, Z5
 
-none94:
-folded90:
+none92:
+folded88:
 	VADDPS  Z3, Z2, Z2
 	VADDPS  Z5, Z4, Z3
 	VADDPS  Z3, Z2, Z2
 	VMOVUPS Z2, Z7
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part93
 	VMOVUPS 64(CX), Z8
 	VMOVUPS 576(CX), Z9
 	VADDPS  Z9, Z8, Z2
@@ -38996,54 +39661,54 @@ folded90:
 	VMOVUPS 448(CX), Z8
 	VMOVUPS 960(CX), Z9
 	VADDPS  Z9, Z8, Z5
-	JMP     folded96
+	JMP     folded94
 
-part95:
+part93:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+1
-	JLE     none97
+	JLE     none95
 	VMOVUPS 64(CX), Z8
 	VADDPS  Z8, Z2, Z2
 	CMPQ    AX, $+9
-	JLE     none97
+	JLE     none95
 	VMOVUPS 576(CX), Z8
 	VADDPS  Z8, Z2, Z2
 
-none97:
+none95:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+5
-	JLE     none98
+	JLE     none96
 	VMOVUPS 320(CX), Z8
 	VADDPS  Z8, Z3, Z3
 	CMPQ    AX, $+13
-	JLE     none98
+	JLE     none96
 	VMOVUPS 832(CX), Z8
 	VADDPS  Z8, Z3, Z3
 
-none98:
+none96:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+3
-	JLE     none99
+	JLE     none97
 	VMOVUPS 192(CX), Z8
 	VADDPS  Z8, Z4, Z4
 	CMPQ    AX, $+11
-	JLE     none99
+	JLE     none97
 	VMOVUPS 704(CX), Z8
 	VADDPS  Z8, Z4, Z4
 
-none99:
+none97:
 	VPXORD  Z5, Z5, Z5
 	CMPQ    AX, $+7
-	JLE     none100
+	JLE     none98
 	VMOVUPS 448(CX), Z8
 	VADDPS  Z8, Z5, Z5
 	CMPQ    AX, $+15
-	JLE     none100
+	JLE     none98
 	VMOVUPS 960(CX), Z8
 	VADDPS  Z8, Z5, Z5
 
-none100:
-folded96:
+none98:
+folded94:
 	VADDPS Z3, Z2, Z2
 	VADDPS Z5, Z4, Z3
 	VADDPS Z3, Z2, Z2
@@ -39052,14 +39717,14 @@ folded96:
 	SUBQ   $+16, AX
 	VADDPS Z7, Z6, Z6
 
-pair75:
+pair73:
 	VADDPS Z6, Z1, Z1
 	TESTQ  AX, AX
-	JLE    sum76
+	JLE    sum74
 	CMPQ   CX, DX
-	JB     groups74
+	JB     groups72
 
-sum76:
+sum74:
 	VEXTRACTF64X4 $0x01, Z1, Y2
 	VCVTPS2PD     Y1, Z3
 	VCVTPS2PD     Y2, Z2
@@ -39169,13 +39834,15 @@ sum76:
 	VCMPPS        $0x03, Z1, Z1, K1
 	VBROADCASTSS  c7fc00000<>+0(SB), K1, Z1
 	VMOVUPS       Z1, Z1
-	LEAQ          319(SP), AX
-	ANDQ          $-64, AX
-	LEAQ          319(SP), CX
-	ANDQ          $-64, CX
-	MOVQ          cols+48(FP), DX
 
-planes101:
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes99:
 	VMOVUPS (AX), Z2
 	VSUBPS  Z0, Z2, Z2
 	VADDPS  Z2, Z1, Z2
@@ -39183,23 +39850,25 @@ planes101:
 	ADDQ    $0x00000040, AX
 	ADDQ    $0x00000040, CX
 	DECQ    DX
-	JNE     planes101
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    SI, $0x00000010
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful102
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	JNE     planes99
 
-unit105:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful100
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit102:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VMOVUPS       128(R9), Z2
@@ -39238,22 +39907,23 @@ unit105:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*8)
 	MOVQ          $0x00000004, R10
 	SUBQ          R10, DI
-	JLE           done107
+	JLE           done104
 	CMPQ          DI, R10
-	JAE           next106
+	JAE           next103
 	MOVQ          DI, R10
 	MOVQ          $0x00000004, DI
 
-next106:
+next103:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit105
+	JMP  unit102
 
-done107:
-	JMP moved103
+done104:
+	JMP moved101
 
-careful102:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -39265,7 +39935,7 @@ careful102:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit109:
+unit105:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VMOVUPS       128(R8), Z2
@@ -39281,95 +39951,95 @@ unit109:
 	MOVQ          AX, CX
 	VMOVUPS       X3, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPS       X4, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPS       X0, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000008
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000009
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000a
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000b
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000c
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000d
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z1, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000e
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z4, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000f
-	JBE           rows112
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPS       X0, K1, (CX)
 
-rows112:
+rows108:
 	MOVQ $0x00000004, CX
 	SUBQ CX, DI
-	JLE  done111
+	JLE  done107
 	CMPQ DI, CX
-	JAE  next110
+	JAE  next106
 	MOVQ DI, CX
 	MOVQ $0x00000004, DI
 
-next110:
+next106:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit109
+	JMP  unit105
 
-done111:
-moved103:
+done107:
+moved101:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -39379,6 +40049,7 @@ moved103:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         16704(SP), $+0
 	JE           end2
@@ -39389,10 +40060,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         BX, DX
-	SUBQ         $+64, AX
-	JB           tail114
 
-blocks113:
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail110
+
+blocks109:
 	VMOVUPS (DX), Z4
 	VMAXPS  Z4, Z0, Z0
 	VMOVUPS 64(DX), Z4
@@ -39403,11 +40076,12 @@ blocks113:
 	VMAXPS  Z4, Z3, Z3
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
-	JAE     blocks113
+	JAE     blocks109
 
-tail114:
+	// the last block, register by register
+tail110:
 	ADDQ         $+64, AX
-	JE           end115
+	JE           end111
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -39417,25 +40091,25 @@ tail114:
 	VMOVUPS      (DX), K1, Z4
 	VMAXPS       Z4, Z0, Z0
 	CMPQ         AX, $0x00000010
-	JBE          end115
+	JBE          end111
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      64(DX), K1, Z4
 	VMAXPS       Z4, Z1, Z1
 	CMPQ         AX, $0x00000020
-	JBE          end115
+	JBE          end111
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      128(DX), K1, Z4
 	VMAXPS       Z4, Z2, Z2
 	CMPQ         AX, $0x00000030
-	JBE          end115
+	JBE          end111
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      192(DX), K1, Z4
 	VMAXPS       Z4, Z3, Z3
 
-end115:
+end111:
 	VMAXPS     Z2, Z0, Z0
 	VMAXPS     Z3, Z1, Z1
 	VMAXPS     Z1, Z0, Z0
@@ -39466,10 +40140,12 @@ end115:
 	MOVQ       cols+48(FP), AX
 	MOVQ       src_base+24(FP), DX
 	ADDQ       BX, DX
-	SUBQ       $+64, AX
-	JB         tail117
 
-blocks116:
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail113
+
+blocks112:
 	VMOVUPS     (DX), Z16
 	VSUBPS      Z0, Z16, Z16
 	VMOVUPS     Z2, Z17
@@ -39544,11 +40220,12 @@ blocks116:
 	VADDPS      Z19, Z15, Z15
 	ADDQ        $+256, DX
 	SUBQ        $+64, AX
-	JAE         blocks116
+	JAE         blocks112
 
-tail117:
+	// the last block, register by register
+tail113:
 	ADDQ         $+64, AX
-	JE           end118
+	JE           end114
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -39574,7 +40251,7 @@ tail117:
 	VSCALEFPS.Z  Z17, Z19, K2, Z19
 	VADDPS       Z19, Z12, Z12
 	CMPQ         AX, $0x00000010
-	JBE          end118
+	JBE          end114
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      64(DX), K1, Z16
@@ -39596,7 +40273,7 @@ tail117:
 	VSCALEFPS.Z  Z17, Z19, K2, Z19
 	VADDPS       Z19, Z13, Z13
 	CMPQ         AX, $0x00000020
-	JBE          end118
+	JBE          end114
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      128(DX), K1, Z16
@@ -39618,7 +40295,7 @@ tail117:
 	VSCALEFPS.Z  Z17, Z19, K2, Z19
 	VADDPS       Z19, Z14, Z14
 	CMPQ         AX, $0x00000030
-	JBE          end118
+	JBE          end114
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      192(DX), K1, Z16
@@ -39640,7 +40317,7 @@ tail117:
 	VSCALEFPS.Z  Z2, Z5, K1, Z5
 	VADDPS       Z5, Z15, Z15
 
-end118:
+end114:
 	VSHUFF64X2    $0x44, Z14, Z12, Z1
 	VSHUFF64X2    $0xee, Z14, Z12, Z2
 	VADDPS        Z2, Z1, Z12
@@ -39774,10 +40451,12 @@ end118:
 	ADDQ          BX, DX
 	MOVQ          dst_base+0(FP), SI
 	ADDQ          BX, SI
-	SUBQ          $+64, AX
-	JB            tail120
 
-blocks119:
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail116
+
+blocks115:
 	VMOVUPS (DX), Z2
 	VSUBPS  Z0, Z2, Z2
 	VADDPS  Z2, Z1, Z2
@@ -39797,11 +40476,12 @@ blocks119:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks119
+	JAE     blocks115
 
-tail120:
+	// the last block, register by register
+tail116:
 	ADDQ      $+64, AX
-	JE        end121
+	JE        end117
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -39812,28 +40492,28 @@ tail120:
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, (SI)
 	CMPQ      AX, $0x00000010
-	JBE       end121
+	JBE       end117
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 64(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, 64(SI)
 	CMPQ      AX, $0x00000020
-	JBE       end121
+	JBE       end117
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 128(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, 128(SI)
 	CMPQ      AX, $0x00000030
-	JBE       end121
+	JBE       end117
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 192(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, 192(SI)
 
-end121:
+end117:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -39865,9 +40545,12 @@ TEXT ·softmaxRowsGradF32AVX512(SB), $33160-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 16704(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000040
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -39944,6 +40627,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -40048,6 +40732,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 16775(SP), DX
@@ -40124,6 +40809,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, R8
 
@@ -40228,6 +40914,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -40660,28 +41347,30 @@ sum32:
 	VMOVUPS 64(SP), Z1
 	VMOVUPS 128(SP), Z2
 	VMOVUPS 192(SP), Z3
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    16775(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x08, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x08, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x08, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x08, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes57:
 	VMOVUPS    (AX), Z4
@@ -40724,16 +41413,18 @@ planes57:
 	ADDQ       $0x00000100, R9
 	DECQ       R10
 	JNE        planes57
-	MOVQ       dx_base+0(FP), AX
-	ADDQ       BX, AX
-	LEAQ       319(SP), DX
-	ANDQ       $-64, DX
-	MOVQ       cols+72(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       cols+72(FP), CX
-	CMPQ       CX, $0x00000004
-	JB         careful58
-	MOVQ       $0x00000004, CX
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+	SHLQ $0x02, DI
+	MOVQ cols+72(FP), CX
+	CMPQ CX, $0x00000004
+	JB   careful58
+	MOVQ $0x00000004, CX
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -40800,6 +41491,7 @@ done63:
 	JNE  registers60
 	JMP  moved59
 
+	// rows that are not there, or shorter than a unit
 careful58:
 	MOVQ $0x00000004, R8
 
@@ -40904,6 +41596,7 @@ moved59:
 	SUBQ $0x00000040, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -40917,22 +41610,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    y_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+72(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    SI, $0x00000010
-	JB      careful69
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful69
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit72:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit71:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*4), Z0, Z0
@@ -40971,21 +41666,22 @@ unit72:
 	VMOVUPS      Z0, 192(R9)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done74
+	JLE          done73
 	CMPQ         DI, R10
-	JAE          next73
+	JAE          next72
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next73:
+next72:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit72
+	JMP  unit71
 
-done74:
+done73:
 	JMP moved70
 
+	// rows that are not there, or shorter than a unit
 careful69:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
@@ -40998,7 +41694,7 @@ careful69:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit76:
+unit74:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -41007,82 +41703,82 @@ unit76:
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z2, Z2
 	CMPQ         SI, $0x00000003
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z3, Z3
 	CMPQ         SI, $0x00000004
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         SI, $0x00000007
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         SI, $0x00000008
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         SI, $0x00000009
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         SI, $0x0000000a
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         SI, $0x0000000b
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         SI, $0x0000000c
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         SI, $0x0000000d
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         SI, $0x0000000e
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         SI, $0x0000000f
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows79:
+rows77:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -41097,20 +41793,21 @@ rows79:
 	VMOVUPS   Z0, 192(R8)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, DI
-	JLE       done78
+	JLE       done76
 	CMPQ      DI, CX
-	JAE       next77
+	JAE       next75
 	MOVQ      DI, CX
 	MOVQ      $0x00000004, DI
 
-next77:
+next75:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit76
+	JMP  unit74
 
-done78:
+done76:
 moved70:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 16775(SP), CX
@@ -41118,15 +41815,15 @@ moved70:
 	MOVQ cols+72(FP), DX
 	SHLQ $0x02, DX
 	CMPQ SI, $0x00000010
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000004
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ CX, R9
 
-unit83:
+unit80:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*4), Z0, Z0
@@ -41165,22 +41862,23 @@ unit83:
 	VMOVUPS      Z0, 192(R9)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done85
+	JLE          done82
 	CMPQ         DI, R10
-	JAE          next84
+	JAE          next81
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next84:
+next81:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit83
+	JMP  unit80
 
-done85:
-	JMP moved81
+done82:
+	JMP moved79
 
-careful80:
+	// rows that are not there, or shorter than a unit
+careful78:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -41192,7 +41890,7 @@ careful80:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit87:
+unit83:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -41201,82 +41899,82 @@ unit87:
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z2, Z2
 	CMPQ         SI, $0x00000003
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z3, Z3
 	CMPQ         SI, $0x00000004
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         SI, $0x00000007
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         SI, $0x00000008
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         SI, $0x00000009
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         SI, $0x0000000a
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         SI, $0x0000000b
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         SI, $0x0000000c
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         SI, $0x0000000d
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         SI, $0x0000000e
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         SI, $0x0000000f
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows90:
+rows86:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -41291,20 +41989,21 @@ rows90:
 	VMOVUPS   Z0, 192(R8)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, DI
-	JLE       done89
+	JLE       done85
 	CMPQ      DI, CX
-	JAE       next88
+	JAE       next84
 	MOVQ      DI, CX
 	MOVQ      $0x00000004, DI
 
-next88:
+next84:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit87
+	JMP  unit83
 
-done89:
-moved81:
+done85:
+moved79:
+	// fold the planes of [read scratch read scratch2]
 	VPXORD Z0, Z0, Z0
 	MOVQ   cols+72(FP), AX
 	LEAQ   319(SP), CX
@@ -41313,9 +42012,9 @@ moved81:
 	ANDQ   $-64, DX
 	LEAQ   4096(CX), DI
 
-groups92:
+groups88:
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part91
 	VMOVUPS (CX), Z1
 	VMOVUPS (DX), Z2
 	VMULPS  Z2, Z1, Z1
@@ -41344,76 +42043,76 @@ groups92:
 	VMOVUPS 896(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z4, Z4
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (CX), Z5
 	VMOVUPS (DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z1, Z1
 	CMPQ    AX, $+8
-	JLE     none97
+	JLE     none93
 	VMOVUPS 512(CX), Z5
 	VMOVUPS 512(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z1, Z1
 
-none97:
+none93:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none98
+	JLE     none94
 	VMOVUPS 256(CX), Z5
 	VMOVUPS 256(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z2, Z2
 	CMPQ    AX, $+12
-	JLE     none98
+	JLE     none94
 	VMOVUPS 768(CX), Z5
 	VMOVUPS 768(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z2, Z2
 
-none98:
+none94:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none99
+	JLE     none95
 	VMOVUPS 128(CX), Z5
 	VMOVUPS 128(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z3, Z3
 	CMPQ    AX, $+10
-	JLE     none99
+	JLE     none95
 	VMOVUPS 640(CX), Z5
 	VMOVUPS 640(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z3, Z3
 
-none99:
+none95:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+6
-	JLE     none100
+	JLE     none96
 	VMOVUPS 384(CX), Z5
 	VMOVUPS 384(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z4, Z4
 	CMPQ    AX, $+14
-	JLE     none100
+	JLE     none96
 	VMOVUPS 896(CX), Z5
 	VMOVUPS 896(DX), Z6
 	VMULPS  Z6, Z5, Z5
 	VADDPS  Z5, Z4, Z4
 
-none100:
-folded96:
+none96:
+folded92:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VMOVUPS Z1, Z5
 	CMPQ    AX, $+16
-	JLT     part101
+	JLT     part97
 	VMOVUPS 64(CX), Z6
 	VMOVUPS 64(DX), Z7
 	VMULPS  Z7, Z6, Z6
@@ -41442,70 +42141,70 @@ folded96:
 	VMOVUPS 960(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z6, Z4
-	JMP     folded102
+	JMP     folded98
 
-part101:
+part97:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none103
+	JLE     none99
 	VMOVUPS 64(CX), Z6
 	VMOVUPS 64(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z1, Z1
 	CMPQ    AX, $+9
-	JLE     none103
+	JLE     none99
 	VMOVUPS 576(CX), Z6
 	VMOVUPS 576(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z1, Z1
 
-none103:
+none99:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none104
+	JLE     none100
 	VMOVUPS 320(CX), Z6
 	VMOVUPS 320(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z2, Z2
 	CMPQ    AX, $+13
-	JLE     none104
+	JLE     none100
 	VMOVUPS 832(CX), Z6
 	VMOVUPS 832(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z2, Z2
 
-none104:
+none100:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none105
+	JLE     none101
 	VMOVUPS 192(CX), Z6
 	VMOVUPS 192(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z3, Z3
 	CMPQ    AX, $+11
-	JLE     none105
+	JLE     none101
 	VMOVUPS 704(CX), Z6
 	VMOVUPS 704(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z3, Z3
 
-none105:
+none101:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+7
-	JLE     none106
+	JLE     none102
 	VMOVUPS 448(CX), Z6
 	VMOVUPS 448(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z4, Z4
 	CMPQ    AX, $+15
-	JLE     none106
+	JLE     none102
 	VMOVUPS 960(CX), Z6
 	VMOVUPS 960(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z4, Z4
 
-none106:
-folded102:
+none102:
+folded98:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
@@ -41513,9 +42212,9 @@ folded102:
 	ADDQ    $0x00000400, CX
 	ADDQ    $0x00000400, DX
 	SUBQ    $+16, AX
-	JLE     pair93
+	JLE     pair89
 	CMPQ    AX, $+16
-	JLT     part107
+	JLT     part103
 	VMOVUPS (CX), Z1
 	VMOVUPS (DX), Z2
 	VMULPS  Z2, Z1, Z1
@@ -41544,76 +42243,76 @@ folded102:
 	VMOVUPS 896(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z4, Z4
-	JMP     folded108
+	JMP     folded104
 
-part107:
+part103:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none109
+	JLE     none105
 	VMOVUPS (CX), Z6
 	VMOVUPS (DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z1, Z1
 	CMPQ    AX, $+8
-	JLE     none109
+	JLE     none105
 	VMOVUPS 512(CX), Z6
 	VMOVUPS 512(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z1, Z1
 
-none109:
+none105:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none110
+	JLE     none106
 	VMOVUPS 256(CX), Z6
 	VMOVUPS 256(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z2, Z2
 	CMPQ    AX, $+12
-	JLE     none110
+	JLE     none106
 	VMOVUPS 768(CX), Z6
 	VMOVUPS 768(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z2, Z2
 
-none110:
+none106:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none111
+	JLE     none107
 	VMOVUPS 128(CX), Z6
 	VMOVUPS 128(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z3, Z3
 	CMPQ    AX, $+10
-	JLE     none111
+	JLE     none107
 	VMOVUPS 640(CX), Z6
 	VMOVUPS 640(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z3, Z3
 
-none111:
+none107:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+6
-	JLE     none112
+	JLE     none108
 	VMOVUPS 384(CX), Z6
 	VMOVUPS 384(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z4, Z4
 	CMPQ    AX, $+14
-	JLE     none112
+	JLE     none108
 	VMOVUPS 896(CX), Z6
 	VMOVUPS 896(DX), Z7
 	VMULPS  Z7, Z6, Z6
 	VADDPS  Z6, Z4, Z4
 
-none112:
-folded108:
+none108:
+folded104:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VMOVUPS Z1, Z6
 	CMPQ    AX, $+16
-	JLT     part113
+	JLT     part109
 	VMOVUPS 64(CX), Z7
 	VMOVUPS 64(DX), Z8
 	VMULPS  Z8, Z7, Z7
@@ -41642,70 +42341,70 @@ folded108:
 	VMOVUPS 960(DX), Z9
 	VMULPS  Z9, Z8, Z8
 	VADDPS  Z8, Z7, Z4
-	JMP     folded114
+	JMP     folded110
 
-part113:
+part109:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none115
+	JLE     none111
 	VMOVUPS 64(CX), Z7
 	VMOVUPS 64(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z1, Z1
 	CMPQ    AX, $+9
-	JLE     none115
+	JLE     none111
 	VMOVUPS 576(CX), Z7
 	VMOVUPS 576(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z1, Z1
 
-none115:
+none111:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none116
+	JLE     none112
 	VMOVUPS 320(CX), Z7
 	VMOVUPS 320(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z2, Z2
 	CMPQ    AX, $+13
-	JLE     none116
+	JLE     none112
 	VMOVUPS 832(CX), Z7
 	VMOVUPS 832(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z2, Z2
 
-none116:
+none112:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none117
+	JLE     none113
 	VMOVUPS 192(CX), Z7
 	VMOVUPS 192(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z3, Z3
 	CMPQ    AX, $+11
-	JLE     none117
+	JLE     none113
 	VMOVUPS 704(CX), Z7
 	VMOVUPS 704(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z3, Z3
 
-none117:
+none113:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+7
-	JLE     none118
+	JLE     none114
 	VMOVUPS 448(CX), Z7
 	VMOVUPS 448(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z4, Z4
 	CMPQ    AX, $+15
-	JLE     none118
+	JLE     none114
 	VMOVUPS 960(CX), Z7
 	VMOVUPS 960(DX), Z8
 	VMULPS  Z8, Z7, Z7
 	VADDPS  Z7, Z4, Z4
 
-none118:
-folded114:
+none114:
+folded110:
 	VADDPS Z2, Z1, Z1
 	VADDPS Z4, Z3, Z2
 	VADDPS Z2, Z1, Z1
@@ -41715,39 +42414,41 @@ folded114:
 	SUBQ   $+16, AX
 	VADDPS Z6, Z5, Z5
 
-pair93:
+pair89:
 	VADDPS Z5, Z0, Z0
 	TESTQ  AX, AX
-	JLE    sum94
+	JLE    sum90
 	CMPQ   CX, DI
-	JB     groups92
+	JB     groups88
 
-sum94:
+sum90:
 	VMOVUPS Z0, Z0
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    16775(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x06, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x06, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes119:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x06, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes115:
 	VMOVUPS (AX), Z1
 	VMOVUPS (CX), Z2
 	VSUBPS  Z0, Z2, Z2
@@ -41760,23 +42461,25 @@ planes119:
 	ADDQ    $0x00000040, R8
 	ADDQ    $0x00000040, R9
 	DECQ    R10
-	JNE     planes119
-	MOVQ    dx_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+72(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    SI, $0x00000010
-	JB      careful120
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful120
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	JNE     planes115
 
-unit123:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit118:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VMOVUPS       128(R9), Z2
@@ -41815,22 +42518,23 @@ unit123:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*8)
 	MOVQ          $0x00000004, R10
 	SUBQ          R10, DI
-	JLE           done125
+	JLE           done120
 	CMPQ          DI, R10
-	JAE           next124
+	JAE           next119
 	MOVQ          DI, R10
 	MOVQ          $0x00000004, DI
 
-next124:
+next119:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit123
+	JMP  unit118
 
-done125:
-	JMP moved121
+done120:
+	JMP moved117
 
-careful120:
+	// rows that are not there, or shorter than a unit
+careful116:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -41842,7 +42546,7 @@ careful120:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit127:
+unit121:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VMOVUPS       128(R8), Z2
@@ -41858,95 +42562,95 @@ unit127:
 	MOVQ          AX, CX
 	VMOVUPS       X3, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VMOVUPS       X4, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VMOVUPS       X0, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000008
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000009
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000a
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000b
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000c
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000d
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z1, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000e
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z4, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000f
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPS       X0, K1, (CX)
 
-rows130:
+rows124:
 	MOVQ $0x00000004, CX
 	SUBQ CX, DI
-	JLE  done129
+	JLE  done123
 	CMPQ DI, CX
-	JAE  next128
+	JAE  next122
 	MOVQ DI, CX
 	MOVQ $0x00000004, DI
 
-next128:
+next122:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit127
+	JMP  unit121
 
-done129:
-moved121:
+done123:
+moved117:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -41956,6 +42660,7 @@ moved121:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   16704(SP), $+0
 	JE     end2
@@ -41968,10 +42673,12 @@ row1:
 	ADDQ   BX, DX
 	MOVQ   dy_base+48(FP), SI
 	ADDQ   BX, SI
-	SUBQ   $+64, AX
-	JB     tail132
 
-blocks131:
+	// blocks of 64: [read y read dy]
+	SUBQ $+64, AX
+	JB   tail126
+
+blocks125:
 	VMOVUPS (DX), Z4
 	VMULPS  (SI), Z4, Z4
 	VADDPS  Z4, Z0, Z0
@@ -41987,11 +42694,12 @@ blocks131:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks131
+	JAE     blocks125
 
-tail132:
+	// the last block, register by register
+tail126:
 	ADDQ      $+64, AX
-	JE        end133
+	JE        end127
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -42002,28 +42710,28 @@ tail132:
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z0, Z0
 	CMPQ      AX, $0x00000010
-	JBE       end133
+	JBE       end127
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 64(DX), K1, Z4
 	VMOVUPS.Z 64(SI), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z1, Z1
 	CMPQ      AX, $0x00000020
-	JBE       end133
+	JBE       end127
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 128(DX), K1, Z4
 	VMOVUPS.Z 128(SI), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z2, Z2
 	CMPQ      AX, $0x00000030
-	JBE       end133
+	JBE       end127
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 192(DX), K1, Z4
 	VMOVUPS.Z 192(SI), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z3, Z3
 
-end133:
+end127:
 	VSHUFF64X2 $0x44, Z2, Z0, Z4
 	VSHUFF64X2 $0xee, Z2, Z0, Z2
 	VADDPS     Z2, Z4, Z0
@@ -42051,10 +42759,12 @@ end133:
 	ADDQ       BX, SI
 	MOVQ       dx_base+0(FP), DI
 	ADDQ       BX, DI
-	SUBQ       $+64, AX
-	JB         tail135
 
-blocks134:
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail129
+
+blocks128:
 	VMOVUPS (DX), Z1
 	VMOVUPS (SI), Z2
 	VSUBPS  Z0, Z2, Z2
@@ -42079,11 +42789,12 @@ blocks134:
 	ADDQ    $+256, SI
 	ADDQ    $+256, DI
 	SUBQ    $+64, AX
-	JAE     blocks134
+	JAE     blocks128
 
-tail135:
+	// the last block, register by register
+tail129:
 	ADDQ      $+64, AX
-	JE        end136
+	JE        end130
 	MOVQ      AX, CX
 	MOVQ      $-1, R8
 	SHLQ      CL, R8
@@ -42095,7 +42806,7 @@ tail135:
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, (DI)
 	CMPQ      AX, $0x00000010
-	JBE       end136
+	JBE       end130
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 64(DX), K1, Z1
 	VMOVUPS.Z 64(SI), K1, Z2
@@ -42103,7 +42814,7 @@ tail135:
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 64(DI)
 	CMPQ      AX, $0x00000020
-	JBE       end136
+	JBE       end130
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 128(DX), K1, Z1
 	VMOVUPS.Z 128(SI), K1, Z2
@@ -42111,7 +42822,7 @@ tail135:
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 128(DI)
 	CMPQ      AX, $0x00000030
-	JBE       end136
+	JBE       end130
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 192(DX), K1, Z1
 	VMOVUPS.Z 192(SI), K1, Z2
@@ -42119,7 +42830,7 @@ tail135:
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 192(DI)
 
-end136:
+end130:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -42151,9 +42862,12 @@ TEXT ·logSoftmaxRowsGradF32AVX512(SB), $33160-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 16704(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000040
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -42230,6 +42944,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -42334,6 +43049,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 16775(SP), DX
@@ -42410,6 +43126,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, R8
 
@@ -42514,6 +43231,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -42824,28 +43542,30 @@ sum32:
 	VMOVUPS c3d2aac2c<>+0(SB), Z12
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    16775(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x08, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x08, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x08, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x08, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes57:
 	VMOVUPS     (AX), Z15
@@ -42956,16 +43676,18 @@ planes57:
 	ADDQ        $0x00000100, R9
 	DECQ        R10
 	JNE         planes57
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        BX, AX
-	LEAQ        319(SP), DX
-	ANDQ        $-64, DX
-	MOVQ        cols+72(FP), DI
-	SHLQ        $0x02, DI
-	MOVQ        cols+72(FP), CX
-	CMPQ        CX, $0x00000004
-	JB          careful58
-	MOVQ        $0x00000004, CX
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+	SHLQ $0x02, DI
+	MOVQ cols+72(FP), CX
+	CMPQ CX, $0x00000004
+	JB   careful58
+	MOVQ $0x00000004, CX
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -43032,6 +43754,7 @@ done63:
 	JNE  registers60
 	JMP  moved59
 
+	// rows that are not there, or shorter than a unit
 careful58:
 	MOVQ $0x00000004, R8
 
@@ -43136,6 +43859,7 @@ moved59:
 	SUBQ $0x00000040, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -43149,22 +43873,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    y_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+72(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    SI, $0x00000010
-	JB      careful69
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000004
-	JB      careful69
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit72:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful69
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit71:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*4), Z0, Z0
@@ -43203,21 +43929,22 @@ unit72:
 	VMOVUPS      Z0, 192(R9)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done74
+	JLE          done73
 	CMPQ         DI, R10
-	JAE          next73
+	JAE          next72
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next73:
+next72:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit72
+	JMP  unit71
 
-done74:
+done73:
 	JMP moved70
 
+	// rows that are not there, or shorter than a unit
 careful69:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
@@ -43230,7 +43957,7 @@ careful69:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit76:
+unit74:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -43239,82 +43966,82 @@ unit76:
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z2, Z2
 	CMPQ         SI, $0x00000003
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z3, Z3
 	CMPQ         SI, $0x00000004
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         SI, $0x00000007
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         SI, $0x00000008
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         SI, $0x00000009
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         SI, $0x0000000a
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         SI, $0x0000000b
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         SI, $0x0000000c
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         SI, $0x0000000d
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         SI, $0x0000000e
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         SI, $0x0000000f
-	JBE          rows79
+	JBE          rows77
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows79:
+rows77:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -43329,20 +44056,21 @@ rows79:
 	VMOVUPS   Z0, 192(R8)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, DI
-	JLE       done78
+	JLE       done76
 	CMPQ      DI, CX
-	JAE       next77
+	JAE       next75
 	MOVQ      DI, CX
 	MOVQ      $0x00000004, DI
 
-next77:
+next75:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit76
+	JMP  unit74
 
-done78:
+done76:
 moved70:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 16775(SP), CX
@@ -43350,15 +44078,15 @@ moved70:
 	MOVQ cols+72(FP), DX
 	SHLQ $0x02, DX
 	CMPQ SI, $0x00000010
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000004
-	JB   careful80
+	JB   careful78
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ CX, R9
 
-unit83:
+unit80:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*4), Z0, Z0
@@ -43397,22 +44125,23 @@ unit83:
 	VMOVUPS      Z0, 192(R9)
 	MOVQ         $0x00000004, R10
 	SUBQ         R10, DI
-	JLE          done85
+	JLE          done82
 	CMPQ         DI, R10
-	JAE          next84
+	JAE          next81
 	MOVQ         DI, R10
 	MOVQ         $0x00000004, DI
 
-next84:
+next81:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit83
+	JMP  unit80
 
-done85:
-	JMP moved81
+done82:
+	JMP moved79
 
-careful80:
+	// rows that are not there, or shorter than a unit
+careful78:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -43424,7 +44153,7 @@ careful80:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit87:
+unit83:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -43433,82 +44162,82 @@ unit87:
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z2, Z2
 	CMPQ         SI, $0x00000003
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x00, X4, Z3, Z3
 	CMPQ         SI, $0x00000004
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         SI, $0x00000007
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         SI, $0x00000008
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         SI, $0x00000009
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         SI, $0x0000000a
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         SI, $0x0000000b
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         SI, $0x0000000c
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         SI, $0x0000000d
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         SI, $0x0000000e
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         SI, $0x0000000f
-	JBE          rows90
+	JBE          rows86
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K1, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows90:
+rows86:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -43523,29 +44252,30 @@ rows90:
 	VMOVUPS   Z0, 192(R8)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, DI
-	JLE       done89
+	JLE       done85
 	CMPQ      DI, CX
-	JAE       next88
+	JAE       next84
 	MOVQ      DI, CX
 	MOVQ      $0x00000004, DI
 
-next88:
+next84:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit87
+	JMP  unit83
 
-done89:
-moved81:
+done85:
+moved79:
+	// fold the planes of [read scratch2]
 	VPXORD Z0, Z0, Z0
 	MOVQ   cols+72(FP), AX
 	LEAQ   16775(SP), CX
 	ANDQ   $-64, CX
 	LEAQ   4096(CX), DX
 
-groups92:
+groups88:
 	CMPQ    AX, $+16
-	JLT     part95
+	JLT     part91
 	VMOVUPS (CX), Z1
 	VMOVUPS 512(CX), Z2
 	VADDPS  Z2, Z1, Z1
@@ -43558,60 +44288,60 @@ groups92:
 	VMOVUPS 384(CX), Z4
 	VMOVUPS 896(CX), Z5
 	VADDPS  Z5, Z4, Z4
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (CX), Z5
 	VADDPS  Z5, Z1, Z1
 	CMPQ    AX, $+8
-	JLE     none97
+	JLE     none93
 	VMOVUPS 512(CX), Z5
 	VADDPS  Z5, Z1, Z1
 
-none97:
+none93:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none98
+	JLE     none94
 	VMOVUPS 256(CX), Z5
 	VADDPS  Z5, Z2, Z2
 	CMPQ    AX, $+12
-	JLE     none98
+	JLE     none94
 	VMOVUPS 768(CX), Z5
 	VADDPS  Z5, Z2, Z2
 
-none98:
+none94:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none99
+	JLE     none95
 	VMOVUPS 128(CX), Z5
 	VADDPS  Z5, Z3, Z3
 	CMPQ    AX, $+10
-	JLE     none99
+	JLE     none95
 	VMOVUPS 640(CX), Z5
 	VADDPS  Z5, Z3, Z3
 
-none99:
+none95:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+6
-	JLE     none100
+	JLE     none96
 	VMOVUPS 384(CX), Z5
 	VADDPS  Z5, Z4, Z4
 	CMPQ    AX, $+14
-	JLE     none100
+	JLE     none96
 	VMOVUPS 896(CX), Z5
 	VADDPS  Z5, Z4, Z4
 
-none100:
-folded96:
+none96:
+folded92:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VMOVUPS Z1, Z5
 	CMPQ    AX, $+16
-	JLT     part101
+	JLT     part97
 	VMOVUPS 64(CX), Z6
 	VMOVUPS 576(CX), Z7
 	VADDPS  Z7, Z6, Z1
@@ -43624,63 +44354,63 @@ folded96:
 	VMOVUPS 448(CX), Z6
 	VMOVUPS 960(CX), Z7
 	VADDPS  Z7, Z6, Z4
-	JMP     folded102
+	JMP     folded98
 
-part101:
+part97:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none103
+	JLE     none99
 	VMOVUPS 64(CX), Z6
 	VADDPS  Z6, Z1, Z1
 	CMPQ    AX, $+9
-	JLE     none103
+	JLE     none99
 	VMOVUPS 576(CX), Z6
 	VADDPS  Z6, Z1, Z1
 
-none103:
+none99:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none104
+	JLE     none100
 	VMOVUPS 320(CX), Z6
 	VADDPS  Z6, Z2, Z2
 	CMPQ    AX, $+13
-	JLE     none104
+	JLE     none100
 	VMOVUPS 832(CX), Z6
 	VADDPS  Z6, Z2, Z2
 
-none104:
+none100:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none105
+	JLE     none101
 	VMOVUPS 192(CX), Z6
 	VADDPS  Z6, Z3, Z3
 	CMPQ    AX, $+11
-	JLE     none105
+	JLE     none101
 	VMOVUPS 704(CX), Z6
 	VADDPS  Z6, Z3, Z3
 
-none105:
+none101:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+7
-	JLE     none106
+	JLE     none102
 	VMOVUPS 448(CX), Z6
 	VADDPS  Z6, Z4, Z4
 	CMPQ    AX, $+15
-	JLE     none106
+	JLE     none102
 	VMOVUPS 960(CX), Z6
 	VADDPS  Z6, Z4, Z4
 
-none106:
-folded102:
+none102:
+folded98:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z1, Z5, Z5
 	ADDQ    $0x00000400, CX
 	SUBQ    $+16, AX
-	JLE     pair93
+	JLE     pair89
 	CMPQ    AX, $+16
-	JLT     part107
+	JLT     part103
 	VMOVUPS (CX), Z1
 	VMOVUPS 512(CX), Z2
 	VADDPS  Z2, Z1, Z1
@@ -43693,60 +44423,60 @@ folded102:
 	VMOVUPS 384(CX), Z4
 	VMOVUPS 896(CX), Z6
 	VADDPS  Z6, Z4, Z4
-	JMP     folded108
+	JMP     folded104
 
-part107:
+part103:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none109
+	JLE     none105
 	VMOVUPS (CX), Z6
 	VADDPS  Z6, Z1, Z1
 	CMPQ    AX, $+8
-	JLE     none109
+	JLE     none105
 	VMOVUPS 512(CX), Z6
 	VADDPS  Z6, Z1, Z1
 
-none109:
+none105:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none110
+	JLE     none106
 	VMOVUPS 256(CX), Z6
 	VADDPS  Z6, Z2, Z2
 	CMPQ    AX, $+12
-	JLE     none110
+	JLE     none106
 	VMOVUPS 768(CX), Z6
 	VADDPS  Z6, Z2, Z2
 
-none110:
+none106:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none111
+	JLE     none107
 	VMOVUPS 128(CX), Z6
 	VADDPS  Z6, Z3, Z3
 	CMPQ    AX, $+10
-	JLE     none111
+	JLE     none107
 	VMOVUPS 640(CX), Z6
 	VADDPS  Z6, Z3, Z3
 
-none111:
+none107:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+6
-	JLE     none112
+	JLE     none108
 	VMOVUPS 384(CX), Z6
 	VADDPS  Z6, Z4, Z4
 	CMPQ    AX, $+14
-	JLE     none112
+	JLE     none108
 	VMOVUPS 896(CX), Z6
 	VADDPS  Z6, Z4, Z4
 
-none112:
-folded108:
+none108:
+folded104:
 	VADDPS  Z2, Z1, Z1
 	VADDPS  Z4, Z3, Z2
 	VADDPS  Z2, Z1, Z1
 	VMOVUPS Z1, Z6
 	CMPQ    AX, $+16
-	JLT     part113
+	JLT     part109
 	VMOVUPS 64(CX), Z7
 	VMOVUPS 576(CX), Z8
 	VADDPS  Z8, Z7, Z1
@@ -43759,54 +44489,54 @@ folded108:
 	VMOVUPS 448(CX), Z7
 	VMOVUPS 960(CX), Z8
 	VADDPS  Z8, Z7, Z4
-	JMP     folded114
+	JMP     folded110
 
-part113:
+part109:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none115
+	JLE     none111
 	VMOVUPS 64(CX), Z7
 	VADDPS  Z7, Z1, Z1
 	CMPQ    AX, $+9
-	JLE     none115
+	JLE     none111
 	VMOVUPS 576(CX), Z7
 	VADDPS  Z7, Z1, Z1
 
-none115:
+none111:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none116
+	JLE     none112
 	VMOVUPS 320(CX), Z7
 	VADDPS  Z7, Z2, Z2
 	CMPQ    AX, $+13
-	JLE     none116
+	JLE     none112
 	VMOVUPS 832(CX), Z7
 	VADDPS  Z7, Z2, Z2
 
-none116:
+none112:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none117
+	JLE     none113
 	VMOVUPS 192(CX), Z7
 	VADDPS  Z7, Z3, Z3
 	CMPQ    AX, $+11
-	JLE     none117
+	JLE     none113
 	VMOVUPS 704(CX), Z7
 	VADDPS  Z7, Z3, Z3
 
-none117:
+none113:
 	VPXORD  Z4, Z4, Z4
 	CMPQ    AX, $+7
-	JLE     none118
+	JLE     none114
 	VMOVUPS 448(CX), Z7
 	VADDPS  Z7, Z4, Z4
 	CMPQ    AX, $+15
-	JLE     none118
+	JLE     none114
 	VMOVUPS 960(CX), Z7
 	VADDPS  Z7, Z4, Z4
 
-none118:
-folded114:
+none114:
+folded110:
 	VADDPS Z2, Z1, Z1
 	VADDPS Z4, Z3, Z2
 	VADDPS Z2, Z1, Z1
@@ -43815,14 +44545,14 @@ folded114:
 	SUBQ   $+16, AX
 	VADDPS Z6, Z5, Z5
 
-pair93:
+pair89:
 	VADDPS Z5, Z0, Z0
 	TESTQ  AX, AX
-	JLE    sum94
+	JLE    sum90
 	CMPQ   CX, DX
-	JB     groups92
+	JB     groups88
 
-sum94:
+sum90:
 	VMOVUPS Z0, Z0
 	VMOVUPS cc2aeac4f<>+0(SB), Z1
 	VMOVUPS c4b400000<>+0(SB), Z2
@@ -43835,30 +44565,32 @@ sum94:
 	VMOVUPS c3d2aac2c<>+0(SB), Z9
 	VMOVUPS c3e2aaa46<>+0(SB), Z10
 	VMOVUPS c3efffffe<>+0(SB), Z11
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    16775(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x06, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x06, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes119:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x06, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes115:
 	VMOVUPS     (AX), Z12
 	VMOVUPS     (CX), Z13
 	VPXORD      Z14, Z14, Z14
@@ -43888,23 +44620,25 @@ planes119:
 	ADDQ        $0x00000040, R8
 	ADDQ        $0x00000040, R9
 	DECQ        R10
-	JNE         planes119
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        BX, AX
-	LEAQ        319(SP), CX
-	ANDQ        $-64, CX
-	MOVQ        cols+72(FP), DX
-	SHLQ        $0x02, DX
-	CMPQ        SI, $0x00000010
-	JB          careful120
-	MOVQ        cols+72(FP), DI
-	CMPQ        DI, $0x00000004
-	JB          careful120
-	MOVQ        cols+72(FP), DI
-	MOVQ        AX, R8
-	MOVQ        CX, R9
+	JNE         planes115
 
-unit123:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x02, DX
+	CMPQ SI, $0x00000010
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000004
+	JB   careful116
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit118:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VMOVUPS       128(R9), Z2
@@ -43943,22 +44677,23 @@ unit123:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*8)
 	MOVQ          $0x00000004, R10
 	SUBQ          R10, DI
-	JLE           done125
+	JLE           done120
 	CMPQ          DI, R10
-	JAE           next124
+	JAE           next119
 	MOVQ          DI, R10
 	MOVQ          $0x00000004, DI
 
-next124:
+next119:
 	LEAQ (R8)(R10*4), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit123
+	JMP  unit118
 
-done125:
-	JMP moved121
+done120:
+	JMP moved117
 
-careful120:
+	// rows that are not there, or shorter than a unit
+careful116:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -43970,7 +44705,7 @@ careful120:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit127:
+unit121:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VMOVUPS       128(R8), Z2
@@ -43986,95 +44721,95 @@ unit127:
 	MOVQ          AX, CX
 	VMOVUPS       X3, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VMOVUPS       X4, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VMOVUPS       X0, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000008
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x00000009
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z1, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000a
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z4, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000b
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000c
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z3, X2
 	VMOVUPS       X2, K1, (CX)
 	CMPQ          SI, $0x0000000d
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z1, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000e
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z4, X1
 	VMOVUPS       X1, K1, (CX)
 	CMPQ          SI, $0x0000000f
-	JBE           rows130
+	JBE           rows124
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPS       X0, K1, (CX)
 
-rows130:
+rows124:
 	MOVQ $0x00000004, CX
 	SUBQ CX, DI
-	JLE  done129
+	JLE  done123
 	CMPQ DI, CX
-	JAE  next128
+	JAE  next122
 	MOVQ DI, CX
 	MOVQ $0x00000004, DI
 
-next128:
+next122:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit127
+	JMP  unit121
 
-done129:
-moved121:
+done123:
+moved117:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -44084,6 +44819,7 @@ moved121:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   16704(SP), $+0
 	JE     end2
@@ -44094,21 +44830,24 @@ row1:
 	MOVQ   cols+72(FP), AX
 	MOVQ   dy_base+48(FP), DX
 	ADDQ   BX, DX
-	SUBQ   $+64, AX
-	JB     tail132
 
-blocks131:
+	// blocks of 64: [read dy]
+	SUBQ $+64, AX
+	JB   tail126
+
+blocks125:
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
 	VADDPS 128(DX), Z2, Z2
 	VADDPS 192(DX), Z3, Z3
 	ADDQ   $+256, DX
 	SUBQ   $+64, AX
-	JAE    blocks131
+	JAE    blocks125
 
-tail132:
+	// the last block, register by register
+tail126:
 	ADDQ      $+64, AX
-	JE        end133
+	JE        end127
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -44117,22 +44856,22 @@ tail132:
 	VMOVUPS.Z (DX), K1, Z4
 	VADDPS    Z4, Z0, Z0
 	CMPQ      AX, $0x00000010
-	JBE       end133
+	JBE       end127
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 64(DX), K1, Z4
 	VADDPS    Z4, Z1, Z1
 	CMPQ      AX, $0x00000020
-	JBE       end133
+	JBE       end127
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 128(DX), K1, Z4
 	VADDPS    Z4, Z2, Z2
 	CMPQ      AX, $0x00000030
-	JBE       end133
+	JBE       end127
 	KSHIFTRQ  $0x10, K1, K1
 	VMOVUPS.Z 192(DX), K1, Z4
 	VADDPS    Z4, Z3, Z3
 
-end133:
+end127:
 	VSHUFF64X2 $0x44, Z2, Z0, Z4
 	VSHUFF64X2 $0xee, Z2, Z0, Z2
 	VADDPS     Z2, Z4, Z0
@@ -44171,10 +44910,12 @@ end133:
 	ADDQ       BX, SI
 	MOVQ       dx_base+0(FP), DI
 	ADDQ       BX, DI
-	SUBQ       $+64, AX
-	JB         tail135
 
-blocks134:
+	// blocks of 64: [read y read dy write dx]
+	SUBQ $+64, AX
+	JB   tail129
+
+blocks128:
 	VMOVUPS     (DX), Z12
 	VMOVUPS     (SI), Z13
 	VPXORD      Z14, Z14, Z14
@@ -44267,11 +45008,12 @@ blocks134:
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	SUBQ        $+64, AX
-	JAE         blocks134
+	JAE         blocks128
 
-tail135:
+	// the last block, register by register
+tail129:
 	ADDQ        $+64, AX
-	JE          end136
+	JE          end130
 	MOVQ        AX, CX
 	MOVQ        $-1, R8
 	SHLQ        CL, R8
@@ -44300,7 +45042,7 @@ tail135:
 	VSUBPS      Z16, Z13, Z13
 	VMOVUPS     Z13, K1, (DI)
 	CMPQ        AX, $0x00000010
-	JBE         end136
+	JBE         end130
 	KSHIFTRQ    $0x10, K1, K1
 	VMOVUPS.Z   64(DX), K1, Z12
 	VMOVUPS.Z   64(SI), K1, Z13
@@ -44325,7 +45067,7 @@ tail135:
 	VSUBPS      Z16, Z13, Z13
 	VMOVUPS     Z13, K1, 64(DI)
 	CMPQ        AX, $0x00000020
-	JBE         end136
+	JBE         end130
 	KSHIFTRQ    $0x10, K1, K1
 	VMOVUPS.Z   128(DX), K1, Z12
 	VMOVUPS.Z   128(SI), K1, Z13
@@ -44350,7 +45092,7 @@ tail135:
 	VSUBPS      Z16, Z13, Z13
 	VMOVUPS     Z13, K1, 128(DI)
 	CMPQ        AX, $0x00000030
-	JBE         end136
+	JBE         end130
 	KSHIFTRQ    $0x10, K1, K1
 	VMOVUPS.Z   192(DX), K1, Z12
 	VMOVUPS.Z   192(SI), K1, Z13
@@ -44375,7 +45117,7 @@ tail135:
 	VSUBPS      Z5, Z13, Z13
 	VMOVUPS     Z13, K1, 192(DI)
 
-end136:
+end130:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -44408,9 +45150,12 @@ TEXT ·argMaxRowsF32AVX512(SB), $16712-56
 	MOVL AX, DI
 	MOVQ $0x00000000, 16704(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ DI, $0x00000040
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -44487,6 +45232,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R9
 
@@ -44601,9 +45347,11 @@ moved8:
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
 	VMOVUPS      cffffffff<>+0(SB), Z9
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
 
 planes18:
 	VMOVUPS   (AX), Z10
@@ -44630,12 +45378,10 @@ planes18:
 	ADDQ      $0x00000100, AX
 	DECQ      CX
 	JNE       planes18
-	MOVQ      dst_base+0(FP), AX
-	MOVQ      SI, AX
-	VMOVUPS   Z5, (AX)
-	VMOVUPS   Z6, 64(AX)
-	VMOVUPS   Z7, 128(AX)
-	VMOVUPS   Z8, 192(AX)
+	VMOVUPS   Z5, (SI)
+	VMOVUPS   Z6, 64(SI)
+	VMOVUPS   Z7, 128(SI)
+	VMOVUPS   Z8, 192(SI)
 	ADDQ      $0x00000100, SI
 	MOVQ      cols+48(FP), AX
 	SHLQ      $0x08, AX
@@ -44645,6 +45391,7 @@ planes18:
 	SUBQ      $0x00000040, DI
 	JMP       wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DI, DI
 	JE    end6
@@ -44658,22 +45405,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    src_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x02, DX
-	CMPQ    DI, $0x00000010
-	JB      careful20
-	MOVQ    cols+48(FP), R8
-	CMPQ    R8, $0x00000004
-	JB      careful20
-	MOVQ    cols+48(FP), R8
-	MOVQ    AX, R9
-	MOVQ    CX, R10
 
-unit23:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x02, DX
+	CMPQ DI, $0x00000010
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	CMPQ R8, $0x00000004
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ CX, R10
+
+unit21:
 	MOVQ         R9, R11
 	VMOVUPS      (R11), X0
 	VINSERTF32X4 $0x01, (R11)(DX*4), Z0, Z0
@@ -44712,22 +45461,23 @@ unit23:
 	VMOVUPS      Z0, 192(R10)
 	MOVQ         $0x00000004, R11
 	SUBQ         R11, R8
-	JLE          done25
+	JLE          done23
 	CMPQ         R8, R11
-	JAE          next24
+	JAE          next22
 	MOVQ         R8, R11
 	MOVQ         $0x00000004, R8
 
-next24:
+next22:
 	LEAQ (R9)(R11*4), R9
 	SHLQ $0x06, R11
 	ADDQ R11, R10
-	JMP  unit23
+	JMP  unit21
 
-done25:
-	JMP moved21
+done23:
+	JMP moved20
 
-careful20:
+	// rows that are not there, or shorter than a unit
+careful19:
 	MOVQ    cols+48(FP), R8
 	MOVQ    CX, R9
 	MOVQ    R8, CX
@@ -44739,7 +45489,7 @@ careful20:
 	NOTQ    R10
 	KMOVQ   R10, K2
 
-unit27:
+unit24:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -44748,82 +45498,82 @@ unit27:
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x00, X4, Z0, Z0
 	CMPQ         DI, $0x00000001
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x00, X4, Z1, Z1
 	CMPQ         DI, $0x00000002
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x00, X4, Z2, Z2
 	CMPQ         DI, $0x00000003
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x00, X4, Z3, Z3
 	CMPQ         DI, $0x00000004
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         DI, $0x00000005
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         DI, $0x00000006
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         DI, $0x00000007
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         DI, $0x00000008
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         DI, $0x00000009
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         DI, $0x0000000a
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         DI, $0x0000000b
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         DI, $0x0000000c
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         DI, $0x0000000d
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         DI, $0x0000000e
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         DI, $0x0000000f
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows30:
+rows27:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -44838,29 +45588,31 @@ rows30:
 	VMOVUPS   Z0, 192(R9)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, R8
-	JLE       done29
+	JLE       done26
 	CMPQ      R8, CX
-	JAE       next28
+	JAE       next25
 	MOVQ      R8, CX
 	MOVQ      $0x00000004, R8
 
-next28:
+next25:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R9
-	JMP  unit27
+	JMP  unit24
 
-done29:
-moved21:
+done26:
+moved20:
 	VMOVUPS      c00000001<>+0(SB), Z0
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VPXORD       Z2, Z2, Z2
 	VMOVUPS      cffffffff<>+0(SB), Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
 
-planes31:
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes28:
 	VMOVUPS   (AX), Z4
 	VPADDD    Z0, Z3, Z3
 	VCMPPS    $0x16, Z1, Z4, K2
@@ -44869,10 +45621,8 @@ planes31:
 	VMOVDQU32 Z3, K2, Z2
 	ADDQ      $0x00000040, AX
 	DECQ      CX
-	JNE       planes31
-	MOVQ      dst_base+0(FP), AX
-	MOVQ      SI, AX
-	VMOVDQU32 Z2, K1, (AX)
+	JNE       planes28
+	VMOVDQU32 Z2, K1, (SI)
 	ADDQ      $0x00000040, SI
 	MOVQ      cols+48(FP), AX
 	SHLQ      $0x06, AX
@@ -44883,6 +45633,7 @@ planes31:
 	JA        narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         16704(SP), $+0
 	JE           end2
@@ -44894,7 +45645,7 @@ row1:
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	LEAQ         (DX)(AX*4), R9
 
-chunk33:
+chunk29:
 	MOVQ         $0x00000800, R10
 	CMPQ         AX, R10
 	CMOVQCS      AX, R10
@@ -44908,10 +45659,12 @@ chunk33:
 	KMOVW        CX, K1
 	MOVL         $0x0000ffff, CX
 	KMOVW        CX, K2
-	SUBQ         $+64, R10
-	JB           tail37
 
-blocks36:
+	// blocks of 64: [read src]
+	SUBQ $+64, R10
+	JB   tail33
+
+blocks32:
 	VMOVUPS (DI), Z5
 	VMAXPS  Z5, Z1, Z1
 	VMOVUPS 64(DI), Z6
@@ -44924,11 +45677,12 @@ blocks36:
 	VCMPPS  $0x07, Z6, Z5, K2, K2
 	ADDQ    $+256, DI
 	SUBQ    $+64, R10
-	JAE     blocks36
+	JAE     blocks32
 
-tail37:
+	// the last block, register by register
+tail33:
 	ADDQ         $+64, R10
-	JE           end38
+	JE           end34
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
 	SHLQ         CL, R12
@@ -44939,39 +45693,39 @@ tail37:
 	VMAXPS       Z5, Z1, Z1
 	VCMPPS       $0x07, Z5, Z5, K1, K1
 	CMPQ         R10, $0x00000010
-	JBE          end38
+	JBE          end34
 	KSHIFTRQ     $0x10, K3, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      64(DI), K3, Z5
 	VMAXPS       Z5, Z2, Z2
 	VCMPPS       $0x07, Z5, Z5, K1, K1
 	CMPQ         R10, $0x00000020
-	JBE          end38
+	JBE          end34
 	KSHIFTRQ     $0x10, K3, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      128(DI), K3, Z5
 	VMAXPS       Z5, Z3, Z3
 	VCMPPS       $0x07, Z5, Z5, K2, K2
 	CMPQ         R10, $0x00000030
-	JBE          end38
+	JBE          end34
 	KSHIFTRQ     $0x10, K3, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      192(DI), K3, Z5
 	VMAXPS       Z5, Z4, Z4
 	VCMPPS       $0x07, Z5, Z5, K2, K2
 
-end38:
+end34:
 	KANDW      K1, K2, K1
 	KMOVW      K1, CX
 	CMPL       CX, $0x0000ffff
-	JNE        nan35
+	JNE        nan31
 	VMAXPS     Z3, Z1, Z1
 	VMAXPS     Z4, Z2, Z2
 	VMAXPS     Z2, Z1, Z1
 	VCMPPS     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller39
+	JE         smaller35
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPS     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -44983,25 +45737,25 @@ end38:
 	VMOVUPS    Z1, Z0
 	MOVQ       R11, R8
 
-smaller39:
+smaller35:
 	TESTQ AX, AX
-	JNE   chunk33
+	JNE   chunk29
 
-search41:
+search37:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last42
+	JB      last38
 	VMOVUPS (R8), Z1
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit43
+	JNE     hit39
 	ADDQ    $0x00000040, R8
-	JMP     search41
+	JMP     search37
 
-last42:
+last38:
 	SHRQ         $0x02, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -45014,31 +45768,31 @@ last42:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit43:
+hit39:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ DI, AX
-	JMP  found40
+	JMP  found36
 
-nan35:
+nan31:
 	MOVQ R11, R8
 
-search44:
+search40:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last45
+	JB      last41
 	VMOVUPS (R8), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit46
+	JNE     hit42
 	ADDQ    $0x00000040, R8
-	JMP     search44
+	JMP     search40
 
-last45:
+last41:
 	SHRQ         $0x02, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
@@ -45050,14 +45804,14 @@ last45:
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit46:
+hit42:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ DI, AX
 
-found40:
+found36:
 	MOVL AX, (SI)
 	ADDQ $0x04, SI
 	MOVQ cols+48(FP), AX
@@ -45081,6 +45835,7 @@ TEXT ·softmaxPlanesF32AVX512(SB), $16704-128
 	CMPQ CX, $0x00000040
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         DX, $0x00000040
 	JB           narrow4
@@ -45088,13 +45843,15 @@ wide3:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
 	VBROADCASTSS cff800000<>+0(SB), Z3
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes7:
 	VMOVUPS (SI), Z4
@@ -45124,21 +45881,23 @@ planes7:
 	VMOVUPS c3d2aac2c<>+0(SB), Z12
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    BX, DI
-	ADDQ    $0x00000100, DI
-	MOVQ    srcStride+120(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    BX, R9
-	ADDQ    $0x00000100, R9
-	MOVQ    dstStride+112(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000100, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000100, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+96(FP), R11
 
 planes8:
 	VMOVUPS     (CX), Z15
@@ -45227,7 +45986,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        CX, CX
+
+	// fold the planes of [read scratch]
+	XORQ CX, CX
 
 column9:
 	VPXORD Z4, Z4, Z4
@@ -45562,13 +46323,15 @@ none38:
 	VDIVPS       Z7, Z0, Z7
 	VCMPPS       $0x03, Z7, Z7, K1
 	VBROADCASTSS c7fc00000<>+0(SB), K1, Z7
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         BX, SI
-	MOVQ         dstStride+112(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes39:
 	VMOVUPS (CX), Z0
@@ -45591,6 +46354,7 @@ planes39:
 	SUBQ    $0x00000040, DX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DX, DX
 	JE    end6
@@ -45604,13 +46368,15 @@ narrow5:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes40:
 	VBROADCASTSS cff800000<>+0(SB), Z1
@@ -45632,21 +46398,23 @@ planes40:
 	VMOVUPS      c3d2aac2c<>+0(SB), Z9
 	VMOVUPS      c3e2aaa46<>+0(SB), Z10
 	VMOVUPS      c3efffffe<>+0(SB), Z11
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	LEAQ         319(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         src_base+24(FP), DI
-	ADDQ         BX, DI
-	ADDQ         $0x00000040, DI
-	MOVQ         srcStride+120(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         dst_base+0(FP), R9
-	ADDQ         BX, R9
-	ADDQ         $0x00000040, R9
-	MOVQ         dstStride+112(FP), R10
-	SHLQ         $0x02, R10
-	MOVQ         planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000040, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000040, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+96(FP), R11
 
 planes41:
 	VMOVUPS     (CX), Z12
@@ -45673,11 +46441,13 @@ planes41:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes41
-	VPXORD      Z1, Z1, Z1
-	MOVQ        planes+96(FP), CX
-	LEAQ        319(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        4096(SI), DI
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   planes+96(FP), CX
+	LEAQ   319(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   4096(SI), DI
 
 groups43:
 	CMPQ    CX, $+16
@@ -45978,13 +46748,15 @@ none71:
 	VDIVPS       Z1, Z0, Z1
 	VCMPPS       $0x03, Z1, Z1, K2
 	VBROADCASTSS c7fc00000<>+0(SB), K2, Z1
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         BX, SI
-	MOVQ         dstStride+112(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+96(FP), R8
 
 planes72:
 	VMOVUPS (CX), Z0
@@ -46002,6 +46774,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide73:
 	CMPQ         DX, $0x00000040
 	JB           narrow74
@@ -46009,11 +46782,13 @@ wide73:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
 	VBROADCASTSS cff800000<>+0(SB), Z3
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+96(FP), DI
 
 planes77:
 	VMOVUPS (CX), Z4
@@ -46038,17 +46813,19 @@ planes77:
 	VMOVUPS c3d2aac2c<>+0(SB), Z12
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
-	MOVQ    src_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    srcStride+120(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    dstStride+112(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    planes+96(FP), R9
-	MOVQ    AX, R10
-	LEAQ    16384(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 16384(AX), R11
 
 lanes78:
 	VMOVUPS     (CX), Z15
@@ -46143,6 +46920,7 @@ lanes78:
 	CMPQ        R10, R11
 	JB          lanes78
 
+	// the lanes again
 wrap80:
 	MOVQ AX, R10
 
@@ -46241,6 +47019,7 @@ again79:
 	JMP         wrap80
 
 end81:
+	// fold the planes of [read scratch]
 	XORQ CX, CX
 
 column82:
@@ -46576,13 +47355,15 @@ none111:
 	VDIVPS       Z7, Z0, Z7
 	VCMPPS       $0x03, Z7, Z7, K1
 	VBROADCASTSS c7fc00000<>+0(SB), K1, Z7
-	MOVQ         dst_base+0(FP), CX
-	ADDQ         BX, CX
-	MOVQ         dstStride+112(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), CX
+	ADDQ BX, CX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ planes+96(FP), R8
 
 planes112:
 	VMOVUPS (CX), Z0
@@ -46605,6 +47386,7 @@ planes112:
 	SUBQ    $0x00000040, DX
 	JMP     wide73
 
+	// columns, a register at a time, the last one in part
 narrow74:
 	TESTQ DX, DX
 	JE    end76
@@ -46618,11 +47400,13 @@ narrow75:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+96(FP), DI
 
 planes113:
 	VBROADCASTSS cff800000<>+0(SB), Z1
@@ -46642,17 +47426,19 @@ planes113:
 	VMOVUPS      c3d2aac2c<>+0(SB), Z9
 	VMOVUPS      c3e2aaa46<>+0(SB), Z10
 	VMOVUPS      c3efffffe<>+0(SB), Z11
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         dstStride+112(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         planes+96(FP), R9
-	MOVQ         AX, R10
-	LEAQ         4096(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 4096(AX), R11
 
 lanes114:
 	VMOVUPS.Z   (CX), K1, Z12
@@ -46684,6 +47470,7 @@ lanes114:
 	CMPQ        R10, R11
 	JB          lanes114
 
+	// the lanes again
 wrap116:
 	MOVQ AX, R10
 
@@ -46719,6 +47506,7 @@ again115:
 	JMP         wrap116
 
 end117:
+	// fold the planes of [read scratch]
 	VPXORD Z1, Z1, Z1
 	MOVQ   planes+96(FP), CX
 	LEAQ   319(SP), SI
@@ -47024,13 +47812,15 @@ none147:
 	VDIVPS       Z1, Z0, Z1
 	VCMPPS       $0x03, Z1, Z1, K2
 	VBROADCASTSS c7fc00000<>+0(SB), K2, Z1
-	MOVQ         dst_base+0(FP), CX
-	ADDQ         BX, CX
-	MOVQ         dstStride+112(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), CX
+	ADDQ BX, CX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ planes+96(FP), R8
 
 planes148:
 	VMOVUPS.Z (CX), K1, Z0
@@ -47060,6 +47850,7 @@ TEXT ·logSoftmaxPlanesF32AVX512(SB), $33152-80
 	CMPQ CX, $0x00000040
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         DX, $0x00000040
 	JB           narrow4
@@ -47067,13 +47858,15 @@ wide3:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
 	VBROADCASTSS cff800000<>+0(SB), Z3
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes7:
 	VMOVUPS (SI), Z4
@@ -47103,21 +47896,23 @@ planes7:
 	VMOVUPS c3d2aac2c<>+0(SB), Z12
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    16767(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    BX, DI
-	ADDQ    $0x00000100, DI
-	MOVQ    srcStride+72(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    BX, R9
-	ADDQ    $0x00000100, R9
-	MOVQ    dstStride+64(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 16767(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000100, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000100, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+48(FP), R11
 
 planes8:
 	VMOVUPS     (CX), Z15
@@ -47206,7 +48001,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        CX, CX
+
+	// fold the planes of [read scratch2]
+	XORQ CX, CX
 
 column9:
 	VPXORD Z4, Z4, Z4
@@ -47613,13 +48410,15 @@ sum12:
 	VMOVUPS       64(SP), Z5
 	VMOVUPS       128(SP), Z6
 	VMOVUPS       192(SP), Z7
-	LEAQ          319(SP), CX
-	ANDQ          $-64, CX
-	MOVQ          dst_base+0(FP), SI
-	ADDQ          BX, SI
-	MOVQ          dstStride+64(FP), DI
-	SHLQ          $0x02, DI
-	MOVQ          planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes37:
 	VMOVUPS (CX), Z8
@@ -47646,6 +48445,7 @@ planes37:
 	SUBQ    $0x00000040, DX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DX, DX
 	JE    end6
@@ -47659,13 +48459,15 @@ narrow5:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes38:
 	VBROADCASTSS cff800000<>+0(SB), Z1
@@ -47687,21 +48489,23 @@ planes38:
 	VMOVUPS      c3d2aac2c<>+0(SB), Z9
 	VMOVUPS      c3e2aaa46<>+0(SB), Z10
 	VMOVUPS      c3efffffe<>+0(SB), Z11
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	LEAQ         16767(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         src_base+24(FP), DI
-	ADDQ         BX, DI
-	ADDQ         $0x00000040, DI
-	MOVQ         srcStride+72(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         dst_base+0(FP), R9
-	ADDQ         BX, R9
-	ADDQ         $0x00000040, R9
-	MOVQ         dstStride+64(FP), R10
-	SHLQ         $0x02, R10
-	MOVQ         planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 16767(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000040, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000040, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+48(FP), R11
 
 planes39:
 	VMOVUPS     (CX), Z12
@@ -47728,11 +48532,13 @@ planes39:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes39
-	VPXORD      Z1, Z1, Z1
-	MOVQ        planes+48(FP), CX
-	LEAQ        16767(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        4096(SI), DI
+
+	// fold the planes of [read scratch2]
+	VPXORD Z1, Z1, Z1
+	MOVQ   planes+48(FP), CX
+	LEAQ   16767(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   4096(SI), DI
 
 groups41:
 	CMPQ    CX, $+16
@@ -48123,13 +48929,15 @@ sum43:
 	VCMPPS        $0x03, Z1, Z1, K2
 	VBROADCASTSS  c7fc00000<>+0(SB), K2, Z1
 	VMOVUPS       Z1, Z1
-	LEAQ          319(SP), CX
-	ANDQ          $-64, CX
-	MOVQ          dst_base+0(FP), SI
-	ADDQ          BX, SI
-	MOVQ          dstStride+64(FP), DI
-	SHLQ          $0x02, DI
-	MOVQ          planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+48(FP), R8
 
 planes68:
 	VMOVUPS (CX), Z2
@@ -48148,6 +48956,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide69:
 	CMPQ         DX, $0x00000040
 	JB           narrow70
@@ -48155,11 +48964,13 @@ wide69:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
 	VBROADCASTSS cff800000<>+0(SB), Z3
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
 
 planes73:
 	VMOVUPS (CX), Z4
@@ -48184,13 +48995,15 @@ planes73:
 	VMOVUPS c3d2aac2c<>+0(SB), Z12
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
-	MOVQ    src_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    srcStride+72(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    planes+48(FP), DI
-	MOVQ    AX, R8
-	LEAQ    16384(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 16384(AX), R9
 
 lanes74:
 	VMOVUPS     (CX), Z15
@@ -48280,6 +49093,7 @@ lanes74:
 	CMPQ        R8, R9
 	JB          lanes74
 
+	// the lanes again
 wrap76:
 	MOVQ AX, R8
 
@@ -48373,6 +49187,7 @@ again75:
 	JMP         wrap76
 
 end77:
+	// fold the planes of [read scratch]
 	XORQ CX, CX
 
 column78:
@@ -48780,15 +49595,17 @@ sum81:
 	VMOVUPS       64(SP), Z5
 	VMOVUPS       128(SP), Z6
 	VMOVUPS       192(SP), Z7
-	MOVQ          src_base+24(FP), CX
-	ADDQ          BX, CX
-	MOVQ          srcStride+72(FP), SI
-	SHLQ          $0x02, SI
-	MOVQ          dst_base+0(FP), DI
-	ADDQ          BX, DI
-	MOVQ          dstStride+64(FP), R8
-	SHLQ          $0x02, R8
-	MOVQ          planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+48(FP), R9
 
 planes106:
 	VMOVUPS (CX), Z8
@@ -48815,6 +49632,7 @@ planes106:
 	SUBQ    $0x00000040, DX
 	JMP     wide69
 
+	// columns, a register at a time, the last one in part
 narrow70:
 	TESTQ DX, DX
 	JE    end72
@@ -48828,11 +49646,13 @@ narrow71:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
 
 planes107:
 	VBROADCASTSS cff800000<>+0(SB), Z1
@@ -48852,13 +49672,15 @@ planes107:
 	VMOVUPS      c3d2aac2c<>+0(SB), Z9
 	VMOVUPS      c3e2aaa46<>+0(SB), Z10
 	VMOVUPS      c3efffffe<>+0(SB), Z11
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         planes+48(FP), DI
-	MOVQ         AX, R8
-	LEAQ         4096(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 4096(AX), R9
 
 lanes108:
 	VMOVUPS.Z   (CX), K1, Z12
@@ -48888,6 +49710,7 @@ lanes108:
 	CMPQ        R8, R9
 	JB          lanes108
 
+	// the lanes again
 wrap110:
 	MOVQ AX, R8
 
@@ -48921,6 +49744,7 @@ again109:
 	JMP         wrap110
 
 end111:
+	// fold the planes of [read scratch]
 	VPXORD Z1, Z1, Z1
 	MOVQ   planes+48(FP), CX
 	LEAQ   319(SP), SI
@@ -49316,15 +50140,17 @@ sum115:
 	VCMPPS        $0x03, Z1, Z1, K2
 	VBROADCASTSS  c7fc00000<>+0(SB), K2, Z1
 	VMOVUPS       Z1, Z1
-	MOVQ          src_base+24(FP), CX
-	ADDQ          BX, CX
-	MOVQ          srcStride+72(FP), SI
-	SHLQ          $0x02, SI
-	MOVQ          dst_base+0(FP), DI
-	ADDQ          BX, DI
-	MOVQ          dstStride+64(FP), R8
-	SHLQ          $0x02, R8
-	MOVQ          planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x02, R8
+	MOVQ planes+48(FP), R9
 
 planes140:
 	VMOVUPS.Z (CX), K1, Z2
@@ -49352,9 +50178,12 @@ TEXT ·softmaxPlanesGradF32AVX512(SB), $16704-104
 	MOVQ n+80(FP), DX
 	XORQ BX, BX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ DX, $0x00000040
 	JB   narrow3
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ y_base+24(FP), CX
 	ADDQ BX, CX
 	MOVQ yStride+96(FP), SI
@@ -49426,6 +50255,7 @@ lanes6:
 	CMPQ       R14, R15
 	JB         lanes6
 
+	// the lanes again
 wrap8:
 	MOVQ AX, R14
 
@@ -49479,6 +50309,7 @@ again7:
 	JMP        wrap8
 
 end9:
+	// fold the planes of [read scratch]
 	XORQ CX, CX
 
 column10:
@@ -49778,19 +50609,21 @@ sum13:
 	VMOVUPS 64(SP), Z1
 	VMOVUPS 128(SP), Z2
 	VMOVUPS 192(SP), Z3
-	MOVQ    y_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    BX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+72(FP), R11
 
 planes38:
 	VMOVUPS (CX), Z4
@@ -49822,6 +50655,7 @@ planes38:
 	SUBQ    $0x00000040, DX
 	JMP     wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ DX, DX
 	JE    end5
@@ -49834,28 +50668,30 @@ narrow4:
 	SHLQ    CL, SI
 	NOTQ    SI
 	KMOVQ   SI, K1
-	MOVQ    y_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    BX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    y_base+24(FP), R9
-	ADDQ    BX, R9
-	ADDQ    $0x00000040, R9
-	MOVQ    dy_base+48(FP), R10
-	ADDQ    BX, R10
-	ADDQ    $0x00000040, R10
-	MOVQ    dx_base+0(FP), R11
-	ADDQ    BX, R11
-	ADDQ    $0x00000040, R11
-	MOVQ    stride+88(FP), R12
-	SHLQ    $0x02, R12
-	MOVQ    planes+72(FP), R13
-	MOVQ    AX, R14
-	LEAQ    4096(AX), R15
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x02, R8
+	MOVQ y_base+24(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000040, R9
+	MOVQ dy_base+48(FP), R10
+	ADDQ BX, R10
+	ADDQ $0x00000040, R10
+	MOVQ dx_base+0(FP), R11
+	ADDQ BX, R11
+	ADDQ $0x00000040, R11
+	MOVQ stride+88(FP), R12
+	SHLQ $0x02, R12
+	MOVQ planes+72(FP), R13
+	MOVQ AX, R14
+	LEAQ 4096(AX), R15
 
 lanes39:
 	VMOVUPS.Z (CX), K1, Z0
@@ -49875,6 +50711,7 @@ lanes39:
 	CMPQ      R14, R15
 	JB        lanes39
 
+	// the lanes again
 wrap41:
 	MOVQ AX, R14
 
@@ -49898,6 +50735,7 @@ again40:
 	JMP       wrap41
 
 end42:
+	// fold the planes of [read scratch]
 	VPXORD Z0, Z0, Z0
 	MOVQ   planes+72(FP), CX
 	LEAQ   319(SP), SI
@@ -50185,19 +51023,21 @@ pair45:
 
 sum46:
 	VMOVUPS Z0, Z0
-	MOVQ    y_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x02, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    BX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x02, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+72(FP), R11
 
 planes71:
 	VMOVUPS.Z (CX), K1, Z1
@@ -50226,6 +51066,7 @@ TEXT ·argMaxPlanesF32AVX512(SB), $16704-72
 	MOVQ n+56(FP), AX
 	XORQ DX, DX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ         AX, $0x00000040
 	JB           narrow3
@@ -50239,11 +51080,13 @@ wide2:
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
 	VMOVUPS      cffffffff<>+0(SB), Z9
-	MOVQ         src_base+24(FP), CX
-	ADDQ         DX, CX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ DX, CX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+48(FP), SI
 
 planes6:
 	VMOVUPS   (CX), Z10
@@ -50284,6 +51127,7 @@ none7:
 	SUBQ $0x00000040, AX
 	JMP  wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ AX, AX
 	JE    end5
@@ -50300,11 +51144,13 @@ narrow4:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VPXORD       Z2, Z2, Z2
 	VMOVUPS      cffffffff<>+0(SB), Z3
-	MOVQ         src_base+24(FP), CX
-	ADDQ         DX, CX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ DX, CX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+48(FP), SI
 
 planes8:
 	VMOVUPS.Z (CX), K1, Z4
@@ -50341,8 +51187,10 @@ TEXT ·dotF64AVX512(SB), NOSPLIT, $0-56
 	MOVQ   a_len+8(FP), AX
 	MOVQ   a_base+0(FP), DX
 	MOVQ   b_base+24(FP), BX
-	SUBQ   $+32, AX
-	JB     tail2
+
+	// blocks of 32: [read a read b]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (DX), Z4
@@ -50362,6 +51210,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+32, AX
 	JE        end3
@@ -50427,8 +51276,10 @@ TEXT ·sumF64AVX512(SB), NOSPLIT, $0-32
 	VPXORD Z3, Z3, Z3
 	MOVQ   x_len+8(FP), AX
 	MOVQ   x_base+0(FP), DX
-	SUBQ   $+32, AX
-	JB     tail2
+
+	// blocks of 32: [read x]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VADDPD (DX), Z0, Z0
@@ -50439,6 +51290,7 @@ blocks1:
 	SUBQ   $+32, AX
 	JAE    blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+32, AX
 	JE        end3
@@ -50514,8 +51366,10 @@ TEXT ·expSumF64AVX512(SB), NOSPLIT, $0-64
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD     (DX), Z21
@@ -50619,6 +51473,7 @@ blocks1:
 	SUBQ        $+32, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -50785,8 +51640,10 @@ TEXT ·sumExpF64AVX512(SB), NOSPLIT, $0-40
 	VPXORD       Z20, Z20, Z20
 	MOVQ         src_len+8(FP), AX
 	MOVQ         src_base+0(FP), DX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD     (DX), Z21
@@ -50885,6 +51742,7 @@ blocks1:
 	SUBQ        $+32, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -51030,8 +51888,10 @@ TEXT ·maxF64AVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), DX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read x]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (DX), Z4
@@ -51046,6 +51906,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ         $+32, AX
 	JE           end3
@@ -51098,8 +51959,10 @@ TEXT ·scaleF64AVX512(SB), NOSPLIT, $0-56
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (DX), Z1
@@ -51119,6 +51982,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+32, AX
 	JE        end3
@@ -51161,8 +52025,10 @@ TEXT ·subtractF64AVX512(SB), NOSPLIT, $0-64
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), DX
 	MOVQ         dst_base+0(FP), BX
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (DX), Z2
@@ -51186,6 +52052,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+32, AX
 	JE        end3
@@ -51232,8 +52099,10 @@ TEXT ·softmaxGradF64AVX512(SB), NOSPLIT, $0-80
 	MOVQ         y_base+24(FP), DX
 	MOVQ         dy_base+48(FP), BX
 	MOVQ         dx_base+0(FP), SI
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD (DX), Z1
@@ -51262,6 +52131,7 @@ blocks1:
 	SUBQ    $+32, AX
 	JAE     blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ      $+32, AX
 	JE        end3
@@ -51328,8 +52198,10 @@ TEXT ·logSoftmaxGradF64AVX512(SB), NOSPLIT, $0-80
 	MOVQ         y_base+24(FP), DX
 	MOVQ         dy_base+48(FP), BX
 	MOVQ         dx_base+0(FP), SI
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD     (DX), Z17
@@ -51446,6 +52318,7 @@ blocks1:
 	SUBQ        $+32, AX
 	JAE         blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ        $+32, AX
 	JE          end3
@@ -51684,8 +52557,10 @@ chunk1:
 	KMOVW        CX, K1
 	MOVL         $0x000000ff, CX
 	KMOVW        CX, K2
-	SUBQ         $+32, R8
-	JB           tail5
+
+	// blocks of 32: [read x]
+	SUBQ $+32, R8
+	JB   tail5
 
 blocks4:
 	VMOVUPD (BX), Z5
@@ -51702,6 +52577,7 @@ blocks4:
 	SUBQ    $+32, R8
 	JAE     blocks4
 
+	// the last block, register by register
 tail5:
 	ADDQ         $+32, R8
 	JE           end6
@@ -51846,8 +52722,10 @@ TEXT ·classErrorsF64AVX512(SB), NOSPLIT, $0-76
 	MOVQ         probs_base+24(FP), DX
 	MOVQ         labels_base+48(FP), BX
 	MOVQ         dst_base+0(FP), SI
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read probs read labels write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD   (DX), Z1
@@ -51888,6 +52766,7 @@ blocks1:
 	SUBQ      $+32, AX
 	JAE       blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ        $+32, AX
 	JE          end3
@@ -51953,8 +52832,10 @@ TEXT ·classGradF64AVX512(SB), NOSPLIT, $0-88
 	MOVQ         weights_base+24(FP), DX
 	MOVQ         labels_base+48(FP), BX
 	MOVQ         dst_base+0(FP), SI
-	SUBQ         $+32, AX
-	JB           tail2
+
+	// blocks of 32: [read weights read labels write dst]
+	SUBQ $+32, AX
+	JB   tail2
 
 blocks1:
 	VMOVUPD   (DX), Z2
@@ -51987,6 +52868,7 @@ blocks1:
 	SUBQ      $+32, AX
 	JAE       blocks1
 
+	// the last block, register by register
 tail2:
 	ADDQ        $+32, AX
 	JE          end3
@@ -52314,9 +53196,12 @@ TEXT ·softmaxRowsF64AVX512(SB), $8520-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 8512(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -52373,6 +53258,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -52447,9 +53333,11 @@ moved8:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
 
 planes18:
 	VMOVUPD (AX), Z4
@@ -52479,21 +53367,23 @@ planes18:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x08, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x08, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Z20
@@ -52602,7 +53492,9 @@ planes19:
 	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
 
 column20:
 	VPXORD Z0, Z0, Z0
@@ -52797,11 +53689,13 @@ sum23:
 	VDIVPD       Z3, Z4, Z3
 	VCMPPD       $0x03, Z3, Z3, K1
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
 
 planes40:
 	VMOVUPD (AX), Z4
@@ -52820,16 +53714,18 @@ planes40:
 	ADDQ    $0x00000100, CX
 	DECQ    DX
 	JNE     planes40
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x03, DI
-	MOVQ    cols+48(FP), CX
-	CMPQ    CX, $0x00000002
-	JB      careful41
-	MOVQ    $0x00000004, CX
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x03, DI
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000002
+	JB   careful41
+	MOVQ $0x00000004, CX
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -52876,6 +53772,7 @@ done46:
 	JNE  registers43
 	JMP  moved42
 
+	// rows that are not there, or shorter than a unit
 careful41:
 	MOVQ $0x00000004, R8
 
@@ -52950,6 +53847,7 @@ moved42:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -52963,22 +53861,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    src_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    SI, $0x00000008
-	JB      careful52
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful52
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit55:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit54:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*2), Z0, Z0
@@ -52997,21 +53897,22 @@ unit55:
 	VMOVUPS      Z0, 64(R9)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done57
+	JLE          done56
 	CMPQ         DI, R10
-	JAE          next56
+	JAE          next55
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next56:
+next55:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit55
+	JMP  unit54
 
-done57:
+done56:
 	JMP moved53
 
+	// rows that are not there, or shorter than a unit
 careful52:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
@@ -53024,80 +53925,82 @@ careful52:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit59:
+unit57:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         SI, $0x00000003
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         SI, $0x00000004
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         SI, $0x00000007
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows62:
+rows60:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R8)
 	VMOVUPS   Z0, 64(R8)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, DI
-	JLE       done61
+	JLE       done59
 	CMPQ      DI, CX
-	JAE       next60
+	JAE       next58
 	MOVQ      DI, CX
 	MOVQ      $0x00000002, DI
 
-next60:
+next58:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit59
+	JMP  unit57
 
-done61:
+done59:
 moved53:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
 
-planes63:
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes61:
 	VMOVUPD (AX), Z1
 	VMAXPD  Z1, Z0, Z0
 	ADDQ    $0x00000040, AX
 	DECQ    CX
-	JNE     planes63
+	JNE     planes61
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
 	VMOVUPS c4338000000000000<>+0(SB), Z2
 	VMOVUPS c3ff0000000000000<>+0(SB), Z3
@@ -53114,23 +54017,25 @@ planes63:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
 	VMOVUPS c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x06, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes64:
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x06, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes62:
 	VMOVUPD     (AX), Z17
 	VSUBPD      Z0, Z17, Z17
 	VMOVUPS     Z2, Z18
@@ -53159,208 +54064,214 @@ planes64:
 	ADDQ        $0x00000040, DX
 	ADDQ        $0x00000040, DI
 	DECQ        R8
-	JNE         planes64
-	VPXORD      Z0, Z0, Z0
-	MOVQ        cols+48(FP), AX
-	LEAQ        319(SP), CX
-	ANDQ        $-64, CX
-	LEAQ        2048(CX), DX
+	JNE         planes62
 
-groups66:
+	// fold the planes of [read scratch]
+	VPXORD Z0, Z0, Z0
+	MOVQ   cols+48(FP), AX
+	LEAQ   319(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   2048(CX), DX
+
+groups64:
 	CMPQ    AX, $+8
-	JLT     part69
+	JLT     part67
 	VMOVUPS (CX), Z1
 	VMOVUPS 256(CX), Z2
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS 128(CX), Z2
 	VMOVUPS 384(CX), Z3
 	VADDPD  Z3, Z2, Z2
-	JMP     folded70
+	JMP     folded68
 
-part69:
+part67:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none71
+	JLE     none69
 	VMOVUPS (CX), Z3
 	VADDPD  Z3, Z1, Z1
 	CMPQ    AX, $+4
-	JLE     none71
+	JLE     none69
 	VMOVUPS 256(CX), Z3
 	VADDPD  Z3, Z1, Z1
 
-none71:
+none69:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+2
-	JLE     none72
+	JLE     none70
 	VMOVUPS 128(CX), Z3
 	VADDPD  Z3, Z2, Z2
 	CMPQ    AX, $+6
-	JLE     none72
+	JLE     none70
 	VMOVUPS 384(CX), Z3
 	VADDPD  Z3, Z2, Z2
 
-none72:
-folded70:
+none70:
+folded68:
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS Z1, Z3
 	CMPQ    AX, $+8
-	JLT     part73
+	JLT     part71
 	VMOVUPS 64(CX), Z4
 	VMOVUPS 320(CX), Z5
 	VADDPD  Z5, Z4, Z1
 	VMOVUPS 192(CX), Z4
 	VMOVUPS 448(CX), Z5
 	VADDPD  Z5, Z4, Z2
-	JMP     folded74
+	JMP     folded72
 
-part73:
+part71:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none75
+	JLE     none73
 	VMOVUPS 64(CX), Z4
 	VADDPD  Z4, Z1, Z1
 	CMPQ    AX, $+5
-	JLE     none75
+	JLE     none73
 	VMOVUPS 320(CX), Z4
 	VADDPD  Z4, Z1, Z1
 
-none75:
+none73:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+3
-	JLE     none76
+	JLE     none74
 	VMOVUPS 192(CX), Z4
 	VADDPD  Z4, Z2, Z2
 	CMPQ    AX, $+7
-	JLE     none76
+	JLE     none74
 	VMOVUPS 448(CX), Z4
 	VADDPD  Z4, Z2, Z2
 
-none76:
-folded74:
+none74:
+folded72:
 	VADDPD  Z2, Z1, Z1
 	VADDPD  Z1, Z3, Z3
 	ADDQ    $0x00000200, CX
 	SUBQ    $+8, AX
-	JLE     pair67
+	JLE     pair65
 	CMPQ    AX, $+8
-	JLT     part77
+	JLT     part75
 	VMOVUPS (CX), Z1
 	VMOVUPS 256(CX), Z2
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS 128(CX), Z2
 	VMOVUPS 384(CX), Z4
 	VADDPD  Z4, Z2, Z2
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (CX), Z4
 	VADDPD  Z4, Z1, Z1
 	CMPQ    AX, $+4
-	JLE     none79
+	JLE     none77
 	VMOVUPS 256(CX), Z4
 	VADDPD  Z4, Z1, Z1
 
-none79:
+none77:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+2
-	JLE     none80
+	JLE     none78
 	VMOVUPS 128(CX), Z4
 	VADDPD  Z4, Z2, Z2
 	CMPQ    AX, $+6
-	JLE     none80
+	JLE     none78
 	VMOVUPS 384(CX), Z4
 	VADDPD  Z4, Z2, Z2
 
-none80:
-folded78:
+none78:
+folded76:
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS Z1, Z4
 	CMPQ    AX, $+8
-	JLT     part81
+	JLT     part79
 	VMOVUPS 64(CX), Z5
 	VMOVUPS 320(CX), Z6
 	VADDPD  Z6, Z5, Z1
 	VMOVUPS 192(CX), Z5
 	VMOVUPS 448(CX), Z6
 	VADDPD  Z6, Z5, Z2
-	JMP     folded82
+	JMP     folded80
 
-part81:
+part79:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none83
+	JLE     none81
 	VMOVUPS 64(CX), Z5
 	VADDPD  Z5, Z1, Z1
 	CMPQ    AX, $+5
-	JLE     none83
+	JLE     none81
 	VMOVUPS 320(CX), Z5
 	VADDPD  Z5, Z1, Z1
 
-none83:
+none81:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+3
-	JLE     none84
+	JLE     none82
 	VMOVUPS 192(CX), Z5
 	VADDPD  Z5, Z2, Z2
 	CMPQ    AX, $+7
-	JLE     none84
+	JLE     none82
 	VMOVUPS 448(CX), Z5
 	VADDPD  Z5, Z2, Z2
 
-none84:
-folded82:
+none82:
+folded80:
 	VADDPD Z2, Z1, Z1
 	VADDPD Z1, Z4, Z4
 	ADDQ   $0x00000200, CX
 	SUBQ   $+8, AX
 	VADDPD Z4, Z3, Z3
 
-pair67:
+pair65:
 	VADDPD Z3, Z0, Z0
 	TESTQ  AX, AX
-	JLE    sum68
+	JLE    sum66
 	CMPQ   CX, DX
-	JB     groups66
+	JB     groups64
 
-sum68:
+sum66:
 	VMOVUPS      Z0, Z0
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
 	VCMPPD       $0x03, Z0, Z0, K1
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         cols+48(FP), DX
 
-planes85:
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes83:
 	VMOVUPD (AX), Z1
 	VMULPD  Z1, Z0, Z1
 	VMOVUPD Z1, (CX)
 	ADDQ    $0x00000040, AX
 	ADDQ    $0x00000040, CX
 	DECQ    DX
-	JNE     planes85
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    SI, $0x00000008
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	JNE     planes83
 
-unit89:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit86:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -53379,22 +54290,23 @@ unit89:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*4)
 	MOVQ          $0x00000002, R10
 	SUBQ          R10, DI
-	JLE           done91
+	JLE           done88
 	CMPQ          DI, R10
-	JAE           next90
+	JAE           next87
 	MOVQ          DI, R10
 	MOVQ          $0x00000002, DI
 
-next90:
+next87:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit89
+	JMP  unit86
 
-done91:
-	JMP moved87
+done88:
+	JMP moved85
 
-careful86:
+	// rows that are not there, or shorter than a unit
+careful84:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -53406,7 +54318,7 @@ careful86:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit93:
+unit89:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -53414,57 +54326,57 @@ unit93:
 	MOVQ          AX, CX
 	VMOVUPD       X2, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VMOVUPD       X0, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPD       X0, K1, (CX)
 
-rows96:
+rows92:
 	MOVQ $0x00000002, CX
 	SUBQ CX, DI
-	JLE  done95
+	JLE  done91
 	CMPQ DI, CX
-	JAE  next94
+	JAE  next90
 	MOVQ DI, CX
 	MOVQ $0x00000002, DI
 
-next94:
+next90:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit93
+	JMP  unit89
 
-done95:
-moved87:
+done91:
+moved85:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -53474,6 +54386,7 @@ moved87:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         8512(SP), $+0
 	JE           end2
@@ -53484,10 +54397,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         BX, DX
-	SUBQ         $+32, AX
-	JB           tail98
 
-blocks97:
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail94
+
+blocks93:
 	VMOVUPD (DX), Z4
 	VMAXPD  Z4, Z0, Z0
 	VMOVUPD 64(DX), Z4
@@ -53498,11 +54413,12 @@ blocks97:
 	VMAXPD  Z4, Z3, Z3
 	ADDQ    $+256, DX
 	SUBQ    $+32, AX
-	JAE     blocks97
+	JAE     blocks93
 
-tail98:
+	// the last block, register by register
+tail94:
 	ADDQ         $+32, AX
-	JE           end99
+	JE           end95
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -53512,25 +54428,25 @@ tail98:
 	VMOVUPD      (DX), K1, Z4
 	VMAXPD       Z4, Z0, Z0
 	CMPQ         AX, $0x00000008
-	JBE          end99
+	JBE          end95
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      64(DX), K1, Z4
 	VMAXPD       Z4, Z1, Z1
 	CMPQ         AX, $0x00000010
-	JBE          end99
+	JBE          end95
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      128(DX), K1, Z4
 	VMAXPD       Z4, Z2, Z2
 	CMPQ         AX, $0x00000018
-	JBE          end99
+	JBE          end95
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      192(DX), K1, Z4
 	VMAXPD       Z4, Z3, Z3
 
-end99:
+end95:
 	VMAXPD     Z2, Z0, Z0
 	VMAXPD     Z3, Z1, Z1
 	VMAXPD     Z1, Z0, Z0
@@ -53566,10 +54482,12 @@ end99:
 	ADDQ       BX, DX
 	MOVQ       dst_base+0(FP), SI
 	ADDQ       BX, SI
-	SUBQ       $+32, AX
-	JB         tail101
 
-blocks100:
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail97
+
+blocks96:
 	VMOVUPD     (DX), Z21
 	VSUBPD      Z0, Z21, Z21
 	VMOVUPS     Z2, Z22
@@ -53669,11 +54587,12 @@ blocks100:
 	ADDQ        $+256, DX
 	ADDQ        $+256, SI
 	SUBQ        $+32, AX
-	JAE         blocks100
+	JAE         blocks96
 
-tail101:
+	// the last block, register by register
+tail97:
 	ADDQ         $+32, AX
-	JE           end102
+	JE           end98
 	MOVQ         AX, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
@@ -53705,7 +54624,7 @@ tail101:
 	VADDPD       Z24, Z17, Z17
 	VMOVUPD      Z24, K1, (SI)
 	CMPQ         AX, $0x00000008
-	JBE          end102
+	JBE          end98
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      64(DX), K1, Z21
@@ -53733,7 +54652,7 @@ tail101:
 	VADDPD       Z24, Z18, Z18
 	VMOVUPD      Z24, K1, 64(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end102
+	JBE          end98
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      128(DX), K1, Z21
@@ -53761,7 +54680,7 @@ tail101:
 	VADDPD       Z24, Z19, Z19
 	VMOVUPD      Z24, K1, 128(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end102
+	JBE          end98
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      192(DX), K1, Z21
@@ -53789,7 +54708,7 @@ tail101:
 	VADDPD       Z4, Z20, Z20
 	VMOVUPD      Z4, K1, 192(SI)
 
-end102:
+end98:
 	VSHUFF64X2   $0x44, Z19, Z17, Z0
 	VSHUFF64X2   $0xee, Z19, Z17, Z1
 	VADDPD       Z1, Z0, Z17
@@ -53816,10 +54735,12 @@ end102:
 	ADDQ         BX, DX
 	MOVQ         dst_base+0(FP), SI
 	ADDQ         BX, SI
-	SUBQ         $+32, AX
-	JB           tail104
 
-blocks103:
+	// blocks of 32: [read dst write dst]
+	SUBQ $+32, AX
+	JB   tail100
+
+blocks99:
 	VMOVUPD (DX), Z1
 	VMULPD  Z1, Z0, Z1
 	VMOVUPD Z1, (SI)
@@ -53835,11 +54756,12 @@ blocks103:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks103
+	JAE     blocks99
 
-tail104:
+	// the last block, register by register
+tail100:
 	ADDQ      $+32, AX
-	JE        end105
+	JE        end101
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -53849,25 +54771,25 @@ tail104:
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, (SI)
 	CMPQ      AX, $0x00000008
-	JBE       end105
+	JBE       end101
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 64(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 64(SI)
 	CMPQ      AX, $0x00000010
-	JBE       end105
+	JBE       end101
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 128(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 128(SI)
 	CMPQ      AX, $0x00000018
-	JBE       end105
+	JBE       end101
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 192(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 192(SI)
 
-end105:
+end101:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -53899,9 +54821,12 @@ TEXT ·logSoftmaxRowsF64AVX512(SB), $16776-56
 	MOVL AX, SI
 	MOVQ $0x00000000, 8512(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -53958,6 +54883,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -54032,9 +54958,11 @@ moved8:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
 
 planes18:
 	VMOVUPD (AX), Z4
@@ -54064,21 +54992,23 @@ planes18:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8583(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x08, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x08, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Z20
@@ -54187,7 +55117,9 @@ planes19:
 	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes19
-	XORQ        AX, AX
+
+	// fold the planes of [read scratch2]
+	XORQ AX, AX
 
 column20:
 	VPXORD Z4, Z4, Z4
@@ -54421,11 +55353,13 @@ sum23:
 	VMOVUPS      64(SP), Z5
 	VMOVUPS      128(SP), Z6
 	VMOVUPS      192(SP), Z7
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         cols+48(FP), DX
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
 
 planes40:
 	VMOVUPD (AX), Z8
@@ -54448,16 +55382,18 @@ planes40:
 	ADDQ    $0x00000100, CX
 	DECQ    DX
 	JNE     planes40
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x03, DI
-	MOVQ    cols+48(FP), CX
-	CMPQ    CX, $0x00000002
-	JB      careful41
-	MOVQ    $0x00000004, CX
+
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x03, DI
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000002
+	JB   careful41
+	MOVQ $0x00000004, CX
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -54504,6 +55440,7 @@ done46:
 	JNE  registers43
 	JMP  moved42
 
+	// rows that are not there, or shorter than a unit
 careful41:
 	MOVQ $0x00000004, R8
 
@@ -54578,6 +55515,7 @@ moved42:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -54591,22 +55529,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    src_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    SI, $0x00000008
-	JB      careful52
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful52
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit55:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful52
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit54:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*2), Z0, Z0
@@ -54625,21 +55565,22 @@ unit55:
 	VMOVUPS      Z0, 64(R9)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done57
+	JLE          done56
 	CMPQ         DI, R10
-	JAE          next56
+	JAE          next55
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next56:
+next55:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit55
+	JMP  unit54
 
-done57:
+done56:
 	JMP moved53
 
+	// rows that are not there, or shorter than a unit
 careful52:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
@@ -54652,80 +55593,82 @@ careful52:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit59:
+unit57:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         SI, $0x00000003
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         SI, $0x00000004
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         SI, $0x00000007
-	JBE          rows62
+	JBE          rows60
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows62:
+rows60:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R8)
 	VMOVUPS   Z0, 64(R8)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, DI
-	JLE       done61
+	JLE       done59
 	CMPQ      DI, CX
-	JAE       next60
+	JAE       next58
 	MOVQ      DI, CX
 	MOVQ      $0x00000002, DI
 
-next60:
+next58:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit59
+	JMP  unit57
 
-done61:
+done59:
 moved53:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
 
-planes63:
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes61:
 	VMOVUPD (AX), Z1
 	VMAXPD  Z1, Z0, Z0
 	ADDQ    $0x00000040, AX
 	DECQ    CX
-	JNE     planes63
+	JNE     planes61
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
 	VMOVUPS c4338000000000000<>+0(SB), Z2
 	VMOVUPS c3ff0000000000000<>+0(SB), Z3
@@ -54742,23 +55685,25 @@ planes63:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
 	VMOVUPS c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8583(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    src_base+24(FP), DX
-	ADDQ    BX, DX
-	MOVQ    cols+48(FP), DI
-	SHLQ    $0x06, DI
-	ADDQ    DI, DX
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+48(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    cols+48(FP), R8
 
-planes64:
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ BX, DX
+	MOVQ cols+48(FP), DI
+	SHLQ $0x06, DI
+	ADDQ DI, DX
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+48(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ cols+48(FP), R8
+
+planes62:
 	VMOVUPD     (AX), Z17
 	VSUBPD      Z0, Z17, Z17
 	VMOVUPS     Z2, Z18
@@ -54787,173 +55732,175 @@ planes64:
 	ADDQ        $0x00000040, DX
 	ADDQ        $0x00000040, DI
 	DECQ        R8
-	JNE         planes64
-	VPXORD      Z1, Z1, Z1
-	MOVQ        cols+48(FP), AX
-	LEAQ        8583(SP), CX
-	ANDQ        $-64, CX
-	LEAQ        2048(CX), DX
+	JNE         planes62
 
-groups66:
+	// fold the planes of [read scratch2]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+48(FP), AX
+	LEAQ   8583(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   2048(CX), DX
+
+groups64:
 	CMPQ    AX, $+8
-	JLT     part69
+	JLT     part67
 	VMOVUPS (CX), Z2
 	VMOVUPS 256(CX), Z3
 	VADDPD  Z3, Z2, Z2
 	VMOVUPS 128(CX), Z3
 	VMOVUPS 384(CX), Z4
 	VADDPD  Z4, Z3, Z3
-	JMP     folded70
+	JMP     folded68
 
-part69:
+part67:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+0
-	JLE     none71
+	JLE     none69
 	VMOVUPS (CX), Z4
 	VADDPD  Z4, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none71
+	JLE     none69
 	VMOVUPS 256(CX), Z4
 	VADDPD  Z4, Z2, Z2
 
-none71:
+none69:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none72
+	JLE     none70
 	VMOVUPS 128(CX), Z4
 	VADDPD  Z4, Z3, Z3
 	CMPQ    AX, $+6
-	JLE     none72
+	JLE     none70
 	VMOVUPS 384(CX), Z4
 	VADDPD  Z4, Z3, Z3
 
-none72:
-folded70:
+none70:
+folded68:
 	VADDPD  Z3, Z2, Z2
 	VMOVUPS Z2, Z4
 	CMPQ    AX, $+8
-	JLT     part73
+	JLT     part71
 	VMOVUPS 64(CX), Z5
 	VMOVUPS 320(CX), Z6
 	VADDPD  Z6, Z5, Z2
 	VMOVUPS 192(CX), Z5
 	VMOVUPS 448(CX), Z6
 	VADDPD  Z6, Z5, Z3
-	JMP     folded74
+	JMP     folded72
 
-part73:
+part71:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+1
-	JLE     none75
+	JLE     none73
 	VMOVUPS 64(CX), Z5
 	VADDPD  Z5, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none75
+	JLE     none73
 	VMOVUPS 320(CX), Z5
 	VADDPD  Z5, Z2, Z2
 
-none75:
+none73:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none76
+	JLE     none74
 	VMOVUPS 192(CX), Z5
 	VADDPD  Z5, Z3, Z3
 	CMPQ    AX, $+7
-	JLE     none76
+	JLE     none74
 	VMOVUPS 448(CX), Z5
 	VADDPD  Z5, Z3, Z3
 
-none76:
-folded74:
+none74:
+folded72:
 	VADDPD  Z3, Z2, Z2
 	VADDPD  Z2, Z4, Z4
 	ADDQ    $0x00000200, CX
 	SUBQ    $+8, AX
-	JLE     pair67
+	JLE     pair65
 	CMPQ    AX, $+8
-	JLT     part77
+	JLT     part75
 	VMOVUPS (CX), Z2
 	VMOVUPS 256(CX), Z3
 	VADDPD  Z3, Z2, Z2
 	VMOVUPS 128(CX), Z3
 	VMOVUPS 384(CX), Z5
 	VADDPD  Z5, Z3, Z3
-	JMP     folded78
+	JMP     folded76
 
-part77:
+part75:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+0
-	JLE     none79
+	JLE     none77
 	VMOVUPS (CX), Z5
 	VADDPD  Z5, Z2, Z2
 	CMPQ    AX, $+4
-	JLE     none79
+	JLE     none77
 	VMOVUPS 256(CX), Z5
 	VADDPD  Z5, Z2, Z2
 
-none79:
+none77:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+2
-	JLE     none80
+	JLE     none78
 	VMOVUPS 128(CX), Z5
 	VADDPD  Z5, Z3, Z3
 	CMPQ    AX, $+6
-	JLE     none80
+	JLE     none78
 	VMOVUPS 384(CX), Z5
 	VADDPD  Z5, Z3, Z3
 
-none80:
-folded78:
+none78:
+folded76:
 	VADDPD  Z3, Z2, Z2
 	VMOVUPS Z2, Z5
 	CMPQ    AX, $+8
-	JLT     part81
+	JLT     part79
 	VMOVUPS 64(CX), Z6
 	VMOVUPS 320(CX), Z7
 	VADDPD  Z7, Z6, Z2
 	VMOVUPS 192(CX), Z6
 	VMOVUPS 448(CX), Z7
 	VADDPD  Z7, Z6, Z3
-	JMP     folded82
+	JMP     folded80
 
-part81:
+part79:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+1
-	JLE     none83
+	JLE     none81
 	VMOVUPS 64(CX), Z6
 	VADDPD  Z6, Z2, Z2
 	CMPQ    AX, $+5
-	JLE     none83
+	JLE     none81
 	VMOVUPS 320(CX), Z6
 	VADDPD  Z6, Z2, Z2
 
-none83:
+none81:
 	VPXORD  Z3, Z3, Z3
 	CMPQ    AX, $+3
-	JLE     none84
+	JLE     none82
 	VMOVUPS 192(CX), Z6
 	VADDPD  Z6, Z3, Z3
 	CMPQ    AX, $+7
-	JLE     none84
+	JLE     none82
 	VMOVUPS 448(CX), Z6
 	VADDPD  Z6, Z3, Z3
 
-none84:
-folded82:
+none82:
+folded80:
 	VADDPD Z3, Z2, Z2
 	VADDPD Z2, Z5, Z5
 	ADDQ   $0x00000200, CX
 	SUBQ   $+8, AX
 	VADDPD Z5, Z4, Z4
 
-pair67:
+pair65:
 	VADDPD Z4, Z1, Z1
 	TESTQ  AX, AX
-	JLE    sum68
+	JLE    sum66
 	CMPQ   CX, DX
-	JB     groups66
+	JB     groups64
 
-sum68:
+sum66:
 	VMOVUPS      Z1, Z2
 	VPADDQ       c00095f619980c433<>+0(SB), Z2, Z3
 	VPSRLQ       $0x34, Z3, Z4
@@ -55010,13 +55957,15 @@ sum68:
 	VCMPPD       $0x03, Z1, Z1, K1
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
 	VMOVUPS      Z1, Z1
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         cols+48(FP), DX
 
-planes85:
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes83:
 	VMOVUPD (AX), Z2
 	VSUBPD  Z0, Z2, Z2
 	VADDPD  Z2, Z1, Z2
@@ -55024,23 +55973,25 @@ planes85:
 	ADDQ    $0x00000040, AX
 	ADDQ    $0x00000040, CX
 	DECQ    DX
-	JNE     planes85
-	MOVQ    dst_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    SI, $0x00000008
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful86
-	MOVQ    cols+48(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	JNE     planes83
 
-unit89:
+	// transpose scratch to dst
+	MOVQ dst_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful84
+	MOVQ cols+48(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit86:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -55059,22 +56010,23 @@ unit89:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*4)
 	MOVQ          $0x00000002, R10
 	SUBQ          R10, DI
-	JLE           done91
+	JLE           done88
 	CMPQ          DI, R10
-	JAE           next90
+	JAE           next87
 	MOVQ          DI, R10
 	MOVQ          $0x00000002, DI
 
-next90:
+next87:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit89
+	JMP  unit86
 
-done91:
-	JMP moved87
+done88:
+	JMP moved85
 
-careful86:
+	// rows that are not there, or shorter than a unit
+careful84:
 	MOVQ    cols+48(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -55086,7 +56038,7 @@ careful86:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit93:
+unit89:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -55094,57 +56046,57 @@ unit93:
 	MOVQ          AX, CX
 	VMOVUPD       X2, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VMOVUPD       X0, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows96
+	JBE           rows92
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPD       X0, K1, (CX)
 
-rows96:
+rows92:
 	MOVQ $0x00000002, CX
 	SUBQ CX, DI
-	JLE  done95
+	JLE  done91
 	CMPQ DI, CX
-	JAE  next94
+	JAE  next90
 	MOVQ DI, CX
 	MOVQ $0x00000002, DI
 
-next94:
+next90:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit93
+	JMP  unit89
 
-done95:
-moved87:
+done91:
+moved85:
 	MOVQ cols+48(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -55154,6 +56106,7 @@ moved87:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         8512(SP), $+0
 	JE           end2
@@ -55164,10 +56117,12 @@ row1:
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), DX
 	ADDQ         BX, DX
-	SUBQ         $+32, AX
-	JB           tail98
 
-blocks97:
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail94
+
+blocks93:
 	VMOVUPD (DX), Z4
 	VMAXPD  Z4, Z0, Z0
 	VMOVUPD 64(DX), Z4
@@ -55178,11 +56133,12 @@ blocks97:
 	VMAXPD  Z4, Z3, Z3
 	ADDQ    $+256, DX
 	SUBQ    $+32, AX
-	JAE     blocks97
+	JAE     blocks93
 
-tail98:
+	// the last block, register by register
+tail94:
 	ADDQ         $+32, AX
-	JE           end99
+	JE           end95
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -55192,25 +56148,25 @@ tail98:
 	VMOVUPD      (DX), K1, Z4
 	VMAXPD       Z4, Z0, Z0
 	CMPQ         AX, $0x00000008
-	JBE          end99
+	JBE          end95
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      64(DX), K1, Z4
 	VMAXPD       Z4, Z1, Z1
 	CMPQ         AX, $0x00000010
-	JBE          end99
+	JBE          end95
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      128(DX), K1, Z4
 	VMAXPD       Z4, Z2, Z2
 	CMPQ         AX, $0x00000018
-	JBE          end99
+	JBE          end95
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      192(DX), K1, Z4
 	VMAXPD       Z4, Z3, Z3
 
-end99:
+end95:
 	VMAXPD     Z2, Z0, Z0
 	VMAXPD     Z3, Z1, Z1
 	VMAXPD     Z1, Z0, Z0
@@ -55244,10 +56200,12 @@ end99:
 	MOVQ       cols+48(FP), AX
 	MOVQ       src_base+24(FP), DX
 	ADDQ       BX, DX
-	SUBQ       $+32, AX
-	JB         tail101
 
-blocks100:
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail97
+
+blocks96:
 	VMOVUPD     (DX), Z21
 	VSUBPD      Z0, Z21, Z21
 	VMOVUPS     Z2, Z22
@@ -55342,11 +56300,12 @@ blocks100:
 	VADDPD      Z24, Z20, Z20
 	ADDQ        $+256, DX
 	SUBQ        $+32, AX
-	JAE         blocks100
+	JAE         blocks96
 
-tail101:
+	// the last block, register by register
+tail97:
 	ADDQ         $+32, AX
-	JE           end102
+	JE           end98
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -55377,7 +56336,7 @@ tail101:
 	VSCALEFPD.Z  Z22, Z24, K2, Z24
 	VADDPD       Z24, Z17, Z17
 	CMPQ         AX, $0x00000008
-	JBE          end102
+	JBE          end98
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      64(DX), K1, Z21
@@ -55404,7 +56363,7 @@ tail101:
 	VSCALEFPD.Z  Z22, Z24, K2, Z24
 	VADDPD       Z24, Z18, Z18
 	CMPQ         AX, $0x00000010
-	JBE          end102
+	JBE          end98
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      128(DX), K1, Z21
@@ -55431,7 +56390,7 @@ tail101:
 	VSCALEFPD.Z  Z22, Z24, K2, Z24
 	VADDPD       Z24, Z19, Z19
 	CMPQ         AX, $0x00000018
-	JBE          end102
+	JBE          end98
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      192(DX), K1, Z21
@@ -55458,7 +56417,7 @@ tail101:
 	VSCALEFPD.Z  Z2, Z5, K1, Z5
 	VADDPD       Z5, Z20, Z20
 
-end102:
+end98:
 	VSHUFF64X2   $0x44, Z19, Z17, Z1
 	VSHUFF64X2   $0xee, Z19, Z17, Z2
 	VADDPD       Z2, Z1, Z17
@@ -55536,10 +56495,12 @@ end102:
 	ADDQ         BX, DX
 	MOVQ         dst_base+0(FP), SI
 	ADDQ         BX, SI
-	SUBQ         $+32, AX
-	JB           tail104
 
-blocks103:
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail100
+
+blocks99:
 	VMOVUPD (DX), Z2
 	VSUBPD  Z0, Z2, Z2
 	VADDPD  Z2, Z1, Z2
@@ -55559,11 +56520,12 @@ blocks103:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks103
+	JAE     blocks99
 
-tail104:
+	// the last block, register by register
+tail100:
 	ADDQ      $+32, AX
-	JE        end105
+	JE        end101
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -55574,28 +56536,28 @@ tail104:
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, (SI)
 	CMPQ      AX, $0x00000008
-	JBE       end105
+	JBE       end101
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 64(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, 64(SI)
 	CMPQ      AX, $0x00000010
-	JBE       end105
+	JBE       end101
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 128(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, 128(SI)
 	CMPQ      AX, $0x00000018
-	JBE       end105
+	JBE       end101
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 192(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, 192(SI)
 
-end105:
+end101:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -55627,9 +56589,12 @@ TEXT ·softmaxRowsGradF64AVX512(SB), $16776-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 8512(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -55686,6 +56651,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -55756,6 +56722,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 8583(SP), DX
@@ -55812,6 +56779,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, R8
 
@@ -55882,6 +56850,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -56130,28 +57099,30 @@ sum32:
 	VMOVUPS 64(SP), Z1
 	VMOVUPS 128(SP), Z2
 	VMOVUPS 192(SP), Z3
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8583(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x08, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x08, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x08, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x08, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes49:
 	VMOVUPD    (AX), Z4
@@ -56194,16 +57165,18 @@ planes49:
 	ADDQ       $0x00000100, R9
 	DECQ       R10
 	JNE        planes49
-	MOVQ       dx_base+0(FP), AX
-	ADDQ       BX, AX
-	LEAQ       319(SP), DX
-	ANDQ       $-64, DX
-	MOVQ       cols+72(FP), DI
-	SHLQ       $0x03, DI
-	MOVQ       cols+72(FP), CX
-	CMPQ       CX, $0x00000002
-	JB         careful50
-	MOVQ       $0x00000004, CX
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+	SHLQ $0x03, DI
+	MOVQ cols+72(FP), CX
+	CMPQ CX, $0x00000002
+	JB   careful50
+	MOVQ $0x00000004, CX
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -56250,6 +57223,7 @@ done55:
 	JNE  registers52
 	JMP  moved51
 
+	// rows that are not there, or shorter than a unit
 careful50:
 	MOVQ $0x00000004, R8
 
@@ -56324,6 +57298,7 @@ moved51:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -56337,22 +57312,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    y_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+72(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    SI, $0x00000008
-	JB      careful61
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful61
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit64:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit63:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*2), Z0, Z0
@@ -56371,21 +57348,22 @@ unit64:
 	VMOVUPS      Z0, 64(R9)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done66
+	JLE          done65
 	CMPQ         DI, R10
-	JAE          next65
+	JAE          next64
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next65:
+next64:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit64
+	JMP  unit63
 
-done66:
+done65:
 	JMP moved62
 
+	// rows that are not there, or shorter than a unit
 careful61:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
@@ -56398,69 +57376,70 @@ careful61:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit68:
+unit66:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         SI, $0x00000003
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         SI, $0x00000004
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         SI, $0x00000007
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows71:
+rows69:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R8)
 	VMOVUPS   Z0, 64(R8)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, DI
-	JLE       done70
+	JLE       done68
 	CMPQ      DI, CX
-	JAE       next69
+	JAE       next67
 	MOVQ      DI, CX
 	MOVQ      $0x00000002, DI
 
-next69:
+next67:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit68
+	JMP  unit66
 
-done70:
+done68:
 moved62:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 8583(SP), CX
@@ -56468,15 +57447,15 @@ moved62:
 	MOVQ cols+72(FP), DX
 	SHLQ $0x03, DX
 	CMPQ SI, $0x00000008
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000002
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ CX, R9
 
-unit75:
+unit72:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*2), Z0, Z0
@@ -56495,22 +57474,23 @@ unit75:
 	VMOVUPS      Z0, 64(R9)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done77
+	JLE          done74
 	CMPQ         DI, R10
-	JAE          next76
+	JAE          next73
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next76:
+next73:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit75
+	JMP  unit72
 
-done77:
-	JMP moved73
+done74:
+	JMP moved71
 
-careful72:
+	// rows that are not there, or shorter than a unit
+careful70:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -56522,69 +57502,70 @@ careful72:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit79:
+unit75:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         SI, $0x00000003
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         SI, $0x00000004
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         SI, $0x00000007
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows82:
+rows78:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R8)
 	VMOVUPS   Z0, 64(R8)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, DI
-	JLE       done81
+	JLE       done77
 	CMPQ      DI, CX
-	JAE       next80
+	JAE       next76
 	MOVQ      DI, CX
 	MOVQ      $0x00000002, DI
 
-next80:
+next76:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit79
+	JMP  unit75
 
-done81:
-moved73:
+done77:
+moved71:
+	// fold the planes of [read scratch read scratch2]
 	VPXORD Z0, Z0, Z0
 	MOVQ   cols+72(FP), AX
 	LEAQ   319(SP), CX
@@ -56593,9 +57574,9 @@ moved73:
 	ANDQ   $-64, DX
 	LEAQ   2048(CX), DI
 
-groups84:
+groups80:
 	CMPQ    AX, $+8
-	JLT     part87
+	JLT     part83
 	VMOVUPS (CX), Z1
 	VMOVUPS (DX), Z2
 	VMULPD  Z2, Z1, Z1
@@ -56610,44 +57591,44 @@ groups84:
 	VMOVUPS 384(DX), Z4
 	VMULPD  Z4, Z3, Z3
 	VADDPD  Z3, Z2, Z2
-	JMP     folded88
+	JMP     folded84
 
-part87:
+part83:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none89
+	JLE     none85
 	VMOVUPS (CX), Z3
 	VMOVUPS (DX), Z4
 	VMULPD  Z4, Z3, Z3
 	VADDPD  Z3, Z1, Z1
 	CMPQ    AX, $+4
-	JLE     none89
+	JLE     none85
 	VMOVUPS 256(CX), Z3
 	VMOVUPS 256(DX), Z4
 	VMULPD  Z4, Z3, Z3
 	VADDPD  Z3, Z1, Z1
 
-none89:
+none85:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+2
-	JLE     none90
+	JLE     none86
 	VMOVUPS 128(CX), Z3
 	VMOVUPS 128(DX), Z4
 	VMULPD  Z4, Z3, Z3
 	VADDPD  Z3, Z2, Z2
 	CMPQ    AX, $+6
-	JLE     none90
+	JLE     none86
 	VMOVUPS 384(CX), Z3
 	VMOVUPS 384(DX), Z4
 	VMULPD  Z4, Z3, Z3
 	VADDPD  Z3, Z2, Z2
 
-none90:
-folded88:
+none86:
+folded84:
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS Z1, Z3
 	CMPQ    AX, $+8
-	JLT     part91
+	JLT     part87
 	VMOVUPS 64(CX), Z4
 	VMOVUPS 64(DX), Z5
 	VMULPD  Z5, Z4, Z4
@@ -56662,48 +57643,48 @@ folded88:
 	VMOVUPS 448(DX), Z6
 	VMULPD  Z6, Z5, Z5
 	VADDPD  Z5, Z4, Z2
-	JMP     folded92
+	JMP     folded88
 
-part91:
+part87:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none93
+	JLE     none89
 	VMOVUPS 64(CX), Z4
 	VMOVUPS 64(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z1, Z1
 	CMPQ    AX, $+5
-	JLE     none93
+	JLE     none89
 	VMOVUPS 320(CX), Z4
 	VMOVUPS 320(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z1, Z1
 
-none93:
+none89:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+3
-	JLE     none94
+	JLE     none90
 	VMOVUPS 192(CX), Z4
 	VMOVUPS 192(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z2, Z2
 	CMPQ    AX, $+7
-	JLE     none94
+	JLE     none90
 	VMOVUPS 448(CX), Z4
 	VMOVUPS 448(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z2, Z2
 
-none94:
-folded92:
+none90:
+folded88:
 	VADDPD  Z2, Z1, Z1
 	VADDPD  Z1, Z3, Z3
 	ADDQ    $0x00000200, CX
 	ADDQ    $0x00000200, DX
 	SUBQ    $+8, AX
-	JLE     pair85
+	JLE     pair81
 	CMPQ    AX, $+8
-	JLT     part95
+	JLT     part91
 	VMOVUPS (CX), Z1
 	VMOVUPS (DX), Z2
 	VMULPD  Z2, Z1, Z1
@@ -56718,44 +57699,44 @@ folded92:
 	VMOVUPS 384(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z2, Z2
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (CX), Z4
 	VMOVUPS (DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z1, Z1
 	CMPQ    AX, $+4
-	JLE     none97
+	JLE     none93
 	VMOVUPS 256(CX), Z4
 	VMOVUPS 256(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z1, Z1
 
-none97:
+none93:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+2
-	JLE     none98
+	JLE     none94
 	VMOVUPS 128(CX), Z4
 	VMOVUPS 128(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z2, Z2
 	CMPQ    AX, $+6
-	JLE     none98
+	JLE     none94
 	VMOVUPS 384(CX), Z4
 	VMOVUPS 384(DX), Z5
 	VMULPD  Z5, Z4, Z4
 	VADDPD  Z4, Z2, Z2
 
-none98:
-folded96:
+none94:
+folded92:
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS Z1, Z4
 	CMPQ    AX, $+8
-	JLT     part99
+	JLT     part95
 	VMOVUPS 64(CX), Z5
 	VMOVUPS 64(DX), Z6
 	VMULPD  Z6, Z5, Z5
@@ -56770,40 +57751,40 @@ folded96:
 	VMOVUPS 448(DX), Z7
 	VMULPD  Z7, Z6, Z6
 	VADDPD  Z6, Z5, Z2
-	JMP     folded100
+	JMP     folded96
 
-part99:
+part95:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none101
+	JLE     none97
 	VMOVUPS 64(CX), Z5
 	VMOVUPS 64(DX), Z6
 	VMULPD  Z6, Z5, Z5
 	VADDPD  Z5, Z1, Z1
 	CMPQ    AX, $+5
-	JLE     none101
+	JLE     none97
 	VMOVUPS 320(CX), Z5
 	VMOVUPS 320(DX), Z6
 	VMULPD  Z6, Z5, Z5
 	VADDPD  Z5, Z1, Z1
 
-none101:
+none97:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+3
-	JLE     none102
+	JLE     none98
 	VMOVUPS 192(CX), Z5
 	VMOVUPS 192(DX), Z6
 	VMULPD  Z6, Z5, Z5
 	VADDPD  Z5, Z2, Z2
 	CMPQ    AX, $+7
-	JLE     none102
+	JLE     none98
 	VMOVUPS 448(CX), Z5
 	VMOVUPS 448(DX), Z6
 	VMULPD  Z6, Z5, Z5
 	VADDPD  Z5, Z2, Z2
 
-none102:
-folded100:
+none98:
+folded96:
 	VADDPD Z2, Z1, Z1
 	VADDPD Z1, Z4, Z4
 	ADDQ   $0x00000200, CX
@@ -56811,39 +57792,41 @@ folded100:
 	SUBQ   $+8, AX
 	VADDPD Z4, Z3, Z3
 
-pair85:
+pair81:
 	VADDPD Z3, Z0, Z0
 	TESTQ  AX, AX
-	JLE    sum86
+	JLE    sum82
 	CMPQ   CX, DI
-	JB     groups84
+	JB     groups80
 
-sum86:
+sum82:
 	VMOVUPS Z0, Z0
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8583(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x06, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x06, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes103:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x06, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes99:
 	VMOVUPD (AX), Z1
 	VMOVUPD (CX), Z2
 	VSUBPD  Z0, Z2, Z2
@@ -56856,23 +57839,25 @@ planes103:
 	ADDQ    $0x00000040, R8
 	ADDQ    $0x00000040, R9
 	DECQ    R10
-	JNE     planes103
-	MOVQ    dx_base+0(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+72(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    SI, $0x00000008
-	JB      careful104
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful104
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	JNE     planes99
 
-unit107:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit102:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -56891,22 +57876,23 @@ unit107:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*4)
 	MOVQ          $0x00000002, R10
 	SUBQ          R10, DI
-	JLE           done109
+	JLE           done104
 	CMPQ          DI, R10
-	JAE           next108
+	JAE           next103
 	MOVQ          DI, R10
 	MOVQ          $0x00000002, DI
 
-next108:
+next103:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit107
+	JMP  unit102
 
-done109:
-	JMP moved105
+done104:
+	JMP moved101
 
-careful104:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -56918,7 +57904,7 @@ careful104:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit111:
+unit105:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -56926,57 +57912,57 @@ unit111:
 	MOVQ          AX, CX
 	VMOVUPD       X2, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPD       X0, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPD       X0, K1, (CX)
 
-rows114:
+rows108:
 	MOVQ $0x00000002, CX
 	SUBQ CX, DI
-	JLE  done113
+	JLE  done107
 	CMPQ DI, CX
-	JAE  next112
+	JAE  next106
 	MOVQ DI, CX
 	MOVQ $0x00000002, DI
 
-next112:
+next106:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit111
+	JMP  unit105
 
-done113:
-moved105:
+done107:
+moved101:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -56986,6 +57972,7 @@ moved105:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   8512(SP), $+0
 	JE     end2
@@ -56998,10 +57985,12 @@ row1:
 	ADDQ   BX, DX
 	MOVQ   dy_base+48(FP), SI
 	ADDQ   BX, SI
-	SUBQ   $+32, AX
-	JB     tail116
 
-blocks115:
+	// blocks of 32: [read y read dy]
+	SUBQ $+32, AX
+	JB   tail110
+
+blocks109:
 	VMOVUPD (DX), Z4
 	VMULPD  (SI), Z4, Z4
 	VADDPD  Z4, Z0, Z0
@@ -57017,11 +58006,12 @@ blocks115:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks115
+	JAE     blocks109
 
-tail116:
+	// the last block, register by register
+tail110:
 	ADDQ      $+32, AX
-	JE        end117
+	JE        end111
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -57032,28 +58022,28 @@ tail116:
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z0, Z0
 	CMPQ      AX, $0x00000008
-	JBE       end117
+	JBE       end111
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 64(DX), K1, Z4
 	VMOVUPD.Z 64(SI), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z1, Z1
 	CMPQ      AX, $0x00000010
-	JBE       end117
+	JBE       end111
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 128(DX), K1, Z4
 	VMOVUPD.Z 128(SI), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z2, Z2
 	CMPQ      AX, $0x00000018
-	JBE       end117
+	JBE       end111
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 192(DX), K1, Z4
 	VMOVUPD.Z 192(SI), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z3, Z3
 
-end117:
+end111:
 	VSHUFF64X2 $0x44, Z2, Z0, Z4
 	VSHUFF64X2 $0xee, Z2, Z0, Z2
 	VADDPD     Z2, Z4, Z0
@@ -57078,10 +58068,12 @@ end117:
 	ADDQ       BX, SI
 	MOVQ       dx_base+0(FP), DI
 	ADDQ       BX, DI
-	SUBQ       $+32, AX
-	JB         tail119
 
-blocks118:
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail113
+
+blocks112:
 	VMOVUPD (DX), Z1
 	VMOVUPD (SI), Z2
 	VSUBPD  Z0, Z2, Z2
@@ -57106,11 +58098,12 @@ blocks118:
 	ADDQ    $+256, SI
 	ADDQ    $+256, DI
 	SUBQ    $+32, AX
-	JAE     blocks118
+	JAE     blocks112
 
-tail119:
+	// the last block, register by register
+tail113:
 	ADDQ      $+32, AX
-	JE        end120
+	JE        end114
 	MOVQ      AX, CX
 	MOVQ      $-1, R8
 	SHLQ      CL, R8
@@ -57122,7 +58115,7 @@ tail119:
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, (DI)
 	CMPQ      AX, $0x00000008
-	JBE       end120
+	JBE       end114
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 64(DX), K1, Z1
 	VMOVUPD.Z 64(SI), K1, Z2
@@ -57130,7 +58123,7 @@ tail119:
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 64(DI)
 	CMPQ      AX, $0x00000010
-	JBE       end120
+	JBE       end114
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 128(DX), K1, Z1
 	VMOVUPD.Z 128(SI), K1, Z2
@@ -57138,7 +58131,7 @@ tail119:
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 128(DI)
 	CMPQ      AX, $0x00000018
-	JBE       end120
+	JBE       end114
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 192(DX), K1, Z1
 	VMOVUPD.Z 192(SI), K1, Z2
@@ -57146,7 +58139,7 @@ tail119:
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 192(DI)
 
-end120:
+end114:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -57178,9 +58171,12 @@ TEXT ·logSoftmaxRowsGradF64AVX512(SB), $16776-80
 	MOVL AX, SI
 	MOVQ $0x00000000, 8512(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ SI, $0x00000020
 	JB   narrow4
+
+	// transpose y to scratch
 	MOVQ y_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -57237,6 +58233,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R8
 
@@ -57307,6 +58304,7 @@ done16:
 	JNE  registers13
 
 moved8:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 8583(SP), DX
@@ -57363,6 +58361,7 @@ done23:
 	JNE  registers20
 	JMP  moved19
 
+	// rows that are not there, or shorter than a unit
 careful18:
 	MOVQ $0x00000004, R8
 
@@ -57433,6 +58432,7 @@ done27:
 	JNE  registers24
 
 moved19:
+	// fold the planes of [read scratch2]
 	XORQ AX, AX
 
 column29:
@@ -57628,28 +58628,30 @@ sum32:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8583(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x08, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x08, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x08, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
+
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x08, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x08, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x08, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
 
 planes49:
 	VMOVUPD     (AX), Z20
@@ -57780,16 +58782,18 @@ planes49:
 	ADDQ        $0x00000100, R9
 	DECQ        R10
 	JNE         planes49
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        BX, AX
-	LEAQ        319(SP), DX
-	ANDQ        $-64, DX
-	MOVQ        cols+72(FP), DI
-	SHLQ        $0x03, DI
-	MOVQ        cols+72(FP), CX
-	CMPQ        CX, $0x00000002
-	JB          careful50
-	MOVQ        $0x00000004, CX
+
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+	SHLQ $0x03, DI
+	MOVQ cols+72(FP), CX
+	CMPQ CX, $0x00000002
+	JB   careful50
+	MOVQ $0x00000004, CX
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -57836,6 +58840,7 @@ done55:
 	JNE  registers52
 	JMP  moved51
 
+	// rows that are not there, or shorter than a unit
 careful50:
 	MOVQ $0x00000004, R8
 
@@ -57910,6 +58915,7 @@ moved51:
 	SUBQ $0x00000020, SI
 	JMP  wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ SI, SI
 	JE    end6
@@ -57923,22 +58929,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    y_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+72(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    SI, $0x00000008
-	JB      careful61
-	MOVQ    cols+72(FP), DI
-	CMPQ    DI, $0x00000002
-	JB      careful61
-	MOVQ    cols+72(FP), DI
-	MOVQ    AX, R8
-	MOVQ    CX, R9
 
-unit64:
+	// transpose y to scratch
+	MOVQ y_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful61
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit63:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*2), Z0, Z0
@@ -57957,21 +58965,22 @@ unit64:
 	VMOVUPS      Z0, 64(R9)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done66
+	JLE          done65
 	CMPQ         DI, R10
-	JAE          next65
+	JAE          next64
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next65:
+next64:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit64
+	JMP  unit63
 
-done66:
+done65:
 	JMP moved62
 
+	// rows that are not there, or shorter than a unit
 careful61:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
@@ -57984,69 +58993,70 @@ careful61:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit68:
+unit66:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         SI, $0x00000003
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         SI, $0x00000004
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         SI, $0x00000007
-	JBE          rows71
+	JBE          rows69
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows71:
+rows69:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R8)
 	VMOVUPS   Z0, 64(R8)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, DI
-	JLE       done70
+	JLE       done68
 	CMPQ      DI, CX
-	JAE       next69
+	JAE       next67
 	MOVQ      DI, CX
 	MOVQ      $0x00000002, DI
 
-next69:
+next67:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit68
+	JMP  unit66
 
-done70:
+done68:
 moved62:
+	// transpose dy to scratch2
 	MOVQ dy_base+48(FP), AX
 	ADDQ BX, AX
 	LEAQ 8583(SP), CX
@@ -58054,15 +59064,15 @@ moved62:
 	MOVQ cols+72(FP), DX
 	SHLQ $0x03, DX
 	CMPQ SI, $0x00000008
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	CMPQ DI, $0x00000002
-	JB   careful72
+	JB   careful70
 	MOVQ cols+72(FP), DI
 	MOVQ AX, R8
 	MOVQ CX, R9
 
-unit75:
+unit72:
 	MOVQ         R8, R10
 	VMOVUPS      (R10), X0
 	VINSERTF32X4 $0x01, (R10)(DX*2), Z0, Z0
@@ -58081,22 +59091,23 @@ unit75:
 	VMOVUPS      Z0, 64(R9)
 	MOVQ         $0x00000002, R10
 	SUBQ         R10, DI
-	JLE          done77
+	JLE          done74
 	CMPQ         DI, R10
-	JAE          next76
+	JAE          next73
 	MOVQ         DI, R10
 	MOVQ         $0x00000002, DI
 
-next76:
+next73:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit75
+	JMP  unit72
 
-done77:
-	JMP moved73
+done74:
+	JMP moved71
 
-careful72:
+	// rows that are not there, or shorter than a unit
+careful70:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -58108,235 +59119,236 @@ careful72:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit79:
+unit75:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z0, Z0
 	CMPQ         SI, $0x00000001
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x00, X2, Z1, Z1
 	CMPQ         SI, $0x00000002
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         SI, $0x00000003
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         SI, $0x00000004
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         SI, $0x00000005
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         SI, $0x00000006
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         SI, $0x00000007
-	JBE          rows82
+	JBE          rows78
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K1, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows82:
+rows78:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R8)
 	VMOVUPS   Z0, 64(R8)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, DI
-	JLE       done81
+	JLE       done77
 	CMPQ      DI, CX
-	JAE       next80
+	JAE       next76
 	MOVQ      DI, CX
 	MOVQ      $0x00000002, DI
 
-next80:
+next76:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit79
+	JMP  unit75
 
-done81:
-moved73:
+done77:
+moved71:
+	// fold the planes of [read scratch2]
 	VPXORD Z0, Z0, Z0
 	MOVQ   cols+72(FP), AX
 	LEAQ   8583(SP), CX
 	ANDQ   $-64, CX
 	LEAQ   2048(CX), DX
 
-groups84:
+groups80:
 	CMPQ    AX, $+8
-	JLT     part87
+	JLT     part83
 	VMOVUPS (CX), Z1
 	VMOVUPS 256(CX), Z2
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS 128(CX), Z2
 	VMOVUPS 384(CX), Z3
 	VADDPD  Z3, Z2, Z2
-	JMP     folded88
+	JMP     folded84
 
-part87:
+part83:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none89
+	JLE     none85
 	VMOVUPS (CX), Z3
 	VADDPD  Z3, Z1, Z1
 	CMPQ    AX, $+4
-	JLE     none89
+	JLE     none85
 	VMOVUPS 256(CX), Z3
 	VADDPD  Z3, Z1, Z1
 
-none89:
+none85:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+2
-	JLE     none90
+	JLE     none86
 	VMOVUPS 128(CX), Z3
 	VADDPD  Z3, Z2, Z2
 	CMPQ    AX, $+6
-	JLE     none90
+	JLE     none86
 	VMOVUPS 384(CX), Z3
 	VADDPD  Z3, Z2, Z2
 
-none90:
-folded88:
+none86:
+folded84:
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS Z1, Z3
 	CMPQ    AX, $+8
-	JLT     part91
+	JLT     part87
 	VMOVUPS 64(CX), Z4
 	VMOVUPS 320(CX), Z5
 	VADDPD  Z5, Z4, Z1
 	VMOVUPS 192(CX), Z4
 	VMOVUPS 448(CX), Z5
 	VADDPD  Z5, Z4, Z2
-	JMP     folded92
+	JMP     folded88
 
-part91:
+part87:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none93
+	JLE     none89
 	VMOVUPS 64(CX), Z4
 	VADDPD  Z4, Z1, Z1
 	CMPQ    AX, $+5
-	JLE     none93
+	JLE     none89
 	VMOVUPS 320(CX), Z4
 	VADDPD  Z4, Z1, Z1
 
-none93:
+none89:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+3
-	JLE     none94
+	JLE     none90
 	VMOVUPS 192(CX), Z4
 	VADDPD  Z4, Z2, Z2
 	CMPQ    AX, $+7
-	JLE     none94
+	JLE     none90
 	VMOVUPS 448(CX), Z4
 	VADDPD  Z4, Z2, Z2
 
-none94:
-folded92:
+none90:
+folded88:
 	VADDPD  Z2, Z1, Z1
 	VADDPD  Z1, Z3, Z3
 	ADDQ    $0x00000200, CX
 	SUBQ    $+8, AX
-	JLE     pair85
+	JLE     pair81
 	CMPQ    AX, $+8
-	JLT     part95
+	JLT     part91
 	VMOVUPS (CX), Z1
 	VMOVUPS 256(CX), Z2
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS 128(CX), Z2
 	VMOVUPS 384(CX), Z4
 	VADDPD  Z4, Z2, Z2
-	JMP     folded96
+	JMP     folded92
 
-part95:
+part91:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+0
-	JLE     none97
+	JLE     none93
 	VMOVUPS (CX), Z4
 	VADDPD  Z4, Z1, Z1
 	CMPQ    AX, $+4
-	JLE     none97
+	JLE     none93
 	VMOVUPS 256(CX), Z4
 	VADDPD  Z4, Z1, Z1
 
-none97:
+none93:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+2
-	JLE     none98
+	JLE     none94
 	VMOVUPS 128(CX), Z4
 	VADDPD  Z4, Z2, Z2
 	CMPQ    AX, $+6
-	JLE     none98
+	JLE     none94
 	VMOVUPS 384(CX), Z4
 	VADDPD  Z4, Z2, Z2
 
-none98:
-folded96:
+none94:
+folded92:
 	VADDPD  Z2, Z1, Z1
 	VMOVUPS Z1, Z4
 	CMPQ    AX, $+8
-	JLT     part99
+	JLT     part95
 	VMOVUPS 64(CX), Z5
 	VMOVUPS 320(CX), Z6
 	VADDPD  Z6, Z5, Z1
 	VMOVUPS 192(CX), Z5
 	VMOVUPS 448(CX), Z6
 	VADDPD  Z6, Z5, Z2
-	JMP     folded100
+	JMP     folded96
 
-part99:
+part95:
 	VPXORD  Z1, Z1, Z1
 	CMPQ    AX, $+1
-	JLE     none101
+	JLE     none97
 	VMOVUPS 64(CX), Z5
 	VADDPD  Z5, Z1, Z1
 	CMPQ    AX, $+5
-	JLE     none101
+	JLE     none97
 	VMOVUPS 320(CX), Z5
 	VADDPD  Z5, Z1, Z1
 
-none101:
+none97:
 	VPXORD  Z2, Z2, Z2
 	CMPQ    AX, $+3
-	JLE     none102
+	JLE     none98
 	VMOVUPS 192(CX), Z5
 	VADDPD  Z5, Z2, Z2
 	CMPQ    AX, $+7
-	JLE     none102
+	JLE     none98
 	VMOVUPS 448(CX), Z5
 	VADDPD  Z5, Z2, Z2
 
-none102:
-folded100:
+none98:
+folded96:
 	VADDPD Z2, Z1, Z1
 	VADDPD Z1, Z4, Z4
 	ADDQ   $0x00000200, CX
 	SUBQ   $+8, AX
 	VADDPD Z4, Z3, Z3
 
-pair85:
+pair81:
 	VADDPD Z3, Z0, Z0
 	TESTQ  AX, AX
-	JLE    sum86
+	JLE    sum82
 	CMPQ   CX, DX
-	JB     groups84
+	JB     groups80
 
-sum86:
+sum82:
 	VMOVUPS Z0, Z0
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
 	VMOVUPS c4338000000000000<>+0(SB), Z2
@@ -58354,30 +59366,32 @@ sum86:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
 	VMOVUPS c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
-	LEAQ    319(SP), AX
-	ANDQ    $-64, AX
-	LEAQ    8583(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), DX
-	ANDQ    $-64, DX
-	MOVQ    y_base+24(FP), DI
-	ADDQ    BX, DI
-	MOVQ    cols+72(FP), R8
-	SHLQ    $0x06, R8
-	ADDQ    R8, DI
-	MOVQ    dy_base+48(FP), R8
-	ADDQ    BX, R8
-	MOVQ    cols+72(FP), R9
-	SHLQ    $0x06, R9
-	ADDQ    R9, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    cols+72(FP), R10
-	SHLQ    $0x06, R10
-	ADDQ    R10, R9
-	MOVQ    cols+72(FP), R10
 
-planes103:
+	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ y_base+24(FP), DI
+	ADDQ BX, DI
+	MOVQ cols+72(FP), R8
+	SHLQ $0x06, R8
+	ADDQ R8, DI
+	MOVQ dy_base+48(FP), R8
+	ADDQ BX, R8
+	MOVQ cols+72(FP), R9
+	SHLQ $0x06, R9
+	ADDQ R9, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ cols+72(FP), R10
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	MOVQ cols+72(FP), R10
+
+planes99:
 	VMOVUPD     (AX), Z17
 	VMOVUPD     (CX), Z18
 	VPXORD      Z19, Z19, Z19
@@ -58412,23 +59426,25 @@ planes103:
 	ADDQ        $0x00000040, R8
 	ADDQ        $0x00000040, R9
 	DECQ        R10
-	JNE         planes103
-	MOVQ        dx_base+0(FP), AX
-	ADDQ        BX, AX
-	LEAQ        319(SP), CX
-	ANDQ        $-64, CX
-	MOVQ        cols+72(FP), DX
-	SHLQ        $0x03, DX
-	CMPQ        SI, $0x00000008
-	JB          careful104
-	MOVQ        cols+72(FP), DI
-	CMPQ        DI, $0x00000002
-	JB          careful104
-	MOVQ        cols+72(FP), DI
-	MOVQ        AX, R8
-	MOVQ        CX, R9
+	JNE         planes99
 
-unit107:
+	// transpose scratch to dx
+	MOVQ dx_base+0(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+	SHLQ $0x03, DX
+	CMPQ SI, $0x00000008
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	CMPQ DI, $0x00000002
+	JB   careful100
+	MOVQ cols+72(FP), DI
+	MOVQ AX, R8
+	MOVQ CX, R9
+
+unit102:
 	VMOVUPS       (R9), Z0
 	VMOVUPS       64(R9), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -58447,22 +59463,23 @@ unit107:
 	VEXTRACTF32X4 $0x03, Z0, (R11)(DX*4)
 	MOVQ          $0x00000002, R10
 	SUBQ          R10, DI
-	JLE           done109
+	JLE           done104
 	CMPQ          DI, R10
-	JAE           next108
+	JAE           next103
 	MOVQ          DI, R10
 	MOVQ          $0x00000002, DI
 
-next108:
+next103:
 	LEAQ (R8)(R10*8), R8
 	SHLQ $0x06, R10
 	ADDQ R10, R9
-	JMP  unit107
+	JMP  unit102
 
-done109:
-	JMP moved105
+done104:
+	JMP moved101
 
-careful104:
+	// rows that are not there, or shorter than a unit
+careful100:
 	MOVQ    cols+72(FP), DI
 	MOVQ    CX, R8
 	MOVQ    DI, CX
@@ -58474,7 +59491,7 @@ careful104:
 	NOTQ    R9
 	KMOVQ   R9, K1
 
-unit111:
+unit105:
 	VMOVUPS       (R8), Z0
 	VMOVUPS       64(R8), Z1
 	VUNPCKLPD     Z1, Z0, Z2
@@ -58482,57 +59499,57 @@ unit111:
 	MOVQ          AX, CX
 	VMOVUPD       X2, K1, (CX)
 	CMPQ          SI, $0x00000001
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VMOVUPD       X0, K1, (CX)
 	CMPQ          SI, $0x00000002
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000003
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x01, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000004
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000005
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x02, Z0, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000006
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z2, X1
 	VMOVUPD       X1, K1, (CX)
 	CMPQ          SI, $0x00000007
-	JBE           rows114
+	JBE           rows108
 	ADDQ          DX, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
 	VMOVUPD       X0, K1, (CX)
 
-rows114:
+rows108:
 	MOVQ $0x00000002, CX
 	SUBQ CX, DI
-	JLE  done113
+	JLE  done107
 	CMPQ DI, CX
-	JAE  next112
+	JAE  next106
 	MOVQ DI, CX
 	MOVQ $0x00000002, DI
 
-next112:
+next106:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R8
-	JMP  unit111
+	JMP  unit105
 
-done113:
-moved105:
+done107:
+moved101:
 	MOVQ cols+72(FP), AX
 	SHLQ $0x06, AX
 	ADDQ AX, BX
@@ -58542,6 +59559,7 @@ moved105:
 	JA   narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ   8512(SP), $+0
 	JE     end2
@@ -58552,21 +59570,24 @@ row1:
 	MOVQ   cols+72(FP), AX
 	MOVQ   dy_base+48(FP), DX
 	ADDQ   BX, DX
-	SUBQ   $+32, AX
-	JB     tail116
 
-blocks115:
+	// blocks of 32: [read dy]
+	SUBQ $+32, AX
+	JB   tail110
+
+blocks109:
 	VADDPD (DX), Z0, Z0
 	VADDPD 64(DX), Z1, Z1
 	VADDPD 128(DX), Z2, Z2
 	VADDPD 192(DX), Z3, Z3
 	ADDQ   $+256, DX
 	SUBQ   $+32, AX
-	JAE    blocks115
+	JAE    blocks109
 
-tail116:
+	// the last block, register by register
+tail110:
 	ADDQ      $+32, AX
-	JE        end117
+	JE        end111
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -58575,22 +59596,22 @@ tail116:
 	VMOVUPD.Z (DX), K1, Z4
 	VADDPD    Z4, Z0, Z0
 	CMPQ      AX, $0x00000008
-	JBE       end117
+	JBE       end111
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 64(DX), K1, Z4
 	VADDPD    Z4, Z1, Z1
 	CMPQ      AX, $0x00000010
-	JBE       end117
+	JBE       end111
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 128(DX), K1, Z4
 	VADDPD    Z4, Z2, Z2
 	CMPQ      AX, $0x00000018
-	JBE       end117
+	JBE       end111
 	KSHIFTRQ  $0x08, K1, K1
 	VMOVUPD.Z 192(DX), K1, Z4
 	VADDPD    Z4, Z3, Z3
 
-end117:
+end111:
 	VSHUFF64X2 $0x44, Z2, Z0, Z4
 	VSHUFF64X2 $0xee, Z2, Z0, Z2
 	VADDPD     Z2, Z4, Z0
@@ -58631,10 +59652,12 @@ end117:
 	ADDQ       BX, SI
 	MOVQ       dx_base+0(FP), DI
 	ADDQ       BX, DI
-	SUBQ       $+32, AX
-	JB         tail119
 
-blocks118:
+	// blocks of 32: [read y read dy write dx]
+	SUBQ $+32, AX
+	JB   tail113
+
+blocks112:
 	VMOVUPD     (DX), Z17
 	VMOVUPD     (SI), Z18
 	VPXORD      Z19, Z19, Z19
@@ -58747,11 +59770,12 @@ blocks118:
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	SUBQ        $+32, AX
-	JAE         blocks118
+	JAE         blocks112
 
-tail119:
+	// the last block, register by register
+tail113:
 	ADDQ        $+32, AX
-	JE          end120
+	JE          end114
 	MOVQ        AX, CX
 	MOVQ        $-1, R8
 	SHLQ        CL, R8
@@ -58785,7 +59809,7 @@ tail119:
 	VSUBPD      Z21, Z18, Z18
 	VMOVUPD     Z18, K1, (DI)
 	CMPQ        AX, $0x00000008
-	JBE         end120
+	JBE         end114
 	KSHIFTRQ    $0x08, K1, K1
 	VMOVUPD.Z   64(DX), K1, Z17
 	VMOVUPD.Z   64(SI), K1, Z18
@@ -58815,7 +59839,7 @@ tail119:
 	VSUBPD      Z21, Z18, Z18
 	VMOVUPD     Z18, K1, 64(DI)
 	CMPQ        AX, $0x00000010
-	JBE         end120
+	JBE         end114
 	KSHIFTRQ    $0x08, K1, K1
 	VMOVUPD.Z   128(DX), K1, Z17
 	VMOVUPD.Z   128(SI), K1, Z18
@@ -58845,7 +59869,7 @@ tail119:
 	VSUBPD      Z21, Z18, Z18
 	VMOVUPD     Z18, K1, 128(DI)
 	CMPQ        AX, $0x00000018
-	JBE         end120
+	JBE         end114
 	KSHIFTRQ    $0x08, K1, K1
 	VMOVUPD.Z   192(DX), K1, Z17
 	VMOVUPD.Z   192(SI), K1, Z18
@@ -58875,7 +59899,7 @@ tail119:
 	VSUBPD      Z5, Z18, Z18
 	VMOVUPD     Z18, K1, 192(DI)
 
-end120:
+end114:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -58908,9 +59932,12 @@ TEXT ·argMaxRowsF64AVX512(SB), $8520-56
 	MOVL AX, DI
 	MOVQ $0x00000000, 8512(SP)
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ DI, $0x00000020
 	JB   narrow4
+
+	// transpose src to scratch
 	MOVQ src_base+24(FP), AX
 	ADDQ BX, AX
 	LEAQ 319(SP), DX
@@ -58967,6 +59994,7 @@ done12:
 	JNE  registers9
 	JMP  moved8
 
+	// rows that are not there, or shorter than a unit
 careful7:
 	MOVQ $0x00000004, R9
 
@@ -59047,9 +60075,11 @@ moved8:
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
 	VMOVUPS      cffffffffffffffff<>+0(SB), Z9
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
 
 planes18:
 	VMOVUPD   (AX), Z10
@@ -59076,12 +60106,10 @@ planes18:
 	ADDQ      $0x00000100, AX
 	DECQ      CX
 	JNE       planes18
-	MOVQ      dst_base+0(FP), AX
-	MOVQ      SI, AX
-	VPMOVQD   Z5, (AX)
-	VPMOVQD   Z6, 32(AX)
-	VPMOVQD   Z7, 64(AX)
-	VPMOVQD   Z8, 96(AX)
+	VPMOVQD   Z5, (SI)
+	VPMOVQD   Z6, 32(SI)
+	VPMOVQD   Z7, 64(SI)
+	VPMOVQD   Z8, 96(SI)
 	ADDQ      $0x00000080, SI
 	MOVQ      cols+48(FP), AX
 	SHLQ      $0x08, AX
@@ -59091,6 +60119,7 @@ planes18:
 	SUBQ      $0x00000020, DI
 	JMP       wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DI, DI
 	JE    end6
@@ -59104,22 +60133,24 @@ narrow5:
 	SHLQ    CL, AX
 	NOTQ    AX
 	KMOVQ   AX, K1
-	MOVQ    src_base+24(FP), AX
-	ADDQ    BX, AX
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	MOVQ    cols+48(FP), DX
-	SHLQ    $0x03, DX
-	CMPQ    DI, $0x00000008
-	JB      careful20
-	MOVQ    cols+48(FP), R8
-	CMPQ    R8, $0x00000002
-	JB      careful20
-	MOVQ    cols+48(FP), R8
-	MOVQ    AX, R9
-	MOVQ    CX, R10
 
-unit23:
+	// transpose src to scratch
+	MOVQ src_base+24(FP), AX
+	ADDQ BX, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+	SHLQ $0x03, DX
+	CMPQ DI, $0x00000008
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	CMPQ R8, $0x00000002
+	JB   careful19
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ CX, R10
+
+unit21:
 	MOVQ         R9, R11
 	VMOVUPS      (R11), X0
 	VINSERTF32X4 $0x01, (R11)(DX*2), Z0, Z0
@@ -59138,22 +60169,23 @@ unit23:
 	VMOVUPS      Z0, 64(R10)
 	MOVQ         $0x00000002, R11
 	SUBQ         R11, R8
-	JLE          done25
+	JLE          done23
 	CMPQ         R8, R11
-	JAE          next24
+	JAE          next22
 	MOVQ         R8, R11
 	MOVQ         $0x00000002, R8
 
-next24:
+next22:
 	LEAQ (R9)(R11*8), R9
 	SHLQ $0x06, R11
 	ADDQ R11, R10
-	JMP  unit23
+	JMP  unit21
 
-done25:
-	JMP moved21
+done23:
+	JMP moved20
 
-careful20:
+	// rows that are not there, or shorter than a unit
+careful19:
 	MOVQ    cols+48(FP), R8
 	MOVQ    CX, R9
 	MOVQ    R8, CX
@@ -59165,78 +60197,80 @@ careful20:
 	NOTQ    R10
 	KMOVQ   R10, K2
 
-unit27:
+unit24:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x00, X2, Z0, Z0
 	CMPQ         DI, $0x00000001
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x00, X2, Z1, Z1
 	CMPQ         DI, $0x00000002
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         DI, $0x00000003
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         DI, $0x00000004
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         DI, $0x00000005
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         DI, $0x00000006
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         DI, $0x00000007
-	JBE          rows30
+	JBE          rows27
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows30:
+rows27:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R9)
 	VMOVUPS   Z0, 64(R9)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, R8
-	JLE       done29
+	JLE       done26
 	CMPQ      R8, CX
-	JAE       next28
+	JAE       next25
 	MOVQ      R8, CX
 	MOVQ      $0x00000002, R8
 
-next28:
+next25:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R9
-	JMP  unit27
+	JMP  unit24
 
-done29:
-moved21:
+done26:
+moved20:
 	VMOVUPS      c0000000000000001<>+0(SB), Z0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VPXORD       Z2, Z2, Z2
 	VMOVUPS      cffffffffffffffff<>+0(SB), Z3
-	LEAQ         319(SP), AX
-	ANDQ         $-64, AX
-	MOVQ         cols+48(FP), CX
 
-planes31:
+	// every plane: [read scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes28:
 	VMOVUPD   (AX), Z4
 	VPADDQ    Z0, Z3, Z3
 	VCMPPD    $0x16, Z1, Z4, K2
@@ -59245,10 +60279,8 @@ planes31:
 	VMOVDQU64 Z3, K2, Z2
 	ADDQ      $0x00000040, AX
 	DECQ      CX
-	JNE       planes31
-	MOVQ      dst_base+0(FP), AX
-	MOVQ      SI, AX
-	VPMOVQD   Z2, K1, (AX)
+	JNE       planes28
+	VPMOVQD   Z2, K1, (SI)
 	ADDQ      $0x00000020, SI
 	MOVQ      cols+48(FP), AX
 	SHLQ      $0x06, AX
@@ -59259,6 +60291,7 @@ planes31:
 	JA        narrow5
 
 end6:
+	// a row at a time
 row1:
 	CMPQ         8512(SP), $+0
 	JE           end2
@@ -59270,7 +60303,7 @@ row1:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 	LEAQ         (DX)(AX*8), R9
 
-chunk33:
+chunk29:
 	MOVQ         $0x00000400, R10
 	CMPQ         AX, R10
 	CMOVQCS      AX, R10
@@ -59284,10 +60317,12 @@ chunk33:
 	KMOVW        CX, K1
 	MOVL         $0x000000ff, CX
 	KMOVW        CX, K2
-	SUBQ         $+32, R10
-	JB           tail37
 
-blocks36:
+	// blocks of 32: [read src]
+	SUBQ $+32, R10
+	JB   tail33
+
+blocks32:
 	VMOVUPD (DI), Z5
 	VMAXPD  Z5, Z1, Z1
 	VMOVUPD 64(DI), Z6
@@ -59300,11 +60335,12 @@ blocks36:
 	VCMPPD  $0x07, Z6, Z5, K2, K2
 	ADDQ    $+256, DI
 	SUBQ    $+32, R10
-	JAE     blocks36
+	JAE     blocks32
 
-tail37:
+	// the last block, register by register
+tail33:
 	ADDQ         $+32, R10
-	JE           end38
+	JE           end34
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
 	SHLQ         CL, R12
@@ -59315,39 +60351,39 @@ tail37:
 	VMAXPD       Z5, Z1, Z1
 	VCMPPD       $0x07, Z5, Z5, K1, K1
 	CMPQ         R10, $0x00000008
-	JBE          end38
+	JBE          end34
 	KSHIFTRQ     $0x08, K3, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      64(DI), K3, Z5
 	VMAXPD       Z5, Z2, Z2
 	VCMPPD       $0x07, Z5, Z5, K1, K1
 	CMPQ         R10, $0x00000010
-	JBE          end38
+	JBE          end34
 	KSHIFTRQ     $0x08, K3, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      128(DI), K3, Z5
 	VMAXPD       Z5, Z3, Z3
 	VCMPPD       $0x07, Z5, Z5, K2, K2
 	CMPQ         R10, $0x00000018
-	JBE          end38
+	JBE          end34
 	KSHIFTRQ     $0x08, K3, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      192(DI), K3, Z5
 	VMAXPD       Z5, Z4, Z4
 	VCMPPD       $0x07, Z5, Z5, K2, K2
 
-end38:
+end34:
 	KANDW      K1, K2, K1
 	KMOVW      K1, CX
 	CMPL       CX, $0x000000ff
-	JNE        nan35
+	JNE        nan31
 	VMAXPD     Z3, Z1, Z1
 	VMAXPD     Z4, Z2, Z2
 	VMAXPD     Z2, Z1, Z1
 	VCMPPD     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller39
+	JE         smaller35
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPD     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -59357,25 +60393,25 @@ end38:
 	VMOVUPS    Z1, Z0
 	MOVQ       R11, R8
 
-smaller39:
+smaller35:
 	TESTQ AX, AX
-	JNE   chunk33
+	JNE   chunk29
 
-search41:
+search37:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last42
+	JB      last38
 	VMOVUPD (R8), Z1
 	VCMPPD  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit43
+	JNE     hit39
 	ADDQ    $0x00000040, R8
-	JMP     search41
+	JMP     search37
 
-last42:
+last38:
 	SHRQ         $0x03, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -59388,31 +60424,31 @@ last42:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit43:
+hit39:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ DI, AX
-	JMP  found40
+	JMP  found36
 
-nan35:
+nan31:
 	MOVQ R11, R8
 
-search44:
+search40:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last45
+	JB      last41
 	VMOVUPD (R8), Z0
 	VCMPPD  $0x03, Z0, Z0, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit46
+	JNE     hit42
 	ADDQ    $0x00000040, R8
-	JMP     search44
+	JMP     search40
 
-last45:
+last41:
 	SHRQ         $0x03, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
@@ -59424,14 +60460,14 @@ last45:
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit46:
+hit42:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ DI, AX
 
-found40:
+found36:
 	MOVL AX, (SI)
 	ADDQ $0x04, SI
 	MOVQ cols+48(FP), AX
@@ -59455,6 +60491,7 @@ TEXT ·softmaxPlanesF64AVX512(SB), $8512-128
 	CMPQ CX, $0x00000020
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         DX, $0x00000020
 	JB           narrow4
@@ -59462,13 +60499,15 @@ wide3:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes7:
 	VMOVUPD (SI), Z4
@@ -59503,21 +60542,23 @@ planes7:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    319(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    BX, DI
-	ADDQ    $0x00000100, DI
-	MOVQ    srcStride+120(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    BX, R9
-	ADDQ    $0x00000100, R9
-	MOVQ    dstStride+112(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000100, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000100, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+96(FP), R11
 
 planes8:
 	VMOVUPD     (CX), Z20
@@ -59626,7 +60667,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        CX, CX
+
+	// fold the planes of [read scratch]
+	XORQ CX, CX
 
 column9:
 	VPXORD Z4, Z4, Z4
@@ -59841,13 +60884,15 @@ none30:
 	VDIVPD       Z7, Z0, Z7
 	VCMPPD       $0x03, Z7, Z7, K1
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z7
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         BX, SI
-	MOVQ         dstStride+112(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes31:
 	VMOVUPD (CX), Z0
@@ -59870,6 +60915,7 @@ planes31:
 	SUBQ    $0x00000020, DX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DX, DX
 	JE    end6
@@ -59883,13 +60929,15 @@ narrow5:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+120(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+120(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes32:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
@@ -59916,21 +60964,23 @@ planes32:
 	VMOVUPS      c3fa55555555503cf<>+0(SB), Z14
 	VMOVUPS      c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS      c3fe0000000000009<>+0(SB), Z16
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	LEAQ         319(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         src_base+24(FP), DI
-	ADDQ         BX, DI
-	ADDQ         $0x00000040, DI
-	MOVQ         srcStride+120(FP), R8
-	SHLQ         $0x03, R8
-	MOVQ         dst_base+0(FP), R9
-	ADDQ         BX, R9
-	ADDQ         $0x00000040, R9
-	MOVQ         dstStride+112(FP), R10
-	SHLQ         $0x03, R10
-	MOVQ         planes+96(FP), R11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000040, DI
+	MOVQ srcStride+120(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000040, R9
+	MOVQ dstStride+112(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+96(FP), R11
 
 planes33:
 	VMOVUPD     (CX), Z17
@@ -59962,11 +61012,13 @@ planes33:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes33
-	VPXORD      Z1, Z1, Z1
-	MOVQ        planes+96(FP), CX
-	LEAQ        319(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        2048(SI), DI
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   planes+96(FP), CX
+	LEAQ   319(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   2048(SI), DI
 
 groups35:
 	CMPQ    CX, $+8
@@ -60147,13 +61199,15 @@ none55:
 	VDIVPD       Z1, Z0, Z1
 	VCMPPD       $0x03, Z1, Z1, K2
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K2, Z1
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         BX, SI
-	MOVQ         dstStride+112(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+112(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+96(FP), R8
 
 planes56:
 	VMOVUPD (CX), Z0
@@ -60171,6 +61225,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide57:
 	CMPQ         DX, $0x00000020
 	JB           narrow58
@@ -60178,11 +61233,13 @@ wide57:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+96(FP), DI
 
 planes61:
 	VMOVUPD (CX), Z4
@@ -60212,17 +61269,19 @@ planes61:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-	MOVQ    src_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    srcStride+120(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    dst_base+0(FP), DI
-	ADDQ    BX, DI
-	MOVQ    dstStride+112(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    planes+96(FP), R9
-	MOVQ    AX, R10
-	LEAQ    8192(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 8192(AX), R11
 
 lanes62:
 	VMOVUPD     (CX), Z20
@@ -60337,6 +61396,7 @@ lanes62:
 	CMPQ        R10, R11
 	JB          lanes62
 
+	// the lanes again
 wrap64:
 	MOVQ AX, R10
 
@@ -60455,6 +61515,7 @@ again63:
 	JMP         wrap64
 
 end65:
+	// fold the planes of [read scratch]
 	XORQ CX, CX
 
 column66:
@@ -60670,13 +61731,15 @@ none87:
 	VDIVPD       Z7, Z0, Z7
 	VCMPPD       $0x03, Z7, Z7, K1
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z7
-	MOVQ         dst_base+0(FP), CX
-	ADDQ         BX, CX
-	MOVQ         dstStride+112(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), CX
+	ADDQ BX, CX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ planes+96(FP), R8
 
 planes88:
 	VMOVUPD (CX), Z0
@@ -60699,6 +61762,7 @@ planes88:
 	SUBQ    $0x00000020, DX
 	JMP     wide57
 
+	// columns, a register at a time, the last one in part
 narrow58:
 	TESTQ DX, DX
 	JE    end60
@@ -60712,11 +61776,13 @@ narrow59:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+96(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+96(FP), DI
 
 planes89:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
@@ -60741,17 +61807,19 @@ planes89:
 	VMOVUPS      c3fa55555555503cf<>+0(SB), Z14
 	VMOVUPS      c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS      c3fe0000000000009<>+0(SB), Z16
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+120(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         dstStride+112(FP), R8
-	SHLQ         $0x03, R8
-	MOVQ         planes+96(FP), R9
-	MOVQ         AX, R10
-	LEAQ         2048(AX), R11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+120(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+112(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+96(FP), R9
+	MOVQ AX, R10
+	LEAQ 2048(AX), R11
 
 lanes90:
 	VMOVUPD.Z   (CX), K1, Z17
@@ -60788,6 +61856,7 @@ lanes90:
 	CMPQ        R10, R11
 	JB          lanes90
 
+	// the lanes again
 wrap92:
 	MOVQ AX, R10
 
@@ -60828,6 +61897,7 @@ again91:
 	JMP         wrap92
 
 end93:
+	// fold the planes of [read scratch]
 	VPXORD Z1, Z1, Z1
 	MOVQ   planes+96(FP), CX
 	LEAQ   319(SP), SI
@@ -61013,13 +62083,15 @@ none115:
 	VDIVPD       Z1, Z0, Z1
 	VCMPPD       $0x03, Z1, Z1, K2
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K2, Z1
-	MOVQ         dst_base+0(FP), CX
-	ADDQ         BX, CX
-	MOVQ         dstStride+112(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         planes+96(FP), R8
+
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), CX
+	ADDQ BX, CX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ planes+96(FP), R8
 
 planes116:
 	VMOVUPD.Z (CX), K1, Z0
@@ -61049,6 +62121,7 @@ TEXT ·logSoftmaxPlanesF64AVX512(SB), $16768-80
 	CMPQ CX, $0x00000020
 	JA   many2
 
+	// columns, 4 registers at a time
 wide3:
 	CMPQ         DX, $0x00000020
 	JB           narrow4
@@ -61056,13 +62129,15 @@ wide3:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes7:
 	VMOVUPD (SI), Z4
@@ -61097,21 +62172,23 @@ planes7:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-	LEAQ    319(SP), CX
-	ANDQ    $-64, CX
-	LEAQ    8575(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    src_base+24(FP), DI
-	ADDQ    BX, DI
-	ADDQ    $0x00000100, DI
-	MOVQ    srcStride+72(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dst_base+0(FP), R9
-	ADDQ    BX, R9
-	ADDQ    $0x00000100, R9
-	MOVQ    dstStride+64(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 8575(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000100, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000100, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+48(FP), R11
 
 planes8:
 	VMOVUPD     (CX), Z20
@@ -61220,7 +62297,9 @@ planes8:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes8
-	XORQ        CX, CX
+
+	// fold the planes of [read scratch2]
+	XORQ CX, CX
 
 column9:
 	VPXORD Z4, Z4, Z4
@@ -61454,13 +62533,15 @@ sum12:
 	VMOVUPS      64(SP), Z5
 	VMOVUPS      128(SP), Z6
 	VMOVUPS      192(SP), Z7
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         BX, SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes29:
 	VMOVUPD (CX), Z8
@@ -61487,6 +62568,7 @@ planes29:
 	SUBQ    $0x00000020, DX
 	JMP     wide3
 
+	// columns, a register at a time, the last one in part
 narrow4:
 	TESTQ DX, DX
 	JE    end6
@@ -61500,13 +62582,15 @@ narrow5:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         src_base+24(FP), SI
-	ADDQ         BX, SI
-	MOVQ         srcStride+72(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [write scratch read src]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), SI
+	ADDQ BX, SI
+	MOVQ srcStride+72(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes30:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
@@ -61533,21 +62617,23 @@ planes30:
 	VMOVUPS      c3fa55555555503cf<>+0(SB), Z14
 	VMOVUPS      c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS      c3fe0000000000009<>+0(SB), Z16
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	LEAQ         8575(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         src_base+24(FP), DI
-	ADDQ         BX, DI
-	ADDQ         $0x00000040, DI
-	MOVQ         srcStride+72(FP), R8
-	SHLQ         $0x03, R8
-	MOVQ         dst_base+0(FP), R9
-	ADDQ         BX, R9
-	ADDQ         $0x00000040, R9
-	MOVQ         dstStride+64(FP), R10
-	SHLQ         $0x03, R10
-	MOVQ         planes+48(FP), R11
+
+	// every plane: [read scratch write scratch2 fetch src fetch dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	LEAQ 8575(SP), SI
+	ANDQ $-64, SI
+	MOVQ src_base+24(FP), DI
+	ADDQ BX, DI
+	ADDQ $0x00000040, DI
+	MOVQ srcStride+72(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dst_base+0(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000040, R9
+	MOVQ dstStride+64(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+48(FP), R11
 
 planes31:
 	VMOVUPD     (CX), Z17
@@ -61579,11 +62665,13 @@ planes31:
 	ADDQ        R10, R9
 	DECQ        R11
 	JNE         planes31
-	VPXORD      Z1, Z1, Z1
-	MOVQ        planes+48(FP), CX
-	LEAQ        8575(SP), SI
-	ANDQ        $-64, SI
-	LEAQ        2048(SI), DI
+
+	// fold the planes of [read scratch2]
+	VPXORD Z1, Z1, Z1
+	MOVQ   planes+48(FP), CX
+	LEAQ   8575(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   2048(SI), DI
 
 groups33:
 	CMPQ    CX, $+8
@@ -61801,13 +62889,15 @@ sum35:
 	VCMPPD       $0x03, Z1, Z1, K2
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K2, Z1
 	VMOVUPS      Z1, Z1
-	LEAQ         319(SP), CX
-	ANDQ         $-64, CX
-	MOVQ         dst_base+0(FP), SI
-	ADDQ         BX, SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x03, DI
-	MOVQ         planes+48(FP), R8
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), SI
+	ADDQ BX, SI
+	MOVQ dstStride+64(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+48(FP), R8
 
 planes52:
 	VMOVUPD (CX), Z2
@@ -61826,6 +62916,7 @@ end6:
 	JMP end1
 
 many2:
+	// columns, 4 registers at a time
 wide53:
 	CMPQ         DX, $0x00000020
 	JB           narrow54
@@ -61833,11 +62924,13 @@ wide53:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
 
 planes57:
 	VMOVUPD (CX), Z4
@@ -61867,13 +62960,15 @@ planes57:
 	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-	MOVQ    src_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    srcStride+72(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    planes+48(FP), DI
-	MOVQ    AX, R8
-	LEAQ    8192(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 8192(AX), R9
 
 lanes58:
 	VMOVUPD     (CX), Z20
@@ -61983,6 +63078,7 @@ lanes58:
 	CMPQ        R8, R9
 	JB          lanes58
 
+	// the lanes again
 wrap60:
 	MOVQ AX, R8
 
@@ -62096,6 +63192,7 @@ again59:
 	JMP         wrap60
 
 end61:
+	// fold the planes of [read scratch]
 	XORQ CX, CX
 
 column62:
@@ -62330,15 +63427,17 @@ sum65:
 	VMOVUPS      64(SP), Z5
 	VMOVUPS      128(SP), Z6
 	VMOVUPS      192(SP), Z7
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         dstStride+64(FP), R8
-	SHLQ         $0x03, R8
-	MOVQ         planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+48(FP), R9
 
 planes82:
 	VMOVUPD (CX), Z8
@@ -62365,6 +63464,7 @@ planes82:
 	SUBQ    $0x00000020, DX
 	JMP     wide53
 
+	// columns, a register at a time, the last one in part
 narrow54:
 	TESTQ DX, DX
 	JE    end56
@@ -62378,11 +63478,13 @@ narrow55:
 	NOTQ         SI
 	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+48(FP), DI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
 
 planes83:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
@@ -62407,13 +63509,15 @@ planes83:
 	VMOVUPS      c3fa55555555503cf<>+0(SB), Z14
 	VMOVUPS      c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS      c3fe0000000000009<>+0(SB), Z16
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         planes+48(FP), DI
-	MOVQ         AX, R8
-	LEAQ         2048(AX), R9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ planes+48(FP), DI
+	MOVQ AX, R8
+	LEAQ 2048(AX), R9
 
 lanes84:
 	VMOVUPD.Z   (CX), K1, Z17
@@ -62448,6 +63552,7 @@ lanes84:
 	CMPQ        R8, R9
 	JB          lanes84
 
+	// the lanes again
 wrap86:
 	MOVQ AX, R8
 
@@ -62486,6 +63591,7 @@ again85:
 	JMP         wrap86
 
 end87:
+	// fold the planes of [read scratch]
 	VPXORD Z1, Z1, Z1
 	MOVQ   planes+48(FP), CX
 	LEAQ   319(SP), SI
@@ -62708,15 +63814,17 @@ sum91:
 	VCMPPD       $0x03, Z1, Z1, K2
 	VBROADCASTSD c7ff8000000000001<>+0(SB), K2, Z1
 	VMOVUPS      Z1, Z1
-	MOVQ         src_base+24(FP), CX
-	ADDQ         BX, CX
-	MOVQ         srcStride+72(FP), SI
-	SHLQ         $0x03, SI
-	MOVQ         dst_base+0(FP), DI
-	ADDQ         BX, DI
-	MOVQ         dstStride+64(FP), R8
-	SHLQ         $0x03, R8
-	MOVQ         planes+48(FP), R9
+
+	// every plane: [read src write dst]
+	MOVQ src_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ srcStride+72(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ BX, DI
+	MOVQ dstStride+64(FP), R8
+	SHLQ $0x03, R8
+	MOVQ planes+48(FP), R9
 
 planes108:
 	VMOVUPD.Z (CX), K1, Z2
@@ -62744,9 +63852,12 @@ TEXT ·softmaxPlanesGradF64AVX512(SB), $8512-104
 	MOVQ n+80(FP), DX
 	XORQ BX, BX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ DX, $0x00000020
 	JB   narrow3
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ y_base+24(FP), CX
 	ADDQ BX, CX
 	MOVQ yStride+96(FP), SI
@@ -62818,6 +63929,7 @@ lanes6:
 	CMPQ       R14, R15
 	JB         lanes6
 
+	// the lanes again
 wrap8:
 	MOVQ AX, R14
 
@@ -62871,6 +63983,7 @@ again7:
 	JMP        wrap8
 
 end9:
+	// fold the planes of [read scratch]
 	XORQ CX, CX
 
 column10:
@@ -63050,19 +64163,21 @@ sum13:
 	VMOVUPS 64(SP), Z1
 	VMOVUPS 128(SP), Z2
 	VMOVUPS 192(SP), Z3
-	MOVQ    y_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    BX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+72(FP), R11
 
 planes30:
 	VMOVUPD (CX), Z4
@@ -63094,6 +64209,7 @@ planes30:
 	SUBQ    $0x00000020, DX
 	JMP     wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ DX, DX
 	JE    end5
@@ -63106,28 +64222,30 @@ narrow4:
 	SHLQ    CL, SI
 	NOTQ    SI
 	KMOVQ   SI, K1
-	MOVQ    y_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    BX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    y_base+24(FP), R9
-	ADDQ    BX, R9
-	ADDQ    $0x00000040, R9
-	MOVQ    dy_base+48(FP), R10
-	ADDQ    BX, R10
-	ADDQ    $0x00000040, R10
-	MOVQ    dx_base+0(FP), R11
-	ADDQ    BX, R11
-	ADDQ    $0x00000040, R11
-	MOVQ    stride+88(FP), R12
-	SHLQ    $0x03, R12
-	MOVQ    planes+72(FP), R13
-	MOVQ    AX, R14
-	LEAQ    2048(AX), R15
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x03, R8
+	MOVQ y_base+24(FP), R9
+	ADDQ BX, R9
+	ADDQ $0x00000040, R9
+	MOVQ dy_base+48(FP), R10
+	ADDQ BX, R10
+	ADDQ $0x00000040, R10
+	MOVQ dx_base+0(FP), R11
+	ADDQ BX, R11
+	ADDQ $0x00000040, R11
+	MOVQ stride+88(FP), R12
+	SHLQ $0x03, R12
+	MOVQ planes+72(FP), R13
+	MOVQ AX, R14
+	LEAQ 2048(AX), R15
 
 lanes31:
 	VMOVUPD.Z (CX), K1, Z0
@@ -63147,6 +64265,7 @@ lanes31:
 	CMPQ      R14, R15
 	JB        lanes31
 
+	// the lanes again
 wrap33:
 	MOVQ AX, R14
 
@@ -63170,6 +64289,7 @@ again32:
 	JMP       wrap33
 
 end34:
+	// fold the planes of [read scratch]
 	VPXORD Z0, Z0, Z0
 	MOVQ   planes+72(FP), CX
 	LEAQ   319(SP), SI
@@ -63337,19 +64457,21 @@ pair37:
 
 sum38:
 	VMOVUPS Z0, Z0
-	MOVQ    y_base+24(FP), CX
-	ADDQ    BX, CX
-	MOVQ    yStride+96(FP), SI
-	SHLQ    $0x03, SI
-	MOVQ    dy_base+48(FP), DI
-	ADDQ    BX, DI
-	MOVQ    stride+88(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dx_base+0(FP), R9
-	ADDQ    BX, R9
-	MOVQ    stride+88(FP), R10
-	SHLQ    $0x03, R10
-	MOVQ    planes+72(FP), R11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+96(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ stride+88(FP), R8
+	SHLQ $0x03, R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ BX, R9
+	MOVQ stride+88(FP), R10
+	SHLQ $0x03, R10
+	MOVQ planes+72(FP), R11
 
 planes55:
 	VMOVUPD.Z (CX), K1, Z1
@@ -63378,6 +64500,7 @@ TEXT ·argMaxPlanesF64AVX512(SB), $8512-72
 	MOVQ n+56(FP), AX
 	XORQ DX, DX
 
+	// columns, 4 registers at a time
 wide2:
 	CMPQ         AX, $0x00000020
 	JB           narrow3
@@ -63391,11 +64514,13 @@ wide2:
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
 	VMOVUPS      cffffffffffffffff<>+0(SB), Z9
-	MOVQ         src_base+24(FP), CX
-	ADDQ         DX, CX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x03, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ DX, CX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+48(FP), SI
 
 planes6:
 	VMOVUPD   (CX), Z10
@@ -63438,6 +64563,7 @@ none7:
 	SUBQ $0x00000020, AX
 	JMP  wide2
 
+	// columns, a register at a time, the last one in part
 narrow3:
 	TESTQ AX, AX
 	JE    end5
@@ -63454,11 +64580,13 @@ narrow4:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VPXORD       Z2, Z2, Z2
 	VMOVUPS      cffffffffffffffff<>+0(SB), Z3
-	MOVQ         src_base+24(FP), CX
-	ADDQ         DX, CX
-	MOVQ         stride+64(FP), BX
-	SHLQ         $0x03, BX
-	MOVQ         planes+48(FP), SI
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), CX
+	ADDQ DX, CX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+48(FP), SI
 
 planes8:
 	VMOVUPD.Z (CX), K1, Z4

@@ -409,8 +409,6 @@ func (m mach) NegateEqual(d V, labels, class V) {
 	m.VPXOR(m.op(labels), m.op(d), m.op(d))
 }
 
-func (m mach) Splat(d, a V) { m.ps(m.VBROADCASTSS, m.VBROADCASTSD)(m.x(a), m.r(d)) }
-
 func (m mach) Block(x float64) []V {
 	b := make([]V, m.regs())
 	for i := range b {

@@ -78,38 +78,24 @@ func (m mach) lanesAfter(width int, a, b []int) []int {
 	return out
 }
 
-// foldAll folds every register of v, of which there is a power of two, and returns in which lane of v[0] each one's result stands.
-func (m mach) foldAll(f op, v []V) []int {
-	owner := make([][]int, len(v))
-	for i := range owner {
-		owner[i] = make([]int, m.lanes())
-		for l := range owner[i] {
-			owner[i][l] = i
-		}
-	}
-	n := len(v)
+// foldAll folds every register of v, of which there is a power of two no larger than the lanes of one, into v[0].
+func (m mach) foldAll(f op, v []V) {
 	for width := m.isa.bytes; width > m.size(); width /= 2 {
-		n = max(1, n/2)
-		for i := range n {
-			j := i
-			if len(owner) > 1 {
-				j = i + n
-			}
-			m.halve(f, width, v[i], v[j])
-			owner[i] = m.lanesAfter(width, owner[i], owner[j])
+		if len(v) == 1 {
+			m.halve(f, width, v[0], v[0])
+			continue
 		}
-		owner = owner[:n]
+		n := len(v) / 2
+		for i := range n {
+			m.halve(f, width, v[i], v[i+n])
+		}
+		v = v[:n]
 	}
-	where := make([]int, len(v))
-	for l := m.lanes() - 1; l >= 0; l-- {
-		where[owner[0][l]] = l
-	}
-	return where
 }
 
-// dryFold returns what foldAll would for as many registers as there are lanes, without writing anything.
-func (m mach) dryFold() []int {
-	owner := make([][]int, m.lanes())
+// folded returns in which lane foldAll leaves the result of each of n registers; the first of several.
+func (m mach) folded(n int) []int {
+	owner := make([][]int, n) // of each lane
 	for i := range owner {
 		owner[i] = make([]int, m.lanes())
 		for l := range owner[i] {
@@ -117,15 +103,15 @@ func (m mach) dryFold() []int {
 		}
 	}
 	for width := m.isa.bytes; width > m.size(); width /= 2 {
-		n := len(owner) / 2
-		for i := range n {
-			owner[i] = m.lanesAfter(width, owner[i], owner[i+n])
+		half := max(1, len(owner)/2)
+		for i := range half {
+			owner[i] = m.lanesAfter(width, owner[i], owner[(i+half)%len(owner)])
 		}
-		owner = owner[:n]
+		owner = owner[:half]
 	}
-	where := make([]int, m.lanes())
-	for l, o := range owner[0] {
-		where[o] = l
+	where := make([]int, n)
+	for l := m.lanes() - 1; l >= 0; l-- {
+		where[owner[0][l]] = l
 	}
 	return where
 }
@@ -154,8 +140,8 @@ func (m mach) Sum(d V, block []V) {
 
 // foldFour folds four registers and then their results, the first two and the last two together.
 func (m mach) foldFour(f op, d V, v []V) {
-	where := m.foldAll(f, v)
-	a := v[0]
+	m.foldAll(f, v)
+	a, where := v[0], m.folded(4)
 	// bring the four results together: each pair differs in where they stand
 	for _, pair := range [][2]int{{0, 1}, {0, 2}} {
 		t := m.New()

@@ -234,6 +234,7 @@ func (m mach) each(n reg.GPVirtual, p []reg.GPVirtual, body func(j int, x []V) V
 	}
 	block := m.typ.Lanes()
 	loop, tail, done := m.label("blocks"), m.label("tail"), m.label("end")
+	m.Commentf("blocks of %d: %v", block, bufs)
 	m.SUBQ(I32(block), n)
 	m.JB(LabelRef(tail))
 	m.Label(loop)
@@ -245,6 +246,7 @@ func (m mach) each(n reg.GPVirtual, p []reg.GPVirtual, body func(j int, x []V) V
 	}
 	m.SUBQ(I32(block), n)
 	m.JAE(LabelRef(loop))
+	m.Comment("the last block, register by register")
 	m.Label(tail)
 	m.ADDQ(I32(block), n)
 	m.JE(LabelRef(done))

@@ -75,14 +75,16 @@ func scratch(name string) bool { return name == machine.Scratch || name == machi
 // blocks runs body over blocks of registers, then over what is left a register at a time, the last one in part.
 func (c *columns) blocks(left reg.GPVirtual, body func(machine.Columns)) {
 	wide, narrow, loop, done := c.label("wide"), c.label("narrow"), c.label("narrow"), c.label("end")
+	c.Commentf("columns, %d registers at a time", blockRegs)
 	c.Label(wide)
 	c.CMPQ(left, U32(blockRegs*c.lanes()))
 	c.JB(LabelRef(narrow))
 	c.regs, c.mask = blockRegs, mask{}
 	body(c)
-	c.ADDQ(U32(blockRegs*c.isa.bytes), c.off)
+	c.ADDQ(U32(c.stride()), c.off)
 	c.SUBQ(U32(blockRegs*c.lanes()), left)
 	c.JMP(LabelRef(wide))
+	c.Comment("columns, a register at a time, the last one in part")
 	c.Label(narrow)
 	c.TESTQ(left, left)
 	c.JE(LabelRef(done))
@@ -123,15 +125,19 @@ func (c *columns) at(name string) reg.GPVirtual {
 		return c.scratchAt(name)
 	}
 	p := c.base(name)
-	if c.ints[name] && c.typ == machine.F64 {
-		half := c.GP64()
-		c.MOVQ(c.off, half)
-		c.SHRQ(U8(1), half)
-		c.ADDQ(half, p)
-	} else {
-		c.ADDQ(c.off, p)
-	}
+	c.ADDQ(c.bytes(name), p)
 	return p
+}
+
+// bytes returns how far into a slice the columns are.
+func (c *columns) bytes(name string) reg.GPVirtual {
+	if !c.ints[name] || c.typ == machine.F32 {
+		return c.off
+	}
+	half := c.GP64()
+	c.MOVQ(c.off, half)
+	c.SHRQ(U8(1), half)
+	return half
 }
 
 func (c *columns) Block(x float64) []V {
@@ -190,6 +196,7 @@ func (c *columns) plane(p []reg.GPVirtual, next []Op, body func(j int, x []V) V,
 }
 
 func (c *columns) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
+	c.Commentf("every plane: %v", bufs)
 	p, next := c.pointers(bufs)
 	planes := c.param(c.count)
 	loop := c.label("planes")
@@ -200,6 +207,7 @@ func (c *columns) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 }
 
 func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.Buf) []V {
+	c.Commentf("every plane, added up: %v", bufs)
 	p, next := c.pointers(bufs)
 	left := c.param(c.count)
 	lane, end := c.GP64(), c.GP64()
@@ -222,6 +230,7 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	c.CMPQ(lane, end)
 	c.JB(LabelRef(first))
 	// and those that come round again
+	c.Comment("the lanes again")
 	c.Label(wrap)
 	c.MOVQ(c.first, lane)
 	c.Label(again)
@@ -245,29 +254,17 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 }
 
 func (c *columns) Store(slice string, v []V) {
-	done := c.label("none")
-	p := c.base(slice)
 	if c.rows {
-		c.MOVQ(c.out, p)
-		c.storeAt(p, slice, v)
+		c.storeAt(c.out, slice, v)
 		return
 	}
+	done := c.label("none")
+	p := c.base(slice)
 	c.TESTQ(p, p)
 	c.JE(LabelRef(done))
-	c.storeAll(p, slice, v)
-	c.Label(done)
-}
-
-func (c *columns) storeAll(p reg.GPVirtual, slice string, v []V) {
-	if c.ints[slice] && c.typ == machine.F64 {
-		half := c.GP64()
-		c.MOVQ(c.off, half)
-		c.SHRQ(U8(1), half)
-		c.ADDQ(half, p)
-	} else {
-		c.ADDQ(c.off, p)
-	}
+	c.ADDQ(c.bytes(slice), p)
 	c.storeAt(p, slice, v)
+	c.Label(done)
 }
 
 func (c *columns) storeAt(p reg.GPVirtual, slice string, v []V) {
@@ -280,6 +277,7 @@ func (c *columns) storeAt(p reg.GPVirtual, slice string, v []V) {
 // Fold visits the lanes of a group in the order in which they are folded, evens first, so that few registers are needed. A lane that no
 // plane went to is left out.
 func (c *columns) Fold(body machine.Body, then func(V), bufs ...machine.Buf) []V {
+	c.Commentf("fold the planes of %v", bufs)
 	d := make([]V, c.regs)
 	for i := range d {
 		d[i] = c.New()

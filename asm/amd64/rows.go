@@ -26,6 +26,7 @@ func (m mach) Rows(long func(), short func(machine.Columns), in []string, out st
 	}
 	longLoop, done := m.label("row"), m.label("end")
 	m.short(c, longLoop, n, short, in, out)
+	m.Comment("a row at a time")
 	m.Label(longLoop)
 	m.CMPQ(n, I8(0))
 	m.JE(LabelRef(done))
@@ -80,13 +81,17 @@ func (m mach) short(c *columns, long string, n Mem, body func(machine.Columns), 
 // It goes by units of 128 bits of every row, of which a register holds as many as it has such lanes: only these are transposed. The last
 // unit of a row may overlap the one before.
 func (c *columns) transposed(slice, tile string, back bool) {
+	if back {
+		c.Commentf("transpose %s to %s", tile, slice)
+	} else {
+		c.Commentf("transpose %s to %s", slice, tile)
+	}
 	p, s := c.at(slice), c.scratchAt(tile)
 	stride := c.param("cols")
 	c.SHLQ(U8(c.logSize()), stride)
 	unit := 16 / c.size()
 	careful, done := c.label("careful"), c.label("moved")
-	whole := c.regs > 1
-	if !whole {
+	if c.regs == 1 {
 		c.CMPQ(c.left, U32(c.lanes()))
 		c.JB(LabelRef(careful))
 	}
@@ -94,45 +99,30 @@ func (c *columns) transposed(slice, tile string, back bool) {
 	c.CMPQ(cols, U32(unit))
 	c.JB(LabelRef(careful))
 
-	var registers reg.GPVirtual
-	loop := c.label("registers")
-	if whole {
-		registers = c.GP64()
-		c.MOVQ(U32(c.regs), registers)
-		c.Label(loop)
-	}
-	c.units(p, s, stride, back, false)
-	if whole {
-		c.nextRows(p, s, stride)
-		c.DECQ(registers)
-		c.JNE(LabelRef(loop))
-	}
+	c.everyRegister(p, s, stride, back, false)
 	c.JMP(LabelRef(done))
-
-	// rows that are not there, or shorter than a unit
+	c.Comment("rows that are not there, or shorter than a unit")
 	c.Label(careful)
-	loop = c.label("registers")
-	if whole {
-		registers = c.GP64()
-		c.MOVQ(U32(c.regs), registers)
-		c.Label(loop)
-	}
-	c.units(p, s, stride, back, true)
-	if whole {
-		c.nextRows(p, s, stride)
-		c.DECQ(registers)
-		c.JNE(LabelRef(loop))
-	}
+	c.everyRegister(p, s, stride, back, true)
 	c.Label(done)
 }
 
-// nextRows moves to the rows of the next register.
-func (c *columns) nextRows(p, s, stride reg.GPVirtual) {
-	t := c.GP64()
-	c.MOVQ(stride, t)
-	c.SHLQ(U8(c.logLanes()), t)
-	c.ADDQ(t, p)
+// everyRegister moves the rows of one register after the other.
+func (c *columns) everyRegister(p, s, stride reg.GPVirtual, back, careful bool) {
+	if c.regs == 1 {
+		c.units(p, s, stride, back, careful)
+		return
+	}
+	left, step, loop := c.GP64(), c.GP64(), c.label("registers")
+	c.MOVQ(U32(c.regs), left)
+	c.Label(loop)
+	c.units(p, s, stride, back, careful)
+	c.MOVQ(stride, step)
+	c.SHLQ(U8(c.logLanes()), step)
+	c.ADDQ(step, p)
 	c.ADDQ(U32(c.isa.bytes), s)
+	c.DECQ(left)
+	c.JNE(LabelRef(loop))
 }
 
 // units moves one register's rows, unit by unit.

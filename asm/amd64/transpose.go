@@ -58,7 +58,7 @@ func (m mach) Transpose(dst, src string) {
 func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mask) {
 	n := m.lanes()
 	// every row's place among the registers is such that the columns come out in order
-	where := m.dryFold()
+	where := m.folded(m.lanes())
 	v := make([]V, n)
 	for i := range v {
 		v[i] = m.New()

@@ -1,16 +1,6 @@
-// Package kernels describes the kernels, each once for every instruction set and both element types. The descriptions follow
-// kernels_generic.go, which is the definition, step by step.
 package kernels
 
-import (
-	"math"
-
-	"github.com/lanewise/lanewise/asm/machine"
-)
-
-type V = machine.V
-
-var inf = math.Inf(1)
+import "github.com/lanewise/lanewise/asm/machine"
 
 // exp is exp x for x that is not positive, or NaN; a result below the smallest normal number is 0.
 type exp struct {

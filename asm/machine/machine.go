@@ -44,6 +44,17 @@ func Operand(name string) Buf { return Buf{Name: name, Read: true, operand: true
 // IsOperand says whether b came from Operand.
 func (b Buf) IsOperand() bool { return b.operand }
 
+// String says what is done with a buffer, for comments in the code.
+func (b Buf) String() string {
+	switch {
+	case b.Ahead:
+		return "fetch " + b.Name
+	case b.Write:
+		return "write " + b.Name
+	}
+	return "read " + b.Name
+}
+
 // Out is a buffer that takes a body's result.
 func Out(name string) Buf { return Buf{Name: name, Write: true} }
 
@@ -100,7 +111,6 @@ type Machine interface {
 	Narrow(d V, x []V)              // and back, rounded
 	Equal(d V, labels, class V)     // 1 where the integers labels and class are the same, else 0
 	NegateEqual(d, labels, class V) // d is negated where the integers are the same
-	Splat(d, a V)                   // lane 0 of a in all lanes
 
 	// Block returns a block of registers with x in every lane.
 	Block(x float64) []V

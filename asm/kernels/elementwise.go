@@ -1,0 +1,68 @@
+package kernels
+
+import "github.com/lanewise/lanewise/asm/machine"
+
+func largest(m machine.Machine) {
+	m.Func("max", "func(x []T) T", "returns the largest element; anything where there is a NaN.")
+	top := m.New()
+	rowMax(m, top, "x")
+	m.Return(top)
+	m.End()
+}
+
+func rowMax(m machine.Machine, top V, x string) {
+	block := m.Block(-inf)
+	m.Each(func(j int, x []V) V {
+		m.Max(block[j], block[j], x[0])
+		return machine.None
+	}, machine.In(x, -inf))
+	m.Largest(top, block)
+}
+
+func scale(m machine.Machine) {
+	m.Func("scale", "func(dst, src []T, factor T)", "writes src · factor.")
+	rowScale(m, m.Arg("factor"), "dst", "src")
+	m.End()
+}
+
+func rowScale(m machine.Machine, factor V, dst, src string) {
+	m.Each(func(j int, x []V) V {
+		m.Mul(x[0], factor, x[0])
+		return x[0]
+	}, machine.In(src, 0), machine.Out(dst))
+}
+
+func subtract(m machine.Machine) {
+	m.Func("subtract", "func(dst, src []T, max, log T)", "writes (src − max) − log.")
+	max, log := m.Arg("max"), m.Arg("log")
+	m.Each(func(j int, x []V) V {
+		m.Sub(x[0], x[0], max)
+		m.Sub(x[0], x[0], log)
+		return x[0]
+	}, machine.In("src", 0), machine.Out("dst"))
+	m.End()
+}
+
+func classErrors(m machine.Machine) {
+	m.Func("classErrors", "func(dst, probs []T, labels []int32, class int32)", "writes |1{label = class} − p|.")
+	class := m.Arg("class")
+	m.Each(func(j int, x []V) V {
+		p, label := x[0], x[1]
+		m.Equal(label, label, class)
+		m.Sub(p, label, p)
+		m.Abs(p, p)
+		return p
+	}, machine.In("probs", 0), machine.In("labels", 0), machine.Out("dst"))
+	m.End()
+}
+
+func classGrad(m machine.Machine) {
+	m.Func("classGrad", "func(dst, weights []T, labels []int32, class int32, factor T)", "writes weights · factor, negated where label = class.")
+	class, factor := m.Arg("class"), m.Arg("factor")
+	m.Each(func(j int, x []V) V {
+		m.Mul(x[0], x[0], factor)
+		m.NegateEqual(x[0], x[1], class)
+		return x[0]
+	}, machine.In("weights", 0), machine.In("labels", 0), machine.Out("dst"))
+	m.End()
+}

@@ -1,0 +1,85 @@
+package kernels
+
+import "github.com/lanewise/lanewise/asm/machine"
+
+func softmaxGrad(m machine.Machine) {
+	m.Func("softmaxGrad", "func(dx, y, dy []T, dot T)", "writes y·(dy − dot).")
+	rowGrad(m, m.Arg("dot"))
+	m.End()
+}
+
+func rowGrad(m machine.Machine, dot V) {
+	m.Each(func(j int, x []V) V { return grad(m, dot, x) }, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
+}
+
+func grad(m machine.Machine, dot V, x []V) V {
+	m.Sub(x[1], x[1], dot)
+	m.Mul(x[0], x[0], x[1])
+	return x[0]
+}
+
+func softmaxRowsGrad(m machine.Machine) {
+	m.Func("softmaxRowsGrad", "func(dx, y, dy []T, cols int)", "writes y·(dy − Σ y·dy) for every row.")
+	m.Rows(func() {
+		s := m.New()
+		dotProduct(m, s, "y", "dy")
+		rowGrad(m, s)
+	}, func(c machine.Columns) {
+		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
+		dot := c.Fold(func(x []V) V {
+			m.Mul(x[0], x[0], x[1])
+			return x[0]
+		}, nil, y, dy)
+		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
+	}, []string{"y", "dy"}, "dx")
+	m.End()
+}
+
+func softmaxPlanesGrad(m machine.Machine) {
+	m.Func("softmaxPlanesGrad", "func(dx, y, dy []T, planes, n, stride, yStride int)", "writes y·(dy − Σ y·dy) down every column.")
+	m.Planes(nil, func(c machine.Columns) {
+		dot := c.Sum(func(j int, x []V) V {
+			m.Mul(x[0], x[0], x[1])
+			return x[0]
+		}, nil, machine.In("y", 0), machine.In("dy", 0), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
+		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
+	})
+	m.End()
+}
+
+func logSoftmaxGrad(m machine.Machine) {
+	m.Func("logSoftmaxGrad", "func(dx, y, dy []T, sum T)", "writes dy − exp(min(y, 0))·sum.")
+	rowLogGrad(m, newExp(m), m.Arg("sum"))
+	m.End()
+}
+
+func rowLogGrad(m machine.Machine, e exp, sum V) {
+	m.Each(func(j int, x []V) V {
+		m.MinZero(x[0], x[0])
+		return logGrad(m, sum, e.of(x[0]), x[1])
+	}, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
+}
+
+func logGrad(m machine.Machine, sum, exp, dy V) V {
+	m.Mul(exp, exp, sum)
+	m.Sub(dy, dy, exp)
+	return dy
+}
+
+func logSoftmaxRowsGrad(m machine.Machine) {
+	m.Func("logSoftmaxRowsGrad", "func(dx, y, dy []T, cols int)", "writes dy − exp(min(y, 0))·Σ dy for every row.")
+	m.Rows(func() {
+		s := m.New()
+		total(m, s, "dy")
+		rowLogGrad(m, newExp(m), s)
+	}, func(c machine.Columns) {
+		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
+		sum := c.Fold(machine.Same, nil, dy)
+		e := newExp(m)
+		c.Each(func(j int, x []V) V {
+			m.MinZero(x[0], x[0])
+			return logGrad(m, sum[j], e.of(x[0]), x[1])
+		}, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
+	}, []string{"y", "dy"}, "dx")
+	m.End()
+}

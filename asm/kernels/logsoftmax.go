@@ -1,0 +1,64 @@
+package kernels
+
+import "github.com/lanewise/lanewise/asm/machine"
+
+func logSoftmaxRows(m machine.Machine) {
+	m.Func("logSoftmaxRows", "func(dst, src []T, cols int)", "writes the log-softmax of every row.")
+	m.Rows(func() {
+		top, s := m.New(), m.New()
+		rowMax(m, top, "src")
+		rowExp(m, newExp(m), s, top, machine.In("src", -inf))
+		minusLog(m, s)
+		m.Each(func(j int, x []V) V {
+			m.Sub(x[0], x[0], top)
+			m.Add(x[0], s, x[0])
+			return x[0]
+		}, machine.In("src", 0), machine.Out("dst"))
+	}, func(c machine.Columns) {
+		columnLog(m, c, columnMax(m, c, machine.Scratch), machine.Scratch)
+	}, []string{"src"}, "dst")
+	m.End()
+}
+
+func logSoftmaxPlanes(m machine.Machine) {
+	m.Func("logSoftmaxPlanes", "func(dst, src []T, planes, n, dstStride, srcStride int)", "writes the log-softmax down every column.")
+	m.Planes(func(c machine.Columns) {
+		top := columnMax(m, c, "src", machine.Out(machine.Scratch))
+		columnLog(m, c, top, "dst")
+	}, func(c machine.Columns) {
+		top := columnMax(m, c, "src")
+		e := newExp(m)
+		s := c.Sum(func(j int, x []V) V {
+			m.Sub(x[0], x[0], top[j])
+			return e.of(x[0])
+		}, func(s V) { minusLog(m, s) }, machine.In("src", 0))
+		columnSubtract(m, c, top, s, "src", "dst")
+	})
+	m.End()
+}
+
+func columnLog(m machine.Machine, c machine.Columns, top []V, dst string) {
+	e := newExp(m)
+	c.Each(func(j int, x []V) V {
+		m.Sub(x[0], x[0], top[j])
+		return e.of(x[0])
+	}, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch2), machine.Ahead("src"), machine.Ahead("dst"))
+	s := c.Fold(machine.Same, func(s V) { minusLog(m, s) }, machine.In(machine.Scratch2, 0))
+	columnSubtract(m, c, top, s, machine.Scratch, dst)
+}
+
+func columnSubtract(m machine.Machine, c machine.Columns, top, minusLog []V, src, dst string) {
+	c.Each(func(j int, x []V) V {
+		m.Sub(x[0], x[0], top[j])
+		m.Add(x[0], minusLog[j], x[0])
+		return x[0]
+	}, machine.In(src, 0), machine.Out(dst))
+}
+
+func minusLog(m machine.Machine, s V) {
+	l := m.New()
+	logarithm(m, l, s)
+	m.Sub(s, s, s) // 0, or NaN
+	m.Sub(s, s, l)
+	m.Canonical(s)
+}
