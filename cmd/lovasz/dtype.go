@@ -10,9 +10,10 @@ import (
 
 // A dtype is the type of an array's elements.
 type dtype struct {
-	kind byte // 'f', 'i', 'u' or 'b'
-	size int  // bytes
-	big  bool // big-endian
+	kind  byte // 'f', 'i', 'u' or 'b'
+	size  int  // bytes
+	big   bool // big-endian
+	brain bool // bfloat16
 }
 
 // parseDtype reads a descr as it stands in a header: '<f4', with its quotes.
@@ -45,6 +46,8 @@ func parseDtype(descr string) (dtype, error) {
 // String is numpy's name, "" for a type that is not supported.
 func (d dtype) String() string {
 	switch {
+	case d.brain:
+		return "bfloat16"
 	case d.kind == 'b' && d.size == 1:
 		return "bool"
 	case d.kind == 'f' && (d.size == 2 || d.size == 4 || d.size == 8):

@@ -19,13 +19,21 @@ type array[T float32 | int32] struct {
 	data  []T
 }
 
-// readLogits reads a .npy file, or an array of a .npz file.
-func readLogits(path string) (*array[float32], error) { return read(path, decodeLogits) }
+// readLogits reads a .npy file, or an array of a .npz, .safetensors or .pt file.
+func readLogits(path string) (*array[float32], error) {
+	if err := refuseZarr(path, "logits"); err != nil {
+		return nil, err
+	}
+	return read(path, decodeLogits)
+}
 
-// readLabels reads a .npy file, an array of a .npz file or a PNG mask, or stacks all the files that a pattern matches.
+// readLabels reads the same, or a PNG mask, or stacks all the files that a pattern matches.
 func readLabels(path string) (*array[int32], error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && strings.ContainsAny(path, "*?[") {
 		return readStack(path)
+	}
+	if err := refuseZarr(path, "labels"); err != nil {
+		return nil, err
 	}
 	return read(path, decodeLabels)
 }
@@ -36,7 +44,8 @@ func decodeLogits(f *file) (*array[float32], error) {
 		return nil, err
 	}
 	data, err := a.floats()
-	return &array[float32]{dtype: a.dtype.String(), shape: a.shape, data: data}, err
+	dtype, shape := a.header()
+	return &array[float32]{dtype: dtype, shape: shape, data: data}, err
 }
 
 func decodeLabels(f *file) (*array[int32], error) {
@@ -48,7 +57,23 @@ func decodeLabels(f *file) (*array[int32], error) {
 		return nil, err
 	}
 	data, err := a.integers()
-	return &array[int32]{dtype: a.dtype.String(), shape: a.shape, data: data}, err
+	dtype, shape := a.header()
+	return &array[int32]{dtype: dtype, shape: shape, data: data}, err
+}
+
+// stored is an array that has been found in a file; its elements are read next.
+type stored interface {
+	header() (dtype string, shape []int)
+	floats() ([]float32, error)
+	integers() ([]int32, error)
+}
+
+func errNotFloats(dtype string) error {
+	return fmt.Errorf("logits are %s: want float16, float32 or float64", dtype)
+}
+
+func errNotIntegers(dtype string) error {
+	return fmt.Errorf("labels are %s: want integers, the class ids", dtype)
 }
 
 // readStack reads the files that a pattern matches into one array with a new first axis.
@@ -84,7 +109,8 @@ func readStack(pattern string) (*array[int32], error) {
 type file struct {
 	r     io.ReaderAt
 	size  int64
-	entry string // of a .npz file, where the path names one
+	path  string // "" for one that is in memory
+	entry string // of a file that holds several arrays, where the path names one
 }
 
 const (
@@ -96,10 +122,8 @@ const (
 // read opens the file, which may be a pipe, and puts its path before every error.
 func read[T float32 | int32](path string, decode func(*file) (*array[T], error)) (*array[T], error) {
 	var f file
-	name := path
-	if i := strings.LastIndex(path, ".npz:"); i >= 0 {
-		name, f.entry = path[:i+len(".npz")], path[i+len(".npz:"):]
-	}
+	name, entry := splitEntry(path)
+	f.entry = entry
 	opened, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -110,7 +134,7 @@ func read[T float32 | int32](path string, decode func(*file) (*array[T], error))
 	case err != nil:
 		return nil, err
 	case info.Mode().IsRegular():
-		f.r, f.size = opened, info.Size()
+		f.r, f.size, f.path = opened, info.Size(), name
 	default:
 		all, err := io.ReadAll(opened)
 		if err != nil {
@@ -133,13 +157,21 @@ func (f *file) holds(magic string) bool {
 	return (err == nil || err == io.EOF) && string(begin) == magic
 }
 
-// array returns the array of a .npy file, or of a .npz file the one that the path names, else the one called usual, else the only one.
-func (f *file) array(usual string) (*npyArray, error) {
+// array returns the array of a .npy file; of a file that may hold several the one that the path names, else the one called usual, else the
+// only one.
+func (f *file) array(usual string) (stored, error) {
+	if err := f.refuse(usual); err != nil {
+		return nil, err
+	}
 	switch {
 	case f.size == 0:
 		return nil, errors.New("the file is empty")
+	case (f.holds(zipMagic) || f.holds(ptMagic)) && f.isPT():
+		return openPT(f, usual)
 	case f.holds(zipMagic):
 		return openNPZ(f, usual)
+	case f.isSafetensors():
+		return openSafetensors(f, usual)
 	case f.entry != "":
 		return nil, errors.New("not a .npz file")
 	case f.holds(npyMagic):
@@ -152,11 +184,37 @@ func (f *file) array(usual string) (*npyArray, error) {
 	return nil, errors.New("not a .npy or .npz file")
 }
 
+// choose returns the name of the array to read, of those that a file holds.
+func (f *file) choose(usual string, names []string) (string, error) {
+	switch {
+	case len(names) == 0:
+		return "", errors.New("the file holds no tensor")
+	case f.entry != "" && !slices.Contains(names, f.entry):
+		return "", fmt.Errorf("no tensor %q among %s", f.entry, strings.Join(names, ", "))
+	case f.entry != "":
+		return f.entry, nil
+	case slices.Contains(names, usual):
+		return usual, nil
+	case len(names) == 1:
+		return names[0], nil
+	}
+	return "", fmt.Errorf("holds %s: name one, as in FILE%s:%s", strings.Join(names, ", "), filepath.Ext(f.path), names[0])
+}
+
+// splitEntry divides FILE.npz:name into file and name. The other formats of several arrays have names in the same way.
+func splitEntry(path string) (file, name string) {
+	for _, extension := range []string{".npz", ".safetensors", ".pt", ".pth"} {
+		if i := strings.LastIndex(path, extension+":"); i >= 0 {
+			i += len(extension)
+			return path[:i], path[i+1:]
+		}
+	}
+	return path, ""
+}
+
 // sameFile reports whether two paths (.npz:name too) lead to one file.
 func sameFile(a, b string) bool {
-	if i := strings.LastIndex(b, ".npz:"); i >= 0 {
-		b = b[:i+len(".npz")]
-	}
+	b, _ = splitEntry(b)
 	x, errX := os.Stat(a)
 	y, errY := os.Stat(b)
 	return errX == nil && errY == nil && os.SameFile(x, y)

@@ -111,20 +111,24 @@ func (a *npyArray) checkSize(have int64) error {
 	return nil
 }
 
+func (a *npyArray) header() (string, []int) { return a.dtype.String(), a.shape }
+
 // floats reads the elements as float32.
 func (a *npyArray) floats() ([]float32, error) {
 	d := a.dtype
 	if d.kind != 'f' {
-		return nil, fmt.Errorf("logits are %v: want float16, float32 or float64", d)
+		return nil, errNotFloats(d.String())
 	}
 	return elements(a, d.size == 4, func(dst []float32, raw []byte, _ int) error {
 		for i := range dst {
-			switch bits := d.bits(raw, i); d.size {
-			case 2:
+			switch bits := d.bits(raw, i); {
+			case d.brain:
+				dst[i] = math.Float32frombits(uint32(bits) << 16)
+			case d.size == 2:
 				dst[i] = float16(uint16(bits))
-			case 4:
+			case d.size == 4:
 				dst[i] = math.Float32frombits(uint32(bits))
-			case 8:
+			default:
 				dst[i] = float32(math.Float64frombits(bits))
 			}
 		}
@@ -136,7 +140,7 @@ func (a *npyArray) floats() ([]float32, error) {
 func (a *npyArray) integers() ([]int32, error) {
 	d := a.dtype
 	if d.kind == 'f' {
-		return nil, fmt.Errorf("labels are %v: want integers, the class ids", d)
+		return nil, errNotIntegers(d.String())
 	}
 	return elements(a, d.kind == 'i' && d.size == 4, func(dst []int32, raw []byte, first int) error {
 		for i := range dst {

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Formats that are not read, by what they begin with, and how Python makes a .npy file of them.
+var refused = []struct{ magic, name, convert string }{
+	{"II*\x00", "TIFF", "tifffile.imread('FILE')"},
+	{"MM\x00*", "TIFF", "tifffile.imread('FILE')"},
+	{"II+\x00", "TIFF", "tifffile.imread('FILE')"},
+	{"MM\x00+", "TIFF", "tifffile.imread('FILE')"},
+	{"\x89HDF\r\n\x1a\n", "HDF5", "h5py.File('FILE')['DATASET'][:]"},
+}
+
+// refuse says how to convert a file that is not read; what says what it should hold.
+func (f *file) refuse(what string) error {
+	for _, format := range refused {
+		if f.holds(format.magic) {
+			return refusal(format.name, format.convert, filepath.Base(f.path), what)
+		}
+	}
+	return nil
+}
+
+// refuseZarr does the same for a zarr store, which is a directory.
+func refuseZarr(dir, what string) error {
+	info, err := os.Stat(dir)
+	if err != nil || !info.IsDir() {
+		return nil
+	}
+	if !strings.HasSuffix(filepath.Clean(dir), ".zarr") && !slices.ContainsFunc([]string{".zarray", ".zgroup", "zarr.json"}, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", dir, refusal("zarr", "zarr.open('FILE')[:]", filepath.Base(dir), what))
+}
+
+func refusal(format, convert, name, what string) error {
+	return fmt.Errorf("%s is not read: convert it in Python with numpy.save('%s.npy', %s)", format, what, strings.Replace(convert, "FILE", name, 1))
+}
