@@ -24,12 +24,16 @@ type report struct {
 	MeanIoU      number        `json:"mean_iou"`
 	Classes      []classReport `json:"classes"`
 	PerImage     []number      `json:"per_image,omitempty"`
+	ImageNames   []string      `json:"image_names,omitempty"` // of per_image, where each has its file
 
+	Files      int      `json:"files,omitempty"`  // where there are many: logits and labels are then those of the first
+	Merged     int      `json:"merged,omitempty"` // files of counts
 	Images     int      `json:"images"`
 	Pixels     int      `json:"pixels"`
 	Void       int      `json:"void_pixels"`
 	Layout     string   `json:"layout"`
 	Hinge      bool     `json:"hinge,omitempty"`
+	Hard       bool     `json:"hard_predictions,omitempty"` // class ids: the loss of a class is 1 − its IoU
 	Activation string   `json:"activation"`
 	Average    string   `json:"average"` // present, all, or selected (-only)
 	Method     string   `json:"method"`
@@ -66,7 +70,7 @@ func (x number) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(x), 'g', -1, 64), nil
 }
 
-// evaluate computes what the flags ask for. The gradient, nil unless it is to be written, takes the place of the logits.
+// evaluate computes what the flags ask for of one file. The gradient, nil unless it is to be written or drawn, takes the place of the logits.
 func evaluate(o *options, x *array[float32], y *array[int32], s shape) (*report, []float32, error) {
 	cfg, err := o.config(s)
 	if err != nil {
@@ -76,12 +80,45 @@ func evaluate(o *options, x *array[float32], y *array[int32], s shape) (*report,
 	if err != nil {
 		return nil, nil, errors.New(asFlags.Replace(err.Error()))
 	}
+	r := o.newReport(x, y, s)
+	t := newTally(s.classes)
+	if err := t.add(o, x.data, y.data, s); err != nil {
+		return nil, nil, err
+	}
+	r.setTally(o, t)
+
+	var grad []float32
+	if o.Grad != "" || o.Heatmap != "" {
+		grad = x.data
+	}
+	start := time.Now()
+	result, err := compute(l, o.Hinge, grad, x.data, y.data, s.images)
+	r.Seconds = time.Since(start).Seconds()
+	if err != nil {
+		return nil, nil, explain(err, y.data, s.classes)
+	}
+	r.setLoss(o, result)
+	return r, grad, nil
+}
+
+// compute is the one call of the library; grad may be nil, or the logits.
+func compute(l *lanewise.Lovasz, hinge bool, grad, logits []float32, labels []int32, images int) (lanewise.LovaszResult, error) {
+	switch {
+	case hinge:
+		return l.Hinge(grad, logits, labels, images)
+	case grad != nil:
+		return l.Backward(grad, logits, labels, images)
+	}
+	return l.Forward(logits, labels, images)
+}
+
+// newReport says what was asked for.
+func (o *options) newReport(x *array[float32], y *array[int32], s shape) *report {
 	r := &report{
 		Example:    o.example(),
-		Images:     s.images,
-		Pixels:     len(y.data),
 		Layout:     map[lanewise.Layout]string{lanewise.PixelMajor: "pixel", lanewise.ClassMajor: "class"}[s.layout],
 		Hinge:      o.Hinge,
+		Hard:       o.Predictions != "",
 		Activation: o.activation(s.classes),
 		Average:    o.Average,
 		Method:     o.Method,
@@ -92,34 +129,37 @@ func evaluate(o *options, x *array[float32], y *array[int32], s shape) (*report,
 		ISA:        lanewise.ActiveISA().String(),
 		Workers:    o.Workers,
 	}
+	if r.Hard {
+		r.Layout = ""
+		r.Logits.Shape = slices.Clone(y.shape)
+	}
 	if o.Only != nil {
 		r.Average = "selected"
 	}
 	if r.Workers == 0 {
 		r.Workers = runtime.GOMAXPROCS(0)
 	}
-	if err := r.count(o, x.data, y.data, s); err != nil {
-		return nil, nil, err
-	}
+	r.newClasses(o, s.classes)
+	return r
+}
 
-	var grad []float32
-	if o.Grad != "" {
-		grad = x.data
+// newClasses makes the rows of the classes, with their names.
+func (r *report) newClasses(o *options, classes int) {
+	names := o.Names
+	if names == nil && r.Example {
+		names = exampleNames
 	}
-	var result lanewise.LovaszResult
-	start := time.Now()
-	switch {
-	case o.Hinge:
-		result, err = l.Hinge(grad, x.data, y.data, s.images)
-	case grad != nil:
-		result, err = l.Backward(grad, x.data, y.data, s.images)
-	default:
-		result, err = l.Forward(x.data, y.data, s.images)
+	for k := range classes {
+		c := classReport{Class: k}
+		if names != nil {
+			c.Name = names[k]
+		}
+		r.Classes = append(r.Classes, c)
 	}
-	r.Seconds = time.Since(start).Seconds()
-	if err != nil {
-		return nil, nil, explain(err, y.data, s.classes)
-	}
+}
+
+// setLoss fills in what the library found.
+func (r *report) setLoss(o *options, result lanewise.LovaszResult) {
 	r.Loss, r.Lovasz = number(result.Loss), number(result.Lovasz)
 	r.CrossEntropy, r.Gap = number(result.CrossEntropy), number(result.Gap)
 	for k := range r.Classes {
@@ -134,12 +174,36 @@ func evaluate(o *options, x *array[float32], y *array[int32], s shape) (*report,
 	for _, loss := range result.PerImage {
 		r.PerImage = append(r.PerImage, number(loss))
 	}
-	return r, grad, nil
 }
 
-// count fills in what was predicted: the class of the largest logit, for one class whether the probability is above ½. Void pixels do not
-// count.
-func (r *report) count(o *options, logits []float32, labels []int32, s shape) error {
+// setTally fills in what was predicted.
+func (r *report) setTally(o *options, t *tally) {
+	r.Images, r.Pixels, r.Void = t.images, t.pixels, t.void
+	iou, first := t.confusion.IoU(), 0
+	r.MeanIoU = number(t.confusion.MeanIoU())
+	if len(r.Classes) == 1 { // the foreground
+		first = 1
+		r.MeanIoU = number(iou[1])
+	}
+	for k := range r.Classes {
+		c := &r.Classes[k]
+		c.IoU = number(iou[first+k])
+		for predicted := range iou {
+			c.Pixels += int(t.confusion.At(first+k, predicted))
+		}
+	}
+}
+
+// A tally counts what was predicted.
+type tally struct {
+	confusion            *lanewise.Confusion
+	images, pixels, void int
+}
+
+func newTally(classes int) *tally { return &tally{confusion: lanewise.NewConfusion(max(2, classes))} }
+
+// add counts the class of the largest logit, for one class whether the probability is above ½. Void pixels do not count.
+func (t *tally) add(o *options, logits []float32, labels []int32, s shape) error {
 	predicted := make([]int32, len(labels))
 	switch {
 	case s.classes == 1:
@@ -164,38 +228,11 @@ func (r *report) count(o *options, logits []float32, labels []int32, s shape) er
 	for i, label := range counted {
 		if slices.Contains(o.Void, label) {
 			counted[i] = -1
-			r.Void++
+			t.void++
 		}
 	}
-	confusion := lanewise.NewConfusion(max(2, s.classes))
-	if err := confusion.Add(predicted, counted); err != nil {
-		return err
-	}
-	iou := confusion.IoU()
-	pixels := make([]int, max(2, s.classes))
-	for _, label := range counted {
-		if label >= 0 && int(label) < len(pixels) {
-			pixels[label]++
-		}
-	}
-	if s.classes == 1 { // the foreground
-		iou, pixels = iou[1:], pixels[1:]
-		r.MeanIoU = number(iou[0])
-	} else {
-		r.MeanIoU = number(confusion.MeanIoU())
-	}
-	names := o.Names
-	if names == nil && r.Example {
-		names = exampleNames
-	}
-	for k := range s.classes {
-		c := classReport{Class: k, Pixels: pixels[k], IoU: number(iou[k])}
-		if names != nil {
-			c.Name = names[k]
-		}
-		r.Classes = append(r.Classes, c)
-	}
-	return nil
+	t.images, t.pixels = t.images+s.images, t.pixels+len(labels)
+	return t.confusion.Add(predicted, counted)
 }
 
 // explain adds to the library's error what to do about it here.

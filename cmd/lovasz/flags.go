@@ -12,9 +12,14 @@ import (
 )
 
 type options struct {
-	Logits string `group:"Files:" placeholder:"FILE" help:"Logits, float32 (float16 and float64 are converted): .npy, .npz or .npz:name. The labels' shape with one more axis, for the classes: [P, C], [N, C, H, W], [C, H, W], [N, H, W, C], …"`
-	Labels string `group:"Files:" placeholder:"FILE" help:"Class ids, one per pixel: .npy or .npz of any integer type, or a PNG mask (paletted or gray). A quoted pattern such as 'masks/*.png' stacks its files in the order of their names."`
-	Grad   string `group:"Files:" placeholder:"FILE" help:"Write d loss / d logits to this .npy file: float32, in the logits' shape."`
+	Logits       string `group:"Files:" placeholder:"FILE" help:"Logits, float32 (other floats are converted): .npy, .npz, .safetensors or PyTorch's .pt; of several arrays FILE.npz:name. The labels' shape with one more axis, for the classes: [P, C], [N, C, H, W], [C, H, W], [N, H, W, C], … A directory, or a quoted pattern, are many files, one image each, matched with those of -labels by name."`
+	Labels       string `group:"Files:" placeholder:"FILE" help:"Class ids, one per pixel: any integers in the same kinds of file, or a PNG mask (paletted or gray). Where -logits is one file, a quoted pattern such as 'masks/*.png' stacks its files in the order of their names."`
+	Predictions  string `group:"Files:" placeholder:"FILE" help:"Instead of logits the class ids that were predicted, in files as of -labels. The loss of a class is then 1 − its IoU."`
+	Grad         string `group:"Files:" placeholder:"FILE" help:"Write d loss / d logits to this .npy file: float32, in the logits' shape. Of many files: a directory, for one file per image."`
+	Counts       string `group:"Files:" placeholder:"FILE" help:"Write what was counted, for lovasz merge, which adds up the counts of many machines. Implies -method binned."`
+	Plot         string `group:"Files:" placeholder:"FILE" help:"Draw the losses and IoU of the classes (.svg, .png or .pdf)."`
+	Heatmap      string `group:"Files:" placeholder:"FILE" help:"Draw one image's errors and gradient, class by class (.png)."`
+	HeatmapImage int    `group:"Files:" placeholder:"I" help:"Which image that is, from 0."`
 
 	Layout  string   `group:"Shape:" enum:"auto,pixel,class" default:"auto" placeholder:"auto|pixel|class" help:"Where the class axis is: pixel (the last axis), class (the first, or the second behind the images), or auto (the one that fits the labels)."`
 	Classes int      `group:"Shape:" placeholder:"C" help:"Number of classes, checked against the shapes. 1: one score per pixel, labels 0 and 1."`
@@ -41,34 +46,54 @@ const description = `The Lovász-Softmax loss and the intersection over union (I
 
   lovasz -logits logits.npy -labels labels.npy
 
-Without arguments it computes an embedded example. Flags may be written with one dash or two, values behind a space or =, lists with commas; of
+Without arguments it computes an embedded example. "lovasz merge FILE…" adds up what -counts wrote. Flags may be written with one dash or two, values behind a space or =, lists with commas; of
 choices (a|b) the first is the default. The environment variable LANEWISE_ISA picks an instruction set (generic, avx2, avx512, neon).`
 
 // parse returns the options, or nil where the arguments asked for help, which it prints.
 func parse(args []string, out io.Writer) (*options, error) {
 	var o options
-	helped := false
-	parser, err := kong.New(&o,
-		kong.Name("lovasz"),
+	if helped, err := parseInto(&o, "lovasz", description, args, out); helped || err != nil {
+		return nil, err
+	}
+	if o.Classes < 0 || o.Images < 0 {
+		return nil, errors.New("-classes and -images are positive")
+	}
+	if o.Predictions != "" {
+		switch {
+		case o.Logits != "":
+			return nil, errors.New("-predictions stands for -logits: give one of them")
+		case o.Classes == 0:
+			return nil, errors.New("-predictions needs -classes")
+		case o.Grad != "" || o.Heatmap != "" || o.Hinge || o.CE != 0 || o.Activation != "auto":
+			return nil, errors.New("hard predictions have no logits: -predictions goes without -grad, -heatmap, -hinge, -ce and -activation")
+		}
+	}
+	if o.Counts != "" {
+		if o.Hinge || o.CE != 0 {
+			return nil, errors.New("-hinge and -ce have no -counts")
+		}
+		o.Method = "binned"
+	}
+	return &o, nil
+}
+
+// parseInto fills v from the arguments, or prints the help that they ask for.
+func parseInto(v any, name, description string, args []string, out io.Writer) (helped bool, err error) {
+	parser, err := kong.New(v,
+		kong.Name(name),
 		kong.Description(description),
 		kong.Writers(helpWriter{out}, io.Discard),
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}),
 	)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	_, err = parser.Parse(doubleDashes(args))
-	if helped {
-		return nil, nil
+	if !helped && err != nil {
+		return false, errors.New(plainWords.Replace(longFlag.ReplaceAllString(err.Error(), "-$1")))
 	}
-	if err != nil {
-		return nil, errors.New(plainWords.Replace(longFlag.ReplaceAllString(err.Error(), "-$1")))
-	}
-	if o.Classes < 0 || o.Images < 0 {
-		return nil, errors.New("-classes and -images are positive")
-	}
-	return &o, nil
+	return helped, nil
 }
 
 var (
@@ -112,7 +137,18 @@ func (h helpWriter) Write(p []byte) (int, error) {
 }
 
 // example reports whether the embedded example is asked for.
-func (o *options) example() bool { return o.Logits == "" && o.Labels == "" }
+func (o *options) example() bool { return o.source() == "" && o.Labels == "" }
+
+// source is where logits or predictions come from.
+func (o *options) source() string {
+	if o.Predictions != "" {
+		return o.Predictions
+	}
+	return o.Logits
+}
+
+// set reports whether these are many files.
+func (o *options) set() bool { return isSet(o.source()) }
 
 // config returns the loss that the flags describe; classes and layout are those of the files.
 func (o *options) config(s shape) (lanewise.LovaszConfig, error) {
@@ -155,7 +191,7 @@ func (o *options) config(s shape) (lanewise.LovaszConfig, error) {
 // activation resolves auto, and names the hinge's.
 func (o *options) activation(classes int) string {
 	switch {
-	case o.Hinge:
+	case o.Hinge || o.Predictions != "":
 		return "none"
 	case o.Activation != "auto":
 		return o.Activation

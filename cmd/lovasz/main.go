@@ -3,7 +3,8 @@
 //
 //	lovasz -logits logits.npy -labels labels.npy
 //
-// Logits are .npy or .npz arrays, labels these or PNG masks. Without arguments it computes an embedded example; -h lists the flags.
+// Logits are .npy, .npz, .safetensors or .pt arrays, labels these or PNG masks; of directories every file is an image. Without arguments it
+// computes an embedded example; -h lists the flags. "lovasz merge" adds up what -counts wrote.
 package main
 
 import (
@@ -21,7 +22,7 @@ func main() {
 // run is the command: it returns the exit code. Every error ends here, as one line on stderr.
 func run(args []string, stdout, stderr io.Writer) int {
 	var out bytes.Buffer // nothing is printed before everything went well
-	err := lovasz(args, &out)
+	err := lovasz(args, &out, stderr)
 	if err == nil {
 		_, err = stdout.Write(out.Bytes())
 	}
@@ -33,53 +34,107 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func lovasz(args []string, out io.Writer) error {
+func lovasz(args []string, out, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "merge" {
+		return merge(args[1:], out)
+	}
 	o, err := parse(args, out)
 	if err != nil || o == nil {
 		return err
 	}
-	x, y, err := o.read()
+	pairs, err := o.pairs()
 	if err != nil {
 		return err
 	}
-	shape, err := fit(x.shape, y.shape, o.Layout, o.Classes, o.Images)
+	var r *report
+	if o.set() || o.Counts != "" {
+		r, err = evaluateSet(o, pairs, newProgress(stderr))
+	} else {
+		r, err = evaluateOne(o, pairs[0])
+	}
 	if err != nil {
 		return err
 	}
-	r, grad, err := evaluate(o, x, y, shape)
-	if err != nil {
-		return err
-	}
-	if o.Grad != "" {
-		if err := writeNPY(o.Grad, x.shape, grad); err != nil {
+	if o.Plot != "" {
+		if err := r.plot(o.Plot); err != nil {
 			return err
 		}
 	}
-	if o.JSON {
-		return r.printJSON(out)
-	}
-	return r.printText(out)
+	return r.print(out, o.JSON)
 }
 
-// read returns the logits and labels of the files that the flags name, or the embedded example's.
-func (o *options) read() (*array[float32], *array[int32], error) {
-	if o.example() {
-		return example()
+// evaluateOne computes what the flags ask for of one file, which may hold several images.
+func evaluateOne(o *options, p pair) (*report, error) {
+	x, y, shape, err := o.load(p)
+	if err != nil {
+		return nil, err
 	}
-	if o.Logits == "" || o.Labels == "" {
-		return nil, nil, fmt.Errorf("both -logits and -labels are needed (neither: the embedded example)")
+	var h *heatmap
+	if o.Heatmap != "" {
+		if h, err = o.newHeatmap(x, y, shape, o.HeatmapImage); err != nil {
+			return nil, err
+		}
+	}
+	r, grad, err := evaluate(o, x, y, shape)
+	if err != nil {
+		return nil, err
+	}
+	if o.Grad != "" {
+		if err := writeNPY(o.Grad, x.shape, grad); err != nil {
+			return nil, err
+		}
+	}
+	if h != nil {
+		return r, h.save(o.Heatmap, r, grad)
+	}
+	return r, nil
+}
+
+// pairs returns the files that the flags name: one pair, or those of a set. The embedded example has no names.
+func (o *options) pairs() ([]pair, error) {
+	if o.example() {
+		return []pair{{}}, nil
+	}
+	if o.source() == "" || o.Labels == "" {
+		return nil, fmt.Errorf("both -logits and -labels are needed (neither: the embedded example)")
+	}
+	if o.set() {
+		return findPairs(o.source(), o.Labels)
 	}
 	if o.Grad != "" {
 		for _, path := range []string{o.Logits, o.Labels} {
 			if sameFile(o.Grad, path) {
-				return nil, nil, fmt.Errorf("-grad would overwrite %s", path)
+				return nil, fmt.Errorf("-grad would overwrite %s", path)
 			}
 		}
 	}
-	x, err := readLogits(o.Logits)
-	if err != nil {
-		return nil, nil, err
+	return []pair{{logits: o.source(), labels: o.Labels}}, nil
+}
+
+// load reads a pair, and finds out how its logits lie.
+func (o *options) load(p pair) (x *array[float32], y *array[int32], s shape, err error) {
+	layout, classes := o.Layout, o.Classes
+	switch {
+	case o.example():
+		x, y, err = example()
+	case o.Predictions != "":
+		layout = "pixel"
+		var predicted *array[int32]
+		if predicted, err = readLabels(p.logits); err == nil {
+			if y, err = readLabels(p.labels); err == nil {
+				x, err = o.oneHot(predicted, y)
+			}
+		}
+	default:
+		if x, err = readLogits(p.logits); err == nil {
+			y, err = readLabels(p.labels)
+		}
 	}
-	y, err := readLabels(o.Labels)
-	return x, y, err
+	if err != nil {
+		return nil, nil, shape{}, err
+	}
+	if s, err = fit(x.shape, y.shape, layout, classes, o.Images); err != nil && o.set() {
+		err = fmt.Errorf("%s: %w", p.logits, err)
+	}
+	return x, y, s, err
 }

@@ -64,6 +64,10 @@ type printed struct {
 		Loss   *float64
 	}
 	PerImage   []*float64 `json:"per_image"`
+	ImageNames []string   `json:"image_names"`
+	Files      int
+	Merged     int
+	Hard       bool `json:"hard_predictions"`
 	Images     int
 	Pixels     int
 	Void       int `json:"void_pixels"`
@@ -93,10 +97,15 @@ func runJSON(t *testing.T, args ...string) (p printed) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("%v: exit %d, %s", args, code, stderr)
 	}
+	return parseJSON(t, stdout)
+}
+
+func parseJSON(t *testing.T, stdout string) (p printed) {
+	t.Helper()
 	d := json.NewDecoder(strings.NewReader(stdout))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&p); err != nil {
-		t.Fatalf("%v: %v in\n%s", args, err, stdout)
+		t.Fatalf("%v in\n%s", err, stdout)
 	}
 	return p
 }
@@ -457,7 +466,8 @@ func TestFlags(t *testing.T) {
 		if code != 0 || stderr != "" || strings.Contains(stdout, "--") {
 			t.Errorf("%s: exit %d, %q\n%s", help, code, stderr, stdout)
 		}
-		for _, flag := range []string{"-logits=FILE", "-labels=FILE", "-grad=FILE", "-layout=auto|pixel|class", "-classes=C", "-images=N", "-names=NAME,...",
+		for _, flag := range []string{"-logits=FILE", "-labels=FILE", "-predictions=FILE", "-grad=FILE", "-counts=FILE", "-plot=FILE",
+			"-heatmap=FILE", "-heatmap-image=I", "-layout=auto|pixel|class", "-classes=C", "-images=N", "-names=NAME,...",
 			"-activation=auto|softmax|sigmoid|none", "-hinge", "-average=present|all", "-only=CLASS,...", "-skip=CLASS,...", "-void=LABEL,...",
 			"-void-as=drop|background", "-weights=W,...", "-ce=LAMBDA", "-per-image", "-method=exact|binned", "-workers=N", "-json"} {
 			if !strings.Contains(stdout, "   "+flag) {

@@ -12,6 +12,13 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
+func (r *report) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return r.printJSON(w)
+	}
+	return r.printText(w)
+}
+
 func (r *report) printJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -30,8 +37,19 @@ func (r *report) printText(w io.Writer) error {
 	if len(r.Classes) > 1 {
 		layout = ", " + r.Layout + "-major"
 	}
-	line("logits", "%s %s %s%s", r.Logits.Path, axes(r.Logits.Shape), r.Logits.Dtype, layout)
-	line("labels", "%s %s %s: %s, %d void", r.Labels.Path, axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
+	what, first := "logits", ""
+	if r.Hard {
+		what, layout = "predictions", ""
+	}
+	if r.Files > 0 {
+		first = ": " + plural(r.Files, "file") + ", the first"
+	}
+	if r.Merged > 0 {
+		line("counts", "%s: %s, %s, %d void", plural(r.Merged, "file"), plural(r.Images, "image"), plural(r.Pixels, "pixel"), r.Void)
+	} else {
+		line(what, "%s%s %s %s%s", r.Logits.Path, first, axes(r.Logits.Shape), r.Logits.Dtype, layout)
+		line("labels", "%s%s %s %s: %s, %d void", r.Labels.Path, first, axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
+	}
 	line("method", "%s", r.describe())
 	b.WriteString("\n")
 	line("loss", "%.9g", r.Loss)
@@ -50,6 +68,10 @@ func (r *report) printText(w io.Writer) error {
 	if r.Gradient != "" {
 		line("gradient", "%s", r.Gradient)
 	}
+	if r.Merged > 0 {
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
 	line("time", "%v, %s, %s", time.Duration(r.Seconds*1e9).Round(time.Microsecond), r.ISA, plural(r.Workers, "worker"))
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -61,6 +83,8 @@ func (r *report) describe() string {
 	switch {
 	case r.Hinge:
 		what = "Lovász hinge"
+	case r.Hard:
+		what = "Lovász loss of hard predictions, of each class 1 − IoU"
 	case r.Activation == "sigmoid":
 		what = "Lovász loss of sigmoids"
 	case r.Activation == "none":
@@ -100,7 +124,11 @@ func (r *report) imageTable() string {
 	t := newTable("loss")
 	t.AppendHeader(table.Row{"image", "loss"})
 	for i, loss := range r.PerImage {
-		t.AppendRow(table.Row{i, loss.format("%.6f")})
+		image := any(i)
+		if r.ImageNames != nil {
+			image = r.ImageNames[i]
+		}
+		t.AppendRow(table.Row{image, loss.format("%.6f")})
 	}
 	return t.Render()
 }

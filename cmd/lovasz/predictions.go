@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+)
+
+// oneHot makes probabilities of predicted class ids: 1 for the class of a pixel, 0 for the others. On these the Lovász extension is the
+// Jaccard loss that it extends: the loss of a class is 1 − its IoU.
+func (o *options) oneHot(predicted, labels *array[int32]) (*array[float32], error) {
+	if !slices.Equal(squeeze(predicted.shape), squeeze(labels.shape)) {
+		return nil, fmt.Errorf("%s: predictions %s do not fit the labels %s", predicted.path, axes(predicted.shape), axes(labels.shape))
+	}
+	x := &array[float32]{path: predicted.path, dtype: predicted.dtype, data: make([]float32, o.Classes*len(predicted.data))}
+	x.shape = append(slices.Clone(labels.shape), o.Classes)
+	for i, class := range predicted.data {
+		switch {
+		case o.Classes == 1 && (class == 0 || class == 1):
+			x.data[i] = float32(class)
+		case o.Classes > 1 && class >= 0 && int(class) < o.Classes:
+			x.data[i*o.Classes+int(class)] = 1
+		case slices.Contains(o.Void, labels.data[i]): // predicted as what the label is, or nothing: void pixels have no class
+		case o.Classes == 1:
+			return nil, fmt.Errorf("%s: prediction %d at pixel %d: with one class predictions are 0 and 1", predicted.path, class, i)
+		default:
+			return nil, fmt.Errorf("%s: prediction %d at pixel %d is outside [0, %d)", predicted.path, class, i, o.Classes)
+		}
+	}
+	return x, nil
+}
