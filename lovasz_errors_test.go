@@ -143,7 +143,7 @@ func TestLovaszPixelErrors(t *testing.T) {
 					cfg := c.cfg
 					cfg.Layout, cfg.Method, cfg.PerImage, cfg.Workers = Layout(i&1), Method(i>>1&1), i%3 == 0, []int{1, 2, 5}[i/4%3]
 					C := cfg.Classes
-					const images = 2
+					images := 1 + i/3%2
 					stride := 1 // pixels from one that may be bad to the next
 					if i >= 12 {
 						stride = 1000 // several workers meet one
