@@ -94,11 +94,6 @@ func columnsSplit4AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors [
 //go:noescape
 func columnsSplit8AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
 
-// columnsCountAVX512 counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
-//
-//go:noescape
-func columnsCountAVX512(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
-
 // columnsPlaceAVX512 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there, and in place of the key too. The 16 keys and ranks behind the last ones have to be valid.
 //
 //go:noescape

@@ -521,7 +521,7 @@ DATA expandBytes<>+2040(SB)/8, $0x0706050403020100
 GLOBL expandBytes<>(SB), RODATA|NOPTR, $2048
 
 // func columnsExtremesAVX2(errors []float32, target []int32, class int32) (smallest uint32, largest uint32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·columnsExtremesAVX2(SB), NOSPLIT, $0-64
 	MOVQ         errors_base+0(FP), AX
 	MOVQ         target_base+24(FP), CX
@@ -534,19 +534,21 @@ TEXT ·columnsExtremesAVX2(SB), NOSPLIT, $0-64
 	VPXOR        Y2, Y2, Y2
 
 loop:
-	CMPQ     DX, $0x08
-	JLT      tail
-	VMOVDQU  (AX), Y3
-	VMOVDQU  (CX), Y4
-	VPMAXUD  Y3, Y2, Y2
-	VPCMPEQD Y4, Y0, Y4
-	VPXOR    Y5, Y4, Y4
-	VPOR     Y4, Y3, Y3
-	VPMINUD  Y3, Y1, Y1
-	ADDQ     $0x20, AX
-	ADDQ     $0x20, CX
-	SUBQ     $0x08, DX
-	JMP      loop
+	CMPQ       DX, $0x08
+	JLT        tail
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(CX)
+	VMOVDQU    (AX), Y3
+	VMOVDQU    (CX), Y4
+	VPMAXUD    Y3, Y2, Y2
+	VPCMPEQD   Y4, Y0, Y4
+	VPXOR      Y5, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VPMINUD    Y3, Y1, Y1
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	SUBQ       $0x08, DX
+	JMP        loop
 
 tail:
 	TESTQ        DX, DX
@@ -557,6 +559,8 @@ tail:
 	VMOVQ        DX, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(AX)
+	PREFETCHT0   4096(CX)
 	VPMASKMOVD   (AX), Y15, Y3
 	VPMASKMOVD   (CX), Y15, Y4
 	VPMAXUD      Y3, Y2, Y2
@@ -587,7 +591,7 @@ done:
 	RET
 
 // func columnsSplit1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·columnsSplit1AVX2(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -606,26 +610,28 @@ TEXT ·columnsSplit1AVX2(SB), NOSPLIT, $0-76
 	VPBROADCASTD X0, Y0
 
 loop:
-	CMPQ      BX, $0x08
-	JLT       tail
-	VMOVDQU   (CX), Y1
-	VMOVDQU   (DX), Y2
-	VPCMPEQD  Y2, Y0, Y2
-	VPSUBD    Y2, Y1, Y2
-	VPADDD    Y1, Y2, Y2
-	VPCMPGTD  Y6, Y1, Y4
-	VMOVDQA   Y4, Y3
-	VMOVMSKPS Y3, SI
-	LEAQ      compressBytes<>+0(SB), DI
-	VPMOVZXBD (DI)(SI*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (AX)
-	POPCNTL   SI, SI
-	LEAQ      (AX)(SI*4), AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, DX
-	SUBQ      $0x08, BX
-	JMP       loop
+	CMPQ       BX, $0x08
+	JLT        tail
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DX)
+	VMOVDQU    (CX), Y1
+	VMOVDQU    (DX), Y2
+	VPCMPEQD   Y2, Y0, Y2
+	VPSUBD     Y2, Y1, Y2
+	VPADDD     Y1, Y2, Y2
+	VPCMPGTD   Y6, Y1, Y4
+	VMOVDQA    Y4, Y3
+	VMOVMSKPS  Y3, SI
+	LEAQ       compressBytes<>+0(SB), DI
+	VPMOVZXBD  (DI)(SI*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (AX)
+	POPCNTL    SI, SI
+	LEAQ       (AX)(SI*4), AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DX
+	SUBQ       $0x08, BX
+	JMP        loop
 
 tail:
 	TESTQ        BX, BX
@@ -636,6 +642,8 @@ tail:
 	VMOVQ        BX, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4096(DX)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPMASKMOVD   (DX), Y15, Y2
 	VPCMPEQD     Y2, Y0, Y2
@@ -661,7 +669,7 @@ done:
 	RET
 
 // func columnsSplit2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·columnsSplit2AVX2(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -685,35 +693,37 @@ TEXT ·columnsSplit2AVX2(SB), NOSPLIT, $0-76
 	VPBROADCASTD X0, Y0
 
 loop:
-	CMPQ      SI, $0x08
-	JLT       tail
-	VMOVDQU   (CX), Y1
-	VMOVDQU   (BX), Y2
-	VPCMPEQD  Y2, Y0, Y2
-	VPSUBD    Y2, Y1, Y2
-	VPADDD    Y1, Y2, Y2
-	VPCMPGTD  Y6, Y1, Y4
-	VMOVDQA   Y4, Y3
-	VMOVMSKPS Y3, DI
-	LEAQ      compressBytes<>+0(SB), R8
-	VPMOVZXBD (R8)(DI*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (DX)
-	POPCNTL   DI, DI
-	LEAQ      (DX)(DI*4), DX
-	VPCMPGTD  Y7, Y1, Y5
-	VPANDN    Y5, Y4, Y3
-	VMOVMSKPS Y3, DI
-	LEAQ      compressBytes<>+0(SB), R8
-	VPMOVZXBD (R8)(DI*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (AX)
-	POPCNTL   DI, DI
-	LEAQ      (AX)(DI*4), AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, BX
-	SUBQ      $0x08, SI
-	JMP       loop
+	CMPQ       SI, $0x08
+	JLT        tail
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(BX)
+	VMOVDQU    (CX), Y1
+	VMOVDQU    (BX), Y2
+	VPCMPEQD   Y2, Y0, Y2
+	VPSUBD     Y2, Y1, Y2
+	VPADDD     Y1, Y2, Y2
+	VPCMPGTD   Y6, Y1, Y4
+	VMOVDQA    Y4, Y3
+	VMOVMSKPS  Y3, DI
+	LEAQ       compressBytes<>+0(SB), R8
+	VPMOVZXBD  (R8)(DI*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (DX)
+	POPCNTL    DI, DI
+	LEAQ       (DX)(DI*4), DX
+	VPCMPGTD   Y7, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, DI
+	LEAQ       compressBytes<>+0(SB), R8
+	VPMOVZXBD  (R8)(DI*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (AX)
+	POPCNTL    DI, DI
+	LEAQ       (AX)(DI*4), AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, BX
+	SUBQ       $0x08, SI
+	JMP        loop
 
 tail:
 	TESTQ        SI, SI
@@ -724,6 +734,8 @@ tail:
 	VMOVQ        SI, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4096(BX)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPMASKMOVD   (BX), Y15, Y2
 	VPCMPEQD     Y2, Y0, Y2
@@ -762,7 +774,7 @@ done:
 	RET
 
 // func columnsSplit4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·columnsSplit4AVX2(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -796,53 +808,55 @@ TEXT ·columnsSplit4AVX2(SB), NOSPLIT, $0-76
 	VPBROADCASTD X0, Y0
 
 loop:
-	CMPQ      R8, $0x08
-	JLT       tail
-	VMOVDQU   (CX), Y1
-	VMOVDQU   (DI), Y2
-	VPCMPEQD  Y2, Y0, Y2
-	VPSUBD    Y2, Y1, Y2
-	VPADDD    Y1, Y2, Y2
-	VPCMPGTD  Y6, Y1, Y4
-	VMOVDQA   Y4, Y3
-	VMOVMSKPS Y3, R9
-	LEAQ      compressBytes<>+0(SB), R10
-	VPMOVZXBD (R10)(R9*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (DX)
-	POPCNTL   R9, R9
-	LEAQ      (DX)(R9*4), DX
-	VPCMPGTD  Y7, Y1, Y5
-	VPANDN    Y5, Y4, Y3
-	VMOVMSKPS Y3, R9
-	LEAQ      compressBytes<>+0(SB), R10
-	VPMOVZXBD (R10)(R9*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (BX)
-	POPCNTL   R9, R9
-	LEAQ      (BX)(R9*4), BX
-	VPCMPGTD  Y8, Y1, Y4
-	VPANDN    Y4, Y5, Y3
-	VMOVMSKPS Y3, R9
-	LEAQ      compressBytes<>+0(SB), R10
-	VPMOVZXBD (R10)(R9*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (SI)
-	POPCNTL   R9, R9
-	LEAQ      (SI)(R9*4), SI
-	VPCMPGTD  Y9, Y1, Y5
-	VPANDN    Y5, Y4, Y3
-	VMOVMSKPS Y3, R9
-	LEAQ      compressBytes<>+0(SB), R10
-	VPMOVZXBD (R10)(R9*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (AX)
-	POPCNTL   R9, R9
-	LEAQ      (AX)(R9*4), AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, DI
-	SUBQ      $0x08, R8
-	JMP       loop
+	CMPQ       R8, $0x08
+	JLT        tail
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(DI)
+	VMOVDQU    (CX), Y1
+	VMOVDQU    (DI), Y2
+	VPCMPEQD   Y2, Y0, Y2
+	VPSUBD     Y2, Y1, Y2
+	VPADDD     Y1, Y2, Y2
+	VPCMPGTD   Y6, Y1, Y4
+	VMOVDQA    Y4, Y3
+	VMOVMSKPS  Y3, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (DX)
+	POPCNTL    R9, R9
+	LEAQ       (DX)(R9*4), DX
+	VPCMPGTD   Y7, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (BX)
+	POPCNTL    R9, R9
+	LEAQ       (BX)(R9*4), BX
+	VPCMPGTD   Y8, Y1, Y4
+	VPANDN     Y4, Y5, Y3
+	VMOVMSKPS  Y3, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (SI)
+	POPCNTL    R9, R9
+	LEAQ       (SI)(R9*4), SI
+	VPCMPGTD   Y9, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (AX)
+	POPCNTL    R9, R9
+	LEAQ       (AX)(R9*4), AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JMP        loop
 
 tail:
 	TESTQ        R8, R8
@@ -853,6 +867,8 @@ tail:
 	VMOVQ        R8, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4096(DI)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPMASKMOVD   (DI), Y15, Y2
 	VPCMPEQD     Y2, Y0, Y2
@@ -917,7 +933,7 @@ done:
 	RET
 
 // func columnsSplit8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·columnsSplit8AVX2(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -971,89 +987,91 @@ TEXT ·columnsSplit8AVX2(SB), NOSPLIT, $0-76
 	VPBROADCASTD X0, Y0
 
 loop:
-	CMPQ      R12, $0x08
-	JLT       tail
-	VMOVDQU   (CX), Y1
-	VMOVDQU   (R11), Y2
-	VPCMPEQD  Y2, Y0, Y2
-	VPSUBD    Y2, Y1, Y2
-	VPADDD    Y1, Y2, Y2
-	VPCMPGTD  Y6, Y1, Y4
-	VMOVDQA   Y4, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (DX)
-	POPCNTL   R13, R13
-	LEAQ      (DX)(R13*4), DX
-	VPCMPGTD  Y7, Y1, Y5
-	VPANDN    Y5, Y4, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (BX)
-	POPCNTL   R13, R13
-	LEAQ      (BX)(R13*4), BX
-	VPCMPGTD  Y8, Y1, Y4
-	VPANDN    Y4, Y5, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (SI)
-	POPCNTL   R13, R13
-	LEAQ      (SI)(R13*4), SI
-	VPCMPGTD  Y9, Y1, Y5
-	VPANDN    Y5, Y4, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (DI)
-	POPCNTL   R13, R13
-	LEAQ      (DI)(R13*4), DI
-	VPCMPGTD  Y10, Y1, Y4
-	VPANDN    Y4, Y5, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (R8)
-	POPCNTL   R13, R13
-	LEAQ      (R8)(R13*4), R8
-	VPCMPGTD  Y11, Y1, Y5
-	VPANDN    Y5, Y4, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (R9)
-	POPCNTL   R13, R13
-	LEAQ      (R9)(R13*4), R9
-	VPCMPGTD  Y12, Y1, Y4
-	VPANDN    Y4, Y5, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (R10)
-	POPCNTL   R13, R13
-	LEAQ      (R10)(R13*4), R10
-	VPCMPGTD  Y13, Y1, Y5
-	VPANDN    Y5, Y4, Y3
-	VMOVMSKPS Y3, R13
-	LEAQ      compressBytes<>+0(SB), R14
-	VPMOVZXBD (R14)(R13*8), Y3
-	VPERMD    Y2, Y3, Y3
-	VMOVDQU   Y3, (AX)
-	POPCNTL   R13, R13
-	LEAQ      (AX)(R13*4), AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, R11
-	SUBQ      $0x08, R12
-	JMP       loop
+	CMPQ       R12, $0x08
+	JLT        tail
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4096(R11)
+	VMOVDQU    (CX), Y1
+	VMOVDQU    (R11), Y2
+	VPCMPEQD   Y2, Y0, Y2
+	VPSUBD     Y2, Y1, Y2
+	VPADDD     Y1, Y2, Y2
+	VPCMPGTD   Y6, Y1, Y4
+	VMOVDQA    Y4, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (DX)
+	POPCNTL    R13, R13
+	LEAQ       (DX)(R13*4), DX
+	VPCMPGTD   Y7, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (BX)
+	POPCNTL    R13, R13
+	LEAQ       (BX)(R13*4), BX
+	VPCMPGTD   Y8, Y1, Y4
+	VPANDN     Y4, Y5, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (SI)
+	POPCNTL    R13, R13
+	LEAQ       (SI)(R13*4), SI
+	VPCMPGTD   Y9, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (DI)
+	POPCNTL    R13, R13
+	LEAQ       (DI)(R13*4), DI
+	VPCMPGTD   Y10, Y1, Y4
+	VPANDN     Y4, Y5, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (R8)
+	POPCNTL    R13, R13
+	LEAQ       (R8)(R13*4), R8
+	VPCMPGTD   Y11, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (R9)
+	POPCNTL    R13, R13
+	LEAQ       (R9)(R13*4), R9
+	VPCMPGTD   Y12, Y1, Y4
+	VPANDN     Y4, Y5, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (R10)
+	POPCNTL    R13, R13
+	LEAQ       (R10)(R13*4), R10
+	VPCMPGTD   Y13, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (AX)
+	POPCNTL    R13, R13
+	LEAQ       (AX)(R13*4), AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, R11
+	SUBQ       $0x08, R12
+	JMP        loop
 
 tail:
 	TESTQ        R12, R12
@@ -1064,6 +1082,8 @@ tail:
 	VMOVQ        R12, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4096(R11)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPMASKMOVD   (R11), Y15, Y2
 	VPCMPEQD     Y2, Y0, Y2
@@ -1193,7 +1213,7 @@ TEXT ·columnsCountAVX2(SB), NOSPLIT, $0-80
 	MOVQ         keys_len+56(FP), BX
 
 loop:
-	CMPQ    BX, $0x00000008
+	CMPQ    BX, $0x08
 	JLT     tail
 	VMOVDQU (DX), Y0
 	VPSRLD  X2, Y0, Y0
@@ -1231,9 +1251,9 @@ loop:
 	MOVL    (AX)(SI*4), DI
 	INCL    (AX)(SI*4)
 	MOVL    DI, 28(CX)
-	ADDQ    $0x00000020, DX
-	ADDQ    $0x00000020, CX
-	SUBQ    $0x00000008, BX
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, BX
 	JMP     loop
 
 tail:
@@ -1912,7 +1932,7 @@ loop:
 	RET
 
 // func columnsExpand1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, POPCNT
+// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
 TEXT ·columnsExpand1AVX2(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -1932,6 +1952,7 @@ TEXT ·columnsExpand1AVX2(SB), NOSPLIT, $0-56
 loop:
 	CMPQ         DX, $0x08
 	JLT          tail
+	PREFETCHT0   4096(CX)
 	VMOVDQU      (CX), Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -1971,6 +1992,7 @@ tail:
 	VMOVQ        DX, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -2017,7 +2039,7 @@ done:
 	RET
 
 // func columnsExpand2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, POPCNT
+// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
 TEXT ·columnsExpand2AVX2(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -2042,6 +2064,7 @@ TEXT ·columnsExpand2AVX2(SB), NOSPLIT, $0-56
 loop:
 	CMPQ         BX, $0x08
 	JLT          tail
+	PREFETCHT0   4096(CX)
 	VMOVDQU      (CX), Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -2091,6 +2114,7 @@ tail:
 	VMOVQ        BX, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -2151,7 +2175,7 @@ done:
 	RET
 
 // func columnsExpand4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, POPCNT
+// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
 TEXT ·columnsExpand4AVX2(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -2186,6 +2210,7 @@ TEXT ·columnsExpand4AVX2(SB), NOSPLIT, $0-56
 loop:
 	CMPQ         DI, $0x08
 	JLT          tail
+	PREFETCHT0   4096(CX)
 	VMOVDQU      (CX), Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -2255,6 +2280,7 @@ tail:
 	VMOVQ        DI, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -2343,7 +2369,7 @@ done:
 	RET
 
 // func columnsExpand8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, POPCNT
+// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
 TEXT ·columnsExpand8AVX2(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -2398,6 +2424,7 @@ TEXT ·columnsExpand8AVX2(SB), NOSPLIT, $0-56
 loop:
 	CMPQ         R11, $0x08
 	JLT          tail
+	PREFETCHT0   4096(CX)
 	VMOVDQU      (CX), Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -2507,6 +2534,7 @@ tail:
 	VMOVQ        R11, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(CX)
 	VPMASKMOVD   (CX), Y15, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
@@ -2651,7 +2679,7 @@ done:
 	RET
 
 // func columnsExtremesAVX512(errors []float32, target []int32, class int32) (smallest uint32, largest uint32)
-// Requires: AVX, AVX2, AVX512F
+// Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·columnsExtremesAVX512(SB), NOSPLIT, $0-64
 	MOVQ         errors_base+0(FP), AX
 	MOVQ         target_base+24(FP), DX
@@ -2662,16 +2690,18 @@ TEXT ·columnsExtremesAVX512(SB), NOSPLIT, $0-64
 	VPXORD       Z2, Z2, Z2
 
 loop:
-	CMPQ      CX, $0x10
-	JLT       tail
-	VMOVDQU32 (AX), Z3
-	VPCMPEQD  (DX), Z0, K1
-	VPMAXUD   Z3, Z2, Z2
-	VPMINUD   Z3, Z1, K1, Z1
-	ADDQ      $0x40, AX
-	ADDQ      $0x40, DX
-	SUBQ      $0x10, CX
-	JMP       loop
+	CMPQ       CX, $0x10
+	JLT        tail
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4096(DX)
+	VMOVDQU32  (AX), Z3
+	VPCMPEQD   (DX), Z0, K1
+	VPMAXUD    Z3, Z2, Z2
+	VPMINUD    Z3, Z1, K1, Z1
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, DX
+	SUBQ       $0x10, CX
+	JMP        loop
 
 tail:
 	TESTQ       CX, CX
@@ -2680,6 +2710,8 @@ tail:
 	SHLL        CL, BX
 	DECL        BX
 	KMOVW       BX, K7
+	PREFETCHT0  4096(AX)
+	PREFETCHT0  4096(DX)
 	VMOVDQU32.Z (AX), K7, Z3
 	VPCMPEQD    (DX), Z0, K7, K1
 	VPMAXUD     Z3, Z2, Z2
@@ -2710,7 +2742,7 @@ done:
 	RET
 
 // func columnsSplit1AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·columnsSplit1AVX512(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -2730,6 +2762,8 @@ TEXT ·columnsSplit1AVX512(SB), NOSPLIT, $0-76
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(DX)
+	PREFETCHT0    4096(BX)
 	VMOVDQU32     (DX), Z2
 	VMOVDQU32     (BX), Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -2754,6 +2788,8 @@ tail:
 	SHLL          CL, SI
 	DECL          SI
 	KMOVW         SI, K7
+	PREFETCHT0    4096(DX)
+	PREFETCHT0    4096(BX)
 	VMOVDQU32.Z   (DX), K7, Z2
 	VMOVDQU32.Z   (BX), K7, Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -2778,7 +2814,7 @@ done:
 	RET
 
 // func columnsSplit2AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·columnsSplit2AVX512(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), DX
 	MOVQ         n+8(FP), CX
@@ -2802,6 +2838,8 @@ TEXT ·columnsSplit2AVX512(SB), NOSPLIT, $0-76
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(BX)
+	PREFETCHT0    4096(SI)
 	VMOVDQU32     (BX), Z2
 	VMOVDQU32     (SI), Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -2833,6 +2871,8 @@ tail:
 	SHLL          CL, DI
 	DECL          DI
 	KMOVW         DI, K7
+	PREFETCHT0    4096(BX)
+	PREFETCHT0    4096(SI)
 	VMOVDQU32.Z   (BX), K7, Z2
 	VMOVDQU32.Z   (SI), K7, Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -2868,7 +2908,7 @@ done:
 	RET
 
 // func columnsSplit4AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·columnsSplit4AVX512(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), SI
 	MOVQ         n+8(FP), CX
@@ -2900,6 +2940,8 @@ TEXT ·columnsSplit4AVX512(SB), NOSPLIT, $0-76
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(DI)
+	PREFETCHT0    4096(R8)
 	VMOVDQU32     (DI), Z2
 	VMOVDQU32     (R8), Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -2945,6 +2987,8 @@ tail:
 	SHLL          CL, R9
 	DECL          R9
 	KMOVW         R9, K7
+	PREFETCHT0    4096(DI)
+	PREFETCHT0    4096(R8)
 	VMOVDQU32.Z   (DI), K7, Z2
 	VMOVDQU32.Z   (R8), K7, Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -3002,7 +3046,7 @@ done:
 	RET
 
 // func columnsSplit8AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·columnsSplit8AVX512(SB), NOSPLIT, $0-76
 	MOVQ         keys+0(FP), R10
 	MOVQ         n+8(FP), CX
@@ -3050,6 +3094,8 @@ TEXT ·columnsSplit8AVX512(SB), NOSPLIT, $0-76
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(R11)
+	PREFETCHT0    4096(R12)
 	VMOVDQU32     (R11), Z2
 	VMOVDQU32     (R12), Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -3123,6 +3169,8 @@ tail:
 	SHLL          CL, R13
 	DECL          R13
 	KMOVW         R13, K7
+	PREFETCHT0    4096(R11)
+	PREFETCHT0    4096(R12)
 	VMOVDQU32.Z   (R11), K7, Z2
 	VMOVDQU32.Z   (R12), K7, Z4
 	VPCMPEQD      Z4, Z0, K2
@@ -3220,115 +3268,6 @@ done:
 	SUBQ 168(CX), R10
 	SHRQ $0x02, R10
 	MOVQ R10, 56(R11)
-	VZEROUPPER
-	RET
-
-// func columnsCountAVX512(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
-// Requires: AVX, AVX512F
-TEXT ·columnsCountAVX512(SB), NOSPLIT, $0-80
-	MOVL         first+76(FP), AX
-	VPBROADCASTD AX, Z1
-	MOVL         shift+72(FP), AX
-	VMOVD        AX, X2
-	MOVQ         counts_base+0(FP), AX
-	MOVQ         ranks_base+24(FP), CX
-	MOVQ         keys_base+48(FP), DX
-	MOVQ         keys_len+56(FP), BX
-
-loop:
-	CMPQ      BX, $0x00000010
-	JLT       tail
-	VMOVDQU32 (DX), Z0
-	VPSRLD    X2, Z0, Z0
-	VPSUBD    Z1, Z0, Z0
-	VMOVDQU32 Z0, (CX)
-	MOVL      (CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, (CX)
-	MOVL      4(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 4(CX)
-	MOVL      8(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 8(CX)
-	MOVL      12(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 12(CX)
-	MOVL      16(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 16(CX)
-	MOVL      20(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 20(CX)
-	MOVL      24(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 24(CX)
-	MOVL      28(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 28(CX)
-	MOVL      32(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 32(CX)
-	MOVL      36(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 36(CX)
-	MOVL      40(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 40(CX)
-	MOVL      44(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 44(CX)
-	MOVL      48(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 48(CX)
-	MOVL      52(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 52(CX)
-	MOVL      56(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 56(CX)
-	MOVL      60(CX), SI
-	MOVL      (AX)(SI*4), DI
-	INCL      (AX)(SI*4)
-	MOVL      DI, 60(CX)
-	ADDQ      $0x00000040, DX
-	ADDQ      $0x00000040, CX
-	SUBQ      $0x00000010, BX
-	JMP       loop
-
-tail:
-	TESTQ     BX, BX
-	JZ        done
-	VMOVDQU32 (DX), Z0
-	VPSRLD    X2, Z0, Z0
-	VPSUBD    Z1, Z0, Z0
-	VMOVDQU32 Z0, (CX)
-
-rest:
-	MOVL (CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, (CX)
-	ADDQ $0x04, CX
-	DECQ BX
-	JNZ  rest
-
-done:
 	VZEROUPPER
 	RET
 
@@ -3836,7 +3775,7 @@ loop:
 	RET
 
 // func columnsExpand1AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
 TEXT ·columnsExpand1AVX512(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -3855,6 +3794,7 @@ TEXT ·columnsExpand1AVX512(SB), NOSPLIT, $0-56
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(DX)
 	VMOVDQU32     (DX), Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3
@@ -3888,6 +3828,7 @@ tail:
 	SHLL          CL, BX
 	DECL          BX
 	KMOVW         BX, K7
+	PREFETCHT0    4096(DX)
 	VMOVDQU32.Z   (DX), K7, Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3
@@ -3931,7 +3872,7 @@ done:
 	RET
 
 // func columnsExpand2AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
 TEXT ·columnsExpand2AVX512(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), DX
 	MOVQ         n+8(FP), CX
@@ -3954,6 +3895,7 @@ TEXT ·columnsExpand2AVX512(SB), NOSPLIT, $0-56
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(BX)
 	VMOVDQU32     (BX), Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3
@@ -3994,6 +3936,7 @@ tail:
 	SHLL          CL, SI
 	DECL          SI
 	KMOVW         SI, K7
+	PREFETCHT0    4096(BX)
 	VMOVDQU32.Z   (BX), K7, Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3
@@ -4048,7 +3991,7 @@ done:
 	RET
 
 // func columnsExpand4AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
 TEXT ·columnsExpand4AVX512(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), SI
 	MOVQ         n+8(FP), CX
@@ -4079,6 +4022,7 @@ TEXT ·columnsExpand4AVX512(SB), NOSPLIT, $0-56
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(DI)
 	VMOVDQU32     (DI), Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3
@@ -4133,6 +4077,7 @@ tail:
 	SHLL          CL, R8
 	DECL          R8
 	KMOVW         R8, K7
+	PREFETCHT0    4096(DI)
 	VMOVDQU32.Z   (DI), K7, Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3
@@ -4209,7 +4154,7 @@ done:
 	RET
 
 // func columnsExpand8AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
 TEXT ·columnsExpand8AVX512(SB), NOSPLIT, $0-56
 	MOVQ         keys+0(FP), R10
 	MOVQ         n+8(FP), CX
@@ -4256,6 +4201,7 @@ TEXT ·columnsExpand8AVX512(SB), NOSPLIT, $0-56
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
+	PREFETCHT0    4096(R11)
 	VMOVDQU32     (R11), Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3
@@ -4338,6 +4284,7 @@ tail:
 	SHLL          CL, R12
 	DECL          R12
 	KMOVW         R12, K7
+	PREFETCHT0    4096(R11)
 	VMOVDQU32.Z   (R11), K7, Z0
 	VPXORD        Z1, Z1, Z1
 	VPCMPUD       $0x05, Z8, Z0, K3

@@ -19,6 +19,7 @@ import (
 
 // columnKernels are the steps of an ISA. What they do is said at their declarations.
 type columnKernels struct {
+	part     int // pixels of a part: its keys, positions, slots and weights stay in L2
 	extremes func(errors []float32, target []int32, class int32) (smallest, largest uint32)
 	split    [4]func(keys *[maxParts][]uint32, n *[maxParts]int, from *[maxParts]uint32, errors []float32, target []int32, class int32)
 	count    func(counts, ranks, keys []uint32, shift, first uint32)
@@ -32,7 +33,6 @@ const (
 	columns      = 32      // bins side by side: a group
 	maxRows      = 96      // of a column; counts of a column's pixels fit 7 bits
 	maxParts     = 8       // of a class
-	partSize     = 150_000 // pixels of a part: its keys, positions, slots and weights stay in L2
 	occupancy    = 20      // pixels of a bin
 	minShift     = 8       // bits of a key below its bin
 	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
@@ -78,7 +78,7 @@ type columnList struct {
 // weigh replaces the errors of a class, whose bits lie between smallest for foreground and largest, by their weights, and returns the sum of
 // their losses. The largest bits are those of 1 at most.
 func (s *columnScratch) weigh(k *columnKernels, errors []float32, target []int32, class int32, g int64, smallest, largest uint32) unitSum {
-	parts, shifts := s.plan(errors, smallest, largest)
+	parts, shifts := s.plan(k.part, errors, smallest, largest)
 	size := bits.Len(uint(parts)) - 1
 	for i := 0; i < len(errors); i += chunk {
 		e := errors[i:min(i+chunk, len(errors))]
@@ -110,8 +110,8 @@ func ensure(s []uint32, keep, n int) []uint32 {
 	return s
 }
 
-// plan divides the keys from the bits smallest to largest into parts, from the largest down, and says how wide the bins of each are.
-func (s *columnScratch) plan(errors []float32, smallest, largest uint32) (parts int, shifts [maxParts]uint32) {
+// plan divides the keys from the bits smallest to largest into parts of about that size, from the largest down, and says how wide the bins of each are.
+func (s *columnScratch) plan(size int, errors []float32, smallest, largest uint32) (parts int, shifts [maxParts]uint32) {
 	const run = 64
 	stride := max(1, len(errors)/4096) * run
 	if s.coarse == nil {
@@ -129,7 +129,7 @@ func (s *columnScratch) plan(errors []float32, smallest, largest uint32) (parts 
 	}
 	scale := float64(stride) / run // pixels for every sampled one
 	parts = 1
-	for parts < maxParts && float64(sampled)*scale > 1.1*partSize*float64(parts) {
+	for parts < maxParts && float64(sampled)*scale > 1.1*float64(size*parts) {
 		parts *= 2
 	}
 	top, seen := len(coarse), 0
@@ -224,7 +224,7 @@ func (s *columnScratch) layOut(counts []uint32, first uint32) int {
 			continue
 		}
 		// Where one bin is much longer than the others its column would cost more than it holds.
-		limit := min(maxRows, total/(columns/2)+4)
+		limit := min(maxRows, total/(columns/2)+12)
 		rows, lists := most, len(s.lists)
 		if most > limit {
 			rows = 0

@@ -3,9 +3,10 @@
 package lanewise
 
 var columnsAVX512 = columnKernels{
+	part:     75_000,
 	extremes: columnsExtremesAVX512,
 	split:    [4]func(*[maxParts][]uint32, *[maxParts]int, *[maxParts]uint32, []float32, []int32, int32){columnsSplit1AVX512, columnsSplit2AVX512, columnsSplit4AVX512, columnsSplit8AVX512},
-	count:    columnsCountAVX512,
+	count:    columnsCountAVX2,
 	place:    columnsPlaceAVX512,
 	rank:     columnsRankAVX512,
 	gather:   columnsGatherAVX512,
@@ -13,6 +14,7 @@ var columnsAVX512 = columnKernels{
 }
 
 var columnsAVX2 = columnKernels{
+	part:     150_000, // splitting costs more
 	extremes: columnsExtremesAVX2,
 	split:    [4]func(*[maxParts][]uint32, *[maxParts]int, *[maxParts]uint32, []float32, []int32, int32){columnsSplit1AVX2, columnsSplit2AVX2, columnsSplit4AVX2, columnsSplit8AVX2},
 	count:    columnsCountAVX2,

@@ -113,6 +113,7 @@ func (c code) extremes256() {
 	c.VMOVDQA(all, smallest)
 	c.zero256(largest)
 	c.vectors256(n, func(masked bool) {
+		c.prefetch(e, t)
 		c.load256(at(e, 0), Y3, masked)
 		c.load256(at(t, 0), Y4, masked)
 		c.VPMAXUD(Y3, largest, largest)
@@ -199,6 +200,7 @@ func (c code) split256(parts int, tables tables) {
 	class := Y0
 	c.scalar256("class", class)
 	c.vectors256(n, func(masked bool) {
+		c.prefetch(e, t)
 		c.load256(at(e, 0), Y1, masked)
 		c.load256(at(t, 0), Y2, masked)
 		c.VPCMPEQD(Y2, class, Y2)
@@ -215,16 +217,47 @@ func (c code) split256(parts int, tables tables) {
 	c.end()
 }
 
+// count256 is AVX-512's count too: scalar loads do not wait for as long for stores of 32 bytes.
 func (c code) count256() {
 	c.begin("columnsCount", countSignature, countDoc)
 	c.scalar256("first", Y1)
 	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
-	c.counting(8, func(keys, ranks Mem) {
-		c.VMOVDQU(keys, Y0)
+	counts, ranks, keys, n := c.base("counts"), c.base("ranks"), c.base("keys"), c.length("keys")
+	bin, rank := c.GP32(), c.GP32()
+	one := func(i int) {
+		c.MOVL(at(ranks, 4*i), bin)
+		c.MOVL(indexed(counts, bin.As64(), 4), rank)
+		c.INCL(indexed(counts, bin.As64(), 4))
+		c.MOVL(rank, at(ranks, 4*i))
+	}
+	bins := func() {
+		c.VMOVDQU(at(keys, 0), Y0)
 		c.VPSRLD(X2, Y0, Y0)
 		c.VPSUBD(Y1, Y0, Y0)
-		c.VMOVDQU(Y0, ranks)
-	})
+		c.VMOVDQU(Y0, at(ranks, 0))
+	}
+	c.Label("loop")
+	c.CMPQ(n, Imm(8))
+	c.JLT(LabelRef("tail"))
+	bins()
+	for i := range 8 {
+		one(i)
+	}
+	c.ADDQ(Imm(32), keys)
+	c.ADDQ(Imm(32), ranks)
+	c.SUBQ(Imm(8), n)
+	c.JMP(LabelRef("loop"))
+	c.Label("tail")
+	c.TESTQ(n, n)
+	c.JZ(LabelRef("done"))
+	bins()
+	c.Label("rest")
+	one(0)
+	c.ADDQ(Imm(4), ranks)
+	c.DECQ(n)
+	c.JNZ(LabelRef("rest"))
+	c.Label("done")
+	c.end()
 }
 
 func (c code) place256() {
@@ -482,6 +515,7 @@ func (c code) expand256(parts int, tables tables) {
 	r := c.GP64()
 	c.zero256(sum)
 	c.vectors256(n, func(masked bool) {
+		c.prefetch(e)
 		c.load256(at(e, 0), Y1, masked)
 		c.zero256(Y2)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {

@@ -19,7 +19,6 @@ func avx512(c code) {
 	for parts := 1; parts <= maxParts; parts *= 2 {
 		c.split512(parts)
 	}
-	c.count512()
 	c.place512()
 	c.rank512()
 	c.gather512()
@@ -83,6 +82,7 @@ func (c code) extremes512() {
 	c.VPTERNLOGD(U8(0xff), smallest, smallest, smallest)
 	c.zero(largest)
 	c.vectors(n, func(masked bool) {
+		c.prefetch(e, t)
 		c.load(at(e, 0), Z3, masked)
 		if masked {
 			c.VPCMPEQD(at(t, 0), class, K7, K1)
@@ -154,6 +154,7 @@ func (c code) split512(parts int) {
 	c.scalar("class", class)
 	c.broadcast(1, one)
 	c.vectors(n, func(masked bool) {
+		c.prefetch(e, t)
 		c.load(at(e, 0), Z2, masked)
 		c.load(at(t, 0), Z4, masked)
 		c.VPCMPEQD(Z4, class, K2)
@@ -170,18 +171,6 @@ func (c code) split512(parts int) {
 	}, e, t)
 	c.keep(s)
 	c.end()
-}
-
-func (c code) count512() {
-	c.begin("columnsCount", countSignature, countDoc)
-	c.scalar("first", Z1)
-	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
-	c.counting(16, func(keys, ranks Mem) {
-		c.VMOVDQU32(keys, Z0)
-		c.VPSRLD(X2, Z0, Z0)
-		c.VPSUBD(Z1, Z0, Z0)
-		c.VMOVDQU32(Z0, ranks)
-	})
 }
 
 func (c code) place512() {
@@ -429,6 +418,7 @@ func (c code) expand512(parts int) {
 	c.zero(sum0)
 	c.zero(sum1)
 	c.vectors(n, func(masked bool) {
+		c.prefetch(e)
 		c.load(at(e, 0), Z0, masked)
 		c.zero(Z1)
 		c.each(Z0, from, func(t int) {

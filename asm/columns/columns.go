@@ -18,6 +18,7 @@ const (
 	sliceSize = 24     // of a Go slice
 	fgUnit    = 256    // what a foreground pixel adds to a lane's count; background adds 1
 	maxRows   = 96
+	ahead     = 4096               // bytes to prefetch ahead: planes come from memory, and the hardware alone is slow to fetch them
 	one64     = 0x3ff0000000000000 // Float64bits(1)
 )
 
@@ -124,38 +125,11 @@ func (c code) keep(s []GPVirtual) {
 	}
 }
 
-// counting is the rest of count: bins turns the keys of so many lanes to bins, which stand where their ranks will.
-func (c code) counting(lanes int, bins func(keys, ranks Mem)) {
-	counts, ranks, keys, n := c.base("counts"), c.base("ranks"), c.base("keys"), c.length("keys")
-	bin, rank := c.GP32(), c.GP32()
-	one := func(i int) {
-		c.MOVL(at(ranks, 4*i), bin)
-		c.MOVL(indexed(counts, bin.As64(), 4), rank)
-		c.INCL(indexed(counts, bin.As64(), 4))
-		c.MOVL(rank, at(ranks, 4*i))
+// prefetch asks for the lines ahead.
+func (c code) prefetch(pointers ...Register) {
+	for _, p := range pointers {
+		c.PREFETCHT0(at(p, ahead))
 	}
-	c.Label("loop")
-	c.CMPQ(n, U32(lanes))
-	c.JLT(LabelRef("tail"))
-	bins(at(keys, 0), at(ranks, 0))
-	for i := range lanes {
-		one(i)
-	}
-	c.ADDQ(U32(4*lanes), keys)
-	c.ADDQ(U32(4*lanes), ranks)
-	c.SUBQ(U32(lanes), n)
-	c.JMP(LabelRef("loop"))
-	c.Label("tail")
-	c.TESTQ(n, n)
-	c.JZ(LabelRef("done"))
-	bins(at(keys, 0), at(ranks, 0))
-	c.Label("rest")
-	one(0)
-	c.ADDQ(Imm(4), ranks)
-	c.DECQ(n)
-	c.JNZ(LabelRef("rest"))
-	c.Label("done")
-	c.end()
 }
 
 // placing is the rest of place: find turns the keys and ranks of so many lanes to values and positions.
