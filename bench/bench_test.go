@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomlx/gomlx/pkg/core/tensors"
 	"github.com/lanewise/lanewise"
 	"golang.org/x/perf/benchfmt"
 )
@@ -154,6 +155,8 @@ func TestPeersAgree(t *testing.T) {
 		switch p.name {
 		case gorgonia: // returns a tensor of its own
 			copy(dst, sinkTensor.Data().([]float32))
+		case gomlx:
+			tensors.MustConstFlatData(sinkGomlx, func(flat []float32) { copy(dst, flat) })
 		case spago: // likewise, and for each row by itself: the last one is here
 			copy(dst, want)
 			copy(dst[19*7:], sinkMatrix.Data().F32())

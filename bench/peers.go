@@ -2,7 +2,12 @@ package main
 
 import (
 	"slices"
+	"sync"
 
+	"github.com/gomlx/gomlx/backends"
+	_ "github.com/gomlx/gomlx/backends/simplego" // the backend "go"
+	"github.com/gomlx/gomlx/pkg/core/graph"
+	"github.com/gomlx/gomlx/pkg/core/tensors"
 	"github.com/lanewise/lanewise"
 	"github.com/nlpodyssey/spago/mat"
 	"github.com/viterin/vek"
@@ -22,6 +27,7 @@ const (
 	weaviate = "weaviate"
 	gorgonia = "gorgonia"
 	spago    = "spago"
+	gomlx    = "gomlx"
 )
 
 // mostSlow is the longest input of the peers that take a hundred times as long as others, and would only make everybody wait.
@@ -118,6 +124,7 @@ func softmaxPeers[T lanewise.Float](dst, src []T, cols int) []peer {
 		peers = append(peers,
 			peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, src, 1, n/cols, cols)},
 			peer{spago, spagoSoftmax(src, cols)},
+			peer{gomlx, gomlxSoftmax(src, n/cols, cols)},
 		)
 	}
 	return peers
@@ -155,6 +162,29 @@ func spagoSoftmax[T lanewise.Float](src []T, cols int) func() {
 }
 
 var sinkMatrix mat.Matrix
+
+// gomlxSoftmax is a graph of one operation on the backend of gomlx that is Go. It allocates its result.
+func gomlxSoftmax[T lanewise.Float](src []T, shape ...int) func() {
+	softmax := graph.MustNewExec(gomlxBackend(), func(x *graph.Node) *graph.Node { return graph.Softmax(x) })
+	x := tensors.FromFlatDataAndDimensions(src, shape...)
+	return func() {
+		if sinkGomlx != nil {
+			sinkGomlx.FinalizeAll()
+		}
+		sinkGomlx = softmax.MustExec(x)[0]
+	}
+}
+
+var (
+	sinkGomlx    *tensors.Tensor
+	gomlxBackend = sync.OnceValue(func() backends.Backend {
+		b, err := backends.NewWithConfig("go")
+		if err != nil {
+			panic(err) // it is linked in
+		}
+		return b
+	})
+)
 
 func softmaxPlanesPeers[T lanewise.Float](dst, src []T, planes, n int) []peer {
 	peers := []peer{{plain, func() { plainSoftmaxPlanes(dst, src, planes, n) }}}
