@@ -26,7 +26,7 @@ type report struct {
 	PerImage     []number      `json:"per_image,omitempty"`
 	ImageNames   []string      `json:"image_names,omitempty"` // of per_image, where each has its file
 
-	Files      int      `json:"files,omitempty"`  // where there are many: logits and labels are then those of the first
+	Files      int      `json:"files,omitempty"`  // where there are many: dtypes and shapes are then those of the first
 	Merged     int      `json:"merged,omitempty"` // files of counts
 	Images     int      `json:"images"`
 	Pixels     int      `json:"pixels"`

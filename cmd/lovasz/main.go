@@ -9,6 +9,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -99,6 +100,9 @@ func (o *options) pairs() ([]pair, error) {
 		return nil, fmt.Errorf("both -logits and -labels are needed (neither: the embedded example)")
 	}
 	if o.set() {
+		if err := errors.Join(refuseZarr(o.source(), "logits"), refuseZarr(o.Labels, "labels")); err != nil {
+			return nil, err
+		}
 		return findPairs(o.source(), o.Labels)
 	}
 	if o.Grad != "" {

@@ -169,6 +169,11 @@ func TestRefused(t *testing.T) {
 		wantError(t, store, refuseZarr(filepath.Join(dir, store), "logits"),
 			"…"+store+": zarr is not read: convert it in Python with numpy.save('logits.npy', zarr.open('"+store+"')[:])")
 	}
+	for _, args := range [][]string{{"-logits", dir + "/a.zarr", "-labels", "y.npy"}, {"-logits", dir, "-labels", dir + "/b"}, {"-logits", "testdata/dict.pt", "-labels", dir + "/b"}} {
+		if code, _, stderr := command(args...); code != 1 || !strings.Contains(stderr, "zarr is not read: convert it") {
+			t.Errorf("%v: exit %d, %s", args, code, stderr)
+		}
+	}
 	if err := refuseZarr(dir, "logits"); err != nil {
 		t.Error(err)
 	}

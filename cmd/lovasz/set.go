@@ -34,11 +34,11 @@ func findPairs(logits, labels string) ([]pair, error) {
 	if !isSet(labels) {
 		return nil, fmt.Errorf("%s are many files, one image each: -labels is a directory or a pattern too", logits)
 	}
-	x, err := findFiles(logits, "logits")
+	x, err := findFiles(logits)
 	if err != nil {
 		return nil, err
 	}
-	y, err := findFiles(labels, "labels")
+	y, err := findFiles(labels)
 	if err != nil {
 		return nil, err
 	}
@@ -59,10 +59,7 @@ func findPairs(logits, labels string) ([]pair, error) {
 }
 
 // findFiles returns the files of a directory or a pattern by name: what the wildcards stand for, without the extension.
-func findFiles(path, what string) (map[string]string, error) {
-	if err := refuseZarr(path, what); err != nil {
-		return nil, err
-	}
+func findFiles(path string) (map[string]string, error) {
 	pattern := path
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		pattern = filepath.Join(escape(path), "[^.]*")

@@ -197,7 +197,20 @@ func TestSetNames(t *testing.T) {
 		{nil, append(folders, "-grad", set.dir+"/x"), "-grad would overwrite …/x/a0.npy"},
 		{nil, append(folders, "-weights", "1,2"), "…-weights…"},
 		{nil, []string{"-logits", set.dir + "/y", "-labels", set.dir + "/y"}, "…/y/a0.npy: logits are int64: want float16, float32 or float64"},
-		{func() { write("/x/a2.npy"); write("/y/a2.png") }, append(folders, "-per-image"), "…/x/a2.npy: not a .npy or .npz file"},
+		{func() {
+			x := slices.Clone(set.x[:72])
+			x[5] = nan32
+			if err := writeNPY(set.dir+"/x/a0.npy", []int{3, 4, 6}, x); err != nil {
+				t.Fatal(err)
+			}
+			set.y[5] = 0
+			y := npyFile(dict("'<i8'", "False", "(4, 6)"), littleEndianBytes(set.y[:24]))
+			if err := os.WriteFile(set.dir+"/y/a0.npy", y, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}, folders, "…/x/a0.npy: logit of pixel 5, class 0 is NaN"},
+		{nil, append(folders, "-method", "binned"), "…/x/a0.npy: logit of pixel 5, class 0 is NaN"},
+		{func() { write("/x/a2.npy"); write("/y/a2.png") }, append([]string{"-logits", set.dir + "/x/a2*", "-labels", set.dir + "/y/a2*"}, "-per-image"), "…/x/a2.npy: not a .npy or .npz file"},
 		{func() { write("/x/a2.txt") }, append(folders, "-per-image"), "…a2.npy and …a2.txt have one name, a2"},
 	} {
 		if test.before != nil {
