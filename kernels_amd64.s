@@ -59,60 +59,120 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS   (CX), Y9, Y10
-	VMASKMOVPS   (DX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS   32(CX), Y9, Y10
-	VMASKMOVPS   32(DX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y1, Y1
+	JB           part4
+	VMOVUPS      (CX), Y9
+	VMULPS       (DX), Y9, Y9
+	VADDPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS   64(CX), Y9, Y10
-	VMASKMOVPS   64(DX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y2, Y2
+	JB           part5
+	VMOVUPS      32(CX), Y9
+	VMULPS       32(DX), Y9, Y9
+	VADDPS       Y9, Y1, Y1
 	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS   96(CX), Y9, Y10
-	VMASKMOVPS   96(DX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y3, Y3
+	JB           part6
+	VMOVUPS      64(CX), Y9
+	VMULPS       64(DX), Y9, Y9
+	VADDPS       Y9, Y2, Y2
 	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS   128(CX), Y9, Y10
-	VMASKMOVPS   128(DX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y4, Y4
+	JB           part7
+	VMOVUPS      96(CX), Y9
+	VMULPS       96(DX), Y9, Y9
+	VADDPS       Y9, Y3, Y3
 	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS   160(CX), Y9, Y10
-	VMASKMOVPS   160(DX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y5, Y5
+	JB           part8
+	VMOVUPS      128(CX), Y9
+	VMULPS       128(DX), Y9, Y9
+	VADDPS       Y9, Y4, Y4
 	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS   192(CX), Y9, Y10
-	VMASKMOVPS   192(DX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y6, Y6
+	JB           part9
+	VMOVUPS      160(CX), Y9
+	VMULPS       160(DX), Y9, Y9
+	VADDPS       Y9, Y5, Y5
 	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
-	VMASKMOVPS   224(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y7, Y7
+	JB           part10
+	VMOVUPS      192(CX), Y9
+	VMULPS       192(DX), Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS (CX), Y9, Y10
+	VMASKMOVPS (DX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y0, Y0
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS 32(CX), Y9, Y10
+	VMASKMOVPS 32(DX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y1, Y1
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS 64(CX), Y9, Y10
+	VMASKMOVPS 64(DX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y2, Y2
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS 96(CX), Y9, Y10
+	VMASKMOVPS 96(DX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y3, Y3
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS 128(CX), Y9, Y10
+	VMASKMOVPS 128(DX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y4, Y4
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS 160(CX), Y9, Y10
+	VMASKMOVPS 160(DX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y5, Y5
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS 192(CX), Y9, Y10
+	VMASKMOVPS 192(DX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y6, Y6
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS 224(CX), Y8, Y9
+	VMASKMOVPS 224(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y7, Y7
 
 end3:
 	VADDPS     Y1, Y0, Y0
@@ -243,44 +303,90 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS   (CX), Y9, Y9
-	VADDPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS   32(CX), Y9, Y9
-	VADDPS       Y9, Y1, Y1
+	JB           part4
+	VADDPS       (CX), Y0, Y0
 	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS   64(CX), Y9, Y9
-	VADDPS       Y9, Y2, Y2
+	JB           part5
+	VADDPS       32(CX), Y1, Y1
 	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS   96(CX), Y9, Y9
-	VADDPS       Y9, Y3, Y3
+	JB           part6
+	VADDPS       64(CX), Y2, Y2
 	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS   128(CX), Y9, Y9
-	VADDPS       Y9, Y4, Y4
+	JB           part7
+	VADDPS       96(CX), Y3, Y3
 	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS   160(CX), Y9, Y9
-	VADDPS       Y9, Y5, Y5
+	JB           part8
+	VADDPS       128(CX), Y4, Y4
 	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS   192(CX), Y9, Y9
-	VADDPS       Y9, Y6, Y6
+	JB           part9
+	VADDPS       160(CX), Y5, Y5
 	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	JB           part10
+	VADDPS       192(CX), Y6, Y6
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS (CX), Y9, Y9
+	VADDPS     Y9, Y0, Y0
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS 32(CX), Y9, Y9
+	VADDPS     Y9, Y1, Y1
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS 64(CX), Y9, Y9
+	VADDPS     Y9, Y2, Y2
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS 96(CX), Y9, Y9
+	VADDPS     Y9, Y3, Y3
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS 128(CX), Y9, Y9
+	VADDPS     Y9, Y4, Y4
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS 160(CX), Y9, Y9
+	VADDPS     Y9, Y5, Y5
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS 192(CX), Y9, Y9
+	VADDPS     Y9, Y6, Y6
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS 224(CX), Y8, Y8
+	VADDPS     Y8, Y7, Y7
 
 end3:
 	VADDPS     Y1, Y0, Y0
@@ -1522,60 +1628,113 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS   (CX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS   32(CX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y1, Y1
+	JB           part4
+	VMOVUPS      (CX), Y9
+	VMAXPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS   64(CX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y2, Y2
+	JB           part5
+	VMOVUPS      32(CX), Y9
+	VMAXPS       Y9, Y1, Y1
 	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS   96(CX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y3, Y3
+	JB           part6
+	VMOVUPS      64(CX), Y9
+	VMAXPS       Y9, Y2, Y2
 	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS   128(CX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y4, Y4
+	JB           part7
+	VMOVUPS      96(CX), Y9
+	VMAXPS       Y9, Y3, Y3
 	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS   160(CX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y5, Y5
+	JB           part8
+	VMOVUPS      128(CX), Y9
+	VMAXPS       Y9, Y4, Y4
 	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS   192(CX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y6, Y6
+	JB           part9
+	VMOVUPS      160(CX), Y9
+	VMAXPS       Y9, Y5, Y5
 	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y7, Y7
+	JB           part10
+	VMOVUPS      192(CX), Y9
+	VMAXPS       Y9, Y6, Y6
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS (CX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y0, Y0
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS 32(CX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y1, Y1
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS 64(CX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y2, Y2
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS 96(CX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y3, Y3
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS 128(CX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y4, Y4
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS 160(CX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y5, Y5
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS 192(CX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y6, Y6
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS 224(CX), Y8, Y9
+	VPANDN     cff800000<>+0(SB), Y8, Y8
+	VPOR       Y8, Y9, Y9
+	VMAXPS     Y9, Y7, Y7
 
 end3:
 	VMAXPS     Y4, Y0, Y0
@@ -1644,52 +1803,112 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS   (CX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, (DX)
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS   32(CX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 32(DX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS   64(CX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 64(DX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS   96(CX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 96(DX)
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS   128(CX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 128(DX)
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS   160(CX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 160(DX)
-	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS   192(CX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 192(DX)
-	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS   224(CX), Y1, Y2
+	JB           part4
+	VMOVUPS      (CX), Y2
 	VMULPS       Y2, Y0, Y2
-	VMASKMOVPS   Y2, Y1, 224(DX)
+	VMOVUPS      Y2, (DX)
+	CMPQ         AX, $0x00000010
+	JB           part5
+	VMOVUPS      32(CX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 32(DX)
+	CMPQ         AX, $0x00000018
+	JB           part6
+	VMOVUPS      64(CX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 64(DX)
+	CMPQ         AX, $0x00000020
+	JB           part7
+	VMOVUPS      96(CX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 96(DX)
+	CMPQ         AX, $0x00000028
+	JB           part8
+	VMOVUPS      128(CX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 128(DX)
+	CMPQ         AX, $0x00000030
+	JB           part9
+	VMOVUPS      160(CX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 160(DX)
+	CMPQ         AX, $0x00000038
+	JB           part10
+	VMOVUPS      192(CX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 192(DX)
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y1, Y2
+	VMASKMOVPS (CX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, (DX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y1, Y2
+	VMASKMOVPS 32(CX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 32(DX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y1, Y2
+	VMASKMOVPS 64(CX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 64(DX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y1, Y2
+	VMASKMOVPS 96(CX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 96(DX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y1, Y2
+	VMASKMOVPS 128(CX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 128(DX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y1, Y2
+	VMASKMOVPS 160(CX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 160(DX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y1, Y2
+	VMASKMOVPS 192(CX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 192(DX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y1, Y1
+	VMASKMOVPS 224(CX), Y1, Y2
+	VMULPS     Y2, Y0, Y2
+	VMASKMOVPS Y2, Y1, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -1752,60 +1971,127 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X2
 	VPBROADCASTD X2, Y2
-	VPCMPGTD     iota32<>+0(SB), Y2, Y3
-	VMASKMOVPS   (CX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, (DX)
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y2, Y3
-	VMASKMOVPS   32(CX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 32(DX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y2, Y3
-	VMASKMOVPS   64(CX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 64(DX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y2, Y3
-	VMASKMOVPS   96(CX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 96(DX)
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y2, Y3
-	VMASKMOVPS   128(CX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 128(DX)
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y2, Y3
-	VMASKMOVPS   160(CX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 160(DX)
-	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y2, Y3
-	VMASKMOVPS   192(CX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 192(DX)
-	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y2, Y2
-	VMASKMOVPS   224(CX), Y2, Y3
+	JB           part4
+	VMOVUPS      (CX), Y3
 	VSUBPS       Y0, Y3, Y3
 	VSUBPS       Y1, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 224(DX)
+	VMOVUPS      Y3, (DX)
+	CMPQ         AX, $0x00000010
+	JB           part5
+	VMOVUPS      32(CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 32(DX)
+	CMPQ         AX, $0x00000018
+	JB           part6
+	VMOVUPS      64(CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 64(DX)
+	CMPQ         AX, $0x00000020
+	JB           part7
+	VMOVUPS      96(CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 96(DX)
+	CMPQ         AX, $0x00000028
+	JB           part8
+	VMOVUPS      128(CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 128(DX)
+	CMPQ         AX, $0x00000030
+	JB           part9
+	VMOVUPS      160(CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 160(DX)
+	CMPQ         AX, $0x00000038
+	JB           part10
+	VMOVUPS      192(CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 192(DX)
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y2, Y3
+	VMASKMOVPS (CX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y3, (DX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y2, Y3
+	VMASKMOVPS 32(CX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y3, 32(DX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y2, Y3
+	VMASKMOVPS 64(CX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y3, 64(DX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y2, Y3
+	VMASKMOVPS 96(CX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y3, 96(DX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y2, Y3
+	VMASKMOVPS 128(CX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y3, 128(DX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y2, Y3
+	VMASKMOVPS 160(CX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y3, 160(DX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y2, Y3
+	VMASKMOVPS 192(CX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y3, 192(DX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y2, Y2
+	VMASKMOVPS 224(CX), Y2, Y3
+	VSUBPS     Y0, Y3, Y3
+	VSUBPS     Y1, Y3, Y3
+	VMASKMOVPS Y3, Y2, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -1877,68 +2163,142 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS   (CX), Y2, Y3
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, (BX)
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS   32(CX), Y2, Y3
-	VMASKMOVPS   32(DX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 32(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS   64(CX), Y2, Y3
-	VMASKMOVPS   64(DX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 64(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS   96(CX), Y2, Y3
-	VMASKMOVPS   96(DX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 96(BX)
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS   128(CX), Y2, Y3
-	VMASKMOVPS   128(DX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 128(BX)
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS   160(CX), Y2, Y3
-	VMASKMOVPS   160(DX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 160(BX)
-	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS   192(CX), Y2, Y3
-	VMASKMOVPS   192(DX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 192(BX)
-	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS   224(CX), Y1, Y2
-	VMASKMOVPS   224(DX), Y1, Y3
+	JB           part4
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
 	VSUBPS       Y0, Y3, Y3
 	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 224(BX)
+	VMOVUPS      Y2, (BX)
+	CMPQ         AX, $0x00000010
+	JB           part5
+	VMOVUPS      32(CX), Y2
+	VMOVUPS      32(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 32(BX)
+	CMPQ         AX, $0x00000018
+	JB           part6
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      64(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 64(BX)
+	CMPQ         AX, $0x00000020
+	JB           part7
+	VMOVUPS      96(CX), Y2
+	VMOVUPS      96(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 96(BX)
+	CMPQ         AX, $0x00000028
+	JB           part8
+	VMOVUPS      128(CX), Y2
+	VMOVUPS      128(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 128(BX)
+	CMPQ         AX, $0x00000030
+	JB           part9
+	VMOVUPS      160(CX), Y2
+	VMOVUPS      160(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 160(BX)
+	CMPQ         AX, $0x00000038
+	JB           part10
+	VMOVUPS      192(CX), Y2
+	VMOVUPS      192(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 192(BX)
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y1, Y2
+	VMASKMOVPS (CX), Y2, Y3
+	VMASKMOVPS (DX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, (BX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y1, Y2
+	VMASKMOVPS 32(CX), Y2, Y3
+	VMASKMOVPS 32(DX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 32(BX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y1, Y2
+	VMASKMOVPS 64(CX), Y2, Y3
+	VMASKMOVPS 64(DX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 64(BX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y1, Y2
+	VMASKMOVPS 96(CX), Y2, Y3
+	VMASKMOVPS 96(DX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 96(BX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y1, Y2
+	VMASKMOVPS 128(CX), Y2, Y3
+	VMASKMOVPS 128(DX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 128(BX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y1, Y2
+	VMASKMOVPS 160(CX), Y2, Y3
+	VMASKMOVPS 160(DX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 160(BX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y1, Y2
+	VMASKMOVPS 192(CX), Y2, Y3
+	VMASKMOVPS 192(DX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 192(BX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y1, Y1
+	VMASKMOVPS 224(CX), Y1, Y2
+	VMASKMOVPS 224(DX), Y1, Y3
+	VSUBPS     Y0, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMASKMOVPS Y2, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -2629,76 +2989,143 @@ tail5:
 	JE           end6
 	VMOVQ        DI, X11
 	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y12
-	VMASKMOVPS   (DX), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y1, Y1
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000008
-	JBE          end6
-	VPCMPGTD     iota32<>+32(SB), Y11, Y12
-	VMASKMOVPS   32(DX), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y2, Y2
-	VCMPPS       $0x03, Y13, Y13, Y12
+	JB           part7
+	VMOVUPS      (DX), Y12
+	VMAXPS       Y12, Y1, Y1
+	VCMPPS       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000010
-	JBE          end6
-	VPCMPGTD     iota32<>+64(SB), Y11, Y12
-	VMASKMOVPS   64(DX), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y3, Y3
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part8
+	VMOVUPS      32(DX), Y12
+	VMAXPS       Y12, Y2, Y2
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000018
-	JBE          end6
-	VPCMPGTD     iota32<>+96(SB), Y11, Y12
-	VMASKMOVPS   96(DX), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y4, Y4
-	VCMPPS       $0x03, Y13, Y13, Y12
+	JB           part9
+	VMOVUPS      64(DX), Y12
+	VMAXPS       Y12, Y3, Y3
+	VCMPPS       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         DI, $0x00000020
-	JBE          end6
-	VPCMPGTD     iota32<>+128(SB), Y11, Y12
-	VMASKMOVPS   128(DX), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y5, Y5
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
+	JB           part10
+	VMOVUPS      96(DX), Y12
+	VMAXPS       Y12, Y4, Y4
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
 	CMPQ         DI, $0x00000028
-	JBE          end6
-	VPCMPGTD     iota32<>+160(SB), Y11, Y12
-	VMASKMOVPS   160(DX), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y6, Y6
-	VCMPPS       $0x03, Y13, Y13, Y12
+	JB           part11
+	VMOVUPS      128(DX), Y12
+	VMAXPS       Y12, Y5, Y5
+	VCMPPS       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000030
-	JBE          end6
-	VPCMPGTD     iota32<>+192(SB), Y11, Y12
-	VMASKMOVPS   192(DX), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y7, Y7
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part12
+	VMOVUPS      160(DX), Y12
+	VMAXPS       Y12, Y6, Y6
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000038
-	JBE          end6
-	VPCMPGTD     iota32<>+224(SB), Y11, Y11
-	VMASKMOVPS   224(DX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y8, Y8
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
+	JB           part13
+	VMOVUPS      192(DX), Y12
+	VMAXPS       Y12, Y7, Y7
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	CMPQ         DI, $0x00000040
+	JB           part14
+
+part7:
+	VPCMPGTD   iota32<>+0(SB), Y11, Y12
+	VMASKMOVPS (DX), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y1, Y1
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part8:
+	CMPQ       DI, $0x00000008
+	JBE        end6
+	VPCMPGTD   iota32<>+32(SB), Y11, Y12
+	VMASKMOVPS 32(DX), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y2, Y2
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part9:
+	CMPQ       DI, $0x00000010
+	JBE        end6
+	VPCMPGTD   iota32<>+64(SB), Y11, Y12
+	VMASKMOVPS 64(DX), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y3, Y3
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end6
+
+part10:
+	CMPQ       DI, $0x00000018
+	JBE        end6
+	VPCMPGTD   iota32<>+96(SB), Y11, Y12
+	VMASKMOVPS 96(DX), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y4, Y4
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end6
+
+part11:
+	CMPQ       DI, $0x00000020
+	JBE        end6
+	VPCMPGTD   iota32<>+128(SB), Y11, Y12
+	VMASKMOVPS 128(DX), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y5, Y5
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part12:
+	CMPQ       DI, $0x00000028
+	JBE        end6
+	VPCMPGTD   iota32<>+160(SB), Y11, Y12
+	VMASKMOVPS 160(DX), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y6, Y6
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part13:
+	CMPQ       DI, $0x00000030
+	JBE        end6
+	VPCMPGTD   iota32<>+192(SB), Y11, Y12
+	VMASKMOVPS 192(DX), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y7, Y7
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end6
+
+part14:
+	CMPQ       DI, $0x00000038
+	JBE        end6
+	VPCMPGTD   iota32<>+224(SB), Y11, Y11
+	VMASKMOVPS 224(DX), Y11, Y12
+	VPANDN     cff800000<>+0(SB), Y11, Y11
+	VPOR       Y11, Y12, Y12
+	VMAXPS     Y12, Y8, Y8
+	VCMPPS     $0x03, Y12, Y12, Y11
+	VPOR       Y11, Y10, Y10
 
 end6:
 	VPOR       Y10, Y9, Y9
@@ -2714,7 +3141,7 @@ end6:
 	VCMPPS     $0x1e, Y0, Y1, Y2
 	VMOVMSKPS  Y2, DI
 	TESTL      DI, DI
-	JE         smaller7
+	JE         smaller15
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -2724,24 +3151,24 @@ end6:
 	VMOVUPS    Y1, Y0
 	MOVQ       R8, BX
 
-smaller7:
+smaller15:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search9:
+search17:
 	MOVQ      SI, AX
 	SUBQ      BX, AX
 	CMPQ      AX, $0x00000020
-	JB        last10
+	JB        last18
 	VMOVUPS   (BX), Y1
 	VCMPPS    $0x00, Y0, Y1, Y1
 	VMOVMSKPS Y1, DX
 	TESTL     DX, DX
-	JNE       hit11
+	JNE       hit19
 	ADDQ      $0x00000020, BX
-	JMP       search9
+	JMP       search17
 
-last10:
+last18:
 	SHRQ         $0x02, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
@@ -2753,31 +3180,31 @@ last10:
 	VMOVMSKPS    Y0, AX
 	MOVQ         AX, DX
 
-hit11:
+hit19:
 	BSFL DX, DX
 	MOVQ BX, AX
 	SUBQ CX, AX
 	SHRQ $0x02, AX
 	ADDQ DX, AX
-	JMP  found8
+	JMP  found16
 
 nan3:
 	MOVQ R8, BX
 
-search12:
+search20:
 	MOVQ      SI, DX
 	SUBQ      BX, DX
 	CMPQ      DX, $0x00000020
-	JB        last13
+	JB        last21
 	VMOVUPS   (BX), Y0
 	VCMPPS    $0x03, Y0, Y0, Y0
 	VMOVMSKPS Y0, DI
 	TESTL     DI, DI
-	JNE       hit14
+	JNE       hit22
 	ADDQ      $0x00000020, BX
-	JMP       search12
+	JMP       search20
 
-last13:
+last21:
 	SHRQ         $0x02, DX
 	VMOVQ        DX, X0
 	VPBROADCASTD X0, Y0
@@ -2789,14 +3216,14 @@ last13:
 	VMOVMSKPS    Y0, DX
 	MOVQ         DX, DI
 
-hit14:
+hit22:
 	BSFL DI, DI
 	MOVQ BX, AX
 	SUBQ CX, AX
 	SHRQ $0x02, AX
 	ADDQ DI, AX
 
-found8:
+found16:
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -2885,84 +3312,172 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS   (CX), Y2, Y3
-	VPMASKMOVD   (DX), Y2, Y4
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c3f800000<>+0(SB), Y4, Y4
-	VSUBPS       Y3, Y4, Y3
-	VPAND        c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS   Y3, Y2, (BX)
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS   32(CX), Y2, Y3
-	VPMASKMOVD   32(DX), Y2, Y4
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c3f800000<>+0(SB), Y4, Y4
-	VSUBPS       Y3, Y4, Y3
-	VPAND        c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS   Y3, Y2, 32(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS   64(CX), Y2, Y3
-	VPMASKMOVD   64(DX), Y2, Y4
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c3f800000<>+0(SB), Y4, Y4
-	VSUBPS       Y3, Y4, Y3
-	VPAND        c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS   Y3, Y2, 64(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS   96(CX), Y2, Y3
-	VPMASKMOVD   96(DX), Y2, Y4
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c3f800000<>+0(SB), Y4, Y4
-	VSUBPS       Y3, Y4, Y3
-	VPAND        c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS   Y3, Y2, 96(BX)
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS   128(CX), Y2, Y3
-	VPMASKMOVD   128(DX), Y2, Y4
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c3f800000<>+0(SB), Y4, Y4
-	VSUBPS       Y3, Y4, Y3
-	VPAND        c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS   Y3, Y2, 128(BX)
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS   160(CX), Y2, Y3
-	VPMASKMOVD   160(DX), Y2, Y4
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c3f800000<>+0(SB), Y4, Y4
-	VSUBPS       Y3, Y4, Y3
-	VPAND        c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS   Y3, Y2, 160(BX)
-	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS   192(CX), Y2, Y3
-	VPMASKMOVD   192(DX), Y2, Y4
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c3f800000<>+0(SB), Y4, Y4
-	VSUBPS       Y3, Y4, Y3
-	VPAND        c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS   Y3, Y2, 192(BX)
-	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS   224(CX), Y1, Y2
-	VPMASKMOVD   224(DX), Y1, Y3
+	JB           part4
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
 	VPCMPEQD     Y0, Y3, Y3
 	VPAND        c3f800000<>+0(SB), Y3, Y3
 	VSUBPS       Y2, Y3, Y2
 	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMASKMOVPS   Y2, Y1, 224(BX)
+	VMOVUPS      Y2, (BX)
+	CMPQ         AX, $0x00000010
+	JB           part5
+	VMOVUPS      32(CX), Y2
+	VMOVUPS      32(DX), Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 32(BX)
+	CMPQ         AX, $0x00000018
+	JB           part6
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      64(DX), Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 64(BX)
+	CMPQ         AX, $0x00000020
+	JB           part7
+	VMOVUPS      96(CX), Y2
+	VMOVUPS      96(DX), Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 96(BX)
+	CMPQ         AX, $0x00000028
+	JB           part8
+	VMOVUPS      128(CX), Y2
+	VMOVUPS      128(DX), Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 128(BX)
+	CMPQ         AX, $0x00000030
+	JB           part9
+	VMOVUPS      160(CX), Y2
+	VMOVUPS      160(DX), Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 160(BX)
+	CMPQ         AX, $0x00000038
+	JB           part10
+	VMOVUPS      192(CX), Y2
+	VMOVUPS      192(DX), Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      Y2, 192(BX)
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y1, Y2
+	VMASKMOVPS (CX), Y2, Y3
+	VPMASKMOVD (DX), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c3f800000<>+0(SB), Y4, Y4
+	VSUBPS     Y3, Y4, Y3
+	VPAND      c7fffffff<>+0(SB), Y3, Y3
+	VMASKMOVPS Y3, Y2, (BX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y1, Y2
+	VMASKMOVPS 32(CX), Y2, Y3
+	VPMASKMOVD 32(DX), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c3f800000<>+0(SB), Y4, Y4
+	VSUBPS     Y3, Y4, Y3
+	VPAND      c7fffffff<>+0(SB), Y3, Y3
+	VMASKMOVPS Y3, Y2, 32(BX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y1, Y2
+	VMASKMOVPS 64(CX), Y2, Y3
+	VPMASKMOVD 64(DX), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c3f800000<>+0(SB), Y4, Y4
+	VSUBPS     Y3, Y4, Y3
+	VPAND      c7fffffff<>+0(SB), Y3, Y3
+	VMASKMOVPS Y3, Y2, 64(BX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y1, Y2
+	VMASKMOVPS 96(CX), Y2, Y3
+	VPMASKMOVD 96(DX), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c3f800000<>+0(SB), Y4, Y4
+	VSUBPS     Y3, Y4, Y3
+	VPAND      c7fffffff<>+0(SB), Y3, Y3
+	VMASKMOVPS Y3, Y2, 96(BX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y1, Y2
+	VMASKMOVPS 128(CX), Y2, Y3
+	VPMASKMOVD 128(DX), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c3f800000<>+0(SB), Y4, Y4
+	VSUBPS     Y3, Y4, Y3
+	VPAND      c7fffffff<>+0(SB), Y3, Y3
+	VMASKMOVPS Y3, Y2, 128(BX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y1, Y2
+	VMASKMOVPS 160(CX), Y2, Y3
+	VPMASKMOVD 160(DX), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c3f800000<>+0(SB), Y4, Y4
+	VSUBPS     Y3, Y4, Y3
+	VPAND      c7fffffff<>+0(SB), Y3, Y3
+	VMASKMOVPS Y3, Y2, 160(BX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y1, Y2
+	VMASKMOVPS 192(CX), Y2, Y3
+	VPMASKMOVD 192(DX), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c3f800000<>+0(SB), Y4, Y4
+	VSUBPS     Y3, Y4, Y3
+	VPAND      c7fffffff<>+0(SB), Y3, Y3
+	VMASKMOVPS Y3, Y2, 192(BX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y1, Y1
+	VMASKMOVPS 224(CX), Y1, Y2
+	VPMASKMOVD 224(DX), Y1, Y3
+	VPCMPEQD   Y0, Y3, Y3
+	VPAND      c3f800000<>+0(SB), Y3, Y3
+	VSUBPS     Y2, Y3, Y2
+	VPAND      c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS Y2, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -3071,84 +3586,172 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X2
 	VPBROADCASTD X2, Y2
-	VPCMPGTD     iota32<>+0(SB), Y2, Y3
-	VMASKMOVPS   (CX), Y3, Y4
-	VPMASKMOVD   (DX), Y3, Y5
-	VMULPS       Y1, Y4, Y4
-	VPCMPEQD     Y0, Y5, Y5
-	VPAND        c80000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y3, (BX)
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTD     iota32<>+32(SB), Y2, Y3
-	VMASKMOVPS   32(CX), Y3, Y4
-	VPMASKMOVD   32(DX), Y3, Y5
-	VMULPS       Y1, Y4, Y4
-	VPCMPEQD     Y0, Y5, Y5
-	VPAND        c80000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 32(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTD     iota32<>+64(SB), Y2, Y3
-	VMASKMOVPS   64(CX), Y3, Y4
-	VPMASKMOVD   64(DX), Y3, Y5
-	VMULPS       Y1, Y4, Y4
-	VPCMPEQD     Y0, Y5, Y5
-	VPAND        c80000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 64(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTD     iota32<>+96(SB), Y2, Y3
-	VMASKMOVPS   96(CX), Y3, Y4
-	VPMASKMOVD   96(DX), Y3, Y5
-	VMULPS       Y1, Y4, Y4
-	VPCMPEQD     Y0, Y5, Y5
-	VPAND        c80000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 96(BX)
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	VPCMPGTD     iota32<>+128(SB), Y2, Y3
-	VMASKMOVPS   128(CX), Y3, Y4
-	VPMASKMOVD   128(DX), Y3, Y5
-	VMULPS       Y1, Y4, Y4
-	VPCMPEQD     Y0, Y5, Y5
-	VPAND        c80000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 128(BX)
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	VPCMPGTD     iota32<>+160(SB), Y2, Y3
-	VMASKMOVPS   160(CX), Y3, Y4
-	VPMASKMOVD   160(DX), Y3, Y5
-	VMULPS       Y1, Y4, Y4
-	VPCMPEQD     Y0, Y5, Y5
-	VPAND        c80000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 160(BX)
-	CMPQ         AX, $0x00000030
-	JBE          end3
-	VPCMPGTD     iota32<>+192(SB), Y2, Y3
-	VMASKMOVPS   192(CX), Y3, Y4
-	VPMASKMOVD   192(DX), Y3, Y5
-	VMULPS       Y1, Y4, Y4
-	VPCMPEQD     Y0, Y5, Y5
-	VPAND        c80000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y3, 192(BX)
-	CMPQ         AX, $0x00000038
-	JBE          end3
-	VPCMPGTD     iota32<>+224(SB), Y2, Y2
-	VMASKMOVPS   224(CX), Y2, Y3
-	VPMASKMOVD   224(DX), Y2, Y4
+	JB           part4
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
 	VMULPS       Y1, Y3, Y3
 	VPCMPEQD     Y0, Y4, Y4
 	VPAND        c80000000<>+0(SB), Y4, Y4
 	VPXOR        Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 224(BX)
+	VMOVUPS      Y3, (BX)
+	CMPQ         AX, $0x00000010
+	JB           part5
+	VMOVUPS      32(CX), Y3
+	VMOVUPS      32(DX), Y4
+	VMULPS       Y1, Y3, Y3
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VMOVUPS      Y3, 32(BX)
+	CMPQ         AX, $0x00000018
+	JB           part6
+	VMOVUPS      64(CX), Y3
+	VMOVUPS      64(DX), Y4
+	VMULPS       Y1, Y3, Y3
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VMOVUPS      Y3, 64(BX)
+	CMPQ         AX, $0x00000020
+	JB           part7
+	VMOVUPS      96(CX), Y3
+	VMOVUPS      96(DX), Y4
+	VMULPS       Y1, Y3, Y3
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VMOVUPS      Y3, 96(BX)
+	CMPQ         AX, $0x00000028
+	JB           part8
+	VMOVUPS      128(CX), Y3
+	VMOVUPS      128(DX), Y4
+	VMULPS       Y1, Y3, Y3
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VMOVUPS      Y3, 128(BX)
+	CMPQ         AX, $0x00000030
+	JB           part9
+	VMOVUPS      160(CX), Y3
+	VMOVUPS      160(DX), Y4
+	VMULPS       Y1, Y3, Y3
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VMOVUPS      Y3, 160(BX)
+	CMPQ         AX, $0x00000038
+	JB           part10
+	VMOVUPS      192(CX), Y3
+	VMOVUPS      192(DX), Y4
+	VMULPS       Y1, Y3, Y3
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VMOVUPS      Y3, 192(BX)
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	VPCMPGTD   iota32<>+0(SB), Y2, Y3
+	VMASKMOVPS (CX), Y3, Y4
+	VPMASKMOVD (DX), Y3, Y5
+	VMULPS     Y1, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, (BX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y2, Y3
+	VMASKMOVPS 32(CX), Y3, Y4
+	VPMASKMOVD 32(DX), Y3, Y5
+	VMULPS     Y1, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, 32(BX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y2, Y3
+	VMASKMOVPS 64(CX), Y3, Y4
+	VPMASKMOVD 64(DX), Y3, Y5
+	VMULPS     Y1, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, 64(BX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y2, Y3
+	VMASKMOVPS 96(CX), Y3, Y4
+	VPMASKMOVD 96(DX), Y3, Y5
+	VMULPS     Y1, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, 96(BX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y2, Y3
+	VMASKMOVPS 128(CX), Y3, Y4
+	VPMASKMOVD 128(DX), Y3, Y5
+	VMULPS     Y1, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, 128(BX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y2, Y3
+	VMASKMOVPS 160(CX), Y3, Y4
+	VPMASKMOVD 160(DX), Y3, Y5
+	VMULPS     Y1, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, 160(BX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y2, Y3
+	VMASKMOVPS 192(CX), Y3, Y4
+	VPMASKMOVD 192(DX), Y3, Y5
+	VMULPS     Y1, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, 192(BX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y2, Y2
+	VMASKMOVPS 224(CX), Y2, Y3
+	VPMASKMOVD 224(DX), Y2, Y4
+	VMULPS     Y1, Y3, Y3
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      c80000000<>+0(SB), Y4, Y4
+	VPXOR      Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -4934,60 +5537,113 @@ tail110:
 	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS   (DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end111
-	VPCMPGTD     iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS   32(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y1, Y1
+	JB           part112
+	VMOVUPS      (DX), Y9
+	VMAXPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000010
-	JBE          end111
-	VPCMPGTD     iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS   64(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y2, Y2
+	JB           part113
+	VMOVUPS      32(DX), Y9
+	VMAXPS       Y9, Y1, Y1
 	CMPQ         AX, $0x00000018
-	JBE          end111
-	VPCMPGTD     iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS   96(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y3, Y3
+	JB           part114
+	VMOVUPS      64(DX), Y9
+	VMAXPS       Y9, Y2, Y2
 	CMPQ         AX, $0x00000020
-	JBE          end111
-	VPCMPGTD     iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS   128(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y4, Y4
+	JB           part115
+	VMOVUPS      96(DX), Y9
+	VMAXPS       Y9, Y3, Y3
 	CMPQ         AX, $0x00000028
-	JBE          end111
-	VPCMPGTD     iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS   160(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y5, Y5
+	JB           part116
+	VMOVUPS      128(DX), Y9
+	VMAXPS       Y9, Y4, Y4
 	CMPQ         AX, $0x00000030
-	JBE          end111
-	VPCMPGTD     iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS   192(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y6, Y6
+	JB           part117
+	VMOVUPS      160(DX), Y9
+	VMAXPS       Y9, Y5, Y5
 	CMPQ         AX, $0x00000038
-	JBE          end111
-	VPCMPGTD     iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS   224(DX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y7, Y7
+	JB           part118
+	VMOVUPS      192(DX), Y9
+	VMAXPS       Y9, Y6, Y6
+	CMPQ         AX, $0x00000040
+	JB           part119
+
+part112:
+	VPCMPGTD   iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS (DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y0, Y0
+	JMP        end111
+
+part113:
+	CMPQ       AX, $0x00000008
+	JBE        end111
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS 32(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y1, Y1
+	JMP        end111
+
+part114:
+	CMPQ       AX, $0x00000010
+	JBE        end111
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS 64(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y2, Y2
+	JMP        end111
+
+part115:
+	CMPQ       AX, $0x00000018
+	JBE        end111
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS 96(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y3, Y3
+	JMP        end111
+
+part116:
+	CMPQ       AX, $0x00000020
+	JBE        end111
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS 128(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y4, Y4
+	JMP        end111
+
+part117:
+	CMPQ       AX, $0x00000028
+	JBE        end111
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS 160(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y5, Y5
+	JMP        end111
+
+part118:
+	CMPQ       AX, $0x00000030
+	JBE        end111
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS 192(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y6, Y6
+	JMP        end111
+
+part119:
+	CMPQ       AX, $0x00000038
+	JBE        end111
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS 224(DX), Y8, Y9
+	VPANDN     cff800000<>+0(SB), Y8, Y8
+	VPOR       Y8, Y9, Y9
+	VMAXPS     Y9, Y7, Y7
 
 end111:
 	VMAXPS     Y4, Y0, Y0
@@ -5031,9 +5687,9 @@ end111:
 
 	// blocks of 64: [read src write dst]
 	SUBQ $+64, DX
-	JB   tail113
+	JB   tail121
 
-blocks112:
+blocks120:
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -5221,12 +5877,12 @@ blocks112:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+64, DX
-	JAE         blocks112
+	JAE         blocks120
 
 	// the last block, register by register
-tail113:
+tail121:
 	ADDQ         $+64, DX
-	JE           end114
+	JE           end122
 	VMOVQ        DX, X9
 	VPBROADCASTD X9, Y9
 	VPCMPGTD     iota32<>+0(SB), Y9, Y10
@@ -5256,7 +5912,7 @@ tail113:
 	VMOVUPS      Y11, (AX)
 	VMASKMOVPS   Y13, Y10, (SI)
 	CMPQ         DX, $0x00000008
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+32(SB), Y9, Y10
 	VMASKMOVPS   32(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5284,7 +5940,7 @@ tail113:
 	VMOVUPS      Y11, 32(AX)
 	VMASKMOVPS   Y13, Y10, 32(SI)
 	CMPQ         DX, $0x00000010
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+64(SB), Y9, Y10
 	VMASKMOVPS   64(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5312,7 +5968,7 @@ tail113:
 	VMOVUPS      Y11, 64(AX)
 	VMASKMOVPS   Y13, Y10, 64(SI)
 	CMPQ         DX, $0x00000018
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+96(SB), Y9, Y10
 	VMASKMOVPS   96(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5340,7 +5996,7 @@ tail113:
 	VMOVUPS      Y11, 96(AX)
 	VMASKMOVPS   Y13, Y10, 96(SI)
 	CMPQ         DX, $0x00000020
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+128(SB), Y9, Y10
 	VMASKMOVPS   128(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5368,7 +6024,7 @@ tail113:
 	VMOVUPS      Y11, 128(AX)
 	VMASKMOVPS   Y13, Y10, 128(SI)
 	CMPQ         DX, $0x00000028
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+160(SB), Y9, Y10
 	VMASKMOVPS   160(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5396,7 +6052,7 @@ tail113:
 	VMOVUPS      Y11, 160(AX)
 	VMASKMOVPS   Y13, Y10, 160(SI)
 	CMPQ         DX, $0x00000030
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+192(SB), Y9, Y10
 	VMASKMOVPS   192(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y12
@@ -5424,7 +6080,7 @@ tail113:
 	VMOVUPS      Y11, 192(AX)
 	VMASKMOVPS   Y13, Y10, 192(SI)
 	CMPQ         DX, $0x00000038
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+224(SB), Y9, Y9
 	VMASKMOVPS   224(BX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y11
@@ -5452,7 +6108,7 @@ tail113:
 	VMOVUPS      Y0, 224(AX)
 	VMASKMOVPS   Y2, Y9, 224(SI)
 
-end114:
+end122:
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
 	VMOVUPS    64(AX), Y2
@@ -5494,9 +6150,9 @@ end114:
 
 	// blocks of 64: [read dst write dst]
 	SUBQ $+64, AX
-	JB   tail116
+	JB   tail124
 
-blocks115:
+blocks123:
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y1
 	VMOVUPS Y1, (BX)
@@ -5524,62 +6180,122 @@ blocks115:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
-	JAE     blocks115
+	JAE     blocks123
 
 	// the last block, register by register
-tail116:
+tail124:
 	ADDQ         $+64, AX
-	JE           end117
+	JE           end125
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS   (DX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, (BX)
 	CMPQ         AX, $0x00000008
-	JBE          end117
-	VPCMPGTD     iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS   32(DX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 32(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end117
-	VPCMPGTD     iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS   64(DX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 64(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end117
-	VPCMPGTD     iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS   96(DX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 96(BX)
-	CMPQ         AX, $0x00000020
-	JBE          end117
-	VPCMPGTD     iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS   128(DX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 128(BX)
-	CMPQ         AX, $0x00000028
-	JBE          end117
-	VPCMPGTD     iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS   160(DX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 160(BX)
-	CMPQ         AX, $0x00000030
-	JBE          end117
-	VPCMPGTD     iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS   192(DX), Y2, Y3
-	VMULPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, 192(BX)
-	CMPQ         AX, $0x00000038
-	JBE          end117
-	VPCMPGTD     iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS   224(DX), Y1, Y2
+	JB           part126
+	VMOVUPS      (DX), Y2
 	VMULPS       Y2, Y0, Y2
-	VMASKMOVPS   Y2, Y1, 224(BX)
+	VMOVUPS      Y2, (BX)
+	CMPQ         AX, $0x00000010
+	JB           part127
+	VMOVUPS      32(DX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 32(BX)
+	CMPQ         AX, $0x00000018
+	JB           part128
+	VMOVUPS      64(DX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 64(BX)
+	CMPQ         AX, $0x00000020
+	JB           part129
+	VMOVUPS      96(DX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 96(BX)
+	CMPQ         AX, $0x00000028
+	JB           part130
+	VMOVUPS      128(DX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 128(BX)
+	CMPQ         AX, $0x00000030
+	JB           part131
+	VMOVUPS      160(DX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 160(BX)
+	CMPQ         AX, $0x00000038
+	JB           part132
+	VMOVUPS      192(DX), Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 192(BX)
+	CMPQ         AX, $0x00000040
+	JB           part133
 
-end117:
+part126:
+	VPCMPGTD   iota32<>+0(SB), Y1, Y2
+	VMASKMOVPS (DX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, (BX)
+	JMP        end125
+
+part127:
+	CMPQ       AX, $0x00000008
+	JBE        end125
+	VPCMPGTD   iota32<>+32(SB), Y1, Y2
+	VMASKMOVPS 32(DX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 32(BX)
+	JMP        end125
+
+part128:
+	CMPQ       AX, $0x00000010
+	JBE        end125
+	VPCMPGTD   iota32<>+64(SB), Y1, Y2
+	VMASKMOVPS 64(DX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 64(BX)
+	JMP        end125
+
+part129:
+	CMPQ       AX, $0x00000018
+	JBE        end125
+	VPCMPGTD   iota32<>+96(SB), Y1, Y2
+	VMASKMOVPS 96(DX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 96(BX)
+	JMP        end125
+
+part130:
+	CMPQ       AX, $0x00000020
+	JBE        end125
+	VPCMPGTD   iota32<>+128(SB), Y1, Y2
+	VMASKMOVPS 128(DX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 128(BX)
+	JMP        end125
+
+part131:
+	CMPQ       AX, $0x00000028
+	JBE        end125
+	VPCMPGTD   iota32<>+160(SB), Y1, Y2
+	VMASKMOVPS 160(DX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 160(BX)
+	JMP        end125
+
+part132:
+	CMPQ       AX, $0x00000030
+	JBE        end125
+	VPCMPGTD   iota32<>+192(SB), Y1, Y2
+	VMASKMOVPS 192(DX), Y2, Y3
+	VMULPS     Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, 192(BX)
+	JMP        end125
+
+part133:
+	CMPQ       AX, $0x00000038
+	JBE        end125
+	VPCMPGTD   iota32<>+224(SB), Y1, Y1
+	VMASKMOVPS 224(DX), Y1, Y2
+	VMULPS     Y2, Y0, Y2
+	VMASKMOVPS Y2, Y1, 224(BX)
+
+end125:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -7283,60 +7999,113 @@ tail110:
 	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS   (DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end111
-	VPCMPGTD     iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS   32(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y1, Y1
+	JB           part112
+	VMOVUPS      (DX), Y9
+	VMAXPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000010
-	JBE          end111
-	VPCMPGTD     iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS   64(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y2, Y2
+	JB           part113
+	VMOVUPS      32(DX), Y9
+	VMAXPS       Y9, Y1, Y1
 	CMPQ         AX, $0x00000018
-	JBE          end111
-	VPCMPGTD     iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS   96(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y3, Y3
+	JB           part114
+	VMOVUPS      64(DX), Y9
+	VMAXPS       Y9, Y2, Y2
 	CMPQ         AX, $0x00000020
-	JBE          end111
-	VPCMPGTD     iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS   128(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y4, Y4
+	JB           part115
+	VMOVUPS      96(DX), Y9
+	VMAXPS       Y9, Y3, Y3
 	CMPQ         AX, $0x00000028
-	JBE          end111
-	VPCMPGTD     iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS   160(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y5, Y5
+	JB           part116
+	VMOVUPS      128(DX), Y9
+	VMAXPS       Y9, Y4, Y4
 	CMPQ         AX, $0x00000030
-	JBE          end111
-	VPCMPGTD     iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS   192(DX), Y9, Y10
-	VPANDN       cff800000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPS       Y10, Y6, Y6
+	JB           part117
+	VMOVUPS      160(DX), Y9
+	VMAXPS       Y9, Y5, Y5
 	CMPQ         AX, $0x00000038
-	JBE          end111
-	VPCMPGTD     iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS   224(DX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y7, Y7
+	JB           part118
+	VMOVUPS      192(DX), Y9
+	VMAXPS       Y9, Y6, Y6
+	CMPQ         AX, $0x00000040
+	JB           part119
+
+part112:
+	VPCMPGTD   iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS (DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y0, Y0
+	JMP        end111
+
+part113:
+	CMPQ       AX, $0x00000008
+	JBE        end111
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS 32(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y1, Y1
+	JMP        end111
+
+part114:
+	CMPQ       AX, $0x00000010
+	JBE        end111
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS 64(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y2, Y2
+	JMP        end111
+
+part115:
+	CMPQ       AX, $0x00000018
+	JBE        end111
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS 96(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y3, Y3
+	JMP        end111
+
+part116:
+	CMPQ       AX, $0x00000020
+	JBE        end111
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS 128(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y4, Y4
+	JMP        end111
+
+part117:
+	CMPQ       AX, $0x00000028
+	JBE        end111
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS 160(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y5, Y5
+	JMP        end111
+
+part118:
+	CMPQ       AX, $0x00000030
+	JBE        end111
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS 192(DX), Y9, Y10
+	VPANDN     cff800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPS     Y10, Y6, Y6
+	JMP        end111
+
+part119:
+	CMPQ       AX, $0x00000038
+	JBE        end111
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS 224(DX), Y8, Y9
+	VPANDN     cff800000<>+0(SB), Y8, Y8
+	VPOR       Y8, Y9, Y9
+	VMAXPS     Y9, Y7, Y7
 
 end111:
 	VMAXPS     Y4, Y0, Y0
@@ -7378,9 +8147,9 @@ end111:
 
 	// blocks of 64: [read src]
 	SUBQ $+64, DX
-	JB   tail113
+	JB   tail121
 
-blocks112:
+blocks120:
 	VMOVUPS     (BX), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -7559,12 +8328,12 @@ blocks112:
 	VMOVUPS     Y9, 224(AX)
 	ADDQ        $+256, BX
 	SUBQ        $+64, DX
-	JAE         blocks112
+	JAE         blocks120
 
 	// the last block, register by register
-tail113:
+tail121:
 	ADDQ         $+64, DX
-	JE           end114
+	JE           end122
 	VMOVQ        DX, X9
 	VPBROADCASTD X9, Y9
 	VPCMPGTD     iota32<>+0(SB), Y9, Y10
@@ -7593,7 +8362,7 @@ tail113:
 	VADDPS       (AX), Y12, Y10
 	VMOVUPS      Y10, (AX)
 	CMPQ         DX, $0x00000008
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+32(SB), Y9, Y10
 	VMASKMOVPS   32(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7620,7 +8389,7 @@ tail113:
 	VADDPS       32(AX), Y12, Y10
 	VMOVUPS      Y10, 32(AX)
 	CMPQ         DX, $0x00000010
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+64(SB), Y9, Y10
 	VMASKMOVPS   64(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7647,7 +8416,7 @@ tail113:
 	VADDPS       64(AX), Y12, Y10
 	VMOVUPS      Y10, 64(AX)
 	CMPQ         DX, $0x00000018
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+96(SB), Y9, Y10
 	VMASKMOVPS   96(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7674,7 +8443,7 @@ tail113:
 	VADDPS       96(AX), Y12, Y10
 	VMOVUPS      Y10, 96(AX)
 	CMPQ         DX, $0x00000020
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+128(SB), Y9, Y10
 	VMASKMOVPS   128(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7701,7 +8470,7 @@ tail113:
 	VADDPS       128(AX), Y12, Y10
 	VMOVUPS      Y10, 128(AX)
 	CMPQ         DX, $0x00000028
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+160(SB), Y9, Y10
 	VMASKMOVPS   160(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7728,7 +8497,7 @@ tail113:
 	VADDPS       160(AX), Y12, Y10
 	VMOVUPS      Y10, 160(AX)
 	CMPQ         DX, $0x00000030
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+192(SB), Y9, Y10
 	VMASKMOVPS   192(BX), Y10, Y11
 	VPANDN       cff800000<>+0(SB), Y10, Y10
@@ -7755,7 +8524,7 @@ tail113:
 	VADDPS       192(AX), Y12, Y10
 	VMOVUPS      Y10, 192(AX)
 	CMPQ         DX, $0x00000038
-	JBE          end114
+	JBE          end122
 	VPCMPGTD     iota32<>+224(SB), Y9, Y9
 	VMASKMOVPS   224(BX), Y9, Y10
 	VPANDN       cff800000<>+0(SB), Y9, Y9
@@ -7782,7 +8551,7 @@ tail113:
 	VADDPS       224(AX), Y2, Y1
 	VMOVUPS      Y1, 224(AX)
 
-end114:
+end122:
 	VMOVUPS      (AX), Y1
 	VMOVUPS      32(AX), Y2
 	VMOVUPS      64(AX), Y3
@@ -7902,9 +8671,9 @@ end114:
 
 	// blocks of 64: [read src write dst]
 	SUBQ $+64, AX
-	JB   tail116
+	JB   tail124
 
-blocks115:
+blocks123:
 	VMOVUPS (DX), Y2
 	VSUBPS  Y0, Y2, Y2
 	VADDPS  Y2, Y1, Y2
@@ -7940,70 +8709,137 @@ blocks115:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
-	JAE     blocks115
+	JAE     blocks123
 
 	// the last block, register by register
-tail116:
+tail124:
 	ADDQ         $+64, AX
-	JE           end117
+	JE           end125
 	VMOVQ        AX, X2
 	VPBROADCASTD X2, Y2
-	VPCMPGTD     iota32<>+0(SB), Y2, Y3
-	VMASKMOVPS   (DX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VADDPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y3, (BX)
 	CMPQ         AX, $0x00000008
-	JBE          end117
-	VPCMPGTD     iota32<>+32(SB), Y2, Y3
-	VMASKMOVPS   32(DX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VADDPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y3, 32(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end117
-	VPCMPGTD     iota32<>+64(SB), Y2, Y3
-	VMASKMOVPS   64(DX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VADDPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y3, 64(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end117
-	VPCMPGTD     iota32<>+96(SB), Y2, Y3
-	VMASKMOVPS   96(DX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VADDPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y3, 96(BX)
-	CMPQ         AX, $0x00000020
-	JBE          end117
-	VPCMPGTD     iota32<>+128(SB), Y2, Y3
-	VMASKMOVPS   128(DX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VADDPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y3, 128(BX)
-	CMPQ         AX, $0x00000028
-	JBE          end117
-	VPCMPGTD     iota32<>+160(SB), Y2, Y3
-	VMASKMOVPS   160(DX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VADDPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y3, 160(BX)
-	CMPQ         AX, $0x00000030
-	JBE          end117
-	VPCMPGTD     iota32<>+192(SB), Y2, Y3
-	VMASKMOVPS   192(DX), Y3, Y4
-	VSUBPS       Y0, Y4, Y4
-	VADDPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y3, 192(BX)
-	CMPQ         AX, $0x00000038
-	JBE          end117
-	VPCMPGTD     iota32<>+224(SB), Y2, Y2
-	VMASKMOVPS   224(DX), Y2, Y3
+	JB           part126
+	VMOVUPS      (DX), Y3
 	VSUBPS       Y0, Y3, Y3
 	VADDPS       Y3, Y1, Y3
-	VMASKMOVPS   Y3, Y2, 224(BX)
+	VMOVUPS      Y3, (BX)
+	CMPQ         AX, $0x00000010
+	JB           part127
+	VMOVUPS      32(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMOVUPS      Y3, 32(BX)
+	CMPQ         AX, $0x00000018
+	JB           part128
+	VMOVUPS      64(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMOVUPS      Y3, 64(BX)
+	CMPQ         AX, $0x00000020
+	JB           part129
+	VMOVUPS      96(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMOVUPS      Y3, 96(BX)
+	CMPQ         AX, $0x00000028
+	JB           part130
+	VMOVUPS      128(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMOVUPS      Y3, 128(BX)
+	CMPQ         AX, $0x00000030
+	JB           part131
+	VMOVUPS      160(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMOVUPS      Y3, 160(BX)
+	CMPQ         AX, $0x00000038
+	JB           part132
+	VMOVUPS      192(DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMOVUPS      Y3, 192(BX)
+	CMPQ         AX, $0x00000040
+	JB           part133
 
-end117:
+part126:
+	VPCMPGTD   iota32<>+0(SB), Y2, Y3
+	VMASKMOVPS (DX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y3, (BX)
+	JMP        end125
+
+part127:
+	CMPQ       AX, $0x00000008
+	JBE        end125
+	VPCMPGTD   iota32<>+32(SB), Y2, Y3
+	VMASKMOVPS 32(DX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y3, 32(BX)
+	JMP        end125
+
+part128:
+	CMPQ       AX, $0x00000010
+	JBE        end125
+	VPCMPGTD   iota32<>+64(SB), Y2, Y3
+	VMASKMOVPS 64(DX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y3, 64(BX)
+	JMP        end125
+
+part129:
+	CMPQ       AX, $0x00000018
+	JBE        end125
+	VPCMPGTD   iota32<>+96(SB), Y2, Y3
+	VMASKMOVPS 96(DX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y3, 96(BX)
+	JMP        end125
+
+part130:
+	CMPQ       AX, $0x00000020
+	JBE        end125
+	VPCMPGTD   iota32<>+128(SB), Y2, Y3
+	VMASKMOVPS 128(DX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y3, 128(BX)
+	JMP        end125
+
+part131:
+	CMPQ       AX, $0x00000028
+	JBE        end125
+	VPCMPGTD   iota32<>+160(SB), Y2, Y3
+	VMASKMOVPS 160(DX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y3, 160(BX)
+	JMP        end125
+
+part132:
+	CMPQ       AX, $0x00000030
+	JBE        end125
+	VPCMPGTD   iota32<>+192(SB), Y2, Y3
+	VMASKMOVPS 192(DX), Y3, Y4
+	VSUBPS     Y0, Y4, Y4
+	VADDPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y3, 192(BX)
+	JMP        end125
+
+part133:
+	CMPQ       AX, $0x00000038
+	JBE        end125
+	VPCMPGTD   iota32<>+224(SB), Y2, Y2
+	VMASKMOVPS 224(DX), Y2, Y3
+	VSUBPS     Y0, Y3, Y3
+	VADDPS     Y3, Y1, Y3
+	VMASKMOVPS Y3, Y2, 224(BX)
+
+end125:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -10100,60 +10936,120 @@ tail126:
 	JE           end127
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS   (DX), Y9, Y10
-	VMASKMOVPS   (BX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end127
-	VPCMPGTD     iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS   32(DX), Y9, Y10
-	VMASKMOVPS   32(BX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y1, Y1
+	JB           part128
+	VMOVUPS      (DX), Y9
+	VMULPS       (BX), Y9, Y9
+	VADDPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000010
-	JBE          end127
-	VPCMPGTD     iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS   64(DX), Y9, Y10
-	VMASKMOVPS   64(BX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y2, Y2
+	JB           part129
+	VMOVUPS      32(DX), Y9
+	VMULPS       32(BX), Y9, Y9
+	VADDPS       Y9, Y1, Y1
 	CMPQ         AX, $0x00000018
-	JBE          end127
-	VPCMPGTD     iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS   96(DX), Y9, Y10
-	VMASKMOVPS   96(BX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y3, Y3
+	JB           part130
+	VMOVUPS      64(DX), Y9
+	VMULPS       64(BX), Y9, Y9
+	VADDPS       Y9, Y2, Y2
 	CMPQ         AX, $0x00000020
-	JBE          end127
-	VPCMPGTD     iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS   128(DX), Y9, Y10
-	VMASKMOVPS   128(BX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y4, Y4
+	JB           part131
+	VMOVUPS      96(DX), Y9
+	VMULPS       96(BX), Y9, Y9
+	VADDPS       Y9, Y3, Y3
 	CMPQ         AX, $0x00000028
-	JBE          end127
-	VPCMPGTD     iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS   160(DX), Y9, Y10
-	VMASKMOVPS   160(BX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y5, Y5
+	JB           part132
+	VMOVUPS      128(DX), Y9
+	VMULPS       128(BX), Y9, Y9
+	VADDPS       Y9, Y4, Y4
 	CMPQ         AX, $0x00000030
-	JBE          end127
-	VPCMPGTD     iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS   192(DX), Y9, Y10
-	VMASKMOVPS   192(BX), Y9, Y9
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y6, Y6
+	JB           part133
+	VMOVUPS      160(DX), Y9
+	VMULPS       160(BX), Y9, Y9
+	VADDPS       Y9, Y5, Y5
 	CMPQ         AX, $0x00000038
-	JBE          end127
-	VPCMPGTD     iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS   224(DX), Y8, Y9
-	VMASKMOVPS   224(BX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y7, Y7
+	JB           part134
+	VMOVUPS      192(DX), Y9
+	VMULPS       192(BX), Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	CMPQ         AX, $0x00000040
+	JB           part135
+
+part128:
+	VPCMPGTD   iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS (DX), Y9, Y10
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y0, Y0
+	JMP        end127
+
+part129:
+	CMPQ       AX, $0x00000008
+	JBE        end127
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS 32(DX), Y9, Y10
+	VMASKMOVPS 32(BX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y1, Y1
+	JMP        end127
+
+part130:
+	CMPQ       AX, $0x00000010
+	JBE        end127
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS 64(DX), Y9, Y10
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y2, Y2
+	JMP        end127
+
+part131:
+	CMPQ       AX, $0x00000018
+	JBE        end127
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS 96(DX), Y9, Y10
+	VMASKMOVPS 96(BX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y3, Y3
+	JMP        end127
+
+part132:
+	CMPQ       AX, $0x00000020
+	JBE        end127
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS 128(DX), Y9, Y10
+	VMASKMOVPS 128(BX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y4, Y4
+	JMP        end127
+
+part133:
+	CMPQ       AX, $0x00000028
+	JBE        end127
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS 160(DX), Y9, Y10
+	VMASKMOVPS 160(BX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y5, Y5
+	JMP        end127
+
+part134:
+	CMPQ       AX, $0x00000030
+	JBE        end127
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS 192(DX), Y9, Y10
+	VMASKMOVPS 192(BX), Y9, Y9
+	VMULPS     Y9, Y10, Y10
+	VADDPS     Y10, Y6, Y6
+	JMP        end127
+
+part135:
+	CMPQ       AX, $0x00000038
+	JBE        end127
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS 224(DX), Y8, Y9
+	VMASKMOVPS 224(BX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y7, Y7
 
 end127:
 	VADDPS     Y1, Y0, Y0
@@ -10187,9 +11083,9 @@ end127:
 
 	// blocks of 64: [read y read dy write dx]
 	SUBQ $+64, AX
-	JB   tail129
+	JB   tail137
 
-blocks128:
+blocks136:
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VSUBPS  Y0, Y2, Y2
@@ -10234,78 +11130,152 @@ blocks128:
 	ADDQ    $+256, BX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks128
+	JAE     blocks136
 
 	// the last block, register by register
-tail129:
+tail137:
 	ADDQ         $+64, AX
-	JE           end130
+	JE           end138
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS   (DX), Y2, Y3
-	VMASKMOVPS   (BX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, (SI)
 	CMPQ         AX, $0x00000008
-	JBE          end130
-	VPCMPGTD     iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS   32(DX), Y2, Y3
-	VMASKMOVPS   32(BX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 32(SI)
-	CMPQ         AX, $0x00000010
-	JBE          end130
-	VPCMPGTD     iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS   64(DX), Y2, Y3
-	VMASKMOVPS   64(BX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 64(SI)
-	CMPQ         AX, $0x00000018
-	JBE          end130
-	VPCMPGTD     iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS   96(DX), Y2, Y3
-	VMASKMOVPS   96(BX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 96(SI)
-	CMPQ         AX, $0x00000020
-	JBE          end130
-	VPCMPGTD     iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS   128(DX), Y2, Y3
-	VMASKMOVPS   128(BX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 128(SI)
-	CMPQ         AX, $0x00000028
-	JBE          end130
-	VPCMPGTD     iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS   160(DX), Y2, Y3
-	VMASKMOVPS   160(BX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 160(SI)
-	CMPQ         AX, $0x00000030
-	JBE          end130
-	VPCMPGTD     iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS   192(DX), Y2, Y3
-	VMASKMOVPS   192(BX), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, 192(SI)
-	CMPQ         AX, $0x00000038
-	JBE          end130
-	VPCMPGTD     iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS   224(DX), Y1, Y2
-	VMASKMOVPS   224(BX), Y1, Y3
+	JB           part139
+	VMOVUPS      (DX), Y2
+	VMOVUPS      (BX), Y3
 	VSUBPS       Y0, Y3, Y3
 	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 224(SI)
+	VMOVUPS      Y2, (SI)
+	CMPQ         AX, $0x00000010
+	JB           part140
+	VMOVUPS      32(DX), Y2
+	VMOVUPS      32(BX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 32(SI)
+	CMPQ         AX, $0x00000018
+	JB           part141
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      64(BX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 64(SI)
+	CMPQ         AX, $0x00000020
+	JB           part142
+	VMOVUPS      96(DX), Y2
+	VMOVUPS      96(BX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 96(SI)
+	CMPQ         AX, $0x00000028
+	JB           part143
+	VMOVUPS      128(DX), Y2
+	VMOVUPS      128(BX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 128(SI)
+	CMPQ         AX, $0x00000030
+	JB           part144
+	VMOVUPS      160(DX), Y2
+	VMOVUPS      160(BX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 160(SI)
+	CMPQ         AX, $0x00000038
+	JB           part145
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      192(BX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, 192(SI)
+	CMPQ         AX, $0x00000040
+	JB           part146
 
-end130:
+part139:
+	VPCMPGTD   iota32<>+0(SB), Y1, Y2
+	VMASKMOVPS (DX), Y2, Y3
+	VMASKMOVPS (BX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, (SI)
+	JMP        end138
+
+part140:
+	CMPQ       AX, $0x00000008
+	JBE        end138
+	VPCMPGTD   iota32<>+32(SB), Y1, Y2
+	VMASKMOVPS 32(DX), Y2, Y3
+	VMASKMOVPS 32(BX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 32(SI)
+	JMP        end138
+
+part141:
+	CMPQ       AX, $0x00000010
+	JBE        end138
+	VPCMPGTD   iota32<>+64(SB), Y1, Y2
+	VMASKMOVPS 64(DX), Y2, Y3
+	VMASKMOVPS 64(BX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 64(SI)
+	JMP        end138
+
+part142:
+	CMPQ       AX, $0x00000018
+	JBE        end138
+	VPCMPGTD   iota32<>+96(SB), Y1, Y2
+	VMASKMOVPS 96(DX), Y2, Y3
+	VMASKMOVPS 96(BX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 96(SI)
+	JMP        end138
+
+part143:
+	CMPQ       AX, $0x00000020
+	JBE        end138
+	VPCMPGTD   iota32<>+128(SB), Y1, Y2
+	VMASKMOVPS 128(DX), Y2, Y3
+	VMASKMOVPS 128(BX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 128(SI)
+	JMP        end138
+
+part144:
+	CMPQ       AX, $0x00000028
+	JBE        end138
+	VPCMPGTD   iota32<>+160(SB), Y1, Y2
+	VMASKMOVPS 160(DX), Y2, Y3
+	VMASKMOVPS 160(BX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 160(SI)
+	JMP        end138
+
+part145:
+	CMPQ       AX, $0x00000030
+	JBE        end138
+	VPCMPGTD   iota32<>+192(SB), Y1, Y2
+	VMASKMOVPS 192(DX), Y2, Y3
+	VMASKMOVPS 192(BX), Y2, Y4
+	VSUBPS     Y0, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y2, 192(SI)
+	JMP        end138
+
+part146:
+	CMPQ       AX, $0x00000038
+	JBE        end138
+	VPCMPGTD   iota32<>+224(SB), Y1, Y1
+	VMASKMOVPS 224(DX), Y1, Y2
+	VMASKMOVPS 224(BX), Y1, Y3
+	VSUBPS     Y0, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMASKMOVPS Y2, Y1, 224(SI)
+
+end138:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -12062,44 +13032,90 @@ tail126:
 	JE           end127
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS   (DX), Y9, Y9
-	VADDPS       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end127
-	VPCMPGTD     iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS   32(DX), Y9, Y9
-	VADDPS       Y9, Y1, Y1
+	JB           part128
+	VADDPS       (DX), Y0, Y0
 	CMPQ         AX, $0x00000010
-	JBE          end127
-	VPCMPGTD     iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS   64(DX), Y9, Y9
-	VADDPS       Y9, Y2, Y2
+	JB           part129
+	VADDPS       32(DX), Y1, Y1
 	CMPQ         AX, $0x00000018
-	JBE          end127
-	VPCMPGTD     iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS   96(DX), Y9, Y9
-	VADDPS       Y9, Y3, Y3
+	JB           part130
+	VADDPS       64(DX), Y2, Y2
 	CMPQ         AX, $0x00000020
-	JBE          end127
-	VPCMPGTD     iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS   128(DX), Y9, Y9
-	VADDPS       Y9, Y4, Y4
+	JB           part131
+	VADDPS       96(DX), Y3, Y3
 	CMPQ         AX, $0x00000028
-	JBE          end127
-	VPCMPGTD     iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS   160(DX), Y9, Y9
-	VADDPS       Y9, Y5, Y5
+	JB           part132
+	VADDPS       128(DX), Y4, Y4
 	CMPQ         AX, $0x00000030
-	JBE          end127
-	VPCMPGTD     iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS   192(DX), Y9, Y9
-	VADDPS       Y9, Y6, Y6
+	JB           part133
+	VADDPS       160(DX), Y5, Y5
 	CMPQ         AX, $0x00000038
-	JBE          end127
-	VPCMPGTD     iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS   224(DX), Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	JB           part134
+	VADDPS       192(DX), Y6, Y6
+	CMPQ         AX, $0x00000040
+	JB           part135
+
+part128:
+	VPCMPGTD   iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS (DX), Y9, Y9
+	VADDPS     Y9, Y0, Y0
+	JMP        end127
+
+part129:
+	CMPQ       AX, $0x00000008
+	JBE        end127
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS 32(DX), Y9, Y9
+	VADDPS     Y9, Y1, Y1
+	JMP        end127
+
+part130:
+	CMPQ       AX, $0x00000010
+	JBE        end127
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS 64(DX), Y9, Y9
+	VADDPS     Y9, Y2, Y2
+	JMP        end127
+
+part131:
+	CMPQ       AX, $0x00000018
+	JBE        end127
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS 96(DX), Y9, Y9
+	VADDPS     Y9, Y3, Y3
+	JMP        end127
+
+part132:
+	CMPQ       AX, $0x00000020
+	JBE        end127
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS 128(DX), Y9, Y9
+	VADDPS     Y9, Y4, Y4
+	JMP        end127
+
+part133:
+	CMPQ       AX, $0x00000028
+	JBE        end127
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS 160(DX), Y9, Y9
+	VADDPS     Y9, Y5, Y5
+	JMP        end127
+
+part134:
+	CMPQ       AX, $0x00000030
+	JBE        end127
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS 192(DX), Y9, Y9
+	VADDPS     Y9, Y6, Y6
+	JMP        end127
+
+part135:
+	CMPQ       AX, $0x00000038
+	JBE        end127
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS 224(DX), Y8, Y8
+	VADDPS     Y8, Y7, Y7
 
 end127:
 	VADDPS     Y1, Y0, Y0
@@ -12140,9 +13156,9 @@ end127:
 
 	// blocks of 64: [read y read dy write dx]
 	SUBQ $+64, AX
-	JB   tail129
+	JB   tail137
 
-blocks128:
+blocks136:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -12347,12 +13363,12 @@ blocks128:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+64, AX
-	JAE         blocks128
+	JAE         blocks136
 
 	// the last block, register by register
-tail129:
+tail137:
 	ADDQ         $+64, AX
-	JE           end130
+	JE           end138
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y9
@@ -12382,7 +13398,7 @@ tail129:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, (SI)
 	CMPQ         AX, $0x00000008
-	JBE          end130
+	JBE          end138
 	VPCMPGTD     iota32<>+32(SB), Y8, Y9
 	VMASKMOVPS   32(DX), Y9, Y10
 	VMASKMOVPS   32(BX), Y9, Y11
@@ -12410,7 +13426,7 @@ tail129:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 32(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end130
+	JBE          end138
 	VPCMPGTD     iota32<>+64(SB), Y8, Y9
 	VMASKMOVPS   64(DX), Y9, Y10
 	VMASKMOVPS   64(BX), Y9, Y11
@@ -12438,7 +13454,7 @@ tail129:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 64(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end130
+	JBE          end138
 	VPCMPGTD     iota32<>+96(SB), Y8, Y9
 	VMASKMOVPS   96(DX), Y9, Y10
 	VMASKMOVPS   96(BX), Y9, Y11
@@ -12466,7 +13482,7 @@ tail129:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 96(SI)
 	CMPQ         AX, $0x00000020
-	JBE          end130
+	JBE          end138
 	VPCMPGTD     iota32<>+128(SB), Y8, Y9
 	VMASKMOVPS   128(DX), Y9, Y10
 	VMASKMOVPS   128(BX), Y9, Y11
@@ -12494,7 +13510,7 @@ tail129:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 128(SI)
 	CMPQ         AX, $0x00000028
-	JBE          end130
+	JBE          end138
 	VPCMPGTD     iota32<>+160(SB), Y8, Y9
 	VMASKMOVPS   160(DX), Y9, Y10
 	VMASKMOVPS   160(BX), Y9, Y11
@@ -12522,7 +13538,7 @@ tail129:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 160(SI)
 	CMPQ         AX, $0x00000030
-	JBE          end130
+	JBE          end138
 	VPCMPGTD     iota32<>+192(SB), Y8, Y9
 	VMASKMOVPS   192(DX), Y9, Y10
 	VMASKMOVPS   192(BX), Y9, Y11
@@ -12550,7 +13566,7 @@ tail129:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 192(SI)
 	CMPQ         AX, $0x00000038
-	JBE          end130
+	JBE          end138
 	VPCMPGTD     iota32<>+224(SB), Y8, Y8
 	VMASKMOVPS   224(DX), Y8, Y9
 	VMASKMOVPS   224(BX), Y8, Y10
@@ -12578,7 +13594,7 @@ tail129:
 	VSUBPS       Y2, Y10, Y10
 	VMASKMOVPS   Y10, Y8, 224(SI)
 
-end130:
+end138:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -13075,76 +14091,143 @@ tail33:
 	JE           end34
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y12
-	VMASKMOVPS   (SI), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y1, Y1
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000008
-	JBE          end34
-	VPCMPGTD     iota32<>+32(SB), Y11, Y12
-	VMASKMOVPS   32(SI), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y2, Y2
-	VCMPPS       $0x03, Y13, Y13, Y12
+	JB           part35
+	VMOVUPS      (SI), Y12
+	VMAXPS       Y12, Y1, Y1
+	VCMPPS       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000010
-	JBE          end34
-	VPCMPGTD     iota32<>+64(SB), Y11, Y12
-	VMASKMOVPS   64(SI), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y3, Y3
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part36
+	VMOVUPS      32(SI), Y12
+	VMAXPS       Y12, Y2, Y2
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000018
-	JBE          end34
-	VPCMPGTD     iota32<>+96(SB), Y11, Y12
-	VMASKMOVPS   96(SI), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y4, Y4
-	VCMPPS       $0x03, Y13, Y13, Y12
+	JB           part37
+	VMOVUPS      64(SI), Y12
+	VMAXPS       Y12, Y3, Y3
+	VCMPPS       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000020
-	JBE          end34
-	VPCMPGTD     iota32<>+128(SB), Y11, Y12
-	VMASKMOVPS   128(SI), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y5, Y5
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
+	JB           part38
+	VMOVUPS      96(SI), Y12
+	VMAXPS       Y12, Y4, Y4
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000028
-	JBE          end34
-	VPCMPGTD     iota32<>+160(SB), Y11, Y12
-	VMASKMOVPS   160(SI), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y6, Y6
-	VCMPPS       $0x03, Y13, Y13, Y12
+	JB           part39
+	VMOVUPS      128(SI), Y12
+	VMAXPS       Y12, Y5, Y5
+	VCMPPS       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000030
-	JBE          end34
-	VPCMPGTD     iota32<>+192(SB), Y11, Y12
-	VMASKMOVPS   192(SI), Y12, Y13
-	VPANDN       cff800000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPS       Y13, Y7, Y7
-	VCMPPS       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part40
+	VMOVUPS      160(SI), Y12
+	VMAXPS       Y12, Y6, Y6
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000038
-	JBE          end34
-	VPCMPGTD     iota32<>+224(SB), Y11, Y11
-	VMASKMOVPS   224(SI), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y8, Y8
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
+	JB           part41
+	VMOVUPS      192(SI), Y12
+	VMAXPS       Y12, Y7, Y7
+	VCMPPS       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	CMPQ         R9, $0x00000040
+	JB           part42
+
+part35:
+	VPCMPGTD   iota32<>+0(SB), Y11, Y12
+	VMASKMOVPS (SI), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y1, Y1
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part36:
+	CMPQ       R9, $0x00000008
+	JBE        end34
+	VPCMPGTD   iota32<>+32(SB), Y11, Y12
+	VMASKMOVPS 32(SI), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y2, Y2
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part37:
+	CMPQ       R9, $0x00000010
+	JBE        end34
+	VPCMPGTD   iota32<>+64(SB), Y11, Y12
+	VMASKMOVPS 64(SI), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y3, Y3
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end34
+
+part38:
+	CMPQ       R9, $0x00000018
+	JBE        end34
+	VPCMPGTD   iota32<>+96(SB), Y11, Y12
+	VMASKMOVPS 96(SI), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y4, Y4
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end34
+
+part39:
+	CMPQ       R9, $0x00000020
+	JBE        end34
+	VPCMPGTD   iota32<>+128(SB), Y11, Y12
+	VMASKMOVPS 128(SI), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y5, Y5
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part40:
+	CMPQ       R9, $0x00000028
+	JBE        end34
+	VPCMPGTD   iota32<>+160(SB), Y11, Y12
+	VMASKMOVPS 160(SI), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y6, Y6
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part41:
+	CMPQ       R9, $0x00000030
+	JBE        end34
+	VPCMPGTD   iota32<>+192(SB), Y11, Y12
+	VMASKMOVPS 192(SI), Y12, Y13
+	VPANDN     cff800000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPS     Y13, Y7, Y7
+	VCMPPS     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end34
+
+part42:
+	CMPQ       R9, $0x00000038
+	JBE        end34
+	VPCMPGTD   iota32<>+224(SB), Y11, Y11
+	VMASKMOVPS 224(SI), Y11, Y12
+	VPANDN     cff800000<>+0(SB), Y11, Y11
+	VPOR       Y11, Y12, Y12
+	VMAXPS     Y12, Y8, Y8
+	VCMPPS     $0x03, Y12, Y12, Y11
+	VPOR       Y11, Y10, Y10
 
 end34:
 	VPOR       Y10, Y9, Y9
@@ -13160,7 +14243,7 @@ end34:
 	VCMPPS     $0x1e, Y0, Y1, Y2
 	VMOVMSKPS  Y2, R9
 	TESTL      R9, R9
-	JE         smaller35
+	JE         smaller43
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -13170,24 +14253,24 @@ end34:
 	VMOVUPS    Y1, Y0
 	MOVQ       R10, DI
 
-smaller35:
+smaller43:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search37:
+search45:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last38
+	JB        last46
 	VMOVUPS   (DI), Y1
 	VCMPPS    $0x00, Y0, Y1, Y1
 	VMOVMSKPS Y1, SI
 	TESTL     SI, SI
-	JNE       hit39
+	JNE       hit47
 	ADDQ      $0x00000020, DI
-	JMP       search37
+	JMP       search45
 
-last38:
+last46:
 	SHRQ         $0x02, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
@@ -13199,31 +14282,31 @@ last38:
 	VMOVMSKPS    Y0, AX
 	MOVQ         AX, SI
 
-hit39:
+hit47:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ SI, AX
-	JMP  found36
+	JMP  found44
 
 nan31:
 	MOVQ R10, DI
 
-search40:
+search48:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last41
+	JB        last49
 	VMOVUPS   (DI), Y0
 	VCMPPS    $0x03, Y0, Y0, Y0
 	VMOVMSKPS Y0, R9
 	TESTL     R9, R9
-	JNE       hit42
+	JNE       hit50
 	ADDQ      $0x00000020, DI
-	JMP       search40
+	JMP       search48
 
-last41:
+last49:
 	SHRQ         $0x02, SI
 	VMOVQ        SI, X0
 	VPBROADCASTD X0, Y0
@@ -13235,14 +14318,14 @@ last41:
 	VMOVMSKPS    Y0, SI
 	MOVQ         SI, R9
 
-hit42:
+hit50:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ R9, AX
 
-found36:
+found44:
 	MOVL AX, (BX)
 	ADDQ $0x04, BX
 	MOVQ cols+48(FP), AX
@@ -18644,60 +19727,120 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD   (CX), Y9, Y10
-	VMASKMOVPD   (DX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD   32(CX), Y9, Y10
-	VMASKMOVPD   32(DX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y1, Y1
+	JB           part4
+	VMOVUPD      (CX), Y9
+	VMULPD       (DX), Y9, Y9
+	VADDPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD   64(CX), Y9, Y10
-	VMASKMOVPD   64(DX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y2, Y2
+	JB           part5
+	VMOVUPD      32(CX), Y9
+	VMULPD       32(DX), Y9, Y9
+	VADDPD       Y9, Y1, Y1
 	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD   96(CX), Y9, Y10
-	VMASKMOVPD   96(DX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y3, Y3
+	JB           part6
+	VMOVUPD      64(CX), Y9
+	VMULPD       64(DX), Y9, Y9
+	VADDPD       Y9, Y2, Y2
 	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD   128(CX), Y9, Y10
-	VMASKMOVPD   128(DX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y4, Y4
+	JB           part7
+	VMOVUPD      96(CX), Y9
+	VMULPD       96(DX), Y9, Y9
+	VADDPD       Y9, Y3, Y3
 	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD   160(CX), Y9, Y10
-	VMASKMOVPD   160(DX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y5, Y5
+	JB           part8
+	VMOVUPD      128(CX), Y9
+	VMULPD       128(DX), Y9, Y9
+	VADDPD       Y9, Y4, Y4
 	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD   192(CX), Y9, Y10
-	VMASKMOVPD   192(DX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y6, Y6
+	JB           part9
+	VMOVUPD      160(CX), Y9
+	VMULPD       160(DX), Y9, Y9
+	VADDPD       Y9, Y5, Y5
 	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y9
-	VMASKMOVPD   224(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y7, Y7
+	JB           part10
+	VMOVUPD      192(CX), Y9
+	VMULPD       192(DX), Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
+	VMASKMOVPD (CX), Y9, Y10
+	VMASKMOVPD (DX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y0, Y0
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
+	VMASKMOVPD 32(CX), Y9, Y10
+	VMASKMOVPD 32(DX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y1, Y1
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
+	VMASKMOVPD 64(CX), Y9, Y10
+	VMASKMOVPD 64(DX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y2, Y2
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
+	VMASKMOVPD 96(CX), Y9, Y10
+	VMASKMOVPD 96(DX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y3, Y3
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
+	VMASKMOVPD 128(CX), Y9, Y10
+	VMASKMOVPD 128(DX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y4, Y4
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
+	VMASKMOVPD 160(CX), Y9, Y10
+	VMASKMOVPD 160(DX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y5, Y5
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
+	VMASKMOVPD 192(CX), Y9, Y10
+	VMASKMOVPD 192(DX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y6, Y6
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
+	VMASKMOVPD 224(CX), Y8, Y9
+	VMASKMOVPD 224(DX), Y8, Y8
+	VMULPD     Y8, Y9, Y9
+	VADDPD     Y9, Y7, Y7
 
 end3:
 	VADDPD     Y1, Y0, Y0
@@ -18793,44 +19936,90 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD   (CX), Y9, Y9
-	VADDPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD   32(CX), Y9, Y9
-	VADDPD       Y9, Y1, Y1
+	JB           part4
+	VADDPD       (CX), Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD   64(CX), Y9, Y9
-	VADDPD       Y9, Y2, Y2
+	JB           part5
+	VADDPD       32(CX), Y1, Y1
 	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD   96(CX), Y9, Y9
-	VADDPD       Y9, Y3, Y3
+	JB           part6
+	VADDPD       64(CX), Y2, Y2
 	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD   128(CX), Y9, Y9
-	VADDPD       Y9, Y4, Y4
+	JB           part7
+	VADDPD       96(CX), Y3, Y3
 	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD   160(CX), Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	JB           part8
+	VADDPD       128(CX), Y4, Y4
 	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD   192(CX), Y9, Y9
-	VADDPD       Y9, Y6, Y6
+	JB           part9
+	VADDPD       160(CX), Y5, Y5
 	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	JB           part10
+	VADDPD       192(CX), Y6, Y6
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
+	VMASKMOVPD (CX), Y9, Y9
+	VADDPD     Y9, Y0, Y0
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
+	VMASKMOVPD 32(CX), Y9, Y9
+	VADDPD     Y9, Y1, Y1
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
+	VMASKMOVPD 64(CX), Y9, Y9
+	VADDPD     Y9, Y2, Y2
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
+	VMASKMOVPD 96(CX), Y9, Y9
+	VADDPD     Y9, Y3, Y3
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
+	VMASKMOVPD 128(CX), Y9, Y9
+	VADDPD     Y9, Y4, Y4
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
+	VMASKMOVPD 160(CX), Y9, Y9
+	VADDPD     Y9, Y5, Y5
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
+	VMASKMOVPD 192(CX), Y9, Y9
+	VADDPD     Y9, Y6, Y6
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
+	VMASKMOVPD 224(CX), Y8, Y8
+	VADDPD     Y8, Y7, Y7
 
 end3:
 	VADDPD     Y1, Y0, Y0
@@ -20167,60 +21356,113 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD   (CX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD   32(CX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y1, Y1
+	JB           part4
+	VMOVUPD      (CX), Y9
+	VMAXPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD   64(CX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y2, Y2
+	JB           part5
+	VMOVUPD      32(CX), Y9
+	VMAXPD       Y9, Y1, Y1
 	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD   96(CX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y3, Y3
+	JB           part6
+	VMOVUPD      64(CX), Y9
+	VMAXPD       Y9, Y2, Y2
 	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD   128(CX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y4, Y4
+	JB           part7
+	VMOVUPD      96(CX), Y9
+	VMAXPD       Y9, Y3, Y3
 	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD   160(CX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y5, Y5
+	JB           part8
+	VMOVUPD      128(CX), Y9
+	VMAXPD       Y9, Y4, Y4
 	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD   192(CX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y6, Y6
+	JB           part9
+	VMOVUPD      160(CX), Y9
+	VMAXPD       Y9, Y5, Y5
 	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y7, Y7
+	JB           part10
+	VMOVUPD      192(CX), Y9
+	VMAXPD       Y9, Y6, Y6
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
+	VMASKMOVPD (CX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y0, Y0
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
+	VMASKMOVPD 32(CX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y1, Y1
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
+	VMASKMOVPD 64(CX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y2, Y2
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
+	VMASKMOVPD 96(CX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y3, Y3
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
+	VMASKMOVPD 128(CX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y4, Y4
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
+	VMASKMOVPD 160(CX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y5, Y5
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
+	VMASKMOVPD 192(CX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y6, Y6
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
+	VMASKMOVPD 224(CX), Y8, Y9
+	VPANDN     cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR       Y8, Y9, Y9
+	VMAXPD     Y9, Y7, Y7
 
 end3:
 	VMAXPD     Y4, Y0, Y0
@@ -20287,52 +21529,112 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
-	VPCMPGTQ     iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD   (CX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, (DX)
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD   32(CX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 32(DX)
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD   64(CX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 64(DX)
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD   96(CX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 96(DX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD   128(CX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 128(DX)
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD   160(CX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 160(DX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD   192(CX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 192(DX)
-	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD   224(CX), Y1, Y2
+	JB           part4
+	VMOVUPD      (CX), Y2
 	VMULPD       Y2, Y0, Y2
-	VMASKMOVPD   Y2, Y1, 224(DX)
+	VMOVUPD      Y2, (DX)
+	CMPQ         AX, $0x00000008
+	JB           part5
+	VMOVUPD      32(CX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 32(DX)
+	CMPQ         AX, $0x0000000c
+	JB           part6
+	VMOVUPD      64(CX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 64(DX)
+	CMPQ         AX, $0x00000010
+	JB           part7
+	VMOVUPD      96(CX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 96(DX)
+	CMPQ         AX, $0x00000014
+	JB           part8
+	VMOVUPD      128(CX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 128(DX)
+	CMPQ         AX, $0x00000018
+	JB           part9
+	VMOVUPD      160(CX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 160(DX)
+	CMPQ         AX, $0x0000001c
+	JB           part10
+	VMOVUPD      192(CX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 192(DX)
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
+	VMASKMOVPD (CX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, (DX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
+	VMASKMOVPD 32(CX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 32(DX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
+	VMASKMOVPD 64(CX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 64(DX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
+	VMASKMOVPD 96(CX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 96(DX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
+	VMASKMOVPD 128(CX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 128(DX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
+	VMASKMOVPD 160(CX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 160(DX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
+	VMASKMOVPD 192(CX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 192(DX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
+	VMASKMOVPD 224(CX), Y1, Y2
+	VMULPD     Y2, Y0, Y2
+	VMASKMOVPD Y2, Y1, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -20395,60 +21697,127 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X2
 	VPBROADCASTQ X2, Y2
-	VPCMPGTQ     iota64<>+0(SB), Y2, Y3
-	VMASKMOVPD   (CX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VSUBPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, (DX)
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y2, Y3
-	VMASKMOVPD   32(CX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VSUBPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, 32(DX)
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y2, Y3
-	VMASKMOVPD   64(CX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VSUBPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, 64(DX)
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y2, Y3
-	VMASKMOVPD   96(CX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VSUBPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, 96(DX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y2, Y3
-	VMASKMOVPD   128(CX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VSUBPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, 128(DX)
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y2, Y3
-	VMASKMOVPD   160(CX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VSUBPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, 160(DX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y2, Y3
-	VMASKMOVPD   192(CX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VSUBPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, 192(DX)
-	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y2, Y2
-	VMASKMOVPD   224(CX), Y2, Y3
+	JB           part4
+	VMOVUPD      (CX), Y3
 	VSUBPD       Y0, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 224(DX)
+	VMOVUPD      Y3, (DX)
+	CMPQ         AX, $0x00000008
+	JB           part5
+	VMOVUPD      32(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 32(DX)
+	CMPQ         AX, $0x0000000c
+	JB           part6
+	VMOVUPD      64(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 64(DX)
+	CMPQ         AX, $0x00000010
+	JB           part7
+	VMOVUPD      96(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 96(DX)
+	CMPQ         AX, $0x00000014
+	JB           part8
+	VMOVUPD      128(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 128(DX)
+	CMPQ         AX, $0x00000018
+	JB           part9
+	VMOVUPD      160(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 160(DX)
+	CMPQ         AX, $0x0000001c
+	JB           part10
+	VMOVUPD      192(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 192(DX)
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y2, Y3
+	VMASKMOVPD (CX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VSUBPD     Y1, Y4, Y4
+	VMASKMOVPD Y4, Y3, (DX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y2, Y3
+	VMASKMOVPD 32(CX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VSUBPD     Y1, Y4, Y4
+	VMASKMOVPD Y4, Y3, 32(DX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y2, Y3
+	VMASKMOVPD 64(CX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VSUBPD     Y1, Y4, Y4
+	VMASKMOVPD Y4, Y3, 64(DX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y2, Y3
+	VMASKMOVPD 96(CX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VSUBPD     Y1, Y4, Y4
+	VMASKMOVPD Y4, Y3, 96(DX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y2, Y3
+	VMASKMOVPD 128(CX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VSUBPD     Y1, Y4, Y4
+	VMASKMOVPD Y4, Y3, 128(DX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y2, Y3
+	VMASKMOVPD 160(CX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VSUBPD     Y1, Y4, Y4
+	VMASKMOVPD Y4, Y3, 160(DX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y2, Y3
+	VMASKMOVPD 192(CX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VSUBPD     Y1, Y4, Y4
+	VMASKMOVPD Y4, Y3, 192(DX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y2, Y2
+	VMASKMOVPD 224(CX), Y2, Y3
+	VSUBPD     Y0, Y3, Y3
+	VSUBPD     Y1, Y3, Y3
+	VMASKMOVPD Y3, Y2, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -20520,68 +21889,142 @@ tail2:
 	JE           end3
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
-	VPCMPGTQ     iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD   (CX), Y2, Y3
-	VMASKMOVPD   (DX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, (BX)
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD   32(CX), Y2, Y3
-	VMASKMOVPD   32(DX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 32(BX)
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD   64(CX), Y2, Y3
-	VMASKMOVPD   64(DX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 64(BX)
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD   96(CX), Y2, Y3
-	VMASKMOVPD   96(DX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 96(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD   128(CX), Y2, Y3
-	VMASKMOVPD   128(DX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 128(BX)
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD   160(CX), Y2, Y3
-	VMASKMOVPD   160(DX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 160(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD   192(CX), Y2, Y3
-	VMASKMOVPD   192(DX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 192(BX)
-	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD   224(CX), Y1, Y2
-	VMASKMOVPD   224(DX), Y1, Y3
+	JB           part4
+	VMOVUPD      (CX), Y2
+	VMOVUPD      (DX), Y3
 	VSUBPD       Y0, Y3, Y3
 	VMULPD       Y3, Y2, Y2
-	VMASKMOVPD   Y2, Y1, 224(BX)
+	VMOVUPD      Y2, (BX)
+	CMPQ         AX, $0x00000008
+	JB           part5
+	VMOVUPD      32(CX), Y2
+	VMOVUPD      32(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 32(BX)
+	CMPQ         AX, $0x0000000c
+	JB           part6
+	VMOVUPD      64(CX), Y2
+	VMOVUPD      64(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 64(BX)
+	CMPQ         AX, $0x00000010
+	JB           part7
+	VMOVUPD      96(CX), Y2
+	VMOVUPD      96(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 96(BX)
+	CMPQ         AX, $0x00000014
+	JB           part8
+	VMOVUPD      128(CX), Y2
+	VMOVUPD      128(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 128(BX)
+	CMPQ         AX, $0x00000018
+	JB           part9
+	VMOVUPD      160(CX), Y2
+	VMOVUPD      160(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 160(BX)
+	CMPQ         AX, $0x0000001c
+	JB           part10
+	VMOVUPD      192(CX), Y2
+	VMOVUPD      192(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 192(BX)
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
+	VMASKMOVPD (CX), Y2, Y3
+	VMASKMOVPD (DX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, (BX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
+	VMASKMOVPD 32(CX), Y2, Y3
+	VMASKMOVPD 32(DX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 32(BX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
+	VMASKMOVPD 64(CX), Y2, Y3
+	VMASKMOVPD 64(DX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 64(BX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
+	VMASKMOVPD 96(CX), Y2, Y3
+	VMASKMOVPD 96(DX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 96(BX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
+	VMASKMOVPD 128(CX), Y2, Y3
+	VMASKMOVPD 128(DX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 128(BX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
+	VMASKMOVPD 160(CX), Y2, Y3
+	VMASKMOVPD 160(DX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 160(BX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
+	VMASKMOVPD 192(CX), Y2, Y3
+	VMASKMOVPD 192(DX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 192(BX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
+	VMASKMOVPD 224(CX), Y1, Y2
+	VMASKMOVPD 224(DX), Y1, Y3
+	VSUBPD     Y0, Y3, Y3
+	VMULPD     Y3, Y2, Y2
+	VMASKMOVPD Y2, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -21282,76 +22725,143 @@ tail5:
 	JE           end6
 	VMOVQ        DI, X11
 	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y12
-	VMASKMOVPD   (DX), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y1, Y1
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000004
-	JBE          end6
-	VPCMPGTQ     iota64<>+32(SB), Y11, Y12
-	VMASKMOVPD   32(DX), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y2, Y2
-	VCMPPD       $0x03, Y13, Y13, Y12
+	JB           part7
+	VMOVUPD      (DX), Y12
+	VMAXPD       Y12, Y1, Y1
+	VCMPPD       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000008
-	JBE          end6
-	VPCMPGTQ     iota64<>+64(SB), Y11, Y12
-	VMASKMOVPD   64(DX), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y3, Y3
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part8
+	VMOVUPD      32(DX), Y12
+	VMAXPD       Y12, Y2, Y2
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x0000000c
-	JBE          end6
-	VPCMPGTQ     iota64<>+96(SB), Y11, Y12
-	VMASKMOVPD   96(DX), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y4, Y4
-	VCMPPD       $0x03, Y13, Y13, Y12
+	JB           part9
+	VMOVUPD      64(DX), Y12
+	VMAXPD       Y12, Y3, Y3
+	VCMPPD       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         DI, $0x00000010
-	JBE          end6
-	VPCMPGTQ     iota64<>+128(SB), Y11, Y12
-	VMASKMOVPD   128(DX), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y5, Y5
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
+	JB           part10
+	VMOVUPD      96(DX), Y12
+	VMAXPD       Y12, Y4, Y4
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
 	CMPQ         DI, $0x00000014
-	JBE          end6
-	VPCMPGTQ     iota64<>+160(SB), Y11, Y12
-	VMASKMOVPD   160(DX), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y6, Y6
-	VCMPPD       $0x03, Y13, Y13, Y12
+	JB           part11
+	VMOVUPD      128(DX), Y12
+	VMAXPD       Y12, Y5, Y5
+	VCMPPD       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x00000018
-	JBE          end6
-	VPCMPGTQ     iota64<>+192(SB), Y11, Y12
-	VMASKMOVPD   192(DX), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y7, Y7
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part12
+	VMOVUPD      160(DX), Y12
+	VMAXPD       Y12, Y6, Y6
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         DI, $0x0000001c
-	JBE          end6
-	VPCMPGTQ     iota64<>+224(SB), Y11, Y11
-	VMASKMOVPD   224(DX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y8, Y8
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
+	JB           part13
+	VMOVUPD      192(DX), Y12
+	VMAXPD       Y12, Y7, Y7
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	CMPQ         DI, $0x00000020
+	JB           part14
+
+part7:
+	VPCMPGTQ   iota64<>+0(SB), Y11, Y12
+	VMASKMOVPD (DX), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y1, Y1
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part8:
+	CMPQ       DI, $0x00000004
+	JBE        end6
+	VPCMPGTQ   iota64<>+32(SB), Y11, Y12
+	VMASKMOVPD 32(DX), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y2, Y2
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part9:
+	CMPQ       DI, $0x00000008
+	JBE        end6
+	VPCMPGTQ   iota64<>+64(SB), Y11, Y12
+	VMASKMOVPD 64(DX), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y3, Y3
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end6
+
+part10:
+	CMPQ       DI, $0x0000000c
+	JBE        end6
+	VPCMPGTQ   iota64<>+96(SB), Y11, Y12
+	VMASKMOVPD 96(DX), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y4, Y4
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end6
+
+part11:
+	CMPQ       DI, $0x00000010
+	JBE        end6
+	VPCMPGTQ   iota64<>+128(SB), Y11, Y12
+	VMASKMOVPD 128(DX), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y5, Y5
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part12:
+	CMPQ       DI, $0x00000014
+	JBE        end6
+	VPCMPGTQ   iota64<>+160(SB), Y11, Y12
+	VMASKMOVPD 160(DX), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y6, Y6
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end6
+
+part13:
+	CMPQ       DI, $0x00000018
+	JBE        end6
+	VPCMPGTQ   iota64<>+192(SB), Y11, Y12
+	VMASKMOVPD 192(DX), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y7, Y7
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end6
+
+part14:
+	CMPQ       DI, $0x0000001c
+	JBE        end6
+	VPCMPGTQ   iota64<>+224(SB), Y11, Y11
+	VMASKMOVPD 224(DX), Y11, Y12
+	VPANDN     cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR       Y11, Y12, Y12
+	VMAXPD     Y12, Y8, Y8
+	VCMPPD     $0x03, Y12, Y12, Y11
+	VPOR       Y11, Y10, Y10
 
 end6:
 	VPOR       Y10, Y9, Y9
@@ -21367,7 +22877,7 @@ end6:
 	VCMPPD     $0x1e, Y0, Y1, Y2
 	VMOVMSKPD  Y2, DI
 	TESTL      DI, DI
-	JE         smaller7
+	JE         smaller15
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPD     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -21375,24 +22885,24 @@ end6:
 	VMOVUPS    Y1, Y0
 	MOVQ       R8, BX
 
-smaller7:
+smaller15:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search9:
+search17:
 	MOVQ      SI, AX
 	SUBQ      BX, AX
 	CMPQ      AX, $0x00000020
-	JB        last10
+	JB        last18
 	VMOVUPD   (BX), Y1
 	VCMPPD    $0x00, Y0, Y1, Y1
 	VMOVMSKPD Y1, DX
 	TESTL     DX, DX
-	JNE       hit11
+	JNE       hit19
 	ADDQ      $0x00000020, BX
-	JMP       search9
+	JMP       search17
 
-last10:
+last18:
 	SHRQ         $0x03, AX
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
@@ -21404,31 +22914,31 @@ last10:
 	VMOVMSKPD    Y0, AX
 	MOVQ         AX, DX
 
-hit11:
+hit19:
 	BSFL DX, DX
 	MOVQ BX, AX
 	SUBQ CX, AX
 	SHRQ $0x03, AX
 	ADDQ DX, AX
-	JMP  found8
+	JMP  found16
 
 nan3:
 	MOVQ R8, BX
 
-search12:
+search20:
 	MOVQ      SI, DX
 	SUBQ      BX, DX
 	CMPQ      DX, $0x00000020
-	JB        last13
+	JB        last21
 	VMOVUPD   (BX), Y0
 	VCMPPD    $0x03, Y0, Y0, Y0
 	VMOVMSKPD Y0, DI
 	TESTL     DI, DI
-	JNE       hit14
+	JNE       hit22
 	ADDQ      $0x00000020, BX
-	JMP       search12
+	JMP       search20
 
-last13:
+last21:
 	SHRQ         $0x03, DX
 	VMOVQ        DX, X0
 	VPBROADCASTQ X0, Y0
@@ -21440,14 +22950,14 @@ last13:
 	VMOVMSKPD    Y0, DX
 	MOVQ         DX, DI
 
-hit14:
+hit22:
 	BSFL DI, DI
 	MOVQ BX, AX
 	SUBQ CX, AX
 	SHRQ $0x03, AX
 	ADDQ DI, AX
 
-found8:
+found16:
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -21537,100 +23047,188 @@ tail2:
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
 	VPSHUFD      $0x00, X1, X2
-	VPCMPGTQ     iota64<>+0(SB), Y1, Y3
-	VPCMPGTD     iota32<>+0(SB), X2, X4
-	VMASKMOVPD   (CX), Y3, Y5
-	VPMASKMOVD   (DX), X4, X4
-	VPMOVSXDQ    X4, Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y5, Y4, Y5
-	VPAND        c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD   Y5, Y3, (BX)
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y1, Y3
-	VPCMPGTD     iota32<>+16(SB), X2, X4
-	VMASKMOVPD   32(CX), Y3, Y5
-	VPMASKMOVD   16(DX), X4, X4
-	VPMOVSXDQ    X4, Y4
+	JB           part4
+	VMOVUPD      (CX), Y3
+	VPMOVSXDQ    (DX), Y4
 	VPCMPEQQ     Y0, Y4, Y4
 	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y5, Y4, Y5
-	VPAND        c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD   Y5, Y3, 32(BX)
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y1, Y3
-	VPCMPGTD     iota32<>+32(SB), X2, X4
-	VMASKMOVPD   64(CX), Y3, Y5
-	VPMASKMOVD   32(DX), X4, X4
-	VPMOVSXDQ    X4, Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y5, Y4, Y5
-	VPAND        c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD   Y5, Y3, 64(BX)
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y1, Y3
-	VPCMPGTD     iota32<>+48(SB), X2, X4
-	VMASKMOVPD   96(CX), Y3, Y5
-	VPMASKMOVD   48(DX), X4, X4
-	VPMOVSXDQ    X4, Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y5, Y4, Y5
-	VPAND        c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD   Y5, Y3, 96(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y1, Y3
-	VPCMPGTD     iota32<>+64(SB), X2, X4
-	VMASKMOVPD   128(CX), Y3, Y5
-	VPMASKMOVD   64(DX), X4, X4
-	VPMOVSXDQ    X4, Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y5, Y4, Y5
-	VPAND        c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD   Y5, Y3, 128(BX)
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y1, Y3
-	VPCMPGTD     iota32<>+80(SB), X2, X4
-	VMASKMOVPD   160(CX), Y3, Y5
-	VPMASKMOVD   80(DX), X4, X4
-	VPMOVSXDQ    X4, Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y5, Y4, Y5
-	VPAND        c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD   Y5, Y3, 160(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y1, Y3
-	VPCMPGTD     iota32<>+96(SB), X2, X4
-	VMASKMOVPD   192(CX), Y3, Y5
-	VPMASKMOVD   96(DX), X4, X4
-	VPMOVSXDQ    X4, Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y5, Y4, Y5
-	VPAND        c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD   Y5, Y3, 192(BX)
-	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y1, Y1
-	VPCMPGTD     iota32<>+112(SB), X2, X2
-	VMASKMOVPD   224(CX), Y1, Y3
-	VPMASKMOVD   112(DX), X2, X2
-	VPMOVSXDQ    X2, Y2
-	VPCMPEQQ     Y0, Y2, Y2
-	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
-	VSUBPD       Y3, Y2, Y3
+	VSUBPD       Y3, Y4, Y3
 	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMASKMOVPD   Y3, Y1, 224(BX)
+	VMOVUPD      Y3, (BX)
+	CMPQ         AX, $0x00000008
+	JB           part5
+	VMOVUPD      32(CX), Y3
+	VPMOVSXDQ    16(DX), Y4
+	VPCMPEQQ     Y0, Y4, Y4
+	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD       Y3, Y4, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMOVUPD      Y3, 32(BX)
+	CMPQ         AX, $0x0000000c
+	JB           part6
+	VMOVUPD      64(CX), Y3
+	VPMOVSXDQ    32(DX), Y4
+	VPCMPEQQ     Y0, Y4, Y4
+	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD       Y3, Y4, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMOVUPD      Y3, 64(BX)
+	CMPQ         AX, $0x00000010
+	JB           part7
+	VMOVUPD      96(CX), Y3
+	VPMOVSXDQ    48(DX), Y4
+	VPCMPEQQ     Y0, Y4, Y4
+	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD       Y3, Y4, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMOVUPD      Y3, 96(BX)
+	CMPQ         AX, $0x00000014
+	JB           part8
+	VMOVUPD      128(CX), Y3
+	VPMOVSXDQ    64(DX), Y4
+	VPCMPEQQ     Y0, Y4, Y4
+	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD       Y3, Y4, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMOVUPD      Y3, 128(BX)
+	CMPQ         AX, $0x00000018
+	JB           part9
+	VMOVUPD      160(CX), Y3
+	VPMOVSXDQ    80(DX), Y4
+	VPCMPEQQ     Y0, Y4, Y4
+	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD       Y3, Y4, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMOVUPD      Y3, 160(BX)
+	CMPQ         AX, $0x0000001c
+	JB           part10
+	VMOVUPD      192(CX), Y3
+	VPMOVSXDQ    96(DX), Y4
+	VPCMPEQQ     Y0, Y4, Y4
+	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD       Y3, Y4, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMOVUPD      Y3, 192(BX)
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y1, Y3
+	VPCMPGTD   iota32<>+0(SB), X2, X4
+	VMASKMOVPD (CX), Y3, Y5
+	VPMASKMOVD (DX), X4, X4
+	VPMOVSXDQ  X4, Y4
+	VPCMPEQQ   Y0, Y4, Y4
+	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD     Y5, Y4, Y5
+	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
+	VMASKMOVPD Y5, Y3, (BX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y1, Y3
+	VPCMPGTD   iota32<>+16(SB), X2, X4
+	VMASKMOVPD 32(CX), Y3, Y5
+	VPMASKMOVD 16(DX), X4, X4
+	VPMOVSXDQ  X4, Y4
+	VPCMPEQQ   Y0, Y4, Y4
+	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD     Y5, Y4, Y5
+	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
+	VMASKMOVPD Y5, Y3, 32(BX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y1, Y3
+	VPCMPGTD   iota32<>+32(SB), X2, X4
+	VMASKMOVPD 64(CX), Y3, Y5
+	VPMASKMOVD 32(DX), X4, X4
+	VPMOVSXDQ  X4, Y4
+	VPCMPEQQ   Y0, Y4, Y4
+	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD     Y5, Y4, Y5
+	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
+	VMASKMOVPD Y5, Y3, 64(BX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y1, Y3
+	VPCMPGTD   iota32<>+48(SB), X2, X4
+	VMASKMOVPD 96(CX), Y3, Y5
+	VPMASKMOVD 48(DX), X4, X4
+	VPMOVSXDQ  X4, Y4
+	VPCMPEQQ   Y0, Y4, Y4
+	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD     Y5, Y4, Y5
+	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
+	VMASKMOVPD Y5, Y3, 96(BX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y1, Y3
+	VPCMPGTD   iota32<>+64(SB), X2, X4
+	VMASKMOVPD 128(CX), Y3, Y5
+	VPMASKMOVD 64(DX), X4, X4
+	VPMOVSXDQ  X4, Y4
+	VPCMPEQQ   Y0, Y4, Y4
+	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD     Y5, Y4, Y5
+	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
+	VMASKMOVPD Y5, Y3, 128(BX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y1, Y3
+	VPCMPGTD   iota32<>+80(SB), X2, X4
+	VMASKMOVPD 160(CX), Y3, Y5
+	VPMASKMOVD 80(DX), X4, X4
+	VPMOVSXDQ  X4, Y4
+	VPCMPEQQ   Y0, Y4, Y4
+	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD     Y5, Y4, Y5
+	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
+	VMASKMOVPD Y5, Y3, 160(BX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y1, Y3
+	VPCMPGTD   iota32<>+96(SB), X2, X4
+	VMASKMOVPD 192(CX), Y3, Y5
+	VPMASKMOVD 96(DX), X4, X4
+	VPMOVSXDQ  X4, Y4
+	VPCMPEQQ   Y0, Y4, Y4
+	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
+	VSUBPD     Y5, Y4, Y5
+	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
+	VMASKMOVPD Y5, Y3, 192(BX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
+	VPCMPGTD   iota32<>+112(SB), X2, X2
+	VMASKMOVPD 224(CX), Y1, Y3
+	VPMASKMOVD 112(DX), X2, X2
+	VPMOVSXDQ  X2, Y2
+	VPCMPEQQ   Y0, Y2, Y2
+	VPAND      c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD     Y3, Y2, Y3
+	VPAND      c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD Y3, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -21732,100 +23330,188 @@ tail2:
 	VMOVQ        AX, X2
 	VPBROADCASTQ X2, Y2
 	VPSHUFD      $0x00, X2, X3
-	VPCMPGTQ     iota64<>+0(SB), Y2, Y4
-	VPCMPGTD     iota32<>+0(SB), X3, X5
-	VMASKMOVPD   (CX), Y4, Y6
-	VPMASKMOVD   (DX), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VMULPD       Y1, Y6, Y6
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y6, Y6
-	VMASKMOVPD   Y6, Y4, (BX)
 	CMPQ         AX, $0x00000004
-	JBE          end3
-	VPCMPGTQ     iota64<>+32(SB), Y2, Y4
-	VPCMPGTD     iota32<>+16(SB), X3, X5
-	VMASKMOVPD   32(CX), Y4, Y6
-	VPMASKMOVD   16(DX), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VMULPD       Y1, Y6, Y6
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y6, Y6
-	VMASKMOVPD   Y6, Y4, 32(BX)
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	VPCMPGTQ     iota64<>+64(SB), Y2, Y4
-	VPCMPGTD     iota32<>+32(SB), X3, X5
-	VMASKMOVPD   64(CX), Y4, Y6
-	VPMASKMOVD   32(DX), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VMULPD       Y1, Y6, Y6
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y6, Y6
-	VMASKMOVPD   Y6, Y4, 64(BX)
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	VPCMPGTQ     iota64<>+96(SB), Y2, Y4
-	VPCMPGTD     iota32<>+48(SB), X3, X5
-	VMASKMOVPD   96(CX), Y4, Y6
-	VPMASKMOVD   48(DX), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VMULPD       Y1, Y6, Y6
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y6, Y6
-	VMASKMOVPD   Y6, Y4, 96(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	VPCMPGTQ     iota64<>+128(SB), Y2, Y4
-	VPCMPGTD     iota32<>+64(SB), X3, X5
-	VMASKMOVPD   128(CX), Y4, Y6
-	VPMASKMOVD   64(DX), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VMULPD       Y1, Y6, Y6
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y6, Y6
-	VMASKMOVPD   Y6, Y4, 128(BX)
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	VPCMPGTQ     iota64<>+160(SB), Y2, Y4
-	VPCMPGTD     iota32<>+80(SB), X3, X5
-	VMASKMOVPD   160(CX), Y4, Y6
-	VPMASKMOVD   80(DX), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VMULPD       Y1, Y6, Y6
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y6, Y6
-	VMASKMOVPD   Y6, Y4, 160(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	VPCMPGTQ     iota64<>+192(SB), Y2, Y4
-	VPCMPGTD     iota32<>+96(SB), X3, X5
-	VMASKMOVPD   192(CX), Y4, Y6
-	VPMASKMOVD   96(DX), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VMULPD       Y1, Y6, Y6
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y6, Y6
-	VMASKMOVPD   Y6, Y4, 192(BX)
-	CMPQ         AX, $0x0000001c
-	JBE          end3
-	VPCMPGTQ     iota64<>+224(SB), Y2, Y2
-	VPCMPGTD     iota32<>+112(SB), X3, X3
-	VMASKMOVPD   224(CX), Y2, Y4
-	VPMASKMOVD   112(DX), X3, X3
-	VPMOVSXDQ    X3, Y3
+	JB           part4
+	VMOVUPD      (CX), Y4
+	VPMOVSXDQ    (DX), Y5
 	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y3, Y3
-	VPAND        c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR        Y3, Y4, Y4
-	VMASKMOVPD   Y4, Y2, 224(BX)
+	VPCMPEQQ     Y0, Y5, Y5
+	VPAND        c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y4, Y4
+	VMOVUPD      Y4, (BX)
+	CMPQ         AX, $0x00000008
+	JB           part5
+	VMOVUPD      32(CX), Y4
+	VPMOVSXDQ    16(DX), Y5
+	VMULPD       Y1, Y4, Y4
+	VPCMPEQQ     Y0, Y5, Y5
+	VPAND        c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y4, Y4
+	VMOVUPD      Y4, 32(BX)
+	CMPQ         AX, $0x0000000c
+	JB           part6
+	VMOVUPD      64(CX), Y4
+	VPMOVSXDQ    32(DX), Y5
+	VMULPD       Y1, Y4, Y4
+	VPCMPEQQ     Y0, Y5, Y5
+	VPAND        c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y4, Y4
+	VMOVUPD      Y4, 64(BX)
+	CMPQ         AX, $0x00000010
+	JB           part7
+	VMOVUPD      96(CX), Y4
+	VPMOVSXDQ    48(DX), Y5
+	VMULPD       Y1, Y4, Y4
+	VPCMPEQQ     Y0, Y5, Y5
+	VPAND        c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y4, Y4
+	VMOVUPD      Y4, 96(BX)
+	CMPQ         AX, $0x00000014
+	JB           part8
+	VMOVUPD      128(CX), Y4
+	VPMOVSXDQ    64(DX), Y5
+	VMULPD       Y1, Y4, Y4
+	VPCMPEQQ     Y0, Y5, Y5
+	VPAND        c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y4, Y4
+	VMOVUPD      Y4, 128(BX)
+	CMPQ         AX, $0x00000018
+	JB           part9
+	VMOVUPD      160(CX), Y4
+	VPMOVSXDQ    80(DX), Y5
+	VMULPD       Y1, Y4, Y4
+	VPCMPEQQ     Y0, Y5, Y5
+	VPAND        c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y4, Y4
+	VMOVUPD      Y4, 160(BX)
+	CMPQ         AX, $0x0000001c
+	JB           part10
+	VMOVUPD      192(CX), Y4
+	VPMOVSXDQ    96(DX), Y5
+	VMULPD       Y1, Y4, Y4
+	VPCMPEQQ     Y0, Y5, Y5
+	VPAND        c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR        Y5, Y4, Y4
+	VMOVUPD      Y4, 192(BX)
+	CMPQ         AX, $0x00000020
+	JB           part11
+
+part4:
+	VPCMPGTQ   iota64<>+0(SB), Y2, Y4
+	VPCMPGTD   iota32<>+0(SB), X3, X5
+	VMASKMOVPD (CX), Y4, Y6
+	VPMASKMOVD (DX), X5, X5
+	VPMOVSXDQ  X5, Y5
+	VMULPD     Y1, Y6, Y6
+	VPCMPEQQ   Y0, Y5, Y5
+	VPAND      c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y6, Y6
+	VMASKMOVPD Y6, Y4, (BX)
+	JMP        end3
+
+part5:
+	CMPQ       AX, $0x00000004
+	JBE        end3
+	VPCMPGTQ   iota64<>+32(SB), Y2, Y4
+	VPCMPGTD   iota32<>+16(SB), X3, X5
+	VMASKMOVPD 32(CX), Y4, Y6
+	VPMASKMOVD 16(DX), X5, X5
+	VPMOVSXDQ  X5, Y5
+	VMULPD     Y1, Y6, Y6
+	VPCMPEQQ   Y0, Y5, Y5
+	VPAND      c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y6, Y6
+	VMASKMOVPD Y6, Y4, 32(BX)
+	JMP        end3
+
+part6:
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTQ   iota64<>+64(SB), Y2, Y4
+	VPCMPGTD   iota32<>+32(SB), X3, X5
+	VMASKMOVPD 64(CX), Y4, Y6
+	VPMASKMOVD 32(DX), X5, X5
+	VPMOVSXDQ  X5, Y5
+	VMULPD     Y1, Y6, Y6
+	VPCMPEQQ   Y0, Y5, Y5
+	VPAND      c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y6, Y6
+	VMASKMOVPD Y6, Y4, 64(BX)
+	JMP        end3
+
+part7:
+	CMPQ       AX, $0x0000000c
+	JBE        end3
+	VPCMPGTQ   iota64<>+96(SB), Y2, Y4
+	VPCMPGTD   iota32<>+48(SB), X3, X5
+	VMASKMOVPD 96(CX), Y4, Y6
+	VPMASKMOVD 48(DX), X5, X5
+	VPMOVSXDQ  X5, Y5
+	VMULPD     Y1, Y6, Y6
+	VPCMPEQQ   Y0, Y5, Y5
+	VPAND      c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y6, Y6
+	VMASKMOVPD Y6, Y4, 96(BX)
+	JMP        end3
+
+part8:
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTQ   iota64<>+128(SB), Y2, Y4
+	VPCMPGTD   iota32<>+64(SB), X3, X5
+	VMASKMOVPD 128(CX), Y4, Y6
+	VPMASKMOVD 64(DX), X5, X5
+	VPMOVSXDQ  X5, Y5
+	VMULPD     Y1, Y6, Y6
+	VPCMPEQQ   Y0, Y5, Y5
+	VPAND      c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y6, Y6
+	VMASKMOVPD Y6, Y4, 128(BX)
+	JMP        end3
+
+part9:
+	CMPQ       AX, $0x00000014
+	JBE        end3
+	VPCMPGTQ   iota64<>+160(SB), Y2, Y4
+	VPCMPGTD   iota32<>+80(SB), X3, X5
+	VMASKMOVPD 160(CX), Y4, Y6
+	VPMASKMOVD 80(DX), X5, X5
+	VPMOVSXDQ  X5, Y5
+	VMULPD     Y1, Y6, Y6
+	VPCMPEQQ   Y0, Y5, Y5
+	VPAND      c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y6, Y6
+	VMASKMOVPD Y6, Y4, 160(BX)
+	JMP        end3
+
+part10:
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTQ   iota64<>+192(SB), Y2, Y4
+	VPCMPGTD   iota32<>+96(SB), X3, X5
+	VMASKMOVPD 192(CX), Y4, Y6
+	VPMASKMOVD 96(DX), X5, X5
+	VPMOVSXDQ  X5, Y5
+	VMULPD     Y1, Y6, Y6
+	VPCMPEQQ   Y0, Y5, Y5
+	VPAND      c8000000000000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y6, Y6
+	VMASKMOVPD Y6, Y4, 192(BX)
+	JMP        end3
+
+part11:
+	CMPQ       AX, $0x0000001c
+	JBE        end3
+	VPCMPGTQ   iota64<>+224(SB), Y2, Y2
+	VPCMPGTD   iota32<>+112(SB), X3, X3
+	VMASKMOVPD 224(CX), Y2, Y4
+	VPMASKMOVD 112(DX), X3, X3
+	VPMOVSXDQ  X3, Y3
+	VMULPD     Y1, Y4, Y4
+	VPCMPEQQ   Y0, Y3, Y3
+	VPAND      c8000000000000000<>+0(SB), Y3, Y3
+	VPXOR      Y3, Y4, Y4
+	VMASKMOVPD Y4, Y2, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -23146,60 +24832,113 @@ tail94:
 	JE           end95
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD   (DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end95
-	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD   32(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y1, Y1
+	JB           part96
+	VMOVUPD      (DX), Y9
+	VMAXPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end95
-	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD   64(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y2, Y2
+	JB           part97
+	VMOVUPD      32(DX), Y9
+	VMAXPD       Y9, Y1, Y1
 	CMPQ         AX, $0x0000000c
-	JBE          end95
-	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD   96(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y3, Y3
+	JB           part98
+	VMOVUPD      64(DX), Y9
+	VMAXPD       Y9, Y2, Y2
 	CMPQ         AX, $0x00000010
-	JBE          end95
-	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD   128(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y4, Y4
+	JB           part99
+	VMOVUPD      96(DX), Y9
+	VMAXPD       Y9, Y3, Y3
 	CMPQ         AX, $0x00000014
-	JBE          end95
-	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD   160(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y5, Y5
+	JB           part100
+	VMOVUPD      128(DX), Y9
+	VMAXPD       Y9, Y4, Y4
 	CMPQ         AX, $0x00000018
-	JBE          end95
-	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD   192(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y6, Y6
+	JB           part101
+	VMOVUPD      160(DX), Y9
+	VMAXPD       Y9, Y5, Y5
 	CMPQ         AX, $0x0000001c
-	JBE          end95
-	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD   224(DX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y7, Y7
+	JB           part102
+	VMOVUPD      192(DX), Y9
+	VMAXPD       Y9, Y6, Y6
+	CMPQ         AX, $0x00000020
+	JB           part103
+
+part96:
+	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
+	VMASKMOVPD (DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y0, Y0
+	JMP        end95
+
+part97:
+	CMPQ       AX, $0x00000004
+	JBE        end95
+	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
+	VMASKMOVPD 32(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y1, Y1
+	JMP        end95
+
+part98:
+	CMPQ       AX, $0x00000008
+	JBE        end95
+	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
+	VMASKMOVPD 64(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y2, Y2
+	JMP        end95
+
+part99:
+	CMPQ       AX, $0x0000000c
+	JBE        end95
+	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
+	VMASKMOVPD 96(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y3, Y3
+	JMP        end95
+
+part100:
+	CMPQ       AX, $0x00000010
+	JBE        end95
+	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
+	VMASKMOVPD 128(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y4, Y4
+	JMP        end95
+
+part101:
+	CMPQ       AX, $0x00000014
+	JBE        end95
+	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
+	VMASKMOVPD 160(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y5, Y5
+	JMP        end95
+
+part102:
+	CMPQ       AX, $0x00000018
+	JBE        end95
+	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
+	VMASKMOVPD 192(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y6, Y6
+	JMP        end95
+
+part103:
+	CMPQ       AX, $0x0000001c
+	JBE        end95
+	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
+	VMASKMOVPD 224(DX), Y8, Y9
+	VPANDN     cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR       Y8, Y9, Y9
+	VMAXPD     Y9, Y7, Y7
 
 end95:
 	VMAXPD     Y4, Y0, Y0
@@ -23241,9 +24980,9 @@ end95:
 
 	// blocks of 32: [read src write dst]
 	SUBQ $+32, DX
-	JB   tail97
+	JB   tail105
 
-blocks96:
+blocks104:
 	VMOVUPD     (BX), Y9
 	VSUBPD      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -23471,12 +25210,12 @@ blocks96:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+32, DX
-	JAE         blocks96
+	JAE         blocks104
 
 	// the last block, register by register
-tail97:
+tail105:
 	ADDQ         $+32, DX
-	JE           end98
+	JE           end106
 	VMOVQ        DX, X9
 	VPBROADCASTQ X9, Y9
 	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
@@ -23511,7 +25250,7 @@ tail97:
 	VMOVUPS      Y11, (AX)
 	VMASKMOVPD   Y13, Y10, (SI)
 	CMPQ         DX, $0x00000004
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
 	VMASKMOVPD   32(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23544,7 +25283,7 @@ tail97:
 	VMOVUPS      Y11, 32(AX)
 	VMASKMOVPD   Y13, Y10, 32(SI)
 	CMPQ         DX, $0x00000008
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
 	VMASKMOVPD   64(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23577,7 +25316,7 @@ tail97:
 	VMOVUPS      Y11, 64(AX)
 	VMASKMOVPD   Y13, Y10, 64(SI)
 	CMPQ         DX, $0x0000000c
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
 	VMASKMOVPD   96(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23610,7 +25349,7 @@ tail97:
 	VMOVUPS      Y11, 96(AX)
 	VMASKMOVPD   Y13, Y10, 96(SI)
 	CMPQ         DX, $0x00000010
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
 	VMASKMOVPD   128(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23643,7 +25382,7 @@ tail97:
 	VMOVUPS      Y11, 128(AX)
 	VMASKMOVPD   Y13, Y10, 128(SI)
 	CMPQ         DX, $0x00000014
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
 	VMASKMOVPD   160(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23676,7 +25415,7 @@ tail97:
 	VMOVUPS      Y11, 160(AX)
 	VMASKMOVPD   Y13, Y10, 160(SI)
 	CMPQ         DX, $0x00000018
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
 	VMASKMOVPD   192(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
@@ -23709,7 +25448,7 @@ tail97:
 	VMOVUPS      Y11, 192(AX)
 	VMASKMOVPD   Y13, Y10, 192(SI)
 	CMPQ         DX, $0x0000001c
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
 	VMASKMOVPD   224(BX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y11
@@ -23742,7 +25481,7 @@ tail97:
 	VMOVUPS      Y0, 224(AX)
 	VMASKMOVPD   Y2, Y9, 224(SI)
 
-end98:
+end106:
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
 	VMOVUPS    64(AX), Y2
@@ -23781,9 +25520,9 @@ end98:
 
 	// blocks of 32: [read dst write dst]
 	SUBQ $+32, AX
-	JB   tail100
+	JB   tail108
 
-blocks99:
+blocks107:
 	VMOVUPD (DX), Y1
 	VMULPD  Y1, Y0, Y1
 	VMOVUPD Y1, (BX)
@@ -23811,62 +25550,122 @@ blocks99:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
-	JAE     blocks99
+	JAE     blocks107
 
 	// the last block, register by register
-tail100:
+tail108:
 	ADDQ         $+32, AX
-	JE           end101
+	JE           end109
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
-	VPCMPGTQ     iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD   (DX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, (BX)
 	CMPQ         AX, $0x00000004
-	JBE          end101
-	VPCMPGTQ     iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD   32(DX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 32(BX)
-	CMPQ         AX, $0x00000008
-	JBE          end101
-	VPCMPGTQ     iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD   64(DX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 64(BX)
-	CMPQ         AX, $0x0000000c
-	JBE          end101
-	VPCMPGTQ     iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD   96(DX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 96(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end101
-	VPCMPGTQ     iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD   128(DX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 128(BX)
-	CMPQ         AX, $0x00000014
-	JBE          end101
-	VPCMPGTQ     iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD   160(DX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 160(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end101
-	VPCMPGTQ     iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD   192(DX), Y2, Y3
-	VMULPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, 192(BX)
-	CMPQ         AX, $0x0000001c
-	JBE          end101
-	VPCMPGTQ     iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD   224(DX), Y1, Y2
+	JB           part110
+	VMOVUPD      (DX), Y2
 	VMULPD       Y2, Y0, Y2
-	VMASKMOVPD   Y2, Y1, 224(BX)
+	VMOVUPD      Y2, (BX)
+	CMPQ         AX, $0x00000008
+	JB           part111
+	VMOVUPD      32(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 32(BX)
+	CMPQ         AX, $0x0000000c
+	JB           part112
+	VMOVUPD      64(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 64(BX)
+	CMPQ         AX, $0x00000010
+	JB           part113
+	VMOVUPD      96(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 96(BX)
+	CMPQ         AX, $0x00000014
+	JB           part114
+	VMOVUPD      128(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 128(BX)
+	CMPQ         AX, $0x00000018
+	JB           part115
+	VMOVUPD      160(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 160(BX)
+	CMPQ         AX, $0x0000001c
+	JB           part116
+	VMOVUPD      192(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMOVUPD      Y2, 192(BX)
+	CMPQ         AX, $0x00000020
+	JB           part117
 
-end101:
+part110:
+	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
+	VMASKMOVPD (DX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, (BX)
+	JMP        end109
+
+part111:
+	CMPQ       AX, $0x00000004
+	JBE        end109
+	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
+	VMASKMOVPD 32(DX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 32(BX)
+	JMP        end109
+
+part112:
+	CMPQ       AX, $0x00000008
+	JBE        end109
+	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
+	VMASKMOVPD 64(DX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 64(BX)
+	JMP        end109
+
+part113:
+	CMPQ       AX, $0x0000000c
+	JBE        end109
+	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
+	VMASKMOVPD 96(DX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 96(BX)
+	JMP        end109
+
+part114:
+	CMPQ       AX, $0x00000010
+	JBE        end109
+	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
+	VMASKMOVPD 128(DX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 128(BX)
+	JMP        end109
+
+part115:
+	CMPQ       AX, $0x00000014
+	JBE        end109
+	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
+	VMASKMOVPD 160(DX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 160(BX)
+	JMP        end109
+
+part116:
+	CMPQ       AX, $0x00000018
+	JBE        end109
+	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
+	VMASKMOVPD 192(DX), Y2, Y3
+	VMULPD     Y3, Y0, Y3
+	VMASKMOVPD Y3, Y2, 192(BX)
+	JMP        end109
+
+part117:
+	CMPQ       AX, $0x0000001c
+	JBE        end109
+	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
+	VMASKMOVPD 224(DX), Y1, Y2
+	VMULPD     Y2, Y0, Y2
+	VMASKMOVPD Y2, Y1, 224(BX)
+
+end109:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -25115,60 +26914,113 @@ tail94:
 	JE           end95
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD   (DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end95
-	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD   32(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y1, Y1
+	JB           part96
+	VMOVUPD      (DX), Y9
+	VMAXPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end95
-	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD   64(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y2, Y2
+	JB           part97
+	VMOVUPD      32(DX), Y9
+	VMAXPD       Y9, Y1, Y1
 	CMPQ         AX, $0x0000000c
-	JBE          end95
-	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD   96(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y3, Y3
+	JB           part98
+	VMOVUPD      64(DX), Y9
+	VMAXPD       Y9, Y2, Y2
 	CMPQ         AX, $0x00000010
-	JBE          end95
-	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD   128(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y4, Y4
+	JB           part99
+	VMOVUPD      96(DX), Y9
+	VMAXPD       Y9, Y3, Y3
 	CMPQ         AX, $0x00000014
-	JBE          end95
-	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD   160(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y5, Y5
+	JB           part100
+	VMOVUPD      128(DX), Y9
+	VMAXPD       Y9, Y4, Y4
 	CMPQ         AX, $0x00000018
-	JBE          end95
-	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD   192(DX), Y9, Y10
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y10, Y10
-	VMAXPD       Y10, Y6, Y6
+	JB           part101
+	VMOVUPD      160(DX), Y9
+	VMAXPD       Y9, Y5, Y5
 	CMPQ         AX, $0x0000001c
-	JBE          end95
-	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD   224(DX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y7, Y7
+	JB           part102
+	VMOVUPD      192(DX), Y9
+	VMAXPD       Y9, Y6, Y6
+	CMPQ         AX, $0x00000020
+	JB           part103
+
+part96:
+	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
+	VMASKMOVPD (DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y0, Y0
+	JMP        end95
+
+part97:
+	CMPQ       AX, $0x00000004
+	JBE        end95
+	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
+	VMASKMOVPD 32(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y1, Y1
+	JMP        end95
+
+part98:
+	CMPQ       AX, $0x00000008
+	JBE        end95
+	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
+	VMASKMOVPD 64(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y2, Y2
+	JMP        end95
+
+part99:
+	CMPQ       AX, $0x0000000c
+	JBE        end95
+	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
+	VMASKMOVPD 96(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y3, Y3
+	JMP        end95
+
+part100:
+	CMPQ       AX, $0x00000010
+	JBE        end95
+	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
+	VMASKMOVPD 128(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y4, Y4
+	JMP        end95
+
+part101:
+	CMPQ       AX, $0x00000014
+	JBE        end95
+	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
+	VMASKMOVPD 160(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y5, Y5
+	JMP        end95
+
+part102:
+	CMPQ       AX, $0x00000018
+	JBE        end95
+	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
+	VMASKMOVPD 192(DX), Y9, Y10
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y10, Y10
+	VMAXPD     Y10, Y6, Y6
+	JMP        end95
+
+part103:
+	CMPQ       AX, $0x0000001c
+	JBE        end95
+	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
+	VMASKMOVPD 224(DX), Y8, Y9
+	VPANDN     cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR       Y8, Y9, Y9
+	VMAXPD     Y9, Y7, Y7
 
 end95:
 	VMAXPD     Y4, Y0, Y0
@@ -25208,9 +27060,9 @@ end95:
 
 	// blocks of 32: [read src]
 	SUBQ $+32, DX
-	JB   tail97
+	JB   tail105
 
-blocks96:
+blocks104:
 	VMOVUPD     (BX), Y9
 	VSUBPD      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
@@ -25429,12 +27281,12 @@ blocks96:
 	VMOVUPS     Y9, 224(AX)
 	ADDQ        $+256, BX
 	SUBQ        $+32, DX
-	JAE         blocks96
+	JAE         blocks104
 
 	// the last block, register by register
-tail97:
+tail105:
 	ADDQ         $+32, DX
-	JE           end98
+	JE           end106
 	VMOVQ        DX, X9
 	VPBROADCASTQ X9, Y9
 	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
@@ -25468,7 +27320,7 @@ tail97:
 	VADDPD       (AX), Y12, Y10
 	VMOVUPS      Y10, (AX)
 	CMPQ         DX, $0x00000004
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
 	VMASKMOVPD   32(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25500,7 +27352,7 @@ tail97:
 	VADDPD       32(AX), Y12, Y10
 	VMOVUPS      Y10, 32(AX)
 	CMPQ         DX, $0x00000008
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
 	VMASKMOVPD   64(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25532,7 +27384,7 @@ tail97:
 	VADDPD       64(AX), Y12, Y10
 	VMOVUPS      Y10, 64(AX)
 	CMPQ         DX, $0x0000000c
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
 	VMASKMOVPD   96(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25564,7 +27416,7 @@ tail97:
 	VADDPD       96(AX), Y12, Y10
 	VMOVUPS      Y10, 96(AX)
 	CMPQ         DX, $0x00000010
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
 	VMASKMOVPD   128(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25596,7 +27448,7 @@ tail97:
 	VADDPD       128(AX), Y12, Y10
 	VMOVUPS      Y10, 128(AX)
 	CMPQ         DX, $0x00000014
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
 	VMASKMOVPD   160(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25628,7 +27480,7 @@ tail97:
 	VADDPD       160(AX), Y12, Y10
 	VMOVUPS      Y10, 160(AX)
 	CMPQ         DX, $0x00000018
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
 	VMASKMOVPD   192(BX), Y10, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y10, Y10
@@ -25660,7 +27512,7 @@ tail97:
 	VADDPD       192(AX), Y12, Y10
 	VMOVUPS      Y10, 192(AX)
 	CMPQ         DX, $0x0000001c
-	JBE          end98
+	JBE          end106
 	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
 	VMASKMOVPD   224(BX), Y9, Y10
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
@@ -25692,7 +27544,7 @@ tail97:
 	VADDPD       224(AX), Y2, Y1
 	VMOVUPS      Y1, 224(AX)
 
-end98:
+end106:
 	VMOVUPS    (AX), Y1
 	VMOVUPS    32(AX), Y2
 	VMOVUPS    64(AX), Y3
@@ -25769,9 +27621,9 @@ end98:
 
 	// blocks of 32: [read src write dst]
 	SUBQ $+32, AX
-	JB   tail100
+	JB   tail108
 
-blocks99:
+blocks107:
 	VMOVUPD (DX), Y2
 	VSUBPD  Y0, Y2, Y2
 	VADDPD  Y2, Y1, Y2
@@ -25807,70 +27659,137 @@ blocks99:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
-	JAE     blocks99
+	JAE     blocks107
 
 	// the last block, register by register
-tail100:
+tail108:
 	ADDQ         $+32, AX
-	JE           end101
+	JE           end109
 	VMOVQ        AX, X2
 	VPBROADCASTQ X2, Y2
-	VPCMPGTQ     iota64<>+0(SB), Y2, Y3
-	VMASKMOVPD   (DX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VADDPD       Y4, Y1, Y4
-	VMASKMOVPD   Y4, Y3, (BX)
 	CMPQ         AX, $0x00000004
-	JBE          end101
-	VPCMPGTQ     iota64<>+32(SB), Y2, Y3
-	VMASKMOVPD   32(DX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VADDPD       Y4, Y1, Y4
-	VMASKMOVPD   Y4, Y3, 32(BX)
-	CMPQ         AX, $0x00000008
-	JBE          end101
-	VPCMPGTQ     iota64<>+64(SB), Y2, Y3
-	VMASKMOVPD   64(DX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VADDPD       Y4, Y1, Y4
-	VMASKMOVPD   Y4, Y3, 64(BX)
-	CMPQ         AX, $0x0000000c
-	JBE          end101
-	VPCMPGTQ     iota64<>+96(SB), Y2, Y3
-	VMASKMOVPD   96(DX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VADDPD       Y4, Y1, Y4
-	VMASKMOVPD   Y4, Y3, 96(BX)
-	CMPQ         AX, $0x00000010
-	JBE          end101
-	VPCMPGTQ     iota64<>+128(SB), Y2, Y3
-	VMASKMOVPD   128(DX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VADDPD       Y4, Y1, Y4
-	VMASKMOVPD   Y4, Y3, 128(BX)
-	CMPQ         AX, $0x00000014
-	JBE          end101
-	VPCMPGTQ     iota64<>+160(SB), Y2, Y3
-	VMASKMOVPD   160(DX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VADDPD       Y4, Y1, Y4
-	VMASKMOVPD   Y4, Y3, 160(BX)
-	CMPQ         AX, $0x00000018
-	JBE          end101
-	VPCMPGTQ     iota64<>+192(SB), Y2, Y3
-	VMASKMOVPD   192(DX), Y3, Y4
-	VSUBPD       Y0, Y4, Y4
-	VADDPD       Y4, Y1, Y4
-	VMASKMOVPD   Y4, Y3, 192(BX)
-	CMPQ         AX, $0x0000001c
-	JBE          end101
-	VPCMPGTQ     iota64<>+224(SB), Y2, Y2
-	VMASKMOVPD   224(DX), Y2, Y3
+	JB           part110
+	VMOVUPD      (DX), Y3
 	VSUBPD       Y0, Y3, Y3
 	VADDPD       Y3, Y1, Y3
-	VMASKMOVPD   Y3, Y2, 224(BX)
+	VMOVUPD      Y3, (BX)
+	CMPQ         AX, $0x00000008
+	JB           part111
+	VMOVUPD      32(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMOVUPD      Y3, 32(BX)
+	CMPQ         AX, $0x0000000c
+	JB           part112
+	VMOVUPD      64(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMOVUPD      Y3, 64(BX)
+	CMPQ         AX, $0x00000010
+	JB           part113
+	VMOVUPD      96(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMOVUPD      Y3, 96(BX)
+	CMPQ         AX, $0x00000014
+	JB           part114
+	VMOVUPD      128(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMOVUPD      Y3, 128(BX)
+	CMPQ         AX, $0x00000018
+	JB           part115
+	VMOVUPD      160(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMOVUPD      Y3, 160(BX)
+	CMPQ         AX, $0x0000001c
+	JB           part116
+	VMOVUPD      192(DX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMOVUPD      Y3, 192(BX)
+	CMPQ         AX, $0x00000020
+	JB           part117
 
-end101:
+part110:
+	VPCMPGTQ   iota64<>+0(SB), Y2, Y3
+	VMASKMOVPD (DX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VADDPD     Y4, Y1, Y4
+	VMASKMOVPD Y4, Y3, (BX)
+	JMP        end109
+
+part111:
+	CMPQ       AX, $0x00000004
+	JBE        end109
+	VPCMPGTQ   iota64<>+32(SB), Y2, Y3
+	VMASKMOVPD 32(DX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VADDPD     Y4, Y1, Y4
+	VMASKMOVPD Y4, Y3, 32(BX)
+	JMP        end109
+
+part112:
+	CMPQ       AX, $0x00000008
+	JBE        end109
+	VPCMPGTQ   iota64<>+64(SB), Y2, Y3
+	VMASKMOVPD 64(DX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VADDPD     Y4, Y1, Y4
+	VMASKMOVPD Y4, Y3, 64(BX)
+	JMP        end109
+
+part113:
+	CMPQ       AX, $0x0000000c
+	JBE        end109
+	VPCMPGTQ   iota64<>+96(SB), Y2, Y3
+	VMASKMOVPD 96(DX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VADDPD     Y4, Y1, Y4
+	VMASKMOVPD Y4, Y3, 96(BX)
+	JMP        end109
+
+part114:
+	CMPQ       AX, $0x00000010
+	JBE        end109
+	VPCMPGTQ   iota64<>+128(SB), Y2, Y3
+	VMASKMOVPD 128(DX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VADDPD     Y4, Y1, Y4
+	VMASKMOVPD Y4, Y3, 128(BX)
+	JMP        end109
+
+part115:
+	CMPQ       AX, $0x00000014
+	JBE        end109
+	VPCMPGTQ   iota64<>+160(SB), Y2, Y3
+	VMASKMOVPD 160(DX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VADDPD     Y4, Y1, Y4
+	VMASKMOVPD Y4, Y3, 160(BX)
+	JMP        end109
+
+part116:
+	CMPQ       AX, $0x00000018
+	JBE        end109
+	VPCMPGTQ   iota64<>+192(SB), Y2, Y3
+	VMASKMOVPD 192(DX), Y3, Y4
+	VSUBPD     Y0, Y4, Y4
+	VADDPD     Y4, Y1, Y4
+	VMASKMOVPD Y4, Y3, 192(BX)
+	JMP        end109
+
+part117:
+	CMPQ       AX, $0x0000001c
+	JBE        end109
+	VPCMPGTQ   iota64<>+224(SB), Y2, Y2
+	VMASKMOVPD 224(DX), Y2, Y3
+	VSUBPD     Y0, Y3, Y3
+	VADDPD     Y3, Y1, Y3
+	VMASKMOVPD Y3, Y2, 224(BX)
+
+end109:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -27197,60 +29116,120 @@ tail110:
 	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD   (DX), Y9, Y10
-	VMASKMOVPD   (BX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end111
-	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD   32(DX), Y9, Y10
-	VMASKMOVPD   32(BX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y1, Y1
+	JB           part112
+	VMOVUPD      (DX), Y9
+	VMULPD       (BX), Y9, Y9
+	VADDPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end111
-	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD   64(DX), Y9, Y10
-	VMASKMOVPD   64(BX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y2, Y2
+	JB           part113
+	VMOVUPD      32(DX), Y9
+	VMULPD       32(BX), Y9, Y9
+	VADDPD       Y9, Y1, Y1
 	CMPQ         AX, $0x0000000c
-	JBE          end111
-	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD   96(DX), Y9, Y10
-	VMASKMOVPD   96(BX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y3, Y3
+	JB           part114
+	VMOVUPD      64(DX), Y9
+	VMULPD       64(BX), Y9, Y9
+	VADDPD       Y9, Y2, Y2
 	CMPQ         AX, $0x00000010
-	JBE          end111
-	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD   128(DX), Y9, Y10
-	VMASKMOVPD   128(BX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y4, Y4
+	JB           part115
+	VMOVUPD      96(DX), Y9
+	VMULPD       96(BX), Y9, Y9
+	VADDPD       Y9, Y3, Y3
 	CMPQ         AX, $0x00000014
-	JBE          end111
-	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD   160(DX), Y9, Y10
-	VMASKMOVPD   160(BX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y5, Y5
+	JB           part116
+	VMOVUPD      128(DX), Y9
+	VMULPD       128(BX), Y9, Y9
+	VADDPD       Y9, Y4, Y4
 	CMPQ         AX, $0x00000018
-	JBE          end111
-	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD   192(DX), Y9, Y10
-	VMASKMOVPD   192(BX), Y9, Y9
-	VMULPD       Y9, Y10, Y10
-	VADDPD       Y10, Y6, Y6
+	JB           part117
+	VMOVUPD      160(DX), Y9
+	VMULPD       160(BX), Y9, Y9
+	VADDPD       Y9, Y5, Y5
 	CMPQ         AX, $0x0000001c
-	JBE          end111
-	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD   224(DX), Y8, Y9
-	VMASKMOVPD   224(BX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y7, Y7
+	JB           part118
+	VMOVUPD      192(DX), Y9
+	VMULPD       192(BX), Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	CMPQ         AX, $0x00000020
+	JB           part119
+
+part112:
+	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
+	VMASKMOVPD (DX), Y9, Y10
+	VMASKMOVPD (BX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y0, Y0
+	JMP        end111
+
+part113:
+	CMPQ       AX, $0x00000004
+	JBE        end111
+	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
+	VMASKMOVPD 32(DX), Y9, Y10
+	VMASKMOVPD 32(BX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y1, Y1
+	JMP        end111
+
+part114:
+	CMPQ       AX, $0x00000008
+	JBE        end111
+	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
+	VMASKMOVPD 64(DX), Y9, Y10
+	VMASKMOVPD 64(BX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y2, Y2
+	JMP        end111
+
+part115:
+	CMPQ       AX, $0x0000000c
+	JBE        end111
+	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
+	VMASKMOVPD 96(DX), Y9, Y10
+	VMASKMOVPD 96(BX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y3, Y3
+	JMP        end111
+
+part116:
+	CMPQ       AX, $0x00000010
+	JBE        end111
+	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
+	VMASKMOVPD 128(DX), Y9, Y10
+	VMASKMOVPD 128(BX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y4, Y4
+	JMP        end111
+
+part117:
+	CMPQ       AX, $0x00000014
+	JBE        end111
+	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
+	VMASKMOVPD 160(DX), Y9, Y10
+	VMASKMOVPD 160(BX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y5, Y5
+	JMP        end111
+
+part118:
+	CMPQ       AX, $0x00000018
+	JBE        end111
+	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
+	VMASKMOVPD 192(DX), Y9, Y10
+	VMASKMOVPD 192(BX), Y9, Y9
+	VMULPD     Y9, Y10, Y10
+	VADDPD     Y10, Y6, Y6
+	JMP        end111
+
+part119:
+	CMPQ       AX, $0x0000001c
+	JBE        end111
+	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
+	VMASKMOVPD 224(DX), Y8, Y9
+	VMASKMOVPD 224(BX), Y8, Y8
+	VMULPD     Y8, Y9, Y9
+	VADDPD     Y9, Y7, Y7
 
 end111:
 	VADDPD     Y1, Y0, Y0
@@ -27281,9 +29260,9 @@ end111:
 
 	// blocks of 32: [read y read dy write dx]
 	SUBQ $+32, AX
-	JB   tail113
+	JB   tail121
 
-blocks112:
+blocks120:
 	VMOVUPD (DX), Y1
 	VMOVUPD (BX), Y2
 	VSUBPD  Y0, Y2, Y2
@@ -27328,78 +29307,152 @@ blocks112:
 	ADDQ    $+256, BX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks112
+	JAE     blocks120
 
 	// the last block, register by register
-tail113:
+tail121:
 	ADDQ         $+32, AX
-	JE           end114
+	JE           end122
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
-	VPCMPGTQ     iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD   (DX), Y2, Y3
-	VMASKMOVPD   (BX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, (SI)
 	CMPQ         AX, $0x00000004
-	JBE          end114
-	VPCMPGTQ     iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD   32(DX), Y2, Y3
-	VMASKMOVPD   32(BX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 32(SI)
-	CMPQ         AX, $0x00000008
-	JBE          end114
-	VPCMPGTQ     iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD   64(DX), Y2, Y3
-	VMASKMOVPD   64(BX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 64(SI)
-	CMPQ         AX, $0x0000000c
-	JBE          end114
-	VPCMPGTQ     iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD   96(DX), Y2, Y3
-	VMASKMOVPD   96(BX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 96(SI)
-	CMPQ         AX, $0x00000010
-	JBE          end114
-	VPCMPGTQ     iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD   128(DX), Y2, Y3
-	VMASKMOVPD   128(BX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 128(SI)
-	CMPQ         AX, $0x00000014
-	JBE          end114
-	VPCMPGTQ     iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD   160(DX), Y2, Y3
-	VMASKMOVPD   160(BX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 160(SI)
-	CMPQ         AX, $0x00000018
-	JBE          end114
-	VPCMPGTQ     iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD   192(DX), Y2, Y3
-	VMASKMOVPD   192(BX), Y2, Y4
-	VSUBPD       Y0, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VMASKMOVPD   Y3, Y2, 192(SI)
-	CMPQ         AX, $0x0000001c
-	JBE          end114
-	VPCMPGTQ     iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD   224(DX), Y1, Y2
-	VMASKMOVPD   224(BX), Y1, Y3
+	JB           part123
+	VMOVUPD      (DX), Y2
+	VMOVUPD      (BX), Y3
 	VSUBPD       Y0, Y3, Y3
 	VMULPD       Y3, Y2, Y2
-	VMASKMOVPD   Y2, Y1, 224(SI)
+	VMOVUPD      Y2, (SI)
+	CMPQ         AX, $0x00000008
+	JB           part124
+	VMOVUPD      32(DX), Y2
+	VMOVUPD      32(BX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 32(SI)
+	CMPQ         AX, $0x0000000c
+	JB           part125
+	VMOVUPD      64(DX), Y2
+	VMOVUPD      64(BX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 64(SI)
+	CMPQ         AX, $0x00000010
+	JB           part126
+	VMOVUPD      96(DX), Y2
+	VMOVUPD      96(BX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 96(SI)
+	CMPQ         AX, $0x00000014
+	JB           part127
+	VMOVUPD      128(DX), Y2
+	VMOVUPD      128(BX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 128(SI)
+	CMPQ         AX, $0x00000018
+	JB           part128
+	VMOVUPD      160(DX), Y2
+	VMOVUPD      160(BX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 160(SI)
+	CMPQ         AX, $0x0000001c
+	JB           part129
+	VMOVUPD      192(DX), Y2
+	VMOVUPD      192(BX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 192(SI)
+	CMPQ         AX, $0x00000020
+	JB           part130
 
-end114:
+part123:
+	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
+	VMASKMOVPD (DX), Y2, Y3
+	VMASKMOVPD (BX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, (SI)
+	JMP        end122
+
+part124:
+	CMPQ       AX, $0x00000004
+	JBE        end122
+	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
+	VMASKMOVPD 32(DX), Y2, Y3
+	VMASKMOVPD 32(BX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 32(SI)
+	JMP        end122
+
+part125:
+	CMPQ       AX, $0x00000008
+	JBE        end122
+	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
+	VMASKMOVPD 64(DX), Y2, Y3
+	VMASKMOVPD 64(BX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 64(SI)
+	JMP        end122
+
+part126:
+	CMPQ       AX, $0x0000000c
+	JBE        end122
+	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
+	VMASKMOVPD 96(DX), Y2, Y3
+	VMASKMOVPD 96(BX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 96(SI)
+	JMP        end122
+
+part127:
+	CMPQ       AX, $0x00000010
+	JBE        end122
+	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
+	VMASKMOVPD 128(DX), Y2, Y3
+	VMASKMOVPD 128(BX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 128(SI)
+	JMP        end122
+
+part128:
+	CMPQ       AX, $0x00000014
+	JBE        end122
+	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
+	VMASKMOVPD 160(DX), Y2, Y3
+	VMASKMOVPD 160(BX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 160(SI)
+	JMP        end122
+
+part129:
+	CMPQ       AX, $0x00000018
+	JBE        end122
+	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
+	VMASKMOVPD 192(DX), Y2, Y3
+	VMASKMOVPD 192(BX), Y2, Y4
+	VSUBPD     Y0, Y4, Y4
+	VMULPD     Y4, Y3, Y3
+	VMASKMOVPD Y3, Y2, 192(SI)
+	JMP        end122
+
+part130:
+	CMPQ       AX, $0x0000001c
+	JBE        end122
+	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
+	VMASKMOVPD 224(DX), Y1, Y2
+	VMASKMOVPD 224(BX), Y1, Y3
+	VSUBPD     Y0, Y3, Y3
+	VMULPD     Y3, Y2, Y2
+	VMASKMOVPD Y2, Y1, 224(SI)
+
+end122:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -28709,44 +30762,90 @@ tail110:
 	JE           end111
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD   (DX), Y9, Y9
-	VADDPD       Y9, Y0, Y0
 	CMPQ         AX, $0x00000004
-	JBE          end111
-	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD   32(DX), Y9, Y9
-	VADDPD       Y9, Y1, Y1
+	JB           part112
+	VADDPD       (DX), Y0, Y0
 	CMPQ         AX, $0x00000008
-	JBE          end111
-	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD   64(DX), Y9, Y9
-	VADDPD       Y9, Y2, Y2
+	JB           part113
+	VADDPD       32(DX), Y1, Y1
 	CMPQ         AX, $0x0000000c
-	JBE          end111
-	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD   96(DX), Y9, Y9
-	VADDPD       Y9, Y3, Y3
+	JB           part114
+	VADDPD       64(DX), Y2, Y2
 	CMPQ         AX, $0x00000010
-	JBE          end111
-	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD   128(DX), Y9, Y9
-	VADDPD       Y9, Y4, Y4
+	JB           part115
+	VADDPD       96(DX), Y3, Y3
 	CMPQ         AX, $0x00000014
-	JBE          end111
-	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD   160(DX), Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	JB           part116
+	VADDPD       128(DX), Y4, Y4
 	CMPQ         AX, $0x00000018
-	JBE          end111
-	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD   192(DX), Y9, Y9
-	VADDPD       Y9, Y6, Y6
+	JB           part117
+	VADDPD       160(DX), Y5, Y5
 	CMPQ         AX, $0x0000001c
-	JBE          end111
-	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD   224(DX), Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	JB           part118
+	VADDPD       192(DX), Y6, Y6
+	CMPQ         AX, $0x00000020
+	JB           part119
+
+part112:
+	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
+	VMASKMOVPD (DX), Y9, Y9
+	VADDPD     Y9, Y0, Y0
+	JMP        end111
+
+part113:
+	CMPQ       AX, $0x00000004
+	JBE        end111
+	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
+	VMASKMOVPD 32(DX), Y9, Y9
+	VADDPD     Y9, Y1, Y1
+	JMP        end111
+
+part114:
+	CMPQ       AX, $0x00000008
+	JBE        end111
+	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
+	VMASKMOVPD 64(DX), Y9, Y9
+	VADDPD     Y9, Y2, Y2
+	JMP        end111
+
+part115:
+	CMPQ       AX, $0x0000000c
+	JBE        end111
+	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
+	VMASKMOVPD 96(DX), Y9, Y9
+	VADDPD     Y9, Y3, Y3
+	JMP        end111
+
+part116:
+	CMPQ       AX, $0x00000010
+	JBE        end111
+	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
+	VMASKMOVPD 128(DX), Y9, Y9
+	VADDPD     Y9, Y4, Y4
+	JMP        end111
+
+part117:
+	CMPQ       AX, $0x00000014
+	JBE        end111
+	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
+	VMASKMOVPD 160(DX), Y9, Y9
+	VADDPD     Y9, Y5, Y5
+	JMP        end111
+
+part118:
+	CMPQ       AX, $0x00000018
+	JBE        end111
+	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
+	VMASKMOVPD 192(DX), Y9, Y9
+	VADDPD     Y9, Y6, Y6
+	JMP        end111
+
+part119:
+	CMPQ       AX, $0x0000001c
+	JBE        end111
+	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
+	VMASKMOVPD 224(DX), Y8, Y8
+	VADDPD     Y8, Y7, Y7
 
 end111:
 	VADDPD     Y1, Y0, Y0
@@ -28784,9 +30883,9 @@ end111:
 
 	// blocks of 32: [read y read dy write dx]
 	SUBQ $+32, AX
-	JB   tail113
+	JB   tail121
 
-blocks112:
+blocks120:
 	VMOVUPD     (DX), Y8
 	VMOVUPD     (BX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -29031,12 +31130,12 @@ blocks112:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+32, AX
-	JAE         blocks112
+	JAE         blocks120
 
 	// the last block, register by register
-tail113:
+tail121:
 	ADDQ         $+32, AX
-	JE           end114
+	JE           end122
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
@@ -29071,7 +31170,7 @@ tail113:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, (SI)
 	CMPQ         AX, $0x00000004
-	JBE          end114
+	JBE          end122
 	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
 	VMASKMOVPD   32(DX), Y9, Y10
 	VMASKMOVPD   32(BX), Y9, Y11
@@ -29104,7 +31203,7 @@ tail113:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 32(SI)
 	CMPQ         AX, $0x00000008
-	JBE          end114
+	JBE          end122
 	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
 	VMASKMOVPD   64(DX), Y9, Y10
 	VMASKMOVPD   64(BX), Y9, Y11
@@ -29137,7 +31236,7 @@ tail113:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 64(SI)
 	CMPQ         AX, $0x0000000c
-	JBE          end114
+	JBE          end122
 	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
 	VMASKMOVPD   96(DX), Y9, Y10
 	VMASKMOVPD   96(BX), Y9, Y11
@@ -29170,7 +31269,7 @@ tail113:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 96(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end114
+	JBE          end122
 	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
 	VMASKMOVPD   128(DX), Y9, Y10
 	VMASKMOVPD   128(BX), Y9, Y11
@@ -29203,7 +31302,7 @@ tail113:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 128(SI)
 	CMPQ         AX, $0x00000014
-	JBE          end114
+	JBE          end122
 	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
 	VMASKMOVPD   160(DX), Y9, Y10
 	VMASKMOVPD   160(BX), Y9, Y11
@@ -29236,7 +31335,7 @@ tail113:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 160(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end114
+	JBE          end122
 	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
 	VMASKMOVPD   192(DX), Y9, Y10
 	VMASKMOVPD   192(BX), Y9, Y11
@@ -29269,7 +31368,7 @@ tail113:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 192(SI)
 	CMPQ         AX, $0x0000001c
-	JBE          end114
+	JBE          end122
 	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
 	VMASKMOVPD   224(DX), Y8, Y9
 	VMASKMOVPD   224(BX), Y8, Y10
@@ -29302,7 +31401,7 @@ tail113:
 	VSUBPD       Y2, Y10, Y10
 	VMASKMOVPD   Y10, Y8, 224(SI)
 
-end114:
+end122:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -29731,76 +31830,143 @@ tail33:
 	JE           end34
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y12
-	VMASKMOVPD   (SI), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y1, Y1
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000004
-	JBE          end34
-	VPCMPGTQ     iota64<>+32(SB), Y11, Y12
-	VMASKMOVPD   32(SI), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y2, Y2
-	VCMPPD       $0x03, Y13, Y13, Y12
+	JB           part35
+	VMOVUPD      (SI), Y12
+	VMAXPD       Y12, Y1, Y1
+	VCMPPD       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000008
-	JBE          end34
-	VPCMPGTQ     iota64<>+64(SB), Y11, Y12
-	VMASKMOVPD   64(SI), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y3, Y3
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part36
+	VMOVUPD      32(SI), Y12
+	VMAXPD       Y12, Y2, Y2
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x0000000c
-	JBE          end34
-	VPCMPGTQ     iota64<>+96(SB), Y11, Y12
-	VMASKMOVPD   96(SI), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y4, Y4
-	VCMPPD       $0x03, Y13, Y13, Y12
+	JB           part37
+	VMOVUPD      64(SI), Y12
+	VMAXPD       Y12, Y3, Y3
+	VCMPPD       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000010
-	JBE          end34
-	VPCMPGTQ     iota64<>+128(SB), Y11, Y12
-	VMASKMOVPD   128(SI), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y5, Y5
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y9, Y9
+	JB           part38
+	VMOVUPD      96(SI), Y12
+	VMAXPD       Y12, Y4, Y4
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
 	CMPQ         R9, $0x00000014
-	JBE          end34
-	VPCMPGTQ     iota64<>+160(SB), Y11, Y12
-	VMASKMOVPD   160(SI), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y6, Y6
-	VCMPPD       $0x03, Y13, Y13, Y12
+	JB           part39
+	VMOVUPD      128(SI), Y12
+	VMAXPD       Y12, Y5, Y5
+	VCMPPD       $0x03, Y12, Y12, Y12
 	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x00000018
-	JBE          end34
-	VPCMPGTQ     iota64<>+192(SB), Y11, Y12
-	VMASKMOVPD   192(SI), Y12, Y13
-	VPANDN       cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR         Y12, Y13, Y13
-	VMAXPD       Y13, Y7, Y7
-	VCMPPD       $0x03, Y13, Y13, Y12
-	VPOR         Y12, Y10, Y10
+	JB           part40
+	VMOVUPD      160(SI), Y12
+	VMAXPD       Y12, Y6, Y6
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y9, Y9
 	CMPQ         R9, $0x0000001c
-	JBE          end34
-	VPCMPGTQ     iota64<>+224(SB), Y11, Y11
-	VMASKMOVPD   224(SI), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y8, Y8
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
+	JB           part41
+	VMOVUPD      192(SI), Y12
+	VMAXPD       Y12, Y7, Y7
+	VCMPPD       $0x03, Y12, Y12, Y12
+	VPOR         Y12, Y10, Y10
+	CMPQ         R9, $0x00000020
+	JB           part42
+
+part35:
+	VPCMPGTQ   iota64<>+0(SB), Y11, Y12
+	VMASKMOVPD (SI), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y1, Y1
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part36:
+	CMPQ       R9, $0x00000004
+	JBE        end34
+	VPCMPGTQ   iota64<>+32(SB), Y11, Y12
+	VMASKMOVPD 32(SI), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y2, Y2
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part37:
+	CMPQ       R9, $0x00000008
+	JBE        end34
+	VPCMPGTQ   iota64<>+64(SB), Y11, Y12
+	VMASKMOVPD 64(SI), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y3, Y3
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end34
+
+part38:
+	CMPQ       R9, $0x0000000c
+	JBE        end34
+	VPCMPGTQ   iota64<>+96(SB), Y11, Y12
+	VMASKMOVPD 96(SI), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y4, Y4
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end34
+
+part39:
+	CMPQ       R9, $0x00000010
+	JBE        end34
+	VPCMPGTQ   iota64<>+128(SB), Y11, Y12
+	VMASKMOVPD 128(SI), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y5, Y5
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part40:
+	CMPQ       R9, $0x00000014
+	JBE        end34
+	VPCMPGTQ   iota64<>+160(SB), Y11, Y12
+	VMASKMOVPD 160(SI), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y6, Y6
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y9, Y9
+	JMP        end34
+
+part41:
+	CMPQ       R9, $0x00000018
+	JBE        end34
+	VPCMPGTQ   iota64<>+192(SB), Y11, Y12
+	VMASKMOVPD 192(SI), Y12, Y13
+	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
+	VPOR       Y12, Y13, Y13
+	VMAXPD     Y13, Y7, Y7
+	VCMPPD     $0x03, Y13, Y13, Y12
+	VPOR       Y12, Y10, Y10
+	JMP        end34
+
+part42:
+	CMPQ       R9, $0x0000001c
+	JBE        end34
+	VPCMPGTQ   iota64<>+224(SB), Y11, Y11
+	VMASKMOVPD 224(SI), Y11, Y12
+	VPANDN     cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR       Y11, Y12, Y12
+	VMAXPD     Y12, Y8, Y8
+	VCMPPD     $0x03, Y12, Y12, Y11
+	VPOR       Y11, Y10, Y10
 
 end34:
 	VPOR       Y10, Y9, Y9
@@ -29816,7 +31982,7 @@ end34:
 	VCMPPD     $0x1e, Y0, Y1, Y2
 	VMOVMSKPD  Y2, R9
 	TESTL      R9, R9
-	JE         smaller35
+	JE         smaller43
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPD     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -29824,24 +31990,24 @@ end34:
 	VMOVUPS    Y1, Y0
 	MOVQ       R10, DI
 
-smaller35:
+smaller43:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search37:
+search45:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last38
+	JB        last46
 	VMOVUPD   (DI), Y1
 	VCMPPD    $0x00, Y0, Y1, Y1
 	VMOVMSKPD Y1, SI
 	TESTL     SI, SI
-	JNE       hit39
+	JNE       hit47
 	ADDQ      $0x00000020, DI
-	JMP       search37
+	JMP       search45
 
-last38:
+last46:
 	SHRQ         $0x03, AX
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
@@ -29853,31 +32019,31 @@ last38:
 	VMOVMSKPD    Y0, AX
 	MOVQ         AX, SI
 
-hit39:
+hit47:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ SI, AX
-	JMP  found36
+	JMP  found44
 
 nan31:
 	MOVQ R10, DI
 
-search40:
+search48:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last41
+	JB        last49
 	VMOVUPD   (DI), Y0
 	VCMPPD    $0x03, Y0, Y0, Y0
 	VMOVMSKPD Y0, R9
 	TESTL     R9, R9
-	JNE       hit42
+	JNE       hit50
 	ADDQ      $0x00000020, DI
-	JMP       search40
+	JMP       search48
 
-last41:
+last49:
 	SHRQ         $0x03, SI
 	VMOVQ        SI, X0
 	VPBROADCASTQ X0, Y0
@@ -29889,14 +32055,14 @@ last41:
 	VMOVMSKPD    Y0, SI
 	MOVQ         SI, R9
 
-hit42:
+hit50:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ R9, AX
 
-found36:
+found44:
 	MOVL AX, (BX)
 	ADDQ $0x04, BX
 	MOVQ cols+48(FP), AX

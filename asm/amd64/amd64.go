@@ -26,9 +26,10 @@ type ISA struct {
 	Features []string // what dispatch demands, as avo spells it
 }
 
+// Every amd64 has CMOV and what avo counts as MMX+, PREFETCHT0.
 var (
-	AVX2   = &ISA{"AVX2", 32, reg.S256, []string{"CMOV", "SSE", "MMX+", "AVX", "AVX2", "FMA3"}}
-	AVX512 = &ISA{"AVX512", 64, reg.S512, []string{"CMOV", "SSE", "MMX+", "AVX", "AVX2", "FMA3", "AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL"}}
+	AVX2   = &ISA{"AVX2", 32, reg.S256, []string{"CMOV", "MMX+", "AVX", "AVX2", "FMA3"}}
+	AVX512 = &ISA{"AVX512", 64, reg.S512, append(AVX2.Features, "AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL")}
 )
 
 // mach is a machine.Machine.

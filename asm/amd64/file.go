@@ -87,11 +87,6 @@ func compile(isa *ISA, t machine.Type, kernel func(machine.Machine)) (*ir.File, 
 // check makes sure of what nobody would see: that the function needs no more than dispatch asks the CPU for, that it leaves the upper
 // halves of the registers clean, and that no register or instruction slipped in that is encoded otherwise than the rest.
 func check(fn *ir.Function, isa *ISA) error {
-	for _, need := range fn.ISA {
-		if !slices.Contains(isa.Features, need) {
-			return fmt.Errorf("%s needs %s, which %s does not promise", fn.Name, need, isa.Name)
-		}
-	}
 	var before *ir.Instruction
 	for _, i := range fn.Instructions() {
 		vector := false
@@ -109,6 +104,11 @@ func check(fn *ir.Function, isa *ISA) error {
 			return fmt.Errorf("%s: RET without VZEROUPPER", fn.Name)
 		}
 		before = i
+	}
+	for _, need := range fn.ISA {
+		if !slices.Contains(isa.Features, need) {
+			return fmt.Errorf("%s needs %s, which %s does not promise", fn.Name, need, isa.Name)
+		}
 	}
 	return nil
 }

@@ -223,6 +223,33 @@ func (m mach) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 	m.each(n, p, body, bufs)
 }
 
+// short is up to how many instructions for a register the masks of AVX2 cost more than a second copy of them is worth.
+const short = 12
+
+// split runs body over the last block, of n elements: only the last register is masked.
+func (m mach) split(n reg.GPVirtual, bufs []machine.Buf, at func(j int) []Mem, masks func(j int) mask, body func(j int, x []V) V, done string) {
+	part := make([]string, m.regs())
+	for j := range part {
+		part[j] = m.label("part")
+		m.CMPQ(n, U32((j+1)*m.lanes()))
+		m.JB(LabelRef(part[j]))
+		if j < len(part)-1 { // a whole block is none of these
+			m.one(bufs, at(j), mask{}, func(x []V) V { return body(j, x) })
+		}
+	}
+	for j, label := range part {
+		m.Label(label)
+		if j > 0 {
+			m.CMPQ(n, U32(j*m.lanes()))
+			m.JBE(LabelRef(done))
+		}
+		m.one(bufs, at(j), masks(j), func(x []V) V { return body(j, x) })
+		if j < len(part)-1 {
+			m.JMP(LabelRef(done))
+		}
+	}
+}
+
 // each is Each for n elements at pointers p; it changes them.
 func (m mach) each(n reg.GPVirtual, p []reg.GPVirtual, body func(j int, x []V) V, bufs []machine.Buf) {
 	mems := make([]Mem, len(bufs))
@@ -238,9 +265,11 @@ func (m mach) each(n reg.GPVirtual, p []reg.GPVirtual, body func(j int, x []V) V
 	m.SUBQ(I32(block), n)
 	m.JB(LabelRef(tail))
 	m.Label(loop)
+	before := len(m.fn.Nodes)
 	for j := range m.regs() {
 		m.one(bufs, at(j), mask{}, func(x []V) V { return body(j, x) })
 	}
+	length := (len(m.fn.Nodes) - before) / m.regs()
 	for i, b := range bufs {
 		m.ADDQ(I32(m.regs()*m.step(b)), p[i])
 	}
@@ -252,12 +281,16 @@ func (m mach) each(n reg.GPVirtual, p []reg.GPVirtual, body func(j int, x []V) V
 	m.JE(LabelRef(done))
 	masks := m.masks(n, m.hasInts(bufs))
 	m.partial = true
-	for j := range m.regs() {
-		if j > 0 {
-			m.CMPQ(n, U32(j*m.lanes()))
-			m.JBE(LabelRef(done))
+	if !m.zmm() && length <= short {
+		m.split(n, bufs, at, masks, body, done)
+	} else {
+		for j := range m.regs() {
+			if j > 0 {
+				m.CMPQ(n, U32(j*m.lanes()))
+				m.JBE(LabelRef(done))
+			}
+			m.one(bufs, at(j), masks(j), func(x []V) V { return body(j, x) })
 		}
-		m.one(bufs, at(j), masks(j), func(x []V) V { return body(j, x) })
 	}
 	m.partial = false
 	m.Label(done)

@@ -83,42 +83,49 @@ const None V = -1
 // A Machine writes functions for one instruction set and one element type.
 type Machine interface {
 	Type() Type
+	Double() Machine // the same machine for float64 vectors, of half as many lanes as float32 has
 
 	// Func begins a function; T in its signature stands for the element type. End finishes it.
 	Func(name, signature, doc string)
-	End()
-	Return(v V)        // lane 0 of v
 	Arg(name string) V // a scalar argument, in all lanes
-	Double() Machine   // the same machine for float64 vectors, of half as many lanes as float32 has
+	Return(v V)        // lane 0 of v
+	End()
 
+	// Values. Constants that one loop uses together are asked for together, those that are worth a register most first.
 	Const(x float64) V
-	Consts(x ...float64) []V // constants of one loop, those that are worth a register most come first
+	Consts(x ...float64) []V
 	New() V
 	Set(d, x V)
+
+	// Arithmetic, each operation rounded once.
 	Add(d, a, b V)
 	Sub(d, a, b V)
-	Mul(d, a, b V)       // a NaN in a goes before one in b
-	MulAdd(d, a, b V)    // d + a·b, one rounding
+	Mul(d, a, b V) // a NaN in a goes before one in b, as in Add
+	Div(d, a, b V)
+	MulAdd(d, a, b V)    // d + a·b
 	Poly(d, x V, c ...V) // the polynomial with coefficients c, highest first, by MulAdd
 	Max(d, a, b V)       // anything where there is a NaN
 	MinZero(d, a V)      // 0 where a is positive; a NaN stays
 	Abs(d, a V)
-	Div(d, a, b V)
-	Canonical(d V)                  // every NaN becomes the canonical one
-	Ldexp(d, k, n, x, low V)        // d·2ⁿ, 0 where x < low; k is 1.5·2²³ (1.5·2⁵²) + n, and the result is normal
-	Frexp(k, m, x V)                // x = m·2ᵏ, m in [√½, √2); float64 and x normal only
-	Widen(x V) []V                  // x as float64
-	Narrow(d V, x []V)              // and back, rounded
-	Equal(d V, labels, class V)     // 1 where the integers labels and class are the same, else 0
-	NegateEqual(d, labels, class V) // d is negated where the integers are the same
+	Canonical(d V) // every NaN becomes the canonical one
+
+	// Powers of two, and the way to float64 and back.
+	Ldexp(d, k, n, x, low V) // d·2ⁿ, 0 where x < low; k is 1.5·2²³ (1.5·2⁵²) + n, and the result is normal
+	Frexp(k, m, x V)         // x = m·2ᵏ, m in [√½, √2); float64 and x normal only
+	Widen(x V) []V
+	Narrow(d V, x []V)
+
+	// Labels are integers as wide as the elements.
+	Equal(d V, labels, class V)     // 1 where they are the same, else 0
+	NegateEqual(d, labels, class V) // d is negated where they are the same; labels is lost
 
 	// Block returns a block of registers with x in every lane.
 	Block(x float64) []V
 	// Sums returns a block of zeros for Add to add to and Sum to fold, beside a body that needs the registers: it may be memory.
 	Sums() []V
-	// Sum folds the lanes of a block in the order of NUMERICS.md. All lanes of the result hold it.
+	// Sum folds the lanes of a block in the order of NUMERICS.md. Lane 0 of the result holds the sum, and so do all others.
 	Sum(d V, block []V)
-	// Largest folds a block with Max.
+	// Largest folds a block with Max, likewise.
 	Largest(d V, block []V)
 
 	// Each runs body over the elements of the buffers, a block at a time and its registers in order: j is the register's place in the block.
@@ -134,6 +141,12 @@ type Machine interface {
 	// hold a block of all of them, unless few is nil; otherwise through many.
 	Planes(few, many func(c Columns))
 
+	// Scan writes the prefix sums of src, which go on from carry, to dst and returns the next carry.
+	Scan(dst, src, carry string)
+
+	// Transpose is the kernel of that name.
+	Transpose(dst, src string)
+
 	// ArgMax returns the index of the first NaN, or of the first of the largest elements, in the slice or the row that Each would walk.
 	ArgMax(slice string) Index
 	ReturnIndex(i Index)
@@ -145,12 +158,6 @@ type Machine interface {
 	AddInt(d, a, b V)
 	// TakeLarger sets best to x and index to at where x is larger than best, or is NaN while best is not.
 	TakeLarger(best, index, x, at V)
-
-	// Transpose does what its kernel does: moving is all there is to it.
-	Transpose(dst, src string)
-
-	// Scan writes the prefix sums of src to dst and returns the last one.
-	Scan(dst, src, carry string)
 }
 
 // Columns are a few registers side by side, of every plane.
