@@ -482,8 +482,13 @@ func TestLovaszCountsStoredBytes(t *testing.T) {
 
 // Whatever becomes of a byte, there is an error or a state that works; and what it takes to say so is bounded.
 func TestLovaszCountsCorrupted(t *testing.T) {
-	c := sceneCase(newRand(29), sceneConfident, 12, 2).countable()
-	c.cfg.VoidLabels, c.cfg.OnlyClasses = []int32{255}, []int{1}
+	// bins side by side, too
+	c := lossCase{
+		cfg:    LovaszConfig{Classes: 2, Activation: NoActivation, VoidLabels: []int32{255}, OnlyClasses: []int{1}},
+		logits: []float32{0.5, 0.5, 0.5, 0.5 + 0x1p-10, 0.1, 0.9, 0.4, 0.6, 0.5, 0.5, 1, 0},
+		labels: []int32{0, 0, 1, 1, 1, 0},
+		images: 1,
+	}
 	s := mustCounts(t, c.cfg)
 	mustAdd(t, s, c)
 	state := stateOf(t, s)
