@@ -29,24 +29,26 @@ type mach struct {
 // function is what is known of the function being written.
 type function struct {
 	*emit.Func
-	file      *emit.File
-	elem      machine.Type
-	values    []value
-	ints      map[string]bool // arguments that are []int32
-	row       *walk           // within Rows: where the row is
-	out       emit.GP         // within Rows: where StoreIndex writes
-	constants emit.GP
-	slots     emit.GP // room for a register each, for what is left over
-	locals    map[string]emit.Symbol
-	factors   []int      // constants that MulAdd multiplies by, as their offsets,
-	packed    []emit.Vec // and the registers that hold them side by side from the beginning on
+	file    *emit.File
+	elem    machine.Type
+	values  []value
+	ints    map[string]bool // arguments that are []int32
+	row     *walk           // within Rows: where the row is
+	out     emit.GP         // within Rows: where StoreIndex writes
+	slots   emit.GP         // room for a register each, for what is left over
+	locals  map[string]emit.Symbol
+	sums    []V // that Sums has put into memory, at sumsAt
+	sumsAt  emit.GP
+	factors []uint64   // constants that MulAdd multiplies by,
+	packed  []emit.Vec // and the registers that hold them side by side from the beginning on
 }
 
 // A value is a register. That of a constant is loaded when the constant is made; where a copy of it is wanted it is loaded again, which
 // takes a load instead of a move that would compete with the arithmetic.
 type value struct {
 	emit.Vec
-	constant int // its offset, or -1
+	constant bool
+	bits     uint64 // of a constant, the same in both halves
 }
 
 func (m mach) Type() machine.Type      { return m.typ }
@@ -67,7 +69,7 @@ func (m mach) Func(name, signature, doc string) {
 	}
 	signature = regexp.MustCompile(`\bT\b`).ReplaceAllString(signature, [...]string{"float32", "float64"}[m.elem])
 	f.Func = f.file.Func(name, signature, name+" "+doc)
-	f.constants, f.slots = f.GP(), f.GP()
+	f.slots = f.GP()
 }
 
 // local returns the address of n bytes of the stack that have this name.
@@ -81,45 +83,37 @@ func (m mach) local(name string, n int) emit.Symbol {
 func (m mach) End() {
 	m.RET()
 	m.Prologue(func() {
-		m.MOVD(emit.Constants, m.constants)
 		m.MOVD(m.Local("slots", 4*registerBytes), m.slots)
 		for i, v := range m.packed {
-			m.FMOVQ(emit.At(m.constants, m.pack(m.factors[i*m.lanes():min((i+1)*m.lanes(), len(m.factors))])), v)
+			var half [2]uint64
+			for j, bits := range m.factors[i*m.lanes() : min((i+1)*m.lanes(), len(m.factors))] {
+				half[j*m.size()/8] |= bits << (8 * (j * m.size() % 8))
+			}
+			m.FMOVQ(m.Constant(half[0], half[1]), v)
 		}
 	})
 }
 
 // factor returns a constant as one lane of a register, so that constants take few registers.
-func (m mach) factor(offset int) emit.Element {
-	i := slices.Index(m.factors, offset)
+func (m mach) factor(bits uint64) emit.Element {
+	if m.size() == 4 {
+		bits &= 1<<32 - 1
+	}
+	i := slices.Index(m.factors, bits)
 	if i < 0 {
 		i = len(m.factors)
-		m.factors = append(m.factors, offset)
+		m.factors = append(m.factors, bits)
 		if i%m.lanes() == 0 {
 			m.packed = append(m.packed, m.Vec())
 		}
 	}
-	v := m.value(m.packed[i/m.lanes()])
-	return m.lane(v, i%m.lanes())
-}
-
-// pack returns where constants lie side by side.
-func (m mach) pack(offsets []int) int {
-	var half [2]uint64
-	for i, c := range offsets {
-		bits := m.file.ConstantAt(c)
-		if m.size() == 4 {
-			bits &= 1<<32 - 1
-		}
-		half[i*m.size()/8] |= bits << (8 * (i * m.size() % 8))
-	}
-	return m.file.Constant(half[0], half[1])
+	return m.lane(m.value(m.packed[i/m.lanes()]), i%m.lanes())
 }
 
 // Vectors.
 
 func (m mach) value(v emit.Vec) V {
-	m.values = append(m.values, value{v, -1})
+	m.values = append(m.values, value{Vec: v})
 	return V(len(m.values) - 1)
 }
 
@@ -172,19 +166,15 @@ func (m mach) constBits(bits uint64) V {
 	if m.size() == 4 {
 		bits |= bits << 32
 	}
-	return m.constant(m.file.Constant(bits, bits))
-}
-
-func (m mach) constant(offset int) V {
 	v := m.New()
-	m.values[v].constant = offset
-	m.FMOVQ(emit.At(m.constants, offset), m.r(v))
+	m.values[v] = value{m.r(v), true, bits}
+	m.FMOVQ(m.Constant(bits, bits), m.r(v))
 	return v
 }
 
 func (m mach) Set(d, x V) {
-	if c := m.values[x].constant; c >= 0 {
-		m.FMOVQ(emit.At(m.constants, c), m.r(d))
+	if c := m.values[x]; c.constant {
+		m.FMOVQ(m.Constant(c.bits, c.bits), m.r(d))
 	} else {
 		m.VMOV(m.b(x), m.b(d))
 	}
@@ -199,7 +189,17 @@ func (m mach) fill(d V, x float64) {
 	}
 }
 
-func (m mach) Add(d, a, b V) { m.VFADD(m.a(b), m.a(a), m.a(d)) }
+func (m mach) Add(d, a, b V) {
+	if i := slices.Index(m.sums, d); i >= 0 {
+		at, t := emit.At(m.sumsAt, i*registerBytes), m.New()
+		m.FMOVQ(at, m.r(t))
+		m.VFADD(m.a(b), m.a(t), m.a(t))
+		m.FMOVQ(m.r(t), at)
+		return
+	}
+	m.VFADD(m.a(b), m.a(a), m.a(d))
+}
+
 func (m mach) Sub(d, a, b V) { m.VFSUB(m.a(b), m.a(a), m.a(d)) }
 func (m mach) Mul(d, a, b V) { m.VFMUL(m.a(b), m.a(a), m.a(d)) }
 func (m mach) Div(d, a, b V) { m.VFDIV(m.a(b), m.a(a), m.a(d)) }
@@ -207,11 +207,11 @@ func (m mach) Max(d, a, b V) { m.VFMAX(m.a(b), m.a(a), m.a(d)) } // NaN where on
 func (m mach) Abs(d, a V)    { m.VFABS(m.a(a), m.a(d)) }
 
 func (m mach) MulAdd(d, a, b V) {
-	if m.values[a].constant >= 0 {
+	if m.values[a].constant {
 		a, b = b, a
 	}
-	if c := m.values[b].constant; c >= 0 && m.typ == m.elem {
-		m.VFMLAElement(m.factor(c), m.a(a), m.a(d))
+	if c := m.values[b]; c.constant && m.typ == m.elem {
+		m.VFMLAElement(m.factor(c.bits), m.a(a), m.a(d))
 	} else {
 		m.VFMLA(m.a(b), m.a(a), m.a(d))
 	}
@@ -316,7 +316,32 @@ func (m mach) Block(x float64) []V {
 	return b
 }
 
-func (m mach) Sums() []V { return m.Block(0) }
+// Sums are in memory for float64: its exponential is such a long chain that four of them have to go side by side, which takes the registers.
+func (m mach) Sums() []V {
+	if m.typ == machine.F32 {
+		return m.Block(0)
+	}
+	m.sums = make([]V, regs)
+	m.sumsAt = m.GP()
+	m.MOVD(m.local("sums", machine.BlockBytes), m.sumsAt)
+	zero := m.New()
+	m.fill(zero, 0)
+	for i := range m.sums {
+		m.sums[i] = m.New() // no register, until Sum loads it
+		if i%2 == 0 {
+			m.FSTPQ(m.r(zero), m.r(zero), emit.At(m.sumsAt, i*registerBytes))
+		}
+	}
+	return m.sums
+}
+
+// loadSums makes registers of the sums that are in memory.
+func (m mach) loadSums() {
+	for i := 0; i < len(m.sums); i += 2 {
+		m.FLDPQ(emit.At(m.sumsAt, i*registerBytes), m.r(m.sums[i]), m.r(m.sums[i+1]))
+	}
+	m.sums = nil
+}
 
 func (m mach) Int(x int64) V {
 	if m.size() == 4 {

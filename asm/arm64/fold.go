@@ -2,6 +2,7 @@ package arm64
 
 // Sum folds the groups, a quarter of a block each: lane i with lane i + n/2, and so on. Then it adds the four in pairs.
 func (m mach) Sum(d V, block []V) {
+	m.loadSums()
 	per := len(block) / 4
 	groups := make([]V, 4)
 	for g := range groups {

@@ -190,11 +190,12 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 	}
 	block := emit.Imm(m.typ.Lanes())
 	loop, tail, done := m.NewLabel("blocks"), m.NewLabel("tail"), m.NewLabel("end")
+	m.Commentf("blocks of %d: %v", block, bufs)
 	m.SUBS(block, n, n)
 	m.BLT(tail)
 	m.Label(loop)
-	for j := 0; j < regs; j += 2 {
-		m.two(bufs, at(j), j, body)
+	for j := 0; j < regs; j += m.abreast() {
+		m.some(bufs, at(j), j, m.abreast(), body)
 	}
 	m.advance(p, func(i int) emit.Imm { return emit.Imm(regs * m.step(bufs[i])) })
 	m.SUBS(block, n, n)
@@ -205,6 +206,7 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 
 	// What is left: a register at a time. Where it does not fill the last one, it goes there by way of a slot, so that there is only one
 	// copy of body for each register.
+	m.Commentf("the last block, register by register")
 	slot := make([]emit.GP, len(bufs))
 	rest, whole := m.GP(), m.NewLabel("whole")
 	m.AND(emit.Imm(m.lanes()-1), n, rest)
@@ -273,38 +275,51 @@ func log2(n int) emit.Imm {
 	panic("no power of two")
 }
 
-// two runs body on two registers of each buffer that lie side by side, the first at first.
-func (m mach) two(bufs []machine.Buf, first []emit.Mem, j int, body func(j int, x []V) V) {
-	var x, y []V
-	for i, b := range bufs {
-		if b.Ahead && first[i].Disp%64 == 0 {
-			m.PRFM(first[i])
-		}
-		if !b.Read {
-			continue
-		}
-		v, w := m.New(), m.New()
-		if m.wideInts(b) {
-			m.FMOVQ(first[i], m.r(w))
-			m.VSXTL(m.r(w).S2(), m.r(v).D2())
-			m.VSXTL2(m.r(w).S4(), m.r(w).D2())
-		} else {
-			m.FLDPQ(first[i], m.r(v), m.r(w))
-		}
-		x, y = append(x, v), append(y, w)
+// abreast is how many registers go side by side.
+func (m mach) abreast() int {
+	if m.sums != nil {
+		return 4
 	}
-	var v, w V
-	m.Interleave(func() { v = body(j, x) }, func() { w = body(j+1, y) })
+	return 2
+}
+
+// some runs body on n registers of each buffer that lie side by side, an even number; the first ones are at mems. Their instructions go by
+// turns.
+func (m mach) some(bufs []machine.Buf, mems []emit.Mem, j, n int, body func(j int, x []V) V) {
+	after := func(mem emit.Mem, bytes int) emit.Mem { return emit.At(mem.Base, mem.Disp+bytes) }
+	x := make([][]V, n)
 	for i, b := range bufs {
-		if !b.Write {
-			continue
+		if b.Ahead && mems[i].Disp%64 == 0 {
+			m.PRFM(mems[i])
 		}
-		if m.wideInts(b) {
-			t := m.New()
-			m.VUZP1(m.r(w).S4(), m.r(v).S4(), m.r(t).S4())
-			m.FMOVQ(m.r(t), first[i])
-		} else {
-			m.FSTPQ(m.r(v), m.r(w), first[i])
+		for k := 0; k < n && b.Read; k += 2 {
+			v, w, mem := m.New(), m.New(), after(mems[i], k*m.step(b))
+			if m.wideInts(b) {
+				m.FMOVQ(mem, m.r(w))
+				m.VSXTL(m.r(w).S2(), m.r(v).D2())
+				m.VSXTL2(m.r(w).S4(), m.r(w).D2())
+			} else {
+				m.FLDPQ(mem, m.r(v), m.r(w))
+			}
+			x[k], x[k+1] = append(x[k], v), append(x[k+1], w)
+		}
+	}
+	y := make([]V, n)
+	pieces := make([]func(), n)
+	for k := range pieces {
+		pieces[k] = func() { y[k] = body(j+k, x[k]) }
+	}
+	m.Interleave(pieces...)
+	for i, b := range bufs {
+		for k := 0; k < n && b.Write; k += 2 {
+			mem := after(mems[i], k*m.step(b))
+			if m.wideInts(b) {
+				t := m.New()
+				m.VUZP1(m.r(y[k+1]).S4(), m.r(y[k]).S4(), m.r(t).S4())
+				m.FMOVQ(m.r(t), mem)
+			} else {
+				m.FSTPQ(m.r(y[k]), m.r(y[k+1]), mem)
+			}
 		}
 	}
 }

@@ -46,6 +46,11 @@ func (c *columns) blocks(left emit.GP, body func(machine.Columns)) {
 	for _, c.regs = range []int{blockRegs, 1} {
 		loop, rest := c.NewLabel("columns"), c.NewLabel("rest")
 		n := emit.Imm(c.regs * c.lanes())
+		if c.regs > 1 {
+			c.Commentf("columns, %d registers at a time", c.regs)
+		} else {
+			c.Commentf("columns, a register at a time")
+		}
 		c.CMP(n, left)
 		c.BLT(rest)
 		c.Label(loop)
@@ -62,6 +67,7 @@ func (c *columns) blocks(left emit.GP, body func(machine.Columns)) {
 		c.BGE(loop)
 		c.Label(rest)
 	}
+	c.Commentf("the last columns")
 	c.CBZ(left, done)
 	c.partial = &left
 	body(c)
@@ -167,7 +173,7 @@ func (w planes) plane(body func(j int, x []V) V) {
 			w.one(w.bufs, at(0), func(x []V) V { return body(0, x) })
 		}
 		for j := 0; j+1 < w.regs; j += 2 {
-			w.two(w.bufs, at(j), j, body)
+			w.some(w.bufs, at(j), j, 2, body)
 		}
 	}
 	for i, p := range w.p {
@@ -178,6 +184,7 @@ func (w planes) plane(body func(j int, x []V) V) {
 }
 
 func (c *columns) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
+	c.Commentf("every plane: %v", bufs)
 	w := c.planes(bufs)
 	left := c.param(c.count)
 	loop := c.NewLabel("planes")
@@ -188,6 +195,7 @@ func (c *columns) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 }
 
 func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.Buf) []V {
+	c.Commentf("every plane, added up: %v", bufs)
 	w := c.planes(bufs)
 	left := c.param(c.count)
 	lane, end := c.at(machine.Scratch), c.GP()
@@ -211,7 +219,7 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 		c.BLT(loop)
 	}
 	next(first)
-	// and those that come round again
+	c.Commentf("the lanes again")
 	c.Label(wrap)
 	c.SUB(emit.Imm(c.typ.Lanes()*c.stride()), end, lane)
 	c.Label(again)
@@ -257,9 +265,10 @@ func (c *columns) Store(slice string, v []V) {
 
 // Fold adds up the lanes of one register of columns after the other. A lane that no plane went to is left out.
 func (c *columns) Fold(body machine.Body, then func(V), bufs ...machine.Buf) []V {
+	c.Commentf("fold the planes of %v", bufs)
 	group := c.typ.Lanes() / 4
 	sums := c.GP()
-	c.MOVD(c.local("sums", blockRegs*registerBytes), sums)
+	c.MOVD(c.local("columnSums", blockRegs*registerBytes), sums)
 	column := pointers(bufs, c.at)
 	slot := c.copyGP(sums)
 	total, pair, second := c.New(), c.New(), c.New()

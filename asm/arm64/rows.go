@@ -17,6 +17,7 @@ func (m mach) Rows(long func(), short func(machine.Columns), in []string, out st
 	}
 	longLoop, done := m.NewLabel("row"), m.NewLabel("end")
 	m.short(c, longLoop, n, short, in, out)
+	m.Commentf("a row at a time")
 	m.Label(longLoop)
 	m.CBZ(n, done)
 	m.row = &walk{c.at, func() emit.GP { return m.param("cols") }}
@@ -56,6 +57,11 @@ func (m mach) short(c *columns, long emit.Label, n emit.GP, body func(machine.Co
 // transposed moves the rows of a block from a slice to scratch memory, a register of columns for each element, or back: by squares of as
 // many elements as a register has. The last square of some rows may overlap the one before.
 func (c *columns) transposed(slice, tile string, back bool) {
+	if back {
+		c.Commentf("transpose %s to %s", tile, slice)
+	} else {
+		c.Commentf("transpose %s to %s", slice, tile)
+	}
 	p, s := c.at(slice), c.at(tile)
 	stride, tileStride := c.param("cols"), c.GP()
 	c.LSL(log2(c.size()), stride, stride)

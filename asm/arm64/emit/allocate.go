@@ -31,6 +31,9 @@ func (s set) with(t set) set {
 
 // finish checks the function, drops what nobody uses and gives every register its number.
 func (f *Func) finish() (numbering, error) {
+	if f.table != (GP{}) {
+		f.Prologue(func() { f.MOVD(Symbol(fmt.Sprintf("$constants<>+%d(SB)", nearBytes)), f.table) })
+	}
 	for {
 		live, err := f.liveness()
 		if err != nil {

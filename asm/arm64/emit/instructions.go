@@ -59,9 +59,7 @@ func (f *Func) BGE(l Label)                      { f.branch("BGE", l) }
 func (f *Func) CBZ(r GP, l Label)                { f.branch("CBZ", l, r) }
 func (f *Func) CBNZ(r GP, l Label)               { f.branch("CBNZ", l, r) }
 func (f *Func) TBZ(bit int, r GP, l Label)       { f.branch("TBZ", l, Imm(bit), r) }
-func (f *Func) TBNZ(bit int, r GP, l Label)      { f.branch("TBNZ", l, Imm(bit), r) }
 func (f *Func) BVC(l Label)                      { f.branch("BVC", l) } // after FCMP: there was none
-func (f *Func) BVS(l Label)                      { f.branch("BVS", l) } // after FCMP: there was a NaN
 func (f *Func) FCMPS(b, a Vec)                   { f.effect("FCMPS", b.F(), a.F()) }
 func (f *Func) FCMPD(b, a Vec)                   { f.effect("FCMPD", b.F(), a.F()) }
 func (f *Func) CMP(b Operand, a GP)              { f.effect("CMP", b, a) } // then BLT goes where a < b
@@ -88,15 +86,18 @@ func (f *Func) ADD(b Operand, a, d GP)  { f.op("ADD", b, a, d) }
 func (f *Func) SUB(b Operand, a, d GP)  { f.op("SUB", b, a, d) }
 func (f *Func) ADDS(b Operand, a, d GP) { f.op("ADDS", b, a, d) } // sets the flags
 func (f *Func) SUBS(b Operand, a, d GP) { f.op("SUBS", b, a, d) } // sets the flags
-func (f *Func) ORR(b Operand, a, d GP)  { f.op("ORR", b, a, d) }
 func (f *Func) AND(b Operand, a, d GP)  { f.op("AND", b, a, d) }
 func (f *Func) LSL(n Imm, a, d GP)      { f.op("LSL", n, a, d) }
 func (f *Func) LSR(n Imm, a, d GP)      { f.op("LSR", n, a, d) }
-func (f *Func) MUL(b, a, d GP)          { f.op("MUL", b, a, d) }
 func (f *Func) UDIV(b, a, d GP)         { f.op("UDIV", b, a, d) } // a/b
 
 // PRFM fetches a line that will be read.
-func (f *Func) PRFM(m Mem) { f.effect("PRFM", m, Symbol("PLDL1KEEP")) }
+func (f *Func) PRFM(m Mem) {
+	if m.Disp < 0 {
+		f.fail("PRFM at a negative offset")
+	}
+	f.effect("PRFM", m, Symbol("PLDL1KEEP"))
+}
 
 // Loads and stores.
 
@@ -121,22 +122,11 @@ func (f *Func) FSTPQ(a, b Vec, m Mem) { f.effect("FSTPQ", Pair{a, b}, m) }
 func (f *Func) VLD1(m Mem, e Element) { f.noOffset(m); f.update("VLD1", m, e) }
 func (f *Func) VST1(e Element, m Mem) { f.noOffset(m); f.effect("VST1", e, m) }
 
-// VLD1R loads one element into all lanes.
-func (f *Func) VLD1R(m Mem, d Arranged) {
-	f.noOffset(m)
-	f.add(&inst{mnemonic: "VLD1R", args: []Operand{m, list{d}}, in: registers(m), out: registers(d), pure: true})
-}
-
 func (f *Func) noOffset(m Mem) {
 	if m.Disp != 0 {
 		f.fail("an offset where the instruction has none")
 	}
 }
-
-// A list is a register in brackets.
-type list struct{ Arranged }
-
-func (l list) plan9(n numbering) string { return "[" + l.Arranged.plan9(n) + "]" }
 
 // Vectors, as Go spells them.
 
@@ -164,21 +154,16 @@ func (f *Func) threeUpdate(mnemonic string, legal []Arrangement, m, n, d Arrange
 }
 
 func (f *Func) VADD(m, n, d Arranged)      { f.three("VADD", floats, m, n, d) }
-func (f *Func) VSUB(m, n, d Arranged)      { f.three("VSUB", floats, m, n, d) }
-func (f *Func) VUMAX(m, n, d Arranged)     { f.three("VUMAX", []Arrangement{S4}, m, n, d) }
 func (f *Func) VCMEQ(m, n, d Arranged)     { f.three("VCMEQ", floats, m, n, d) }
 func (f *Func) VZIP1(m, n, d Arranged)     { f.three("VZIP1", floats, m, n, d) }
 func (f *Func) VZIP2(m, n, d Arranged)     { f.three("VZIP2", floats, m, n, d) }
 func (f *Func) VUZP1(m, n, d Arranged)     { f.three("VUZP1", floats, m, n, d) }
-func (f *Func) VUZP2(m, n, d Arranged)     { f.three("VUZP2", floats, m, n, d) }
 func (f *Func) VTRN1(m, n, d Arranged)     { f.three("VTRN1", floats, m, n, d) }
 func (f *Func) VTRN2(m, n, d Arranged)     { f.three("VTRN2", floats, m, n, d) }
 func (f *Func) VAND(m, n, d Arranged)      { f.three("VAND", bytes, m, n, d) }
 func (f *Func) VORR(m, n, d Arranged)      { f.three("VORR", bytes, m, n, d) }
 func (f *Func) VEOR(m, n, d Arranged)      { f.three("VEOR", bytes, m, n, d) }
 func (f *Func) VFMLA(m, n, d Arranged)     { f.threeUpdate("VFMLA", floats, m, n, d) } // d += n·m, one rounding
-func (f *Func) VFMLS(m, n, d Arranged)     { f.threeUpdate("VFMLS", floats, m, n, d) } // d −= n·m
-func (f *Func) VBSL(m, n, d Arranged)      { f.threeUpdate("VBSL", bytes, m, n, d) }   // d = n where d, else m
 func (f *Func) VBIT(m, n, d Arranged)      { f.threeUpdate("VBIT", bytes, m, n, d) }   // d = n where m
 func (f *Func) VBIF(m, n, d Arranged)      { f.threeUpdate("VBIF", bytes, m, n, d) }   // d = n where not m
 func (f *Func) VMOV(n, d Arranged)         { f.same("VMOV", bytes, n, d); f.op("VMOV", n, d).pure = true }
@@ -187,9 +172,8 @@ func (f *Func) VDUP(n Element, d Arranged) { f.op("VDUP", n, d).pure = true }
 // VDUPGP sets all lanes to a general register.
 func (f *Func) VDUPGP(n GP, d Arranged) { f.op("VDUP", n, d).pure = true }
 
-// VMOVElement sets a lane; VMOVGP gets one.
-func (f *Func) VMOVElement(n, d Element) { f.update("VMOV", n, d) }
-func (f *Func) VMOVGP(n Element, d GP)   { f.op("VMOV", n, d).pure = false }
+// VMOVGP moves a lane to a general register.
+func (f *Func) VMOVGP(n Element, d GP) { f.op("VMOV", n, d).pure = false }
 
 // VMOVI sets all bytes.
 func (f *Func) VMOVI(i Imm, d Arranged) { f.same("VMOVI", bytes, d); f.op("VMOVI", i, d).pure = true }
@@ -272,10 +256,6 @@ func (f *Func) VFCMEQ(m, n, d Arranged) { f.sized("fcmeq", 0x4e20e400, m, n, d) 
 func (f *Func) VFCMGE(m, n, d Arranged) { f.sized("fcmge", 0x6e20e400, m, n, d) } // n ≥ m
 func (f *Func) VFCMGT(m, n, d Arranged) { f.sized("fcmgt", 0x6ea0e400, m, n, d) } // n > m
 func (f *Func) VFABS(n, d Arranged)     { f.sized("fabs", 0x4ea0f800, n, d) }
-func (f *Func) VFNEG(n, d Arranged)     { f.sized("fneg", 0x6ea0f800, n, d) }
-
-func (f *Func) VFMINP(m, n, d Arranged) { f.sized("fminp", 0x6ea0f400, m, n, d) }
-func (f *Func) VFCVTZS(n, d Arranged)   { f.sized("fcvtzs", 0x4ea1b800, n, d) } // to integers, towards 0
 
 // VBIC is n where m is not.
 func (f *Func) VBIC(m, n, d Arranged) {
@@ -287,18 +267,6 @@ func (f *Func) VBIC(m, n, d Arranged) {
 func (f *Func) VUMAXP(m, n, d Arranged) {
 	f.same("umaxp", []Arrangement{S4}, m, n, d)
 	f.word("umaxp", 0x6ea0a400, m, n, d)
-}
-
-// VCMGT compares signed integers: n > m. The size is in the arrangement.
-func (f *Func) VCMGT(m, n, d Arranged) { f.integer("cmgt", 0x4ea03400, m, n, d) }
-
-// integer is sized for the integer instructions, which have the size in two bits.
-func (f *Func) integer(mnemonic string, code uint32, args ...Arranged) {
-	f.same(mnemonic, floats, args...)
-	if args[0].Arrangement == D2 {
-		code |= 1 << 22
-	}
-	f.word(mnemonic, code, operands(args)...)
 }
 
 // VFCVTL widens the lower half of n to float64, VFCVTL2 the upper one; VFCVTN narrows to the lower half of d, VFCVTN2 to the upper one.

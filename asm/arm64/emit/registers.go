@@ -67,12 +67,13 @@ type Pair struct{ a, b Vec }
 
 // Mem is memory at a register and an offset.
 type Mem struct {
-	Base GP
-	Disp int
+	Base     GP
+	Disp     int
+	constant *constant // then the offset is the constant's
 }
 
 // At returns the memory at r.
-func At(r GP, disp int) Mem { return Mem{r, disp} }
+func At(r GP, disp int) Mem { return Mem{Base: r, Disp: disp} }
 
 // An Imm is a constant.
 type Imm int64
@@ -99,6 +100,9 @@ func (g GP) plan9(n numbering) string {
 }
 
 func (m Mem) plan9(n numbering) string {
+	if m.constant != nil {
+		m.Disp = m.constant.offset
+	}
 	if m.Disp == 0 {
 		return "(" + m.Base.plan9(n) + ")"
 	}
