@@ -4,8 +4,8 @@ package vectorstate
 
 import "golang.org/x/sys/cpu"
 
-// supported says whether XGETBV takes ECX = 1.
-func supported() bool { return cpu.X86.HasAVX && hasXGETBV1() }
+// supported says whether XGETBV takes ECX = 1. CPUID is slow in virtual machines.
+var supported = cpu.X86.HasAVX && hasXGETBV1()
 
 // hasXGETBV1 returns bit 2 of CPUID(0xd, 1).EAX.
 func hasXGETBV1() bool
