@@ -96,6 +96,9 @@ func testBounds[T Float](t *testing.T) {
 			t.Run(side+" a page/"+k.name, func(t *testing.T) {
 				var cases []kernelCase[T]
 				for i, s := range append(k.family.shapes(), shape{4096, 3, 1}) {
+					if s.inner > 1 && s.axis > 20 && s.axis%7 != 0 {
+						continue // planes end in the same ways however many they are
+					}
 					if n := k.lengths(s); max(n.x, n.dst, n.index, n.labels, n.truth) <= largest && k.family.takes(s) {
 						cases = append(cases, k.newCase(s, fills[i%4], uint64(i)))
 					}
