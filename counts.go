@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"unsafe"
 )
 
 // LovaszCounts is the state of the binned loss over any pixels anywhere: for every class how many pixels' errors fall into each bin, as
@@ -230,9 +231,24 @@ func (c *LovaszCounts) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary returns what AppendBinary appends.
 func (c *LovaszCounts) MarshalBinary() ([]byte, error) { return c.AppendBinary(nil) }
 
-// UnmarshalBinary replaces the state by one that AppendBinary wrote. A zero LovaszCounts takes over its configuration; for another one the
-// error is ErrConfig if that differs. Bytes that are truncated, corrupt or something else are ErrFormat. After an error the state is what
-// it was.
+// unknownMemory is what UnmarshalBinary allocates in any case for a configuration that comes with the bytes: a few bytes that claim to
+// be counts of very many classes must not take a service down.
+const unknownMemory = 1 << 30
+
+// memory is how many bytes the bins of all classes take.
+func (c *LovaszCounts) memory() uint64 {
+	classes := uint64(0)
+	for _, averaged := range c.l.averaged {
+		if averaged {
+			classes++
+		}
+	}
+	return classes * binCount * uint64(unsafe.Sizeof(bin{}))
+}
+
+// UnmarshalBinary replaces the state by one that AppendBinary wrote. A zero LovaszCounts takes over its configuration, unless that has more
+// than 2,000 classes and next to no pixels; for another one the error is ErrConfig if it differs. Bytes that are truncated, corrupt or
+// something else are ErrFormat. After an error the state is what it was.
 func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	d := newDecoder(data, countsMagic)
 	cfg := decodeConfig(d)
@@ -250,6 +266,9 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 		return errorf(ErrFormat, "encoded LovaszCounts: %v", err)
 	}
 	read.kept = d.uint(maxCounted)
+	if c.l == nil && read.kept > 0 && read.memory() > max(unknownMemory, 4096*uint64(len(data))) {
+		return errorf(ErrFormat, "the state takes %d MB, far more than its bytes: decode it into a NewLovaszCounts of its configuration", read.memory()>>20)
+	}
 	for k := range read.state {
 		if read.l.averaged[k] {
 			read.state[k] = decodeBins(d, read.kept)

@@ -569,3 +569,31 @@ func checkState(t testing.TB, b []byte) error {
 	}
 	return nil
 }
+
+// A few bytes that claim to be counts of very many classes do not allocate the memory for them, unless the receiver asked for as many.
+func TestLovaszCountsManyClasses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes over a gigabyte")
+	}
+	cfg := LovaszConfig{Classes: 3000, Activation: SigmoidActivation}
+	c, err := NewLovaszCounts(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Add(make([]float32, cfg.Classes), []int32{7}, 1); err != nil {
+		t.Fatal(err)
+	}
+	data, err := c.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unknown LovaszCounts
+	if err := unknown.UnmarshalBinary(data); !errors.Is(err, ErrFormat) {
+		t.Errorf("%d bytes of %d classes into a zero LovaszCounts: %v, want ErrFormat", len(data), cfg.Classes, err)
+	}
+	want := c.Result().Loss
+	c.Reset()
+	if err := c.UnmarshalBinary(data); err != nil || c.Result().Loss != want {
+		t.Errorf("into one of its configuration: %v, loss %v, want %v", err, c.Result().Loss, want)
+	}
+}
