@@ -206,7 +206,7 @@ func testSameBitsAlongEveryAxis[T Float](t *testing.T) {
 			planes(dst, src)
 			rowsOf(rowsDst, rows)
 			transpose(back, rowsDst, s.inner, s.axis)
-			if i, ok := firstDifference(dst, back, true); !ok {
+			if i, ok := firstDifference(dst, back, firstNaNWins); !ok {
 				t.Errorf("%s of %v: [%d] = %v, by rows %v", name, s, i, dst[i], back[i])
 			}
 		}
@@ -219,7 +219,7 @@ func testSameBitsAlongEveryAxis[T Float](t *testing.T) {
 		for i := range s.inner {
 			Softmax(one, rows[i*s.axis:(i+1)*s.axis])
 			SoftmaxRows(rowsDst, rows, s.axis)
-			if j, ok := firstDifference(one, rowsDst[i*s.axis:(i+1)*s.axis], true); !ok {
+			if j, ok := firstDifference(one, rowsDst[i*s.axis:(i+1)*s.axis], firstNaNWins); !ok {
 				t.Fatalf("Softmax of row %d of %v: [%d] differs from SoftmaxRows", i, s, j)
 			}
 		}

@@ -84,7 +84,7 @@ func (c code) vectors256(n Register, body func(masked bool), pointers ...Registe
 
 func (c code) load256(m Mem, y VecPhysical, masked bool) {
 	if masked {
-		c.VPMASKMOVD(m, Y15, y)
+		c.VMASKMOVPS(m, Y15, y)
 	} else {
 		c.VMOVDQU(m, y)
 	}
