@@ -624,8 +624,9 @@ func TestLovaszConcurrently(t *testing.T) {
 		want, wantGrad := c.backward(t, 1)
 		for range 2 {
 			group.Go(func() {
-				c.cfg.Workers = 1 + i%3
-				l, err := NewLovasz(c.cfg)
+				cfg := c.cfg
+				cfg.Workers = 1 + i%3
+				l, err := NewLovasz(cfg)
 				if err != nil {
 					t.Error(err)
 					return
@@ -634,7 +635,7 @@ func TestLovaszConcurrently(t *testing.T) {
 				for range 3 {
 					got, err := l.Backward(grad, c.logits, c.labels, c.images)
 					if d := sameResult(got, want) + sameGradient(grad, wantGrad); err != nil || d != "" {
-						t.Errorf("case %d, %+v: %v %s", i, c.cfg, err, d)
+						t.Errorf("case %d, %+v: %v %s", i, cfg, err, d)
 					}
 				}
 			})
