@@ -807,11 +807,6 @@ func (l *Lovasz) weigh(w *worker, task int) {
 // result adds up what the classes and groups have.
 func (l *Lovasz) result() LovaszResult {
 	classes := l.cfg.Classes
-	r := LovaszResult{PerClass: l.perClass}
-	if l.cfg.PerImage {
-		l.perImage = resize(l.perImage, len(l.groups))
-		r.PerImage = l.perImage
-	}
 	entropies := l.entropy
 	for g := range l.groups {
 		group := &l.groups[g]
@@ -830,6 +825,33 @@ func (l *Lovasz) result() LovaszResult {
 			group.entropy = sumPieces(table[float64](), entropies[:group.entropyN]) / l.entropyTerms(group)
 			entropies = entropies[group.entropyN:]
 		}
+	}
+	r := l.meanOfGroups()
+	r.PerClass = l.perClass
+	r.Loss = r.Lovasz + float64(l.cfg.CrossEntropy*r.CrossEntropy)
+	for c := range r.PerClass {
+		var sum float64
+		n := 0
+		for g := range l.groups {
+			if class := &l.classes[g*classes+c]; class.takesPart {
+				sum += class.loss
+				n++
+			}
+		}
+		r.PerClass[c] = sum / float64(n) // NaN without any
+	}
+	return r
+}
+
+// meanOfGroups returns the means over the groups that take part, and with PerImage the loss of each.
+func (l *Lovasz) meanOfGroups() LovaszResult {
+	var r LovaszResult
+	if l.cfg.PerImage {
+		l.perImage = resize(l.perImage, len(l.groups))
+		r.PerImage = l.perImage
+	}
+	for g := range l.groups {
+		group := &l.groups[g]
 		if group.takesPart {
 			r.Lovasz += group.lovasz
 			r.Gap += group.gap
@@ -846,18 +868,6 @@ func (l *Lovasz) result() LovaszResult {
 		r.Lovasz /= float64(l.images)
 		r.Gap /= float64(l.images)
 		r.CrossEntropy /= float64(l.images)
-	}
-	r.Loss = r.Lovasz + float64(l.cfg.CrossEntropy*r.CrossEntropy)
-	for c := range r.PerClass {
-		var sum float64
-		n := 0
-		for g := range l.groups {
-			if class := &l.classes[g*classes+c]; class.takesPart {
-				sum += class.loss
-				n++
-			}
-		}
-		r.PerClass[c] = sum / float64(n) // NaN without any
 	}
 	return r
 }

@@ -1,7 +1,5 @@
 package lanewise
 
-import "math"
-
 // Hinge returns the binary Lovász hinge (Yu and Blaschko, 2015) of one score per pixel, without a sigmoid: scores [images, pixels], labels
 // [images, pixels] 0 or 1, or void. The error of a pixel is max(0, 1 − s) for foreground and max(0, 1 + s) for background; where there is
 // no foreground the largest error has the weight 1. The gradient goes to grad unless that is nil; it has the length of scores and may be
@@ -24,27 +22,13 @@ func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (Lova
 		return LovaszResult{}, err
 	}
 	l.each(len(l.groups), (*Lovasz).hingeWeights)
-	r := LovaszResult{}
-	if l.cfg.PerImage {
-		l.perImage = resize(l.perImage, len(l.groups))
-		r.PerImage = l.perImage
-	}
 	for g := range l.groups {
-		group := &l.groups[g]
-		if group.keptN > 0 {
+		if group := &l.groups[g]; group.keptN > 0 {
+			group.takesPart = true
 			l.images++
-			r.Lovasz += group.lovasz
-		}
-		if r.PerImage != nil {
-			r.PerImage[g] = math.NaN()
-			if group.keptN > 0 {
-				r.PerImage[g] = group.lovasz
-			}
 		}
 	}
-	if l.images > 1 {
-		r.Lovasz /= float64(l.images)
-	}
+	r := l.meanOfGroups()
 	r.Loss = r.Lovasz
 	if grad != nil {
 		l.each(len(l.blocks), (*Lovasz).hingeGradient)
