@@ -4,37 +4,32 @@
 
 package lanewise
 
-// columnsExtremesAVX2 returns the bits of the smallest foreground error, or 1<<32 - 1, and of the largest error.
+// columnsSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsExtremesAVX2(errors []float32, target []int32, class int32) (smallest uint32, largest uint32)
+func columnsSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
-// columnsSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+// columnsSplit2AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsSplit1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+func columnsSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
-// columnsSplit2AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+// columnsSplit4AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsSplit2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+func columnsSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
-// columnsSplit4AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+// columnsSplit8AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsSplit4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-
-// columnsSplit8AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
-//
-//go:noescape
-func columnsSplit8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+func columnsSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
 // columnsCountAVX2 counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
 //
 //go:noescape
 func columnsCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
 
-// columnsPlaceAVX2 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there, and in place of the key too. The 16 keys and ranks behind the last ones have to be valid.
+// columnsPlaceAVX2 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.
 //
 //go:noescape
 func columnsPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
@@ -44,57 +39,57 @@ func columnsPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts 
 //go:noescape
 func columnsRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 
-// columnsGatherAVX2 replaces the keys by the bits of the weights at their positions. The 16 positions behind the last one have to be valid, and it writes up to 15 more keys.
+// columnsGatherAVX2 writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1).
 //
 //go:noescape
-func columnsGatherAVX2(keys []uint32, positions []uint32, weights []float32)
+func columnsGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
 
-// columnsExpand1AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsLookUpAVX2 writes the weights that the keys have by their bins, max(key >> shift, first) - first: weights has those of background and of foreground in turn.
 //
 //go:noescape
-func columnsExpand1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsLookUpAVX2(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
 
-// columnsExpand2AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsExpand1AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func columnsExpand2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsExpand1AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 
-// columnsExpand4AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsExpand2AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func columnsExpand4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsExpand2AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 
-// columnsExpand8AVX2 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsExpand4AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func columnsExpand8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsExpand4AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 
-// columnsExtremesAVX512 returns the bits of the smallest foreground error, or 1<<32 - 1, and of the largest error.
+// columnsExpand8AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func columnsExtremesAVX512(errors []float32, target []int32, class int32) (smallest uint32, largest uint32)
+func columnsExpand8AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 
-// columnsSplit1AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+// columnsSplit1AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsSplit1AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+func columnsSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
-// columnsSplit2AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+// columnsSplit2AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsSplit2AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+func columnsSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
-// columnsSplit4AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+// columnsSplit4AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsSplit4AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+func columnsSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
-// columnsSplit8AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more.
+// columnsSplit8AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
-func columnsSplit8AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+func columnsSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 
-// columnsPlaceAVX512 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there, and in place of the key too. The 16 keys and ranks behind the last ones have to be valid.
+// columnsPlaceAVX512 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.
 //
 //go:noescape
 func columnsPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
@@ -104,27 +99,32 @@ func columnsPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, start
 //go:noescape
 func columnsRankAVX512(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 
-// columnsGatherAVX512 replaces the keys by the bits of the weights at their positions. The 16 positions behind the last one have to be valid, and it writes up to 15 more keys.
+// columnsGatherAVX512 writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1).
 //
 //go:noescape
-func columnsGatherAVX512(keys []uint32, positions []uint32, weights []float32)
+func columnsGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
 
-// columnsExpand1AVX512 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsLookUpAVX512 writes the weights that the keys have by their bins, max(key >> shift, first) - first: weights has those of background and of foreground in turn.
 //
 //go:noescape
-func columnsExpand1AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsLookUpAVX512(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
 
-// columnsExpand2AVX512 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsExpand1AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func columnsExpand2AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsExpand1AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 
-// columnsExpand4AVX512 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsExpand2AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func columnsExpand4AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsExpand2AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 
-// columnsExpand8AVX512 replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more.
+// columnsExpand4AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func columnsExpand8AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
+func columnsExpand4AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+
+// columnsExpand8AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+//
+//go:noescape
+func columnsExpand8AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)

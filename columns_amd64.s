@@ -520,33 +520,45 @@ DATA expandBytes<>+2032(SB)/8, $0x0605040302010000
 DATA expandBytes<>+2040(SB)/8, $0x0706050403020100
 GLOBL expandBytes<>(SB), RODATA|NOPTR, $2048
 
-// func columnsExtremesAVX2(errors []float32, target []int32, class int32) (smallest uint32, largest uint32)
-// Requires: AVX, AVX2, MMX+
-TEXT ·columnsExtremesAVX2(SB), NOSPLIT, $0-64
-	MOVQ         errors_base+0(FP), AX
-	MOVQ         target_base+24(FP), CX
-	MOVQ         errors_len+8(FP), DX
-	MOVL         class+48(FP), BX
+// func columnsSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·columnsSplit1AVX2(SB), NOSPLIT, $0-48
+	MOVQ         n+8(FP), AX
+	MOVQ         keys+0(FP), CX
+	MOVQ         (CX), CX
+	MOVL         (AX), AX
+	LEAQ         (CX)(AX*4), CX
+	MOVQ         from+16(FP), AX
+	VPCMPEQD     Y14, Y14, Y14
+	VPBROADCASTD (AX), Y6
+	VPADDD       Y14, Y6, Y6
+	MOVQ         probs_base+24(FP), AX
+	MOVQ         probs_len+32(FP), DX
+	MOVL         $0x3f800000, BX
 	VMOVD        BX, X0
 	VPBROADCASTD X0, Y0
-	VPCMPEQD     Y5, Y5, Y5
-	VMOVDQA      Y5, Y1
-	VPXOR        Y2, Y2, Y2
 
 loop:
 	CMPQ       DX, $0x08
 	JLT        tail
 	PREFETCHT0 4096(AX)
-	PREFETCHT0 4096(CX)
-	VMOVDQU    (AX), Y3
-	VMOVDQU    (CX), Y4
-	VPMAXUD    Y3, Y2, Y2
-	VPCMPEQD   Y4, Y0, Y4
-	VPXOR      Y5, Y4, Y4
-	VPOR       Y4, Y3, Y3
-	VPMINUD    Y3, Y1, Y1
+	VMOVDQU    (AX), Y5
+	VPSRAD     $0x1f, Y5, Y2
+	VPAND      Y0, Y2, Y1
+	VADDPS     Y5, Y1, Y1
+	VPSUBD     Y2, Y1, Y2
+	VPADDD     Y1, Y2, Y2
+	VPCMPGTD   Y6, Y1, Y4
+	VMOVDQA    Y4, Y3
+	VMOVMSKPS  Y3, BX
+	PREFETCHT0 1024(CX)
+	LEAQ       compressBytes<>+0(SB), SI
+	VPMOVZXBD  (SI)(BX*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (CX)
+	POPCNTL    BX, BX
+	LEAQ       (CX)(BX*4), CX
 	ADDQ       $0x20, AX
-	ADDQ       $0x20, CX
 	SUBQ       $0x08, DX
 	JMP        loop
 
@@ -560,76 +572,88 @@ tail:
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	VMASKMOVPS   (AX), Y15, Y3
-	VMASKMOVPS   (CX), Y15, Y4
-	VPMAXUD      Y3, Y2, Y2
-	VPCMPEQD     Y4, Y0, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y5, Y4, Y4
-	VPOR         Y4, Y3, Y3
-	VPMINUD      Y3, Y1, Y1
+	VMASKMOVPS   (AX), Y15, Y5
+	VPSRAD       $0x1f, Y5, Y2
+	VPAND        Y0, Y2, Y1
+	VADDPS       Y5, Y1, Y1
+	VPSUBD       Y2, Y1, Y2
+	VPADDD       Y1, Y2, Y2
+	VPCMPGTD     Y6, Y1, Y4
+	VPAND        Y15, Y4, Y3
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(CX)
+	LEAQ         compressBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(AX*8), Y3
+	VPERMD       Y2, Y3, Y3
+	VMOVDQU      Y3, (CX)
+	POPCNTL      AX, AX
+	LEAQ         (CX)(AX*4), CX
 
 done:
-	VEXTRACTI128 $0x01, Y1, X3
-	VEXTRACTI128 $0x01, Y2, X4
-	VPMINUD      X3, X1, X1
-	VPMAXUD      X4, X2, X2
-	VPSHUFD      $0x4e, X1, X3
-	VPSHUFD      $0x4e, X2, X4
-	VPMINUD      X3, X1, X1
-	VPMAXUD      X4, X2, X2
-	VPSHUFD      $0xb1, X1, X3
-	VPSHUFD      $0xb1, X2, X4
-	VPMINUD      X3, X1, X1
-	VPMAXUD      X4, X2, X2
-	VMOVD        X1, AX
-	MOVL         AX, smallest+56(FP)
-	VMOVD        X2, AX
-	MOVL         AX, largest+60(FP)
+	MOVQ n+8(FP), AX
+	MOVQ keys+0(FP), DX
+	MOVQ (DX), DX
+	SUBQ DX, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
 	VZEROUPPER
 	RET
 
-// func columnsSplit1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+// func columnsSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit1AVX2(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), AX
+TEXT ·columnsSplit2AVX2(SB), NOSPLIT, $0-48
+	MOVQ         n+8(FP), AX
+	MOVQ         keys+0(FP), CX
 	MOVQ         (CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
+	MOVL         (AX), DX
+	LEAQ         (CX)(DX*4), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         24(DX), DX
+	MOVL         4(AX), AX
+	LEAQ         (DX)(AX*4), DX
+	MOVQ         from+16(FP), AX
 	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
+	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         target_base+48(FP), DX
-	MOVQ         errors_len+32(FP), BX
-	MOVL         class+72(FP), SI
+	VPBROADCASTD 4(AX), Y7
+	VPADDD       Y14, Y7, Y7
+	MOVQ         probs_base+24(FP), AX
+	MOVQ         probs_len+32(FP), BX
+	MOVL         $0x3f800000, SI
 	VMOVD        SI, X0
 	VPBROADCASTD X0, Y0
 
 loop:
 	CMPQ       BX, $0x08
 	JLT        tail
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(DX)
-	VMOVDQU    (CX), Y1
-	VMOVDQU    (DX), Y2
-	VPCMPEQD   Y2, Y0, Y2
+	PREFETCHT0 4096(AX)
+	VMOVDQU    (AX), Y5
+	VPSRAD     $0x1f, Y5, Y2
+	VPAND      Y0, Y2, Y1
+	VADDPS     Y5, Y1, Y1
 	VPSUBD     Y2, Y1, Y2
 	VPADDD     Y1, Y2, Y2
 	VPCMPGTD   Y6, Y1, Y4
 	VMOVDQA    Y4, Y3
 	VMOVMSKPS  Y3, SI
+	PREFETCHT0 1024(CX)
 	LEAQ       compressBytes<>+0(SB), DI
 	VPMOVZXBD  (DI)(SI*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (AX)
+	VMOVDQU    Y3, (CX)
 	POPCNTL    SI, SI
-	LEAQ       (AX)(SI*4), AX
-	ADDQ       $0x20, CX
-	ADDQ       $0x20, DX
+	LEAQ       (CX)(SI*4), CX
+	VPCMPGTD   Y7, Y1, Y5
+	VPANDN     Y5, Y4, Y3
+	VMOVMSKPS  Y3, SI
+	PREFETCHT0 1024(DX)
+	LEAQ       compressBytes<>+0(SB), DI
+	VPMOVZXBD  (DI)(SI*8), Y3
+	VPERMD     Y2, Y3, Y3
+	VMOVDQU    Y3, (DX)
+	POPCNTL    SI, SI
+	LEAQ       (DX)(SI*4), DX
+	ADDQ       $0x20, AX
 	SUBQ       $0x08, BX
 	JMP        loop
 
@@ -642,565 +666,530 @@ tail:
 	VMOVQ        BX, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	VMASKMOVPS   (CX), Y15, Y1
-	VMASKMOVPS   (DX), Y15, Y2
-	VPCMPEQD     Y2, Y0, Y2
+	PREFETCHT0   4096(AX)
+	VMASKMOVPS   (AX), Y15, Y5
+	VPSRAD       $0x1f, Y5, Y2
+	VPAND        Y0, Y2, Y1
+	VADDPS       Y5, Y1, Y1
 	VPSUBD       Y2, Y1, Y2
 	VPADDD       Y1, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, CX
-	LEAQ         compressBytes<>+0(SB), DX
-	VPMOVZXBD    (DX)(CX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (AX)
-	POPCNTL      CX, CX
-	LEAQ         (AX)(CX*4), AX
-
-done:
-	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), DX
-	SUBQ (CX), AX
-	SHRQ $0x02, AX
-	MOVQ AX, (DX)
-	VZEROUPPER
-	RET
-
-// func columnsSplit2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit2AVX2(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         (CX), BX
-	LEAQ         (DX)(BX*4), DX
-	MOVQ         24(AX), AX
-	MOVQ         8(CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(CX), Y7
-	VPADDD       Y14, Y7, Y7
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         target_base+48(FP), BX
-	MOVQ         errors_len+32(FP), SI
-	MOVL         class+72(FP), DI
-	VMOVD        DI, X0
-	VPBROADCASTD X0, Y0
-
-loop:
-	CMPQ       SI, $0x08
-	JLT        tail
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(BX)
-	VMOVDQU    (CX), Y1
-	VMOVDQU    (BX), Y2
-	VPCMPEQD   Y2, Y0, Y2
-	VPSUBD     Y2, Y1, Y2
-	VPADDD     Y1, Y2, Y2
-	VPCMPGTD   Y6, Y1, Y4
-	VMOVDQA    Y4, Y3
-	VMOVMSKPS  Y3, DI
-	LEAQ       compressBytes<>+0(SB), R8
-	VPMOVZXBD  (R8)(DI*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DX)
-	POPCNTL    DI, DI
-	LEAQ       (DX)(DI*4), DX
-	VPCMPGTD   Y7, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, DI
-	LEAQ       compressBytes<>+0(SB), R8
-	VPMOVZXBD  (R8)(DI*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (AX)
-	POPCNTL    DI, DI
-	LEAQ       (AX)(DI*4), AX
-	ADDQ       $0x20, CX
-	ADDQ       $0x20, BX
-	SUBQ       $0x08, SI
-	JMP        loop
-
-tail:
-	TESTQ        SI, SI
-	JZ           done
-	MOVQ         $0x0706050403020100, DI
-	VMOVQ        DI, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        SI, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(BX)
-	VMASKMOVPS   (CX), Y15, Y1
-	VMASKMOVPS   (BX), Y15, Y2
-	VPCMPEQD     Y2, Y0, Y2
-	VPSUBD       Y2, Y1, Y2
-	VPADDD       Y1, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(CX)
 	LEAQ         compressBytes<>+0(SB), BX
-	VPMOVZXBD    (BX)(CX*8), Y3
+	VPMOVZXBD    (BX)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DX)
-	POPCNTL      CX, CX
-	LEAQ         (DX)(CX*4), DX
+	VMOVDQU      Y3, (CX)
+	POPCNTL      AX, AX
+	LEAQ         (CX)(AX*4), CX
 	VPCMPGTD     Y7, Y1, Y5
 	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(DX)
 	LEAQ         compressBytes<>+0(SB), BX
-	VPMOVZXBD    (BX)(CX*8), Y3
+	VPMOVZXBD    (BX)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (AX)
-	POPCNTL      CX, CX
-	LEAQ         (AX)(CX*4), AX
+	VMOVDQU      Y3, (DX)
+	POPCNTL      AX, AX
+	LEAQ         (DX)(AX*4), DX
 
 done:
+	MOVQ n+8(FP), AX
+	MOVQ keys+0(FP), BX
+	MOVQ (BX), BX
+	SUBQ BX, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
 	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), BX
-	SUBQ (CX), DX
+	MOVQ 24(CX), CX
+	SUBQ CX, DX
 	SHRQ $0x02, DX
-	MOVQ DX, (BX)
-	SUBQ 24(CX), AX
-	SHRQ $0x02, AX
-	MOVQ AX, 8(BX)
+	MOVL DX, 4(AX)
 	VZEROUPPER
 	RET
 
-// func columnsSplit4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+// func columnsSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit4AVX2(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         (CX), BX
+TEXT ·columnsSplit4AVX2(SB), NOSPLIT, $0-48
+	MOVQ         n+8(FP), AX
+	MOVQ         keys+0(FP), CX
+	MOVQ         (CX), CX
+	MOVL         (AX), DX
+	LEAQ         (CX)(DX*4), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         24(DX), DX
+	MOVL         4(AX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         24(AX), BX
-	MOVQ         8(CX), SI
+	MOVQ         keys+0(FP), BX
+	MOVQ         48(BX), BX
+	MOVL         8(AX), SI
 	LEAQ         (BX)(SI*4), BX
-	MOVQ         48(AX), SI
-	MOVQ         16(CX), DI
-	LEAQ         (SI)(DI*4), SI
-	MOVQ         72(AX), AX
-	MOVQ         24(CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
+	MOVQ         keys+0(FP), SI
+	MOVQ         72(SI), SI
+	MOVL         12(AX), AX
+	LEAQ         (SI)(AX*4), SI
+	MOVQ         from+16(FP), AX
 	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
+	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(CX), Y7
+	VPBROADCASTD 4(AX), Y7
 	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(CX), Y8
+	VPBROADCASTD 8(AX), Y8
 	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(CX), Y9
+	VPBROADCASTD 12(AX), Y9
 	VPADDD       Y14, Y9, Y9
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         target_base+48(FP), DI
-	MOVQ         errors_len+32(FP), R8
-	MOVL         class+72(FP), R9
-	VMOVD        R9, X0
+	MOVQ         probs_base+24(FP), AX
+	MOVQ         probs_len+32(FP), DI
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X0
 	VPBROADCASTD X0, Y0
 
 loop:
-	CMPQ       R8, $0x08
+	CMPQ       DI, $0x08
 	JLT        tail
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(DI)
-	VMOVDQU    (CX), Y1
-	VMOVDQU    (DI), Y2
-	VPCMPEQD   Y2, Y0, Y2
+	PREFETCHT0 4096(AX)
+	VMOVDQU    (AX), Y5
+	VPSRAD     $0x1f, Y5, Y2
+	VPAND      Y0, Y2, Y1
+	VADDPS     Y5, Y1, Y1
 	VPSUBD     Y2, Y1, Y2
 	VPADDD     Y1, Y2, Y2
 	VPCMPGTD   Y6, Y1, Y4
 	VMOVDQA    Y4, Y3
-	VMOVMSKPS  Y3, R9
-	LEAQ       compressBytes<>+0(SB), R10
-	VPMOVZXBD  (R10)(R9*8), Y3
+	VMOVMSKPS  Y3, R8
+	PREFETCHT0 1024(CX)
+	LEAQ       compressBytes<>+0(SB), R9
+	VPMOVZXBD  (R9)(R8*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DX)
-	POPCNTL    R9, R9
-	LEAQ       (DX)(R9*4), DX
+	VMOVDQU    Y3, (CX)
+	POPCNTL    R8, R8
+	LEAQ       (CX)(R8*4), CX
 	VPCMPGTD   Y7, Y1, Y5
 	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R9
-	LEAQ       compressBytes<>+0(SB), R10
-	VPMOVZXBD  (R10)(R9*8), Y3
+	VMOVMSKPS  Y3, R8
+	PREFETCHT0 1024(DX)
+	LEAQ       compressBytes<>+0(SB), R9
+	VPMOVZXBD  (R9)(R8*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (BX)
-	POPCNTL    R9, R9
-	LEAQ       (BX)(R9*4), BX
+	VMOVDQU    Y3, (DX)
+	POPCNTL    R8, R8
+	LEAQ       (DX)(R8*4), DX
 	VPCMPGTD   Y8, Y1, Y4
 	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R9
-	LEAQ       compressBytes<>+0(SB), R10
-	VPMOVZXBD  (R10)(R9*8), Y3
+	VMOVMSKPS  Y3, R8
+	PREFETCHT0 1024(BX)
+	LEAQ       compressBytes<>+0(SB), R9
+	VPMOVZXBD  (R9)(R8*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (SI)
-	POPCNTL    R9, R9
-	LEAQ       (SI)(R9*4), SI
+	VMOVDQU    Y3, (BX)
+	POPCNTL    R8, R8
+	LEAQ       (BX)(R8*4), BX
 	VPCMPGTD   Y9, Y1, Y5
 	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R9
-	LEAQ       compressBytes<>+0(SB), R10
-	VPMOVZXBD  (R10)(R9*8), Y3
+	VMOVMSKPS  Y3, R8
+	PREFETCHT0 1024(SI)
+	LEAQ       compressBytes<>+0(SB), R9
+	VPMOVZXBD  (R9)(R8*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (AX)
-	POPCNTL    R9, R9
-	LEAQ       (AX)(R9*4), AX
-	ADDQ       $0x20, CX
-	ADDQ       $0x20, DI
-	SUBQ       $0x08, R8
+	VMOVDQU    Y3, (SI)
+	POPCNTL    R8, R8
+	LEAQ       (SI)(R8*4), SI
+	ADDQ       $0x20, AX
+	SUBQ       $0x08, DI
 	JMP        loop
 
 tail:
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JZ           done
-	MOVQ         $0x0706050403020100, R9
-	VMOVQ        R9, X14
+	MOVQ         $0x0706050403020100, R8
+	VMOVQ        R8, X14
 	VPMOVZXBD    X14, Y14
-	VMOVQ        R8, X15
+	VMOVQ        DI, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DI)
-	VMASKMOVPS   (CX), Y15, Y1
-	VMASKMOVPS   (DI), Y15, Y2
-	VPCMPEQD     Y2, Y0, Y2
+	PREFETCHT0   4096(AX)
+	VMASKMOVPS   (AX), Y15, Y5
+	VPSRAD       $0x1f, Y5, Y2
+	VPAND        Y0, Y2, Y1
+	VADDPS       Y5, Y1, Y1
 	VPSUBD       Y2, Y1, Y2
 	VPADDD       Y1, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(CX)
 	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(CX*8), Y3
+	VPMOVZXBD    (DI)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DX)
-	POPCNTL      CX, CX
-	LEAQ         (DX)(CX*4), DX
+	VMOVDQU      Y3, (CX)
+	POPCNTL      AX, AX
+	LEAQ         (CX)(AX*4), CX
 	VPCMPGTD     Y7, Y1, Y5
 	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(DX)
 	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(CX*8), Y3
+	VPMOVZXBD    (DI)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (BX)
-	POPCNTL      CX, CX
-	LEAQ         (BX)(CX*4), BX
+	VMOVDQU      Y3, (DX)
+	POPCNTL      AX, AX
+	LEAQ         (DX)(AX*4), DX
 	VPCMPGTD     Y8, Y1, Y4
 	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(BX)
 	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(CX*8), Y3
+	VPMOVZXBD    (DI)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (SI)
-	POPCNTL      CX, CX
-	LEAQ         (SI)(CX*4), SI
+	VMOVDQU      Y3, (BX)
+	POPCNTL      AX, AX
+	LEAQ         (BX)(AX*4), BX
 	VPCMPGTD     Y9, Y1, Y5
 	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(SI)
 	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(CX*8), Y3
+	VPMOVZXBD    (DI)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (AX)
-	POPCNTL      CX, CX
-	LEAQ         (AX)(CX*4), AX
+	VMOVDQU      Y3, (SI)
+	POPCNTL      AX, AX
+	LEAQ         (SI)(AX*4), SI
 
 done:
+	MOVQ n+8(FP), AX
+	MOVQ keys+0(FP), DI
+	MOVQ (DI), DI
+	SUBQ DI, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
 	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), DI
-	SUBQ (CX), DX
+	MOVQ 24(CX), CX
+	SUBQ CX, DX
 	SHRQ $0x02, DX
-	MOVQ DX, (DI)
-	SUBQ 24(CX), BX
+	MOVL DX, 4(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 48(CX), CX
+	SUBQ CX, BX
 	SHRQ $0x02, BX
-	MOVQ BX, 8(DI)
-	SUBQ 48(CX), SI
+	MOVL BX, 8(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 72(CX), CX
+	SUBQ CX, SI
 	SHRQ $0x02, SI
-	MOVQ SI, 16(DI)
-	SUBQ 72(CX), AX
-	SHRQ $0x02, AX
-	MOVQ AX, 24(DI)
+	MOVL SI, 12(AX)
 	VZEROUPPER
 	RET
 
-// func columnsSplit8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
+// func columnsSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit8AVX2(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         (CX), BX
+TEXT ·columnsSplit8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         n+8(FP), AX
+	MOVQ         keys+0(FP), CX
+	MOVQ         (CX), CX
+	MOVL         (AX), DX
+	LEAQ         (CX)(DX*4), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         24(DX), DX
+	MOVL         4(AX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         24(AX), BX
-	MOVQ         8(CX), SI
+	MOVQ         keys+0(FP), BX
+	MOVQ         48(BX), BX
+	MOVL         8(AX), SI
 	LEAQ         (BX)(SI*4), BX
-	MOVQ         48(AX), SI
-	MOVQ         16(CX), DI
+	MOVQ         keys+0(FP), SI
+	MOVQ         72(SI), SI
+	MOVL         12(AX), DI
 	LEAQ         (SI)(DI*4), SI
-	MOVQ         72(AX), DI
-	MOVQ         24(CX), R8
+	MOVQ         keys+0(FP), DI
+	MOVQ         96(DI), DI
+	MOVL         16(AX), R8
 	LEAQ         (DI)(R8*4), DI
-	MOVQ         96(AX), R8
-	MOVQ         32(CX), R9
+	MOVQ         keys+0(FP), R8
+	MOVQ         120(R8), R8
+	MOVL         20(AX), R9
 	LEAQ         (R8)(R9*4), R8
-	MOVQ         120(AX), R9
-	MOVQ         40(CX), R10
+	MOVQ         keys+0(FP), R9
+	MOVQ         144(R9), R9
+	MOVL         24(AX), R10
 	LEAQ         (R9)(R10*4), R9
-	MOVQ         144(AX), R10
-	MOVQ         48(CX), R11
-	LEAQ         (R10)(R11*4), R10
-	MOVQ         168(AX), AX
-	MOVQ         56(CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
+	MOVQ         keys+0(FP), R10
+	MOVQ         168(R10), R10
+	MOVL         28(AX), AX
+	LEAQ         (R10)(AX*4), R10
+	MOVQ         from+16(FP), AX
 	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
+	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(CX), Y7
+	VPBROADCASTD 4(AX), Y7
 	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(CX), Y8
+	VPBROADCASTD 8(AX), Y8
 	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(CX), Y9
+	VPBROADCASTD 12(AX), Y9
 	VPADDD       Y14, Y9, Y9
-	VPBROADCASTD 16(CX), Y10
+	VPBROADCASTD 16(AX), Y10
 	VPADDD       Y14, Y10, Y10
-	VPBROADCASTD 20(CX), Y11
+	VPBROADCASTD 20(AX), Y11
 	VPADDD       Y14, Y11, Y11
-	VPBROADCASTD 24(CX), Y12
+	VPBROADCASTD 24(AX), Y12
 	VPADDD       Y14, Y12, Y12
-	VPBROADCASTD 28(CX), Y13
+	VPBROADCASTD 28(AX), Y13
 	VPADDD       Y14, Y13, Y13
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         target_base+48(FP), R11
-	MOVQ         errors_len+32(FP), R12
-	MOVL         class+72(FP), R13
-	VMOVD        R13, X0
+	MOVQ         probs_base+24(FP), AX
+	MOVQ         probs_len+32(FP), R11
+	MOVL         $0x3f800000, R12
+	VMOVD        R12, X0
 	VPBROADCASTD X0, Y0
 
 loop:
-	CMPQ       R12, $0x08
+	CMPQ       R11, $0x08
 	JLT        tail
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(R11)
-	VMOVDQU    (CX), Y1
-	VMOVDQU    (R11), Y2
-	VPCMPEQD   Y2, Y0, Y2
+	PREFETCHT0 4096(AX)
+	VMOVDQU    (AX), Y5
+	VPSRAD     $0x1f, Y5, Y2
+	VPAND      Y0, Y2, Y1
+	VADDPS     Y5, Y1, Y1
 	VPSUBD     Y2, Y1, Y2
 	VPADDD     Y1, Y2, Y2
 	VPCMPGTD   Y6, Y1, Y4
 	VMOVDQA    Y4, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(CX)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DX)
-	POPCNTL    R13, R13
-	LEAQ       (DX)(R13*4), DX
+	VMOVDQU    Y3, (CX)
+	POPCNTL    R12, R12
+	LEAQ       (CX)(R12*4), CX
 	VPCMPGTD   Y7, Y1, Y5
 	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(DX)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (BX)
-	POPCNTL    R13, R13
-	LEAQ       (BX)(R13*4), BX
+	VMOVDQU    Y3, (DX)
+	POPCNTL    R12, R12
+	LEAQ       (DX)(R12*4), DX
 	VPCMPGTD   Y8, Y1, Y4
 	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(BX)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (SI)
-	POPCNTL    R13, R13
-	LEAQ       (SI)(R13*4), SI
+	VMOVDQU    Y3, (BX)
+	POPCNTL    R12, R12
+	LEAQ       (BX)(R12*4), BX
 	VPCMPGTD   Y9, Y1, Y5
 	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(SI)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DI)
-	POPCNTL    R13, R13
-	LEAQ       (DI)(R13*4), DI
+	VMOVDQU    Y3, (SI)
+	POPCNTL    R12, R12
+	LEAQ       (SI)(R12*4), SI
 	VPCMPGTD   Y10, Y1, Y4
 	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(DI)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (R8)
-	POPCNTL    R13, R13
-	LEAQ       (R8)(R13*4), R8
+	VMOVDQU    Y3, (DI)
+	POPCNTL    R12, R12
+	LEAQ       (DI)(R12*4), DI
 	VPCMPGTD   Y11, Y1, Y5
 	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(R8)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (R9)
-	POPCNTL    R13, R13
-	LEAQ       (R9)(R13*4), R9
+	VMOVDQU    Y3, (R8)
+	POPCNTL    R12, R12
+	LEAQ       (R8)(R12*4), R8
 	VPCMPGTD   Y12, Y1, Y4
 	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(R9)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (R10)
-	POPCNTL    R13, R13
-	LEAQ       (R10)(R13*4), R10
+	VMOVDQU    Y3, (R9)
+	POPCNTL    R12, R12
+	LEAQ       (R9)(R12*4), R9
 	VPCMPGTD   Y13, Y1, Y5
 	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R13
-	LEAQ       compressBytes<>+0(SB), R14
-	VPMOVZXBD  (R14)(R13*8), Y3
+	VMOVMSKPS  Y3, R12
+	PREFETCHT0 1024(R10)
+	LEAQ       compressBytes<>+0(SB), R13
+	VPMOVZXBD  (R13)(R12*8), Y3
 	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (AX)
-	POPCNTL    R13, R13
-	LEAQ       (AX)(R13*4), AX
-	ADDQ       $0x20, CX
-	ADDQ       $0x20, R11
-	SUBQ       $0x08, R12
+	VMOVDQU    Y3, (R10)
+	POPCNTL    R12, R12
+	LEAQ       (R10)(R12*4), R10
+	ADDQ       $0x20, AX
+	SUBQ       $0x08, R11
 	JMP        loop
 
 tail:
-	TESTQ        R12, R12
+	TESTQ        R11, R11
 	JZ           done
-	MOVQ         $0x0706050403020100, R13
-	VMOVQ        R13, X14
+	MOVQ         $0x0706050403020100, R12
+	VMOVQ        R12, X14
 	VPMOVZXBD    X14, Y14
-	VMOVQ        R12, X15
+	VMOVQ        R11, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(R11)
-	VMASKMOVPS   (CX), Y15, Y1
-	VMASKMOVPS   (R11), Y15, Y2
-	VPCMPEQD     Y2, Y0, Y2
+	PREFETCHT0   4096(AX)
+	VMASKMOVPS   (AX), Y15, Y5
+	VPSRAD       $0x1f, Y5, Y2
+	VPAND        Y0, Y2, Y1
+	VADDPS       Y5, Y1, Y1
 	VPSUBD       Y2, Y1, Y2
 	VPADDD       Y1, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(CX)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DX)
-	POPCNTL      CX, CX
-	LEAQ         (DX)(CX*4), DX
+	VMOVDQU      Y3, (CX)
+	POPCNTL      AX, AX
+	LEAQ         (CX)(AX*4), CX
 	VPCMPGTD     Y7, Y1, Y5
 	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(DX)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (BX)
-	POPCNTL      CX, CX
-	LEAQ         (BX)(CX*4), BX
+	VMOVDQU      Y3, (DX)
+	POPCNTL      AX, AX
+	LEAQ         (DX)(AX*4), DX
 	VPCMPGTD     Y8, Y1, Y4
 	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(BX)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (SI)
-	POPCNTL      CX, CX
-	LEAQ         (SI)(CX*4), SI
+	VMOVDQU      Y3, (BX)
+	POPCNTL      AX, AX
+	LEAQ         (BX)(AX*4), BX
 	VPCMPGTD     Y9, Y1, Y5
 	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(SI)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DI)
-	POPCNTL      CX, CX
-	LEAQ         (DI)(CX*4), DI
+	VMOVDQU      Y3, (SI)
+	POPCNTL      AX, AX
+	LEAQ         (SI)(AX*4), SI
 	VPCMPGTD     Y10, Y1, Y4
 	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(DI)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (R8)
-	POPCNTL      CX, CX
-	LEAQ         (R8)(CX*4), R8
+	VMOVDQU      Y3, (DI)
+	POPCNTL      AX, AX
+	LEAQ         (DI)(AX*4), DI
 	VPCMPGTD     Y11, Y1, Y5
 	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(R8)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (R9)
-	POPCNTL      CX, CX
-	LEAQ         (R9)(CX*4), R9
+	VMOVDQU      Y3, (R8)
+	POPCNTL      AX, AX
+	LEAQ         (R8)(AX*4), R8
 	VPCMPGTD     Y12, Y1, Y4
 	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(R9)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (R10)
-	POPCNTL      CX, CX
-	LEAQ         (R10)(CX*4), R10
+	VMOVDQU      Y3, (R9)
+	POPCNTL      AX, AX
+	LEAQ         (R9)(AX*4), R9
 	VPCMPGTD     Y13, Y1, Y5
 	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, CX
+	VMOVMSKPS    Y3, AX
+	PREFETCHT0   1024(R10)
 	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(CX*8), Y3
+	VPMOVZXBD    (R11)(AX*8), Y3
 	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (AX)
-	POPCNTL      CX, CX
-	LEAQ         (AX)(CX*4), AX
+	VMOVDQU      Y3, (R10)
+	POPCNTL      AX, AX
+	LEAQ         (R10)(AX*4), R10
 
 done:
+	MOVQ n+8(FP), AX
+	MOVQ keys+0(FP), R11
+	MOVQ (R11), R11
+	SUBQ R11, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
 	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), R11
-	SUBQ (CX), DX
+	MOVQ 24(CX), CX
+	SUBQ CX, DX
 	SHRQ $0x02, DX
-	MOVQ DX, (R11)
-	SUBQ 24(CX), BX
+	MOVL DX, 4(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 48(CX), CX
+	SUBQ CX, BX
 	SHRQ $0x02, BX
-	MOVQ BX, 8(R11)
-	SUBQ 48(CX), SI
+	MOVL BX, 8(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 72(CX), CX
+	SUBQ CX, SI
 	SHRQ $0x02, SI
-	MOVQ SI, 16(R11)
-	SUBQ 72(CX), DI
+	MOVL SI, 12(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 96(CX), CX
+	SUBQ CX, DI
 	SHRQ $0x02, DI
-	MOVQ DI, 24(R11)
-	SUBQ 96(CX), R8
+	MOVL DI, 16(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 120(CX), CX
+	SUBQ CX, R8
 	SHRQ $0x02, R8
-	MOVQ R8, 32(R11)
-	SUBQ 120(CX), R9
+	MOVL R8, 20(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 144(CX), CX
+	SUBQ CX, R9
 	SHRQ $0x02, R9
-	MOVQ R9, 40(R11)
-	SUBQ 144(CX), R10
+	MOVL R9, 24(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 168(CX), CX
+	SUBQ CX, R10
 	SHRQ $0x02, R10
-	MOVQ R10, 48(R11)
-	SUBQ 168(CX), AX
-	SHRQ $0x02, AX
-	MOVQ AX, 56(R11)
+	MOVL R10, 28(AX)
 	VZEROUPPER
 	RET
 
 // func columnsCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·columnsCountAVX2(SB), NOSPLIT, $0-80
 	MOVL         first+76(FP), AX
 	VMOVD        AX, X1
@@ -1213,56 +1202,60 @@ TEXT ·columnsCountAVX2(SB), NOSPLIT, $0-80
 	MOVQ         keys_len+56(FP), BX
 
 loop:
-	CMPQ    BX, $0x08
-	JLT     tail
-	VMOVDQU (DX), Y0
-	VPSRLD  X2, Y0, Y0
-	VPSUBD  Y1, Y0, Y0
-	VMOVDQU Y0, (CX)
-	MOVL    (CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, (CX)
-	MOVL    4(CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, 4(CX)
-	MOVL    8(CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, 8(CX)
-	MOVL    12(CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, 12(CX)
-	MOVL    16(CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, 16(CX)
-	MOVL    20(CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, 20(CX)
-	MOVL    24(CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, 24(CX)
-	MOVL    28(CX), SI
-	MOVL    (AX)(SI*4), DI
-	INCL    (AX)(SI*4)
-	MOVL    DI, 28(CX)
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, CX
-	SUBQ    $0x08, BX
-	JMP     loop
+	CMPQ       BX, $0x08
+	JLT        tail
+	PREFETCHT0 1024(DX)
+	PREFETCHT0 1024(CX)
+	VMOVDQU    (DX), Y0
+	VPSRLD     X2, Y0, Y0
+	VPSUBD     Y1, Y0, Y0
+	VMOVDQU    Y0, (CX)
+	MOVL       (CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, (CX)
+	MOVL       4(CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, 4(CX)
+	MOVL       8(CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, 8(CX)
+	MOVL       12(CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, 12(CX)
+	MOVL       16(CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, 16(CX)
+	MOVL       20(CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, 20(CX)
+	MOVL       24(CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, 24(CX)
+	MOVL       28(CX), SI
+	MOVL       (AX)(SI*4), DI
+	INCL       (AX)(SI*4)
+	MOVL       DI, 28(CX)
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, CX
+	SUBQ       $0x08, BX
+	JMP        loop
 
 tail:
-	TESTQ   BX, BX
-	JZ      done
-	VMOVDQU (DX), Y0
-	VPSRLD  X2, Y0, Y0
-	VPSUBD  Y1, Y0, Y0
-	VMOVDQU Y0, (CX)
+	TESTQ      BX, BX
+	JZ         done
+	PREFETCHT0 1024(DX)
+	PREFETCHT0 1024(CX)
+	VMOVDQU    (DX), Y0
+	VPSRLD     X2, Y0, Y0
+	VPSUBD     Y1, Y0, Y0
+	VMOVDQU    Y0, (CX)
 
 rest:
 	MOVL (CX), SI
@@ -1278,7 +1271,7 @@ done:
 	RET
 
 // func columnsPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·columnsPlaceAVX2(SB), NOSPLIT, $0-104
 	MOVQ         starts_base+72(FP), AX
 	MOVL         first+100(FP), CX
@@ -1286,81 +1279,96 @@ TEXT ·columnsPlaceAVX2(SB), NOSPLIT, $0-104
 	VPBROADCASTD X8, Y8
 	MOVL         shift+96(FP), CX
 	VMOVD        CX, X13
+	MOVL         $0x00000001, DX
+	SHLL         CL, DX
+	DECL         DX
 	VPCMPEQD     Y12, Y12, Y12
-	VPSLLD       X13, Y12, Y9
-	VPXOR        Y12, Y9, Y9
 	VPSRLD       $0x01, Y12, Y12
-	MOVL         $0x00000002, CX
-	VMOVD        CX, X10
-	VPBROADCASTD X10, Y10
 	MOVL         $0x00000005, CX
 	VMOVD        CX, X11
 	VPBROADCASTD X11, Y11
 	MOVQ         slots_base+0(FP), CX
-	MOVQ         positions_base+24(FP), DX
-	MOVQ         keys_base+48(FP), BX
-	MOVQ         keys_len+56(FP), SI
+	MOVQ         positions_base+24(FP), BX
+	MOVQ         keys_base+48(FP), SI
+	MOVQ         keys_len+56(FP), DI
 
 block:
-	TESTQ   SI, SI
+	TESTQ   DI, DI
 	JZ      done
-	MOVQ    $0x00000100, DI
-	CMPQ    SI, DI
-	CMOVQLT SI, DI
-	MOVQ    DI, R8
-	SUBQ    DI, SI
-	XORL    R9, R9
+	MOVQ    $0x00000400, R8
+	CMPQ    DI, R8
+	CMOVQLT DI, R8
+	MOVQ    R8, R9
+	SUBQ    R8, DI
+	XORL    R10, R10
 
 positions:
-	VMOVDQU    (BX)(R9*4), Y0
+	VMOVDQU    (SI)(R10*4), Y0
 	VPSRLD     X13, Y0, Y1
 	VPSUBD     Y8, Y1, Y1
 	VPCMPEQD   Y5, Y5, Y5
 	VPGATHERDD Y5, (AX)(Y1*4), Y2
 	VPSRAD     $0x1f, Y2, Y3
 	VPANDN     Y11, Y3, Y3
-	VMOVDQU    (DX)(R9*4), Y4
+	VMOVDQU    (BX)(R10*4), Y4
 	VPSLLVD    Y3, Y4, Y4
 	VPAND      Y12, Y2, Y2
 	VPADDD     Y2, Y4, Y4
-	VMOVDQU    Y4, (DX)(R9*4)
-	VPAND      Y9, Y0, Y0
-	VPADDD     Y10, Y0, Y0
-	VMOVDQU    Y0, (BX)(R9*4)
-	ADDQ       $0x00000008, R9
-	CMPQ       R9, DI
+	VMOVDQU    Y4, (BX)(R10*4)
+	ADDQ       $0x00000008, R10
+	CMPQ       R10, R8
 	JLT        positions
 
 stores:
-	CMPQ R8, $0x04
-	JLT  rest
-	MOVL (DX), DI
-	MOVL (BX), R9
-	MOVW R9, (CX)(DI*2)
-	MOVL 4(DX), DI
-	MOVL 4(BX), R9
-	MOVW R9, (CX)(DI*2)
-	MOVL 8(DX), DI
-	MOVL 8(BX), R9
-	MOVW R9, (CX)(DI*2)
-	MOVL 12(DX), DI
-	MOVL 12(BX), R9
-	MOVW R9, (CX)(DI*2)
-	ADDQ $0x10, DX
-	ADDQ $0x10, BX
-	SUBQ $0x04, R8
-	JMP  stores
+	CMPQ       R9, $0x04
+	JLT        rest
+	MOVL       256(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       (BX), R8
+	MOVL       (SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	MOVL       260(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       4(BX), R8
+	MOVL       4(SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	MOVL       264(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       8(BX), R8
+	MOVL       8(SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	MOVL       268(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       12(BX), R8
+	MOVL       12(SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	ADDQ       $0x10, BX
+	ADDQ       $0x10, SI
+	SUBQ       $0x04, R9
+	JMP        stores
 
 rest:
-	TESTQ R8, R8
-	JZ    block
-	MOVL  (DX), DI
-	MOVL  (BX), R9
-	MOVW  R9, (CX)(DI*2)
-	ADDQ  $0x04, DX
-	ADDQ  $0x04, BX
-	DECQ  R8
-	JMP   rest
+	TESTQ      R9, R9
+	JZ         block
+	MOVL       256(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       (BX), R8
+	MOVL       (SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	ADDQ       $0x04, BX
+	ADDQ       $0x04, SI
+	DECQ       R9
+	JMP        rest
 
 done:
 	VZEROUPPER
@@ -1911,113 +1919,74 @@ done1:
 	VZEROUPPER
 	RET
 
-// func columnsGatherAVX2(keys []uint32, positions []uint32, weights []float32)
-// Requires: AVX, AVX2
-TEXT ·columnsGatherAVX2(SB), NOSPLIT, $0-72
-	MOVQ keys_base+0(FP), AX
-	MOVQ positions_base+24(FP), CX
-	MOVQ weights_base+48(FP), DX
-	MOVQ keys_len+8(FP), BX
-
-loop:
-	VMOVDQU    (CX), Y0
-	VPCMPEQD   Y2, Y2, Y2
-	VPGATHERDD Y2, (DX)(Y0*4), Y1
-	VMOVDQU    Y1, (AX)
-	ADDQ       $0x20, CX
-	ADDQ       $0x20, AX
-	SUBQ       $0x08, BX
-	JG         loop
-	VZEROUPPER
-	RET
-
-// func columnsExpand1AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
-TEXT ·columnsExpand1AVX2(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), AX
-	MOVQ         (CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
-	VPADDD       Y14, Y6, Y6
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         errors_len+32(FP), DX
-	LEAQ         7(DX), BX
-	ANDQ         $-8, BX
+// func columnsGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·columnsGatherAVX2(SB), NOSPLIT, $0-104
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         positions_base+24(FP), CX
+	MOVQ         keys_base+48(FP), DX
+	MOVQ         weights_base+72(FP), BX
+	MOVQ         keys_len+56(FP), SI
+	MOVQ         $0x3ff0000000000000, R8
+	VMOVQ        R8, X5
+	VPBROADCASTQ X5, Y5
+	LEAQ         7(SI), DI
+	ANDQ         $-8, DI
 	VPXOR        Y0, Y0, Y0
 
 loop:
-	CMPQ         DX, $0x08
+	CMPQ         SI, $0x08
 	JLT          tail
-	PREFETCHT0   4096(CX)
-	VMOVDQU      (CX), Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VMOVDQA      Y4, Y3
-	VMOVMSKPS    Y3, SI
-	LEAQ         expandBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(SI*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      SI, SI
-	LEAQ         (AX)(SI*4), AX
-	VMOVDQU      Y2, (CX)
-	MOVQ         $0x3ff0000000000000, SI
-	VMOVQ        SI, X14
-	VPBROADCASTQ X14, Y14
+	PREFETCHT0   1024(AX)
+	PREFETCHT0   1024(DX)
+	VMOVDQU      (CX), Y4
+	VMOVDQU      (DX), Y1
+	VPCMPEQD     Y3, Y3, Y3
+	VPGATHERDD   Y3, (BX)(Y4*4), Y2
+	VMOVDQU      Y2, (AX)
+	VPSRLD       $0x01, Y1, Y1
 	VCVTPS2PD    X1, Y3
 	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
+	VFMADD213PD  Y5, Y3, Y4
 	VPADDQ       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y1, X1
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
+	VFMADD213PD  Y5, Y1, Y2
 	VPADDQ       Y2, Y0, Y0
+	ADDQ         $0x20, AX
 	ADDQ         $0x20, CX
-	SUBQ         $0x08, DX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, SI
 	JMP          loop
 
 tail:
-	TESTQ        DX, DX
+	TESTQ        SI, SI
 	JZ           done
-	MOVQ         $0x0706050403020100, SI
-	VMOVQ        SI, X14
+	MOVQ         $0x0706050403020100, R8
+	VMOVQ        R8, X14
 	VPMOVZXBD    X14, Y14
-	VMOVQ        DX, X15
+	VMOVQ        SI, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	VMASKMOVPS   (CX), Y15, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, DX
-	LEAQ         expandBytes<>+0(SB), SI
-	VPMOVZXBD    (SI)(DX*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DX, DX
-	LEAQ         (AX)(DX*4), AX
-	VPMASKMOVD   Y2, Y15, (CX)
-	MOVQ         $0x3ff0000000000000, SI
-	VMOVQ        SI, X14
-	VPBROADCASTQ X14, Y14
+	PREFETCHT0   1024(AX)
+	PREFETCHT0   1024(DX)
+	VMASKMOVPS   (CX), Y15, Y4
+	VMASKMOVPS   (DX), Y15, Y1
+	VPCMPEQD     Y3, Y3, Y3
+	VPGATHERDD   Y3, (BX)(Y4*4), Y2
+	VPMASKMOVD   Y2, Y15, (AX)
+	VPSRLD       $0x01, Y1, Y1
 	VCVTPS2PD    X1, Y3
 	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
+	VFMADD213PD  Y5, Y3, Y4
 	VPADDQ       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y1, X1
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
+	VFMADD213PD  Y5, Y1, Y2
 	VPADDQ       Y2, Y0, Y0
 
 done:
@@ -2025,51 +1994,216 @@ done:
 	VPADDQ       X1, X0, X0
 	VPSRLDQ      $0x08, X0, X1
 	VPADDQ       X1, X0, X0
-	MOVQ         $0x3ff0000000000000, SI
-	IMULQ        SI, BX
-	VMOVQ        X0, SI
-	SUBQ         BX, SI
-	MOVQ         SI, sum+48(FP)
-	MOVQ         keys+0(FP), CX
-	MOVQ         n+8(FP), DX
-	SUBQ         (CX), AX
-	SHRQ         $0x02, AX
-	MOVQ         AX, (DX)
+	MOVQ         $0x3ff0000000000000, R8
+	IMULQ        R8, DI
+	VMOVQ        X0, R8
+	SUBQ         DI, R8
+	MOVQ         R8, sum+96(FP)
 	VZEROUPPER
 	RET
 
-// func columnsExpand2AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
-TEXT ·columnsExpand2AVX2(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         (CX), BX
-	LEAQ         (DX)(BX*4), DX
-	MOVQ         24(AX), AX
-	MOVQ         8(CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
+// func columnsLookUpAVX2(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·columnsLookUpAVX2(SB), NOSPLIT, $0-80
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         keys_base+24(FP), CX
+	MOVQ         weights_base+48(FP), DX
+	MOVQ         keys_len+32(FP), BX
+	MOVL         first+76(FP), SI
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Y8
+	MOVL         shift+72(FP), SI
+	VMOVD        SI, X10
+
+loop:
+	CMPQ       BX, $0x08
+	JLT        tail
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(CX)
+	VMOVDQU    (CX), Y0
+	VPSRLD     X10, Y0, Y1
+	VPMAXUD    Y8, Y1, Y1
+	VPSUBD     Y8, Y1, Y1
+	VPADDD     Y1, Y1, Y1
+	VPSLLD     $0x1f, Y0, Y0
+	VPSRLD     $0x1f, Y0, Y0
+	VPOR       Y0, Y1, Y1
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (DX)(Y1*4), Y2
+	VMOVDQU    Y2, (AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	SUBQ       $0x08, BX
+	JMP        loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVQ         $0x0706050403020100, SI
+	VMOVQ        SI, X14
+	VPMOVZXBD    X14, Y14
+	VMOVQ        BX, X15
+	VPBROADCASTD X15, Y15
+	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   1024(AX)
+	PREFETCHT0   1024(CX)
+	VMASKMOVPS   (CX), Y15, Y0
+	VPSRLD       X10, Y0, Y1
+	VPMAXUD      Y8, Y1, Y1
+	VPSUBD       Y8, Y1, Y1
+	VPADDD       Y1, Y1, Y1
+	VPSLLD       $0x1f, Y0, Y0
+	VPSRLD       $0x1f, Y0, Y0
+	VPOR         Y0, Y1, Y1
+	VPCMPEQD     Y3, Y3, Y3
+	VPGATHERDD   Y3, (DX)(Y1*4), Y2
+	VPMASKMOVD   Y2, Y15, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsExpand1AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·columnsExpand1AVX2(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), AX
+	MOVQ         weights_base+48(FP), CX
+	MOVL         (AX), AX
+	LEAQ         (CX)(AX*4), CX
+	MOVQ         from+80(FP), AX
 	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
+	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(CX), Y7
-	VPADDD       Y14, Y7, Y7
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         errors_len+32(FP), BX
-	LEAQ         7(BX), SI
-	ANDQ         $-8, SI
-	VPXOR        Y0, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         probs_base+24(FP), DX
+	MOVQ         probs_len+32(FP), BX
 
 loop:
 	CMPQ         BX, $0x08
 	JLT          tail
-	PREFETCHT0   4096(CX)
-	VMOVDQU      (CX), Y1
+	PREFETCHT0   4096(DX)
+	VMOVDQU      (DX), Y0
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPCMPGTD     Y6, Y1, Y4
+	VMOVDQA      Y4, Y3
+	VMOVMSKPS    Y3, SI
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), DI
+	VPMOVZXBD    (DI)(SI*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      SI, SI
+	LEAQ         (CX)(SI*4), CX
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVQ         $0x0706050403020100, SI
+	VMOVQ        SI, X14
+	VPMOVZXBD    X14, Y14
+	VMOVQ        BX, X15
+	VPBROADCASTD X15, Y15
+	VPCMPGTD     Y14, Y15, Y15
+	PREFETCHT0   4096(DX)
+	VMASKMOVPS   (DX), Y15, Y0
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPCMPGTD     Y6, Y1, Y4
+	VPAND        Y15, Y4, Y3
+	VMOVMSKPS    Y3, DX
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), BX
+	VPMOVZXBD    (BX)(DX*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      DX, DX
+	LEAQ         (CX)(DX*4), CX
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VPMASKMOVD   Y2, Y15, (AX)
+
+done:
+	MOVQ at+72(FP), AX
+	MOVQ weights_base+48(FP), DX
+	SUBQ DX, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
+	VZEROUPPER
+	RET
+
+// func columnsExpand2AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·columnsExpand2AVX2(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), AX
+	MOVQ         weights_base+48(FP), CX
+	MOVL         (AX), DX
+	LEAQ         (CX)(DX*4), CX
+	MOVQ         weights_base+48(FP), DX
+	MOVL         4(AX), AX
+	LEAQ         (DX)(AX*4), DX
+	MOVQ         from+80(FP), AX
+	VPCMPEQD     Y14, Y14, Y14
+	VPBROADCASTD (AX), Y6
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 4(AX), Y7
+	VPADDD       Y14, Y7, Y7
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         probs_base+24(FP), BX
+	MOVQ         probs_len+32(FP), SI
+
+loop:
+	CMPQ         SI, $0x08
+	JLT          tail
+	PREFETCHT0   4096(BX)
+	VMOVDQU      (BX), Y0
+	MOVL         $0x3f800000, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VMOVDQA      Y4, Y3
 	VMOVMSKPS    Y3, DI
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), R8
+	VPMOVZXBD    (R8)(DI*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      DI, DI
+	LEAQ         (CX)(DI*4), CX
+	VPCMPGTD     Y7, Y1, Y5
+	VPANDN       Y5, Y4, Y3
+	VMOVMSKPS    Y3, DI
+	PREFETCHT0   1024(DX)
 	LEAQ         expandBytes<>+0(SB), R8
 	VPMOVZXBD    (R8)(DI*8), Y14
 	VPERMD       (DX), Y14, Y14
@@ -2077,145 +2211,135 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      DI, DI
 	LEAQ         (DX)(DI*4), DX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, DI
-	LEAQ         expandBytes<>+0(SB), R8
-	VPMOVZXBD    (R8)(DI*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
-	LEAQ         (AX)(DI*4), AX
-	VMOVDQU      Y2, (CX)
-	MOVQ         $0x3ff0000000000000, DI
-	VMOVQ        DI, X14
-	VPBROADCASTQ X14, Y14
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
-	ADDQ         $0x20, CX
-	SUBQ         $0x08, BX
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, BX
+	SUBQ         $0x08, SI
 	JMP          loop
 
 tail:
-	TESTQ        BX, BX
+	TESTQ        SI, SI
 	JZ           done
 	MOVQ         $0x0706050403020100, DI
 	VMOVQ        DI, X14
 	VPMOVZXBD    X14, Y14
-	VMOVQ        BX, X15
+	VMOVQ        SI, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	VMASKMOVPS   (CX), Y15, Y1
+	PREFETCHT0   4096(BX)
+	VMASKMOVPS   (BX), Y15, Y0
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
 	VMOVMSKPS    Y3, BX
-	LEAQ         expandBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(BX*8), Y14
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), SI
+	VPMOVZXBD    (SI)(BX*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      BX, BX
+	LEAQ         (CX)(BX*4), CX
+	VPCMPGTD     Y7, Y1, Y5
+	VPANDN       Y5, Y4, Y3
+	VPAND        Y15, Y3, Y3
+	VMOVMSKPS    Y3, BX
+	PREFETCHT0   1024(DX)
+	LEAQ         expandBytes<>+0(SB), SI
+	VPMOVZXBD    (SI)(BX*8), Y14
 	VPERMD       (DX), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      BX, BX
 	LEAQ         (DX)(BX*4), DX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, BX
-	LEAQ         expandBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(BX*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      BX, BX
-	LEAQ         (AX)(BX*4), AX
-	VPMASKMOVD   Y2, Y15, (CX)
-	MOVQ         $0x3ff0000000000000, DI
-	VMOVQ        DI, X14
-	VPBROADCASTQ X14, Y14
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VPMASKMOVD   Y2, Y15, (AX)
 
 done:
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDQ       X1, X0, X0
-	VPSRLDQ      $0x08, X0, X1
-	VPADDQ       X1, X0, X0
-	MOVQ         $0x3ff0000000000000, DI
-	IMULQ        DI, SI
-	VMOVQ        X0, DI
-	SUBQ         SI, DI
-	MOVQ         DI, sum+48(FP)
-	MOVQ         keys+0(FP), CX
-	MOVQ         n+8(FP), BX
-	SUBQ         (CX), DX
-	SHRQ         $0x02, DX
-	MOVQ         DX, (BX)
-	SUBQ         24(CX), AX
-	SHRQ         $0x02, AX
-	MOVQ         AX, 8(BX)
+	MOVQ at+72(FP), AX
+	MOVQ weights_base+48(FP), BX
+	SUBQ BX, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, DX
+	SHRQ $0x02, DX
+	MOVL DX, 4(AX)
 	VZEROUPPER
 	RET
 
-// func columnsExpand4AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
-TEXT ·columnsExpand4AVX2(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         (CX), BX
+// func columnsExpand4AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·columnsExpand4AVX2(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), AX
+	MOVQ         weights_base+48(FP), CX
+	MOVL         (AX), DX
+	LEAQ         (CX)(DX*4), CX
+	MOVQ         weights_base+48(FP), DX
+	MOVL         4(AX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         24(AX), BX
-	MOVQ         8(CX), SI
+	MOVQ         weights_base+48(FP), BX
+	MOVL         8(AX), SI
 	LEAQ         (BX)(SI*4), BX
-	MOVQ         48(AX), SI
-	MOVQ         16(CX), DI
-	LEAQ         (SI)(DI*4), SI
-	MOVQ         72(AX), AX
-	MOVQ         24(CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
+	MOVQ         weights_base+48(FP), SI
+	MOVL         12(AX), AX
+	LEAQ         (SI)(AX*4), SI
+	MOVQ         from+80(FP), AX
 	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
+	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(CX), Y7
+	VPBROADCASTD 4(AX), Y7
 	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(CX), Y8
+	VPBROADCASTD 8(AX), Y8
 	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(CX), Y9
+	VPBROADCASTD 12(AX), Y9
 	VPADDD       Y14, Y9, Y9
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         errors_len+32(FP), DI
-	LEAQ         7(DI), R8
-	ANDQ         $-8, R8
-	VPXOR        Y0, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         probs_base+24(FP), DI
+	MOVQ         probs_len+32(FP), R8
 
 loop:
-	CMPQ         DI, $0x08
+	CMPQ         R8, $0x08
 	JLT          tail
-	PREFETCHT0   4096(CX)
-	VMOVDQU      (CX), Y1
+	PREFETCHT0   4096(DI)
+	VMOVDQU      (DI), Y0
+	MOVL         $0x3f800000, R9
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VMOVDQA      Y4, Y3
 	VMOVMSKPS    Y3, R9
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), R10
+	VPMOVZXBD    (R10)(R9*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      R9, R9
+	LEAQ         (CX)(R9*4), CX
+	VPCMPGTD     Y7, Y1, Y5
+	VPANDN       Y5, Y4, Y3
+	VMOVMSKPS    Y3, R9
+	PREFETCHT0   1024(DX)
 	LEAQ         expandBytes<>+0(SB), R10
 	VPMOVZXBD    (R10)(R9*8), Y14
 	VPERMD       (DX), Y14, Y14
@@ -2223,9 +2347,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R9, R9
 	LEAQ         (DX)(R9*4), DX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y8, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VMOVMSKPS    Y3, R9
+	PREFETCHT0   1024(BX)
 	LEAQ         expandBytes<>+0(SB), R10
 	VPMOVZXBD    (R10)(R9*8), Y14
 	VPERMD       (BX), Y14, Y14
@@ -2233,9 +2358,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R9, R9
 	LEAQ         (BX)(R9*4), BX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y9, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VMOVMSKPS    Y3, R9
+	PREFETCHT0   1024(SI)
 	LEAQ         expandBytes<>+0(SB), R10
 	VPMOVZXBD    (R10)(R9*8), Y14
 	VPERMD       (SI), Y14, Y14
@@ -2243,193 +2369,187 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R9, R9
 	LEAQ         (SI)(R9*4), SI
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R9
-	LEAQ         expandBytes<>+0(SB), R10
-	VPMOVZXBD    (R10)(R9*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R9, R9
-	LEAQ         (AX)(R9*4), AX
-	VMOVDQU      Y2, (CX)
-	MOVQ         $0x3ff0000000000000, R9
-	VMOVQ        R9, X14
-	VPBROADCASTQ X14, Y14
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
-	ADDQ         $0x20, CX
-	SUBQ         $0x08, DI
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, DI
+	SUBQ         $0x08, R8
 	JMP          loop
 
 tail:
-	TESTQ        DI, DI
+	TESTQ        R8, R8
 	JZ           done
 	MOVQ         $0x0706050403020100, R9
 	VMOVQ        R9, X14
 	VPMOVZXBD    X14, Y14
-	VMOVQ        DI, X15
+	VMOVQ        R8, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	VMASKMOVPS   (CX), Y15, Y1
+	PREFETCHT0   4096(DI)
+	VMASKMOVPS   (DI), Y15, Y0
+	MOVL         $0x3f800000, DI
+	VMOVD        DI, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
 	VMOVMSKPS    Y3, DI
-	LEAQ         expandBytes<>+0(SB), R9
-	VPMOVZXBD    (R9)(DI*8), Y14
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), R8
+	VPMOVZXBD    (R8)(DI*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      DI, DI
+	LEAQ         (CX)(DI*4), CX
+	VPCMPGTD     Y7, Y1, Y5
+	VPANDN       Y5, Y4, Y3
+	VPAND        Y15, Y3, Y3
+	VMOVMSKPS    Y3, DI
+	PREFETCHT0   1024(DX)
+	LEAQ         expandBytes<>+0(SB), R8
+	VPMOVZXBD    (R8)(DI*8), Y14
 	VPERMD       (DX), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      DI, DI
 	LEAQ         (DX)(DI*4), DX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y8, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, DI
-	LEAQ         expandBytes<>+0(SB), R9
-	VPMOVZXBD    (R9)(DI*8), Y14
+	PREFETCHT0   1024(BX)
+	LEAQ         expandBytes<>+0(SB), R8
+	VPMOVZXBD    (R8)(DI*8), Y14
 	VPERMD       (BX), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      DI, DI
 	LEAQ         (BX)(DI*4), BX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y9, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, DI
-	LEAQ         expandBytes<>+0(SB), R9
-	VPMOVZXBD    (R9)(DI*8), Y14
+	PREFETCHT0   1024(SI)
+	LEAQ         expandBytes<>+0(SB), R8
+	VPMOVZXBD    (R8)(DI*8), Y14
 	VPERMD       (SI), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      DI, DI
 	LEAQ         (SI)(DI*4), SI
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, DI
-	LEAQ         expandBytes<>+0(SB), R9
-	VPMOVZXBD    (R9)(DI*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
-	LEAQ         (AX)(DI*4), AX
-	VPMASKMOVD   Y2, Y15, (CX)
-	MOVQ         $0x3ff0000000000000, R9
-	VMOVQ        R9, X14
-	VPBROADCASTQ X14, Y14
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VPMASKMOVD   Y2, Y15, (AX)
 
 done:
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDQ       X1, X0, X0
-	VPSRLDQ      $0x08, X0, X1
-	VPADDQ       X1, X0, X0
-	MOVQ         $0x3ff0000000000000, R9
-	IMULQ        R9, R8
-	VMOVQ        X0, R9
-	SUBQ         R8, R9
-	MOVQ         R9, sum+48(FP)
-	MOVQ         keys+0(FP), CX
-	MOVQ         n+8(FP), DI
-	SUBQ         (CX), DX
-	SHRQ         $0x02, DX
-	MOVQ         DX, (DI)
-	SUBQ         24(CX), BX
-	SHRQ         $0x02, BX
-	MOVQ         BX, 8(DI)
-	SUBQ         48(CX), SI
-	SHRQ         $0x02, SI
-	MOVQ         SI, 16(DI)
-	SUBQ         72(CX), AX
-	SHRQ         $0x02, AX
-	MOVQ         AX, 24(DI)
+	MOVQ at+72(FP), AX
+	MOVQ weights_base+48(FP), DI
+	SUBQ DI, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, DX
+	SHRQ $0x02, DX
+	MOVL DX, 4(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, 8(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 12(AX)
 	VZEROUPPER
 	RET
 
-// func columnsExpand8AVX2(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
-TEXT ·columnsExpand8AVX2(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), DX
-	MOVQ         (CX), BX
+// func columnsExpand8AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·columnsExpand8AVX2(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), AX
+	MOVQ         weights_base+48(FP), CX
+	MOVL         (AX), DX
+	LEAQ         (CX)(DX*4), CX
+	MOVQ         weights_base+48(FP), DX
+	MOVL         4(AX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         24(AX), BX
-	MOVQ         8(CX), SI
+	MOVQ         weights_base+48(FP), BX
+	MOVL         8(AX), SI
 	LEAQ         (BX)(SI*4), BX
-	MOVQ         48(AX), SI
-	MOVQ         16(CX), DI
+	MOVQ         weights_base+48(FP), SI
+	MOVL         12(AX), DI
 	LEAQ         (SI)(DI*4), SI
-	MOVQ         72(AX), DI
-	MOVQ         24(CX), R8
+	MOVQ         weights_base+48(FP), DI
+	MOVL         16(AX), R8
 	LEAQ         (DI)(R8*4), DI
-	MOVQ         96(AX), R8
-	MOVQ         32(CX), R9
+	MOVQ         weights_base+48(FP), R8
+	MOVL         20(AX), R9
 	LEAQ         (R8)(R9*4), R8
-	MOVQ         120(AX), R9
-	MOVQ         40(CX), R10
+	MOVQ         weights_base+48(FP), R9
+	MOVL         24(AX), R10
 	LEAQ         (R9)(R10*4), R9
-	MOVQ         144(AX), R10
-	MOVQ         48(CX), R11
-	LEAQ         (R10)(R11*4), R10
-	MOVQ         168(AX), AX
-	MOVQ         56(CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
+	MOVQ         weights_base+48(FP), R10
+	MOVL         28(AX), AX
+	LEAQ         (R10)(AX*4), R10
+	MOVQ         from+80(FP), AX
 	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (CX), Y6
+	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(CX), Y7
+	VPBROADCASTD 4(AX), Y7
 	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(CX), Y8
+	VPBROADCASTD 8(AX), Y8
 	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(CX), Y9
+	VPBROADCASTD 12(AX), Y9
 	VPADDD       Y14, Y9, Y9
-	VPBROADCASTD 16(CX), Y10
+	VPBROADCASTD 16(AX), Y10
 	VPADDD       Y14, Y10, Y10
-	VPBROADCASTD 20(CX), Y11
+	VPBROADCASTD 20(AX), Y11
 	VPADDD       Y14, Y11, Y11
-	VPBROADCASTD 24(CX), Y12
+	VPBROADCASTD 24(AX), Y12
 	VPADDD       Y14, Y12, Y12
-	VPBROADCASTD 28(CX), Y13
+	VPBROADCASTD 28(AX), Y13
 	VPADDD       Y14, Y13, Y13
-	MOVQ         errors_base+24(FP), CX
-	MOVQ         errors_len+32(FP), R11
-	LEAQ         7(R11), R12
-	ANDQ         $-8, R12
-	VPXOR        Y0, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         probs_base+24(FP), R11
+	MOVQ         probs_len+32(FP), R12
 
 loop:
-	CMPQ         R11, $0x08
+	CMPQ         R12, $0x08
 	JLT          tail
-	PREFETCHT0   4096(CX)
-	VMOVDQU      (CX), Y1
+	PREFETCHT0   4096(R11)
+	VMOVDQU      (R11), Y0
+	MOVL         $0x3f800000, R13
+	VMOVD        R13, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VMOVDQA      Y4, Y3
 	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), R14
+	VPMOVZXBD    (R14)(R13*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      R13, R13
+	LEAQ         (CX)(R13*4), CX
+	VPCMPGTD     Y7, Y1, Y5
+	VPANDN       Y5, Y4, Y3
+	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(DX)
 	LEAQ         expandBytes<>+0(SB), R14
 	VPMOVZXBD    (R14)(R13*8), Y14
 	VPERMD       (DX), Y14, Y14
@@ -2437,9 +2557,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R13, R13
 	LEAQ         (DX)(R13*4), DX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y8, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(BX)
 	LEAQ         expandBytes<>+0(SB), R14
 	VPMOVZXBD    (R14)(R13*8), Y14
 	VPERMD       (BX), Y14, Y14
@@ -2447,9 +2568,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R13, R13
 	LEAQ         (BX)(R13*4), BX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y9, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(SI)
 	LEAQ         expandBytes<>+0(SB), R14
 	VPMOVZXBD    (R14)(R13*8), Y14
 	VPERMD       (SI), Y14, Y14
@@ -2457,9 +2579,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R13, R13
 	LEAQ         (SI)(R13*4), SI
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y10, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(DI)
 	LEAQ         expandBytes<>+0(SB), R14
 	VPMOVZXBD    (R14)(R13*8), Y14
 	VPERMD       (DI), Y14, Y14
@@ -2467,9 +2590,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R13, R13
 	LEAQ         (DI)(R13*4), DI
-	VPCMPGTD     Y10, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y11, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(R8)
 	LEAQ         expandBytes<>+0(SB), R14
 	VPMOVZXBD    (R14)(R13*8), Y14
 	VPERMD       (R8), Y14, Y14
@@ -2477,9 +2601,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R13, R13
 	LEAQ         (R8)(R13*4), R8
-	VPCMPGTD     Y11, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y12, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(R9)
 	LEAQ         expandBytes<>+0(SB), R14
 	VPMOVZXBD    (R14)(R13*8), Y14
 	VPERMD       (R9), Y14, Y14
@@ -2487,9 +2612,10 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R13, R13
 	LEAQ         (R9)(R13*4), R9
-	VPCMPGTD     Y12, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y13, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VMOVMSKPS    Y3, R13
+	PREFETCHT0   1024(R10)
 	LEAQ         expandBytes<>+0(SB), R14
 	VPMOVZXBD    (R14)(R13*8), Y14
 	VPERMD       (R10), Y14, Y14
@@ -2497,286 +2623,295 @@ loop:
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R13, R13
 	LEAQ         (R10)(R13*4), R10
-	VPCMPGTD     Y13, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R13
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (AX)(R13*4), AX
-	VMOVDQU      Y2, (CX)
-	MOVQ         $0x3ff0000000000000, R13
-	VMOVQ        R13, X14
-	VPBROADCASTQ X14, Y14
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
-	ADDQ         $0x20, CX
-	SUBQ         $0x08, R11
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VMOVDQU      Y2, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, R11
+	SUBQ         $0x08, R12
 	JMP          loop
 
 tail:
-	TESTQ        R11, R11
+	TESTQ        R12, R12
 	JZ           done
 	MOVQ         $0x0706050403020100, R13
 	VMOVQ        R13, X14
 	VPMOVZXBD    X14, Y14
-	VMOVQ        R11, X15
+	VMOVQ        R12, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	VMASKMOVPS   (CX), Y15, Y1
+	PREFETCHT0   4096(R11)
+	VMASKMOVPS   (R11), Y15, Y0
+	MOVL         $0x3f800000, R11
+	VMOVD        R11, X4
+	VPBROADCASTD X4, Y4
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y4, Y2, Y1
+	VADDPS       Y0, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
 	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
+	PREFETCHT0   1024(CX)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
+	VPERMD       (CX), Y14, Y14
+	VPAND        Y3, Y14, Y14
+	VPOR         Y14, Y2, Y2
+	POPCNTL      R11, R11
+	LEAQ         (CX)(R11*4), CX
+	VPCMPGTD     Y7, Y1, Y5
+	VPANDN       Y5, Y4, Y3
+	VPAND        Y15, Y3, Y3
+	VMOVMSKPS    Y3, R11
+	PREFETCHT0   1024(DX)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
 	VPERMD       (DX), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R11, R11
 	LEAQ         (DX)(R11*4), DX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y8, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
+	PREFETCHT0   1024(BX)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
 	VPERMD       (BX), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R11, R11
 	LEAQ         (BX)(R11*4), BX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y9, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
+	PREFETCHT0   1024(SI)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
 	VPERMD       (SI), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R11, R11
 	LEAQ         (SI)(R11*4), SI
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y10, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
+	PREFETCHT0   1024(DI)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
 	VPERMD       (DI), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R11, R11
 	LEAQ         (DI)(R11*4), DI
-	VPCMPGTD     Y10, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y11, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
+	PREFETCHT0   1024(R8)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
 	VPERMD       (R8), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R11, R11
 	LEAQ         (R8)(R11*4), R8
-	VPCMPGTD     Y11, Y1, Y5
-	VPANDN       Y5, Y4, Y3
+	VPCMPGTD     Y12, Y1, Y4
+	VPANDN       Y4, Y5, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
+	PREFETCHT0   1024(R9)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
 	VPERMD       (R9), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R11, R11
 	LEAQ         (R9)(R11*4), R9
-	VPCMPGTD     Y12, Y1, Y4
-	VPANDN       Y4, Y5, Y3
+	VPCMPGTD     Y13, Y1, Y5
+	VPANDN       Y5, Y4, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
+	PREFETCHT0   1024(R10)
+	LEAQ         expandBytes<>+0(SB), R12
+	VPMOVZXBD    (R12)(R11*8), Y14
 	VPERMD       (R10), Y14, Y14
 	VPAND        Y3, Y14, Y14
 	VPOR         Y14, Y2, Y2
 	POPCNTL      R11, R11
 	LEAQ         (R10)(R11*4), R10
-	VPCMPGTD     Y13, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	LEAQ         expandBytes<>+0(SB), R13
-	VPMOVZXBD    (R13)(R11*8), Y14
-	VPERMD       (AX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (AX)(R11*4), AX
-	VPMASKMOVD   Y2, Y15, (CX)
-	MOVQ         $0x3ff0000000000000, R13
-	VMOVQ        R13, X14
-	VPBROADCASTQ X14, Y14
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VFMADD213PD  Y14, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VFMADD213PD  Y14, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
+	VBROADCASTSS factor+88(FP), Y14
+	VMULPS       Y14, Y2, Y2
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y2, Y2
+	VPMASKMOVD   Y2, Y15, (AX)
 
 done:
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDQ       X1, X0, X0
-	VPSRLDQ      $0x08, X0, X1
-	VPADDQ       X1, X0, X0
-	MOVQ         $0x3ff0000000000000, R13
-	IMULQ        R13, R12
-	VMOVQ        X0, R13
-	SUBQ         R12, R13
-	MOVQ         R13, sum+48(FP)
-	MOVQ         keys+0(FP), CX
-	MOVQ         n+8(FP), R11
-	SUBQ         (CX), DX
-	SHRQ         $0x02, DX
-	MOVQ         DX, (R11)
-	SUBQ         24(CX), BX
-	SHRQ         $0x02, BX
-	MOVQ         BX, 8(R11)
-	SUBQ         48(CX), SI
-	SHRQ         $0x02, SI
-	MOVQ         SI, 16(R11)
-	SUBQ         72(CX), DI
-	SHRQ         $0x02, DI
-	MOVQ         DI, 24(R11)
-	SUBQ         96(CX), R8
-	SHRQ         $0x02, R8
-	MOVQ         R8, 32(R11)
-	SUBQ         120(CX), R9
-	SHRQ         $0x02, R9
-	MOVQ         R9, 40(R11)
-	SUBQ         144(CX), R10
-	SHRQ         $0x02, R10
-	MOVQ         R10, 48(R11)
-	SUBQ         168(CX), AX
-	SHRQ         $0x02, AX
-	MOVQ         AX, 56(R11)
+	MOVQ at+72(FP), AX
+	MOVQ weights_base+48(FP), R11
+	SUBQ R11, CX
+	SHRQ $0x02, CX
+	MOVL CX, (AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, DX
+	SHRQ $0x02, DX
+	MOVL DX, 4(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, 8(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 12(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, DI
+	SHRQ $0x02, DI
+	MOVL DI, 16(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R8
+	SHRQ $0x02, R8
+	MOVL R8, 20(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R9
+	SHRQ $0x02, R9
+	MOVL R9, 24(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R10
+	SHRQ $0x02, R10
+	MOVL R10, 28(AX)
 	VZEROUPPER
 	RET
 
-// func columnsExtremesAVX512(errors []float32, target []int32, class int32) (smallest uint32, largest uint32)
-// Requires: AVX, AVX2, AVX512F, MMX+
-TEXT ·columnsExtremesAVX512(SB), NOSPLIT, $0-64
-	MOVQ         errors_base+0(FP), AX
-	MOVQ         target_base+24(FP), DX
-	MOVQ         errors_len+8(FP), CX
-	MOVL         class+48(FP), BX
-	VPBROADCASTD BX, Z0
-	VPTERNLOGD   $0xff, Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-
-loop:
-	CMPQ       CX, $0x10
-	JLT        tail
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4096(DX)
-	VMOVDQU32  (AX), Z3
-	VPCMPEQD   (DX), Z0, K1
-	VPMAXUD    Z3, Z2, Z2
-	VPMINUD    Z3, Z1, K1, Z1
-	ADDQ       $0x40, AX
-	ADDQ       $0x40, DX
-	SUBQ       $0x10, CX
-	JMP        loop
-
-tail:
-	TESTQ       CX, CX
-	JZ          done
-	MOVL        $0x00000001, BX
-	SHLL        CL, BX
-	DECL        BX
-	KMOVW       BX, K7
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(DX)
-	VMOVDQU32.Z (AX), K7, Z3
-	VPCMPEQD    (DX), Z0, K7, K1
-	VPMAXUD     Z3, Z2, Z2
-	VPMINUD     Z3, Z1, K1, Z1
-
-done:
-	VEXTRACTI64X4 $0x01, Z1, Y3
-	VEXTRACTI64X4 $0x01, Z2, Y4
-	VPMINUD       Y3, Y1, Y1
-	VPMAXUD       Y4, Y2, Y2
-	VEXTRACTI128  $0x01, Y1, X3
-	VEXTRACTI128  $0x01, Y2, X4
-	VPMINUD       X3, X1, X1
-	VPMAXUD       X4, X2, X2
-	VPSHUFD       $0x4e, X1, X3
-	VPSHUFD       $0x4e, X2, X4
-	VPMINUD       X3, X1, X1
-	VPMAXUD       X4, X2, X2
-	VPSHUFD       $0xb1, X1, X3
-	VPSHUFD       $0xb1, X2, X4
-	VPMINUD       X3, X1, X1
-	VPMAXUD       X4, X2, X2
-	VMOVD         X1, AX
-	MOVL          AX, smallest+56(FP)
-	VMOVD         X2, AX
-	MOVL          AX, largest+60(FP)
-	VZEROUPPER
-	RET
-
-// func columnsSplit1AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit1AVX512(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), AX
+// func columnsSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsSplit1AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), AX
 	MOVQ         (AX), AX
-	MOVQ         (CX), CX
+	MOVL         (CX), CX
 	LEAQ         (AX)(CX*4), AX
 	MOVQ         from+16(FP), CX
 	VPBROADCASTD (CX), Z8
-	MOVQ         errors_base+24(FP), DX
-	MOVQ         target_base+48(FP), BX
-	MOVQ         errors_len+32(FP), CX
-	MOVL         class+72(FP), SI
-	VPBROADCASTD SI, Z0
-	MOVL         $0x00000001, SI
-	VPBROADCASTD SI, Z1
+	MOVQ         probs_base+24(FP), DX
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x00000001, BX
+	VPBROADCASTD BX, Z0
+	MOVL         $0x3f800000, BX
+	VPBROADCASTD BX, Z1
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	PREFETCHT0    4096(DX)
-	PREFETCHT0    4096(BX)
-	VMOVDQU32     (DX), Z2
-	VMOVDQU32     (BX), Z4
-	VPCMPEQD      Z4, Z0, K2
+	VMOVDQU32     (DX), Z4
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
 	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
+	VPORD         Z0, Z3, K2, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
+	PREFETCHT0    1024(AX)
+	VPCOMPRESSD.Z Z3, K1, Z5
+	VMOVDQU32     Z5, (AX)
+	KMOVW         K1, BX
+	POPCNTL       BX, BX
+	LEAQ          (AX)(BX*4), AX
+	ADDQ          $0x40, DX
+	SUBQ          $0x10, CX
+	JMP           loop
+
+tail:
+	TESTQ         CX, CX
+	JZ            done
+	MOVL          $0x00000001, BX
+	SHLL          CL, BX
+	DECL          BX
+	KMOVW         BX, K7
+	PREFETCHT0    4096(DX)
+	VMOVDQU32.Z   (DX), K7, Z4
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
+	VPADDD        Z2, Z2, Z3
+	VPORD         Z0, Z3, K2, Z3
+	VPCMPUD       $0x05, Z8, Z2, K3
+	KMOVW         K3, K1
+	KANDW         K7, K1, K1
+	PREFETCHT0    1024(AX)
+	VPCOMPRESSD.Z Z3, K1, Z5
+	VMOVDQU32     Z5, (AX)
+	KMOVW         K1, CX
+	POPCNTL       CX, CX
+	LEAQ          (AX)(CX*4), AX
+
+done:
+	MOVQ n+8(FP), CX
+	MOVQ keys+0(FP), DX
+	MOVQ (DX), DX
+	SUBQ DX, AX
+	SHRQ $0x02, AX
+	MOVL AX, (CX)
+	VZEROUPPER
+	RET
+
+// func columnsSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsSplit2AVX512(SB), NOSPLIT, $0-48
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), AX
+	MOVQ         (AX), AX
+	MOVL         (CX), DX
+	LEAQ         (AX)(DX*4), AX
+	MOVQ         keys+0(FP), DX
+	MOVQ         24(DX), DX
+	MOVL         4(CX), CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Z8
+	VPBROADCASTD 4(CX), Z9
+	MOVQ         probs_base+24(FP), BX
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x00000001, SI
+	VPBROADCASTD SI, Z0
+	MOVL         $0x3f800000, SI
+	VPBROADCASTD SI, Z1
+
+loop:
+	CMPQ          CX, $0x10
+	JLT           tail
+	PREFETCHT0    4096(BX)
+	VMOVDQU32     (BX), Z4
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
+	VPADDD        Z2, Z2, Z3
+	VPORD         Z0, Z3, K2, Z3
+	VPCMPUD       $0x05, Z8, Z2, K3
+	KMOVW         K3, K1
+	PREFETCHT0    1024(AX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (AX)
 	KMOVW         K1, SI
 	POPCNTL       SI, SI
 	LEAQ          (AX)(SI*4), AX
-	ADDQ          $0x40, DX
+	VPCMPUD       $0x05, Z9, Z2, K4
+	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(DX)
+	VPCOMPRESSD.Z Z3, K1, Z5
+	VMOVDQU32     Z5, (DX)
+	KMOVW         K1, SI
+	POPCNTL       SI, SI
+	LEAQ          (DX)(SI*4), DX
 	ADDQ          $0x40, BX
 	SUBQ          $0x10, CX
 	JMP           loop
@@ -2788,99 +2923,17 @@ tail:
 	SHLL          CL, SI
 	DECL          SI
 	KMOVW         SI, K7
-	PREFETCHT0    4096(DX)
 	PREFETCHT0    4096(BX)
-	VMOVDQU32.Z   (DX), K7, Z2
 	VMOVDQU32.Z   (BX), K7, Z4
-	VPCMPEQD      Z4, Z0, K2
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
 	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
+	VPORD         Z0, Z3, K2, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	KANDW         K7, K1, K1
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (AX)
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (AX)(CX*4), AX
-
-done:
-	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), DX
-	SUBQ (CX), AX
-	SHRQ $0x02, AX
-	MOVQ AX, (DX)
-	VZEROUPPER
-	RET
-
-// func columnsSplit2AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit2AVX512(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), DX
-	MOVQ         n+8(FP), CX
-	MOVQ         (DX), AX
-	MOVQ         (CX), BX
-	LEAQ         (AX)(BX*4), AX
-	MOVQ         24(DX), DX
-	MOVQ         8(CX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         from+16(FP), CX
-	VPBROADCASTD (CX), Z8
-	VPBROADCASTD 4(CX), Z9
-	MOVQ         errors_base+24(FP), BX
-	MOVQ         target_base+48(FP), SI
-	MOVQ         errors_len+32(FP), CX
-	MOVL         class+72(FP), DI
-	VPBROADCASTD DI, Z0
-	MOVL         $0x00000001, DI
-	VPBROADCASTD DI, Z1
-
-loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(BX)
-	PREFETCHT0    4096(SI)
-	VMOVDQU32     (BX), Z2
-	VMOVDQU32     (SI), Z4
-	VPCMPEQD      Z4, Z0, K2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (AX)
-	KMOVW         K1, DI
-	POPCNTL       DI, DI
-	LEAQ          (AX)(DI*4), AX
-	VPCMPUD       $0x05, Z9, Z2, K4
-	KANDNW        K4, K3, K1
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, DI
-	POPCNTL       DI, DI
-	LEAQ          (DX)(DI*4), DX
-	ADDQ          $0x40, BX
-	ADDQ          $0x40, SI
-	SUBQ          $0x10, CX
-	JMP           loop
-
-tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, DI
-	SHLL          CL, DI
-	DECL          DI
-	KMOVW         DI, K7
-	PREFETCHT0    4096(BX)
-	PREFETCHT0    4096(SI)
-	VMOVDQU32.Z   (BX), K7, Z2
-	VMOVDQU32.Z   (SI), K7, Z4
-	VPCMPEQD      Z4, Z0, K2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
+	PREFETCHT0    1024(AX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (AX)
 	KMOVW         K1, CX
@@ -2889,6 +2942,7 @@ tail:
 	VPCMPUD       $0x05, Z9, Z2, K4
 	KANDNW        K4, K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(DX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (DX)
 	KMOVW         K1, CX
@@ -2896,107 +2950,116 @@ tail:
 	LEAQ          (DX)(CX*4), DX
 
 done:
-	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), BX
-	SUBQ (CX), AX
+	MOVQ n+8(FP), CX
+	MOVQ keys+0(FP), BX
+	MOVQ (BX), BX
+	SUBQ BX, AX
 	SHRQ $0x02, AX
-	MOVQ AX, (BX)
-	SUBQ 24(CX), DX
+	MOVL AX, (CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 24(AX), AX
+	SUBQ AX, DX
 	SHRQ $0x02, DX
-	MOVQ DX, 8(BX)
+	MOVL DX, 4(CX)
 	VZEROUPPER
 	RET
 
-// func columnsSplit4AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit4AVX512(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), SI
+// func columnsSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsSplit4AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), CX
-	MOVQ         (SI), AX
-	MOVQ         (CX), DX
+	MOVQ         keys+0(FP), AX
+	MOVQ         (AX), AX
+	MOVL         (CX), DX
 	LEAQ         (AX)(DX*4), AX
-	MOVQ         24(SI), DX
-	MOVQ         8(CX), BX
+	MOVQ         keys+0(FP), DX
+	MOVQ         24(DX), DX
+	MOVL         4(CX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         48(SI), BX
-	MOVQ         16(CX), DI
-	LEAQ         (BX)(DI*4), BX
+	MOVQ         keys+0(FP), BX
+	MOVQ         48(BX), BX
+	MOVL         8(CX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         keys+0(FP), SI
 	MOVQ         72(SI), SI
-	MOVQ         24(CX), CX
+	MOVL         12(CX), CX
 	LEAQ         (SI)(CX*4), SI
 	MOVQ         from+16(FP), CX
 	VPBROADCASTD (CX), Z8
 	VPBROADCASTD 4(CX), Z9
 	VPBROADCASTD 8(CX), Z10
 	VPBROADCASTD 12(CX), Z11
-	MOVQ         errors_base+24(FP), DI
-	MOVQ         target_base+48(FP), R8
-	MOVQ         errors_len+32(FP), CX
-	MOVL         class+72(FP), R9
-	VPBROADCASTD R9, Z0
-	MOVL         $0x00000001, R9
-	VPBROADCASTD R9, Z1
+	MOVQ         probs_base+24(FP), DI
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x00000001, R8
+	VPBROADCASTD R8, Z0
+	MOVL         $0x3f800000, R8
+	VPBROADCASTD R8, Z1
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	PREFETCHT0    4096(DI)
-	PREFETCHT0    4096(R8)
-	VMOVDQU32     (DI), Z2
-	VMOVDQU32     (R8), Z4
-	VPCMPEQD      Z4, Z0, K2
+	VMOVDQU32     (DI), Z4
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
 	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
+	VPORD         Z0, Z3, K2, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
+	PREFETCHT0    1024(AX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (AX)
-	KMOVW         K1, R9
-	POPCNTL       R9, R9
-	LEAQ          (AX)(R9*4), AX
+	KMOVW         K1, R8
+	POPCNTL       R8, R8
+	LEAQ          (AX)(R8*4), AX
 	VPCMPUD       $0x05, Z9, Z2, K4
 	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(DX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, R9
-	POPCNTL       R9, R9
-	LEAQ          (DX)(R9*4), DX
+	KMOVW         K1, R8
+	POPCNTL       R8, R8
+	LEAQ          (DX)(R8*4), DX
 	VPCMPUD       $0x05, Z10, Z2, K3
 	KANDNW        K3, K4, K1
+	PREFETCHT0    1024(BX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (BX)
-	KMOVW         K1, R9
-	POPCNTL       R9, R9
-	LEAQ          (BX)(R9*4), BX
+	KMOVW         K1, R8
+	POPCNTL       R8, R8
+	LEAQ          (BX)(R8*4), BX
 	VPCMPUD       $0x05, Z11, Z2, K4
 	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(SI)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (SI)
-	KMOVW         K1, R9
-	POPCNTL       R9, R9
-	LEAQ          (SI)(R9*4), SI
+	KMOVW         K1, R8
+	POPCNTL       R8, R8
+	LEAQ          (SI)(R8*4), SI
 	ADDQ          $0x40, DI
-	ADDQ          $0x40, R8
 	SUBQ          $0x10, CX
 	JMP           loop
 
 tail:
 	TESTQ         CX, CX
 	JZ            done
-	MOVL          $0x00000001, R9
-	SHLL          CL, R9
-	DECL          R9
-	KMOVW         R9, K7
+	MOVL          $0x00000001, R8
+	SHLL          CL, R8
+	DECL          R8
+	KMOVW         R8, K7
 	PREFETCHT0    4096(DI)
-	PREFETCHT0    4096(R8)
-	VMOVDQU32.Z   (DI), K7, Z2
-	VMOVDQU32.Z   (R8), K7, Z4
-	VPCMPEQD      Z4, Z0, K2
+	VMOVDQU32.Z   (DI), K7, Z4
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
 	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
+	VPORD         Z0, Z3, K2, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(AX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (AX)
 	KMOVW         K1, CX
@@ -3005,6 +3068,7 @@ tail:
 	VPCMPUD       $0x05, Z9, Z2, K4
 	KANDNW        K4, K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(DX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (DX)
 	KMOVW         K1, CX
@@ -3013,6 +3077,7 @@ tail:
 	VPCMPUD       $0x05, Z10, Z2, K3
 	KANDNW        K3, K4, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(BX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (BX)
 	KMOVW         K1, CX
@@ -3021,6 +3086,7 @@ tail:
 	VPCMPUD       $0x05, Z11, Z2, K4
 	KANDNW        K4, K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(SI)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (SI)
 	KMOVW         K1, CX
@@ -3028,51 +3094,65 @@ tail:
 	LEAQ          (SI)(CX*4), SI
 
 done:
-	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), DI
-	SUBQ (CX), AX
+	MOVQ n+8(FP), CX
+	MOVQ keys+0(FP), DI
+	MOVQ (DI), DI
+	SUBQ DI, AX
 	SHRQ $0x02, AX
-	MOVQ AX, (DI)
-	SUBQ 24(CX), DX
+	MOVL AX, (CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 24(AX), AX
+	SUBQ AX, DX
 	SHRQ $0x02, DX
-	MOVQ DX, 8(DI)
-	SUBQ 48(CX), BX
+	MOVL DX, 4(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 48(AX), AX
+	SUBQ AX, BX
 	SHRQ $0x02, BX
-	MOVQ BX, 16(DI)
-	SUBQ 72(CX), SI
+	MOVL BX, 8(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 72(AX), AX
+	SUBQ AX, SI
 	SHRQ $0x02, SI
-	MOVQ SI, 24(DI)
+	MOVL SI, 12(CX)
 	VZEROUPPER
 	RET
 
-// func columnsSplit8AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)
-// Requires: AVX, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit8AVX512(SB), NOSPLIT, $0-76
-	MOVQ         keys+0(FP), R10
+// func columnsSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsSplit8AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), CX
-	MOVQ         (R10), AX
-	MOVQ         (CX), DX
+	MOVQ         keys+0(FP), AX
+	MOVQ         (AX), AX
+	MOVL         (CX), DX
 	LEAQ         (AX)(DX*4), AX
-	MOVQ         24(R10), DX
-	MOVQ         8(CX), BX
+	MOVQ         keys+0(FP), DX
+	MOVQ         24(DX), DX
+	MOVL         4(CX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         48(R10), BX
-	MOVQ         16(CX), SI
+	MOVQ         keys+0(FP), BX
+	MOVQ         48(BX), BX
+	MOVL         8(CX), SI
 	LEAQ         (BX)(SI*4), BX
-	MOVQ         72(R10), SI
-	MOVQ         24(CX), DI
+	MOVQ         keys+0(FP), SI
+	MOVQ         72(SI), SI
+	MOVL         12(CX), DI
 	LEAQ         (SI)(DI*4), SI
-	MOVQ         96(R10), DI
-	MOVQ         32(CX), R8
+	MOVQ         keys+0(FP), DI
+	MOVQ         96(DI), DI
+	MOVL         16(CX), R8
 	LEAQ         (DI)(R8*4), DI
-	MOVQ         120(R10), R8
-	MOVQ         40(CX), R9
+	MOVQ         keys+0(FP), R8
+	MOVQ         120(R8), R8
+	MOVL         20(CX), R9
 	LEAQ         (R8)(R9*4), R8
-	MOVQ         144(R10), R9
-	MOVQ         48(CX), R11
-	LEAQ         (R9)(R11*4), R9
+	MOVQ         keys+0(FP), R9
+	MOVQ         144(R9), R9
+	MOVL         24(CX), R10
+	LEAQ         (R9)(R10*4), R9
+	MOVQ         keys+0(FP), R10
 	MOVQ         168(R10), R10
-	MOVQ         56(CX), CX
+	MOVL         28(CX), CX
 	LEAQ         (R10)(CX*4), R10
 	MOVQ         from+16(FP), CX
 	VPBROADCASTD (CX), Z8
@@ -3083,102 +3163,109 @@ TEXT ·columnsSplit8AVX512(SB), NOSPLIT, $0-76
 	VPBROADCASTD 20(CX), Z13
 	VPBROADCASTD 24(CX), Z14
 	VPBROADCASTD 28(CX), Z15
-	MOVQ         errors_base+24(FP), R11
-	MOVQ         target_base+48(FP), R12
-	MOVQ         errors_len+32(FP), CX
-	MOVL         class+72(FP), R13
-	VPBROADCASTD R13, Z0
-	MOVL         $0x00000001, R13
-	VPBROADCASTD R13, Z1
+	MOVQ         probs_base+24(FP), R11
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x00000001, R12
+	VPBROADCASTD R12, Z0
+	MOVL         $0x3f800000, R12
+	VPBROADCASTD R12, Z1
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	PREFETCHT0    4096(R11)
-	PREFETCHT0    4096(R12)
-	VMOVDQU32     (R11), Z2
-	VMOVDQU32     (R12), Z4
-	VPCMPEQD      Z4, Z0, K2
+	VMOVDQU32     (R11), Z4
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
 	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
+	VPORD         Z0, Z3, K2, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
+	PREFETCHT0    1024(AX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (AX)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (AX)(R13*4), AX
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (AX)(R12*4), AX
 	VPCMPUD       $0x05, Z9, Z2, K4
 	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(DX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (DX)(R13*4), DX
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (DX)(R12*4), DX
 	VPCMPUD       $0x05, Z10, Z2, K3
 	KANDNW        K3, K4, K1
+	PREFETCHT0    1024(BX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (BX)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (BX)(R13*4), BX
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (BX)(R12*4), BX
 	VPCMPUD       $0x05, Z11, Z2, K4
 	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(SI)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (SI)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (SI)(R13*4), SI
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (SI)(R12*4), SI
 	VPCMPUD       $0x05, Z12, Z2, K3
 	KANDNW        K3, K4, K1
+	PREFETCHT0    1024(DI)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (DI)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (DI)(R13*4), DI
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (DI)(R12*4), DI
 	VPCMPUD       $0x05, Z13, Z2, K4
 	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(R8)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (R8)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (R8)(R13*4), R8
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (R8)(R12*4), R8
 	VPCMPUD       $0x05, Z14, Z2, K3
 	KANDNW        K3, K4, K1
+	PREFETCHT0    1024(R9)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (R9)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (R9)(R13*4), R9
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (R9)(R12*4), R9
 	VPCMPUD       $0x05, Z15, Z2, K4
 	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(R10)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (R10)
-	KMOVW         K1, R13
-	POPCNTL       R13, R13
-	LEAQ          (R10)(R13*4), R10
+	KMOVW         K1, R12
+	POPCNTL       R12, R12
+	LEAQ          (R10)(R12*4), R10
 	ADDQ          $0x40, R11
-	ADDQ          $0x40, R12
 	SUBQ          $0x10, CX
 	JMP           loop
 
 tail:
 	TESTQ         CX, CX
 	JZ            done
-	MOVL          $0x00000001, R13
-	SHLL          CL, R13
-	DECL          R13
-	KMOVW         R13, K7
+	MOVL          $0x00000001, R12
+	SHLL          CL, R12
+	DECL          R12
+	KMOVW         R12, K7
 	PREFETCHT0    4096(R11)
-	PREFETCHT0    4096(R12)
-	VMOVDQU32.Z   (R11), K7, Z2
-	VMOVDQU32.Z   (R12), K7, Z4
-	VPCMPEQD      Z4, Z0, K2
+	VMOVDQU32.Z   (R11), K7, Z4
+	VPMOVD2M      Z4, K2
+	VMOVDQA32     Z4, Z2
+	VADDPS        Z1, Z4, K2, Z2
 	VPADDD        Z2, Z2, Z3
-	VPORD         Z1, Z3, K2, Z3
+	VPORD         Z0, Z3, K2, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(AX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (AX)
 	KMOVW         K1, CX
@@ -3187,6 +3274,7 @@ tail:
 	VPCMPUD       $0x05, Z9, Z2, K4
 	KANDNW        K4, K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(DX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (DX)
 	KMOVW         K1, CX
@@ -3195,6 +3283,7 @@ tail:
 	VPCMPUD       $0x05, Z10, Z2, K3
 	KANDNW        K3, K4, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(BX)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (BX)
 	KMOVW         K1, CX
@@ -3203,6 +3292,7 @@ tail:
 	VPCMPUD       $0x05, Z11, Z2, K4
 	KANDNW        K4, K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(SI)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (SI)
 	KMOVW         K1, CX
@@ -3211,6 +3301,7 @@ tail:
 	VPCMPUD       $0x05, Z12, Z2, K3
 	KANDNW        K3, K4, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(DI)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (DI)
 	KMOVW         K1, CX
@@ -3219,6 +3310,7 @@ tail:
 	VPCMPUD       $0x05, Z13, Z2, K4
 	KANDNW        K4, K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(R8)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (R8)
 	KMOVW         K1, CX
@@ -3227,6 +3319,7 @@ tail:
 	VPCMPUD       $0x05, Z14, Z2, K3
 	KANDNW        K3, K4, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(R9)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (R9)
 	KMOVW         K1, CX
@@ -3235,6 +3328,7 @@ tail:
 	VPCMPUD       $0x05, Z15, Z2, K4
 	KANDNW        K4, K3, K1
 	KANDW         K7, K1, K1
+	PREFETCHT0    1024(R10)
 	VPCOMPRESSD.Z Z3, K1, Z5
 	VMOVDQU32     Z5, (R10)
 	KMOVW         K1, CX
@@ -3242,37 +3336,52 @@ tail:
 	LEAQ          (R10)(CX*4), R10
 
 done:
-	MOVQ keys+0(FP), CX
-	MOVQ n+8(FP), R11
-	SUBQ (CX), AX
+	MOVQ n+8(FP), CX
+	MOVQ keys+0(FP), R11
+	MOVQ (R11), R11
+	SUBQ R11, AX
 	SHRQ $0x02, AX
-	MOVQ AX, (R11)
-	SUBQ 24(CX), DX
+	MOVL AX, (CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 24(AX), AX
+	SUBQ AX, DX
 	SHRQ $0x02, DX
-	MOVQ DX, 8(R11)
-	SUBQ 48(CX), BX
+	MOVL DX, 4(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 48(AX), AX
+	SUBQ AX, BX
 	SHRQ $0x02, BX
-	MOVQ BX, 16(R11)
-	SUBQ 72(CX), SI
+	MOVL BX, 8(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 72(AX), AX
+	SUBQ AX, SI
 	SHRQ $0x02, SI
-	MOVQ SI, 24(R11)
-	SUBQ 96(CX), DI
+	MOVL SI, 12(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 96(AX), AX
+	SUBQ AX, DI
 	SHRQ $0x02, DI
-	MOVQ DI, 32(R11)
-	SUBQ 120(CX), R8
+	MOVL DI, 16(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 120(AX), AX
+	SUBQ AX, R8
 	SHRQ $0x02, R8
-	MOVQ R8, 40(R11)
-	SUBQ 144(CX), R9
+	MOVL R8, 20(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 144(AX), AX
+	SUBQ AX, R9
 	SHRQ $0x02, R9
-	MOVQ R9, 48(R11)
-	SUBQ 168(CX), R10
+	MOVL R9, 24(CX)
+	MOVQ keys+0(FP), AX
+	MOVQ 168(AX), AX
+	SUBQ AX, R10
 	SHRQ $0x02, R10
-	MOVQ R10, 56(R11)
+	MOVL R10, 28(CX)
 	VZEROUPPER
 	RET
 
 // func columnsPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
-// Requires: AVX, AVX512F, CMOV
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·columnsPlaceAVX512(SB), NOSPLIT, $0-104
 	MOVQ         starts_base+72(FP), AX
 	MOVL         first+100(FP), CX
@@ -3282,78 +3391,92 @@ TEXT ·columnsPlaceAVX512(SB), NOSPLIT, $0-104
 	MOVL         $0x00000001, DX
 	SHLL         CL, DX
 	DECL         DX
-	VPBROADCASTD DX, Z9
-	MOVL         $0x00000002, CX
-	VPBROADCASTD CX, Z10
 	MOVL         $0x00000005, CX
 	VPBROADCASTD CX, Z11
 	MOVL         $0x7fffffff, CX
 	VPBROADCASTD CX, Z12
 	MOVQ         slots_base+0(FP), CX
-	MOVQ         positions_base+24(FP), DX
-	MOVQ         keys_base+48(FP), BX
-	MOVQ         keys_len+56(FP), SI
+	MOVQ         positions_base+24(FP), BX
+	MOVQ         keys_base+48(FP), SI
+	MOVQ         keys_len+56(FP), DI
 
 block:
-	TESTQ   SI, SI
+	TESTQ   DI, DI
 	JZ      done
-	MOVQ    $0x00000100, DI
-	CMPQ    SI, DI
-	CMOVQLT SI, DI
-	MOVQ    DI, R8
-	SUBQ    DI, SI
-	XORL    R9, R9
+	MOVQ    $0x00000400, R8
+	CMPQ    DI, R8
+	CMOVQLT DI, R8
+	MOVQ    R8, R9
+	SUBQ    R8, DI
+	XORL    R10, R10
 
 positions:
-	VMOVDQU32  (BX)(R9*4), Z0
+	VMOVDQU32  (SI)(R10*4), Z0
 	VPSRLD     X13, Z0, Z1
 	VPSUBD     Z8, Z1, Z1
 	KXNORW     K1, K1, K1
 	VPGATHERDD (AX)(Z1*4), K1, Z2
 	VPSRAD     $0x1f, Z2, Z3
 	VPANDND    Z11, Z3, Z3
-	VMOVDQU32  (DX)(R9*4), Z4
+	VMOVDQU32  (BX)(R10*4), Z4
 	VPSLLVD    Z3, Z4, Z4
 	VPANDD     Z12, Z2, Z2
 	VPADDD     Z2, Z4, Z4
-	VMOVDQU32  Z4, (DX)(R9*4)
-	VPANDD     Z9, Z0, Z0
-	VPADDD     Z10, Z0, Z0
-	VMOVDQU32  Z0, (BX)(R9*4)
-	ADDQ       $0x00000010, R9
-	CMPQ       R9, DI
+	VMOVDQU32  Z4, (BX)(R10*4)
+	ADDQ       $0x00000010, R10
+	CMPQ       R10, R8
 	JLT        positions
 
 stores:
-	CMPQ R8, $0x04
-	JLT  rest
-	MOVL (DX), DI
-	MOVL (BX), R9
-	MOVW R9, (CX)(DI*2)
-	MOVL 4(DX), DI
-	MOVL 4(BX), R9
-	MOVW R9, (CX)(DI*2)
-	MOVL 8(DX), DI
-	MOVL 8(BX), R9
-	MOVW R9, (CX)(DI*2)
-	MOVL 12(DX), DI
-	MOVL 12(BX), R9
-	MOVW R9, (CX)(DI*2)
-	ADDQ $0x10, DX
-	ADDQ $0x10, BX
-	SUBQ $0x04, R8
-	JMP  stores
+	CMPQ       R9, $0x04
+	JLT        rest
+	MOVL       256(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       (BX), R8
+	MOVL       (SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	MOVL       260(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       4(BX), R8
+	MOVL       4(SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	MOVL       264(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       8(BX), R8
+	MOVL       8(SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	MOVL       268(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       12(BX), R8
+	MOVL       12(SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	ADDQ       $0x10, BX
+	ADDQ       $0x10, SI
+	SUBQ       $0x04, R9
+	JMP        stores
 
 rest:
-	TESTQ R8, R8
-	JZ    block
-	MOVL  (DX), DI
-	MOVL  (BX), R9
-	MOVW  R9, (CX)(DI*2)
-	ADDQ  $0x04, DX
-	ADDQ  $0x04, BX
-	DECQ  R8
-	JMP   rest
+	TESTQ      R9, R9
+	JZ         block
+	MOVL       256(BX), R8
+	PREFETCHT0 (CX)(R8*2)
+	MOVL       (BX), R8
+	MOVL       (SI), R10
+	ANDL       DX, R10
+	ADDL       $0x02, R10
+	MOVW       R10, (CX)(R8*2)
+	ADDQ       $0x04, BX
+	ADDQ       $0x04, SI
+	DECQ       R9
+	JMP        rest
 
 done:
 	VZEROUPPER
@@ -3754,165 +3877,30 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsGatherAVX512(keys []uint32, positions []uint32, weights []float32)
-// Requires: AVX, AVX512F
-TEXT ·columnsGatherAVX512(SB), NOSPLIT, $0-72
-	MOVQ keys_base+0(FP), AX
-	MOVQ positions_base+24(FP), CX
-	MOVQ weights_base+48(FP), DX
-	MOVQ keys_len+8(FP), BX
-
-loop:
-	VMOVDQU32  (CX), Z0
-	KXNORW     K1, K1, K1
-	VPGATHERDD (DX)(Z0*4), K1, Z1
-	VMOVDQU32  Z1, (AX)
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, AX
-	SUBQ       $0x10, BX
-	JG         loop
-	VZEROUPPER
-	RET
-
-// func columnsExpand1AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand1AVX512(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), AX
-	MOVQ         n+8(FP), CX
-	MOVQ         (AX), AX
-	MOVQ         (CX), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         from+16(FP), CX
-	VPBROADCASTD (CX), Z8
-	MOVQ         errors_base+24(FP), DX
-	MOVQ         errors_len+32(FP), CX
-	MOVQ         $0x3ff0000000000000, BX
-	VPBROADCASTQ BX, Z16
+// func columnsGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+// Requires: AVX, AVX2, AVX512F, MMX+
+TEXT ·columnsGatherAVX512(SB), NOSPLIT, $0-104
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         positions_base+24(FP), DX
+	MOVQ         keys_base+48(FP), BX
+	MOVQ         weights_base+72(FP), SI
+	MOVQ         keys_len+56(FP), CX
+	MOVQ         $0x3ff0000000000000, DI
+	VPBROADCASTQ DI, Z16
 	VPXORD       Z17, Z17, Z17
 	VPXORD       Z18, Z18, Z18
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
-	PREFETCHT0    4096(DX)
-	VMOVDQU32     (DX), Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, BX
-	POPCNTL       BX, BX
-	LEAQ          (AX)(BX*4), AX
-	VMOVDQU32     Z1, (DX)
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y4, Z4
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
-	ADDQ          $0x40, DX
-	SUBQ          $0x10, CX
-	JMP           loop
-
-tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, BX
-	SHLL          CL, BX
-	DECL          BX
-	KMOVW         BX, K7
-	PREFETCHT0    4096(DX)
-	VMOVDQU32.Z   (DX), K7, Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (AX)(CX*4), AX
-	VMOVDQU32     Z1, K7, (DX)
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y4, Z4
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
-
-done:
-	VPADDQ        Z18, Z17, Z17
-	VEXTRACTI64X4 $0x01, Z17, Y0
-	VPADDQ        Y0, Y17, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDQ        X1, X0, X0
-	VPSRLDQ       $0x08, X0, X1
-	VPADDQ        X1, X0, X0
-	VMOVQ         X0, BX
-	MOVQ          BX, sum+48(FP)
-	MOVQ          keys+0(FP), CX
-	MOVQ          n+8(FP), DX
-	SUBQ          (CX), AX
-	SHRQ          $0x02, AX
-	MOVQ          AX, (DX)
-	VZEROUPPER
-	RET
-
-// func columnsExpand2AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand2AVX512(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), DX
-	MOVQ         n+8(FP), CX
-	MOVQ         (DX), AX
-	MOVQ         (CX), BX
-	LEAQ         (AX)(BX*4), AX
-	MOVQ         24(DX), DX
-	MOVQ         8(CX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         from+16(FP), CX
-	VPBROADCASTD (CX), Z8
-	VPBROADCASTD 4(CX), Z9
-	MOVQ         errors_base+24(FP), BX
-	MOVQ         errors_len+32(FP), CX
-	MOVQ         $0x3ff0000000000000, SI
-	VPBROADCASTQ SI, Z16
-	VPXORD       Z17, Z17, Z17
-	VPXORD       Z18, Z18, Z18
-
-loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(BX)
-	VMOVDQU32     (BX), Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, SI
-	POPCNTL       SI, SI
-	LEAQ          (AX)(SI*4), AX
-	VPCMPUD       $0x05, Z9, Z0, K4
-	KANDNW        K4, K3, K1
+	PREFETCHT0    1024(AX)
+	PREFETCHT0    1024(BX)
 	VMOVDQU32     (DX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, SI
-	POPCNTL       SI, SI
-	LEAQ          (DX)(SI*4), DX
-	VMOVDQU32     Z1, (BX)
+	VMOVDQU32     (BX), Z0
+	KXNORW        K1, K1, K1
+	VPGATHERDD    (SI)(Z2*4), K1, Z1
+	VMOVDQU32     Z1, (AX)
+	VPSRLD        $0x01, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y3
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VCVTPS2PD     Y0, Z0
@@ -3925,6 +3913,8 @@ loop:
 	VPSUBQ        Z16, Z3, Z3
 	VPADDQ        Z0, Z17, Z17
 	VPADDQ        Z3, Z18, Z18
+	ADDQ          $0x40, AX
+	ADDQ          $0x40, DX
 	ADDQ          $0x40, BX
 	SUBQ          $0x10, CX
 	JMP           loop
@@ -3932,30 +3922,18 @@ loop:
 tail:
 	TESTQ         CX, CX
 	JZ            done
-	MOVL          $0x00000001, SI
-	SHLL          CL, SI
-	DECL          SI
-	KMOVW         SI, K7
-	PREFETCHT0    4096(BX)
+	MOVL          $0x00000001, DI
+	SHLL          CL, DI
+	DECL          DI
+	KMOVW         DI, K7
+	PREFETCHT0    1024(AX)
+	PREFETCHT0    1024(BX)
+	VMOVDQU32.Z   (DX), K7, Z2
 	VMOVDQU32.Z   (BX), K7, Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (AX)(CX*4), AX
-	VPCMPUD       $0x05, Z9, Z0, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (DX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (DX)(CX*4), DX
-	VMOVDQU32     Z1, K7, (BX)
+	KXNORW        K1, K1, K1
+	VPGATHERDD    (SI)(Z2*4), K1, Z1
+	VMOVDQU32     Z1, K7, (AX)
+	VPSRLD        $0x01, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y3
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VCVTPS2PD     Y0, Z0
@@ -3977,212 +3955,432 @@ done:
 	VPADDQ        X1, X0, X0
 	VPSRLDQ       $0x08, X0, X1
 	VPADDQ        X1, X0, X0
-	VMOVQ         X0, SI
-	MOVQ          SI, sum+48(FP)
-	MOVQ          keys+0(FP), CX
-	MOVQ          n+8(FP), BX
-	SUBQ          (CX), AX
-	SHRQ          $0x02, AX
-	MOVQ          AX, (BX)
-	SUBQ          24(CX), DX
-	SHRQ          $0x02, DX
-	MOVQ          DX, 8(BX)
+	VMOVQ         X0, DI
+	MOVQ          DI, sum+96(FP)
 	VZEROUPPER
 	RET
 
-// func columnsExpand4AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand4AVX512(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), SI
-	MOVQ         n+8(FP), CX
-	MOVQ         (SI), AX
-	MOVQ         (CX), DX
+// func columnsLookUpAVX512(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·columnsLookUpAVX512(SB), NOSPLIT, $0-80
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         keys_base+24(FP), DX
+	MOVQ         weights_base+48(FP), BX
+	MOVQ         keys_len+32(FP), CX
+	MOVL         first+76(FP), SI
+	VPBROADCASTD SI, Z8
+	MOVL         $0x00000001, SI
+	VPBROADCASTD SI, Z9
+	MOVL         shift+72(FP), SI
+	VMOVD        SI, X10
+
+loop:
+	CMPQ       CX, $0x10
+	JLT        tail
+	PREFETCHT0 1024(AX)
+	PREFETCHT0 1024(DX)
+	VMOVDQU32  (DX), Z0
+	VPSRLD     X10, Z0, Z1
+	VPMAXUD    Z8, Z1, Z1
+	VPSUBD     Z8, Z1, Z1
+	VPADDD     Z1, Z1, Z1
+	VPANDD     Z9, Z0, Z0
+	VPORD      Z0, Z1, Z1
+	KXNORW     K1, K1, K1
+	VPGATHERDD (BX)(Z1*4), K1, Z2
+	VMOVDQU32  Z2, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, DX
+	SUBQ       $0x10, CX
+	JMP        loop
+
+tail:
+	TESTQ       CX, CX
+	JZ          done
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K7
+	PREFETCHT0  1024(AX)
+	PREFETCHT0  1024(DX)
+	VMOVDQU32.Z (DX), K7, Z0
+	VPSRLD      X10, Z0, Z1
+	VPMAXUD     Z8, Z1, Z1
+	VPSUBD      Z8, Z1, Z1
+	VPADDD      Z1, Z1, Z1
+	VPANDD      Z9, Z0, Z0
+	VPORD       Z0, Z1, Z1
+	KXNORW      K1, K1, K1
+	VPGATHERDD  (BX)(Z1*4), K1, Z2
+	VMOVDQU32   Z2, K7, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsExpand1AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsExpand1AVX512(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), CX
+	MOVQ         weights_base+48(FP), AX
+	MOVL         (CX), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         from+80(FP), CX
+	VPBROADCASTD (CX), Z8
+	MOVQ         dst_base+0(FP), DX
+	MOVQ         probs_base+24(FP), BX
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x3f800000, SI
+	VPBROADCASTD SI, Z16
+	MOVL         $0x80000000, SI
+	VPBROADCASTD SI, Z17
+	VBROADCASTSS factor+88(FP), Z18
+
+loop:
+	CMPQ       CX, $0x10
+	JLT        tail
+	PREFETCHT0 4096(BX)
+	VMOVDQU32  (BX), Z4
+	VPMOVD2M   Z4, K2
+	VMOVDQA32  Z4, Z0
+	VADDPS     Z16, Z4, K2, Z0
+	VPXORD     Z1, Z1, Z1
+	VPCMPUD    $0x05, Z8, Z0, K3
+	KMOVW      K3, K1
+	PREFETCHT0 1024(AX)
+	VMOVDQU32  (AX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, SI
+	POPCNTL    SI, SI
+	LEAQ       (AX)(SI*4), AX
+	VMULPS     Z18, Z1, Z1
+	VPTERNLOGD $0x78, Z4, Z17, Z1
+	VMOVDQU32  Z1, (DX)
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, BX
+	SUBQ       $0x10, CX
+	JMP        loop
+
+tail:
+	TESTQ       CX, CX
+	JZ          done
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K7
+	PREFETCHT0  4096(BX)
+	VMOVDQU32.Z (BX), K7, Z4
+	VPMOVD2M    Z4, K2
+	VMOVDQA32   Z4, Z0
+	VADDPS      Z16, Z4, K2, Z0
+	VPXORD      Z1, Z1, Z1
+	VPCMPUD     $0x05, Z8, Z0, K3
+	KMOVW       K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(AX)
+	VMOVDQU32   (AX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (AX)(CX*4), AX
+	VMULPS      Z18, Z1, Z1
+	VPTERNLOGD  $0x78, Z4, Z17, Z1
+	VMOVDQU32   Z1, K7, (DX)
+
+done:
+	MOVQ at+72(FP), CX
+	MOVQ weights_base+48(FP), DX
+	SUBQ DX, AX
+	SHRQ $0x02, AX
+	MOVL AX, (CX)
+	VZEROUPPER
+	RET
+
+// func columnsExpand2AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsExpand2AVX512(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), CX
+	MOVQ         weights_base+48(FP), AX
+	MOVL         (CX), DX
 	LEAQ         (AX)(DX*4), AX
-	MOVQ         24(SI), DX
-	MOVQ         8(CX), BX
+	MOVQ         weights_base+48(FP), DX
+	MOVL         4(CX), CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         from+80(FP), CX
+	VPBROADCASTD (CX), Z8
+	VPBROADCASTD 4(CX), Z9
+	MOVQ         dst_base+0(FP), BX
+	MOVQ         probs_base+24(FP), SI
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x3f800000, DI
+	VPBROADCASTD DI, Z16
+	MOVL         $0x80000000, DI
+	VPBROADCASTD DI, Z17
+	VBROADCASTSS factor+88(FP), Z18
+
+loop:
+	CMPQ       CX, $0x10
+	JLT        tail
+	PREFETCHT0 4096(SI)
+	VMOVDQU32  (SI), Z4
+	VPMOVD2M   Z4, K2
+	VMOVDQA32  Z4, Z0
+	VADDPS     Z16, Z4, K2, Z0
+	VPXORD     Z1, Z1, Z1
+	VPCMPUD    $0x05, Z8, Z0, K3
+	KMOVW      K3, K1
+	PREFETCHT0 1024(AX)
+	VMOVDQU32  (AX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	LEAQ       (AX)(DI*4), AX
+	VPCMPUD    $0x05, Z9, Z0, K4
+	KANDNW     K4, K3, K1
+	PREFETCHT0 1024(DX)
+	VMOVDQU32  (DX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	LEAQ       (DX)(DI*4), DX
+	VMULPS     Z18, Z1, Z1
+	VPTERNLOGD $0x78, Z4, Z17, Z1
+	VMOVDQU32  Z1, (BX)
+	ADDQ       $0x40, BX
+	ADDQ       $0x40, SI
+	SUBQ       $0x10, CX
+	JMP        loop
+
+tail:
+	TESTQ       CX, CX
+	JZ          done
+	MOVL        $0x00000001, DI
+	SHLL        CL, DI
+	DECL        DI
+	KMOVW       DI, K7
+	PREFETCHT0  4096(SI)
+	VMOVDQU32.Z (SI), K7, Z4
+	VPMOVD2M    Z4, K2
+	VMOVDQA32   Z4, Z0
+	VADDPS      Z16, Z4, K2, Z0
+	VPXORD      Z1, Z1, Z1
+	VPCMPUD     $0x05, Z8, Z0, K3
+	KMOVW       K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(AX)
+	VMOVDQU32   (AX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (AX)(CX*4), AX
+	VPCMPUD     $0x05, Z9, Z0, K4
+	KANDNW      K4, K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(DX)
+	VMOVDQU32   (DX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (DX)(CX*4), DX
+	VMULPS      Z18, Z1, Z1
+	VPTERNLOGD  $0x78, Z4, Z17, Z1
+	VMOVDQU32   Z1, K7, (BX)
+
+done:
+	MOVQ at+72(FP), CX
+	MOVQ weights_base+48(FP), BX
+	SUBQ BX, AX
+	SHRQ $0x02, AX
+	MOVL AX, (CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, DX
+	SHRQ $0x02, DX
+	MOVL DX, 4(CX)
+	VZEROUPPER
+	RET
+
+// func columnsExpand4AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsExpand4AVX512(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), CX
+	MOVQ         weights_base+48(FP), AX
+	MOVL         (CX), DX
+	LEAQ         (AX)(DX*4), AX
+	MOVQ         weights_base+48(FP), DX
+	MOVL         4(CX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         48(SI), BX
-	MOVQ         16(CX), DI
-	LEAQ         (BX)(DI*4), BX
-	MOVQ         72(SI), SI
-	MOVQ         24(CX), CX
+	MOVQ         weights_base+48(FP), BX
+	MOVL         8(CX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         weights_base+48(FP), SI
+	MOVL         12(CX), CX
 	LEAQ         (SI)(CX*4), SI
-	MOVQ         from+16(FP), CX
+	MOVQ         from+80(FP), CX
 	VPBROADCASTD (CX), Z8
 	VPBROADCASTD 4(CX), Z9
 	VPBROADCASTD 8(CX), Z10
 	VPBROADCASTD 12(CX), Z11
-	MOVQ         errors_base+24(FP), DI
-	MOVQ         errors_len+32(FP), CX
-	MOVQ         $0x3ff0000000000000, R8
-	VPBROADCASTQ R8, Z16
-	VPXORD       Z17, Z17, Z17
-	VPXORD       Z18, Z18, Z18
+	MOVQ         dst_base+0(FP), DI
+	MOVQ         probs_base+24(FP), R8
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x3f800000, R9
+	VPBROADCASTD R9, Z16
+	MOVL         $0x80000000, R9
+	VPBROADCASTD R9, Z17
+	VBROADCASTSS factor+88(FP), Z18
 
 loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(DI)
-	VMOVDQU32     (DI), Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (AX)(R8*4), AX
-	VPCMPUD       $0x05, Z9, Z0, K4
-	KANDNW        K4, K3, K1
-	VMOVDQU32     (DX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (DX)(R8*4), DX
-	VPCMPUD       $0x05, Z10, Z0, K3
-	KANDNW        K3, K4, K1
-	VMOVDQU32     (BX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (BX)(R8*4), BX
-	VPCMPUD       $0x05, Z11, Z0, K4
-	KANDNW        K4, K3, K1
-	VMOVDQU32     (SI), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (SI)(R8*4), SI
-	VMOVDQU32     Z1, (DI)
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y4, Z4
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
-	ADDQ          $0x40, DI
-	SUBQ          $0x10, CX
-	JMP           loop
+	CMPQ       CX, $0x10
+	JLT        tail
+	PREFETCHT0 4096(R8)
+	VMOVDQU32  (R8), Z4
+	VPMOVD2M   Z4, K2
+	VMOVDQA32  Z4, Z0
+	VADDPS     Z16, Z4, K2, Z0
+	VPXORD     Z1, Z1, Z1
+	VPCMPUD    $0x05, Z8, Z0, K3
+	KMOVW      K3, K1
+	PREFETCHT0 1024(AX)
+	VMOVDQU32  (AX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R9
+	POPCNTL    R9, R9
+	LEAQ       (AX)(R9*4), AX
+	VPCMPUD    $0x05, Z9, Z0, K4
+	KANDNW     K4, K3, K1
+	PREFETCHT0 1024(DX)
+	VMOVDQU32  (DX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R9
+	POPCNTL    R9, R9
+	LEAQ       (DX)(R9*4), DX
+	VPCMPUD    $0x05, Z10, Z0, K3
+	KANDNW     K3, K4, K1
+	PREFETCHT0 1024(BX)
+	VMOVDQU32  (BX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R9
+	POPCNTL    R9, R9
+	LEAQ       (BX)(R9*4), BX
+	VPCMPUD    $0x05, Z11, Z0, K4
+	KANDNW     K4, K3, K1
+	PREFETCHT0 1024(SI)
+	VMOVDQU32  (SI), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R9
+	POPCNTL    R9, R9
+	LEAQ       (SI)(R9*4), SI
+	VMULPS     Z18, Z1, Z1
+	VPTERNLOGD $0x78, Z4, Z17, Z1
+	VMOVDQU32  Z1, (DI)
+	ADDQ       $0x40, DI
+	ADDQ       $0x40, R8
+	SUBQ       $0x10, CX
+	JMP        loop
 
 tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, R8
-	SHLL          CL, R8
-	DECL          R8
-	KMOVW         R8, K7
-	PREFETCHT0    4096(DI)
-	VMOVDQU32.Z   (DI), K7, Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (AX)(CX*4), AX
-	VPCMPUD       $0x05, Z9, Z0, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (DX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (DX)(CX*4), DX
-	VPCMPUD       $0x05, Z10, Z0, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (BX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (BX)(CX*4), BX
-	VPCMPUD       $0x05, Z11, Z0, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (SI), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (SI)(CX*4), SI
-	VMOVDQU32     Z1, K7, (DI)
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y4, Z4
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
+	TESTQ       CX, CX
+	JZ          done
+	MOVL        $0x00000001, R9
+	SHLL        CL, R9
+	DECL        R9
+	KMOVW       R9, K7
+	PREFETCHT0  4096(R8)
+	VMOVDQU32.Z (R8), K7, Z4
+	VPMOVD2M    Z4, K2
+	VMOVDQA32   Z4, Z0
+	VADDPS      Z16, Z4, K2, Z0
+	VPXORD      Z1, Z1, Z1
+	VPCMPUD     $0x05, Z8, Z0, K3
+	KMOVW       K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(AX)
+	VMOVDQU32   (AX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (AX)(CX*4), AX
+	VPCMPUD     $0x05, Z9, Z0, K4
+	KANDNW      K4, K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(DX)
+	VMOVDQU32   (DX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (DX)(CX*4), DX
+	VPCMPUD     $0x05, Z10, Z0, K3
+	KANDNW      K3, K4, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(BX)
+	VMOVDQU32   (BX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (BX)(CX*4), BX
+	VPCMPUD     $0x05, Z11, Z0, K4
+	KANDNW      K4, K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(SI)
+	VMOVDQU32   (SI), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (SI)(CX*4), SI
+	VMULPS      Z18, Z1, Z1
+	VPTERNLOGD  $0x78, Z4, Z17, Z1
+	VMOVDQU32   Z1, K7, (DI)
 
 done:
-	VPADDQ        Z18, Z17, Z17
-	VEXTRACTI64X4 $0x01, Z17, Y0
-	VPADDQ        Y0, Y17, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDQ        X1, X0, X0
-	VPSRLDQ       $0x08, X0, X1
-	VPADDQ        X1, X0, X0
-	VMOVQ         X0, R8
-	MOVQ          R8, sum+48(FP)
-	MOVQ          keys+0(FP), CX
-	MOVQ          n+8(FP), DI
-	SUBQ          (CX), AX
-	SHRQ          $0x02, AX
-	MOVQ          AX, (DI)
-	SUBQ          24(CX), DX
-	SHRQ          $0x02, DX
-	MOVQ          DX, 8(DI)
-	SUBQ          48(CX), BX
-	SHRQ          $0x02, BX
-	MOVQ          BX, 16(DI)
-	SUBQ          72(CX), SI
-	SHRQ          $0x02, SI
-	MOVQ          SI, 24(DI)
+	MOVQ at+72(FP), CX
+	MOVQ weights_base+48(FP), DI
+	SUBQ DI, AX
+	SHRQ $0x02, AX
+	MOVL AX, (CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, DX
+	SHRQ $0x02, DX
+	MOVL DX, 4(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, BX
+	SHRQ $0x02, BX
+	MOVL BX, 8(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 12(CX)
 	VZEROUPPER
 	RET
 
-// func columnsExpand8AVX512(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)
-// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand8AVX512(SB), NOSPLIT, $0-56
-	MOVQ         keys+0(FP), R10
-	MOVQ         n+8(FP), CX
-	MOVQ         (R10), AX
-	MOVQ         (CX), DX
+// func columnsExpand8AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·columnsExpand8AVX512(SB), NOSPLIT, $0-92
+	MOVQ         at+72(FP), CX
+	MOVQ         weights_base+48(FP), AX
+	MOVL         (CX), DX
 	LEAQ         (AX)(DX*4), AX
-	MOVQ         24(R10), DX
-	MOVQ         8(CX), BX
+	MOVQ         weights_base+48(FP), DX
+	MOVL         4(CX), BX
 	LEAQ         (DX)(BX*4), DX
-	MOVQ         48(R10), BX
-	MOVQ         16(CX), SI
+	MOVQ         weights_base+48(FP), BX
+	MOVL         8(CX), SI
 	LEAQ         (BX)(SI*4), BX
-	MOVQ         72(R10), SI
-	MOVQ         24(CX), DI
+	MOVQ         weights_base+48(FP), SI
+	MOVL         12(CX), DI
 	LEAQ         (SI)(DI*4), SI
-	MOVQ         96(R10), DI
-	MOVQ         32(CX), R8
+	MOVQ         weights_base+48(FP), DI
+	MOVL         16(CX), R8
 	LEAQ         (DI)(R8*4), DI
-	MOVQ         120(R10), R8
-	MOVQ         40(CX), R9
+	MOVQ         weights_base+48(FP), R8
+	MOVL         20(CX), R9
 	LEAQ         (R8)(R9*4), R8
-	MOVQ         144(R10), R9
-	MOVQ         48(CX), R11
-	LEAQ         (R9)(R11*4), R9
-	MOVQ         168(R10), R10
-	MOVQ         56(CX), CX
+	MOVQ         weights_base+48(FP), R9
+	MOVL         24(CX), R10
+	LEAQ         (R9)(R10*4), R9
+	MOVQ         weights_base+48(FP), R10
+	MOVL         28(CX), CX
 	LEAQ         (R10)(CX*4), R10
-	MOVQ         from+16(FP), CX
+	MOVQ         from+80(FP), CX
 	VPBROADCASTD (CX), Z8
 	VPBROADCASTD 4(CX), Z9
 	VPBROADCASTD 8(CX), Z10
@@ -4191,215 +4389,218 @@ TEXT ·columnsExpand8AVX512(SB), NOSPLIT, $0-56
 	VPBROADCASTD 20(CX), Z13
 	VPBROADCASTD 24(CX), Z14
 	VPBROADCASTD 28(CX), Z15
-	MOVQ         errors_base+24(FP), R11
-	MOVQ         errors_len+32(FP), CX
-	MOVQ         $0x3ff0000000000000, R12
-	VPBROADCASTQ R12, Z16
-	VPXORD       Z17, Z17, Z17
-	VPXORD       Z18, Z18, Z18
+	MOVQ         dst_base+0(FP), R11
+	MOVQ         probs_base+24(FP), R12
+	MOVQ         probs_len+32(FP), CX
+	MOVL         $0x3f800000, R13
+	VPBROADCASTD R13, Z16
+	MOVL         $0x80000000, R13
+	VPBROADCASTD R13, Z17
+	VBROADCASTSS factor+88(FP), Z18
 
 loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(R11)
-	VMOVDQU32     (R11), Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (AX)(R12*4), AX
-	VPCMPUD       $0x05, Z9, Z0, K4
-	KANDNW        K4, K3, K1
-	VMOVDQU32     (DX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (DX)(R12*4), DX
-	VPCMPUD       $0x05, Z10, Z0, K3
-	KANDNW        K3, K4, K1
-	VMOVDQU32     (BX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (BX)(R12*4), BX
-	VPCMPUD       $0x05, Z11, Z0, K4
-	KANDNW        K4, K3, K1
-	VMOVDQU32     (SI), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (SI)(R12*4), SI
-	VPCMPUD       $0x05, Z12, Z0, K3
-	KANDNW        K3, K4, K1
-	VMOVDQU32     (DI), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (DI)(R12*4), DI
-	VPCMPUD       $0x05, Z13, Z0, K4
-	KANDNW        K4, K3, K1
-	VMOVDQU32     (R8), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (R8)(R12*4), R8
-	VPCMPUD       $0x05, Z14, Z0, K3
-	KANDNW        K3, K4, K1
-	VMOVDQU32     (R9), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (R9)(R12*4), R9
-	VPCMPUD       $0x05, Z15, Z0, K4
-	KANDNW        K4, K3, K1
-	VMOVDQU32     (R10), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (R10)(R12*4), R10
-	VMOVDQU32     Z1, (R11)
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y4, Z4
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
-	ADDQ          $0x40, R11
-	SUBQ          $0x10, CX
-	JMP           loop
+	CMPQ       CX, $0x10
+	JLT        tail
+	PREFETCHT0 4096(R12)
+	VMOVDQU32  (R12), Z4
+	VPMOVD2M   Z4, K2
+	VMOVDQA32  Z4, Z0
+	VADDPS     Z16, Z4, K2, Z0
+	VPXORD     Z1, Z1, Z1
+	VPCMPUD    $0x05, Z8, Z0, K3
+	KMOVW      K3, K1
+	PREFETCHT0 1024(AX)
+	VMOVDQU32  (AX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (AX)(R13*4), AX
+	VPCMPUD    $0x05, Z9, Z0, K4
+	KANDNW     K4, K3, K1
+	PREFETCHT0 1024(DX)
+	VMOVDQU32  (DX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (DX)(R13*4), DX
+	VPCMPUD    $0x05, Z10, Z0, K3
+	KANDNW     K3, K4, K1
+	PREFETCHT0 1024(BX)
+	VMOVDQU32  (BX), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (BX)(R13*4), BX
+	VPCMPUD    $0x05, Z11, Z0, K4
+	KANDNW     K4, K3, K1
+	PREFETCHT0 1024(SI)
+	VMOVDQU32  (SI), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (SI)(R13*4), SI
+	VPCMPUD    $0x05, Z12, Z0, K3
+	KANDNW     K3, K4, K1
+	PREFETCHT0 1024(DI)
+	VMOVDQU32  (DI), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (DI)(R13*4), DI
+	VPCMPUD    $0x05, Z13, Z0, K4
+	KANDNW     K4, K3, K1
+	PREFETCHT0 1024(R8)
+	VMOVDQU32  (R8), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (R8)(R13*4), R8
+	VPCMPUD    $0x05, Z14, Z0, K3
+	KANDNW     K3, K4, K1
+	PREFETCHT0 1024(R9)
+	VMOVDQU32  (R9), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (R9)(R13*4), R9
+	VPCMPUD    $0x05, Z15, Z0, K4
+	KANDNW     K4, K3, K1
+	PREFETCHT0 1024(R10)
+	VMOVDQU32  (R10), Z2
+	VPEXPANDD  Z2, K1, Z1
+	KMOVW      K1, R13
+	POPCNTL    R13, R13
+	LEAQ       (R10)(R13*4), R10
+	VMULPS     Z18, Z1, Z1
+	VPTERNLOGD $0x78, Z4, Z17, Z1
+	VMOVDQU32  Z1, (R11)
+	ADDQ       $0x40, R11
+	ADDQ       $0x40, R12
+	SUBQ       $0x10, CX
+	JMP        loop
 
 tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, R12
-	SHLL          CL, R12
-	DECL          R12
-	KMOVW         R12, K7
-	PREFETCHT0    4096(R11)
-	VMOVDQU32.Z   (R11), K7, Z0
-	VPXORD        Z1, Z1, Z1
-	VPCMPUD       $0x05, Z8, Z0, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (AX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (AX)(CX*4), AX
-	VPCMPUD       $0x05, Z9, Z0, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (DX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (DX)(CX*4), DX
-	VPCMPUD       $0x05, Z10, Z0, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (BX), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (BX)(CX*4), BX
-	VPCMPUD       $0x05, Z11, Z0, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (SI), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (SI)(CX*4), SI
-	VPCMPUD       $0x05, Z12, Z0, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (DI), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (DI)(CX*4), DI
-	VPCMPUD       $0x05, Z13, Z0, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (R8), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (R8)(CX*4), R8
-	VPCMPUD       $0x05, Z14, Z0, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (R9), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (R9)(CX*4), R9
-	VPCMPUD       $0x05, Z15, Z0, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
-	VMOVDQU32     (R10), Z2
-	VPEXPANDD     Z2, K1, Z1
-	KMOVW         K1, CX
-	POPCNTL       CX, CX
-	LEAQ          (R10)(CX*4), R10
-	VMOVDQU32     Z1, K7, (R11)
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y4, Z4
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
+	TESTQ       CX, CX
+	JZ          done
+	MOVL        $0x00000001, R13
+	SHLL        CL, R13
+	DECL        R13
+	KMOVW       R13, K7
+	PREFETCHT0  4096(R12)
+	VMOVDQU32.Z (R12), K7, Z4
+	VPMOVD2M    Z4, K2
+	VMOVDQA32   Z4, Z0
+	VADDPS      Z16, Z4, K2, Z0
+	VPXORD      Z1, Z1, Z1
+	VPCMPUD     $0x05, Z8, Z0, K3
+	KMOVW       K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(AX)
+	VMOVDQU32   (AX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (AX)(CX*4), AX
+	VPCMPUD     $0x05, Z9, Z0, K4
+	KANDNW      K4, K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(DX)
+	VMOVDQU32   (DX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (DX)(CX*4), DX
+	VPCMPUD     $0x05, Z10, Z0, K3
+	KANDNW      K3, K4, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(BX)
+	VMOVDQU32   (BX), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (BX)(CX*4), BX
+	VPCMPUD     $0x05, Z11, Z0, K4
+	KANDNW      K4, K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(SI)
+	VMOVDQU32   (SI), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (SI)(CX*4), SI
+	VPCMPUD     $0x05, Z12, Z0, K3
+	KANDNW      K3, K4, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(DI)
+	VMOVDQU32   (DI), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (DI)(CX*4), DI
+	VPCMPUD     $0x05, Z13, Z0, K4
+	KANDNW      K4, K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(R8)
+	VMOVDQU32   (R8), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (R8)(CX*4), R8
+	VPCMPUD     $0x05, Z14, Z0, K3
+	KANDNW      K3, K4, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(R9)
+	VMOVDQU32   (R9), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (R9)(CX*4), R9
+	VPCMPUD     $0x05, Z15, Z0, K4
+	KANDNW      K4, K3, K1
+	KANDW       K7, K1, K1
+	PREFETCHT0  1024(R10)
+	VMOVDQU32   (R10), Z2
+	VPEXPANDD   Z2, K1, Z1
+	KMOVW       K1, CX
+	POPCNTL     CX, CX
+	LEAQ        (R10)(CX*4), R10
+	VMULPS      Z18, Z1, Z1
+	VPTERNLOGD  $0x78, Z4, Z17, Z1
+	VMOVDQU32   Z1, K7, (R11)
 
 done:
-	VPADDQ        Z18, Z17, Z17
-	VEXTRACTI64X4 $0x01, Z17, Y0
-	VPADDQ        Y0, Y17, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDQ        X1, X0, X0
-	VPSRLDQ       $0x08, X0, X1
-	VPADDQ        X1, X0, X0
-	VMOVQ         X0, R12
-	MOVQ          R12, sum+48(FP)
-	MOVQ          keys+0(FP), CX
-	MOVQ          n+8(FP), R11
-	SUBQ          (CX), AX
-	SHRQ          $0x02, AX
-	MOVQ          AX, (R11)
-	SUBQ          24(CX), DX
-	SHRQ          $0x02, DX
-	MOVQ          DX, 8(R11)
-	SUBQ          48(CX), BX
-	SHRQ          $0x02, BX
-	MOVQ          BX, 16(R11)
-	SUBQ          72(CX), SI
-	SHRQ          $0x02, SI
-	MOVQ          SI, 24(R11)
-	SUBQ          96(CX), DI
-	SHRQ          $0x02, DI
-	MOVQ          DI, 32(R11)
-	SUBQ          120(CX), R8
-	SHRQ          $0x02, R8
-	MOVQ          R8, 40(R11)
-	SUBQ          144(CX), R9
-	SHRQ          $0x02, R9
-	MOVQ          R9, 48(R11)
-	SUBQ          168(CX), R10
-	SHRQ          $0x02, R10
-	MOVQ          R10, 56(R11)
+	MOVQ at+72(FP), CX
+	MOVQ weights_base+48(FP), R11
+	SUBQ R11, AX
+	SHRQ $0x02, AX
+	MOVL AX, (CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, DX
+	SHRQ $0x02, DX
+	MOVL DX, 4(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, BX
+	SHRQ $0x02, BX
+	MOVL BX, 8(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 12(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, DI
+	SHRQ $0x02, DI
+	MOVL DI, 16(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, R8
+	SHRQ $0x02, R8
+	MOVL R8, 20(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, R9
+	SHRQ $0x02, R9
+	MOVL R9, 24(CX)
+	MOVQ weights_base+48(FP), AX
+	SUBQ AX, R10
+	SHRQ $0x02, R10
+	MOVL R10, 28(CX)
 	VZEROUPPER
 	RET

@@ -53,7 +53,9 @@ func (c *LovaszCounts) Add(logits []float32, labels []int32, images int) error {
 	}
 	c.l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if l.averaged[k] {
-			w.binned.count(c.bins(k), l.errorsOf(0, k), l.target, int32(k), 0)
+			w.keys.restart(0)
+			l.split(&w.keys, 0, k)
+			w.binned.count(c.bins(k), w.keys.all())
 		}
 	})
 	c.kept += uint64(len(c.l.target))
@@ -82,13 +84,7 @@ func (c *LovaszCounts) bins(k int) bins {
 // errors finds the errors of every class that may turn out to be present.
 func (c *LovaszCounts) errors(grad, logits []float32, labels []int32, images int) error {
 	l := c.l
-	if err := l.begin(grad, logits, labels, images); err != nil {
-		return err
-	}
-	for k := range l.classes {
-		l.classes[k].takesPart = l.averaged[k]
-	}
-	return l.findErrors()
+	return l.begin(grad, logits, labels, images)
 }
 
 // Merge adds the pixels that other has counted. The error is ErrConfig where the configurations differ in more than Workers and Layout, and
@@ -131,11 +127,12 @@ func (c *LovaszCounts) weigh() {
 	group.weight, group.lovasz, group.gap, group.entropyN = 0, 0, 0, 0
 	for k, b := range c.state {
 		class := &l.classes[k]
-		class.foreground = b.foreground()
-		class.takesPart = l.averaged[k] && c.kept > 0 && (class.foreground > 0 || l.absentToo)
+		foreground := b.foreground()
+		class.foreground.Store(foreground)
+		class.takesPart = l.averaged[k] && c.kept > 0 && (foreground > 0 || l.absentToo)
 		if class.takesPart {
 			group.weight += l.weights[k]
-			class.loss, class.gap = b.loss(class.foreground)
+			class.loss, class.gap = b.loss(foreground)
 		}
 	}
 	group.takesPart = group.weight > 0
@@ -161,9 +158,11 @@ func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images i
 	c.weigh()
 	l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if class := &l.classes[k]; class.takesPart {
-			w.binned.weigh(c.state[k], class.foreground)
-			w.binned.split(l.errorsOf(0, k), l.target, int32(k), 0)
-			w.binned.replace(l.errorsOf(0, k))
+			w.keys.restart(0)
+			l.split(&w.keys, 0, k)
+			class.ranges = w.keys.ranges
+			w.binned.findWeights(c.state[k], class.foreground.Load())
+			w.binned.lookUp(l.sparseOf(0, k), w.keys.all())
 		}
 	})
 	l.each(len(l.blocks), (*Lovasz).gradient)

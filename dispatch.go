@@ -36,11 +36,12 @@ type implementation struct {
 	f32 kernels[float32]
 	f64 kernels[float64]
 
+	sparse  *sparseKernels // of the loss
 	columns *columnKernels // of the exact loss; nil where it sorts
 }
 
 // implementations are those that this CPU can run, best first.
-var implementations = append(detect(), &implementation{isa: Generic, f32: genericKernels32, f64: genericKernels64})
+var implementations = append(detect(), &implementation{isa: Generic, f32: genericKernels32, f64: genericKernels64, sparse: &sparseGeneric})
 
 // active is the implementation that every kernel call goes through.
 var active = implementations[0]

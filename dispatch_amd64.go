@@ -13,9 +13,9 @@ func detect() []*implementation {
 		return nil
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL {
-		found = append(found, &implementation{isa: AVX512, f32: avx512Kernels32(), f64: avx512Kernels64(), columns: &columnsAVX512})
+		found = append(found, &implementation{isa: AVX512, f32: avx512Kernels32(), f64: avx512Kernels64(), sparse: &sparseAVX512, columns: &columnsAVX512})
 	}
-	return append(found, &implementation{isa: AVX2, f32: avx2Kernels32(), f64: avx2Kernels64(), columns: &columnsAVX2})
+	return append(found, &implementation{isa: AVX2, f32: avx2Kernels32(), f64: avx2Kernels64(), sparse: &sparseAVX2, columns: &columnsAVX2})
 }
 
 func avx2Kernels32() kernels[float32] {
@@ -32,7 +32,6 @@ func avx2Kernels32() kernels[float32] {
 		cumSum:             cumSumF32AVX2,
 		argMax:             argMaxF32AVX2,
 		classErrors:        classErrorsF32AVX2,
-		classGrad:          classGradF32AVX2,
 		softmaxRows:        softmaxRowsF32AVX2,
 		logSoftmaxRows:     logSoftmaxRowsF32AVX2,
 		softmaxRowsGrad:    softmaxRowsGradF32AVX2,
@@ -60,7 +59,6 @@ func avx2Kernels64() kernels[float64] {
 		cumSum:             cumSumF64AVX2,
 		argMax:             argMaxF64AVX2,
 		classErrors:        classErrorsF64AVX2,
-		classGrad:          classGradF64AVX2,
 		softmaxRows:        softmaxRowsF64AVX2,
 		logSoftmaxRows:     logSoftmaxRowsF64AVX2,
 		softmaxRowsGrad:    softmaxRowsGradF64AVX2,
@@ -88,7 +86,6 @@ func avx512Kernels32() kernels[float32] {
 		cumSum:             cumSumF32AVX512,
 		argMax:             argMaxF32AVX512,
 		classErrors:        classErrorsF32AVX512,
-		classGrad:          classGradF32AVX512,
 		softmaxRows:        softmaxRowsF32AVX512,
 		logSoftmaxRows:     logSoftmaxRowsF32AVX512,
 		softmaxRowsGrad:    softmaxRowsGradF32AVX512,
@@ -116,7 +113,6 @@ func avx512Kernels64() kernels[float64] {
 		cumSum:             cumSumF64AVX512,
 		argMax:             argMaxF64AVX512,
 		classErrors:        classErrorsF64AVX512,
-		classGrad:          classGradF64AVX512,
 		softmaxRows:        softmaxRowsF64AVX512,
 		logSoftmaxRows:     logSoftmaxRowsF64AVX512,
 		softmaxRowsGrad:    softmaxRowsGradF64AVX512,

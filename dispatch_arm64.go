@@ -10,7 +10,7 @@ func detect() []*implementation {
 	if !cpu.ARM64.HasASIMD {
 		return nil
 	}
-	return []*implementation{{isa: NEON, f32: neonKernels32(), f64: neonKernels64()}}
+	return []*implementation{{isa: NEON, f32: neonKernels32(), f64: neonKernels64(), sparse: &sparseGeneric}}
 }
 
 func neonKernels32() kernels[float32] {
@@ -27,7 +27,6 @@ func neonKernels32() kernels[float32] {
 		cumSum:             cumSumF32NEON,
 		argMax:             argMaxF32NEON,
 		classErrors:        classErrorsF32NEON,
-		classGrad:          classGradF32NEON,
 		softmaxRows:        softmaxRowsF32NEON,
 		logSoftmaxRows:     logSoftmaxRowsF32NEON,
 		softmaxRowsGrad:    softmaxRowsGradF32NEON,
@@ -55,7 +54,6 @@ func neonKernels64() kernels[float64] {
 		cumSum:             cumSumF64NEON,
 		argMax:             argMaxF64NEON,
 		classErrors:        classErrorsF64NEON,
-		classGrad:          classGradF64NEON,
 		softmaxRows:        softmaxRowsF64NEON,
 		logSoftmaxRows:     logSoftmaxRowsF64NEON,
 		softmaxRowsGrad:    softmaxRowsGradF64NEON,

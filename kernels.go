@@ -19,15 +19,14 @@ type kernels[T Float] struct {
 	sumExp func(src []T, max T) T      // Σ exp(src − max)
 
 	// elementwise, and scans
-	max            func(x []T) T                                                 // the largest; anything where there is a NaN
-	scale          func(dst, src []T, factor T)                                  // dst = src · factor
-	subtract       func(dst, src []T, max, log T)                                // dst = (src − max) − log
-	softmaxGrad    func(dx, y, dy []T, dot T)                                    // dx = y·(dy − dot)
-	logSoftmaxGrad func(dx, y, dy []T, sum T)                                    // dx = dy − exp(min(y, 0))·sum
-	cumSum         func(dst, src []T, carry float64) float64                     // prefix sums that go on from carry; returns the next carry (only the last call has a length that is no multiple of 16)
-	argMax         func(x []T) int                                               // the first NaN, or the first of the largest
-	classErrors    func(dst, probs []T, labels []int32, class int32)             // |1{label = class} − p|
-	classGrad      func(dst, weights []T, labels []int32, class int32, factor T) // weight · factor, negated where label = class
+	max            func(x []T) T                                     // the largest; anything where there is a NaN
+	scale          func(dst, src []T, factor T)                      // dst = src · factor
+	subtract       func(dst, src []T, max, log T)                    // dst = (src − max) − log
+	softmaxGrad    func(dx, y, dy []T, dot T)                        // dx = y·(dy − dot)
+	logSoftmaxGrad func(dx, y, dy []T, sum T)                        // dx = dy − exp(min(y, 0))·sum
+	cumSum         func(dst, src []T, carry float64) float64         // prefix sums that go on from carry; returns the next carry (only the last call has a length that is no multiple of 16)
+	argMax         func(x []T) int                                   // the first NaN, or the first of the largest
+	classErrors    func(dst, probs []T, labels []int32, class int32) // |1{label = class} − p|
 
 	// whole rows of at most piece columns
 	softmaxRows        func(dst, src []T, cols int)
@@ -43,7 +42,7 @@ type kernels[T Float] struct {
 	// largest value (anything where there is a NaN) and Σ exp(x − max).
 	softmaxPlanes     func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)
 	logSoftmaxPlanes  func(dst, src []T, planes, n, dstStride, srcStride int)
-	softmaxPlanesGrad func(dx, y, dy []T, planes, n, stride, yStride int) // dx = y·(dy − Σ y·dy) down each column; stride is dx's and dy's
+	softmaxPlanesGrad func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) // dx = y·(dy − Σ y·dy) down each column
 	argMaxPlanes      func(dst []int32, src []T, planes, n, stride int)
 }
 
@@ -261,11 +260,11 @@ func columnSoftmax[T Float](k *kernels[T], dst, src, max, sum []T, planes, n, ds
 }
 
 // columnSoftmaxGrad is the vector-Jacobian product of columnSoftmax.
-func columnSoftmaxGrad[T Float](k *kernels[T], dx, y, dy []T, planes, n, stride, yStride int) {
+func columnSoftmaxGrad[T Float](k *kernels[T], dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
 	if planes > piece {
-		softmaxPlanesGradGeneric(dx, y, dy, planes, n, stride, yStride)
+		softmaxPlanesGradGeneric(dx, y, dy, planes, n, dxStride, yStride, dyStride)
 	} else if n > 0 {
-		k.softmaxPlanesGrad(dx, y, dy, planes, n, stride, yStride)
+		k.softmaxPlanesGrad(dx, y, dy, planes, n, dxStride, yStride, dyStride)
 	}
 }
 

@@ -64,11 +64,6 @@ func argMaxF32AVX2(x []float32) int
 //go:noescape
 func classErrorsF32AVX2(dst []float32, probs []float32, labels []int32, class int32)
 
-// classGradF32AVX2 writes weights · factor, negated where label = class.
-//
-//go:noescape
-func classGradF32AVX2(dst []float32, weights []float32, labels []int32, class int32, factor float32)
-
 // transposeF32AVX2 writes dst[c·dstStride + r] = src[r·srcStride + c].
 //
 //go:noescape
@@ -112,7 +107,7 @@ func logSoftmaxPlanesF32AVX2(dst []float32, src []float32, planes int, n int, ds
 // softmaxPlanesGradF32AVX2 writes y·(dy − Σ y·dy) down every column.
 //
 //go:noescape
-func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int, yStride int)
+func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
 
 // argMaxPlanesF32AVX2 writes argMax down every column.
 //
@@ -179,11 +174,6 @@ func argMaxF64AVX2(x []float64) int
 //go:noescape
 func classErrorsF64AVX2(dst []float64, probs []float64, labels []int32, class int32)
 
-// classGradF64AVX2 writes weights · factor, negated where label = class.
-//
-//go:noescape
-func classGradF64AVX2(dst []float64, weights []float64, labels []int32, class int32, factor float64)
-
 // transposeF64AVX2 writes dst[c·dstStride + r] = src[r·srcStride + c].
 //
 //go:noescape
@@ -227,7 +217,7 @@ func logSoftmaxPlanesF64AVX2(dst []float64, src []float64, planes int, n int, ds
 // softmaxPlanesGradF64AVX2 writes y·(dy − Σ y·dy) down every column.
 //
 //go:noescape
-func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int, yStride int)
+func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
 
 // argMaxPlanesF64AVX2 writes argMax down every column.
 //
@@ -294,11 +284,6 @@ func argMaxF32AVX512(x []float32) int
 //go:noescape
 func classErrorsF32AVX512(dst []float32, probs []float32, labels []int32, class int32)
 
-// classGradF32AVX512 writes weights · factor, negated where label = class.
-//
-//go:noescape
-func classGradF32AVX512(dst []float32, weights []float32, labels []int32, class int32, factor float32)
-
 // transposeF32AVX512 writes dst[c·dstStride + r] = src[r·srcStride + c].
 //
 //go:noescape
@@ -342,7 +327,7 @@ func logSoftmaxPlanesF32AVX512(dst []float32, src []float32, planes int, n int, 
 // softmaxPlanesGradF32AVX512 writes y·(dy − Σ y·dy) down every column.
 //
 //go:noescape
-func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int, yStride int)
+func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
 
 // argMaxPlanesF32AVX512 writes argMax down every column.
 //
@@ -409,11 +394,6 @@ func argMaxF64AVX512(x []float64) int
 //go:noescape
 func classErrorsF64AVX512(dst []float64, probs []float64, labels []int32, class int32)
 
-// classGradF64AVX512 writes weights · factor, negated where label = class.
-//
-//go:noescape
-func classGradF64AVX512(dst []float64, weights []float64, labels []int32, class int32, factor float64)
-
 // transposeF64AVX512 writes dst[c·dstStride + r] = src[r·srcStride + c].
 //
 //go:noescape
@@ -457,7 +437,7 @@ func logSoftmaxPlanesF64AVX512(dst []float64, src []float64, planes int, n int, 
 // softmaxPlanesGradF64AVX512 writes y·(dy − Σ y·dy) down every column.
 //
 //go:noescape
-func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int, yStride int)
+func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
 
 // argMaxPlanesF64AVX512 writes argMax down every column.
 //

@@ -3501,264 +3501,8 @@ DATA c7fffffff<>+56(SB)/4, $0x7fffffff
 DATA c7fffffff<>+60(SB)/4, $0x7fffffff
 GLOBL c7fffffff<>(SB), RODATA|NOPTR, $64
 
-// func classGradF32AVX2(dst []float32, weights []float32, labels []int32, class int32, factor float32)
-// Requires: AVX, AVX2
-TEXT ·classGradF32AVX2(SB), NOSPLIT, $0-80
-	MOVLQSX      class+72(FP), AX
-	VMOVD        AX, X0
-	VPBROADCASTD X0, Y0
-	VBROADCASTSS factor+76(FP), Y1
-	MOVQ         weights_len+32(FP), AX
-	MOVQ         weights_base+24(FP), CX
-	MOVQ         labels_base+48(FP), DX
-	MOVQ         dst_base+0(FP), BX
-
-	// blocks of 64: [read weights read labels write dst]
-	SUBQ $+64, AX
-	JB   tail2
-
-blocks1:
-	VMOVUPS  (CX), Y2
-	VMOVUPS  (DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, (BX)
-	VMOVUPS  32(CX), Y2
-	VMOVUPS  32(DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, 32(BX)
-	VMOVUPS  64(CX), Y2
-	VMOVUPS  64(DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, 64(BX)
-	VMOVUPS  96(CX), Y2
-	VMOVUPS  96(DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, 96(BX)
-	VMOVUPS  128(CX), Y2
-	VMOVUPS  128(DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, 128(BX)
-	VMOVUPS  160(CX), Y2
-	VMOVUPS  160(DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, 160(BX)
-	VMOVUPS  192(CX), Y2
-	VMOVUPS  192(DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, 192(BX)
-	VMOVUPS  224(CX), Y2
-	VMOVUPS  224(DX), Y3
-	VMULPS   Y1, Y2, Y2
-	VPCMPEQD Y0, Y3, Y3
-	VPAND    c80000000<>+0(SB), Y3, Y3
-	VPXOR    Y3, Y2, Y2
-	VMOVUPS  Y2, 224(BX)
-	ADDQ     $+256, CX
-	ADDQ     $+256, DX
-	ADDQ     $+256, BX
-	SUBQ     $+64, AX
-	JAE      blocks1
-
-	// the last block, register by register
-tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X2
-	VPBROADCASTD X2, Y2
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VMOVUPS      (CX), Y3
-	VMOVUPS      (DX), Y4
-	VMULPS       Y1, Y3, Y3
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c80000000<>+0(SB), Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VMOVUPS      Y3, (BX)
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VMOVUPS      32(CX), Y3
-	VMOVUPS      32(DX), Y4
-	VMULPS       Y1, Y3, Y3
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c80000000<>+0(SB), Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VMOVUPS      Y3, 32(BX)
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      64(DX), Y4
-	VMULPS       Y1, Y3, Y3
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c80000000<>+0(SB), Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VMOVUPS      Y3, 64(BX)
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VMOVUPS      96(CX), Y3
-	VMOVUPS      96(DX), Y4
-	VMULPS       Y1, Y3, Y3
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c80000000<>+0(SB), Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VMOVUPS      Y3, 96(BX)
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VMOVUPS      128(CX), Y3
-	VMOVUPS      128(DX), Y4
-	VMULPS       Y1, Y3, Y3
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c80000000<>+0(SB), Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VMOVUPS      Y3, 128(BX)
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VMOVUPS      160(CX), Y3
-	VMOVUPS      160(DX), Y4
-	VMULPS       Y1, Y3, Y3
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c80000000<>+0(SB), Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VMOVUPS      Y3, 160(BX)
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VMOVUPS      192(CX), Y3
-	VMOVUPS      192(DX), Y4
-	VMULPS       Y1, Y3, Y3
-	VPCMPEQD     Y0, Y4, Y4
-	VPAND        c80000000<>+0(SB), Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VMOVUPS      Y3, 192(BX)
-	CMPQ         AX, $0x00000040
-	JB           part11
-
-part4:
-	VPCMPGTD   iota32<>+0(SB), Y2, Y3
-	VMASKMOVPS (CX), Y3, Y4
-	VPMASKMOVD (DX), Y3, Y5
-	VMULPS     Y1, Y4, Y4
-	VPCMPEQD   Y0, Y5, Y5
-	VPAND      c80000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y4, Y4
-	VMASKMOVPS Y4, Y3, (BX)
-	JMP        end3
-
-part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y2, Y3
-	VMASKMOVPS 32(CX), Y3, Y4
-	VPMASKMOVD 32(DX), Y3, Y5
-	VMULPS     Y1, Y4, Y4
-	VPCMPEQD   Y0, Y5, Y5
-	VPAND      c80000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y4, Y4
-	VMASKMOVPS Y4, Y3, 32(BX)
-	JMP        end3
-
-part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y2, Y3
-	VMASKMOVPS 64(CX), Y3, Y4
-	VPMASKMOVD 64(DX), Y3, Y5
-	VMULPS     Y1, Y4, Y4
-	VPCMPEQD   Y0, Y5, Y5
-	VPAND      c80000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y4, Y4
-	VMASKMOVPS Y4, Y3, 64(BX)
-	JMP        end3
-
-part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y2, Y3
-	VMASKMOVPS 96(CX), Y3, Y4
-	VPMASKMOVD 96(DX), Y3, Y5
-	VMULPS     Y1, Y4, Y4
-	VPCMPEQD   Y0, Y5, Y5
-	VPAND      c80000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y4, Y4
-	VMASKMOVPS Y4, Y3, 96(BX)
-	JMP        end3
-
-part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y2, Y3
-	VMASKMOVPS 128(CX), Y3, Y4
-	VPMASKMOVD 128(DX), Y3, Y5
-	VMULPS     Y1, Y4, Y4
-	VPCMPEQD   Y0, Y5, Y5
-	VPAND      c80000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y4, Y4
-	VMASKMOVPS Y4, Y3, 128(BX)
-	JMP        end3
-
-part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y2, Y3
-	VMASKMOVPS 160(CX), Y3, Y4
-	VPMASKMOVD 160(DX), Y3, Y5
-	VMULPS     Y1, Y4, Y4
-	VPCMPEQD   Y0, Y5, Y5
-	VPAND      c80000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y4, Y4
-	VMASKMOVPS Y4, Y3, 160(BX)
-	JMP        end3
-
-part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y2, Y3
-	VMASKMOVPS 192(CX), Y3, Y4
-	VPMASKMOVD 192(DX), Y3, Y5
-	VMULPS     Y1, Y4, Y4
-	VPCMPEQD   Y0, Y5, Y5
-	VPAND      c80000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y4, Y4
-	VMASKMOVPS Y4, Y3, 192(BX)
-	JMP        end3
-
-part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y2, Y2
-	VMASKMOVPS 224(CX), Y2, Y3
-	VPMASKMOVD 224(DX), Y2, Y4
-	VMULPS     Y1, Y3, Y3
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c80000000<>+0(SB), Y4, Y4
-	VPXOR      Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 224(BX)
-
-end3:
-	VZEROUPPER
-	RET
-
 // func transposeF32AVX2(dst []float32, src []float32, rows int, cols int, dstStride int, srcStride int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·transposeF32AVX2(SB), NOSPLIT, $0-80
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
@@ -3778,33 +3522,49 @@ rows1:
 	MOVQ cols+56(FP), R11
 
 columns4:
-	CMPQ    R11, $0x00000008
-	JB      part5
-	MOVQ    R9, R12
-	VMOVUPS (R12), Y0
-	VMOVUPS (R12)(AX*1), Y1
-	VMOVUPS (R12)(AX*2), Y2
-	VMOVUPS (R12)(CX*1), Y3
-	LEAQ    (R12)(AX*4), R12
-	VMOVUPS (R12), Y4
-	VMOVUPS (R12)(AX*1), Y5
-	VMOVUPS (R12)(AX*2), Y6
-	VMOVUPS (R12)(CX*1), Y7
-	JMP     all6
+	CMPQ       R11, $0x00000008
+	JB         part5
+	MOVQ       R9, R12
+	PREFETCHT0 4096(R12)
+	VMOVUPS    (R12), Y0
+	PREFETCHT0 4096(R12)(AX*1)
+	VMOVUPS    (R12)(AX*1), Y1
+	PREFETCHT0 4096(R12)(AX*2)
+	VMOVUPS    (R12)(AX*2), Y2
+	PREFETCHT0 4096(R12)(CX*1)
+	VMOVUPS    (R12)(CX*1), Y3
+	LEAQ       (R12)(AX*4), R12
+	PREFETCHT0 4096(R12)
+	VMOVUPS    (R12), Y4
+	PREFETCHT0 4096(R12)(AX*1)
+	VMOVUPS    (R12)(AX*1), Y5
+	PREFETCHT0 4096(R12)(AX*2)
+	VMOVUPS    (R12)(AX*2), Y6
+	PREFETCHT0 4096(R12)(CX*1)
+	VMOVUPS    (R12)(CX*1), Y7
+	JMP        all6
 
 part5:
 	VMOVQ        R11, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
 	MOVQ         R9, R12
+	PREFETCHT0   4096(R12)
 	VMASKMOVPS   (R12), Y8, Y0
+	PREFETCHT0   4096(R12)(AX*1)
 	VMASKMOVPS   (R12)(AX*1), Y8, Y1
+	PREFETCHT0   4096(R12)(AX*2)
 	VMASKMOVPS   (R12)(AX*2), Y8, Y2
+	PREFETCHT0   4096(R12)(CX*1)
 	VMASKMOVPS   (R12)(CX*1), Y8, Y3
 	LEAQ         (R12)(AX*4), R12
+	PREFETCHT0   4096(R12)
 	VMASKMOVPS   (R12), Y8, Y4
+	PREFETCHT0   4096(R12)(AX*1)
 	VMASKMOVPS   (R12)(AX*1), Y8, Y5
+	PREFETCHT0   4096(R12)(AX*2)
 	VMASKMOVPS   (R12)(AX*2), Y8, Y6
+	PREFETCHT0   4096(R12)(CX*1)
 	VMASKMOVPS   (R12)(CX*1), Y8, Y7
 
 all6:
@@ -3833,28 +3593,36 @@ all6:
 	VSHUFPS    $0x88, Y2, Y0, Y5
 	VSHUFPS    $0xdd, Y2, Y0, Y0
 	MOVQ       R10, R12
+	PREFETCHT0 4096(R12)
 	VMOVUPS    Y3, (R12)
 	CMPQ       R11, $0x00000001
 	JBE        stored9
+	PREFETCHT0 4096(R12)(DX*1)
 	VMOVUPS    Y7, (R12)(DX*1)
 	CMPQ       R11, $0x00000002
 	JBE        stored9
+	PREFETCHT0 4096(R12)(DX*2)
 	VMOVUPS    Y8, (R12)(DX*2)
 	CMPQ       R11, $0x00000003
 	JBE        stored9
+	PREFETCHT0 4096(R12)(BX*1)
 	VMOVUPS    Y4, (R12)(BX*1)
 	LEAQ       (R12)(DX*4), R12
 	CMPQ       R11, $0x00000004
 	JBE        stored9
+	PREFETCHT0 4096(R12)
 	VMOVUPS    Y6, (R12)
 	CMPQ       R11, $0x00000005
 	JBE        stored9
+	PREFETCHT0 4096(R12)(DX*1)
 	VMOVUPS    Y1, (R12)(DX*1)
 	CMPQ       R11, $0x00000006
 	JBE        stored9
+	PREFETCHT0 4096(R12)(DX*2)
 	VMOVUPS    Y5, (R12)(DX*2)
 	CMPQ       R11, $0x00000007
 	JBE        stored9
+	PREFETCHT0 4096(R12)(BX*1)
 	VMOVUPS    Y0, (R12)(BX*1)
 
 stored9:
@@ -3881,40 +3649,48 @@ last2:
 	MOVQ         cols+56(FP), R9
 
 columns10:
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	CMPQ    R9, $0x00000008
-	JB      part11
-	MOVQ    SI, R10
-	VMOVUPS (R10), Y1
-	CMPQ    R8, $0x00000001
-	JBE     loaded13
-	VMOVUPS (R10)(AX*1), Y3
-	CMPQ    R8, $0x00000002
-	JBE     loaded13
-	VMOVUPS (R10)(AX*2), Y2
-	CMPQ    R8, $0x00000003
-	JBE     loaded13
-	VMOVUPS (R10)(CX*1), Y4
-	LEAQ    (R10)(AX*4), R10
-	CMPQ    R8, $0x00000004
-	JBE     loaded13
-	VMOVUPS (R10), Y5
-	CMPQ    R8, $0x00000005
-	JBE     loaded13
-	VMOVUPS (R10)(AX*1), Y7
-	CMPQ    R8, $0x00000006
-	JBE     loaded13
-	VMOVUPS (R10)(AX*2), Y6
-	CMPQ    R8, $0x00000007
-	JBE     loaded13
-	VMOVUPS (R10)(CX*1), Y8
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	CMPQ       R9, $0x00000008
+	JB         part11
+	MOVQ       SI, R10
+	PREFETCHT0 4096(R10)
+	VMOVUPS    (R10), Y1
+	CMPQ       R8, $0x00000001
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(AX*1)
+	VMOVUPS    (R10)(AX*1), Y3
+	CMPQ       R8, $0x00000002
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(AX*2)
+	VMOVUPS    (R10)(AX*2), Y2
+	CMPQ       R8, $0x00000003
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(CX*1)
+	VMOVUPS    (R10)(CX*1), Y4
+	LEAQ       (R10)(AX*4), R10
+	CMPQ       R8, $0x00000004
+	JBE        loaded13
+	PREFETCHT0 4096(R10)
+	VMOVUPS    (R10), Y5
+	CMPQ       R8, $0x00000005
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(AX*1)
+	VMOVUPS    (R10)(AX*1), Y7
+	CMPQ       R8, $0x00000006
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(AX*2)
+	VMOVUPS    (R10)(AX*2), Y6
+	CMPQ       R8, $0x00000007
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(CX*1)
+	VMOVUPS    (R10)(CX*1), Y8
 
 loaded13:
 	JMP all12
@@ -3924,28 +3700,36 @@ part11:
 	VPBROADCASTD X9, Y9
 	VPCMPGTD     iota32<>+0(SB), Y9, Y9
 	MOVQ         SI, R10
+	PREFETCHT0   4096(R10)
 	VMASKMOVPS   (R10), Y9, Y1
 	CMPQ         R8, $0x00000001
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(AX*1)
 	VMASKMOVPS   (R10)(AX*1), Y9, Y3
 	CMPQ         R8, $0x00000002
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(AX*2)
 	VMASKMOVPS   (R10)(AX*2), Y9, Y2
 	CMPQ         R8, $0x00000003
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(CX*1)
 	VMASKMOVPS   (R10)(CX*1), Y9, Y4
 	LEAQ         (R10)(AX*4), R10
 	CMPQ         R8, $0x00000004
 	JBE          loaded14
+	PREFETCHT0   4096(R10)
 	VMASKMOVPS   (R10), Y9, Y5
 	CMPQ         R8, $0x00000005
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(AX*1)
 	VMASKMOVPS   (R10)(AX*1), Y9, Y7
 	CMPQ         R8, $0x00000006
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(AX*2)
 	VMASKMOVPS   (R10)(AX*2), Y9, Y6
 	CMPQ         R8, $0x00000007
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(CX*1)
 	VMASKMOVPS   (R10)(CX*1), Y9, Y8
 
 loaded14:
@@ -3975,28 +3759,36 @@ all12:
 	VSHUFPS    $0x88, Y2, Y1, Y7
 	VSHUFPS    $0xdd, Y2, Y1, Y1
 	MOVQ       DI, R10
+	PREFETCHT0 4096(R10)
 	VMASKMOVPS Y4, Y0, (R10)
 	CMPQ       R9, $0x00000001
 	JBE        stored15
+	PREFETCHT0 4096(R10)(DX*1)
 	VMASKMOVPS Y8, Y0, (R10)(DX*1)
 	CMPQ       R9, $0x00000002
 	JBE        stored15
+	PREFETCHT0 4096(R10)(DX*2)
 	VMASKMOVPS Y9, Y0, (R10)(DX*2)
 	CMPQ       R9, $0x00000003
 	JBE        stored15
+	PREFETCHT0 4096(R10)(BX*1)
 	VMASKMOVPS Y5, Y0, (R10)(BX*1)
 	LEAQ       (R10)(DX*4), R10
 	CMPQ       R9, $0x00000004
 	JBE        stored15
+	PREFETCHT0 4096(R10)
 	VMASKMOVPS Y6, Y0, (R10)
 	CMPQ       R9, $0x00000005
 	JBE        stored15
+	PREFETCHT0 4096(R10)(DX*1)
 	VMASKMOVPS Y3, Y0, (R10)(DX*1)
 	CMPQ       R9, $0x00000006
 	JBE        stored15
+	PREFETCHT0 4096(R10)(DX*2)
 	VMASKMOVPS Y7, Y0, (R10)(DX*2)
 	CMPQ       R9, $0x00000007
 	JBE        stored15
+	PREFETCHT0 4096(R10)(BX*1)
 	VMASKMOVPS Y1, Y0, (R10)(BX*1)
 
 stored15:
@@ -18674,9 +18466,9 @@ end1:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int, yStride int)
+// func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·softmaxPlanesGradF32AVX2(SB), $8384-104
+TEXT ·softmaxPlanesGradF32AVX2(SB), $8384-112
 	LEAQ 191(SP), AX
 	ANDQ $-64, AX
 	MOVQ n+80(FP), CX
@@ -18694,7 +18486,7 @@ wide2:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ DX, R9
@@ -18705,7 +18497,7 @@ wide2:
 	MOVQ dx_base+0(FP), R11
 	ADDQ DX, R11
 	ADDQ $0x00000080, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x02, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -19109,11 +18901,11 @@ sum13:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ DX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x02, R10
 	MOVQ planes+72(FP), R11
 
@@ -19167,7 +18959,7 @@ narrow4:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ DX, R9
@@ -19178,7 +18970,7 @@ narrow4:
 	MOVQ dx_base+0(FP), R11
 	ADDQ DX, R11
 	ADDQ $0x00000020, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x02, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -19522,11 +19314,11 @@ sum46:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ DX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x02, R10
 	MOVQ planes+72(FP), R11
 
@@ -23244,281 +23036,8 @@ DATA c7fffffffffffffff<>+48(SB)/8, $0x7fffffffffffffff
 DATA c7fffffffffffffff<>+56(SB)/8, $0x7fffffffffffffff
 GLOBL c7fffffffffffffff<>(SB), RODATA|NOPTR, $64
 
-// func classGradF64AVX2(dst []float64, weights []float64, labels []int32, class int32, factor float64)
-// Requires: AVX, AVX2
-TEXT ·classGradF64AVX2(SB), NOSPLIT, $0-88
-	MOVLQSX      class+72(FP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTQ X0, Y0
-	VBROADCASTSD factor+80(FP), Y1
-	MOVQ         weights_len+32(FP), AX
-	MOVQ         weights_base+24(FP), CX
-	MOVQ         labels_base+48(FP), DX
-	MOVQ         dst_base+0(FP), BX
-
-	// blocks of 32: [read weights read labels write dst]
-	SUBQ $+32, AX
-	JB   tail2
-
-blocks1:
-	VMOVUPD   (CX), Y2
-	VPMOVSXDQ (DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, (BX)
-	VMOVUPD   32(CX), Y2
-	VPMOVSXDQ 16(DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, 32(BX)
-	VMOVUPD   64(CX), Y2
-	VPMOVSXDQ 32(DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, 64(BX)
-	VMOVUPD   96(CX), Y2
-	VPMOVSXDQ 48(DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, 96(BX)
-	VMOVUPD   128(CX), Y2
-	VPMOVSXDQ 64(DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, 128(BX)
-	VMOVUPD   160(CX), Y2
-	VPMOVSXDQ 80(DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, 160(BX)
-	VMOVUPD   192(CX), Y2
-	VPMOVSXDQ 96(DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, 192(BX)
-	VMOVUPD   224(CX), Y2
-	VPMOVSXDQ 112(DX), Y3
-	VMULPD    Y1, Y2, Y2
-	VPCMPEQQ  Y0, Y3, Y3
-	VPAND     c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR     Y3, Y2, Y2
-	VMOVUPD   Y2, 224(BX)
-	ADDQ      $+256, CX
-	ADDQ      $+128, DX
-	ADDQ      $+256, BX
-	SUBQ      $+32, AX
-	JAE       blocks1
-
-	// the last block, register by register
-tail2:
-	ADDQ         $+32, AX
-	JE           end3
-	VMOVQ        AX, X2
-	VPBROADCASTQ X2, Y2
-	VPSHUFD      $0x00, X2, X3
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VMOVUPD      (CX), Y4
-	VPMOVSXDQ    (DX), Y5
-	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMOVUPD      Y4, (BX)
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VMOVUPD      32(CX), Y4
-	VPMOVSXDQ    16(DX), Y5
-	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMOVUPD      Y4, 32(BX)
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VMOVUPD      64(CX), Y4
-	VPMOVSXDQ    32(DX), Y5
-	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMOVUPD      Y4, 64(BX)
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VMOVUPD      96(CX), Y4
-	VPMOVSXDQ    48(DX), Y5
-	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMOVUPD      Y4, 96(BX)
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VMOVUPD      128(CX), Y4
-	VPMOVSXDQ    64(DX), Y5
-	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMOVUPD      Y4, 128(BX)
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VMOVUPD      160(CX), Y4
-	VPMOVSXDQ    80(DX), Y5
-	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMOVUPD      Y4, 160(BX)
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VMOVUPD      192(CX), Y4
-	VPMOVSXDQ    96(DX), Y5
-	VMULPD       Y1, Y4, Y4
-	VPCMPEQQ     Y0, Y5, Y5
-	VPAND        c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR        Y5, Y4, Y4
-	VMOVUPD      Y4, 192(BX)
-	CMPQ         AX, $0x00000020
-	JB           part11
-
-part4:
-	VPCMPGTQ   iota64<>+0(SB), Y2, Y4
-	VPCMPGTD   iota32<>+0(SB), X3, X5
-	VMASKMOVPD (CX), Y4, Y6
-	VPMASKMOVD (DX), X5, X5
-	VPMOVSXDQ  X5, Y5
-	VMULPD     Y1, Y6, Y6
-	VPCMPEQQ   Y0, Y5, Y5
-	VPAND      c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y6, Y6
-	VMASKMOVPD Y6, Y4, (BX)
-	JMP        end3
-
-part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y2, Y4
-	VPCMPGTD   iota32<>+16(SB), X3, X5
-	VMASKMOVPD 32(CX), Y4, Y6
-	VPMASKMOVD 16(DX), X5, X5
-	VPMOVSXDQ  X5, Y5
-	VMULPD     Y1, Y6, Y6
-	VPCMPEQQ   Y0, Y5, Y5
-	VPAND      c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y6, Y6
-	VMASKMOVPD Y6, Y4, 32(BX)
-	JMP        end3
-
-part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y2, Y4
-	VPCMPGTD   iota32<>+32(SB), X3, X5
-	VMASKMOVPD 64(CX), Y4, Y6
-	VPMASKMOVD 32(DX), X5, X5
-	VPMOVSXDQ  X5, Y5
-	VMULPD     Y1, Y6, Y6
-	VPCMPEQQ   Y0, Y5, Y5
-	VPAND      c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y6, Y6
-	VMASKMOVPD Y6, Y4, 64(BX)
-	JMP        end3
-
-part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y2, Y4
-	VPCMPGTD   iota32<>+48(SB), X3, X5
-	VMASKMOVPD 96(CX), Y4, Y6
-	VPMASKMOVD 48(DX), X5, X5
-	VPMOVSXDQ  X5, Y5
-	VMULPD     Y1, Y6, Y6
-	VPCMPEQQ   Y0, Y5, Y5
-	VPAND      c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y6, Y6
-	VMASKMOVPD Y6, Y4, 96(BX)
-	JMP        end3
-
-part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y2, Y4
-	VPCMPGTD   iota32<>+64(SB), X3, X5
-	VMASKMOVPD 128(CX), Y4, Y6
-	VPMASKMOVD 64(DX), X5, X5
-	VPMOVSXDQ  X5, Y5
-	VMULPD     Y1, Y6, Y6
-	VPCMPEQQ   Y0, Y5, Y5
-	VPAND      c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y6, Y6
-	VMASKMOVPD Y6, Y4, 128(BX)
-	JMP        end3
-
-part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y2, Y4
-	VPCMPGTD   iota32<>+80(SB), X3, X5
-	VMASKMOVPD 160(CX), Y4, Y6
-	VPMASKMOVD 80(DX), X5, X5
-	VPMOVSXDQ  X5, Y5
-	VMULPD     Y1, Y6, Y6
-	VPCMPEQQ   Y0, Y5, Y5
-	VPAND      c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y6, Y6
-	VMASKMOVPD Y6, Y4, 160(BX)
-	JMP        end3
-
-part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y2, Y4
-	VPCMPGTD   iota32<>+96(SB), X3, X5
-	VMASKMOVPD 192(CX), Y4, Y6
-	VPMASKMOVD 96(DX), X5, X5
-	VPMOVSXDQ  X5, Y5
-	VMULPD     Y1, Y6, Y6
-	VPCMPEQQ   Y0, Y5, Y5
-	VPAND      c8000000000000000<>+0(SB), Y5, Y5
-	VPXOR      Y5, Y6, Y6
-	VMASKMOVPD Y6, Y4, 192(BX)
-	JMP        end3
-
-part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y2, Y2
-	VPCMPGTD   iota32<>+112(SB), X3, X3
-	VMASKMOVPD 224(CX), Y2, Y4
-	VPMASKMOVD 112(DX), X3, X3
-	VPMOVSXDQ  X3, Y3
-	VMULPD     Y1, Y4, Y4
-	VPCMPEQQ   Y0, Y3, Y3
-	VPAND      c8000000000000000<>+0(SB), Y3, Y3
-	VPXOR      Y3, Y4, Y4
-	VMASKMOVPD Y4, Y2, 224(BX)
-
-end3:
-	VZEROUPPER
-	RET
-
 // func transposeF64AVX2(dst []float64, src []float64, rows int, cols int, dstStride int, srcStride int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·transposeF64AVX2(SB), NOSPLIT, $0-80
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x03, AX
@@ -23538,23 +23057,31 @@ rows1:
 	MOVQ cols+56(FP), R11
 
 columns4:
-	CMPQ    R11, $0x00000004
-	JB      part5
-	MOVQ    R9, R12
-	VMOVUPD (R12), Y0
-	VMOVUPD (R12)(AX*1), Y1
-	VMOVUPD (R12)(AX*2), Y2
-	VMOVUPD (R12)(CX*1), Y3
-	JMP     all6
+	CMPQ       R11, $0x00000004
+	JB         part5
+	MOVQ       R9, R12
+	PREFETCHT0 4096(R12)
+	VMOVUPD    (R12), Y0
+	PREFETCHT0 4096(R12)(AX*1)
+	VMOVUPD    (R12)(AX*1), Y1
+	PREFETCHT0 4096(R12)(AX*2)
+	VMOVUPD    (R12)(AX*2), Y2
+	PREFETCHT0 4096(R12)(CX*1)
+	VMOVUPD    (R12)(CX*1), Y3
+	JMP        all6
 
 part5:
 	VMOVQ        R11, X4
 	VPBROADCASTQ X4, Y4
 	VPCMPGTQ     iota64<>+0(SB), Y4, Y4
 	MOVQ         R9, R12
+	PREFETCHT0   4096(R12)
 	VMASKMOVPD   (R12), Y4, Y0
+	PREFETCHT0   4096(R12)(AX*1)
 	VMASKMOVPD   (R12)(AX*1), Y4, Y1
+	PREFETCHT0   4096(R12)(AX*2)
 	VMASKMOVPD   (R12)(AX*2), Y4, Y2
+	PREFETCHT0   4096(R12)(CX*1)
 	VMASKMOVPD   (R12)(CX*1), Y4, Y3
 
 all6:
@@ -23567,15 +23094,19 @@ all6:
 	VUNPCKLPD  Y1, Y0, Y4
 	VUNPCKHPD  Y1, Y0, Y0
 	MOVQ       R10, R12
+	PREFETCHT0 4096(R12)
 	VMOVUPD    Y3, (R12)
 	CMPQ       R11, $0x00000001
 	JBE        stored9
+	PREFETCHT0 4096(R12)(DX*1)
 	VMOVUPD    Y2, (R12)(DX*1)
 	CMPQ       R11, $0x00000002
 	JBE        stored9
+	PREFETCHT0 4096(R12)(DX*2)
 	VMOVUPD    Y4, (R12)(DX*2)
 	CMPQ       R11, $0x00000003
 	JBE        stored9
+	PREFETCHT0 4096(R12)(BX*1)
 	VMOVUPD    Y0, (R12)(BX*1)
 
 stored9:
@@ -23602,23 +23133,27 @@ last2:
 	MOVQ         cols+56(FP), R9
 
 columns10:
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	CMPQ    R9, $0x00000004
-	JB      part11
-	MOVQ    SI, R10
-	VMOVUPD (R10), Y1
-	CMPQ    R8, $0x00000001
-	JBE     loaded13
-	VMOVUPD (R10)(AX*1), Y2
-	CMPQ    R8, $0x00000002
-	JBE     loaded13
-	VMOVUPD (R10)(AX*2), Y3
-	CMPQ    R8, $0x00000003
-	JBE     loaded13
-	VMOVUPD (R10)(CX*1), Y4
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	CMPQ       R9, $0x00000004
+	JB         part11
+	MOVQ       SI, R10
+	PREFETCHT0 4096(R10)
+	VMOVUPD    (R10), Y1
+	CMPQ       R8, $0x00000001
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(AX*1)
+	VMOVUPD    (R10)(AX*1), Y2
+	CMPQ       R8, $0x00000002
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(AX*2)
+	VMOVUPD    (R10)(AX*2), Y3
+	CMPQ       R8, $0x00000003
+	JBE        loaded13
+	PREFETCHT0 4096(R10)(CX*1)
+	VMOVUPD    (R10)(CX*1), Y4
 
 loaded13:
 	JMP all12
@@ -23628,15 +23163,19 @@ part11:
 	VPBROADCASTQ X5, Y5
 	VPCMPGTQ     iota64<>+0(SB), Y5, Y5
 	MOVQ         SI, R10
+	PREFETCHT0   4096(R10)
 	VMASKMOVPD   (R10), Y5, Y1
 	CMPQ         R8, $0x00000001
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(AX*1)
 	VMASKMOVPD   (R10)(AX*1), Y5, Y2
 	CMPQ         R8, $0x00000002
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(AX*2)
 	VMASKMOVPD   (R10)(AX*2), Y5, Y3
 	CMPQ         R8, $0x00000003
 	JBE          loaded14
+	PREFETCHT0   4096(R10)(CX*1)
 	VMASKMOVPD   (R10)(CX*1), Y5, Y4
 
 loaded14:
@@ -23650,15 +23189,19 @@ all12:
 	VUNPCKLPD  Y2, Y1, Y5
 	VUNPCKHPD  Y2, Y1, Y1
 	MOVQ       DI, R10
+	PREFETCHT0 4096(R10)
 	VMASKMOVPD Y4, Y0, (R10)
 	CMPQ       R9, $0x00000001
 	JBE        stored15
+	PREFETCHT0 4096(R10)(DX*1)
 	VMASKMOVPD Y3, Y0, (R10)(DX*1)
 	CMPQ       R9, $0x00000002
 	JBE        stored15
+	PREFETCHT0 4096(R10)(DX*2)
 	VMASKMOVPD Y5, Y0, (R10)(DX*2)
 	CMPQ       R9, $0x00000003
 	JBE        stored15
+	PREFETCHT0 4096(R10)(BX*1)
 	VMASKMOVPD Y1, Y0, (R10)(BX*1)
 
 stored15:
@@ -35425,9 +34968,9 @@ end1:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int, yStride int)
+// func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·softmaxPlanesGradF64AVX2(SB), $4288-104
+TEXT ·softmaxPlanesGradF64AVX2(SB), $4288-112
 	LEAQ 191(SP), AX
 	ANDQ $-64, AX
 	MOVQ n+80(FP), CX
@@ -35445,7 +34988,7 @@ wide2:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ DX, R9
@@ -35456,7 +34999,7 @@ wide2:
 	MOVQ dx_base+0(FP), R11
 	ADDQ DX, R11
 	ADDQ $0x00000080, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x03, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -35740,11 +35283,11 @@ sum13:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ DX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x03, R10
 	MOVQ planes+72(FP), R11
 
@@ -35798,7 +35341,7 @@ narrow4:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ DX, R9
@@ -35809,7 +35352,7 @@ narrow4:
 	MOVQ dx_base+0(FP), R11
 	ADDQ DX, R11
 	ADDQ $0x00000020, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x03, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -36033,11 +35576,11 @@ sum38:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ DX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ DX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x03, R10
 	MOVQ planes+72(FP), R11
 
@@ -37762,102 +37305,8 @@ end3:
 	VZEROUPPER
 	RET
 
-// func classGradF32AVX512(dst []float32, weights []float32, labels []int32, class int32, factor float32)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·classGradF32AVX512(SB), NOSPLIT, $0-80
-	MOVLQSX      class+72(FP), AX
-	VMOVD        AX, X0
-	VPBROADCASTD X0, Z0
-	VBROADCASTSS factor+76(FP), Z1
-	MOVQ         weights_len+32(FP), AX
-	MOVQ         weights_base+24(FP), DX
-	MOVQ         labels_base+48(FP), BX
-	MOVQ         dst_base+0(FP), SI
-
-	// blocks of 64: [read weights read labels write dst]
-	SUBQ $+64, AX
-	JB   tail2
-
-blocks1:
-	VMOVUPS  (DX), Z2
-	VMOVUPS  (BX), Z3
-	VMULPS   Z1, Z2, Z2
-	VPCMPEQD Z0, Z3, K1
-	VPXORD   c80000000<>+0(SB), Z2, K1, Z2
-	VMOVUPS  Z2, (SI)
-	VMOVUPS  64(DX), Z2
-	VMOVUPS  64(BX), Z3
-	VMULPS   Z1, Z2, Z2
-	VPCMPEQD Z0, Z3, K1
-	VPXORD   c80000000<>+0(SB), Z2, K1, Z2
-	VMOVUPS  Z2, 64(SI)
-	VMOVUPS  128(DX), Z2
-	VMOVUPS  128(BX), Z3
-	VMULPS   Z1, Z2, Z2
-	VPCMPEQD Z0, Z3, K1
-	VPXORD   c80000000<>+0(SB), Z2, K1, Z2
-	VMOVUPS  Z2, 128(SI)
-	VMOVUPS  192(DX), Z2
-	VMOVUPS  192(BX), Z3
-	VMULPS   Z1, Z2, Z2
-	VPCMPEQD Z0, Z3, K1
-	VPXORD   c80000000<>+0(SB), Z2, K1, Z2
-	VMOVUPS  Z2, 192(SI)
-	ADDQ     $+256, DX
-	ADDQ     $+256, BX
-	ADDQ     $+256, SI
-	SUBQ     $+64, AX
-	JAE      blocks1
-
-	// the last block, register by register
-tail2:
-	ADDQ        $+64, AX
-	JE          end3
-	MOVQ        AX, CX
-	MOVQ        $-1, DI
-	SHLQ        CL, DI
-	NOTQ        DI
-	KMOVQ       DI, K1
-	VMOVUPS.Z   (DX), K1, Z2
-	VMOVDQU32.Z (BX), K1, Z3
-	VMULPS      Z1, Z2, Z2
-	VPCMPEQD    Z0, Z3, K2
-	VPXORD      c80000000<>+0(SB), Z2, K2, Z2
-	VMOVUPS     Z2, K1, (SI)
-	CMPQ        AX, $0x00000010
-	JBE         end3
-	KSHIFTRQ    $0x10, K1, K1
-	VMOVUPS.Z   64(DX), K1, Z2
-	VMOVDQU32.Z 64(BX), K1, Z3
-	VMULPS      Z1, Z2, Z2
-	VPCMPEQD    Z0, Z3, K2
-	VPXORD      c80000000<>+0(SB), Z2, K2, Z2
-	VMOVUPS     Z2, K1, 64(SI)
-	CMPQ        AX, $0x00000020
-	JBE         end3
-	KSHIFTRQ    $0x10, K1, K1
-	VMOVUPS.Z   128(DX), K1, Z2
-	VMOVDQU32.Z 128(BX), K1, Z3
-	VMULPS      Z1, Z2, Z2
-	VPCMPEQD    Z0, Z3, K2
-	VPXORD      c80000000<>+0(SB), Z2, K2, Z2
-	VMOVUPS     Z2, K1, 128(SI)
-	CMPQ        AX, $0x00000030
-	JBE         end3
-	KSHIFTRQ    $0x10, K1, K1
-	VMOVUPS.Z   192(DX), K1, Z2
-	VMOVDQU32.Z 192(BX), K1, Z3
-	VMULPS      Z1, Z2, Z2
-	VPCMPEQD    Z0, Z3, K2
-	VPXORD      c80000000<>+0(SB), Z2, K2, Z2
-	VMOVUPS     Z2, K1, 192(SI)
-
-end3:
-	VZEROUPPER
-	RET
-
 // func transposeF32AVX512(dst []float32, src []float32, rows int, cols int, dstStride int, srcStride int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·transposeF32AVX512(SB), NOSPLIT, $0-80
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
@@ -37877,56 +37326,88 @@ rows1:
 	MOVQ cols+56(FP), R12
 
 columns4:
-	CMPQ    R12, $0x00000010
-	JB      part5
-	MOVQ    R10, CX
-	VMOVUPS (CX), Z0
-	VMOVUPS (CX)(AX*1), Z1
-	VMOVUPS (CX)(AX*2), Z2
-	VMOVUPS (CX)(DX*1), Z3
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z4
-	VMOVUPS (CX)(AX*1), Z5
-	VMOVUPS (CX)(AX*2), Z6
-	VMOVUPS (CX)(DX*1), Z7
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z8
-	VMOVUPS (CX)(AX*1), Z9
-	VMOVUPS (CX)(AX*2), Z10
-	VMOVUPS (CX)(DX*1), Z11
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z12
-	VMOVUPS (CX)(AX*1), Z13
-	VMOVUPS (CX)(AX*2), Z14
-	VMOVUPS (CX)(DX*1), Z15
-	JMP     all6
+	CMPQ       R12, $0x00000010
+	JB         part5
+	MOVQ       R10, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z0
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z1
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z2
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z3
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z4
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z5
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z6
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z7
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z8
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z9
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z10
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z11
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z12
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z15
+	JMP        all6
 
 part5:
-	MOVQ      R12, CX
-	MOVQ      $-1, R13
-	SHLQ      CL, R13
-	NOTQ      R13
-	KMOVQ     R13, K1
-	MOVQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z (CX)(AX*1), K1, Z1
-	VMOVUPS.Z (CX)(AX*2), K1, Z2
-	VMOVUPS.Z (CX)(DX*1), K1, Z3
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z (CX)(AX*1), K1, Z5
-	VMOVUPS.Z (CX)(AX*2), K1, Z6
-	VMOVUPS.Z (CX)(DX*1), K1, Z7
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z (CX)(AX*1), K1, Z9
-	VMOVUPS.Z (CX)(AX*2), K1, Z10
-	VMOVUPS.Z (CX)(DX*1), K1, Z11
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z (CX)(AX*1), K1, Z13
-	VMOVUPS.Z (CX)(AX*2), K1, Z14
-	VMOVUPS.Z (CX)(DX*1), K1, Z15
+	MOVQ       R12, CX
+	MOVQ       $-1, R13
+	SHLQ       CL, R13
+	NOTQ       R13
+	KMOVQ      R13, K1
+	MOVQ       R10, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K1, Z0
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K1, Z1
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K1, Z2
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K1, Z3
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K1, Z4
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K1, Z5
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K1, Z6
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K1, Z7
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K1, Z8
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K1, Z9
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K1, Z10
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K1, Z11
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K1, Z12
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K1, Z13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K1, Z14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K1, Z15
 
 all6:
 	VSHUFF64X2 $0x44, Z4, Z0, Z16
@@ -37994,54 +37475,70 @@ all6:
 	VSHUFPS    $0x88, Z2, Z0, Z9
 	VSHUFPS    $0xdd, Z2, Z0, Z0
 	MOVQ       R11, CX
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z3, (CX)
 	CMPQ       R12, $0x00000001
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z11, (CX)(BX*1)
 	CMPQ       R12, $0x00000002
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z15, (CX)(BX*2)
 	CMPQ       R12, $0x00000003
 	JBE        stored9
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z12, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R12, $0x00000004
 	JBE        stored9
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z14, (CX)
 	CMPQ       R12, $0x00000005
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z7, (CX)(BX*1)
 	CMPQ       R12, $0x00000006
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z16, (CX)(BX*2)
 	CMPQ       R12, $0x00000007
 	JBE        stored9
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z4, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R12, $0x00000008
 	JBE        stored9
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z6, (CX)
 	CMPQ       R12, $0x00000009
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z5, (CX)(BX*1)
 	CMPQ       R12, $0x0000000a
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z13, (CX)(BX*2)
 	CMPQ       R12, $0x0000000b
 	JBE        stored9
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z8, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R12, $0x0000000c
 	JBE        stored9
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z10, (CX)
 	CMPQ       R12, $0x0000000d
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z1, (CX)(BX*1)
 	CMPQ       R12, $0x0000000e
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z9, (CX)(BX*2)
 	CMPQ       R12, $0x0000000f
 	JBE        stored9
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z0, (CX)(SI*1)
 
 stored9:
@@ -38070,134 +37567,166 @@ last2:
 	MOVQ  cols+56(FP), R10
 
 columns10:
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	CMPQ    R10, $0x00000010
-	JB      part11
-	MOVQ    DI, CX
-	VMOVUPS (CX), Z0
-	CMPQ    R9, $0x00000001
-	JBE     loaded13
-	VMOVUPS (CX)(AX*1), Z2
-	CMPQ    R9, $0x00000002
-	JBE     loaded13
-	VMOVUPS (CX)(AX*2), Z1
-	CMPQ    R9, $0x00000003
-	JBE     loaded13
-	VMOVUPS (CX)(DX*1), Z3
-	LEAQ    (CX)(AX*4), CX
-	CMPQ    R9, $0x00000004
-	JBE     loaded13
-	VMOVUPS (CX), Z8
-	CMPQ    R9, $0x00000005
-	JBE     loaded13
-	VMOVUPS (CX)(AX*1), Z10
-	CMPQ    R9, $0x00000006
-	JBE     loaded13
-	VMOVUPS (CX)(AX*2), Z9
-	CMPQ    R9, $0x00000007
-	JBE     loaded13
-	VMOVUPS (CX)(DX*1), Z11
-	LEAQ    (CX)(AX*4), CX
-	CMPQ    R9, $0x00000008
-	JBE     loaded13
-	VMOVUPS (CX), Z4
-	CMPQ    R9, $0x00000009
-	JBE     loaded13
-	VMOVUPS (CX)(AX*1), Z6
-	CMPQ    R9, $0x0000000a
-	JBE     loaded13
-	VMOVUPS (CX)(AX*2), Z5
-	CMPQ    R9, $0x0000000b
-	JBE     loaded13
-	VMOVUPS (CX)(DX*1), Z7
-	LEAQ    (CX)(AX*4), CX
-	CMPQ    R9, $0x0000000c
-	JBE     loaded13
-	VMOVUPS (CX), Z12
-	CMPQ    R9, $0x0000000d
-	JBE     loaded13
-	VMOVUPS (CX)(AX*1), Z14
-	CMPQ    R9, $0x0000000e
-	JBE     loaded13
-	VMOVUPS (CX)(AX*2), Z13
-	CMPQ    R9, $0x0000000f
-	JBE     loaded13
-	VMOVUPS (CX)(DX*1), Z15
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	CMPQ       R10, $0x00000010
+	JB         part11
+	MOVQ       DI, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z0
+	CMPQ       R9, $0x00000001
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z2
+	CMPQ       R9, $0x00000002
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z1
+	CMPQ       R9, $0x00000003
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z3
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x00000004
+	JBE        loaded13
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z8
+	CMPQ       R9, $0x00000005
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z10
+	CMPQ       R9, $0x00000006
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z9
+	CMPQ       R9, $0x00000007
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z11
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x00000008
+	JBE        loaded13
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z4
+	CMPQ       R9, $0x00000009
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z6
+	CMPQ       R9, $0x0000000a
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z5
+	CMPQ       R9, $0x0000000b
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z7
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x0000000c
+	JBE        loaded13
+	PREFETCHT0 4096(CX)
+	VMOVUPS    (CX), Z12
+	CMPQ       R9, $0x0000000d
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS    (CX)(AX*1), Z14
+	CMPQ       R9, $0x0000000e
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS    (CX)(AX*2), Z13
+	CMPQ       R9, $0x0000000f
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS    (CX)(DX*1), Z15
 
 loaded13:
 	JMP all12
 
 part11:
-	MOVQ      R10, CX
-	MOVQ      $-1, R11
-	SHLQ      CL, R11
-	NOTQ      R11
-	KMOVQ     R11, K2
-	MOVQ      DI, CX
-	VMOVUPS.Z (CX), K2, Z0
-	CMPQ      R9, $0x00000001
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*1), K2, Z2
-	CMPQ      R9, $0x00000002
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*2), K2, Z1
-	CMPQ      R9, $0x00000003
-	JBE       loaded14
-	VMOVUPS.Z (CX)(DX*1), K2, Z3
-	LEAQ      (CX)(AX*4), CX
-	CMPQ      R9, $0x00000004
-	JBE       loaded14
-	VMOVUPS.Z (CX), K2, Z8
-	CMPQ      R9, $0x00000005
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*1), K2, Z10
-	CMPQ      R9, $0x00000006
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*2), K2, Z9
-	CMPQ      R9, $0x00000007
-	JBE       loaded14
-	VMOVUPS.Z (CX)(DX*1), K2, Z11
-	LEAQ      (CX)(AX*4), CX
-	CMPQ      R9, $0x00000008
-	JBE       loaded14
-	VMOVUPS.Z (CX), K2, Z4
-	CMPQ      R9, $0x00000009
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*1), K2, Z6
-	CMPQ      R9, $0x0000000a
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*2), K2, Z5
-	CMPQ      R9, $0x0000000b
-	JBE       loaded14
-	VMOVUPS.Z (CX)(DX*1), K2, Z7
-	LEAQ      (CX)(AX*4), CX
-	CMPQ      R9, $0x0000000c
-	JBE       loaded14
-	VMOVUPS.Z (CX), K2, Z12
-	CMPQ      R9, $0x0000000d
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*1), K2, Z14
-	CMPQ      R9, $0x0000000e
-	JBE       loaded14
-	VMOVUPS.Z (CX)(AX*2), K2, Z13
-	CMPQ      R9, $0x0000000f
-	JBE       loaded14
-	VMOVUPS.Z (CX)(DX*1), K2, Z15
+	MOVQ       R10, CX
+	MOVQ       $-1, R11
+	SHLQ       CL, R11
+	NOTQ       R11
+	KMOVQ      R11, K2
+	MOVQ       DI, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K2, Z0
+	CMPQ       R9, $0x00000001
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K2, Z2
+	CMPQ       R9, $0x00000002
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K2, Z1
+	CMPQ       R9, $0x00000003
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K2, Z3
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x00000004
+	JBE        loaded14
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K2, Z8
+	CMPQ       R9, $0x00000005
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K2, Z10
+	CMPQ       R9, $0x00000006
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K2, Z9
+	CMPQ       R9, $0x00000007
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K2, Z11
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x00000008
+	JBE        loaded14
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K2, Z4
+	CMPQ       R9, $0x00000009
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K2, Z6
+	CMPQ       R9, $0x0000000a
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K2, Z5
+	CMPQ       R9, $0x0000000b
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K2, Z7
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x0000000c
+	JBE        loaded14
+	PREFETCHT0 4096(CX)
+	VMOVUPS.Z  (CX), K2, Z12
+	CMPQ       R9, $0x0000000d
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPS.Z  (CX)(AX*1), K2, Z14
+	CMPQ       R9, $0x0000000e
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPS.Z  (CX)(AX*2), K2, Z13
+	CMPQ       R9, $0x0000000f
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPS.Z  (CX)(DX*1), K2, Z15
 
 loaded14:
 all12:
@@ -38266,54 +37795,70 @@ all12:
 	VSHUFPS    $0x88, Z1, Z0, Z6
 	VSHUFPS    $0xdd, Z1, Z0, Z0
 	MOVQ       R8, CX
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z3, K1, (CX)
 	CMPQ       R10, $0x00000001
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z7, K1, (CX)(BX*1)
 	CMPQ       R10, $0x00000002
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z15, K1, (CX)(BX*2)
 	CMPQ       R10, $0x00000003
 	JBE        stored15
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z12, K1, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R10, $0x00000004
 	JBE        stored15
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z13, K1, (CX)
 	CMPQ       R10, $0x00000005
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z11, K1, (CX)(BX*1)
 	CMPQ       R10, $0x00000006
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z16, K1, (CX)(BX*2)
 	CMPQ       R10, $0x00000007
 	JBE        stored15
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z8, K1, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R10, $0x00000008
 	JBE        stored15
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z9, K1, (CX)
 	CMPQ       R10, $0x00000009
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z10, K1, (CX)(BX*1)
 	CMPQ       R10, $0x0000000a
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z14, K1, (CX)(BX*2)
 	CMPQ       R10, $0x0000000b
 	JBE        stored15
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z4, K1, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R10, $0x0000000c
 	JBE        stored15
+	PREFETCHT0 4096(CX)
 	VMOVUPS    Z5, K1, (CX)
 	CMPQ       R10, $0x0000000d
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPS    Z2, K1, (CX)(BX*1)
 	CMPQ       R10, $0x0000000e
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPS    Z6, K1, (CX)(BX*2)
 	CMPQ       R10, $0x0000000f
 	JBE        stored15
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPS    Z0, K1, (CX)(SI*1)
 
 stored15:
@@ -52336,9 +51881,9 @@ end1:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int, yStride int)
+// func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesGradF32AVX512(SB), $16704-104
+TEXT ·softmaxPlanesGradF32AVX512(SB), $16704-112
 	LEAQ 319(SP), AX
 	ANDQ $-64, AX
 	MOVQ n+80(FP), DX
@@ -52356,7 +51901,7 @@ wide2:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ BX, R9
@@ -52367,7 +51912,7 @@ wide2:
 	MOVQ dx_base+0(FP), R11
 	ADDQ BX, R11
 	ADDQ $0x00000100, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x02, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -52783,11 +52328,11 @@ sum13:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ BX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x02, R10
 	MOVQ planes+72(FP), R11
 
@@ -52842,7 +52387,7 @@ narrow4:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ BX, R9
@@ -52853,7 +52398,7 @@ narrow4:
 	MOVQ dx_base+0(FP), R11
 	ADDQ BX, R11
 	ADDQ $0x00000040, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x02, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -53197,11 +52742,11 @@ sum46:
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x02, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ BX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x02, R10
 	MOVQ planes+72(FP), R11
 
@@ -54987,102 +54532,8 @@ end3:
 	VZEROUPPER
 	RET
 
-// func classGradF64AVX512(dst []float64, weights []float64, labels []int32, class int32, factor float64)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·classGradF64AVX512(SB), NOSPLIT, $0-88
-	MOVLQSX      class+72(FP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTQ X0, Z0
-	VBROADCASTSD factor+80(FP), Z1
-	MOVQ         weights_len+32(FP), AX
-	MOVQ         weights_base+24(FP), DX
-	MOVQ         labels_base+48(FP), BX
-	MOVQ         dst_base+0(FP), SI
-
-	// blocks of 32: [read weights read labels write dst]
-	SUBQ $+32, AX
-	JB   tail2
-
-blocks1:
-	VMOVUPD   (DX), Z2
-	VPMOVSXDQ (BX), Z3
-	VMULPD    Z1, Z2, Z2
-	VPCMPEQQ  Z0, Z3, K1
-	VPXORQ    c8000000000000000<>+0(SB), Z2, K1, Z2
-	VMOVUPD   Z2, (SI)
-	VMOVUPD   64(DX), Z2
-	VPMOVSXDQ 32(BX), Z3
-	VMULPD    Z1, Z2, Z2
-	VPCMPEQQ  Z0, Z3, K1
-	VPXORQ    c8000000000000000<>+0(SB), Z2, K1, Z2
-	VMOVUPD   Z2, 64(SI)
-	VMOVUPD   128(DX), Z2
-	VPMOVSXDQ 64(BX), Z3
-	VMULPD    Z1, Z2, Z2
-	VPCMPEQQ  Z0, Z3, K1
-	VPXORQ    c8000000000000000<>+0(SB), Z2, K1, Z2
-	VMOVUPD   Z2, 128(SI)
-	VMOVUPD   192(DX), Z2
-	VPMOVSXDQ 96(BX), Z3
-	VMULPD    Z1, Z2, Z2
-	VPCMPEQQ  Z0, Z3, K1
-	VPXORQ    c8000000000000000<>+0(SB), Z2, K1, Z2
-	VMOVUPD   Z2, 192(SI)
-	ADDQ      $+256, DX
-	ADDQ      $+128, BX
-	ADDQ      $+256, SI
-	SUBQ      $+32, AX
-	JAE       blocks1
-
-	// the last block, register by register
-tail2:
-	ADDQ        $+32, AX
-	JE          end3
-	MOVQ        AX, CX
-	MOVQ        $-1, DI
-	SHLQ        CL, DI
-	NOTQ        DI
-	KMOVQ       DI, K1
-	VMOVUPD.Z   (DX), K1, Z2
-	VPMOVSXDQ.Z (BX), K1, Z3
-	VMULPD      Z1, Z2, Z2
-	VPCMPEQQ    Z0, Z3, K2
-	VPXORQ      c8000000000000000<>+0(SB), Z2, K2, Z2
-	VMOVUPD     Z2, K1, (SI)
-	CMPQ        AX, $0x00000008
-	JBE         end3
-	KSHIFTRQ    $0x08, K1, K1
-	VMOVUPD.Z   64(DX), K1, Z2
-	VPMOVSXDQ.Z 32(BX), K1, Z3
-	VMULPD      Z1, Z2, Z2
-	VPCMPEQQ    Z0, Z3, K2
-	VPXORQ      c8000000000000000<>+0(SB), Z2, K2, Z2
-	VMOVUPD     Z2, K1, 64(SI)
-	CMPQ        AX, $0x00000010
-	JBE         end3
-	KSHIFTRQ    $0x08, K1, K1
-	VMOVUPD.Z   128(DX), K1, Z2
-	VPMOVSXDQ.Z 64(BX), K1, Z3
-	VMULPD      Z1, Z2, Z2
-	VPCMPEQQ    Z0, Z3, K2
-	VPXORQ      c8000000000000000<>+0(SB), Z2, K2, Z2
-	VMOVUPD     Z2, K1, 128(SI)
-	CMPQ        AX, $0x00000018
-	JBE         end3
-	KSHIFTRQ    $0x08, K1, K1
-	VMOVUPD.Z   192(DX), K1, Z2
-	VPMOVSXDQ.Z 96(BX), K1, Z3
-	VMULPD      Z1, Z2, Z2
-	VPCMPEQQ    Z0, Z3, K2
-	VPXORQ      c8000000000000000<>+0(SB), Z2, K2, Z2
-	VMOVUPD     Z2, K1, 192(SI)
-
-end3:
-	VZEROUPPER
-	RET
-
 // func transposeF64AVX512(dst []float64, src []float64, rows int, cols int, dstStride int, srcStride int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·transposeF64AVX512(SB), NOSPLIT, $0-80
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x03, AX
@@ -55102,36 +54553,52 @@ rows1:
 	MOVQ cols+56(FP), R12
 
 columns4:
-	CMPQ    R12, $0x00000008
-	JB      part5
-	MOVQ    R10, CX
-	VMOVUPD (CX), Z0
-	VMOVUPD (CX)(AX*1), Z1
-	VMOVUPD (CX)(AX*2), Z2
-	VMOVUPD (CX)(DX*1), Z3
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPD (CX), Z4
-	VMOVUPD (CX)(AX*1), Z5
-	VMOVUPD (CX)(AX*2), Z6
-	VMOVUPD (CX)(DX*1), Z7
-	JMP     all6
+	CMPQ       R12, $0x00000008
+	JB         part5
+	MOVQ       R10, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPD    (CX), Z0
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD    (CX)(AX*1), Z1
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD    (CX)(AX*2), Z2
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD    (CX)(DX*1), Z3
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPD    (CX), Z4
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD    (CX)(AX*1), Z5
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD    (CX)(AX*2), Z6
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD    (CX)(DX*1), Z7
+	JMP        all6
 
 part5:
-	MOVQ      R12, CX
-	MOVQ      $-1, R13
-	SHLQ      CL, R13
-	NOTQ      R13
-	KMOVQ     R13, K1
-	MOVQ      R10, CX
-	VMOVUPD.Z (CX), K1, Z0
-	VMOVUPD.Z (CX)(AX*1), K1, Z1
-	VMOVUPD.Z (CX)(AX*2), K1, Z2
-	VMOVUPD.Z (CX)(DX*1), K1, Z3
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPD.Z (CX), K1, Z4
-	VMOVUPD.Z (CX)(AX*1), K1, Z5
-	VMOVUPD.Z (CX)(AX*2), K1, Z6
-	VMOVUPD.Z (CX)(DX*1), K1, Z7
+	MOVQ       R12, CX
+	MOVQ       $-1, R13
+	SHLQ       CL, R13
+	NOTQ       R13
+	KMOVQ      R13, K1
+	MOVQ       R10, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPD.Z  (CX), K1, Z0
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD.Z  (CX)(AX*1), K1, Z1
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD.Z  (CX)(AX*2), K1, Z2
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD.Z  (CX)(DX*1), K1, Z3
+	LEAQ       (CX)(AX*4), CX
+	PREFETCHT0 4096(CX)
+	VMOVUPD.Z  (CX), K1, Z4
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD.Z  (CX)(AX*1), K1, Z5
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD.Z  (CX)(AX*2), K1, Z6
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD.Z  (CX)(DX*1), K1, Z7
 
 all6:
 	VSHUFF64X2 $0x44, Z2, Z0, Z8
@@ -55159,28 +54626,36 @@ all6:
 	VUNPCKLPD  Z1, Z0, Z6
 	VUNPCKHPD  Z1, Z0, Z0
 	MOVQ       R11, CX
+	PREFETCHT0 4096(CX)
 	VMOVUPD    Z5, (CX)
 	CMPQ       R12, $0x00000001
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPD    Z7, (CX)(BX*1)
 	CMPQ       R12, $0x00000002
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPD    Z8, (CX)(BX*2)
 	CMPQ       R12, $0x00000003
 	JBE        stored9
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPD    Z2, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R12, $0x00000004
 	JBE        stored9
+	PREFETCHT0 4096(CX)
 	VMOVUPD    Z3, (CX)
 	CMPQ       R12, $0x00000005
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPD    Z4, (CX)(BX*1)
 	CMPQ       R12, $0x00000006
 	JBE        stored9
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPD    Z6, (CX)(BX*2)
 	CMPQ       R12, $0x00000007
 	JBE        stored9
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPD    Z0, (CX)(SI*1)
 
 stored9:
@@ -55209,74 +54684,90 @@ last2:
 	MOVQ  cols+56(FP), R10
 
 columns10:
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	CMPQ    R10, $0x00000008
-	JB      part11
-	MOVQ    DI, CX
-	VMOVUPD (CX), Z0
-	CMPQ    R9, $0x00000001
-	JBE     loaded13
-	VMOVUPD (CX)(AX*1), Z1
-	CMPQ    R9, $0x00000002
-	JBE     loaded13
-	VMOVUPD (CX)(AX*2), Z4
-	CMPQ    R9, $0x00000003
-	JBE     loaded13
-	VMOVUPD (CX)(DX*1), Z5
-	LEAQ    (CX)(AX*4), CX
-	CMPQ    R9, $0x00000004
-	JBE     loaded13
-	VMOVUPD (CX), Z2
-	CMPQ    R9, $0x00000005
-	JBE     loaded13
-	VMOVUPD (CX)(AX*1), Z3
-	CMPQ    R9, $0x00000006
-	JBE     loaded13
-	VMOVUPD (CX)(AX*2), Z6
-	CMPQ    R9, $0x00000007
-	JBE     loaded13
-	VMOVUPD (CX)(DX*1), Z7
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	CMPQ       R10, $0x00000008
+	JB         part11
+	MOVQ       DI, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPD    (CX), Z0
+	CMPQ       R9, $0x00000001
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD    (CX)(AX*1), Z1
+	CMPQ       R9, $0x00000002
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD    (CX)(AX*2), Z4
+	CMPQ       R9, $0x00000003
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD    (CX)(DX*1), Z5
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x00000004
+	JBE        loaded13
+	PREFETCHT0 4096(CX)
+	VMOVUPD    (CX), Z2
+	CMPQ       R9, $0x00000005
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD    (CX)(AX*1), Z3
+	CMPQ       R9, $0x00000006
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD    (CX)(AX*2), Z6
+	CMPQ       R9, $0x00000007
+	JBE        loaded13
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD    (CX)(DX*1), Z7
 
 loaded13:
 	JMP all12
 
 part11:
-	MOVQ      R10, CX
-	MOVQ      $-1, R11
-	SHLQ      CL, R11
-	NOTQ      R11
-	KMOVQ     R11, K2
-	MOVQ      DI, CX
-	VMOVUPD.Z (CX), K2, Z0
-	CMPQ      R9, $0x00000001
-	JBE       loaded14
-	VMOVUPD.Z (CX)(AX*1), K2, Z1
-	CMPQ      R9, $0x00000002
-	JBE       loaded14
-	VMOVUPD.Z (CX)(AX*2), K2, Z4
-	CMPQ      R9, $0x00000003
-	JBE       loaded14
-	VMOVUPD.Z (CX)(DX*1), K2, Z5
-	LEAQ      (CX)(AX*4), CX
-	CMPQ      R9, $0x00000004
-	JBE       loaded14
-	VMOVUPD.Z (CX), K2, Z2
-	CMPQ      R9, $0x00000005
-	JBE       loaded14
-	VMOVUPD.Z (CX)(AX*1), K2, Z3
-	CMPQ      R9, $0x00000006
-	JBE       loaded14
-	VMOVUPD.Z (CX)(AX*2), K2, Z6
-	CMPQ      R9, $0x00000007
-	JBE       loaded14
-	VMOVUPD.Z (CX)(DX*1), K2, Z7
+	MOVQ       R10, CX
+	MOVQ       $-1, R11
+	SHLQ       CL, R11
+	NOTQ       R11
+	KMOVQ      R11, K2
+	MOVQ       DI, CX
+	PREFETCHT0 4096(CX)
+	VMOVUPD.Z  (CX), K2, Z0
+	CMPQ       R9, $0x00000001
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD.Z  (CX)(AX*1), K2, Z1
+	CMPQ       R9, $0x00000002
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD.Z  (CX)(AX*2), K2, Z4
+	CMPQ       R9, $0x00000003
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD.Z  (CX)(DX*1), K2, Z5
+	LEAQ       (CX)(AX*4), CX
+	CMPQ       R9, $0x00000004
+	JBE        loaded14
+	PREFETCHT0 4096(CX)
+	VMOVUPD.Z  (CX), K2, Z2
+	CMPQ       R9, $0x00000005
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*1)
+	VMOVUPD.Z  (CX)(AX*1), K2, Z3
+	CMPQ       R9, $0x00000006
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(AX*2)
+	VMOVUPD.Z  (CX)(AX*2), K2, Z6
+	CMPQ       R9, $0x00000007
+	JBE        loaded14
+	PREFETCHT0 4096(CX)(DX*1)
+	VMOVUPD.Z  (CX)(DX*1), K2, Z7
 
 loaded14:
 all12:
@@ -55305,28 +54796,36 @@ all12:
 	VUNPCKLPD  Z1, Z0, Z6
 	VUNPCKHPD  Z1, Z0, Z0
 	MOVQ       R8, CX
+	PREFETCHT0 4096(CX)
 	VMOVUPD    Z3, K1, (CX)
 	CMPQ       R10, $0x00000001
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPD    Z7, K1, (CX)(BX*1)
 	CMPQ       R10, $0x00000002
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPD    Z8, K1, (CX)(BX*2)
 	CMPQ       R10, $0x00000003
 	JBE        stored15
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPD    Z4, K1, (CX)(SI*1)
 	LEAQ       (CX)(BX*4), CX
 	CMPQ       R10, $0x00000004
 	JBE        stored15
+	PREFETCHT0 4096(CX)
 	VMOVUPD    Z5, K1, (CX)
 	CMPQ       R10, $0x00000005
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*1)
 	VMOVUPD    Z2, K1, (CX)(BX*1)
 	CMPQ       R10, $0x00000006
 	JBE        stored15
+	PREFETCHT0 4096(CX)(BX*2)
 	VMOVUPD    Z6, K1, (CX)(BX*2)
 	CMPQ       R10, $0x00000007
 	JBE        stored15
+	PREFETCHT0 4096(CX)(SI*1)
 	VMOVUPD    Z0, K1, (CX)(SI*1)
 
 stored15:
@@ -66010,9 +65509,9 @@ end1:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int, yStride int)
+// func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesGradF64AVX512(SB), $8512-104
+TEXT ·softmaxPlanesGradF64AVX512(SB), $8512-112
 	LEAQ 319(SP), AX
 	ANDQ $-64, AX
 	MOVQ n+80(FP), DX
@@ -66030,7 +65529,7 @@ wide2:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ BX, R9
@@ -66041,7 +65540,7 @@ wide2:
 	MOVQ dx_base+0(FP), R11
 	ADDQ BX, R11
 	ADDQ $0x00000100, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x03, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -66337,11 +65836,11 @@ sum13:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ BX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x03, R10
 	MOVQ planes+72(FP), R11
 
@@ -66396,7 +65895,7 @@ narrow4:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ y_base+24(FP), R9
 	ADDQ BX, R9
@@ -66407,7 +65906,7 @@ narrow4:
 	MOVQ dx_base+0(FP), R11
 	ADDQ BX, R11
 	ADDQ $0x00000040, R11
-	MOVQ stride+88(FP), R12
+	MOVQ dxStride+88(FP), R12
 	SHLQ $0x03, R12
 	MOVQ planes+72(FP), R13
 	MOVQ AX, R14
@@ -66631,11 +66130,11 @@ sum38:
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
 	ADDQ BX, DI
-	MOVQ stride+88(FP), R8
+	MOVQ dyStride+104(FP), R8
 	SHLQ $0x03, R8
 	MOVQ dx_base+0(FP), R9
 	ADDQ BX, R9
-	MOVQ stride+88(FP), R10
+	MOVQ dxStride+88(FP), R10
 	SHLQ $0x03, R10
 	MOVQ planes+72(FP), R11
 

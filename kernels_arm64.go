@@ -64,11 +64,6 @@ func argMaxF32NEON(x []float32) int
 //go:noescape
 func classErrorsF32NEON(dst, probs []float32, labels []int32, class int32)
 
-// classGradF32NEON writes weights · factor, negated where label = class.
-//
-//go:noescape
-func classGradF32NEON(dst, weights []float32, labels []int32, class int32, factor float32)
-
 // transposeF32NEON writes dst[c·dstStride + r] = src[r·srcStride + c].
 //
 //go:noescape
@@ -112,7 +107,7 @@ func logSoftmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride
 // softmaxPlanesGradF32NEON writes y·(dy − Σ y·dy) down every column.
 //
 //go:noescape
-func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, stride, yStride int)
+func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride, dyStride int)
 
 // argMaxPlanesF32NEON writes argMax down every column.
 //
@@ -179,11 +174,6 @@ func argMaxF64NEON(x []float64) int
 //go:noescape
 func classErrorsF64NEON(dst, probs []float64, labels []int32, class int32)
 
-// classGradF64NEON writes weights · factor, negated where label = class.
-//
-//go:noescape
-func classGradF64NEON(dst, weights []float64, labels []int32, class int32, factor float64)
-
 // transposeF64NEON writes dst[c·dstStride + r] = src[r·srcStride + c].
 //
 //go:noescape
@@ -227,7 +217,7 @@ func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride
 // softmaxPlanesGradF64NEON writes y·(dy − Σ y·dy) down every column.
 //
 //go:noescape
-func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, stride, yStride int)
+func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, dxStride, yStride, dyStride int)
 
 // argMaxPlanesF64NEON writes argMax down every column.
 //

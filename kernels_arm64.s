@@ -6232,460 +6232,6 @@ done3:
 end1:
 	RET
 
-// func classGradF32NEON(dst, weights []float32, labels []int32, class int32, factor float32)
-TEXT ·classGradF32NEON(SB), NOSPLIT, $64-80
-	MOVD  $slots-64(SP), R0
-	MOVW  class+72(FP), R1
-	VDUP  R1, V0.S4
-	FMOVS factor+76(FP), F1
-	VDUP  V1.S[0], V1.S4
-	MOVD  weights_len+32(FP), R1
-	MOVD  weights_base+24(FP), R2
-	MOVD  labels_base+48(FP), R3
-	MOVD  dst_base+0(FP), R4
-
-	// blocks of 64: [read weights read labels write dst]
-	SUBS  $64, R1, R1
-	BLT   tail1
-blocks1:
-	FLDPQ (R2), (F2, F3)
-	FLDPQ (R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), (R4)
-	FLDPQ 32(R2), (F2, F3)
-	FLDPQ 32(R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 32(R4)
-	FLDPQ 64(R2), (F2, F3)
-	FLDPQ 64(R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 64(R4)
-	FLDPQ 96(R2), (F2, F3)
-	FLDPQ 96(R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 96(R4)
-	FLDPQ 128(R2), (F2, F3)
-	FLDPQ 128(R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 128(R4)
-	FLDPQ 160(R2), (F2, F3)
-	FLDPQ 160(R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 160(R4)
-	FLDPQ 192(R2), (F2, F3)
-	FLDPQ 192(R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 192(R4)
-	FLDPQ 224(R2), (F2, F3)
-	FLDPQ 224(R3), (F4, F5)
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VCMEQ V0.S4, V4.S4, V4.S4
-	VCMEQ V0.S4, V5.S4, V5.S4
-	VSHL  $31, V4.S4, V4.S4
-	VSHL  $31, V5.S4, V5.S4
-	VEOR  V4.B16, V2.B16, V2.B16
-	VEOR  V5.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 224(R4)
-	ADD   $256, R2, R2
-	ADD   $256, R3, R3
-	ADD   $256, R4, R4
-	SUBS  $64, R1, R1
-	BGE   blocks1
-tail1:
-	ADDS  $64, R1, R1
-	BEQ   end1
-
-	// the last block, register by register
-	AND   $3, R1, R5
-	ADD   $0, R0, R6
-	SUB   R5, R1, R7
-	LSL   $2, R7, R7
-	ADD   R2, R7, R7
-	ADD   $16, R0, R8
-	SUB   R5, R1, R9
-	LSL   $2, R9, R9
-	ADD   R3, R9, R9
-	ADD   $32, R0, R0
-	SUB   R5, R1, R10
-	LSL   $2, R10, R10
-	ADD   R4, R10, R10
-	CBZ   R5, whole1
-	VMOVI $0, V2.B16
-	TBZ   $1, R5, one1
-	VLD1  (R7), V2.D[0]
-	TBZ   $0, R5, done1
-	ADD   $8, R7, R7
-	VLD1  (R7), V2.S[2]
-	B     done1
-one1:
-	VLD1  (R7), V2.S[0]
-done1:
-	FMOVQ F2, (R6)
-	VMOVI $0, V2.B16
-	TBZ   $1, R5, one2
-	VLD1  (R9), V2.D[0]
-	TBZ   $0, R5, done2
-	ADD   $8, R9, R7
-	VLD1  (R7), V2.S[2]
-	B     done2
-one2:
-	VLD1  (R9), V2.S[0]
-done2:
-	FMOVQ F2, (R8)
-whole1:
-	CMP   $4, R1
-	BGE   register1
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register1:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register2
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register2:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register3
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register3:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register4
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register4:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register5
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register5:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register6
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register6:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register7
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register7:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register8
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register8:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register9
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register9:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register10
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register10:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register11
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register11:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register12
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register12:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register13
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register13:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register14
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register14:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register15
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register15:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V3.S4
-	VSHL  $31, V3.S4, V3.S4
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-	CMP   $4, R1
-	BGE   register16
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register16:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VCMEQ V0.S4, V3.S4, V0.S4
-	VSHL  $31, V0.S4, V0.S4
-	VEOR  V0.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R1, R1
-	BLE   last1
-last1:
-	CBZ   R5, end1
-	FMOVQ (R0), F0
-	TBZ   $1, R5, one3
-	VST1  V0.D[0], (R10)
-	TBZ   $0, R5, done3
-	ADD   $8, R10, R0
-	VST1  V0.S[2], (R0)
-	B     done3
-one3:
-	VST1  V0.S[0], (R10)
-done3:
-end1:
-	RET
-
 // func transposeF32NEON(dst, src []float32, rows, cols, dstStride, srcStride int)
 TEXT ·transposeF32NEON(SB), NOSPLIT, $64-80
 	MOVD  srcStride+72(FP), R0
@@ -26417,8 +25963,8 @@ end3:
 end1:
 	RET
 
-// func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, stride, yStride int)
-TEXT ·softmaxPlanesGradF32NEON(SB), 0, $8384-104
+// func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride, dyStride int)
+TEXT ·softmaxPlanesGradF32NEON(SB), 0, $8384-112
 	MOVD  ZR, R0
 	MOVD  n+80(FP), R1
 
@@ -26440,12 +25986,12 @@ columns1:
 	ADD   R0, R6, R6
 	MOVD  yStride+96(FP), R7
 	LSL   $2, R7, R7
-	MOVD  stride+88(FP), R8
+	MOVD  dyStride+104(FP), R8
 	LSL   $2, R8, R8
 	ADD   $128, R4, R4
 	ADD   $128, R5, R5
 	ADD   $128, R6, R6
-	MOVD  stride+88(FP), R9
+	MOVD  dxStride+88(FP), R9
 	LSL   $2, R9, R9
 	MOVD  planes+72(FP), R10
 	MOVD  $scratch-8192(SP), R11
@@ -26811,9 +26357,9 @@ sum1:
 	ADD   R0, R4, R4
 	MOVD  yStride+96(FP), R5
 	LSL   $2, R5, R5
-	MOVD  stride+88(FP), R6
+	MOVD  dyStride+104(FP), R6
 	LSL   $2, R6, R6
-	MOVD  stride+88(FP), R7
+	MOVD  dxStride+88(FP), R7
 	LSL   $2, R7, R7
 	MOVD  planes+72(FP), R8
 planes1:
@@ -26874,12 +26420,12 @@ columns2:
 	ADD   R0, R6, R6
 	MOVD  yStride+96(FP), R7
 	LSL   $2, R7, R7
-	MOVD  stride+88(FP), R8
+	MOVD  dyStride+104(FP), R8
 	LSL   $2, R8, R8
 	ADD   $16, R4, R4
 	ADD   $16, R5, R5
 	ADD   $16, R6, R6
-	MOVD  stride+88(FP), R9
+	MOVD  dxStride+88(FP), R9
 	LSL   $2, R9, R9
 	MOVD  planes+72(FP), R10
 	MOVD  $scratch-8192(SP), R11
@@ -27160,9 +26706,9 @@ sum2:
 	ADD   R0, R4, R4
 	MOVD  yStride+96(FP), R5
 	LSL   $2, R5, R5
-	MOVD  stride+88(FP), R6
+	MOVD  dyStride+104(FP), R6
 	LSL   $2, R6, R6
-	MOVD  stride+88(FP), R7
+	MOVD  dxStride+88(FP), R7
 	LSL   $2, R7, R7
 	MOVD  planes+72(FP), R8
 planes2:
@@ -27198,12 +26744,12 @@ rest2:
 	ADD   R0, R6, R6
 	MOVD  yStride+96(FP), R7
 	LSL   $2, R7, R7
-	MOVD  stride+88(FP), R8
+	MOVD  dyStride+104(FP), R8
 	LSL   $2, R8, R8
 	ADD   $16, R4, R4
 	ADD   $16, R5, R5
 	ADD   $16, R6, R6
-	MOVD  stride+88(FP), R9
+	MOVD  dxStride+88(FP), R9
 	LSL   $2, R9, R9
 	MOVD  planes+72(FP), R10
 	MOVD  $scratch-8192(SP), R11
@@ -27514,9 +27060,9 @@ sum3:
 	ADD   R0, R4, R4
 	MOVD  yStride+96(FP), R0
 	LSL   $2, R0, R0
-	MOVD  stride+88(FP), R5
+	MOVD  dyStride+104(FP), R5
 	LSL   $2, R5, R5
-	MOVD  stride+88(FP), R6
+	MOVD  dxStride+88(FP), R6
 	LSL   $2, R6, R6
 	MOVD  planes+72(FP), R7
 planes3:
@@ -34839,467 +34385,6 @@ last1:
 	CBZ   R6, end1
 	FMOVQ (R1), F0
 	VST1  V0.D[0], (R11)
-end1:
-	RET
-
-// func classGradF64NEON(dst, weights []float64, labels []int32, class int32, factor float64)
-TEXT ·classGradF64NEON(SB), NOSPLIT, $64-88
-	MOVD  $slots-64(SP), R0
-	MOVW  class+72(FP), R1
-	VDUP  R1, V0.D2
-	FMOVD factor+80(FP), F1
-	VDUP  V1.D[0], V1.D2
-	MOVD  weights_len+32(FP), R1
-	MOVD  weights_base+24(FP), R2
-	MOVD  labels_base+48(FP), R3
-	MOVD  dst_base+0(FP), R4
-
-	// blocks of 32: [read weights read labels write dst]
-	SUBS  $32, R1, R1
-	BLT   tail1
-blocks1:
-	FLDPQ (R2), (F2, F3)
-	FMOVQ (R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), (R4)
-	FLDPQ 32(R2), (F2, F3)
-	FMOVQ 16(R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 32(R4)
-	FLDPQ 64(R2), (F2, F3)
-	FMOVQ 32(R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 64(R4)
-	FLDPQ 96(R2), (F2, F3)
-	FMOVQ 48(R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 96(R4)
-	FLDPQ 128(R2), (F2, F3)
-	FMOVQ 64(R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 128(R4)
-	FLDPQ 160(R2), (F2, F3)
-	FMOVQ 80(R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 160(R4)
-	FLDPQ 192(R2), (F2, F3)
-	FMOVQ 96(R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 192(R4)
-	FLDPQ 224(R2), (F2, F3)
-	FMOVQ 112(R3), F4
-	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
-	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD  $0x6e61dc63 // fmul v3.2d, v3.2d, v1.2d
-	VCMEQ V0.D2, V5.D2, V5.D2
-	VCMEQ V0.D2, V4.D2, V4.D2
-	VSHL  $63, V5.D2, V5.D2
-	VSHL  $63, V4.D2, V4.D2
-	VEOR  V5.B16, V2.B16, V2.B16
-	VEOR  V4.B16, V3.B16, V3.B16
-	FSTPQ (F2, F3), 224(R4)
-	ADD   $256, R2, R2
-	ADD   $128, R3, R3
-	ADD   $256, R4, R4
-	SUBS  $32, R1, R1
-	BGE   blocks1
-tail1:
-	ADDS  $32, R1, R1
-	BEQ   end1
-
-	// the last block, register by register
-	AND   $1, R1, R5
-	ADD   $0, R0, R6
-	SUB   R5, R1, R7
-	LSL   $3, R7, R7
-	ADD   R2, R7, R7
-	ADD   $16, R0, R8
-	SUB   R5, R1, R9
-	LSL   $2, R9, R9
-	ADD   R3, R9, R9
-	ADD   $32, R0, R0
-	SUB   R5, R1, R10
-	LSL   $3, R10, R10
-	ADD   R4, R10, R10
-	CBZ   R5, whole1
-	VMOVI $0, V2.B16
-	VLD1  (R7), V2.D[0]
-	FMOVQ F2, (R6)
-	FMOVS (R9), F2
-	FMOVQ F2, (R8)
-whole1:
-	CMP   $2, R1
-	BGE   register1
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register1:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register2
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register2:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register3
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register3:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register4
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register4:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register5
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register5:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register6
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register6:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register7
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register7:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register8
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register8:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register9
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register9:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register10
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register10:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register11
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register11:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register12
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register12:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register13
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register13:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register14
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register14:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register15
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register15:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V3.D2
-	VSHL  $63, V3.D2, V3.D2
-	VEOR  V3.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-	CMP   $2, R1
-	BGE   register16
-	MOVD  R6, R2
-	MOVD  R8, R3
-	MOVD  R0, R4
-register16:
-	FMOVQ (R2), F2
-	FMOVD (R3), F3
-	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
-	WORD  $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	VCMEQ V0.D2, V3.D2, V0.D2
-	VSHL  $63, V0.D2, V0.D2
-	VEOR  V0.B16, V2.B16, V2.B16
-	FMOVQ F2, (R4)
-	ADD   $16, R2, R2
-	ADD   $8, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $2, R1, R1
-	BLE   last1
-last1:
-	CBZ   R5, end1
-	FMOVQ (R0), F0
-	VST1  V0.D[0], (R10)
 end1:
 	RET
 
@@ -53229,8 +52314,8 @@ end3:
 end1:
 	RET
 
-// func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, stride, yStride int)
-TEXT ·softmaxPlanesGradF64NEON(SB), 0, $4288-104
+// func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, dxStride, yStride, dyStride int)
+TEXT ·softmaxPlanesGradF64NEON(SB), 0, $4288-112
 	MOVD  ZR, R0
 	MOVD  n+80(FP), R1
 
@@ -53252,12 +52337,12 @@ columns1:
 	ADD   R0, R6, R6
 	MOVD  yStride+96(FP), R7
 	LSL   $3, R7, R7
-	MOVD  stride+88(FP), R8
+	MOVD  dyStride+104(FP), R8
 	LSL   $3, R8, R8
 	ADD   $128, R4, R4
 	ADD   $128, R5, R5
 	ADD   $128, R6, R6
-	MOVD  stride+88(FP), R9
+	MOVD  dxStride+88(FP), R9
 	LSL   $3, R9, R9
 	MOVD  planes+72(FP), R10
 	MOVD  $scratch-4096(SP), R11
@@ -53527,9 +52612,9 @@ sum1:
 	ADD   R0, R4, R4
 	MOVD  yStride+96(FP), R5
 	LSL   $3, R5, R5
-	MOVD  stride+88(FP), R6
+	MOVD  dyStride+104(FP), R6
 	LSL   $3, R6, R6
-	MOVD  stride+88(FP), R7
+	MOVD  dxStride+88(FP), R7
 	LSL   $3, R7, R7
 	MOVD  planes+72(FP), R8
 planes1:
@@ -53590,12 +52675,12 @@ columns2:
 	ADD   R0, R6, R6
 	MOVD  yStride+96(FP), R7
 	LSL   $3, R7, R7
-	MOVD  stride+88(FP), R8
+	MOVD  dyStride+104(FP), R8
 	LSL   $3, R8, R8
 	ADD   $16, R4, R4
 	ADD   $16, R5, R5
 	ADD   $16, R6, R6
-	MOVD  stride+88(FP), R9
+	MOVD  dxStride+88(FP), R9
 	LSL   $3, R9, R9
 	MOVD  planes+72(FP), R10
 	MOVD  $scratch-4096(SP), R11
@@ -53780,9 +52865,9 @@ sum2:
 	ADD   R0, R4, R4
 	MOVD  yStride+96(FP), R5
 	LSL   $3, R5, R5
-	MOVD  stride+88(FP), R6
+	MOVD  dyStride+104(FP), R6
 	LSL   $3, R6, R6
-	MOVD  stride+88(FP), R7
+	MOVD  dxStride+88(FP), R7
 	LSL   $3, R7, R7
 	MOVD  planes+72(FP), R8
 planes2:
@@ -53818,12 +52903,12 @@ rest2:
 	ADD   R0, R5, R5
 	MOVD  yStride+96(FP), R6
 	LSL   $3, R6, R6
-	MOVD  stride+88(FP), R7
+	MOVD  dyStride+104(FP), R7
 	LSL   $3, R7, R7
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
 	ADD   $16, R5, R5
-	MOVD  stride+88(FP), R8
+	MOVD  dxStride+88(FP), R8
 	LSL   $3, R8, R8
 	MOVD  planes+72(FP), R9
 	MOVD  $scratch-4096(SP), R10
@@ -54006,9 +53091,9 @@ sum3:
 	ADD   R0, R3, R3
 	MOVD  yStride+96(FP), R0
 	LSL   $3, R0, R0
-	MOVD  stride+88(FP), R4
+	MOVD  dyStride+104(FP), R4
 	LSL   $3, R4, R4
-	MOVD  stride+88(FP), R5
+	MOVD  dxStride+88(FP), R5
 	LSL   $3, R5, R5
 	MOVD  planes+72(FP), R6
 planes3:

@@ -29,7 +29,6 @@ func FuzzSortDescending(f *testing.F)     { fuzzKernel(f, "SortDescending") }
 func FuzzLovaszGrad(f *testing.F)         { fuzzKernel(f, "LovaszGrad") }
 
 // What the loss calls.
-func FuzzClassGrad(f *testing.F)         { fuzzKernel(f, "classGrad") }
 func FuzzTranspose(f *testing.F)         { fuzzKernel(f, "transpose") }
 func FuzzColumnSoftmax(f *testing.F)     { fuzzKernel(f, "columnSoftmax") }
 func FuzzColumnSoftmaxGrad(f *testing.F) { fuzzKernel(f, "columnSoftmaxGrad") }

@@ -33,7 +33,6 @@ func newGenericKernels[T Float]() kernels[T] {
 		cumSum:         cumSumGeneric[T],
 		argMax:         argMaxGeneric[T],
 		classErrors:    classErrorsGeneric[T],
-		classGrad:      classGradGeneric[T],
 
 		softmaxRows:        softmaxRowsGeneric[T],
 		logSoftmaxRows:     logSoftmaxRowsGeneric[T],
@@ -446,17 +445,6 @@ func classErrorsGeneric[T Float](dst, probs []T, labels []int32, class int32) {
 	}
 }
 
-func classGradGeneric[T Float](dst, weights []T, labels []int32, class int32, factor T) {
-	dst, labels = dst[:len(weights)], labels[:len(weights)]
-	for i, w := range weights {
-		v := w * factor
-		if labels[i] == class {
-			v = -v
-		}
-		dst[i] = v
-	}
-}
-
 // rows
 
 func transposeGeneric[T Float](dst, src []T, rows, cols, dstStride, srcStride int) {
@@ -658,13 +646,13 @@ func logSoftmaxPlanesGeneric[T Float](dst, src []T, planes, n, dstStride, srcStr
 	}
 }
 
-func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, stride, yStride int) {
+func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
 	for i := 0; i < n; i += maxColumns {
 		var dots columnSums[T]
 		var ps [maxColumns]T
 		p := ps[:min(maxColumns, n-i)]
 		for k := range planes {
-			a, b := y[k*yStride+i:][:len(p)], dy[k*stride+i:][:len(p)]
+			a, b := y[k*yStride+i:][:len(p)], dy[k*dyStride+i:][:len(p)]
 			for j, v := range a {
 				p[j] = v * b[j]
 			}
@@ -672,7 +660,7 @@ func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, stride, yStride
 		}
 		dot := dots.sums(planes, len(p))
 		for k := range planes {
-			a, b, d := y[k*yStride+i:][:len(p)], dy[k*stride+i:][:len(p)], dx[k*stride+i:][:len(p)]
+			a, b, d := y[k*yStride+i:][:len(p)], dy[k*dyStride+i:][:len(p)], dx[k*dxStride+i:][:len(p)]
 			for j, v := range a {
 				d[j] = v * (b[j] - dot[j])
 			}

@@ -138,20 +138,21 @@ type Lovasz struct {
 	weights    []float64 // [classes]
 	targets    labelMap
 	binary     labelMap // of Hinge
-	size       int      // pixels of a block, whose probabilities stay in the cache
+	size       int      // pixels of a tile, whose probabilities stay in the cache
 	everyPixel []int32  // 0 … size−1
 
 	// One call: its arguments, how they are divided, and what is known of the parts.
 	in         input
 	blocks     []block
 	groups     []group
-	target     []int32   // [kept pixels] the class of each, background or voidBackground
-	probs      []float32 // the planes of the groups: [groups][classes][kept pixels of the group]
-	errors     []float32 // likewise: first the errors, then their weights
-	entropy    []float64 // the cross-entropy of each pixel that has one
-	classes    []class   // [groups][classes]
-	images     int       // groups that take part
-	labelError error     // the first bad label, where no pixel before it is bad
+	target     []int32            // [kept pixels] the class of each, background or voidBackground
+	probs      []float32          // the planes of the groups, [groups][classes][kept pixels of the group], signed: negative for a pixel's own class
+	sparse     []float32          // likewise, the weights of the pixels that have one, one after the other
+	cursors    [][maxParts]uint32 // [blocks][classes] where in a plane of sparse the weights of a block's pixels begin, for every part of the keys
+	entropy    []float64          // the cross-entropy of each pixel that has one
+	classes    []class            // [groups][classes]
+	images     int                // groups that take part
+	labelError error              // the first bad label, where no pixel before it is bad
 
 	maxWorkers int
 	workers    []*worker    // as many as there was work for
@@ -330,23 +331,33 @@ func (m *labelMap) errorAt(pixel int, label int32) error {
 type input struct {
 	grad, logits []float32
 	labels       []int32
+	targets      *labelMap
 	images       int
 	pixels       int  // of an image
 	hinge        bool // the logits are scores
 }
 
-// A block is the unit of the passes over pixels: some pixels of one image.
+// A block is what a worker takes at a time: some pixels of one image.
 type block struct {
-	pixel, pixels int // the first one, as index into the labels, and how many
-	image         int
-	group         int
-	kept, keptN   int // where the pixels that take part stand among all that do, and how many
-	entropy       int // likewise for those that have a cross-entropy
+	pixel, pixels     int // the first one, as index into the labels, and how many
+	image             int
+	group             int
+	kept, keptN       int // where the pixels that take part stand among all that do, and how many
+	entropy, entropyN int // likewise for those that have a cross-entropy
+}
+
+const blockSize = 1 << 13 // pixels
+
+// A tile is the part of a block that a worker has in its cache.
+type tile struct {
+	block
+	picked []int32 // the pixels that take part, as indices into the tile
 }
 
 // A group is the pixels of one loss: an image with PerImage, else all of them.
 type group struct {
-	firstBlock  int
+	blocks      int // its first block, and how many
+	blocksN     int
 	kept, keptN int     // its pixels that take part
 	planes      int     // where its planes begin
 	stride      int     // how far they are apart
@@ -360,17 +371,23 @@ type group struct {
 
 // A class is what is known of one class in one group.
 type class struct {
-	foreground int64 // G
+	foreground atomic.Int64  // G
+	nearest    atomic.Uint32 // oneBits − the bits of the smallest error of foreground
 	takesPart  bool
+	ranges     ranges // of its keys
 	loss, gap  float64
 }
 
 // A worker is the scratch of one goroutine.
 type worker struct {
-	grads    []float32 // [classes][size]
-	exp      []float32 // [classes][size] exp(−|x|), of sigmoids
-	max, sum []float32 // [size]
-	picked   []int32   // [size] the pixels of a block that take part
+	dprobs   []float32          // [classes][size] the gradient by the probabilities
+	grads    []float32          // [classes][size] by the logits
+	exp      []float32          // [classes][size] exp(−|x|), of sigmoids
+	max, sum []float32          // [size]
+	picked   []int32            // [size] the pixels of a tile that take part
+	counts   []int32            // [classes] a block's pixels
+	cursors  [][maxParts]uint32 // [classes] how far a block's weights are read
+	keys     keyLists
 	exact    exactScratch
 	binned   binnedScratch
 	err      error // why its last task failed
@@ -392,13 +409,10 @@ func (l *Lovasz) Backward(grad, logits []float32, labels []int32, images int) (L
 	return l.run(grad, logits, labels, images)
 }
 
-// run is the algorithm: the errors of every class, their weights in descending order, the losses, and the gradient.
+// run is the algorithm: the probabilities, the weights of every class's errors in descending order, the losses, and the gradient.
 func (l *Lovasz) run(grad, logits []float32, labels []int32, images int) (LovaszResult, error) {
 	defer l.end()
 	if err := l.begin(grad, logits, labels, images); err != nil {
-		return LovaszResult{}, err
-	}
-	if err := l.findErrors(); err != nil {
 		return LovaszResult{}, err
 	}
 	l.each(len(l.classes), (*Lovasz).weigh)
@@ -411,14 +425,14 @@ func (l *Lovasz) run(grad, logits []float32, labels []int32, images int) (Lovasz
 
 // begin checks the shapes and the labels, and divides the pixels into groups and blocks.
 func (l *Lovasz) begin(grad, logits []float32, labels []int32, images int) error {
-	if err := l.divide(input{grad: grad, logits: logits, labels: labels, images: images}, &l.targets, l.size); err != nil {
+	if err := l.divide(input{grad: grad, logits: logits, labels: labels, images: images}, &l.targets); err != nil {
 		return err
 	}
 	for g := range l.groups {
 		group := &l.groups[g]
 		for c := range l.cfg.Classes {
 			class := &l.classes[g*l.cfg.Classes+c]
-			class.takesPart = l.averaged[c] && group.keptN > 0 && (class.foreground > 0 || l.absentToo)
+			class.takesPart = l.averaged[c] && group.keptN > 0 && (class.foreground.Load() > 0 || l.absentToo)
 			if class.takesPart {
 				group.weight += l.weights[c]
 			}
@@ -428,9 +442,20 @@ func (l *Lovasz) begin(grad, logits []float32, labels []int32, images int) error
 			l.images++
 		}
 	}
-	l.probs = resize(l.probs, l.layPlanes())
-	l.errors = resize(l.errors, len(l.probs))
-	return nil
+	planes := l.layPlanes()
+	l.probs = resize(l.probs, planes)
+	if grad != nil {
+		l.sparse = resize(l.sparse, planes+padding)
+		l.cursors = resize(l.cursors, len(l.blocks)*l.cfg.Classes)
+	}
+	if l.cfg.CrossEntropy > 0 {
+		entropies := 0
+		for _, g := range l.groups {
+			entropies += g.entropyN
+		}
+		l.entropy = resize(l.entropy, entropies)
+	}
+	return l.tryBlocks((*Lovasz).probabilities)
 }
 
 func checkGradient(grad, logits []float32, name string) error {
@@ -461,8 +486,8 @@ func (l *Lovasz) layPlanes() int {
 // maxEmptyImages is how many images a call may have that has no pixels: a bad number must not cost memory or time.
 const maxEmptyImages = 1 << 16
 
-// divide checks the shapes and the labels, and cuts the pixels into groups and blocks of at most size pixels.
-func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
+// divide checks the shapes and the labels, and cuts the pixels into groups and blocks.
+func (l *Lovasz) divide(in input, labels *labelMap) error {
 	if in.images < 1 {
 		return errorf(ErrShape, "images is %d, want at least 1", in.images)
 	}
@@ -482,8 +507,8 @@ func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
 	if len(in.labels) > math.MaxInt32 {
 		return errorf(ErrShape, "%d pixels in one call, want at most 2³¹ − 1", len(in.labels))
 	}
+	in.targets = labels
 	l.in = in
-	l.labelError = nil
 	l.blocks, l.target, l.images = l.blocks[:0], resize(l.target, len(in.labels)), 0
 	groups := 1
 	if l.cfg.PerImage {
@@ -493,64 +518,85 @@ func (l *Lovasz) divide(in input, labels *labelMap, size int) error {
 	l.classes = resize(l.classes, groups*labels.classes)
 	clear(l.groups)
 	clear(l.classes)
-	kept, entropy := 0, 0
-pixels:
 	for image := range in.images {
 		g := 0
 		if l.cfg.PerImage {
 			g = image
 		}
-		classes := l.classes[g*labels.classes:][:labels.classes]
-		if image == 0 || l.cfg.PerImage {
-			l.groups[g].kept, l.groups[g].firstBlock = kept, len(l.blocks)
-		}
-		for i := 0; i < in.pixels; i += size {
-			b := block{pixel: image*in.pixels + i, pixels: min(size, in.pixels-i), image: image, group: g, kept: kept, entropy: entropy}
-			for j, label := range in.labels[b.pixel:][:b.pixels] {
-				t := labels.target(label)
-				if t >= 0 {
-					classes[t].foreground++
-				} else if t == dropped {
-					continue
-				} else if t == unknown {
-					// A pixel before this one may have a bad logit, which is then to be named.
-					l.labelError = labels.errorAt(b.pixel+j, label)
-					b.pixels = j
-					break
-				}
-				if t != voidBackground {
-					entropy++
-				}
-				l.target[kept] = t
-				kept++
-			}
-			b.keptN = kept - b.kept
-			l.groups[g].keptN += b.keptN
-			l.groups[g].entropyN += entropy - b.entropy
-			l.blocks = append(l.blocks, b)
-			if l.labelError != nil {
-				break pixels
-			}
+		for i := 0; i < in.pixels; i += blockSize {
+			l.blocks = append(l.blocks, block{pixel: image*in.pixels + i, pixels: min(blockSize, in.pixels-i), image: image, group: g})
 		}
 	}
-	l.target = l.target[:kept]
+	l.labelError = l.try(len(l.blocks), (*Lovasz).readLabels)
+	l.keep()
 	return nil
+}
+
+// readLabels writes the targets of a block's pixels that take part to where the block begins in l.target, and counts them.
+func (l *Lovasz) readLabels(w *worker, task int) {
+	b, labels := &l.blocks[task], l.in.targets
+	w.counts = resize(w.counts, labels.classes)
+	counts, target := w.counts, l.target[b.pixel:][:b.pixels]
+	clear(counts)
+	kept := 0
+	for i, label := range l.in.labels[b.pixel:][:b.pixels] {
+		t := labels.target(label)
+		switch {
+		case t >= 0:
+			counts[t]++
+		case t == dropped:
+			continue
+		case t == voidBackground:
+			b.entropyN--
+		case t == unknown:
+			w.err = labels.errorAt(b.pixel+i, label)
+			b.pixels = i
+		}
+		if w.err != nil {
+			break
+		}
+		target[kept] = t
+		kept++
+	}
+	b.keptN = kept
+	b.entropyN += kept
+	classes := l.classes[b.group*labels.classes:]
+	for c, n := range counts {
+		if n > 0 {
+			classes[c].foreground.Add(int64(n))
+		}
+	}
+}
+
+// keep lays the targets of all blocks side by side, and tells the groups what is theirs. After a bad label only the pixels before it
+// are left: one of them may have a bad logit, which is then to be named.
+func (l *Lovasz) keep() {
+	kept, entropy := 0, 0
+	for i := range l.blocks {
+		b := &l.blocks[i]
+		if l.labelError != nil && b.pixel > l.labelError.(*PixelError).Pixel {
+			l.blocks = l.blocks[:i]
+			break
+		}
+		g := &l.groups[b.group]
+		if g.blocksN == 0 {
+			g.blocks, g.kept = i, kept
+		}
+		g.blocksN++
+		if kept < b.pixel {
+			copy(l.target[kept:], l.target[b.pixel:][:b.keptN])
+		}
+		b.kept, b.entropy = kept, entropy
+		g.keptN += b.keptN
+		g.entropyN += b.entropyN
+		kept += b.keptN
+		entropy += b.entropyN
+	}
+	l.target = l.target[:kept]
 }
 
 // end lets go of the caller's slices.
 func (l *Lovasz) end() { l.in = input{} }
-
-// findErrors fills in the errors of all classes, and the cross-entropies.
-func (l *Lovasz) findErrors() error {
-	if l.cfg.CrossEntropy > 0 {
-		entropies := 0
-		for _, g := range l.groups {
-			entropies += g.entropyN
-		}
-		l.entropy = resize(l.entropy, entropies)
-	}
-	return l.tryBlocks((*Lovasz).blockErrors)
-}
 
 // tryBlocks calls f for every block, and returns the error of the first bad pixel.
 func (l *Lovasz) tryBlocks(f func(l *Lovasz, w *worker, task int)) error {
@@ -560,52 +606,109 @@ func (l *Lovasz) tryBlocks(f func(l *Lovasz, w *worker, task int)) error {
 	return l.labelError
 }
 
-// blockErrors computes the errors of a block's pixels, and their cross-entropies.
-func (l *Lovasz) blockErrors(w *worker, task int) {
-	b := &l.blocks[task]
-	if w.err = l.activate(w, b); w.err != nil {
-		return
-	}
-	target := l.target[b.kept:][:b.keptN]
-	for c := range l.cfg.Classes {
-		if l.classes[b.group*l.cfg.Classes+c].takesPart {
-			ClassErrors(l.plane(l.errors, b, c), l.plane(l.probs, b, c), target, int32(c))
+// tile cuts a tile off what is left of a block.
+func (l *Lovasz) tile(w *worker, rest *block) tile {
+	w.resize(l.cfg.Classes, l.size)
+	t := tile{block: *rest}
+	t.pixels = min(l.size, rest.pixels)
+	if rest.keptN == rest.pixels {
+		t.picked = l.everyPixel[:t.pixels]
+	} else {
+		t.picked = w.picked[:0]
+		for i, label := range l.in.labels[t.pixel:][:t.pixels] {
+			if l.targets.target(label) != dropped {
+				t.picked = append(t.picked, int32(i))
+			}
 		}
 	}
+	t.keptN, t.entropyN = len(t.picked), 0
 	if l.cfg.CrossEntropy > 0 {
-		l.blockEntropy(w, b, target)
+		for _, target := range l.targetOf(&t) {
+			if target != voidBackground {
+				t.entropyN++
+			}
+		}
+	}
+	rest.pixel, rest.pixels = rest.pixel+t.pixels, rest.pixels-t.pixels
+	rest.kept, rest.keptN = rest.kept+t.keptN, rest.keptN-t.keptN
+	rest.entropy, rest.entropyN = rest.entropy+t.entropyN, rest.entropyN-t.entropyN
+	return t
+}
+
+// targetOf returns the targets of the pixels of a tile that take part.
+func (l *Lovasz) targetOf(t *tile) []int32 { return l.target[t.kept:][:t.keptN] }
+
+// probabilities finds the signed probabilities of a block's pixels, the foreground that is nearest to being right, and the cross-entropies.
+func (l *Lovasz) probabilities(w *worker, task int) {
+	for rest := l.blocks[task]; rest.pixels > 0; {
+		t := l.tile(w, &rest)
+		if w.err = l.activate(w, &t); w.err != nil {
+			return
+		}
+		if l.cfg.CrossEntropy > 0 {
+			l.tileEntropy(w, &t)
+		}
+		l.mark(&t)
 	}
 }
 
-// errorsOf returns the errors, or the weights, of a class in a group.
-func (l *Lovasz) errorsOf(g, c int) []float32 {
-	group := &l.groups[g]
-	return l.errors[group.planes+c*group.stride:][:group.keptN]
+// mark negates the probabilities that the tile's pixels have in their own classes, and tells these of their foreground.
+func (l *Lovasz) mark(t *tile) {
+	probs, stride, classes := l.planesOf(t), l.groups[t.group].stride, l.classes[t.group*l.cfg.Classes:][:l.cfg.Classes]
+	for i, c := range l.targetOf(t) {
+		if c >= 0 {
+			p := &probs[int(c)*stride+i]
+			*p = -*p
+			if e := oneBits - math.Float32bits(1+*p); e > classes[c].nearest.Load() {
+				classes[c].see(e)
+			}
+		}
+	}
 }
 
-// planesOf returns the planes of a block's pixels in l.probs or l.errors; they are the group's stride apart.
-func (l *Lovasz) planesOf(of []float32, b *block) []float32 {
+// unmark makes all probabilities positive again.
+func (l *Lovasz) unmark(t *tile) {
+	probs, stride := l.planesOf(t), l.groups[t.group].stride
+	for i, c := range l.targetOf(t) {
+		if c >= 0 {
+			p := &probs[int(c)*stride+i]
+			*p = -*p
+		}
+	}
+}
+
+// see makes the class's nearest foreground this near, if it is not nearer.
+func (c *class) see(near uint32) {
+	for nearest := c.nearest.Load(); near > nearest; nearest = c.nearest.Load() {
+		c.nearest.CompareAndSwap(nearest, near)
+	}
+}
+
+// smallest is the bits of the smallest error of foreground.
+func (c *class) smallest() uint32 { return oneBits - c.nearest.Load() }
+
+// planesOf returns the planes of a tile's pixels in l.probs; they are the group's stride apart.
+func (l *Lovasz) planesOf(t *tile) []float32 {
+	group := &l.groups[t.group]
+	return l.probs[group.planes+t.kept-group.kept:]
+}
+
+// plane returns one plane of the pixels of a block.
+func (l *Lovasz) plane(b *block, c int) []float32 {
 	group := &l.groups[b.group]
-	return of[group.planes+b.kept-group.kept:]
+	return l.probs[group.planes+c*group.stride+b.kept-group.kept:][:b.keptN]
 }
 
-// plane returns one of them.
-func (l *Lovasz) plane(of []float32, b *block, c int) []float32 {
-	return l.planesOf(of, b)[c*l.groups[b.group].stride:][:b.keptN]
-}
-
-// activate writes the probabilities of the block's pixels that take part to l.probs, and where they come from a softmax the largest logit
+// activate writes the probabilities of the tile's pixels that take part to l.probs, and where they come from a softmax the largest logit
 // and Σ exp(x − max) to w.max and w.sum, from a sigmoid exp(−|x|) to w.exp. The error is that of the first bad pixel.
-func (l *Lovasz) activate(w *worker, b *block) error {
-	classes, n, stride := l.cfg.Classes, b.keptN, l.groups[b.group].stride
-	w.resize(classes, l.size)
-	picked := l.pick(w, b)
-	probs := l.planesOf(l.probs, b)
-	src, srcStride := probs, stride
-	if l.cfg.Layout == ClassMajor && n == b.pixels {
-		src, srcStride = l.in.logits[l.logit(b.pixel, b, 0):], l.in.pixels
+func (l *Lovasz) activate(w *worker, t *tile) error {
+	classes, n, stride := l.cfg.Classes, t.keptN, l.groups[t.group].stride
+	probs := l.planesOf(t)
+	src, srcStride := w.dprobs, l.size
+	if l.cfg.Layout == ClassMajor && n == t.pixels {
+		src, srcStride = l.in.logits[l.logit(t.pixel, &t.block, 0):], l.in.pixels
 	} else {
-		l.gather(probs, stride, picked, b)
+		l.gather(src, srcStride, t)
 	}
 	bad := -1
 	switch l.cfg.Activation {
@@ -618,7 +721,7 @@ func (l *Lovasz) activate(w *worker, b *block) error {
 			}
 		}
 		if l.cfg.CrossEntropy > 0 {
-			if i := l.firstMinusInf(picked, b); i >= 0 && (bad < 0 || i < bad) {
+			if i := l.firstMinusInf(t); i >= 0 && (bad < 0 || i < bad) {
 				bad = i
 			}
 		}
@@ -630,7 +733,7 @@ func (l *Lovasz) activate(w *worker, b *block) error {
 	if bad < 0 {
 		return nil
 	}
-	return l.pixelError(b, b.pixel+int(picked[bad]), l.target[b.kept+bad])
+	return l.pixelError(&t.block, t.pixel+int(t.picked[bad]), l.target[t.kept+bad])
 }
 
 // sigmoidPlanes writes the sigmoid of src to probs, and exp(−|x|), which it is made of, to exps. It returns the first column with a NaN (if
@@ -681,10 +784,10 @@ func clampPlanes(probs, src []float32, planes, n, stride, srcStride int) int {
 // probable says whether p is in [0, 1], or off by no more than what rounding does.
 func probable(p float32) bool { return float64(p) >= -1e-6 && float64(p) <= 1+1e-6 }
 
-// firstMinusInf returns which pixel of the block is the first to have a logit of −Inf at its own label, or −1.
-func (l *Lovasz) firstMinusInf(picked []int32, b *block) int {
-	for i, t := range l.target[b.kept:][:b.keptN] {
-		if t >= 0 && math.IsInf(float64(l.in.logits[l.logit(b.pixel+int(picked[i]), b, int(t))]), -1) {
+// firstMinusInf returns which pixel of the tile is the first to have a logit of −Inf at its own label, or −1.
+func (l *Lovasz) firstMinusInf(t *tile) int {
+	for i, c := range l.targetOf(t) {
+		if c >= 0 && math.IsInf(float64(l.in.logits[l.logit(t.pixel+int(t.picked[i]), &t.block, int(c))]), -1) {
 			return i
 		}
 	}
@@ -699,38 +802,24 @@ func (l *Lovasz) logit(pixel int, b *block, class int) int {
 	return pixel*l.cfg.Classes + class
 }
 
-// pick returns the block's pixels that take part.
-func (l *Lovasz) pick(w *worker, b *block) []int32 {
-	if b.keptN == b.pixels {
-		return l.everyPixel[:b.pixels]
-	}
-	picked := w.picked[:0]
-	for i, label := range l.in.labels[b.pixel:][:b.pixels] {
-		if l.targets.target(label) != dropped {
-			picked = append(picked, int32(i))
-		}
-	}
-	return picked
-}
-
-// gather copies the logits of the picked pixels of a block to planes.
-func (l *Lovasz) gather(planes []float32, stride int, picked []int32, b *block) {
+// gather copies the logits of the picked pixels of a tile to planes.
+func (l *Lovasz) gather(planes []float32, stride int, t *tile) {
 	if l.cfg.Layout == ClassMajor {
 		for c := range l.cfg.Classes {
-			x := l.in.logits[l.logit(b.pixel, b, c):]
-			plane := planes[c*stride:][:len(picked)]
-			for i, p := range picked {
+			x := l.in.logits[l.logit(t.pixel, &t.block, c):]
+			plane := planes[c*stride:][:len(t.picked)]
+			for i, p := range t.picked {
 				plane[i] = x[p]
 			}
 		}
 		return
 	}
-	if len(picked) == b.pixels {
-		table[float32]().transpose(planes, l.in.logits[l.logit(b.pixel, b, 0):], b.pixels, l.cfg.Classes, stride, l.cfg.Classes)
+	if len(t.picked) == t.pixels {
+		table[float32]().transpose(planes, l.in.logits[l.logit(t.pixel, &t.block, 0):], t.pixels, l.cfg.Classes, stride, l.cfg.Classes)
 		return
 	}
-	for i, p := range picked {
-		for c, x := range l.in.logits[l.logit(b.pixel+int(p), b, 0):][:l.cfg.Classes] {
+	for i, p := range t.picked {
+		for c, x := range l.in.logits[l.logit(t.pixel+int(p), &t.block, 0):][:l.cfg.Classes] {
 			planes[c*stride+i] = x
 		}
 	}
@@ -759,23 +848,22 @@ func (l *Lovasz) pixelError(b *block, pixel int, target int32) error {
 	return pixelErrorf(ErrNotFinite, pixel, 0, "logits of pixel %d are all -Inf, from class 0 on", pixel)
 }
 
-// blockEntropy computes the cross-entropies of a block's pixels.
-func (l *Lovasz) blockEntropy(w *worker, b *block, target []int32) {
-	at := b.entropy
-	picked := l.pick(w, b)
-	for i, t := range target {
-		if t == voidBackground {
+// tileEntropy computes the cross-entropies of a tile's pixels.
+func (l *Lovasz) tileEntropy(w *worker, t *tile) {
+	at := t.entropy
+	for i, own := range l.targetOf(t) {
+		if own == voidBackground {
 			continue
 		}
-		pixel := b.pixel + int(picked[i])
+		pixel := t.pixel + int(t.picked[i])
 		var h float64
 		if l.cfg.Activation == SoftmaxActivation {
-			x := l.in.logits[l.logit(pixel, b, int(t))]
+			x := l.in.logits[l.logit(pixel, &t.block, int(own))]
 			h = float64(float32(log(float64(w.sum[i]))) - (x - w.max[i]))
 		} else {
 			for c := range l.cfg.Classes {
-				x := float64(l.in.logits[l.logit(pixel, b, c)])
-				if int32(c) == t {
+				x := float64(l.in.logits[l.logit(pixel, &t.block, c)])
+				if int32(c) == own {
 					h += max(-x, 0)
 				} else {
 					h += max(x, 0)
@@ -788,20 +876,65 @@ func (l *Lovasz) blockEntropy(w *worker, b *block, target []int32) {
 	}
 }
 
-// weigh replaces the errors of one class of one group by their weights, and finds the class's loss.
+// weigh finds the weights of one class of one group, and the class's loss.
 func (l *Lovasz) weigh(w *worker, task int) {
 	class := &l.classes[task]
 	if !class.takesPart {
 		return
 	}
 	g, c := task/l.cfg.Classes, task%l.cfg.Classes
-	group := &l.groups[g]
-	errors, target := l.errorsOf(g, c), l.target[group.kept:][:group.keptN]
+	group, foreground := &l.groups[g], class.foreground.Load()
+	probs := l.probs[group.planes+c*group.stride:][:group.keptN]
+	from := class.smallest()
+	if foreground == 0 {
+		from = math.Float32bits(table[float32]().max(probs))
+	}
 	if l.cfg.Method == Exact {
-		class.loss = exactWeights(&w.exact, errors, target, int32(c), class.foreground)
+		w.exact.restart(&w.keys, probs, from, foreground)
+	} else {
+		w.keys.restart(binFloor(from))
+	}
+	l.split(&w.keys, g, c)
+	class.ranges = w.keys.ranges
+	weights := l.sparseOf(g, c)
+	if l.cfg.Method == Exact {
+		class.loss = w.exact.weigh(&w.keys, foreground, weights)
+	} else {
+		class.loss, class.gap = w.binned.weigh(w.keys.all(), foreground, weights)
+	}
+}
+
+// split takes the keys of one class of one group, and where a gradient is wanted notes where those of every block begin.
+func (l *Lovasz) split(keys *keyLists, g, c int) {
+	group := &l.groups[g]
+	keys.reserve(group.keptN)
+	for i := range group.blocksN {
+		i += group.blocks
+		if l.in.grad != nil {
+			l.cursors[i*l.cfg.Classes+c] = keys.n
+		}
+		keys.split(active.sparse, l.plane(&l.blocks[i], c))
+	}
+	if l.in.grad == nil {
 		return
 	}
-	class.loss, class.gap = binnedWeights(&w.binned, errors, target, int32(c), class.foreground, l.in.grad != nil)
+	for i := range group.blocksN { // the parts lie one after the other
+		cursor := &l.cursors[(group.blocks+i)*l.cfg.Classes+c]
+		begin := uint32(0)
+		for t := range keys.parts {
+			cursor[t] += begin
+			begin += keys.n[t]
+		}
+	}
+}
+
+// sparseOf returns the place for the weights of one class of one group, nil where there is no gradient.
+func (l *Lovasz) sparseOf(g, c int) []float32 {
+	if l.in.grad == nil {
+		return nil
+	}
+	group := &l.groups[g]
+	return l.sparse[group.planes+c*group.stride:]
 }
 
 // result adds up what the classes and groups have.
@@ -882,48 +1015,49 @@ func (l *Lovasz) entropyTerms(g *group) float64 {
 
 // gradient writes the gradient of a block's pixels.
 func (l *Lovasz) gradient(w *worker, task int) {
-	b := &l.blocks[task]
-	w.resize(l.cfg.Classes, l.size)
-	grads, stride := w.grads, l.size
-	direct := l.cfg.Layout == ClassMajor && b.keptN == b.pixels
-	if direct {
-		grads, stride = l.in.grad[l.logit(b.pixel, b, 0):], l.in.pixels
-	}
-	if l.cfg.Activation == SigmoidActivation {
-		l.activate(w, b) // for exp(−|x|), before the logits may be overwritten
-	}
-	l.gradientPlanes(w, b, grads, stride)
-	if !direct {
-		l.scatter(w, b)
+	w.cursors = append(w.cursors[:0], l.cursors[task*l.cfg.Classes:][:l.cfg.Classes]...)
+	for rest := l.blocks[task]; rest.pixels > 0; {
+		t := l.tile(w, &rest)
+		if l.cfg.Layout == ClassMajor && t.keptN == t.pixels {
+			l.tileGradient(w, &t, l.in.grad[l.logit(t.pixel, &t.block, 0):], l.in.pixels)
+		} else {
+			l.tileGradient(w, &t, w.grads, l.size)
+			l.scatter(w, &t)
+		}
 	}
 }
 
-// gradientPlanes writes the gradient of the block's pixels that take part, plane by plane.
-func (l *Lovasz) gradientPlanes(w *worker, b *block, grads []float32, stride int) {
-	k := table[float32]()
-	group := &l.groups[b.group]
-	classes, n := l.cfg.Classes, b.keptN
-	target := l.target[b.kept:][:n]
+// tileGradient writes the gradient of the tile's pixels that take part, plane by plane.
+func (l *Lovasz) tileGradient(w *worker, t *tile, dst []float32, stride int) {
+	group := &l.groups[t.group]
+	classes, n := l.cfg.Classes, t.keptN
+	if l.cfg.Activation == SigmoidActivation {
+		l.activate(w, t) // for exp(−|x|), before the logits may be overwritten
+		l.mark(t)
+	}
 	for c := range classes {
-		grad := grads[c*stride:][:n]
-		if !l.classes[b.group*classes+c].takesPart || group.weight == 0 {
-			clear(grad)
+		v, class := w.dprobs[c*l.size:][:n], &l.classes[t.group*classes+c]
+		if !class.takesPart || group.weight == 0 {
+			clear(v)
 			continue
 		}
 		share := float32(l.weights[c] / group.weight / float64(l.images))
-		if n > 0 {
-			k.classGrad(grad, l.plane(l.errors, b, c), target, int32(c), share)
-		}
+		class.ranges.expand(active.sparse, v, l.plane(&t.block, c), l.sparseOf(t.group, c), &w.cursors[c], share)
 	}
+	l.unmark(t)
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
-		columnSoftmaxGrad(k, grads, l.planesOf(l.probs, b), grads, classes, n, stride, group.stride)
+		columnSoftmaxGrad(table[float32](), dst, l.planesOf(t), w.dprobs, classes, n, stride, group.stride, l.size)
 	case SigmoidActivation:
 		for c := range classes {
-			e, grad := w.exp[c*l.size:][:n], grads[c*stride:][:n]
-			for i, v := range e {
-				grad[i] *= (1 / (1 + v)) * (v / (1 + v))
+			v, e, grad := w.dprobs[c*l.size:][:n], w.exp[c*l.size:][:n], dst[c*stride:][:n]
+			for i, e := range e {
+				grad[i] = (1 / (1 + e)) * (e / (1 + e)) * v[i]
 			}
+		}
+	case NoActivation:
+		for c := range classes {
+			copy(dst[c*stride:][:n], w.dprobs[c*l.size:])
 		}
 	}
 	if l.cfg.CrossEntropy == 0 {
@@ -931,13 +1065,13 @@ func (l *Lovasz) gradientPlanes(w *worker, b *block, grads []float32, stride int
 	}
 	share := float32(l.cfg.CrossEntropy / l.entropyTerms(group) / float64(l.images))
 	for c := range classes {
-		p, grad := l.plane(l.probs, b, c), grads[c*stride:][:n]
-		for i, t := range target {
-			if t == voidBackground {
+		p, grad := l.plane(&t.block, c), dst[c*stride:][:n]
+		for i, own := range l.targetOf(t) {
+			if own == voidBackground {
 				continue
 			}
 			d := p[i]
-			if t == int32(c) {
+			if own == int32(c) {
 				d -= 1
 			}
 			grad[i] += float32(share * d)
@@ -946,26 +1080,25 @@ func (l *Lovasz) gradientPlanes(w *worker, b *block, grads []float32, stride int
 }
 
 // scatter writes w.grads to the gradient, and 0 for the pixels that take no part.
-func (l *Lovasz) scatter(w *worker, b *block) {
+func (l *Lovasz) scatter(w *worker, t *tile) {
 	size, classes := l.size, l.cfg.Classes
-	picked := l.pick(w, b)
 	if l.cfg.Layout == ClassMajor {
 		for c := range classes {
-			grad := l.in.grad[l.logit(b.pixel, b, c):][:b.pixels]
+			grad := l.in.grad[l.logit(t.pixel, &t.block, c):][:t.pixels]
 			clear(grad)
-			for i, p := range picked {
+			for i, p := range t.picked {
 				grad[p] = w.grads[c*size+i]
 			}
 		}
 		return
 	}
-	grad := l.in.grad[l.logit(b.pixel, b, 0):][:b.pixels*classes]
-	if len(picked) == b.pixels {
-		table[float32]().transpose(grad, w.grads, classes, b.pixels, classes, size)
+	grad := l.in.grad[l.logit(t.pixel, &t.block, 0):][:t.pixels*classes]
+	if len(t.picked) == t.pixels {
+		table[float32]().transpose(grad, w.grads, classes, t.pixels, classes, size)
 		return
 	}
 	clear(grad)
-	for i, p := range picked {
+	for i, p := range t.picked {
 		row := grad[int(p)*classes:][:classes]
 		for c := range row {
 			row[c] = w.grads[c*size+i]
@@ -1019,7 +1152,7 @@ func (l *Lovasz) work(w *worker, tasks int, f func(l *Lovasz, w *worker, task in
 
 func (w *worker) resize(classes, size int) {
 	if w.grads == nil {
-		w.grads, w.exp = make([]float32, classes*size), make([]float32, classes*size)
+		w.dprobs, w.grads, w.exp = make([]float32, classes*size), make([]float32, classes*size), make([]float32, classes*size)
 		w.max, w.sum, w.picked = make([]float32, size), make([]float32, size), make([]int32, size)
 	}
 }

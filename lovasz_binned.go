@@ -66,8 +66,11 @@ func (b bins) errorSum(i, f int) float64 {
 	if hi += carry; hi > 0 { // more than 2⁴⁰ pixels in one bin
 		mantissas += float64(hi) * 0x1p64
 	}
-	return math.Ldexp(mantissas, octave-octaves-23)
+	return mantissas * power2(octave-octaves-23)
 }
+
+// power2 returns 2ᵏ, where that is a normal number.
+func power2(k int) float64 { return math.Float64frombits(uint64(1023+k) << 52) }
 
 // loss returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it.
 func (b bins) loss(g int64) (loss, gap float64) {
@@ -117,17 +120,14 @@ func binWidth(i int) float64 {
 	if i == binCount-1 {
 		return 0
 	}
-	return math.Ldexp(1, (i-1)>>binBits-octaves-binBits)
+	return power2((i-1)>>binBits - octaves - binBits)
 }
 
 // A binnedScratch is what one worker needs.
 type binnedScratch struct {
 	bins    bins
-	weights *[binCount][2]float32 // of background and foreground
-	packed  *[binCount][2]uint64  // pixels<<packedShift + Σ rest, of a few pixels
-	keys    [maxParts][]uint32    // 2·(bits of the error) + (1 for foreground), of the pixels from a threshold on
-	n       [maxParts]int
-	from    [maxParts]uint32
+	weights *[2 * binCount]float32 // of the background and the foreground of each bin
+	packed  *[binCount][2]uint64   // pixels<<packedShift + Σ rest, of a few pixels
 }
 
 const (
@@ -135,85 +135,59 @@ const (
 	packedMost  = 1 << (packedShift - restBits) // pixels that Σ rest has room for
 )
 
-// binnedWeights returns what bins.loss does for the errors of a class, and if asked to replaces them by their weights.
-func binnedWeights(s *binnedScratch, errors []float32, target []int32, class int32, g int64, replace bool) (loss, gap float64) {
-	smallest, largest := extremes(errors, target, class)
-	if g == 0 {
-		smallest = largest
+// binOf returns the bin of an error in [0, 1] that has these bits.
+func binOf(e uint32) int { return max(0, int(e>>restBits)-firstBin) }
+
+// binFloor returns the bits of the smallest error in the bin of the one with these bits.
+func binFloor(e uint32) uint32 {
+	if binOf(e) == 0 {
+		return 0
 	}
-	// Background in a bin below all foreground weighs nothing; without foreground, all but the highest bin does.
-	from := smallest &^ (1<<restBits - 1)
-	if binOf(from) == 0 {
-		from = 0
-	}
+	return e &^ (1<<restBits - 1)
+}
+
+// weigh returns what bins.loss does for the keys of a class, and writes their weights to dst unless that is nil.
+func (s *binnedScratch) weigh(keys []uint32, g int64, dst []float32) (loss, gap float64) {
 	s.bins.clear()
-	s.count(s.bins, errors, target, class, from)
+	s.count(s.bins, keys)
 	loss, gap = s.bins.loss(g)
-	if replace {
-		s.weigh(s.bins, g)
-		s.replace(errors)
+	if dst != nil {
+		s.findWeights(s.bins, g)
+		s.lookUp(dst, keys)
 	}
 	return loss, gap
 }
 
-// binOf returns the bin of an error in [0, 1] that has these bits.
-func binOf(e uint32) int { return max(0, int(e>>restBits)-firstBin) }
-
-// count counts the errors of a class whose bits are at least from.
-func (s *binnedScratch) count(b bins, errors []float32, target []int32, class int32, from uint32) {
+// count counts the errors of a class by their keys.
+func (s *binnedScratch) count(b bins, keys []uint32) {
 	if s.packed == nil {
 		s.packed = new([binCount][2]uint64)
 	}
-	keys := s.split(errors, target, class, from)
-	lowest, highest := binCount, -1
+	packed := s.packed
 	for len(keys) > 0 {
 		n := min(len(keys), packedMost)
 		for _, k := range keys[:n] {
-			i := binOf(k >> 1)
-			s.packed[i][k&1] += 1<<packedShift | uint64(k>>1&(1<<restBits-1))
-			lowest, highest = min(lowest, i), max(highest, i)
+			packed[binOf(k>>1)][k&1] += 1<<packedShift | uint64(k>>1&(1<<restBits-1))
 		}
-		for i := lowest; i <= highest; i++ {
-			for f, p := range s.packed[i] {
+		for i := range packed {
+			p := &packed[i]
+			if p[0]|p[1] == 0 {
+				continue
+			}
+			for f, p := range p {
 				b[i].count[f] += p >> packedShift
 				b[i].rest[f] += p & (1<<packedShift - 1)
 			}
+			*p = [2]uint64{}
 		}
-		clear(s.packed[lowest : highest+1])
 		keys = keys[n:]
 	}
 }
 
-// split returns the keys of the pixels whose errors' bits are at least from, in the pixels' order.
-func (s *binnedScratch) split(errors []float32, target []int32, class int32, from uint32) []uint32 {
-	s.n[0], s.from[0] = 0, from
-	s.keys[0] = ensure(s.keys[0], 0, len(errors)+padding)
-	if k := active.columns; k != nil {
-		for i := 0; i < len(errors); i += chunk {
-			k.split[0](&s.keys, &s.n, &s.from, errors[i:min(i+chunk, len(errors))], target[i:], class)
-		}
-		return s.keys[0][:s.n[0]]
-	}
-	keys := s.keys[0][:0]
-	for i, e := range errors {
-		b := math.Float32bits(e)
-		if b < from {
-			continue
-		}
-		k := b << 1
-		if target[i] == class {
-			k++
-		}
-		keys = append(keys, k)
-	}
-	s.n[0] = len(keys)
-	return keys
-}
-
-// weigh fills in the weights for a class with g foreground pixels.
-func (s *binnedScratch) weigh(b bins, g int64) {
+// findWeights fills in the weights for a class with g foreground pixels.
+func (s *binnedScratch) findWeights(b bins, g int64) {
 	if s.weights == nil {
-		s.weights = new([binCount][2]float32)
+		s.weights = new([2 * binCount]float32)
 	}
 	weights := s.weights
 	clear(weights[:])
@@ -224,33 +198,16 @@ func (s *binnedScratch) weigh(b bins, g int64) {
 			continue
 		}
 		if g == 0 {
-			weights[i][0] = 1 / float32(bg)
+			weights[2*i] = 1 / float32(bg)
 			break
 		}
 		a, bb := g+fp, g+fp+bg
-		weights[i] = [2]float32{weight32(2*g-tp-(tp+fg), a, bb), weight32(a+bb, a, bb)}
+		weights[2*i], weights[2*i+1] = weight32(2*g-tp-(tp+fg), a, bb), weight32(a+bb, a, bb)
 		tp, fp = tp+fg, fp+bg
 	}
 }
 
-// replace replaces the errors that split took the keys of by their weights, and all others by 0.
-func (s *binnedScratch) replace(errors []float32) {
-	keys := s.keys[0][:s.n[0]]
-	for i, k := range keys {
-		keys[i] = math.Float32bits(s.weights[binOf(k>>1)][k&1])
-	}
-	if k := active.columns; k != nil {
-		s.n[0] = 0
-		for i := 0; i < len(errors); i += chunk {
-			k.expand[0](&s.keys, &s.n, &s.from, errors[i:min(i+chunk, len(errors))])
-		}
-		return
-	}
-	for i, e := range errors {
-		errors[i] = 0
-		if math.Float32bits(e) >= s.from[0] {
-			errors[i] = math.Float32frombits(keys[0])
-			keys = keys[1:]
-		}
-	}
+// lookUp writes the weights of the keys.
+func (s *binnedScratch) lookUp(dst []float32, keys []uint32) {
+	active.sparse.lookUp(dst, keys, s.weights[:], restBits+1, firstBin)
 }

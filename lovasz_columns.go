@@ -3,6 +3,7 @@ package lanewise
 import (
 	"math"
 	"math/bits"
+	"unsafe"
 )
 
 // The exact weights without a sort. A weight needs counts, not an order:
@@ -19,24 +20,19 @@ import (
 
 // columnKernels are the steps of an ISA. What they do is said at their declarations.
 type columnKernels struct {
-	part     int // pixels of a part: its keys, positions, slots and weights stay in L2
-	extremes func(errors []float32, target []int32, class int32) (smallest, largest uint32)
-	split    [4]func(keys *[maxParts][]uint32, n *[maxParts]int, from *[maxParts]uint32, errors []float32, target []int32, class int32)
-	count    func(counts, ranks, keys []uint32, shift, first uint32)
-	place    func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
-	rank     func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][columns]uint32) (background, foreground uint32)
-	gather   func(keys, positions []uint32, weights []float32)
-	expand   [4]func(keys *[maxParts][]uint32, n *[maxParts]int, from *[maxParts]uint32, errors []float32) (sum int64)
+	count  func(counts, ranks, keys []uint32, shift, first uint32)
+	place  func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
+	rank   func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][columns]uint32) (background, foreground uint32)
+	gather func(dst []float32, positions, keys []uint32, weights []float32) (sum int64)
 }
 
 const (
 	columns      = 32      // bins side by side: a group
 	maxRows      = 96      // of a column; counts of a column's pixels fit 7 bits
-	maxParts     = 8       // of a class
 	occupancy    = 20      // pixels of a bin
+	partSize     = 150_000 // pixels of a part: its slots, and then its weights, stay in L2
 	minShift     = 8       // bits of a key below its bin
 	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
-	padding      = 16      // elements that kernels read or write behind the end
 	chunk        = 1 << 15 // pixels that a kernel gets at a time
 	fewestPixels = 4096    // pixels for which columns pay
 	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
@@ -48,10 +44,8 @@ const (
 
 // columnScratch is what one worker needs. All slots are 0 between calls.
 type columnScratch struct {
-	coarse    []uint32 // how many keys the sample has, by their upper 16 bits
-	keys      [maxParts][]uint32
-	n         [maxParts]int
-	from      [maxParts]uint32 // the bits of the smallest error of the part
+	coarse    []uint32         // how many keys the sample has, by their upper 16 bits
+	shifts    [maxParts]uint32 // how wide the bins of each part are: so many bits of a key lie below
 	counts    []uint32         // by bin; then where the bins begin
 	groups    []columnGroup
 	lists     []columnList
@@ -75,80 +69,64 @@ type columnList struct {
 	lane, start, n uint32
 }
 
-// weigh replaces the errors of a class, whose bits lie between smallest for foreground and largest, by their weights, and returns the sum of
-// their losses. The largest bits are those of 1 at most.
-func (s *columnScratch) weigh(k *columnKernels, errors []float32, target []int32, class int32, g int64, smallest, largest uint32) unitSum {
-	parts, shifts := s.plan(k.part, errors, smallest, largest)
-	size := bits.Len(uint(parts)) - 1
-	for i := 0; i < len(errors); i += chunk {
-		e := errors[i:min(i+chunk, len(errors))]
-		for t := range parts {
-			s.keys[t] = ensure(s.keys[t], s.n[t], s.n[t]+len(e)+padding)
-		}
-		k.split[size](&s.keys, &s.n, &s.from, e, target[i:], class)
-	}
+// weigh finds the weights of the keys of a class with g foreground pixels, which plan has divided, and returns the sum of their losses. It
+// writes the weights to dst unless that is nil.
+func (s *columnScratch) weigh(k *columnKernels, keys *keyLists, g int64, dst []float32) unitSum {
+	var sum unitSum
 	var tp, fp uint32
-	for t := range parts {
-		if s.n[t] > 0 {
-			s.part(k, s.keys[t], s.n[t], s.from[t], largest, shifts[t], uint32(g), &tp, &fp)
+	largest := uint32(oneBits)
+	for t := range keys.parts {
+		if n := int(keys.n[t]); n > 0 {
+			sum += s.part(k, keys.keys[t], n, keys.from[t], largest, s.shifts[t], uint32(g), &tp, &fp, dst)
+			if dst != nil {
+				dst = dst[n:]
+			}
 		}
-		largest, s.n[t] = s.from[t]-1, 0
+		largest = keys.from[t] - 1
 	}
-	var sum int64
-	for i := 0; i < len(errors); i += chunk {
-		sum += k.expand[size](&s.keys, &s.n, &s.from, errors[i:min(i+chunk, len(errors))])
-	}
-	return unitSum(sum)
+	return sum
 }
 
-// ensure returns s with at least n elements, of which it keeps the first keep.
-func ensure(s []uint32, keep, n int) []uint32 {
-	if n > len(s) {
-		s = append(make([]uint32, 0, n+n/4), s[:keep]...)
-		s = s[:cap(s)]
-	}
-	return s
-}
-
-// plan divides the keys from the bits smallest to largest into parts of about that size, from the largest down, and says how wide the bins of each are.
-func (s *columnScratch) plan(size int, errors []float32, smallest, largest uint32) (parts int, shifts [maxParts]uint32) {
+// plan divides the keys of a class with errors from the bits smallest on into parts of about the same size, and says how wide the bins of each
+// are.
+func (s *columnScratch) plan(keys *keyLists, probs []float32, smallest uint32) {
 	const run = 64
-	stride := max(1, len(errors)/4096) * run
+	stride := max(1, len(probs)/4096) * run
 	if s.coarse == nil {
 		s.coarse = make([]uint32, oneBits>>16+1)
 	}
-	coarse := s.coarse[smallest>>16 : largest>>16+1]
+	coarse := s.coarse[smallest>>16:]
 	sampled := 0
-	for i := 0; i+run <= len(errors); i += stride {
-		for _, e := range errors[i:][:run] {
-			if b := math.Float32bits(e); b >= smallest {
-				coarse[b>>16-smallest>>16]++
+	for i := 0; i+run <= len(probs); i += stride {
+		for _, p := range probs[i:][:run] {
+			if e, _ := errorBits(p); e >= smallest {
+				coarse[e>>16-smallest>>16]++
 				sampled++
 			}
 		}
 	}
 	scale := float64(stride) / run // pixels for every sampled one
-	parts = 1
-	for parts < maxParts && float64(sampled)*scale > 1.1*float64(size*parts) {
-		parts *= 2
+	keys.parts = 1
+	for keys.parts < maxParts && float64(sampled)*scale > 1.1*float64(partSize*int(keys.parts)) {
+		keys.parts *= 2
 	}
+	parts := int(keys.parts)
 	top, seen := len(coarse), 0
-	end := largest
+	end := uint32(oneBits)
 	for t := range parts {
 		at := top
 		for at > 0 && (t == parts-1 || seen*parts < sampled*(t+1)) {
 			at--
 			seen += int(coarse[at])
 		}
-		s.n[t], s.from[t] = 0, smallest
+		keys.from[t] = smallest
 		if t < parts-1 && at > 0 {
-			s.from[t] = (smallest>>16 + uint32(at)) << 16
+			keys.from[t] = (smallest>>16 + uint32(at)) << 16
 		}
-		shifts[t] = binShift(coarse[at:top], scale, int(end-s.from[t]))
-		top, end = at, s.from[t]
+		s.shifts[t] = binShift(coarse[at:top], scale, int(end-keys.from[t]))
+		top, end = at, keys.from[t]
 	}
 	clear(coarse)
-	return parts, shifts
 }
 
 // binShift returns how many bits of a key lie below its bin so that most pixels of a part are in bins of about the size wanted, given the
@@ -178,8 +156,8 @@ func binShift(coarse []uint32, scale float64, width int) uint32 {
 	return uint32(shift)
 }
 
-// part replaces the n keys of a part by the bits of their weights. tp and fp are the foreground and background pixels with larger keys.
-func (s *columnScratch) part(k *columnKernels, keys []uint32, n int, smallest, largest, shift uint32, g uint32, tp, fp *uint32) {
+// part is weigh for the n keys of a part. tp and fp are the foreground and background pixels with larger keys.
+func (s *columnScratch) part(k *columnKernels, keys []uint32, n int, smallest, largest, shift uint32, g uint32, tp, fp *uint32, dst []float32) unitSum {
 	first := smallest >> shift &^ (columns - 1)
 	bins := int(largest>>shift|(columns-1)) + 1 - int(first)
 	s.positions = ensure(s.positions, 0, n+padding)
@@ -202,10 +180,15 @@ func (s *columnScratch) part(k *columnKernels, keys []uint32, n int, smallest, l
 		k.place(s.slots, s.positions[i:], keys[i:e], counts, shift+1, first)
 	}
 	s.rank(k, g, tp, fp)
+	if dst == nil {
+		dst = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(s.positions))), n)
+	}
+	var sum int64
 	for i := 0; i < n; i += chunk {
 		e := min(i+chunk, n)
-		k.gather(keys[i:e], s.positions[i:], s.weights)
+		sum += k.gather(dst[i:e], s.positions[i:], keys[i:e], s.weights)
 	}
+	return unitSum(sum)
 }
 
 // layOut finds the groups, the bin with the largest keys first, and replaces the counts by where the bins begin. It returns how many slots

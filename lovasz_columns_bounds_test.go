@@ -4,34 +4,38 @@ package lanewise
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/lanewise/lanewise/internal/vectorstate"
 )
 
-// TestColumnBounds runs the columns on errors and targets that touch unmapped pages, on either side.
+// TestColumnBounds runs the columns on probabilities and gradients that touch unmapped pages, on either side.
 func TestColumnBounds(t *testing.T) {
-	errors, target := newFence[float32](t, 1<<13, -7), newFence[int32](t, 1<<13, -7)
+	probs, dst := newFence[float32](t, 1<<13, -7), newFence[float32](t, 1<<13, -7)
 	for _, impl := range columnISAs() {
 		for _, before := range []bool{false, true} {
-			errors.before, target.before = before, before
+			probs.before, dst.before = before, before
 			t.Run(fmt.Sprintf("%v/before=%v", impl.isa, before), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(5, 6))
-				var s columnScratch
+				var c columnCase
 				for n := 1; n < 300; n++ {
-					e, c := errors.place(n, 0), target.place(n, 0)
-					columnErrors[n%len(columnErrors)].fill(rng, e, c)
-					c[rng.IntN(n)] = 0
+					errors, target := make([]float32, n), make([]int32, n)
+					columnErrors[n%len(columnErrors)].fill(rng, errors, target)
+					target[rng.IntN(n)] = 0
+					p, d := probs.place(n, 0), dst.place(n, 0)
+					copy(p, signedProbs(errors, target))
 					g := int64(0)
-					for _, v := range c {
-						if v == 0 {
+					from := uint32(math.MaxUint32)
+					for _, v := range p {
+						if e, foreground := errorBits(v); foreground != 0 {
 							g++
+							from = min(from, e)
 						}
 					}
-					smallest, largest := impl.columns.extremes(e, c, 0)
-					s.weigh(impl.columns, e, c, 0, g, smallest, largest)
-					if !errors.intact() || !target.intact() {
+					c.run(impl, p, g, from, 1, d)
+					if !probs.intact() || !dst.intact() {
 						t.Fatalf("%d pixels: wrote beside them", n)
 					}
 				}
@@ -46,7 +50,7 @@ func TestColumnVectorState(t *testing.T) {
 		t.Skip("this CPU, or this build, does not tell")
 	}
 	for _, impl := range columnISAs() {
-		k := *impl.columns
+		k, s := *impl.columns, *impl.sparse
 		clean := func(name string, f func()) {
 			vectorstate.Clean()
 			f()
@@ -54,17 +58,12 @@ func TestColumnVectorState(t *testing.T) {
 				t.Errorf("%v: %s leaves dirty vector registers", impl.isa, name)
 			}
 		}
-		k.extremes = func(e []float32, t []int32, c int32) (lo, hi uint32) {
-			clean("extremes", func() { lo, hi = impl.columns.extremes(e, t, c) })
-			return lo, hi
-		}
-		for i := range k.split {
-			k.split[i] = func(keys *[maxParts][]uint32, n *[maxParts]int, from *[maxParts]uint32, e []float32, t []int32, c int32) {
-				clean("split", func() { impl.columns.split[i](keys, n, from, e, t, c) })
+		for i := range s.split {
+			s.split[i] = func(keys *[maxParts][]uint32, n, from *[maxParts]uint32, probs []float32) {
+				clean("split", func() { impl.sparse.split[i](keys, n, from, probs) })
 			}
-			k.expand[i] = func(keys *[maxParts][]uint32, n *[maxParts]int, from *[maxParts]uint32, e []float32) (sum int64) {
-				clean("expand", func() { sum = impl.columns.expand[i](keys, n, from, e) })
-				return sum
+			s.expand[i] = func(dst, probs, weights []float32, at, from *[maxParts]uint32, factor float32) {
+				clean("expand", func() { impl.sparse.expand[i](dst, probs, weights, at, from, factor) })
 			}
 		}
 		k.count = func(counts, ranks, keys []uint32, shift, first uint32) {
@@ -77,15 +76,15 @@ func TestColumnVectorState(t *testing.T) {
 			clean("rank", func() { bg, fg = impl.columns.rank(w, slots, scratch, base, twice, more) })
 			return bg, fg
 		}
-		k.gather = func(keys, positions []uint32, w []float32) {
-			clean("gather", func() { impl.columns.gather(keys, positions, w) })
+		k.gather = func(dst []float32, positions, keys []uint32, w []float32) (sum int64) {
+			clean("gather", func() { sum = impl.columns.gather(dst, positions, keys, w) })
+			return sum
 		}
-		var s columnScratch
-		var sorter sorter[uint32]
+		var c columnCase
 		for _, n := range []int{100, 120_000, 300_000, 600_000, 1 << 20} { // of one to eight parts
 			errors, target := make([]float32, n), make([]int32, n)
 			columnErrors[0].fill(rand.New(rand.NewPCG(7, 8)), errors, target)
-			checkColumns(t, &s, &sorter, &k, errors, target)
+			checkColumns(t, &c, &implementation{isa: impl.isa, sparse: &s, columns: &k}, signedProbs(errors, target))
 		}
 	}
 }

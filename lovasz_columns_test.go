@@ -145,47 +145,99 @@ var columnErrors = []struct {
 	}},
 }
 
-// checkColumns compares an ISA's weights and loss with those of the sort.
-func checkColumns(t *testing.T, s *columnScratch, sorter *sorter[uint32], k *columnKernels, errors []float32, target []int32) {
-	t.Helper()
-	g := int64(0)
-	smallest, largest := k.extremes(errors, target, 0)
-	wantSmallest, wantLargest := uint32(math.MaxUint32), uint32(0)
+// signedProbs returns what a class gives errors of these pixels, as nearly as it can: negative for foreground.
+func signedProbs(errors []float32, target []int32) []float32 {
+	probs := make([]float32, len(errors))
 	for i, e := range errors {
-		if target[i] == 0 {
-			g++
-			wantSmallest = min(wantSmallest, math.Float32bits(e))
+		if probs[i] = e; target[i] == 0 {
+			probs[i] = -(1 - e)
+			if e == 1 {
+				probs[i] = float32(math.Copysign(0, -1))
+			}
 		}
-		wantLargest = max(wantLargest, math.Float32bits(e))
 	}
-	if smallest != wantSmallest || largest != wantLargest {
-		t.Fatalf("extremes are %#x and %#x, want %#x and %#x", smallest, largest, wantSmallest, wantLargest)
+	return probs
+}
+
+// A columnCase finds the weights of one class in columns and by sorting. Its slices are used again.
+type columnCase struct {
+	columns     columnScratch
+	sorter      sorter[uint32]
+	keys, plain keyLists
+	weights     []float32
+}
+
+// run returns the weights of the pixels times factor, and the loss, by the kernels of an ISA; the pixels come in pieces.
+func (c *columnCase) run(impl *implementation, probs []float32, g int64, from uint32, factor float32, dst []float32) float64 {
+	c.keys.restart(from)
+	c.columns.plan(&c.keys, probs, from)
+	pieces := [2]int{0, len(probs)/3*2 + 1}
+	var cursors [2][maxParts]uint32
+	for i, at := range pieces {
+		cursors[i] = c.keys.n
+		c.keys.split(impl.sparse, probs[min(at, len(probs)):append(pieces[1:], len(probs))[i]])
+	}
+	c.weights = resize(c.weights, len(probs)+padding)
+	sum := c.columns.weigh(impl.columns, &c.keys, g, c.weights)
+	if forward := c.columns.weigh(impl.columns, &c.keys, g, nil); forward != sum {
+		panic("another loss without the weights")
+	}
+	for i, at := range pieces {
+		begin := uint32(0)
+		for t, n := range c.keys.n {
+			cursors[i][t] += begin
+			begin += n
+		}
+		to := append(pieces[1:], len(probs))[i]
+		c.keys.ranges.expand(impl.sparse, dst[min(at, len(probs)):to], probs[min(at, len(probs)):to], c.weights, &cursors[i], factor)
+	}
+	return sum.value()
+}
+
+// sorted is run by sorting.
+func (c *columnCase) sorted(probs []float32, g int64, from uint32, factor float32, dst []float32) float64 {
+	c.plain.restart(from)
+	c.plain.split(&sparseGeneric, probs)
+	weights := make([]float32, len(c.plain.all()))
+	loss := sortedWeights(&c.sorter, c.plain.all(), g, weights)
+	c.plain.expand(&sparseGeneric, dst, probs, weights, new([maxParts]uint32), factor)
+	return loss
+}
+
+// checkColumns compares an ISA's weights and loss with those of the sort.
+func checkColumns(t *testing.T, c *columnCase, impl *implementation, probs []float32) {
+	t.Helper()
+	g, from := int64(0), uint32(math.MaxUint32)
+	for _, p := range probs {
+		if e, foreground := errorBits(p); foreground != 0 {
+			g++
+			from = min(from, e)
+		}
 	}
 	if g == 0 {
 		return
 	}
-	got, want := slices.Clone(errors), slices.Clone(errors)
-	sum := s.weigh(k, got, target, 0, g, smallest, largest)
-	loss, wantLoss := sum.value(), sortedWeights(sorter, want, target, 0, g)
+	const factor = 0.7
+	got, want := make([]float32, len(probs)), make([]float32, len(probs))
+	loss, wantLoss := c.run(impl, probs, g, from, factor, got), c.sorted(probs, g, from, factor, want)
 	for i := range got {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
-			t.Fatalf("pixel %d of %d, error %v (class %d, %d foreground): weight %v, want %v", i, len(got), errors[i], target[i], g, got[i], want[i])
+			t.Fatalf("pixel %d of %d, probability %v (%d foreground): %v, want %v", i, len(got), probs[i], g, got[i], want[i])
 		}
 	}
 	if loss != wantLoss {
 		t.Fatalf("loss %v, want %v", loss, wantLoss)
 	}
-	for i, x := range s.slots {
+	for i, x := range c.columns.slots {
 		if x != 0 {
-			t.Fatalf("slot %d of %d is %d afterwards", i, len(s.slots), x)
+			t.Fatalf("slot %d of %d is %d afterwards", i, len(c.columns.slots), x)
 		}
 	}
 }
 
 func TestColumnWeights(t *testing.T) {
 	for _, impl := range columnISAs() {
-		var s columnScratch
-		var sorter sorter[uint32]
+		var c columnCase
 		for _, data := range columnErrors {
 			t.Run(fmt.Sprintf("%v/%s", impl.isa, data.name), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, 2))
@@ -199,7 +251,7 @@ func TestColumnWeights(t *testing.T) {
 				for _, n := range sizes {
 					errors, target := make([]float32, n), make([]int32, n)
 					data.fill(rng, errors, target)
-					checkColumns(t, &s, &sorter, impl.columns, errors, target)
+					checkColumns(t, &c, impl, signedProbs(errors, target))
 				}
 			})
 		}
@@ -209,18 +261,17 @@ func TestColumnWeights(t *testing.T) {
 // TestColumnForeground has every number of foreground pixels from 0 on.
 func TestColumnForeground(t *testing.T) {
 	for _, impl := range columnISAs() {
-		var s columnScratch
-		var sorter sorter[uint32]
+		var c columnCase
 		rng := rand.New(rand.NewPCG(3, 4))
 		errors, target := make([]float32, 777), make([]int32, 777)
 		for i := range errors {
 			errors[i], target[i] = float32(rng.IntN(1000))/999, 1
 		}
 		for i := range rng.Perm(len(errors)) {
-			checkColumns(t, &s, &sorter, impl.columns, errors, target)
+			checkColumns(t, &c, impl, signedProbs(errors, target))
 			target[i] = 0
 		}
-		checkColumns(t, &s, &sorter, impl.columns, errors, target)
+		checkColumns(t, &c, impl, signedProbs(errors, target))
 	}
 }
 
@@ -242,12 +293,12 @@ func FuzzColumnWeights(f *testing.F) {
 			}
 		}
 		for _, impl := range columnISAs() {
-			checkColumns(t, new(columnScratch), new(sorter[uint32]), impl.columns, errors, target)
+			checkColumns(t, new(columnCase), impl, signedProbs(errors, target))
 		}
 	})
 }
 
-// BenchmarkExactWeights gives ns per error, of the columns and of the sort.
+// BenchmarkExactWeights gives ns per pixel, in columns and by sorting.
 func BenchmarkExactWeights(b *testing.B) {
 	const pixels = 524288
 	for _, data := range columnErrors {
@@ -259,18 +310,25 @@ func BenchmarkExactWeights(b *testing.B) {
 				g++
 			}
 		}
-		work := make([]float32, pixels)
-		for _, impl := range implementations {
-			b.Run(fmt.Sprintf("%s/%v", data.name, impl.isa), func(b *testing.B) {
-				defer UseISA(ActiveISA())
-				UseISA(impl.isa)
-				var s exactScratch
+		probs, dst := signedProbs(errors, target), make([]float32, pixels)
+		from := uint32(math.MaxUint32)
+		for i, p := range probs {
+			if e, _ := errorBits(p); target[i] == 0 {
+				from = min(from, e)
+			}
+		}
+		var c columnCase
+		report := func(name string, f func()) {
+			b.Run(data.name+"/"+name, func(b *testing.B) {
 				for b.Loop() {
-					copy(work, errors)
-					exactWeights(&s, work, target, 0, g)
+					f()
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/pixels, "ns/error")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/pixels, "ns/pixel")
 			})
 		}
+		for _, impl := range columnISAs() {
+			report(impl.isa.String(), func() { c.run(impl, probs, g, from, 1, dst) })
+		}
+		report("sorted", func() { c.sorted(probs, g, from, 1, dst) })
 	}
 }

@@ -9,72 +9,39 @@ import "math"
 //	background weighs (G − (TP> + TP≥)/2) / (A·B)
 //
 // Without ties these are the differences of the Jaccard loss along the sorted errors, without their cancellation. Pixels with equal errors
-// share the mean of "foreground first" and "background first", so that the order of the pixels does not matter.
+// share the mean of "foreground first" and "background first", so that the order of the pixels does not matter. In a class without
+// foreground the pixels with the largest error share the weight 1.
 
 // An exactScratch is what one worker needs.
 type exactScratch struct {
-	sorter  sorter[uint32]
-	columns columnScratch
+	sorter    sorter[uint32]
+	columns   columnScratch
+	inColumns bool // rather than by sorting
 }
 
-// exactWeights replaces the errors of a class by their weights, and returns Σ error·weight where the errors are in [0, 1].
-func exactWeights(s *exactScratch, errors []float32, target []int32, class int32, g int64) float64 {
-	if g == 0 {
-		return absentWeights(errors)
+// restart begins with the errors of a class that may weigh: those whose bits are at least from.
+func (s *exactScratch) restart(keys *keyLists, probs []float32, from uint32, g int64) {
+	keys.restart(from)
+	s.inColumns = active.columns != nil && g > 0 && fewestPixels <= len(probs) && len(probs) < mostPixels
+	if s.inColumns {
+		s.columns.plan(keys, probs, from)
 	}
-	if k := active.columns; k != nil && fewestPixels <= len(errors) && len(errors) < mostPixels {
-		if smallest, largest := extremes(errors, target, class); largest <= oneBits {
-			loss := s.columns.weigh(k, errors, target, class, g, smallest, largest)
-			return loss.value()
-		}
-	}
-	return sortedWeights(&s.sorter, errors, target, class, g)
 }
 
-// extremes returns the bits of the smallest foreground error, or 1<<32 − 1, and of the largest error.
-func extremes(errors []float32, target []int32, class int32) (smallest, largest uint32) {
-	smallest = math.MaxUint32
-	if k := active.columns; k != nil {
-		for i := 0; i < len(errors); i += chunk {
-			lo, hi := k.extremes(errors[i:min(i+chunk, len(errors))], target[i:], class)
-			smallest, largest = min(smallest, lo), max(largest, hi)
-		}
-		return smallest, largest
+// weigh finds the weights of the keys, which go to dst unless that is nil, and returns Σ error·weight.
+func (s *exactScratch) weigh(keys *keyLists, g int64, dst []float32) float64 {
+	if s.inColumns {
+		return s.columns.weigh(active.columns, keys, g, dst).value()
 	}
-	for i, e := range errors {
-		b := math.Float32bits(e)
-		largest = max(largest, b)
-		if target[i] == class {
-			smallest = min(smallest, b)
-		}
-	}
-	return smallest, largest
+	return sortedWeights(&s.sorter, keys.all(), g, dst)
 }
 
-// sortedWeights is exactWeights by sorting, for g > 0.
-func sortedWeights(s *sorter[uint32], errors []float32, target []int32, class int32, g int64) float64 {
-	// Behind the last foreground pixel, TP = G: background with a smaller error than all foreground weighs nothing.
-	smallest := float32(math.Inf(1))
-	for i, t := range target {
-		if t == class && errors[i] < smallest {
-			smallest = errors[i]
-		}
+// sortedWeights is weigh by sorting. It returns nothing of use where an error is above 1.
+func sortedWeights(s *sorter[uint32], keys []uint32, g int64, dst []float32) float64 {
+	items := s.resize(len(keys))
+	for i, k := range keys {
+		items[i] = sortItem[uint32]{^(k >> 1), uint32(i)<<1 | k&1}
 	}
-	items := s.resize(len(errors))
-	n := 0
-	for i, e := range errors {
-		errors[i] = 0
-		if e < smallest {
-			continue
-		}
-		pixel := uint32(i) << 1
-		if target[i] == class {
-			pixel |= 1
-		}
-		items[n] = sortItem[uint32]{^math.Float32bits(e), pixel}
-		n++
-	}
-	s.resize(n)
 	items = s.sort()
 	var loss unitSum
 	tp, fp := int64(0), int64(0)
@@ -88,18 +55,21 @@ func sortedWeights(s *sorter[uint32], errors []float32, target []int32, class in
 			ties++
 			foreground += int64(it.value & 1)
 		}
-		a, b := g+fp, g+fp+ties-foreground
-		weights := [2]float32{
-			0: weight32(2*g-tp-(tp+foreground), a, b),
-			1: weight32(a+b, a, b),
+		var weights [2]float32 // of background and foreground
+		if a, b := g+fp, g+fp+ties-foreground; g == 0 {
+			weights[0] = 1 / float32(ties) // the Jaccard loss jumps to 1 at the largest error
+		} else {
+			weights[0], weights[1] = weight32(2*g-tp-(tp+foreground), a, b), weight32(a+b, a, b)
 		}
-		for _, it := range items[:ties] {
-			errors[it.value>>1] = weights[it.value&1]
+		if dst != nil {
+			for _, it := range items[:ties] {
+				dst[it.value>>1] = weights[it.value&1]
+			}
 		}
 		e := math.Float32frombits(^key)
 		loss.add(ties-foreground, e, weights[0])
 		loss.add(foreground, e, weights[1])
-		tp, fp = tp+foreground, b-g
+		tp, fp = tp+foreground, fp+ties-foreground
 		items = items[ties:]
 	}
 	return loss.value()
@@ -108,30 +78,6 @@ func sortedWeights(s *sorter[uint32], errors []float32, target []int32, class in
 // weight32 is n/(2AB) in float32: n is A + B, or 2G − TP> − TP≥.
 func weight32(n, a, b int64) float32 {
 	return 0.5 * float32(n) / (float32(a) * float32(b))
-}
-
-// absentWeights is exactWeights for a class without foreground: the Jaccard loss jumps to 1 at the largest error, and the pixels that have
-// it share the weight.
-func absentWeights(errors []float32) float64 {
-	largest, count := float32(0), int64(0)
-	for _, e := range errors {
-		if e > largest {
-			largest, count = e, 0
-		}
-		if e == largest {
-			count++
-		}
-	}
-	w := 1 / float32(count)
-	for i, e := range errors {
-		errors[i] = 0
-		if e == largest {
-			errors[i] = w
-		}
-	}
-	var loss unitSum
-	loss.add(count, largest, w)
-	return loss.value()
 }
 
 // A unitSum adds up products of numbers in [0, 1] as integers: each is rounded to a multiple of 2⁻⁵², so that their sum does not depend on

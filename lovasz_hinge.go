@@ -1,5 +1,10 @@
 package lanewise
 
+import (
+	"math"
+	"unsafe"
+)
+
 // Hinge returns the binary Lovász hinge (Yu and Blaschko, 2015) of one score per pixel, without a sigmoid: scores [images, pixels], labels
 // [images, pixels] 0 or 1, or void. The error of a pixel is max(0, 1 − s) for foreground and max(0, 1 + s) for background; where there is
 // no foreground the largest error has the weight 1. The gradient goes to grad unless that is nil; it has the length of scores and may be
@@ -14,10 +19,10 @@ func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (Lova
 			return LovaszResult{}, err
 		}
 	}
-	if err := l.divide(input{grad: grad, logits: scores, labels: labels, images: images, hinge: true}, &l.binary, 1<<14); err != nil {
+	if err := l.divide(input{grad: grad, logits: scores, labels: labels, images: images, hinge: true}, &l.binary); err != nil {
 		return LovaszResult{}, err
 	}
-	l.errors = resize(l.errors, len(l.target))
+	l.probs = resize(l.probs, len(l.target)) // for the errors, then their weights
 	if err := l.tryBlocks((*Lovasz).hingeErrors); err != nil {
 		return LovaszResult{}, err
 	}
@@ -45,7 +50,7 @@ func hingeError(score float32, target int32) float32 {
 
 func (l *Lovasz) hingeErrors(w *worker, task int) {
 	b := &l.blocks[task]
-	errors := l.errors[b.kept:][:0]
+	errors := l.probs[b.kept:][:0]
 	for i, s := range l.in.logits[b.pixel:][:b.pixels] {
 		t := l.binary.target(l.in.labels[b.pixel+i])
 		if t == dropped {
@@ -63,20 +68,43 @@ func (l *Lovasz) hingeErrors(w *worker, task int) {
 // hingeWeights replaces the errors of one group by their weights, and adds up its loss: in float64 and in the pixels' order, since the
 // errors are not bounded.
 func (l *Lovasz) hingeWeights(w *worker, task int) {
-	group := &l.groups[task]
-	weights, target := l.errors[group.kept:][:group.keptN], l.target[group.kept:][:group.keptN]
-	exactWeights(&w.exact, weights, target, 0, l.classes[task].foreground)
-	for _, b := range l.blocks[group.firstBlock:] {
-		if b.group != task {
-			break
+	group, foreground := &l.groups[task], l.classes[task].foreground.Load()
+	errors, target := l.probs[group.kept:][:group.keptN], l.target[group.kept:][:group.keptN]
+	var from uint32 // the smallest error of foreground; without any the largest error
+	for i, e := range errors {
+		if foreground == 0 {
+			from = max(from, math.Float32bits(e))
+		} else if target[i] == 0 {
+			from = max(from, ^math.Float32bits(e))
 		}
-		at := b.kept
-		for i, s := range l.in.logits[b.pixel:][:b.pixels] {
-			if t := l.binary.target(l.in.labels[b.pixel+i]); t != dropped {
-				group.lovasz += float64(float64(hingeError(s, t)) * float64(l.errors[at]))
-				at++
+	}
+	if foreground > 0 {
+		from = ^from
+	}
+	keys := ensure(w.keys.keys[0], 0, len(errors))
+	w.keys.keys[0] = keys
+	n := 0
+	for i, e := range errors {
+		if b := math.Float32bits(e); b >= from {
+			keys[n] = b << 1
+			if target[i] == 0 {
+				keys[n]++
 			}
+			n++
 		}
+	}
+	w.keys.n[0] = uint32(n)
+	weights := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(keys))), n)
+	sortedWeights(&w.exact.sorter, keys[:n], foreground, weights)
+	n = 0
+	for i, e := range errors {
+		var weight float32
+		if math.Float32bits(e) >= from {
+			weight = weights[n]
+			n++
+		}
+		group.lovasz += float64(float64(e) * float64(weight))
+		errors[i] = weight
 	}
 }
 
@@ -91,7 +119,7 @@ func (l *Lovasz) hingeGradient(w *worker, task int) {
 			grad[i] = 0
 			continue
 		}
-		v := l.errors[at] * share
+		v := l.probs[at] * share
 		at++
 		if hingeError(s, t) == 0 {
 			v = 0

@@ -396,20 +396,6 @@ func (m mach) Equal(d V, labels, class V) {
 	m.logic("AND", m.op(d), m.op(d), m.op(one))
 }
 
-func (m mach) NegateEqual(d V, labels, class V) {
-	sign := m.constBits(m.signBit())
-	cmp := m.ps(m.VPCMPEQD, m.VPCMPEQQ)
-	if m.zmm() {
-		k := m.K()
-		cmp(m.op(class), m.op(labels), k)
-		m.ps(m.VPXORD, m.VPXORQ)(m.op(sign), m.op(d), k, m.op(d))
-		return
-	}
-	cmp(m.op(class), m.op(labels), m.op(labels))
-	m.logic("AND", m.op(labels), m.op(labels), m.op(sign))
-	m.VPXOR(m.op(labels), m.op(d), m.op(d))
-}
-
 func (m mach) Block(x float64) []V {
 	b := make([]V, m.regs())
 	for i := range b {

@@ -6,6 +6,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// transposeAhead is how many bytes ahead of rows to prefetch: one side has short rows side by side, which come from memory.
+const transposeAhead = 4096
+
 // Transpose goes through squares of as many rows and columns as a register has lanes, down the rows of a few columns.
 func (m mach) Transpose(dst, src string) {
 	stride := func(name string) (s, s3 reg.GPVirtual) {
@@ -99,6 +102,7 @@ func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mas
 				m.CMPQ(rows, U32(r))
 				m.JBE(LabelRef(loaded))
 			}
+			m.PREFETCHT0(mem.Offset(transposeAhead))
 			m.load(row[r], mem, columns, in)
 		})
 		m.Label(loaded)
@@ -140,6 +144,7 @@ func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mas
 			m.CMPQ(cols, U32(c))
 			m.JBE(LabelRef(end))
 		}
+		m.PREFETCHT0(mem.Offset(transposeAhead))
 		m.store(column[c], mem, k, out)
 	})
 	m.Label(end)

@@ -298,13 +298,6 @@ func (m mach) Equal(d V, labels, class V) {
 	m.VAND(m.b(m.Const(1)), m.b(d), m.b(d))
 }
 
-func (m mach) NegateEqual(d, labels, class V) {
-	sign := m.New()
-	m.VCMEQ(m.a(class), m.a(labels), m.a(sign))
-	m.VSHL(emit.Imm(8*m.size()-1), m.a(sign), m.a(sign))
-	m.VEOR(m.b(sign), m.b(d), m.b(d))
-}
-
 func (m mach) Splat(d, a V) { m.VDUP(m.lane(a, 0), m.a(d)) }
 
 func (m mach) Block(x float64) []V {

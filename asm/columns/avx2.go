@@ -44,7 +44,6 @@ func (c code) tables256() (t tables) {
 
 func avx2(c code) {
 	t := c.tables256()
-	c.extremes256()
 	for parts := 1; parts <= maxParts; parts *= 2 {
 		c.split256(parts, t)
 	}
@@ -52,6 +51,7 @@ func avx2(c code) {
 	c.place256()
 	c.rank256()
 	c.gather256()
+	c.lookUp256()
 	for parts := 1; parts <= maxParts; parts *= 2 {
 		c.expand256(parts, t)
 	}
@@ -104,45 +104,6 @@ func (c code) scalar256(name string, y VecPhysical) {
 	c.VPBROADCASTD(y.AsX(), y)
 }
 
-func (c code) extremes256() {
-	c.begin("columnsExtremes", extremesSignature, extremesDoc)
-	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
-	class, smallest, largest, all := Y0, Y1, Y2, Y5
-	c.scalar256("class", class)
-	c.VPCMPEQD(all, all, all)
-	c.VMOVDQA(all, smallest)
-	c.zero256(largest)
-	c.vectors256(n, func(masked bool) {
-		c.prefetch(e, t)
-		c.load256(at(e, 0), Y3, masked)
-		c.load256(at(t, 0), Y4, masked)
-		c.VPMAXUD(Y3, largest, largest)
-		c.VPCMPEQD(Y4, class, Y4)
-		if masked {
-			c.VPAND(Y15, Y4, Y4)
-		}
-		c.VPXOR(all, Y4, Y4)
-		c.VPOR(Y4, Y3, Y3) // all ones where it is not foreground
-		c.VPMINUD(Y3, smallest, smallest)
-	}, e, t)
-	c.VEXTRACTI128(U8(1), Y1, X3)
-	c.VEXTRACTI128(U8(1), Y2, X4)
-	c.VPMINUD(X3, X1, X1)
-	c.VPMAXUD(X4, X2, X2)
-	for _, half := range []U8{0x4e, 0xb1} {
-		c.VPSHUFD(half, X1, X3)
-		c.VPSHUFD(half, X2, X4)
-		c.VPMINUD(X3, X1, X1)
-		c.VPMAXUD(X4, X2, X2)
-	}
-	r := c.GP32()
-	c.VMOVD(X1, r)
-	c.Store(r, c.Return("smallest"))
-	c.VMOVD(X2, r)
-	c.Store(r, c.Return("largest"))
-	c.end()
-}
-
 // bounds256 loads what the keys of the parts are larger than, as signed integers. Keys and bounds are 2³¹ at most.
 func (c code) bounds256(y []VecPhysical) {
 	from := c.pointer("from")
@@ -191,29 +152,36 @@ func (c code) permutation(table Mem, mask GPVirtual, y VecPhysical) {
 	c.VPMOVZXBD(indexed(base, mask, 8), y)
 }
 
+// errors256 turns probabilities into errors; fg is all ones where they are foreground's.
+func (c code) errors256(probs, one, e, fg VecPhysical) {
+	c.VPSRAD(U8(31), probs, fg)
+	c.VPAND(one, fg, e)
+	c.VADDPS(probs, e, e)
+}
+
 func (c code) split256(parts int, tables tables) {
 	c.begin(fmt.Sprintf("columnsSplit%d", parts), splitSignature, splitDoc)
-	s := c.streams(parts)
+	s, keep := c.written(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
-	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
-	class := Y0
-	c.scalar256("class", class)
+	p, n := c.base("probs"), c.length("probs")
+	one := Y0
+	c.broadcast256(oneBits, one)
 	c.vectors256(n, func(masked bool) {
-		c.prefetch(e, t)
-		c.load256(at(e, 0), Y1, masked)
-		c.load256(at(t, 0), Y2, masked)
-		c.VPCMPEQD(Y2, class, Y2)
+		c.prefetch(ahead, p)
+		c.load256(at(p, 0), Y5, masked)
+		c.errors256(Y5, one, Y1, Y2)
 		c.VPSUBD(Y2, Y1, Y2)
 		c.VPADDD(Y1, Y2, Y2)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
+			c.prefetch(near, s[t])
 			c.permutation(tables.compress, mask, Y3)
 			c.VPERMD(Y2, Y3, Y3)
 			c.VMOVDQU(Y3, at(s[t], 0))
 			c.advance256(s[t], mask)
 		})
-	}, e, t)
-	c.keep(s)
+	}, p)
+	keep()
 	c.end()
 }
 
@@ -231,6 +199,7 @@ func (c code) count256() {
 		c.MOVL(rank, at(ranks, 4*i))
 	}
 	bins := func() {
+		c.prefetch(near, keys, ranks)
 		c.VMOVDQU(at(keys, 0), Y0)
 		c.VPSRLD(X2, Y0, Y0)
 		c.VPSUBD(Y1, Y0, Y0)
@@ -263,17 +232,13 @@ func (c code) count256() {
 func (c code) place256() {
 	c.begin("columnsPlace", placeSignature, placeDoc)
 	starts := c.base("starts")
-	first, low, two, five, plain := Y8, Y9, Y10, Y11, Y12
+	first, five, plain := Y8, Y11, Y12
 	c.scalar256("first", first)
-	c.Load(c.Param("shift"), ECX)
-	c.VMOVD(ECX, X13)
+	low := c.lowBits()
 	c.VPCMPEQD(plain, plain, plain)
-	c.VPSLLD(X13, plain, low)
-	c.VPXOR(plain, low, low)
 	c.VPSRLD(U8(1), plain, plain)
-	c.broadcast256(2, two)
 	c.broadcast256(5, five)
-	c.placing(8, func(keys, positions Mem) {
+	c.placing(8, low, func(keys, positions Mem) {
 		c.VMOVDQU(keys, Y0)
 		c.VPSRLD(X13, Y0, Y1)
 		c.VPSUBD(first, Y1, Y1)
@@ -286,9 +251,6 @@ func (c code) place256() {
 		c.VPAND(plain, Y2, Y2)
 		c.VPADDD(Y2, Y4, Y4)
 		c.VMOVDQU(Y4, positions)
-		c.VPAND(low, Y0, Y0)
-		c.VPADDD(two, Y0, Y0)
-		c.VMOVDQU(Y0, keys)
 	})
 }
 
@@ -490,50 +452,27 @@ func (c code) rank256() {
 
 func (c code) gather256() {
 	c.begin("columnsGather", gatherSignature, gatherDoc)
-	keys, positions, weights, n := c.base("keys"), c.base("positions"), c.base("weights"), c.length("keys")
-	c.Label("loop")
-	c.VMOVDQU(at(positions, 0), Y0)
-	c.VPCMPEQD(Y2, Y2, Y2)
-	c.VPGATHERDD(Y2, Mem{Base: weights, Index: Y0, Scale: 4}, Y1)
-	c.VMOVDQU(Y1, at(keys, 0))
-	c.ADDQ(Imm(32), positions)
-	c.ADDQ(Imm(32), keys)
-	c.SUBQ(Imm(8), n)
-	c.JG(LabelRef("loop"))
-	c.end()
-}
-
-func (c code) expand256(parts int, tables tables) {
-	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
-	s := c.streams(parts)
-	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
-	c.bounds256(above)
-	e, n, lanes := c.base("errors"), c.length("errors"), c.GP64()
+	dst, positions, keys, weights, n := c.base("dst"), c.base("positions"), c.base("keys"), c.base("weights"), c.length("keys")
+	one, sum, lanes := Y5, Y0, c.GP64()
+	r := c.GP64()
+	c.MOVQ(U64(one64), r)
+	c.VMOVQ(r, one.AsX())
+	c.VPBROADCASTQ(one.AsX(), one)
 	c.LEAQ(at(n, 7), lanes)
 	c.ANDQ(I8(-8), lanes)
-	sum := Y0
-	r := c.GP64()
 	c.zero256(sum)
 	c.vectors256(n, func(masked bool) {
-		c.prefetch(e)
-		c.load256(at(e, 0), Y1, masked)
-		c.zero256(Y2)
-		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
-			c.permutation(tables.expand, mask, Y14)
-			c.VPERMD(at(s[t], 0), Y14, Y14)
-			c.VPAND(Y3, Y14, Y14)
-			c.VPOR(Y14, Y2, Y2)
-			c.advance256(s[t], mask)
-		})
+		c.prefetch(near, dst, keys)
+		c.load256(at(positions, 0), Y4, masked)
+		c.load256(at(keys, 0), Y1, masked) // 0 adds nothing
+		c.VPCMPEQD(Y3, Y3, Y3)
+		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y4, Scale: 4}, Y2)
 		if masked {
-			c.VPMASKMOVD(Y2, Y15, at(e, 0))
+			c.VPMASKMOVD(Y2, Y15, at(dst, 0))
 		} else {
-			c.VMOVDQU(Y2, at(e, 0))
+			c.VMOVDQU(Y2, at(dst, 0))
 		}
-		one := Y14
-		c.MOVQ(U64(one64), r)
-		c.VMOVQ(r, one.AsX())
-		c.VPBROADCASTQ(one.AsX(), one)
+		c.VPSRLD(U8(1), Y1, Y1)
 		c.VCVTPS2PD(X1, Y3)
 		c.VCVTPS2PD(X2, Y4)
 		c.VFMADD213PD(one, Y3, Y4)
@@ -544,16 +483,78 @@ func (c code) expand256(parts int, tables tables) {
 		c.VCVTPS2PD(X2, Y2)
 		c.VFMADD213PD(one, Y1, Y2)
 		c.VPADDQ(Y2, sum, sum)
-	}, e)
+	}, dst, positions, keys)
 	c.VEXTRACTI128(U8(1), sum, X1)
 	c.VPADDQ(X1, X0, X0)
 	c.VPSRLDQ(U8(8), X0, X1)
 	c.VPADDQ(X1, X0, X0)
 	c.MOVQ(U64(one64), r)
-	c.IMULQ(r, lanes)
+	c.IMULQ(r, lanes) // what the lanes had too much
 	c.VMOVQ(X0, r)
 	c.SUBQ(lanes, r)
 	c.Store(r, c.Return("sum"))
-	c.keep(s)
+	c.end()
+}
+
+func (c code) lookUp256() {
+	c.begin("columnsLookUp", lookUpSignature, lookUpDoc)
+	dst, keys, weights, n := c.base("dst"), c.base("keys"), c.base("weights"), c.length("keys")
+	first := Y8
+	c.scalar256("first", first)
+	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X10)
+	c.vectors256(n, func(masked bool) {
+		c.prefetch(near, dst, keys)
+		c.load256(at(keys, 0), Y0, masked)
+		c.VPSRLD(X10, Y0, Y1)
+		c.VPMAXUD(first, Y1, Y1)
+		c.VPSUBD(first, Y1, Y1)
+		c.VPADDD(Y1, Y1, Y1)
+		c.VPSLLD(U8(31), Y0, Y0)
+		c.VPSRLD(U8(31), Y0, Y0)
+		c.VPOR(Y0, Y1, Y1)
+		c.VPCMPEQD(Y3, Y3, Y3)
+		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y1, Scale: 4}, Y2)
+		if masked {
+			c.VPMASKMOVD(Y2, Y15, at(dst, 0))
+		} else {
+			c.VMOVDQU(Y2, at(dst, 0))
+		}
+	}, dst, keys)
+	c.end()
+}
+
+func (c code) expand256(parts int, tables tables) {
+	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
+	s, keep := c.read(parts)
+	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
+	c.bounds256(above)
+	dst, p, n := c.base("dst"), c.base("probs"), c.length("probs")
+	sum := Y2
+	c.vectors256(n, func(masked bool) {
+		c.prefetch(ahead, p)
+		c.load256(at(p, 0), Y0, masked)
+		c.broadcast256(oneBits, Y4)
+		c.errors256(Y0, Y4, Y1, Y2)
+		c.zero256(sum)
+		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
+			c.prefetch(near, s[t])
+			c.permutation(tables.expand, mask, Y14)
+			c.VPERMD(at(s[t], 0), Y14, Y14)
+			c.VPAND(Y3, Y14, Y14)
+			c.VPOR(Y14, sum, sum)
+			c.advance256(s[t], mask)
+		})
+		c.VBROADCASTSS(c.operand("factor"), Y14)
+		c.VMULPS(Y14, sum, sum)
+		c.VPSRLD(U8(31), Y0, Y0)
+		c.VPSLLD(U8(31), Y0, Y0)
+		c.VPXOR(Y0, sum, sum) // negated where it is foreground
+		if masked {
+			c.VPMASKMOVD(sum, Y15, at(dst, 0))
+		} else {
+			c.VMOVDQU(sum, at(dst, 0))
+		}
+	}, dst, p)
+	keep()
 	c.end()
 }

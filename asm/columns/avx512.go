@@ -15,13 +15,13 @@ const (
 )
 
 func avx512(c code) {
-	c.extremes512()
 	for parts := 1; parts <= maxParts; parts *= 2 {
 		c.split512(parts)
 	}
 	c.place512()
 	c.rank512()
 	c.gather512()
+	c.lookUp512()
 	for parts := 1; parts <= maxParts; parts *= 2 {
 		c.expand512(parts)
 	}
@@ -74,46 +74,6 @@ func (c code) broadcast(x uint32, z VecPhysical) {
 	c.VPBROADCASTD(r, z)
 }
 
-func (c code) extremes512() {
-	c.begin("columnsExtremes", extremesSignature, extremesDoc)
-	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
-	class, smallest, largest := Z0, Z1, Z2
-	c.scalar("class", class)
-	c.VPTERNLOGD(U8(0xff), smallest, smallest, smallest)
-	c.zero(largest)
-	c.vectors(n, func(masked bool) {
-		c.prefetch(e, t)
-		c.load(at(e, 0), Z3, masked)
-		if masked {
-			c.VPCMPEQD(at(t, 0), class, K7, K1)
-		} else {
-			c.VPCMPEQD(at(t, 0), class, K1)
-		}
-		c.VPMAXUD(Z3, largest, largest)
-		c.VPMINUD(Z3, smallest, K1, smallest)
-	}, e, t)
-	c.VEXTRACTI64X4(U8(1), smallest, Y3)
-	c.VEXTRACTI64X4(U8(1), largest, Y4)
-	c.VPMINUD(Y3, Y1, Y1)
-	c.VPMAXUD(Y4, Y2, Y2)
-	c.VEXTRACTI128(U8(1), Y1, X3)
-	c.VEXTRACTI128(U8(1), Y2, X4)
-	c.VPMINUD(X3, X1, X1)
-	c.VPMAXUD(X4, X2, X2)
-	for _, half := range []U8{0x4e, 0xb1} {
-		c.VPSHUFD(half, X1, X3)
-		c.VPSHUFD(half, X2, X4)
-		c.VPMINUD(X3, X1, X1)
-		c.VPMAXUD(X4, X2, X2)
-	}
-	r := c.GP32()
-	c.VMOVD(X1, r)
-	c.Store(r, c.Return("smallest"))
-	c.VMOVD(X2, r)
-	c.Store(r, c.Return("largest"))
-	c.end()
-}
-
 // thresholds loads where the parts begin.
 func (c code) thresholds(z []VecPhysical) {
 	from := c.pointer("from")
@@ -144,51 +104,51 @@ func (c code) advance(stream GPVirtual) {
 	c.LEAQ(indexed(stream, n.As64(), 4), stream)
 }
 
+// errors turns probabilities into errors, K2 has the foreground.
+func (c code) errors(probs, one, e VecPhysical) {
+	c.VPMOVD2M(probs, K2)
+	c.VMOVDQA32(probs, e)
+	c.VADDPS(one, probs, K2, e)
+}
+
 func (c code) split512(parts int) {
 	c.begin(fmt.Sprintf("columnsSplit%d", parts), splitSignature, splitDoc)
-	s := c.streams(parts)
+	s, keep := c.written(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
-	e, t, n := c.base("errors"), c.base("target"), c.length("errors")
-	class, one := Z0, Z1
-	c.scalar("class", class)
-	c.broadcast(1, one)
+	p, n := c.base("probs"), c.length("probs")
+	bit, one := Z0, Z1
+	c.broadcast(1, bit)
+	c.broadcast(oneBits, one)
 	c.vectors(n, func(masked bool) {
-		c.prefetch(e, t)
-		c.load(at(e, 0), Z2, masked)
-		c.load(at(t, 0), Z4, masked)
-		c.VPCMPEQD(Z4, class, K2)
+		c.prefetch(ahead, p)
+		c.load(at(p, 0), Z4, masked)
+		c.errors(Z4, one, Z2)
 		c.VPADDD(Z2, Z2, Z3)
-		c.VPORD(one, Z3, K2, Z3)
+		c.VPORD(bit, Z3, K2, Z3)
 		c.each(Z2, from, func(t int) {
 			if masked {
 				c.KANDW(K7, K1, K1)
 			}
+			c.prefetch(near, s[t])
 			c.VPCOMPRESSD_Z(Z3, K1, Z5)
 			c.VMOVDQU32(Z5, at(s[t], 0))
 			c.advance(s[t])
 		})
-	}, e, t)
-	c.keep(s)
+	}, p)
+	keep()
 	c.end()
 }
 
 func (c code) place512() {
 	c.begin("columnsPlace", placeSignature, placeDoc)
 	starts := c.base("starts")
-	first, low, two, five, plain := Z8, Z9, Z10, Z11, Z12
+	first, five, plain := Z8, Z11, Z12
 	c.scalar("first", first)
-	c.Load(c.Param("shift"), ECX)
-	c.VMOVD(ECX, X13)
-	r := c.GP32()
-	c.MOVL(U32(1), r)
-	c.SHLL(CL, r)
-	c.DECL(r)
-	c.VPBROADCASTD(r, low)
-	c.broadcast(2, two)
+	low := c.lowBits()
 	c.broadcast(5, five)
 	c.broadcast(1<<31-1, plain)
-	c.placing(16, func(keys, positions Mem) {
+	c.placing(16, low, func(keys, positions Mem) {
 		c.VMOVDQU32(keys, Z0)
 		c.VPSRLD(X13, Z0, Z1)
 		c.VPSUBD(first, Z1, Z1)
@@ -201,9 +161,6 @@ func (c code) place512() {
 		c.VPANDD(plain, Z2, Z2)
 		c.VPADDD(Z2, Z4, Z4)
 		c.VMOVDQU32(Z4, positions)
-		c.VPANDD(low, Z0, Z0)
-		c.VPADDD(two, Z0, Z0)
-		c.VMOVDQU32(Z0, keys)
 	})
 }
 
@@ -392,25 +349,7 @@ func (c code) rank512() {
 
 func (c code) gather512() {
 	c.begin("columnsGather", gatherSignature, gatherDoc)
-	keys, positions, weights, n := c.base("keys"), c.base("positions"), c.base("weights"), c.length("keys")
-	c.Label("loop")
-	c.VMOVDQU32(at(positions, 0), Z0)
-	c.KXNORW(K1, K1, K1)
-	c.VPGATHERDD(Mem{Base: weights, Index: Z0, Scale: 4}, K1, Z1)
-	c.VMOVDQU32(Z1, at(keys, 0))
-	c.ADDQ(Imm(64), positions)
-	c.ADDQ(Imm(64), keys)
-	c.SUBQ(Imm(16), n)
-	c.JG(LabelRef("loop"))
-	c.end()
-}
-
-func (c code) expand512(parts int) {
-	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
-	s := c.streams(parts)
-	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
-	c.thresholds(from)
-	e, n := c.base("errors"), c.length("errors")
+	dst, positions, keys, weights, n := c.base("dst"), c.base("positions"), c.base("keys"), c.base("weights"), c.length("keys")
 	one, sum0, sum1 := Z16, Z17, Z18
 	r := c.GP64()
 	c.MOVQ(U64(one64), r)
@@ -418,22 +357,17 @@ func (c code) expand512(parts int) {
 	c.zero(sum0)
 	c.zero(sum1)
 	c.vectors(n, func(masked bool) {
-		c.prefetch(e)
-		c.load(at(e, 0), Z0, masked)
-		c.zero(Z1)
-		c.each(Z0, from, func(t int) {
-			if masked {
-				c.KANDW(K7, K1, K1)
-			}
-			c.VMOVDQU32(at(s[t], 0), Z2)
-			c.VPEXPANDD(Z2, K1, Z1)
-			c.advance(s[t])
-		})
+		c.prefetch(near, dst, keys)
+		c.load(at(positions, 0), Z2, masked)
+		c.load(at(keys, 0), Z0, masked) // 0 adds nothing
+		c.KXNORW(K1, K1, K1)
+		c.VPGATHERDD(Mem{Base: weights, Index: Z2, Scale: 4}, K1, Z1)
 		if masked {
-			c.VMOVDQU32(Z1, K7, at(e, 0))
+			c.VMOVDQU32(Z1, K7, at(dst, 0))
 		} else {
-			c.VMOVDQU32(Z1, at(e, 0))
+			c.VMOVDQU32(Z1, at(dst, 0))
 		}
+		c.VPSRLD(U8(1), Z0, Z0)
 		c.VEXTRACTF64X4(U8(1), Z0, Y3)
 		c.VEXTRACTF64X4(U8(1), Z1, Y4)
 		c.VCVTPS2PD(Y0, Z0)
@@ -446,7 +380,7 @@ func (c code) expand512(parts int) {
 		c.VPSUBQ(one, Z3, Z3)
 		c.VPADDQ(Z0, sum0, sum0)
 		c.VPADDQ(Z3, sum1, sum1)
-	}, e)
+	}, dst, positions, keys)
 	c.VPADDQ(sum1, sum0, sum0)
 	c.VEXTRACTI64X4(U8(1), sum0, Y0)
 	c.VPADDQ(Y0, Y17, Y0)
@@ -456,6 +390,68 @@ func (c code) expand512(parts int) {
 	c.VPADDQ(X1, X0, X0)
 	c.VMOVQ(X0, r)
 	c.Store(r, c.Return("sum"))
-	c.keep(s)
+	c.end()
+}
+
+func (c code) lookUp512() {
+	c.begin("columnsLookUp", lookUpSignature, lookUpDoc)
+	dst, keys, weights, n := c.base("dst"), c.base("keys"), c.base("weights"), c.length("keys")
+	first, bit := Z8, Z9
+	c.scalar("first", first)
+	c.broadcast(1, bit)
+	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X10)
+	c.vectors(n, func(masked bool) {
+		c.prefetch(near, dst, keys)
+		c.load(at(keys, 0), Z0, masked)
+		c.VPSRLD(X10, Z0, Z1)
+		c.VPMAXUD(first, Z1, Z1)
+		c.VPSUBD(first, Z1, Z1)
+		c.VPADDD(Z1, Z1, Z1)
+		c.VPANDD(bit, Z0, Z0)
+		c.VPORD(Z0, Z1, Z1)
+		c.KXNORW(K1, K1, K1)
+		c.VPGATHERDD(Mem{Base: weights, Index: Z1, Scale: 4}, K1, Z2)
+		if masked {
+			c.VMOVDQU32(Z2, K7, at(dst, 0))
+		} else {
+			c.VMOVDQU32(Z2, at(dst, 0))
+		}
+	}, dst, keys)
+	c.end()
+}
+
+func (c code) expand512(parts int) {
+	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
+	s, keep := c.read(parts)
+	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
+	c.thresholds(from)
+	dst, p, n := c.base("dst"), c.base("probs"), c.length("probs")
+	one, sign, factor := Z16, Z17, Z18
+	c.broadcast(oneBits, one)
+	c.broadcast(1<<31, sign)
+	c.VBROADCASTSS(c.operand("factor"), factor)
+	c.vectors(n, func(masked bool) {
+		c.prefetch(ahead, p)
+		c.load(at(p, 0), Z4, masked)
+		c.errors(Z4, one, Z0)
+		c.zero(Z1)
+		c.each(Z0, from, func(t int) {
+			if masked {
+				c.KANDW(K7, K1, K1)
+			}
+			c.prefetch(near, s[t])
+			c.VMOVDQU32(at(s[t], 0), Z2)
+			c.VPEXPANDD(Z2, K1, Z1)
+			c.advance(s[t])
+		})
+		c.VMULPS(factor, Z1, Z1)
+		c.VPTERNLOGD(U8(0x78), Z4, sign, Z1) // negated where Z4 is negative
+		if masked {
+			c.VMOVDQU32(Z1, K7, at(dst, 0))
+		} else {
+			c.VMOVDQU32(Z1, at(dst, 0))
+		}
+	}, dst, p)
+	keep()
 	c.end()
 }

@@ -18,27 +18,30 @@ const (
 	sliceSize = 24     // of a Go slice
 	fgUnit    = 256    // what a foreground pixel adds to a lane's count; background adds 1
 	maxRows   = 96
-	ahead     = 4096               // bytes to prefetch ahead: planes come from memory, and the hardware alone is slow to fetch them
+	ahead     = 4096               // bytes to prefetch ahead in planes, which come from memory; the hardware alone is slow to fetch them
+	near      = 1024               // likewise in what is from L3
+	soon      = 64                 // pixels ahead whose slots to prefetch
+	oneBits   = 0x3f800000         // Float32bits(1)
 	one64     = 0x3ff0000000000000 // Float64bits(1)
 )
 
 // The declarations of the kernels.
 const (
-	extremesSignature = "func(errors []float32, target []int32, class int32) (smallest, largest uint32)"
-	extremesDoc       = "returns the bits of the smallest foreground error, or 1<<32 - 1, and of the largest error."
-	splitSignature    = "func(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32, target []int32, class int32)"
-	splitDoc          = "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. It writes up to 16 keys more."
-	countSignature    = "func(counts, ranks, keys []uint32, shift, first uint32)"
-	countDoc          = "counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys."
-	placeSignature    = "func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)"
-	placeDoc          = "finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there, and in place of the key too. The 16 keys and ranks behind the last ones have to be valid."
-	rankSignature     = "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)"
-	rankDoc           = "replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. " +
+	splitSignature = "func(keys *[8][]uint32, n, from *[8]uint32, probs []float32)"
+	splitDoc       = "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more."
+	countSignature = "func(counts, ranks, keys []uint32, shift, first uint32)"
+	countDoc       = "counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys."
+	placeSignature = "func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)"
+	placeDoc       = "finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more."
+	rankSignature  = "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)"
+	rankDoc        = "replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. " +
 		"It returns how many pixels there were."
-	gatherSignature = "func(keys, positions []uint32, weights []float32)"
-	gatherDoc       = "replaces the keys by the bits of the weights at their positions. The 16 positions behind the last one have to be valid, and it writes up to 15 more keys."
-	expandSignature = "func(keys *[8][]uint32, n *[8]int, from *[8]uint32, errors []float32) (sum int64)"
-	expandDoc       = "replaces the errors by their weights, whose bits are what keys[t] holds from n[t] on, in the order in which split took them, and 0 where it took none. It returns Σ bits(1 + error·weight) - bits(1), and reads up to 16 keys more."
+	gatherSignature = "func(dst []float32, positions, keys []uint32, weights []float32) (sum int64)"
+	gatherDoc       = "writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1)."
+	lookUpSignature = "func(dst []float32, keys []uint32, weights []float32, shift, first uint32)"
+	lookUpDoc       = "writes the weights that the keys have by their bins, max(key >> shift, first) - first: weights has those of background and of foreground in turn."
+	expandSignature = "func(dst, probs, weights []float32, at, from *[8]uint32, factor float32)"
+	expandDoc       = "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more."
 )
 
 // code writes one function.
@@ -95,48 +98,77 @@ func (c code) pointer(name string) GPVirtual {
 	return c.Load(c.Param(name), c.GP64()).(GPVirtual)
 }
 
+// operand is where a scalar parameter lies.
+func (c code) operand(name string) Mem {
+	b, err := c.Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return b.Addr
+}
+
 func at(base Register, disp int) Mem { return Mem{Base: base, Disp: disp} }
 
 func indexed(base, index Register, scale uint8) Mem {
 	return Mem{Base: base, Index: index, Scale: scale}
 }
 
-// streams are the places of the parts' keys that are written or read next.
-func (c code) streams(parts int) []GPVirtual {
-	keys, n := c.pointer("keys"), c.pointer("n")
-	s := make([]GPVirtual, parts)
+// written are the places where the keys of the parts go on; keep stores how far they got.
+func (c code) written(parts int) (s []GPVirtual, keep func()) {
+	return c.streams(parts, "n", func(t int, p GPVirtual) { c.MOVQ(at(c.pointer("keys"), sliceSize*t), p) })
+}
+
+// read are the places where the weights of the parts go on; keep stores how far they got.
+func (c code) read(parts int) (s []GPVirtual, keep func()) {
+	return c.streams(parts, "at", func(_ int, p GPVirtual) { c.Load(c.Param("weights").Base(), p) })
+}
+
+// streams are pointers into arrays, one for each part; the parameter called indices says at which element.
+func (c code) streams(parts int, indices string, base func(t int, p GPVirtual)) (s []GPVirtual, keep func()) {
+	from := c.pointer(indices)
+	s = make([]GPVirtual, parts)
 	for t := range s {
 		s[t] = c.GP64()
 		i := c.GP64()
-		c.MOVQ(at(keys, sliceSize*t), s[t])
-		c.MOVQ(at(n, 8*t), i)
+		base(t, s[t])
+		c.MOVL(at(from, 4*t), i.As32())
 		c.LEAQ(indexed(s[t], i, 4), s[t])
 	}
-	return s
-}
-
-// keep stores how far the streams got.
-func (c code) keep(s []GPVirtual) {
-	keys, n := c.pointer("keys"), c.pointer("n")
-	for t := range s {
-		c.SUBQ(at(keys, sliceSize*t), s[t])
-		c.SHRQ(U8(2), s[t])
-		c.MOVQ(s[t], at(n, 8*t))
+	return s, func() {
+		to := c.pointer(indices)
+		for t := range s {
+			p := c.GP64()
+			base(t, p)
+			c.SUBQ(p, s[t])
+			c.SHRQ(U8(2), s[t])
+			c.MOVL(s[t].As32(), at(to, 4*t))
+		}
 	}
 }
 
-// prefetch asks for the lines ahead.
-func (c code) prefetch(pointers ...Register) {
+// prefetch asks for the lines so many bytes ahead.
+func (c code) prefetch(bytes int, pointers ...Register) {
 	for _, p := range pointers {
-		c.PREFETCHT0(at(p, ahead))
+		c.PREFETCHT0(at(p, bytes))
 	}
 }
 
-// placing is the rest of place: find turns the keys and ranks of so many lanes to values and positions.
-func (c code) placing(lanes int, find func(keys, positions Mem)) {
+// lowBits masks the bits of a key below its bin; X13 is how many.
+func (c code) lowBits() GPVirtual {
+	low := c.GP32()
+	c.Load(c.Param("shift"), ECX)
+	c.VMOVD(ECX, X13)
+	c.MOVL(U32(1), low)
+	c.SHLL(CL, low)
+	c.DECL(low)
+	return low
+}
+
+// placing is the rest of place: find turns the ranks of the keys of so many lanes to positions; low masks the lower bits of a key.
+func (c code) placing(lanes int, low GPVirtual, find func(keys, positions Mem)) {
 	slots, positions, keys, n := c.base("slots"), c.base("positions"), c.base("keys"), c.length("keys")
 	// The stores follow the positions at a distance, so that no store waits for its address.
-	const block = 256
+	const block = 1024
 	c.Label("block")
 	c.TESTQ(n, n)
 	c.JZ(LabelRef("done"))
@@ -154,8 +186,12 @@ func (c code) placing(lanes int, find func(keys, positions Mem)) {
 	c.JLT(LabelRef("positions"))
 	store := func(i int) {
 		p, v := c.GP32(), c.GP32()
+		c.MOVL(at(positions, 4*(i+soon)), p)
+		c.PREFETCHT0(indexed(slots, p.As64(), 2))
 		c.MOVL(at(positions, 4*i), p)
 		c.MOVL(at(keys, 4*i), v)
+		c.ANDL(low, v)
+		c.ADDL(Imm(2), v)
 		c.MOVW(v.As16(), indexed(slots, p.As64(), 2))
 	}
 	c.Label("stores")

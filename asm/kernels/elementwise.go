@@ -55,14 +55,3 @@ func classErrors(m machine.Machine) {
 	}, machine.In("probs", 0), machine.In("labels", 0), machine.Out("dst"))
 	m.End()
 }
-
-func classGrad(m machine.Machine) {
-	m.Func("classGrad", "func(dst, weights []T, labels []int32, class int32, factor T)", "writes weights · factor, negated where label = class.")
-	class, factor := m.Arg("class"), m.Arg("factor")
-	m.Each(func(j int, x []V) V {
-		m.Mul(x[0], x[0], factor)
-		m.NegateEqual(x[0], x[1], class)
-		return x[0]
-	}, machine.In("weights", 0), machine.In("labels", 0), machine.Out("dst"))
-	m.End()
-}

@@ -36,7 +36,7 @@ func softmaxRowsGrad(m machine.Machine) {
 }
 
 func softmaxPlanesGrad(m machine.Machine) {
-	m.Func("softmaxPlanesGrad", "func(dx, y, dy []T, planes, n, stride, yStride int)", "writes y·(dy − Σ y·dy) down every column.")
+	m.Func("softmaxPlanesGrad", "func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int)", "writes y·(dy − Σ y·dy) down every column.")
 	m.Planes(nil, func(c machine.Columns) {
 		dot := c.Sum(func(j int, x []V) V {
 			m.Mul(x[0], x[0], x[1])

@@ -14,7 +14,7 @@ var inf = math.Inf(1)
 
 var All = []func(machine.Machine){
 	dot, sum, expSum, sumExp,
-	largest, scale, subtract, softmaxGrad, logSoftmaxGrad, cumSum, argMax, classErrors, classGrad, transpose,
+	largest, scale, subtract, softmaxGrad, logSoftmaxGrad, cumSum, argMax, classErrors, transpose,
 	softmaxRows, logSoftmaxRows, softmaxRowsGrad, logSoftmaxRowsGrad, argMaxRows,
 	softmaxPlanes, logSoftmaxPlanes, softmaxPlanesGrad, argMaxPlanes,
 }

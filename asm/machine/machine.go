@@ -117,7 +117,6 @@ type Machine interface {
 
 	// Labels are integers as wide as the elements.
 	Equal(d V, labels, class V)     // 1 where they are the same, else 0
-	NegateEqual(d, labels, class V) // d is negated where they are the same; labels is lost
 
 	// Block returns a block of registers with x in every lane.
 	Block(x float64) []V

@@ -127,13 +127,6 @@ void K(classErrors)(out dst, in probs, const int32 *restrict labels, i64 n, int3
 	LOOP dst[i] = FABS((labels[i] == class ? 1 : 0) - probs[i]);
 }
 
-void K(classGrad)(out dst, in weights, const int32 *restrict labels, i64 n, int32 class, T factor) {
-	LOOP {
-		T v = weights[i] * factor;
-		dst[i] = labels[i] == class ? -v : v;
-	}
-}
-
 // one row of a plane more, as argMaxPlanes does for every plane
 void K(argMaxPlanes)(out best, INT *restrict index, in x, i64 n, INT plane) {
 	LOOP {
