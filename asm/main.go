@@ -8,7 +8,7 @@ import (
 
 	"github.com/lanewise/lanewise/asm/amd64"
 	"github.com/lanewise/lanewise/asm/arm64"
-	"github.com/lanewise/lanewise/asm/columns"
+	"github.com/lanewise/lanewise/asm/loss"
 	"github.com/lanewise/lanewise/asm/kernels"
 	"github.com/lanewise/lanewise/asm/machine"
 )
@@ -30,7 +30,7 @@ func generate() (map[string][]byte, error) {
 	if files["kernels_amd64.s"], files["kernels_amd64.go"], err = f.Generate(); err != nil {
 		return nil, err
 	}
-	if files["columns_amd64.s"], files["columns_amd64.go"], err = columns.Generate(); err != nil {
+	if files["loss_amd64.s"], files["loss_amd64.go"], err = loss.Generate(); err != nil {
 		return nil, err
 	}
 	neon := arm64.NewFile()

@@ -1,6 +1,6 @@
-// Package columns writes the kernels of the exact weights: code that lives from what its instruction set has of its own (compress, expand,
-// gather, masks), and is written twice for that.
-package columns
+// Package loss writes the kernels of the loss: code that lives from what its instruction set has of its own (compress, expand, gather,
+// masks), and is written twice for that.
+package loss
 
 import (
 	"github.com/mmcloughlin/avo/attr"

@@ -1,4 +1,4 @@
-package columns
+package loss
 
 import (
 	"fmt"
@@ -160,7 +160,7 @@ func (c code) errors256(probs, one, e, fg VecPhysical) {
 }
 
 func (c code) split256(parts int, tables tables) {
-	c.begin(fmt.Sprintf("columnsSplit%d", parts), splitSignature, splitDoc)
+	c.begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
 	s, keep := c.written(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
@@ -187,7 +187,7 @@ func (c code) split256(parts int, tables tables) {
 
 // count256 is AVX-512's count too: scalar loads do not wait for as long for stores of 32 bytes.
 func (c code) count256() {
-	c.begin("columnsCount", countSignature, countDoc)
+	c.begin("lossCount", countSignature, countDoc)
 	c.scalar256("first", Y1)
 	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
 	counts, ranks, keys, n := c.base("counts"), c.base("ranks"), c.base("keys"), c.length("keys")
@@ -230,7 +230,7 @@ func (c code) count256() {
 }
 
 func (c code) place256() {
-	c.begin("columnsPlace", placeSignature, placeDoc)
+	c.begin("lossPlace", placeSignature, placeDoc)
 	starts := c.base("starts")
 	first, five, plain := Y8, Y11, Y12
 	c.scalar256("first", first)
@@ -255,7 +255,7 @@ func (c code) place256() {
 }
 
 func (c code) rank256() {
-	c.begin("columnsRank", rankSignature, rankDoc)
+	c.begin("lossRank", rankSignature, rankDoc)
 	slots, scratch, weights, n := c.base("slots"), c.base("scratch"), c.base("weights"), c.length("slots")
 	rows, end, left := c.GP64(), c.GP64(), c.GP64()
 	zero, one, sums := Y0, Y1, []VecPhysical{Y2, Y3}
@@ -451,7 +451,7 @@ func (c code) rank256() {
 }
 
 func (c code) gather256() {
-	c.begin("columnsGather", gatherSignature, gatherDoc)
+	c.begin("lossGather", gatherSignature, gatherDoc)
 	dst, positions, keys, weights, n := c.base("dst"), c.base("positions"), c.base("keys"), c.base("weights"), c.length("keys")
 	one, sum, lanes := Y5, Y0, c.GP64()
 	r := c.GP64()
@@ -497,7 +497,7 @@ func (c code) gather256() {
 }
 
 func (c code) lookUp256() {
-	c.begin("columnsLookUp", lookUpSignature, lookUpDoc)
+	c.begin("lossLookUp", lookUpSignature, lookUpDoc)
 	dst, keys, weights, n := c.base("dst"), c.base("keys"), c.base("weights"), c.length("keys")
 	first := Y8
 	c.scalar256("first", first)
@@ -524,7 +524,7 @@ func (c code) lookUp256() {
 }
 
 func (c code) expand256(parts int, tables tables) {
-	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
+	c.begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
 	s, keep := c.read(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)

@@ -520,9 +520,9 @@ DATA expandBytes<>+2032(SB)/8, $0x0605040302010000
 DATA expandBytes<>+2040(SB)/8, $0x0706050403020100
 GLOBL expandBytes<>(SB), RODATA|NOPTR, $2048
 
-// func columnsSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit1AVX2(SB), NOSPLIT, $0-48
+TEXT ·lossSplit1AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
 	MOVQ         (CX), CX
@@ -599,9 +599,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit2AVX2(SB), NOSPLIT, $0-48
+TEXT ·lossSplit2AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
 	MOVQ         (CX), CX
@@ -710,9 +710,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit4AVX2(SB), NOSPLIT, $0-48
+TEXT ·lossSplit4AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
 	MOVQ         (CX), CX
@@ -885,9 +885,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsSplit8AVX2(SB), NOSPLIT, $0-48
+TEXT ·lossSplit8AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
 	MOVQ         (CX), CX
@@ -1188,9 +1188,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
+// func lossCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·columnsCountAVX2(SB), NOSPLIT, $0-80
+TEXT ·lossCountAVX2(SB), NOSPLIT, $0-80
 	MOVL         first+76(FP), AX
 	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
@@ -1270,9 +1270,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
+// func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·columnsPlaceAVX2(SB), NOSPLIT, $0-104
+TEXT ·lossPlaceAVX2(SB), NOSPLIT, $0-104
 	MOVQ         starts_base+72(FP), AX
 	MOVL         first+100(FP), CX
 	VMOVD        CX, X8
@@ -1374,9 +1374,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
+// func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 // Requires: AVX, AVX2
-TEXT ·columnsRankAVX2(SB), NOSPLIT, $0-96
+TEXT ·lossRankAVX2(SB), NOSPLIT, $0-96
 	MOVQ     slots_base+24(FP), AX
 	MOVQ     scratch_base+48(FP), CX
 	MOVQ     weights_base+0(FP), DX
@@ -1919,9 +1919,9 @@ done1:
 	VZEROUPPER
 	RET
 
-// func columnsGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+// func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·columnsGatherAVX2(SB), NOSPLIT, $0-104
+TEXT ·lossGatherAVX2(SB), NOSPLIT, $0-104
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         positions_base+24(FP), CX
 	MOVQ         keys_base+48(FP), DX
@@ -2002,9 +2002,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsLookUpAVX2(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
+// func lossLookUpAVX2(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·columnsLookUpAVX2(SB), NOSPLIT, $0-80
+TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         keys_base+24(FP), CX
 	MOVQ         weights_base+48(FP), DX
@@ -2063,9 +2063,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand1AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand1AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsExpand1AVX2(SB), NOSPLIT, $0-92
+TEXT ·lossExpand1AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), CX
 	MOVL         (AX), AX
@@ -2157,9 +2157,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand2AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand2AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsExpand2AVX2(SB), NOSPLIT, $0-92
+TEXT ·lossExpand2AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), CX
 	MOVL         (AX), DX
@@ -2283,9 +2283,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand4AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand4AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsExpand4AVX2(SB), NOSPLIT, $0-92
+TEXT ·lossExpand4AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), CX
 	MOVL         (AX), DX
@@ -2473,9 +2473,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand8AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand8AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·columnsExpand8AVX2(SB), NOSPLIT, $0-92
+TEXT ·lossExpand8AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), CX
 	MOVL         (AX), DX
@@ -2791,9 +2791,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit1AVX512(SB), NOSPLIT, $0-48
+TEXT ·lossSplit1AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), CX
 	MOVQ         keys+0(FP), AX
 	MOVQ         (AX), AX
@@ -2864,9 +2864,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit2AVX512(SB), NOSPLIT, $0-48
+TEXT ·lossSplit2AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), CX
 	MOVQ         keys+0(FP), AX
 	MOVQ         (AX), AX
@@ -2964,9 +2964,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit4AVX512(SB), NOSPLIT, $0-48
+TEXT ·lossSplit4AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), CX
 	MOVQ         keys+0(FP), AX
 	MOVQ         (AX), AX
@@ -3118,9 +3118,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsSplit8AVX512(SB), NOSPLIT, $0-48
+TEXT ·lossSplit8AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), CX
 	MOVQ         keys+0(FP), AX
 	MOVQ         (AX), AX
@@ -3380,9 +3380,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
+// func lossPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·columnsPlaceAVX512(SB), NOSPLIT, $0-104
+TEXT ·lossPlaceAVX512(SB), NOSPLIT, $0-104
 	MOVQ         starts_base+72(FP), AX
 	MOVL         first+100(FP), CX
 	VPBROADCASTD CX, Z8
@@ -3482,9 +3482,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsRankAVX512(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
+// func lossRankAVX512(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·columnsRankAVX512(SB), NOSPLIT, $0-96
+TEXT ·lossRankAVX512(SB), NOSPLIT, $0-96
 	MOVQ         slots_base+24(FP), AX
 	MOVQ         scratch_base+48(FP), CX
 	MOVQ         weights_base+0(FP), DX
@@ -3877,9 +3877,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+// func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
 // Requires: AVX, AVX2, AVX512F, MMX+
-TEXT ·columnsGatherAVX512(SB), NOSPLIT, $0-104
+TEXT ·lossGatherAVX512(SB), NOSPLIT, $0-104
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         positions_base+24(FP), DX
 	MOVQ         keys_base+48(FP), BX
@@ -3960,9 +3960,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsLookUpAVX512(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
+// func lossLookUpAVX512(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·columnsLookUpAVX512(SB), NOSPLIT, $0-80
+TEXT ·lossLookUpAVX512(SB), NOSPLIT, $0-80
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         keys_base+24(FP), DX
 	MOVQ         weights_base+48(FP), BX
@@ -4018,9 +4018,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand1AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand1AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand1AVX512(SB), NOSPLIT, $0-92
+TEXT ·lossExpand1AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), CX
 	MOVQ         weights_base+48(FP), AX
 	MOVL         (CX), CX
@@ -4096,9 +4096,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand2AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand2AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand2AVX512(SB), NOSPLIT, $0-92
+TEXT ·lossExpand2AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), CX
 	MOVQ         weights_base+48(FP), AX
 	MOVL         (CX), DX
@@ -4199,9 +4199,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand4AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand4AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand4AVX512(SB), NOSPLIT, $0-92
+TEXT ·lossExpand4AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), CX
 	MOVQ         weights_base+48(FP), AX
 	MOVL         (CX), DX
@@ -4352,9 +4352,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnsExpand8AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand8AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
-TEXT ·columnsExpand8AVX512(SB), NOSPLIT, $0-92
+TEXT ·lossExpand8AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), CX
 	MOVQ         weights_base+48(FP), AX
 	MOVL         (CX), DX

@@ -1,4 +1,4 @@
-package columns
+package loss
 
 import (
 	"fmt"
@@ -112,7 +112,7 @@ func (c code) errors(probs, one, e VecPhysical) {
 }
 
 func (c code) split512(parts int) {
-	c.begin(fmt.Sprintf("columnsSplit%d", parts), splitSignature, splitDoc)
+	c.begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
 	s, keep := c.written(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
@@ -141,7 +141,7 @@ func (c code) split512(parts int) {
 }
 
 func (c code) place512() {
-	c.begin("columnsPlace", placeSignature, placeDoc)
+	c.begin("lossPlace", placeSignature, placeDoc)
 	starts := c.base("starts")
 	first, five, plain := Z8, Z11, Z12
 	c.scalar("first", first)
@@ -165,7 +165,7 @@ func (c code) place512() {
 }
 
 func (c code) rank512() {
-	c.begin("columnsRank", rankSignature, rankDoc)
+	c.begin("lossRank", rankSignature, rankDoc)
 	slots, rows, weights := c.base("slots"), c.base("scratch"), c.base("weights")
 	n := c.length("slots")
 	end := c.GP64()
@@ -348,7 +348,7 @@ func (c code) rank512() {
 }
 
 func (c code) gather512() {
-	c.begin("columnsGather", gatherSignature, gatherDoc)
+	c.begin("lossGather", gatherSignature, gatherDoc)
 	dst, positions, keys, weights, n := c.base("dst"), c.base("positions"), c.base("keys"), c.base("weights"), c.length("keys")
 	one, sum0, sum1 := Z16, Z17, Z18
 	r := c.GP64()
@@ -394,7 +394,7 @@ func (c code) gather512() {
 }
 
 func (c code) lookUp512() {
-	c.begin("columnsLookUp", lookUpSignature, lookUpDoc)
+	c.begin("lossLookUp", lookUpSignature, lookUpDoc)
 	dst, keys, weights, n := c.base("dst"), c.base("keys"), c.base("weights"), c.length("keys")
 	first, bit := Z8, Z9
 	c.scalar("first", first)
@@ -421,7 +421,7 @@ func (c code) lookUp512() {
 }
 
 func (c code) expand512(parts int) {
-	c.begin(fmt.Sprintf("columnsExpand%d", parts), expandSignature, expandDoc)
+	c.begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
 	s, keep := c.read(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
