@@ -8,8 +8,8 @@ import (
 
 	"github.com/lanewise/lanewise/asm/amd64"
 	"github.com/lanewise/lanewise/asm/arm64"
-	"github.com/lanewise/lanewise/asm/loss"
 	"github.com/lanewise/lanewise/asm/kernels"
+	"github.com/lanewise/lanewise/asm/loss"
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
