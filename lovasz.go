@@ -714,11 +714,8 @@ func (l *Lovasz) activate(w *worker, t *tile) error {
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
 		columnSoftmax(table[float32](), probs, src, w.max, w.sum, classes, n, stride, srcStride)
-		for i, s := range w.sum[:n] {
-			if s != s {
-				bad = i
-				break
-			}
+		if sums := w.sum[:n]; n > 0 && math.IsNaN(float64(table[float32]().sum(sums))) {
+			bad = slices.IndexFunc(sums, func(s float32) bool { return s != s })
 		}
 		if l.cfg.CrossEntropy > 0 {
 			if i := l.firstMinusInf(t); i >= 0 && (bad < 0 || i < bad) {
