@@ -213,11 +213,30 @@ func (c *columns) unitRows(p, stride reg.GPVirtual, careful bool, f func(i, lane
 	}
 }
 
-func (c *columns) insert(lane int, from Op, v V) {
-	if c.zmm() {
-		c.VINSERTF32X4(U8(lane), from, c.r(v), c.r(v))
-	} else {
-		c.VINSERTF128(U8(lane), from, c.r(v), c.r(v))
+// insert sets 128 bits of v; lane 0 comes first, and needs nothing of v.
+func (m mach) insert(lane int, from Op, v V) {
+	switch {
+	case lane == 0:
+		m.VMOVUPS(from, m.x(v))
+	case m.zmm():
+		m.VINSERTF32X4(U8(lane), from, m.r(v), m.r(v))
+	default:
+		m.VINSERTF128(U8(lane), from, m.r(v), m.r(v))
+	}
+	if lane == 1 {
+		m.last().Inputs = []Op{from, m.x(v)}
+	}
+}
+
+// extract stores 128 bits of v.
+func (m mach) extract(lane int, v V, to Op) {
+	switch {
+	case lane == 0:
+		m.VMOVUPS(m.x(v), to)
+	case m.zmm():
+		m.VEXTRACTF32X4(U8(lane), m.r(v), to)
+	default:
+		m.VEXTRACTF128(U8(lane), m.r(v), to)
 	}
 }
 
@@ -231,14 +250,7 @@ func (c *columns) unitIn(p, tile, stride reg.GPVirtual, some Op) {
 	}
 	c.unitRows(p, stride, some != nil, func(i, lane int, mem Mem) {
 		if some == nil {
-			if lane == 0 {
-				c.VMOVUPS(mem, c.x(v[i]))
-				return
-			}
 			c.insert(lane, mem, v[i])
-			if lane == 1 {
-				c.last().Inputs = []Op{mem, c.x(v[i])}
-			}
 			return
 		}
 		x := c.XMM()
@@ -265,45 +277,38 @@ func (c *columns) unitOut(p, tile, stride reg.GPVirtual, some Op) {
 	}
 	v = c.square128(v)
 	c.unitRows(p, stride, some != nil, func(i, lane int, mem Mem) {
-		to := Op(mem)
-		if some != nil {
-			to = c.XMM()
+		if some == nil {
+			c.extract(lane, v[i], mem)
+			return
 		}
-		switch {
-		case lane == 0 && some == nil:
-			c.VMOVUPS(c.x(v[i]), mem)
-		case lane == 0:
-			to = c.x(v[i])
-		case c.zmm():
-			c.VEXTRACTF32X4(U8(lane), c.r(v[i]), to)
-		default:
-			c.VEXTRACTF128(U8(lane), c.r(v[i]), to)
+		x := c.x(v[i])
+		if lane > 0 {
+			x = c.XMM()
+			c.extract(lane, v[i], x)
 		}
-		switch {
-		case some == nil:
-		case c.zmm():
-			c.ps(c.VMOVUPS, c.VMOVUPD)(to, some, mem)
-		default:
-			c.maskmov(to, some, mem)
+		if c.zmm() {
+			c.ps(c.VMOVUPS, c.VMOVUPD)(x, some, mem)
+		} else {
+			c.maskmov(x, some, mem)
 		}
 	})
 }
 
 // square128 transposes the 4×4 or 2×2 elements of every 128-bit lane.
-func (c *columns) square128(v []V) []V {
+func (m mach) square128(v []V) []V {
 	pair := func(low, high func(...Op), a, b V) (V, V) {
-		l, h := c.New(), c.New()
-		low(c.r(b), c.r(a), c.r(l))
-		high(c.r(b), c.r(a), c.r(h))
+		l, h := m.New(), m.New()
+		low(m.r(b), m.r(a), m.r(l))
+		high(m.r(b), m.r(a), m.r(h))
 		return l, h
 	}
-	if c.typ == machine.F64 {
-		a, b := pair(c.VUNPCKLPD, c.VUNPCKHPD, v[0], v[1])
+	if m.typ == machine.F64 {
+		a, b := pair(m.VUNPCKLPD, m.VUNPCKHPD, v[0], v[1])
 		return []V{a, b}
 	}
-	a, b := pair(c.VUNPCKLPS, c.VUNPCKHPS, v[0], v[1])
-	d, e := pair(c.VUNPCKLPS, c.VUNPCKHPS, v[2], v[3])
-	w0, w1 := pair(c.VUNPCKLPD, c.VUNPCKHPD, a, d)
-	w2, w3 := pair(c.VUNPCKLPD, c.VUNPCKHPD, b, e)
+	a, b := pair(m.VUNPCKLPS, m.VUNPCKHPS, v[0], v[1])
+	d, e := pair(m.VUNPCKLPS, m.VUNPCKHPS, v[2], v[3])
+	w0, w1 := pair(m.VUNPCKLPD, m.VUNPCKHPD, a, d)
+	w2, w3 := pair(m.VUNPCKLPD, m.VUNPCKHPD, b, e)
 	return []V{w0, w1, w2, w3}
 }

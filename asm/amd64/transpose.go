@@ -9,7 +9,8 @@ import (
 // transposeAhead is how many bytes ahead of rows to prefetch: one side has short rows side by side, which come from memory.
 const transposeAhead = 4096
 
-// Transpose goes through squares of as many rows and columns as a register has lanes, down the rows of a few columns.
+// Transpose goes through units of 128 bits along the shorter side, of as many rows or columns as a register has lanes, and through squares
+// of as many rows and columns for what is left.
 func (m mach) Transpose(dst, src string) {
 	stride := func(name string) (s, s3 reg.GPVirtual) {
 		s, s3 = m.param(name), m.GP64()
@@ -20,23 +21,120 @@ func (m mach) Transpose(dst, src string) {
 	from, from3 := stride(src + "Stride")
 	to, to3 := stride(dst + "Stride")
 	p, q := m.base(src), m.base(dst)
-	rows := m.param("rows")
-	bands, last, done := m.label("rows"), m.label("last"), m.label("end")
+	rows, cols := m.param("rows"), m.param("cols")
+	wide, squares := m.label("wide"), m.label("squares")
+	m.CMPQ(cols, rows)
+	m.JA(LabelRef(wide))
+	m.Comment("short rows of src")
+	m.unitBands(rows, cols, p, q, from, to, squares, func(x, y reg.GPVirtual) {
+		v := m.unit()
+		m.walk(x, from, from3, m.lanes(), func(i int, mem Mem) {
+			m.PREFETCHT0(mem.Offset(transposeAhead))
+			m.insert(i/len(v), mem, v[i%len(v)])
+		})
+		v = m.square128(v)
+		m.walk(y, to, to3, len(v), func(i int, mem Mem) { m.VMOVUPS(m.r(v[i]), mem) })
+	})
+	m.Label(wide)
+	m.Comment("short rows of dst")
+	m.unitBands(cols, rows, q, p, to, from, squares, func(y, x reg.GPVirtual) {
+		v := m.unit()
+		m.walk(x, from, from3, len(v), func(i int, mem Mem) { m.VMOVUPS(mem, m.r(v[i])) })
+		v = m.square128(v)
+		m.walk(y, to, to3, m.lanes(), func(i int, mem Mem) {
+			m.PREFETCHT0(mem.Offset(transposeAhead))
+			m.extract(i/len(v), v[i%len(v)], mem)
+		})
+	})
+	m.Label(squares)
+	m.squares(rows, cols, p, q, from, from3, to, to3)
+}
 
+// unit returns the registers that a unit of 128 bits takes.
+func (m mach) unit() []V {
+	v := make([]V, 16/m.size())
+	for i := range v {
+		v[i] = m.New()
+	}
+	return v
+}
+
+// unitBands calls body for all units of the bands of as many short rows as a register has lanes: x is where the rows are, at p and stride
+// apart, and y where the same elements are on the other side, as columns of the rows at q. It takes these off n rows; then it goes to done.
+// The last unit of a band may overlap the one before.
+func (m mach) unitBands(n, short, p, q, stride, otherStride reg.GPVirtual, done string, body func(x, y reg.GPVirtual)) {
+	unit := 16 / m.size()
+	m.CMPQ(short, U32(unit))
+	m.JB(LabelRef(done))
+	band, units, next, end := m.label("band"), m.label("unit"), m.label("next"), m.label("end")
+	m.Label(band)
+	m.CMPQ(n, U32(m.lanes()))
+	m.JB(LabelRef(done))
+	x, y, left, step := m.GP64(), m.GP64(), m.GP64(), m.GP64()
+	m.MOVQ(p, x)
+	m.MOVQ(q, y)
+	m.MOVQ(short, left)
+	m.Label(units)
+	body(x, y)
+	m.MOVQ(U32(unit), step)
+	m.SUBQ(step, left)
+	m.JLE(LabelRef(end))
+	m.CMPQ(left, step)
+	m.JAE(LabelRef(next))
+	m.MOVQ(left, step)
+	m.MOVQ(U32(unit), left)
+	m.Label(next)
+	m.LEAQ(Mem{Base: x, Index: step, Scale: uint8(m.size())}, x)
+	m.IMULQ(otherStride, step)
+	m.ADDQ(step, y)
+	m.JMP(LabelRef(units))
+	m.Label(end)
+	m.MOVQ(stride, step)
+	m.SHLQ(U8(m.logLanes()), step)
+	m.ADDQ(step, p)
+	m.ADDQ(U32(m.isa.bytes), q)
+	m.SUBQ(U32(m.lanes()), n)
+	m.JMP(LabelRef(band))
+}
+
+// walk calls f for n rows from p on; stride3 is three times the stride.
+func (m mach) walk(p, stride, stride3 reg.GPVirtual, n int, f func(i int, mem Mem)) {
+	q := m.GP64()
+	m.MOVQ(p, q)
+	for i := range n {
+		if i > 0 && i%4 == 0 {
+			m.LEAQ(Mem{Base: q, Index: stride, Scale: 4}, q)
+		}
+		switch i % 4 {
+		case 0:
+			f(i, Mem{Base: q})
+		case 3:
+			f(i, Mem{Base: q, Index: stride3, Scale: 1})
+		default:
+			f(i, Mem{Base: q, Index: stride, Scale: uint8(i % 4)})
+		}
+	}
+}
+
+// squares transposes any rows and columns, down the rows of a few columns.
+func (m mach) squares(rows, cols, p, q, from, from3, to, to3 reg.GPVirtual) {
+	bands, last, done := m.label("rows"), m.label("last"), m.label("end")
+	m.TESTQ(cols, cols)
+	m.JE(LabelRef(done))
 	band := func(k mask) {
-		x, y := m.GP64(), m.GP64()
+		x, y, left := m.GP64(), m.GP64(), m.GP64()
 		m.MOVQ(p, x)
 		m.MOVQ(q, y)
-		cols := m.param("cols")
+		m.MOVQ(cols, left)
 		loop := m.label("columns")
 		m.Label(loop)
-		m.square(rows, cols, x, from, from3, y, to, to3, k)
+		m.square(rows, left, x, from, from3, y, to, to3, k)
 		m.ADDQ(U32(m.isa.bytes), x)
 		t := m.GP64()
 		m.MOVQ(to, t)
 		m.SHLQ(U8(m.logLanes()), t)
 		m.ADDQ(t, y)
-		m.SUBQ(U32(m.lanes()), cols)
+		m.SUBQ(U32(m.lanes()), left)
 		m.JA(LabelRef(loop))
 	}
 	m.Label(bands)
@@ -70,23 +168,6 @@ func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mas
 		}
 	}
 	in, out := machine.In("", 0), machine.Out("")
-	walk := func(p, stride, stride3 reg.GPVirtual, f func(i int, mem Mem)) {
-		q := m.GP64()
-		m.MOVQ(p, q)
-		for i := range n {
-			if i > 0 && i%4 == 0 {
-				m.LEAQ(Mem{Base: q, Index: stride, Scale: 4}, q)
-			}
-			switch i % 4 {
-			case 0:
-				f(i, Mem{Base: q})
-			case 3:
-				f(i, Mem{Base: q, Index: stride3, Scale: 1})
-			default:
-				f(i, Mem{Base: q, Index: stride, Scale: uint8(i % 4)})
-			}
-		}
-	}
 	row := make([]V, n)
 	for i := range v {
 		row[where[i]] = v[i]
@@ -97,12 +178,11 @@ func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mas
 		if !full {
 			columns = m.masks(cols, false)(0)
 		}
-		walk(x, from, from3, func(r int, mem Mem) {
+		m.walk(x, from, from3, n, func(r int, mem Mem) {
 			if k.k != nil && r > 0 {
 				m.CMPQ(rows, U32(r))
 				m.JBE(LabelRef(loaded))
 			}
-			m.PREFETCHT0(mem.Offset(transposeAhead))
 			m.load(row[r], mem, columns, in)
 		})
 		m.Label(loaded)
@@ -139,12 +219,11 @@ func (m mach) square(rows, cols, x, from, from3, y, to, to3 reg.GPVirtual, k mas
 		column[columns[i][0]] = v[i]
 	}
 	end := m.label("stored")
-	walk(y, to, to3, func(c int, mem Mem) {
+	m.walk(y, to, to3, n, func(c int, mem Mem) {
 		if c > 0 {
 			m.CMPQ(cols, U32(c))
 			m.JBE(LabelRef(end))
 		}
-		m.PREFETCHT0(mem.Offset(transposeAhead))
 		m.store(column[c], mem, k, out)
 	})
 	m.Label(end)
