@@ -424,6 +424,88 @@ func testSortDescending[T Float](t *testing.T) {
 	}
 }
 
+// TestSortDescendingSkewed sorts what histograms do not divide evenly, with lengths around those from which the sort goes another way.
+func TestSortDescendingSkewed(t *testing.T) {
+	t.Run("float32", testSortDescendingSkewed[float32])
+	t.Run("float64", testSortDescendingSkewed[float64])
+}
+
+func testSortDescendingSkewed[T Float](t *testing.T) {
+	zero, nan := T(math.Copysign(0, -1)), T(math.NaN())
+	sizes := []int{1, insertionMax - 1, insertionMax, insertionMax + 1, 300, 5000, splitMin - 1, splitMin, splitMin + 4099, maxSortParts / 2 * sortPartMin * 5 / 4}
+	if testing.Short() {
+		sizes = sizes[:8]
+	}
+	for _, n := range sizes {
+		r := random(n)
+		normal := func() T { return T(r.uniform(0) + r.uniform(0) + r.uniform(0)) }
+		for name, key := range map[string]func(i int) T{
+			"normal":        func(i int) T { return normal() },
+			"in order":      func(i int) T { return T(-i) },
+			"in order, but": func(i int) T { return T(b2i(i == n-1) - i/3) },
+			"two values":    func(i int) T { return T(r.below(2)) + 0.3 },
+			"one other":     func(i int) T { return T(b2i(i == n/2)) },
+			"geometric":     func(i int) T { return T(math.Exp(-20 * r.uniform(0))) },
+			"octave": func(i int) T {
+				if i%2 == 0 {
+					return 1 + T(math.Abs(r.uniform(-1)))
+				}
+				return T(math.Ldexp(r.uniform(0), r.below(100)-50))
+			},
+			"softmax": func(i int) T {
+				p := T(1 / (1 + math.Exp(3*r.uniform(0)+4)))
+				if r.below(19) == 0 {
+					return 1 - p
+				}
+				return p
+			},
+			"integers":   func(i int) T { return T(r.below(n)) },
+			"rounded":    func(i int) T { return T(math.Round(r.uniform(0)*100)) / 100 },
+			"clustered":  func(i int) T { return 1 + T(r.below(10))*1e-7 + T(r.below(1000))*1e-12 },
+			"clusters":   func(i int) T { return fromBits[T](bitsOf(T(1+r.below(3))) + r.next()&0xffff) },
+			"zeros":      func(i int) T { return []T{0, zero, normal()}[r.below(3)] },
+			"NaNs":       func(i int) T { return []T{nan, -nan, fromBits[T](bitsOf(nan) + uint64(i%999)), normal()}[r.below(4)] },
+			"only NaNs":  func(i int) T { return []T{nan, fromBits[T](bitsOf(nan) ^ bitsOf(zero) + uint64(i%999))}[r.below(2)] },
+			"infinities": func(i int) T { return []T{T(math.Inf(1)), T(math.Inf(-1)), 0, 1, zero}[r.below(5)] },
+		} {
+			src := make([]T, n)
+			for i := range src {
+				src[i] = key(i)
+			}
+			keys, perm := slices.Clone(src), make([]int32, n)
+			SortDescending(keys, perm)
+			checkSorted(t, fmt.Sprint(n, " ", name), src, keys, perm)
+			if n <= 5000 {
+				if _, want := refSortDescending(src); !slices.Equal(perm, want) {
+					t.Errorf("%d %s: the permutation is wrong", n, name)
+				}
+			}
+		}
+	}
+}
+
+// checkSorted checks that keys are src in stable descending order and perm is where they came from. There is only one such order.
+func checkSorted[T Float](t *testing.T, what string, src, keys []T, perm []int32) {
+	t.Helper()
+	seen := make([]bool, len(src))
+	for i, p := range perm {
+		if seen[p] || bitsOf(keys[i]) != bitsOf(src[p]) {
+			t.Errorf("%s: [%d] came from %d, which is wrong", what, i, p)
+			return
+		}
+		seen[p] = true
+		if i == 0 {
+			continue
+		}
+		before, key := keys[i-1], keys[i]
+		if equal := before == key || before != before && key != key; equal && p > perm[i-1] || !equal && (before > key || before != before) {
+			continue
+		}
+		t.Errorf("%s: [%d] = %v, from %d, comes behind %v, from %d", what, i, key, p, before, perm[i-1])
+		return
+	}
+}
+
 // TestLovaszGrad compares with the algorithm as it was published: differences of the Jaccard loss, in float64.
 func TestLovaszGrad(t *testing.T) { eachType(t, testLovaszGrad[float32], testLovaszGrad[float64]) }
 

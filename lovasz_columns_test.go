@@ -162,7 +162,7 @@ func signedProbs(errors []float32, target []int32) []float32 {
 // A columnCase finds the weights of one class in columns and by sorting. Its slices are used again.
 type columnCase struct {
 	columns     columnScratch
-	sorter      sorter[uint32]
+	sorter      sorter
 	keys, plain keyLists
 	weights     []float32
 }

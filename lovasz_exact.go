@@ -14,7 +14,7 @@ import "math"
 
 // An exactScratch is what one worker needs.
 type exactScratch struct {
-	sorter    sorter[uint32]
+	sorter    sorter
 	columns   columnScratch
 	inColumns bool // rather than by sorting
 }
@@ -37,23 +37,23 @@ func (s *exactScratch) weigh(keys *keyLists, g int64, dst []float32) float64 {
 }
 
 // sortedWeights is weigh by sorting. It returns nothing of use where an error is above 1.
-func sortedWeights(s *sorter[uint32], keys []uint32, g int64, dst []float32) float64 {
+func sortedWeights(s *sorter, keys []uint32, g int64, dst []float32) float64 {
 	items := s.resize(len(keys))
 	for i, k := range keys {
-		items[i] = sortItem[uint32]{^(k >> 1), uint32(i)<<1 | k&1}
+		items[i] = uint64(^(k>>1))<<32 | uint64(i)<<1 | uint64(k&1)
 	}
-	items = s.sort()
+	items = s.sort(len(items))
 	var loss unitSum
 	tp, fp := int64(0), int64(0)
 	for len(items) > 0 {
-		key := items[0].key
+		key := uint32(items[0] >> 32)
 		var ties, foreground int64
 		for _, it := range items {
-			if it.key != key {
+			if uint32(it>>32) != key {
 				break
 			}
 			ties++
-			foreground += int64(it.value & 1)
+			foreground += int64(it & 1)
 		}
 		var weights [2]float32 // of background and foreground
 		if a, b := g+fp, g+fp+ties-foreground; g == 0 {
@@ -63,7 +63,7 @@ func sortedWeights(s *sorter[uint32], keys []uint32, g int64, dst []float32) flo
 		}
 		if dst != nil {
 			for _, it := range items[:ties] {
-				dst[it.value>>1] = weights[it.value&1]
+				dst[uint32(it)>>1] = weights[it&1]
 			}
 		}
 		e := math.Float32frombits(^key)

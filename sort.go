@@ -3,13 +3,15 @@ package lanewise
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"sync"
 	"unsafe"
 )
 
 // SortDescending sorts keys in place, the largest first, and writes to perm where each key came from: afterwards keys[i] is what
 // keys[perm[i]] was. Equal keys keep their order, −0 equals +0, NaNs come first, and every key keeps its bits. It panics where the lengths
-// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a float32 or 32 bytes a float64, comes from a pool.
+// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key, and 300 KB from 2¹⁸ keys on, comes from a pool; keys that are
+// in order already need none.
 func SortDescending[T Float](keys []T, perm []int32) {
 	if len(keys) != len(perm) {
 		panicLengths("SortDescending", "len(keys)", len(keys), "len(perm)", len(perm))
@@ -17,141 +19,228 @@ func SortDescending[T Float](keys []T, perm []int32) {
 	if len(keys) > math.MaxInt32 {
 		panic(fmt.Sprintf("lanewise: SortDescending: %d keys, want at most 2³¹ − 1", len(keys)))
 	}
+	if descend(keys) {
+		for i := range perm {
+			perm[i] = int32(i)
+		}
+		return
+	}
+	s := sortPool.Get().(*sorter)
+	defer sortPool.Put(s)
 	if unsafe.Sizeof(T(0)) == 4 {
-		bits := unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(keys))), len(keys))
-		sortDescending(bits, perm, math.Float32bits(float32(math.Inf(1))), &sortPool32)
+		s.sort32(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(keys))), len(keys)), perm)
 	} else {
-		bits := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(keys))), len(keys))
-		sortDescending(bits, perm, math.Float64bits(math.Inf(1)), &sortPool64)
+		s.sort64(unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(keys))), len(keys)), perm)
 	}
 }
 
-var (
-	sortPool32 = sync.Pool{New: func() any { return new(sorter[uint32]) }}
-	sortPool64 = sync.Pool{New: func() any { return new(sorter[uint64]) }}
-)
+var sortPool = sync.Pool{New: func() any { return new(sorter) }}
 
-// sortDescending is SortDescending on the bits of the floats, whose +Inf is inf.
-func sortDescending[K uint32 | uint64](keys []K, perm []int32, inf K, pool *sync.Pool) {
-	s := pool.Get().(*sorter[K])
-	defer pool.Put(s)
-	items := s.resize(len(keys))
-	var nanKey, zeroKey = K(0), descending(K(0))
-	special := false // a NaN or a zero: their keys do not tell their bits
-	for i, b := range keys {
-		k := descending(b)
-		if b<<1 == 0 {
-			k, special = zeroKey, true
-		} else if b<<1 > inf<<1 {
-			k, special = nanKey, true
-		}
-		items[i] = sortItem[K]{k, uint32(i)}
-	}
-	items = s.sort()
-	if special {
-		bits := s.spare
-		for i, it := range items {
-			if it.key == nanKey || it.key == zeroKey {
-				bits[i].key = keys[it.value]
-			}
+// descend reports whether no key is larger than the one before it. A NaN, except as the only key, is not in order.
+func descend[T Float](keys []T) bool {
+	for i := 1; i < len(keys); i++ {
+		if !(keys[i] <= keys[i-1]) {
+			return false
 		}
 	}
-	for i, it := range items {
-		perm[i] = int32(it.value)
-		if it.key == nanKey || it.key == zeroKey {
-			keys[i] = s.spare[i].key
-		} else {
-			keys[i] = descending(it.key)
-		}
-	}
+	return true
 }
 
 // descending turns the bits of a float into an integer that is smaller the larger the float is, and back.
 func descending[K uint32 | uint64](b K) K {
-	if b>>(8*unsafe.Sizeof(b)-1) != 0 {
-		return b
-	}
-	return b ^ ^K(0)>>1
+	sign := b >> (8*unsafe.Sizeof(b) - 1)
+	return b ^ (sign-1)>>1
 }
 
-// A sortItem is sorted by its key, the smallest first.
-type sortItem[K uint32 | uint64] struct {
-	key   K
-	value uint32
-}
-
-// A sorter holds the items to sort, and the scratch for it.
-type sorter[K uint32 | uint64] struct {
-	items, spare []sortItem[K]
-	counts       []uint32
-}
-
-// resize returns the items to fill in, n of them.
-func (s *sorter[K]) resize(n int) []sortItem[K] {
-	if cap(s.items) < n {
-		s.items, s.spare = make([]sortItem[K], n), make([]sortItem[K], n)
+// sort32 is SortDescending on the bits of float32. NaNs go to the front at once. The others become items, and the last digit's move turns
+// the items into keys and perm.
+func (s *sorter) sort32(keys []uint32, perm []int32) {
+	items := s.resize(len(keys))
+	var n int
+	if len(keys) < splitMin {
+		n = fill32(items, keys, perm)
+		s.onePart(n)
+	} else {
+		coarse := s.clearCoarse()
+		count32(coarse, keys)
+		s.plan(len(keys))
+		n = split32(items, keys, perm, coarse, s.next)
 	}
-	s.items, s.spare = s.items[:n], s.spare[:n]
-	return s.items
-}
-
-// sort sorts the items and returns them. Equal keys keep their order. It counts the digits of the keys, all digits in one pass, and then
-// moves the items once for every digit, the lowest first; a digit that all keys share moves nothing.
-func (s *sorter[K]) sort() []sortItem[K] {
-	n := len(s.items)
-	if n <= 64 {
-		insertionSort(s.items)
-		return s.items
-	}
-	width := uintptr(11) // bits of a digit: 2048 counters fit L1
-	if n < 4096 {
-		width = 8
-	}
-	keyBits := 8 * unsafe.Sizeof(K(0))
-	size := 1 << width
-	mask := K(size - 1)
-	digits := (keyBits + width - 1) / width
-	if s.counts == nil {
-		s.counts = make([]uint32, (keyBits+10)/11<<11)
-	}
-	counts := s.counts[:int(digits)*size]
-	clear(counts)
-	for _, it := range s.items {
-		k := it.key
-		for d := 0; d < len(counts); d += size {
-			counts[d+int(k&mask)]++
-			k >>= width
-		}
-	}
-	for d := uintptr(0); d < digits; d++ {
-		next := counts[int(d)*size:][:size]
-		shift := d * width
-		if next[s.items[0].key>>shift&mask] == uint32(n) {
+	nans := len(keys) - n
+	keys, perm = keys[nans:], perm[nans:]
+	for _, p := range s.parts {
+		items, keys, perm := items[p.start:p.end], keys[p.start:p.end], perm[p.start:p.end]
+		if len(items) <= insertionMax {
+			insertionSort(items)
+			for i, it := range items {
+				keys[i], perm[i] = unpack32(it)
+			}
 			continue
 		}
-		var before uint32
-		for i, c := range next {
-			next[i] = before
-			before += c
-		}
-		from, to := s.items, s.spare
-		for _, it := range from {
-			at := &next[it.key>>shift&mask]
-			to[*at] = it
-			*at++
-		}
-		s.items, s.spare = to, from
+		items, next, shift := s.lowDigits(items, s.spare, p.digits)
+		scatter32(keys, perm, items, next, shift)
 	}
-	return s.items
 }
 
-func insertionSort[K uint32 | uint64](items []sortItem[K]) {
-	for i := 1; i < len(items); i++ {
-		it := items[i]
-		j := i
-		for ; j > 0 && items[j-1].key > it.key; j-- {
-			items[j] = items[j-1]
+func isNaN32(b uint32) bool { return b<<1 > 0xff<<24 }
+
+// pack32 returns the item of a float32 that is not a NaN: its key, its index, and a bit that tells −0 from +0, whose key it has.
+func pack32(b uint32, i int) uint64 {
+	zero := uint32(0)
+	if b == 1<<31 {
+		zero = 1
+	}
+	return uint64(descending(b)-zero)<<32 | uint64(i)<<1 | uint64(zero)
+}
+
+func unpack32(it uint64) (b uint32, i int32) {
+	return descending(uint32(it>>32) + uint32(it)&1), int32(uint32(it) >> 1)
+}
+
+// fill32 turns keys into n items, and moves NaNs to the front.
+func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
+	for i, b := range keys {
+		if isNaN32(b) {
+			keys[i-n], perm[i-n] = b, int32(i)
+			continue
 		}
-		items[j] = it
+		items[n] = pack32(b, i)
+		n++
+	}
+	return n
+}
+
+// count32 counts the items that keys become, by the upper 16 bits.
+func count32(coarse *[1 << 16]uint32, keys []uint32) {
+	for _, b := range keys {
+		if !isNaN32(b) {
+			coarse[pack32(b, 0)>>48]++
+		}
+	}
+}
+
+// split32 is fill32, each item in its part.
+func split32(items []uint64, keys []uint32, perm []int32, coarse *[1 << 16]uint32, next *[maxSortParts]uint32) (n int) {
+	for i, b := range keys {
+		if isNaN32(b) {
+			keys[i-n], perm[i-n] = b, int32(i)
+			continue
+		}
+		it := pack32(b, i)
+		p := coarse[it>>48] % maxSortParts
+		at := next[p]
+		next[p] = at + 1
+		items[at] = it
+		n++
+	}
+	return n
+}
+
+// scatter32 is scatter, to keys and perm.
+func scatter32(keys []uint32, perm []int32, items []uint64, next *[sortDigits]uint32, shift uint) {
+	perm = perm[:len(keys)]
+	for _, it := range items {
+		d := uint8(it >> (shift & 63))
+		at := next[d]
+		next[d] = at + 1
+		keys[at], perm[at] = unpack32(it)
+	}
+}
+
+// sort64 is SortDescending on the bits of float64. The items hold the first 32 bits in which keys differ, and the indices. The keys are
+// fetched in the order of the items; those whose items are equal are sorted by the rest of their bits.
+func (s *sorter) sort64(keys []uint64, perm []int32) {
+	if len(keys) <= insertionMax {
+		for i := range perm {
+			perm[i] = int32(i)
+		}
+		insertionSort64(keys, perm)
+		return
+	}
+	first, differ := key64(keys[0]), uint64(0)
+	for _, b := range keys {
+		differ |= key64(b) ^ first
+	}
+	shift := max(bits.Len64(differ), 32) - 32
+	rest := differ & (1<<shift - 1) // the other bits in which keys differ
+	fill64(s.resize(len(keys)), keys, uint(shift))
+	s.split(len(keys))
+	for _, p := range s.parts {
+		items, perm := s.items[p.start:p.end], perm[p.start:p.end]
+		s.sortPart(items, s.spare, p.digits)
+		values := s.spare[:len(items)]
+		fetch64(values, perm, items, keys)
+		for i := 0; i < len(items) && rest != 0; {
+			end := i + 1
+			for end < len(items) && items[end]>>32 == items[i]>>32 {
+				end++
+			}
+			if end > i+1 {
+				s.sortRest(values[i:end], perm[i:end], items[i:end], keys, rest)
+			}
+			i = end
+		}
+		copy(items, values)
+	}
+	copy(keys, s.items)
+}
+
+// key64 is descending, with one key for both zeros and one for all NaNs.
+func key64(b uint64) uint64 {
+	k := descending(b)
+	if b == 1<<63 {
+		k--
+	}
+	if b<<1 > 0x7ff<<53 {
+		k = 0
+	}
+	return k
+}
+
+// fill64 turns keys into items.
+func fill64(items, keys []uint64, shift uint) {
+	items = items[:len(keys)]
+	for i, b := range keys {
+		items[i] = key64(b)>>(shift&63)<<32 | uint64(i)
+	}
+}
+
+// fetch64 fetches the keys of the items.
+func fetch64(values []uint64, perm []int32, items, keys []uint64) {
+	values, perm = values[:len(items)], perm[:len(items)]
+	for i, it := range items {
+		perm[i] = int32(uint32(it))
+		values[i] = keys[uint32(it)]
+	}
+}
+
+// sortRest sorts values, which are the keys of items that are equal, by the rest of their bits.
+func (s *sorter) sortRest(values []uint64, perm []int32, items, keys []uint64, rest uint64) {
+	if len(values) <= insertionMax {
+		insertionSort64(values, perm)
+		return
+	}
+	first, differ := key64(values[0]), uint64(0)
+	for _, v := range values {
+		differ |= key64(v) ^ first
+	}
+	if differ == 0 {
+		return
+	}
+	for i, v := range values {
+		items[i] = key64(v)&rest<<32 | items[i]&math.MaxUint32
+	}
+	s.sortPart(items, values, 4)
+	fetch64(values, perm, items, keys)
+}
+
+func insertionSort64(keys []uint64, perm []int32) {
+	for i := 1; i < len(keys); i++ {
+		b, from, key := keys[i], perm[i], key64(keys[i])
+		j := i
+		for ; j > 0 && key64(keys[j-1]) > key; j-- {
+			keys[j], perm[j] = keys[j-1], perm[j-1]
+		}
+		keys[j], perm[j] = b, from
 	}
 }
