@@ -4,10 +4,10 @@
 
 package lanewise
 
-// dotF32AVX2 returns Σ aᵢ·bᵢ.
+// dotF32AVX2 returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
-func dotF32AVX2(a []float32, b []float32) float32
+func dotF32AVX2(a *float32, b *float32, n int) float32
 
 // sumF32AVX2 returns Σ xᵢ.
 //
@@ -114,10 +114,10 @@ func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes in
 //go:noescape
 func argMaxPlanesF32AVX2(dst []int32, src []float32, planes int, n int, stride int)
 
-// dotF64AVX2 returns Σ aᵢ·bᵢ.
+// dotF64AVX2 returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
-func dotF64AVX2(a []float64, b []float64) float64
+func dotF64AVX2(a *float64, b *float64, n int) float64
 
 // sumF64AVX2 returns Σ xᵢ.
 //
@@ -224,10 +224,10 @@ func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes in
 //go:noescape
 func argMaxPlanesF64AVX2(dst []int32, src []float64, planes int, n int, stride int)
 
-// dotF32AVX512 returns Σ aᵢ·bᵢ.
+// dotF32AVX512 returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
-func dotF32AVX512(a []float32, b []float32) float32
+func dotF32AVX512(a *float32, b *float32, n int) float32
 
 // sumF32AVX512 returns Σ xᵢ.
 //
@@ -334,10 +334,10 @@ func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes 
 //go:noescape
 func argMaxPlanesF32AVX512(dst []int32, src []float32, planes int, n int, stride int)
 
-// dotF64AVX512 returns Σ aᵢ·bᵢ.
+// dotF64AVX512 returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
-func dotF64AVX512(a []float64, b []float64) float64
+func dotF64AVX512(a *float64, b *float64, n int) float64
 
 // sumF64AVX512 returns Σ xᵢ.
 //

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func dotF32AVX2(a []float32, b []float32) float32
+// func dotF32AVX2(a *float32, b *float32, n int) float32
 // Requires: AVX, AVX2
-TEXT ·dotF32AVX2(SB), NOSPLIT, $0-52
+TEXT ·dotF32AVX2(SB), NOSPLIT, $0-28
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -15,9 +15,9 @@ TEXT ·dotF32AVX2(SB), NOSPLIT, $0-52
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   a_len+8(FP), AX
-	MOVQ   a_base+0(FP), CX
-	MOVQ   b_base+24(FP), DX
+	MOVQ   n+16(FP), AX
+	MOVQ   a+0(FP), CX
+	MOVQ   b+8(FP), DX
 
 	// blocks of 64: [read a read b]
 	SUBQ $+64, AX
@@ -55,127 +55,161 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VMOVUPS      (CX), Y9
-	VMULPS       (DX), Y9, Y9
-	VADDPS       Y9, Y0, Y0
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VMOVUPS      32(CX), Y9
-	VMULPS       32(DX), Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VMOVUPS      64(CX), Y9
-	VMULPS       64(DX), Y9, Y9
-	VADDPS       Y9, Y2, Y2
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VMOVUPS      96(CX), Y9
-	VMULPS       96(DX), Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VMOVUPS      128(CX), Y9
-	VMULPS       128(DX), Y9, Y9
-	VADDPS       Y9, Y4, Y4
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VMOVUPS      160(CX), Y9
-	VMULPS       160(DX), Y9, Y9
-	VADDPS       Y9, Y5, Y5
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VMOVUPS      192(CX), Y9
-	VMULPS       192(DX), Y9, Y9
-	VADDPS       Y9, Y6, Y6
-	CMPQ         AX, $0x00000040
-	JB           part11
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPS (CX), Y8
+	VMULPS  (DX), Y8, Y8
+	VADDPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPS 32(CX), Y8
+	VMULPS  32(DX), Y8, Y8
+	VADDPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPS 64(CX), Y8
+	VMULPS  64(DX), Y8, Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part7
+	VMOVUPS 96(CX), Y8
+	VMULPS  96(DX), Y8, Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part8
+	VMOVUPS 128(CX), Y8
+	VMULPS  128(DX), Y8, Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part9
+	VMOVUPS 160(CX), Y8
+	VMULPS  160(DX), Y8, Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part10
+	VMOVUPS 192(CX), Y8
+	VMULPS  192(DX), Y8, Y8
+	VADDPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part11
 
 part4:
-	VPCMPGTD   iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS (CX), Y9, Y10
-	VMASKMOVPS (DX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y0, Y0
-	JMP        end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y0, Y0
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS 32(CX), Y9, Y10
-	VMASKMOVPS 32(DX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y1, Y1
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VMASKMOVPS   32(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS 64(CX), Y9, Y10
-	VMASKMOVPS 64(DX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y2, Y2
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS 96(CX), Y9, Y10
-	VMASKMOVPS 96(DX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y3, Y3
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VMASKMOVPS   96(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS 128(CX), Y9, Y10
-	VMASKMOVPS 128(DX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y4, Y4
-	JMP        end3
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VMASKMOVPS   128(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS 160(CX), Y9, Y10
-	VMASKMOVPS 160(DX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y5, Y5
-	JMP        end3
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VMASKMOVPS   160(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y5, Y5
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS 192(CX), Y9, Y10
-	VMASKMOVPS 192(DX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y6, Y6
-	JMP        end3
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y9
+	VMASKMOVPS   192(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS 224(CX), Y8, Y9
-	VMASKMOVPS 224(DX), Y8, Y8
-	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y7, Y7
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   224(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y7, Y7
 
 end3:
 	VADDPS     Y1, Y0, Y0
+	MOVQ       n+16(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -195,8 +229,10 @@ end3:
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSS     X0, ret+48(FP)
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -299,97 +335,131 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VADDPS       (CX), Y0, Y0
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VADDPS       32(CX), Y1, Y1
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VADDPS       64(CX), Y2, Y2
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VADDPS       96(CX), Y3, Y3
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VADDPS       128(CX), Y4, Y4
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VADDPS       160(CX), Y5, Y5
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VADDPS       192(CX), Y6, Y6
-	CMPQ         AX, $0x00000040
-	JB           part11
+	ADDQ   $+64, AX
+	JE     end3
+	CMPQ   AX, $0x00000008
+	JB     part4
+	VADDPS (CX), Y0, Y0
+	CMPQ   AX, $0x00000010
+	JB     part5
+	VADDPS 32(CX), Y1, Y1
+	CMPQ   AX, $0x00000018
+	JB     part6
+	VADDPS 64(CX), Y2, Y2
+	CMPQ   AX, $0x00000020
+	JB     part7
+	VADDPS 96(CX), Y3, Y3
+	CMPQ   AX, $0x00000028
+	JB     part8
+	VADDPS 128(CX), Y4, Y4
+	CMPQ   AX, $0x00000030
+	JB     part9
+	VADDPS 160(CX), Y5, Y5
+	CMPQ   AX, $0x00000038
+	JB     part10
+	VADDPS 192(CX), Y6, Y6
+	CMPQ   AX, $0x00000040
+	JB     part11
 
 part4:
-	VPCMPGTD   iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS (CX), Y9, Y9
-	VADDPS     Y9, Y0, Y0
-	JMP        end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS 32(CX), Y9, Y9
-	VADDPS     Y9, Y1, Y1
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS 64(CX), Y9, Y9
-	VADDPS     Y9, Y2, Y2
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS 96(CX), Y9, Y9
-	VADDPS     Y9, Y3, Y3
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS 128(CX), Y9, Y9
-	VADDPS     Y9, Y4, Y4
-	JMP        end3
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS 160(CX), Y9, Y9
-	VADDPS     Y9, Y5, Y5
-	JMP        end3
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS 192(CX), Y9, Y9
-	VADDPS     Y9, Y6, Y6
-	JMP        end3
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS 224(CX), Y8, Y8
-	VADDPS     Y8, Y7, Y7
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 
 end3:
 	VADDPS     Y1, Y0, Y0
+	MOVQ       x_len+8(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -409,8 +479,10 @@ end3:
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSS     X0, ret+24(FP)
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -875,6 +947,18 @@ end3:
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
 	VADDPS     Y1, Y0, Y0
+	MOVQ       src_len+32(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups4
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum5
+
+groups4:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -894,8 +978,10 @@ end3:
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSS     X0, ret+56(FP)
+
+sum5:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+56(FP)
 	VZEROUPPER
 	RET
 
@@ -1559,6 +1645,18 @@ end3:
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
 	VADDPS     Y1, Y0, Y0
+	MOVQ       src_len+8(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups4
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum5
+
+groups4:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -1578,8 +1676,10 @@ end3:
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSS     X0, ret+32(FP)
+
+sum5:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -1624,117 +1724,139 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VMOVUPS      (CX), Y9
-	VMAXPS       Y9, Y0, Y0
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VMOVUPS      32(CX), Y9
-	VMAXPS       Y9, Y1, Y1
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VMOVUPS      64(CX), Y9
-	VMAXPS       Y9, Y2, Y2
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VMOVUPS      96(CX), Y9
-	VMAXPS       Y9, Y3, Y3
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VMOVUPS      128(CX), Y9
-	VMAXPS       Y9, Y4, Y4
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VMOVUPS      160(CX), Y9
-	VMAXPS       Y9, Y5, Y5
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VMOVUPS      192(CX), Y9
-	VMAXPS       Y9, Y6, Y6
-	CMPQ         AX, $0x00000040
-	JB           part11
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPS (CX), Y8
+	VMAXPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPS 32(CX), Y8
+	VMAXPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPS 64(CX), Y8
+	VMAXPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part7
+	VMOVUPS 96(CX), Y8
+	VMAXPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part8
+	VMOVUPS 128(CX), Y8
+	VMAXPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part9
+	VMOVUPS 160(CX), Y8
+	VMAXPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part10
+	VMOVUPS 192(CX), Y8
+	VMAXPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part11
 
 part4:
-	VPCMPGTD   iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS (CX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y0, Y0
-	JMP        end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y0, Y0
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS 32(CX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y1, Y1
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS 64(CX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y2, Y2
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS 96(CX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y3, Y3
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS 128(CX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y4, Y4
-	JMP        end3
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS 160(CX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y5, Y5
-	JMP        end3
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y5, Y5
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS 192(CX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y6, Y6
-	JMP        end3
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y6, Y6
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS 224(CX), Y8, Y9
-	VPANDN     cff800000<>+0(SB), Y8, Y8
-	VPOR       Y8, Y9, Y9
-	VMAXPS     Y9, Y7, Y7
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y7, Y7
 
 end3:
 	VMAXPS     Y4, Y0, Y0
@@ -1799,116 +1921,138 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VMOVUPS      (CX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, (DX)
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VMOVUPS      32(CX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 32(DX)
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VMOVUPS      64(CX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 64(DX)
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VMOVUPS      96(CX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 96(DX)
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VMOVUPS      128(CX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 128(DX)
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VMOVUPS      160(CX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 160(DX)
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VMOVUPS      192(CX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 192(DX)
-	CMPQ         AX, $0x00000040
-	JB           part11
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPS (CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (DX)
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPS 32(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 32(DX)
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPS 64(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 64(DX)
+	CMPQ    AX, $0x00000020
+	JB      part7
+	VMOVUPS 96(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 96(DX)
+	CMPQ    AX, $0x00000028
+	JB      part8
+	VMOVUPS 128(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 128(DX)
+	CMPQ    AX, $0x00000030
+	JB      part9
+	VMOVUPS 160(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 160(DX)
+	CMPQ    AX, $0x00000038
+	JB      part10
+	VMOVUPS 192(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 192(DX)
+	CMPQ    AX, $0x00000040
+	JB      part11
 
 part4:
-	VPCMPGTD   iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS (CX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, (DX)
-	JMP        end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, (DX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS 32(CX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 32(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 32(DX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS 64(CX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 64(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   64(CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 64(DX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS 96(CX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 96(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   96(CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 96(DX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS 128(CX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 128(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   128(CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 128(DX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS 160(CX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 160(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   160(CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 160(DX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS 192(CX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 192(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   192(CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 192(DX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS 224(CX), Y1, Y2
-	VMULPS     Y2, Y0, Y2
-	VMASKMOVPS Y2, Y1, 224(DX)
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   224(CX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -1967,131 +2111,153 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X2
-	VPBROADCASTD X2, Y2
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VMOVUPS      (CX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, (DX)
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VMOVUPS      32(CX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, 32(DX)
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VMOVUPS      64(CX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, 64(DX)
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VMOVUPS      96(CX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, 96(DX)
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VMOVUPS      128(CX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, 128(DX)
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VMOVUPS      160(CX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, 160(DX)
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VMOVUPS      192(CX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, 192(DX)
-	CMPQ         AX, $0x00000040
-	JB           part11
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPS (CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, (DX)
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPS 32(CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 32(DX)
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPS 64(CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 64(DX)
+	CMPQ    AX, $0x00000020
+	JB      part7
+	VMOVUPS 96(CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 96(DX)
+	CMPQ    AX, $0x00000028
+	JB      part8
+	VMOVUPS 128(CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 128(DX)
+	CMPQ    AX, $0x00000030
+	JB      part9
+	VMOVUPS 160(CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 160(DX)
+	CMPQ    AX, $0x00000038
+	JB      part10
+	VMOVUPS 192(CX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y1, Y2, Y2
+	VMOVUPS Y2, 192(DX)
+	CMPQ    AX, $0x00000040
+	JB      part11
 
 part4:
-	VPCMPGTD   iota32<>+0(SB), Y2, Y3
-	VMASKMOVPS (CX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y3, (DX)
-	JMP        end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, (DX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y2, Y3
-	VMASKMOVPS 32(CX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y3, 32(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   32(CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, 32(DX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y2, Y3
-	VMASKMOVPS 64(CX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y3, 64(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   64(CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, 64(DX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y2, Y3
-	VMASKMOVPS 96(CX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y3, 96(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   96(CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, 96(DX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y2, Y3
-	VMASKMOVPS 128(CX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y3, 128(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   128(CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, 128(DX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y2, Y3
-	VMASKMOVPS 160(CX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y3, 160(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   160(CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, 160(DX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y2, Y3
-	VMASKMOVPS 192(CX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VSUBPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y3, 192(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   192(CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, 192(DX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y2, Y2
-	VMASKMOVPS 224(CX), Y2, Y3
-	VSUBPS     Y0, Y3, Y3
-	VSUBPS     Y1, Y3, Y3
-	VMASKMOVPS Y3, Y2, 224(DX)
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   224(CX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VMASKMOVPS   Y3, Y2, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -2159,146 +2325,168 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (BX)
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VMOVUPS      32(CX), Y2
-	VMOVUPS      32(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 32(BX)
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      64(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 64(BX)
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VMOVUPS      96(CX), Y2
-	VMOVUPS      96(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 96(BX)
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      128(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 128(BX)
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VMOVUPS      160(CX), Y2
-	VMOVUPS      160(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 160(BX)
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      192(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 192(BX)
-	CMPQ         AX, $0x00000040
-	JB           part11
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (BX)
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 32(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPS 64(CX), Y1
+	VMOVUPS 64(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 64(BX)
+	CMPQ    AX, $0x00000020
+	JB      part7
+	VMOVUPS 96(CX), Y1
+	VMOVUPS 96(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 96(BX)
+	CMPQ    AX, $0x00000028
+	JB      part8
+	VMOVUPS 128(CX), Y1
+	VMOVUPS 128(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 128(BX)
+	CMPQ    AX, $0x00000030
+	JB      part9
+	VMOVUPS 160(CX), Y1
+	VMOVUPS 160(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 160(BX)
+	CMPQ    AX, $0x00000038
+	JB      part10
+	VMOVUPS 192(CX), Y1
+	VMOVUPS 192(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 192(BX)
+	CMPQ    AX, $0x00000040
+	JB      part11
 
 part4:
-	VPCMPGTD   iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS (CX), Y2, Y3
-	VMASKMOVPS (DX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, (BX)
-	JMP        end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, (BX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS 32(CX), Y2, Y3
-	VMASKMOVPS 32(DX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 32(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(CX), Y1, Y2
+	VMASKMOVPS   32(DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 32(BX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS 64(CX), Y2, Y3
-	VMASKMOVPS 64(DX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 64(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   64(CX), Y1, Y2
+	VMASKMOVPS   64(DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 64(BX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS 96(CX), Y2, Y3
-	VMASKMOVPS 96(DX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 96(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   96(CX), Y1, Y2
+	VMASKMOVPS   96(DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 96(BX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS 128(CX), Y2, Y3
-	VMASKMOVPS 128(DX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 128(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   128(CX), Y1, Y2
+	VMASKMOVPS   128(DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 128(BX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS 160(CX), Y2, Y3
-	VMASKMOVPS 160(DX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 160(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   160(CX), Y1, Y2
+	VMASKMOVPS   160(DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 160(BX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS 192(CX), Y2, Y3
-	VMASKMOVPS 192(DX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 192(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   192(CX), Y1, Y2
+	VMASKMOVPS   192(DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 192(BX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS 224(CX), Y1, Y2
-	VMASKMOVPS 224(DX), Y1, Y3
-	VSUBPS     Y0, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMASKMOVPS Y2, Y1, 224(BX)
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   224(CX), Y1, Y2
+	VMASKMOVPS   224(DX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -2985,147 +3173,169 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ         $+64, DI
-	JE           end6
-	VMOVQ        DI, X11
-	VPBROADCASTD X11, Y11
-	CMPQ         DI, $0x00000008
-	JB           part7
-	VMOVUPS      (DX), Y12
-	VMAXPS       Y12, Y1, Y1
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x00000010
-	JB           part8
-	VMOVUPS      32(DX), Y12
-	VMAXPS       Y12, Y2, Y2
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x00000018
-	JB           part9
-	VMOVUPS      64(DX), Y12
-	VMAXPS       Y12, Y3, Y3
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         DI, $0x00000020
-	JB           part10
-	VMOVUPS      96(DX), Y12
-	VMAXPS       Y12, Y4, Y4
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         DI, $0x00000028
-	JB           part11
-	VMOVUPS      128(DX), Y12
-	VMAXPS       Y12, Y5, Y5
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x00000030
-	JB           part12
-	VMOVUPS      160(DX), Y12
-	VMAXPS       Y12, Y6, Y6
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x00000038
-	JB           part13
-	VMOVUPS      192(DX), Y12
-	VMAXPS       Y12, Y7, Y7
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         DI, $0x00000040
-	JB           part14
+	ADDQ    $+64, DI
+	JE      end6
+	CMPQ    DI, $0x00000008
+	JB      part7
+	VMOVUPS (DX), Y11
+	VMAXPS  Y11, Y1, Y1
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x00000010
+	JB      part8
+	VMOVUPS 32(DX), Y11
+	VMAXPS  Y11, Y2, Y2
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x00000018
+	JB      part9
+	VMOVUPS 64(DX), Y11
+	VMAXPS  Y11, Y3, Y3
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    DI, $0x00000020
+	JB      part10
+	VMOVUPS 96(DX), Y11
+	VMAXPS  Y11, Y4, Y4
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    DI, $0x00000028
+	JB      part11
+	VMOVUPS 128(DX), Y11
+	VMAXPS  Y11, Y5, Y5
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x00000030
+	JB      part12
+	VMOVUPS 160(DX), Y11
+	VMAXPS  Y11, Y6, Y6
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x00000038
+	JB      part13
+	VMOVUPS 192(DX), Y11
+	VMAXPS  Y11, Y7, Y7
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    DI, $0x00000040
+	JB      part14
 
 part7:
-	VPCMPGTD   iota32<>+0(SB), Y11, Y12
-	VMASKMOVPS (DX), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y1, Y1
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   (DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y1, Y1
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part8:
-	CMPQ       DI, $0x00000008
-	JBE        end6
-	VPCMPGTD   iota32<>+32(SB), Y11, Y12
-	VMASKMOVPS 32(DX), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y2, Y2
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	CMPQ         DI, $0x00000008
+	JBE          end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   32(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y2, Y2
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part9:
-	CMPQ       DI, $0x00000010
-	JBE        end6
-	VPCMPGTD   iota32<>+64(SB), Y11, Y12
-	VMASKMOVPS 64(DX), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y3, Y3
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end6
+	CMPQ         DI, $0x00000010
+	JBE          end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   64(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y3, Y3
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
 
 part10:
-	CMPQ       DI, $0x00000018
-	JBE        end6
-	VPCMPGTD   iota32<>+96(SB), Y11, Y12
-	VMASKMOVPS 96(DX), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y4, Y4
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end6
+	CMPQ         DI, $0x00000018
+	JBE          end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   96(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y4, Y4
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
 
 part11:
-	CMPQ       DI, $0x00000020
-	JBE        end6
-	VPCMPGTD   iota32<>+128(SB), Y11, Y12
-	VMASKMOVPS 128(DX), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y5, Y5
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	CMPQ         DI, $0x00000020
+	JBE          end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   128(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y5, Y5
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part12:
-	CMPQ       DI, $0x00000028
-	JBE        end6
-	VPCMPGTD   iota32<>+160(SB), Y11, Y12
-	VMASKMOVPS 160(DX), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y6, Y6
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	CMPQ         DI, $0x00000028
+	JBE          end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   160(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y6, Y6
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part13:
-	CMPQ       DI, $0x00000030
-	JBE        end6
-	VPCMPGTD   iota32<>+192(SB), Y11, Y12
-	VMASKMOVPS 192(DX), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y7, Y7
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end6
+	CMPQ         DI, $0x00000030
+	JBE          end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   192(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y7, Y7
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
 
 part14:
-	CMPQ       DI, $0x00000038
-	JBE        end6
-	VPCMPGTD   iota32<>+224(SB), Y11, Y11
-	VMASKMOVPS 224(DX), Y11, Y12
-	VPANDN     cff800000<>+0(SB), Y11, Y11
-	VPOR       Y11, Y12, Y12
-	VMAXPS     Y12, Y8, Y8
-	VCMPPS     $0x03, Y12, Y12, Y11
-	VPOR       Y11, Y10, Y10
+	CMPQ         DI, $0x00000038
+	JBE          end6
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   224(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y8, Y8
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
 
 end6:
 	VPOR       Y10, Y9, Y9
@@ -3308,176 +3518,198 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	CMPQ         AX, $0x00000008
-	JB           part4
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VSUBPS       Y2, Y3, Y2
-	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, (BX)
-	CMPQ         AX, $0x00000010
-	JB           part5
-	VMOVUPS      32(CX), Y2
-	VMOVUPS      32(DX), Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VSUBPS       Y2, Y3, Y2
-	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, 32(BX)
-	CMPQ         AX, $0x00000018
-	JB           part6
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      64(DX), Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VSUBPS       Y2, Y3, Y2
-	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, 64(BX)
-	CMPQ         AX, $0x00000020
-	JB           part7
-	VMOVUPS      96(CX), Y2
-	VMOVUPS      96(DX), Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VSUBPS       Y2, Y3, Y2
-	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, 96(BX)
-	CMPQ         AX, $0x00000028
-	JB           part8
-	VMOVUPS      128(CX), Y2
-	VMOVUPS      128(DX), Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VSUBPS       Y2, Y3, Y2
-	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, 128(BX)
-	CMPQ         AX, $0x00000030
-	JB           part9
-	VMOVUPS      160(CX), Y2
-	VMOVUPS      160(DX), Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VSUBPS       Y2, Y3, Y2
-	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, 160(BX)
-	CMPQ         AX, $0x00000038
-	JB           part10
-	VMOVUPS      192(CX), Y2
-	VMOVUPS      192(DX), Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VSUBPS       Y2, Y3, Y2
-	VPAND        c7fffffff<>+0(SB), Y2, Y2
-	VMOVUPS      Y2, 192(BX)
-	CMPQ         AX, $0x00000040
-	JB           part11
+	ADDQ     $+64, AX
+	JE       end3
+	CMPQ     AX, $0x00000008
+	JB       part4
+	VMOVUPS  (CX), Y1
+	VMOVUPS  (DX), Y2
+	VPCMPEQD Y0, Y2, Y2
+	VPAND    c3f800000<>+0(SB), Y2, Y2
+	VSUBPS   Y1, Y2, Y1
+	VPAND    c7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS  Y1, (BX)
+	CMPQ     AX, $0x00000010
+	JB       part5
+	VMOVUPS  32(CX), Y1
+	VMOVUPS  32(DX), Y2
+	VPCMPEQD Y0, Y2, Y2
+	VPAND    c3f800000<>+0(SB), Y2, Y2
+	VSUBPS   Y1, Y2, Y1
+	VPAND    c7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS  Y1, 32(BX)
+	CMPQ     AX, $0x00000018
+	JB       part6
+	VMOVUPS  64(CX), Y1
+	VMOVUPS  64(DX), Y2
+	VPCMPEQD Y0, Y2, Y2
+	VPAND    c3f800000<>+0(SB), Y2, Y2
+	VSUBPS   Y1, Y2, Y1
+	VPAND    c7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS  Y1, 64(BX)
+	CMPQ     AX, $0x00000020
+	JB       part7
+	VMOVUPS  96(CX), Y1
+	VMOVUPS  96(DX), Y2
+	VPCMPEQD Y0, Y2, Y2
+	VPAND    c3f800000<>+0(SB), Y2, Y2
+	VSUBPS   Y1, Y2, Y1
+	VPAND    c7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS  Y1, 96(BX)
+	CMPQ     AX, $0x00000028
+	JB       part8
+	VMOVUPS  128(CX), Y1
+	VMOVUPS  128(DX), Y2
+	VPCMPEQD Y0, Y2, Y2
+	VPAND    c3f800000<>+0(SB), Y2, Y2
+	VSUBPS   Y1, Y2, Y1
+	VPAND    c7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS  Y1, 128(BX)
+	CMPQ     AX, $0x00000030
+	JB       part9
+	VMOVUPS  160(CX), Y1
+	VMOVUPS  160(DX), Y2
+	VPCMPEQD Y0, Y2, Y2
+	VPAND    c3f800000<>+0(SB), Y2, Y2
+	VSUBPS   Y1, Y2, Y1
+	VPAND    c7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS  Y1, 160(BX)
+	CMPQ     AX, $0x00000038
+	JB       part10
+	VMOVUPS  192(CX), Y1
+	VMOVUPS  192(DX), Y2
+	VPCMPEQD Y0, Y2, Y2
+	VPAND    c3f800000<>+0(SB), Y2, Y2
+	VSUBPS   Y1, Y2, Y1
+	VPAND    c7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS  Y1, 192(BX)
+	CMPQ     AX, $0x00000040
+	JB       part11
 
 part4:
-	VPCMPGTD   iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS (CX), Y2, Y3
-	VPMASKMOVD (DX), Y2, Y4
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c3f800000<>+0(SB), Y4, Y4
-	VSUBPS     Y3, Y4, Y3
-	VPAND      c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS Y3, Y2, (BX)
-	JMP        end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VPMASKMOVD   (DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, (BX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS 32(CX), Y2, Y3
-	VPMASKMOVD 32(DX), Y2, Y4
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c3f800000<>+0(SB), Y4, Y4
-	VSUBPS     Y3, Y4, Y3
-	VPAND      c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS Y3, Y2, 32(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(CX), Y1, Y2
+	VPMASKMOVD   32(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, 32(BX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS 64(CX), Y2, Y3
-	VPMASKMOVD 64(DX), Y2, Y4
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c3f800000<>+0(SB), Y4, Y4
-	VSUBPS     Y3, Y4, Y3
-	VPAND      c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS Y3, Y2, 64(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   64(CX), Y1, Y2
+	VPMASKMOVD   64(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, 64(BX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS 96(CX), Y2, Y3
-	VPMASKMOVD 96(DX), Y2, Y4
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c3f800000<>+0(SB), Y4, Y4
-	VSUBPS     Y3, Y4, Y3
-	VPAND      c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS Y3, Y2, 96(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   96(CX), Y1, Y2
+	VPMASKMOVD   96(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, 96(BX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS 128(CX), Y2, Y3
-	VPMASKMOVD 128(DX), Y2, Y4
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c3f800000<>+0(SB), Y4, Y4
-	VSUBPS     Y3, Y4, Y3
-	VPAND      c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS Y3, Y2, 128(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   128(CX), Y1, Y2
+	VPMASKMOVD   128(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, 128(BX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS 160(CX), Y2, Y3
-	VPMASKMOVD 160(DX), Y2, Y4
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c3f800000<>+0(SB), Y4, Y4
-	VSUBPS     Y3, Y4, Y3
-	VPAND      c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS Y3, Y2, 160(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   160(CX), Y1, Y2
+	VPMASKMOVD   160(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, 160(BX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS 192(CX), Y2, Y3
-	VPMASKMOVD 192(DX), Y2, Y4
-	VPCMPEQD   Y0, Y4, Y4
-	VPAND      c3f800000<>+0(SB), Y4, Y4
-	VSUBPS     Y3, Y4, Y3
-	VPAND      c7fffffff<>+0(SB), Y3, Y3
-	VMASKMOVPS Y3, Y2, 192(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   192(CX), Y1, Y2
+	VPMASKMOVD   192(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, 192(BX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS 224(CX), Y1, Y2
-	VPMASKMOVD 224(DX), Y1, Y3
-	VPCMPEQD   Y0, Y3, Y3
-	VPAND      c3f800000<>+0(SB), Y3, Y3
-	VSUBPS     Y2, Y3, Y2
-	VPAND      c7fffffff<>+0(SB), Y2, Y2
-	VMASKMOVPS Y2, Y1, 224(BX)
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   224(CX), Y1, Y2
+	VPMASKMOVD   224(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VPAND        c7fffffff<>+0(SB), Y2, Y2
+	VMASKMOVPS   Y2, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -5414,117 +5646,139 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ         $+64, AX
-	JE           end111
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	CMPQ         AX, $0x00000008
-	JB           part112
-	VMOVUPS      (DX), Y9
-	VMAXPS       Y9, Y0, Y0
-	CMPQ         AX, $0x00000010
-	JB           part113
-	VMOVUPS      32(DX), Y9
-	VMAXPS       Y9, Y1, Y1
-	CMPQ         AX, $0x00000018
-	JB           part114
-	VMOVUPS      64(DX), Y9
-	VMAXPS       Y9, Y2, Y2
-	CMPQ         AX, $0x00000020
-	JB           part115
-	VMOVUPS      96(DX), Y9
-	VMAXPS       Y9, Y3, Y3
-	CMPQ         AX, $0x00000028
-	JB           part116
-	VMOVUPS      128(DX), Y9
-	VMAXPS       Y9, Y4, Y4
-	CMPQ         AX, $0x00000030
-	JB           part117
-	VMOVUPS      160(DX), Y9
-	VMAXPS       Y9, Y5, Y5
-	CMPQ         AX, $0x00000038
-	JB           part118
-	VMOVUPS      192(DX), Y9
-	VMAXPS       Y9, Y6, Y6
-	CMPQ         AX, $0x00000040
-	JB           part119
+	ADDQ    $+64, AX
+	JE      end111
+	CMPQ    AX, $0x00000008
+	JB      part112
+	VMOVUPS (DX), Y8
+	VMAXPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part113
+	VMOVUPS 32(DX), Y8
+	VMAXPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part114
+	VMOVUPS 64(DX), Y8
+	VMAXPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part115
+	VMOVUPS 96(DX), Y8
+	VMAXPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part116
+	VMOVUPS 128(DX), Y8
+	VMAXPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part117
+	VMOVUPS 160(DX), Y8
+	VMAXPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part118
+	VMOVUPS 192(DX), Y8
+	VMAXPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part119
 
 part112:
-	VPCMPGTD   iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS (DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y0, Y0
-	JMP        end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y0, Y0
+	JMP          end111
 
 part113:
-	CMPQ       AX, $0x00000008
-	JBE        end111
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS 32(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y1, Y1
-	JMP        end111
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end111
 
 part114:
-	CMPQ       AX, $0x00000010
-	JBE        end111
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS 64(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y2, Y2
-	JMP        end111
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end111
 
 part115:
-	CMPQ       AX, $0x00000018
-	JBE        end111
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS 96(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y3, Y3
-	JMP        end111
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end111
 
 part116:
-	CMPQ       AX, $0x00000020
-	JBE        end111
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS 128(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y4, Y4
-	JMP        end111
+	CMPQ         AX, $0x00000020
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end111
 
 part117:
-	CMPQ       AX, $0x00000028
-	JBE        end111
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS 160(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y5, Y5
-	JMP        end111
+	CMPQ         AX, $0x00000028
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y5, Y5
+	JMP          end111
 
 part118:
-	CMPQ       AX, $0x00000030
-	JBE        end111
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS 192(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y6, Y6
-	JMP        end111
+	CMPQ         AX, $0x00000030
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y6, Y6
+	JMP          end111
 
 part119:
-	CMPQ       AX, $0x00000038
-	JBE        end111
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS 224(DX), Y8, Y9
-	VPANDN     cff800000<>+0(SB), Y8, Y8
-	VPOR       Y8, Y9, Y9
-	VMAXPS     Y9, Y7, Y7
+	CMPQ         AX, $0x00000038
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y7, Y7
 
 end111:
 	VMAXPS     Y4, Y0, Y0
@@ -5999,6 +6253,18 @@ end122:
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
 	VADDPS     Y1, Y0, Y0
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups123
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum124
+
+groups123:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -6018,22 +6284,25 @@ end122:
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVUPS    c3f800000<>+0(SB), Y1
-	VDIVPS     Y0, Y1, Y0
-	VCMPPS     $0x03, Y0, Y0, Y1
-	VBLENDVPS  Y1, c7fc00000<>+0(SB), Y0, Y0
-	MOVQ       cols+48(FP), AX
-	MOVQ       dst_base+0(FP), DX
-	ADDQ       CX, DX
-	MOVQ       dst_base+0(FP), BX
-	ADDQ       CX, BX
+
+sum124:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      c3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y0
+	VCMPPS       $0x03, Y0, Y0, Y1
+	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dst_base+0(FP), BX
+	ADDQ         CX, BX
 
 	// blocks of 64: [read dst write dst]
 	SUBQ $+64, AX
-	JB   tail124
+	JB   tail126
 
-blocks123:
+blocks125:
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y1
 	VMOVUPS Y1, (BX)
@@ -6061,122 +6330,144 @@ blocks123:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
-	JAE     blocks123
+	JAE     blocks125
 
 	// the last block, register by register
-tail124:
-	ADDQ         $+64, AX
-	JE           end125
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	CMPQ         AX, $0x00000008
-	JB           part126
-	VMOVUPS      (DX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, (BX)
-	CMPQ         AX, $0x00000010
-	JB           part127
-	VMOVUPS      32(DX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 32(BX)
-	CMPQ         AX, $0x00000018
-	JB           part128
-	VMOVUPS      64(DX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 64(BX)
-	CMPQ         AX, $0x00000020
-	JB           part129
-	VMOVUPS      96(DX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 96(BX)
-	CMPQ         AX, $0x00000028
-	JB           part130
-	VMOVUPS      128(DX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 128(BX)
-	CMPQ         AX, $0x00000030
-	JB           part131
-	VMOVUPS      160(DX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 160(BX)
-	CMPQ         AX, $0x00000038
-	JB           part132
-	VMOVUPS      192(DX), Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 192(BX)
-	CMPQ         AX, $0x00000040
-	JB           part133
-
-part126:
-	VPCMPGTD   iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS (DX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, (BX)
-	JMP        end125
-
-part127:
-	CMPQ       AX, $0x00000008
-	JBE        end125
-	VPCMPGTD   iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS 32(DX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 32(BX)
-	JMP        end125
+tail126:
+	ADDQ    $+64, AX
+	JE      end127
+	CMPQ    AX, $0x00000008
+	JB      part128
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (BX)
+	CMPQ    AX, $0x00000010
+	JB      part129
+	VMOVUPS 32(DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 32(BX)
+	CMPQ    AX, $0x00000018
+	JB      part130
+	VMOVUPS 64(DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 64(BX)
+	CMPQ    AX, $0x00000020
+	JB      part131
+	VMOVUPS 96(DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 96(BX)
+	CMPQ    AX, $0x00000028
+	JB      part132
+	VMOVUPS 128(DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 128(BX)
+	CMPQ    AX, $0x00000030
+	JB      part133
+	VMOVUPS 160(DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 160(BX)
+	CMPQ    AX, $0x00000038
+	JB      part134
+	VMOVUPS 192(DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 192(BX)
+	CMPQ    AX, $0x00000040
+	JB      part135
 
 part128:
-	CMPQ       AX, $0x00000010
-	JBE        end125
-	VPCMPGTD   iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS 64(DX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 64(BX)
-	JMP        end125
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, (BX)
+	JMP          end127
 
 part129:
-	CMPQ       AX, $0x00000018
-	JBE        end125
-	VPCMPGTD   iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS 96(DX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 96(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000008
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 32(BX)
+	JMP          end127
 
 part130:
-	CMPQ       AX, $0x00000020
-	JBE        end125
-	VPCMPGTD   iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS 128(DX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 128(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000010
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   64(DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 64(BX)
+	JMP          end127
 
 part131:
-	CMPQ       AX, $0x00000028
-	JBE        end125
-	VPCMPGTD   iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS 160(DX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 160(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000018
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   96(DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 96(BX)
+	JMP          end127
 
 part132:
-	CMPQ       AX, $0x00000030
-	JBE        end125
-	VPCMPGTD   iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS 192(DX), Y2, Y3
-	VMULPS     Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, 192(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000020
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   128(DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 128(BX)
+	JMP          end127
 
 part133:
-	CMPQ       AX, $0x00000038
-	JBE        end125
-	VPCMPGTD   iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS 224(DX), Y1, Y2
-	VMULPS     Y2, Y0, Y2
-	VMASKMOVPS Y2, Y1, 224(BX)
+	CMPQ         AX, $0x00000028
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   160(DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 160(BX)
+	JMP          end127
 
-end125:
+part134:
+	CMPQ         AX, $0x00000030
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   192(DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 192(BX)
+	JMP          end127
+
+part135:
+	CMPQ         AX, $0x00000038
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   224(DX), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, 224(BX)
+
+end127:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -7876,117 +8167,139 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ         $+64, AX
-	JE           end111
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	CMPQ         AX, $0x00000008
-	JB           part112
-	VMOVUPS      (DX), Y9
-	VMAXPS       Y9, Y0, Y0
-	CMPQ         AX, $0x00000010
-	JB           part113
-	VMOVUPS      32(DX), Y9
-	VMAXPS       Y9, Y1, Y1
-	CMPQ         AX, $0x00000018
-	JB           part114
-	VMOVUPS      64(DX), Y9
-	VMAXPS       Y9, Y2, Y2
-	CMPQ         AX, $0x00000020
-	JB           part115
-	VMOVUPS      96(DX), Y9
-	VMAXPS       Y9, Y3, Y3
-	CMPQ         AX, $0x00000028
-	JB           part116
-	VMOVUPS      128(DX), Y9
-	VMAXPS       Y9, Y4, Y4
-	CMPQ         AX, $0x00000030
-	JB           part117
-	VMOVUPS      160(DX), Y9
-	VMAXPS       Y9, Y5, Y5
-	CMPQ         AX, $0x00000038
-	JB           part118
-	VMOVUPS      192(DX), Y9
-	VMAXPS       Y9, Y6, Y6
-	CMPQ         AX, $0x00000040
-	JB           part119
+	ADDQ    $+64, AX
+	JE      end111
+	CMPQ    AX, $0x00000008
+	JB      part112
+	VMOVUPS (DX), Y8
+	VMAXPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part113
+	VMOVUPS 32(DX), Y8
+	VMAXPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part114
+	VMOVUPS 64(DX), Y8
+	VMAXPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part115
+	VMOVUPS 96(DX), Y8
+	VMAXPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part116
+	VMOVUPS 128(DX), Y8
+	VMAXPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part117
+	VMOVUPS 160(DX), Y8
+	VMAXPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part118
+	VMOVUPS 192(DX), Y8
+	VMAXPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part119
 
 part112:
-	VPCMPGTD   iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS (DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y0, Y0
-	JMP        end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y0, Y0
+	JMP          end111
 
 part113:
-	CMPQ       AX, $0x00000008
-	JBE        end111
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS 32(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y1, Y1
-	JMP        end111
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end111
 
 part114:
-	CMPQ       AX, $0x00000010
-	JBE        end111
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS 64(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y2, Y2
-	JMP        end111
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end111
 
 part115:
-	CMPQ       AX, $0x00000018
-	JBE        end111
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS 96(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y3, Y3
-	JMP        end111
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end111
 
 part116:
-	CMPQ       AX, $0x00000020
-	JBE        end111
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS 128(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y4, Y4
-	JMP        end111
+	CMPQ         AX, $0x00000020
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end111
 
 part117:
-	CMPQ       AX, $0x00000028
-	JBE        end111
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS 160(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y5, Y5
-	JMP        end111
+	CMPQ         AX, $0x00000028
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y5, Y5
+	JMP          end111
 
 part118:
-	CMPQ       AX, $0x00000030
-	JBE        end111
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS 192(DX), Y9, Y10
-	VPANDN     cff800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPS     Y10, Y6, Y6
-	JMP        end111
+	CMPQ         AX, $0x00000030
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y6, Y6
+	JMP          end111
 
 part119:
-	CMPQ       AX, $0x00000038
-	JBE        end111
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS 224(DX), Y8, Y9
-	VPANDN     cff800000<>+0(SB), Y8, Y8
-	VPOR       Y8, Y9, Y9
-	VMAXPS     Y9, Y7, Y7
+	CMPQ         AX, $0x00000038
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y7, Y7
 
 end111:
 	VMAXPS     Y4, Y0, Y0
@@ -8433,35 +8746,50 @@ tail121:
 	VMOVUPS      Y1, 224(AX)
 
 end122:
-	VMOVUPS      (AX), Y1
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      64(AX), Y3
-	VMOVUPS      96(AX), Y4
-	VMOVUPS      128(AX), Y5
-	VMOVUPS      160(AX), Y6
-	VMOVUPS      192(AX), Y7
-	VMOVUPS      224(AX), Y8
-	VADDPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y8, Y7, Y7
-	VPERM2F128   $0x20, Y5, Y1, Y2
-	VPERM2F128   $0x31, Y5, Y1, Y4
-	VADDPS       Y4, Y2, Y1
-	VPERM2F128   $0x20, Y7, Y3, Y2
-	VPERM2F128   $0x31, Y7, Y3, Y4
-	VADDPS       Y4, Y2, Y3
-	VSHUFPS      $0x44, Y3, Y1, Y2
-	VSHUFPS      $0xee, Y3, Y1, Y3
-	VADDPS       Y3, Y2, Y1
-	VSHUFPS      $0x88, Y1, Y1, Y2
-	VSHUFPS      $0xdd, Y1, Y1, Y3
-	VADDPS       Y3, Y2, Y1
-	VPERMILPS    $0xb1, Y1, Y2
-	VADDPS       Y2, Y1, Y1
-	VPERM2F128   $0x01, Y1, Y1, Y2
-	VADDPS       Y2, Y1, Y1
+	VMOVUPS    (AX), Y1
+	VMOVUPS    32(AX), Y2
+	VMOVUPS    64(AX), Y3
+	VMOVUPS    96(AX), Y4
+	VMOVUPS    128(AX), Y5
+	VMOVUPS    160(AX), Y6
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VADDPS     Y2, Y1, Y1
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups123
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	JMP        sum124
+
+groups123:
+	VADDPS     Y4, Y3, Y3
+	VADDPS     Y6, Y5, Y5
+	VADDPS     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y5, Y1, Y2
+	VPERM2F128 $0x31, Y5, Y1, Y4
+	VADDPS     Y4, Y2, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y2
+	VPERM2F128 $0x31, Y7, Y3, Y4
+	VADDPS     Y4, Y2, Y3
+	VSHUFPS    $0x44, Y3, Y1, Y2
+	VSHUFPS    $0xee, Y3, Y1, Y3
+	VADDPS     Y3, Y2, Y1
+	VSHUFPS    $0x88, Y1, Y1, Y2
+	VSHUFPS    $0xdd, Y1, Y1, Y3
+	VADDPS     Y3, Y2, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+
+sum124:
 	VMOVUPS      Y1, Y1
+	VBROADCASTSS X1, Y1
 	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y3
 	VCVTPS2PD    X2, Y2
@@ -8552,9 +8880,9 @@ end122:
 
 	// blocks of 64: [read src write dst]
 	SUBQ $+64, AX
-	JB   tail124
+	JB   tail126
 
-blocks123:
+blocks125:
 	VMOVUPS (DX), Y2
 	VSUBPS  Y0, Y2, Y2
 	VADDPS  Y2, Y1, Y2
@@ -8590,137 +8918,159 @@ blocks123:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
-	JAE     blocks123
+	JAE     blocks125
 
 	// the last block, register by register
-tail124:
-	ADDQ         $+64, AX
-	JE           end125
-	VMOVQ        AX, X2
-	VPBROADCASTD X2, Y2
-	CMPQ         AX, $0x00000008
-	JB           part126
-	VMOVUPS      (DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VADDPS       Y3, Y1, Y3
-	VMOVUPS      Y3, (BX)
-	CMPQ         AX, $0x00000010
-	JB           part127
-	VMOVUPS      32(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VADDPS       Y3, Y1, Y3
-	VMOVUPS      Y3, 32(BX)
-	CMPQ         AX, $0x00000018
-	JB           part128
-	VMOVUPS      64(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VADDPS       Y3, Y1, Y3
-	VMOVUPS      Y3, 64(BX)
-	CMPQ         AX, $0x00000020
-	JB           part129
-	VMOVUPS      96(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VADDPS       Y3, Y1, Y3
-	VMOVUPS      Y3, 96(BX)
-	CMPQ         AX, $0x00000028
-	JB           part130
-	VMOVUPS      128(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VADDPS       Y3, Y1, Y3
-	VMOVUPS      Y3, 128(BX)
-	CMPQ         AX, $0x00000030
-	JB           part131
-	VMOVUPS      160(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VADDPS       Y3, Y1, Y3
-	VMOVUPS      Y3, 160(BX)
-	CMPQ         AX, $0x00000038
-	JB           part132
-	VMOVUPS      192(DX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VADDPS       Y3, Y1, Y3
-	VMOVUPS      Y3, 192(BX)
-	CMPQ         AX, $0x00000040
-	JB           part133
-
-part126:
-	VPCMPGTD   iota32<>+0(SB), Y2, Y3
-	VMASKMOVPS (DX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y3, (BX)
-	JMP        end125
-
-part127:
-	CMPQ       AX, $0x00000008
-	JBE        end125
-	VPCMPGTD   iota32<>+32(SB), Y2, Y3
-	VMASKMOVPS 32(DX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y3, 32(BX)
-	JMP        end125
+tail126:
+	ADDQ    $+64, AX
+	JE      end127
+	CMPQ    AX, $0x00000008
+	JB      part128
+	VMOVUPS (DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, (BX)
+	CMPQ    AX, $0x00000010
+	JB      part129
+	VMOVUPS 32(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(BX)
+	CMPQ    AX, $0x00000018
+	JB      part130
+	VMOVUPS 64(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(BX)
+	CMPQ    AX, $0x00000020
+	JB      part131
+	VMOVUPS 96(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(BX)
+	CMPQ    AX, $0x00000028
+	JB      part132
+	VMOVUPS 128(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 128(BX)
+	CMPQ    AX, $0x00000030
+	JB      part133
+	VMOVUPS 160(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 160(BX)
+	CMPQ    AX, $0x00000038
+	JB      part134
+	VMOVUPS 192(DX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y2
+	VMOVUPS Y2, 192(BX)
+	CMPQ    AX, $0x00000040
+	JB      part135
 
 part128:
-	CMPQ       AX, $0x00000010
-	JBE        end125
-	VPCMPGTD   iota32<>+64(SB), Y2, Y3
-	VMASKMOVPS 64(DX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y3, 64(BX)
-	JMP        end125
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   (DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, (BX)
+	JMP          end127
 
 part129:
-	CMPQ       AX, $0x00000018
-	JBE        end125
-	VPCMPGTD   iota32<>+96(SB), Y2, Y3
-	VMASKMOVPS 96(DX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y3, 96(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000008
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   32(DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 32(BX)
+	JMP          end127
 
 part130:
-	CMPQ       AX, $0x00000020
-	JBE        end125
-	VPCMPGTD   iota32<>+128(SB), Y2, Y3
-	VMASKMOVPS 128(DX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y3, 128(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000010
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   64(DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 64(BX)
+	JMP          end127
 
 part131:
-	CMPQ       AX, $0x00000028
-	JBE        end125
-	VPCMPGTD   iota32<>+160(SB), Y2, Y3
-	VMASKMOVPS 160(DX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y3, 160(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000018
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   96(DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 96(BX)
+	JMP          end127
 
 part132:
-	CMPQ       AX, $0x00000030
-	JBE        end125
-	VPCMPGTD   iota32<>+192(SB), Y2, Y3
-	VMASKMOVPS 192(DX), Y3, Y4
-	VSUBPS     Y0, Y4, Y4
-	VADDPS     Y4, Y1, Y4
-	VMASKMOVPS Y4, Y3, 192(BX)
-	JMP        end125
+	CMPQ         AX, $0x00000020
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   128(DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 128(BX)
+	JMP          end127
 
 part133:
-	CMPQ       AX, $0x00000038
-	JBE        end125
-	VPCMPGTD   iota32<>+224(SB), Y2, Y2
-	VMASKMOVPS 224(DX), Y2, Y3
-	VSUBPS     Y0, Y3, Y3
-	VADDPS     Y3, Y1, Y3
-	VMASKMOVPS Y3, Y2, 224(BX)
+	CMPQ         AX, $0x00000028
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   160(DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 160(BX)
+	JMP          end127
 
-end125:
+part134:
+	CMPQ         AX, $0x00000030
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   192(DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 192(BX)
+	JMP          end127
+
+part135:
+	CMPQ         AX, $0x00000038
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   224(DX), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VADDPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 224(BX)
+
+end127:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -10813,127 +11163,161 @@ blocks125:
 
 	// the last block, register by register
 tail126:
-	ADDQ         $+64, AX
-	JE           end127
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	CMPQ         AX, $0x00000008
-	JB           part128
-	VMOVUPS      (DX), Y9
-	VMULPS       (BX), Y9, Y9
-	VADDPS       Y9, Y0, Y0
-	CMPQ         AX, $0x00000010
-	JB           part129
-	VMOVUPS      32(DX), Y9
-	VMULPS       32(BX), Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	CMPQ         AX, $0x00000018
-	JB           part130
-	VMOVUPS      64(DX), Y9
-	VMULPS       64(BX), Y9, Y9
-	VADDPS       Y9, Y2, Y2
-	CMPQ         AX, $0x00000020
-	JB           part131
-	VMOVUPS      96(DX), Y9
-	VMULPS       96(BX), Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	CMPQ         AX, $0x00000028
-	JB           part132
-	VMOVUPS      128(DX), Y9
-	VMULPS       128(BX), Y9, Y9
-	VADDPS       Y9, Y4, Y4
-	CMPQ         AX, $0x00000030
-	JB           part133
-	VMOVUPS      160(DX), Y9
-	VMULPS       160(BX), Y9, Y9
-	VADDPS       Y9, Y5, Y5
-	CMPQ         AX, $0x00000038
-	JB           part134
-	VMOVUPS      192(DX), Y9
-	VMULPS       192(BX), Y9, Y9
-	VADDPS       Y9, Y6, Y6
-	CMPQ         AX, $0x00000040
-	JB           part135
+	ADDQ    $+64, AX
+	JE      end127
+	CMPQ    AX, $0x00000008
+	JB      part128
+	VMOVUPS (DX), Y8
+	VMULPS  (BX), Y8, Y8
+	VADDPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part129
+	VMOVUPS 32(DX), Y8
+	VMULPS  32(BX), Y8, Y8
+	VADDPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part130
+	VMOVUPS 64(DX), Y8
+	VMULPS  64(BX), Y8, Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part131
+	VMOVUPS 96(DX), Y8
+	VMULPS  96(BX), Y8, Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part132
+	VMOVUPS 128(DX), Y8
+	VMULPS  128(BX), Y8, Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part133
+	VMOVUPS 160(DX), Y8
+	VMULPS  160(BX), Y8, Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part134
+	VMOVUPS 192(DX), Y8
+	VMULPS  192(BX), Y8, Y8
+	VADDPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part135
 
 part128:
-	VPCMPGTD   iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS (DX), Y9, Y10
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y0, Y0
-	JMP        end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (DX), Y8, Y9
+	VMASKMOVPS   (BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y0, Y0
+	JMP          end127
 
 part129:
-	CMPQ       AX, $0x00000008
-	JBE        end127
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS 32(DX), Y9, Y10
-	VMASKMOVPS 32(BX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y1, Y1
-	JMP        end127
+	CMPQ         AX, $0x00000008
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(DX), Y8, Y9
+	VMASKMOVPS   32(BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	JMP          end127
 
 part130:
-	CMPQ       AX, $0x00000010
-	JBE        end127
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS 64(DX), Y9, Y10
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y2, Y2
-	JMP        end127
+	CMPQ         AX, $0x00000010
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(DX), Y8, Y9
+	VMASKMOVPS   64(BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	JMP          end127
 
 part131:
-	CMPQ       AX, $0x00000018
-	JBE        end127
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS 96(DX), Y9, Y10
-	VMASKMOVPS 96(BX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y3, Y3
-	JMP        end127
+	CMPQ         AX, $0x00000018
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(DX), Y8, Y9
+	VMASKMOVPS   96(BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	JMP          end127
 
 part132:
-	CMPQ       AX, $0x00000020
-	JBE        end127
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS 128(DX), Y9, Y10
-	VMASKMOVPS 128(BX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y4, Y4
-	JMP        end127
+	CMPQ         AX, $0x00000020
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(DX), Y8, Y9
+	VMASKMOVPS   128(BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          end127
 
 part133:
-	CMPQ       AX, $0x00000028
-	JBE        end127
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS 160(DX), Y9, Y10
-	VMASKMOVPS 160(BX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y5, Y5
-	JMP        end127
+	CMPQ         AX, $0x00000028
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(DX), Y8, Y9
+	VMASKMOVPS   160(BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y5, Y5
+	JMP          end127
 
 part134:
-	CMPQ       AX, $0x00000030
-	JBE        end127
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS 192(DX), Y9, Y10
-	VMASKMOVPS 192(BX), Y9, Y9
-	VMULPS     Y9, Y10, Y10
-	VADDPS     Y10, Y6, Y6
-	JMP        end127
+	CMPQ         AX, $0x00000030
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(DX), Y8, Y9
+	VMASKMOVPS   192(BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	JMP          end127
 
 part135:
-	CMPQ       AX, $0x00000038
-	JBE        end127
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS 224(DX), Y8, Y9
-	VMASKMOVPS 224(BX), Y8, Y8
-	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y7, Y7
+	CMPQ         AX, $0x00000038
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(DX), Y8, Y9
+	VMASKMOVPS   224(BX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y7, Y7
 
 end127:
 	VADDPS     Y1, Y0, Y0
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups136
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum137
+
+groups136:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -10953,20 +11337,23 @@ end127:
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       CX, DX
-	MOVQ       dy_base+48(FP), BX
-	ADDQ       CX, BX
-	MOVQ       dx_base+0(FP), SI
-	ADDQ       CX, SI
+
+sum137:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSS X0, Y0
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dy_base+48(FP), BX
+	ADDQ         CX, BX
+	MOVQ         dx_base+0(FP), SI
+	ADDQ         CX, SI
 
 	// blocks of 64: [read y read dy write dx]
 	SUBQ $+64, AX
-	JB   tail137
+	JB   tail139
 
-blocks136:
+blocks138:
 	VMOVUPS (DX), Y1
 	VMOVUPS (BX), Y2
 	VSUBPS  Y0, Y2, Y2
@@ -11011,152 +11398,174 @@ blocks136:
 	ADDQ    $+256, BX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks136
+	JAE     blocks138
 
 	// the last block, register by register
-tail137:
-	ADDQ         $+64, AX
-	JE           end138
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	CMPQ         AX, $0x00000008
-	JB           part139
-	VMOVUPS      (DX), Y2
-	VMOVUPS      (BX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (SI)
-	CMPQ         AX, $0x00000010
-	JB           part140
-	VMOVUPS      32(DX), Y2
-	VMOVUPS      32(BX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 32(SI)
-	CMPQ         AX, $0x00000018
-	JB           part141
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      64(BX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 64(SI)
-	CMPQ         AX, $0x00000020
-	JB           part142
-	VMOVUPS      96(DX), Y2
-	VMOVUPS      96(BX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 96(SI)
-	CMPQ         AX, $0x00000028
-	JB           part143
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      128(BX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 128(SI)
-	CMPQ         AX, $0x00000030
-	JB           part144
-	VMOVUPS      160(DX), Y2
-	VMOVUPS      160(BX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 160(SI)
-	CMPQ         AX, $0x00000038
-	JB           part145
-	VMOVUPS      192(DX), Y2
-	VMOVUPS      192(BX), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, 192(SI)
-	CMPQ         AX, $0x00000040
-	JB           part146
-
-part139:
-	VPCMPGTD   iota32<>+0(SB), Y1, Y2
-	VMASKMOVPS (DX), Y2, Y3
-	VMASKMOVPS (BX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, (SI)
-	JMP        end138
-
-part140:
-	CMPQ       AX, $0x00000008
-	JBE        end138
-	VPCMPGTD   iota32<>+32(SB), Y1, Y2
-	VMASKMOVPS 32(DX), Y2, Y3
-	VMASKMOVPS 32(BX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 32(SI)
-	JMP        end138
+tail139:
+	ADDQ    $+64, AX
+	JE      end140
+	CMPQ    AX, $0x00000008
+	JB      part141
+	VMOVUPS (DX), Y1
+	VMOVUPS (BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (SI)
+	CMPQ    AX, $0x00000010
+	JB      part142
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 32(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 32(SI)
+	CMPQ    AX, $0x00000018
+	JB      part143
+	VMOVUPS 64(DX), Y1
+	VMOVUPS 64(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 64(SI)
+	CMPQ    AX, $0x00000020
+	JB      part144
+	VMOVUPS 96(DX), Y1
+	VMOVUPS 96(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 96(SI)
+	CMPQ    AX, $0x00000028
+	JB      part145
+	VMOVUPS 128(DX), Y1
+	VMOVUPS 128(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 128(SI)
+	CMPQ    AX, $0x00000030
+	JB      part146
+	VMOVUPS 160(DX), Y1
+	VMOVUPS 160(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 160(SI)
+	CMPQ    AX, $0x00000038
+	JB      part147
+	VMOVUPS 192(DX), Y1
+	VMOVUPS 192(BX), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, 192(SI)
+	CMPQ    AX, $0x00000040
+	JB      part148
 
 part141:
-	CMPQ       AX, $0x00000010
-	JBE        end138
-	VPCMPGTD   iota32<>+64(SB), Y1, Y2
-	VMASKMOVPS 64(DX), Y2, Y3
-	VMASKMOVPS 64(BX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 64(SI)
-	JMP        end138
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (DX), Y1, Y2
+	VMASKMOVPS   (BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, (SI)
+	JMP          end140
 
 part142:
-	CMPQ       AX, $0x00000018
-	JBE        end138
-	VPCMPGTD   iota32<>+96(SB), Y1, Y2
-	VMASKMOVPS 96(DX), Y2, Y3
-	VMASKMOVPS 96(BX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 96(SI)
-	JMP        end138
+	CMPQ         AX, $0x00000008
+	JBE          end140
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(DX), Y1, Y2
+	VMASKMOVPS   32(BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 32(SI)
+	JMP          end140
 
 part143:
-	CMPQ       AX, $0x00000020
-	JBE        end138
-	VPCMPGTD   iota32<>+128(SB), Y1, Y2
-	VMASKMOVPS 128(DX), Y2, Y3
-	VMASKMOVPS 128(BX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 128(SI)
-	JMP        end138
+	CMPQ         AX, $0x00000010
+	JBE          end140
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   64(DX), Y1, Y2
+	VMASKMOVPS   64(BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 64(SI)
+	JMP          end140
 
 part144:
-	CMPQ       AX, $0x00000028
-	JBE        end138
-	VPCMPGTD   iota32<>+160(SB), Y1, Y2
-	VMASKMOVPS 160(DX), Y2, Y3
-	VMASKMOVPS 160(BX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 160(SI)
-	JMP        end138
+	CMPQ         AX, $0x00000018
+	JBE          end140
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   96(DX), Y1, Y2
+	VMASKMOVPS   96(BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 96(SI)
+	JMP          end140
 
 part145:
-	CMPQ       AX, $0x00000030
-	JBE        end138
-	VPCMPGTD   iota32<>+192(SB), Y1, Y2
-	VMASKMOVPS 192(DX), Y2, Y3
-	VMASKMOVPS 192(BX), Y2, Y4
-	VSUBPS     Y0, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMASKMOVPS Y3, Y2, 192(SI)
-	JMP        end138
+	CMPQ         AX, $0x00000020
+	JBE          end140
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   128(DX), Y1, Y2
+	VMASKMOVPS   128(BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 128(SI)
+	JMP          end140
 
 part146:
-	CMPQ       AX, $0x00000038
-	JBE        end138
-	VPCMPGTD   iota32<>+224(SB), Y1, Y1
-	VMASKMOVPS 224(DX), Y1, Y2
-	VMASKMOVPS 224(BX), Y1, Y3
-	VSUBPS     Y0, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMASKMOVPS Y2, Y1, 224(SI)
+	CMPQ         AX, $0x00000028
+	JBE          end140
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   160(DX), Y1, Y2
+	VMASKMOVPS   160(BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 160(SI)
+	JMP          end140
 
-end138:
+part147:
+	CMPQ         AX, $0x00000030
+	JBE          end140
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   192(DX), Y1, Y2
+	VMASKMOVPS   192(BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 192(SI)
+	JMP          end140
+
+part148:
+	CMPQ         AX, $0x00000038
+	JBE          end140
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   224(DX), Y1, Y2
+	VMASKMOVPS   224(BX), Y1, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 224(SI)
+
+end140:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -12909,97 +13318,131 @@ blocks125:
 
 	// the last block, register by register
 tail126:
-	ADDQ         $+64, AX
-	JE           end127
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	CMPQ         AX, $0x00000008
-	JB           part128
-	VADDPS       (DX), Y0, Y0
-	CMPQ         AX, $0x00000010
-	JB           part129
-	VADDPS       32(DX), Y1, Y1
-	CMPQ         AX, $0x00000018
-	JB           part130
-	VADDPS       64(DX), Y2, Y2
-	CMPQ         AX, $0x00000020
-	JB           part131
-	VADDPS       96(DX), Y3, Y3
-	CMPQ         AX, $0x00000028
-	JB           part132
-	VADDPS       128(DX), Y4, Y4
-	CMPQ         AX, $0x00000030
-	JB           part133
-	VADDPS       160(DX), Y5, Y5
-	CMPQ         AX, $0x00000038
-	JB           part134
-	VADDPS       192(DX), Y6, Y6
-	CMPQ         AX, $0x00000040
-	JB           part135
+	ADDQ   $+64, AX
+	JE     end127
+	CMPQ   AX, $0x00000008
+	JB     part128
+	VADDPS (DX), Y0, Y0
+	CMPQ   AX, $0x00000010
+	JB     part129
+	VADDPS 32(DX), Y1, Y1
+	CMPQ   AX, $0x00000018
+	JB     part130
+	VADDPS 64(DX), Y2, Y2
+	CMPQ   AX, $0x00000020
+	JB     part131
+	VADDPS 96(DX), Y3, Y3
+	CMPQ   AX, $0x00000028
+	JB     part132
+	VADDPS 128(DX), Y4, Y4
+	CMPQ   AX, $0x00000030
+	JB     part133
+	VADDPS 160(DX), Y5, Y5
+	CMPQ   AX, $0x00000038
+	JB     part134
+	VADDPS 192(DX), Y6, Y6
+	CMPQ   AX, $0x00000040
+	JB     part135
 
 part128:
-	VPCMPGTD   iota32<>+0(SB), Y8, Y9
-	VMASKMOVPS (DX), Y9, Y9
-	VADDPS     Y9, Y0, Y0
-	JMP        end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (DX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	JMP          end127
 
 part129:
-	CMPQ       AX, $0x00000008
-	JBE        end127
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VMASKMOVPS 32(DX), Y9, Y9
-	VADDPS     Y9, Y1, Y1
-	JMP        end127
+	CMPQ         AX, $0x00000008
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(DX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JMP          end127
 
 part130:
-	CMPQ       AX, $0x00000010
-	JBE        end127
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VMASKMOVPS 64(DX), Y9, Y9
-	VADDPS     Y9, Y2, Y2
-	JMP        end127
+	CMPQ         AX, $0x00000010
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(DX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JMP          end127
 
 part131:
-	CMPQ       AX, $0x00000018
-	JBE        end127
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VMASKMOVPS 96(DX), Y9, Y9
-	VADDPS     Y9, Y3, Y3
-	JMP        end127
+	CMPQ         AX, $0x00000018
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(DX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JMP          end127
 
 part132:
-	CMPQ       AX, $0x00000020
-	JBE        end127
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VMASKMOVPS 128(DX), Y9, Y9
-	VADDPS     Y9, Y4, Y4
-	JMP        end127
+	CMPQ         AX, $0x00000020
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(DX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JMP          end127
 
 part133:
-	CMPQ       AX, $0x00000028
-	JBE        end127
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VMASKMOVPS 160(DX), Y9, Y9
-	VADDPS     Y9, Y5, Y5
-	JMP        end127
+	CMPQ         AX, $0x00000028
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(DX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JMP          end127
 
 part134:
-	CMPQ       AX, $0x00000030
-	JBE        end127
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VMASKMOVPS 192(DX), Y9, Y9
-	VADDPS     Y9, Y6, Y6
-	JMP        end127
+	CMPQ         AX, $0x00000030
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(DX), Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	JMP          end127
 
 part135:
-	CMPQ       AX, $0x00000038
-	JBE        end127
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VMASKMOVPS 224(DX), Y8, Y8
-	VADDPS     Y8, Y7, Y7
+	CMPQ         AX, $0x00000038
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(DX), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 
 end127:
 	VADDPS     Y1, Y0, Y0
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups136
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum137
+
+groups136:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -13019,27 +13462,30 @@ end127:
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVUPS    cc2aeac4f<>+0(SB), Y1
-	VMOVUPS    c4b400000<>+0(SB), Y2
-	VMOVUPS    c3f800000<>+0(SB), Y3
-	VMOVUPS    c3fb8aa3b<>+0(SB), Y4
-	VMOVUPS    cbf317200<>+0(SB), Y5
-	VMOVUPS    cb5bfbe80<>+0(SB), Y6
-	VMOVUPS    c3ab563a5<>+0(SB), Y7
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       CX, DX
-	MOVQ       dy_base+48(FP), BX
-	ADDQ       CX, BX
-	MOVQ       dx_base+0(FP), SI
-	ADDQ       CX, SI
+
+sum137:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      cc2aeac4f<>+0(SB), Y1
+	VMOVUPS      c4b400000<>+0(SB), Y2
+	VMOVUPS      c3f800000<>+0(SB), Y3
+	VMOVUPS      c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS      cbf317200<>+0(SB), Y5
+	VMOVUPS      cb5bfbe80<>+0(SB), Y6
+	VMOVUPS      c3ab563a5<>+0(SB), Y7
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dy_base+48(FP), BX
+	ADDQ         CX, BX
+	MOVQ         dx_base+0(FP), SI
+	ADDQ         CX, SI
 
 	// blocks of 64: [read y read dy write dx]
 	SUBQ $+64, AX
-	JB   tail137
+	JB   tail139
 
-blocks136:
+blocks138:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -13244,12 +13690,12 @@ blocks136:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+64, AX
-	JAE         blocks136
+	JAE         blocks138
 
 	// the last block, register by register
-tail137:
+tail139:
 	ADDQ         $+64, AX
-	JE           end138
+	JE           end140
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y9
@@ -13279,7 +13725,7 @@ tail137:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, (SI)
 	CMPQ         AX, $0x00000008
-	JBE          end138
+	JBE          end140
 	VPCMPGTD     iota32<>+32(SB), Y8, Y9
 	VMASKMOVPS   32(DX), Y9, Y10
 	VMASKMOVPS   32(BX), Y9, Y11
@@ -13307,7 +13753,7 @@ tail137:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 32(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end138
+	JBE          end140
 	VPCMPGTD     iota32<>+64(SB), Y8, Y9
 	VMASKMOVPS   64(DX), Y9, Y10
 	VMASKMOVPS   64(BX), Y9, Y11
@@ -13335,7 +13781,7 @@ tail137:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 64(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end138
+	JBE          end140
 	VPCMPGTD     iota32<>+96(SB), Y8, Y9
 	VMASKMOVPS   96(DX), Y9, Y10
 	VMASKMOVPS   96(BX), Y9, Y11
@@ -13363,7 +13809,7 @@ tail137:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 96(SI)
 	CMPQ         AX, $0x00000020
-	JBE          end138
+	JBE          end140
 	VPCMPGTD     iota32<>+128(SB), Y8, Y9
 	VMASKMOVPS   128(DX), Y9, Y10
 	VMASKMOVPS   128(BX), Y9, Y11
@@ -13391,7 +13837,7 @@ tail137:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 128(SI)
 	CMPQ         AX, $0x00000028
-	JBE          end138
+	JBE          end140
 	VPCMPGTD     iota32<>+160(SB), Y8, Y9
 	VMASKMOVPS   160(DX), Y9, Y10
 	VMASKMOVPS   160(BX), Y9, Y11
@@ -13419,7 +13865,7 @@ tail137:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 160(SI)
 	CMPQ         AX, $0x00000030
-	JBE          end138
+	JBE          end140
 	VPCMPGTD     iota32<>+192(SB), Y8, Y9
 	VMASKMOVPS   192(DX), Y9, Y10
 	VMASKMOVPS   192(BX), Y9, Y11
@@ -13447,7 +13893,7 @@ tail137:
 	VSUBPS       Y13, Y11, Y11
 	VMASKMOVPS   Y11, Y9, 192(SI)
 	CMPQ         AX, $0x00000038
-	JBE          end138
+	JBE          end140
 	VPCMPGTD     iota32<>+224(SB), Y8, Y8
 	VMASKMOVPS   224(DX), Y8, Y9
 	VMASKMOVPS   224(BX), Y8, Y10
@@ -13475,7 +13921,7 @@ tail137:
 	VSUBPS       Y2, Y10, Y10
 	VMASKMOVPS   Y10, Y8, 224(SI)
 
-end138:
+end140:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8384(SP)
 	SHLQ $0x02, AX
@@ -13968,147 +14414,169 @@ blocks32:
 
 	// the last block, register by register
 tail33:
-	ADDQ         $+64, R9
-	JE           end34
-	VMOVQ        R9, X11
-	VPBROADCASTD X11, Y11
-	CMPQ         R9, $0x00000008
-	JB           part35
-	VMOVUPS      (SI), Y12
-	VMAXPS       Y12, Y1, Y1
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x00000010
-	JB           part36
-	VMOVUPS      32(SI), Y12
-	VMAXPS       Y12, Y2, Y2
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x00000018
-	JB           part37
-	VMOVUPS      64(SI), Y12
-	VMAXPS       Y12, Y3, Y3
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         R9, $0x00000020
-	JB           part38
-	VMOVUPS      96(SI), Y12
-	VMAXPS       Y12, Y4, Y4
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         R9, $0x00000028
-	JB           part39
-	VMOVUPS      128(SI), Y12
-	VMAXPS       Y12, Y5, Y5
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x00000030
-	JB           part40
-	VMOVUPS      160(SI), Y12
-	VMAXPS       Y12, Y6, Y6
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x00000038
-	JB           part41
-	VMOVUPS      192(SI), Y12
-	VMAXPS       Y12, Y7, Y7
-	VCMPPS       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         R9, $0x00000040
-	JB           part42
+	ADDQ    $+64, R9
+	JE      end34
+	CMPQ    R9, $0x00000008
+	JB      part35
+	VMOVUPS (SI), Y11
+	VMAXPS  Y11, Y1, Y1
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x00000010
+	JB      part36
+	VMOVUPS 32(SI), Y11
+	VMAXPS  Y11, Y2, Y2
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x00000018
+	JB      part37
+	VMOVUPS 64(SI), Y11
+	VMAXPS  Y11, Y3, Y3
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    R9, $0x00000020
+	JB      part38
+	VMOVUPS 96(SI), Y11
+	VMAXPS  Y11, Y4, Y4
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    R9, $0x00000028
+	JB      part39
+	VMOVUPS 128(SI), Y11
+	VMAXPS  Y11, Y5, Y5
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x00000030
+	JB      part40
+	VMOVUPS 160(SI), Y11
+	VMAXPS  Y11, Y6, Y6
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x00000038
+	JB      part41
+	VMOVUPS 192(SI), Y11
+	VMAXPS  Y11, Y7, Y7
+	VCMPPS  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    R9, $0x00000040
+	JB      part42
 
 part35:
-	VPCMPGTD   iota32<>+0(SB), Y11, Y12
-	VMASKMOVPS (SI), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y1, Y1
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   (SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y1, Y1
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part36:
-	CMPQ       R9, $0x00000008
-	JBE        end34
-	VPCMPGTD   iota32<>+32(SB), Y11, Y12
-	VMASKMOVPS 32(SI), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y2, Y2
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	CMPQ         R9, $0x00000008
+	JBE          end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   32(SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y2, Y2
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part37:
-	CMPQ       R9, $0x00000010
-	JBE        end34
-	VPCMPGTD   iota32<>+64(SB), Y11, Y12
-	VMASKMOVPS 64(SI), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y3, Y3
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end34
+	CMPQ         R9, $0x00000010
+	JBE          end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   64(SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y3, Y3
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end34
 
 part38:
-	CMPQ       R9, $0x00000018
-	JBE        end34
-	VPCMPGTD   iota32<>+96(SB), Y11, Y12
-	VMASKMOVPS 96(SI), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y4, Y4
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end34
+	CMPQ         R9, $0x00000018
+	JBE          end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   96(SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y4, Y4
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end34
 
 part39:
-	CMPQ       R9, $0x00000020
-	JBE        end34
-	VPCMPGTD   iota32<>+128(SB), Y11, Y12
-	VMASKMOVPS 128(SI), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y5, Y5
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	CMPQ         R9, $0x00000020
+	JBE          end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   128(SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y5, Y5
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part40:
-	CMPQ       R9, $0x00000028
-	JBE        end34
-	VPCMPGTD   iota32<>+160(SB), Y11, Y12
-	VMASKMOVPS 160(SI), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y6, Y6
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	CMPQ         R9, $0x00000028
+	JBE          end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   160(SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y6, Y6
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part41:
-	CMPQ       R9, $0x00000030
-	JBE        end34
-	VPCMPGTD   iota32<>+192(SB), Y11, Y12
-	VMASKMOVPS 192(SI), Y12, Y13
-	VPANDN     cff800000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPS     Y13, Y7, Y7
-	VCMPPS     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end34
+	CMPQ         R9, $0x00000030
+	JBE          end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   192(SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y7, Y7
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end34
 
 part42:
-	CMPQ       R9, $0x00000038
-	JBE        end34
-	VPCMPGTD   iota32<>+224(SB), Y11, Y11
-	VMASKMOVPS 224(SI), Y11, Y12
-	VPANDN     cff800000<>+0(SB), Y11, Y11
-	VPOR       Y11, Y12, Y12
-	VMAXPS     Y12, Y8, Y8
-	VCMPPS     $0x03, Y12, Y12, Y11
-	VPOR       Y11, Y10, Y10
+	CMPQ         R9, $0x00000038
+	JBE          end34
+	ANDQ         $+7, R9
+	VMOVQ        R9, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   224(SI), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y8, Y8
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
 
 end34:
 	VPOR       Y10, Y9, Y9
@@ -19553,9 +20021,9 @@ end5:
 	VZEROUPPER
 	RET
 
-// func dotF64AVX2(a []float64, b []float64) float64
+// func dotF64AVX2(a *float64, b *float64, n int) float64
 // Requires: AVX, AVX2
-TEXT ·dotF64AVX2(SB), NOSPLIT, $0-56
+TEXT ·dotF64AVX2(SB), NOSPLIT, $0-32
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -19564,9 +20032,9 @@ TEXT ·dotF64AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   a_len+8(FP), AX
-	MOVQ   a_base+0(FP), CX
-	MOVQ   b_base+24(FP), DX
+	MOVQ   n+16(FP), AX
+	MOVQ   a+0(FP), CX
+	MOVQ   b+8(FP), DX
 
 	// blocks of 32: [read a read b]
 	SUBQ $+32, AX
@@ -19604,127 +20072,159 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VMOVUPD      (CX), Y9
-	VMULPD       (DX), Y9, Y9
-	VADDPD       Y9, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VMOVUPD      32(CX), Y9
-	VMULPD       32(DX), Y9, Y9
-	VADDPD       Y9, Y1, Y1
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VMOVUPD      64(CX), Y9
-	VMULPD       64(DX), Y9, Y9
-	VADDPD       Y9, Y2, Y2
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VMOVUPD      96(CX), Y9
-	VMULPD       96(DX), Y9, Y9
-	VADDPD       Y9, Y3, Y3
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VMOVUPD      128(CX), Y9
-	VMULPD       128(DX), Y9, Y9
-	VADDPD       Y9, Y4, Y4
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VMOVUPD      160(CX), Y9
-	VMULPD       160(DX), Y9, Y9
-	VADDPD       Y9, Y5, Y5
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VMOVUPD      192(CX), Y9
-	VMULPD       192(DX), Y9, Y9
-	VADDPD       Y9, Y6, Y6
-	CMPQ         AX, $0x00000020
-	JB           part11
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000004
+	JB      part4
+	VMOVUPD (CX), Y8
+	VMULPD  (DX), Y8, Y8
+	VADDPD  Y8, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part5
+	VMOVUPD 32(CX), Y8
+	VMULPD  32(DX), Y8, Y8
+	VADDPD  Y8, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part6
+	VMOVUPD 64(CX), Y8
+	VMULPD  64(DX), Y8, Y8
+	VADDPD  Y8, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part7
+	VMOVUPD 96(CX), Y8
+	VMULPD  96(DX), Y8, Y8
+	VADDPD  Y8, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part8
+	VMOVUPD 128(CX), Y8
+	VMULPD  128(DX), Y8, Y8
+	VADDPD  Y8, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part9
+	VMOVUPD 160(CX), Y8
+	VMULPD  160(DX), Y8, Y8
+	VADDPD  Y8, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part10
+	VMOVUPD 192(CX), Y8
+	VMULPD  192(DX), Y8, Y8
+	VADDPD  Y8, Y6, Y6
+	CMPQ    AX, $0x00000020
+	JB      part11
 
 part4:
-	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD (CX), Y9, Y10
-	VMASKMOVPD (DX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y0, Y0
-	JMP        end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y9
+	VMASKMOVPD   (DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y0, Y0
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD 32(CX), Y9, Y10
-	VMASKMOVPD 32(DX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y1, Y1
-	JMP        end3
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y9
+	VMASKMOVPD   32(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD 64(CX), Y9, Y10
-	VMASKMOVPD 64(DX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y2, Y2
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y9
+	VMASKMOVPD   64(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD 96(CX), Y9, Y10
-	VMASKMOVPD 96(DX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y3, Y3
-	JMP        end3
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y9
+	VMASKMOVPD   96(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD 128(CX), Y9, Y10
-	VMASKMOVPD 128(DX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y4, Y4
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y9
+	VMASKMOVPD   128(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD 160(CX), Y9, Y10
-	VMASKMOVPD 160(DX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y5, Y5
-	JMP        end3
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y9
+	VMASKMOVPD   160(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD 192(CX), Y9, Y10
-	VMASKMOVPD 192(DX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y6, Y6
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(CX), Y8, Y9
+	VMASKMOVPD   192(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD 224(CX), Y8, Y9
-	VMASKMOVPD 224(DX), Y8, Y8
-	VMULPD     Y8, Y9, Y9
-	VADDPD     Y9, Y7, Y7
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y9
+	VMASKMOVPD   224(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y7, Y7
 
 end3:
 	VADDPD     Y1, Y0, Y0
+	MOVQ       n+16(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
 	VADDPD     Y7, Y6, Y6
@@ -19741,8 +20241,10 @@ end3:
 	VADDPD     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSD     X0, ret+48(FP)
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -19813,97 +20315,129 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VADDPD       (CX), Y0, Y0
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VADDPD       32(CX), Y1, Y1
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VADDPD       64(CX), Y2, Y2
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VADDPD       96(CX), Y3, Y3
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VADDPD       128(CX), Y4, Y4
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VADDPD       160(CX), Y5, Y5
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VADDPD       192(CX), Y6, Y6
-	CMPQ         AX, $0x00000020
-	JB           part11
+	ADDQ   $+32, AX
+	JE     end3
+	CMPQ   AX, $0x00000004
+	JB     part4
+	VADDPD (CX), Y0, Y0
+	CMPQ   AX, $0x00000008
+	JB     part5
+	VADDPD 32(CX), Y1, Y1
+	CMPQ   AX, $0x0000000c
+	JB     part6
+	VADDPD 64(CX), Y2, Y2
+	CMPQ   AX, $0x00000010
+	JB     part7
+	VADDPD 96(CX), Y3, Y3
+	CMPQ   AX, $0x00000014
+	JB     part8
+	VADDPD 128(CX), Y4, Y4
+	CMPQ   AX, $0x00000018
+	JB     part9
+	VADDPD 160(CX), Y5, Y5
+	CMPQ   AX, $0x0000001c
+	JB     part10
+	VADDPD 192(CX), Y6, Y6
+	CMPQ   AX, $0x00000020
+	JB     part11
 
 part4:
-	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD (CX), Y9, Y9
-	VADDPD     Y9, Y0, Y0
-	JMP        end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y8
+	VADDPD       Y8, Y0, Y0
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD 32(CX), Y9, Y9
-	VADDPD     Y9, Y1, Y1
-	JMP        end3
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD 64(CX), Y9, Y9
-	VADDPD     Y9, Y2, Y2
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD 96(CX), Y9, Y9
-	VADDPD     Y9, Y3, Y3
-	JMP        end3
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD 128(CX), Y9, Y9
-	VADDPD     Y9, Y4, Y4
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD 160(CX), Y9, Y9
-	VADDPD     Y9, Y5, Y5
-	JMP        end3
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD 192(CX), Y9, Y9
-	VADDPD     Y9, Y6, Y6
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(CX), Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD 224(CX), Y8, Y8
-	VADDPD     Y8, Y7, Y7
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y8
+	VADDPD       Y8, Y7, Y7
 
 end3:
 	VADDPD     Y1, Y0, Y0
+	MOVQ       x_len+8(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
 	VADDPD     Y7, Y6, Y6
@@ -19920,8 +20454,10 @@ end3:
 	VADDPD     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSD     X0, ret+24(FP)
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -20466,6 +21002,16 @@ end3:
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
 	VADDPD     Y1, Y0, Y0
+	MOVQ       src_len+32(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups4
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum5
+
+groups4:
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
 	VADDPD     Y7, Y6, Y6
@@ -20482,8 +21028,10 @@ end3:
 	VADDPD     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSD     X0, ret+56(FP)
+
+sum5:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+56(FP)
 	VZEROUPPER
 	RET
 
@@ -21171,6 +21719,16 @@ end3:
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
 	VADDPD     Y1, Y0, Y0
+	MOVQ       src_len+8(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups4
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum5
+
+groups4:
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
 	VADDPD     Y7, Y6, Y6
@@ -21187,8 +21745,10 @@ end3:
 	VADDPD     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVSD     X0, ret+32(FP)
+
+sum5:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -21233,117 +21793,139 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VMOVUPD      (CX), Y9
-	VMAXPD       Y9, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VMOVUPD      32(CX), Y9
-	VMAXPD       Y9, Y1, Y1
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VMOVUPD      64(CX), Y9
-	VMAXPD       Y9, Y2, Y2
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VMOVUPD      96(CX), Y9
-	VMAXPD       Y9, Y3, Y3
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VMOVUPD      128(CX), Y9
-	VMAXPD       Y9, Y4, Y4
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VMOVUPD      160(CX), Y9
-	VMAXPD       Y9, Y5, Y5
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VMOVUPD      192(CX), Y9
-	VMAXPD       Y9, Y6, Y6
-	CMPQ         AX, $0x00000020
-	JB           part11
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000004
+	JB      part4
+	VMOVUPD (CX), Y8
+	VMAXPD  Y8, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part5
+	VMOVUPD 32(CX), Y8
+	VMAXPD  Y8, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part6
+	VMOVUPD 64(CX), Y8
+	VMAXPD  Y8, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part7
+	VMOVUPD 96(CX), Y8
+	VMAXPD  Y8, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part8
+	VMOVUPD 128(CX), Y8
+	VMAXPD  Y8, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part9
+	VMOVUPD 160(CX), Y8
+	VMAXPD  Y8, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part10
+	VMOVUPD 192(CX), Y8
+	VMAXPD  Y8, Y6, Y6
+	CMPQ    AX, $0x00000020
+	JB      part11
 
 part4:
-	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD (CX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y0, Y0
-	JMP        end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y0, Y0
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD 32(CX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y1, Y1
-	JMP        end3
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y1, Y1
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD 64(CX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y2, Y2
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y2, Y2
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD 96(CX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y3, Y3
-	JMP        end3
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y3, Y3
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD 128(CX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y4, Y4
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y4, Y4
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD 160(CX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y5, Y5
-	JMP        end3
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y5, Y5
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD 192(CX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y6, Y6
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y6, Y6
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD 224(CX), Y8, Y9
-	VPANDN     cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR       Y8, Y9, Y9
-	VMAXPD     Y9, Y7, Y7
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y7, Y7
 
 end3:
 	VMAXPD     Y4, Y0, Y0
@@ -21406,116 +21988,138 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
-	VMOVQ        AX, X1
-	VPBROADCASTQ X1, Y1
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VMOVUPD      (CX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, (DX)
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VMOVUPD      32(CX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 32(DX)
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VMOVUPD      64(CX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 64(DX)
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VMOVUPD      96(CX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 96(DX)
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VMOVUPD      128(CX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 128(DX)
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VMOVUPD      160(CX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 160(DX)
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VMOVUPD      192(CX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 192(DX)
-	CMPQ         AX, $0x00000020
-	JB           part11
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000004
+	JB      part4
+	VMOVUPD (CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, (DX)
+	CMPQ    AX, $0x00000008
+	JB      part5
+	VMOVUPD 32(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 32(DX)
+	CMPQ    AX, $0x0000000c
+	JB      part6
+	VMOVUPD 64(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 64(DX)
+	CMPQ    AX, $0x00000010
+	JB      part7
+	VMOVUPD 96(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 96(DX)
+	CMPQ    AX, $0x00000014
+	JB      part8
+	VMOVUPD 128(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 128(DX)
+	CMPQ    AX, $0x00000018
+	JB      part9
+	VMOVUPD 160(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 160(DX)
+	CMPQ    AX, $0x0000001c
+	JB      part10
+	VMOVUPD 192(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 192(DX)
+	CMPQ    AX, $0x00000020
+	JB      part11
 
 part4:
-	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD (CX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, (DX)
-	JMP        end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   (CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, (DX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD 32(CX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 32(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   32(CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 32(DX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD 64(CX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 64(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   64(CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 64(DX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD 96(CX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 96(DX)
-	JMP        end3
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   96(CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 96(DX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD 128(CX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 128(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   128(CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 128(DX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD 160(CX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 160(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   160(CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 160(DX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD 192(CX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 192(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   192(CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 192(DX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD 224(CX), Y1, Y2
-	VMULPD     Y2, Y0, Y2
-	VMASKMOVPD Y2, Y1, 224(DX)
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   224(CX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -21574,131 +22178,153 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
-	VMOVQ        AX, X2
-	VPBROADCASTQ X2, Y2
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VMOVUPD      (CX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, (DX)
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VMOVUPD      32(CX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 32(DX)
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VMOVUPD      64(CX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 64(DX)
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VMOVUPD      96(CX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 96(DX)
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VMOVUPD      128(CX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 128(DX)
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VMOVUPD      160(CX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 160(DX)
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VMOVUPD      192(CX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 192(DX)
-	CMPQ         AX, $0x00000020
-	JB           part11
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000004
+	JB      part4
+	VMOVUPD (CX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VSUBPD  Y1, Y2, Y2
+	VMOVUPD Y2, (DX)
+	CMPQ    AX, $0x00000008
+	JB      part5
+	VMOVUPD 32(CX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VSUBPD  Y1, Y2, Y2
+	VMOVUPD Y2, 32(DX)
+	CMPQ    AX, $0x0000000c
+	JB      part6
+	VMOVUPD 64(CX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VSUBPD  Y1, Y2, Y2
+	VMOVUPD Y2, 64(DX)
+	CMPQ    AX, $0x00000010
+	JB      part7
+	VMOVUPD 96(CX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VSUBPD  Y1, Y2, Y2
+	VMOVUPD Y2, 96(DX)
+	CMPQ    AX, $0x00000014
+	JB      part8
+	VMOVUPD 128(CX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VSUBPD  Y1, Y2, Y2
+	VMOVUPD Y2, 128(DX)
+	CMPQ    AX, $0x00000018
+	JB      part9
+	VMOVUPD 160(CX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VSUBPD  Y1, Y2, Y2
+	VMOVUPD Y2, 160(DX)
+	CMPQ    AX, $0x0000001c
+	JB      part10
+	VMOVUPD 192(CX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VSUBPD  Y1, Y2, Y2
+	VMOVUPD Y2, 192(DX)
+	CMPQ    AX, $0x00000020
+	JB      part11
 
 part4:
-	VPCMPGTQ   iota64<>+0(SB), Y2, Y3
-	VMASKMOVPD (CX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VSUBPD     Y1, Y4, Y4
-	VMASKMOVPD Y4, Y3, (DX)
-	JMP        end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   (CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, (DX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y2, Y3
-	VMASKMOVPD 32(CX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VSUBPD     Y1, Y4, Y4
-	VMASKMOVPD Y4, Y3, 32(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   32(CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, 32(DX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y2, Y3
-	VMASKMOVPD 64(CX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VSUBPD     Y1, Y4, Y4
-	VMASKMOVPD Y4, Y3, 64(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   64(CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, 64(DX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y2, Y3
-	VMASKMOVPD 96(CX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VSUBPD     Y1, Y4, Y4
-	VMASKMOVPD Y4, Y3, 96(DX)
-	JMP        end3
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   96(CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, 96(DX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y2, Y3
-	VMASKMOVPD 128(CX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VSUBPD     Y1, Y4, Y4
-	VMASKMOVPD Y4, Y3, 128(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   128(CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, 128(DX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y2, Y3
-	VMASKMOVPD 160(CX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VSUBPD     Y1, Y4, Y4
-	VMASKMOVPD Y4, Y3, 160(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   160(CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, 160(DX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y2, Y3
-	VMASKMOVPD 192(CX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VSUBPD     Y1, Y4, Y4
-	VMASKMOVPD Y4, Y3, 192(DX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   192(CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, 192(DX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y2, Y2
-	VMASKMOVPD 224(CX), Y2, Y3
-	VSUBPD     Y0, Y3, Y3
-	VSUBPD     Y1, Y3, Y3
-	VMASKMOVPD Y3, Y2, 224(DX)
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   224(CX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMASKMOVPD   Y3, Y2, 224(DX)
 
 end3:
 	VZEROUPPER
@@ -21766,146 +22392,168 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
-	VMOVQ        AX, X1
-	VPBROADCASTQ X1, Y1
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VMOVUPD      (CX), Y2
-	VMOVUPD      (DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, (BX)
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VMOVUPD      32(CX), Y2
-	VMOVUPD      32(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 32(BX)
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VMOVUPD      64(CX), Y2
-	VMOVUPD      64(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 64(BX)
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VMOVUPD      96(CX), Y2
-	VMOVUPD      96(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 96(BX)
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VMOVUPD      128(CX), Y2
-	VMOVUPD      128(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 128(BX)
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VMOVUPD      160(CX), Y2
-	VMOVUPD      160(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 160(BX)
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VMOVUPD      192(CX), Y2
-	VMOVUPD      192(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 192(BX)
-	CMPQ         AX, $0x00000020
-	JB           part11
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000004
+	JB      part4
+	VMOVUPD (CX), Y1
+	VMOVUPD (DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, (BX)
+	CMPQ    AX, $0x00000008
+	JB      part5
+	VMOVUPD 32(CX), Y1
+	VMOVUPD 32(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 32(BX)
+	CMPQ    AX, $0x0000000c
+	JB      part6
+	VMOVUPD 64(CX), Y1
+	VMOVUPD 64(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 64(BX)
+	CMPQ    AX, $0x00000010
+	JB      part7
+	VMOVUPD 96(CX), Y1
+	VMOVUPD 96(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 96(BX)
+	CMPQ    AX, $0x00000014
+	JB      part8
+	VMOVUPD 128(CX), Y1
+	VMOVUPD 128(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 128(BX)
+	CMPQ    AX, $0x00000018
+	JB      part9
+	VMOVUPD 160(CX), Y1
+	VMOVUPD 160(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 160(BX)
+	CMPQ    AX, $0x0000001c
+	JB      part10
+	VMOVUPD 192(CX), Y1
+	VMOVUPD 192(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 192(BX)
+	CMPQ    AX, $0x00000020
+	JB      part11
 
 part4:
-	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD (CX), Y2, Y3
-	VMASKMOVPD (DX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, (BX)
-	JMP        end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   (CX), Y1, Y2
+	VMASKMOVPD   (DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, (BX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD 32(CX), Y2, Y3
-	VMASKMOVPD 32(DX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 32(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   32(CX), Y1, Y2
+	VMASKMOVPD   32(DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 32(BX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD 64(CX), Y2, Y3
-	VMASKMOVPD 64(DX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 64(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   64(CX), Y1, Y2
+	VMASKMOVPD   64(DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 64(BX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD 96(CX), Y2, Y3
-	VMASKMOVPD 96(DX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 96(BX)
-	JMP        end3
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   96(CX), Y1, Y2
+	VMASKMOVPD   96(DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 96(BX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD 128(CX), Y2, Y3
-	VMASKMOVPD 128(DX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 128(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   128(CX), Y1, Y2
+	VMASKMOVPD   128(DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 128(BX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD 160(CX), Y2, Y3
-	VMASKMOVPD 160(DX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 160(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   160(CX), Y1, Y2
+	VMASKMOVPD   160(DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 160(BX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD 192(CX), Y2, Y3
-	VMASKMOVPD 192(DX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 192(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   192(CX), Y1, Y2
+	VMASKMOVPD   192(DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 192(BX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD 224(CX), Y1, Y2
-	VMASKMOVPD 224(DX), Y1, Y3
-	VSUBPD     Y0, Y3, Y3
-	VMULPD     Y3, Y2, Y2
-	VMASKMOVPD Y2, Y1, 224(BX)
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   224(CX), Y1, Y2
+	VMASKMOVPD   224(DX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -22602,147 +23250,169 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ         $+32, DI
-	JE           end6
-	VMOVQ        DI, X11
-	VPBROADCASTQ X11, Y11
-	CMPQ         DI, $0x00000004
-	JB           part7
-	VMOVUPD      (DX), Y12
-	VMAXPD       Y12, Y1, Y1
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x00000008
-	JB           part8
-	VMOVUPD      32(DX), Y12
-	VMAXPD       Y12, Y2, Y2
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x0000000c
-	JB           part9
-	VMOVUPD      64(DX), Y12
-	VMAXPD       Y12, Y3, Y3
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         DI, $0x00000010
-	JB           part10
-	VMOVUPD      96(DX), Y12
-	VMAXPD       Y12, Y4, Y4
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         DI, $0x00000014
-	JB           part11
-	VMOVUPD      128(DX), Y12
-	VMAXPD       Y12, Y5, Y5
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x00000018
-	JB           part12
-	VMOVUPD      160(DX), Y12
-	VMAXPD       Y12, Y6, Y6
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         DI, $0x0000001c
-	JB           part13
-	VMOVUPD      192(DX), Y12
-	VMAXPD       Y12, Y7, Y7
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         DI, $0x00000020
-	JB           part14
+	ADDQ    $+32, DI
+	JE      end6
+	CMPQ    DI, $0x00000004
+	JB      part7
+	VMOVUPD (DX), Y11
+	VMAXPD  Y11, Y1, Y1
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x00000008
+	JB      part8
+	VMOVUPD 32(DX), Y11
+	VMAXPD  Y11, Y2, Y2
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x0000000c
+	JB      part9
+	VMOVUPD 64(DX), Y11
+	VMAXPD  Y11, Y3, Y3
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    DI, $0x00000010
+	JB      part10
+	VMOVUPD 96(DX), Y11
+	VMAXPD  Y11, Y4, Y4
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    DI, $0x00000014
+	JB      part11
+	VMOVUPD 128(DX), Y11
+	VMAXPD  Y11, Y5, Y5
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x00000018
+	JB      part12
+	VMOVUPD 160(DX), Y11
+	VMAXPD  Y11, Y6, Y6
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    DI, $0x0000001c
+	JB      part13
+	VMOVUPD 192(DX), Y11
+	VMAXPD  Y11, Y7, Y7
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    DI, $0x00000020
+	JB      part14
 
 part7:
-	VPCMPGTQ   iota64<>+0(SB), Y11, Y12
-	VMASKMOVPD (DX), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y1, Y1
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   (DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y1, Y1
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part8:
-	CMPQ       DI, $0x00000004
-	JBE        end6
-	VPCMPGTQ   iota64<>+32(SB), Y11, Y12
-	VMASKMOVPD 32(DX), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y2, Y2
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	CMPQ         DI, $0x00000004
+	JBE          end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   32(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y2, Y2
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part9:
-	CMPQ       DI, $0x00000008
-	JBE        end6
-	VPCMPGTQ   iota64<>+64(SB), Y11, Y12
-	VMASKMOVPD 64(DX), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y3, Y3
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end6
+	CMPQ         DI, $0x00000008
+	JBE          end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   64(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y3, Y3
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
 
 part10:
-	CMPQ       DI, $0x0000000c
-	JBE        end6
-	VPCMPGTQ   iota64<>+96(SB), Y11, Y12
-	VMASKMOVPD 96(DX), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y4, Y4
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end6
+	CMPQ         DI, $0x0000000c
+	JBE          end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   96(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y4, Y4
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
 
 part11:
-	CMPQ       DI, $0x00000010
-	JBE        end6
-	VPCMPGTQ   iota64<>+128(SB), Y11, Y12
-	VMASKMOVPD 128(DX), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y5, Y5
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	CMPQ         DI, $0x00000010
+	JBE          end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   128(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y5, Y5
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part12:
-	CMPQ       DI, $0x00000014
-	JBE        end6
-	VPCMPGTQ   iota64<>+160(SB), Y11, Y12
-	VMASKMOVPD 160(DX), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y6, Y6
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end6
+	CMPQ         DI, $0x00000014
+	JBE          end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   160(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y6, Y6
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
 
 part13:
-	CMPQ       DI, $0x00000018
-	JBE        end6
-	VPCMPGTQ   iota64<>+192(SB), Y11, Y12
-	VMASKMOVPD 192(DX), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y7, Y7
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end6
+	CMPQ         DI, $0x00000018
+	JBE          end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   192(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y7, Y7
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
 
 part14:
-	CMPQ       DI, $0x0000001c
-	JBE        end6
-	VPCMPGTQ   iota64<>+224(SB), Y11, Y11
-	VMASKMOVPD 224(DX), Y11, Y12
-	VPANDN     cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR       Y11, Y12, Y12
-	VMAXPD     Y12, Y8, Y8
-	VCMPPD     $0x03, Y12, Y12, Y11
-	VPOR       Y11, Y10, Y10
+	CMPQ         DI, $0x0000001c
+	JBE          end6
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   224(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y8, Y8
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
 
 end6:
 	VPOR       Y10, Y9, Y9
@@ -22923,193 +23593,222 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
+	ADDQ      $+32, AX
+	JE        end3
+	CMPQ      AX, $0x00000004
+	JB        part4
+	VMOVUPD   (CX), Y1
+	VPMOVSXDQ (DX), Y2
+	VPCMPEQQ  Y0, Y2, Y2
+	VPAND     c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD    Y1, Y2, Y1
+	VPAND     c7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPD   Y1, (BX)
+	CMPQ      AX, $0x00000008
+	JB        part5
+	VMOVUPD   32(CX), Y1
+	VPMOVSXDQ 16(DX), Y2
+	VPCMPEQQ  Y0, Y2, Y2
+	VPAND     c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD    Y1, Y2, Y1
+	VPAND     c7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPD   Y1, 32(BX)
+	CMPQ      AX, $0x0000000c
+	JB        part6
+	VMOVUPD   64(CX), Y1
+	VPMOVSXDQ 32(DX), Y2
+	VPCMPEQQ  Y0, Y2, Y2
+	VPAND     c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD    Y1, Y2, Y1
+	VPAND     c7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPD   Y1, 64(BX)
+	CMPQ      AX, $0x00000010
+	JB        part7
+	VMOVUPD   96(CX), Y1
+	VPMOVSXDQ 48(DX), Y2
+	VPCMPEQQ  Y0, Y2, Y2
+	VPAND     c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD    Y1, Y2, Y1
+	VPAND     c7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPD   Y1, 96(BX)
+	CMPQ      AX, $0x00000014
+	JB        part8
+	VMOVUPD   128(CX), Y1
+	VPMOVSXDQ 64(DX), Y2
+	VPCMPEQQ  Y0, Y2, Y2
+	VPAND     c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD    Y1, Y2, Y1
+	VPAND     c7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPD   Y1, 128(BX)
+	CMPQ      AX, $0x00000018
+	JB        part9
+	VMOVUPD   160(CX), Y1
+	VPMOVSXDQ 80(DX), Y2
+	VPCMPEQQ  Y0, Y2, Y2
+	VPAND     c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD    Y1, Y2, Y1
+	VPAND     c7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPD   Y1, 160(BX)
+	CMPQ      AX, $0x0000001c
+	JB        part10
+	VMOVUPD   192(CX), Y1
+	VPMOVSXDQ 96(DX), Y2
+	VPCMPEQQ  Y0, Y2, Y2
+	VPAND     c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD    Y1, Y2, Y1
+	VPAND     c7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPD   Y1, 192(BX)
+	CMPQ      AX, $0x00000020
+	JB        part11
+
+part4:
+	ANDQ         $+3, AX
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
 	VPSHUFD      $0x00, X1, X2
-	CMPQ         AX, $0x00000004
-	JB           part4
-	VMOVUPD      (CX), Y3
-	VPMOVSXDQ    (DX), Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y3, Y4, Y3
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   (CX), Y1, Y3
+	VPMASKMOVD   (DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
 	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, (BX)
-	CMPQ         AX, $0x00000008
-	JB           part5
-	VMOVUPD      32(CX), Y3
-	VPMOVSXDQ    16(DX), Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y3, Y4, Y3
-	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 32(BX)
-	CMPQ         AX, $0x0000000c
-	JB           part6
-	VMOVUPD      64(CX), Y3
-	VPMOVSXDQ    32(DX), Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y3, Y4, Y3
-	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 64(BX)
-	CMPQ         AX, $0x00000010
-	JB           part7
-	VMOVUPD      96(CX), Y3
-	VPMOVSXDQ    48(DX), Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y3, Y4, Y3
-	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 96(BX)
-	CMPQ         AX, $0x00000014
-	JB           part8
-	VMOVUPD      128(CX), Y3
-	VPMOVSXDQ    64(DX), Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y3, Y4, Y3
-	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 128(BX)
-	CMPQ         AX, $0x00000018
-	JB           part9
-	VMOVUPD      160(CX), Y3
-	VPMOVSXDQ    80(DX), Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y3, Y4, Y3
-	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 160(BX)
-	CMPQ         AX, $0x0000001c
-	JB           part10
-	VMOVUPD      192(CX), Y3
-	VPMOVSXDQ    96(DX), Y4
-	VPCMPEQQ     Y0, Y4, Y4
-	VPAND        c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD       Y3, Y4, Y3
-	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 192(BX)
-	CMPQ         AX, $0x00000020
-	JB           part11
-
-part4:
-	VPCMPGTQ   iota64<>+0(SB), Y1, Y3
-	VPCMPGTD   iota32<>+0(SB), X2, X4
-	VMASKMOVPD (CX), Y3, Y5
-	VPMASKMOVD (DX), X4, X4
-	VPMOVSXDQ  X4, Y4
-	VPCMPEQQ   Y0, Y4, Y4
-	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD     Y5, Y4, Y5
-	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD Y5, Y3, (BX)
-	JMP        end3
+	VMASKMOVPD   Y3, Y1, (BX)
+	JMP          end3
 
 part5:
-	CMPQ       AX, $0x00000004
-	JBE        end3
-	VPCMPGTQ   iota64<>+32(SB), Y1, Y3
-	VPCMPGTD   iota32<>+16(SB), X2, X4
-	VMASKMOVPD 32(CX), Y3, Y5
-	VPMASKMOVD 16(DX), X4, X4
-	VPMOVSXDQ  X4, Y4
-	VPCMPEQQ   Y0, Y4, Y4
-	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD     Y5, Y4, Y5
-	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD Y5, Y3, 32(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPSHUFD      $0x00, X1, X2
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   32(CX), Y1, Y3
+	VPMASKMOVD   16(DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD   Y3, Y1, 32(BX)
+	JMP          end3
 
 part6:
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTQ   iota64<>+64(SB), Y1, Y3
-	VPCMPGTD   iota32<>+32(SB), X2, X4
-	VMASKMOVPD 64(CX), Y3, Y5
-	VPMASKMOVD 32(DX), X4, X4
-	VPMOVSXDQ  X4, Y4
-	VPCMPEQQ   Y0, Y4, Y4
-	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD     Y5, Y4, Y5
-	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD Y5, Y3, 64(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPSHUFD      $0x00, X1, X2
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   64(CX), Y1, Y3
+	VPMASKMOVD   32(DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD   Y3, Y1, 64(BX)
+	JMP          end3
 
 part7:
-	CMPQ       AX, $0x0000000c
-	JBE        end3
-	VPCMPGTQ   iota64<>+96(SB), Y1, Y3
-	VPCMPGTD   iota32<>+48(SB), X2, X4
-	VMASKMOVPD 96(CX), Y3, Y5
-	VPMASKMOVD 48(DX), X4, X4
-	VPMOVSXDQ  X4, Y4
-	VPCMPEQQ   Y0, Y4, Y4
-	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD     Y5, Y4, Y5
-	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD Y5, Y3, 96(BX)
-	JMP        end3
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPSHUFD      $0x00, X1, X2
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   96(CX), Y1, Y3
+	VPMASKMOVD   48(DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD   Y3, Y1, 96(BX)
+	JMP          end3
 
 part8:
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTQ   iota64<>+128(SB), Y1, Y3
-	VPCMPGTD   iota32<>+64(SB), X2, X4
-	VMASKMOVPD 128(CX), Y3, Y5
-	VPMASKMOVD 64(DX), X4, X4
-	VPMOVSXDQ  X4, Y4
-	VPCMPEQQ   Y0, Y4, Y4
-	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD     Y5, Y4, Y5
-	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD Y5, Y3, 128(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPSHUFD      $0x00, X1, X2
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   128(CX), Y1, Y3
+	VPMASKMOVD   64(DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD   Y3, Y1, 128(BX)
+	JMP          end3
 
 part9:
-	CMPQ       AX, $0x00000014
-	JBE        end3
-	VPCMPGTQ   iota64<>+160(SB), Y1, Y3
-	VPCMPGTD   iota32<>+80(SB), X2, X4
-	VMASKMOVPD 160(CX), Y3, Y5
-	VPMASKMOVD 80(DX), X4, X4
-	VPMOVSXDQ  X4, Y4
-	VPCMPEQQ   Y0, Y4, Y4
-	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD     Y5, Y4, Y5
-	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD Y5, Y3, 160(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPSHUFD      $0x00, X1, X2
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   160(CX), Y1, Y3
+	VPMASKMOVD   80(DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD   Y3, Y1, 160(BX)
+	JMP          end3
 
 part10:
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTQ   iota64<>+192(SB), Y1, Y3
-	VPCMPGTD   iota32<>+96(SB), X2, X4
-	VMASKMOVPD 192(CX), Y3, Y5
-	VPMASKMOVD 96(DX), X4, X4
-	VPMOVSXDQ  X4, Y4
-	VPCMPEQQ   Y0, Y4, Y4
-	VPAND      c3ff0000000000000<>+0(SB), Y4, Y4
-	VSUBPD     Y5, Y4, Y5
-	VPAND      c7fffffffffffffff<>+0(SB), Y5, Y5
-	VMASKMOVPD Y5, Y3, 192(BX)
-	JMP        end3
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPSHUFD      $0x00, X1, X2
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   192(CX), Y1, Y3
+	VPMASKMOVD   96(DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD   Y3, Y1, 192(BX)
+	JMP          end3
 
 part11:
-	CMPQ       AX, $0x0000001c
-	JBE        end3
-	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
-	VPCMPGTD   iota32<>+112(SB), X2, X2
-	VMASKMOVPD 224(CX), Y1, Y3
-	VPMASKMOVD 112(DX), X2, X2
-	VPMOVSXDQ  X2, Y2
-	VPCMPEQQ   Y0, Y2, Y2
-	VPAND      c3ff0000000000000<>+0(SB), Y2, Y2
-	VSUBPD     Y3, Y2, Y3
-	VPAND      c7fffffffffffffff<>+0(SB), Y3, Y3
-	VMASKMOVPD Y3, Y1, 224(BX)
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPSHUFD      $0x00, X1, X2
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VPCMPGTD     iota32<>+0(SB), X2, X2
+	VMASKMOVPD   224(CX), Y1, Y3
+	VPMASKMOVD   112(DX), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPCMPEQQ     Y0, Y2, Y2
+	VPAND        c3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD       Y3, Y2, Y3
+	VPAND        c7fffffffffffffff<>+0(SB), Y3, Y3
+	VMASKMOVPD   Y3, Y1, 224(BX)
 
 end3:
 	VZEROUPPER
@@ -24539,117 +25238,139 @@ blocks93:
 
 	// the last block, register by register
 tail94:
-	ADDQ         $+32, AX
-	JE           end95
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	CMPQ         AX, $0x00000004
-	JB           part96
-	VMOVUPD      (DX), Y9
-	VMAXPD       Y9, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JB           part97
-	VMOVUPD      32(DX), Y9
-	VMAXPD       Y9, Y1, Y1
-	CMPQ         AX, $0x0000000c
-	JB           part98
-	VMOVUPD      64(DX), Y9
-	VMAXPD       Y9, Y2, Y2
-	CMPQ         AX, $0x00000010
-	JB           part99
-	VMOVUPD      96(DX), Y9
-	VMAXPD       Y9, Y3, Y3
-	CMPQ         AX, $0x00000014
-	JB           part100
-	VMOVUPD      128(DX), Y9
-	VMAXPD       Y9, Y4, Y4
-	CMPQ         AX, $0x00000018
-	JB           part101
-	VMOVUPD      160(DX), Y9
-	VMAXPD       Y9, Y5, Y5
-	CMPQ         AX, $0x0000001c
-	JB           part102
-	VMOVUPD      192(DX), Y9
-	VMAXPD       Y9, Y6, Y6
-	CMPQ         AX, $0x00000020
-	JB           part103
+	ADDQ    $+32, AX
+	JE      end95
+	CMPQ    AX, $0x00000004
+	JB      part96
+	VMOVUPD (DX), Y8
+	VMAXPD  Y8, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part97
+	VMOVUPD 32(DX), Y8
+	VMAXPD  Y8, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part98
+	VMOVUPD 64(DX), Y8
+	VMAXPD  Y8, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part99
+	VMOVUPD 96(DX), Y8
+	VMAXPD  Y8, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part100
+	VMOVUPD 128(DX), Y8
+	VMAXPD  Y8, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part101
+	VMOVUPD 160(DX), Y8
+	VMAXPD  Y8, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part102
+	VMOVUPD 192(DX), Y8
+	VMAXPD  Y8, Y6, Y6
+	CMPQ    AX, $0x00000020
+	JB      part103
 
 part96:
-	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD (DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y0, Y0
-	JMP        end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y0, Y0
+	JMP          end95
 
 part97:
-	CMPQ       AX, $0x00000004
-	JBE        end95
-	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD 32(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y1, Y1
-	JMP        end95
+	CMPQ         AX, $0x00000004
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y1, Y1
+	JMP          end95
 
 part98:
-	CMPQ       AX, $0x00000008
-	JBE        end95
-	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD 64(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y2, Y2
-	JMP        end95
+	CMPQ         AX, $0x00000008
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y2, Y2
+	JMP          end95
 
 part99:
-	CMPQ       AX, $0x0000000c
-	JBE        end95
-	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD 96(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y3, Y3
-	JMP        end95
+	CMPQ         AX, $0x0000000c
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y3, Y3
+	JMP          end95
 
 part100:
-	CMPQ       AX, $0x00000010
-	JBE        end95
-	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD 128(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y4, Y4
-	JMP        end95
+	CMPQ         AX, $0x00000010
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y4, Y4
+	JMP          end95
 
 part101:
-	CMPQ       AX, $0x00000014
-	JBE        end95
-	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD 160(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y5, Y5
-	JMP        end95
+	CMPQ         AX, $0x00000014
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y5, Y5
+	JMP          end95
 
 part102:
-	CMPQ       AX, $0x00000018
-	JBE        end95
-	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD 192(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y6, Y6
-	JMP        end95
+	CMPQ         AX, $0x00000018
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y6, Y6
+	JMP          end95
 
 part103:
-	CMPQ       AX, $0x0000001c
-	JBE        end95
-	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD 224(DX), Y8, Y9
-	VPANDN     cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR       Y8, Y9, Y9
-	VMAXPD     Y9, Y7, Y7
+	CMPQ         AX, $0x0000001c
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y7, Y7
 
 end95:
 	VMAXPD     Y4, Y0, Y0
@@ -25202,6 +25923,16 @@ end106:
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
 	VADDPD     Y1, Y0, Y0
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups107
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum108
+
+groups107:
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
 	VADDPD     Y7, Y6, Y6
@@ -25218,22 +25949,25 @@ end106:
 	VADDPD     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVUPS    c3ff0000000000000<>+0(SB), Y1
-	VDIVPD     Y0, Y1, Y0
-	VCMPPD     $0x03, Y0, Y0, Y1
-	VBLENDVPD  Y1, c7ff8000000000001<>+0(SB), Y0, Y0
-	MOVQ       cols+48(FP), AX
-	MOVQ       dst_base+0(FP), DX
-	ADDQ       CX, DX
-	MOVQ       dst_base+0(FP), BX
-	ADDQ       CX, BX
+
+sum108:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSD X0, Y0
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VCMPPD       $0x03, Y0, Y0, Y1
+	VBLENDVPD    Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dst_base+0(FP), BX
+	ADDQ         CX, BX
 
 	// blocks of 32: [read dst write dst]
 	SUBQ $+32, AX
-	JB   tail108
+	JB   tail110
 
-blocks107:
+blocks109:
 	VMOVUPD (DX), Y1
 	VMULPD  Y1, Y0, Y1
 	VMOVUPD Y1, (BX)
@@ -25261,122 +25995,144 @@ blocks107:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
-	JAE     blocks107
+	JAE     blocks109
 
 	// the last block, register by register
-tail108:
-	ADDQ         $+32, AX
-	JE           end109
-	VMOVQ        AX, X1
-	VPBROADCASTQ X1, Y1
-	CMPQ         AX, $0x00000004
-	JB           part110
-	VMOVUPD      (DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, (BX)
-	CMPQ         AX, $0x00000008
-	JB           part111
-	VMOVUPD      32(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 32(BX)
-	CMPQ         AX, $0x0000000c
-	JB           part112
-	VMOVUPD      64(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 64(BX)
-	CMPQ         AX, $0x00000010
-	JB           part113
-	VMOVUPD      96(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 96(BX)
-	CMPQ         AX, $0x00000014
-	JB           part114
-	VMOVUPD      128(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 128(BX)
-	CMPQ         AX, $0x00000018
-	JB           part115
-	VMOVUPD      160(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 160(BX)
-	CMPQ         AX, $0x0000001c
-	JB           part116
-	VMOVUPD      192(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMOVUPD      Y2, 192(BX)
-	CMPQ         AX, $0x00000020
-	JB           part117
-
-part110:
-	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD (DX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, (BX)
-	JMP        end109
-
-part111:
-	CMPQ       AX, $0x00000004
-	JBE        end109
-	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD 32(DX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 32(BX)
-	JMP        end109
+tail110:
+	ADDQ    $+32, AX
+	JE      end111
+	CMPQ    AX, $0x00000004
+	JB      part112
+	VMOVUPD (DX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, (BX)
+	CMPQ    AX, $0x00000008
+	JB      part113
+	VMOVUPD 32(DX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 32(BX)
+	CMPQ    AX, $0x0000000c
+	JB      part114
+	VMOVUPD 64(DX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 64(BX)
+	CMPQ    AX, $0x00000010
+	JB      part115
+	VMOVUPD 96(DX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 96(BX)
+	CMPQ    AX, $0x00000014
+	JB      part116
+	VMOVUPD 128(DX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 128(BX)
+	CMPQ    AX, $0x00000018
+	JB      part117
+	VMOVUPD 160(DX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 160(BX)
+	CMPQ    AX, $0x0000001c
+	JB      part118
+	VMOVUPD 192(DX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 192(BX)
+	CMPQ    AX, $0x00000020
+	JB      part119
 
 part112:
-	CMPQ       AX, $0x00000008
-	JBE        end109
-	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD 64(DX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 64(BX)
-	JMP        end109
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   (DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, (BX)
+	JMP          end111
 
 part113:
-	CMPQ       AX, $0x0000000c
-	JBE        end109
-	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD 96(DX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 96(BX)
-	JMP        end109
+	CMPQ         AX, $0x00000004
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   32(DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 32(BX)
+	JMP          end111
 
 part114:
-	CMPQ       AX, $0x00000010
-	JBE        end109
-	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD 128(DX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 128(BX)
-	JMP        end109
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   64(DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 64(BX)
+	JMP          end111
 
 part115:
-	CMPQ       AX, $0x00000014
-	JBE        end109
-	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD 160(DX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 160(BX)
-	JMP        end109
+	CMPQ         AX, $0x0000000c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   96(DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 96(BX)
+	JMP          end111
 
 part116:
-	CMPQ       AX, $0x00000018
-	JBE        end109
-	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD 192(DX), Y2, Y3
-	VMULPD     Y3, Y0, Y3
-	VMASKMOVPD Y3, Y2, 192(BX)
-	JMP        end109
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   128(DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 128(BX)
+	JMP          end111
 
 part117:
-	CMPQ       AX, $0x0000001c
-	JBE        end109
-	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD 224(DX), Y1, Y2
-	VMULPD     Y2, Y0, Y2
-	VMASKMOVPD Y2, Y1, 224(BX)
+	CMPQ         AX, $0x00000014
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   160(DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 160(BX)
+	JMP          end111
 
-end109:
+part118:
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   192(DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 192(BX)
+	JMP          end111
+
+part119:
+	CMPQ         AX, $0x0000001c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   224(DX), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, 224(BX)
+
+end111:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -26621,117 +27377,139 @@ blocks93:
 
 	// the last block, register by register
 tail94:
-	ADDQ         $+32, AX
-	JE           end95
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	CMPQ         AX, $0x00000004
-	JB           part96
-	VMOVUPD      (DX), Y9
-	VMAXPD       Y9, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JB           part97
-	VMOVUPD      32(DX), Y9
-	VMAXPD       Y9, Y1, Y1
-	CMPQ         AX, $0x0000000c
-	JB           part98
-	VMOVUPD      64(DX), Y9
-	VMAXPD       Y9, Y2, Y2
-	CMPQ         AX, $0x00000010
-	JB           part99
-	VMOVUPD      96(DX), Y9
-	VMAXPD       Y9, Y3, Y3
-	CMPQ         AX, $0x00000014
-	JB           part100
-	VMOVUPD      128(DX), Y9
-	VMAXPD       Y9, Y4, Y4
-	CMPQ         AX, $0x00000018
-	JB           part101
-	VMOVUPD      160(DX), Y9
-	VMAXPD       Y9, Y5, Y5
-	CMPQ         AX, $0x0000001c
-	JB           part102
-	VMOVUPD      192(DX), Y9
-	VMAXPD       Y9, Y6, Y6
-	CMPQ         AX, $0x00000020
-	JB           part103
+	ADDQ    $+32, AX
+	JE      end95
+	CMPQ    AX, $0x00000004
+	JB      part96
+	VMOVUPD (DX), Y8
+	VMAXPD  Y8, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part97
+	VMOVUPD 32(DX), Y8
+	VMAXPD  Y8, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part98
+	VMOVUPD 64(DX), Y8
+	VMAXPD  Y8, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part99
+	VMOVUPD 96(DX), Y8
+	VMAXPD  Y8, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part100
+	VMOVUPD 128(DX), Y8
+	VMAXPD  Y8, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part101
+	VMOVUPD 160(DX), Y8
+	VMAXPD  Y8, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part102
+	VMOVUPD 192(DX), Y8
+	VMAXPD  Y8, Y6, Y6
+	CMPQ    AX, $0x00000020
+	JB      part103
 
 part96:
-	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD (DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y0, Y0
-	JMP        end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y0, Y0
+	JMP          end95
 
 part97:
-	CMPQ       AX, $0x00000004
-	JBE        end95
-	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD 32(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y1, Y1
-	JMP        end95
+	CMPQ         AX, $0x00000004
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y1, Y1
+	JMP          end95
 
 part98:
-	CMPQ       AX, $0x00000008
-	JBE        end95
-	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD 64(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y2, Y2
-	JMP        end95
+	CMPQ         AX, $0x00000008
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y2, Y2
+	JMP          end95
 
 part99:
-	CMPQ       AX, $0x0000000c
-	JBE        end95
-	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD 96(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y3, Y3
-	JMP        end95
+	CMPQ         AX, $0x0000000c
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y3, Y3
+	JMP          end95
 
 part100:
-	CMPQ       AX, $0x00000010
-	JBE        end95
-	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD 128(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y4, Y4
-	JMP        end95
+	CMPQ         AX, $0x00000010
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y4, Y4
+	JMP          end95
 
 part101:
-	CMPQ       AX, $0x00000014
-	JBE        end95
-	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD 160(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y5, Y5
-	JMP        end95
+	CMPQ         AX, $0x00000014
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y5, Y5
+	JMP          end95
 
 part102:
-	CMPQ       AX, $0x00000018
-	JBE        end95
-	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD 192(DX), Y9, Y10
-	VPANDN     cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y10, Y10
-	VMAXPD     Y10, Y6, Y6
-	JMP        end95
+	CMPQ         AX, $0x00000018
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y6, Y6
+	JMP          end95
 
 part103:
-	CMPQ       AX, $0x0000001c
-	JBE        end95
-	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD 224(DX), Y8, Y9
-	VPANDN     cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR       Y8, Y9, Y9
-	VMAXPD     Y9, Y7, Y7
+	CMPQ         AX, $0x0000001c
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(DX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y7, Y7
 
 end95:
 	VMAXPD     Y4, Y0, Y0
@@ -27265,6 +28043,16 @@ end106:
 	VMOVUPS    192(AX), Y7
 	VMOVUPS    224(AX), Y8
 	VADDPD     Y2, Y1, Y1
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups107
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	JMP        sum108
+
+groups107:
 	VADDPD     Y4, Y3, Y3
 	VADDPD     Y6, Y5, Y5
 	VADDPD     Y8, Y7, Y7
@@ -27281,60 +28069,63 @@ end106:
 	VADDPD     Y2, Y1, Y1
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VADDPD     Y2, Y1, Y1
-	VMOVUPS    Y1, Y1
-	VMOVUPS    Y1, Y2
-	VPADDQ     c00095f619980c433<>+0(SB), Y2, Y3
-	VPSRLQ     $0x34, Y3, Y4
-	VPOR       c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD     c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND      c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ     c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD     c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD     c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD     Y5, Y3, Y5
-	VMULPD     Y5, Y5, Y6
-	VMULPD     Y6, Y6, Y7
-	VMOVUPS    c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD     Y7, Y8, Y8
-	VADDPD     c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD     Y7, Y8, Y8
-	VADDPD     c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD     Y7, Y8, Y8
-	VMOVUPS    c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD     Y7, Y9, Y9
-	VADDPD     c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD     Y7, Y9, Y9
-	VADDPD     c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD     Y7, Y9, Y9
-	VADDPD     c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD     Y6, Y9, Y9
-	VADDPD     Y9, Y8, Y8
-	VMULPD     c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD     Y3, Y6, Y6
-	VADDPD     Y8, Y6, Y8
-	VMULPD     Y8, Y5, Y8
-	VMULPD     c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD     Y9, Y8, Y8
-	VSUBPD     Y8, Y6, Y8
-	VSUBPD     Y3, Y8, Y8
-	VMULPD     c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD     Y8, Y9, Y2
-	VMOVUPS    Y2, Y2
-	VSUBPD     Y1, Y1, Y1
-	VSUBPD     Y2, Y1, Y1
-	VCMPPD     $0x03, Y1, Y1, Y2
-	VBLENDVPD  Y2, c7ff8000000000001<>+0(SB), Y1, Y1
-	MOVQ       cols+48(FP), AX
-	MOVQ       src_base+24(FP), DX
-	ADDQ       CX, DX
-	MOVQ       dst_base+0(FP), BX
-	ADDQ       CX, BX
+
+sum108:
+	VMOVUPS      Y1, Y1
+	VBROADCASTSD X1, Y1
+	VMOVUPS      Y1, Y2
+	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y3
+	VPSRLQ       $0x34, Y3, Y4
+	VPOR         c4330000000000000<>+0(SB), Y4, Y4
+	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
+	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
+	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
+	VDIVPD       Y5, Y3, Y5
+	VMULPD       Y5, Y5, Y6
+	VMULPD       Y6, Y6, Y7
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
+	VMULPD       Y7, Y8, Y8
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y7, Y8, Y8
+	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y7, Y8, Y8
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
+	VMULPD       Y7, Y9, Y9
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y7, Y9, Y9
+	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y7, Y9, Y9
+	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y9, Y8, Y8
+	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
+	VMULPD       Y3, Y6, Y6
+	VADDPD       Y8, Y6, Y8
+	VMULPD       Y8, Y5, Y8
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
+	VADDPD       Y9, Y8, Y8
+	VSUBPD       Y8, Y6, Y8
+	VSUBPD       Y3, Y8, Y8
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
+	VSUBPD       Y8, Y9, Y2
+	VMOVUPS      Y2, Y2
+	VSUBPD       Y1, Y1, Y1
+	VSUBPD       Y2, Y1, Y1
+	VCMPPD       $0x03, Y1, Y1, Y2
+	VBLENDVPD    Y2, c7ff8000000000001<>+0(SB), Y1, Y1
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dst_base+0(FP), BX
+	ADDQ         CX, BX
 
 	// blocks of 32: [read src write dst]
 	SUBQ $+32, AX
-	JB   tail108
+	JB   tail110
 
-blocks107:
+blocks109:
 	VMOVUPD (DX), Y2
 	VSUBPD  Y0, Y2, Y2
 	VADDPD  Y2, Y1, Y2
@@ -27370,137 +28161,159 @@ blocks107:
 	ADDQ    $+256, DX
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
-	JAE     blocks107
+	JAE     blocks109
 
 	// the last block, register by register
-tail108:
-	ADDQ         $+32, AX
-	JE           end109
-	VMOVQ        AX, X2
-	VPBROADCASTQ X2, Y2
-	CMPQ         AX, $0x00000004
-	JB           part110
-	VMOVUPD      (DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VADDPD       Y3, Y1, Y3
-	VMOVUPD      Y3, (BX)
-	CMPQ         AX, $0x00000008
-	JB           part111
-	VMOVUPD      32(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VADDPD       Y3, Y1, Y3
-	VMOVUPD      Y3, 32(BX)
-	CMPQ         AX, $0x0000000c
-	JB           part112
-	VMOVUPD      64(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VADDPD       Y3, Y1, Y3
-	VMOVUPD      Y3, 64(BX)
-	CMPQ         AX, $0x00000010
-	JB           part113
-	VMOVUPD      96(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VADDPD       Y3, Y1, Y3
-	VMOVUPD      Y3, 96(BX)
-	CMPQ         AX, $0x00000014
-	JB           part114
-	VMOVUPD      128(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VADDPD       Y3, Y1, Y3
-	VMOVUPD      Y3, 128(BX)
-	CMPQ         AX, $0x00000018
-	JB           part115
-	VMOVUPD      160(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VADDPD       Y3, Y1, Y3
-	VMOVUPD      Y3, 160(BX)
-	CMPQ         AX, $0x0000001c
-	JB           part116
-	VMOVUPD      192(DX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VADDPD       Y3, Y1, Y3
-	VMOVUPD      Y3, 192(BX)
-	CMPQ         AX, $0x00000020
-	JB           part117
-
-part110:
-	VPCMPGTQ   iota64<>+0(SB), Y2, Y3
-	VMASKMOVPD (DX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VADDPD     Y4, Y1, Y4
-	VMASKMOVPD Y4, Y3, (BX)
-	JMP        end109
-
-part111:
-	CMPQ       AX, $0x00000004
-	JBE        end109
-	VPCMPGTQ   iota64<>+32(SB), Y2, Y3
-	VMASKMOVPD 32(DX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VADDPD     Y4, Y1, Y4
-	VMASKMOVPD Y4, Y3, 32(BX)
-	JMP        end109
+tail110:
+	ADDQ    $+32, AX
+	JE      end111
+	CMPQ    AX, $0x00000004
+	JB      part112
+	VMOVUPD (DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VADDPD  Y2, Y1, Y2
+	VMOVUPD Y2, (BX)
+	CMPQ    AX, $0x00000008
+	JB      part113
+	VMOVUPD 32(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VADDPD  Y2, Y1, Y2
+	VMOVUPD Y2, 32(BX)
+	CMPQ    AX, $0x0000000c
+	JB      part114
+	VMOVUPD 64(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VADDPD  Y2, Y1, Y2
+	VMOVUPD Y2, 64(BX)
+	CMPQ    AX, $0x00000010
+	JB      part115
+	VMOVUPD 96(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VADDPD  Y2, Y1, Y2
+	VMOVUPD Y2, 96(BX)
+	CMPQ    AX, $0x00000014
+	JB      part116
+	VMOVUPD 128(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VADDPD  Y2, Y1, Y2
+	VMOVUPD Y2, 128(BX)
+	CMPQ    AX, $0x00000018
+	JB      part117
+	VMOVUPD 160(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VADDPD  Y2, Y1, Y2
+	VMOVUPD Y2, 160(BX)
+	CMPQ    AX, $0x0000001c
+	JB      part118
+	VMOVUPD 192(DX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VADDPD  Y2, Y1, Y2
+	VMOVUPD Y2, 192(BX)
+	CMPQ    AX, $0x00000020
+	JB      part119
 
 part112:
-	CMPQ       AX, $0x00000008
-	JBE        end109
-	VPCMPGTQ   iota64<>+64(SB), Y2, Y3
-	VMASKMOVPD 64(DX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VADDPD     Y4, Y1, Y4
-	VMASKMOVPD Y4, Y3, 64(BX)
-	JMP        end109
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   (DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, (BX)
+	JMP          end111
 
 part113:
-	CMPQ       AX, $0x0000000c
-	JBE        end109
-	VPCMPGTQ   iota64<>+96(SB), Y2, Y3
-	VMASKMOVPD 96(DX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VADDPD     Y4, Y1, Y4
-	VMASKMOVPD Y4, Y3, 96(BX)
-	JMP        end109
+	CMPQ         AX, $0x00000004
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   32(DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 32(BX)
+	JMP          end111
 
 part114:
-	CMPQ       AX, $0x00000010
-	JBE        end109
-	VPCMPGTQ   iota64<>+128(SB), Y2, Y3
-	VMASKMOVPD 128(DX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VADDPD     Y4, Y1, Y4
-	VMASKMOVPD Y4, Y3, 128(BX)
-	JMP        end109
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   64(DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 64(BX)
+	JMP          end111
 
 part115:
-	CMPQ       AX, $0x00000014
-	JBE        end109
-	VPCMPGTQ   iota64<>+160(SB), Y2, Y3
-	VMASKMOVPD 160(DX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VADDPD     Y4, Y1, Y4
-	VMASKMOVPD Y4, Y3, 160(BX)
-	JMP        end109
+	CMPQ         AX, $0x0000000c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   96(DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 96(BX)
+	JMP          end111
 
 part116:
-	CMPQ       AX, $0x00000018
-	JBE        end109
-	VPCMPGTQ   iota64<>+192(SB), Y2, Y3
-	VMASKMOVPD 192(DX), Y3, Y4
-	VSUBPD     Y0, Y4, Y4
-	VADDPD     Y4, Y1, Y4
-	VMASKMOVPD Y4, Y3, 192(BX)
-	JMP        end109
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   128(DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 128(BX)
+	JMP          end111
 
 part117:
-	CMPQ       AX, $0x0000001c
-	JBE        end109
-	VPCMPGTQ   iota64<>+224(SB), Y2, Y2
-	VMASKMOVPD 224(DX), Y2, Y3
-	VSUBPD     Y0, Y3, Y3
-	VADDPD     Y3, Y1, Y3
-	VMASKMOVPD Y3, Y2, 224(BX)
+	CMPQ         AX, $0x00000014
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   160(DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 160(BX)
+	JMP          end111
 
-end109:
+part118:
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   192(DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 192(BX)
+	JMP          end111
+
+part119:
+	CMPQ         AX, $0x0000001c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   224(DX), Y2, Y3
+	VSUBPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 224(BX)
+
+end111:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -28823,127 +29636,159 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ         $+32, AX
-	JE           end111
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	CMPQ         AX, $0x00000004
-	JB           part112
-	VMOVUPD      (DX), Y9
-	VMULPD       (BX), Y9, Y9
-	VADDPD       Y9, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JB           part113
-	VMOVUPD      32(DX), Y9
-	VMULPD       32(BX), Y9, Y9
-	VADDPD       Y9, Y1, Y1
-	CMPQ         AX, $0x0000000c
-	JB           part114
-	VMOVUPD      64(DX), Y9
-	VMULPD       64(BX), Y9, Y9
-	VADDPD       Y9, Y2, Y2
-	CMPQ         AX, $0x00000010
-	JB           part115
-	VMOVUPD      96(DX), Y9
-	VMULPD       96(BX), Y9, Y9
-	VADDPD       Y9, Y3, Y3
-	CMPQ         AX, $0x00000014
-	JB           part116
-	VMOVUPD      128(DX), Y9
-	VMULPD       128(BX), Y9, Y9
-	VADDPD       Y9, Y4, Y4
-	CMPQ         AX, $0x00000018
-	JB           part117
-	VMOVUPD      160(DX), Y9
-	VMULPD       160(BX), Y9, Y9
-	VADDPD       Y9, Y5, Y5
-	CMPQ         AX, $0x0000001c
-	JB           part118
-	VMOVUPD      192(DX), Y9
-	VMULPD       192(BX), Y9, Y9
-	VADDPD       Y9, Y6, Y6
-	CMPQ         AX, $0x00000020
-	JB           part119
+	ADDQ    $+32, AX
+	JE      end111
+	CMPQ    AX, $0x00000004
+	JB      part112
+	VMOVUPD (DX), Y8
+	VMULPD  (BX), Y8, Y8
+	VADDPD  Y8, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part113
+	VMOVUPD 32(DX), Y8
+	VMULPD  32(BX), Y8, Y8
+	VADDPD  Y8, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part114
+	VMOVUPD 64(DX), Y8
+	VMULPD  64(BX), Y8, Y8
+	VADDPD  Y8, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part115
+	VMOVUPD 96(DX), Y8
+	VMULPD  96(BX), Y8, Y8
+	VADDPD  Y8, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part116
+	VMOVUPD 128(DX), Y8
+	VMULPD  128(BX), Y8, Y8
+	VADDPD  Y8, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part117
+	VMOVUPD 160(DX), Y8
+	VMULPD  160(BX), Y8, Y8
+	VADDPD  Y8, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part118
+	VMOVUPD 192(DX), Y8
+	VMULPD  192(BX), Y8, Y8
+	VADDPD  Y8, Y6, Y6
+	CMPQ    AX, $0x00000020
+	JB      part119
 
 part112:
-	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD (DX), Y9, Y10
-	VMASKMOVPD (BX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y0, Y0
-	JMP        end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (DX), Y8, Y9
+	VMASKMOVPD   (BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y0, Y0
+	JMP          end111
 
 part113:
-	CMPQ       AX, $0x00000004
-	JBE        end111
-	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD 32(DX), Y9, Y10
-	VMASKMOVPD 32(BX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y1, Y1
-	JMP        end111
+	CMPQ         AX, $0x00000004
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(DX), Y8, Y9
+	VMASKMOVPD   32(BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	JMP          end111
 
 part114:
-	CMPQ       AX, $0x00000008
-	JBE        end111
-	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD 64(DX), Y9, Y10
-	VMASKMOVPD 64(BX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y2, Y2
-	JMP        end111
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(DX), Y8, Y9
+	VMASKMOVPD   64(BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	JMP          end111
 
 part115:
-	CMPQ       AX, $0x0000000c
-	JBE        end111
-	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD 96(DX), Y9, Y10
-	VMASKMOVPD 96(BX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y3, Y3
-	JMP        end111
+	CMPQ         AX, $0x0000000c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(DX), Y8, Y9
+	VMASKMOVPD   96(BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	JMP          end111
 
 part116:
-	CMPQ       AX, $0x00000010
-	JBE        end111
-	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD 128(DX), Y9, Y10
-	VMASKMOVPD 128(BX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y4, Y4
-	JMP        end111
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(DX), Y8, Y9
+	VMASKMOVPD   128(BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	JMP          end111
 
 part117:
-	CMPQ       AX, $0x00000014
-	JBE        end111
-	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD 160(DX), Y9, Y10
-	VMASKMOVPD 160(BX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y5, Y5
-	JMP        end111
+	CMPQ         AX, $0x00000014
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(DX), Y8, Y9
+	VMASKMOVPD   160(BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	JMP          end111
 
 part118:
-	CMPQ       AX, $0x00000018
-	JBE        end111
-	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD 192(DX), Y9, Y10
-	VMASKMOVPD 192(BX), Y9, Y9
-	VMULPD     Y9, Y10, Y10
-	VADDPD     Y10, Y6, Y6
-	JMP        end111
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(DX), Y8, Y9
+	VMASKMOVPD   192(BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	JMP          end111
 
 part119:
-	CMPQ       AX, $0x0000001c
-	JBE        end111
-	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD 224(DX), Y8, Y9
-	VMASKMOVPD 224(BX), Y8, Y8
-	VMULPD     Y8, Y9, Y9
-	VADDPD     Y9, Y7, Y7
+	CMPQ         AX, $0x0000001c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(DX), Y8, Y9
+	VMASKMOVPD   224(BX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y7, Y7
 
 end111:
 	VADDPD     Y1, Y0, Y0
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups120
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum121
+
+groups120:
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
 	VADDPD     Y7, Y6, Y6
@@ -28960,20 +29805,23 @@ end111:
 	VADDPD     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       CX, DX
-	MOVQ       dy_base+48(FP), BX
-	ADDQ       CX, BX
-	MOVQ       dx_base+0(FP), SI
-	ADDQ       CX, SI
+
+sum121:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSD X0, Y0
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dy_base+48(FP), BX
+	ADDQ         CX, BX
+	MOVQ         dx_base+0(FP), SI
+	ADDQ         CX, SI
 
 	// blocks of 32: [read y read dy write dx]
 	SUBQ $+32, AX
-	JB   tail121
+	JB   tail123
 
-blocks120:
+blocks122:
 	VMOVUPD (DX), Y1
 	VMOVUPD (BX), Y2
 	VSUBPD  Y0, Y2, Y2
@@ -29018,152 +29866,174 @@ blocks120:
 	ADDQ    $+256, BX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks120
+	JAE     blocks122
 
 	// the last block, register by register
-tail121:
-	ADDQ         $+32, AX
-	JE           end122
-	VMOVQ        AX, X1
-	VPBROADCASTQ X1, Y1
-	CMPQ         AX, $0x00000004
-	JB           part123
-	VMOVUPD      (DX), Y2
-	VMOVUPD      (BX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, (SI)
-	CMPQ         AX, $0x00000008
-	JB           part124
-	VMOVUPD      32(DX), Y2
-	VMOVUPD      32(BX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 32(SI)
-	CMPQ         AX, $0x0000000c
-	JB           part125
-	VMOVUPD      64(DX), Y2
-	VMOVUPD      64(BX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 64(SI)
-	CMPQ         AX, $0x00000010
-	JB           part126
-	VMOVUPD      96(DX), Y2
-	VMOVUPD      96(BX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 96(SI)
-	CMPQ         AX, $0x00000014
-	JB           part127
-	VMOVUPD      128(DX), Y2
-	VMOVUPD      128(BX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 128(SI)
-	CMPQ         AX, $0x00000018
-	JB           part128
-	VMOVUPD      160(DX), Y2
-	VMOVUPD      160(BX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 160(SI)
-	CMPQ         AX, $0x0000001c
-	JB           part129
-	VMOVUPD      192(DX), Y2
-	VMOVUPD      192(BX), Y3
-	VSUBPD       Y0, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 192(SI)
-	CMPQ         AX, $0x00000020
-	JB           part130
-
-part123:
-	VPCMPGTQ   iota64<>+0(SB), Y1, Y2
-	VMASKMOVPD (DX), Y2, Y3
-	VMASKMOVPD (BX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, (SI)
-	JMP        end122
-
-part124:
-	CMPQ       AX, $0x00000004
-	JBE        end122
-	VPCMPGTQ   iota64<>+32(SB), Y1, Y2
-	VMASKMOVPD 32(DX), Y2, Y3
-	VMASKMOVPD 32(BX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 32(SI)
-	JMP        end122
+tail123:
+	ADDQ    $+32, AX
+	JE      end124
+	CMPQ    AX, $0x00000004
+	JB      part125
+	VMOVUPD (DX), Y1
+	VMOVUPD (BX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, (SI)
+	CMPQ    AX, $0x00000008
+	JB      part126
+	VMOVUPD 32(DX), Y1
+	VMOVUPD 32(BX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 32(SI)
+	CMPQ    AX, $0x0000000c
+	JB      part127
+	VMOVUPD 64(DX), Y1
+	VMOVUPD 64(BX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 64(SI)
+	CMPQ    AX, $0x00000010
+	JB      part128
+	VMOVUPD 96(DX), Y1
+	VMOVUPD 96(BX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 96(SI)
+	CMPQ    AX, $0x00000014
+	JB      part129
+	VMOVUPD 128(DX), Y1
+	VMOVUPD 128(BX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 128(SI)
+	CMPQ    AX, $0x00000018
+	JB      part130
+	VMOVUPD 160(DX), Y1
+	VMOVUPD 160(BX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 160(SI)
+	CMPQ    AX, $0x0000001c
+	JB      part131
+	VMOVUPD 192(DX), Y1
+	VMOVUPD 192(BX), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y1, Y1
+	VMOVUPD Y1, 192(SI)
+	CMPQ    AX, $0x00000020
+	JB      part132
 
 part125:
-	CMPQ       AX, $0x00000008
-	JBE        end122
-	VPCMPGTQ   iota64<>+64(SB), Y1, Y2
-	VMASKMOVPD 64(DX), Y2, Y3
-	VMASKMOVPD 64(BX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 64(SI)
-	JMP        end122
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   (DX), Y1, Y2
+	VMASKMOVPD   (BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, (SI)
+	JMP          end124
 
 part126:
-	CMPQ       AX, $0x0000000c
-	JBE        end122
-	VPCMPGTQ   iota64<>+96(SB), Y1, Y2
-	VMASKMOVPD 96(DX), Y2, Y3
-	VMASKMOVPD 96(BX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 96(SI)
-	JMP        end122
+	CMPQ         AX, $0x00000004
+	JBE          end124
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   32(DX), Y1, Y2
+	VMASKMOVPD   32(BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 32(SI)
+	JMP          end124
 
 part127:
-	CMPQ       AX, $0x00000010
-	JBE        end122
-	VPCMPGTQ   iota64<>+128(SB), Y1, Y2
-	VMASKMOVPD 128(DX), Y2, Y3
-	VMASKMOVPD 128(BX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 128(SI)
-	JMP        end122
+	CMPQ         AX, $0x00000008
+	JBE          end124
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   64(DX), Y1, Y2
+	VMASKMOVPD   64(BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 64(SI)
+	JMP          end124
 
 part128:
-	CMPQ       AX, $0x00000014
-	JBE        end122
-	VPCMPGTQ   iota64<>+160(SB), Y1, Y2
-	VMASKMOVPD 160(DX), Y2, Y3
-	VMASKMOVPD 160(BX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 160(SI)
-	JMP        end122
+	CMPQ         AX, $0x0000000c
+	JBE          end124
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   96(DX), Y1, Y2
+	VMASKMOVPD   96(BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 96(SI)
+	JMP          end124
 
 part129:
-	CMPQ       AX, $0x00000018
-	JBE        end122
-	VPCMPGTQ   iota64<>+192(SB), Y1, Y2
-	VMASKMOVPD 192(DX), Y2, Y3
-	VMASKMOVPD 192(BX), Y2, Y4
-	VSUBPD     Y0, Y4, Y4
-	VMULPD     Y4, Y3, Y3
-	VMASKMOVPD Y3, Y2, 192(SI)
-	JMP        end122
+	CMPQ         AX, $0x00000010
+	JBE          end124
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   128(DX), Y1, Y2
+	VMASKMOVPD   128(BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 128(SI)
+	JMP          end124
 
 part130:
-	CMPQ       AX, $0x0000001c
-	JBE        end122
-	VPCMPGTQ   iota64<>+224(SB), Y1, Y1
-	VMASKMOVPD 224(DX), Y1, Y2
-	VMASKMOVPD 224(BX), Y1, Y3
-	VSUBPD     Y0, Y3, Y3
-	VMULPD     Y3, Y2, Y2
-	VMASKMOVPD Y2, Y1, 224(SI)
+	CMPQ         AX, $0x00000014
+	JBE          end124
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   160(DX), Y1, Y2
+	VMASKMOVPD   160(BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 160(SI)
+	JMP          end124
 
-end122:
+part131:
+	CMPQ         AX, $0x00000018
+	JBE          end124
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   192(DX), Y1, Y2
+	VMASKMOVPD   192(BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 192(SI)
+	JMP          end124
+
+part132:
+	CMPQ         AX, $0x0000001c
+	JBE          end124
+	ANDQ         $+3, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   224(DX), Y1, Y2
+	VMASKMOVPD   224(BX), Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, 224(SI)
+
+end124:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -30469,97 +31339,129 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ         $+32, AX
-	JE           end111
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	CMPQ         AX, $0x00000004
-	JB           part112
-	VADDPD       (DX), Y0, Y0
-	CMPQ         AX, $0x00000008
-	JB           part113
-	VADDPD       32(DX), Y1, Y1
-	CMPQ         AX, $0x0000000c
-	JB           part114
-	VADDPD       64(DX), Y2, Y2
-	CMPQ         AX, $0x00000010
-	JB           part115
-	VADDPD       96(DX), Y3, Y3
-	CMPQ         AX, $0x00000014
-	JB           part116
-	VADDPD       128(DX), Y4, Y4
-	CMPQ         AX, $0x00000018
-	JB           part117
-	VADDPD       160(DX), Y5, Y5
-	CMPQ         AX, $0x0000001c
-	JB           part118
-	VADDPD       192(DX), Y6, Y6
-	CMPQ         AX, $0x00000020
-	JB           part119
+	ADDQ   $+32, AX
+	JE     end111
+	CMPQ   AX, $0x00000004
+	JB     part112
+	VADDPD (DX), Y0, Y0
+	CMPQ   AX, $0x00000008
+	JB     part113
+	VADDPD 32(DX), Y1, Y1
+	CMPQ   AX, $0x0000000c
+	JB     part114
+	VADDPD 64(DX), Y2, Y2
+	CMPQ   AX, $0x00000010
+	JB     part115
+	VADDPD 96(DX), Y3, Y3
+	CMPQ   AX, $0x00000014
+	JB     part116
+	VADDPD 128(DX), Y4, Y4
+	CMPQ   AX, $0x00000018
+	JB     part117
+	VADDPD 160(DX), Y5, Y5
+	CMPQ   AX, $0x0000001c
+	JB     part118
+	VADDPD 192(DX), Y6, Y6
+	CMPQ   AX, $0x00000020
+	JB     part119
 
 part112:
-	VPCMPGTQ   iota64<>+0(SB), Y8, Y9
-	VMASKMOVPD (DX), Y9, Y9
-	VADDPD     Y9, Y0, Y0
-	JMP        end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (DX), Y8, Y8
+	VADDPD       Y8, Y0, Y0
+	JMP          end111
 
 part113:
-	CMPQ       AX, $0x00000004
-	JBE        end111
-	VPCMPGTQ   iota64<>+32(SB), Y8, Y9
-	VMASKMOVPD 32(DX), Y9, Y9
-	VADDPD     Y9, Y1, Y1
-	JMP        end111
+	CMPQ         AX, $0x00000004
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(DX), Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JMP          end111
 
 part114:
-	CMPQ       AX, $0x00000008
-	JBE        end111
-	VPCMPGTQ   iota64<>+64(SB), Y8, Y9
-	VMASKMOVPD 64(DX), Y9, Y9
-	VADDPD     Y9, Y2, Y2
-	JMP        end111
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(DX), Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JMP          end111
 
 part115:
-	CMPQ       AX, $0x0000000c
-	JBE        end111
-	VPCMPGTQ   iota64<>+96(SB), Y8, Y9
-	VMASKMOVPD 96(DX), Y9, Y9
-	VADDPD     Y9, Y3, Y3
-	JMP        end111
+	CMPQ         AX, $0x0000000c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(DX), Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JMP          end111
 
 part116:
-	CMPQ       AX, $0x00000010
-	JBE        end111
-	VPCMPGTQ   iota64<>+128(SB), Y8, Y9
-	VMASKMOVPD 128(DX), Y9, Y9
-	VADDPD     Y9, Y4, Y4
-	JMP        end111
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(DX), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JMP          end111
 
 part117:
-	CMPQ       AX, $0x00000014
-	JBE        end111
-	VPCMPGTQ   iota64<>+160(SB), Y8, Y9
-	VMASKMOVPD 160(DX), Y9, Y9
-	VADDPD     Y9, Y5, Y5
-	JMP        end111
+	CMPQ         AX, $0x00000014
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(DX), Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JMP          end111
 
 part118:
-	CMPQ       AX, $0x00000018
-	JBE        end111
-	VPCMPGTQ   iota64<>+192(SB), Y8, Y9
-	VMASKMOVPD 192(DX), Y9, Y9
-	VADDPD     Y9, Y6, Y6
-	JMP        end111
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(DX), Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	JMP          end111
 
 part119:
-	CMPQ       AX, $0x0000001c
-	JBE        end111
-	VPCMPGTQ   iota64<>+224(SB), Y8, Y8
-	VMASKMOVPD 224(DX), Y8, Y8
-	VADDPD     Y8, Y7, Y7
+	CMPQ         AX, $0x0000001c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(DX), Y8, Y8
+	VADDPD       Y8, Y7, Y7
 
 end111:
 	VADDPD     Y1, Y0, Y0
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups120
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum121
+
+groups120:
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y5, Y4, Y4
 	VADDPD     Y7, Y6, Y6
@@ -30576,27 +31478,30 @@ end111:
 	VADDPD     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	VMOVUPS    Y0, Y0
-	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y1
-	VMOVUPS    c4338000000000000<>+0(SB), Y2
-	VMOVUPS    c3ff0000000000000<>+0(SB), Y3
-	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y4
-	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y5
-	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y6
-	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y7
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       CX, DX
-	MOVQ       dy_base+48(FP), BX
-	ADDQ       CX, BX
-	MOVQ       dx_base+0(FP), SI
-	ADDQ       CX, SI
+
+sum121:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSD X0, Y0
+	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS      c4338000000000000<>+0(SB), Y2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS      c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS      cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS      cbdea39ef35793c76<>+0(SB), Y6
+	VMOVUPS      c3e5af633a92c2458<>+0(SB), Y7
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dy_base+48(FP), BX
+	ADDQ         CX, BX
+	MOVQ         dx_base+0(FP), SI
+	ADDQ         CX, SI
 
 	// blocks of 32: [read y read dy write dx]
 	SUBQ $+32, AX
-	JB   tail121
+	JB   tail123
 
-blocks120:
+blocks122:
 	VMOVUPD     (DX), Y8
 	VMOVUPD     (BX), Y9
 	VXORPS      Y10, Y10, Y10
@@ -30841,12 +31746,12 @@ blocks120:
 	ADDQ        $+256, BX
 	ADDQ        $+256, SI
 	SUBQ        $+32, AX
-	JAE         blocks120
+	JAE         blocks122
 
 	// the last block, register by register
-tail121:
+tail123:
 	ADDQ         $+32, AX
-	JE           end122
+	JE           end124
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y9
@@ -30881,7 +31786,7 @@ tail121:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, (SI)
 	CMPQ         AX, $0x00000004
-	JBE          end122
+	JBE          end124
 	VPCMPGTQ     iota64<>+32(SB), Y8, Y9
 	VMASKMOVPD   32(DX), Y9, Y10
 	VMASKMOVPD   32(BX), Y9, Y11
@@ -30914,7 +31819,7 @@ tail121:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 32(SI)
 	CMPQ         AX, $0x00000008
-	JBE          end122
+	JBE          end124
 	VPCMPGTQ     iota64<>+64(SB), Y8, Y9
 	VMASKMOVPD   64(DX), Y9, Y10
 	VMASKMOVPD   64(BX), Y9, Y11
@@ -30947,7 +31852,7 @@ tail121:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 64(SI)
 	CMPQ         AX, $0x0000000c
-	JBE          end122
+	JBE          end124
 	VPCMPGTQ     iota64<>+96(SB), Y8, Y9
 	VMASKMOVPD   96(DX), Y9, Y10
 	VMASKMOVPD   96(BX), Y9, Y11
@@ -30980,7 +31885,7 @@ tail121:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 96(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end122
+	JBE          end124
 	VPCMPGTQ     iota64<>+128(SB), Y8, Y9
 	VMASKMOVPD   128(DX), Y9, Y10
 	VMASKMOVPD   128(BX), Y9, Y11
@@ -31013,7 +31918,7 @@ tail121:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 128(SI)
 	CMPQ         AX, $0x00000014
-	JBE          end122
+	JBE          end124
 	VPCMPGTQ     iota64<>+160(SB), Y8, Y9
 	VMASKMOVPD   160(DX), Y9, Y10
 	VMASKMOVPD   160(BX), Y9, Y11
@@ -31046,7 +31951,7 @@ tail121:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 160(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end122
+	JBE          end124
 	VPCMPGTQ     iota64<>+192(SB), Y8, Y9
 	VMASKMOVPD   192(DX), Y9, Y10
 	VMASKMOVPD   192(BX), Y9, Y11
@@ -31079,7 +31984,7 @@ tail121:
 	VSUBPD       Y13, Y11, Y11
 	VMASKMOVPD   Y11, Y9, 192(SI)
 	CMPQ         AX, $0x0000001c
-	JBE          end122
+	JBE          end124
 	VPCMPGTQ     iota64<>+224(SB), Y8, Y8
 	VMASKMOVPD   224(DX), Y8, Y9
 	VMASKMOVPD   224(BX), Y8, Y10
@@ -31112,7 +32017,7 @@ tail121:
 	VSUBPD       Y2, Y10, Y10
 	VMASKMOVPD   Y10, Y8, 224(SI)
 
-end122:
+end124:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 4288(SP)
 	SHLQ $0x03, AX
@@ -31537,147 +32442,169 @@ blocks32:
 
 	// the last block, register by register
 tail33:
-	ADDQ         $+32, R9
-	JE           end34
-	VMOVQ        R9, X11
-	VPBROADCASTQ X11, Y11
-	CMPQ         R9, $0x00000004
-	JB           part35
-	VMOVUPD      (SI), Y12
-	VMAXPD       Y12, Y1, Y1
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x00000008
-	JB           part36
-	VMOVUPD      32(SI), Y12
-	VMAXPD       Y12, Y2, Y2
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x0000000c
-	JB           part37
-	VMOVUPD      64(SI), Y12
-	VMAXPD       Y12, Y3, Y3
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         R9, $0x00000010
-	JB           part38
-	VMOVUPD      96(SI), Y12
-	VMAXPD       Y12, Y4, Y4
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         R9, $0x00000014
-	JB           part39
-	VMOVUPD      128(SI), Y12
-	VMAXPD       Y12, Y5, Y5
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x00000018
-	JB           part40
-	VMOVUPD      160(SI), Y12
-	VMAXPD       Y12, Y6, Y6
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y9, Y9
-	CMPQ         R9, $0x0000001c
-	JB           part41
-	VMOVUPD      192(SI), Y12
-	VMAXPD       Y12, Y7, Y7
-	VCMPPD       $0x03, Y12, Y12, Y12
-	VPOR         Y12, Y10, Y10
-	CMPQ         R9, $0x00000020
-	JB           part42
+	ADDQ    $+32, R9
+	JE      end34
+	CMPQ    R9, $0x00000004
+	JB      part35
+	VMOVUPD (SI), Y11
+	VMAXPD  Y11, Y1, Y1
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x00000008
+	JB      part36
+	VMOVUPD 32(SI), Y11
+	VMAXPD  Y11, Y2, Y2
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x0000000c
+	JB      part37
+	VMOVUPD 64(SI), Y11
+	VMAXPD  Y11, Y3, Y3
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    R9, $0x00000010
+	JB      part38
+	VMOVUPD 96(SI), Y11
+	VMAXPD  Y11, Y4, Y4
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    R9, $0x00000014
+	JB      part39
+	VMOVUPD 128(SI), Y11
+	VMAXPD  Y11, Y5, Y5
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x00000018
+	JB      part40
+	VMOVUPD 160(SI), Y11
+	VMAXPD  Y11, Y6, Y6
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y9, Y9
+	CMPQ    R9, $0x0000001c
+	JB      part41
+	VMOVUPD 192(SI), Y11
+	VMAXPD  Y11, Y7, Y7
+	VCMPPD  $0x03, Y11, Y11, Y11
+	VPOR    Y11, Y10, Y10
+	CMPQ    R9, $0x00000020
+	JB      part42
 
 part35:
-	VPCMPGTQ   iota64<>+0(SB), Y11, Y12
-	VMASKMOVPD (SI), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y1, Y1
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   (SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y1, Y1
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part36:
-	CMPQ       R9, $0x00000004
-	JBE        end34
-	VPCMPGTQ   iota64<>+32(SB), Y11, Y12
-	VMASKMOVPD 32(SI), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y2, Y2
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	CMPQ         R9, $0x00000004
+	JBE          end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   32(SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y2, Y2
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part37:
-	CMPQ       R9, $0x00000008
-	JBE        end34
-	VPCMPGTQ   iota64<>+64(SB), Y11, Y12
-	VMASKMOVPD 64(SI), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y3, Y3
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end34
+	CMPQ         R9, $0x00000008
+	JBE          end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   64(SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y3, Y3
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end34
 
 part38:
-	CMPQ       R9, $0x0000000c
-	JBE        end34
-	VPCMPGTQ   iota64<>+96(SB), Y11, Y12
-	VMASKMOVPD 96(SI), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y4, Y4
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end34
+	CMPQ         R9, $0x0000000c
+	JBE          end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   96(SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y4, Y4
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end34
 
 part39:
-	CMPQ       R9, $0x00000010
-	JBE        end34
-	VPCMPGTQ   iota64<>+128(SB), Y11, Y12
-	VMASKMOVPD 128(SI), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y5, Y5
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	CMPQ         R9, $0x00000010
+	JBE          end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   128(SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y5, Y5
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part40:
-	CMPQ       R9, $0x00000014
-	JBE        end34
-	VPCMPGTQ   iota64<>+160(SB), Y11, Y12
-	VMASKMOVPD 160(SI), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y6, Y6
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y9, Y9
-	JMP        end34
+	CMPQ         R9, $0x00000014
+	JBE          end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   160(SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y6, Y6
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end34
 
 part41:
-	CMPQ       R9, $0x00000018
-	JBE        end34
-	VPCMPGTQ   iota64<>+192(SB), Y11, Y12
-	VMASKMOVPD 192(SI), Y12, Y13
-	VPANDN     cfff0000000000000<>+0(SB), Y12, Y12
-	VPOR       Y12, Y13, Y13
-	VMAXPD     Y13, Y7, Y7
-	VCMPPD     $0x03, Y13, Y13, Y12
-	VPOR       Y12, Y10, Y10
-	JMP        end34
+	CMPQ         R9, $0x00000018
+	JBE          end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   192(SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y7, Y7
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end34
 
 part42:
-	CMPQ       R9, $0x0000001c
-	JBE        end34
-	VPCMPGTQ   iota64<>+224(SB), Y11, Y11
-	VMASKMOVPD 224(SI), Y11, Y12
-	VPANDN     cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR       Y11, Y12, Y12
-	VMAXPD     Y12, Y8, Y8
-	VCMPPD     $0x03, Y12, Y12, Y11
-	VPOR       Y11, Y10, Y10
+	CMPQ         R9, $0x0000001c
+	JBE          end34
+	ANDQ         $+3, R9
+	VMOVQ        R9, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   224(SI), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y8, Y8
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
 
 end34:
 	VPOR       Y10, Y9, Y9
@@ -35910,16 +36837,16 @@ end5:
 	VZEROUPPER
 	RET
 
-// func dotF32AVX512(a []float32, b []float32) float32
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·dotF32AVX512(SB), NOSPLIT, $0-52
+// func dotF32AVX512(a *float32, b *float32, n int) float32
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·dotF32AVX512(SB), NOSPLIT, $0-28
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   a_len+8(FP), AX
-	MOVQ   a_base+0(FP), DX
-	MOVQ   b_base+24(FP), BX
+	MOVQ   n+16(FP), AX
+	MOVQ   a+0(FP), DX
+	MOVQ   b+8(FP), BX
 
 	// blocks of 64: [read a read b]
 	SUBQ $+64, AX
@@ -35945,8 +36872,28 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000010
+	JB      part4
+	VMOVUPS (DX), Z4
+	VMULPS  (BX), Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part5
+	VMOVUPS 64(DX), Z4
+	VMULPS  64(BX), Z4, Z4
+	VADDPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part6
+	VMOVUPS 128(DX), Z4
+	VMULPS  128(BX), Z4, Z4
+	VADDPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part7
+
+part4:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -35956,55 +36903,98 @@ tail2:
 	VMOVUPS.Z (BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z0, Z0
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 64(DX), K1, Z4
 	VMOVUPS.Z 64(BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z1, Z1
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000020
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 128(DX), K1, Z4
 	VMOVUPS.Z 128(BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z2, Z2
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000030
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z4
 	VMOVUPS.Z 192(BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z3, Z3
 
 end3:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPS     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPS     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPS     Z1, Z2, Z0
-	VSHUFPS    $0x44, Z0, Z0, Z1
-	VSHUFPS    $0xee, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFPS    $0x88, Z0, Z0, Z1
-	VSHUFPS    $0xdd, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	VMOVSS     X0, ret+48(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	MOVQ          n+16(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPS        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPS        Y3, Y2, Y1
+	VSHUFPS       $0x44, Y1, Y0, Y2
+	VSHUFPS       $0xee, Y1, Y0, Y1
+	VADDPS        Y1, Y2, Y0
+	VSHUFPS       $0x88, Y0, Y0, Y1
+	VSHUFPS       $0xdd, Y0, Y0, Y2
+	VADDPS        Y2, Y1, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func sumF32AVX512(x []float32) float32
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumF32AVX512(SB), NOSPLIT, $0-28
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -36028,8 +37018,22 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
+	ADDQ   $+64, AX
+	JE     end3
+	CMPQ   AX, $0x00000010
+	JB     part4
+	VADDPS (DX), Z0, Z0
+	CMPQ   AX, $0x00000020
+	JB     part5
+	VADDPS 64(DX), Z1, Z1
+	CMPQ   AX, $0x00000030
+	JB     part6
+	VADDPS 128(DX), Z2, Z2
+	CMPQ   AX, $0x00000040
+	JB     part7
+
+part4:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
@@ -36037,49 +37041,92 @@ tail2:
 	KMOVQ     BX, K1
 	VMOVUPS.Z (DX), K1, Z4
 	VADDPS    Z4, Z0, Z0
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
 	VMOVUPS.Z 64(DX), K1, Z4
 	VADDPS    Z4, Z1, Z1
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000020
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
 	VMOVUPS.Z 128(DX), K1, Z4
 	VADDPS    Z4, Z2, Z2
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000030
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z4
 	VADDPS    Z4, Z3, Z3
 
 end3:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPS     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPS     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPS     Z1, Z2, Z0
-	VSHUFPS    $0x44, Z0, Z0, Z1
-	VSHUFPS    $0xee, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFPS    $0x88, Z0, Z0, Z1
-	VSHUFPS    $0xdd, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	VMOVSS     X0, ret+24(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	MOVQ          x_len+8(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPS        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPS        Y3, Y2, Y1
+	VSHUFPS       $0x44, Y1, Y0, Y2
+	VSHUFPS       $0xee, Y1, Y0, Y1
+	VADDPS        Y1, Y2, Y0
+	VSHUFPS       $0x88, Y0, Y0, Y1
+	VSHUFPS       $0xdd, Y0, Y0, Y2
+	VADDPS        Y2, Y1, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func expSumF32AVX512(dst []float32, src []float32, max float32) float32
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·expSumF32AVX512(SB), NOSPLIT, $0-60
 	VMOVUPS      cc2aeac4f<>+0(SB), Z0
 	VMOVUPS      c4b400000<>+0(SB), Z1
@@ -36287,32 +37334,51 @@ tail2:
 	VMOVUPS      Z4, K1, 192(BX)
 
 end3:
-	VSHUFF64X2 $0x44, Z14, Z12, Z0
-	VSHUFF64X2 $0xee, Z14, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFF64X2 $0x44, Z15, Z13, Z0
-	VSHUFF64X2 $0xee, Z15, Z13, Z1
-	VADDPS     Z1, Z0, Z13
-	VSHUFF64X2 $0x88, Z13, Z12, Z0
-	VSHUFF64X2 $0xdd, Z13, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFPS    $0x44, Z12, Z12, Z0
-	VSHUFPS    $0xee, Z12, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFPS    $0x88, Z12, Z12, Z0
-	VSHUFPS    $0xdd, Z12, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFF64X2 $0x4e, Z12, Z12, Z0
-	VADDPS     Z0, Z12, Z12
-	VSHUFF64X2 $0xb1, Z12, Z12, Z0
-	VADDPS     Z0, Z12, Z12
-	VMOVUPS    Z12, Z0
-	VMOVSS     X0, ret+56(FP)
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y12
+	MOVQ          src_len+32(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups4
+	VSHUFF64X2    $0x01, Y12, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VPERMILPS     $0x4e, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VPERMILPS     $0xb1, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	JMP           sum5
+
+groups4:
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y13
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y15
+	VSHUFF64X2    $0x00, Y14, Y12, Y0
+	VSHUFF64X2    $0x03, Y14, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VSHUFF64X2    $0x00, Y15, Y13, Y0
+	VSHUFF64X2    $0x03, Y15, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VSHUFPS       $0x44, Y13, Y12, Y0
+	VSHUFPS       $0xee, Y13, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VSHUFPS       $0x88, Y12, Y12, Y0
+	VSHUFPS       $0xdd, Y12, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VPERMILPS     $0xb1, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VSHUFF64X2    $0x01, Y12, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+
+sum5:
+	VMOVUPS Y12, Y0
+	VMOVSS  X0, ret+56(FP)
 	VZEROUPPER
 	RET
 
 // func sumExpF32AVX512(src []float32, max float32) float32
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumExpF32AVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      cc2aeac4f<>+0(SB), Z0
 	VMOVUPS      c4b400000<>+0(SB), Z1
@@ -36510,27 +37576,46 @@ tail2:
 	VADDPS       Z4, Z15, Z15
 
 end3:
-	VSHUFF64X2 $0x44, Z14, Z12, Z0
-	VSHUFF64X2 $0xee, Z14, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFF64X2 $0x44, Z15, Z13, Z0
-	VSHUFF64X2 $0xee, Z15, Z13, Z1
-	VADDPS     Z1, Z0, Z13
-	VSHUFF64X2 $0x88, Z13, Z12, Z0
-	VSHUFF64X2 $0xdd, Z13, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFPS    $0x44, Z12, Z12, Z0
-	VSHUFPS    $0xee, Z12, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFPS    $0x88, Z12, Z12, Z0
-	VSHUFPS    $0xdd, Z12, Z12, Z1
-	VADDPS     Z1, Z0, Z12
-	VSHUFF64X2 $0x4e, Z12, Z12, Z0
-	VADDPS     Z0, Z12, Z12
-	VSHUFF64X2 $0xb1, Z12, Z12, Z0
-	VADDPS     Z0, Z12, Z12
-	VMOVUPS    Z12, Z0
-	VMOVSS     X0, ret+32(FP)
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y12
+	MOVQ          src_len+8(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups4
+	VSHUFF64X2    $0x01, Y12, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VPERMILPS     $0x4e, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VPERMILPS     $0xb1, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	JMP           sum5
+
+groups4:
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y13
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y15
+	VSHUFF64X2    $0x00, Y14, Y12, Y0
+	VSHUFF64X2    $0x03, Y14, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VSHUFF64X2    $0x00, Y15, Y13, Y0
+	VSHUFF64X2    $0x03, Y15, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VSHUFPS       $0x44, Y13, Y12, Y0
+	VSHUFPS       $0xee, Y13, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VSHUFPS       $0x88, Y12, Y12, Y0
+	VSHUFPS       $0xdd, Y12, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VPERMILPS     $0xb1, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VSHUFF64X2    $0x01, Y12, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+
+sum5:
+	VMOVUPS Y12, Y0
+	VMOVSS  X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -36563,8 +37648,25 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000010
+	JB      part4
+	VMOVUPS (DX), Z4
+	VMAXPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part5
+	VMOVUPS 64(DX), Z4
+	VMAXPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part6
+	VMOVUPS 128(DX), Z4
+	VMAXPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part7
+
+part4:
+	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
 	SHLQ         CL, BX
@@ -36573,21 +37675,45 @@ tail2:
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      (DX), K1, Z4
 	VMAXPS       Z4, Z0, Z0
+	JMP          end3
+
+part5:
 	CMPQ         AX, $0x00000010
 	JBE          end3
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      64(DX), K1, Z4
 	VMAXPS       Z4, Z1, Z1
+	JMP          end3
+
+part6:
 	CMPQ         AX, $0x00000020
 	JBE          end3
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      128(DX), K1, Z4
 	VMAXPS       Z4, Z2, Z2
+	JMP          end3
+
+part7:
 	CMPQ         AX, $0x00000030
 	JBE          end3
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      192(DX), K1, Z4
 	VMAXPS       Z4, Z3, Z3
@@ -36641,8 +37767,28 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000010
+	JB      part4
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, (BX)
+	CMPQ    AX, $0x00000020
+	JB      part5
+	VMOVUPS 64(DX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 64(BX)
+	CMPQ    AX, $0x00000030
+	JB      part6
+	VMOVUPS 128(DX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 128(BX)
+	CMPQ    AX, $0x00000040
+	JB      part7
+
+part4:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -36651,21 +37797,45 @@ tail2:
 	VMOVUPS.Z (DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (BX)
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 64(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 64(BX)
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000020
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 128(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 128(BX)
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000030
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 192(BX)
@@ -36711,8 +37881,31 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000010
+	JB      part4
+	VMOVUPS (DX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VSUBPS  Z1, Z2, Z2
+	VMOVUPS Z2, (BX)
+	CMPQ    AX, $0x00000020
+	JB      part5
+	VMOVUPS 64(DX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VSUBPS  Z1, Z2, Z2
+	VMOVUPS Z2, 64(BX)
+	CMPQ    AX, $0x00000030
+	JB      part6
+	VMOVUPS 128(DX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VSUBPS  Z1, Z2, Z2
+	VMOVUPS Z2, 128(BX)
+	CMPQ    AX, $0x00000040
+	JB      part7
+
+part4:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -36722,23 +37915,47 @@ tail2:
 	VSUBPS    Z0, Z2, Z2
 	VSUBPS    Z1, Z2, Z2
 	VMOVUPS   Z2, K1, (BX)
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 64(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VSUBPS    Z1, Z2, Z2
 	VMOVUPS   Z2, K1, 64(BX)
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000020
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 128(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VSUBPS    Z1, Z2, Z2
 	VMOVUPS   Z2, K1, 128(BX)
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000030
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VSUBPS    Z1, Z2, Z2
@@ -36790,8 +38007,34 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000010
+	JB      part4
+	VMOVUPS (DX), Z1
+	VMOVUPS (BX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, (SI)
+	CMPQ    AX, $0x00000020
+	JB      part5
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 64(BX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, 64(SI)
+	CMPQ    AX, $0x00000030
+	JB      part6
+	VMOVUPS 128(DX), Z1
+	VMOVUPS 128(BX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, 128(SI)
+	CMPQ    AX, $0x00000040
+	JB      part7
+
+part4:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -36802,25 +38045,49 @@ tail2:
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, (SI)
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 64(DX), K1, Z1
 	VMOVUPS.Z 64(BX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 64(SI)
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000020
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 128(DX), K1, Z1
 	VMOVUPS.Z 128(BX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 128(SI)
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000030
 	JBE       end3
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z1
 	VMOVUPS.Z 192(BX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
@@ -37229,8 +38496,28 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ         $+64, R8
-	JE           end6
+	ADDQ    $+64, R8
+	JE      end6
+	CMPQ    R8, $0x00000010
+	JB      part7
+	VMOVUPS (BX), Z5
+	VMAXPS  Z5, Z1, Z1
+	VCMPPS  $0x07, Z5, Z5, K1, K1
+	CMPQ    R8, $0x00000020
+	JB      part8
+	VMOVUPS 64(BX), Z5
+	VMAXPS  Z5, Z2, Z2
+	VCMPPS  $0x07, Z5, Z5, K1, K1
+	CMPQ    R8, $0x00000030
+	JB      part9
+	VMOVUPS 128(BX), Z5
+	VMAXPS  Z5, Z3, Z3
+	VCMPPS  $0x07, Z5, Z5, K2, K2
+	CMPQ    R8, $0x00000040
+	JB      part10
+
+part7:
+	ANDQ         $+15, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R10
 	SHLQ         CL, R10
@@ -37240,23 +38527,47 @@ tail5:
 	VMOVUPS      (BX), K3, Z5
 	VMAXPS       Z5, Z1, Z1
 	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JMP          end6
+
+part8:
 	CMPQ         R8, $0x00000010
 	JBE          end6
-	KSHIFTRQ     $0x10, K3, K3
+	ANDQ         $+15, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      64(BX), K3, Z5
 	VMAXPS       Z5, Z2, Z2
 	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JMP          end6
+
+part9:
 	CMPQ         R8, $0x00000020
 	JBE          end6
-	KSHIFTRQ     $0x10, K3, K3
+	ANDQ         $+15, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      128(BX), K3, Z5
 	VMAXPS       Z5, Z3, Z3
 	VCMPPS       $0x07, Z5, Z5, K2, K2
+	JMP          end6
+
+part10:
 	CMPQ         R8, $0x00000030
 	JBE          end6
-	KSHIFTRQ     $0x10, K3, K3
+	ANDQ         $+15, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R8
+	SHLQ         CL, R8
+	NOTQ         R8
+	KMOVQ        R8, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      192(BX), K3, Z5
 	VMAXPS       Z5, Z4, Z4
@@ -37273,7 +38584,7 @@ end6:
 	VCMPPS     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller7
+	JE         smaller11
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPS     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -37285,25 +38596,25 @@ end6:
 	VMOVUPS    Z1, Z0
 	MOVQ       R9, SI
 
-smaller7:
+smaller11:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search9:
+search13:
 	MOVQ    DI, AX
 	SUBQ    SI, AX
 	CMPQ    AX, $0x00000040
-	JB      last10
+	JB      last14
 	VMOVUPS (SI), Z1
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, BX
 	TESTL   BX, BX
-	JNE     hit11
+	JNE     hit15
 	ADDQ    $0x00000040, SI
-	JMP     search9
+	JMP     search13
 
-last10:
+last14:
 	SHRQ         $0x02, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -37316,31 +38627,31 @@ last10:
 	KMOVW        K1, AX
 	MOVQ         AX, BX
 
-hit11:
+hit15:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ BX, AX
-	JMP  found8
+	JMP  found12
 
 nan3:
 	MOVQ R9, SI
 
-search12:
+search16:
 	MOVQ    DI, CX
 	SUBQ    SI, CX
 	CMPQ    CX, $0x00000040
-	JB      last13
+	JB      last17
 	VMOVUPS (SI), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	KMOVW   K1, BX
 	TESTL   BX, BX
-	JNE     hit14
+	JNE     hit18
 	ADDQ    $0x00000040, SI
-	JMP     search12
+	JMP     search16
 
-last13:
+last17:
 	SHRQ         $0x02, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
@@ -37352,14 +38663,14 @@ last13:
 	KMOVW        K1, CX
 	MOVQ         CX, BX
 
-hit14:
+hit18:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ BX, AX
 
-found8:
+found12:
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -37420,8 +38731,43 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ        $+64, AX
-	JE          end3
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000010
+	JB        part4
+	VMOVUPS   (DX), Z1
+	VMOVUPS   (BX), Z2
+	VMOVUPS   c3f800000<>+0(SB), Z3
+	VPCMPEQD  Z0, Z2, K1
+	VMOVAPS.Z Z3, K1, Z2
+	VSUBPS    Z1, Z2, Z1
+	VPANDD    c7fffffff<>+0(SB), Z1, Z1
+	VMOVUPS   Z1, (SI)
+	CMPQ      AX, $0x00000020
+	JB        part5
+	VMOVUPS   64(DX), Z1
+	VMOVUPS   64(BX), Z2
+	VMOVUPS   c3f800000<>+0(SB), Z3
+	VPCMPEQD  Z0, Z2, K1
+	VMOVAPS.Z Z3, K1, Z2
+	VSUBPS    Z1, Z2, Z1
+	VPANDD    c7fffffff<>+0(SB), Z1, Z1
+	VMOVUPS   Z1, 64(SI)
+	CMPQ      AX, $0x00000030
+	JB        part6
+	VMOVUPS   128(DX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   c3f800000<>+0(SB), Z3
+	VPCMPEQD  Z0, Z2, K1
+	VMOVAPS.Z Z3, K1, Z2
+	VSUBPS    Z1, Z2, Z1
+	VPANDD    c7fffffff<>+0(SB), Z1, Z1
+	VMOVUPS   Z1, 128(SI)
+	CMPQ      AX, $0x00000040
+	JB        part7
+
+part4:
+	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, DI
 	SHLQ        CL, DI
@@ -37435,9 +38781,17 @@ tail2:
 	VSUBPS      Z1, Z2, Z1
 	VPANDD      c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS     Z1, K1, (SI)
+	JMP         end3
+
+part5:
 	CMPQ        AX, $0x00000010
 	JBE         end3
-	KSHIFTRQ    $0x10, K1, K1
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
 	VMOVUPS.Z   64(DX), K1, Z1
 	VMOVDQU32.Z 64(BX), K1, Z2
 	VMOVUPS     c3f800000<>+0(SB), Z3
@@ -37446,9 +38800,17 @@ tail2:
 	VSUBPS      Z1, Z2, Z1
 	VPANDD      c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS     Z1, K1, 64(SI)
+	JMP         end3
+
+part6:
 	CMPQ        AX, $0x00000020
 	JBE         end3
-	KSHIFTRQ    $0x10, K1, K1
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
 	VMOVUPS.Z   128(DX), K1, Z1
 	VMOVDQU32.Z 128(BX), K1, Z2
 	VMOVUPS     c3f800000<>+0(SB), Z3
@@ -37457,9 +38819,17 @@ tail2:
 	VSUBPS      Z1, Z2, Z1
 	VPANDD      c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS     Z1, K1, 128(SI)
+	JMP         end3
+
+part7:
 	CMPQ        AX, $0x00000030
 	JBE         end3
-	KSHIFTRQ    $0x10, K1, K1
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, AX
+	SHLQ        CL, AX
+	NOTQ        AX
+	KMOVQ       AX, K1
 	VMOVUPS.Z   192(DX), K1, Z1
 	VMOVDQU32.Z 192(BX), K1, Z2
 	VMOVUPS     c3f800000<>+0(SB), Z3
@@ -39805,8 +41175,25 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ         $+64, AX
-	JE           end111
+	ADDQ    $+64, AX
+	JE      end111
+	CMPQ    AX, $0x00000010
+	JB      part112
+	VMOVUPS (DX), Z4
+	VMAXPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part113
+	VMOVUPS 64(DX), Z4
+	VMAXPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part114
+	VMOVUPS 128(DX), Z4
+	VMAXPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part115
+
+part112:
+	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -39815,21 +41202,45 @@ tail110:
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      (DX), K1, Z4
 	VMAXPS       Z4, Z0, Z0
+	JMP          end111
+
+part113:
 	CMPQ         AX, $0x00000010
 	JBE          end111
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      64(DX), K1, Z4
 	VMAXPS       Z4, Z1, Z1
+	JMP          end111
+
+part114:
 	CMPQ         AX, $0x00000020
 	JBE          end111
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      128(DX), K1, Z4
 	VMAXPS       Z4, Z2, Z2
+	JMP          end111
+
+part115:
 	CMPQ         AX, $0x00000030
 	JBE          end111
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      192(DX), K1, Z4
 	VMAXPS       Z4, Z3, Z3
@@ -39870,9 +41281,9 @@ end111:
 
 	// blocks of 64: [read src write dst]
 	SUBQ $+64, AX
-	JB   tail113
+	JB   tail117
 
-blocks112:
+blocks116:
 	VMOVUPS     (DX), Z16
 	VSUBPS      Z0, Z16, Z16
 	VMOVUPS     Z2, Z17
@@ -39952,12 +41363,12 @@ blocks112:
 	ADDQ        $+256, DX
 	ADDQ        $+256, SI
 	SUBQ        $+64, AX
-	JAE         blocks112
+	JAE         blocks116
 
 	// the last block, register by register
-tail113:
+tail117:
 	ADDQ         $+64, AX
-	JE           end114
+	JE           end118
 	MOVQ         AX, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
@@ -39984,7 +41395,7 @@ tail113:
 	VADDPS       Z19, Z12, Z12
 	VMOVUPS      Z19, K1, (SI)
 	CMPQ         AX, $0x00000010
-	JBE          end114
+	JBE          end118
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      64(DX), K1, Z16
@@ -40007,7 +41418,7 @@ tail113:
 	VADDPS       Z19, Z13, Z13
 	VMOVUPS      Z19, K1, 64(SI)
 	CMPQ         AX, $0x00000020
-	JBE          end114
+	JBE          end118
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      128(DX), K1, Z16
@@ -40030,7 +41441,7 @@ tail113:
 	VADDPS       Z19, Z14, Z14
 	VMOVUPS      Z19, K1, 128(SI)
 	CMPQ         AX, $0x00000030
-	JBE          end114
+	JBE          end118
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      192(DX), K1, Z16
@@ -40053,27 +41464,47 @@ tail113:
 	VADDPS       Z4, Z15, Z15
 	VMOVUPS      Z4, K1, 192(SI)
 
-end114:
-	VSHUFF64X2   $0x44, Z14, Z12, Z0
-	VSHUFF64X2   $0xee, Z14, Z12, Z1
-	VADDPS       Z1, Z0, Z12
-	VSHUFF64X2   $0x44, Z15, Z13, Z0
-	VSHUFF64X2   $0xee, Z15, Z13, Z1
-	VADDPS       Z1, Z0, Z13
-	VSHUFF64X2   $0x88, Z13, Z12, Z0
-	VSHUFF64X2   $0xdd, Z13, Z12, Z1
-	VADDPS       Z1, Z0, Z12
-	VSHUFPS      $0x44, Z12, Z12, Z0
-	VSHUFPS      $0xee, Z12, Z12, Z1
-	VADDPS       Z1, Z0, Z12
-	VSHUFPS      $0x88, Z12, Z12, Z0
-	VSHUFPS      $0xdd, Z12, Z12, Z1
-	VADDPS       Z1, Z0, Z12
-	VSHUFF64X2   $0x4e, Z12, Z12, Z0
-	VADDPS       Z0, Z12, Z12
-	VSHUFF64X2   $0xb1, Z12, Z12, Z0
-	VADDPS       Z0, Z12, Z12
-	VMOVUPS      Z12, Z0
+end118:
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y12
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups119
+	VSHUFF64X2    $0x01, Y12, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VPERMILPS     $0x4e, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VPERMILPS     $0xb1, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	JMP           sum120
+
+groups119:
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y13
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y15
+	VSHUFF64X2    $0x00, Y14, Y12, Y0
+	VSHUFF64X2    $0x03, Y14, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VSHUFF64X2    $0x00, Y15, Y13, Y0
+	VSHUFF64X2    $0x03, Y15, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VSHUFPS       $0x44, Y13, Y12, Y0
+	VSHUFPS       $0xee, Y13, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VSHUFPS       $0x88, Y12, Y12, Y0
+	VSHUFPS       $0xdd, Y12, Y12, Y1
+	VADDPS        Y1, Y0, Y12
+	VPERMILPS     $0xb1, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+	VSHUFF64X2    $0x01, Y12, Y12, Y0
+	VADDPS        Y0, Y12, Y12
+
+sum120:
+	VMOVUPS      Y12, Y0
+	VBROADCASTSS X0, Z0
 	VMOVUPS      c3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z0
 	VCMPPS       $0x03, Z0, Z0, K1
@@ -40086,9 +41517,9 @@ end114:
 
 	// blocks of 64: [read dst write dst]
 	SUBQ $+64, AX
-	JB   tail116
+	JB   tail122
 
-blocks115:
+blocks121:
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (SI)
@@ -40104,12 +41535,32 @@ blocks115:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks115
+	JAE     blocks121
 
 	// the last block, register by register
-tail116:
-	ADDQ      $+64, AX
-	JE        end117
+tail122:
+	ADDQ    $+64, AX
+	JE      end123
+	CMPQ    AX, $0x00000010
+	JB      part124
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, (SI)
+	CMPQ    AX, $0x00000020
+	JB      part125
+	VMOVUPS 64(DX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 64(SI)
+	CMPQ    AX, $0x00000030
+	JB      part126
+	VMOVUPS 128(DX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 128(SI)
+	CMPQ    AX, $0x00000040
+	JB      part127
+
+part124:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -40118,26 +41569,50 @@ tail116:
 	VMOVUPS.Z (DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (SI)
+	JMP       end123
+
+part125:
 	CMPQ      AX, $0x00000010
-	JBE       end117
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 64(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 64(SI)
+	JMP       end123
+
+part126:
 	CMPQ      AX, $0x00000020
-	JBE       end117
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 128(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 128(SI)
+	JMP       end123
+
+part127:
 	CMPQ      AX, $0x00000030
-	JBE       end117
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, 192(SI)
 
-end117:
+end123:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -42036,8 +43511,25 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ         $+64, AX
-	JE           end111
+	ADDQ    $+64, AX
+	JE      end111
+	CMPQ    AX, $0x00000010
+	JB      part112
+	VMOVUPS (DX), Z4
+	VMAXPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part113
+	VMOVUPS 64(DX), Z4
+	VMAXPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part114
+	VMOVUPS 128(DX), Z4
+	VMAXPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part115
+
+part112:
+	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -42046,21 +43538,45 @@ tail110:
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      (DX), K1, Z4
 	VMAXPS       Z4, Z0, Z0
+	JMP          end111
+
+part113:
 	CMPQ         AX, $0x00000010
 	JBE          end111
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      64(DX), K1, Z4
 	VMAXPS       Z4, Z1, Z1
+	JMP          end111
+
+part114:
 	CMPQ         AX, $0x00000020
 	JBE          end111
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      128(DX), K1, Z4
 	VMAXPS       Z4, Z2, Z2
+	JMP          end111
+
+part115:
 	CMPQ         AX, $0x00000030
 	JBE          end111
-	KSHIFTRQ     $0x10, K1, K1
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
 	VMOVUPS      192(DX), K1, Z4
 	VMAXPS       Z4, Z3, Z3
@@ -42099,9 +43615,9 @@ end111:
 
 	// blocks of 64: [read src]
 	SUBQ $+64, AX
-	JB   tail113
+	JB   tail117
 
-blocks112:
+blocks116:
 	VMOVUPS     (DX), Z16
 	VSUBPS      Z0, Z16, Z16
 	VMOVUPS     Z2, Z17
@@ -42176,12 +43692,12 @@ blocks112:
 	VADDPS      Z19, Z15, Z15
 	ADDQ        $+256, DX
 	SUBQ        $+64, AX
-	JAE         blocks112
+	JAE         blocks116
 
 	// the last block, register by register
-tail113:
+tail117:
 	ADDQ         $+64, AX
-	JE           end114
+	JE           end118
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -42207,7 +43723,7 @@ tail113:
 	VSCALEFPS.Z  Z17, Z19, K2, Z19
 	VADDPS       Z19, Z12, Z12
 	CMPQ         AX, $0x00000010
-	JBE          end114
+	JBE          end118
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      64(DX), K1, Z16
@@ -42229,7 +43745,7 @@ tail113:
 	VSCALEFPS.Z  Z17, Z19, K2, Z19
 	VADDPS       Z19, Z13, Z13
 	CMPQ         AX, $0x00000020
-	JBE          end114
+	JBE          end118
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      128(DX), K1, Z16
@@ -42251,7 +43767,7 @@ tail113:
 	VSCALEFPS.Z  Z17, Z19, K2, Z19
 	VADDPS       Z19, Z14, Z14
 	CMPQ         AX, $0x00000030
-	JBE          end114
+	JBE          end118
 	KSHIFTRQ     $0x10, K1, K1
 	VBROADCASTSS cff800000<>+0(SB), Z16
 	VMOVUPS      192(DX), K1, Z16
@@ -42273,27 +43789,47 @@ tail113:
 	VSCALEFPS.Z  Z2, Z5, K1, Z5
 	VADDPS       Z5, Z15, Z15
 
-end114:
-	VSHUFF64X2    $0x44, Z14, Z12, Z1
-	VSHUFF64X2    $0xee, Z14, Z12, Z2
-	VADDPS        Z2, Z1, Z12
-	VSHUFF64X2    $0x44, Z15, Z13, Z1
-	VSHUFF64X2    $0xee, Z15, Z13, Z2
-	VADDPS        Z2, Z1, Z13
-	VSHUFF64X2    $0x88, Z13, Z12, Z1
-	VSHUFF64X2    $0xdd, Z13, Z12, Z2
-	VADDPS        Z2, Z1, Z12
-	VSHUFPS       $0x44, Z12, Z12, Z1
-	VSHUFPS       $0xee, Z12, Z12, Z2
-	VADDPS        Z2, Z1, Z12
-	VSHUFPS       $0x88, Z12, Z12, Z1
-	VSHUFPS       $0xdd, Z12, Z12, Z2
-	VADDPS        Z2, Z1, Z12
-	VSHUFF64X2    $0x4e, Z12, Z12, Z1
-	VADDPS        Z1, Z12, Z12
-	VSHUFF64X2    $0xb1, Z12, Z12, Z1
-	VADDPS        Z1, Z12, Z12
-	VMOVUPS       Z12, Z1
+end118:
+	VEXTRACTF64X4 $0x01, Z12, Y1
+	VADDPS        Y1, Y12, Y12
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups119
+	VSHUFF64X2    $0x01, Y12, Y12, Y1
+	VADDPS        Y1, Y12, Y12
+	VPERMILPS     $0x4e, Y12, Y1
+	VADDPS        Y1, Y12, Y12
+	VPERMILPS     $0xb1, Y12, Y1
+	VADDPS        Y1, Y12, Y12
+	JMP           sum120
+
+groups119:
+	VEXTRACTF64X4 $0x01, Z13, Y1
+	VADDPS        Y1, Y13, Y13
+	VEXTRACTF64X4 $0x01, Z14, Y1
+	VADDPS        Y1, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y1
+	VADDPS        Y1, Y15, Y15
+	VSHUFF64X2    $0x00, Y14, Y12, Y1
+	VSHUFF64X2    $0x03, Y14, Y12, Y2
+	VADDPS        Y2, Y1, Y12
+	VSHUFF64X2    $0x00, Y15, Y13, Y1
+	VSHUFF64X2    $0x03, Y15, Y13, Y2
+	VADDPS        Y2, Y1, Y13
+	VSHUFPS       $0x44, Y13, Y12, Y1
+	VSHUFPS       $0xee, Y13, Y12, Y2
+	VADDPS        Y2, Y1, Y12
+	VSHUFPS       $0x88, Y12, Y12, Y1
+	VSHUFPS       $0xdd, Y12, Y12, Y2
+	VADDPS        Y2, Y1, Y12
+	VPERMILPS     $0xb1, Y12, Y1
+	VADDPS        Y1, Y12, Y12
+	VSHUFF64X2    $0x01, Y12, Y12, Y1
+	VADDPS        Y1, Y12, Y12
+
+sum120:
+	VMOVUPS       Y12, Y1
+	VBROADCASTSS  X1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y2
 	VCVTPS2PD     Y1, Z3
 	VCVTPS2PD     Y2, Z2
@@ -42410,9 +43946,9 @@ end114:
 
 	// blocks of 64: [read src write dst]
 	SUBQ $+64, AX
-	JB   tail116
+	JB   tail122
 
-blocks115:
+blocks121:
 	VMOVUPS (DX), Z2
 	VSUBPS  Z0, Z2, Z2
 	VADDPS  Z2, Z1, Z2
@@ -42432,12 +43968,35 @@ blocks115:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+64, AX
-	JAE     blocks115
+	JAE     blocks121
 
 	// the last block, register by register
-tail116:
-	ADDQ      $+64, AX
-	JE        end117
+tail122:
+	ADDQ    $+64, AX
+	JE      end123
+	CMPQ    AX, $0x00000010
+	JB      part124
+	VMOVUPS (DX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VADDPS  Z2, Z1, Z2
+	VMOVUPS Z2, (SI)
+	CMPQ    AX, $0x00000020
+	JB      part125
+	VMOVUPS 64(DX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VADDPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(SI)
+	CMPQ    AX, $0x00000030
+	JB      part126
+	VMOVUPS 128(DX), Z2
+	VSUBPS  Z0, Z2, Z2
+	VADDPS  Z2, Z1, Z2
+	VMOVUPS Z2, 128(SI)
+	CMPQ    AX, $0x00000040
+	JB      part127
+
+part124:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -42447,29 +44006,53 @@ tail116:
 	VSUBPS    Z0, Z2, Z2
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, (SI)
+	JMP       end123
+
+part125:
 	CMPQ      AX, $0x00000010
-	JBE       end117
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 64(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, 64(SI)
+	JMP       end123
+
+part126:
 	CMPQ      AX, $0x00000020
-	JBE       end117
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 128(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, 128(SI)
+	JMP       end123
+
+part127:
 	CMPQ      AX, $0x00000030
-	JBE       end117
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VADDPS    Z2, Z1, Z2
 	VMOVUPS   Z2, K1, 192(SI)
 
-end117:
+end123:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -44654,8 +46237,28 @@ blocks125:
 
 	// the last block, register by register
 tail126:
-	ADDQ      $+64, AX
-	JE        end127
+	ADDQ    $+64, AX
+	JE      end127
+	CMPQ    AX, $0x00000010
+	JB      part128
+	VMOVUPS (DX), Z4
+	VMULPS  (SI), Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part129
+	VMOVUPS 64(DX), Z4
+	VMULPS  64(SI), Z4, Z4
+	VADDPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part130
+	VMOVUPS 128(DX), Z4
+	VMULPS  128(SI), Z4, Z4
+	VADDPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part131
+
+part128:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -44665,62 +46268,106 @@ tail126:
 	VMOVUPS.Z (SI), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z0, Z0
+	JMP       end127
+
+part129:
 	CMPQ      AX, $0x00000010
 	JBE       end127
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 64(DX), K1, Z4
 	VMOVUPS.Z 64(SI), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z1, Z1
+	JMP       end127
+
+part130:
 	CMPQ      AX, $0x00000020
 	JBE       end127
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPS.Z 128(DX), K1, Z4
 	VMOVUPS.Z 128(SI), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z2, Z2
+	JMP       end127
+
+part131:
 	CMPQ      AX, $0x00000030
 	JBE       end127
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z4
 	VMOVUPS.Z 192(SI), K1, Z5
 	VMULPS    Z5, Z4, Z4
 	VADDPS    Z4, Z3, Z3
 
 end127:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPS     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPS     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPS     Z1, Z2, Z0
-	VSHUFPS    $0x44, Z0, Z0, Z1
-	VSHUFPS    $0xee, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFPS    $0x88, Z0, Z0, Z1
-	VSHUFPS    $0xdd, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       BX, DX
-	MOVQ       dy_base+48(FP), SI
-	ADDQ       BX, SI
-	MOVQ       dx_base+0(FP), DI
-	ADDQ       BX, DI
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups132
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum133
+
+groups132:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPS        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPS        Y3, Y2, Y1
+	VSHUFPS       $0x44, Y1, Y0, Y2
+	VSHUFPS       $0xee, Y1, Y0, Y1
+	VADDPS        Y1, Y2, Y0
+	VSHUFPS       $0x88, Y0, Y0, Y1
+	VSHUFPS       $0xdd, Y0, Y0, Y2
+	VADDPS        Y2, Y1, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+
+sum133:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSS X0, Z0
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dy_base+48(FP), SI
+	ADDQ         BX, SI
+	MOVQ         dx_base+0(FP), DI
+	ADDQ         BX, DI
 
 	// blocks of 64: [read y read dy write dx]
 	SUBQ $+64, AX
-	JB   tail129
+	JB   tail135
 
-blocks128:
+blocks134:
 	VMOVUPS (DX), Z1
 	VMOVUPS (SI), Z2
 	VSUBPS  Z0, Z2, Z2
@@ -44745,12 +46392,38 @@ blocks128:
 	ADDQ    $+256, SI
 	ADDQ    $+256, DI
 	SUBQ    $+64, AX
-	JAE     blocks128
+	JAE     blocks134
 
 	// the last block, register by register
-tail129:
-	ADDQ      $+64, AX
-	JE        end130
+tail135:
+	ADDQ    $+64, AX
+	JE      end136
+	CMPQ    AX, $0x00000010
+	JB      part137
+	VMOVUPS (DX), Z1
+	VMOVUPS (SI), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, (DI)
+	CMPQ    AX, $0x00000020
+	JB      part138
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 64(SI), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	CMPQ    AX, $0x00000030
+	JB      part139
+	VMOVUPS 128(DX), Z1
+	VMOVUPS 128(SI), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, 128(DI)
+	CMPQ    AX, $0x00000040
+	JB      part140
+
+part137:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, R8
 	SHLQ      CL, R8
@@ -44761,32 +46434,56 @@ tail129:
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, (DI)
+	JMP       end136
+
+part138:
 	CMPQ      AX, $0x00000010
-	JBE       end130
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end136
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, R8
+	SHLQ      CL, R8
+	NOTQ      R8
+	KMOVQ     R8, K1
 	VMOVUPS.Z 64(DX), K1, Z1
 	VMOVUPS.Z 64(SI), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 64(DI)
+	JMP       end136
+
+part139:
 	CMPQ      AX, $0x00000020
-	JBE       end130
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end136
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, R8
+	SHLQ      CL, R8
+	NOTQ      R8
+	KMOVQ     R8, K1
 	VMOVUPS.Z 128(DX), K1, Z1
 	VMOVUPS.Z 128(SI), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 128(DI)
+	JMP       end136
+
+part140:
 	CMPQ      AX, $0x00000030
-	JBE       end130
-	KSHIFTRQ  $0x10, K1, K1
+	JBE       end136
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z1
 	VMOVUPS.Z 192(SI), K1, Z2
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, 192(DI)
 
-end130:
+end136:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -46802,8 +48499,22 @@ blocks125:
 
 	// the last block, register by register
 tail126:
-	ADDQ      $+64, AX
-	JE        end127
+	ADDQ   $+64, AX
+	JE     end127
+	CMPQ   AX, $0x00000010
+	JB     part128
+	VADDPS (DX), Z0, Z0
+	CMPQ   AX, $0x00000020
+	JB     part129
+	VADDPS 64(DX), Z1, Z1
+	CMPQ   AX, $0x00000030
+	JB     part130
+	VADDPS 128(DX), Z2, Z2
+	CMPQ   AX, $0x00000040
+	JB     part131
+
+part128:
+	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -46811,67 +48522,111 @@ tail126:
 	KMOVQ     SI, K1
 	VMOVUPS.Z (DX), K1, Z4
 	VADDPS    Z4, Z0, Z0
+	JMP       end127
+
+part129:
 	CMPQ      AX, $0x00000010
 	JBE       end127
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 64(DX), K1, Z4
 	VADDPS    Z4, Z1, Z1
+	JMP       end127
+
+part130:
 	CMPQ      AX, $0x00000020
 	JBE       end127
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPS.Z 128(DX), K1, Z4
 	VADDPS    Z4, Z2, Z2
+	JMP       end127
+
+part131:
 	CMPQ      AX, $0x00000030
 	JBE       end127
-	KSHIFTRQ  $0x10, K1, K1
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPS.Z 192(DX), K1, Z4
 	VADDPS    Z4, Z3, Z3
 
 end127:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPS     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPS     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPS     Z1, Z2, Z0
-	VSHUFPS    $0x44, Z0, Z0, Z1
-	VSHUFPS    $0xee, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFPS    $0x88, Z0, Z0, Z1
-	VSHUFPS    $0xdd, Z0, Z0, Z2
-	VADDPS     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	VMOVUPS    cc2aeac4f<>+0(SB), Z1
-	VMOVUPS    c4b400000<>+0(SB), Z2
-	VMOVUPS    c3f800000<>+0(SB), Z3
-	VMOVUPS    c3fb8aa3b<>+0(SB), Z4
-	VMOVUPS    cbf317200<>+0(SB), Z5
-	VMOVUPS    cb5bfbe80<>+0(SB), Z6
-	VMOVUPS    c3ab563a5<>+0(SB), Z7
-	VMOVUPS    c3c091ef0<>+0(SB), Z8
-	VMOVUPS    c3d2aac2c<>+0(SB), Z9
-	VMOVUPS    c3e2aaa46<>+0(SB), Z10
-	VMOVUPS    c3efffffe<>+0(SB), Z11
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       BX, DX
-	MOVQ       dy_base+48(FP), SI
-	ADDQ       BX, SI
-	MOVQ       dx_base+0(FP), DI
-	ADDQ       BX, DI
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups132
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum133
+
+groups132:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPS        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPS        Y3, Y2, Y1
+	VSHUFPS       $0x44, Y1, Y0, Y2
+	VSHUFPS       $0xee, Y1, Y0, Y1
+	VADDPS        Y1, Y2, Y0
+	VSHUFPS       $0x88, Y0, Y0, Y1
+	VSHUFPS       $0xdd, Y0, Y0, Y2
+	VADDPS        Y2, Y1, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+
+sum133:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      cc2aeac4f<>+0(SB), Z1
+	VMOVUPS      c4b400000<>+0(SB), Z2
+	VMOVUPS      c3f800000<>+0(SB), Z3
+	VMOVUPS      c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS      cbf317200<>+0(SB), Z5
+	VMOVUPS      cb5bfbe80<>+0(SB), Z6
+	VMOVUPS      c3ab563a5<>+0(SB), Z7
+	VMOVUPS      c3c091ef0<>+0(SB), Z8
+	VMOVUPS      c3d2aac2c<>+0(SB), Z9
+	VMOVUPS      c3e2aaa46<>+0(SB), Z10
+	VMOVUPS      c3efffffe<>+0(SB), Z11
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dy_base+48(FP), SI
+	ADDQ         BX, SI
+	MOVQ         dx_base+0(FP), DI
+	ADDQ         BX, DI
 
 	// blocks of 64: [read y read dy write dx]
 	SUBQ $+64, AX
-	JB   tail129
+	JB   tail135
 
-blocks128:
+blocks134:
 	VMOVUPS     (DX), Z12
 	VMOVUPS     (SI), Z13
 	VPXORD      Z14, Z14, Z14
@@ -46964,12 +48719,12 @@ blocks128:
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	SUBQ        $+64, AX
-	JAE         blocks128
+	JAE         blocks134
 
 	// the last block, register by register
-tail129:
+tail135:
 	ADDQ        $+64, AX
-	JE          end130
+	JE          end136
 	MOVQ        AX, CX
 	MOVQ        $-1, R8
 	SHLQ        CL, R8
@@ -46998,7 +48753,7 @@ tail129:
 	VSUBPS      Z16, Z13, Z13
 	VMOVUPS     Z13, K1, (DI)
 	CMPQ        AX, $0x00000010
-	JBE         end130
+	JBE         end136
 	KSHIFTRQ    $0x10, K1, K1
 	VMOVUPS.Z   64(DX), K1, Z12
 	VMOVUPS.Z   64(SI), K1, Z13
@@ -47023,7 +48778,7 @@ tail129:
 	VSUBPS      Z16, Z13, Z13
 	VMOVUPS     Z13, K1, 64(DI)
 	CMPQ        AX, $0x00000020
-	JBE         end130
+	JBE         end136
 	KSHIFTRQ    $0x10, K1, K1
 	VMOVUPS.Z   128(DX), K1, Z12
 	VMOVUPS.Z   128(SI), K1, Z13
@@ -47048,7 +48803,7 @@ tail129:
 	VSUBPS      Z16, Z13, Z13
 	VMOVUPS     Z13, K1, 128(DI)
 	CMPQ        AX, $0x00000030
-	JBE         end130
+	JBE         end136
 	KSHIFTRQ    $0x10, K1, K1
 	VMOVUPS.Z   192(DX), K1, Z12
 	VMOVUPS.Z   192(SI), K1, Z13
@@ -47073,7 +48828,7 @@ tail129:
 	VSUBPS      Z5, Z13, Z13
 	VMOVUPS     Z13, K1, 192(DI)
 
-end130:
+end136:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 16704(SP)
 	SHLQ $0x02, AX
@@ -47637,8 +49392,28 @@ blocks32:
 
 	// the last block, register by register
 tail33:
-	ADDQ         $+64, R10
-	JE           end34
+	ADDQ    $+64, R10
+	JE      end34
+	CMPQ    R10, $0x00000010
+	JB      part35
+	VMOVUPS (DI), Z5
+	VMAXPS  Z5, Z1, Z1
+	VCMPPS  $0x07, Z5, Z5, K1, K1
+	CMPQ    R10, $0x00000020
+	JB      part36
+	VMOVUPS 64(DI), Z5
+	VMAXPS  Z5, Z2, Z2
+	VCMPPS  $0x07, Z5, Z5, K1, K1
+	CMPQ    R10, $0x00000030
+	JB      part37
+	VMOVUPS 128(DI), Z5
+	VMAXPS  Z5, Z3, Z3
+	VCMPPS  $0x07, Z5, Z5, K2, K2
+	CMPQ    R10, $0x00000040
+	JB      part38
+
+part35:
+	ANDQ         $+15, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
 	SHLQ         CL, R12
@@ -47648,23 +49423,47 @@ tail33:
 	VMOVUPS      (DI), K3, Z5
 	VMAXPS       Z5, Z1, Z1
 	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JMP          end34
+
+part36:
 	CMPQ         R10, $0x00000010
 	JBE          end34
-	KSHIFTRQ     $0x10, K3, K3
+	ANDQ         $+15, R10
+	MOVQ         R10, CX
+	MOVQ         $-1, R12
+	SHLQ         CL, R12
+	NOTQ         R12
+	KMOVQ        R12, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      64(DI), K3, Z5
 	VMAXPS       Z5, Z2, Z2
 	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JMP          end34
+
+part37:
 	CMPQ         R10, $0x00000020
 	JBE          end34
-	KSHIFTRQ     $0x10, K3, K3
+	ANDQ         $+15, R10
+	MOVQ         R10, CX
+	MOVQ         $-1, R12
+	SHLQ         CL, R12
+	NOTQ         R12
+	KMOVQ        R12, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      128(DI), K3, Z5
 	VMAXPS       Z5, Z3, Z3
 	VCMPPS       $0x07, Z5, Z5, K2, K2
+	JMP          end34
+
+part38:
 	CMPQ         R10, $0x00000030
 	JBE          end34
-	KSHIFTRQ     $0x10, K3, K3
+	ANDQ         $+15, R10
+	MOVQ         R10, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
 	VMOVUPS      192(DI), K3, Z5
 	VMAXPS       Z5, Z4, Z4
@@ -47681,7 +49480,7 @@ end34:
 	VCMPPS     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller35
+	JE         smaller39
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPS     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -47693,25 +49492,25 @@ end34:
 	VMOVUPS    Z1, Z0
 	MOVQ       R11, R8
 
-smaller35:
+smaller39:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search37:
+search41:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last38
+	JB      last42
 	VMOVUPS (R8), Z1
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit39
+	JNE     hit43
 	ADDQ    $0x00000040, R8
-	JMP     search37
+	JMP     search41
 
-last38:
+last42:
 	SHRQ         $0x02, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -47724,31 +49523,31 @@ last38:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit39:
+hit43:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ DI, AX
-	JMP  found36
+	JMP  found40
 
 nan31:
 	MOVQ R11, R8
 
-search40:
+search44:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last41
+	JB      last45
 	VMOVUPS (R8), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit42
+	JNE     hit46
 	ADDQ    $0x00000040, R8
-	JMP     search40
+	JMP     search44
 
-last41:
+last45:
 	SHRQ         $0x02, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
@@ -47760,14 +49559,14 @@ last41:
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit42:
+hit46:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ DI, AX
 
-found36:
+found40:
 	MOVL AX, (SI)
 	ADDQ $0x04, SI
 	MOVQ cols+48(FP), AX
@@ -53133,16 +54932,16 @@ end5:
 	VZEROUPPER
 	RET
 
-// func dotF64AVX512(a []float64, b []float64) float64
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·dotF64AVX512(SB), NOSPLIT, $0-56
+// func dotF64AVX512(a *float64, b *float64, n int) float64
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·dotF64AVX512(SB), NOSPLIT, $0-32
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	MOVQ   a_len+8(FP), AX
-	MOVQ   a_base+0(FP), DX
-	MOVQ   b_base+24(FP), BX
+	MOVQ   n+16(FP), AX
+	MOVQ   a+0(FP), DX
+	MOVQ   b+8(FP), BX
 
 	// blocks of 32: [read a read b]
 	SUBQ $+32, AX
@@ -53168,8 +54967,28 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+32, AX
-	JE        end3
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPD (DX), Z4
+	VMULPD  (BX), Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPD 64(DX), Z4
+	VMULPD  64(BX), Z4, Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPD 128(DX), Z4
+	VMULPD  128(BX), Z4, Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part7
+
+part4:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -53179,52 +54998,93 @@ tail2:
 	VMOVUPD.Z (BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z0, Z0
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000008
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 64(DX), K1, Z4
 	VMOVUPD.Z 64(BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 128(DX), K1, Z4
 	VMOVUPD.Z 128(BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z2, Z2
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000018
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z4
 	VMOVUPD.Z 192(BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z3, Z3
 
 end3:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPD     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPD     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPD     Z1, Z2, Z0
-	VUNPCKLPD  Z0, Z0, Z1
-	VUNPCKHPD  Z0, Z0, Z2
-	VADDPD     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	VMOVSD     X0, ret+48(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	MOVQ          n+16(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPD        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPD        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPD        Y3, Y2, Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y1
+	VADDPD        Y1, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func sumF64AVX512(x []float64) float64
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumF64AVX512(SB), NOSPLIT, $0-32
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -53248,8 +55108,22 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+32, AX
-	JE        end3
+	ADDQ   $+32, AX
+	JE     end3
+	CMPQ   AX, $0x00000008
+	JB     part4
+	VADDPD (DX), Z0, Z0
+	CMPQ   AX, $0x00000010
+	JB     part5
+	VADDPD 64(DX), Z1, Z1
+	CMPQ   AX, $0x00000018
+	JB     part6
+	VADDPD 128(DX), Z2, Z2
+	CMPQ   AX, $0x00000020
+	JB     part7
+
+part4:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
@@ -53257,46 +55131,87 @@ tail2:
 	KMOVQ     BX, K1
 	VMOVUPD.Z (DX), K1, Z4
 	VADDPD    Z4, Z0, Z0
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000008
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
 	VMOVUPD.Z 64(DX), K1, Z4
 	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
 	VMOVUPD.Z 128(DX), K1, Z4
 	VADDPD    Z4, Z2, Z2
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000018
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z4
 	VADDPD    Z4, Z3, Z3
 
 end3:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPD     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPD     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPD     Z1, Z2, Z0
-	VUNPCKLPD  Z0, Z0, Z1
-	VUNPCKHPD  Z0, Z0, Z2
-	VADDPD     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	VMOVSD     X0, ret+24(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	MOVQ          x_len+8(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPD        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPD        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPD        Y3, Y2, Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y1
+	VADDPD        Y1, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func expSumF64AVX512(dst []float64, src []float64, max float64) float64
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·expSumF64AVX512(SB), NOSPLIT, $0-64
 	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z0
 	VMOVUPS      c4338000000000000<>+0(SB), Z1
@@ -53549,29 +55464,46 @@ tail2:
 	VMOVUPD      Z4, K1, 192(BX)
 
 end3:
-	VSHUFF64X2 $0x44, Z19, Z17, Z0
-	VSHUFF64X2 $0xee, Z19, Z17, Z1
-	VADDPD     Z1, Z0, Z17
-	VSHUFF64X2 $0x44, Z20, Z18, Z0
-	VSHUFF64X2 $0xee, Z20, Z18, Z1
-	VADDPD     Z1, Z0, Z18
-	VSHUFF64X2 $0x88, Z18, Z17, Z0
-	VSHUFF64X2 $0xdd, Z18, Z17, Z1
-	VADDPD     Z1, Z0, Z17
-	VUNPCKLPD  Z17, Z17, Z0
-	VUNPCKHPD  Z17, Z17, Z1
-	VADDPD     Z1, Z0, Z17
-	VSHUFF64X2 $0x4e, Z17, Z17, Z0
-	VADDPD     Z0, Z17, Z17
-	VSHUFF64X2 $0xb1, Z17, Z17, Z0
-	VADDPD     Z0, Z17, Z17
-	VMOVUPS    Z17, Z0
-	VMOVSD     X0, ret+56(FP)
+	VEXTRACTF64X4 $0x01, Z17, Y0
+	VADDPD        Y0, Y17, Y17
+	MOVQ          src_len+32(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups4
+	VSHUFF64X2    $0x01, Y17, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	VPERMILPS     $0x4e, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	JMP           sum5
+
+groups4:
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPD        Y0, Y18, Y18
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPD        Y0, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPD        Y0, Y20, Y20
+	VSHUFF64X2    $0x00, Y19, Y17, Y0
+	VSHUFF64X2    $0x03, Y19, Y17, Y1
+	VADDPD        Y1, Y0, Y17
+	VSHUFF64X2    $0x00, Y20, Y18, Y0
+	VSHUFF64X2    $0x03, Y20, Y18, Y1
+	VADDPD        Y1, Y0, Y18
+	VUNPCKLPD     Y18, Y17, Y0
+	VUNPCKHPD     Y18, Y17, Y1
+	VADDPD        Y1, Y0, Y17
+	VPERMILPS     $0x4e, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	VSHUFF64X2    $0x01, Y17, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+
+sum5:
+	VMOVUPS Y17, Y0
+	VMOVSD  X0, ret+56(FP)
 	VZEROUPPER
 	RET
 
 // func sumExpF64AVX512(src []float64, max float64) float64
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumExpF64AVX512(SB), NOSPLIT, $0-40
 	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z0
 	VMOVUPS      c4338000000000000<>+0(SB), Z1
@@ -53814,24 +55746,41 @@ tail2:
 	VADDPD       Z4, Z20, Z20
 
 end3:
-	VSHUFF64X2 $0x44, Z19, Z17, Z0
-	VSHUFF64X2 $0xee, Z19, Z17, Z1
-	VADDPD     Z1, Z0, Z17
-	VSHUFF64X2 $0x44, Z20, Z18, Z0
-	VSHUFF64X2 $0xee, Z20, Z18, Z1
-	VADDPD     Z1, Z0, Z18
-	VSHUFF64X2 $0x88, Z18, Z17, Z0
-	VSHUFF64X2 $0xdd, Z18, Z17, Z1
-	VADDPD     Z1, Z0, Z17
-	VUNPCKLPD  Z17, Z17, Z0
-	VUNPCKHPD  Z17, Z17, Z1
-	VADDPD     Z1, Z0, Z17
-	VSHUFF64X2 $0x4e, Z17, Z17, Z0
-	VADDPD     Z0, Z17, Z17
-	VSHUFF64X2 $0xb1, Z17, Z17, Z0
-	VADDPD     Z0, Z17, Z17
-	VMOVUPS    Z17, Z0
-	VMOVSD     X0, ret+32(FP)
+	VEXTRACTF64X4 $0x01, Z17, Y0
+	VADDPD        Y0, Y17, Y17
+	MOVQ          src_len+8(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups4
+	VSHUFF64X2    $0x01, Y17, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	VPERMILPS     $0x4e, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	JMP           sum5
+
+groups4:
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPD        Y0, Y18, Y18
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPD        Y0, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPD        Y0, Y20, Y20
+	VSHUFF64X2    $0x00, Y19, Y17, Y0
+	VSHUFF64X2    $0x03, Y19, Y17, Y1
+	VADDPD        Y1, Y0, Y17
+	VSHUFF64X2    $0x00, Y20, Y18, Y0
+	VSHUFF64X2    $0x03, Y20, Y18, Y1
+	VADDPD        Y1, Y0, Y18
+	VUNPCKLPD     Y18, Y17, Y0
+	VUNPCKHPD     Y18, Y17, Y1
+	VADDPD        Y1, Y0, Y17
+	VPERMILPS     $0x4e, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	VSHUFF64X2    $0x01, Y17, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+
+sum5:
+	VMOVUPS Y17, Y0
+	VMOVSD  X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -53864,8 +55813,25 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+32, AX
-	JE           end3
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPD (DX), Z4
+	VMAXPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPD 64(DX), Z4
+	VMAXPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPD 128(DX), Z4
+	VMAXPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part7
+
+part4:
+	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
 	SHLQ         CL, BX
@@ -53874,21 +55840,45 @@ tail2:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      (DX), K1, Z4
 	VMAXPD       Z4, Z0, Z0
+	JMP          end3
+
+part5:
 	CMPQ         AX, $0x00000008
 	JBE          end3
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      64(DX), K1, Z4
 	VMAXPD       Z4, Z1, Z1
+	JMP          end3
+
+part6:
 	CMPQ         AX, $0x00000010
 	JBE          end3
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      128(DX), K1, Z4
 	VMAXPD       Z4, Z2, Z2
+	JMP          end3
+
+part7:
 	CMPQ         AX, $0x00000018
 	JBE          end3
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      192(DX), K1, Z4
 	VMAXPD       Z4, Z3, Z3
@@ -53940,8 +55930,28 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+32, AX
-	JE        end3
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPD (DX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, (BX)
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPD 64(DX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 64(BX)
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPD 128(DX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 128(BX)
+	CMPQ    AX, $0x00000020
+	JB      part7
+
+part4:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -53950,21 +55960,45 @@ tail2:
 	VMOVUPD.Z (DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, (BX)
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000008
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 64(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 64(BX)
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 128(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 128(BX)
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000018
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 192(BX)
@@ -54010,8 +56044,31 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+32, AX
-	JE        end3
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPD (DX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VSUBPD  Z1, Z2, Z2
+	VMOVUPD Z2, (BX)
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPD 64(DX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VSUBPD  Z1, Z2, Z2
+	VMOVUPD Z2, 64(BX)
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPD 128(DX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VSUBPD  Z1, Z2, Z2
+	VMOVUPD Z2, 128(BX)
+	CMPQ    AX, $0x00000020
+	JB      part7
+
+part4:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -54021,23 +56078,47 @@ tail2:
 	VSUBPD    Z0, Z2, Z2
 	VSUBPD    Z1, Z2, Z2
 	VMOVUPD   Z2, K1, (BX)
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000008
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 64(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VSUBPD    Z1, Z2, Z2
 	VMOVUPD   Z2, K1, 64(BX)
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 128(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VSUBPD    Z1, Z2, Z2
 	VMOVUPD   Z2, K1, 128(BX)
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000018
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VSUBPD    Z1, Z2, Z2
@@ -54089,8 +56170,34 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+32, AX
-	JE        end3
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPD (DX), Z1
+	VMOVUPD (BX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, (SI)
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPD 64(DX), Z1
+	VMOVUPD 64(BX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, 64(SI)
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPD 128(DX), Z1
+	VMOVUPD 128(BX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, 128(SI)
+	CMPQ    AX, $0x00000020
+	JB      part7
+
+part4:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -54101,25 +56208,49 @@ tail2:
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, (SI)
+	JMP       end3
+
+part5:
 	CMPQ      AX, $0x00000008
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 64(DX), K1, Z1
 	VMOVUPD.Z 64(BX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 64(SI)
+	JMP       end3
+
+part6:
 	CMPQ      AX, $0x00000010
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 128(DX), K1, Z1
 	VMOVUPD.Z 128(BX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 128(SI)
+	JMP       end3
+
+part7:
 	CMPQ      AX, $0x00000018
 	JBE       end3
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z1
 	VMOVUPD.Z 192(BX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
@@ -54535,8 +56666,28 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ         $+32, R8
-	JE           end6
+	ADDQ    $+32, R8
+	JE      end6
+	CMPQ    R8, $0x00000008
+	JB      part7
+	VMOVUPD (BX), Z5
+	VMAXPD  Z5, Z1, Z1
+	VCMPPD  $0x07, Z5, Z5, K1, K1
+	CMPQ    R8, $0x00000010
+	JB      part8
+	VMOVUPD 64(BX), Z5
+	VMAXPD  Z5, Z2, Z2
+	VCMPPD  $0x07, Z5, Z5, K1, K1
+	CMPQ    R8, $0x00000018
+	JB      part9
+	VMOVUPD 128(BX), Z5
+	VMAXPD  Z5, Z3, Z3
+	VCMPPD  $0x07, Z5, Z5, K2, K2
+	CMPQ    R8, $0x00000020
+	JB      part10
+
+part7:
+	ANDQ         $+7, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R10
 	SHLQ         CL, R10
@@ -54546,23 +56697,47 @@ tail5:
 	VMOVUPD      (BX), K3, Z5
 	VMAXPD       Z5, Z1, Z1
 	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JMP          end6
+
+part8:
 	CMPQ         R8, $0x00000008
 	JBE          end6
-	KSHIFTRQ     $0x08, K3, K3
+	ANDQ         $+7, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      64(BX), K3, Z5
 	VMAXPD       Z5, Z2, Z2
 	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JMP          end6
+
+part9:
 	CMPQ         R8, $0x00000010
 	JBE          end6
-	KSHIFTRQ     $0x08, K3, K3
+	ANDQ         $+7, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      128(BX), K3, Z5
 	VMAXPD       Z5, Z3, Z3
 	VCMPPD       $0x07, Z5, Z5, K2, K2
+	JMP          end6
+
+part10:
 	CMPQ         R8, $0x00000018
 	JBE          end6
-	KSHIFTRQ     $0x08, K3, K3
+	ANDQ         $+7, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R8
+	SHLQ         CL, R8
+	NOTQ         R8
+	KMOVQ        R8, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      192(BX), K3, Z5
 	VMAXPD       Z5, Z4, Z4
@@ -54579,7 +56754,7 @@ end6:
 	VCMPPD     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller7
+	JE         smaller11
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPD     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -54589,25 +56764,25 @@ end6:
 	VMOVUPS    Z1, Z0
 	MOVQ       R9, SI
 
-smaller7:
+smaller11:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search9:
+search13:
 	MOVQ    DI, AX
 	SUBQ    SI, AX
 	CMPQ    AX, $0x00000040
-	JB      last10
+	JB      last14
 	VMOVUPD (SI), Z1
 	VCMPPD  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, BX
 	TESTL   BX, BX
-	JNE     hit11
+	JNE     hit15
 	ADDQ    $0x00000040, SI
-	JMP     search9
+	JMP     search13
 
-last10:
+last14:
 	SHRQ         $0x03, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -54620,31 +56795,31 @@ last10:
 	KMOVW        K1, AX
 	MOVQ         AX, BX
 
-hit11:
+hit15:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ BX, AX
-	JMP  found8
+	JMP  found12
 
 nan3:
 	MOVQ R9, SI
 
-search12:
+search16:
 	MOVQ    DI, CX
 	SUBQ    SI, CX
 	CMPQ    CX, $0x00000040
-	JB      last13
+	JB      last17
 	VMOVUPD (SI), Z0
 	VCMPPD  $0x03, Z0, Z0, K1
 	KMOVW   K1, BX
 	TESTL   BX, BX
-	JNE     hit14
+	JNE     hit18
 	ADDQ    $0x00000040, SI
-	JMP     search12
+	JMP     search16
 
-last13:
+last17:
 	SHRQ         $0x03, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
@@ -54656,14 +56831,14 @@ last13:
 	KMOVW        K1, CX
 	MOVQ         CX, BX
 
-hit14:
+hit18:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ BX, AX
 
-found8:
+found12:
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -54724,8 +56899,43 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ        $+32, AX
-	JE          end3
+	ADDQ      $+32, AX
+	JE        end3
+	CMPQ      AX, $0x00000008
+	JB        part4
+	VMOVUPD   (DX), Z1
+	VPMOVSXDQ (BX), Z2
+	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
+	VPCMPEQQ  Z0, Z2, K1
+	VMOVAPD.Z Z3, K1, Z2
+	VSUBPD    Z1, Z2, Z1
+	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
+	VMOVUPD   Z1, (SI)
+	CMPQ      AX, $0x00000010
+	JB        part5
+	VMOVUPD   64(DX), Z1
+	VPMOVSXDQ 32(BX), Z2
+	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
+	VPCMPEQQ  Z0, Z2, K1
+	VMOVAPD.Z Z3, K1, Z2
+	VSUBPD    Z1, Z2, Z1
+	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
+	VMOVUPD   Z1, 64(SI)
+	CMPQ      AX, $0x00000018
+	JB        part6
+	VMOVUPD   128(DX), Z1
+	VPMOVSXDQ 64(BX), Z2
+	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
+	VPCMPEQQ  Z0, Z2, K1
+	VMOVAPD.Z Z3, K1, Z2
+	VSUBPD    Z1, Z2, Z1
+	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
+	VMOVUPD   Z1, 128(SI)
+	CMPQ      AX, $0x00000020
+	JB        part7
+
+part4:
+	ANDQ        $+7, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, DI
 	SHLQ        CL, DI
@@ -54739,9 +56949,17 @@ tail2:
 	VSUBPD      Z1, Z2, Z1
 	VPANDD      c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD     Z1, K1, (SI)
+	JMP         end3
+
+part5:
 	CMPQ        AX, $0x00000008
 	JBE         end3
-	KSHIFTRQ    $0x08, K1, K1
+	ANDQ        $+7, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
 	VMOVUPD.Z   64(DX), K1, Z1
 	VPMOVSXDQ.Z 32(BX), K1, Z2
 	VMOVUPS     c3ff0000000000000<>+0(SB), Z3
@@ -54750,9 +56968,17 @@ tail2:
 	VSUBPD      Z1, Z2, Z1
 	VPANDD      c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD     Z1, K1, 64(SI)
+	JMP         end3
+
+part6:
 	CMPQ        AX, $0x00000010
 	JBE         end3
-	KSHIFTRQ    $0x08, K1, K1
+	ANDQ        $+7, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
 	VMOVUPD.Z   128(DX), K1, Z1
 	VPMOVSXDQ.Z 64(BX), K1, Z2
 	VMOVUPS     c3ff0000000000000<>+0(SB), Z3
@@ -54761,9 +56987,17 @@ tail2:
 	VSUBPD      Z1, Z2, Z1
 	VPANDD      c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD     Z1, K1, 128(SI)
+	JMP         end3
+
+part7:
 	CMPQ        AX, $0x00000018
 	JBE         end3
-	KSHIFTRQ    $0x08, K1, K1
+	ANDQ        $+7, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, AX
+	SHLQ        CL, AX
+	NOTQ        AX
+	KMOVQ       AX, K1
 	VMOVUPD.Z   192(DX), K1, Z1
 	VPMOVSXDQ.Z 96(BX), K1, Z2
 	VMOVUPS     c3ff0000000000000<>+0(SB), Z3
@@ -56400,8 +58634,25 @@ blocks93:
 
 	// the last block, register by register
 tail94:
-	ADDQ         $+32, AX
-	JE           end95
+	ADDQ    $+32, AX
+	JE      end95
+	CMPQ    AX, $0x00000008
+	JB      part96
+	VMOVUPD (DX), Z4
+	VMAXPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part97
+	VMOVUPD 64(DX), Z4
+	VMAXPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part98
+	VMOVUPD 128(DX), Z4
+	VMAXPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part99
+
+part96:
+	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -56410,21 +58661,45 @@ tail94:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      (DX), K1, Z4
 	VMAXPD       Z4, Z0, Z0
+	JMP          end95
+
+part97:
 	CMPQ         AX, $0x00000008
 	JBE          end95
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      64(DX), K1, Z4
 	VMAXPD       Z4, Z1, Z1
+	JMP          end95
+
+part98:
 	CMPQ         AX, $0x00000010
 	JBE          end95
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      128(DX), K1, Z4
 	VMAXPD       Z4, Z2, Z2
+	JMP          end95
+
+part99:
 	CMPQ         AX, $0x00000018
 	JBE          end95
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      192(DX), K1, Z4
 	VMAXPD       Z4, Z3, Z3
@@ -56468,9 +58743,9 @@ end95:
 
 	// blocks of 32: [read src write dst]
 	SUBQ $+32, AX
-	JB   tail97
+	JB   tail101
 
-blocks96:
+blocks100:
 	VMOVUPD     (DX), Z21
 	VSUBPD      Z0, Z21, Z21
 	VMOVUPS     Z2, Z22
@@ -56570,12 +58845,12 @@ blocks96:
 	ADDQ        $+256, DX
 	ADDQ        $+256, SI
 	SUBQ        $+32, AX
-	JAE         blocks96
+	JAE         blocks100
 
 	// the last block, register by register
-tail97:
+tail101:
 	ADDQ         $+32, AX
-	JE           end98
+	JE           end102
 	MOVQ         AX, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
@@ -56607,7 +58882,7 @@ tail97:
 	VADDPD       Z24, Z17, Z17
 	VMOVUPD      Z24, K1, (SI)
 	CMPQ         AX, $0x00000008
-	JBE          end98
+	JBE          end102
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      64(DX), K1, Z21
@@ -56635,7 +58910,7 @@ tail97:
 	VADDPD       Z24, Z18, Z18
 	VMOVUPD      Z24, K1, 64(SI)
 	CMPQ         AX, $0x00000010
-	JBE          end98
+	JBE          end102
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      128(DX), K1, Z21
@@ -56663,7 +58938,7 @@ tail97:
 	VADDPD       Z24, Z19, Z19
 	VMOVUPD      Z24, K1, 128(SI)
 	CMPQ         AX, $0x00000018
-	JBE          end98
+	JBE          end102
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      192(DX), K1, Z21
@@ -56691,24 +58966,42 @@ tail97:
 	VADDPD       Z4, Z20, Z20
 	VMOVUPD      Z4, K1, 192(SI)
 
-end98:
-	VSHUFF64X2   $0x44, Z19, Z17, Z0
-	VSHUFF64X2   $0xee, Z19, Z17, Z1
-	VADDPD       Z1, Z0, Z17
-	VSHUFF64X2   $0x44, Z20, Z18, Z0
-	VSHUFF64X2   $0xee, Z20, Z18, Z1
-	VADDPD       Z1, Z0, Z18
-	VSHUFF64X2   $0x88, Z18, Z17, Z0
-	VSHUFF64X2   $0xdd, Z18, Z17, Z1
-	VADDPD       Z1, Z0, Z17
-	VUNPCKLPD    Z17, Z17, Z0
-	VUNPCKHPD    Z17, Z17, Z1
-	VADDPD       Z1, Z0, Z17
-	VSHUFF64X2   $0x4e, Z17, Z17, Z0
-	VADDPD       Z0, Z17, Z17
-	VSHUFF64X2   $0xb1, Z17, Z17, Z0
-	VADDPD       Z0, Z17, Z17
-	VMOVUPS      Z17, Z0
+end102:
+	VEXTRACTF64X4 $0x01, Z17, Y0
+	VADDPD        Y0, Y17, Y17
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups103
+	VSHUFF64X2    $0x01, Y17, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	VPERMILPS     $0x4e, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	JMP           sum104
+
+groups103:
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPD        Y0, Y18, Y18
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPD        Y0, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPD        Y0, Y20, Y20
+	VSHUFF64X2    $0x00, Y19, Y17, Y0
+	VSHUFF64X2    $0x03, Y19, Y17, Y1
+	VADDPD        Y1, Y0, Y17
+	VSHUFF64X2    $0x00, Y20, Y18, Y0
+	VSHUFF64X2    $0x03, Y20, Y18, Y1
+	VADDPD        Y1, Y0, Y18
+	VUNPCKLPD     Y18, Y17, Y0
+	VUNPCKHPD     Y18, Y17, Y1
+	VADDPD        Y1, Y0, Y17
+	VPERMILPS     $0x4e, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+	VSHUFF64X2    $0x01, Y17, Y17, Y0
+	VADDPD        Y0, Y17, Y17
+
+sum104:
+	VMOVUPS      Y17, Y0
+	VBROADCASTSD X0, Z0
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
 	VCMPPD       $0x03, Z0, Z0, K1
@@ -56721,9 +59014,9 @@ end98:
 
 	// blocks of 32: [read dst write dst]
 	SUBQ $+32, AX
-	JB   tail100
+	JB   tail106
 
-blocks99:
+blocks105:
 	VMOVUPD (DX), Z1
 	VMULPD  Z1, Z0, Z1
 	VMOVUPD Z1, (SI)
@@ -56739,12 +59032,32 @@ blocks99:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks99
+	JAE     blocks105
 
 	// the last block, register by register
-tail100:
-	ADDQ      $+32, AX
-	JE        end101
+tail106:
+	ADDQ    $+32, AX
+	JE      end107
+	CMPQ    AX, $0x00000008
+	JB      part108
+	VMOVUPD (DX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, (SI)
+	CMPQ    AX, $0x00000010
+	JB      part109
+	VMOVUPD 64(DX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 64(SI)
+	CMPQ    AX, $0x00000018
+	JB      part110
+	VMOVUPD 128(DX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 128(SI)
+	CMPQ    AX, $0x00000020
+	JB      part111
+
+part108:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -56753,26 +59066,50 @@ tail100:
 	VMOVUPD.Z (DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, (SI)
+	JMP       end107
+
+part109:
 	CMPQ      AX, $0x00000008
-	JBE       end101
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 64(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 64(SI)
+	JMP       end107
+
+part110:
 	CMPQ      AX, $0x00000010
-	JBE       end101
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 128(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 128(SI)
+	JMP       end107
+
+part111:
 	CMPQ      AX, $0x00000018
-	JBE       end101
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, 192(SI)
 
-end101:
+end107:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -58120,8 +60457,25 @@ blocks93:
 
 	// the last block, register by register
 tail94:
-	ADDQ         $+32, AX
-	JE           end95
+	ADDQ    $+32, AX
+	JE      end95
+	CMPQ    AX, $0x00000008
+	JB      part96
+	VMOVUPD (DX), Z4
+	VMAXPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part97
+	VMOVUPD 64(DX), Z4
+	VMAXPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part98
+	VMOVUPD 128(DX), Z4
+	VMAXPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part99
+
+part96:
+	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -58130,21 +60484,45 @@ tail94:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      (DX), K1, Z4
 	VMAXPD       Z4, Z0, Z0
+	JMP          end95
+
+part97:
 	CMPQ         AX, $0x00000008
 	JBE          end95
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      64(DX), K1, Z4
 	VMAXPD       Z4, Z1, Z1
+	JMP          end95
+
+part98:
 	CMPQ         AX, $0x00000010
 	JBE          end95
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      128(DX), K1, Z4
 	VMAXPD       Z4, Z2, Z2
+	JMP          end95
+
+part99:
 	CMPQ         AX, $0x00000018
 	JBE          end95
-	KSHIFTRQ     $0x08, K1, K1
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
 	VMOVUPD      192(DX), K1, Z4
 	VMAXPD       Z4, Z3, Z3
@@ -58186,9 +60564,9 @@ end95:
 
 	// blocks of 32: [read src]
 	SUBQ $+32, AX
-	JB   tail97
+	JB   tail101
 
-blocks96:
+blocks100:
 	VMOVUPD     (DX), Z21
 	VSUBPD      Z0, Z21, Z21
 	VMOVUPS     Z2, Z22
@@ -58283,12 +60661,12 @@ blocks96:
 	VADDPD      Z24, Z20, Z20
 	ADDQ        $+256, DX
 	SUBQ        $+32, AX
-	JAE         blocks96
+	JAE         blocks100
 
 	// the last block, register by register
-tail97:
+tail101:
 	ADDQ         $+32, AX
-	JE           end98
+	JE           end102
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
@@ -58319,7 +60697,7 @@ tail97:
 	VSCALEFPD.Z  Z22, Z24, K2, Z24
 	VADDPD       Z24, Z17, Z17
 	CMPQ         AX, $0x00000008
-	JBE          end98
+	JBE          end102
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      64(DX), K1, Z21
@@ -58346,7 +60724,7 @@ tail97:
 	VSCALEFPD.Z  Z22, Z24, K2, Z24
 	VADDPD       Z24, Z18, Z18
 	CMPQ         AX, $0x00000010
-	JBE          end98
+	JBE          end102
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      128(DX), K1, Z21
@@ -58373,7 +60751,7 @@ tail97:
 	VSCALEFPD.Z  Z22, Z24, K2, Z24
 	VADDPD       Z24, Z19, Z19
 	CMPQ         AX, $0x00000018
-	JBE          end98
+	JBE          end102
 	KSHIFTRQ     $0x08, K1, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z21
 	VMOVUPD      192(DX), K1, Z21
@@ -58400,24 +60778,42 @@ tail97:
 	VSCALEFPD.Z  Z2, Z5, K1, Z5
 	VADDPD       Z5, Z20, Z20
 
-end98:
-	VSHUFF64X2   $0x44, Z19, Z17, Z1
-	VSHUFF64X2   $0xee, Z19, Z17, Z2
-	VADDPD       Z2, Z1, Z17
-	VSHUFF64X2   $0x44, Z20, Z18, Z1
-	VSHUFF64X2   $0xee, Z20, Z18, Z2
-	VADDPD       Z2, Z1, Z18
-	VSHUFF64X2   $0x88, Z18, Z17, Z1
-	VSHUFF64X2   $0xdd, Z18, Z17, Z2
-	VADDPD       Z2, Z1, Z17
-	VUNPCKLPD    Z17, Z17, Z1
-	VUNPCKHPD    Z17, Z17, Z2
-	VADDPD       Z2, Z1, Z17
-	VSHUFF64X2   $0x4e, Z17, Z17, Z1
-	VADDPD       Z1, Z17, Z17
-	VSHUFF64X2   $0xb1, Z17, Z17, Z1
-	VADDPD       Z1, Z17, Z17
-	VMOVUPS      Z17, Z1
+end102:
+	VEXTRACTF64X4 $0x01, Z17, Y1
+	VADDPD        Y1, Y17, Y17
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups103
+	VSHUFF64X2    $0x01, Y17, Y17, Y1
+	VADDPD        Y1, Y17, Y17
+	VPERMILPS     $0x4e, Y17, Y1
+	VADDPD        Y1, Y17, Y17
+	JMP           sum104
+
+groups103:
+	VEXTRACTF64X4 $0x01, Z18, Y1
+	VADDPD        Y1, Y18, Y18
+	VEXTRACTF64X4 $0x01, Z19, Y1
+	VADDPD        Y1, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y1
+	VADDPD        Y1, Y20, Y20
+	VSHUFF64X2    $0x00, Y19, Y17, Y1
+	VSHUFF64X2    $0x03, Y19, Y17, Y2
+	VADDPD        Y2, Y1, Y17
+	VSHUFF64X2    $0x00, Y20, Y18, Y1
+	VSHUFF64X2    $0x03, Y20, Y18, Y2
+	VADDPD        Y2, Y1, Y18
+	VUNPCKLPD     Y18, Y17, Y1
+	VUNPCKHPD     Y18, Y17, Y2
+	VADDPD        Y2, Y1, Y17
+	VPERMILPS     $0x4e, Y17, Y1
+	VADDPD        Y1, Y17, Y17
+	VSHUFF64X2    $0x01, Y17, Y17, Y1
+	VADDPD        Y1, Y17, Y17
+
+sum104:
+	VMOVUPS      Y17, Y1
+	VBROADCASTSD X1, Z1
 	VMOVUPS      Z1, Z2
 	VPADDQ       c00095f619980c433<>+0(SB), Z2, Z3
 	VPSRLQ       $0x34, Z3, Z4
@@ -58481,9 +60877,9 @@ end98:
 
 	// blocks of 32: [read src write dst]
 	SUBQ $+32, AX
-	JB   tail100
+	JB   tail106
 
-blocks99:
+blocks105:
 	VMOVUPD (DX), Z2
 	VSUBPD  Z0, Z2, Z2
 	VADDPD  Z2, Z1, Z2
@@ -58503,12 +60899,35 @@ blocks99:
 	ADDQ    $+256, DX
 	ADDQ    $+256, SI
 	SUBQ    $+32, AX
-	JAE     blocks99
+	JAE     blocks105
 
 	// the last block, register by register
-tail100:
-	ADDQ      $+32, AX
-	JE        end101
+tail106:
+	ADDQ    $+32, AX
+	JE      end107
+	CMPQ    AX, $0x00000008
+	JB      part108
+	VMOVUPD (DX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VADDPD  Z2, Z1, Z2
+	VMOVUPD Z2, (SI)
+	CMPQ    AX, $0x00000010
+	JB      part109
+	VMOVUPD 64(DX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VADDPD  Z2, Z1, Z2
+	VMOVUPD Z2, 64(SI)
+	CMPQ    AX, $0x00000018
+	JB      part110
+	VMOVUPD 128(DX), Z2
+	VSUBPD  Z0, Z2, Z2
+	VADDPD  Z2, Z1, Z2
+	VMOVUPD Z2, 128(SI)
+	CMPQ    AX, $0x00000020
+	JB      part111
+
+part108:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -58518,29 +60937,53 @@ tail100:
 	VSUBPD    Z0, Z2, Z2
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, (SI)
+	JMP       end107
+
+part109:
 	CMPQ      AX, $0x00000008
-	JBE       end101
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 64(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, 64(SI)
+	JMP       end107
+
+part110:
 	CMPQ      AX, $0x00000010
-	JBE       end101
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 128(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, 128(SI)
+	JMP       end107
+
+part111:
 	CMPQ      AX, $0x00000018
-	JBE       end101
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VADDPD    Z2, Z1, Z2
 	VMOVUPD   Z2, K1, 192(SI)
 
-end101:
+end107:
 	MOVQ cols+48(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -59993,8 +62436,28 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ      $+32, AX
-	JE        end111
+	ADDQ    $+32, AX
+	JE      end111
+	CMPQ    AX, $0x00000008
+	JB      part112
+	VMOVUPD (DX), Z4
+	VMULPD  (SI), Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part113
+	VMOVUPD 64(DX), Z4
+	VMULPD  64(SI), Z4, Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part114
+	VMOVUPD 128(DX), Z4
+	VMULPD  128(SI), Z4, Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part115
+
+part112:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
@@ -60004,59 +62467,101 @@ tail110:
 	VMOVUPD.Z (SI), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z0, Z0
+	JMP       end111
+
+part113:
 	CMPQ      AX, $0x00000008
 	JBE       end111
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 64(DX), K1, Z4
 	VMOVUPD.Z 64(SI), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z1, Z1
+	JMP       end111
+
+part114:
 	CMPQ      AX, $0x00000010
 	JBE       end111
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
 	VMOVUPD.Z 128(DX), K1, Z4
 	VMOVUPD.Z 128(SI), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z2, Z2
+	JMP       end111
+
+part115:
 	CMPQ      AX, $0x00000018
 	JBE       end111
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z4
 	VMOVUPD.Z 192(SI), K1, Z5
 	VMULPD    Z5, Z4, Z4
 	VADDPD    Z4, Z3, Z3
 
 end111:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPD     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPD     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPD     Z1, Z2, Z0
-	VUNPCKLPD  Z0, Z0, Z1
-	VUNPCKHPD  Z0, Z0, Z2
-	VADDPD     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       BX, DX
-	MOVQ       dy_base+48(FP), SI
-	ADDQ       BX, SI
-	MOVQ       dx_base+0(FP), DI
-	ADDQ       BX, DI
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups116
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum117
+
+groups116:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPD        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPD        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPD        Y3, Y2, Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y1
+	VADDPD        Y1, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+
+sum117:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSD X0, Z0
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dy_base+48(FP), SI
+	ADDQ         BX, SI
+	MOVQ         dx_base+0(FP), DI
+	ADDQ         BX, DI
 
 	// blocks of 32: [read y read dy write dx]
 	SUBQ $+32, AX
-	JB   tail113
+	JB   tail119
 
-blocks112:
+blocks118:
 	VMOVUPD (DX), Z1
 	VMOVUPD (SI), Z2
 	VSUBPD  Z0, Z2, Z2
@@ -60081,12 +62586,38 @@ blocks112:
 	ADDQ    $+256, SI
 	ADDQ    $+256, DI
 	SUBQ    $+32, AX
-	JAE     blocks112
+	JAE     blocks118
 
 	// the last block, register by register
-tail113:
-	ADDQ      $+32, AX
-	JE        end114
+tail119:
+	ADDQ    $+32, AX
+	JE      end120
+	CMPQ    AX, $0x00000008
+	JB      part121
+	VMOVUPD (DX), Z1
+	VMOVUPD (SI), Z2
+	VSUBPD  Z0, Z2, Z2
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, (DI)
+	CMPQ    AX, $0x00000010
+	JB      part122
+	VMOVUPD 64(DX), Z1
+	VMOVUPD 64(SI), Z2
+	VSUBPD  Z0, Z2, Z2
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, 64(DI)
+	CMPQ    AX, $0x00000018
+	JB      part123
+	VMOVUPD 128(DX), Z1
+	VMOVUPD 128(SI), Z2
+	VSUBPD  Z0, Z2, Z2
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, 128(DI)
+	CMPQ    AX, $0x00000020
+	JB      part124
+
+part121:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, R8
 	SHLQ      CL, R8
@@ -60097,32 +62628,56 @@ tail113:
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, (DI)
+	JMP       end120
+
+part122:
 	CMPQ      AX, $0x00000008
-	JBE       end114
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end120
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, R8
+	SHLQ      CL, R8
+	NOTQ      R8
+	KMOVQ     R8, K1
 	VMOVUPD.Z 64(DX), K1, Z1
 	VMOVUPD.Z 64(SI), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 64(DI)
+	JMP       end120
+
+part123:
 	CMPQ      AX, $0x00000010
-	JBE       end114
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end120
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, R8
+	SHLQ      CL, R8
+	NOTQ      R8
+	KMOVQ     R8, K1
 	VMOVUPD.Z 128(DX), K1, Z1
 	VMOVUPD.Z 128(SI), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 128(DI)
+	JMP       end120
+
+part124:
 	CMPQ      AX, $0x00000018
-	JBE       end114
-	KSHIFTRQ  $0x08, K1, K1
+	JBE       end120
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z1
 	VMOVUPD.Z 192(SI), K1, Z2
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, 192(DI)
 
-end114:
+end120:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -61569,8 +64124,22 @@ blocks109:
 
 	// the last block, register by register
 tail110:
-	ADDQ      $+32, AX
-	JE        end111
+	ADDQ   $+32, AX
+	JE     end111
+	CMPQ   AX, $0x00000008
+	JB     part112
+	VADDPD (DX), Z0, Z0
+	CMPQ   AX, $0x00000010
+	JB     part113
+	VADDPD 64(DX), Z1, Z1
+	CMPQ   AX, $0x00000018
+	JB     part114
+	VADDPD 128(DX), Z2, Z2
+	CMPQ   AX, $0x00000020
+	JB     part115
+
+part112:
+	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
@@ -61578,69 +64147,111 @@ tail110:
 	KMOVQ     SI, K1
 	VMOVUPD.Z (DX), K1, Z4
 	VADDPD    Z4, Z0, Z0
+	JMP       end111
+
+part113:
 	CMPQ      AX, $0x00000008
 	JBE       end111
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 64(DX), K1, Z4
 	VADDPD    Z4, Z1, Z1
+	JMP       end111
+
+part114:
 	CMPQ      AX, $0x00000010
 	JBE       end111
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
 	VMOVUPD.Z 128(DX), K1, Z4
 	VADDPD    Z4, Z2, Z2
+	JMP       end111
+
+part115:
 	CMPQ      AX, $0x00000018
 	JBE       end111
-	KSHIFTRQ  $0x08, K1, K1
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
 	VMOVUPD.Z 192(DX), K1, Z4
 	VADDPD    Z4, Z3, Z3
 
 end111:
-	VSHUFF64X2 $0x44, Z2, Z0, Z4
-	VSHUFF64X2 $0xee, Z2, Z0, Z2
-	VADDPD     Z2, Z4, Z0
-	VSHUFF64X2 $0x44, Z3, Z1, Z2
-	VSHUFF64X2 $0xee, Z3, Z1, Z3
-	VADDPD     Z3, Z2, Z1
-	VSHUFF64X2 $0x88, Z1, Z0, Z2
-	VSHUFF64X2 $0xdd, Z1, Z0, Z1
-	VADDPD     Z1, Z2, Z0
-	VUNPCKLPD  Z0, Z0, Z1
-	VUNPCKHPD  Z0, Z0, Z2
-	VADDPD     Z2, Z1, Z0
-	VSHUFF64X2 $0x4e, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VSHUFF64X2 $0xb1, Z0, Z0, Z1
-	VADDPD     Z1, Z0, Z0
-	VMOVUPS    Z0, Z0
-	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Z1
-	VMOVUPS    c4338000000000000<>+0(SB), Z2
-	VMOVUPS    c3ff0000000000000<>+0(SB), Z3
-	VMOVUPS    c3ff71547652b82fe<>+0(SB), Z4
-	VMOVUPS    cbfe62e42fee00000<>+0(SB), Z5
-	VMOVUPS    cbdea39ef35793c76<>+0(SB), Z6
-	VMOVUPS    c3e5af633a92c2458<>+0(SB), Z7
-	VMOVUPS    c3e928b41da12708b<>+0(SB), Z8
-	VMOVUPS    c3ec71ddf6ab977fb<>+0(SB), Z9
-	VMOVUPS    c3efa01993a5e7f04<>+0(SB), Z10
-	VMOVUPS    c3f2a01a01b00f205<>+0(SB), Z11
-	VMOVUPS    c3f56c16c18606b59<>+0(SB), Z12
-	VMOVUPS    c3f8111111110f7fd<>+0(SB), Z13
-	VMOVUPS    c3fa55555555503cf<>+0(SB), Z14
-	VMOVUPS    c3fc5555555555558<>+0(SB), Z15
-	VMOVUPS    c3fe0000000000009<>+0(SB), Z16
-	MOVQ       cols+72(FP), AX
-	MOVQ       y_base+24(FP), DX
-	ADDQ       BX, DX
-	MOVQ       dy_base+48(FP), SI
-	ADDQ       BX, SI
-	MOVQ       dx_base+0(FP), DI
-	ADDQ       BX, DI
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups116
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum117
+
+groups116:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPD        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPD        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPD        Y3, Y2, Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y1
+	VADDPD        Y1, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+
+sum117:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSD X0, Z0
+	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS      c4338000000000000<>+0(SB), Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS      c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS      cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS      cbdea39ef35793c76<>+0(SB), Z6
+	VMOVUPS      c3e5af633a92c2458<>+0(SB), Z7
+	VMOVUPS      c3e928b41da12708b<>+0(SB), Z8
+	VMOVUPS      c3ec71ddf6ab977fb<>+0(SB), Z9
+	VMOVUPS      c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS      c3f2a01a01b00f205<>+0(SB), Z11
+	VMOVUPS      c3f56c16c18606b59<>+0(SB), Z12
+	VMOVUPS      c3f8111111110f7fd<>+0(SB), Z13
+	VMOVUPS      c3fa55555555503cf<>+0(SB), Z14
+	VMOVUPS      c3fc5555555555558<>+0(SB), Z15
+	VMOVUPS      c3fe0000000000009<>+0(SB), Z16
+	MOVQ         cols+72(FP), AX
+	MOVQ         y_base+24(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dy_base+48(FP), SI
+	ADDQ         BX, SI
+	MOVQ         dx_base+0(FP), DI
+	ADDQ         BX, DI
 
 	// blocks of 32: [read y read dy write dx]
 	SUBQ $+32, AX
-	JB   tail113
+	JB   tail119
 
-blocks112:
+blocks118:
 	VMOVUPD     (DX), Z17
 	VMOVUPD     (SI), Z18
 	VPXORD      Z19, Z19, Z19
@@ -61753,12 +64364,12 @@ blocks112:
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	SUBQ        $+32, AX
-	JAE         blocks112
+	JAE         blocks118
 
 	// the last block, register by register
-tail113:
+tail119:
 	ADDQ        $+32, AX
-	JE          end114
+	JE          end120
 	MOVQ        AX, CX
 	MOVQ        $-1, R8
 	SHLQ        CL, R8
@@ -61792,7 +64403,7 @@ tail113:
 	VSUBPD      Z21, Z18, Z18
 	VMOVUPD     Z18, K1, (DI)
 	CMPQ        AX, $0x00000008
-	JBE         end114
+	JBE         end120
 	KSHIFTRQ    $0x08, K1, K1
 	VMOVUPD.Z   64(DX), K1, Z17
 	VMOVUPD.Z   64(SI), K1, Z18
@@ -61822,7 +64433,7 @@ tail113:
 	VSUBPD      Z21, Z18, Z18
 	VMOVUPD     Z18, K1, 64(DI)
 	CMPQ        AX, $0x00000010
-	JBE         end114
+	JBE         end120
 	KSHIFTRQ    $0x08, K1, K1
 	VMOVUPD.Z   128(DX), K1, Z17
 	VMOVUPD.Z   128(SI), K1, Z18
@@ -61852,7 +64463,7 @@ tail113:
 	VSUBPD      Z21, Z18, Z18
 	VMOVUPD     Z18, K1, 128(DI)
 	CMPQ        AX, $0x00000018
-	JBE         end114
+	JBE         end120
 	KSHIFTRQ    $0x08, K1, K1
 	VMOVUPD.Z   192(DX), K1, Z17
 	VMOVUPD.Z   192(SI), K1, Z18
@@ -61882,7 +64493,7 @@ tail113:
 	VSUBPD      Z5, Z18, Z18
 	VMOVUPD     Z18, K1, 192(DI)
 
-end114:
+end120:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 8512(SP)
 	SHLQ $0x03, AX
@@ -62322,8 +64933,28 @@ blocks32:
 
 	// the last block, register by register
 tail33:
-	ADDQ         $+32, R10
-	JE           end34
+	ADDQ    $+32, R10
+	JE      end34
+	CMPQ    R10, $0x00000008
+	JB      part35
+	VMOVUPD (DI), Z5
+	VMAXPD  Z5, Z1, Z1
+	VCMPPD  $0x07, Z5, Z5, K1, K1
+	CMPQ    R10, $0x00000010
+	JB      part36
+	VMOVUPD 64(DI), Z5
+	VMAXPD  Z5, Z2, Z2
+	VCMPPD  $0x07, Z5, Z5, K1, K1
+	CMPQ    R10, $0x00000018
+	JB      part37
+	VMOVUPD 128(DI), Z5
+	VMAXPD  Z5, Z3, Z3
+	VCMPPD  $0x07, Z5, Z5, K2, K2
+	CMPQ    R10, $0x00000020
+	JB      part38
+
+part35:
+	ANDQ         $+7, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
 	SHLQ         CL, R12
@@ -62333,23 +64964,47 @@ tail33:
 	VMOVUPD      (DI), K3, Z5
 	VMAXPD       Z5, Z1, Z1
 	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JMP          end34
+
+part36:
 	CMPQ         R10, $0x00000008
 	JBE          end34
-	KSHIFTRQ     $0x08, K3, K3
+	ANDQ         $+7, R10
+	MOVQ         R10, CX
+	MOVQ         $-1, R12
+	SHLQ         CL, R12
+	NOTQ         R12
+	KMOVQ        R12, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      64(DI), K3, Z5
 	VMAXPD       Z5, Z2, Z2
 	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JMP          end34
+
+part37:
 	CMPQ         R10, $0x00000010
 	JBE          end34
-	KSHIFTRQ     $0x08, K3, K3
+	ANDQ         $+7, R10
+	MOVQ         R10, CX
+	MOVQ         $-1, R12
+	SHLQ         CL, R12
+	NOTQ         R12
+	KMOVQ        R12, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      128(DI), K3, Z5
 	VMAXPD       Z5, Z3, Z3
 	VCMPPD       $0x07, Z5, Z5, K2, K2
+	JMP          end34
+
+part38:
 	CMPQ         R10, $0x00000018
 	JBE          end34
-	KSHIFTRQ     $0x08, K3, K3
+	ANDQ         $+7, R10
+	MOVQ         R10, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
 	VMOVUPD      192(DI), K3, Z5
 	VMAXPD       Z5, Z4, Z4
@@ -62366,7 +65021,7 @@ end34:
 	VCMPPD     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller35
+	JE         smaller39
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPD     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -62376,25 +65031,25 @@ end34:
 	VMOVUPS    Z1, Z0
 	MOVQ       R11, R8
 
-smaller35:
+smaller39:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search37:
+search41:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last38
+	JB      last42
 	VMOVUPD (R8), Z1
 	VCMPPD  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit39
+	JNE     hit43
 	ADDQ    $0x00000040, R8
-	JMP     search37
+	JMP     search41
 
-last38:
+last42:
 	SHRQ         $0x03, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -62407,31 +65062,31 @@ last38:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit39:
+hit43:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ DI, AX
-	JMP  found36
+	JMP  found40
 
 nan31:
 	MOVQ R11, R8
 
-search40:
+search44:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last41
+	JB      last45
 	VMOVUPD (R8), Z0
 	VCMPPD  $0x03, Z0, Z0, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit42
+	JNE     hit46
 	ADDQ    $0x00000040, R8
-	JMP     search40
+	JMP     search44
 
-last41:
+last45:
 	SHRQ         $0x03, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
@@ -62443,14 +65098,14 @@ last41:
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit42:
+hit46:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ DI, AX
 
-found36:
+found40:
 	MOVL AX, (SI)
 	ADDQ $0x04, SI
 	MOVQ cols+48(FP), AX

@@ -4,10 +4,10 @@
 
 package lanewise
 
-// dotF32NEON returns Σ aᵢ·bᵢ.
+// dotF32NEON returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
-func dotF32NEON(a, b []float32) float32
+func dotF32NEON(a, b *float32, n int) float32
 
 // sumF32NEON returns Σ xᵢ.
 //
@@ -114,10 +114,10 @@ func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride,
 //go:noescape
 func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 
-// dotF64NEON returns Σ aᵢ·bᵢ.
+// dotF64NEON returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
-func dotF64NEON(a, b []float64) float64
+func dotF64NEON(a, b *float64, n int) float64
 
 // sumF64NEON returns Σ xᵢ.
 //

@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func dotF32NEON(a, b []float32) float32
-TEXT ·dotF32NEON(SB), NOSPLIT, $64-52
+// func dotF32NEON(a, b *float32, n int) float32
+TEXT ·dotF32NEON(SB), NOSPLIT, $64-28
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -23,9 +23,9 @@ TEXT ·dotF32NEON(SB), NOSPLIT, $64-52
 	VMOVI $0, V13.B16
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
-	MOVD  a_len+8(FP), R1
-	MOVD  a_base+0(FP), R2
-	MOVD  b_base+24(FP), R3
+	MOVD  n+16(FP), R1
+	MOVD  a+0(FP), R2
+	MOVD  b+8(FP), R3
 
 	// blocks of 64: [read a read b]
 	SUBS  $64, R1, R1
@@ -353,7 +353,7 @@ end1:
 	WORD  $0x6e20d420 // faddp v0.4s, v1.4s, v0.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	FMOVS F0, ret+48(FP)
+	FMOVS F0, ret+24(FP)
 	RET
 
 // func sumF32NEON(x []float32) float32
@@ -9255,6 +9255,7 @@ end4:
 	WORD  $0x6e22d421 // faddp v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
 	WORD  $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
+	VDUP  V1.S[0], V1.S4
 	FMOVQ -240(R0), F2
 	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
 	WORD  $0x4e21e422 // fcmeq v2.4s, v1.4s, v1.4s
@@ -12663,6 +12664,7 @@ end4:
 	WORD  $0x6e23d442 // faddp v2.4s, v2.4s, v3.4s
 	WORD  $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
 	WORD  $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
+	VDUP  V2.S[0], V2.S4
 	WORD  $0x4e617843 // fcvtl2 v3.2d, v2.4s
 	WORD  $0x0e617844 // fcvtl v4.2d, v2.2s
 	FMOVQ 96(R0), F5
@@ -15245,6 +15247,7 @@ end3:
 	WORD  $0x6e20d420 // faddp v0.4s, v1.4s, v0.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	VDUP  V0.S[0], V0.S4
 	MOVD  cols+72(FP), R3
 	MOVD  y_base+24(FP), R4
 	ADD   R1, R4, R4
@@ -17557,6 +17560,7 @@ end3:
 	WORD  $0x6e21d441 // faddp v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
 	WORD  $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
+	VDUP  V1.S[0], V1.S4
 	FMOVQ 352(R0), F2
 	FMOVQ -224(R0), F3
 	MOVD  cols+72(FP), R4
@@ -27293,8 +27297,8 @@ none3:
 end2:
 	RET
 
-// func dotF64NEON(a, b []float64) float64
-TEXT ·dotF64NEON(SB), NOSPLIT, $64-56
+// func dotF64NEON(a, b *float64, n int) float64
+TEXT ·dotF64NEON(SB), NOSPLIT, $64-32
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -27312,9 +27316,9 @@ TEXT ·dotF64NEON(SB), NOSPLIT, $64-56
 	VMOVI $0, V13.B16
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
-	MOVD  a_len+8(FP), R1
-	MOVD  a_base+0(FP), R2
-	MOVD  b_base+24(FP), R3
+	MOVD  n+16(FP), R1
+	MOVD  a+0(FP), R2
+	MOVD  b+8(FP), R3
 
 	// blocks of 32: [read a read b]
 	SUBS  $32, R1, R1
@@ -27621,7 +27625,7 @@ end1:
 	WORD  $0x6e6cd508 // faddp v8.2d, v8.2d, v12.2d
 	WORD  $0x6e68d400 // faddp v0.2d, v0.2d, v8.2d
 	WORD  $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
-	FMOVD F0, ret+48(FP)
+	FMOVD F0, ret+24(FP)
 	RET
 
 // func sumF64NEON(x []float64) float64
@@ -37500,6 +37504,7 @@ end4:
 	WORD  $0x6e6ed54a // faddp v10.2d, v10.2d, v14.2d
 	WORD  $0x6e6ad442 // faddp v2.2d, v2.2d, v10.2d
 	WORD  $0x6e62d442 // faddp v2.2d, v2.2d, v2.2d
+	VDUP  V2.D[0], V2.D2
 	FMOVQ -256(R0), F3
 	WORD  $0x6e62fc62 // fdiv v2.2d, v3.2d, v2.2d
 	WORD  $0x4e62e443 // fcmeq v3.2d, v2.2d, v2.2d
@@ -40843,6 +40848,7 @@ end4:
 	WORD  $0x6e6fd56b // faddp v11.2d, v11.2d, v15.2d
 	WORD  $0x6e6bd463 // faddp v3.2d, v3.2d, v11.2d
 	WORD  $0x6e63d463 // faddp v3.2d, v3.2d, v3.2d
+	VDUP  V3.D[0], V3.D2
 	VMOV  V3.B16, V4.B16
 	FMOVQ 96(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
@@ -42758,6 +42764,7 @@ end3:
 	WORD  $0x6e6cd508 // faddp v8.2d, v8.2d, v12.2d
 	WORD  $0x6e68d400 // faddp v0.2d, v0.2d, v8.2d
 	WORD  $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
+	VDUP  V0.D[0], V0.D2
 	MOVD  cols+72(FP), R3
 	MOVD  y_base+24(FP), R4
 	ADD   R1, R4, R4
@@ -44750,6 +44757,7 @@ end3:
 	WORD  $0x6e6ed54a // faddp v10.2d, v10.2d, v14.2d
 	WORD  $0x6e6ad442 // faddp v2.2d, v2.2d, v10.2d
 	WORD  $0x6e62d442 // faddp v2.2d, v2.2d, v2.2d
+	VDUP  V2.D[0], V2.D2
 	FMOVQ 368(R0), F3
 	FMOVQ -208(R0), F4
 	MOVD  cols+72(FP), R4

@@ -20,7 +20,7 @@ var (
 
 func newGenericKernels[T Float]() kernels[T] {
 	return kernels[T]{
-		dot:    dotGeneric[T],
+		dot:    func(a, b *T, n int) T { return dotGeneric(unsafe.Slice(a, n), unsafe.Slice(b, n)) },
 		sum:    sumGeneric[T],
 		expSum: expSumGeneric[T],
 		sumExp: sumExpGeneric[T],

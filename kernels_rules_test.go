@@ -778,6 +778,22 @@ func testAllocations[T Float](t *testing.T) {
 	}
 }
 
+// TestDotStack: Dot leaves arrays on the stack.
+func TestDotStack(t *testing.T) { eachType(t, testDotStack[float32], testDotStack[float64]) }
+
+func testDotStack[T Float](t *testing.T) {
+	var dot, rows T
+	allocs := testing.AllocsPerRun(5, func() {
+		a, b, c := [100]T{3, 99: 2}, [100]T{5, 99: 7}, [2]T{}
+		dot = Dot(a[:], b[:])
+		DotRows(c[:], a[:], b[:50])
+		rows = c[0]
+	})
+	if allocs != 0 || dot != 29 || rows != 15 {
+		t.Errorf("Dot and DotRows of arrays on the stack allocate %v times and give %v, %v", allocs, dot, rows)
+	}
+}
+
 // TestRequiredISAs fails where an ISA that LANEWISE_REQUIRE_ISA names (a list with commas) is not there, or where one of its kernels is
 // only the generic one. Without the variable, it checks the ISAs that are there.
 func TestRequiredISAs(t *testing.T) {

@@ -30,18 +30,20 @@ type ISA struct {
 var (
 	AVX2   = &ISA{"AVX2", 32, reg.S256, []string{"CMOV", "MMX+", "AVX", "AVX2", "FMA3"}}
 	AVX512 = &ISA{"AVX512", 64, reg.S512, append(AVX2.Features, "AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL")}
+
+	avx512y = &ISA{"AVX512", 32, reg.S256, AVX512.Features} // the lower halves of its registers
 )
 
 // mach is a machine.Machine.
 type mach struct {
 	*function
+	isa *ISA
 	typ machine.Type
 }
 
 // function is the function being written.
 type function struct {
 	*build.Context
-	isa     *ISA
 	elem    machine.Type
 	kept    int // how many of Consts AVX2 keeps in registers
 	values  []Op
@@ -50,12 +52,13 @@ type function struct {
 	labels  int
 	partial bool          // within the last block of Each
 	row     *walk         // within Rows: where the buffers of a row are
+	walked  walk          // the walk of the last Each
 	out     reg.GPVirtual // within Rows: where its index goes
 	fn      *ir.Function
 }
 
 func newMachine(isa *ISA, t machine.Type, kept int) mach {
-	return mach{&function{Context: build.NewContext(), isa: isa, elem: t, kept: kept, globals: map[string]Mem{}, ints: map[string]bool{}}, t}
+	return mach{&function{Context: build.NewContext(), elem: t, kept: kept, globals: map[string]Mem{}, ints: map[string]bool{}}, isa, t}
 }
 
 func (m mach) Type() machine.Type      { return m.typ }
@@ -63,7 +66,15 @@ func (m mach) size() int               { return m.typ.Size() }
 func (m mach) lanes() int              { return m.isa.bytes / m.size() }
 func (m mach) regs() int               { return machine.BlockBytes / m.isa.bytes }
 func (m mach) zmm() bool               { return m.isa.bytes == 64 }
-func (m mach) Double() machine.Machine { return mach{m.function, machine.F64} }
+func (m mach) Double() machine.Machine { return mach{m.function, m.isa, machine.F64} }
+
+// narrow is the machine for 256 bits, whose instructions take less time than those of 512.
+func (m mach) narrow() mach {
+	if m.zmm() {
+		m.isa = avx512y
+	}
+	return m
+}
 
 var intSlices = regexp.MustCompile(`((?:\w+, )*\w+) \[\]int32`)
 

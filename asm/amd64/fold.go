@@ -27,7 +27,11 @@ func (m mach) halves(lo, hi V, width int, a, b V) {
 		shuffle(m.VSHUFF64X2, nil, 0x44, 0xee, 0, 0)
 	case 32: // one of each two
 		permute := func(o ...Op) { m.VPERM2F128(o[0], o[1], o[2], o[3]) }
-		shuffle(m.VSHUFF64X2, permute, 0x88, 0xdd, 0x20, 0x31)
+		if m.isa == avx512y { // there are registers that VPERM2F128 cannot name
+			shuffle(nil, m.VSHUFF64X2, 0, 0, 0, 3)
+		} else {
+			shuffle(m.VSHUFF64X2, permute, 0x88, 0xdd, 0x20, 0x31)
+		}
 	case 16:
 		if m.typ == machine.F64 {
 			m.VUNPCKLPD(m.r(b), m.r(a), m.r(lo))
@@ -116,30 +120,47 @@ func (m mach) folded(n int) []int {
 	return where
 }
 
-// Sum folds the groups, a quarter of a block each, and adds the four in pairs.
+// Sum folds the groups, a quarter of a block each, and adds the four in pairs. Where only the first got anything, it leaves out the others.
 func (m mach) Sum(d V, block []V) {
-	per := len(block) / 4
 	for i, v := range block {
 		if _, ok := m.op(v).(Mem); ok {
 			block[i] = m.New()
 			m.Set(block[i], v)
 		}
 	}
+	per := len(block) / 4
 	groups := make([]V, 4)
-	for g := range groups {
-		b := block[g*per : (g+1)*per]
-		for n := per / 2; n > 0; n /= 2 {
-			for i := range n {
-				m.Add(b[i], b[i], b[i+n])
-			}
-		}
-		groups[g] = b[0]
+	y, all, done := m.narrow(), m.label("groups"), m.label("sum")
+	groups[0] = m.group(block[:per])
+	m.CMPQ(m.walked.length(), U32(m.typ.Lanes()/4))
+	m.JA(LabelRef(all))
+	y.horizontal(y.Add, groups[0])
+	m.JMP(LabelRef(done))
+	m.Label(all)
+	for g := 1; g < 4; g++ {
+		groups[g] = m.group(block[g*per : (g+1)*per])
 	}
-	m.foldFour(m.Add, d, groups)
+	y.foldFour(y.Add, groups)
+	m.Label(done)
+	y.Set(m.value(m.y(d)), groups[0])
 }
 
-// foldFour folds four registers and then their results, the first two and the last two together.
-func (m mach) foldFour(f op, d V, v []V) {
+// group folds the registers of a group into 256 bits.
+func (m mach) group(v []V) V {
+	y := m.narrow()
+	lower, upper := v[0], V(0)
+	if m.zmm() {
+		lower, upper = m.value(m.y(v[0])), y.New()
+		m.VEXTRACTF64X4(U8(1), m.r(v[0]), m.y(upper))
+	} else {
+		upper = v[1]
+	}
+	y.Add(lower, lower, upper)
+	return lower
+}
+
+// foldFour folds four registers and then their results, the first two and the last two together, into all lanes of v[0].
+func (m mach) foldFour(f op, v []V) {
 	m.foldAll(f, v)
 	a, where := v[0], m.folded(4)
 	// bring the four results together: each pair differs in where they stand
@@ -148,7 +169,6 @@ func (m mach) foldFour(f op, d V, v []V) {
 		m.exchange(t, a, where[pair[0]]^where[pair[1]])
 		f(a, a, t)
 	}
-	m.Set(d, a)
 }
 
 // exchange sets lane i of d to lane i^by of a.
@@ -158,6 +178,8 @@ func (m mach) exchange(d, a V, by int) {
 		m.VSHUFF64X2(U8(0x4e), m.r(a), m.r(a), m.r(d))
 	case by == 16 && m.zmm():
 		m.VSHUFF64X2(U8(0xb1), m.r(a), m.r(a), m.r(d))
+	case by == 16 && m.isa == avx512y:
+		m.VSHUFF64X2(U8(1), m.r(a), m.r(a), m.r(d))
 	case by == 16:
 		m.VPERM2F128(U8(0x01), m.r(a), m.r(a), m.r(d))
 	case by == 8:
@@ -168,6 +190,9 @@ func (m mach) exchange(d, a V, by int) {
 		panic("exchange")
 	}
 }
+
+// Spread sets all lanes of d to lane 0.
+func (m mach) Spread(d V) { m.ps(m.VBROADCASTSS, m.VBROADCASTSD)(m.x(d), m.r(d)) }
 
 // Largest folds a block with Max.
 func (m mach) Largest(d V, block []V) {

@@ -12,16 +12,25 @@ type walk struct {
 	length  func() reg.GPVirtual            // likewise
 }
 
-// slices is the walk over whole arguments.
+// slices is the walk over whole arguments: slices, or pointers to n elements.
 func (m mach) slices(bufs []machine.Buf) walk {
 	if m.row != nil {
 		return *m.row
 	}
-	return walk{m.base, func() reg.GPVirtual { return m.Load(m.Param(bufs[0].Name).Len(), m.GP64()).(reg.GPVirtual) }}
+	n := m.Param(bufs[0].Name).Len()
+	if _, err := n.Resolve(); err != nil {
+		n = m.Param("n")
+	}
+	return walk{m.base, func() reg.GPVirtual { return m.Load(n, m.GP64()).(reg.GPVirtual) }}
 }
 
+// base returns where a slice begins, or a pointer.
 func (m mach) base(name string) reg.GPVirtual {
-	return m.Load(m.Param(name).Base(), m.GP64()).(reg.GPVirtual)
+	p := m.Param(name).Base()
+	if _, err := p.Resolve(); err != nil {
+		p = m.Param(name)
+	}
+	return m.Load(p, m.GP64()).(reg.GPVirtual)
 }
 
 // A mask says which lanes of a partial register count. The zero mask is all of them.
@@ -215,6 +224,7 @@ func (m mach) one(bufs []machine.Buf, mems []Mem, k mask, body func(x []V) V) {
 
 func (m mach) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 	w := m.slices(bufs)
+	m.walked = w
 	n := w.length()
 	p := make([]reg.GPVirtual, len(bufs))
 	for i, b := range bufs {
@@ -223,11 +233,11 @@ func (m mach) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 	m.each(n, p, body, bufs)
 }
 
-// short is up to how many instructions for a register the masks of AVX2 cost more than a second copy of them is worth.
+// short is up to how many instructions for a register their masks cost more than a second copy of them is worth.
 const short = 12
 
 // split runs body over the last block, of n elements: only the last register is masked.
-func (m mach) split(n reg.GPVirtual, bufs []machine.Buf, at func(j int) []Mem, masks func(j int) mask, body func(j int, x []V) V, done string) {
+func (m mach) split(n reg.GPVirtual, bufs []machine.Buf, at func(j int) []Mem, body func(j int, x []V) V, done string) {
 	part := make([]string, m.regs())
 	for j := range part {
 		part[j] = m.label("part")
@@ -243,7 +253,8 @@ func (m mach) split(n reg.GPVirtual, bufs []machine.Buf, at func(j int) []Mem, m
 			m.CMPQ(n, U32(j*m.lanes()))
 			m.JBE(LabelRef(done))
 		}
-		m.one(bufs, at(j), masks(j), func(x []V) V { return body(j, x) })
+		m.ANDQ(I8(m.lanes()-1), n)
+		m.one(bufs, at(j), m.masks(n, m.hasInts(bufs))(0), func(x []V) V { return body(j, x) })
 		if j < len(part)-1 {
 			m.JMP(LabelRef(done))
 		}
@@ -279,11 +290,11 @@ func (m mach) each(n reg.GPVirtual, p []reg.GPVirtual, body func(j int, x []V) V
 	m.Label(tail)
 	m.ADDQ(I32(block), n)
 	m.JE(LabelRef(done))
-	masks := m.masks(n, m.hasInts(bufs))
 	m.partial = true
-	if !m.zmm() && length <= short {
-		m.split(n, bufs, at, masks, body, done)
+	if length <= short {
+		m.split(n, bufs, at, body, done)
 	} else {
+		masks := m.masks(n, m.hasInts(bufs))
 		for j := range m.regs() {
 			if j > 0 {
 				m.CMPQ(n, U32(j*m.lanes()))

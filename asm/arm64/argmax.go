@@ -76,7 +76,7 @@ func (m mach) ArgMax(slice string) machine.Index {
 	m.MOVD(start, chunk)
 	m.Label(smaller)
 	m.CBNZ(n, loop)
-	m.Splat(best, best)
+	m.Spread(best)
 	m.search(index, chunk, base, end, func(x V) V {
 		d := m.New()
 		m.VFCMEQ(m.a(best), m.a(x), m.a(d))

@@ -298,7 +298,7 @@ func (m mach) Equal(d V, labels, class V) {
 	m.VAND(m.b(m.Const(1)), m.b(d), m.b(d))
 }
 
-func (m mach) Splat(d, a V) { m.VDUP(m.lane(a, 0), m.a(d)) }
+func (m mach) Spread(d V) { m.VDUP(m.lane(d, 0), m.a(d)) }
 
 func (m mach) Block(x float64) []V {
 	b := make([]V, regs)
@@ -369,7 +369,7 @@ func (m mach) Arg(name string) V {
 	case "float64":
 		m.FMOVD(m.Param(name), m.r(v))
 	}
-	m.Splat(v, v)
+	m.Spread(v)
 	return v
 }
 

@@ -23,6 +23,7 @@ func softmaxRowsGrad(m machine.Machine) {
 	m.Rows(func() {
 		s := m.New()
 		dotProduct(m, s, "y", "dy")
+		m.Spread(s)
 		rowGrad(m, s)
 	}, func(c machine.Columns) {
 		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
@@ -71,6 +72,7 @@ func logSoftmaxRowsGrad(m machine.Machine) {
 	m.Rows(func() {
 		s := m.New()
 		total(m, s, "dy")
+		m.Spread(s)
 		rowLogGrad(m, newExp(m), s)
 	}, func(c machine.Columns) {
 		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)

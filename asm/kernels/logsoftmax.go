@@ -8,6 +8,7 @@ func logSoftmaxRows(m machine.Machine) {
 		top, s := m.New(), m.New()
 		rowMax(m, top, "src")
 		rowExp(m, newExp(m), s, top, machine.In("src", -inf))
+		m.Spread(s)
 		minusLog(m, s)
 		m.Each(func(j int, x []V) V {
 			m.Sub(x[0], x[0], top)

@@ -8,6 +8,7 @@ func softmaxRows(m machine.Machine) {
 		top, s := m.New(), m.New()
 		rowMax(m, top, "src")
 		rowExp(m, newExp(m), s, top, machine.In("src", -inf), machine.Out("dst"))
+		m.Spread(s)
 		factor(m, s)
 		rowScale(m, s, "dst", "dst")
 	}, func(c machine.Columns) {

@@ -3,7 +3,7 @@ package kernels
 import "github.com/lanewise/lanewise/asm/machine"
 
 func dot(m machine.Machine) {
-	m.Func("dot", "func(a, b []T) T", "returns Σ aᵢ·bᵢ.")
+	m.Func("dot", "func(a, b *T, n int) T", "returns Σ aᵢ·bᵢ of n elements.")
 	s := m.New()
 	dotProduct(m, s, "a", "b")
 	m.Return(s)

@@ -122,9 +122,11 @@ type Machine interface {
 	Block(x float64) []V
 	// Sums returns a block of zeros for Add to add to and Sum to fold, beside a body that needs the registers: it may be memory.
 	Sums() []V
-	// Sum folds the lanes of a block in the order of NUMERICS.md. Lane 0 of the result holds the sum, and so do all others.
+	// Sum folds the lanes of the block that the last Each added to, in the order of NUMERICS.md. Lane 0 of the result holds the sum.
 	Sum(d V, block []V)
-	// Largest folds a block with Max, likewise.
+	// Spread sets all lanes to lane 0.
+	Spread(d V)
+	// Largest folds a block with Max, into all lanes.
 	Largest(d V, block []V)
 
 	// Each runs body over the elements of the buffers, a block at a time and its registers in order: j is the register's place in the block.

@@ -120,9 +120,26 @@ func (f *Func) Param(name string) Symbol {
 
 func (f *Func) Result() Symbol { return f.Param("ret") }
 
-// Base returns where a slice's pointer lies, and Len where its length does.
-func (f *Func) Base(slice string) Symbol { return f.slice(slice, "base", 0) }
-func (f *Func) Len(slice string) Symbol  { return f.slice(slice, "len", 8) }
+// Base returns where a slice's pointer lies, or a pointer.
+func (f *Func) Base(name string) Symbol {
+	if p := f.param(name); isPointer(p.typ) {
+		return Symbol(fmt.Sprintf("%s+%d(FP)", name, p.offset))
+	}
+	return f.slice(name, "base", 0)
+}
+
+// Len returns where a slice's length lies, or for a pointer where n does.
+func (f *Func) Len(name string) Symbol {
+	if isPointer(f.param(name).typ) {
+		return f.Param("n")
+	}
+	return f.slice(name, "len", 8)
+}
+
+func isPointer(t types.Type) bool {
+	_, ok := t.(*types.Pointer)
+	return ok
+}
 
 func (f *Func) slice(name, part string, offset int) Symbol {
 	p := f.param(name)
