@@ -356,8 +356,8 @@ type tile struct {
 
 // A group is the pixels of one loss: an image with PerImage, else all of them.
 type group struct {
-	blocks      int // its first block, and how many
-	blocksN     int
+	firstBlock  int
+	blocks      int
 	kept, keptN int     // its pixels that take part
 	planes      int     // where its planes begin
 	stride      int     // how far they are apart
@@ -507,6 +507,9 @@ func (l *Lovasz) divide(in input, labels *labelMap) error {
 	if len(in.labels) > math.MaxInt32 {
 		return errorf(ErrShape, "%d pixels in one call, want at most 2³¹ − 1", len(in.labels))
 	}
+	if !l.cfg.PerImage && (l.cfg.Layout == PixelMajor || in.hinge) {
+		in.images, in.pixels = 1, len(in.labels) // their pixels follow each other
+	}
 	in.targets = labels
 	l.in = in
 	l.blocks, l.target, l.images = l.blocks[:0], resize(l.target, len(in.labels)), 0
@@ -579,10 +582,10 @@ func (l *Lovasz) keep() {
 			break
 		}
 		g := &l.groups[b.group]
-		if g.blocksN == 0 {
-			g.blocks, g.kept = i, kept
+		if g.blocks == 0 {
+			g.firstBlock, g.kept = i, kept
 		}
-		g.blocksN++
+		g.blocks++
 		if kept < b.pixel {
 			copy(l.target[kept:], l.target[b.pixel:][:b.keptN])
 		}
@@ -884,7 +887,7 @@ func (l *Lovasz) weigh(w *worker, task int) {
 	probs := l.probs[group.planes+c*group.stride:][:group.keptN]
 	from := class.smallest()
 	if foreground == 0 {
-		from = math.Float32bits(table[float32]().max(probs))
+		from = math.Float32bits(l.largest(g, c))
 	}
 	if l.cfg.Method == Exact {
 		w.exact.restart(&w.keys, probs, from, foreground)
@@ -901,12 +904,24 @@ func (l *Lovasz) weigh(w *worker, task int) {
 	}
 }
 
+// largest returns the largest probability of one class of one group.
+func (l *Lovasz) largest(g, c int) float32 {
+	var p float32
+	group := &l.groups[g]
+	for i := range group.blocks {
+		if plane := l.plane(&l.blocks[group.firstBlock+i], c); len(plane) > 0 {
+			p = max(p, table[float32]().max(plane))
+		}
+	}
+	return p
+}
+
 // split takes the keys of one class of one group, and where a gradient is wanted notes where those of every block begin.
 func (l *Lovasz) split(keys *keyLists, g, c int) {
 	group := &l.groups[g]
 	keys.reserve(group.keptN)
-	for i := range group.blocksN {
-		i += group.blocks
+	for i := range group.blocks {
+		i += group.firstBlock
 		if l.in.grad != nil {
 			l.cursors[i*l.cfg.Classes+c] = keys.n
 		}
@@ -915,8 +930,8 @@ func (l *Lovasz) split(keys *keyLists, g, c int) {
 	if l.in.grad == nil {
 		return
 	}
-	for i := range group.blocksN { // the parts lie one after the other
-		cursor := &l.cursors[(group.blocks+i)*l.cfg.Classes+c]
+	for i := range group.blocks { // the parts lie one after the other
+		cursor := &l.cursors[(group.firstBlock+i)*l.cfg.Classes+c]
 		begin := uint32(0)
 		for t := range keys.parts {
 			cursor[t] += begin
