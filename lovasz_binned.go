@@ -96,13 +96,16 @@ func (b bins) loss(g int64) (loss, gap float64) {
 			break
 		}
 		ab := float64(a) * float64(bb)
-		wf := float64(a+bb) / (2 * ab)
-		wb := float64(2*g-tp-(tp+fg)) / 2 / ab
-		loss += float64(wf * b.errorSum(i, 1))
-		loss += float64(wb * b.errorSum(i, 0))
-		// The exact weight of each pixel lies between those of the bin's first and last.
-		d := float64(fg) * (1/float64(a) - 1/float64(bb)) / 2
+		// d adds up how far the weights are off: the exact one of each pixel lies between those of the bin's first and last.
+		var d float64
+		if fg > 0 {
+			wf := float64(a+bb) / (2 * ab)
+			loss += float64(wf * b.errorSum(i, 1))
+			d = float64(fg) * (1/float64(a) - 1/float64(bb)) / 2
+		}
 		if bg > 0 {
+			wb := float64(2*g-tp-(tp+fg)) / 2 / ab
+			loss += float64(wb * b.errorSum(i, 0))
 			first := float64(g-tp) / (float64(a) * float64(a+1))
 			last := float64(g-tp-fg) / (float64(bb) * float64(bb-1))
 			d += float64(float64(bg) * max(math.Abs(first-wb), math.Abs(last-wb)))
@@ -202,7 +205,10 @@ func (s *binnedScratch) findWeights(b bins, g int64) {
 			break
 		}
 		a, bb := g+fp, g+fp+bg
-		weights[2*i], weights[2*i+1] = weight32(2*g-tp-(tp+fg), a, bb), weight32(a+bb, a, bb)
+		weights[2*i] = weight32(2*g-tp-(tp+fg), a, bb)
+		if fg > 0 {
+			weights[2*i+1] = weight32(a+bb, a, bb)
+		}
 		tp, fp = tp+fg, fp+bg
 	}
 }
