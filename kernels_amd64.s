@@ -3365,20 +3365,44 @@ smaller15:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search17:
+blocks17:
+	LEAQ   256(BX), AX
+	CMPQ   AX, SI
+	JA     search18
+	VCMPPS $0x00, (BX), Y0, Y1
+	VCMPPS $0x00, 32(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 64(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 96(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 128(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 160(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 192(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 224(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search18
+	MOVQ   AX, BX
+	JMP    blocks17
+
+search18:
 	MOVQ      SI, AX
 	SUBQ      BX, AX
 	CMPQ      AX, $0x00000020
-	JB        last18
+	JB        last19
 	VMOVUPS   (BX), Y1
 	VCMPPS    $0x00, Y0, Y1, Y1
 	VMOVMSKPS Y1, DX
 	TESTL     DX, DX
-	JNE       hit19
+	JNE       hit20
 	ADDQ      $0x00000020, BX
-	JMP       search17
+	JMP       search18
 
-last18:
+last19:
 	SHRQ         $0x02, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
@@ -3386,11 +3410,11 @@ last18:
 	VMASKMOVPS   (BX), Y1, Y2
 	VPANDN       cff800000<>+0(SB), Y1, Y1
 	VPOR         Y1, Y2, Y2
-	VCMPPS       $0x00, Y0, Y2, Y0
-	VMOVMSKPS    Y0, AX
+	VCMPPS       $0x00, Y0, Y2, Y1
+	VMOVMSKPS    Y1, AX
 	MOVQ         AX, DX
 
-hit19:
+hit20:
 	BSFL DX, DX
 	MOVQ BX, AX
 	SUBQ CX, AX
@@ -3401,32 +3425,56 @@ hit19:
 nan3:
 	MOVQ R8, BX
 
-search20:
+blocks21:
+	LEAQ   256(BX), DX
+	CMPQ   DX, SI
+	JA     search22
+	VCMPPS $0x03, (BX), Y0, Y1
+	VCMPPS $0x03, 32(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 64(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 96(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 128(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 160(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 192(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 224(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search22
+	MOVQ   DX, BX
+	JMP    blocks21
+
+search22:
 	MOVQ      SI, DX
 	SUBQ      BX, DX
 	CMPQ      DX, $0x00000020
-	JB        last21
-	VMOVUPS   (BX), Y0
-	VCMPPS    $0x03, Y0, Y0, Y0
-	VMOVMSKPS Y0, DI
+	JB        last23
+	VMOVUPS   (BX), Y1
+	VCMPPS    $0x03, Y0, Y1, Y1
+	VMOVMSKPS Y1, DI
 	TESTL     DI, DI
-	JNE       hit22
+	JNE       hit24
 	ADDQ      $0x00000020, BX
-	JMP       search20
+	JMP       search22
 
-last21:
+last23:
 	SHRQ         $0x02, DX
-	VMOVQ        DX, X0
-	VPBROADCASTD X0, Y0
-	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	VMASKMOVPS   (BX), Y0, Y1
-	VPANDN       cff800000<>+0(SB), Y0, Y0
-	VPOR         Y0, Y1, Y1
-	VCMPPS       $0x03, Y1, Y1, Y0
+	VMOVQ        DX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (BX), Y1, Y2
+	VPANDN       cff800000<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VCMPPS       $0x03, Y0, Y2, Y0
 	VMOVMSKPS    Y0, DX
 	MOVQ         DX, DI
 
-hit22:
+hit24:
 	BSFL DI, DI
 	MOVQ BX, AX
 	SUBQ CX, AX
@@ -14606,20 +14654,44 @@ smaller43:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search45:
+blocks45:
+	LEAQ   256(DI), AX
+	CMPQ   AX, R8
+	JA     search46
+	VCMPPS $0x00, (DI), Y0, Y1
+	VCMPPS $0x00, 32(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 64(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 96(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 128(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 160(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 192(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x00, 224(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search46
+	MOVQ   AX, DI
+	JMP    blocks45
+
+search46:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last46
+	JB        last47
 	VMOVUPS   (DI), Y1
 	VCMPPS    $0x00, Y0, Y1, Y1
 	VMOVMSKPS Y1, SI
 	TESTL     SI, SI
-	JNE       hit47
+	JNE       hit48
 	ADDQ      $0x00000020, DI
-	JMP       search45
+	JMP       search46
 
-last46:
+last47:
 	SHRQ         $0x02, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
@@ -14627,11 +14699,11 @@ last46:
 	VMASKMOVPS   (DI), Y1, Y2
 	VPANDN       cff800000<>+0(SB), Y1, Y1
 	VPOR         Y1, Y2, Y2
-	VCMPPS       $0x00, Y0, Y2, Y0
-	VMOVMSKPS    Y0, AX
+	VCMPPS       $0x00, Y0, Y2, Y1
+	VMOVMSKPS    Y1, AX
 	MOVQ         AX, SI
 
-hit47:
+hit48:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
@@ -14642,32 +14714,56 @@ hit47:
 nan31:
 	MOVQ R10, DI
 
-search48:
+blocks49:
+	LEAQ   256(DI), SI
+	CMPQ   SI, R8
+	JA     search50
+	VCMPPS $0x03, (DI), Y0, Y1
+	VCMPPS $0x03, 32(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 64(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 96(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 128(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 160(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 192(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x03, 224(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search50
+	MOVQ   SI, DI
+	JMP    blocks49
+
+search50:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last49
-	VMOVUPS   (DI), Y0
-	VCMPPS    $0x03, Y0, Y0, Y0
-	VMOVMSKPS Y0, R9
+	JB        last51
+	VMOVUPS   (DI), Y1
+	VCMPPS    $0x03, Y0, Y1, Y1
+	VMOVMSKPS Y1, R9
 	TESTL     R9, R9
-	JNE       hit50
+	JNE       hit52
 	ADDQ      $0x00000020, DI
-	JMP       search48
+	JMP       search50
 
-last49:
+last51:
 	SHRQ         $0x02, SI
-	VMOVQ        SI, X0
-	VPBROADCASTD X0, Y0
-	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-	VMASKMOVPS   (DI), Y0, Y1
-	VPANDN       cff800000<>+0(SB), Y0, Y0
-	VPOR         Y0, Y1, Y1
-	VCMPPS       $0x03, Y1, Y1, Y0
+	VMOVQ        SI, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (DI), Y1, Y2
+	VPANDN       cff800000<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VCMPPS       $0x03, Y0, Y2, Y0
 	VMOVMSKPS    Y0, SI
 	MOVQ         SI, R9
 
-hit50:
+hit52:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
@@ -23440,20 +23536,44 @@ smaller15:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search17:
+blocks17:
+	LEAQ   256(BX), AX
+	CMPQ   AX, SI
+	JA     search18
+	VCMPPD $0x00, (BX), Y0, Y1
+	VCMPPD $0x00, 32(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 64(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 96(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 128(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 160(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 192(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 224(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search18
+	MOVQ   AX, BX
+	JMP    blocks17
+
+search18:
 	MOVQ      SI, AX
 	SUBQ      BX, AX
 	CMPQ      AX, $0x00000020
-	JB        last18
+	JB        last19
 	VMOVUPD   (BX), Y1
 	VCMPPD    $0x00, Y0, Y1, Y1
 	VMOVMSKPD Y1, DX
 	TESTL     DX, DX
-	JNE       hit19
+	JNE       hit20
 	ADDQ      $0x00000020, BX
-	JMP       search17
+	JMP       search18
 
-last18:
+last19:
 	SHRQ         $0x03, AX
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
@@ -23461,11 +23581,11 @@ last18:
 	VMASKMOVPD   (BX), Y1, Y2
 	VPANDN       cfff0000000000000<>+0(SB), Y1, Y1
 	VPOR         Y1, Y2, Y2
-	VCMPPD       $0x00, Y0, Y2, Y0
-	VMOVMSKPD    Y0, AX
+	VCMPPD       $0x00, Y0, Y2, Y1
+	VMOVMSKPD    Y1, AX
 	MOVQ         AX, DX
 
-hit19:
+hit20:
 	BSFL DX, DX
 	MOVQ BX, AX
 	SUBQ CX, AX
@@ -23476,32 +23596,56 @@ hit19:
 nan3:
 	MOVQ R8, BX
 
-search20:
+blocks21:
+	LEAQ   256(BX), DX
+	CMPQ   DX, SI
+	JA     search22
+	VCMPPD $0x03, (BX), Y0, Y1
+	VCMPPD $0x03, 32(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 64(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 96(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 128(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 160(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 192(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 224(BX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search22
+	MOVQ   DX, BX
+	JMP    blocks21
+
+search22:
 	MOVQ      SI, DX
 	SUBQ      BX, DX
 	CMPQ      DX, $0x00000020
-	JB        last21
-	VMOVUPD   (BX), Y0
-	VCMPPD    $0x03, Y0, Y0, Y0
-	VMOVMSKPD Y0, DI
+	JB        last23
+	VMOVUPD   (BX), Y1
+	VCMPPD    $0x03, Y0, Y1, Y1
+	VMOVMSKPD Y1, DI
 	TESTL     DI, DI
-	JNE       hit22
+	JNE       hit24
 	ADDQ      $0x00000020, BX
-	JMP       search20
+	JMP       search22
 
-last21:
+last23:
 	SHRQ         $0x03, DX
-	VMOVQ        DX, X0
-	VPBROADCASTQ X0, Y0
-	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
-	VMASKMOVPD   (BX), Y0, Y1
-	VPANDN       cfff0000000000000<>+0(SB), Y0, Y0
-	VPOR         Y0, Y1, Y1
-	VCMPPD       $0x03, Y1, Y1, Y0
+	VMOVQ        DX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   (BX), Y1, Y2
+	VPANDN       cfff0000000000000<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VCMPPD       $0x03, Y0, Y2, Y0
 	VMOVMSKPD    Y0, DX
 	MOVQ         DX, DI
 
-hit22:
+hit24:
 	BSFL DI, DI
 	MOVQ BX, AX
 	SUBQ CX, AX
@@ -32632,20 +32776,44 @@ smaller43:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search45:
+blocks45:
+	LEAQ   256(DI), AX
+	CMPQ   AX, R8
+	JA     search46
+	VCMPPD $0x00, (DI), Y0, Y1
+	VCMPPD $0x00, 32(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 64(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 96(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 128(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 160(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 192(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x00, 224(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search46
+	MOVQ   AX, DI
+	JMP    blocks45
+
+search46:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last46
+	JB        last47
 	VMOVUPD   (DI), Y1
 	VCMPPD    $0x00, Y0, Y1, Y1
 	VMOVMSKPD Y1, SI
 	TESTL     SI, SI
-	JNE       hit47
+	JNE       hit48
 	ADDQ      $0x00000020, DI
-	JMP       search45
+	JMP       search46
 
-last46:
+last47:
 	SHRQ         $0x03, AX
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
@@ -32653,11 +32821,11 @@ last46:
 	VMASKMOVPD   (DI), Y1, Y2
 	VPANDN       cfff0000000000000<>+0(SB), Y1, Y1
 	VPOR         Y1, Y2, Y2
-	VCMPPD       $0x00, Y0, Y2, Y0
-	VMOVMSKPD    Y0, AX
+	VCMPPD       $0x00, Y0, Y2, Y1
+	VMOVMSKPD    Y1, AX
 	MOVQ         AX, SI
 
-hit47:
+hit48:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
@@ -32668,32 +32836,56 @@ hit47:
 nan31:
 	MOVQ R10, DI
 
-search48:
+blocks49:
+	LEAQ   256(DI), SI
+	CMPQ   SI, R8
+	JA     search50
+	VCMPPD $0x03, (DI), Y0, Y1
+	VCMPPD $0x03, 32(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 64(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 96(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 128(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 160(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 192(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x03, 224(DI), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    search50
+	MOVQ   SI, DI
+	JMP    blocks49
+
+search50:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last49
-	VMOVUPD   (DI), Y0
-	VCMPPD    $0x03, Y0, Y0, Y0
-	VMOVMSKPD Y0, R9
+	JB        last51
+	VMOVUPD   (DI), Y1
+	VCMPPD    $0x03, Y0, Y1, Y1
+	VMOVMSKPD Y1, R9
 	TESTL     R9, R9
-	JNE       hit50
+	JNE       hit52
 	ADDQ      $0x00000020, DI
-	JMP       search48
+	JMP       search50
 
-last49:
+last51:
 	SHRQ         $0x03, SI
-	VMOVQ        SI, X0
-	VPBROADCASTQ X0, Y0
-	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
-	VMASKMOVPD   (DI), Y0, Y1
-	VPANDN       cfff0000000000000<>+0(SB), Y0, Y0
-	VPOR         Y0, Y1, Y1
-	VCMPPD       $0x03, Y1, Y1, Y0
+	VMOVQ        SI, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   (DI), Y1, Y2
+	VPANDN       cfff0000000000000<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VCMPPD       $0x03, Y0, Y2, Y0
 	VMOVMSKPD    Y0, SI
 	MOVQ         SI, R9
 
-hit50:
+hit52:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
@@ -38600,21 +38792,36 @@ smaller11:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search13:
+blocks13:
+	LEAQ     256(SI), AX
+	CMPQ     AX, DI
+	JA       search14
+	VCMPPS   $0x00, (SI), Z0, K1
+	VCMPPS   $0x00, 64(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x00, 128(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x00, 192(SI), Z0, K2
+	KORTESTW K1, K2
+	JNE      search14
+	MOVQ     AX, SI
+	JMP      blocks13
+
+search14:
 	MOVQ    DI, AX
 	SUBQ    SI, AX
 	CMPQ    AX, $0x00000040
-	JB      last14
+	JB      last15
 	VMOVUPS (SI), Z1
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, BX
 	TESTL   BX, BX
-	JNE     hit15
+	JNE     hit16
 	ADDQ    $0x00000040, SI
-	JMP     search13
+	JMP     search14
 
-last14:
+last15:
 	SHRQ         $0x02, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -38627,7 +38834,7 @@ last14:
 	KMOVW        K1, AX
 	MOVQ         AX, BX
 
-hit15:
+hit16:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
@@ -38638,32 +38845,47 @@ hit15:
 nan3:
 	MOVQ R9, SI
 
-search16:
+blocks17:
+	LEAQ     256(SI), CX
+	CMPQ     CX, DI
+	JA       search18
+	VCMPPS   $0x03, (SI), Z0, K1
+	VCMPPS   $0x03, 64(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x03, 128(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x03, 192(SI), Z0, K2
+	KORTESTW K1, K2
+	JNE      search18
+	MOVQ     CX, SI
+	JMP      blocks17
+
+search18:
 	MOVQ    DI, CX
 	SUBQ    SI, CX
 	CMPQ    CX, $0x00000040
-	JB      last17
-	VMOVUPS (SI), Z0
-	VCMPPS  $0x03, Z0, Z0, K1
+	JB      last19
+	VMOVUPS (SI), Z1
+	VCMPPS  $0x03, Z0, Z1, K1
 	KMOVW   K1, BX
 	TESTL   BX, BX
-	JNE     hit18
+	JNE     hit20
 	ADDQ    $0x00000040, SI
-	JMP     search16
+	JMP     search18
 
-last17:
+last19:
 	SHRQ         $0x02, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
 	NOTQ         DI
 	KMOVQ        DI, K1
-	VBROADCASTSS cff800000<>+0(SB), Z0
-	VMOVUPS      (SI), K1, Z0
-	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (SI), K1, Z1
+	VCMPPS       $0x03, Z0, Z1, K1
 	KMOVW        K1, CX
 	MOVQ         CX, BX
 
-hit18:
+hit20:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
@@ -49496,21 +49718,36 @@ smaller39:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search41:
+blocks41:
+	LEAQ     256(R8), AX
+	CMPQ     AX, R9
+	JA       search42
+	VCMPPS   $0x00, (R8), Z0, K1
+	VCMPPS   $0x00, 64(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x00, 128(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x00, 192(R8), Z0, K2
+	KORTESTW K1, K2
+	JNE      search42
+	MOVQ     AX, R8
+	JMP      blocks41
+
+search42:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last42
+	JB      last43
 	VMOVUPS (R8), Z1
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit43
+	JNE     hit44
 	ADDQ    $0x00000040, R8
-	JMP     search41
+	JMP     search42
 
-last42:
+last43:
 	SHRQ         $0x02, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -49523,7 +49760,7 @@ last42:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit43:
+hit44:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
@@ -49534,32 +49771,47 @@ hit43:
 nan31:
 	MOVQ R11, R8
 
-search44:
+blocks45:
+	LEAQ     256(R8), CX
+	CMPQ     CX, R9
+	JA       search46
+	VCMPPS   $0x03, (R8), Z0, K1
+	VCMPPS   $0x03, 64(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x03, 128(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x03, 192(R8), Z0, K2
+	KORTESTW K1, K2
+	JNE      search46
+	MOVQ     CX, R8
+	JMP      blocks45
+
+search46:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last45
-	VMOVUPS (R8), Z0
-	VCMPPS  $0x03, Z0, Z0, K1
+	JB      last47
+	VMOVUPS (R8), Z1
+	VCMPPS  $0x03, Z0, Z1, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit46
+	JNE     hit48
 	ADDQ    $0x00000040, R8
-	JMP     search44
+	JMP     search46
 
-last45:
+last47:
 	SHRQ         $0x02, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
 	NOTQ         R9
 	KMOVQ        R9, K1
-	VBROADCASTSS cff800000<>+0(SB), Z0
-	VMOVUPS      (R8), K1, Z0
-	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (R8), K1, Z1
+	VCMPPS       $0x03, Z0, Z1, K1
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit46:
+hit48:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
@@ -56768,21 +57020,36 @@ smaller11:
 	TESTQ AX, AX
 	JNE   chunk1
 
-search13:
+blocks13:
+	LEAQ     256(SI), AX
+	CMPQ     AX, DI
+	JA       search14
+	VCMPPD   $0x00, (SI), Z0, K1
+	VCMPPD   $0x00, 64(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x00, 128(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x00, 192(SI), Z0, K2
+	KORTESTW K1, K2
+	JNE      search14
+	MOVQ     AX, SI
+	JMP      blocks13
+
+search14:
 	MOVQ    DI, AX
 	SUBQ    SI, AX
 	CMPQ    AX, $0x00000040
-	JB      last14
+	JB      last15
 	VMOVUPD (SI), Z1
 	VCMPPD  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, BX
 	TESTL   BX, BX
-	JNE     hit15
+	JNE     hit16
 	ADDQ    $0x00000040, SI
-	JMP     search13
+	JMP     search14
 
-last14:
+last15:
 	SHRQ         $0x03, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -56795,7 +57062,7 @@ last14:
 	KMOVW        K1, AX
 	MOVQ         AX, BX
 
-hit15:
+hit16:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
@@ -56806,32 +57073,47 @@ hit15:
 nan3:
 	MOVQ R9, SI
 
-search16:
+blocks17:
+	LEAQ     256(SI), CX
+	CMPQ     CX, DI
+	JA       search18
+	VCMPPD   $0x03, (SI), Z0, K1
+	VCMPPD   $0x03, 64(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x03, 128(SI), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x03, 192(SI), Z0, K2
+	KORTESTW K1, K2
+	JNE      search18
+	MOVQ     CX, SI
+	JMP      blocks17
+
+search18:
 	MOVQ    DI, CX
 	SUBQ    SI, CX
 	CMPQ    CX, $0x00000040
-	JB      last17
-	VMOVUPD (SI), Z0
-	VCMPPD  $0x03, Z0, Z0, K1
+	JB      last19
+	VMOVUPD (SI), Z1
+	VCMPPD  $0x03, Z0, Z1, K1
 	KMOVW   K1, BX
 	TESTL   BX, BX
-	JNE     hit18
+	JNE     hit20
 	ADDQ    $0x00000040, SI
-	JMP     search16
+	JMP     search18
 
-last17:
+last19:
 	SHRQ         $0x03, CX
 	MOVQ         $-1, DI
 	SHLQ         CL, DI
 	NOTQ         DI
 	KMOVQ        DI, K1
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	VMOVUPD      (SI), K1, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (SI), K1, Z1
+	VCMPPD       $0x03, Z0, Z1, K1
 	KMOVW        K1, CX
 	MOVQ         CX, BX
 
-hit18:
+hit20:
 	BSFL BX, BX
 	MOVQ SI, AX
 	SUBQ DX, AX
@@ -65035,21 +65317,36 @@ smaller39:
 	TESTQ AX, AX
 	JNE   chunk29
 
-search41:
+blocks41:
+	LEAQ     256(R8), AX
+	CMPQ     AX, R9
+	JA       search42
+	VCMPPD   $0x00, (R8), Z0, K1
+	VCMPPD   $0x00, 64(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x00, 128(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x00, 192(R8), Z0, K2
+	KORTESTW K1, K2
+	JNE      search42
+	MOVQ     AX, R8
+	JMP      blocks41
+
+search42:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last42
+	JB      last43
 	VMOVUPD (R8), Z1
 	VCMPPD  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit43
+	JNE     hit44
 	ADDQ    $0x00000040, R8
-	JMP     search41
+	JMP     search42
 
-last42:
+last43:
 	SHRQ         $0x03, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -65062,7 +65359,7 @@ last42:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit43:
+hit44:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
@@ -65073,32 +65370,47 @@ hit43:
 nan31:
 	MOVQ R11, R8
 
-search44:
+blocks45:
+	LEAQ     256(R8), CX
+	CMPQ     CX, R9
+	JA       search46
+	VCMPPD   $0x03, (R8), Z0, K1
+	VCMPPD   $0x03, 64(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x03, 128(R8), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x03, 192(R8), Z0, K2
+	KORTESTW K1, K2
+	JNE      search46
+	MOVQ     CX, R8
+	JMP      blocks45
+
+search46:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last45
-	VMOVUPD (R8), Z0
-	VCMPPD  $0x03, Z0, Z0, K1
+	JB      last47
+	VMOVUPD (R8), Z1
+	VCMPPD  $0x03, Z0, Z1, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit46
+	JNE     hit48
 	ADDQ    $0x00000040, R8
-	JMP     search44
+	JMP     search46
 
-last45:
+last47:
 	SHRQ         $0x03, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
 	NOTQ         R9
 	KMOVQ        R9, K1
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	VMOVUPD      (R8), K1, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (R8), K1, Z1
+	VCMPPD       $0x03, Z0, Z1, K1
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit46:
+hit48:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX

@@ -98,23 +98,28 @@ func (m mach) ArgMax(slice string) machine.Index {
 	m.search(i, chunk, base, end, equal, best, in, done)
 	m.Label(hasNaN)
 	m.MOVQ(start, chunk)
-	m.search(i, chunk, base, end, unordered, machine.None, in, done)
+	m.search(i, chunk, base, end, unordered, best, in, done)
 	m.Label(done)
 	return i
 }
 
-// search sets i to the index of the first element from at on that compares with best, or with itself. There is one. Then it jumps to done.
+// search sets i to the index of the first element from at on that compares with best, which is no NaN. There is one. Then it jumps to done.
 func (m mach) search(i, at, base, end reg.GPVirtual, predicate Op, best V, in machine.Buf, done string) {
-	loop, last, found := m.label("search"), m.label("last"), m.label("hit")
+	blocks, loop, last, found := m.label("blocks"), m.label("search"), m.label("last"), m.label("hit")
+	m.Label(blocks)
+	ahead := m.GP64()
+	m.LEAQ(Mem{Base: at, Disp: machine.BlockBytes}, ahead)
+	m.CMPQ(ahead, end)
+	m.JA(LabelRef(loop))
+	m.anyHit(predicate, best, at, loop)
+	m.MOVQ(ahead, at)
+	m.JMP(LabelRef(blocks))
+
 	hits := m.GP64()
 	compare := func(k mask) {
 		x := m.New()
 		m.load(x, Mem{Base: at}, k, in)
-		other := best
-		if best == machine.None {
-			other = x
-		}
-		m.MOVQ(m.bitmask(predicate, x, other), hits)
+		m.MOVQ(m.bitmask(predicate, x, best), hits)
 	}
 	m.Label(loop)
 	left := m.GP64()
@@ -137,6 +142,32 @@ func (m mach) search(i, at, base, end reg.GPVirtual, predicate Op, best V, in ma
 	m.SHRQ(U8(m.logSize()), i)
 	m.ADDQ(hits, i)
 	m.JMP(LabelRef(done))
+}
+
+// anyHit jumps if an element of the block at p compares with best.
+func (m mach) anyHit(predicate Op, best V, p reg.GPVirtual, label string) {
+	hit := make([]Op, m.regs())
+	for j := range hit {
+		if m.zmm() {
+			hit[j] = m.K()
+		} else {
+			hit[j] = m.r(m.New())
+		}
+		m.compare(predicate, hit[j], m.r(best), Mem{Base: p, Disp: j * m.isa.bytes})
+		switch {
+		case j == 0:
+		case m.zmm() && j == len(hit)-1:
+			m.KORTESTW(hit[0], hit[j])
+		case m.zmm():
+			m.KORW(hit[0], hit[j], hit[0])
+		default:
+			m.logic("OR", hit[0], hit[0], hit[j])
+		}
+	}
+	if !m.zmm() {
+		m.VPTEST(hit[0], hit[0])
+	}
+	m.JNE(LabelRef(label))
 }
 
 // nans notes whether there was a NaN, in two chains.
