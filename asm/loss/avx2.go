@@ -90,6 +90,14 @@ func (c code) load256(m Mem, y VecPhysical, masked bool) {
 	}
 }
 
+func (c code) store256(y VecPhysical, m Mem, masked bool) {
+	if masked {
+		c.VPMASKMOVD(y, Y15, m)
+	} else {
+		c.VMOVDQU(y, m)
+	}
+}
+
 func (c code) zero256(y VecPhysical) { c.VPXOR(y, y, y) }
 
 func (c code) broadcast256(x uint32, y VecPhysical) {
@@ -467,11 +475,7 @@ func (c code) gather256() {
 		c.load256(at(keys, 0), Y1, masked) // 0 adds nothing
 		c.VPCMPEQD(Y3, Y3, Y3)
 		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y4, Scale: 4}, Y2)
-		if masked {
-			c.VPMASKMOVD(Y2, Y15, at(dst, 0))
-		} else {
-			c.VMOVDQU(Y2, at(dst, 0))
-		}
+		c.store256(Y2, at(dst, 0), masked)
 		c.VPSRLD(U8(1), Y1, Y1)
 		c.VCVTPS2PD(X1, Y3)
 		c.VCVTPS2PD(X2, Y4)
@@ -514,11 +518,7 @@ func (c code) lookUp256() {
 		c.VPOR(Y0, Y1, Y1)
 		c.VPCMPEQD(Y3, Y3, Y3)
 		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y1, Scale: 4}, Y2)
-		if masked {
-			c.VPMASKMOVD(Y2, Y15, at(dst, 0))
-		} else {
-			c.VMOVDQU(Y2, at(dst, 0))
-		}
+		c.store256(Y2, at(dst, 0), masked)
 	}, dst, keys)
 	c.end()
 }
@@ -529,31 +529,27 @@ func (c code) expand256(parts int, tables tables) {
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
 	dst, p, n := c.base("dst"), c.base("probs"), c.length("probs")
-	sum := Y2
+	w := Y2
 	c.vectors256(n, func(masked bool) {
 		c.prefetch(ahead, p)
 		c.load256(at(p, 0), Y0, masked)
 		c.broadcast256(oneBits, Y4)
 		c.errors256(Y0, Y4, Y1, Y2)
-		c.zero256(sum)
+		c.zero256(w)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
 			c.prefetch(near, s[t])
 			c.permutation(tables.expand, mask, Y14)
 			c.VPERMD(at(s[t], 0), Y14, Y14)
 			c.VPAND(Y3, Y14, Y14)
-			c.VPOR(Y14, sum, sum)
+			c.VPOR(Y14, w, w)
 			c.advance256(s[t], mask)
 		})
 		c.VBROADCASTSS(c.operand("factor"), Y14)
-		c.VMULPS(Y14, sum, sum)
+		c.VMULPS(Y14, w, w)
 		c.VPSRLD(U8(31), Y0, Y0)
 		c.VPSLLD(U8(31), Y0, Y0)
-		c.VPXOR(Y0, sum, sum) // negated where it is foreground
-		if masked {
-			c.VPMASKMOVD(sum, Y15, at(dst, 0))
-		} else {
-			c.VMOVDQU(sum, at(dst, 0))
-		}
+		c.VPXOR(Y0, w, w) // negated where it is foreground
+		c.store256(w, at(dst, 0), masked)
 	}, dst, p)
 	keep()
 	c.end()

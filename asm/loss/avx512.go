@@ -60,6 +60,14 @@ func (c code) load(m Mem, z VecPhysical, masked bool) {
 	}
 }
 
+func (c code) store(z VecPhysical, m Mem, masked bool) {
+	if masked {
+		c.VMOVDQU32(z, K7, m)
+	} else {
+		c.VMOVDQU32(z, m)
+	}
+}
+
 func (c code) zero(z VecPhysical) { c.VPXORD(z, z, z) }
 
 // scalar sets all 32-bit lanes to an argument.
@@ -362,11 +370,7 @@ func (c code) gather512() {
 		c.load(at(keys, 0), Z0, masked) // 0 adds nothing
 		c.KXNORW(K1, K1, K1)
 		c.VPGATHERDD(Mem{Base: weights, Index: Z2, Scale: 4}, K1, Z1)
-		if masked {
-			c.VMOVDQU32(Z1, K7, at(dst, 0))
-		} else {
-			c.VMOVDQU32(Z1, at(dst, 0))
-		}
+		c.store(Z1, at(dst, 0), masked)
 		c.VPSRLD(U8(1), Z0, Z0)
 		c.VEXTRACTF64X4(U8(1), Z0, Y3)
 		c.VEXTRACTF64X4(U8(1), Z1, Y4)
@@ -411,11 +415,7 @@ func (c code) lookUp512() {
 		c.VPORD(Z0, Z1, Z1)
 		c.KXNORW(K1, K1, K1)
 		c.VPGATHERDD(Mem{Base: weights, Index: Z1, Scale: 4}, K1, Z2)
-		if masked {
-			c.VMOVDQU32(Z2, K7, at(dst, 0))
-		} else {
-			c.VMOVDQU32(Z2, at(dst, 0))
-		}
+		c.store(Z2, at(dst, 0), masked)
 	}, dst, keys)
 	c.end()
 }
@@ -446,11 +446,7 @@ func (c code) expand512(parts int) {
 		})
 		c.VMULPS(factor, Z1, Z1)
 		c.VPTERNLOGD(U8(0x78), Z4, sign, Z1) // negated where Z4 is negative
-		if masked {
-			c.VMOVDQU32(Z1, K7, at(dst, 0))
-		} else {
-			c.VMOVDQU32(Z1, at(dst, 0))
-		}
+		c.store(Z1, at(dst, 0), masked)
 	}, dst, p)
 	keep()
 	c.end()
