@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/lanewise/lanewise/internal/vectorstate"
@@ -13,6 +14,7 @@ import (
 
 // TestColumnBounds runs the columns on probabilities and gradients that touch unmapped pages, on either side.
 func TestColumnBounds(t *testing.T) {
+	t.Run("lookUp", lookUpBounds)
 	probs, dst := newFence[float32](t, 1<<13, -7), newFence[float32](t, 1<<13, -7)
 	for _, impl := range columnISAs() {
 		for _, before := range []bool{false, true} {
@@ -40,6 +42,35 @@ func TestColumnBounds(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// lookUpBounds compares the weights of the bins with those of plain Go, on keys and weights that touch unmapped pages.
+func lookUpBounds(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	table := make([]float32, 2*binCount)
+	for i := range table {
+		table[i] = rng.Float32()
+	}
+	keys, dst := newFence[uint32](t, 1<<13, 7), newFence[float32](t, 1<<13, -7)
+	for _, impl := range implementations {
+		for n := range 300 {
+			keys.before, dst.before = n%2 == 0, n%2 == 0
+			k, d := keys.place(n, 0), dst.place(n, 0)
+			want := make([]float32, n)
+			for i := range k {
+				k[i] = rng.Uint32N(2*oneBits + 2)
+			}
+			lookUpGeneric(want, k, table, restBits+1, firstBin)
+			vectorstate.Clean()
+			impl.sparse.lookUp(d, k, table, restBits+1, firstBin)
+			if vectorstate.Supported() && vectorstate.Dirty() {
+				t.Fatalf("%v leaves dirty vector registers", impl.isa)
+			}
+			if !slices.Equal(d, want) || !keys.intact() || !dst.intact() {
+				t.Fatalf("%v, %d keys: %v, want %v", impl.isa, n, d, want)
+			}
 		}
 	}
 }
