@@ -471,10 +471,10 @@ func (c code) gather256() {
 	c.zero256(sum)
 	c.vectors256(n, func(masked bool) {
 		c.prefetch(near, dst, keys)
-		c.load256(at(positions, 0), Y4, masked)
-		c.load256(at(keys, 0), Y1, masked) // 0 adds nothing
+		c.load256(at(positions, 0), Y6, masked) // not Y4: qemu 7 takes index 4 for none
+		c.load256(at(keys, 0), Y1, masked)      // 0 adds nothing
 		c.VPCMPEQD(Y3, Y3, Y3)
-		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y4, Scale: 4}, Y2)
+		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y6, Scale: 4}, Y2)
 		c.store256(Y2, at(dst, 0), masked)
 		c.VPSRLD(U8(1), Y1, Y1)
 		c.VCVTPS2PD(X1, Y3)
