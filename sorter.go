@@ -132,19 +132,20 @@ func (s *sorter) sortPart(items, scratch []uint64, digits int) {
 // the last digit's next and its shift.
 func (s *sorter) lowDigits(items, scratch []uint64, digits int) (sorted []uint64, next *[sortDigits]uint32, shift uint) {
 	s.count(items, digits)
-	var shared [4]bool // by all items
-	for d := range digits {
-		shared[d] = s.digits[d][uint8(items[0]>>(32+8*d))] == uint32(len(items))
-	}
-	starts(&s.digits)
 	scratch = scratch[:len(items)]
+	shift = 32
 	for d := range digits - 1 {
-		if !shared[d] {
-			scatter(scratch, items, &s.digits[d], uint(32+8*d))
+		next := &s.digits[d]
+		if next[uint8(items[0]>>(shift&63))] != uint32(len(items)) { // not all the same
+			starts(next)
+			scatter(scratch, items, next, shift)
 			items, scratch = scratch, items
 		}
+		shift += 8
 	}
-	return items, &s.digits[digits-1], uint(24 + 8*digits)
+	next = &s.digits[digits-1]
+	starts(next)
+	return items, next, shift
 }
 
 // count counts the digits of the items, from the lowest on.
@@ -173,14 +174,12 @@ func (s *sorter) count(items []uint64, digits int) {
 	}
 }
 
-// starts turns counts into where the first item of each digit goes, for all digits at once: that takes no longer than two of them.
-func starts(c *[4][sortDigits]uint32) {
-	var a, b, d, e uint32
-	for i := range sortDigits {
-		c[0][i], a = a, a+c[0][i]
-		c[1][i], b = b, b+c[1][i]
-		c[2][i], d = d, d+c[2][i]
-		c[3][i], e = e, e+c[3][i]
+// starts turns counts into where the first item of each digit goes.
+func starts(counts *[sortDigits]uint32) {
+	n := uint32(0)
+	for i, c := range counts {
+		counts[i] = n
+		n += c
 	}
 }
 
