@@ -234,13 +234,16 @@ func (s *sorter) sortRest(values []uint64, perm []int32, items, keys []uint64, r
 	fetch64(values, perm, items, keys)
 }
 
-func insertionSort64(keys []uint64, perm []int32) {
-	for i := 1; i < len(keys); i++ {
-		b, from, key := keys[i], perm[i], key64(keys[i])
+// insertionSort64 sorts at most insertionMax values, and perm with them.
+func insertionSort64(values []uint64, perm []int32) {
+	var sorted [insertionMax]uint64
+	perm = perm[:len(values)]
+	for i, b := range values {
+		key, from := key64(b), perm[i]
 		j := i
-		for ; j > 0 && key64(keys[j-1]) > key; j-- {
-			keys[j], perm[j] = keys[j-1], perm[j-1]
+		for ; j > 0 && sorted[j-1] > key; j-- {
+			sorted[j], values[j], perm[j] = sorted[j-1], values[j-1], perm[j-1]
 		}
-		keys[j], perm[j] = b, from
+		sorted[j], values[j], perm[j] = key, b, from
 	}
 }

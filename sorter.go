@@ -22,7 +22,7 @@ type sortPart struct {
 }
 
 const (
-	insertionMax = 32      // items that are sorted by insertion
+	insertionMax = 40      // items that are sorted by insertion
 	splitMin     = 1 << 18 // items for which parts pay
 	sortPartMin  = 2048    // items of a part, where they are many keys
 	maxSortParts = 1024
