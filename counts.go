@@ -45,7 +45,7 @@ func (c *LovaszCounts) Add(logits []float32, labels []int32, images int) error {
 		return errNoConfig()
 	}
 	defer c.l.end()
-	if err := c.errors(nil, logits, labels, images); err != nil {
+	if err := c.l.begin(nil, logits, labels, images); err != nil {
 		return err
 	}
 	if err := c.room(uint64(len(c.l.target))); err != nil {
@@ -79,12 +79,6 @@ func (c *LovaszCounts) bins(k int) bins {
 		c.state[k].clear()
 	}
 	return c.state[k]
-}
-
-// errors finds the errors of every class that may turn out to be present.
-func (c *LovaszCounts) errors(grad, logits []float32, labels []int32, images int) error {
-	l := c.l
-	return l.begin(grad, logits, labels, images)
 }
 
 // Merge adds the pixels that other has counted. The error is ErrConfig where the configurations differ in more than Workers and Layout, and
@@ -152,7 +146,7 @@ func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images i
 	if err := checkGradient(grad, logits, "logits"); err != nil {
 		return err
 	}
-	if err := c.errors(grad, logits, labels, images); err != nil {
+	if err := l.begin(grad, logits, labels, images); err != nil {
 		return err
 	}
 	c.weigh()

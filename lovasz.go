@@ -349,7 +349,7 @@ func (l *Lovasz) run(grad, logits []float32, labels []int32, images int) (Lovasz
 	return r, nil
 }
 
-// begin checks the shapes and the labels, and divides the pixels into groups and blocks.
+// begin checks the arguments, divides the pixels into groups and blocks, and finds their probabilities.
 func (l *Lovasz) begin(grad, logits []float32, labels []int32, images int) error {
 	if err := l.divide(input{grad: grad, logits: logits, labels: labels, images: images}, &l.targets); err != nil {
 		return err

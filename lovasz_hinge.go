@@ -70,17 +70,15 @@ func (l *Lovasz) hingeErrors(w *worker, task int) {
 func (l *Lovasz) hingeWeights(w *worker, task int) {
 	group, foreground := &l.groups[task], l.classes[task].foreground.Load()
 	errors, target := l.probs[group.kept:][:group.keptN], l.target[group.kept:][:group.keptN]
-	var from uint32 // the smallest error of foreground; without any the largest error
+	smallest, largest := uint32(math.MaxUint32), uint32(0) // of foreground, and of all
 	for i, e := range errors {
-		if foreground == 0 {
-			from = max(from, math.Float32bits(e))
-		} else if target[i] == 0 {
-			from = max(from, ^math.Float32bits(e))
+		b := math.Float32bits(e)
+		largest = max(largest, b)
+		if target[i] == 0 {
+			smallest = min(smallest, b)
 		}
 	}
-	if foreground > 0 {
-		from = ^from
-	}
+	from := min(smallest, largest)
 	keys := ensure(w.keys.keys[0], 0, len(errors))
 	w.keys.keys[0] = keys
 	n := 0
@@ -93,7 +91,6 @@ func (l *Lovasz) hingeWeights(w *worker, task int) {
 			n++
 		}
 	}
-	w.keys.n[0] = uint32(n)
 	weights := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(keys))), n)
 	sortedWeights(&w.exact.sorter, keys[:n], foreground, weights)
 	n = 0

@@ -20,17 +20,9 @@ func (l *Lovasz) tile(w *worker, rest *block) tile {
 			}
 		}
 	}
-	t.keptN, t.entropyN = len(t.picked), 0
-	if l.cfg.CrossEntropy > 0 {
-		for _, target := range l.targetOf(&t) {
-			if target != voidBackground {
-				t.entropyN++
-			}
-		}
-	}
+	t.keptN = len(t.picked)
 	rest.pixel, rest.pixels = rest.pixel+t.pixels, rest.pixels-t.pixels
 	rest.kept, rest.keptN = rest.kept+t.keptN, rest.keptN-t.keptN
-	rest.entropy, rest.entropyN = rest.entropy+t.entropyN, rest.entropyN-t.entropyN
 	return t
 }
 
@@ -39,13 +31,14 @@ func (l *Lovasz) targetOf(t *tile) []int32 { return l.target[t.kept:][:t.keptN] 
 
 // probabilities finds the signed probabilities of a block's pixels, the foreground that is nearest to being right, and the cross-entropies.
 func (l *Lovasz) probabilities(w *worker, task int) {
+	entropy := l.blocks[task].entropy
 	for rest := l.blocks[task]; rest.pixels > 0; {
 		t := l.tile(w, &rest)
 		if w.err = l.activate(w, &t); w.err != nil {
 			return
 		}
 		if l.cfg.CrossEntropy > 0 {
-			l.tileEntropy(w, &t)
+			entropy = l.tileEntropy(w, &t, entropy)
 		}
 		l.mark(&t)
 	}
@@ -244,9 +237,8 @@ func (l *Lovasz) pixelError(b *block, pixel int, target int32) error {
 	return pixelErrorf(ErrNotFinite, pixel, 0, "logits of pixel %d are all -Inf, from class 0 on", pixel)
 }
 
-// tileEntropy computes the cross-entropies of a tile's pixels.
-func (l *Lovasz) tileEntropy(w *worker, t *tile) {
-	at := t.entropy
+// tileEntropy writes the cross-entropies of a tile's pixels to l.entropy from at on, and returns where the next tile's go.
+func (l *Lovasz) tileEntropy(w *worker, t *tile, at int) int {
 	for i, own := range l.targetOf(t) {
 		if own == voidBackground {
 			continue
@@ -270,6 +262,7 @@ func (l *Lovasz) tileEntropy(w *worker, t *tile) {
 		l.entropy[at] = h
 		at++
 	}
+	return at
 }
 
 // gradient writes the gradient of a block's pixels.
