@@ -3842,7 +3842,7 @@ unit4:
 	VMOVUPS     Y0, (R13)(BX*1)
 	MOVQ        $0x00000004, R13
 	SUBQ        R13, R12
-	JLE         end6
+	JLE         done6
 	CMPQ        R12, R13
 	JAE         next5
 	MOVQ        R12, R13
@@ -3854,10 +3854,10 @@ next5:
 	ADDQ  R13, R11
 	JMP   unit4
 
-end6:
-	MOVQ AX, R13
-	SHLQ $0x03, R13
-	ADDQ R13, SI
+done6:
+	MOVQ AX, R10
+	SHLQ $0x03, R10
+	ADDQ R10, SI
 	ADDQ $0x00000020, DI
 	SUBQ $0x00000008, R8
 	JMP  band3
@@ -3908,7 +3908,7 @@ unit8:
 	VEXTRACTF128 $0x01, Y0, (R13)(BX*1)
 	MOVQ         $0x00000004, R13
 	SUBQ         R13, R12
-	JLE          end10
+	JLE          done10
 	CMPQ         R12, R13
 	JAE          next9
 	MOVQ         R12, R13
@@ -3920,10 +3920,10 @@ next9:
 	ADDQ  R13, R11
 	JMP   unit8
 
-end10:
-	MOVQ DX, R13
-	SHLQ $0x03, R13
-	ADDQ R13, DI
+done10:
+	MOVQ DX, R10
+	SHLQ $0x03, R10
+	ADDQ R10, DI
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000008, R9
 	JMP  band7
@@ -24012,7 +24012,7 @@ unit4:
 	VMOVUPS     Y0, (R13)(DX*1)
 	MOVQ        $0x00000002, R13
 	SUBQ        R13, R12
-	JLE         end6
+	JLE         done6
 	CMPQ        R12, R13
 	JAE         next5
 	MOVQ        R12, R13
@@ -24024,10 +24024,10 @@ next5:
 	ADDQ  R13, R11
 	JMP   unit4
 
-end6:
-	MOVQ AX, R13
-	SHLQ $0x02, R13
-	ADDQ R13, SI
+done6:
+	MOVQ AX, R10
+	SHLQ $0x02, R10
+	ADDQ R10, SI
 	ADDQ $0x00000020, DI
 	SUBQ $0x00000004, R8
 	JMP  band3
@@ -24061,7 +24061,7 @@ unit8:
 	VEXTRACTF128 $0x01, Y0, (R13)(BX*1)
 	MOVQ         $0x00000002, R13
 	SUBQ         R13, R12
-	JLE          end10
+	JLE          done10
 	CMPQ         R12, R13
 	JAE          next9
 	MOVQ         R12, R13
@@ -24073,10 +24073,10 @@ next9:
 	ADDQ  R13, R11
 	JMP   unit8
 
-end10:
-	MOVQ DX, R13
-	SHLQ $0x02, R13
-	ADDQ R13, DI
+done10:
+	MOVQ DX, R10
+	SHLQ $0x02, R10
+	ADDQ R10, DI
 	ADDQ $0x00000020, SI
 	SUBQ $0x00000004, R9
 	JMP  band7
@@ -39144,7 +39144,7 @@ unit4:
 	VMOVUPS      Z0, (R13)(SI*1)
 	MOVQ         $0x00000004, R13
 	SUBQ         R13, R12
-	JLE          end6
+	JLE          done6
 	CMPQ         R12, R13
 	JAE          next5
 	MOVQ         R12, R13
@@ -39156,10 +39156,10 @@ next5:
 	ADDQ  R13, R11
 	JMP   unit4
 
-end6:
-	MOVQ AX, R13
-	SHLQ $0x04, R13
-	ADDQ R13, DI
+done6:
+	MOVQ AX, CX
+	SHLQ $0x04, CX
+	ADDQ CX, DI
 	ADDQ $0x00000040, R8
 	SUBQ $0x00000010, R9
 	JMP  band3
@@ -39228,7 +39228,7 @@ unit8:
 	VEXTRACTF32X4 $0x03, Z0, (R13)(SI*1)
 	MOVQ          $0x00000004, R13
 	SUBQ          R13, R12
-	JLE           end10
+	JLE           done10
 	CMPQ          R12, R13
 	JAE           next9
 	MOVQ          R12, R13
@@ -39240,10 +39240,10 @@ next9:
 	ADDQ  R13, R11
 	JMP   unit8
 
-end10:
-	MOVQ BX, R13
-	SHLQ $0x04, R13
-	ADDQ R13, R8
+done10:
+	MOVQ BX, CX
+	SHLQ $0x04, CX
+	ADDQ CX, R8
 	ADDQ $0x00000040, DI
 	SUBQ $0x00000010, R10
 	JMP  band7
@@ -57346,7 +57346,7 @@ unit4:
 	VMOVUPS      Z0, (R13)(BX*1)
 	MOVQ         $0x00000002, R13
 	SUBQ         R13, R12
-	JLE          end6
+	JLE          done6
 	CMPQ         R12, R13
 	JAE          next5
 	MOVQ         R12, R13
@@ -57358,10 +57358,10 @@ next5:
 	ADDQ  R13, R11
 	JMP   unit4
 
-end6:
-	MOVQ AX, R13
-	SHLQ $0x03, R13
-	ADDQ R13, DI
+done6:
+	MOVQ AX, CX
+	SHLQ $0x03, CX
+	ADDQ CX, DI
 	ADDQ $0x00000040, R8
 	SUBQ $0x00000008, R9
 	JMP  band3
@@ -57404,7 +57404,7 @@ unit8:
 	VEXTRACTF32X4 $0x03, Z0, (R13)(SI*1)
 	MOVQ          $0x00000002, R13
 	SUBQ          R13, R12
-	JLE           end10
+	JLE           done10
 	CMPQ          R12, R13
 	JAE           next9
 	MOVQ          R12, R13
@@ -57416,10 +57416,10 @@ next9:
 	ADDQ  R13, R11
 	JMP   unit8
 
-end10:
-	MOVQ BX, R13
-	SHLQ $0x03, R13
-	ADDQ R13, R8
+done10:
+	MOVQ BX, CX
+	SHLQ $0x03, CX
+	ADDQ CX, R8
 	ADDQ $0x00000040, DI
 	SUBQ $0x00000008, R10
 	JMP  band7

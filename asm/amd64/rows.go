@@ -140,27 +140,38 @@ func (c *columns) units(p, s, stride reg.GPVirtual, back, careful bool) {
 		c.CMOVQHI(most, n)
 		some = c.partUnit(n)
 	}
-	loop, next, done := c.label("unit"), c.label("next"), c.label("done")
-	c.Label(loop)
-	if back {
-		c.unitOut(at, tile, stride, some)
-	} else {
-		c.unitIn(at, tile, stride, some)
-	}
-	step := c.GP64()
-	c.MOVQ(U32(unit), step)
-	c.SUBQ(step, left)
-	c.JLE(LabelRef(done))
-	c.CMPQ(left, step)
-	c.JAE(LabelRef(next))
-	c.MOVQ(left, step)
-	c.MOVQ(U32(unit), left)
-	c.Label(next)
-	c.LEAQ(Mem{Base: at, Index: step, Scale: uint8(c.size())}, at)
-	c.SHLQ(U8(bits.TrailingZeros(uint(c.stride()))), step)
-	c.ADDQ(step, tile)
-	c.JMP(LabelRef(loop))
-	c.Label(done)
+	c.eachUnit(left, func() {
+		if back {
+			c.unitOut(at, tile, stride, some)
+		} else {
+			c.unitIn(at, tile, stride, some)
+		}
+	}, func(step reg.GPVirtual) {
+		c.LEAQ(Mem{Base: at, Index: step, Scale: uint8(c.size())}, at)
+		c.SHLQ(U8(bits.TrailingZeros(uint(c.stride()))), step)
+		c.ADDQ(step, tile)
+	})
+}
+
+// eachUnit runs body for every unit of 128 bits of left elements, and next to move on by step elements: the last unit may overlap the one
+// before.
+func (m mach) eachUnit(left reg.GPVirtual, body func(), next func(step reg.GPVirtual)) {
+	unit := U32(16 / m.size())
+	loop, on, done := m.label("unit"), m.label("next"), m.label("done")
+	m.Label(loop)
+	body()
+	step := m.GP64()
+	m.MOVQ(unit, step)
+	m.SUBQ(step, left)
+	m.JLE(LabelRef(done))
+	m.CMPQ(left, step)
+	m.JAE(LabelRef(on))
+	m.MOVQ(left, step)
+	m.MOVQ(unit, left)
+	m.Label(on)
+	next(step)
+	m.JMP(LabelRef(loop))
+	m.Label(done)
 }
 
 // partUnit returns the mask of n elements of 128 bits.

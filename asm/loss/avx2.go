@@ -98,6 +98,12 @@ func (c code) store256(y VecPhysical, m Mem, masked bool) {
 	}
 }
 
+// pick256 fetches elements of a table by their indices, not in Y4: qemu 7 takes index register 4 for none. Y3 is lost.
+func (c code) pick256(table Register, index, y VecPhysical) {
+	c.VPCMPEQD(Y3, Y3, Y3)
+	c.VPGATHERDD(Y3, Mem{Base: table, Index: index, Scale: 4}, y)
+}
+
 func (c code) zero256(y VecPhysical) { c.VPXOR(y, y, y) }
 
 func (c code) broadcast256(x uint32, y VecPhysical) {
@@ -250,8 +256,7 @@ func (c code) place256() {
 		c.VMOVDQU(keys, Y0)
 		c.VPSRLD(X13, Y0, Y1)
 		c.VPSUBD(first, Y1, Y1)
-		c.VPCMPEQD(Y5, Y5, Y5)
-		c.VPGATHERDD(Y5, Mem{Base: starts, Index: Y1, Scale: 4}, Y2)
+		c.pick256(starts, Y1, Y2)
 		c.VPSRAD(U8(31), Y2, Y3) // a list, not a column
 		c.VPANDN(five, Y3, Y3)
 		c.VMOVDQU(positions, Y4)
@@ -471,10 +476,9 @@ func (c code) gather256() {
 	c.zero256(sum)
 	c.vectors256(n, func(masked bool) {
 		c.prefetch(near, dst, keys)
-		c.load256(at(positions, 0), Y6, masked) // not Y4: qemu 7 takes index 4 for none
-		c.load256(at(keys, 0), Y1, masked)      // 0 adds nothing
-		c.VPCMPEQD(Y3, Y3, Y3)
-		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y6, Scale: 4}, Y2)
+		c.load256(at(positions, 0), Y6, masked)
+		c.load256(at(keys, 0), Y1, masked) // 0 adds nothing
+		c.pick256(weights, Y6, Y2)
 		c.store256(Y2, at(dst, 0), masked)
 		c.VPSRLD(U8(1), Y1, Y1)
 		c.VCVTPS2PD(X1, Y3)
@@ -516,8 +520,7 @@ func (c code) lookUp256() {
 		c.VPSLLD(U8(31), Y0, Y0)
 		c.VPSRLD(U8(31), Y0, Y0)
 		c.VPOR(Y0, Y1, Y1)
-		c.VPCMPEQD(Y3, Y3, Y3)
-		c.VPGATHERDD(Y3, Mem{Base: weights, Index: Y1, Scale: 4}, Y2)
+		c.pick256(weights, Y1, Y2)
 		c.store256(Y2, at(dst, 0), masked)
 	}, dst, keys)
 	c.end()

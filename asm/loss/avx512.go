@@ -9,7 +9,6 @@ import (
 
 // Predicates of integer comparisons.
 const (
-	less         = U8(1)
 	greaterEqual = U8(5)
 	greater      = U8(6)
 )
@@ -66,6 +65,12 @@ func (c code) store(z VecPhysical, m Mem, masked bool) {
 	} else {
 		c.VMOVDQU32(z, m)
 	}
+}
+
+// pick fetches elements of a table by their indices; K1 is lost.
+func (c code) pick(table Register, index, z VecPhysical) {
+	c.KXNORW(K1, K1, K1)
+	c.VPGATHERDD(Mem{Base: table, Index: index, Scale: 4}, K1, z)
 }
 
 func (c code) zero(z VecPhysical) { c.VPXORD(z, z, z) }
@@ -160,8 +165,7 @@ func (c code) place512() {
 		c.VMOVDQU32(keys, Z0)
 		c.VPSRLD(X13, Z0, Z1)
 		c.VPSUBD(first, Z1, Z1)
-		c.KXNORW(K1, K1, K1)
-		c.VPGATHERDD(Mem{Base: starts, Index: Z1, Scale: 4}, K1, Z2)
+		c.pick(starts, Z1, Z2)
 		c.VPSRAD(U8(31), Z2, Z3) // a list, not a column
 		c.VPANDND(five, Z3, Z3)
 		c.VMOVDQU32(positions, Z4)
@@ -368,8 +372,7 @@ func (c code) gather512() {
 		c.prefetch(near, dst, keys)
 		c.load(at(positions, 0), Z2, masked)
 		c.load(at(keys, 0), Z0, masked) // 0 adds nothing
-		c.KXNORW(K1, K1, K1)
-		c.VPGATHERDD(Mem{Base: weights, Index: Z2, Scale: 4}, K1, Z1)
+		c.pick(weights, Z2, Z1)
 		c.store(Z1, at(dst, 0), masked)
 		c.VPSRLD(U8(1), Z0, Z0)
 		c.VEXTRACTF64X4(U8(1), Z0, Y3)
@@ -413,8 +416,7 @@ func (c code) lookUp512() {
 		c.VPADDD(Z1, Z1, Z1)
 		c.VPANDD(bit, Z0, Z0)
 		c.VPORD(Z0, Z1, Z1)
-		c.KXNORW(K1, K1, K1)
-		c.VPGATHERDD(Mem{Base: weights, Index: Z1, Scale: 4}, K1, Z2)
+		c.pick(weights, Z1, Z2)
 		c.store(Z2, at(dst, 0), masked)
 	}, dst, keys)
 	c.end()
