@@ -129,8 +129,9 @@ func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, erro
 // A Lovasz computes the Lovász-Softmax loss (Berman, Rannen Triki and Blaschko, CVPR 2018) again and again without allocating. It is not
 // safe for concurrent use: have one per goroutine.
 //
-// It keeps its scratch from call to call: 4 bytes a logit, 8 with a gradient, 4 a pixel (12 with cross-entropy), and for every worker some 8
-// bytes a pixel with Exact (at most 27, where all errors crowd together; 20 in plain Go), or 4 bytes a pixel and 1 MB with Binned.
+// It keeps its scratch from call to call: 4 bytes a logit, 8 with a gradient and then 32 a class for every 8,192 pixels (and for every image
+// with PerImage or ClassMajor), 4 a pixel (12 with cross-entropy), and for every worker some 8 bytes a pixel with Exact (at most 27, where
+// all errors crowd together; 20 in plain Go), or 4 bytes a pixel and 1 MB with Binned.
 type Lovasz struct {
 	cfg        LovaszConfig
 	averaged   []bool    // which classes the average knows
