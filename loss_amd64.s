@@ -1200,6 +1200,9 @@ TEXT ·lossCountAVX2(SB), NOSPLIT, $0-80
 	MOVQ         ranks_base+24(FP), CX
 	MOVQ         keys_base+48(FP), DX
 	MOVQ         keys_len+56(FP), BX
+	MOVQ         $0x0706050403020100, SI
+	VMOVQ        SI, X4
+	VPMOVZXBD    X4, Y4
 
 loop:
 	CMPQ       BX, $0x08
@@ -1211,41 +1214,48 @@ loop:
 	VPSUBD     Y1, Y0, Y0
 	VMOVDQU    Y0, (CX)
 	MOVL       (CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, (CX)
-	MOVL       4(CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, 4(CX)
-	MOVL       8(CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, 8(CX)
-	MOVL       12(CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, 12(CX)
-	MOVL       16(CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, 16(CX)
-	MOVL       20(CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, 20(CX)
-	MOVL       24(CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, 24(CX)
-	MOVL       28(CX), SI
-	MOVL       (AX)(SI*4), DI
-	INCL       (AX)(SI*4)
-	MOVL       DI, 28(CX)
-	ADDQ       $0x20, DX
-	ADDQ       $0x20, CX
-	SUBQ       $0x08, BX
-	JMP        loop
+	CMPL       28(CX), SI
+	JEQ        alike
+
+each:
+	MOVL (CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, (CX)
+	MOVL 4(CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, 4(CX)
+	MOVL 8(CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, 8(CX)
+	MOVL 12(CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, 12(CX)
+	MOVL 16(CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, 16(CX)
+	MOVL 20(CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, 20(CX)
+	MOVL 24(CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, 24(CX)
+	MOVL 28(CX), SI
+	MOVL (AX)(SI*4), DI
+	INCL (AX)(SI*4)
+	MOVL DI, 28(CX)
+
+next:
+	ADDQ $0x20, DX
+	ADDQ $0x20, CX
+	SUBQ $0x08, BX
+	JMP  loop
 
 tail:
 	TESTQ      BX, BX
@@ -1265,6 +1275,20 @@ rest:
 	ADDQ $0x04, CX
 	DECQ BX
 	JNZ  rest
+	JMP  done
+
+alike:
+	VPBROADCASTD X0, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VMOVMSKPS    Y3, DI
+	CMPL         DI, $0x000000ff
+	JNE          each
+	LEAQ         (AX)(SI*4), SI
+	VPBROADCASTD (SI), Y3
+	VPADDD       Y4, Y3, Y3
+	VMOVDQU      Y3, (CX)
+	ADDL         $0x08, (SI)
+	JMP          next
 
 done:
 	VZEROUPPER

@@ -269,10 +269,26 @@ func (s *columnScratch) rank(k *columnKernels, g uint32, tp, fp *uint32) {
 
 // listValues are the pixels of a list by their value: the lower bits of a key, and whether it is foreground.
 type listValues struct {
-	counts  [1 << maxShift][2]uint32
+	pixels  [2]valueCounts // every other pixel each: where all have one value, no increment waits for the one before
 	weights [1 << maxShift][2]float32
-	used    [1 << maxShift / 64]uint64 // which values there are
 	more    [2][columns]uint32
+}
+
+type valueCounts struct {
+	counts [1 << maxShift][2]uint32
+	used   [1 << maxShift / 64]uint64 // which values there are
+}
+
+func (v *valueCounts) add(x uint16) {
+	value := x/2 - 1
+	v.counts[value][x&1]++
+	v.used[value/64] |= 1 << (value % 64)
+}
+
+// take removes the pixels of a value.
+func (v *valueCounts) take(value int) (n [2]uint32) {
+	n, v.counts[value] = v.counts[value], [2]uint32{}
+	return n
 }
 
 // rankLists finds the weights of the lists of a group, whose columns are slots. It returns what the lists add to the lanes, and how many
@@ -303,18 +319,23 @@ func (s *columnScratch) rankLists(lists []columnList, slots []uint16, g, tp, fp 
 
 // rank finds the weights of one list, and how many background and foreground pixels it has; it clears the slots.
 func (v *listValues) rank(slots []uint16, weights []float32, g, tp, fp uint32) (pixels [2]uint32) {
-	for _, x := range slots {
-		value := x/2 - 1
-		v.counts[value][x&1]++
-		v.used[value/64] |= 1 << (value % 64)
+	even, odd := &v.pixels[0], &v.pixels[1]
+	for i, x := range slots {
+		if i%2 == 0 {
+			even.add(x)
+		} else {
+			odd.add(x)
+		}
 	}
-	for i := len(v.used) - 1; i >= 0; i-- {
-		for v.used[i] != 0 {
-			top := bits.Len64(v.used[i]) - 1
-			v.used[i] &^= 1 << top
+	for i := len(even.used) - 1; i >= 0; i-- {
+		used := even.used[i] | odd.used[i]
+		even.used[i], odd.used[i] = 0, 0
+		for used != 0 {
+			top := bits.Len64(used) - 1
+			used &^= 1 << top
 			value := i*64 + top
-			n := v.counts[value]
-			v.counts[value] = [2]uint32{}
+			n, more := even.take(value), odd.take(value)
+			n[0], n[1] = n[0]+more[0], n[1]+more[1]
 			a, b := int64(g+fp), int64(g+fp+n[0])
 			v.weights[value] = [2]float32{weight32(2*int64(g)-2*int64(tp)-int64(n[1]), a, b), weight32(a+b, a, b)}
 			tp, fp = tp+n[1], fp+n[0]

@@ -71,15 +71,20 @@ func (c code) vectors256(n Register, body func(masked bool), pointers ...Registe
 	c.Label("tail")
 	c.TESTQ(n, n)
 	c.JZ(LabelRef("done"))
-	iota := c.GP64()
-	c.MOVQ(U64(0x0706050403020100), iota)
-	c.VMOVQ(iota, X14)
-	c.VPMOVZXBD(X14, Y14)
+	c.iota256(Y14)
 	c.VMOVQ(n, X15)
 	c.VPBROADCASTD(X15, Y15)
 	c.VPCMPGTD(Y14, Y15, Y15)
 	body(true)
 	c.Label("done")
+}
+
+// iota256 sets the lanes to 0 … 7.
+func (c code) iota256(y VecPhysical) {
+	bytes := c.GP64()
+	c.MOVQ(U64(0x0706050403020100), bytes)
+	c.VMOVQ(bytes, y.AsX())
+	c.VPMOVZXBD(y.AsX(), y)
 }
 
 func (c code) load256(m Mem, y VecPhysical, masked bool) {
@@ -206,6 +211,8 @@ func (c code) count256() {
 	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
 	counts, ranks, keys, n := c.base("counts"), c.base("ranks"), c.base("keys"), c.length("keys")
 	bin, rank := c.GP32(), c.GP32()
+	steps := Y4
+	c.iota256(steps)
 	one := func(i int) {
 		c.MOVL(at(ranks, 4*i), bin)
 		c.MOVL(indexed(counts, bin.As64(), 4), rank)
@@ -223,9 +230,15 @@ func (c code) count256() {
 	c.CMPQ(n, Imm(8))
 	c.JLT(LabelRef("tail"))
 	bins()
+	// Where all are in one bin, each increment would wait for the one before.
+	c.MOVL(at(ranks, 0), bin)
+	c.CMPL(at(ranks, 4*7), bin)
+	c.JEQ(LabelRef("alike"))
+	c.Label("each")
 	for i := range 8 {
 		one(i)
 	}
+	c.Label("next")
 	c.ADDQ(Imm(32), keys)
 	c.ADDQ(Imm(32), ranks)
 	c.SUBQ(Imm(8), n)
@@ -239,6 +252,19 @@ func (c code) count256() {
 	c.ADDQ(Imm(4), ranks)
 	c.DECQ(n)
 	c.JNZ(LabelRef("rest"))
+	c.JMP(LabelRef("done"))
+	c.Label("alike")
+	c.VPBROADCASTD(X0, Y3)
+	c.VPCMPEQD(Y0, Y3, Y3)
+	c.VMOVMSKPS(Y3, rank)
+	c.CMPL(rank, U32(0xff))
+	c.JNE(LabelRef("each"))
+	c.LEAQ(indexed(counts, bin.As64(), 4), bin.As64())
+	c.VPBROADCASTD(at(bin.As64(), 0), Y3)
+	c.VPADDD(steps, Y3, Y3)
+	c.VMOVDQU(Y3, at(ranks, 0))
+	c.ADDL(Imm(8), at(bin.As64(), 0))
+	c.JMP(LabelRef("next"))
 	c.Label("done")
 	c.end()
 }
