@@ -53,9 +53,7 @@ func (c *LovaszCounts) Add(logits []float32, labels []int32, images int) error {
 	}
 	c.l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if l.averaged[k] {
-			w.keys.restart(0)
-			l.split(&w.keys, 0, k)
-			w.binned.count(c.bins(k), w.keys.all())
+			l.countErrors(w, c.bins(k), 0, k, 0)
 		}
 	})
 	c.kept += uint64(len(c.l.target))
@@ -151,12 +149,8 @@ func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images i
 	}
 	c.weigh()
 	l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
-		if class := &l.classes[k]; class.takesPart {
-			w.keys.restart(0)
-			l.split(&w.keys, 0, k)
-			class.ranges = w.keys.ranges
-			w.binned.findWeights(c.state[k], class.foreground.Load())
-			w.binned.lookUp(l.sparseOf(0, k), w.keys.all())
+		if l.classes[k].takesPart {
+			l.keepWeights(w, c.state[k], 0, k, 0)
 		}
 	})
 	l.each(len(l.blocks), (*Lovasz).gradient)

@@ -44,10 +44,15 @@ func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint
 //go:noescape
 func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
 
-// lossLookUpAVX2 writes the weights that the keys have by their bins, max(key >> shift, first) - first: weights has those of background and of foreground in turn.
+// lossTallyAVX2 counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.
 //
 //go:noescape
-func lossLookUpAVX2(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
+func lossTallyAVX2(packed []uint64, keys []uint32)
+
+// lossLookUpAVX2 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
+//
+//go:noescape
+func lossLookUpAVX2(dst []float32, probs []float32, table []float32, first uint32, factor float32)
 
 // lossExpand1AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
@@ -104,10 +109,10 @@ func lossRankAVX512(weights []float32, slots []uint16, scratch []uint64, base ui
 //go:noescape
 func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
 
-// lossLookUpAVX512 writes the weights that the keys have by their bins, max(key >> shift, first) - first: weights has those of background and of foreground in turn.
+// lossLookUpAVX512 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 //
 //go:noescape
-func lossLookUpAVX512(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
+func lossLookUpAVX512(dst []float32, probs []float32, table []float32, first uint32, factor float32)
 
 // lossExpand1AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //

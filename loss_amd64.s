@@ -2026,35 +2026,142 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossLookUpAVX2(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
+// func lossTallyAVX2(packed []uint64, keys []uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·lossTallyAVX2(SB), NOSPLIT, $0-48
+	MOVQ         packed_base+0(FP), AX
+	MOVQ         keys_base+24(FP), CX
+	MOVQ         keys_len+32(FP), DX
+	MOVL         $0x0000bdff, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0x00004002, BX
+	VMOVD        BX, X9
+	VPBROADCASTD X9, Y9
+	MOVQ         $0x0000008000000000, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	PREFETCHT0   1024(CX)
+	VMOVDQU      (CX), Y0
+	VPSRLD       $0x0f, Y0, Y1
+	VPMAXUD      Y8, Y1, Y1
+	VPSUBD       Y8, Y1, Y1
+	VPSLLD       $0x1f, Y0, Y0
+	VPSRAD       $0x1f, Y0, Y0
+	VPAND        Y9, Y0, Y0
+	VPADDD       Y0, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X2
+	VMOVQ        X1, DI
+	MOVL         DI, SI
+	SHRQ         $0x20, DI
+	MOVL         (CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(SI*8)
+	MOVL         4(CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(DI*8)
+	VPEXTRQ      $0x01, X1, DI
+	MOVL         DI, SI
+	SHRQ         $0x20, DI
+	MOVL         8(CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(SI*8)
+	MOVL         12(CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(DI*8)
+	VMOVQ        X2, DI
+	MOVL         DI, SI
+	SHRQ         $0x20, DI
+	MOVL         16(CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(SI*8)
+	MOVL         20(CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(DI*8)
+	VPEXTRQ      $0x01, X2, DI
+	MOVL         DI, SI
+	SHRQ         $0x20, DI
+	MOVL         24(CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(SI*8)
+	MOVL         28(CX), R8
+	ANDL         $0x00007fff, R8
+	ADDQ         BX, R8
+	ADDQ         R8, (AX)(DI*8)
+	ADDQ         $0x20, CX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ DX, DX
+	JZ    done
+
+rest:
+	MOVL    (CX), SI
+	MOVL    SI, DI
+	ANDL    $0x01, DI
+	IMUL3Q  $0x00004002, DI, DI
+	SHRL    $0x0f, SI
+	XORL    R8, R8
+	SUBL    $0x0000bdff, SI
+	CMOVLCS R8, SI
+	ADDQ    DI, SI
+	MOVL    (CX), R8
+	ANDL    $0x00007fff, R8
+	ADDQ    BX, R8
+	ADDQ    R8, (AX)(SI*8)
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     rest
+
+done:
+	VZEROUPPER
+	RET
+
+// func lossLookUpAVX2(dst []float32, probs []float32, table []float32, first uint32, factor float32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         keys_base+24(FP), CX
-	MOVQ         weights_base+48(FP), DX
-	MOVQ         keys_len+32(FP), BX
-	MOVL         first+76(FP), SI
+	MOVQ         probs_base+24(FP), CX
+	MOVQ         table_base+48(FP), DX
+	MOVQ         probs_len+32(FP), BX
+	MOVL         first+72(FP), SI
 	VMOVD        SI, X8
 	VPBROADCASTD X8, Y8
-	MOVL         shift+72(FP), SI
-	VMOVD        SI, X10
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X9
+	VPBROADCASTD X9, Y9
+	VBROADCASTSS factor+76(FP), Y10
 
 loop:
 	CMPQ       BX, $0x08
 	JLT        tail
-	PREFETCHT0 1024(AX)
-	PREFETCHT0 1024(CX)
+	PREFETCHT0 4096(CX)
 	VMOVDQU    (CX), Y0
-	VPSRLD     X10, Y0, Y1
+	VPSRAD     $0x1f, Y0, Y2
+	VPAND      Y9, Y2, Y1
+	VADDPS     Y0, Y1, Y1
+	VPSRLD     $0x0e, Y1, Y1
 	VPMAXUD    Y8, Y1, Y1
 	VPSUBD     Y8, Y1, Y1
 	VPADDD     Y1, Y1, Y1
-	VPSLLD     $0x1f, Y0, Y0
-	VPSRLD     $0x1f, Y0, Y0
-	VPOR       Y0, Y1, Y1
+	VPSUBD     Y2, Y1, Y1
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (DX)(Y1*4), Y2
-	VMOVDQU    Y2, (AX)
+	VPGATHERDD Y3, (DX)(Y1*4), Y5
+	VMULPS     Y10, Y5, Y5
+	VPSRLD     $0x1f, Y0, Y0
+	VPSLLD     $0x1f, Y0, Y0
+	VPXOR      Y0, Y5, Y5
+	VMOVDQU    Y5, (AX)
 	ADDQ       $0x20, AX
 	ADDQ       $0x20, CX
 	SUBQ       $0x08, BX
@@ -2069,19 +2176,23 @@ tail:
 	VMOVQ        BX, X15
 	VPBROADCASTD X15, Y15
 	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   1024(AX)
-	PREFETCHT0   1024(CX)
+	PREFETCHT0   4096(CX)
 	VMASKMOVPS   (CX), Y15, Y0
-	VPSRLD       X10, Y0, Y1
+	VPSRAD       $0x1f, Y0, Y2
+	VPAND        Y9, Y2, Y1
+	VADDPS       Y0, Y1, Y1
+	VPSRLD       $0x0e, Y1, Y1
 	VPMAXUD      Y8, Y1, Y1
 	VPSUBD       Y8, Y1, Y1
 	VPADDD       Y1, Y1, Y1
-	VPSLLD       $0x1f, Y0, Y0
-	VPSRLD       $0x1f, Y0, Y0
-	VPOR         Y0, Y1, Y1
+	VPSUBD       Y2, Y1, Y1
 	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (DX)(Y1*4), Y2
-	VPMASKMOVD   Y2, Y15, (AX)
+	VPGATHERDD   Y3, (DX)(Y1*4), Y5
+	VMULPS       Y10, Y5, Y5
+	VPSRLD       $0x1f, Y0, Y0
+	VPSLLD       $0x1f, Y0, Y0
+	VPXOR        Y0, Y5, Y5
+	VPMASKMOVD   Y5, Y15, (AX)
 
 done:
 	VZEROUPPER
@@ -3984,35 +4095,41 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossLookUpAVX512(dst []float32, keys []uint32, weights []float32, shift uint32, first uint32)
-// Requires: AVX, AVX512F, MMX+
+// func lossLookUpAVX512(dst []float32, probs []float32, table []float32, first uint32, factor float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·lossLookUpAVX512(SB), NOSPLIT, $0-80
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         keys_base+24(FP), DX
-	MOVQ         weights_base+48(FP), BX
-	MOVQ         keys_len+32(FP), CX
-	MOVL         first+76(FP), SI
+	MOVQ         probs_base+24(FP), DX
+	MOVQ         table_base+48(FP), BX
+	MOVQ         probs_len+32(FP), CX
+	MOVL         first+72(FP), SI
 	VPBROADCASTD SI, Z8
 	MOVL         $0x00000001, SI
 	VPBROADCASTD SI, Z9
-	MOVL         shift+72(FP), SI
-	VMOVD        SI, X10
+	MOVL         $0x3f800000, SI
+	VPBROADCASTD SI, Z16
+	MOVL         $0x80000000, SI
+	VPBROADCASTD SI, Z17
+	VBROADCASTSS factor+76(FP), Z18
 
 loop:
 	CMPQ       CX, $0x10
 	JLT        tail
-	PREFETCHT0 1024(AX)
-	PREFETCHT0 1024(DX)
-	VMOVDQU32  (DX), Z0
-	VPSRLD     X10, Z0, Z1
-	VPMAXUD    Z8, Z1, Z1
-	VPSUBD     Z8, Z1, Z1
-	VPADDD     Z1, Z1, Z1
-	VPANDD     Z9, Z0, Z0
-	VPORD      Z0, Z1, Z1
+	PREFETCHT0 4096(DX)
+	VMOVDQU32  (DX), Z4
+	VPMOVD2M   Z4, K2
+	VMOVDQA32  Z4, Z0
+	VADDPS     Z16, Z4, K2, Z0
+	VPSRLD     $0x0e, Z0, Z0
+	VPMAXUD    Z8, Z0, Z0
+	VPSUBD     Z8, Z0, Z0
+	VPADDD     Z0, Z0, Z0
+	VPADDD     Z9, Z0, K2, Z0
 	KXNORW     K1, K1, K1
-	VPGATHERDD (BX)(Z1*4), K1, Z2
-	VMOVDQU32  Z2, (AX)
+	VPGATHERDD (BX)(Z0*4), K1, Z1
+	VMULPS     Z18, Z1, Z1
+	VPTERNLOGD $0x78, Z4, Z17, Z1
+	VMOVDQU32  Z1, (AX)
 	ADDQ       $0x40, AX
 	ADDQ       $0x40, DX
 	SUBQ       $0x10, CX
@@ -4025,18 +4142,21 @@ tail:
 	SHLL        CL, SI
 	DECL        SI
 	KMOVW       SI, K7
-	PREFETCHT0  1024(AX)
-	PREFETCHT0  1024(DX)
-	VMOVDQU32.Z (DX), K7, Z0
-	VPSRLD      X10, Z0, Z1
-	VPMAXUD     Z8, Z1, Z1
-	VPSUBD      Z8, Z1, Z1
-	VPADDD      Z1, Z1, Z1
-	VPANDD      Z9, Z0, Z0
-	VPORD       Z0, Z1, Z1
+	PREFETCHT0  4096(DX)
+	VMOVDQU32.Z (DX), K7, Z4
+	VPMOVD2M    Z4, K2
+	VMOVDQA32   Z4, Z0
+	VADDPS      Z16, Z4, K2, Z0
+	VPSRLD      $0x0e, Z0, Z0
+	VPMAXUD     Z8, Z0, Z0
+	VPSUBD      Z8, Z0, Z0
+	VPADDD      Z0, Z0, Z0
+	VPADDD      Z9, Z0, K2, Z0
 	KXNORW      K1, K1, K1
-	VPGATHERDD  (BX)(Z1*4), K1, Z2
-	VMOVDQU32   Z2, K7, (AX)
+	VPGATHERDD  (BX)(Z0*4), K1, Z1
+	VMULPS      Z18, Z1, Z1
+	VPTERNLOGD  $0x78, Z4, Z17, Z1
+	VMOVDQU32   Z1, K7, (AX)
 
 done:
 	VZEROUPPER

@@ -317,7 +317,8 @@ type class struct {
 	foreground atomic.Int64  // G
 	nearest    atomic.Uint32 // oneBits − the bits of the smallest error of foreground
 	takesPart  bool
-	ranges     ranges // of its keys
+	ranges     ranges   // of its keys, with Exact
+	table      binTable // with Binned
 	loss, gap  float64
 }
 
@@ -373,7 +374,9 @@ func (l *Lovasz) begin(grad, logits []float32, labels []int32, images int) error
 	l.probs = resize(l.probs, planes)
 	if grad != nil {
 		l.sparse = resize(l.sparse, planes+padding)
-		l.cursors = resize(l.cursors, len(l.blocks)*l.cfg.Classes)
+		if l.cfg.Method == Exact {
+			l.cursors = resize(l.cursors, len(l.blocks)*l.cfg.Classes)
+		}
 	}
 	if l.cfg.CrossEntropy > 0 {
 		entropies := 0
@@ -428,16 +431,17 @@ func (l *Lovasz) weigh(w *worker, task int) {
 	}
 	if l.cfg.Method == Exact {
 		w.exact.restart(&w.keys, probs, from, foreground)
-	} else {
-		w.keys.restart(binFloor(from))
+		l.split(&w.keys, g, c)
+		class.ranges = w.keys.ranges
+		class.loss = w.exact.weigh(&w.keys, foreground, l.sparseOf(g, c))
+		return
 	}
-	l.split(&w.keys, g, c)
-	class.ranges = w.keys.ranges
-	weights := l.sparseOf(g, c)
-	if l.cfg.Method == Exact {
-		class.loss = w.exact.weigh(&w.keys, foreground, weights)
-	} else {
-		class.loss, class.gap = w.binned.weigh(w.keys.all(), foreground, weights)
+	from = binFloor(from)
+	w.binned.bins.clear()
+	l.countErrors(w, w.binned.bins, g, c, from)
+	class.loss, class.gap = w.binned.bins.loss(foreground)
+	if l.in.grad != nil {
+		l.keepWeights(w, w.binned.bins, g, c, from)
 	}
 }
 

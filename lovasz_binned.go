@@ -129,13 +129,14 @@ func binWidth(i int) float64 {
 // A binnedScratch is what one worker needs.
 type binnedScratch struct {
 	bins    bins
-	weights *[2 * binCount]float32 // of the background and the foreground of each bin
-	packed  *[binCount][2]uint64   // pixels<<packedShift + Σ rest, of a few pixels
+	packed  *[2 * binCount]uint64 // of the bins' background, then of their foreground: pixels<<packedShift + Σ of the keys below the bin; all 0 between classes
+	counted int                   // pixels in packed
+	table   []float32
 }
 
 const (
-	packedShift = 40
-	packedMost  = 1 << (packedShift - restBits) // pixels that Σ rest has room for
+	packedShift = 39
+	packedMost  = 1 << (packedShift - restBits - 1) // pixels that sum and count have room for
 )
 
 // binOf returns the bin of an error in [0, 1] that has these bits.
@@ -149,71 +150,97 @@ func binFloor(e uint32) uint32 {
 	return e &^ (1<<restBits - 1)
 }
 
-// weigh returns what bins.loss does for the keys of a class, and writes their weights to dst unless that is nil.
-func (s *binnedScratch) weigh(keys []uint32, g int64, dst []float32) (loss, gap float64) {
-	s.bins.clear()
-	s.count(s.bins, keys)
-	loss, gap = s.bins.loss(g)
-	if dst != nil {
-		s.findWeights(s.bins, g)
-		s.lookUp(dst, keys)
-	}
-	return loss, gap
-}
-
-// count counts the errors of a class by their keys.
+// count counts errors by their keys, of at most packedMost pixels; flush adds them to the bins.
 func (s *binnedScratch) count(b bins, keys []uint32) {
 	if s.packed == nil {
-		s.packed = new([binCount][2]uint64)
+		s.packed = new([2 * binCount]uint64)
 	}
-	packed := s.packed
-	for len(keys) > 0 {
-		n := min(len(keys), packedMost)
-		for _, k := range keys[:n] {
-			packed[binOf(k>>1)][k&1] += 1<<packedShift | uint64(k>>1&(1<<restBits-1))
-		}
-		for i := range packed {
-			p := &packed[i]
-			if p[0]|p[1] == 0 {
-				continue
-			}
-			for f, p := range p {
-				b[i].count[f] += p >> packedShift
-				b[i].rest[f] += p & (1<<packedShift - 1)
-			}
-			*p = [2]uint64{}
-		}
-		keys = keys[n:]
+	if s.counted+len(keys) > packedMost {
+		s.flush(b)
 	}
+	s.counted += len(keys)
+	active.sparse.tally(s.packed[:], keys)
 }
 
-// findWeights fills in the weights for a class with g foreground pixels.
-func (s *binnedScratch) findWeights(b bins, g int64) {
-	if s.weights == nil {
-		s.weights = new([2 * binCount]float32)
+func (s *binnedScratch) flush(b bins) {
+	if s.counted == 0 {
+		return
 	}
-	weights := s.weights
-	clear(weights[:])
+	s.counted = 0
+	for f := range 2 {
+		for i, p := range s.packed[f*binCount:][:binCount] {
+			if p != 0 {
+				n, sum := p>>packedShift, p&(1<<packedShift-1)
+				b[i].count[f] += n
+				b[i].rest[f] += (sum - n*uint64(f)) / 2 // a key is 2·(bits of the error) + (1 for foreground)
+			}
+		}
+	}
+	clear(s.packed[:])
+}
+
+// weights fills in the weights of background and foreground of the bins from lowest on, for a class with g foreground pixels. Those below
+// are empty.
+func (b bins) weights(table []float32, lowest int, g int64) {
+	clear(table)
 	tp, fp := int64(0), int64(0)
-	for i := len(b) - 1; i >= 0; i-- {
+	for i := len(b) - 1; i >= lowest; i-- {
 		bg, fg := int64(b[i].count[0]), int64(b[i].count[1])
 		if bg+fg == 0 {
 			continue
 		}
+		w := (*[2]float32)(table[2*(i-lowest):])
 		if g == 0 {
-			weights[2*i] = 1 / float32(bg)
+			w[0] = 1 / float32(bg)
 			break
 		}
 		a, bb := g+fp, g+fp+bg
-		weights[2*i] = weight32(2*g-tp-(tp+fg), a, bb)
+		w[0] = weight32(2*g-tp-(tp+fg), a, bb)
 		if fg > 0 {
-			weights[2*i+1] = weight32(a+bb, a, bb)
+			w[1] = weight32(a+bb, a, bb)
 		}
 		tp, fp = tp+fg, fp+bg
 	}
 }
 
-// lookUp writes the weights of the keys.
-func (s *binnedScratch) lookUp(dst []float32, keys []uint32) {
-	active.sparse.lookUp(dst, keys, s.weights[:], restBits+1, firstBin)
+// countErrors adds the errors of one class of one group whose bits are at least from to its bins.
+func (l *Lovasz) countErrors(w *worker, b bins, g, c int, from uint32) {
+	group := &l.groups[g]
+	for i := range group.blocks {
+		w.keys.restart(from)
+		w.keys.split(active.sparse, l.plane(&l.blocks[group.firstBlock+i], c))
+		w.binned.count(b, w.keys.all())
+	}
+	w.binned.flush(b)
+}
+
+// A binTable says where the gradient finds the weights of a class of a group: by bin, in the beginning of its plane of sparse, or where
+// that is too short for the bins, by pixel.
+type binTable struct {
+	lowest  int // bin
+	byPixel bool
+}
+
+func (t *binTable) size() int { return 2 * (binCount - t.lowest) }
+
+// keepWeights keeps the weights of one class of one group, of which no bin is filled below the one of the error with the bits from.
+func (l *Lovasz) keepWeights(w *worker, b bins, g, c int, from uint32) {
+	group, class, plane := &l.groups[g], &l.classes[g*l.cfg.Classes+c], l.sparseOf(g, c)
+	t := &class.table
+	t.lowest = max(binOf(from)-1, 0) // what lies below the bin of from weighs what this one weighs: nothing
+	t.byPixel = t.size() > group.stride
+	table := plane
+	if t.byPixel {
+		w.binned.table = resize(w.binned.table, t.size())
+		table = w.binned.table
+	}
+	b.weights(table[:t.size()], t.lowest, class.foreground.Load())
+	if t.byPixel {
+		t.lookUp(plane[:group.keptN], l.probs[group.planes+c*group.stride:][:group.keptN], table, l.share(g, c))
+	}
+}
+
+// lookUp writes to dst what the weights in table contribute to the gradient.
+func (t *binTable) lookUp(dst, probs, table []float32, factor float32) {
+	active.sparse.lookUp(dst, probs, table[:t.size()], uint32(firstBin+t.lowest), factor)
 }

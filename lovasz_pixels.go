@@ -267,7 +267,9 @@ func (l *Lovasz) tileEntropy(w *worker, t *tile, at int) int {
 
 // gradient writes the gradient of a block's pixels.
 func (l *Lovasz) gradient(w *worker, task int) {
-	w.cursors = append(w.cursors[:0], l.cursors[task*l.cfg.Classes:][:l.cfg.Classes]...)
+	if l.cfg.Method == Exact {
+		w.cursors = append(w.cursors[:0], l.cursors[task*l.cfg.Classes:][:l.cfg.Classes]...)
+	}
 	for rest := l.blocks[task]; rest.pixels > 0; {
 		t := l.tile(w, &rest)
 		if l.cfg.Layout == ClassMajor && t.keptN == t.pixels {
@@ -288,13 +290,7 @@ func (l *Lovasz) tileGradient(w *worker, t *tile, dst []float32, stride int) {
 		l.mark(t)
 	}
 	for c := range classes {
-		v, class := w.dprobs[c*l.size:][:n], &l.classes[t.group*classes+c]
-		if !class.takesPart || group.weight == 0 {
-			clear(v)
-			continue
-		}
-		share := float32(l.weights[c] / group.weight / float64(l.images))
-		class.ranges.expand(active.sparse, v, l.plane(&t.block, c), l.sparseOf(t.group, c), &w.cursors[c], share)
+		l.probGradient(w, w.dprobs[c*l.size:][:n], t, c)
 	}
 	l.unmark(t)
 	switch l.cfg.Activation {
@@ -329,6 +325,27 @@ func (l *Lovasz) tileGradient(w *worker, t *tile, dst []float32, stride int) {
 			grad[i] += float32(share * d)
 		}
 	}
+}
+
+// probGradient writes to dst the gradient by the probabilities that a tile's pixels have in a class.
+func (l *Lovasz) probGradient(w *worker, dst []float32, t *tile, c int) {
+	group, class := &l.groups[t.group], &l.classes[t.group*l.cfg.Classes+c]
+	probs, weights := l.plane(&t.block, c), l.sparseOf(t.group, c)
+	switch {
+	case !class.takesPart || group.weight == 0:
+		clear(dst)
+	case l.cfg.Method == Exact:
+		class.ranges.expand(active.sparse, dst, probs, weights, &w.cursors[c], l.share(t.group, c))
+	case class.table.byPixel:
+		copy(dst, weights[t.kept-group.kept:])
+	default:
+		class.table.lookUp(dst, probs, weights, l.share(t.group, c))
+	}
+}
+
+// share is what a class's loss counts in the mean.
+func (l *Lovasz) share(g, c int) float32 {
+	return float32(l.weights[c] / l.groups[g].weight / float64(l.images))
 }
 
 // scatter writes w.grads to the gradient, and 0 for the pixels that take no part.

@@ -13,11 +13,12 @@ import (
 // In these probabilities a negative sign marks the pixels that are the class's own, its foreground; −0 counts as negative. A key is
 // 2·(bits of the error) + (1 for foreground). The keys may be cut into parts, ranges of errors that follow each other from the largest down.
 
-// sparseKernels are split and expand for 1, 2, 4 and 8 parts, and what Binned finds weights with. What they do is said at sparseGeneric.
+// sparseKernels are split and expand for 1, 2, 4 and 8 parts, and what Binned counts and finds weights with. What they do is said at sparseGeneric.
 type sparseKernels struct {
 	split  [4]func(keys *[maxParts][]uint32, n, from *[maxParts]uint32, probs []float32)
 	expand [4]func(dst, probs, weights []float32, at, from *[maxParts]uint32, factor float32)
-	lookUp func(dst []float32, keys []uint32, weights []float32, shift, first uint32)
+	tally  func(packed []uint64, keys []uint32)
+	lookUp func(dst, probs, table []float32, first uint32, factor float32)
 }
 
 const (
@@ -83,6 +84,7 @@ func ensure(s []uint32, keep, n int) []uint32 {
 var sparseGeneric = sparseKernels{
 	split:  [4]func(_ *[maxParts][]uint32, _, _ *[maxParts]uint32, _ []float32){splitGeneric},
 	expand: [4]func(_, _, _ []float32, _, _ *[maxParts]uint32, _ float32){expandGeneric},
+	tally:  tallyGeneric,
 	lookUp: lookUpGeneric,
 }
 
@@ -126,11 +128,21 @@ func expandGeneric(dst, probs, weights []float32, at, from *[maxParts]uint32, fa
 	at[0] += uint32(taken)
 }
 
-// lookUpGeneric writes the weights that the keys have by their bins: weights has those of background and of foreground in turn.
-func lookUpGeneric(dst []float32, keys []uint32, weights []float32, shift, first uint32) {
-	dst = dst[:len(keys)]
-	for i, k := range keys {
-		bin := max(k>>shift, first) - first
-		dst[i] = weights[2*bin+k&1]
+// tallyGeneric counts keys by their bins, those of background first, then those of foreground.
+func tallyGeneric(packed []uint64, keys []uint32) {
+	for _, k := range keys {
+		packed[binOf(k>>1)+int(k&1)*binCount] += 1<<packedShift | uint64(k&(2<<restBits-1))
+	}
+}
+
+// lookUpGeneric writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background
+// and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
+func lookUpGeneric(dst, probs, table []float32, first uint32, factor float32) {
+	dst = dst[:len(probs)]
+	for i, p := range probs {
+		e, foreground := errorBits(p)
+		bin := max(e>>restBits, first) - first
+		w := table[2*bin+foreground] * factor
+		dst[i] = math.Float32frombits(math.Float32bits(w) ^ foreground<<31)
 	}
 }

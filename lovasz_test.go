@@ -701,3 +701,26 @@ func TestLovaszManyPixels(t *testing.T) {
 		}
 	}
 }
+
+// TestBinnedManyPixels: no count and no sum of a bin overflows before it is added to the state, however many pixels it has.
+func TestBinnedManyPixels(t *testing.T) {
+	const pixels = 1<<25 + 4321
+	e := math.Float32bits(0.7) | (1<<restBits - 1) // the last one of its bin
+	onEveryISA(t, func(isa ISA) {
+		for f := range uint32(2) {
+			keys := slices.Repeat([]uint32{e<<1 | f}, blockSize)
+			var s binnedScratch
+			var b bins
+			b.clear()
+			for left := pixels; left > 0; left -= len(keys) {
+				s.count(b, keys[:min(left, len(keys))])
+			}
+			s.flush(b)
+			got, want := b[binOf(e)], bin{}
+			want.count[f], want.rest[f] = pixels, pixels*(1<<restBits-1)
+			if got != want {
+				t.Errorf("%v, %d pixels: %+v, want %+v", isa, pixels, got, want)
+			}
+		}
+	})
+}

@@ -51,6 +51,7 @@ func avx2(c code) {
 	c.place256()
 	c.rank256()
 	c.gather256()
+	c.tally256()
 	c.lookUp256()
 	for parts := 1; parts <= maxParts; parts *= 2 {
 		c.expand256(parts, t)
@@ -530,26 +531,100 @@ func (c code) gather256() {
 	c.end()
 }
 
+// tally256 is AVX-512's too, as count256 is.
+func (c code) tally256() {
+	c.begin("lossTally", tallySignature, tallyDoc)
+	tallies, keys, n := c.base("packed"), c.base("keys"), c.length("keys")
+	first, bins := Y8, Y9
+	c.broadcast256(firstBin, first)
+	c.broadcast256(binCount, bins)
+	unit := c.GP64()
+	c.MOVQ(U64(1<<packed), unit)
+	bin, two, rest := c.GP64(), c.GP64(), c.GP64()
+	add := func(bin GPVirtual, i int) {
+		c.MOVL(at(keys, 4*i), rest.As32())
+		c.ANDL(U32(1<<(restBits+1)-1), rest.As32())
+		c.ADDQ(unit, rest)
+		c.ADDQ(rest, indexed(tallies, bin, 8))
+	}
+	c.Label("loop")
+	c.CMPQ(n, Imm(8))
+	c.JLT(LabelRef("tail"))
+	c.prefetch(near, keys)
+	c.VMOVDQU(at(keys, 0), Y0)
+	c.VPSRLD(U8(restBits+1), Y0, Y1)
+	c.VPMAXUD(first, Y1, Y1)
+	c.VPSUBD(first, Y1, Y1)
+	c.VPSLLD(U8(31), Y0, Y0)
+	c.VPSRAD(U8(31), Y0, Y0)
+	c.VPAND(bins, Y0, Y0)
+	c.VPADDD(Y0, Y1, Y1)
+	c.VEXTRACTI128(U8(1), Y1, X2)
+	for i := 0; i < 8; i += 2 {
+		from := []VecPhysical{X1, X2}[i/4]
+		if i%4 == 0 {
+			c.VMOVQ(from, two)
+		} else {
+			c.VPEXTRQ(U8(1), from, two)
+		}
+		c.MOVL(two.As32(), bin.As32())
+		c.SHRQ(U8(32), two)
+		add(bin, i)
+		add(two, i+1)
+	}
+	c.ADDQ(Imm(32), keys)
+	c.SUBQ(Imm(8), n)
+	c.JMP(LabelRef("loop"))
+	c.Label("tail")
+	c.TESTQ(n, n)
+	c.JZ(LabelRef("done"))
+	c.Label("rest")
+	c.MOVL(at(keys, 0), bin.As32())
+	c.MOVL(bin.As32(), two.As32())
+	c.ANDL(Imm(1), two.As32())
+	c.IMUL3Q(U32(binCount), two, two)
+	c.SHRL(U8(restBits+1), bin.As32())
+	c.XORL(rest.As32(), rest.As32())
+	c.SUBL(U32(firstBin), bin.As32())
+	c.CMOVLCS(rest.As32(), bin.As32())
+	c.ADDQ(two, bin)
+	add(bin, 0)
+	c.ADDQ(Imm(4), keys)
+	c.DECQ(n)
+	c.JNZ(LabelRef("rest"))
+	c.Label("done")
+	c.end()
+}
+
 func (c code) lookUp256() {
 	c.begin("lossLookUp", lookUpSignature, lookUpDoc)
-	dst, keys, weights, n := c.base("dst"), c.base("keys"), c.base("weights"), c.length("keys")
-	first := Y8
+	dst, p, table, n := c.base("dst"), c.base("probs"), c.base("table"), c.length("probs")
+	first, one, factor := Y8, Y9, Y10
 	c.scalar256("first", first)
-	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X10)
+	c.broadcast256(oneBits, one)
+	c.VBROADCASTSS(c.operand("factor"), factor)
 	c.vectors256(n, func(masked bool) {
-		c.prefetch(near, dst, keys)
-		c.load256(at(keys, 0), Y0, masked)
-		c.VPSRLD(X10, Y0, Y1)
+		c.prefetch(ahead, p)
+		c.load256(at(p, 0), Y0, masked)
+		c.errors256(Y0, one, Y1, Y2)
+		c.VPSRLD(U8(restBits), Y1, Y1)
 		c.VPMAXUD(first, Y1, Y1)
 		c.VPSUBD(first, Y1, Y1)
 		c.VPADDD(Y1, Y1, Y1)
-		c.VPSLLD(U8(31), Y0, Y0)
-		c.VPSRLD(U8(31), Y0, Y0)
-		c.VPOR(Y0, Y1, Y1)
-		c.pick256(weights, Y1, Y2)
-		c.store256(Y2, at(dst, 0), masked)
-	}, dst, keys)
+		c.VPSUBD(Y2, Y1, Y1) // 1 more where it is foreground
+		c.pick256(table, Y1, Y5)
+		c.VMULPS(factor, Y5, Y5)
+		c.negate256(Y0, Y5)
+		c.store256(Y5, at(dst, 0), masked)
+	}, dst, p)
 	c.end()
+}
+
+// negate256 negates w where p is foreground's; p is lost.
+func (c code) negate256(p, w VecPhysical) {
+	c.VPSRLD(U8(31), p, p)
+	c.VPSLLD(U8(31), p, p)
+	c.VPXOR(p, w, w)
 }
 
 func (c code) expand256(parts int, tables tables) {
@@ -575,9 +650,7 @@ func (c code) expand256(parts int, tables tables) {
 		})
 		c.VBROADCASTSS(c.operand("factor"), Y14)
 		c.VMULPS(Y14, w, w)
-		c.VPSRLD(U8(31), Y0, Y0)
-		c.VPSLLD(U8(31), Y0, Y0)
-		c.VPXOR(Y0, w, w) // negated where it is foreground
+		c.negate256(Y0, w)
 		c.store256(w, at(dst, 0), masked)
 	}, dst, p)
 	keep()

@@ -402,25 +402,32 @@ func (c code) gather512() {
 
 func (c code) lookUp512() {
 	c.begin("lossLookUp", lookUpSignature, lookUpDoc)
-	dst, keys, weights, n := c.base("dst"), c.base("keys"), c.base("weights"), c.length("keys")
-	first, bit := Z8, Z9
+	dst, p, table, n := c.base("dst"), c.base("probs"), c.base("table"), c.length("probs")
+	first, bit, one, sign, factor := Z8, Z9, Z16, Z17, Z18
 	c.scalar("first", first)
 	c.broadcast(1, bit)
-	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X10)
+	c.broadcast(oneBits, one)
+	c.broadcast(1<<31, sign)
+	c.VBROADCASTSS(c.operand("factor"), factor)
 	c.vectors(n, func(masked bool) {
-		c.prefetch(near, dst, keys)
-		c.load(at(keys, 0), Z0, masked)
-		c.VPSRLD(X10, Z0, Z1)
-		c.VPMAXUD(first, Z1, Z1)
-		c.VPSUBD(first, Z1, Z1)
-		c.VPADDD(Z1, Z1, Z1)
-		c.VPANDD(bit, Z0, Z0)
-		c.VPORD(Z0, Z1, Z1)
-		c.pick(weights, Z1, Z2)
-		c.store(Z2, at(dst, 0), masked)
-	}, dst, keys)
+		c.prefetch(ahead, p)
+		c.load(at(p, 0), Z4, masked)
+		c.errors(Z4, one, Z0)
+		c.VPSRLD(U8(restBits), Z0, Z0)
+		c.VPMAXUD(first, Z0, Z0)
+		c.VPSUBD(first, Z0, Z0)
+		c.VPADDD(Z0, Z0, Z0)
+		c.VPADDD(bit, Z0, K2, Z0)
+		c.pick(table, Z0, Z1)
+		c.VMULPS(factor, Z1, Z1)
+		c.negate(Z4, sign, Z1)
+		c.store(Z1, at(dst, 0), masked)
+	}, dst, p)
 	c.end()
 }
+
+// negate negates w where p is foreground's.
+func (c code) negate(p, sign, w VecPhysical) { c.VPTERNLOGD(U8(0x78), p, sign, w) }
 
 func (c code) expand512(parts int) {
 	c.begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
@@ -447,7 +454,7 @@ func (c code) expand512(parts int) {
 			c.advance(s[t])
 		})
 		c.VMULPS(factor, Z1, Z1)
-		c.VPTERNLOGD(U8(0x78), Z4, sign, Z1) // negated where Z4 is negative
+		c.negate(Z4, sign, Z1)
 		c.store(Z1, at(dst, 0), masked)
 	}, dst, p)
 	keep()

@@ -11,7 +11,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// What the kernels and lovasz_columns.go have to agree on.
+// What the kernels and the loss have to agree on.
 const (
 	maxParts  = 8
 	rowBytes  = 4 * 64 // of the scratch of a row in rank: values, units, larger, smaller
@@ -22,6 +22,10 @@ const (
 	near      = 1024               // likewise in what is from L3
 	soon      = 64                 // pixels ahead whose slots to prefetch
 	oneBits   = 0x3f800000         // Float32bits(1)
+	restBits  = 14                 // of an error, below its bin
+	firstBin  = 48639              // the bits above these, of the errors of bin 0
+	binCount  = 32<<9 + 2          // bins
+	packed    = 39                 // where the count in a tally begins
 	one64     = 0x3ff0000000000000 // Float64bits(1)
 )
 
@@ -38,8 +42,10 @@ const (
 		"It returns how many pixels there were."
 	gatherSignature = "func(dst []float32, positions, keys []uint32, weights []float32) (sum int64)"
 	gatherDoc       = "writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1)."
-	lookUpSignature = "func(dst []float32, keys []uint32, weights []float32, shift, first uint32)"
-	lookUpDoc       = "writes the weights that the keys have by their bins, max(key >> shift, first) - first: weights has those of background and of foreground in turn."
+	tallySignature  = "func(packed []uint64, keys []uint32)"
+	tallyDoc        = "counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin."
+	lookUpSignature = "func(dst, probs, table []float32, first uint32, factor float32)"
+	lookUpDoc       = "writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one."
 	expandSignature = "func(dst, probs, weights []float32, at, from *[8]uint32, factor float32)"
 	expandDoc       = "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more."
 )
