@@ -114,6 +114,16 @@ func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes in
 //go:noescape
 func argMaxPlanesF32AVX2(dst []int32, src []float32, planes int, n int, stride int)
 
+// softmaxRowsToPlanesF32AVX2 writes the softmax of n rows to planes.
+//
+//go:noescape
+func softmaxRowsToPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
+
+// softmaxPlanesGradToRowsF32AVX2 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+//
+//go:noescape
+func softmaxPlanesGradToRowsF32AVX2(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
+
 // dotF64AVX2 returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
@@ -223,6 +233,16 @@ func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes in
 //
 //go:noescape
 func argMaxPlanesF64AVX2(dst []int32, src []float64, planes int, n int, stride int)
+
+// softmaxRowsToPlanesF64AVX2 writes the softmax of n rows to planes.
+//
+//go:noescape
+func softmaxRowsToPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
+
+// softmaxPlanesGradToRowsF64AVX2 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+//
+//go:noescape
+func softmaxPlanesGradToRowsF64AVX2(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
 
 // dotF32AVX512 returns Σ aᵢ·bᵢ of n elements.
 //
@@ -334,6 +354,16 @@ func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes 
 //go:noescape
 func argMaxPlanesF32AVX512(dst []int32, src []float32, planes int, n int, stride int)
 
+// softmaxRowsToPlanesF32AVX512 writes the softmax of n rows to planes.
+//
+//go:noescape
+func softmaxRowsToPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
+
+// softmaxPlanesGradToRowsF32AVX512 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+//
+//go:noescape
+func softmaxPlanesGradToRowsF32AVX512(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
+
 // dotF64AVX512 returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
@@ -443,3 +473,13 @@ func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes 
 //
 //go:noescape
 func argMaxPlanesF64AVX512(dst []int32, src []float64, planes int, n int, stride int)
+
+// softmaxRowsToPlanesF64AVX512 writes the softmax of n rows to planes.
+//
+//go:noescape
+func softmaxRowsToPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
+
+// softmaxPlanesGradToRowsF64AVX512 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+//
+//go:noescape
+func softmaxPlanesGradToRowsF64AVX512(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)

@@ -20117,6 +20117,2392 @@ end5:
 	VZEROUPPER
 	RET
 
+// func softmaxRowsToPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsToPlanesF32AVX2(SB), $8384-120
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+104(FP), AX
+	XORQ CX, CX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ AX, $0x00000020
+	JB   narrow2
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+96(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+96(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  cols+96(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful5
+	MOVQ  $0x00000004, DI
+
+registers7:
+	MOVQ cols+96(FP), R8
+	MOVQ DX, R9
+	MOVQ BX, R10
+
+unit8:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X0
+	VINSERTF128 $0x01, (R11)(SI*4), Y0, Y0
+	ADDQ        SI, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(SI*4), Y1, Y1
+	ADDQ        SI, R11
+	VMOVUPS     (R11), X2
+	VINSERTF128 $0x01, (R11)(SI*4), Y2, Y2
+	ADDQ        SI, R11
+	VMOVUPS     (R11), X3
+	VINSERTF128 $0x01, (R11)(SI*4), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4
+	VUNPCKHPS   Y1, Y0, Y0
+	VUNPCKLPS   Y3, Y2, Y1
+	VUNPCKHPS   Y3, Y2, Y2
+	VUNPCKLPD   Y1, Y4, Y3
+	VUNPCKHPD   Y1, Y4, Y1
+	VUNPCKLPD   Y2, Y0, Y4
+	VUNPCKHPD   Y2, Y0, Y0
+	VMOVUPS     Y3, (R10)
+	VMOVUPS     Y1, 128(R10)
+	VMOVUPS     Y4, 256(R10)
+	VMOVUPS     Y0, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done10
+	CMPQ        R8, R11
+	JAE         next9
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next9:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit8
+
+done10:
+	MOVQ SI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, DX
+	ADDQ $0x00000020, BX
+	DECQ DI
+	JNE  registers7
+	JMP  moved6
+
+	// rows that are not there, or shorter than a unit
+careful5:
+	MOVQ $0x00000004, DI
+
+registers11:
+	MOVQ         cols+96(FP), R8
+	MOVQ         DX, R9
+	MOVQ         BX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X0
+	VPBROADCASTD X0, X0
+	VPCMPGTD     iota32<>+0(SB), X0, X0
+
+unit12:
+	VXORPS      Y1, Y1, Y1
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	MOVQ        R9, R11
+	VMASKMOVPS  (R11), X0, X5
+	VMOVUPS     X5, X1
+	ADDQ        SI, R11
+	VMASKMOVPS  (R11), X0, X5
+	VMOVUPS     X5, X2
+	ADDQ        SI, R11
+	VMASKMOVPS  (R11), X0, X5
+	VMOVUPS     X5, X3
+	ADDQ        SI, R11
+	VMASKMOVPS  (R11), X0, X5
+	VMOVUPS     X5, X4
+	ADDQ        SI, R11
+	VMASKMOVPS  (R11), X0, X5
+	VINSERTF128 $0x01, X5, Y1, Y1
+	ADDQ        SI, R11
+	VMASKMOVPS  (R11), X0, X5
+	VINSERTF128 $0x01, X5, Y2, Y2
+	ADDQ        SI, R11
+	VMASKMOVPS  (R11), X0, X5
+	VINSERTF128 $0x01, X5, Y3, Y3
+	ADDQ        SI, R11
+	VMASKMOVPS  (R11), X0, X5
+	VINSERTF128 $0x01, X5, Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y2, 128(R10)
+	VMOVUPS     Y5, 256(R10)
+	VMOVUPS     Y1, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done14
+	CMPQ        R8, R11
+	JAE         next13
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next13:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit12
+
+done14:
+	MOVQ SI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, DX
+	ADDQ $0x00000020, BX
+	DECQ DI
+	JNE  registers11
+
+moved6:
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+96(FP), BX
+
+planes16:
+	VMOVUPS (DX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS 32(DX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS 64(DX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS 96(DX), Y4
+	VMAXPS  Y4, Y3, Y3
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes16
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x07, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  CX, DI
+	ADDQ  $0x00000080, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+96(FP), R9
+
+planes17:
+	VMOVUPS     (DX), Y12
+	PREFETCHT0  (SI)
+	PREFETCHT0  (DI)
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, (BX)
+	VMOVUPS     32(DX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 32(BX)
+	VMOVUPS     64(DX), Y12
+	PREFETCHT0  64(SI)
+	PREFETCHT0  64(DI)
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 64(BX)
+	VMOVUPS     96(DX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 96(BX)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes17
+
+	// fold the planes of [read scratch]
+	XORQ DX, DX
+
+column18:
+	VXORPS Y4, Y4, Y4
+	MOVQ   cols+96(FP), BX
+	LEAQ   191(SP), SI
+	ANDQ   $-64, SI
+	ADDQ   DX, SI
+	LEAQ   8192(SI), DI
+
+groups19:
+	CMPQ    BX, $+16
+	JLT     part22
+	VMOVUPS (SI), Y5
+	VMOVUPS 1024(SI), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS 512(SI), Y6
+	VMOVUPS 1536(SI), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS 256(SI), Y7
+	VMOVUPS 1280(SI), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS 768(SI), Y8
+	VMOVUPS 1792(SI), Y9
+	VADDPS  Y9, Y8, Y8
+	JMP     folded23
+
+part22:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+0
+	JLE     none24
+	VMOVUPS (SI), Y9
+	VADDPS  Y9, Y5, Y5
+	CMPQ    BX, $+8
+	JLE     none24
+	VMOVUPS 1024(SI), Y9
+	VADDPS  Y9, Y5, Y5
+
+none24:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+4
+	JLE     none25
+	VMOVUPS 512(SI), Y9
+	VADDPS  Y9, Y6, Y6
+	CMPQ    BX, $+12
+	JLE     none25
+	VMOVUPS 1536(SI), Y9
+	VADDPS  Y9, Y6, Y6
+
+none25:
+	VXORPS  Y7, Y7, Y7
+	CMPQ    BX, $+2
+	JLE     none26
+	VMOVUPS 256(SI), Y9
+	VADDPS  Y9, Y7, Y7
+	CMPQ    BX, $+10
+	JLE     none26
+	VMOVUPS 1280(SI), Y9
+	VADDPS  Y9, Y7, Y7
+
+none26:
+	VXORPS  Y8, Y8, Y8
+	CMPQ    BX, $+6
+	JLE     none27
+	VMOVUPS 768(SI), Y9
+	VADDPS  Y9, Y8, Y8
+	CMPQ    BX, $+14
+	JLE     none27
+	VMOVUPS 1792(SI), Y9
+	VADDPS  Y9, Y8, Y8
+
+none27:
+folded23:
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y8, Y7, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, Y9
+	CMPQ    BX, $+16
+	JLT     part28
+	VMOVUPS 128(SI), Y10
+	VMOVUPS 1152(SI), Y11
+	VADDPS  Y11, Y10, Y5
+	VMOVUPS 640(SI), Y10
+	VMOVUPS 1664(SI), Y11
+	VADDPS  Y11, Y10, Y6
+	VMOVUPS 384(SI), Y10
+	VMOVUPS 1408(SI), Y11
+	VADDPS  Y11, Y10, Y7
+	VMOVUPS 896(SI), Y10
+	VMOVUPS 1920(SI), Y11
+	VADDPS  Y11, Y10, Y8
+	JMP     folded29
+
+part28:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+1
+	JLE     none30
+	VMOVUPS 128(SI), Y10
+	VADDPS  Y10, Y5, Y5
+	CMPQ    BX, $+9
+	JLE     none30
+	VMOVUPS 1152(SI), Y10
+	VADDPS  Y10, Y5, Y5
+
+none30:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+5
+	JLE     none31
+	VMOVUPS 640(SI), Y10
+	VADDPS  Y10, Y6, Y6
+	CMPQ    BX, $+13
+	JLE     none31
+	VMOVUPS 1664(SI), Y10
+	VADDPS  Y10, Y6, Y6
+
+none31:
+	VXORPS  Y7, Y7, Y7
+	CMPQ    BX, $+3
+	JLE     none32
+	VMOVUPS 384(SI), Y10
+	VADDPS  Y10, Y7, Y7
+	CMPQ    BX, $+11
+	JLE     none32
+	VMOVUPS 1408(SI), Y10
+	VADDPS  Y10, Y7, Y7
+
+none32:
+	VXORPS  Y8, Y8, Y8
+	CMPQ    BX, $+7
+	JLE     none33
+	VMOVUPS 896(SI), Y10
+	VADDPS  Y10, Y8, Y8
+	CMPQ    BX, $+15
+	JLE     none33
+	VMOVUPS 1920(SI), Y10
+	VADDPS  Y10, Y8, Y8
+
+none33:
+folded29:
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y8, Y7, Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y9, Y9
+	ADDQ    $0x00000800, SI
+	SUBQ    $+16, BX
+	JLE     pair20
+	CMPQ    BX, $+16
+	JLT     part34
+	VMOVUPS (SI), Y5
+	VMOVUPS 1024(SI), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS 512(SI), Y6
+	VMOVUPS 1536(SI), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS 256(SI), Y7
+	VMOVUPS 1280(SI), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS 768(SI), Y8
+	VMOVUPS 1792(SI), Y10
+	VADDPS  Y10, Y8, Y8
+	JMP     folded35
+
+part34:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+0
+	JLE     none36
+	VMOVUPS (SI), Y10
+	VADDPS  Y10, Y5, Y5
+	CMPQ    BX, $+8
+	JLE     none36
+	VMOVUPS 1024(SI), Y10
+	VADDPS  Y10, Y5, Y5
+
+none36:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+4
+	JLE     none37
+	VMOVUPS 512(SI), Y10
+	VADDPS  Y10, Y6, Y6
+	CMPQ    BX, $+12
+	JLE     none37
+	VMOVUPS 1536(SI), Y10
+	VADDPS  Y10, Y6, Y6
+
+none37:
+	VXORPS  Y7, Y7, Y7
+	CMPQ    BX, $+2
+	JLE     none38
+	VMOVUPS 256(SI), Y10
+	VADDPS  Y10, Y7, Y7
+	CMPQ    BX, $+10
+	JLE     none38
+	VMOVUPS 1280(SI), Y10
+	VADDPS  Y10, Y7, Y7
+
+none38:
+	VXORPS  Y8, Y8, Y8
+	CMPQ    BX, $+6
+	JLE     none39
+	VMOVUPS 768(SI), Y10
+	VADDPS  Y10, Y8, Y8
+	CMPQ    BX, $+14
+	JLE     none39
+	VMOVUPS 1792(SI), Y10
+	VADDPS  Y10, Y8, Y8
+
+none39:
+folded35:
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y8, Y7, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, Y10
+	CMPQ    BX, $+16
+	JLT     part40
+	VMOVUPS 128(SI), Y11
+	VMOVUPS 1152(SI), Y12
+	VADDPS  Y12, Y11, Y5
+	VMOVUPS 640(SI), Y11
+	VMOVUPS 1664(SI), Y12
+	VADDPS  Y12, Y11, Y6
+	VMOVUPS 384(SI), Y11
+	VMOVUPS 1408(SI), Y12
+	VADDPS  Y12, Y11, Y7
+	VMOVUPS 896(SI), Y11
+	VMOVUPS 1920(SI), Y12
+	VADDPS  Y12, Y11, Y8
+	JMP     folded41
+
+part40:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+1
+	JLE     none42
+	VMOVUPS 128(SI), Y11
+	VADDPS  Y11, Y5, Y5
+	CMPQ    BX, $+9
+	JLE     none42
+	VMOVUPS 1152(SI), Y11
+	VADDPS  Y11, Y5, Y5
+
+none42:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+5
+	JLE     none43
+	VMOVUPS 640(SI), Y11
+	VADDPS  Y11, Y6, Y6
+	CMPQ    BX, $+13
+	JLE     none43
+	VMOVUPS 1664(SI), Y11
+	VADDPS  Y11, Y6, Y6
+
+none43:
+	VXORPS  Y7, Y7, Y7
+	CMPQ    BX, $+3
+	JLE     none44
+	VMOVUPS 384(SI), Y11
+	VADDPS  Y11, Y7, Y7
+	CMPQ    BX, $+11
+	JLE     none44
+	VMOVUPS 1408(SI), Y11
+	VADDPS  Y11, Y7, Y7
+
+none44:
+	VXORPS  Y8, Y8, Y8
+	CMPQ    BX, $+7
+	JLE     none45
+	VMOVUPS 896(SI), Y11
+	VADDPS  Y11, Y8, Y8
+	CMPQ    BX, $+15
+	JLE     none45
+	VMOVUPS 1920(SI), Y11
+	VADDPS  Y11, Y8, Y8
+
+none45:
+folded41:
+	VADDPS Y6, Y5, Y5
+	VADDPS Y8, Y7, Y6
+	VADDPS Y6, Y5, Y5
+	VADDPS Y5, Y10, Y10
+	ADDQ   $0x00000800, SI
+	SUBQ   $+16, BX
+	VADDPS Y10, Y9, Y9
+
+pair20:
+	VADDPS Y9, Y4, Y4
+	TESTQ  BX, BX
+	JLE    sum21
+	CMPQ   SI, DI
+	JB     groups19
+
+sum21:
+	LEAQ    (SP), BX
+	VMOVUPS Y4, (BX)(DX*1)
+	ADDQ    $0x00000020, DX
+	CMPQ    DX, $0x00000080
+	JB      column18
+	VMOVUPS (SP), Y4
+	VMOVUPS 32(SP), Y5
+	VMOVUPS 64(SP), Y6
+	VMOVUPS 96(SP), Y7
+	MOVQ    max_base+48(FP), DX
+	TESTQ   DX, DX
+	JE      none46
+	ADDQ    CX, DX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+
+none46:
+	MOVQ    sum_base+72(FP), DX
+	TESTQ   DX, DX
+	JE      none47
+	ADDQ    CX, DX
+	VMOVUPS Y4, (DX)
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS Y6, 64(DX)
+	VMOVUPS Y7, 96(DX)
+
+none47:
+	VMOVUPS   c3f800000<>+0(SB), Y0
+	VDIVPS    Y4, Y0, Y4
+	VCMPPS    $0x03, Y4, Y4, Y0
+	VBLENDVPS Y0, c7fc00000<>+0(SB), Y4, Y4
+	VMOVUPS   c3f800000<>+0(SB), Y0
+	VDIVPS    Y5, Y0, Y5
+	VCMPPS    $0x03, Y5, Y5, Y0
+	VBLENDVPS Y0, c7fc00000<>+0(SB), Y5, Y5
+	VMOVUPS   c3f800000<>+0(SB), Y0
+	VDIVPS    Y6, Y0, Y6
+	VCMPPS    $0x03, Y6, Y6, Y0
+	VBLENDVPS Y0, c7fc00000<>+0(SB), Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y0
+	VDIVPS    Y7, Y0, Y7
+	VCMPPS    $0x03, Y7, Y7, Y0
+	VBLENDVPS Y0, c7fc00000<>+0(SB), Y7, Y7
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ dst_base+0(FP), BX
+	ADDQ CX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ cols+96(FP), DI
+
+planes48:
+	VMOVUPS (DX), Y0
+	VMULPS  Y0, Y4, Y0
+	VMOVUPS Y0, (BX)
+	VMOVUPS 32(DX), Y0
+	VMULPS  Y0, Y5, Y0
+	VMOVUPS Y0, 32(BX)
+	VMOVUPS 64(DX), Y0
+	VMULPS  Y0, Y6, Y0
+	VMOVUPS Y0, 64(BX)
+	VMOVUPS 96(DX), Y0
+	VMULPS  Y0, Y7, Y0
+	VMOVUPS Y0, 96(BX)
+	ADDQ    $0x00000080, DX
+	ADDQ    SI, BX
+	DECQ    DI
+	JNE     planes48
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x00000020, AX
+	JMP     wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ AX, AX
+	JE    end4
+
+narrow3:
+	MOVQ         $0x00000008, DX
+	CMPQ         AX, DX
+	CMOVQCS      AX, DX
+	VMOVQ        DX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+96(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+96(FP), SI
+	SHLQ  $0x02, SI
+	CMPQ  AX, $0x00000008
+	JB    careful49
+	MOVQ  cols+96(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful49
+	MOVQ  cols+96(FP), DI
+	MOVQ  DX, R8
+	MOVQ  BX, R9
+
+unit51:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(SI*4), Y1, Y1
+	ADDQ        SI, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(SI*4), Y2, Y2
+	ADDQ        SI, R10
+	VMOVUPS     (R10), X3
+	VINSERTF128 $0x01, (R10)(SI*4), Y3, Y3
+	ADDQ        SI, R10
+	VMOVUPS     (R10), X4
+	VINSERTF128 $0x01, (R10)(SI*4), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R9)
+	VMOVUPS     Y2, 32(R9)
+	VMOVUPS     Y5, 64(R9)
+	VMOVUPS     Y1, 96(R9)
+	MOVQ        $0x00000004, R10
+	SUBQ        R10, DI
+	JLE         done53
+	CMPQ        DI, R10
+	JAE         next52
+	MOVQ        DI, R10
+	MOVQ        $0x00000004, DI
+
+next52:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit51
+
+done53:
+	JMP moved50
+
+	// rows that are not there, or shorter than a unit
+careful49:
+	MOVQ         cols+96(FP), DI
+	MOVQ         BX, BX
+	MOVQ         DI, R8
+	MOVQ         $0x00000004, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit54:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	MOVQ        DX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X2
+	CMPQ        AX, $0x00000001
+	JBE         rows57
+	ADDQ        SI, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X3
+	CMPQ        AX, $0x00000002
+	JBE         rows57
+	ADDQ        SI, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X4
+	CMPQ        AX, $0x00000003
+	JBE         rows57
+	ADDQ        SI, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X5
+	CMPQ        AX, $0x00000004
+	JBE         rows57
+	ADDQ        SI, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y2, Y2
+	CMPQ        AX, $0x00000005
+	JBE         rows57
+	ADDQ        SI, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y3, Y3
+	CMPQ        AX, $0x00000006
+	JBE         rows57
+	ADDQ        SI, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y4, Y4
+	CMPQ        AX, $0x00000007
+	JBE         rows57
+	ADDQ        SI, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y5, Y5
+
+rows57:
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y2
+	VUNPCKLPS Y5, Y4, Y3
+	VUNPCKHPS Y5, Y4, Y4
+	VUNPCKLPD Y3, Y6, Y5
+	VUNPCKHPD Y3, Y6, Y3
+	VUNPCKLPD Y4, Y2, Y6
+	VUNPCKHPD Y4, Y2, Y2
+	VMOVUPS   Y5, (BX)
+	VMOVUPS   Y3, 32(BX)
+	VMOVUPS   Y6, 64(BX)
+	VMOVUPS   Y2, 96(BX)
+	MOVQ      $0x00000004, R8
+	SUBQ      R8, DI
+	JLE       done56
+	CMPQ      DI, R8
+	JAE       next55
+	MOVQ      DI, R8
+	MOVQ      $0x00000004, DI
+
+next55:
+	LEAQ (DX)(R8*4), DX
+	SHLQ $0x05, R8
+	ADDQ R8, BX
+	JMP  unit54
+
+done56:
+moved50:
+	VBROADCASTSS cff800000<>+0(SB), Y1
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+96(FP), BX
+
+planes58:
+	VMOVUPS (DX), Y2
+	VMAXPS  Y2, Y1, Y1
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes58
+	VMOVUPS cc2aeac4f<>+0(SB), Y2
+	VMOVUPS c4b400000<>+0(SB), Y3
+	VMOVUPS c3f800000<>+0(SB), Y4
+	VMOVUPS c3fb8aa3b<>+0(SB), Y5
+	VMOVUPS cbf317200<>+0(SB), Y6
+	VMOVUPS cb5bfbe80<>+0(SB), Y7
+	VMOVUPS c3ab563a5<>+0(SB), Y8
+	VMOVUPS c3c091ef0<>+0(SB), Y9
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x05, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  CX, DI
+	ADDQ  $0x00000020, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+96(FP), R9
+
+planes59:
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y1, Y10, Y10
+	VMOVUPS     Y3, Y11
+	VFMADD231PS Y5, Y10, Y11
+	VSUBPS      Y3, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VMOVUPS     Y8, Y12
+	VFMADD213PS Y9, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y4, Y13, Y12
+	VFMADD213PS Y4, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y2, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     Y12, (BX)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes59
+
+	// fold the planes of [read scratch]
+	VXORPS Y2, Y2, Y2
+	MOVQ   cols+96(FP), DX
+	LEAQ   191(SP), BX
+	ANDQ   $-64, BX
+	LEAQ   2048(BX), SI
+
+groups61:
+	CMPQ    DX, $+16
+	JLT     part64
+	VMOVUPS (BX), Y3
+	VMOVUPS 256(BX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 384(BX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 320(BX), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 448(BX), Y7
+	VADDPS  Y7, Y6, Y6
+	JMP     folded65
+
+part64:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+0
+	JLE     none66
+	VMOVUPS (BX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    DX, $+8
+	JLE     none66
+	VMOVUPS 256(BX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none66:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+4
+	JLE     none67
+	VMOVUPS 128(BX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    DX, $+12
+	JLE     none67
+	VMOVUPS 384(BX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none67:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+2
+	JLE     none68
+	VMOVUPS 64(BX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    DX, $+10
+	JLE     none68
+	VMOVUPS 320(BX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none68:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    DX, $+6
+	JLE     none69
+	VMOVUPS 192(BX), Y7
+	VADDPS  Y7, Y6, Y6
+	CMPQ    DX, $+14
+	JLE     none69
+	VMOVUPS 448(BX), Y7
+	VADDPS  Y7, Y6, Y6
+
+none69:
+folded65:
+	VADDPS  Y4, Y3, Y3
+	VADDPS  Y6, Y5, Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y3, Y7
+	CMPQ    DX, $+16
+	JLT     part70
+	VMOVUPS 32(BX), Y8
+	VMOVUPS 288(BX), Y9
+	VADDPS  Y9, Y8, Y3
+	VMOVUPS 160(BX), Y8
+	VMOVUPS 416(BX), Y9
+	VADDPS  Y9, Y8, Y4
+	VMOVUPS 96(BX), Y8
+	VMOVUPS 352(BX), Y9
+	VADDPS  Y9, Y8, Y5
+	VMOVUPS 224(BX), Y8
+	VMOVUPS 480(BX), Y9
+	VADDPS  Y9, Y8, Y6
+	JMP     folded71
+
+part70:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+1
+	JLE     none72
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    DX, $+9
+	JLE     none72
+	VMOVUPS 288(BX), Y8
+	VADDPS  Y8, Y3, Y3
+
+none72:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+5
+	JLE     none73
+	VMOVUPS 160(BX), Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    DX, $+13
+	JLE     none73
+	VMOVUPS 416(BX), Y8
+	VADDPS  Y8, Y4, Y4
+
+none73:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+3
+	JLE     none74
+	VMOVUPS 96(BX), Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    DX, $+11
+	JLE     none74
+	VMOVUPS 352(BX), Y8
+	VADDPS  Y8, Y5, Y5
+
+none74:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    DX, $+7
+	JLE     none75
+	VMOVUPS 224(BX), Y8
+	VADDPS  Y8, Y6, Y6
+	CMPQ    DX, $+15
+	JLE     none75
+	VMOVUPS 480(BX), Y8
+	VADDPS  Y8, Y6, Y6
+
+none75:
+folded71:
+	VADDPS  Y4, Y3, Y3
+	VADDPS  Y6, Y5, Y4
+	VADDPS  Y4, Y3, Y3
+	VADDPS  Y3, Y7, Y7
+	ADDQ    $0x00000200, BX
+	SUBQ    $+16, DX
+	JLE     pair62
+	CMPQ    DX, $+16
+	JLT     part76
+	VMOVUPS (BX), Y3
+	VMOVUPS 256(BX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 384(BX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 320(BX), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 448(BX), Y8
+	VADDPS  Y8, Y6, Y6
+	JMP     folded77
+
+part76:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+0
+	JLE     none78
+	VMOVUPS (BX), Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    DX, $+8
+	JLE     none78
+	VMOVUPS 256(BX), Y8
+	VADDPS  Y8, Y3, Y3
+
+none78:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+4
+	JLE     none79
+	VMOVUPS 128(BX), Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    DX, $+12
+	JLE     none79
+	VMOVUPS 384(BX), Y8
+	VADDPS  Y8, Y4, Y4
+
+none79:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+2
+	JLE     none80
+	VMOVUPS 64(BX), Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    DX, $+10
+	JLE     none80
+	VMOVUPS 320(BX), Y8
+	VADDPS  Y8, Y5, Y5
+
+none80:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    DX, $+6
+	JLE     none81
+	VMOVUPS 192(BX), Y8
+	VADDPS  Y8, Y6, Y6
+	CMPQ    DX, $+14
+	JLE     none81
+	VMOVUPS 448(BX), Y8
+	VADDPS  Y8, Y6, Y6
+
+none81:
+folded77:
+	VADDPS  Y4, Y3, Y3
+	VADDPS  Y6, Y5, Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y3, Y8
+	CMPQ    DX, $+16
+	JLT     part82
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 288(BX), Y10
+	VADDPS  Y10, Y9, Y3
+	VMOVUPS 160(BX), Y9
+	VMOVUPS 416(BX), Y10
+	VADDPS  Y10, Y9, Y4
+	VMOVUPS 96(BX), Y9
+	VMOVUPS 352(BX), Y10
+	VADDPS  Y10, Y9, Y5
+	VMOVUPS 224(BX), Y9
+	VMOVUPS 480(BX), Y10
+	VADDPS  Y10, Y9, Y6
+	JMP     folded83
+
+part82:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+1
+	JLE     none84
+	VMOVUPS 32(BX), Y9
+	VADDPS  Y9, Y3, Y3
+	CMPQ    DX, $+9
+	JLE     none84
+	VMOVUPS 288(BX), Y9
+	VADDPS  Y9, Y3, Y3
+
+none84:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+5
+	JLE     none85
+	VMOVUPS 160(BX), Y9
+	VADDPS  Y9, Y4, Y4
+	CMPQ    DX, $+13
+	JLE     none85
+	VMOVUPS 416(BX), Y9
+	VADDPS  Y9, Y4, Y4
+
+none85:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+3
+	JLE     none86
+	VMOVUPS 96(BX), Y9
+	VADDPS  Y9, Y5, Y5
+	CMPQ    DX, $+11
+	JLE     none86
+	VMOVUPS 352(BX), Y9
+	VADDPS  Y9, Y5, Y5
+
+none86:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    DX, $+7
+	JLE     none87
+	VMOVUPS 224(BX), Y9
+	VADDPS  Y9, Y6, Y6
+	CMPQ    DX, $+15
+	JLE     none87
+	VMOVUPS 480(BX), Y9
+	VADDPS  Y9, Y6, Y6
+
+none87:
+folded83:
+	VADDPS Y4, Y3, Y3
+	VADDPS Y6, Y5, Y4
+	VADDPS Y4, Y3, Y3
+	VADDPS Y3, Y8, Y8
+	ADDQ   $0x00000200, BX
+	SUBQ   $+16, DX
+	VADDPS Y8, Y7, Y7
+
+pair62:
+	VADDPS Y7, Y2, Y2
+	TESTQ  DX, DX
+	JLE    sum63
+	CMPQ   BX, SI
+	JB     groups61
+
+sum63:
+	VMOVUPS    Y2, Y2
+	MOVQ       max_base+48(FP), DX
+	TESTQ      DX, DX
+	JE         none88
+	ADDQ       CX, DX
+	VMASKMOVPS Y1, Y0, (DX)
+
+none88:
+	MOVQ       sum_base+72(FP), DX
+	TESTQ      DX, DX
+	JE         none89
+	ADDQ       CX, DX
+	VMASKMOVPS Y2, Y0, (DX)
+
+none89:
+	VMOVUPS   c3f800000<>+0(SB), Y1
+	VDIVPS    Y2, Y1, Y2
+	VCMPPS    $0x03, Y2, Y2, Y1
+	VBLENDVPS Y1, c7fc00000<>+0(SB), Y2, Y2
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ dst_base+0(FP), BX
+	ADDQ CX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ cols+96(FP), DI
+
+planes90:
+	VMOVUPS    (DX), Y1
+	VMULPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y0, (BX)
+	ADDQ       $0x00000020, DX
+	ADDQ       SI, BX
+	DECQ       DI
+	JNE        planes90
+	ADDQ       $0x00000020, CX
+	SUBQ       $0x00000008, AX
+	JA         narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func softmaxPlanesGradToRowsF32AVX2(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·softmaxPlanesGradToRowsF32AVX2(SB), $8384-104
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+80(FP), CX
+	XORQ DX, DX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ CX, $0x00000020
+	JB   narrow2
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), BX
+	ADDQ  DX, BX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  DX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  DX, R9
+	ADDQ  $0x00000080, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  DX, R10
+	ADDQ  $0x00000080, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ DX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x07, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  8192(AX), R14
+
+lanes5:
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (DI), Y1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPS     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (R13)
+	VMOVUPS    32(BX), Y0
+	VMOVUPS    32(DI), Y1
+	VMULPS     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 32(R13)
+	VMOVUPS    64(BX), Y0
+	VMOVUPS    64(DI), Y1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPS     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 64(R13)
+	VMOVUPS    96(BX), Y0
+	VMOVUPS    96(DI), Y1
+	VMULPS     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 96(R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000080, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000080, R13
+	CMPQ       R13, R14
+	JB         lanes5
+
+	// the lanes again
+wrap7:
+	MOVQ AX, R13
+
+again6:
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (DI), Y1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPS     Y1, Y0, Y0
+	VMOVUPS    (R13), Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (R13)
+	VMOVUPS    32(BX), Y0
+	VMOVUPS    32(DI), Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVUPS    32(R13), Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 32(R13)
+	VMOVUPS    64(BX), Y0
+	VMOVUPS    64(DI), Y1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPS     Y1, Y0, Y0
+	VMOVUPS    64(R13), Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 64(R13)
+	VMOVUPS    96(BX), Y0
+	VMOVUPS    96(DI), Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVUPS    96(R13), Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, 96(R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000080, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000080, R13
+	CMPQ       R13, R14
+	JB         again6
+	JMP        wrap7
+
+end8:
+	// fold the planes of [read scratch]
+	XORQ BX, BX
+
+column9:
+	VXORPS Y0, Y0, Y0
+	MOVQ   cols+72(FP), SI
+	LEAQ   191(SP), DI
+	ANDQ   $-64, DI
+	ADDQ   BX, DI
+	LEAQ   8192(DI), R8
+
+groups10:
+	CMPQ    SI, $+16
+	JLT     part13
+	VMOVUPS (DI), Y1
+	VMOVUPS 1024(DI), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS 512(DI), Y2
+	VMOVUPS 1536(DI), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 256(DI), Y3
+	VMOVUPS 1280(DI), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 768(DI), Y4
+	VMOVUPS 1792(DI), Y5
+	VADDPS  Y5, Y4, Y4
+	JMP     folded14
+
+part13:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+0
+	JLE     none15
+	VMOVUPS (DI), Y5
+	VADDPS  Y5, Y1, Y1
+	CMPQ    SI, $+8
+	JLE     none15
+	VMOVUPS 1024(DI), Y5
+	VADDPS  Y5, Y1, Y1
+
+none15:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+4
+	JLE     none16
+	VMOVUPS 512(DI), Y5
+	VADDPS  Y5, Y2, Y2
+	CMPQ    SI, $+12
+	JLE     none16
+	VMOVUPS 1536(DI), Y5
+	VADDPS  Y5, Y2, Y2
+
+none16:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    SI, $+2
+	JLE     none17
+	VMOVUPS 256(DI), Y5
+	VADDPS  Y5, Y3, Y3
+	CMPQ    SI, $+10
+	JLE     none17
+	VMOVUPS 1280(DI), Y5
+	VADDPS  Y5, Y3, Y3
+
+none17:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    SI, $+6
+	JLE     none18
+	VMOVUPS 768(DI), Y5
+	VADDPS  Y5, Y4, Y4
+	CMPQ    SI, $+14
+	JLE     none18
+	VMOVUPS 1792(DI), Y5
+	VADDPS  Y5, Y4, Y4
+
+none18:
+folded14:
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y4, Y3, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, Y5
+	CMPQ    SI, $+16
+	JLT     part19
+	VMOVUPS 128(DI), Y6
+	VMOVUPS 1152(DI), Y7
+	VADDPS  Y7, Y6, Y1
+	VMOVUPS 640(DI), Y6
+	VMOVUPS 1664(DI), Y7
+	VADDPS  Y7, Y6, Y2
+	VMOVUPS 384(DI), Y6
+	VMOVUPS 1408(DI), Y7
+	VADDPS  Y7, Y6, Y3
+	VMOVUPS 896(DI), Y6
+	VMOVUPS 1920(DI), Y7
+	VADDPS  Y7, Y6, Y4
+	JMP     folded20
+
+part19:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+1
+	JLE     none21
+	VMOVUPS 128(DI), Y6
+	VADDPS  Y6, Y1, Y1
+	CMPQ    SI, $+9
+	JLE     none21
+	VMOVUPS 1152(DI), Y6
+	VADDPS  Y6, Y1, Y1
+
+none21:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+5
+	JLE     none22
+	VMOVUPS 640(DI), Y6
+	VADDPS  Y6, Y2, Y2
+	CMPQ    SI, $+13
+	JLE     none22
+	VMOVUPS 1664(DI), Y6
+	VADDPS  Y6, Y2, Y2
+
+none22:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    SI, $+3
+	JLE     none23
+	VMOVUPS 384(DI), Y6
+	VADDPS  Y6, Y3, Y3
+	CMPQ    SI, $+11
+	JLE     none23
+	VMOVUPS 1408(DI), Y6
+	VADDPS  Y6, Y3, Y3
+
+none23:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    SI, $+7
+	JLE     none24
+	VMOVUPS 896(DI), Y6
+	VADDPS  Y6, Y4, Y4
+	CMPQ    SI, $+15
+	JLE     none24
+	VMOVUPS 1920(DI), Y6
+	VADDPS  Y6, Y4, Y4
+
+none24:
+folded20:
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y4, Y3, Y2
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y1, Y5, Y5
+	ADDQ    $0x00000800, DI
+	SUBQ    $+16, SI
+	JLE     pair11
+	CMPQ    SI, $+16
+	JLT     part25
+	VMOVUPS (DI), Y1
+	VMOVUPS 1024(DI), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS 512(DI), Y2
+	VMOVUPS 1536(DI), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 256(DI), Y3
+	VMOVUPS 1280(DI), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 768(DI), Y4
+	VMOVUPS 1792(DI), Y6
+	VADDPS  Y6, Y4, Y4
+	JMP     folded26
+
+part25:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+0
+	JLE     none27
+	VMOVUPS (DI), Y6
+	VADDPS  Y6, Y1, Y1
+	CMPQ    SI, $+8
+	JLE     none27
+	VMOVUPS 1024(DI), Y6
+	VADDPS  Y6, Y1, Y1
+
+none27:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+4
+	JLE     none28
+	VMOVUPS 512(DI), Y6
+	VADDPS  Y6, Y2, Y2
+	CMPQ    SI, $+12
+	JLE     none28
+	VMOVUPS 1536(DI), Y6
+	VADDPS  Y6, Y2, Y2
+
+none28:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    SI, $+2
+	JLE     none29
+	VMOVUPS 256(DI), Y6
+	VADDPS  Y6, Y3, Y3
+	CMPQ    SI, $+10
+	JLE     none29
+	VMOVUPS 1280(DI), Y6
+	VADDPS  Y6, Y3, Y3
+
+none29:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    SI, $+6
+	JLE     none30
+	VMOVUPS 768(DI), Y6
+	VADDPS  Y6, Y4, Y4
+	CMPQ    SI, $+14
+	JLE     none30
+	VMOVUPS 1792(DI), Y6
+	VADDPS  Y6, Y4, Y4
+
+none30:
+folded26:
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y4, Y3, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, Y6
+	CMPQ    SI, $+16
+	JLT     part31
+	VMOVUPS 128(DI), Y7
+	VMOVUPS 1152(DI), Y8
+	VADDPS  Y8, Y7, Y1
+	VMOVUPS 640(DI), Y7
+	VMOVUPS 1664(DI), Y8
+	VADDPS  Y8, Y7, Y2
+	VMOVUPS 384(DI), Y7
+	VMOVUPS 1408(DI), Y8
+	VADDPS  Y8, Y7, Y3
+	VMOVUPS 896(DI), Y7
+	VMOVUPS 1920(DI), Y8
+	VADDPS  Y8, Y7, Y4
+	JMP     folded32
+
+part31:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+1
+	JLE     none33
+	VMOVUPS 128(DI), Y7
+	VADDPS  Y7, Y1, Y1
+	CMPQ    SI, $+9
+	JLE     none33
+	VMOVUPS 1152(DI), Y7
+	VADDPS  Y7, Y1, Y1
+
+none33:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+5
+	JLE     none34
+	VMOVUPS 640(DI), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    SI, $+13
+	JLE     none34
+	VMOVUPS 1664(DI), Y7
+	VADDPS  Y7, Y2, Y2
+
+none34:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    SI, $+3
+	JLE     none35
+	VMOVUPS 384(DI), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    SI, $+11
+	JLE     none35
+	VMOVUPS 1408(DI), Y7
+	VADDPS  Y7, Y3, Y3
+
+none35:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    SI, $+7
+	JLE     none36
+	VMOVUPS 896(DI), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    SI, $+15
+	JLE     none36
+	VMOVUPS 1920(DI), Y7
+	VADDPS  Y7, Y4, Y4
+
+none36:
+folded32:
+	VADDPS Y2, Y1, Y1
+	VADDPS Y4, Y3, Y2
+	VADDPS Y2, Y1, Y1
+	VADDPS Y1, Y6, Y6
+	ADDQ   $0x00000800, DI
+	SUBQ   $+16, SI
+	VADDPS Y6, Y5, Y5
+
+pair11:
+	VADDPS Y5, Y0, Y0
+	TESTQ  SI, SI
+	JLE    sum12
+	CMPQ   DI, R8
+	JB     groups10
+
+sum12:
+	LEAQ    (SP), SI
+	VMOVUPS Y0, (SI)(BX*1)
+	ADDQ    $0x00000020, BX
+	CMPQ    BX, $0x00000080
+	JB      column9
+	VMOVUPS (SP), Y0
+	VMOVUPS 32(SP), Y1
+	VMOVUPS 64(SP), Y2
+	VMOVUPS 96(SP), Y3
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x02, R8
+	LEAQ 191(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes37:
+	VMOVUPS (BX), Y4
+	VMOVUPS (DI), Y5
+	VSUBPS  Y0, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, (R9)
+	VMOVUPS 32(BX), Y4
+	VMOVUPS 32(DI), Y5
+	VSUBPS  Y1, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, 32(R9)
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 64(DI), Y5
+	VSUBPS  Y2, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, 64(R9)
+	VMOVUPS 96(BX), Y4
+	VMOVUPS 96(DI), Y5
+	VSUBPS  Y3, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, 96(R9)
+	ADDQ    SI, BX
+	ADDQ    R8, DI
+	ADDQ    $0x00000080, R9
+	DECQ    R10
+	JNE     planes37
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), BX
+	MOVQ  cols+72(FP), SI
+	IMULQ DX, SI
+	ADDQ  SI, BX
+	LEAQ  191(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), R8
+	CMPQ  R8, $0x00000004
+	JB    careful38
+	MOVQ  $0x00000004, R8
+
+registers40:
+	MOVQ cols+72(FP), R9
+	MOVQ BX, R10
+	MOVQ SI, R11
+
+unit41:
+	VMOVUPS      (R11), Y0
+	VMOVUPS      128(R11), Y1
+	VMOVUPS      256(R11), Y2
+	VMOVUPS      384(R11), Y3
+	VUNPCKLPS    Y1, Y0, Y4
+	VUNPCKHPS    Y1, Y0, Y0
+	VUNPCKLPS    Y3, Y2, Y1
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPD    Y1, Y4, Y3
+	VUNPCKHPD    Y1, Y4, Y1
+	VUNPCKLPD    Y2, Y0, Y4
+	VUNPCKHPD    Y2, Y0, Y0
+	MOVQ         R10, R12
+	VMOVUPS      X3, (R12)
+	VEXTRACTF128 $0x01, Y3, (R12)(DI*4)
+	ADDQ         DI, R12
+	VMOVUPS      X1, (R12)
+	VEXTRACTF128 $0x01, Y1, (R12)(DI*4)
+	ADDQ         DI, R12
+	VMOVUPS      X4, (R12)
+	VEXTRACTF128 $0x01, Y4, (R12)(DI*4)
+	ADDQ         DI, R12
+	VMOVUPS      X0, (R12)
+	VEXTRACTF128 $0x01, Y0, (R12)(DI*4)
+	MOVQ         $0x00000004, R12
+	SUBQ         R12, R9
+	JLE          done43
+	CMPQ         R9, R12
+	JAE          next42
+	MOVQ         R9, R12
+	MOVQ         $0x00000004, R9
+
+next42:
+	LEAQ (R10)(R12*4), R10
+	SHLQ $0x07, R12
+	ADDQ R12, R11
+	JMP  unit41
+
+done43:
+	MOVQ DI, R9
+	SHLQ $0x03, R9
+	ADDQ R9, BX
+	ADDQ $0x00000020, SI
+	DECQ R8
+	JNE  registers40
+	JMP  moved39
+
+	// rows that are not there, or shorter than a unit
+careful38:
+	MOVQ $0x00000004, R8
+
+registers44:
+	MOVQ         cols+72(FP), R9
+	MOVQ         BX, R10
+	MOVQ         SI, R11
+	MOVQ         R9, R12
+	MOVQ         $0x00000004, R13
+	CMPQ         R12, R13
+	CMOVQHI      R13, R12
+	VMOVQ        R12, X0
+	VPBROADCASTD X0, X0
+	VPCMPGTD     iota32<>+0(SB), X0, X0
+
+unit45:
+	VMOVUPS      (R11), Y1
+	VMOVUPS      128(R11), Y2
+	VMOVUPS      256(R11), Y3
+	VMOVUPS      384(R11), Y4
+	VUNPCKLPS    Y2, Y1, Y5
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPD    Y2, Y5, Y4
+	VUNPCKHPD    Y2, Y5, Y2
+	VUNPCKLPD    Y3, Y1, Y5
+	VUNPCKHPD    Y3, Y1, Y1
+	MOVQ         R10, R12
+	VMASKMOVPS   X4, X0, (R12)
+	ADDQ         DI, R12
+	VMASKMOVPS   X2, X0, (R12)
+	ADDQ         DI, R12
+	VMASKMOVPS   X5, X0, (R12)
+	ADDQ         DI, R12
+	VMASKMOVPS   X1, X0, (R12)
+	ADDQ         DI, R12
+	VEXTRACTF128 $0x01, Y4, X3
+	VMASKMOVPS   X3, X0, (R12)
+	ADDQ         DI, R12
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPS   X2, X0, (R12)
+	ADDQ         DI, R12
+	VEXTRACTF128 $0x01, Y5, X2
+	VMASKMOVPS   X2, X0, (R12)
+	ADDQ         DI, R12
+	VEXTRACTF128 $0x01, Y1, X1
+	VMASKMOVPS   X1, X0, (R12)
+	MOVQ         $0x00000004, R12
+	SUBQ         R12, R9
+	JLE          done47
+	CMPQ         R9, R12
+	JAE          next46
+	MOVQ         R9, R12
+	MOVQ         $0x00000004, R9
+
+next46:
+	LEAQ (R10)(R12*4), R10
+	SHLQ $0x07, R12
+	ADDQ R12, R11
+	JMP  unit45
+
+done47:
+	MOVQ DI, R9
+	SHLQ $0x03, R9
+	ADDQ R9, BX
+	ADDQ $0x00000020, SI
+	DECQ R8
+	JNE  registers44
+
+moved39:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000020, CX
+	JMP  wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ CX, CX
+	JE    end4
+
+narrow3:
+	MOVQ         $0x00000008, BX
+	CMPQ         CX, BX
+	CMOVQCS      CX, BX
+	VMOVQ        BX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), BX
+	ADDQ  DX, BX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  DX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  DX, R9
+	ADDQ  $0x00000020, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  DX, R10
+	ADDQ  $0x00000020, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ DX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x05, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  2048(AX), R14
+
+lanes49:
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (DI), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VADDPS     Y1, Y2, Y2
+	VMOVUPS    Y2, (R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000020, R11
+	DECQ       R12
+	JE         end52
+	ADDQ       $0x00000020, R13
+	CMPQ       R13, R14
+	JB         lanes49
+
+	// the lanes again
+wrap51:
+	MOVQ AX, R13
+
+again50:
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (DI), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMOVUPS    (R13), Y2
+	VADDPS     Y1, Y2, Y2
+	VMOVUPS    Y2, (R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000020, R11
+	DECQ       R12
+	JE         end52
+	ADDQ       $0x00000020, R13
+	CMPQ       R13, R14
+	JB         again50
+	JMP        wrap51
+
+end52:
+	// fold the planes of [read scratch]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+72(FP), BX
+	LEAQ   191(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   2048(SI), DI
+
+groups54:
+	CMPQ    BX, $+16
+	JLT     part57
+	VMOVUPS (SI), Y2
+	VMOVUPS 256(SI), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 128(SI), Y3
+	VMOVUPS 384(SI), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 64(SI), Y4
+	VMOVUPS 320(SI), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 192(SI), Y5
+	VMOVUPS 448(SI), Y6
+	VADDPS  Y6, Y5, Y5
+	JMP     folded58
+
+part57:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+0
+	JLE     none59
+	VMOVUPS (SI), Y6
+	VADDPS  Y6, Y2, Y2
+	CMPQ    BX, $+8
+	JLE     none59
+	VMOVUPS 256(SI), Y6
+	VADDPS  Y6, Y2, Y2
+
+none59:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+4
+	JLE     none60
+	VMOVUPS 128(SI), Y6
+	VADDPS  Y6, Y3, Y3
+	CMPQ    BX, $+12
+	JLE     none60
+	VMOVUPS 384(SI), Y6
+	VADDPS  Y6, Y3, Y3
+
+none60:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    BX, $+2
+	JLE     none61
+	VMOVUPS 64(SI), Y6
+	VADDPS  Y6, Y4, Y4
+	CMPQ    BX, $+10
+	JLE     none61
+	VMOVUPS 320(SI), Y6
+	VADDPS  Y6, Y4, Y4
+
+none61:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+6
+	JLE     none62
+	VMOVUPS 192(SI), Y6
+	VADDPS  Y6, Y5, Y5
+	CMPQ    BX, $+14
+	JLE     none62
+	VMOVUPS 448(SI), Y6
+	VADDPS  Y6, Y5, Y5
+
+none62:
+folded58:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y6
+	CMPQ    BX, $+16
+	JLT     part63
+	VMOVUPS 32(SI), Y7
+	VMOVUPS 288(SI), Y8
+	VADDPS  Y8, Y7, Y2
+	VMOVUPS 160(SI), Y7
+	VMOVUPS 416(SI), Y8
+	VADDPS  Y8, Y7, Y3
+	VMOVUPS 96(SI), Y7
+	VMOVUPS 352(SI), Y8
+	VADDPS  Y8, Y7, Y4
+	VMOVUPS 224(SI), Y7
+	VMOVUPS 480(SI), Y8
+	VADDPS  Y8, Y7, Y5
+	JMP     folded64
+
+part63:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+1
+	JLE     none65
+	VMOVUPS 32(SI), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    BX, $+9
+	JLE     none65
+	VMOVUPS 288(SI), Y7
+	VADDPS  Y7, Y2, Y2
+
+none65:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+5
+	JLE     none66
+	VMOVUPS 160(SI), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    BX, $+13
+	JLE     none66
+	VMOVUPS 416(SI), Y7
+	VADDPS  Y7, Y3, Y3
+
+none66:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    BX, $+3
+	JLE     none67
+	VMOVUPS 96(SI), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    BX, $+11
+	JLE     none67
+	VMOVUPS 352(SI), Y7
+	VADDPS  Y7, Y4, Y4
+
+none67:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+7
+	JLE     none68
+	VMOVUPS 224(SI), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    BX, $+15
+	JLE     none68
+	VMOVUPS 480(SI), Y7
+	VADDPS  Y7, Y5, Y5
+
+none68:
+folded64:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	ADDQ    $0x00000200, SI
+	SUBQ    $+16, BX
+	JLE     pair55
+	CMPQ    BX, $+16
+	JLT     part69
+	VMOVUPS (SI), Y2
+	VMOVUPS 256(SI), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 128(SI), Y3
+	VMOVUPS 384(SI), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 64(SI), Y4
+	VMOVUPS 320(SI), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 192(SI), Y5
+	VMOVUPS 448(SI), Y7
+	VADDPS  Y7, Y5, Y5
+	JMP     folded70
+
+part69:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+0
+	JLE     none71
+	VMOVUPS (SI), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    BX, $+8
+	JLE     none71
+	VMOVUPS 256(SI), Y7
+	VADDPS  Y7, Y2, Y2
+
+none71:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+4
+	JLE     none72
+	VMOVUPS 128(SI), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    BX, $+12
+	JLE     none72
+	VMOVUPS 384(SI), Y7
+	VADDPS  Y7, Y3, Y3
+
+none72:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    BX, $+2
+	JLE     none73
+	VMOVUPS 64(SI), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    BX, $+10
+	JLE     none73
+	VMOVUPS 320(SI), Y7
+	VADDPS  Y7, Y4, Y4
+
+none73:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+6
+	JLE     none74
+	VMOVUPS 192(SI), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    BX, $+14
+	JLE     none74
+	VMOVUPS 448(SI), Y7
+	VADDPS  Y7, Y5, Y5
+
+none74:
+folded70:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y7
+	CMPQ    BX, $+16
+	JLT     part75
+	VMOVUPS 32(SI), Y8
+	VMOVUPS 288(SI), Y9
+	VADDPS  Y9, Y8, Y2
+	VMOVUPS 160(SI), Y8
+	VMOVUPS 416(SI), Y9
+	VADDPS  Y9, Y8, Y3
+	VMOVUPS 96(SI), Y8
+	VMOVUPS 352(SI), Y9
+	VADDPS  Y9, Y8, Y4
+	VMOVUPS 224(SI), Y8
+	VMOVUPS 480(SI), Y9
+	VADDPS  Y9, Y8, Y5
+	JMP     folded76
+
+part75:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+1
+	JLE     none77
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    BX, $+9
+	JLE     none77
+	VMOVUPS 288(SI), Y8
+	VADDPS  Y8, Y2, Y2
+
+none77:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+5
+	JLE     none78
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    BX, $+13
+	JLE     none78
+	VMOVUPS 416(SI), Y8
+	VADDPS  Y8, Y3, Y3
+
+none78:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    BX, $+3
+	JLE     none79
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    BX, $+11
+	JLE     none79
+	VMOVUPS 352(SI), Y8
+	VADDPS  Y8, Y4, Y4
+
+none79:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+7
+	JLE     none80
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    BX, $+15
+	JLE     none80
+	VMOVUPS 480(SI), Y8
+	VADDPS  Y8, Y5, Y5
+
+none80:
+folded76:
+	VADDPS Y3, Y2, Y2
+	VADDPS Y5, Y4, Y3
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y7, Y7
+	ADDQ   $0x00000200, SI
+	SUBQ   $+16, BX
+	VADDPS Y7, Y6, Y6
+
+pair55:
+	VADDPS Y6, Y1, Y1
+	TESTQ  BX, BX
+	JLE    sum56
+	CMPQ   SI, DI
+	JB     groups54
+
+sum56:
+	VMOVUPS Y1, Y1
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x02, R8
+	LEAQ 191(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes81:
+	VMASKMOVPS (BX), Y0, Y2
+	VMASKMOVPS (DI), Y0, Y3
+	VSUBPS     Y1, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMOVUPS    Y2, (R9)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       $0x00000020, R9
+	DECQ       R10
+	JNE        planes81
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), BX
+	MOVQ  cols+72(FP), SI
+	IMULQ DX, SI
+	ADDQ  SI, BX
+	LEAQ  191(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	CMPQ  CX, $0x00000008
+	JB    careful82
+	MOVQ  cols+72(FP), R8
+	CMPQ  R8, $0x00000004
+	JB    careful82
+	MOVQ  cols+72(FP), R8
+	MOVQ  BX, R9
+	MOVQ  SI, R10
+
+unit84:
+	VMOVUPS      (R10), Y0
+	VMOVUPS      32(R10), Y1
+	VMOVUPS      64(R10), Y2
+	VMOVUPS      96(R10), Y3
+	VUNPCKLPS    Y1, Y0, Y4
+	VUNPCKHPS    Y1, Y0, Y0
+	VUNPCKLPS    Y3, Y2, Y1
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPD    Y1, Y4, Y3
+	VUNPCKHPD    Y1, Y4, Y1
+	VUNPCKLPD    Y2, Y0, Y4
+	VUNPCKHPD    Y2, Y0, Y0
+	MOVQ         R9, R11
+	VMOVUPS      X3, (R11)
+	VEXTRACTF128 $0x01, Y3, (R11)(DI*4)
+	ADDQ         DI, R11
+	VMOVUPS      X1, (R11)
+	VEXTRACTF128 $0x01, Y1, (R11)(DI*4)
+	ADDQ         DI, R11
+	VMOVUPS      X4, (R11)
+	VEXTRACTF128 $0x01, Y4, (R11)(DI*4)
+	ADDQ         DI, R11
+	VMOVUPS      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, (R11)(DI*4)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done86
+	CMPQ         R8, R11
+	JAE          next85
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next85:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x05, R11
+	ADDQ R11, R10
+	JMP  unit84
+
+done86:
+	JMP moved83
+
+	// rows that are not there, or shorter than a unit
+careful82:
+	MOVQ         cols+72(FP), R8
+	MOVQ         SI, SI
+	MOVQ         R8, R9
+	MOVQ         $0x00000004, R10
+	CMPQ         R9, R10
+	CMOVQHI      R10, R9
+	VMOVQ        R9, X0
+	VPBROADCASTD X0, X0
+	VPCMPGTD     iota32<>+0(SB), X0, X0
+
+unit87:
+	VMOVUPS      (SI), Y1
+	VMOVUPS      32(SI), Y2
+	VMOVUPS      64(SI), Y3
+	VMOVUPS      96(SI), Y4
+	VUNPCKLPS    Y2, Y1, Y5
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPD    Y2, Y5, Y4
+	VUNPCKHPD    Y2, Y5, Y2
+	VUNPCKLPD    Y3, Y1, Y5
+	VUNPCKHPD    Y3, Y1, Y1
+	MOVQ         BX, R9
+	VMASKMOVPS   X4, X0, (R9)
+	CMPQ         CX, $0x00000001
+	JBE          rows90
+	ADDQ         DI, R9
+	VMASKMOVPS   X2, X0, (R9)
+	CMPQ         CX, $0x00000002
+	JBE          rows90
+	ADDQ         DI, R9
+	VMASKMOVPS   X5, X0, (R9)
+	CMPQ         CX, $0x00000003
+	JBE          rows90
+	ADDQ         DI, R9
+	VMASKMOVPS   X1, X0, (R9)
+	CMPQ         CX, $0x00000004
+	JBE          rows90
+	ADDQ         DI, R9
+	VEXTRACTF128 $0x01, Y4, X3
+	VMASKMOVPS   X3, X0, (R9)
+	CMPQ         CX, $0x00000005
+	JBE          rows90
+	ADDQ         DI, R9
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPS   X2, X0, (R9)
+	CMPQ         CX, $0x00000006
+	JBE          rows90
+	ADDQ         DI, R9
+	VEXTRACTF128 $0x01, Y5, X2
+	VMASKMOVPS   X2, X0, (R9)
+	CMPQ         CX, $0x00000007
+	JBE          rows90
+	ADDQ         DI, R9
+	VEXTRACTF128 $0x01, Y1, X1
+	VMASKMOVPS   X1, X0, (R9)
+
+rows90:
+	MOVQ $0x00000004, R9
+	SUBQ R9, R8
+	JLE  done89
+	CMPQ R8, R9
+	JAE  next88
+	MOVQ R8, R9
+	MOVQ $0x00000004, R8
+
+next88:
+	LEAQ (BX)(R9*4), BX
+	SHLQ $0x05, R9
+	ADDQ R9, SI
+	JMP  unit87
+
+done89:
+moved83:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, CX
+	JA   narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
 // func dotF64AVX2(a *float64, b *float64, n int) float64
 // Requires: AVX, AVX2
 TEXT ·dotF64AVX2(SB), NOSPLIT, $0-32
@@ -37026,6 +39412,1785 @@ none9:
 	JA   narrow4
 
 end5:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsToPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsToPlanesF64AVX2(SB), $4288-120
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+104(FP), AX
+	XORQ CX, CX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ AX, $0x00000010
+	JB   narrow2
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+96(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+96(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  cols+96(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful5
+	MOVQ  $0x00000004, DI
+
+registers7:
+	MOVQ cols+96(FP), R8
+	MOVQ DX, R9
+	MOVQ BX, R10
+
+unit8:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X0
+	VINSERTF128 $0x01, (R11)(SI*2), Y0, Y0
+	ADDQ        SI, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(SI*2), Y1, Y1
+	VUNPCKLPD   Y1, Y0, Y2
+	VUNPCKHPD   Y1, Y0, Y0
+	VMOVUPS     Y2, (R10)
+	VMOVUPS     Y0, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done10
+	CMPQ        R8, R11
+	JAE         next9
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next9:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit8
+
+done10:
+	MOVQ SI, R8
+	SHLQ $0x02, R8
+	ADDQ R8, DX
+	ADDQ $0x00000020, BX
+	DECQ DI
+	JNE  registers7
+	JMP  moved6
+
+	// rows that are not there, or shorter than a unit
+careful5:
+	MOVQ $0x00000004, DI
+
+registers11:
+	MOVQ         cols+96(FP), R8
+	MOVQ         DX, R9
+	MOVQ         BX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X0
+	VPBROADCASTQ X0, X0
+	VPCMPGTQ     iota64<>+0(SB), X0, X0
+
+unit12:
+	VXORPS      Y1, Y1, Y1
+	VXORPS      Y2, Y2, Y2
+	MOVQ        R9, R11
+	VMASKMOVPD  (R11), X0, X3
+	VMOVUPS     X3, X1
+	ADDQ        SI, R11
+	VMASKMOVPD  (R11), X0, X3
+	VMOVUPS     X3, X2
+	ADDQ        SI, R11
+	VMASKMOVPD  (R11), X0, X3
+	VINSERTF128 $0x01, X3, Y1, Y1
+	ADDQ        SI, R11
+	VMASKMOVPD  (R11), X0, X3
+	VINSERTF128 $0x01, X3, Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R10)
+	VMOVUPS     Y1, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done14
+	CMPQ        R8, R11
+	JAE         next13
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next13:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit12
+
+done14:
+	MOVQ SI, R8
+	SHLQ $0x02, R8
+	ADDQ R8, DX
+	ADDQ $0x00000020, BX
+	DECQ DI
+	JNE  registers11
+
+moved6:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+96(FP), BX
+
+planes16:
+	VMOVUPD (DX), Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD 32(DX), Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD 64(DX), Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD 96(DX), Y4
+	VMAXPD  Y4, Y3, Y3
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes16
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x07, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  CX, DI
+	ADDQ  $0x00000080, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  cols+96(FP), R9
+
+planes17:
+	VMOVUPD     (DX), Y12
+	PREFETCHT0  (SI)
+	PREFETCHT0  (DI)
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, (BX)
+	VMOVUPD     32(DX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 32(BX)
+	VMOVUPD     64(DX), Y12
+	PREFETCHT0  64(SI)
+	PREFETCHT0  64(DI)
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 64(BX)
+	VMOVUPD     96(DX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 96(BX)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes17
+
+	// fold the planes of [read scratch]
+	XORQ DX, DX
+
+column18:
+	VXORPS Y4, Y4, Y4
+	MOVQ   cols+96(FP), BX
+	LEAQ   191(SP), SI
+	ANDQ   $-64, SI
+	ADDQ   DX, SI
+	LEAQ   4096(SI), DI
+
+groups19:
+	CMPQ    BX, $+8
+	JLT     part22
+	VMOVUPS (SI), Y5
+	VMOVUPS 512(SI), Y6
+	VADDPD  Y6, Y5, Y5
+	VMOVUPS 256(SI), Y6
+	VMOVUPS 768(SI), Y7
+	VADDPD  Y7, Y6, Y6
+	JMP     folded23
+
+part22:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+0
+	JLE     none24
+	VMOVUPS (SI), Y7
+	VADDPD  Y7, Y5, Y5
+	CMPQ    BX, $+4
+	JLE     none24
+	VMOVUPS 512(SI), Y7
+	VADDPD  Y7, Y5, Y5
+
+none24:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+2
+	JLE     none25
+	VMOVUPS 256(SI), Y7
+	VADDPD  Y7, Y6, Y6
+	CMPQ    BX, $+6
+	JLE     none25
+	VMOVUPS 768(SI), Y7
+	VADDPD  Y7, Y6, Y6
+
+none25:
+folded23:
+	VADDPD  Y6, Y5, Y5
+	VMOVUPS Y5, Y7
+	CMPQ    BX, $+8
+	JLT     part26
+	VMOVUPS 128(SI), Y8
+	VMOVUPS 640(SI), Y9
+	VADDPD  Y9, Y8, Y5
+	VMOVUPS 384(SI), Y8
+	VMOVUPS 896(SI), Y9
+	VADDPD  Y9, Y8, Y6
+	JMP     folded27
+
+part26:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+1
+	JLE     none28
+	VMOVUPS 128(SI), Y8
+	VADDPD  Y8, Y5, Y5
+	CMPQ    BX, $+5
+	JLE     none28
+	VMOVUPS 640(SI), Y8
+	VADDPD  Y8, Y5, Y5
+
+none28:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+3
+	JLE     none29
+	VMOVUPS 384(SI), Y8
+	VADDPD  Y8, Y6, Y6
+	CMPQ    BX, $+7
+	JLE     none29
+	VMOVUPS 896(SI), Y8
+	VADDPD  Y8, Y6, Y6
+
+none29:
+folded27:
+	VADDPD  Y6, Y5, Y5
+	VADDPD  Y5, Y7, Y7
+	ADDQ    $0x00000400, SI
+	SUBQ    $+8, BX
+	JLE     pair20
+	CMPQ    BX, $+8
+	JLT     part30
+	VMOVUPS (SI), Y5
+	VMOVUPS 512(SI), Y6
+	VADDPD  Y6, Y5, Y5
+	VMOVUPS 256(SI), Y6
+	VMOVUPS 768(SI), Y8
+	VADDPD  Y8, Y6, Y6
+	JMP     folded31
+
+part30:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+0
+	JLE     none32
+	VMOVUPS (SI), Y8
+	VADDPD  Y8, Y5, Y5
+	CMPQ    BX, $+4
+	JLE     none32
+	VMOVUPS 512(SI), Y8
+	VADDPD  Y8, Y5, Y5
+
+none32:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+2
+	JLE     none33
+	VMOVUPS 256(SI), Y8
+	VADDPD  Y8, Y6, Y6
+	CMPQ    BX, $+6
+	JLE     none33
+	VMOVUPS 768(SI), Y8
+	VADDPD  Y8, Y6, Y6
+
+none33:
+folded31:
+	VADDPD  Y6, Y5, Y5
+	VMOVUPS Y5, Y8
+	CMPQ    BX, $+8
+	JLT     part34
+	VMOVUPS 128(SI), Y9
+	VMOVUPS 640(SI), Y10
+	VADDPD  Y10, Y9, Y5
+	VMOVUPS 384(SI), Y9
+	VMOVUPS 896(SI), Y10
+	VADDPD  Y10, Y9, Y6
+	JMP     folded35
+
+part34:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    BX, $+1
+	JLE     none36
+	VMOVUPS 128(SI), Y9
+	VADDPD  Y9, Y5, Y5
+	CMPQ    BX, $+5
+	JLE     none36
+	VMOVUPS 640(SI), Y9
+	VADDPD  Y9, Y5, Y5
+
+none36:
+	VXORPS  Y6, Y6, Y6
+	CMPQ    BX, $+3
+	JLE     none37
+	VMOVUPS 384(SI), Y9
+	VADDPD  Y9, Y6, Y6
+	CMPQ    BX, $+7
+	JLE     none37
+	VMOVUPS 896(SI), Y9
+	VADDPD  Y9, Y6, Y6
+
+none37:
+folded35:
+	VADDPD Y6, Y5, Y5
+	VADDPD Y5, Y8, Y8
+	ADDQ   $0x00000400, SI
+	SUBQ   $+8, BX
+	VADDPD Y8, Y7, Y7
+
+pair20:
+	VADDPD Y7, Y4, Y4
+	TESTQ  BX, BX
+	JLE    sum21
+	CMPQ   SI, DI
+	JB     groups19
+
+sum21:
+	LEAQ    (SP), BX
+	VMOVUPS Y4, (BX)(DX*1)
+	ADDQ    $0x00000020, DX
+	CMPQ    DX, $0x00000080
+	JB      column18
+	VMOVUPS (SP), Y4
+	VMOVUPS 32(SP), Y5
+	VMOVUPS 64(SP), Y6
+	VMOVUPS 96(SP), Y7
+	MOVQ    max_base+48(FP), DX
+	TESTQ   DX, DX
+	JE      none38
+	ADDQ    CX, DX
+	VMOVUPD Y0, (DX)
+	VMOVUPD Y1, 32(DX)
+	VMOVUPD Y2, 64(DX)
+	VMOVUPD Y3, 96(DX)
+
+none38:
+	MOVQ    sum_base+72(FP), DX
+	TESTQ   DX, DX
+	JE      none39
+	ADDQ    CX, DX
+	VMOVUPD Y4, (DX)
+	VMOVUPD Y5, 32(DX)
+	VMOVUPD Y6, 64(DX)
+	VMOVUPD Y7, 96(DX)
+
+none39:
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y0
+	VDIVPD    Y4, Y0, Y4
+	VCMPPD    $0x03, Y4, Y4, Y0
+	VBLENDVPD Y0, c7ff8000000000001<>+0(SB), Y4, Y4
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y0
+	VDIVPD    Y5, Y0, Y5
+	VCMPPD    $0x03, Y5, Y5, Y0
+	VBLENDVPD Y0, c7ff8000000000001<>+0(SB), Y5, Y5
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y0
+	VDIVPD    Y6, Y0, Y6
+	VCMPPD    $0x03, Y6, Y6, Y0
+	VBLENDVPD Y0, c7ff8000000000001<>+0(SB), Y6, Y6
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y0
+	VDIVPD    Y7, Y0, Y7
+	VCMPPD    $0x03, Y7, Y7, Y0
+	VBLENDVPD Y0, c7ff8000000000001<>+0(SB), Y7, Y7
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ dst_base+0(FP), BX
+	ADDQ CX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ cols+96(FP), DI
+
+planes40:
+	VMOVUPD (DX), Y0
+	VMULPD  Y0, Y4, Y0
+	VMOVUPD Y0, (BX)
+	VMOVUPD 32(DX), Y0
+	VMULPD  Y0, Y5, Y0
+	VMOVUPD Y0, 32(BX)
+	VMOVUPD 64(DX), Y0
+	VMULPD  Y0, Y6, Y0
+	VMOVUPD Y0, 64(BX)
+	VMOVUPD 96(DX), Y0
+	VMULPD  Y0, Y7, Y0
+	VMOVUPD Y0, 96(BX)
+	ADDQ    $0x00000080, DX
+	ADDQ    SI, BX
+	DECQ    DI
+	JNE     planes40
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x00000010, AX
+	JMP     wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ AX, AX
+	JE    end4
+
+narrow3:
+	MOVQ         $0x00000004, DX
+	CMPQ         AX, DX
+	CMOVQCS      AX, DX
+	VMOVQ        DX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+96(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+96(FP), SI
+	SHLQ  $0x03, SI
+	CMPQ  AX, $0x00000004
+	JB    careful41
+	MOVQ  cols+96(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful41
+	MOVQ  cols+96(FP), DI
+	MOVQ  DX, R8
+	MOVQ  BX, R9
+
+unit43:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(SI*2), Y1, Y1
+	ADDQ        SI, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(SI*2), Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R9)
+	VMOVUPS     Y1, 32(R9)
+	MOVQ        $0x00000002, R10
+	SUBQ        R10, DI
+	JLE         done45
+	CMPQ        DI, R10
+	JAE         next44
+	MOVQ        DI, R10
+	MOVQ        $0x00000002, DI
+
+next44:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit43
+
+done45:
+	JMP moved42
+
+	// rows that are not there, or shorter than a unit
+careful41:
+	MOVQ         cols+96(FP), DI
+	MOVQ         BX, BX
+	MOVQ         DI, R8
+	MOVQ         $0x00000002, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit46:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	MOVQ        DX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X2
+	CMPQ        AX, $0x00000001
+	JBE         rows49
+	ADDQ        SI, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X3
+	CMPQ        AX, $0x00000002
+	JBE         rows49
+	ADDQ        SI, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y2, Y2
+	CMPQ        AX, $0x00000003
+	JBE         rows49
+	ADDQ        SI, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y3, Y3
+
+rows49:
+	VUNPCKLPD Y3, Y2, Y4
+	VUNPCKHPD Y3, Y2, Y2
+	VMOVUPS   Y4, (BX)
+	VMOVUPS   Y2, 32(BX)
+	MOVQ      $0x00000002, R8
+	SUBQ      R8, DI
+	JLE       done48
+	CMPQ      DI, R8
+	JAE       next47
+	MOVQ      DI, R8
+	MOVQ      $0x00000002, DI
+
+next47:
+	LEAQ (DX)(R8*8), DX
+	SHLQ $0x05, R8
+	ADDQ R8, BX
+	JMP  unit46
+
+done48:
+moved42:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+
+	// every plane: [read scratch]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+96(FP), BX
+
+planes50:
+	VMOVUPD (DX), Y2
+	VMAXPD  Y2, Y1, Y1
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes50
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y2
+	VMOVUPS c4338000000000000<>+0(SB), Y3
+	VMOVUPS c3ff0000000000000<>+0(SB), Y4
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y5
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y6
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y9
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x05, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  CX, DI
+	ADDQ  $0x00000020, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  cols+96(FP), R9
+
+planes51:
+	VMOVUPD     (DX), Y10
+	VSUBPD      Y1, Y10, Y10
+	VMOVUPS     Y3, Y11
+	VFMADD231PD Y5, Y10, Y11
+	VSUBPD      Y3, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PD Y6, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VMOVUPS     Y8, Y12
+	VFMADD213PD Y9, Y13, Y12
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
+	VFMADD213PD Y4, Y13, Y12
+	VFMADD213PD Y4, Y13, Y12
+	VPSLLQ      $0x34, Y11, Y11
+	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
+	VMULPD      Y11, Y12, Y12
+	VCMPPD      $0x15, Y2, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPD     Y12, (BX)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes51
+
+	// fold the planes of [read scratch]
+	VXORPS Y2, Y2, Y2
+	MOVQ   cols+96(FP), DX
+	LEAQ   191(SP), BX
+	ANDQ   $-64, BX
+	LEAQ   1024(BX), SI
+
+groups53:
+	CMPQ    DX, $+8
+	JLT     part56
+	VMOVUPS (BX), Y3
+	VMOVUPS 128(BX), Y4
+	VADDPD  Y4, Y3, Y3
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 192(BX), Y5
+	VADDPD  Y5, Y4, Y4
+	JMP     folded57
+
+part56:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+0
+	JLE     none58
+	VMOVUPS (BX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    DX, $+4
+	JLE     none58
+	VMOVUPS 128(BX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none58:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+2
+	JLE     none59
+	VMOVUPS 64(BX), Y5
+	VADDPD  Y5, Y4, Y4
+	CMPQ    DX, $+6
+	JLE     none59
+	VMOVUPS 192(BX), Y5
+	VADDPD  Y5, Y4, Y4
+
+none59:
+folded57:
+	VADDPD  Y4, Y3, Y3
+	VMOVUPS Y3, Y5
+	CMPQ    DX, $+8
+	JLT     part60
+	VMOVUPS 32(BX), Y6
+	VMOVUPS 160(BX), Y7
+	VADDPD  Y7, Y6, Y3
+	VMOVUPS 96(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VADDPD  Y7, Y6, Y4
+	JMP     folded61
+
+part60:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+1
+	JLE     none62
+	VMOVUPS 32(BX), Y6
+	VADDPD  Y6, Y3, Y3
+	CMPQ    DX, $+5
+	JLE     none62
+	VMOVUPS 160(BX), Y6
+	VADDPD  Y6, Y3, Y3
+
+none62:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+3
+	JLE     none63
+	VMOVUPS 96(BX), Y6
+	VADDPD  Y6, Y4, Y4
+	CMPQ    DX, $+7
+	JLE     none63
+	VMOVUPS 224(BX), Y6
+	VADDPD  Y6, Y4, Y4
+
+none63:
+folded61:
+	VADDPD  Y4, Y3, Y3
+	VADDPD  Y3, Y5, Y5
+	ADDQ    $0x00000100, BX
+	SUBQ    $+8, DX
+	JLE     pair54
+	CMPQ    DX, $+8
+	JLT     part64
+	VMOVUPS (BX), Y3
+	VMOVUPS 128(BX), Y4
+	VADDPD  Y4, Y3, Y3
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 192(BX), Y6
+	VADDPD  Y6, Y4, Y4
+	JMP     folded65
+
+part64:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+0
+	JLE     none66
+	VMOVUPS (BX), Y6
+	VADDPD  Y6, Y3, Y3
+	CMPQ    DX, $+4
+	JLE     none66
+	VMOVUPS 128(BX), Y6
+	VADDPD  Y6, Y3, Y3
+
+none66:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+2
+	JLE     none67
+	VMOVUPS 64(BX), Y6
+	VADDPD  Y6, Y4, Y4
+	CMPQ    DX, $+6
+	JLE     none67
+	VMOVUPS 192(BX), Y6
+	VADDPD  Y6, Y4, Y4
+
+none67:
+folded65:
+	VADDPD  Y4, Y3, Y3
+	VMOVUPS Y3, Y6
+	CMPQ    DX, $+8
+	JLT     part68
+	VMOVUPS 32(BX), Y7
+	VMOVUPS 160(BX), Y8
+	VADDPD  Y8, Y7, Y3
+	VMOVUPS 96(BX), Y7
+	VMOVUPS 224(BX), Y8
+	VADDPD  Y8, Y7, Y4
+	JMP     folded69
+
+part68:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+1
+	JLE     none70
+	VMOVUPS 32(BX), Y7
+	VADDPD  Y7, Y3, Y3
+	CMPQ    DX, $+5
+	JLE     none70
+	VMOVUPS 160(BX), Y7
+	VADDPD  Y7, Y3, Y3
+
+none70:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+3
+	JLE     none71
+	VMOVUPS 96(BX), Y7
+	VADDPD  Y7, Y4, Y4
+	CMPQ    DX, $+7
+	JLE     none71
+	VMOVUPS 224(BX), Y7
+	VADDPD  Y7, Y4, Y4
+
+none71:
+folded69:
+	VADDPD Y4, Y3, Y3
+	VADDPD Y3, Y6, Y6
+	ADDQ   $0x00000100, BX
+	SUBQ   $+8, DX
+	VADDPD Y6, Y5, Y5
+
+pair54:
+	VADDPD Y5, Y2, Y2
+	TESTQ  DX, DX
+	JLE    sum55
+	CMPQ   BX, SI
+	JB     groups53
+
+sum55:
+	VMOVUPS    Y2, Y2
+	MOVQ       max_base+48(FP), DX
+	TESTQ      DX, DX
+	JE         none72
+	ADDQ       CX, DX
+	VMASKMOVPD Y1, Y0, (DX)
+
+none72:
+	MOVQ       sum_base+72(FP), DX
+	TESTQ      DX, DX
+	JE         none73
+	ADDQ       CX, DX
+	VMASKMOVPD Y2, Y0, (DX)
+
+none73:
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
+	VDIVPD    Y2, Y1, Y2
+	VCMPPD    $0x03, Y2, Y2, Y1
+	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y2, Y2
+
+	// every plane: [read scratch write dst]
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ dst_base+0(FP), BX
+	ADDQ CX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ cols+96(FP), DI
+
+planes74:
+	VMOVUPD    (DX), Y1
+	VMULPD     Y1, Y2, Y1
+	VMASKMOVPD Y1, Y0, (BX)
+	ADDQ       $0x00000020, DX
+	ADDQ       SI, BX
+	DECQ       DI
+	JNE        planes74
+	ADDQ       $0x00000020, CX
+	SUBQ       $0x00000004, AX
+	JA         narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func softmaxPlanesGradToRowsF64AVX2(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·softmaxPlanesGradToRowsF64AVX2(SB), $4288-104
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+80(FP), CX
+	XORQ DX, DX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ CX, $0x00000010
+	JB   narrow2
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), BX
+	ADDQ  DX, BX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  DX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  DX, R9
+	ADDQ  $0x00000080, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  DX, R10
+	ADDQ  $0x00000080, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ DX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x07, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  4096(AX), R14
+
+lanes5:
+	VMOVUPD    (BX), Y0
+	VMOVUPD    (DI), Y1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPD     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, (R13)
+	VMOVUPD    32(BX), Y0
+	VMOVUPD    32(DI), Y1
+	VMULPD     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, 32(R13)
+	VMOVUPD    64(BX), Y0
+	VMOVUPD    64(DI), Y1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPD     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, 64(R13)
+	VMOVUPD    96(BX), Y0
+	VMOVUPD    96(DI), Y1
+	VMULPD     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, 96(R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000080, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000080, R13
+	CMPQ       R13, R14
+	JB         lanes5
+
+	// the lanes again
+wrap7:
+	MOVQ AX, R13
+
+again6:
+	VMOVUPD    (BX), Y0
+	VMOVUPD    (DI), Y1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPD     Y1, Y0, Y0
+	VMOVUPS    (R13), Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, (R13)
+	VMOVUPD    32(BX), Y0
+	VMOVUPD    32(DI), Y1
+	VMULPD     Y1, Y0, Y0
+	VMOVUPS    32(R13), Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, 32(R13)
+	VMOVUPD    64(BX), Y0
+	VMOVUPD    64(DI), Y1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPD     Y1, Y0, Y0
+	VMOVUPS    64(R13), Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, 64(R13)
+	VMOVUPD    96(BX), Y0
+	VMOVUPD    96(DI), Y1
+	VMULPD     Y1, Y0, Y0
+	VMOVUPS    96(R13), Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, 96(R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000080, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000080, R13
+	CMPQ       R13, R14
+	JB         again6
+	JMP        wrap7
+
+end8:
+	// fold the planes of [read scratch]
+	XORQ BX, BX
+
+column9:
+	VXORPS Y0, Y0, Y0
+	MOVQ   cols+72(FP), SI
+	LEAQ   191(SP), DI
+	ANDQ   $-64, DI
+	ADDQ   BX, DI
+	LEAQ   4096(DI), R8
+
+groups10:
+	CMPQ    SI, $+8
+	JLT     part13
+	VMOVUPS (DI), Y1
+	VMOVUPS 512(DI), Y2
+	VADDPD  Y2, Y1, Y1
+	VMOVUPS 256(DI), Y2
+	VMOVUPS 768(DI), Y3
+	VADDPD  Y3, Y2, Y2
+	JMP     folded14
+
+part13:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+0
+	JLE     none15
+	VMOVUPS (DI), Y3
+	VADDPD  Y3, Y1, Y1
+	CMPQ    SI, $+4
+	JLE     none15
+	VMOVUPS 512(DI), Y3
+	VADDPD  Y3, Y1, Y1
+
+none15:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+2
+	JLE     none16
+	VMOVUPS 256(DI), Y3
+	VADDPD  Y3, Y2, Y2
+	CMPQ    SI, $+6
+	JLE     none16
+	VMOVUPS 768(DI), Y3
+	VADDPD  Y3, Y2, Y2
+
+none16:
+folded14:
+	VADDPD  Y2, Y1, Y1
+	VMOVUPS Y1, Y3
+	CMPQ    SI, $+8
+	JLT     part17
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 640(DI), Y5
+	VADDPD  Y5, Y4, Y1
+	VMOVUPS 384(DI), Y4
+	VMOVUPS 896(DI), Y5
+	VADDPD  Y5, Y4, Y2
+	JMP     folded18
+
+part17:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+1
+	JLE     none19
+	VMOVUPS 128(DI), Y4
+	VADDPD  Y4, Y1, Y1
+	CMPQ    SI, $+5
+	JLE     none19
+	VMOVUPS 640(DI), Y4
+	VADDPD  Y4, Y1, Y1
+
+none19:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+3
+	JLE     none20
+	VMOVUPS 384(DI), Y4
+	VADDPD  Y4, Y2, Y2
+	CMPQ    SI, $+7
+	JLE     none20
+	VMOVUPS 896(DI), Y4
+	VADDPD  Y4, Y2, Y2
+
+none20:
+folded18:
+	VADDPD  Y2, Y1, Y1
+	VADDPD  Y1, Y3, Y3
+	ADDQ    $0x00000400, DI
+	SUBQ    $+8, SI
+	JLE     pair11
+	CMPQ    SI, $+8
+	JLT     part21
+	VMOVUPS (DI), Y1
+	VMOVUPS 512(DI), Y2
+	VADDPD  Y2, Y1, Y1
+	VMOVUPS 256(DI), Y2
+	VMOVUPS 768(DI), Y4
+	VADDPD  Y4, Y2, Y2
+	JMP     folded22
+
+part21:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+0
+	JLE     none23
+	VMOVUPS (DI), Y4
+	VADDPD  Y4, Y1, Y1
+	CMPQ    SI, $+4
+	JLE     none23
+	VMOVUPS 512(DI), Y4
+	VADDPD  Y4, Y1, Y1
+
+none23:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+2
+	JLE     none24
+	VMOVUPS 256(DI), Y4
+	VADDPD  Y4, Y2, Y2
+	CMPQ    SI, $+6
+	JLE     none24
+	VMOVUPS 768(DI), Y4
+	VADDPD  Y4, Y2, Y2
+
+none24:
+folded22:
+	VADDPD  Y2, Y1, Y1
+	VMOVUPS Y1, Y4
+	CMPQ    SI, $+8
+	JLT     part25
+	VMOVUPS 128(DI), Y5
+	VMOVUPS 640(DI), Y6
+	VADDPD  Y6, Y5, Y1
+	VMOVUPS 384(DI), Y5
+	VMOVUPS 896(DI), Y6
+	VADDPD  Y6, Y5, Y2
+	JMP     folded26
+
+part25:
+	VXORPS  Y1, Y1, Y1
+	CMPQ    SI, $+1
+	JLE     none27
+	VMOVUPS 128(DI), Y5
+	VADDPD  Y5, Y1, Y1
+	CMPQ    SI, $+5
+	JLE     none27
+	VMOVUPS 640(DI), Y5
+	VADDPD  Y5, Y1, Y1
+
+none27:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    SI, $+3
+	JLE     none28
+	VMOVUPS 384(DI), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    SI, $+7
+	JLE     none28
+	VMOVUPS 896(DI), Y5
+	VADDPD  Y5, Y2, Y2
+
+none28:
+folded26:
+	VADDPD Y2, Y1, Y1
+	VADDPD Y1, Y4, Y4
+	ADDQ   $0x00000400, DI
+	SUBQ   $+8, SI
+	VADDPD Y4, Y3, Y3
+
+pair11:
+	VADDPD Y3, Y0, Y0
+	TESTQ  SI, SI
+	JLE    sum12
+	CMPQ   DI, R8
+	JB     groups10
+
+sum12:
+	LEAQ    (SP), SI
+	VMOVUPS Y0, (SI)(BX*1)
+	ADDQ    $0x00000020, BX
+	CMPQ    BX, $0x00000080
+	JB      column9
+	VMOVUPS (SP), Y0
+	VMOVUPS 32(SP), Y1
+	VMOVUPS 64(SP), Y2
+	VMOVUPS 96(SP), Y3
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x03, R8
+	LEAQ 191(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes29:
+	VMOVUPD (BX), Y4
+	VMOVUPD (DI), Y5
+	VSUBPD  Y0, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, (R9)
+	VMOVUPD 32(BX), Y4
+	VMOVUPD 32(DI), Y5
+	VSUBPD  Y1, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, 32(R9)
+	VMOVUPD 64(BX), Y4
+	VMOVUPD 64(DI), Y5
+	VSUBPD  Y2, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, 64(R9)
+	VMOVUPD 96(BX), Y4
+	VMOVUPD 96(DI), Y5
+	VSUBPD  Y3, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, 96(R9)
+	ADDQ    SI, BX
+	ADDQ    R8, DI
+	ADDQ    $0x00000080, R9
+	DECQ    R10
+	JNE     planes29
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), BX
+	MOVQ  cols+72(FP), SI
+	IMULQ DX, SI
+	ADDQ  SI, BX
+	LEAQ  191(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), R8
+	CMPQ  R8, $0x00000002
+	JB    careful30
+	MOVQ  $0x00000004, R8
+
+registers32:
+	MOVQ cols+72(FP), R9
+	MOVQ BX, R10
+	MOVQ SI, R11
+
+unit33:
+	VMOVUPS      (R11), Y0
+	VMOVUPS      128(R11), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	MOVQ         R10, R12
+	VMOVUPS      X2, (R12)
+	VEXTRACTF128 $0x01, Y2, (R12)(DI*2)
+	ADDQ         DI, R12
+	VMOVUPS      X0, (R12)
+	VEXTRACTF128 $0x01, Y0, (R12)(DI*2)
+	MOVQ         $0x00000002, R12
+	SUBQ         R12, R9
+	JLE          done35
+	CMPQ         R9, R12
+	JAE          next34
+	MOVQ         R9, R12
+	MOVQ         $0x00000002, R9
+
+next34:
+	LEAQ (R10)(R12*8), R10
+	SHLQ $0x07, R12
+	ADDQ R12, R11
+	JMP  unit33
+
+done35:
+	MOVQ DI, R9
+	SHLQ $0x02, R9
+	ADDQ R9, BX
+	ADDQ $0x00000020, SI
+	DECQ R8
+	JNE  registers32
+	JMP  moved31
+
+	// rows that are not there, or shorter than a unit
+careful30:
+	MOVQ $0x00000004, R8
+
+registers36:
+	MOVQ         cols+72(FP), R9
+	MOVQ         BX, R10
+	MOVQ         SI, R11
+	MOVQ         R9, R12
+	MOVQ         $0x00000002, R13
+	CMPQ         R12, R13
+	CMOVQHI      R13, R12
+	VMOVQ        R12, X0
+	VPBROADCASTQ X0, X0
+	VPCMPGTQ     iota64<>+0(SB), X0, X0
+
+unit37:
+	VMOVUPS      (R11), Y1
+	VMOVUPS      128(R11), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	MOVQ         R10, R12
+	VMASKMOVPD   X3, X0, (R12)
+	ADDQ         DI, R12
+	VMASKMOVPD   X1, X0, (R12)
+	ADDQ         DI, R12
+	VEXTRACTF128 $0x01, Y3, X2
+	VMASKMOVPD   X2, X0, (R12)
+	ADDQ         DI, R12
+	VEXTRACTF128 $0x01, Y1, X1
+	VMASKMOVPD   X1, X0, (R12)
+	MOVQ         $0x00000002, R12
+	SUBQ         R12, R9
+	JLE          done39
+	CMPQ         R9, R12
+	JAE          next38
+	MOVQ         R9, R12
+	MOVQ         $0x00000002, R9
+
+next38:
+	LEAQ (R10)(R12*8), R10
+	SHLQ $0x07, R12
+	ADDQ R12, R11
+	JMP  unit37
+
+done39:
+	MOVQ DI, R9
+	SHLQ $0x02, R9
+	ADDQ R9, BX
+	ADDQ $0x00000020, SI
+	DECQ R8
+	JNE  registers36
+
+moved31:
+	ADDQ $0x00000080, DX
+	SUBQ $0x00000010, CX
+	JMP  wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ CX, CX
+	JE    end4
+
+narrow3:
+	MOVQ         $0x00000004, BX
+	CMPQ         CX, BX
+	CMOVQCS      CX, BX
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), BX
+	ADDQ  DX, BX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  DX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  DX, R9
+	ADDQ  $0x00000020, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  DX, R10
+	ADDQ  $0x00000020, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ DX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x05, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  1024(AX), R14
+
+lanes41:
+	VMASKMOVPD (BX), Y0, Y1
+	VMASKMOVPD (DI), Y0, Y2
+	VMULPD     Y2, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VADDPD     Y1, Y2, Y2
+	VMOVUPS    Y2, (R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000020, R11
+	DECQ       R12
+	JE         end44
+	ADDQ       $0x00000020, R13
+	CMPQ       R13, R14
+	JB         lanes41
+
+	// the lanes again
+wrap43:
+	MOVQ AX, R13
+
+again42:
+	VMASKMOVPD (BX), Y0, Y1
+	VMASKMOVPD (DI), Y0, Y2
+	VMULPD     Y2, Y1, Y1
+	VMOVUPS    (R13), Y2
+	VADDPD     Y1, Y2, Y2
+	VMOVUPS    Y2, (R13)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000020, R11
+	DECQ       R12
+	JE         end44
+	ADDQ       $0x00000020, R13
+	CMPQ       R13, R14
+	JB         again42
+	JMP        wrap43
+
+end44:
+	// fold the planes of [read scratch]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+72(FP), BX
+	LEAQ   191(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   1024(SI), DI
+
+groups46:
+	CMPQ    BX, $+8
+	JLT     part49
+	VMOVUPS (SI), Y2
+	VMOVUPS 128(SI), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 64(SI), Y3
+	VMOVUPS 192(SI), Y4
+	VADDPD  Y4, Y3, Y3
+	JMP     folded50
+
+part49:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+0
+	JLE     none51
+	VMOVUPS (SI), Y4
+	VADDPD  Y4, Y2, Y2
+	CMPQ    BX, $+4
+	JLE     none51
+	VMOVUPS 128(SI), Y4
+	VADDPD  Y4, Y2, Y2
+
+none51:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+2
+	JLE     none52
+	VMOVUPS 64(SI), Y4
+	VADDPD  Y4, Y3, Y3
+	CMPQ    BX, $+6
+	JLE     none52
+	VMOVUPS 192(SI), Y4
+	VADDPD  Y4, Y3, Y3
+
+none52:
+folded50:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y4
+	CMPQ    BX, $+8
+	JLT     part53
+	VMOVUPS 32(SI), Y5
+	VMOVUPS 160(SI), Y6
+	VADDPD  Y6, Y5, Y2
+	VMOVUPS 96(SI), Y5
+	VMOVUPS 224(SI), Y6
+	VADDPD  Y6, Y5, Y3
+	JMP     folded54
+
+part53:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+1
+	JLE     none55
+	VMOVUPS 32(SI), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    BX, $+5
+	JLE     none55
+	VMOVUPS 160(SI), Y5
+	VADDPD  Y5, Y2, Y2
+
+none55:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+3
+	JLE     none56
+	VMOVUPS 96(SI), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    BX, $+7
+	JLE     none56
+	VMOVUPS 224(SI), Y5
+	VADDPD  Y5, Y3, Y3
+
+none56:
+folded54:
+	VADDPD  Y3, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	ADDQ    $0x00000100, SI
+	SUBQ    $+8, BX
+	JLE     pair47
+	CMPQ    BX, $+8
+	JLT     part57
+	VMOVUPS (SI), Y2
+	VMOVUPS 128(SI), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 64(SI), Y3
+	VMOVUPS 192(SI), Y5
+	VADDPD  Y5, Y3, Y3
+	JMP     folded58
+
+part57:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+0
+	JLE     none59
+	VMOVUPS (SI), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    BX, $+4
+	JLE     none59
+	VMOVUPS 128(SI), Y5
+	VADDPD  Y5, Y2, Y2
+
+none59:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+2
+	JLE     none60
+	VMOVUPS 64(SI), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    BX, $+6
+	JLE     none60
+	VMOVUPS 192(SI), Y5
+	VADDPD  Y5, Y3, Y3
+
+none60:
+folded58:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y5
+	CMPQ    BX, $+8
+	JLT     part61
+	VMOVUPS 32(SI), Y6
+	VMOVUPS 160(SI), Y7
+	VADDPD  Y7, Y6, Y2
+	VMOVUPS 96(SI), Y6
+	VMOVUPS 224(SI), Y7
+	VADDPD  Y7, Y6, Y3
+	JMP     folded62
+
+part61:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    BX, $+1
+	JLE     none63
+	VMOVUPS 32(SI), Y6
+	VADDPD  Y6, Y2, Y2
+	CMPQ    BX, $+5
+	JLE     none63
+	VMOVUPS 160(SI), Y6
+	VADDPD  Y6, Y2, Y2
+
+none63:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    BX, $+3
+	JLE     none64
+	VMOVUPS 96(SI), Y6
+	VADDPD  Y6, Y3, Y3
+	CMPQ    BX, $+7
+	JLE     none64
+	VMOVUPS 224(SI), Y6
+	VADDPD  Y6, Y3, Y3
+
+none64:
+folded62:
+	VADDPD Y3, Y2, Y2
+	VADDPD Y2, Y5, Y5
+	ADDQ   $0x00000100, SI
+	SUBQ   $+8, BX
+	VADDPD Y5, Y4, Y4
+
+pair47:
+	VADDPD Y4, Y1, Y1
+	TESTQ  BX, BX
+	JLE    sum48
+	CMPQ   SI, DI
+	JB     groups46
+
+sum48:
+	VMOVUPS Y1, Y1
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), BX
+	ADDQ DX, BX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ DX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x03, R8
+	LEAQ 191(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes65:
+	VMASKMOVPD (BX), Y0, Y2
+	VMASKMOVPD (DI), Y0, Y3
+	VSUBPD     Y1, Y3, Y3
+	VMULPD     Y3, Y2, Y2
+	VMOVUPD    Y2, (R9)
+	ADDQ       SI, BX
+	ADDQ       R8, DI
+	ADDQ       $0x00000020, R9
+	DECQ       R10
+	JNE        planes65
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), BX
+	MOVQ  cols+72(FP), SI
+	IMULQ DX, SI
+	ADDQ  SI, BX
+	LEAQ  191(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	CMPQ  CX, $0x00000004
+	JB    careful66
+	MOVQ  cols+72(FP), R8
+	CMPQ  R8, $0x00000002
+	JB    careful66
+	MOVQ  cols+72(FP), R8
+	MOVQ  BX, R9
+	MOVQ  SI, R10
+
+unit68:
+	VMOVUPS      (R10), Y0
+	VMOVUPS      32(R10), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	MOVQ         R9, R11
+	VMOVUPS      X2, (R11)
+	VEXTRACTF128 $0x01, Y2, (R11)(DI*2)
+	ADDQ         DI, R11
+	VMOVUPS      X0, (R11)
+	VEXTRACTF128 $0x01, Y0, (R11)(DI*2)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done70
+	CMPQ         R8, R11
+	JAE          next69
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next69:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x05, R11
+	ADDQ R11, R10
+	JMP  unit68
+
+done70:
+	JMP moved67
+
+	// rows that are not there, or shorter than a unit
+careful66:
+	MOVQ         cols+72(FP), R8
+	MOVQ         SI, SI
+	MOVQ         R8, R9
+	MOVQ         $0x00000002, R10
+	CMPQ         R9, R10
+	CMOVQHI      R10, R9
+	VMOVQ        R9, X0
+	VPBROADCASTQ X0, X0
+	VPCMPGTQ     iota64<>+0(SB), X0, X0
+
+unit71:
+	VMOVUPS      (SI), Y1
+	VMOVUPS      32(SI), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	MOVQ         BX, R9
+	VMASKMOVPD   X3, X0, (R9)
+	CMPQ         CX, $0x00000001
+	JBE          rows74
+	ADDQ         DI, R9
+	VMASKMOVPD   X1, X0, (R9)
+	CMPQ         CX, $0x00000002
+	JBE          rows74
+	ADDQ         DI, R9
+	VEXTRACTF128 $0x01, Y3, X2
+	VMASKMOVPD   X2, X0, (R9)
+	CMPQ         CX, $0x00000003
+	JBE          rows74
+	ADDQ         DI, R9
+	VEXTRACTF128 $0x01, Y1, X1
+	VMASKMOVPD   X1, X0, (R9)
+
+rows74:
+	MOVQ $0x00000002, R9
+	SUBQ R9, R8
+	JLE  done73
+	CMPQ R8, R9
+	JAE  next72
+	MOVQ R8, R9
+	MOVQ $0x00000002, R8
+
+next72:
+	LEAQ (BX)(R9*8), BX
+	SHLQ $0x05, R9
+	ADDQ R9, SI
+	JMP  unit71
+
+done73:
+moved67:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000004, CX
+	JA   narrow3
+
+end4:
 	VZEROUPPER
 	RET
 
@@ -55184,6 +59349,2581 @@ end5:
 	VZEROUPPER
 	RET
 
+// func softmaxRowsToPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsToPlanesF32AVX512(SB), $16704-120
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+104(FP), AX
+	XORQ DX, DX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ AX, $0x00000040
+	JB   narrow2
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+96(FP), CX
+	IMULQ DX, CX
+	ADDQ  CX, BX
+	LEAQ  319(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+96(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful5
+	MOVQ  $0x00000004, CX
+
+registers7:
+	MOVQ cols+96(FP), R8
+	MOVQ BX, R9
+	MOVQ SI, R10
+
+unit8:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X0
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z0, Z0
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z0, Z0
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z0, Z0
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z1, Z1
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z1, Z1
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X2
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z2, Z2
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z2, Z2
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X3
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z3, Z3
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z3, Z3
+	VUNPCKLPS    Z1, Z0, Z4
+	VUNPCKHPS    Z1, Z0, Z0
+	VUNPCKLPS    Z3, Z2, Z1
+	VUNPCKHPS    Z3, Z2, Z2
+	VUNPCKLPD    Z1, Z4, Z3
+	VUNPCKHPD    Z1, Z4, Z1
+	VUNPCKLPD    Z2, Z0, Z4
+	VUNPCKHPD    Z2, Z0, Z0
+	VMOVUPS      Z3, (R10)
+	VMOVUPS      Z1, 256(R10)
+	VMOVUPS      Z4, 512(R10)
+	VMOVUPS      Z0, 768(R10)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done10
+	CMPQ         R8, R11
+	JAE          next9
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next9:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit8
+
+done10:
+	MOVQ DI, R8
+	SHLQ $0x04, R8
+	ADDQ R8, BX
+	ADDQ $0x00000040, SI
+	DECQ CX
+	JNE  registers7
+	JMP  moved6
+
+	// rows that are not there, or shorter than a unit
+careful5:
+	MOVQ $0x00000004, R8
+
+registers11:
+	MOVQ    cols+96(FP), R9
+	MOVQ    BX, R10
+	MOVQ    SI, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000004, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit12:
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	MOVQ         R10, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VMOVUPS      X4, X0
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VMOVUPS      X4, X1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VMOVUPS      X4, X2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VMOVUPS      X4, X3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x01, X4, Z0, Z0
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x01, X4, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x01, X4, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x01, X4, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x02, X4, Z0, Z0
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x02, X4, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x02, X4, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x02, X4, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x03, X4, Z0, Z0
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x03, X4, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x03, X4, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X4
+	VINSERTF32X4 $0x03, X4, Z3, Z3
+	VUNPCKLPS    Z1, Z0, Z4
+	VUNPCKHPS    Z1, Z0, Z0
+	VUNPCKLPS    Z3, Z2, Z1
+	VUNPCKHPS    Z3, Z2, Z2
+	VUNPCKLPD    Z1, Z4, Z3
+	VUNPCKHPD    Z1, Z4, Z1
+	VUNPCKLPD    Z2, Z0, Z4
+	VUNPCKHPD    Z2, Z0, Z0
+	VMOVUPS      Z3, (R11)
+	VMOVUPS      Z1, 256(R11)
+	VMOVUPS      Z4, 512(R11)
+	VMOVUPS      Z0, 768(R11)
+	MOVQ         $0x00000004, CX
+	SUBQ         CX, R9
+	JLE          done14
+	CMPQ         R9, CX
+	JAE          next13
+	MOVQ         R9, CX
+	MOVQ         $0x00000004, R9
+
+next13:
+	LEAQ (R10)(CX*4), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit12
+
+done14:
+	MOVQ DI, CX
+	SHLQ $0x04, CX
+	ADDQ CX, BX
+	ADDQ $0x00000040, SI
+	DECQ R8
+	JNE  registers11
+
+moved6:
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+96(FP), BX
+
+planes16:
+	VMOVUPS (CX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(CX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(CX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(CX), Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    $0x00000100, CX
+	DECQ    BX
+	JNE     planes16
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ DX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x08, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  DX, DI
+	ADDQ  $0x00000100, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+96(FP), R9
+
+planes17:
+	VMOVUPS     (CX), Z15
+	PREFETCHT0  (SI)
+	PREFETCHT0  (DI)
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, (BX)
+	VMOVUPS     64(CX), Z15
+	PREFETCHT0  64(SI)
+	PREFETCHT0  64(DI)
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 64(BX)
+	VMOVUPS     128(CX), Z15
+	PREFETCHT0  128(SI)
+	PREFETCHT0  128(DI)
+	VSUBPS      Z2, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 128(BX)
+	VMOVUPS     192(CX), Z15
+	PREFETCHT0  192(SI)
+	PREFETCHT0  192(DI)
+	VSUBPS      Z3, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 192(BX)
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes17
+
+	// fold the planes of [read scratch]
+	XORQ CX, CX
+
+column18:
+	VPXORD Z4, Z4, Z4
+	MOVQ   cols+96(FP), BX
+	LEAQ   319(SP), SI
+	ANDQ   $-64, SI
+	ADDQ   CX, SI
+	LEAQ   16384(SI), DI
+
+groups19:
+	CMPQ    BX, $+16
+	JLT     part22
+	VMOVUPS (SI), Z5
+	VMOVUPS 2048(SI), Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS 1024(SI), Z6
+	VMOVUPS 3072(SI), Z7
+	VADDPS  Z7, Z6, Z6
+	VMOVUPS 512(SI), Z7
+	VMOVUPS 2560(SI), Z8
+	VADDPS  Z8, Z7, Z7
+	VMOVUPS 1536(SI), Z8
+	VMOVUPS 3584(SI), Z9
+	VADDPS  Z9, Z8, Z8
+	JMP     folded23
+
+part22:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+0
+	JLE     none24
+	VMOVUPS (SI), Z9
+	VADDPS  Z9, Z5, Z5
+	CMPQ    BX, $+8
+	JLE     none24
+	VMOVUPS 2048(SI), Z9
+	VADDPS  Z9, Z5, Z5
+
+none24:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+4
+	JLE     none25
+	VMOVUPS 1024(SI), Z9
+	VADDPS  Z9, Z6, Z6
+	CMPQ    BX, $+12
+	JLE     none25
+	VMOVUPS 3072(SI), Z9
+	VADDPS  Z9, Z6, Z6
+
+none25:
+	VPXORD  Z7, Z7, Z7
+	CMPQ    BX, $+2
+	JLE     none26
+	VMOVUPS 512(SI), Z9
+	VADDPS  Z9, Z7, Z7
+	CMPQ    BX, $+10
+	JLE     none26
+	VMOVUPS 2560(SI), Z9
+	VADDPS  Z9, Z7, Z7
+
+none26:
+	VPXORD  Z8, Z8, Z8
+	CMPQ    BX, $+6
+	JLE     none27
+	VMOVUPS 1536(SI), Z9
+	VADDPS  Z9, Z8, Z8
+	CMPQ    BX, $+14
+	JLE     none27
+	VMOVUPS 3584(SI), Z9
+	VADDPS  Z9, Z8, Z8
+
+none27:
+folded23:
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z8, Z7, Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS Z5, Z9
+	CMPQ    BX, $+16
+	JLT     part28
+	VMOVUPS 256(SI), Z10
+	VMOVUPS 2304(SI), Z11
+	VADDPS  Z11, Z10, Z5
+	VMOVUPS 1280(SI), Z10
+	VMOVUPS 3328(SI), Z11
+	VADDPS  Z11, Z10, Z6
+	VMOVUPS 768(SI), Z10
+	VMOVUPS 2816(SI), Z11
+	VADDPS  Z11, Z10, Z7
+	VMOVUPS 1792(SI), Z10
+	VMOVUPS 3840(SI), Z11
+	VADDPS  Z11, Z10, Z8
+	JMP     folded29
+
+part28:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+1
+	JLE     none30
+	VMOVUPS 256(SI), Z10
+	VADDPS  Z10, Z5, Z5
+	CMPQ    BX, $+9
+	JLE     none30
+	VMOVUPS 2304(SI), Z10
+	VADDPS  Z10, Z5, Z5
+
+none30:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+5
+	JLE     none31
+	VMOVUPS 1280(SI), Z10
+	VADDPS  Z10, Z6, Z6
+	CMPQ    BX, $+13
+	JLE     none31
+	VMOVUPS 3328(SI), Z10
+	VADDPS  Z10, Z6, Z6
+
+none31:
+	VPXORD  Z7, Z7, Z7
+	CMPQ    BX, $+3
+	JLE     none32
+	VMOVUPS 768(SI), Z10
+	VADDPS  Z10, Z7, Z7
+	CMPQ    BX, $+11
+	JLE     none32
+	VMOVUPS 2816(SI), Z10
+	VADDPS  Z10, Z7, Z7
+
+none32:
+	VPXORD  Z8, Z8, Z8
+	CMPQ    BX, $+7
+	JLE     none33
+	VMOVUPS 1792(SI), Z10
+	VADDPS  Z10, Z8, Z8
+	CMPQ    BX, $+15
+	JLE     none33
+	VMOVUPS 3840(SI), Z10
+	VADDPS  Z10, Z8, Z8
+
+none33:
+folded29:
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z8, Z7, Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z9, Z9
+	ADDQ    $0x00001000, SI
+	SUBQ    $+16, BX
+	JLE     pair20
+	CMPQ    BX, $+16
+	JLT     part34
+	VMOVUPS (SI), Z5
+	VMOVUPS 2048(SI), Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS 1024(SI), Z6
+	VMOVUPS 3072(SI), Z7
+	VADDPS  Z7, Z6, Z6
+	VMOVUPS 512(SI), Z7
+	VMOVUPS 2560(SI), Z8
+	VADDPS  Z8, Z7, Z7
+	VMOVUPS 1536(SI), Z8
+	VMOVUPS 3584(SI), Z10
+	VADDPS  Z10, Z8, Z8
+	JMP     folded35
+
+part34:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+0
+	JLE     none36
+	VMOVUPS (SI), Z10
+	VADDPS  Z10, Z5, Z5
+	CMPQ    BX, $+8
+	JLE     none36
+	VMOVUPS 2048(SI), Z10
+	VADDPS  Z10, Z5, Z5
+
+none36:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+4
+	JLE     none37
+	VMOVUPS 1024(SI), Z10
+	VADDPS  Z10, Z6, Z6
+	CMPQ    BX, $+12
+	JLE     none37
+	VMOVUPS 3072(SI), Z10
+	VADDPS  Z10, Z6, Z6
+
+none37:
+	VPXORD  Z7, Z7, Z7
+	CMPQ    BX, $+2
+	JLE     none38
+	VMOVUPS 512(SI), Z10
+	VADDPS  Z10, Z7, Z7
+	CMPQ    BX, $+10
+	JLE     none38
+	VMOVUPS 2560(SI), Z10
+	VADDPS  Z10, Z7, Z7
+
+none38:
+	VPXORD  Z8, Z8, Z8
+	CMPQ    BX, $+6
+	JLE     none39
+	VMOVUPS 1536(SI), Z10
+	VADDPS  Z10, Z8, Z8
+	CMPQ    BX, $+14
+	JLE     none39
+	VMOVUPS 3584(SI), Z10
+	VADDPS  Z10, Z8, Z8
+
+none39:
+folded35:
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z8, Z7, Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS Z5, Z10
+	CMPQ    BX, $+16
+	JLT     part40
+	VMOVUPS 256(SI), Z11
+	VMOVUPS 2304(SI), Z12
+	VADDPS  Z12, Z11, Z5
+	VMOVUPS 1280(SI), Z11
+	VMOVUPS 3328(SI), Z12
+	VADDPS  Z12, Z11, Z6
+	VMOVUPS 768(SI), Z11
+	VMOVUPS 2816(SI), Z12
+	VADDPS  Z12, Z11, Z7
+	VMOVUPS 1792(SI), Z11
+	VMOVUPS 3840(SI), Z12
+	VADDPS  Z12, Z11, Z8
+	JMP     folded41
+
+part40:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+1
+	JLE     none42
+	VMOVUPS 256(SI), Z11
+	VADDPS  Z11, Z5, Z5
+	CMPQ    BX, $+9
+	JLE     none42
+	VMOVUPS 2304(SI), Z11
+	VADDPS  Z11, Z5, Z5
+
+none42:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+5
+	JLE     none43
+	VMOVUPS 1280(SI), Z11
+	VADDPS  Z11, Z6, Z6
+	CMPQ    BX, $+13
+	JLE     none43
+	VMOVUPS 3328(SI), Z11
+	VADDPS  Z11, Z6, Z6
+
+none43:
+	VPXORD  Z7, Z7, Z7
+	CMPQ    BX, $+3
+	JLE     none44
+	VMOVUPS 768(SI), Z11
+	VADDPS  Z11, Z7, Z7
+	CMPQ    BX, $+11
+	JLE     none44
+	VMOVUPS 2816(SI), Z11
+	VADDPS  Z11, Z7, Z7
+
+none44:
+	VPXORD  Z8, Z8, Z8
+	CMPQ    BX, $+7
+	JLE     none45
+	VMOVUPS 1792(SI), Z11
+	VADDPS  Z11, Z8, Z8
+	CMPQ    BX, $+15
+	JLE     none45
+	VMOVUPS 3840(SI), Z11
+	VADDPS  Z11, Z8, Z8
+
+none45:
+folded41:
+	VADDPS Z6, Z5, Z5
+	VADDPS Z8, Z7, Z6
+	VADDPS Z6, Z5, Z5
+	VADDPS Z5, Z10, Z10
+	ADDQ   $0x00001000, SI
+	SUBQ   $+16, BX
+	VADDPS Z10, Z9, Z9
+
+pair20:
+	VADDPS Z9, Z4, Z4
+	TESTQ  BX, BX
+	JLE    sum21
+	CMPQ   SI, DI
+	JB     groups19
+
+sum21:
+	LEAQ    (SP), BX
+	VMOVUPS Z4, (BX)(CX*1)
+	ADDQ    $0x00000040, CX
+	CMPQ    CX, $0x00000100
+	JB      column18
+	VMOVUPS (SP), Z4
+	VMOVUPS 64(SP), Z5
+	VMOVUPS 128(SP), Z6
+	VMOVUPS 192(SP), Z7
+	MOVQ    max_base+48(FP), CX
+	TESTQ   CX, CX
+	JE      none46
+	ADDQ    DX, CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+
+none46:
+	MOVQ    sum_base+72(FP), CX
+	TESTQ   CX, CX
+	JE      none47
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	VMOVUPS Z6, 128(CX)
+	VMOVUPS Z7, 192(CX)
+
+none47:
+	VMOVUPS      c3f800000<>+0(SB), Z0
+	VDIVPS       Z4, Z0, Z4
+	VCMPPS       $0x03, Z4, Z4, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z4
+	VMOVUPS      c3f800000<>+0(SB), Z0
+	VDIVPS       Z5, Z0, Z5
+	VCMPPS       $0x03, Z5, Z5, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z5
+	VMOVUPS      c3f800000<>+0(SB), Z0
+	VDIVPS       Z6, Z0, Z6
+	VCMPPS       $0x03, Z6, Z6, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z6
+	VMOVUPS      c3f800000<>+0(SB), Z0
+	VDIVPS       Z7, Z0, Z7
+	VCMPPS       $0x03, Z7, Z7, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z7
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ cols+96(FP), DI
+
+planes48:
+	VMOVUPS (CX), Z0
+	VMULPS  Z0, Z4, Z0
+	VMOVUPS Z0, (BX)
+	VMOVUPS 64(CX), Z0
+	VMULPS  Z0, Z5, Z0
+	VMOVUPS Z0, 64(BX)
+	VMOVUPS 128(CX), Z0
+	VMULPS  Z0, Z6, Z0
+	VMOVUPS Z0, 128(BX)
+	VMOVUPS 192(CX), Z0
+	VMULPS  Z0, Z7, Z0
+	VMOVUPS Z0, 192(BX)
+	ADDQ    $0x00000100, CX
+	ADDQ    SI, BX
+	DECQ    DI
+	JNE     planes48
+	ADDQ    $0x00000100, DX
+	SUBQ    $0x00000040, AX
+	JMP     wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ AX, AX
+	JE    end4
+
+narrow3:
+	MOVQ    $0x00000010, CX
+	CMPQ    AX, CX
+	CMOVQCS AX, CX
+	MOVQ    $-1, BX
+	SHLQ    CL, BX
+	NOTQ    BX
+	KMOVQ   BX, K1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), CX
+	MOVQ  cols+96(FP), BX
+	IMULQ DX, BX
+	ADDQ  BX, CX
+	LEAQ  319(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+96(FP), SI
+	SHLQ  $0x02, SI
+	CMPQ  AX, $0x00000010
+	JB    careful49
+	MOVQ  cols+96(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful49
+	MOVQ  cols+96(FP), DI
+	MOVQ  CX, R8
+	MOVQ  BX, R9
+
+unit51:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R10)(SI*4), Z0, Z0
+	VINSERTF32X4 $0x02, (R10)(SI*8), Z0, Z0
+	LEAQ         (R10)(SI*4), R11
+	VINSERTF32X4 $0x03, (R11)(SI*8), Z0, Z0
+	ADDQ         SI, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(SI*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(SI*8), Z1, Z1
+	LEAQ         (R10)(SI*4), R11
+	VINSERTF32X4 $0x03, (R11)(SI*8), Z1, Z1
+	ADDQ         SI, R10
+	VMOVUPS      (R10), X2
+	VINSERTF32X4 $0x01, (R10)(SI*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R10)(SI*8), Z2, Z2
+	LEAQ         (R10)(SI*4), R11
+	VINSERTF32X4 $0x03, (R11)(SI*8), Z2, Z2
+	ADDQ         SI, R10
+	VMOVUPS      (R10), X3
+	VINSERTF32X4 $0x01, (R10)(SI*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R10)(SI*8), Z3, Z3
+	LEAQ         (R10)(SI*4), R11
+	VINSERTF32X4 $0x03, (R11)(SI*8), Z3, Z3
+	VUNPCKLPS    Z1, Z0, Z4
+	VUNPCKHPS    Z1, Z0, Z0
+	VUNPCKLPS    Z3, Z2, Z1
+	VUNPCKHPS    Z3, Z2, Z2
+	VUNPCKLPD    Z1, Z4, Z3
+	VUNPCKHPD    Z1, Z4, Z1
+	VUNPCKLPD    Z2, Z0, Z4
+	VUNPCKHPD    Z2, Z0, Z0
+	VMOVUPS      Z3, (R9)
+	VMOVUPS      Z1, 64(R9)
+	VMOVUPS      Z4, 128(R9)
+	VMOVUPS      Z0, 192(R9)
+	MOVQ         $0x00000004, R10
+	SUBQ         R10, DI
+	JLE          done53
+	CMPQ         DI, R10
+	JAE          next52
+	MOVQ         DI, R10
+	MOVQ         $0x00000004, DI
+
+next52:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit51
+
+done53:
+	JMP moved50
+
+	// rows that are not there, or shorter than a unit
+careful49:
+	MOVQ    cols+96(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000004, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K2
+
+unit54:
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	MOVQ         R8, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VMOVUPS      X4, X0
+	CMPQ         AX, $0x00000001
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VMOVUPS      X4, X1
+	CMPQ         AX, $0x00000002
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VMOVUPS      X4, X2
+	CMPQ         AX, $0x00000003
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VMOVUPS      X4, X3
+	CMPQ         AX, $0x00000004
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x01, X4, Z0, Z0
+	CMPQ         AX, $0x00000005
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x01, X4, Z1, Z1
+	CMPQ         AX, $0x00000006
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x01, X4, Z2, Z2
+	CMPQ         AX, $0x00000007
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x01, X4, Z3, Z3
+	CMPQ         AX, $0x00000008
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x02, X4, Z0, Z0
+	CMPQ         AX, $0x00000009
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x02, X4, Z1, Z1
+	CMPQ         AX, $0x0000000a
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x02, X4, Z2, Z2
+	CMPQ         AX, $0x0000000b
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x02, X4, Z3, Z3
+	CMPQ         AX, $0x0000000c
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x03, X4, Z0, Z0
+	CMPQ         AX, $0x0000000d
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x03, X4, Z1, Z1
+	CMPQ         AX, $0x0000000e
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x03, X4, Z2, Z2
+	CMPQ         AX, $0x0000000f
+	JBE          rows57
+	ADDQ         SI, CX
+	VMOVUPS.Z    (CX), K2, X4
+	VINSERTF32X4 $0x03, X4, Z3, Z3
+
+rows57:
+	VUNPCKLPS Z1, Z0, Z4
+	VUNPCKHPS Z1, Z0, Z0
+	VUNPCKLPS Z3, Z2, Z1
+	VUNPCKHPS Z3, Z2, Z2
+	VUNPCKLPD Z1, Z4, Z3
+	VUNPCKHPD Z1, Z4, Z1
+	VUNPCKLPD Z2, Z0, Z4
+	VUNPCKHPD Z2, Z0, Z0
+	VMOVUPS   Z3, (BX)
+	VMOVUPS   Z1, 64(BX)
+	VMOVUPS   Z4, 128(BX)
+	VMOVUPS   Z0, 192(BX)
+	MOVQ      $0x00000004, CX
+	SUBQ      CX, DI
+	JLE       done56
+	CMPQ      DI, CX
+	JAE       next55
+	MOVQ      DI, CX
+	MOVQ      $0x00000004, DI
+
+next55:
+	LEAQ (R8)(CX*4), R8
+	SHLQ $0x06, CX
+	ADDQ CX, BX
+	JMP  unit54
+
+done56:
+moved50:
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+96(FP), BX
+
+planes58:
+	VMOVUPS (CX), Z1
+	VMAXPS  Z1, Z0, Z0
+	ADDQ    $0x00000040, CX
+	DECQ    BX
+	JNE     planes58
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ DX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x06, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  DX, DI
+	ADDQ  $0x00000040, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+96(FP), R9
+
+planes59:
+	VMOVUPS     (CX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMOVUPS     Z2, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VSUBPS      Z2, Z13, Z13
+	VMOVUPS     Z12, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VFMADD231PS Z6, Z13, Z14
+	VMOVUPS     Z7, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VCMPPS      $0x15, Z1, Z12, K2
+	VSCALEFPS.Z Z13, Z15, K2, Z15
+	VMOVUPS     Z15, (BX)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes59
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+96(FP), CX
+	LEAQ   319(SP), BX
+	ANDQ   $-64, BX
+	LEAQ   4096(BX), SI
+
+groups61:
+	CMPQ    CX, $+16
+	JLT     part64
+	VMOVUPS (BX), Z2
+	VMOVUPS 512(BX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 256(BX), Z3
+	VMOVUPS 768(BX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 128(BX), Z4
+	VMOVUPS 640(BX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 384(BX), Z5
+	VMOVUPS 896(BX), Z6
+	VADDPS  Z6, Z5, Z5
+	JMP     folded65
+
+part64:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none66
+	VMOVUPS (BX), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    CX, $+8
+	JLE     none66
+	VMOVUPS 512(BX), Z6
+	VADDPS  Z6, Z2, Z2
+
+none66:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+4
+	JLE     none67
+	VMOVUPS 256(BX), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    CX, $+12
+	JLE     none67
+	VMOVUPS 768(BX), Z6
+	VADDPS  Z6, Z3, Z3
+
+none67:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+2
+	JLE     none68
+	VMOVUPS 128(BX), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    CX, $+10
+	JLE     none68
+	VMOVUPS 640(BX), Z6
+	VADDPS  Z6, Z4, Z4
+
+none68:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+6
+	JLE     none69
+	VMOVUPS 384(BX), Z6
+	VADDPS  Z6, Z5, Z5
+	CMPQ    CX, $+14
+	JLE     none69
+	VMOVUPS 896(BX), Z6
+	VADDPS  Z6, Z5, Z5
+
+none69:
+folded65:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z6
+	CMPQ    CX, $+16
+	JLT     part70
+	VMOVUPS 64(BX), Z7
+	VMOVUPS 576(BX), Z8
+	VADDPS  Z8, Z7, Z2
+	VMOVUPS 320(BX), Z7
+	VMOVUPS 832(BX), Z8
+	VADDPS  Z8, Z7, Z3
+	VMOVUPS 192(BX), Z7
+	VMOVUPS 704(BX), Z8
+	VADDPS  Z8, Z7, Z4
+	VMOVUPS 448(BX), Z7
+	VMOVUPS 960(BX), Z8
+	VADDPS  Z8, Z7, Z5
+	JMP     folded71
+
+part70:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none72
+	VMOVUPS 64(BX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    CX, $+9
+	JLE     none72
+	VMOVUPS 576(BX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none72:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+5
+	JLE     none73
+	VMOVUPS 320(BX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    CX, $+13
+	JLE     none73
+	VMOVUPS 832(BX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none73:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+3
+	JLE     none74
+	VMOVUPS 192(BX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    CX, $+11
+	JLE     none74
+	VMOVUPS 704(BX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none74:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+7
+	JLE     none75
+	VMOVUPS 448(BX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    CX, $+15
+	JLE     none75
+	VMOVUPS 960(BX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none75:
+folded71:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	ADDQ    $0x00000400, BX
+	SUBQ    $+16, CX
+	JLE     pair62
+	CMPQ    CX, $+16
+	JLT     part76
+	VMOVUPS (BX), Z2
+	VMOVUPS 512(BX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 256(BX), Z3
+	VMOVUPS 768(BX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 128(BX), Z4
+	VMOVUPS 640(BX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 384(BX), Z5
+	VMOVUPS 896(BX), Z7
+	VADDPS  Z7, Z5, Z5
+	JMP     folded77
+
+part76:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none78
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    CX, $+8
+	JLE     none78
+	VMOVUPS 512(BX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none78:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+4
+	JLE     none79
+	VMOVUPS 256(BX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    CX, $+12
+	JLE     none79
+	VMOVUPS 768(BX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none79:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+2
+	JLE     none80
+	VMOVUPS 128(BX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    CX, $+10
+	JLE     none80
+	VMOVUPS 640(BX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none80:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+6
+	JLE     none81
+	VMOVUPS 384(BX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    CX, $+14
+	JLE     none81
+	VMOVUPS 896(BX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none81:
+folded77:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z7
+	CMPQ    CX, $+16
+	JLT     part82
+	VMOVUPS 64(BX), Z8
+	VMOVUPS 576(BX), Z9
+	VADDPS  Z9, Z8, Z2
+	VMOVUPS 320(BX), Z8
+	VMOVUPS 832(BX), Z9
+	VADDPS  Z9, Z8, Z3
+	VMOVUPS 192(BX), Z8
+	VMOVUPS 704(BX), Z9
+	VADDPS  Z9, Z8, Z4
+	VMOVUPS 448(BX), Z8
+	VMOVUPS 960(BX), Z9
+	VADDPS  Z9, Z8, Z5
+	JMP     folded83
+
+part82:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none84
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z8, Z2, Z2
+	CMPQ    CX, $+9
+	JLE     none84
+	VMOVUPS 576(BX), Z8
+	VADDPS  Z8, Z2, Z2
+
+none84:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+5
+	JLE     none85
+	VMOVUPS 320(BX), Z8
+	VADDPS  Z8, Z3, Z3
+	CMPQ    CX, $+13
+	JLE     none85
+	VMOVUPS 832(BX), Z8
+	VADDPS  Z8, Z3, Z3
+
+none85:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+3
+	JLE     none86
+	VMOVUPS 192(BX), Z8
+	VADDPS  Z8, Z4, Z4
+	CMPQ    CX, $+11
+	JLE     none86
+	VMOVUPS 704(BX), Z8
+	VADDPS  Z8, Z4, Z4
+
+none86:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+7
+	JLE     none87
+	VMOVUPS 448(BX), Z8
+	VADDPS  Z8, Z5, Z5
+	CMPQ    CX, $+15
+	JLE     none87
+	VMOVUPS 960(BX), Z8
+	VADDPS  Z8, Z5, Z5
+
+none87:
+folded83:
+	VADDPS Z3, Z2, Z2
+	VADDPS Z5, Z4, Z3
+	VADDPS Z3, Z2, Z2
+	VADDPS Z2, Z7, Z7
+	ADDQ   $0x00000400, BX
+	SUBQ   $+16, CX
+	VADDPS Z7, Z6, Z6
+
+pair62:
+	VADDPS Z6, Z1, Z1
+	TESTQ  CX, CX
+	JLE    sum63
+	CMPQ   BX, SI
+	JB     groups61
+
+sum63:
+	VMOVUPS Z1, Z1
+	MOVQ    max_base+48(FP), CX
+	TESTQ   CX, CX
+	JE      none88
+	ADDQ    DX, CX
+	VMOVUPS Z0, K1, (CX)
+
+none88:
+	MOVQ    sum_base+72(FP), CX
+	TESTQ   CX, CX
+	JE      none89
+	ADDQ    DX, CX
+	VMOVUPS Z1, K1, (CX)
+
+none89:
+	VMOVUPS      c3f800000<>+0(SB), Z0
+	VDIVPS       Z1, Z0, Z1
+	VCMPPS       $0x03, Z1, Z1, K2
+	VBROADCASTSS c7fc00000<>+0(SB), K2, Z1
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x02, SI
+	MOVQ cols+96(FP), DI
+
+planes90:
+	VMOVUPS (CX), Z0
+	VMULPS  Z0, Z1, Z0
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    $0x00000040, CX
+	ADDQ    SI, BX
+	DECQ    DI
+	JNE     planes90
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000010, AX
+	JA      narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func softmaxPlanesGradToRowsF32AVX512(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxPlanesGradToRowsF32AVX512(SB), $16704-104
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+80(FP), DX
+	XORQ BX, BX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ DX, $0x00000040
+	JB   narrow2
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), CX
+	ADDQ  BX, CX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  BX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  BX, R9
+	ADDQ  $0x00000100, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  BX, R10
+	ADDQ  $0x00000100, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ BX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x08, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  16384(AX), R14
+
+lanes5:
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (DI), Z1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPS     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, (R13)
+	VMOVUPS    64(CX), Z0
+	VMOVUPS    64(DI), Z1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPS     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 64(R13)
+	VMOVUPS    128(CX), Z0
+	VMOVUPS    128(DI), Z1
+	PREFETCHT0 128(R9)
+	PREFETCHT0 128(R10)
+	PREFETCHT0 128(R11)
+	VMULPS     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 128(R13)
+	VMOVUPS    192(CX), Z0
+	VMOVUPS    192(DI), Z1
+	PREFETCHT0 192(R9)
+	PREFETCHT0 192(R10)
+	PREFETCHT0 192(R11)
+	VMULPS     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 192(R13)
+	ADDQ       SI, CX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000100, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000100, R13
+	CMPQ       R13, R14
+	JB         lanes5
+
+	// the lanes again
+wrap7:
+	MOVQ AX, R13
+
+again6:
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (DI), Z1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    (R13), Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, (R13)
+	VMOVUPS    64(CX), Z0
+	VMOVUPS    64(DI), Z1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    64(R13), Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 64(R13)
+	VMOVUPS    128(CX), Z0
+	VMOVUPS    128(DI), Z1
+	PREFETCHT0 128(R9)
+	PREFETCHT0 128(R10)
+	PREFETCHT0 128(R11)
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    128(R13), Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 128(R13)
+	VMOVUPS    192(CX), Z0
+	VMOVUPS    192(DI), Z1
+	PREFETCHT0 192(R9)
+	PREFETCHT0 192(R10)
+	PREFETCHT0 192(R11)
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    192(R13), Z1
+	VADDPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 192(R13)
+	ADDQ       SI, CX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000100, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000100, R13
+	CMPQ       R13, R14
+	JB         again6
+	JMP        wrap7
+
+end8:
+	// fold the planes of [read scratch]
+	XORQ CX, CX
+
+column9:
+	VPXORD Z0, Z0, Z0
+	MOVQ   cols+72(FP), SI
+	LEAQ   319(SP), DI
+	ANDQ   $-64, DI
+	ADDQ   CX, DI
+	LEAQ   16384(DI), R8
+
+groups10:
+	CMPQ    SI, $+16
+	JLT     part13
+	VMOVUPS (DI), Z1
+	VMOVUPS 2048(DI), Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS 1024(DI), Z2
+	VMOVUPS 3072(DI), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 512(DI), Z3
+	VMOVUPS 2560(DI), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 1536(DI), Z4
+	VMOVUPS 3584(DI), Z5
+	VADDPS  Z5, Z4, Z4
+	JMP     folded14
+
+part13:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+0
+	JLE     none15
+	VMOVUPS (DI), Z5
+	VADDPS  Z5, Z1, Z1
+	CMPQ    SI, $+8
+	JLE     none15
+	VMOVUPS 2048(DI), Z5
+	VADDPS  Z5, Z1, Z1
+
+none15:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+4
+	JLE     none16
+	VMOVUPS 1024(DI), Z5
+	VADDPS  Z5, Z2, Z2
+	CMPQ    SI, $+12
+	JLE     none16
+	VMOVUPS 3072(DI), Z5
+	VADDPS  Z5, Z2, Z2
+
+none16:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    SI, $+2
+	JLE     none17
+	VMOVUPS 512(DI), Z5
+	VADDPS  Z5, Z3, Z3
+	CMPQ    SI, $+10
+	JLE     none17
+	VMOVUPS 2560(DI), Z5
+	VADDPS  Z5, Z3, Z3
+
+none17:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    SI, $+6
+	JLE     none18
+	VMOVUPS 1536(DI), Z5
+	VADDPS  Z5, Z4, Z4
+	CMPQ    SI, $+14
+	JLE     none18
+	VMOVUPS 3584(DI), Z5
+	VADDPS  Z5, Z4, Z4
+
+none18:
+folded14:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z4, Z3, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, Z5
+	CMPQ    SI, $+16
+	JLT     part19
+	VMOVUPS 256(DI), Z6
+	VMOVUPS 2304(DI), Z7
+	VADDPS  Z7, Z6, Z1
+	VMOVUPS 1280(DI), Z6
+	VMOVUPS 3328(DI), Z7
+	VADDPS  Z7, Z6, Z2
+	VMOVUPS 768(DI), Z6
+	VMOVUPS 2816(DI), Z7
+	VADDPS  Z7, Z6, Z3
+	VMOVUPS 1792(DI), Z6
+	VMOVUPS 3840(DI), Z7
+	VADDPS  Z7, Z6, Z4
+	JMP     folded20
+
+part19:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+1
+	JLE     none21
+	VMOVUPS 256(DI), Z6
+	VADDPS  Z6, Z1, Z1
+	CMPQ    SI, $+9
+	JLE     none21
+	VMOVUPS 2304(DI), Z6
+	VADDPS  Z6, Z1, Z1
+
+none21:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+5
+	JLE     none22
+	VMOVUPS 1280(DI), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    SI, $+13
+	JLE     none22
+	VMOVUPS 3328(DI), Z6
+	VADDPS  Z6, Z2, Z2
+
+none22:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    SI, $+3
+	JLE     none23
+	VMOVUPS 768(DI), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    SI, $+11
+	JLE     none23
+	VMOVUPS 2816(DI), Z6
+	VADDPS  Z6, Z3, Z3
+
+none23:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    SI, $+7
+	JLE     none24
+	VMOVUPS 1792(DI), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    SI, $+15
+	JLE     none24
+	VMOVUPS 3840(DI), Z6
+	VADDPS  Z6, Z4, Z4
+
+none24:
+folded20:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z4, Z3, Z2
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z1, Z5, Z5
+	ADDQ    $0x00001000, DI
+	SUBQ    $+16, SI
+	JLE     pair11
+	CMPQ    SI, $+16
+	JLT     part25
+	VMOVUPS (DI), Z1
+	VMOVUPS 2048(DI), Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS 1024(DI), Z2
+	VMOVUPS 3072(DI), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 512(DI), Z3
+	VMOVUPS 2560(DI), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 1536(DI), Z4
+	VMOVUPS 3584(DI), Z6
+	VADDPS  Z6, Z4, Z4
+	JMP     folded26
+
+part25:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+0
+	JLE     none27
+	VMOVUPS (DI), Z6
+	VADDPS  Z6, Z1, Z1
+	CMPQ    SI, $+8
+	JLE     none27
+	VMOVUPS 2048(DI), Z6
+	VADDPS  Z6, Z1, Z1
+
+none27:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+4
+	JLE     none28
+	VMOVUPS 1024(DI), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    SI, $+12
+	JLE     none28
+	VMOVUPS 3072(DI), Z6
+	VADDPS  Z6, Z2, Z2
+
+none28:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    SI, $+2
+	JLE     none29
+	VMOVUPS 512(DI), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    SI, $+10
+	JLE     none29
+	VMOVUPS 2560(DI), Z6
+	VADDPS  Z6, Z3, Z3
+
+none29:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    SI, $+6
+	JLE     none30
+	VMOVUPS 1536(DI), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    SI, $+14
+	JLE     none30
+	VMOVUPS 3584(DI), Z6
+	VADDPS  Z6, Z4, Z4
+
+none30:
+folded26:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z4, Z3, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, Z6
+	CMPQ    SI, $+16
+	JLT     part31
+	VMOVUPS 256(DI), Z7
+	VMOVUPS 2304(DI), Z8
+	VADDPS  Z8, Z7, Z1
+	VMOVUPS 1280(DI), Z7
+	VMOVUPS 3328(DI), Z8
+	VADDPS  Z8, Z7, Z2
+	VMOVUPS 768(DI), Z7
+	VMOVUPS 2816(DI), Z8
+	VADDPS  Z8, Z7, Z3
+	VMOVUPS 1792(DI), Z7
+	VMOVUPS 3840(DI), Z8
+	VADDPS  Z8, Z7, Z4
+	JMP     folded32
+
+part31:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+1
+	JLE     none33
+	VMOVUPS 256(DI), Z7
+	VADDPS  Z7, Z1, Z1
+	CMPQ    SI, $+9
+	JLE     none33
+	VMOVUPS 2304(DI), Z7
+	VADDPS  Z7, Z1, Z1
+
+none33:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+5
+	JLE     none34
+	VMOVUPS 1280(DI), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    SI, $+13
+	JLE     none34
+	VMOVUPS 3328(DI), Z7
+	VADDPS  Z7, Z2, Z2
+
+none34:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    SI, $+3
+	JLE     none35
+	VMOVUPS 768(DI), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    SI, $+11
+	JLE     none35
+	VMOVUPS 2816(DI), Z7
+	VADDPS  Z7, Z3, Z3
+
+none35:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    SI, $+7
+	JLE     none36
+	VMOVUPS 1792(DI), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    SI, $+15
+	JLE     none36
+	VMOVUPS 3840(DI), Z7
+	VADDPS  Z7, Z4, Z4
+
+none36:
+folded32:
+	VADDPS Z2, Z1, Z1
+	VADDPS Z4, Z3, Z2
+	VADDPS Z2, Z1, Z1
+	VADDPS Z1, Z6, Z6
+	ADDQ   $0x00001000, DI
+	SUBQ   $+16, SI
+	VADDPS Z6, Z5, Z5
+
+pair11:
+	VADDPS Z5, Z0, Z0
+	TESTQ  SI, SI
+	JLE    sum12
+	CMPQ   DI, R8
+	JB     groups10
+
+sum12:
+	LEAQ    (SP), SI
+	VMOVUPS Z0, (SI)(CX*1)
+	ADDQ    $0x00000040, CX
+	CMPQ    CX, $0x00000100
+	JB      column9
+	VMOVUPS (SP), Z0
+	VMOVUPS 64(SP), Z1
+	VMOVUPS 128(SP), Z2
+	VMOVUPS 192(SP), Z3
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x02, R8
+	LEAQ 319(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes37:
+	VMOVUPS (CX), Z4
+	VMOVUPS (DI), Z5
+	VSUBPS  Z0, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, (R9)
+	VMOVUPS 64(CX), Z4
+	VMOVUPS 64(DI), Z5
+	VSUBPS  Z1, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, 64(R9)
+	VMOVUPS 128(CX), Z4
+	VMOVUPS 128(DI), Z5
+	VSUBPS  Z2, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, 128(R9)
+	VMOVUPS 192(CX), Z4
+	VMOVUPS 192(DI), Z5
+	VSUBPS  Z3, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, 192(R9)
+	ADDQ    SI, CX
+	ADDQ    R8, DI
+	ADDQ    $0x00000100, R9
+	DECQ    R10
+	JNE     planes37
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), SI
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, SI
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful38
+	MOVQ  $0x00000004, CX
+
+registers40:
+	MOVQ cols+72(FP), R9
+	MOVQ SI, R10
+	MOVQ DI, R11
+
+unit41:
+	VMOVUPS       (R11), Z0
+	VMOVUPS       256(R11), Z1
+	VMOVUPS       512(R11), Z2
+	VMOVUPS       768(R11), Z3
+	VUNPCKLPS     Z1, Z0, Z4
+	VUNPCKHPS     Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VUNPCKLPD     Z1, Z4, Z3
+	VUNPCKHPD     Z1, Z4, Z1
+	VUNPCKLPD     Z2, Z0, Z4
+	VUNPCKHPD     Z2, Z0, Z0
+	MOVQ          R10, R12
+	VMOVUPS       X3, (R12)
+	VEXTRACTF32X4 $0x01, Z3, (R12)(R8*4)
+	VEXTRACTF32X4 $0x02, Z3, (R12)(R8*8)
+	LEAQ          (R12)(R8*4), R13
+	VEXTRACTF32X4 $0x03, Z3, (R13)(R8*8)
+	ADDQ          R8, R12
+	VMOVUPS       X1, (R12)
+	VEXTRACTF32X4 $0x01, Z1, (R12)(R8*4)
+	VEXTRACTF32X4 $0x02, Z1, (R12)(R8*8)
+	LEAQ          (R12)(R8*4), R13
+	VEXTRACTF32X4 $0x03, Z1, (R13)(R8*8)
+	ADDQ          R8, R12
+	VMOVUPS       X4, (R12)
+	VEXTRACTF32X4 $0x01, Z4, (R12)(R8*4)
+	VEXTRACTF32X4 $0x02, Z4, (R12)(R8*8)
+	LEAQ          (R12)(R8*4), R13
+	VEXTRACTF32X4 $0x03, Z4, (R13)(R8*8)
+	ADDQ          R8, R12
+	VMOVUPS       X0, (R12)
+	VEXTRACTF32X4 $0x01, Z0, (R12)(R8*4)
+	VEXTRACTF32X4 $0x02, Z0, (R12)(R8*8)
+	LEAQ          (R12)(R8*4), R13
+	VEXTRACTF32X4 $0x03, Z0, (R13)(R8*8)
+	MOVQ          $0x00000004, R12
+	SUBQ          R12, R9
+	JLE           done43
+	CMPQ          R9, R12
+	JAE           next42
+	MOVQ          R9, R12
+	MOVQ          $0x00000004, R9
+
+next42:
+	LEAQ (R10)(R12*4), R10
+	SHLQ $0x08, R12
+	ADDQ R12, R11
+	JMP  unit41
+
+done43:
+	MOVQ R8, R9
+	SHLQ $0x04, R9
+	ADDQ R9, SI
+	ADDQ $0x00000040, DI
+	DECQ CX
+	JNE  registers40
+	JMP  moved39
+
+	// rows that are not there, or shorter than a unit
+careful38:
+	MOVQ $0x00000004, R9
+
+registers44:
+	MOVQ    cols+72(FP), R10
+	MOVQ    SI, R11
+	MOVQ    DI, R12
+	MOVQ    R10, CX
+	MOVQ    $0x00000004, R13
+	CMPQ    CX, R13
+	CMOVQHI R13, CX
+	MOVQ    $-1, R13
+	SHLQ    CL, R13
+	NOTQ    R13
+	KMOVQ   R13, K1
+
+unit45:
+	VMOVUPS       (R12), Z0
+	VMOVUPS       256(R12), Z1
+	VMOVUPS       512(R12), Z2
+	VMOVUPS       768(R12), Z3
+	VUNPCKLPS     Z1, Z0, Z4
+	VUNPCKHPS     Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VUNPCKLPD     Z1, Z4, Z3
+	VUNPCKHPD     Z1, Z4, Z1
+	VUNPCKLPD     Z2, Z0, Z4
+	VUNPCKHPD     Z2, Z0, Z0
+	MOVQ          R11, CX
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          R8, CX
+	VMOVUPS       X1, K1, (CX)
+	ADDQ          R8, CX
+	VMOVUPS       X4, K1, (CX)
+	ADDQ          R8, CX
+	VMOVUPS       X0, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x01, Z3, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x01, Z0, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x02, Z3, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x02, Z0, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x03, Z3, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPS       X1, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x03, Z4, X1
+	VMOVUPS       X1, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x03, Z0, X0
+	VMOVUPS       X0, K1, (CX)
+	MOVQ          $0x00000004, CX
+	SUBQ          CX, R10
+	JLE           done47
+	CMPQ          R10, CX
+	JAE           next46
+	MOVQ          R10, CX
+	MOVQ          $0x00000004, R10
+
+next46:
+	LEAQ (R11)(CX*4), R11
+	SHLQ $0x08, CX
+	ADDQ CX, R12
+	JMP  unit45
+
+done47:
+	MOVQ R8, CX
+	SHLQ $0x04, CX
+	ADDQ CX, SI
+	ADDQ $0x00000040, DI
+	DECQ R9
+	JNE  registers44
+
+moved39:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, DX
+	JMP  wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ DX, DX
+	JE    end4
+
+narrow3:
+	MOVQ    $0x00000010, CX
+	CMPQ    DX, CX
+	CMOVQCS DX, CX
+	MOVQ    $-1, SI
+	SHLQ    CL, SI
+	NOTQ    SI
+	KMOVQ   SI, K1
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), CX
+	ADDQ  BX, CX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  BX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  BX, R9
+	ADDQ  $0x00000040, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  BX, R10
+	ADDQ  $0x00000040, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ BX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x06, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  4096(AX), R14
+
+lanes49:
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DI), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VADDPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (R13)
+	ADDQ      SI, CX
+	ADDQ      R8, DI
+	ADDQ      SI, R9
+	ADDQ      R8, R10
+	ADDQ      $0x00000040, R11
+	DECQ      R12
+	JE        end52
+	ADDQ      $0x00000040, R13
+	CMPQ      R13, R14
+	JB        lanes49
+
+	// the lanes again
+wrap51:
+	MOVQ AX, R13
+
+again50:
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DI), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   (R13), Z1
+	VADDPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (R13)
+	ADDQ      SI, CX
+	ADDQ      R8, DI
+	ADDQ      SI, R9
+	ADDQ      R8, R10
+	ADDQ      $0x00000040, R11
+	DECQ      R12
+	JE        end52
+	ADDQ      $0x00000040, R13
+	CMPQ      R13, R14
+	JB        again50
+	JMP       wrap51
+
+end52:
+	// fold the planes of [read scratch]
+	VPXORD Z0, Z0, Z0
+	MOVQ   cols+72(FP), CX
+	LEAQ   319(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   4096(SI), DI
+
+groups54:
+	CMPQ    CX, $+16
+	JLT     part57
+	VMOVUPS (SI), Z1
+	VMOVUPS 512(SI), Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS 256(SI), Z2
+	VMOVUPS 768(SI), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 128(SI), Z3
+	VMOVUPS 640(SI), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 384(SI), Z4
+	VMOVUPS 896(SI), Z5
+	VADDPS  Z5, Z4, Z4
+	JMP     folded58
+
+part57:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+0
+	JLE     none59
+	VMOVUPS (SI), Z5
+	VADDPS  Z5, Z1, Z1
+	CMPQ    CX, $+8
+	JLE     none59
+	VMOVUPS 512(SI), Z5
+	VADDPS  Z5, Z1, Z1
+
+none59:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none60
+	VMOVUPS 256(SI), Z5
+	VADDPS  Z5, Z2, Z2
+	CMPQ    CX, $+12
+	JLE     none60
+	VMOVUPS 768(SI), Z5
+	VADDPS  Z5, Z2, Z2
+
+none60:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none61
+	VMOVUPS 128(SI), Z5
+	VADDPS  Z5, Z3, Z3
+	CMPQ    CX, $+10
+	JLE     none61
+	VMOVUPS 640(SI), Z5
+	VADDPS  Z5, Z3, Z3
+
+none61:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+6
+	JLE     none62
+	VMOVUPS 384(SI), Z5
+	VADDPS  Z5, Z4, Z4
+	CMPQ    CX, $+14
+	JLE     none62
+	VMOVUPS 896(SI), Z5
+	VADDPS  Z5, Z4, Z4
+
+none62:
+folded58:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z4, Z3, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, Z5
+	CMPQ    CX, $+16
+	JLT     part63
+	VMOVUPS 64(SI), Z6
+	VMOVUPS 576(SI), Z7
+	VADDPS  Z7, Z6, Z1
+	VMOVUPS 320(SI), Z6
+	VMOVUPS 832(SI), Z7
+	VADDPS  Z7, Z6, Z2
+	VMOVUPS 192(SI), Z6
+	VMOVUPS 704(SI), Z7
+	VADDPS  Z7, Z6, Z3
+	VMOVUPS 448(SI), Z6
+	VMOVUPS 960(SI), Z7
+	VADDPS  Z7, Z6, Z4
+	JMP     folded64
+
+part63:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+1
+	JLE     none65
+	VMOVUPS 64(SI), Z6
+	VADDPS  Z6, Z1, Z1
+	CMPQ    CX, $+9
+	JLE     none65
+	VMOVUPS 576(SI), Z6
+	VADDPS  Z6, Z1, Z1
+
+none65:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none66
+	VMOVUPS 320(SI), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    CX, $+13
+	JLE     none66
+	VMOVUPS 832(SI), Z6
+	VADDPS  Z6, Z2, Z2
+
+none66:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none67
+	VMOVUPS 192(SI), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    CX, $+11
+	JLE     none67
+	VMOVUPS 704(SI), Z6
+	VADDPS  Z6, Z3, Z3
+
+none67:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+7
+	JLE     none68
+	VMOVUPS 448(SI), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    CX, $+15
+	JLE     none68
+	VMOVUPS 960(SI), Z6
+	VADDPS  Z6, Z4, Z4
+
+none68:
+folded64:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z4, Z3, Z2
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z1, Z5, Z5
+	ADDQ    $0x00000400, SI
+	SUBQ    $+16, CX
+	JLE     pair55
+	CMPQ    CX, $+16
+	JLT     part69
+	VMOVUPS (SI), Z1
+	VMOVUPS 512(SI), Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS 256(SI), Z2
+	VMOVUPS 768(SI), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 128(SI), Z3
+	VMOVUPS 640(SI), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 384(SI), Z4
+	VMOVUPS 896(SI), Z6
+	VADDPS  Z6, Z4, Z4
+	JMP     folded70
+
+part69:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+0
+	JLE     none71
+	VMOVUPS (SI), Z6
+	VADDPS  Z6, Z1, Z1
+	CMPQ    CX, $+8
+	JLE     none71
+	VMOVUPS 512(SI), Z6
+	VADDPS  Z6, Z1, Z1
+
+none71:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none72
+	VMOVUPS 256(SI), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    CX, $+12
+	JLE     none72
+	VMOVUPS 768(SI), Z6
+	VADDPS  Z6, Z2, Z2
+
+none72:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none73
+	VMOVUPS 128(SI), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    CX, $+10
+	JLE     none73
+	VMOVUPS 640(SI), Z6
+	VADDPS  Z6, Z3, Z3
+
+none73:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+6
+	JLE     none74
+	VMOVUPS 384(SI), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    CX, $+14
+	JLE     none74
+	VMOVUPS 896(SI), Z6
+	VADDPS  Z6, Z4, Z4
+
+none74:
+folded70:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z4, Z3, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, Z6
+	CMPQ    CX, $+16
+	JLT     part75
+	VMOVUPS 64(SI), Z7
+	VMOVUPS 576(SI), Z8
+	VADDPS  Z8, Z7, Z1
+	VMOVUPS 320(SI), Z7
+	VMOVUPS 832(SI), Z8
+	VADDPS  Z8, Z7, Z2
+	VMOVUPS 192(SI), Z7
+	VMOVUPS 704(SI), Z8
+	VADDPS  Z8, Z7, Z3
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 960(SI), Z8
+	VADDPS  Z8, Z7, Z4
+	JMP     folded76
+
+part75:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+1
+	JLE     none77
+	VMOVUPS 64(SI), Z7
+	VADDPS  Z7, Z1, Z1
+	CMPQ    CX, $+9
+	JLE     none77
+	VMOVUPS 576(SI), Z7
+	VADDPS  Z7, Z1, Z1
+
+none77:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none78
+	VMOVUPS 320(SI), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    CX, $+13
+	JLE     none78
+	VMOVUPS 832(SI), Z7
+	VADDPS  Z7, Z2, Z2
+
+none78:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none79
+	VMOVUPS 192(SI), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    CX, $+11
+	JLE     none79
+	VMOVUPS 704(SI), Z7
+	VADDPS  Z7, Z3, Z3
+
+none79:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+7
+	JLE     none80
+	VMOVUPS 448(SI), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    CX, $+15
+	JLE     none80
+	VMOVUPS 960(SI), Z7
+	VADDPS  Z7, Z4, Z4
+
+none80:
+folded76:
+	VADDPS Z2, Z1, Z1
+	VADDPS Z4, Z3, Z2
+	VADDPS Z2, Z1, Z1
+	VADDPS Z1, Z6, Z6
+	ADDQ   $0x00000400, SI
+	SUBQ   $+16, CX
+	VADDPS Z6, Z5, Z5
+
+pair55:
+	VADDPS Z5, Z0, Z0
+	TESTQ  CX, CX
+	JLE    sum56
+	CMPQ   SI, DI
+	JB     groups54
+
+sum56:
+	VMOVUPS Z0, Z0
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x02, R8
+	LEAQ 319(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes81:
+	VMOVUPS.Z (CX), K1, Z1
+	VMOVUPS.Z (DI), K1, Z2
+	VSUBPS    Z0, Z2, Z2
+	VMULPS    Z2, Z1, Z1
+	VMOVUPS   Z1, (R9)
+	ADDQ      SI, CX
+	ADDQ      R8, DI
+	ADDQ      $0x00000040, R9
+	DECQ      R10
+	JNE       planes81
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), CX
+	MOVQ  cols+72(FP), SI
+	IMULQ BX, SI
+	ADDQ  SI, CX
+	LEAQ  319(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	CMPQ  DX, $0x00000010
+	JB    careful82
+	MOVQ  cols+72(FP), R8
+	CMPQ  R8, $0x00000004
+	JB    careful82
+	MOVQ  cols+72(FP), R8
+	MOVQ  CX, R9
+	MOVQ  SI, R10
+
+unit84:
+	VMOVUPS       (R10), Z0
+	VMOVUPS       64(R10), Z1
+	VMOVUPS       128(R10), Z2
+	VMOVUPS       192(R10), Z3
+	VUNPCKLPS     Z1, Z0, Z4
+	VUNPCKHPS     Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VUNPCKLPD     Z1, Z4, Z3
+	VUNPCKHPD     Z1, Z4, Z1
+	VUNPCKLPD     Z2, Z0, Z4
+	VUNPCKHPD     Z2, Z0, Z0
+	MOVQ          R9, R11
+	VMOVUPS       X3, (R11)
+	VEXTRACTF32X4 $0x01, Z3, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z3, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z3, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X1, (R11)
+	VEXTRACTF32X4 $0x01, Z1, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z1, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z1, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X4, (R11)
+	VEXTRACTF32X4 $0x01, Z4, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z4, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z4, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X0, (R11)
+	VEXTRACTF32X4 $0x01, Z0, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z0, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z0, (R12)(DI*8)
+	MOVQ          $0x00000004, R11
+	SUBQ          R11, R8
+	JLE           done86
+	CMPQ          R8, R11
+	JAE           next85
+	MOVQ          R8, R11
+	MOVQ          $0x00000004, R8
+
+next85:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x06, R11
+	ADDQ R11, R10
+	JMP  unit84
+
+done86:
+	JMP moved83
+
+	// rows that are not there, or shorter than a unit
+careful82:
+	MOVQ    cols+72(FP), R8
+	MOVQ    CX, R9
+	MOVQ    R8, CX
+	MOVQ    $0x00000004, R10
+	CMPQ    CX, R10
+	CMOVQHI R10, CX
+	MOVQ    $-1, R10
+	SHLQ    CL, R10
+	NOTQ    R10
+	KMOVQ   R10, K1
+
+unit87:
+	VMOVUPS       (SI), Z0
+	VMOVUPS       64(SI), Z1
+	VMOVUPS       128(SI), Z2
+	VMOVUPS       192(SI), Z3
+	VUNPCKLPS     Z1, Z0, Z4
+	VUNPCKHPS     Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VUNPCKLPD     Z1, Z4, Z3
+	VUNPCKHPD     Z1, Z4, Z1
+	VUNPCKLPD     Z2, Z0, Z4
+	VUNPCKHPD     Z2, Z0, Z0
+	MOVQ          R9, CX
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          DX, $0x00000001
+	JBE           rows90
+	ADDQ          DI, CX
+	VMOVUPS       X1, K1, (CX)
+	CMPQ          DX, $0x00000002
+	JBE           rows90
+	ADDQ          DI, CX
+	VMOVUPS       X4, K1, (CX)
+	CMPQ          DX, $0x00000003
+	JBE           rows90
+	ADDQ          DI, CX
+	VMOVUPS       X0, K1, (CX)
+	CMPQ          DX, $0x00000004
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z3, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x00000005
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x00000006
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z4, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x00000007
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z0, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x00000008
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z3, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x00000009
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x0000000a
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z4, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x0000000b
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z0, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x0000000c
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z3, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          DX, $0x0000000d
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPS       X1, K1, (CX)
+	CMPQ          DX, $0x0000000e
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z4, X1
+	VMOVUPS       X1, K1, (CX)
+	CMPQ          DX, $0x0000000f
+	JBE           rows90
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z0, X0
+	VMOVUPS       X0, K1, (CX)
+
+rows90:
+	MOVQ $0x00000004, CX
+	SUBQ CX, R8
+	JLE  done89
+	CMPQ R8, CX
+	JAE  next88
+	MOVQ R8, CX
+	MOVQ $0x00000004, R8
+
+next88:
+	LEAQ (R9)(CX*4), R9
+	SHLQ $0x06, CX
+	ADDQ CX, SI
+	JMP  unit87
+
+done89:
+moved83:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, DX
+	JA   narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
 // func dotF64AVX512(a *float64, b *float64, n int) float64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·dotF64AVX512(SB), NOSPLIT, $0-32
@@ -69562,5 +76302,1895 @@ none9:
 	JA   narrow4
 
 end5:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsToPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsToPlanesF64AVX512(SB), $8512-120
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+104(FP), AX
+	XORQ DX, DX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ AX, $0x00000020
+	JB   narrow2
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+96(FP), CX
+	IMULQ DX, CX
+	ADDQ  CX, BX
+	LEAQ  319(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+96(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful5
+	MOVQ  $0x00000004, CX
+
+registers7:
+	MOVQ cols+96(FP), R8
+	MOVQ BX, R9
+	MOVQ SI, R10
+
+unit8:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X0
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z0, Z0
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z0, Z0
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z0, Z0
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z1, Z1
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z1, Z1
+	VUNPCKLPD    Z1, Z0, Z2
+	VUNPCKHPD    Z1, Z0, Z0
+	VMOVUPS      Z2, (R10)
+	VMOVUPS      Z0, 256(R10)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done10
+	CMPQ         R8, R11
+	JAE          next9
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next9:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit8
+
+done10:
+	MOVQ DI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, BX
+	ADDQ $0x00000040, SI
+	DECQ CX
+	JNE  registers7
+	JMP  moved6
+
+	// rows that are not there, or shorter than a unit
+careful5:
+	MOVQ $0x00000004, R8
+
+registers11:
+	MOVQ    cols+96(FP), R9
+	MOVQ    BX, R10
+	MOVQ    SI, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000002, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit12:
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	MOVQ         R10, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VMOVUPS      X2, X0
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VMOVUPS      X2, X1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VINSERTF32X4 $0x01, X2, Z0, Z0
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VINSERTF32X4 $0x01, X2, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VINSERTF32X4 $0x02, X2, Z0, Z0
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VINSERTF32X4 $0x02, X2, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VINSERTF32X4 $0x03, X2, Z0, Z0
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X2
+	VINSERTF32X4 $0x03, X2, Z1, Z1
+	VUNPCKLPD    Z1, Z0, Z2
+	VUNPCKHPD    Z1, Z0, Z0
+	VMOVUPS      Z2, (R11)
+	VMOVUPS      Z0, 256(R11)
+	MOVQ         $0x00000002, CX
+	SUBQ         CX, R9
+	JLE          done14
+	CMPQ         R9, CX
+	JAE          next13
+	MOVQ         R9, CX
+	MOVQ         $0x00000002, R9
+
+next13:
+	LEAQ (R10)(CX*8), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit12
+
+done14:
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, BX
+	ADDQ $0x00000040, SI
+	DECQ R8
+	JNE  registers11
+
+moved6:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+96(FP), BX
+
+planes16:
+	VMOVUPD (CX), Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD 64(CX), Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD 128(CX), Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD 192(CX), Z4
+	VMAXPD  Z4, Z3, Z3
+	ADDQ    $0x00000100, CX
+	DECQ    BX
+	JNE     planes16
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
+	VMOVUPS c3fc5555555555558<>+0(SB), Z18
+	VMOVUPS c3fe0000000000009<>+0(SB), Z19
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ DX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x08, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  DX, DI
+	ADDQ  $0x00000100, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  cols+96(FP), R9
+
+planes17:
+	VMOVUPD     (CX), Z20
+	PREFETCHT0  (SI)
+	PREFETCHT0  (DI)
+	VSUBPD      Z0, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, (BX)
+	VMOVUPD     64(CX), Z20
+	PREFETCHT0  64(SI)
+	PREFETCHT0  64(DI)
+	VSUBPD      Z1, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 64(BX)
+	VMOVUPD     128(CX), Z20
+	PREFETCHT0  128(SI)
+	PREFETCHT0  128(DI)
+	VSUBPD      Z2, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 128(BX)
+	VMOVUPD     192(CX), Z20
+	PREFETCHT0  192(SI)
+	PREFETCHT0  192(DI)
+	VSUBPD      Z3, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 192(BX)
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes17
+
+	// fold the planes of [read scratch]
+	XORQ CX, CX
+
+column18:
+	VPXORD Z4, Z4, Z4
+	MOVQ   cols+96(FP), BX
+	LEAQ   319(SP), SI
+	ANDQ   $-64, SI
+	ADDQ   CX, SI
+	LEAQ   8192(SI), DI
+
+groups19:
+	CMPQ    BX, $+8
+	JLT     part22
+	VMOVUPS (SI), Z5
+	VMOVUPS 1024(SI), Z6
+	VADDPD  Z6, Z5, Z5
+	VMOVUPS 512(SI), Z6
+	VMOVUPS 1536(SI), Z7
+	VADDPD  Z7, Z6, Z6
+	JMP     folded23
+
+part22:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+0
+	JLE     none24
+	VMOVUPS (SI), Z7
+	VADDPD  Z7, Z5, Z5
+	CMPQ    BX, $+4
+	JLE     none24
+	VMOVUPS 1024(SI), Z7
+	VADDPD  Z7, Z5, Z5
+
+none24:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+2
+	JLE     none25
+	VMOVUPS 512(SI), Z7
+	VADDPD  Z7, Z6, Z6
+	CMPQ    BX, $+6
+	JLE     none25
+	VMOVUPS 1536(SI), Z7
+	VADDPD  Z7, Z6, Z6
+
+none25:
+folded23:
+	VADDPD  Z6, Z5, Z5
+	VMOVUPS Z5, Z7
+	CMPQ    BX, $+8
+	JLT     part26
+	VMOVUPS 256(SI), Z8
+	VMOVUPS 1280(SI), Z9
+	VADDPD  Z9, Z8, Z5
+	VMOVUPS 768(SI), Z8
+	VMOVUPS 1792(SI), Z9
+	VADDPD  Z9, Z8, Z6
+	JMP     folded27
+
+part26:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+1
+	JLE     none28
+	VMOVUPS 256(SI), Z8
+	VADDPD  Z8, Z5, Z5
+	CMPQ    BX, $+5
+	JLE     none28
+	VMOVUPS 1280(SI), Z8
+	VADDPD  Z8, Z5, Z5
+
+none28:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+3
+	JLE     none29
+	VMOVUPS 768(SI), Z8
+	VADDPD  Z8, Z6, Z6
+	CMPQ    BX, $+7
+	JLE     none29
+	VMOVUPS 1792(SI), Z8
+	VADDPD  Z8, Z6, Z6
+
+none29:
+folded27:
+	VADDPD  Z6, Z5, Z5
+	VADDPD  Z5, Z7, Z7
+	ADDQ    $0x00000800, SI
+	SUBQ    $+8, BX
+	JLE     pair20
+	CMPQ    BX, $+8
+	JLT     part30
+	VMOVUPS (SI), Z5
+	VMOVUPS 1024(SI), Z6
+	VADDPD  Z6, Z5, Z5
+	VMOVUPS 512(SI), Z6
+	VMOVUPS 1536(SI), Z8
+	VADDPD  Z8, Z6, Z6
+	JMP     folded31
+
+part30:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+0
+	JLE     none32
+	VMOVUPS (SI), Z8
+	VADDPD  Z8, Z5, Z5
+	CMPQ    BX, $+4
+	JLE     none32
+	VMOVUPS 1024(SI), Z8
+	VADDPD  Z8, Z5, Z5
+
+none32:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+2
+	JLE     none33
+	VMOVUPS 512(SI), Z8
+	VADDPD  Z8, Z6, Z6
+	CMPQ    BX, $+6
+	JLE     none33
+	VMOVUPS 1536(SI), Z8
+	VADDPD  Z8, Z6, Z6
+
+none33:
+folded31:
+	VADDPD  Z6, Z5, Z5
+	VMOVUPS Z5, Z8
+	CMPQ    BX, $+8
+	JLT     part34
+	VMOVUPS 256(SI), Z9
+	VMOVUPS 1280(SI), Z10
+	VADDPD  Z10, Z9, Z5
+	VMOVUPS 768(SI), Z9
+	VMOVUPS 1792(SI), Z10
+	VADDPD  Z10, Z9, Z6
+	JMP     folded35
+
+part34:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    BX, $+1
+	JLE     none36
+	VMOVUPS 256(SI), Z9
+	VADDPD  Z9, Z5, Z5
+	CMPQ    BX, $+5
+	JLE     none36
+	VMOVUPS 1280(SI), Z9
+	VADDPD  Z9, Z5, Z5
+
+none36:
+	VPXORD  Z6, Z6, Z6
+	CMPQ    BX, $+3
+	JLE     none37
+	VMOVUPS 768(SI), Z9
+	VADDPD  Z9, Z6, Z6
+	CMPQ    BX, $+7
+	JLE     none37
+	VMOVUPS 1792(SI), Z9
+	VADDPD  Z9, Z6, Z6
+
+none37:
+folded35:
+	VADDPD Z6, Z5, Z5
+	VADDPD Z5, Z8, Z8
+	ADDQ   $0x00000800, SI
+	SUBQ   $+8, BX
+	VADDPD Z8, Z7, Z7
+
+pair20:
+	VADDPD Z7, Z4, Z4
+	TESTQ  BX, BX
+	JLE    sum21
+	CMPQ   SI, DI
+	JB     groups19
+
+sum21:
+	LEAQ    (SP), BX
+	VMOVUPS Z4, (BX)(CX*1)
+	ADDQ    $0x00000040, CX
+	CMPQ    CX, $0x00000100
+	JB      column18
+	VMOVUPS (SP), Z4
+	VMOVUPS 64(SP), Z5
+	VMOVUPS 128(SP), Z6
+	VMOVUPS 192(SP), Z7
+	MOVQ    max_base+48(FP), CX
+	TESTQ   CX, CX
+	JE      none38
+	ADDQ    DX, CX
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VMOVUPD Z2, 128(CX)
+	VMOVUPD Z3, 192(CX)
+
+none38:
+	MOVQ    sum_base+72(FP), CX
+	TESTQ   CX, CX
+	JE      none39
+	ADDQ    DX, CX
+	VMOVUPD Z4, (CX)
+	VMOVUPD Z5, 64(CX)
+	VMOVUPD Z6, 128(CX)
+	VMOVUPD Z7, 192(CX)
+
+none39:
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z0
+	VDIVPD       Z4, Z0, Z4
+	VCMPPD       $0x03, Z4, Z4, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z4
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z0
+	VDIVPD       Z5, Z0, Z5
+	VCMPPD       $0x03, Z5, Z5, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z5
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z0
+	VDIVPD       Z6, Z0, Z6
+	VCMPPD       $0x03, Z6, Z6, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z6
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z0
+	VDIVPD       Z7, Z0, Z7
+	VCMPPD       $0x03, Z7, Z7, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z7
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ cols+96(FP), DI
+
+planes40:
+	VMOVUPD (CX), Z0
+	VMULPD  Z0, Z4, Z0
+	VMOVUPD Z0, (BX)
+	VMOVUPD 64(CX), Z0
+	VMULPD  Z0, Z5, Z0
+	VMOVUPD Z0, 64(BX)
+	VMOVUPD 128(CX), Z0
+	VMULPD  Z0, Z6, Z0
+	VMOVUPD Z0, 128(BX)
+	VMOVUPD 192(CX), Z0
+	VMULPD  Z0, Z7, Z0
+	VMOVUPD Z0, 192(BX)
+	ADDQ    $0x00000100, CX
+	ADDQ    SI, BX
+	DECQ    DI
+	JNE     planes40
+	ADDQ    $0x00000100, DX
+	SUBQ    $0x00000020, AX
+	JMP     wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ AX, AX
+	JE    end4
+
+narrow3:
+	MOVQ    $0x00000008, CX
+	CMPQ    AX, CX
+	CMOVQCS AX, CX
+	MOVQ    $-1, BX
+	SHLQ    CL, BX
+	NOTQ    BX
+	KMOVQ   BX, K1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), CX
+	MOVQ  cols+96(FP), BX
+	IMULQ DX, BX
+	ADDQ  BX, CX
+	LEAQ  319(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+96(FP), SI
+	SHLQ  $0x03, SI
+	CMPQ  AX, $0x00000008
+	JB    careful41
+	MOVQ  cols+96(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful41
+	MOVQ  cols+96(FP), DI
+	MOVQ  CX, R8
+	MOVQ  BX, R9
+
+unit43:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X0
+	VINSERTF32X4 $0x01, (R10)(SI*2), Z0, Z0
+	VINSERTF32X4 $0x02, (R10)(SI*4), Z0, Z0
+	LEAQ         (R10)(SI*2), R11
+	VINSERTF32X4 $0x03, (R11)(SI*4), Z0, Z0
+	ADDQ         SI, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(SI*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(SI*4), Z1, Z1
+	LEAQ         (R10)(SI*2), R11
+	VINSERTF32X4 $0x03, (R11)(SI*4), Z1, Z1
+	VUNPCKLPD    Z1, Z0, Z2
+	VUNPCKHPD    Z1, Z0, Z0
+	VMOVUPS      Z2, (R9)
+	VMOVUPS      Z0, 64(R9)
+	MOVQ         $0x00000002, R10
+	SUBQ         R10, DI
+	JLE          done45
+	CMPQ         DI, R10
+	JAE          next44
+	MOVQ         DI, R10
+	MOVQ         $0x00000002, DI
+
+next44:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit43
+
+done45:
+	JMP moved42
+
+	// rows that are not there, or shorter than a unit
+careful41:
+	MOVQ    cols+96(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000002, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K2
+
+unit46:
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	MOVQ         R8, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VMOVUPS      X2, X0
+	CMPQ         AX, $0x00000001
+	JBE          rows49
+	ADDQ         SI, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VMOVUPS      X2, X1
+	CMPQ         AX, $0x00000002
+	JBE          rows49
+	ADDQ         SI, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VINSERTF32X4 $0x01, X2, Z0, Z0
+	CMPQ         AX, $0x00000003
+	JBE          rows49
+	ADDQ         SI, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VINSERTF32X4 $0x01, X2, Z1, Z1
+	CMPQ         AX, $0x00000004
+	JBE          rows49
+	ADDQ         SI, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VINSERTF32X4 $0x02, X2, Z0, Z0
+	CMPQ         AX, $0x00000005
+	JBE          rows49
+	ADDQ         SI, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VINSERTF32X4 $0x02, X2, Z1, Z1
+	CMPQ         AX, $0x00000006
+	JBE          rows49
+	ADDQ         SI, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VINSERTF32X4 $0x03, X2, Z0, Z0
+	CMPQ         AX, $0x00000007
+	JBE          rows49
+	ADDQ         SI, CX
+	VMOVUPD.Z    (CX), K2, X2
+	VINSERTF32X4 $0x03, X2, Z1, Z1
+
+rows49:
+	VUNPCKLPD Z1, Z0, Z2
+	VUNPCKHPD Z1, Z0, Z0
+	VMOVUPS   Z2, (BX)
+	VMOVUPS   Z0, 64(BX)
+	MOVQ      $0x00000002, CX
+	SUBQ      CX, DI
+	JLE       done48
+	CMPQ      DI, CX
+	JAE       next47
+	MOVQ      DI, CX
+	MOVQ      $0x00000002, DI
+
+next47:
+	LEAQ (R8)(CX*8), R8
+	SHLQ $0x06, CX
+	ADDQ CX, BX
+	JMP  unit46
+
+done48:
+moved42:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+
+	// every plane: [read scratch]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+96(FP), BX
+
+planes50:
+	VMOVUPD (CX), Z1
+	VMAXPD  Z1, Z0, Z0
+	ADDQ    $0x00000040, CX
+	DECQ    BX
+	JNE     planes50
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS c4338000000000000<>+0(SB), Z2
+	VMOVUPS c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z6
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z7
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z8
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z9
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z11
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z12
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z13
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
+	VMOVUPS c3fc5555555555558<>+0(SB), Z15
+	VMOVUPS c3fe0000000000009<>+0(SB), Z16
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  src_base+24(FP), SI
+	MOVQ  cols+96(FP), DI
+	IMULQ DX, DI
+	ADDQ  DI, SI
+	MOVQ  cols+96(FP), DI
+	SHLQ  $0x06, DI
+	ADDQ  DI, SI
+	MOVQ  dst_base+0(FP), DI
+	ADDQ  DX, DI
+	ADDQ  $0x00000040, DI
+	MOVQ  dstStride+112(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  cols+96(FP), R9
+
+planes51:
+	VMOVUPD     (CX), Z17
+	VSUBPD      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PD Z4, Z17, Z18
+	VSUBPD      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PD Z5, Z18, Z19
+	VFMADD231PD Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PD Z8, Z19, Z20
+	VFMADD213PD Z9, Z19, Z20
+	VFMADD213PD Z10, Z19, Z20
+	VFMADD213PD Z11, Z19, Z20
+	VFMADD213PD Z12, Z19, Z20
+	VFMADD213PD Z13, Z19, Z20
+	VFMADD213PD Z14, Z19, Z20
+	VFMADD213PD Z15, Z19, Z20
+	VFMADD213PD Z16, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VCMPPD      $0x15, Z1, Z17, K2
+	VSCALEFPD.Z Z18, Z20, K2, Z20
+	VMOVUPD     Z20, (BX)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNE         planes51
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+96(FP), CX
+	LEAQ   319(SP), BX
+	ANDQ   $-64, BX
+	LEAQ   2048(BX), SI
+
+groups53:
+	CMPQ    CX, $+8
+	JLT     part56
+	VMOVUPS (BX), Z2
+	VMOVUPS 256(BX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 384(BX), Z4
+	VADDPD  Z4, Z3, Z3
+	JMP     folded57
+
+part56:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none58
+	VMOVUPS (BX), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none58
+	VMOVUPS 256(BX), Z4
+	VADDPD  Z4, Z2, Z2
+
+none58:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none59
+	VMOVUPS 128(BX), Z4
+	VADDPD  Z4, Z3, Z3
+	CMPQ    CX, $+6
+	JLE     none59
+	VMOVUPS 384(BX), Z4
+	VADDPD  Z4, Z3, Z3
+
+none59:
+folded57:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z4
+	CMPQ    CX, $+8
+	JLT     part60
+	VMOVUPS 64(BX), Z5
+	VMOVUPS 320(BX), Z6
+	VADDPD  Z6, Z5, Z2
+	VMOVUPS 192(BX), Z5
+	VMOVUPS 448(BX), Z6
+	VADDPD  Z6, Z5, Z3
+	JMP     folded61
+
+part60:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none62
+	VMOVUPS 64(BX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none62
+	VMOVUPS 320(BX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none62:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none63
+	VMOVUPS 192(BX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    CX, $+7
+	JLE     none63
+	VMOVUPS 448(BX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none63:
+folded61:
+	VADDPD  Z3, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	ADDQ    $0x00000200, BX
+	SUBQ    $+8, CX
+	JLE     pair54
+	CMPQ    CX, $+8
+	JLT     part64
+	VMOVUPS (BX), Z2
+	VMOVUPS 256(BX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 384(BX), Z5
+	VADDPD  Z5, Z3, Z3
+	JMP     folded65
+
+part64:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none66
+	VMOVUPS (BX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none66
+	VMOVUPS 256(BX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none66:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none67
+	VMOVUPS 128(BX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    CX, $+6
+	JLE     none67
+	VMOVUPS 384(BX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none67:
+folded65:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z5
+	CMPQ    CX, $+8
+	JLT     part68
+	VMOVUPS 64(BX), Z6
+	VMOVUPS 320(BX), Z7
+	VADDPD  Z7, Z6, Z2
+	VMOVUPS 192(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VADDPD  Z7, Z6, Z3
+	JMP     folded69
+
+part68:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none70
+	VMOVUPS 64(BX), Z6
+	VADDPD  Z6, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none70
+	VMOVUPS 320(BX), Z6
+	VADDPD  Z6, Z2, Z2
+
+none70:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none71
+	VMOVUPS 192(BX), Z6
+	VADDPD  Z6, Z3, Z3
+	CMPQ    CX, $+7
+	JLE     none71
+	VMOVUPS 448(BX), Z6
+	VADDPD  Z6, Z3, Z3
+
+none71:
+folded69:
+	VADDPD Z3, Z2, Z2
+	VADDPD Z2, Z5, Z5
+	ADDQ   $0x00000200, BX
+	SUBQ   $+8, CX
+	VADDPD Z5, Z4, Z4
+
+pair54:
+	VADDPD Z4, Z1, Z1
+	TESTQ  CX, CX
+	JLE    sum55
+	CMPQ   BX, SI
+	JB     groups53
+
+sum55:
+	VMOVUPS Z1, Z1
+	MOVQ    max_base+48(FP), CX
+	TESTQ   CX, CX
+	JE      none72
+	ADDQ    DX, CX
+	VMOVUPD Z0, K1, (CX)
+
+none72:
+	MOVQ    sum_base+72(FP), CX
+	TESTQ   CX, CX
+	JE      none73
+	ADDQ    DX, CX
+	VMOVUPD Z1, K1, (CX)
+
+none73:
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z0
+	VDIVPD       Z1, Z0, Z1
+	VCMPPD       $0x03, Z1, Z1, K2
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K2, Z1
+
+	// every plane: [read scratch write dst]
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ dst_base+0(FP), BX
+	ADDQ DX, BX
+	MOVQ dstStride+112(FP), SI
+	SHLQ $0x03, SI
+	MOVQ cols+96(FP), DI
+
+planes74:
+	VMOVUPD (CX), Z0
+	VMULPD  Z0, Z1, Z0
+	VMOVUPD Z0, K1, (BX)
+	ADDQ    $0x00000040, CX
+	ADDQ    SI, BX
+	DECQ    DI
+	JNE     planes74
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000008, AX
+	JA      narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func softmaxPlanesGradToRowsF64AVX512(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxPlanesGradToRowsF64AVX512(SB), $8512-104
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	MOVQ n+80(FP), DX
+	XORQ BX, BX
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ DX, $0x00000020
+	JB   narrow2
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), CX
+	ADDQ  BX, CX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  BX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  BX, R9
+	ADDQ  $0x00000100, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  BX, R10
+	ADDQ  $0x00000100, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ BX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x08, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  8192(AX), R14
+
+lanes5:
+	VMOVUPD    (CX), Z0
+	VMOVUPD    (DI), Z1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPD     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, (R13)
+	VMOVUPD    64(CX), Z0
+	VMOVUPD    64(DI), Z1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPD     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, 64(R13)
+	VMOVUPD    128(CX), Z0
+	VMOVUPD    128(DI), Z1
+	PREFETCHT0 128(R9)
+	PREFETCHT0 128(R10)
+	PREFETCHT0 128(R11)
+	VMULPD     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, 128(R13)
+	VMOVUPD    192(CX), Z0
+	VMOVUPD    192(DI), Z1
+	PREFETCHT0 192(R9)
+	PREFETCHT0 192(R10)
+	PREFETCHT0 192(R11)
+	VMULPD     Z1, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, 192(R13)
+	ADDQ       SI, CX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000100, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000100, R13
+	CMPQ       R13, R14
+	JB         lanes5
+
+	// the lanes again
+wrap7:
+	MOVQ AX, R13
+
+again6:
+	VMOVUPD    (CX), Z0
+	VMOVUPD    (DI), Z1
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R11)
+	VMULPD     Z1, Z0, Z0
+	VMOVUPS    (R13), Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, (R13)
+	VMOVUPD    64(CX), Z0
+	VMOVUPD    64(DI), Z1
+	PREFETCHT0 64(R9)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R11)
+	VMULPD     Z1, Z0, Z0
+	VMOVUPS    64(R13), Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, 64(R13)
+	VMOVUPD    128(CX), Z0
+	VMOVUPD    128(DI), Z1
+	PREFETCHT0 128(R9)
+	PREFETCHT0 128(R10)
+	PREFETCHT0 128(R11)
+	VMULPD     Z1, Z0, Z0
+	VMOVUPS    128(R13), Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, 128(R13)
+	VMOVUPD    192(CX), Z0
+	VMOVUPD    192(DI), Z1
+	PREFETCHT0 192(R9)
+	PREFETCHT0 192(R10)
+	PREFETCHT0 192(R11)
+	VMULPD     Z1, Z0, Z0
+	VMOVUPS    192(R13), Z1
+	VADDPD     Z0, Z1, Z1
+	VMOVUPS    Z1, 192(R13)
+	ADDQ       SI, CX
+	ADDQ       R8, DI
+	ADDQ       SI, R9
+	ADDQ       R8, R10
+	ADDQ       $0x00000100, R11
+	DECQ       R12
+	JE         end8
+	ADDQ       $0x00000100, R13
+	CMPQ       R13, R14
+	JB         again6
+	JMP        wrap7
+
+end8:
+	// fold the planes of [read scratch]
+	XORQ CX, CX
+
+column9:
+	VPXORD Z0, Z0, Z0
+	MOVQ   cols+72(FP), SI
+	LEAQ   319(SP), DI
+	ANDQ   $-64, DI
+	ADDQ   CX, DI
+	LEAQ   8192(DI), R8
+
+groups10:
+	CMPQ    SI, $+8
+	JLT     part13
+	VMOVUPS (DI), Z1
+	VMOVUPS 1024(DI), Z2
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS 512(DI), Z2
+	VMOVUPS 1536(DI), Z3
+	VADDPD  Z3, Z2, Z2
+	JMP     folded14
+
+part13:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+0
+	JLE     none15
+	VMOVUPS (DI), Z3
+	VADDPD  Z3, Z1, Z1
+	CMPQ    SI, $+4
+	JLE     none15
+	VMOVUPS 1024(DI), Z3
+	VADDPD  Z3, Z1, Z1
+
+none15:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+2
+	JLE     none16
+	VMOVUPS 512(DI), Z3
+	VADDPD  Z3, Z2, Z2
+	CMPQ    SI, $+6
+	JLE     none16
+	VMOVUPS 1536(DI), Z3
+	VADDPD  Z3, Z2, Z2
+
+none16:
+folded14:
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS Z1, Z3
+	CMPQ    SI, $+8
+	JLT     part17
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 1280(DI), Z5
+	VADDPD  Z5, Z4, Z1
+	VMOVUPS 768(DI), Z4
+	VMOVUPS 1792(DI), Z5
+	VADDPD  Z5, Z4, Z2
+	JMP     folded18
+
+part17:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+1
+	JLE     none19
+	VMOVUPS 256(DI), Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    SI, $+5
+	JLE     none19
+	VMOVUPS 1280(DI), Z4
+	VADDPD  Z4, Z1, Z1
+
+none19:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+3
+	JLE     none20
+	VMOVUPS 768(DI), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    SI, $+7
+	JLE     none20
+	VMOVUPS 1792(DI), Z4
+	VADDPD  Z4, Z2, Z2
+
+none20:
+folded18:
+	VADDPD  Z2, Z1, Z1
+	VADDPD  Z1, Z3, Z3
+	ADDQ    $0x00000800, DI
+	SUBQ    $+8, SI
+	JLE     pair11
+	CMPQ    SI, $+8
+	JLT     part21
+	VMOVUPS (DI), Z1
+	VMOVUPS 1024(DI), Z2
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS 512(DI), Z2
+	VMOVUPS 1536(DI), Z4
+	VADDPD  Z4, Z2, Z2
+	JMP     folded22
+
+part21:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+0
+	JLE     none23
+	VMOVUPS (DI), Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    SI, $+4
+	JLE     none23
+	VMOVUPS 1024(DI), Z4
+	VADDPD  Z4, Z1, Z1
+
+none23:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+2
+	JLE     none24
+	VMOVUPS 512(DI), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    SI, $+6
+	JLE     none24
+	VMOVUPS 1536(DI), Z4
+	VADDPD  Z4, Z2, Z2
+
+none24:
+folded22:
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS Z1, Z4
+	CMPQ    SI, $+8
+	JLT     part25
+	VMOVUPS 256(DI), Z5
+	VMOVUPS 1280(DI), Z6
+	VADDPD  Z6, Z5, Z1
+	VMOVUPS 768(DI), Z5
+	VMOVUPS 1792(DI), Z6
+	VADDPD  Z6, Z5, Z2
+	JMP     folded26
+
+part25:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    SI, $+1
+	JLE     none27
+	VMOVUPS 256(DI), Z5
+	VADDPD  Z5, Z1, Z1
+	CMPQ    SI, $+5
+	JLE     none27
+	VMOVUPS 1280(DI), Z5
+	VADDPD  Z5, Z1, Z1
+
+none27:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    SI, $+3
+	JLE     none28
+	VMOVUPS 768(DI), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    SI, $+7
+	JLE     none28
+	VMOVUPS 1792(DI), Z5
+	VADDPD  Z5, Z2, Z2
+
+none28:
+folded26:
+	VADDPD Z2, Z1, Z1
+	VADDPD Z1, Z4, Z4
+	ADDQ   $0x00000800, DI
+	SUBQ   $+8, SI
+	VADDPD Z4, Z3, Z3
+
+pair11:
+	VADDPD Z3, Z0, Z0
+	TESTQ  SI, SI
+	JLE    sum12
+	CMPQ   DI, R8
+	JB     groups10
+
+sum12:
+	LEAQ    (SP), SI
+	VMOVUPS Z0, (SI)(CX*1)
+	ADDQ    $0x00000040, CX
+	CMPQ    CX, $0x00000100
+	JB      column9
+	VMOVUPS (SP), Z0
+	VMOVUPS 64(SP), Z1
+	VMOVUPS 128(SP), Z2
+	VMOVUPS 192(SP), Z3
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x03, R8
+	LEAQ 319(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes29:
+	VMOVUPD (CX), Z4
+	VMOVUPD (DI), Z5
+	VSUBPD  Z0, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, (R9)
+	VMOVUPD 64(CX), Z4
+	VMOVUPD 64(DI), Z5
+	VSUBPD  Z1, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, 64(R9)
+	VMOVUPD 128(CX), Z4
+	VMOVUPD 128(DI), Z5
+	VSUBPD  Z2, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, 128(R9)
+	VMOVUPD 192(CX), Z4
+	VMOVUPD 192(DI), Z5
+	VSUBPD  Z3, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, 192(R9)
+	ADDQ    SI, CX
+	ADDQ    R8, DI
+	ADDQ    $0x00000100, R9
+	DECQ    R10
+	JNE     planes29
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), SI
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, SI
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful30
+	MOVQ  $0x00000004, CX
+
+registers32:
+	MOVQ cols+72(FP), R9
+	MOVQ SI, R10
+	MOVQ DI, R11
+
+unit33:
+	VMOVUPS       (R11), Z0
+	VMOVUPS       256(R11), Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	MOVQ          R10, R12
+	VMOVUPS       X2, (R12)
+	VEXTRACTF32X4 $0x01, Z2, (R12)(R8*2)
+	VEXTRACTF32X4 $0x02, Z2, (R12)(R8*4)
+	LEAQ          (R12)(R8*2), R13
+	VEXTRACTF32X4 $0x03, Z2, (R13)(R8*4)
+	ADDQ          R8, R12
+	VMOVUPS       X0, (R12)
+	VEXTRACTF32X4 $0x01, Z0, (R12)(R8*2)
+	VEXTRACTF32X4 $0x02, Z0, (R12)(R8*4)
+	LEAQ          (R12)(R8*2), R13
+	VEXTRACTF32X4 $0x03, Z0, (R13)(R8*4)
+	MOVQ          $0x00000002, R12
+	SUBQ          R12, R9
+	JLE           done35
+	CMPQ          R9, R12
+	JAE           next34
+	MOVQ          R9, R12
+	MOVQ          $0x00000002, R9
+
+next34:
+	LEAQ (R10)(R12*8), R10
+	SHLQ $0x08, R12
+	ADDQ R12, R11
+	JMP  unit33
+
+done35:
+	MOVQ R8, R9
+	SHLQ $0x03, R9
+	ADDQ R9, SI
+	ADDQ $0x00000040, DI
+	DECQ CX
+	JNE  registers32
+	JMP  moved31
+
+	// rows that are not there, or shorter than a unit
+careful30:
+	MOVQ $0x00000004, R9
+
+registers36:
+	MOVQ    cols+72(FP), R10
+	MOVQ    SI, R11
+	MOVQ    DI, R12
+	MOVQ    R10, CX
+	MOVQ    $0x00000002, R13
+	CMPQ    CX, R13
+	CMOVQHI R13, CX
+	MOVQ    $-1, R13
+	SHLQ    CL, R13
+	NOTQ    R13
+	KMOVQ   R13, K1
+
+unit37:
+	VMOVUPS       (R12), Z0
+	VMOVUPS       256(R12), Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	MOVQ          R11, CX
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          R8, CX
+	VMOVUPD       X0, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VMOVUPD       X1, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VMOVUPD       X1, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VMOVUPD       X1, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VMOVUPD       X1, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x03, Z2, X1
+	VMOVUPD       X1, K1, (CX)
+	ADDQ          R8, CX
+	VEXTRACTF32X4 $0x03, Z0, X0
+	VMOVUPD       X0, K1, (CX)
+	MOVQ          $0x00000002, CX
+	SUBQ          CX, R10
+	JLE           done39
+	CMPQ          R10, CX
+	JAE           next38
+	MOVQ          R10, CX
+	MOVQ          $0x00000002, R10
+
+next38:
+	LEAQ (R11)(CX*8), R11
+	SHLQ $0x08, CX
+	ADDQ CX, R12
+	JMP  unit37
+
+done39:
+	MOVQ R8, CX
+	SHLQ $0x03, CX
+	ADDQ CX, SI
+	ADDQ $0x00000040, DI
+	DECQ R9
+	JNE  registers36
+
+moved31:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000020, DX
+	JMP  wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	TESTQ DX, DX
+	JE    end4
+
+narrow3:
+	MOVQ    $0x00000008, CX
+	CMPQ    DX, CX
+	CMOVQCS DX, CX
+	MOVQ    $-1, SI
+	SHLQ    CL, SI
+	NOTQ    SI
+	KMOVQ   SI, K1
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVQ  y_base+24(FP), CX
+	ADDQ  BX, CX
+	MOVQ  yStride+88(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  dy_base+48(FP), DI
+	ADDQ  BX, DI
+	MOVQ  dyStride+96(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  y_base+24(FP), R9
+	ADDQ  BX, R9
+	ADDQ  $0x00000040, R9
+	MOVQ  dy_base+48(FP), R10
+	ADDQ  BX, R10
+	ADDQ  $0x00000040, R10
+	MOVQ  dx_base+0(FP), R11
+	MOVQ  cols+72(FP), R12
+	IMULQ BX, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	SHLQ  $0x06, R12
+	ADDQ  R12, R11
+	MOVQ  cols+72(FP), R12
+	MOVQ  AX, R13
+	LEAQ  2048(AX), R14
+
+lanes41:
+	VMOVUPD.Z (CX), K1, Z0
+	VMOVUPD.Z (DI), K1, Z1
+	VMULPD    Z1, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VADDPD    Z0, Z1, Z1
+	VMOVUPS   Z1, (R13)
+	ADDQ      SI, CX
+	ADDQ      R8, DI
+	ADDQ      SI, R9
+	ADDQ      R8, R10
+	ADDQ      $0x00000040, R11
+	DECQ      R12
+	JE        end44
+	ADDQ      $0x00000040, R13
+	CMPQ      R13, R14
+	JB        lanes41
+
+	// the lanes again
+wrap43:
+	MOVQ AX, R13
+
+again42:
+	VMOVUPD.Z (CX), K1, Z0
+	VMOVUPD.Z (DI), K1, Z1
+	VMULPD    Z1, Z0, Z0
+	VMOVUPS   (R13), Z1
+	VADDPD    Z0, Z1, Z1
+	VMOVUPS   Z1, (R13)
+	ADDQ      SI, CX
+	ADDQ      R8, DI
+	ADDQ      SI, R9
+	ADDQ      R8, R10
+	ADDQ      $0x00000040, R11
+	DECQ      R12
+	JE        end44
+	ADDQ      $0x00000040, R13
+	CMPQ      R13, R14
+	JB        again42
+	JMP       wrap43
+
+end44:
+	// fold the planes of [read scratch]
+	VPXORD Z0, Z0, Z0
+	MOVQ   cols+72(FP), CX
+	LEAQ   319(SP), SI
+	ANDQ   $-64, SI
+	LEAQ   2048(SI), DI
+
+groups46:
+	CMPQ    CX, $+8
+	JLT     part49
+	VMOVUPS (SI), Z1
+	VMOVUPS 256(SI), Z2
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 384(SI), Z3
+	VADDPD  Z3, Z2, Z2
+	JMP     folded50
+
+part49:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+0
+	JLE     none51
+	VMOVUPS (SI), Z3
+	VADDPD  Z3, Z1, Z1
+	CMPQ    CX, $+4
+	JLE     none51
+	VMOVUPS 256(SI), Z3
+	VADDPD  Z3, Z1, Z1
+
+none51:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+2
+	JLE     none52
+	VMOVUPS 128(SI), Z3
+	VADDPD  Z3, Z2, Z2
+	CMPQ    CX, $+6
+	JLE     none52
+	VMOVUPS 384(SI), Z3
+	VADDPD  Z3, Z2, Z2
+
+none52:
+folded50:
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS Z1, Z3
+	CMPQ    CX, $+8
+	JLT     part53
+	VMOVUPS 64(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VADDPD  Z5, Z4, Z1
+	VMOVUPS 192(SI), Z4
+	VMOVUPS 448(SI), Z5
+	VADDPD  Z5, Z4, Z2
+	JMP     folded54
+
+part53:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+1
+	JLE     none55
+	VMOVUPS 64(SI), Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    CX, $+5
+	JLE     none55
+	VMOVUPS 320(SI), Z4
+	VADDPD  Z4, Z1, Z1
+
+none55:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+3
+	JLE     none56
+	VMOVUPS 192(SI), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    CX, $+7
+	JLE     none56
+	VMOVUPS 448(SI), Z4
+	VADDPD  Z4, Z2, Z2
+
+none56:
+folded54:
+	VADDPD  Z2, Z1, Z1
+	VADDPD  Z1, Z3, Z3
+	ADDQ    $0x00000200, SI
+	SUBQ    $+8, CX
+	JLE     pair47
+	CMPQ    CX, $+8
+	JLT     part57
+	VMOVUPS (SI), Z1
+	VMOVUPS 256(SI), Z2
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 384(SI), Z4
+	VADDPD  Z4, Z2, Z2
+	JMP     folded58
+
+part57:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+0
+	JLE     none59
+	VMOVUPS (SI), Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    CX, $+4
+	JLE     none59
+	VMOVUPS 256(SI), Z4
+	VADDPD  Z4, Z1, Z1
+
+none59:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+2
+	JLE     none60
+	VMOVUPS 128(SI), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    CX, $+6
+	JLE     none60
+	VMOVUPS 384(SI), Z4
+	VADDPD  Z4, Z2, Z2
+
+none60:
+folded58:
+	VADDPD  Z2, Z1, Z1
+	VMOVUPS Z1, Z4
+	CMPQ    CX, $+8
+	JLT     part61
+	VMOVUPS 64(SI), Z5
+	VMOVUPS 320(SI), Z6
+	VADDPD  Z6, Z5, Z1
+	VMOVUPS 192(SI), Z5
+	VMOVUPS 448(SI), Z6
+	VADDPD  Z6, Z5, Z2
+	JMP     folded62
+
+part61:
+	VPXORD  Z1, Z1, Z1
+	CMPQ    CX, $+1
+	JLE     none63
+	VMOVUPS 64(SI), Z5
+	VADDPD  Z5, Z1, Z1
+	CMPQ    CX, $+5
+	JLE     none63
+	VMOVUPS 320(SI), Z5
+	VADDPD  Z5, Z1, Z1
+
+none63:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+3
+	JLE     none64
+	VMOVUPS 192(SI), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    CX, $+7
+	JLE     none64
+	VMOVUPS 448(SI), Z5
+	VADDPD  Z5, Z2, Z2
+
+none64:
+folded62:
+	VADDPD Z2, Z1, Z1
+	VADDPD Z1, Z4, Z4
+	ADDQ   $0x00000200, SI
+	SUBQ   $+8, CX
+	VADDPD Z4, Z3, Z3
+
+pair47:
+	VADDPD Z3, Z0, Z0
+	TESTQ  CX, CX
+	JLE    sum48
+	CMPQ   SI, DI
+	JB     groups46
+
+sum48:
+	VMOVUPS Z0, Z0
+
+	// every plane: [read y read dy write scratch]
+	MOVQ y_base+24(FP), CX
+	ADDQ BX, CX
+	MOVQ yStride+88(FP), SI
+	SHLQ $0x03, SI
+	MOVQ dy_base+48(FP), DI
+	ADDQ BX, DI
+	MOVQ dyStride+96(FP), R8
+	SHLQ $0x03, R8
+	LEAQ 319(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+72(FP), R10
+
+planes65:
+	VMOVUPD.Z (CX), K1, Z1
+	VMOVUPD.Z (DI), K1, Z2
+	VSUBPD    Z0, Z2, Z2
+	VMULPD    Z2, Z1, Z1
+	VMOVUPD   Z1, (R9)
+	ADDQ      SI, CX
+	ADDQ      R8, DI
+	ADDQ      $0x00000040, R9
+	DECQ      R10
+	JNE       planes65
+
+	// transpose scratch to dx
+	MOVQ  dx_base+0(FP), CX
+	MOVQ  cols+72(FP), SI
+	IMULQ BX, SI
+	ADDQ  SI, CX
+	LEAQ  319(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	CMPQ  DX, $0x00000008
+	JB    careful66
+	MOVQ  cols+72(FP), R8
+	CMPQ  R8, $0x00000002
+	JB    careful66
+	MOVQ  cols+72(FP), R8
+	MOVQ  CX, R9
+	MOVQ  SI, R10
+
+unit68:
+	VMOVUPS       (R10), Z0
+	VMOVUPS       64(R10), Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	MOVQ          R9, R11
+	VMOVUPS       X2, (R11)
+	VEXTRACTF32X4 $0x01, Z2, (R11)(DI*2)
+	VEXTRACTF32X4 $0x02, Z2, (R11)(DI*4)
+	LEAQ          (R11)(DI*2), R12
+	VEXTRACTF32X4 $0x03, Z2, (R12)(DI*4)
+	ADDQ          DI, R11
+	VMOVUPS       X0, (R11)
+	VEXTRACTF32X4 $0x01, Z0, (R11)(DI*2)
+	VEXTRACTF32X4 $0x02, Z0, (R11)(DI*4)
+	LEAQ          (R11)(DI*2), R12
+	VEXTRACTF32X4 $0x03, Z0, (R12)(DI*4)
+	MOVQ          $0x00000002, R11
+	SUBQ          R11, R8
+	JLE           done70
+	CMPQ          R8, R11
+	JAE           next69
+	MOVQ          R8, R11
+	MOVQ          $0x00000002, R8
+
+next69:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x06, R11
+	ADDQ R11, R10
+	JMP  unit68
+
+done70:
+	JMP moved67
+
+	// rows that are not there, or shorter than a unit
+careful66:
+	MOVQ    cols+72(FP), R8
+	MOVQ    CX, R9
+	MOVQ    R8, CX
+	MOVQ    $0x00000002, R10
+	CMPQ    CX, R10
+	CMOVQHI R10, CX
+	MOVQ    $-1, R10
+	SHLQ    CL, R10
+	NOTQ    R10
+	KMOVQ   R10, K1
+
+unit71:
+	VMOVUPS       (SI), Z0
+	VMOVUPS       64(SI), Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	MOVQ          R9, CX
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          DX, $0x00000001
+	JBE           rows74
+	ADDQ          DI, CX
+	VMOVUPD       X0, K1, (CX)
+	CMPQ          DX, $0x00000002
+	JBE           rows74
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VMOVUPD       X1, K1, (CX)
+	CMPQ          DX, $0x00000003
+	JBE           rows74
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z0, X1
+	VMOVUPD       X1, K1, (CX)
+	CMPQ          DX, $0x00000004
+	JBE           rows74
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VMOVUPD       X1, K1, (CX)
+	CMPQ          DX, $0x00000005
+	JBE           rows74
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z0, X1
+	VMOVUPD       X1, K1, (CX)
+	CMPQ          DX, $0x00000006
+	JBE           rows74
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z2, X1
+	VMOVUPD       X1, K1, (CX)
+	CMPQ          DX, $0x00000007
+	JBE           rows74
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z0, X0
+	VMOVUPD       X0, K1, (CX)
+
+rows74:
+	MOVQ $0x00000002, CX
+	SUBQ CX, R8
+	JLE  done73
+	CMPQ R8, CX
+	JAE  next72
+	MOVQ R8, CX
+	MOVQ $0x00000002, R8
+
+next72:
+	LEAQ (R9)(CX*8), R9
+	SHLQ $0x06, CX
+	ADDQ CX, SI
+	JMP  unit71
+
+done73:
+moved67:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000008, DX
+	JA   narrow3
+
+end4:
 	VZEROUPPER
 	RET

@@ -114,6 +114,16 @@ func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride,
 //go:noescape
 func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 
+// softmaxRowsToPlanesF32NEON writes the softmax of n rows to planes.
+//
+//go:noescape
+func softmaxRowsToPlanesF32NEON(dst, src, max, sum []float32, cols, n, dstStride int)
+
+// softmaxPlanesGradToRowsF32NEON writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+//
+//go:noescape
+func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStride int)
+
 // dotF64NEON returns Σ aᵢ·bᵢ of n elements.
 //
 //go:noescape
@@ -223,3 +233,13 @@ func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, dxStride, yStride,
 //
 //go:noescape
 func argMaxPlanesF64NEON(dst []int32, src []float64, planes, n, stride int)
+
+// softmaxRowsToPlanesF64NEON writes the softmax of n rows to planes.
+//
+//go:noescape
+func softmaxRowsToPlanesF64NEON(dst, src, max, sum []float64, cols, n, dstStride int)
+
+// softmaxPlanesGradToRowsF64NEON writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+//
+//go:noescape
+func softmaxPlanesGradToRowsF64NEON(dx, y, dy []float64, cols, n, yStride, dyStride int)

@@ -608,7 +608,7 @@ TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 384(R0), F0
-	FMOVQ 352(R0), F1
+	FMOVQ 96(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVS max+48(FP), F3
 	VDUP  V3.S[0], V3.S4
@@ -1733,7 +1733,7 @@ TEXT ·sumExpF32NEON(SB), NOSPLIT, $64-36
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 384(R0), F0
-	FMOVQ 352(R0), F1
+	FMOVQ 96(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVS max+24(FP), F3
 	VDUP  V3.S[0], V3.S4
@@ -4018,7 +4018,7 @@ TEXT ·logSoftmaxGradF32NEON(SB), NOSPLIT, $64-76
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 384(R0), F0
-	FMOVQ 352(R0), F1
+	FMOVQ 96(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVS sum+72(FP), F3
 	VDUP  V3.S[0], V3.S4
@@ -6452,7 +6452,7 @@ planes1:
 	ADD   $128, R5, R5
 	SUBS  $1, R6, R6
 	BNE   planes1
-	FMOVQ 352(R0), F9
+	FMOVQ 96(R0), F9
 	FMOVQ -224(R0), F10
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -7171,7 +7171,7 @@ planes4:
 	ADD   $16, R5, R5
 	SUBS  $1, R6, R6
 	BNE   planes4
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -7584,7 +7584,7 @@ planes7:
 	ADD   $16, R5, R5
 	SUBS  $1, R6, R6
 	BNE   planes7
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -8138,7 +8138,7 @@ end3:
 	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21f421 // fmaxp v1.4s, v1.4s, v1.4s
 	WORD  $0x6e21f421 // fmaxp v1.4s, v1.4s, v1.4s
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
@@ -9635,7 +9635,7 @@ planes1:
 	ADD   $128, R5, R5
 	SUBS  $1, R6, R6
 	BNE   planes1
-	FMOVQ 352(R0), F9
+	FMOVQ 96(R0), F9
 	FMOVQ -224(R0), F10
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -10097,106 +10097,106 @@ pair1:
 sum1:
 	WORD  $0x4e61792a // fcvtl2 v10.2d, v9.4s
 	WORD  $0x0e61792b // fcvtl v11.2d, v9.2s
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V11.D2, V11.D2
 	VUSHR $52, V11.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V11.B16, V11.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V11.B16, V11.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V11.D2, V11.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd56b // fsub v11.2d, v11.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd56d // fadd v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dfd6d // fdiv v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd6e // fmul v14.2d, v11.2d, v14.2d
 	WORD  $0x6e6bddce // fmul v14.2d, v14.2d, v11.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eebd610 // fsub v16.2d, v16.2d, v11.2d
-	FMOVQ 336(R0), F11
+	FMOVQ 352(R0), F11
 	WORD  $0x6e6bdd91 // fmul v17.2d, v12.2d, v11.2d
 	WORD  $0x4ef0d62b // fsub v11.2d, v17.2d, v16.2d
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V10.D2, V10.D2
 	VUSHR $52, V10.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V10.B16, V10.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V10.B16, V10.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V10.D2, V10.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd54a // fsub v10.2d, v10.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd54d // fadd v13.2d, v10.2d, v13.2d
 	WORD  $0x6e6dfd4d // fdiv v13.2d, v10.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd4e // fmul v14.2d, v10.2d, v14.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eead610 // fsub v16.2d, v16.2d, v10.2d
-	FMOVQ 336(R0), F10
+	FMOVQ 352(R0), F10
 	WORD  $0x6e6add91 // fmul v17.2d, v12.2d, v10.2d
 	WORD  $0x4ef0d62a // fsub v10.2d, v17.2d, v16.2d
 	WORD  $0x0e61696b // fcvtn v11.2s, v11.2d
@@ -10435,7 +10435,7 @@ planes4:
 	ADD   $16, R5, R5
 	SUBS  $1, R6, R6
 	BNE   planes4
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -10710,106 +10710,106 @@ pair2:
 sum2:
 	WORD  $0x4e617843 // fcvtl2 v3.2d, v2.4s
 	WORD  $0x0e617844 // fcvtl v4.2d, v2.2s
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V3.D2, V3.D2
 	VUSHR $52, V3.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V3.B16, V3.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V3.B16, V3.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V3.D2, V3.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d463 // fsub v3.2d, v3.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d466 // fadd v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66fc66 // fdiv v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc67 // fmul v7.2d, v3.2d, v7.2d
 	WORD  $0x6e63dce7 // fmul v7.2d, v7.2d, v3.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee3d529 // fsub v9.2d, v9.2d, v3.2d
-	FMOVQ 336(R0), F3
+	FMOVQ 352(R0), F3
 	WORD  $0x6e63dcaa // fmul v10.2d, v5.2d, v3.2d
 	WORD  $0x4ee9d543 // fsub v3.2d, v10.2d, v9.2d
 	WORD  $0x0e616884 // fcvtn v4.2s, v4.2d
@@ -10957,7 +10957,7 @@ planes7:
 	ADD   $16, R5, R5
 	SUBS  $1, R6, R6
 	BNE   planes7
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -11232,106 +11232,106 @@ pair3:
 sum3:
 	WORD  $0x4e617843 // fcvtl2 v3.2d, v2.4s
 	WORD  $0x0e617844 // fcvtl v4.2d, v2.2s
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V3.D2, V3.D2
 	VUSHR $52, V3.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V3.B16, V3.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V3.B16, V3.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V3.D2, V3.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d463 // fsub v3.2d, v3.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d466 // fadd v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66fc66 // fdiv v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc67 // fmul v7.2d, v3.2d, v7.2d
 	WORD  $0x6e63dce7 // fmul v7.2d, v7.2d, v3.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee3d529 // fsub v9.2d, v9.2d, v3.2d
-	FMOVQ 336(R0), F3
+	FMOVQ 352(R0), F3
 	WORD  $0x6e63dcaa // fmul v10.2d, v5.2d, v3.2d
 	WORD  $0x4ee9d543 // fsub v3.2d, v10.2d, v9.2d
 	WORD  $0x0e616884 // fcvtn v4.2s, v4.2d
@@ -11620,7 +11620,7 @@ end3:
 	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21f421 // fmaxp v1.4s, v1.4s, v1.4s
 	WORD  $0x6e21f421 // fmaxp v1.4s, v1.4s, v1.4s
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
@@ -12667,106 +12667,106 @@ end4:
 	VDUP  V2.S[0], V2.S4
 	WORD  $0x4e617843 // fcvtl2 v3.2d, v2.4s
 	WORD  $0x0e617844 // fcvtl v4.2d, v2.2s
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V3.D2, V3.D2
 	VUSHR $52, V3.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V3.B16, V3.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V3.B16, V3.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V3.D2, V3.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d463 // fsub v3.2d, v3.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d466 // fadd v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66fc66 // fdiv v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc67 // fmul v7.2d, v3.2d, v7.2d
 	WORD  $0x6e63dce7 // fmul v7.2d, v7.2d, v3.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee3d529 // fsub v9.2d, v9.2d, v3.2d
-	FMOVQ 336(R0), F3
+	FMOVQ 352(R0), F3
 	WORD  $0x6e63dcaa // fmul v10.2d, v5.2d, v3.2d
 	WORD  $0x4ee9d543 // fsub v3.2d, v10.2d, v9.2d
 	WORD  $0x0e616884 // fcvtn v4.2s, v4.2d
@@ -16057,7 +16057,7 @@ sum1:
 	FMOVQ 80(R5), F6
 	FMOVQ 96(R5), F7
 	FMOVQ 112(R5), F8
-	FMOVQ 352(R0), F9
+	FMOVQ 96(R0), F9
 	FMOVQ -224(R0), F10
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -16801,7 +16801,7 @@ pair2:
 	CMP   R7, R5
 	BLT   groups2
 sum2:
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -17225,7 +17225,7 @@ pair3:
 	CMP   R7, R5
 	BLT   groups3
 sum3:
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -17561,7 +17561,7 @@ end3:
 	WORD  $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
 	WORD  $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
 	VDUP  V1.S[0], V1.S4
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 	MOVD  cols+72(FP), R4
 	MOVD  y_base+24(FP), R5
@@ -19543,7 +19543,7 @@ planes1:
 	ADD   R5, R4, R4
 	SUBS  $1, R6, R6
 	BNE   planes1
-	FMOVQ 352(R0), F9
+	FMOVQ 96(R0), F9
 	FMOVQ -224(R0), F10
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -20135,7 +20135,7 @@ planes4:
 	ADD   R5, R4, R4
 	SUBS  $1, R6, R6
 	BNE   planes4
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -20479,7 +20479,7 @@ done2:
 	ADD   R5, R4, R4
 	SUBS  $1, R6, R6
 	BNE   planes7
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -20868,7 +20868,7 @@ planes10:
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
 	BNE   planes10
-	FMOVQ 352(R0), F9
+	FMOVQ 96(R0), F9
 	FMOVQ -224(R0), F10
 
 	// every plane, added up: [read src write dst]
@@ -21715,7 +21715,7 @@ planes12:
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
 	BNE   planes12
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane, added up: [read src write dst]
@@ -22092,7 +22092,7 @@ done9:
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
 	BNE   planes14
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane, added up: [read src write dst]
@@ -22560,7 +22560,7 @@ planes1:
 	ADD   R5, R4, R4
 	SUBS  $1, R6, R6
 	BNE   planes1
-	FMOVQ 352(R0), F9
+	FMOVQ 96(R0), F9
 	FMOVQ -224(R0), F10
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -23022,106 +23022,106 @@ pair1:
 sum1:
 	WORD  $0x4e61792a // fcvtl2 v10.2d, v9.4s
 	WORD  $0x0e61792b // fcvtl v11.2d, v9.2s
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V11.D2, V11.D2
 	VUSHR $52, V11.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V11.B16, V11.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V11.B16, V11.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V11.D2, V11.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd56b // fsub v11.2d, v11.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd56d // fadd v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dfd6d // fdiv v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd6e // fmul v14.2d, v11.2d, v14.2d
 	WORD  $0x6e6bddce // fmul v14.2d, v14.2d, v11.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eebd610 // fsub v16.2d, v16.2d, v11.2d
-	FMOVQ 336(R0), F11
+	FMOVQ 352(R0), F11
 	WORD  $0x6e6bdd91 // fmul v17.2d, v12.2d, v11.2d
 	WORD  $0x4ef0d62b // fsub v11.2d, v17.2d, v16.2d
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V10.D2, V10.D2
 	VUSHR $52, V10.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V10.B16, V10.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V10.B16, V10.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V10.D2, V10.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd54a // fsub v10.2d, v10.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd54d // fadd v13.2d, v10.2d, v13.2d
 	WORD  $0x6e6dfd4d // fdiv v13.2d, v10.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd4e // fmul v14.2d, v10.2d, v14.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eead610 // fsub v16.2d, v16.2d, v10.2d
-	FMOVQ 336(R0), F10
+	FMOVQ 352(R0), F10
 	WORD  $0x6e6add91 // fmul v17.2d, v12.2d, v10.2d
 	WORD  $0x4ef0d62a // fsub v10.2d, v17.2d, v16.2d
 	WORD  $0x0e61696b // fcvtn v11.2s, v11.2d
@@ -23209,7 +23209,7 @@ planes4:
 	ADD   R5, R4, R4
 	SUBS  $1, R6, R6
 	BNE   planes4
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -23484,106 +23484,106 @@ pair2:
 sum2:
 	WORD  $0x4e617843 // fcvtl2 v3.2d, v2.4s
 	WORD  $0x0e617844 // fcvtl v4.2d, v2.2s
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V3.D2, V3.D2
 	VUSHR $52, V3.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V3.B16, V3.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V3.B16, V3.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V3.D2, V3.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d463 // fsub v3.2d, v3.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d466 // fadd v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66fc66 // fdiv v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc67 // fmul v7.2d, v3.2d, v7.2d
 	WORD  $0x6e63dce7 // fmul v7.2d, v7.2d, v3.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee3d529 // fsub v9.2d, v9.2d, v3.2d
-	FMOVQ 336(R0), F3
+	FMOVQ 352(R0), F3
 	WORD  $0x6e63dcaa // fmul v10.2d, v5.2d, v3.2d
 	WORD  $0x4ee9d543 // fsub v3.2d, v10.2d, v9.2d
 	WORD  $0x0e616884 // fcvtn v4.2s, v4.2d
@@ -23652,7 +23652,7 @@ done2:
 	ADD   R5, R4, R4
 	SUBS  $1, R6, R6
 	BNE   planes7
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -23942,106 +23942,106 @@ pair3:
 sum3:
 	WORD  $0x4e617802 // fcvtl2 v2.2d, v0.4s
 	WORD  $0x0e617803 // fcvtl v3.2d, v0.2s
-	FMOVQ 96(R0), F4
+	FMOVQ 112(R0), F4
 	VADD  V4.D2, V3.D2, V3.D2
 	VUSHR $52, V3.D2, V4.D2
-	FMOVQ 112(R0), F5
-	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 128(R0), F5
-	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
+	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 144(R0), F5
-	VAND  V5.B16, V3.B16, V3.B16
+	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
 	FMOVQ 160(R0), F5
+	VAND  V5.B16, V3.B16, V3.B16
+	FMOVQ 176(R0), F5
 	VADD  V5.D2, V3.D2, V3.D2
 	FMOVQ -256(R0), F5
 	WORD  $0x4ee5d463 // fsub v3.2d, v3.2d, v5.2d
-	FMOVQ 176(R0), F5
+	FMOVQ 192(R0), F5
 	WORD  $0x4e65d465 // fadd v5.2d, v3.2d, v5.2d
 	WORD  $0x6e65fc65 // fdiv v5.2d, v3.2d, v5.2d
 	WORD  $0x6e65dca6 // fmul v6.2d, v5.2d, v5.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
-	FMOVQ 192(R0), F8
-	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
-	FMOVQ 208(R0), F9
-	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	FMOVQ 208(R0), F8
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 224(R0), F9
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 240(R0), F9
-	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 256(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
+	FMOVQ 256(R0), F9
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
 	FMOVQ 272(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 288(R0), F7
+	FMOVQ 288(R0), F10
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
+	FMOVQ 304(R0), F7
 	WORD  $0x4e67d529 // fadd v9.2d, v9.2d, v7.2d
 	WORD  $0x6e66dd29 // fmul v9.2d, v9.2d, v6.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
-	FMOVQ 304(R0), F6
+	FMOVQ 320(R0), F6
 	WORD  $0x6e66dc66 // fmul v6.2d, v3.2d, v6.2d
 	WORD  $0x6e63dcc6 // fmul v6.2d, v6.2d, v3.2d
 	WORD  $0x4e68d4c8 // fadd v8.2d, v6.2d, v8.2d
 	WORD  $0x6e68dca8 // fmul v8.2d, v5.2d, v8.2d
-	FMOVQ 320(R0), F5
+	FMOVQ 336(R0), F5
 	WORD  $0x6e65dc89 // fmul v9.2d, v4.2d, v5.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x4ee8d4c8 // fsub v8.2d, v6.2d, v8.2d
 	WORD  $0x4ee3d508 // fsub v8.2d, v8.2d, v3.2d
-	FMOVQ 336(R0), F3
+	FMOVQ 352(R0), F3
 	WORD  $0x6e63dc89 // fmul v9.2d, v4.2d, v3.2d
 	WORD  $0x4ee8d523 // fsub v3.2d, v9.2d, v8.2d
-	FMOVQ 96(R0), F4
+	FMOVQ 112(R0), F4
 	VADD  V4.D2, V2.D2, V2.D2
 	VUSHR $52, V2.D2, V4.D2
-	FMOVQ 112(R0), F5
-	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 128(R0), F5
-	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
+	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 144(R0), F5
-	VAND  V5.B16, V2.B16, V2.B16
+	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
 	FMOVQ 160(R0), F5
+	VAND  V5.B16, V2.B16, V2.B16
+	FMOVQ 176(R0), F5
 	VADD  V5.D2, V2.D2, V2.D2
 	FMOVQ -256(R0), F5
 	WORD  $0x4ee5d442 // fsub v2.2d, v2.2d, v5.2d
-	FMOVQ 176(R0), F5
+	FMOVQ 192(R0), F5
 	WORD  $0x4e65d445 // fadd v5.2d, v2.2d, v5.2d
 	WORD  $0x6e65fc45 // fdiv v5.2d, v2.2d, v5.2d
 	WORD  $0x6e65dca6 // fmul v6.2d, v5.2d, v5.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
-	FMOVQ 192(R0), F8
-	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
-	FMOVQ 208(R0), F9
-	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	FMOVQ 208(R0), F8
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 224(R0), F9
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 240(R0), F9
-	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 256(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
+	FMOVQ 256(R0), F9
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
 	FMOVQ 272(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 288(R0), F7
+	FMOVQ 288(R0), F10
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
+	FMOVQ 304(R0), F7
 	WORD  $0x4e67d529 // fadd v9.2d, v9.2d, v7.2d
 	WORD  $0x6e66dd29 // fmul v9.2d, v9.2d, v6.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
-	FMOVQ 304(R0), F6
+	FMOVQ 320(R0), F6
 	WORD  $0x6e66dc46 // fmul v6.2d, v2.2d, v6.2d
 	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
 	WORD  $0x4e68d4c8 // fadd v8.2d, v6.2d, v8.2d
 	WORD  $0x6e68dca8 // fmul v8.2d, v5.2d, v8.2d
-	FMOVQ 320(R0), F5
+	FMOVQ 336(R0), F5
 	WORD  $0x6e65dc89 // fmul v9.2d, v4.2d, v5.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x4ee8d4c8 // fsub v8.2d, v6.2d, v8.2d
 	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
-	FMOVQ 336(R0), F2
+	FMOVQ 352(R0), F2
 	WORD  $0x6e62dc89 // fmul v9.2d, v4.2d, v2.2d
 	WORD  $0x4ee8d522 // fsub v2.2d, v9.2d, v8.2d
 	WORD  $0x0e616863 // fcvtn v3.2s, v3.2d
@@ -24124,7 +24124,7 @@ planes10:
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
 	BNE   planes10
-	FMOVQ 352(R0), F9
+	FMOVQ 96(R0), F9
 	FMOVQ -224(R0), F10
 
 	// every plane, added up: [read src]
@@ -24830,106 +24830,106 @@ pair4:
 sum4:
 	WORD  $0x4e61792a // fcvtl2 v10.2d, v9.4s
 	WORD  $0x0e61792b // fcvtl v11.2d, v9.2s
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V11.D2, V11.D2
 	VUSHR $52, V11.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V11.B16, V11.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V11.B16, V11.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V11.D2, V11.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd56b // fsub v11.2d, v11.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd56d // fadd v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dfd6d // fdiv v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd6e // fmul v14.2d, v11.2d, v14.2d
 	WORD  $0x6e6bddce // fmul v14.2d, v14.2d, v11.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eebd610 // fsub v16.2d, v16.2d, v11.2d
-	FMOVQ 336(R0), F11
+	FMOVQ 352(R0), F11
 	WORD  $0x6e6bdd91 // fmul v17.2d, v12.2d, v11.2d
 	WORD  $0x4ef0d62b // fsub v11.2d, v17.2d, v16.2d
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V10.D2, V10.D2
 	VUSHR $52, V10.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V10.B16, V10.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V10.B16, V10.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V10.D2, V10.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd54a // fsub v10.2d, v10.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd54d // fadd v13.2d, v10.2d, v13.2d
 	WORD  $0x6e6dfd4d // fdiv v13.2d, v10.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd4e // fmul v14.2d, v10.2d, v14.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eead610 // fsub v16.2d, v16.2d, v10.2d
-	FMOVQ 336(R0), F10
+	FMOVQ 352(R0), F10
 	WORD  $0x6e6add91 // fmul v17.2d, v12.2d, v10.2d
 	WORD  $0x4ef0d62a // fsub v10.2d, v17.2d, v16.2d
 	WORD  $0x0e61696b // fcvtn v11.2s, v11.2d
@@ -25017,7 +25017,7 @@ planes12:
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
 	BNE   planes12
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane, added up: [read src]
@@ -25328,106 +25328,106 @@ pair5:
 sum5:
 	WORD  $0x4e617843 // fcvtl2 v3.2d, v2.4s
 	WORD  $0x0e617844 // fcvtl v4.2d, v2.2s
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V3.D2, V3.D2
 	VUSHR $52, V3.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V3.B16, V3.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V3.B16, V3.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V3.D2, V3.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d463 // fsub v3.2d, v3.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d466 // fadd v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66fc66 // fdiv v6.2d, v3.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc67 // fmul v7.2d, v3.2d, v7.2d
 	WORD  $0x6e63dce7 // fmul v7.2d, v7.2d, v3.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee3d529 // fsub v9.2d, v9.2d, v3.2d
-	FMOVQ 336(R0), F3
+	FMOVQ 352(R0), F3
 	WORD  $0x6e63dcaa // fmul v10.2d, v5.2d, v3.2d
 	WORD  $0x4ee9d543 // fsub v3.2d, v10.2d, v9.2d
 	WORD  $0x0e616884 // fcvtn v4.2s, v4.2d
@@ -25488,7 +25488,7 @@ done7:
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
 	BNE   planes14
-	FMOVQ 352(R0), F2
+	FMOVQ 96(R0), F2
 	FMOVQ -224(R0), F3
 
 	// every plane, added up: [read src]
@@ -25817,106 +25817,106 @@ pair6:
 sum6:
 	WORD  $0x4e617802 // fcvtl2 v2.2d, v0.4s
 	WORD  $0x0e617803 // fcvtl v3.2d, v0.2s
-	FMOVQ 96(R0), F4
+	FMOVQ 112(R0), F4
 	VADD  V4.D2, V3.D2, V3.D2
 	VUSHR $52, V3.D2, V4.D2
-	FMOVQ 112(R0), F5
-	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 128(R0), F5
-	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
+	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 144(R0), F5
-	VAND  V5.B16, V3.B16, V3.B16
+	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
 	FMOVQ 160(R0), F5
+	VAND  V5.B16, V3.B16, V3.B16
+	FMOVQ 176(R0), F5
 	VADD  V5.D2, V3.D2, V3.D2
 	FMOVQ -256(R0), F5
 	WORD  $0x4ee5d463 // fsub v3.2d, v3.2d, v5.2d
-	FMOVQ 176(R0), F5
+	FMOVQ 192(R0), F5
 	WORD  $0x4e65d465 // fadd v5.2d, v3.2d, v5.2d
 	WORD  $0x6e65fc65 // fdiv v5.2d, v3.2d, v5.2d
 	WORD  $0x6e65dca6 // fmul v6.2d, v5.2d, v5.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
-	FMOVQ 192(R0), F8
-	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
-	FMOVQ 208(R0), F9
-	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	FMOVQ 208(R0), F8
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 224(R0), F9
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 240(R0), F9
-	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 256(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
+	FMOVQ 256(R0), F9
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
 	FMOVQ 272(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 288(R0), F7
+	FMOVQ 288(R0), F10
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
+	FMOVQ 304(R0), F7
 	WORD  $0x4e67d529 // fadd v9.2d, v9.2d, v7.2d
 	WORD  $0x6e66dd29 // fmul v9.2d, v9.2d, v6.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
-	FMOVQ 304(R0), F6
+	FMOVQ 320(R0), F6
 	WORD  $0x6e66dc66 // fmul v6.2d, v3.2d, v6.2d
 	WORD  $0x6e63dcc6 // fmul v6.2d, v6.2d, v3.2d
 	WORD  $0x4e68d4c8 // fadd v8.2d, v6.2d, v8.2d
 	WORD  $0x6e68dca8 // fmul v8.2d, v5.2d, v8.2d
-	FMOVQ 320(R0), F5
+	FMOVQ 336(R0), F5
 	WORD  $0x6e65dc89 // fmul v9.2d, v4.2d, v5.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x4ee8d4c8 // fsub v8.2d, v6.2d, v8.2d
 	WORD  $0x4ee3d508 // fsub v8.2d, v8.2d, v3.2d
-	FMOVQ 336(R0), F3
+	FMOVQ 352(R0), F3
 	WORD  $0x6e63dc89 // fmul v9.2d, v4.2d, v3.2d
 	WORD  $0x4ee8d523 // fsub v3.2d, v9.2d, v8.2d
-	FMOVQ 96(R0), F4
+	FMOVQ 112(R0), F4
 	VADD  V4.D2, V2.D2, V2.D2
 	VUSHR $52, V2.D2, V4.D2
-	FMOVQ 112(R0), F5
-	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 128(R0), F5
-	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
+	VORR  V5.B16, V4.B16, V4.B16
 	FMOVQ 144(R0), F5
-	VAND  V5.B16, V2.B16, V2.B16
+	WORD  $0x4ee5d484 // fsub v4.2d, v4.2d, v5.2d
 	FMOVQ 160(R0), F5
+	VAND  V5.B16, V2.B16, V2.B16
+	FMOVQ 176(R0), F5
 	VADD  V5.D2, V2.D2, V2.D2
 	FMOVQ -256(R0), F5
 	WORD  $0x4ee5d442 // fsub v2.2d, v2.2d, v5.2d
-	FMOVQ 176(R0), F5
+	FMOVQ 192(R0), F5
 	WORD  $0x4e65d445 // fadd v5.2d, v2.2d, v5.2d
 	WORD  $0x6e65fc45 // fdiv v5.2d, v2.2d, v5.2d
 	WORD  $0x6e65dca6 // fmul v6.2d, v5.2d, v5.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
-	FMOVQ 192(R0), F8
-	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
-	FMOVQ 208(R0), F9
-	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	FMOVQ 208(R0), F8
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 224(R0), F9
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	FMOVQ 240(R0), F9
-	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 256(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
+	FMOVQ 256(R0), F9
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
 	FMOVQ 272(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
-	FMOVQ 288(R0), F7
+	FMOVQ 288(R0), F10
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e67dd29 // fmul v9.2d, v9.2d, v7.2d
+	FMOVQ 304(R0), F7
 	WORD  $0x4e67d529 // fadd v9.2d, v9.2d, v7.2d
 	WORD  $0x6e66dd29 // fmul v9.2d, v9.2d, v6.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
-	FMOVQ 304(R0), F6
+	FMOVQ 320(R0), F6
 	WORD  $0x6e66dc46 // fmul v6.2d, v2.2d, v6.2d
 	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
 	WORD  $0x4e68d4c8 // fadd v8.2d, v6.2d, v8.2d
 	WORD  $0x6e68dca8 // fmul v8.2d, v5.2d, v8.2d
-	FMOVQ 320(R0), F5
+	FMOVQ 336(R0), F5
 	WORD  $0x6e65dc89 // fmul v9.2d, v4.2d, v5.2d
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x4ee8d4c8 // fsub v8.2d, v6.2d, v8.2d
 	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
-	FMOVQ 336(R0), F2
+	FMOVQ 352(R0), F2
 	WORD  $0x6e62dc89 // fmul v9.2d, v4.2d, v2.2d
 	WORD  $0x4ee8d522 // fsub v2.2d, v9.2d, v8.2d
 	WORD  $0x0e616863 // fcvtn v3.2s, v3.2d
@@ -27295,6 +27295,2840 @@ one2:
 done2:
 none3:
 end2:
+	RET
+
+// func softmaxRowsToPlanesF32NEON(dst, src, max, sum []float32, cols, n, dstStride int)
+TEXT ·softmaxRowsToPlanesF32NEON(SB), 0, $8384-120
+	MOVD  $constants<>+256(SB), R0
+	FMOVQ 384(R0), F0
+	MOVD  ZR, R1
+	MOVD  n+104(FP), R2
+
+	// columns, 8 registers at a time
+	CMP   $32, R2
+	BLT   rest1
+columns1:
+
+	// transpose src to scratch
+	MOVD  src_base+24(FP), R3
+	MOVD  cols+96(FP), R4
+	MUL   R4, R1, R4
+	ADD   R4, R3, R3
+	MOVD  $scratch-8192(SP), R4
+	MOVD  cols+96(FP), R5
+	LSL   $2, R5, R5
+	MOVD  $128, R6
+	MOVD  cols+96(FP), R7
+	CMP   $4, R7
+	BGE   wide1
+	MOVD  $32, R7
+	MOVD  cols+96(FP), R8
+row1:
+	MOVD  R3, R9
+	MOVD  R4, R10
+	MOVD  R8, R11
+element1:
+	FMOVS (R9), F1
+	FMOVS F1, (R10)
+	ADD   $4, R9, R9
+	ADD   R6, R10, R10
+	SUBS  $1, R11, R11
+	BNE   element1
+	ADD   R5, R3, R3
+	ADD   $4, R4, R4
+	SUBS  $1, R7, R7
+	BNE   row1
+	B     moved1
+wide1:
+	MOVD  $8, R7
+registers1:
+	MOVD  R3, R6
+	ADD   R5, R6, R8
+	ADD   R5, R8, R9
+	ADD   R5, R9, R10
+	MOVD  R4, R11
+	MOVD  cols+96(FP), R12
+square1:
+	FMOVQ (R6), F1
+	FMOVQ (R8), F2
+	FMOVQ (R9), F3
+	FMOVQ (R10), F4
+	VTRN1 V2.S4, V1.S4, V5.S4
+	VTRN2 V2.S4, V1.S4, V1.S4
+	VTRN1 V4.S4, V3.S4, V2.S4
+	VTRN2 V4.S4, V3.S4, V3.S4
+	VZIP1 V2.D2, V5.D2, V4.D2
+	VZIP2 V2.D2, V5.D2, V2.D2
+	VZIP1 V3.D2, V1.D2, V5.D2
+	VZIP2 V3.D2, V1.D2, V1.D2
+	FMOVQ F4, (R11)
+	FMOVQ F5, 128(R11)
+	FMOVQ F2, 256(R11)
+	FMOVQ F1, 384(R11)
+	SUBS  $4, R12, R12
+	BLE   done1
+	MOVD  $4, R13
+	CMP   R13, R12
+	BGE   next1
+	MOVD  R12, R13
+	MOVD  $4, R12
+next1:
+	LSL   $2, R13, R14
+	ADD   R14, R6, R6
+	ADD   R14, R8, R8
+	ADD   R14, R9, R9
+	ADD   R14, R10, R10
+	LSL   $7, R13, R13
+	ADD   R13, R11, R11
+	B     square1
+done1:
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   registers1
+moved1:
+	FMOVQ 16(R0), F1
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 16(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 16(R0), F6
+	FMOVQ 16(R0), F7
+	FMOVQ 16(R0), F8
+
+	// every plane: [read scratch]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  cols+96(FP), R4
+planes1:
+	FLDPQ (R3), (F9, F10)
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	WORD  $0x4e2af442 // fmax v2.4s, v2.4s, v10.4s
+	FLDPQ 32(R3), (F9, F10)
+	WORD  $0x4e29f463 // fmax v3.4s, v3.4s, v9.4s
+	WORD  $0x4e2af484 // fmax v4.4s, v4.4s, v10.4s
+	FLDPQ 64(R3), (F9, F10)
+	WORD  $0x4e29f4a5 // fmax v5.4s, v5.4s, v9.4s
+	WORD  $0x4e2af4c6 // fmax v6.4s, v6.4s, v10.4s
+	FLDPQ 96(R3), (F9, F10)
+	WORD  $0x4e29f4e7 // fmax v7.4s, v7.4s, v9.4s
+	WORD  $0x4e2af508 // fmax v8.4s, v8.4s, v10.4s
+	ADD   $128, R3, R3
+	SUBS  $1, R4, R4
+	BNE   planes1
+	FMOVQ 96(R0), F9
+	FMOVQ -224(R0), F10
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  src_base+24(FP), R4
+	MOVD  cols+96(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
+	MOVD  dst_base+0(FP), R5
+	ADD   R1, R5, R5
+	MOVD  cols+96(FP), R6
+	LSL   $7, R6, R6
+	ADD   R6, R4, R4
+	ADD   $128, R5, R5
+	MOVD  dstStride+112(FP), R6
+	LSL   $2, R6, R6
+	MOVD  cols+96(FP), R7
+planes2:
+	FLDPQ (R3), (F11, F12)
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	WORD  $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
+	WORD  $0x4ea2d58c // fsub v12.4s, v12.4s, v2.4s
+	FMOVQ -224(R0), F13
+	FMOVQ -224(R0), F14
+	WORD  $0x4f80116d // fmla v13.4s, v11.4s, v0.s[0]
+	WORD  $0x4f80118e // fmla v14.4s, v12.4s, v0.s[0]
+	WORD  $0x4eaad5af // fsub v15.4s, v13.4s, v10.4s
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	VMOV  V11.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fa011f1 // fmla v17.4s, v15.4s, v0.s[1]
+	WORD  $0x4fa01212 // fmla v18.4s, v16.4s, v0.s[1]
+	WORD  $0x4f8019f1 // fmla v17.4s, v15.4s, v0.s[2]
+	WORD  $0x4f801a12 // fmla v18.4s, v16.4s, v0.s[2]
+	FMOVQ -192(R0), F15
+	FMOVQ -192(R0), F16
+	WORD  $0x4fa01a2f // fmla v15.4s, v17.4s, v0.s[3]
+	WORD  $0x4fa01a50 // fmla v16.4s, v18.4s, v0.s[3]
+	FMOVQ -176(R0), F19
+	FMOVQ -176(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -160(R0), F15
+	FMOVQ -160(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -144(R0), F19
+	FMOVQ -144(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -240(R0), F19
+	FMOVQ -240(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eabe52b // fcmgt v11.4s, v9.4s, v11.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6b1e73 // bic v19.16b, v19.16b, v11.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), (R3)
+	FLDPQ 32(R3), (F11, F12)
+	WORD  $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
+	WORD  $0x4ea4d58c // fsub v12.4s, v12.4s, v4.4s
+	FMOVQ -224(R0), F13
+	FMOVQ -224(R0), F14
+	WORD  $0x4f80116d // fmla v13.4s, v11.4s, v0.s[0]
+	WORD  $0x4f80118e // fmla v14.4s, v12.4s, v0.s[0]
+	WORD  $0x4eaad5af // fsub v15.4s, v13.4s, v10.4s
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	VMOV  V11.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fa011f1 // fmla v17.4s, v15.4s, v0.s[1]
+	WORD  $0x4fa01212 // fmla v18.4s, v16.4s, v0.s[1]
+	WORD  $0x4f8019f1 // fmla v17.4s, v15.4s, v0.s[2]
+	WORD  $0x4f801a12 // fmla v18.4s, v16.4s, v0.s[2]
+	FMOVQ -192(R0), F15
+	FMOVQ -192(R0), F16
+	WORD  $0x4fa01a2f // fmla v15.4s, v17.4s, v0.s[3]
+	WORD  $0x4fa01a50 // fmla v16.4s, v18.4s, v0.s[3]
+	FMOVQ -176(R0), F19
+	FMOVQ -176(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -160(R0), F15
+	FMOVQ -160(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -144(R0), F19
+	FMOVQ -144(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -240(R0), F19
+	FMOVQ -240(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eabe52b // fcmgt v11.4s, v9.4s, v11.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6b1e73 // bic v19.16b, v19.16b, v11.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), 32(R3)
+	FLDPQ 64(R3), (F11, F12)
+	PRFM  64(R4), PLDL1KEEP
+	PRFM  64(R5), PLDL1KEEP
+	WORD  $0x4ea5d56b // fsub v11.4s, v11.4s, v5.4s
+	WORD  $0x4ea6d58c // fsub v12.4s, v12.4s, v6.4s
+	FMOVQ -224(R0), F13
+	FMOVQ -224(R0), F14
+	WORD  $0x4f80116d // fmla v13.4s, v11.4s, v0.s[0]
+	WORD  $0x4f80118e // fmla v14.4s, v12.4s, v0.s[0]
+	WORD  $0x4eaad5af // fsub v15.4s, v13.4s, v10.4s
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	VMOV  V11.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fa011f1 // fmla v17.4s, v15.4s, v0.s[1]
+	WORD  $0x4fa01212 // fmla v18.4s, v16.4s, v0.s[1]
+	WORD  $0x4f8019f1 // fmla v17.4s, v15.4s, v0.s[2]
+	WORD  $0x4f801a12 // fmla v18.4s, v16.4s, v0.s[2]
+	FMOVQ -192(R0), F15
+	FMOVQ -192(R0), F16
+	WORD  $0x4fa01a2f // fmla v15.4s, v17.4s, v0.s[3]
+	WORD  $0x4fa01a50 // fmla v16.4s, v18.4s, v0.s[3]
+	FMOVQ -176(R0), F19
+	FMOVQ -176(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -160(R0), F15
+	FMOVQ -160(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -144(R0), F19
+	FMOVQ -144(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -240(R0), F19
+	FMOVQ -240(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eabe52b // fcmgt v11.4s, v9.4s, v11.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6b1e73 // bic v19.16b, v19.16b, v11.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), 64(R3)
+	FLDPQ 96(R3), (F11, F12)
+	WORD  $0x4ea7d56b // fsub v11.4s, v11.4s, v7.4s
+	WORD  $0x4ea8d58c // fsub v12.4s, v12.4s, v8.4s
+	FMOVQ -224(R0), F13
+	FMOVQ -224(R0), F14
+	WORD  $0x4f80116d // fmla v13.4s, v11.4s, v0.s[0]
+	WORD  $0x4f80118e // fmla v14.4s, v12.4s, v0.s[0]
+	WORD  $0x4eaad5af // fsub v15.4s, v13.4s, v10.4s
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	VMOV  V11.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fa011f1 // fmla v17.4s, v15.4s, v0.s[1]
+	WORD  $0x4fa01212 // fmla v18.4s, v16.4s, v0.s[1]
+	WORD  $0x4f8019f1 // fmla v17.4s, v15.4s, v0.s[2]
+	WORD  $0x4f801a12 // fmla v18.4s, v16.4s, v0.s[2]
+	FMOVQ -192(R0), F15
+	FMOVQ -192(R0), F16
+	WORD  $0x4fa01a2f // fmla v15.4s, v17.4s, v0.s[3]
+	WORD  $0x4fa01a50 // fmla v16.4s, v18.4s, v0.s[3]
+	FMOVQ -176(R0), F19
+	FMOVQ -176(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -160(R0), F15
+	FMOVQ -160(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -144(R0), F19
+	FMOVQ -144(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -240(R0), F19
+	FMOVQ -240(R0), F20
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -240(R0), F15
+	FMOVQ -240(R0), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eabe52b // fcmgt v11.4s, v9.4s, v11.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6b1e73 // bic v19.16b, v19.16b, v11.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), 96(R3)
+	ADD   $128, R3, R3
+	ADD   $128, R4, R4
+	ADD   R6, R5, R5
+	SUBS  $1, R7, R7
+	BNE   planes2
+
+	// fold the planes of [read scratch]
+	MOVD  $columnSums-8320(SP), R3
+	MOVD  $scratch-8192(SP), R4
+	MOVD  R3, R5
+column1:
+	VMOVI $0, V9.B16
+	MOVD  cols+96(FP), R6
+	MOVD  R4, R7
+	ADD   $8192, R7, R8
+groups1:
+	CMP   $16, R6
+	BLT   part1
+	FMOVQ (R7), F10
+	FMOVQ 128(R7), F11
+	FMOVQ 256(R7), F12
+	FMOVQ 384(R7), F13
+	FMOVQ 512(R7), F14
+	FMOVQ 640(R7), F15
+	FMOVQ 768(R7), F16
+	FMOVQ 896(R7), F17
+	FMOVQ 1024(R7), F18
+	FMOVQ 1152(R7), F19
+	FMOVQ 1280(R7), F20
+	FMOVQ 1408(R7), F21
+	FMOVQ 1536(R7), F22
+	FMOVQ 1664(R7), F23
+	FMOVQ 1792(R7), F24
+	FMOVQ 1920(R7), F25
+	B     folded1
+part1:
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	VMOVI $0, V20.B16
+	VMOVI $0, V21.B16
+	VMOVI $0, V22.B16
+	VMOVI $0, V23.B16
+	VMOVI $0, V24.B16
+	VMOVI $0, V25.B16
+	CMP   $0, R6
+	BLE   folded1
+	FMOVQ (R7), F10
+	CMP   $1, R6
+	BLE   folded1
+	FMOVQ 128(R7), F11
+	CMP   $2, R6
+	BLE   folded1
+	FMOVQ 256(R7), F12
+	CMP   $3, R6
+	BLE   folded1
+	FMOVQ 384(R7), F13
+	CMP   $4, R6
+	BLE   folded1
+	FMOVQ 512(R7), F14
+	CMP   $5, R6
+	BLE   folded1
+	FMOVQ 640(R7), F15
+	CMP   $6, R6
+	BLE   folded1
+	FMOVQ 768(R7), F16
+	CMP   $7, R6
+	BLE   folded1
+	FMOVQ 896(R7), F17
+	CMP   $8, R6
+	BLE   folded1
+	FMOVQ 1024(R7), F18
+	CMP   $9, R6
+	BLE   folded1
+	FMOVQ 1152(R7), F19
+	CMP   $10, R6
+	BLE   folded1
+	FMOVQ 1280(R7), F20
+	CMP   $11, R6
+	BLE   folded1
+	FMOVQ 1408(R7), F21
+	CMP   $12, R6
+	BLE   folded1
+	FMOVQ 1536(R7), F22
+	CMP   $13, R6
+	BLE   folded1
+	FMOVQ 1664(R7), F23
+	CMP   $14, R6
+	BLE   folded1
+	FMOVQ 1792(R7), F24
+	CMP   $15, R6
+	BLE   folded1
+	FMOVQ 1920(R7), F25
+folded1:
+	WORD  $0x4e32d54a // fadd v10.4s, v10.4s, v18.4s
+	WORD  $0x4e33d56b // fadd v11.4s, v11.4s, v19.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	WORD  $0x4e35d5ad // fadd v13.4s, v13.4s, v21.4s
+	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
+	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
+	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD  $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD  $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
+	WORD  $0x4e2fd56b // fadd v11.4s, v11.4s, v15.4s
+	WORD  $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD  $0x4e31d5ad // fadd v13.4s, v13.4s, v17.4s
+	WORD  $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	WORD  $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	ADD   $2048, R7, R7
+	SUBS  $16, R6, R6
+	BLE   pair1
+	CMP   $16, R6
+	BLT   part2
+	FMOVQ (R7), F11
+	FMOVQ 128(R7), F12
+	FMOVQ 256(R7), F13
+	FMOVQ 384(R7), F14
+	FMOVQ 512(R7), F15
+	FMOVQ 640(R7), F16
+	FMOVQ 768(R7), F17
+	FMOVQ 896(R7), F18
+	FMOVQ 1024(R7), F19
+	FMOVQ 1152(R7), F20
+	FMOVQ 1280(R7), F21
+	FMOVQ 1408(R7), F22
+	FMOVQ 1536(R7), F23
+	FMOVQ 1664(R7), F24
+	FMOVQ 1792(R7), F25
+	FMOVQ 1920(R7), F26
+	B     folded2
+part2:
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	VMOVI $0, V20.B16
+	VMOVI $0, V21.B16
+	VMOVI $0, V22.B16
+	VMOVI $0, V23.B16
+	VMOVI $0, V24.B16
+	VMOVI $0, V25.B16
+	VMOVI $0, V26.B16
+	CMP   $0, R6
+	BLE   folded2
+	FMOVQ (R7), F11
+	CMP   $1, R6
+	BLE   folded2
+	FMOVQ 128(R7), F12
+	CMP   $2, R6
+	BLE   folded2
+	FMOVQ 256(R7), F13
+	CMP   $3, R6
+	BLE   folded2
+	FMOVQ 384(R7), F14
+	CMP   $4, R6
+	BLE   folded2
+	FMOVQ 512(R7), F15
+	CMP   $5, R6
+	BLE   folded2
+	FMOVQ 640(R7), F16
+	CMP   $6, R6
+	BLE   folded2
+	FMOVQ 768(R7), F17
+	CMP   $7, R6
+	BLE   folded2
+	FMOVQ 896(R7), F18
+	CMP   $8, R6
+	BLE   folded2
+	FMOVQ 1024(R7), F19
+	CMP   $9, R6
+	BLE   folded2
+	FMOVQ 1152(R7), F20
+	CMP   $10, R6
+	BLE   folded2
+	FMOVQ 1280(R7), F21
+	CMP   $11, R6
+	BLE   folded2
+	FMOVQ 1408(R7), F22
+	CMP   $12, R6
+	BLE   folded2
+	FMOVQ 1536(R7), F23
+	CMP   $13, R6
+	BLE   folded2
+	FMOVQ 1664(R7), F24
+	CMP   $14, R6
+	BLE   folded2
+	FMOVQ 1792(R7), F25
+	CMP   $15, R6
+	BLE   folded2
+	FMOVQ 1920(R7), F26
+folded2:
+	WORD  $0x4e33d56b // fadd v11.4s, v11.4s, v19.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	WORD  $0x4e35d5ad // fadd v13.4s, v13.4s, v21.4s
+	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
+	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
+	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD  $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD  $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD  $0x4e2fd56b // fadd v11.4s, v11.4s, v15.4s
+	WORD  $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD  $0x4e31d5ad // fadd v13.4s, v13.4s, v17.4s
+	WORD  $0x4e32d5ce // fadd v14.4s, v14.4s, v18.4s
+	WORD  $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	ADD   $2048, R7, R7
+	SUB   $16, R6, R6
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+pair1:
+	WORD  $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	CMP   $0, R6
+	BLE   sum1
+	CMP   R8, R7
+	BLT   groups1
+sum1:
+	FMOVQ F9, (R5)
+	ADD   $16, R5, R5
+	ADD   $16, R4, R4
+	ADD   $128, R3, R6
+	CMP   R6, R5
+	BLT   column1
+	FMOVQ (R3), F9
+	FMOVQ 16(R3), F10
+	FMOVQ 32(R3), F11
+	FMOVQ 48(R3), F12
+	FMOVQ 64(R3), F13
+	FMOVQ 80(R3), F14
+	FMOVQ 96(R3), F15
+	FMOVQ 112(R3), F16
+	MOVD  max_base+48(FP), R3
+	CBZ   R3, none1
+	ADD   R1, R3, R3
+	FMOVQ F1, (R3)
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 32(R3)
+	FMOVQ F4, 48(R3)
+	FMOVQ F5, 64(R3)
+	FMOVQ F6, 80(R3)
+	FMOVQ F7, 96(R3)
+	FMOVQ F8, 112(R3)
+none1:
+	MOVD  sum_base+72(FP), R3
+	CBZ   R3, none2
+	ADD   R1, R3, R3
+	FMOVQ F9, (R3)
+	FMOVQ F10, 16(R3)
+	FMOVQ F11, 32(R3)
+	FMOVQ F12, 48(R3)
+	FMOVQ F13, 64(R3)
+	FMOVQ F14, 80(R3)
+	FMOVQ F15, 96(R3)
+	FMOVQ F16, 112(R3)
+none2:
+	FMOVQ -240(R0), F1
+	WORD  $0x6e29fc29 // fdiv v9.4s, v1.4s, v9.4s
+	WORD  $0x4e29e521 // fcmeq v1.4s, v9.4s, v9.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V9.B16
+	FMOVQ -240(R0), F1
+	WORD  $0x6e2afc2a // fdiv v10.4s, v1.4s, v10.4s
+	WORD  $0x4e2ae541 // fcmeq v1.4s, v10.4s, v10.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V10.B16
+	FMOVQ -240(R0), F1
+	WORD  $0x6e2bfc2b // fdiv v11.4s, v1.4s, v11.4s
+	WORD  $0x4e2be561 // fcmeq v1.4s, v11.4s, v11.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V11.B16
+	FMOVQ -240(R0), F1
+	WORD  $0x6e2cfc2c // fdiv v12.4s, v1.4s, v12.4s
+	WORD  $0x4e2ce581 // fcmeq v1.4s, v12.4s, v12.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V12.B16
+	FMOVQ -240(R0), F1
+	WORD  $0x6e2dfc2d // fdiv v13.4s, v1.4s, v13.4s
+	WORD  $0x4e2de5a1 // fcmeq v1.4s, v13.4s, v13.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V13.B16
+	FMOVQ -240(R0), F1
+	WORD  $0x6e2efc2e // fdiv v14.4s, v1.4s, v14.4s
+	WORD  $0x4e2ee5c1 // fcmeq v1.4s, v14.4s, v14.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V14.B16
+	FMOVQ -240(R0), F1
+	WORD  $0x6e2ffc2f // fdiv v15.4s, v1.4s, v15.4s
+	WORD  $0x4e2fe5e1 // fcmeq v1.4s, v15.4s, v15.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V15.B16
+	FMOVQ -240(R0), F1
+	WORD  $0x6e30fc30 // fdiv v16.4s, v1.4s, v16.4s
+	WORD  $0x4e30e601 // fcmeq v1.4s, v16.4s, v16.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V16.B16
+
+	// every plane: [read scratch write dst]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  dst_base+0(FP), R4
+	ADD   R1, R4, R4
+	MOVD  dstStride+112(FP), R5
+	LSL   $2, R5, R5
+	MOVD  cols+96(FP), R6
+planes3:
+	FLDPQ (R3), (F1, F2)
+	WORD  $0x6e21dd21 // fmul v1.4s, v9.4s, v1.4s
+	WORD  $0x6e22dd42 // fmul v2.4s, v10.4s, v2.4s
+	FSTPQ (F1, F2), (R4)
+	FLDPQ 32(R3), (F1, F2)
+	WORD  $0x6e21dd61 // fmul v1.4s, v11.4s, v1.4s
+	WORD  $0x6e22dd82 // fmul v2.4s, v12.4s, v2.4s
+	FSTPQ (F1, F2), 32(R4)
+	FLDPQ 64(R3), (F1, F2)
+	WORD  $0x6e21dda1 // fmul v1.4s, v13.4s, v1.4s
+	WORD  $0x6e22ddc2 // fmul v2.4s, v14.4s, v2.4s
+	FSTPQ (F1, F2), 64(R4)
+	FLDPQ 96(R3), (F1, F2)
+	WORD  $0x6e21dde1 // fmul v1.4s, v15.4s, v1.4s
+	WORD  $0x6e22de02 // fmul v2.4s, v16.4s, v2.4s
+	FSTPQ (F1, F2), 96(R4)
+	ADD   $128, R3, R3
+	ADD   R5, R4, R4
+	SUBS  $1, R6, R6
+	BNE   planes3
+	ADD   $128, R1, R1
+	SUB   $32, R2, R2
+	CMP   $32, R2
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $4, R2
+	BLT   rest2
+columns2:
+
+	// transpose src to scratch
+	MOVD  src_base+24(FP), R3
+	MOVD  cols+96(FP), R4
+	MUL   R4, R1, R4
+	ADD   R4, R3, R3
+	MOVD  $scratch-8192(SP), R4
+	MOVD  cols+96(FP), R5
+	LSL   $2, R5, R5
+	MOVD  $16, R6
+	MOVD  cols+96(FP), R7
+	CMP   $4, R7
+	BGE   wide2
+	MOVD  $4, R7
+	MOVD  cols+96(FP), R8
+row2:
+	MOVD  R3, R9
+	MOVD  R4, R10
+	MOVD  R8, R11
+element2:
+	FMOVS (R9), F1
+	FMOVS F1, (R10)
+	ADD   $4, R9, R9
+	ADD   R6, R10, R10
+	SUBS  $1, R11, R11
+	BNE   element2
+	ADD   R5, R3, R3
+	ADD   $4, R4, R4
+	SUBS  $1, R7, R7
+	BNE   row2
+	B     moved2
+wide2:
+	MOVD  $1, R7
+registers2:
+	MOVD  R3, R6
+	ADD   R5, R6, R8
+	ADD   R5, R8, R9
+	ADD   R5, R9, R10
+	MOVD  R4, R11
+	MOVD  cols+96(FP), R12
+square2:
+	FMOVQ (R6), F1
+	FMOVQ (R8), F2
+	FMOVQ (R9), F3
+	FMOVQ (R10), F4
+	VTRN1 V2.S4, V1.S4, V5.S4
+	VTRN2 V2.S4, V1.S4, V1.S4
+	VTRN1 V4.S4, V3.S4, V2.S4
+	VTRN2 V4.S4, V3.S4, V3.S4
+	VZIP1 V2.D2, V5.D2, V4.D2
+	VZIP2 V2.D2, V5.D2, V2.D2
+	VZIP1 V3.D2, V1.D2, V5.D2
+	VZIP2 V3.D2, V1.D2, V1.D2
+	FMOVQ F4, (R11)
+	FMOVQ F5, 16(R11)
+	FMOVQ F2, 32(R11)
+	FMOVQ F1, 48(R11)
+	SUBS  $4, R12, R12
+	BLE   done2
+	MOVD  $4, R13
+	CMP   R13, R12
+	BGE   next2
+	MOVD  R12, R13
+	MOVD  $4, R12
+next2:
+	LSL   $2, R13, R14
+	ADD   R14, R6, R6
+	ADD   R14, R8, R8
+	ADD   R14, R9, R9
+	ADD   R14, R10, R10
+	LSL   $4, R13, R13
+	ADD   R13, R11, R11
+	B     square2
+done2:
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   registers2
+moved2:
+	FMOVQ 16(R0), F1
+
+	// every plane: [read scratch]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  cols+96(FP), R4
+planes4:
+	FMOVQ (R3), F2
+	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
+	ADD   $16, R3, R3
+	SUBS  $1, R4, R4
+	BNE   planes4
+	FMOVQ 96(R0), F2
+	FMOVQ -224(R0), F3
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  src_base+24(FP), R4
+	MOVD  cols+96(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
+	MOVD  dst_base+0(FP), R5
+	ADD   R1, R5, R5
+	MOVD  cols+96(FP), R6
+	LSL   $4, R6, R6
+	ADD   R6, R4, R4
+	ADD   $16, R5, R5
+	MOVD  dstStride+112(FP), R6
+	LSL   $2, R6, R6
+	MOVD  cols+96(FP), R7
+planes5:
+	FMOVQ (R3), F4
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	WORD  $0x4ea1d484 // fsub v4.4s, v4.4s, v1.4s
+	FMOVQ -224(R0), F5
+	WORD  $0x4f801085 // fmla v5.4s, v4.4s, v0.s[0]
+	WORD  $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
+	VMOV  V4.B16, V7.B16
+	WORD  $0x4fa010c7 // fmla v7.4s, v6.4s, v0.s[1]
+	WORD  $0x4f8018c7 // fmla v7.4s, v6.4s, v0.s[2]
+	FMOVQ -192(R0), F6
+	WORD  $0x4fa018e6 // fmla v6.4s, v7.4s, v0.s[3]
+	FMOVQ -176(R0), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -160(R0), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -144(R0), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -240(R0), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -240(R0), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	VSHL  $23, V5.S4, V5.S4
+	FMOVQ -240(R0), F6
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD  $0x4e641d08 // bic v8.16b, v8.16b, v4.16b
+	FMOVQ F8, (R3)
+	ADD   $16, R3, R3
+	ADD   $16, R4, R4
+	ADD   R6, R5, R5
+	SUBS  $1, R7, R7
+	BNE   planes5
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R3
+	VMOVI $0, V2.B16
+	MOVD  cols+96(FP), R4
+	ADD   $1024, R3, R5
+groups2:
+	CMP   $16, R4
+	BLT   part3
+	FMOVQ (R3), F3
+	FMOVQ 16(R3), F4
+	FMOVQ 32(R3), F5
+	FMOVQ 48(R3), F6
+	FMOVQ 64(R3), F7
+	FMOVQ 80(R3), F8
+	FMOVQ 96(R3), F9
+	FMOVQ 112(R3), F10
+	FMOVQ 128(R3), F11
+	FMOVQ 144(R3), F12
+	FMOVQ 160(R3), F13
+	FMOVQ 176(R3), F14
+	FMOVQ 192(R3), F15
+	FMOVQ 208(R3), F16
+	FMOVQ 224(R3), F17
+	FMOVQ 240(R3), F18
+	B     folded3
+part3:
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	CMP   $0, R4
+	BLE   folded3
+	FMOVQ (R3), F3
+	CMP   $1, R4
+	BLE   folded3
+	FMOVQ 16(R3), F4
+	CMP   $2, R4
+	BLE   folded3
+	FMOVQ 32(R3), F5
+	CMP   $3, R4
+	BLE   folded3
+	FMOVQ 48(R3), F6
+	CMP   $4, R4
+	BLE   folded3
+	FMOVQ 64(R3), F7
+	CMP   $5, R4
+	BLE   folded3
+	FMOVQ 80(R3), F8
+	CMP   $6, R4
+	BLE   folded3
+	FMOVQ 96(R3), F9
+	CMP   $7, R4
+	BLE   folded3
+	FMOVQ 112(R3), F10
+	CMP   $8, R4
+	BLE   folded3
+	FMOVQ 128(R3), F11
+	CMP   $9, R4
+	BLE   folded3
+	FMOVQ 144(R3), F12
+	CMP   $10, R4
+	BLE   folded3
+	FMOVQ 160(R3), F13
+	CMP   $11, R4
+	BLE   folded3
+	FMOVQ 176(R3), F14
+	CMP   $12, R4
+	BLE   folded3
+	FMOVQ 192(R3), F15
+	CMP   $13, R4
+	BLE   folded3
+	FMOVQ 208(R3), F16
+	CMP   $14, R4
+	BLE   folded3
+	FMOVQ 224(R3), F17
+	CMP   $15, R4
+	BLE   folded3
+	FMOVQ 240(R3), F18
+folded3:
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e32d54a // fadd v10.4s, v10.4s, v18.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	ADD   $256, R3, R3
+	SUBS  $16, R4, R4
+	BLE   pair2
+	CMP   $16, R4
+	BLT   part4
+	FMOVQ (R3), F4
+	FMOVQ 16(R3), F5
+	FMOVQ 32(R3), F6
+	FMOVQ 48(R3), F7
+	FMOVQ 64(R3), F8
+	FMOVQ 80(R3), F9
+	FMOVQ 96(R3), F10
+	FMOVQ 112(R3), F11
+	FMOVQ 128(R3), F12
+	FMOVQ 144(R3), F13
+	FMOVQ 160(R3), F14
+	FMOVQ 176(R3), F15
+	FMOVQ 192(R3), F16
+	FMOVQ 208(R3), F17
+	FMOVQ 224(R3), F18
+	FMOVQ 240(R3), F19
+	B     folded4
+part4:
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	CMP   $0, R4
+	BLE   folded4
+	FMOVQ (R3), F4
+	CMP   $1, R4
+	BLE   folded4
+	FMOVQ 16(R3), F5
+	CMP   $2, R4
+	BLE   folded4
+	FMOVQ 32(R3), F6
+	CMP   $3, R4
+	BLE   folded4
+	FMOVQ 48(R3), F7
+	CMP   $4, R4
+	BLE   folded4
+	FMOVQ 64(R3), F8
+	CMP   $5, R4
+	BLE   folded4
+	FMOVQ 80(R3), F9
+	CMP   $6, R4
+	BLE   folded4
+	FMOVQ 96(R3), F10
+	CMP   $7, R4
+	BLE   folded4
+	FMOVQ 112(R3), F11
+	CMP   $8, R4
+	BLE   folded4
+	FMOVQ 128(R3), F12
+	CMP   $9, R4
+	BLE   folded4
+	FMOVQ 144(R3), F13
+	CMP   $10, R4
+	BLE   folded4
+	FMOVQ 160(R3), F14
+	CMP   $11, R4
+	BLE   folded4
+	FMOVQ 176(R3), F15
+	CMP   $12, R4
+	BLE   folded4
+	FMOVQ 192(R3), F16
+	CMP   $13, R4
+	BLE   folded4
+	FMOVQ 208(R3), F17
+	CMP   $14, R4
+	BLE   folded4
+	FMOVQ 224(R3), F18
+	CMP   $15, R4
+	BLE   folded4
+	FMOVQ 240(R3), F19
+folded4:
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e32d54a // fadd v10.4s, v10.4s, v18.4s
+	WORD  $0x4e33d56b // fadd v11.4s, v11.4s, v19.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD  $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	ADD   $256, R3, R3
+	SUB   $16, R4, R4
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+pair2:
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	CMP   $0, R4
+	BLE   sum2
+	CMP   R5, R3
+	BLT   groups2
+sum2:
+	MOVD  max_base+48(FP), R3
+	CBZ   R3, none3
+	ADD   R1, R3, R3
+	FMOVQ F1, (R3)
+none3:
+	MOVD  sum_base+72(FP), R3
+	CBZ   R3, none4
+	ADD   R1, R3, R3
+	FMOVQ F2, (R3)
+none4:
+	FMOVQ -240(R0), F1
+	WORD  $0x6e22fc22 // fdiv v2.4s, v1.4s, v2.4s
+	WORD  $0x4e22e441 // fcmeq v1.4s, v2.4s, v2.4s
+	FMOVQ 48(R0), F3
+	VBIF  V1.B16, V3.B16, V2.B16
+
+	// every plane: [read scratch write dst]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  dst_base+0(FP), R4
+	ADD   R1, R4, R4
+	MOVD  dstStride+112(FP), R5
+	LSL   $2, R5, R5
+	MOVD  cols+96(FP), R6
+planes6:
+	FMOVQ (R3), F1
+	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
+	FMOVQ F1, (R4)
+	ADD   $16, R3, R3
+	ADD   R5, R4, R4
+	SUBS  $1, R6, R6
+	BNE   planes6
+	ADD   $16, R1, R1
+	SUB   $4, R2, R2
+	CMP   $4, R2
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R2, end1
+
+	// transpose src to scratch
+	MOVD  src_base+24(FP), R3
+	MOVD  cols+96(FP), R4
+	MUL   R4, R1, R4
+	ADD   R4, R3, R3
+	MOVD  $scratch-8192(SP), R4
+	MOVD  cols+96(FP), R5
+	LSL   $2, R5, R5
+	MOVD  $16, R6
+	MOVD  R2, R7
+	MOVD  cols+96(FP), R8
+row3:
+	MOVD  R3, R9
+	MOVD  R4, R10
+	MOVD  R8, R11
+element3:
+	FMOVS (R9), F1
+	FMOVS F1, (R10)
+	ADD   $4, R9, R9
+	ADD   R6, R10, R10
+	SUBS  $1, R11, R11
+	BNE   element3
+	ADD   R5, R3, R3
+	ADD   $4, R4, R4
+	SUBS  $1, R7, R7
+	BNE   row3
+	FMOVQ 16(R0), F1
+
+	// every plane: [read scratch]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  cols+96(FP), R4
+planes7:
+	FMOVQ 16(R0), F2
+	TBZ   $1, R2, one1
+	VLD1  (R3), V2.D[0]
+	TBZ   $0, R2, done3
+	ADD   $8, R3, R5
+	VLD1  (R5), V2.S[2]
+	B     done3
+one1:
+	VLD1  (R3), V2.S[0]
+done3:
+	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
+	ADD   $16, R3, R3
+	SUBS  $1, R4, R4
+	BNE   planes7
+	FMOVQ 96(R0), F2
+	FMOVQ -224(R0), F3
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	MOVD  $scratch-8192(SP), R3
+	MOVD  src_base+24(FP), R4
+	MOVD  cols+96(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
+	MOVD  dst_base+0(FP), R5
+	ADD   R1, R5, R5
+	MOVD  cols+96(FP), R6
+	LSL   $4, R6, R6
+	ADD   R6, R4, R4
+	ADD   $16, R5, R5
+	MOVD  dstStride+112(FP), R6
+	LSL   $2, R6, R6
+	MOVD  cols+96(FP), R7
+planes8:
+	VMOVI $0, V4.B16
+	TBZ   $1, R2, one2
+	VLD1  (R3), V4.D[0]
+	TBZ   $0, R2, done4
+	ADD   $8, R3, R8
+	VLD1  (R8), V4.S[2]
+	B     done4
+one2:
+	VLD1  (R3), V4.S[0]
+done4:
+	WORD  $0x4ea1d484 // fsub v4.4s, v4.4s, v1.4s
+	FMOVQ -224(R0), F5
+	WORD  $0x4f801085 // fmla v5.4s, v4.4s, v0.s[0]
+	WORD  $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
+	VMOV  V4.B16, V7.B16
+	WORD  $0x4fa010c7 // fmla v7.4s, v6.4s, v0.s[1]
+	WORD  $0x4f8018c7 // fmla v7.4s, v6.4s, v0.s[2]
+	FMOVQ -192(R0), F6
+	WORD  $0x4fa018e6 // fmla v6.4s, v7.4s, v0.s[3]
+	FMOVQ -176(R0), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -160(R0), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -144(R0), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -240(R0), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -240(R0), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	VSHL  $23, V5.S4, V5.S4
+	FMOVQ -240(R0), F6
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD  $0x4e641d08 // bic v8.16b, v8.16b, v4.16b
+	TBZ   $1, R2, one3
+	VST1  V8.D[0], (R3)
+	TBZ   $0, R2, done5
+	ADD   $8, R3, R8
+	VST1  V8.S[2], (R8)
+	B     done5
+one3:
+	VST1  V8.S[0], (R3)
+done5:
+	ADD   $16, R3, R3
+	ADD   $16, R4, R4
+	ADD   R6, R5, R5
+	SUBS  $1, R7, R7
+	BNE   planes8
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R3
+	VMOVI $0, V0.B16
+	MOVD  cols+96(FP), R4
+	ADD   $1024, R3, R5
+groups3:
+	CMP   $16, R4
+	BLT   part5
+	FMOVQ (R3), F2
+	FMOVQ 16(R3), F3
+	FMOVQ 32(R3), F4
+	FMOVQ 48(R3), F5
+	FMOVQ 64(R3), F6
+	FMOVQ 80(R3), F7
+	FMOVQ 96(R3), F8
+	FMOVQ 112(R3), F9
+	FMOVQ 128(R3), F10
+	FMOVQ 144(R3), F11
+	FMOVQ 160(R3), F12
+	FMOVQ 176(R3), F13
+	FMOVQ 192(R3), F14
+	FMOVQ 208(R3), F15
+	FMOVQ 224(R3), F16
+	FMOVQ 240(R3), F17
+	B     folded5
+part5:
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	CMP   $0, R4
+	BLE   folded5
+	FMOVQ (R3), F2
+	CMP   $1, R4
+	BLE   folded5
+	FMOVQ 16(R3), F3
+	CMP   $2, R4
+	BLE   folded5
+	FMOVQ 32(R3), F4
+	CMP   $3, R4
+	BLE   folded5
+	FMOVQ 48(R3), F5
+	CMP   $4, R4
+	BLE   folded5
+	FMOVQ 64(R3), F6
+	CMP   $5, R4
+	BLE   folded5
+	FMOVQ 80(R3), F7
+	CMP   $6, R4
+	BLE   folded5
+	FMOVQ 96(R3), F8
+	CMP   $7, R4
+	BLE   folded5
+	FMOVQ 112(R3), F9
+	CMP   $8, R4
+	BLE   folded5
+	FMOVQ 128(R3), F10
+	CMP   $9, R4
+	BLE   folded5
+	FMOVQ 144(R3), F11
+	CMP   $10, R4
+	BLE   folded5
+	FMOVQ 160(R3), F12
+	CMP   $11, R4
+	BLE   folded5
+	FMOVQ 176(R3), F13
+	CMP   $12, R4
+	BLE   folded5
+	FMOVQ 192(R3), F14
+	CMP   $13, R4
+	BLE   folded5
+	FMOVQ 208(R3), F15
+	CMP   $14, R4
+	BLE   folded5
+	FMOVQ 224(R3), F16
+	CMP   $15, R4
+	BLE   folded5
+	FMOVQ 240(R3), F17
+folded5:
+	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	ADD   $256, R3, R3
+	SUBS  $16, R4, R4
+	BLE   pair3
+	CMP   $16, R4
+	BLT   part6
+	FMOVQ (R3), F3
+	FMOVQ 16(R3), F4
+	FMOVQ 32(R3), F5
+	FMOVQ 48(R3), F6
+	FMOVQ 64(R3), F7
+	FMOVQ 80(R3), F8
+	FMOVQ 96(R3), F9
+	FMOVQ 112(R3), F10
+	FMOVQ 128(R3), F11
+	FMOVQ 144(R3), F12
+	FMOVQ 160(R3), F13
+	FMOVQ 176(R3), F14
+	FMOVQ 192(R3), F15
+	FMOVQ 208(R3), F16
+	FMOVQ 224(R3), F17
+	FMOVQ 240(R3), F18
+	B     folded6
+part6:
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	CMP   $0, R4
+	BLE   folded6
+	FMOVQ (R3), F3
+	CMP   $1, R4
+	BLE   folded6
+	FMOVQ 16(R3), F4
+	CMP   $2, R4
+	BLE   folded6
+	FMOVQ 32(R3), F5
+	CMP   $3, R4
+	BLE   folded6
+	FMOVQ 48(R3), F6
+	CMP   $4, R4
+	BLE   folded6
+	FMOVQ 64(R3), F7
+	CMP   $5, R4
+	BLE   folded6
+	FMOVQ 80(R3), F8
+	CMP   $6, R4
+	BLE   folded6
+	FMOVQ 96(R3), F9
+	CMP   $7, R4
+	BLE   folded6
+	FMOVQ 112(R3), F10
+	CMP   $8, R4
+	BLE   folded6
+	FMOVQ 128(R3), F11
+	CMP   $9, R4
+	BLE   folded6
+	FMOVQ 144(R3), F12
+	CMP   $10, R4
+	BLE   folded6
+	FMOVQ 160(R3), F13
+	CMP   $11, R4
+	BLE   folded6
+	FMOVQ 176(R3), F14
+	CMP   $12, R4
+	BLE   folded6
+	FMOVQ 192(R3), F15
+	CMP   $13, R4
+	BLE   folded6
+	FMOVQ 208(R3), F16
+	CMP   $14, R4
+	BLE   folded6
+	FMOVQ 224(R3), F17
+	CMP   $15, R4
+	BLE   folded6
+	FMOVQ 240(R3), F18
+folded6:
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e32d54a // fadd v10.4s, v10.4s, v18.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	ADD   $256, R3, R3
+	SUB   $16, R4, R4
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+pair3:
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	CMP   $0, R4
+	BLE   sum3
+	CMP   R5, R3
+	BLT   groups3
+sum3:
+	MOVD  max_base+48(FP), R3
+	CBZ   R3, none5
+	ADD   R1, R3, R3
+	TBZ   $1, R2, one4
+	VST1  V1.D[0], (R3)
+	TBZ   $0, R2, done6
+	ADD   $8, R3, R3
+	VST1  V1.S[2], (R3)
+	B     done6
+one4:
+	VST1  V1.S[0], (R3)
+done6:
+none5:
+	MOVD  sum_base+72(FP), R3
+	CBZ   R3, none6
+	ADD   R1, R3, R3
+	TBZ   $1, R2, one5
+	VST1  V0.D[0], (R3)
+	TBZ   $0, R2, done7
+	ADD   $8, R3, R3
+	VST1  V0.S[2], (R3)
+	B     done7
+one5:
+	VST1  V0.S[0], (R3)
+done7:
+none6:
+	FMOVQ -240(R0), F1
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
+	FMOVQ 48(R0), F2
+	VBIF  V1.B16, V2.B16, V0.B16
+
+	// every plane: [read scratch write dst]
+	MOVD  $scratch-8192(SP), R0
+	MOVD  dst_base+0(FP), R3
+	ADD   R1, R3, R3
+	MOVD  dstStride+112(FP), R1
+	LSL   $2, R1, R1
+	MOVD  cols+96(FP), R4
+planes9:
+	VMOVI $0, V1.B16
+	TBZ   $1, R2, one6
+	VLD1  (R0), V1.D[0]
+	TBZ   $0, R2, done8
+	ADD   $8, R0, R5
+	VLD1  (R5), V1.S[2]
+	B     done8
+one6:
+	VLD1  (R0), V1.S[0]
+done8:
+	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	TBZ   $1, R2, one7
+	VST1  V1.D[0], (R3)
+	TBZ   $0, R2, done9
+	ADD   $8, R3, R5
+	VST1  V1.S[2], (R5)
+	B     done9
+one7:
+	VST1  V1.S[0], (R3)
+done9:
+	ADD   $16, R0, R0
+	ADD   R1, R3, R3
+	SUBS  $1, R4, R4
+	BNE   planes9
+end1:
+	RET
+
+// func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStride int)
+TEXT ·softmaxPlanesGradToRowsF32NEON(SB), 0, $8384-104
+	MOVD  ZR, R0
+	MOVD  n+80(FP), R1
+
+	// columns, 8 registers at a time
+	CMP   $32, R1
+	BLT   rest1
+columns1:
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  y_base+24(FP), R4
+	ADD   R0, R4, R4
+	MOVD  dy_base+48(FP), R5
+	ADD   R0, R5, R5
+	MOVD  dx_base+0(FP), R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R0, R7
+	ADD   R7, R6, R6
+	MOVD  yStride+88(FP), R7
+	LSL   $2, R7, R7
+	MOVD  dyStride+96(FP), R8
+	LSL   $2, R8, R8
+	ADD   $128, R4, R4
+	ADD   $128, R5, R5
+	MOVD  cols+72(FP), R9
+	LSL   $7, R9, R9
+	ADD   R9, R6, R6
+	MOVD  cols+72(FP), R9
+	MOVD  $scratch-8192(SP), R10
+	ADD   $8192, R10, R11
+lanes1:
+	VMOVI $0, V0.B16
+	FLDPQ (R2), (F1, F2)
+	FLDPQ (R3), (F3, F4)
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
+	WORD  $0x4e22d402 // fadd v2.4s, v0.4s, v2.4s
+	FMOVQ F1, (R10)
+	FMOVQ F2, 16(R10)
+	FLDPQ 32(R2), (F1, F2)
+	FLDPQ 32(R3), (F3, F4)
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
+	WORD  $0x4e22d402 // fadd v2.4s, v0.4s, v2.4s
+	FMOVQ F1, 32(R10)
+	FMOVQ F2, 48(R10)
+	FLDPQ 64(R2), (F1, F2)
+	FLDPQ 64(R3), (F3, F4)
+	PRFM  64(R4), PLDL1KEEP
+	PRFM  64(R5), PLDL1KEEP
+	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
+	WORD  $0x4e22d402 // fadd v2.4s, v0.4s, v2.4s
+	FMOVQ F1, 64(R10)
+	FMOVQ F2, 80(R10)
+	FLDPQ 96(R2), (F1, F2)
+	FLDPQ 96(R3), (F3, F4)
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	FMOVQ F1, 96(R10)
+	FMOVQ F0, 112(R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $128, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end2
+	ADD   $128, R10, R10
+	CMP   R11, R10
+	BLT   lanes1
+
+	// the lanes again
+wrap1:
+	SUB   $8192, R11, R10
+again1:
+	FLDPQ (R2), (F0, F1)
+	FLDPQ (R3), (F2, F3)
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	FMOVQ (R10), F2
+	FMOVQ 16(R10), F3
+	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
+	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
+	FMOVQ F2, (R10)
+	FMOVQ F3, 16(R10)
+	FLDPQ 32(R2), (F0, F1)
+	FLDPQ 32(R3), (F2, F3)
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	FMOVQ 32(R10), F2
+	FMOVQ 48(R10), F3
+	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
+	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
+	FMOVQ F2, 32(R10)
+	FMOVQ F3, 48(R10)
+	FLDPQ 64(R2), (F0, F1)
+	FLDPQ 64(R3), (F2, F3)
+	PRFM  64(R4), PLDL1KEEP
+	PRFM  64(R5), PLDL1KEEP
+	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	FMOVQ 64(R10), F2
+	FMOVQ 80(R10), F3
+	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
+	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
+	FMOVQ F2, 64(R10)
+	FMOVQ F3, 80(R10)
+	FLDPQ 96(R2), (F0, F1)
+	FLDPQ 96(R3), (F2, F3)
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	FMOVQ 96(R10), F2
+	FMOVQ 112(R10), F3
+	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
+	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
+	FMOVQ F2, 96(R10)
+	FMOVQ F3, 112(R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $128, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end2
+	ADD   $128, R10, R10
+	CMP   R11, R10
+	BLT   again1
+	B     wrap1
+end2:
+
+	// fold the planes of [read scratch]
+	MOVD  $columnSums-8320(SP), R2
+	MOVD  $scratch-8192(SP), R3
+	MOVD  R2, R4
+column1:
+	VMOVI $0, V0.B16
+	MOVD  cols+72(FP), R5
+	MOVD  R3, R6
+	ADD   $8192, R6, R7
+groups1:
+	CMP   $16, R5
+	BLT   part1
+	FMOVQ (R6), F1
+	FMOVQ 128(R6), F2
+	FMOVQ 256(R6), F3
+	FMOVQ 384(R6), F4
+	FMOVQ 512(R6), F5
+	FMOVQ 640(R6), F6
+	FMOVQ 768(R6), F7
+	FMOVQ 896(R6), F8
+	FMOVQ 1024(R6), F9
+	FMOVQ 1152(R6), F10
+	FMOVQ 1280(R6), F11
+	FMOVQ 1408(R6), F12
+	FMOVQ 1536(R6), F13
+	FMOVQ 1664(R6), F14
+	FMOVQ 1792(R6), F15
+	FMOVQ 1920(R6), F16
+	B     folded1
+part1:
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	CMP   $0, R5
+	BLE   folded1
+	FMOVQ (R6), F1
+	CMP   $1, R5
+	BLE   folded1
+	FMOVQ 128(R6), F2
+	CMP   $2, R5
+	BLE   folded1
+	FMOVQ 256(R6), F3
+	CMP   $3, R5
+	BLE   folded1
+	FMOVQ 384(R6), F4
+	CMP   $4, R5
+	BLE   folded1
+	FMOVQ 512(R6), F5
+	CMP   $5, R5
+	BLE   folded1
+	FMOVQ 640(R6), F6
+	CMP   $6, R5
+	BLE   folded1
+	FMOVQ 768(R6), F7
+	CMP   $7, R5
+	BLE   folded1
+	FMOVQ 896(R6), F8
+	CMP   $8, R5
+	BLE   folded1
+	FMOVQ 1024(R6), F9
+	CMP   $9, R5
+	BLE   folded1
+	FMOVQ 1152(R6), F10
+	CMP   $10, R5
+	BLE   folded1
+	FMOVQ 1280(R6), F11
+	CMP   $11, R5
+	BLE   folded1
+	FMOVQ 1408(R6), F12
+	CMP   $12, R5
+	BLE   folded1
+	FMOVQ 1536(R6), F13
+	CMP   $13, R5
+	BLE   folded1
+	FMOVQ 1664(R6), F14
+	CMP   $14, R5
+	BLE   folded1
+	FMOVQ 1792(R6), F15
+	CMP   $15, R5
+	BLE   folded1
+	FMOVQ 1920(R6), F16
+folded1:
+	WORD  $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	ADD   $2048, R6, R6
+	SUBS  $16, R5, R5
+	BLE   pair1
+	CMP   $16, R5
+	BLT   part2
+	FMOVQ (R6), F2
+	FMOVQ 128(R6), F3
+	FMOVQ 256(R6), F4
+	FMOVQ 384(R6), F5
+	FMOVQ 512(R6), F6
+	FMOVQ 640(R6), F7
+	FMOVQ 768(R6), F8
+	FMOVQ 896(R6), F9
+	FMOVQ 1024(R6), F10
+	FMOVQ 1152(R6), F11
+	FMOVQ 1280(R6), F12
+	FMOVQ 1408(R6), F13
+	FMOVQ 1536(R6), F14
+	FMOVQ 1664(R6), F15
+	FMOVQ 1792(R6), F16
+	FMOVQ 1920(R6), F17
+	B     folded2
+part2:
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	CMP   $0, R5
+	BLE   folded2
+	FMOVQ (R6), F2
+	CMP   $1, R5
+	BLE   folded2
+	FMOVQ 128(R6), F3
+	CMP   $2, R5
+	BLE   folded2
+	FMOVQ 256(R6), F4
+	CMP   $3, R5
+	BLE   folded2
+	FMOVQ 384(R6), F5
+	CMP   $4, R5
+	BLE   folded2
+	FMOVQ 512(R6), F6
+	CMP   $5, R5
+	BLE   folded2
+	FMOVQ 640(R6), F7
+	CMP   $6, R5
+	BLE   folded2
+	FMOVQ 768(R6), F8
+	CMP   $7, R5
+	BLE   folded2
+	FMOVQ 896(R6), F9
+	CMP   $8, R5
+	BLE   folded2
+	FMOVQ 1024(R6), F10
+	CMP   $9, R5
+	BLE   folded2
+	FMOVQ 1152(R6), F11
+	CMP   $10, R5
+	BLE   folded2
+	FMOVQ 1280(R6), F12
+	CMP   $11, R5
+	BLE   folded2
+	FMOVQ 1408(R6), F13
+	CMP   $12, R5
+	BLE   folded2
+	FMOVQ 1536(R6), F14
+	CMP   $13, R5
+	BLE   folded2
+	FMOVQ 1664(R6), F15
+	CMP   $14, R5
+	BLE   folded2
+	FMOVQ 1792(R6), F16
+	CMP   $15, R5
+	BLE   folded2
+	FMOVQ 1920(R6), F17
+folded2:
+	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	ADD   $2048, R6, R6
+	SUB   $16, R5, R5
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+pair1:
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CMP   $0, R5
+	BLE   sum1
+	CMP   R7, R6
+	BLT   groups1
+sum1:
+	FMOVQ F0, (R4)
+	ADD   $16, R4, R4
+	ADD   $16, R3, R3
+	ADD   $128, R2, R5
+	CMP   R5, R4
+	BLT   column1
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 48(R2), F3
+	FMOVQ 64(R2), F4
+	FMOVQ 80(R2), F5
+	FMOVQ 96(R2), F6
+	FMOVQ 112(R2), F7
+
+	// every plane: [read y read dy write scratch]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  $scratch-8192(SP), R4
+	MOVD  yStride+88(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+96(FP), R6
+	LSL   $2, R6, R6
+	MOVD  cols+72(FP), R7
+planes1:
+	FLDPQ (R2), (F8, F9)
+	FLDPQ (R3), (F10, F11)
+	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD  $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
+	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
+	FSTPQ (F8, F9), (R4)
+	FLDPQ 32(R2), (F8, F9)
+	FLDPQ 32(R3), (F10, F11)
+	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
+	WORD  $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
+	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
+	FSTPQ (F8, F9), 32(R4)
+	FLDPQ 64(R2), (F8, F9)
+	FLDPQ 64(R3), (F10, F11)
+	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
+	WORD  $0x4ea5d56b // fsub v11.4s, v11.4s, v5.4s
+	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
+	FSTPQ (F8, F9), 64(R4)
+	FLDPQ 96(R2), (F8, F9)
+	FLDPQ 96(R3), (F10, F11)
+	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
+	WORD  $0x4ea7d56b // fsub v11.4s, v11.4s, v7.4s
+	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
+	FSTPQ (F8, F9), 96(R4)
+	ADD   R5, R2, R2
+	ADD   R6, R3, R3
+	ADD   $128, R4, R4
+	SUBS  $1, R7, R7
+	BNE   planes1
+
+	// transpose scratch to dx
+	MOVD  dx_base+0(FP), R2
+	MOVD  cols+72(FP), R3
+	MUL   R3, R0, R3
+	ADD   R3, R2, R2
+	MOVD  $scratch-8192(SP), R3
+	MOVD  cols+72(FP), R4
+	LSL   $2, R4, R4
+	MOVD  $128, R5
+	MOVD  cols+72(FP), R6
+	CMP   $4, R6
+	BGE   wide1
+	MOVD  $32, R6
+	MOVD  cols+72(FP), R7
+row1:
+	MOVD  R3, R8
+	MOVD  R2, R9
+	MOVD  R6, R10
+element1:
+	FMOVS (R8), F0
+	FMOVS F0, (R9)
+	ADD   $4, R8, R8
+	ADD   R4, R9, R9
+	SUBS  $1, R10, R10
+	BNE   element1
+	ADD   R5, R3, R3
+	ADD   $4, R2, R2
+	SUBS  $1, R7, R7
+	BNE   row1
+	B     moved1
+wide1:
+	MOVD  $8, R6
+registers1:
+	MOVD  R2, R5
+	ADD   R4, R5, R7
+	ADD   R4, R7, R8
+	ADD   R4, R8, R9
+	MOVD  R3, R10
+	MOVD  cols+72(FP), R11
+square1:
+	FMOVQ (R10), F0
+	FMOVQ 128(R10), F1
+	FMOVQ 256(R10), F2
+	FMOVQ 384(R10), F3
+	VTRN1 V1.S4, V0.S4, V4.S4
+	VTRN2 V1.S4, V0.S4, V0.S4
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V2.S4
+	VZIP1 V1.D2, V4.D2, V3.D2
+	VZIP2 V1.D2, V4.D2, V1.D2
+	VZIP1 V2.D2, V0.D2, V4.D2
+	VZIP2 V2.D2, V0.D2, V0.D2
+	FMOVQ F3, (R5)
+	FMOVQ F4, (R7)
+	FMOVQ F1, (R8)
+	FMOVQ F0, (R9)
+	SUBS  $4, R11, R11
+	BLE   done1
+	MOVD  $4, R12
+	CMP   R12, R11
+	BGE   next1
+	MOVD  R11, R12
+	MOVD  $4, R11
+next1:
+	LSL   $2, R12, R13
+	ADD   R13, R5, R5
+	ADD   R13, R7, R7
+	ADD   R13, R8, R8
+	ADD   R13, R9, R9
+	LSL   $7, R12, R12
+	ADD   R12, R10, R10
+	B     square1
+done1:
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   $16, R3, R3
+	SUBS  $1, R6, R6
+	BNE   registers1
+moved1:
+	ADD   $128, R0, R0
+	SUB   $32, R1, R1
+	CMP   $32, R1
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $4, R1
+	BLT   rest2
+columns2:
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  y_base+24(FP), R4
+	ADD   R0, R4, R4
+	MOVD  dy_base+48(FP), R5
+	ADD   R0, R5, R5
+	MOVD  dx_base+0(FP), R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R0, R7
+	ADD   R7, R6, R6
+	MOVD  yStride+88(FP), R7
+	LSL   $2, R7, R7
+	MOVD  dyStride+96(FP), R8
+	LSL   $2, R8, R8
+	ADD   $16, R4, R4
+	ADD   $16, R5, R5
+	MOVD  cols+72(FP), R9
+	LSL   $4, R9, R9
+	ADD   R9, R6, R6
+	MOVD  cols+72(FP), R9
+	MOVD  $scratch-8192(SP), R10
+	ADD   $1024, R10, R11
+lanes2:
+	VMOVI $0, V0.B16
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end3
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   lanes2
+
+	// the lanes again
+wrap2:
+	SUB   $1024, R11, R10
+again2:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ (R10), F1
+	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end3
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   again2
+	B     wrap2
+end3:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  cols+72(FP), R3
+	ADD   $1024, R2, R4
+groups2:
+	CMP   $16, R3
+	BLT   part3
+	FMOVQ (R2), F1
+	FMOVQ 16(R2), F2
+	FMOVQ 32(R2), F3
+	FMOVQ 48(R2), F4
+	FMOVQ 64(R2), F5
+	FMOVQ 80(R2), F6
+	FMOVQ 96(R2), F7
+	FMOVQ 112(R2), F8
+	FMOVQ 128(R2), F9
+	FMOVQ 144(R2), F10
+	FMOVQ 160(R2), F11
+	FMOVQ 176(R2), F12
+	FMOVQ 192(R2), F13
+	FMOVQ 208(R2), F14
+	FMOVQ 224(R2), F15
+	FMOVQ 240(R2), F16
+	B     folded3
+part3:
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	CMP   $0, R3
+	BLE   folded3
+	FMOVQ (R2), F1
+	CMP   $1, R3
+	BLE   folded3
+	FMOVQ 16(R2), F2
+	CMP   $2, R3
+	BLE   folded3
+	FMOVQ 32(R2), F3
+	CMP   $3, R3
+	BLE   folded3
+	FMOVQ 48(R2), F4
+	CMP   $4, R3
+	BLE   folded3
+	FMOVQ 64(R2), F5
+	CMP   $5, R3
+	BLE   folded3
+	FMOVQ 80(R2), F6
+	CMP   $6, R3
+	BLE   folded3
+	FMOVQ 96(R2), F7
+	CMP   $7, R3
+	BLE   folded3
+	FMOVQ 112(R2), F8
+	CMP   $8, R3
+	BLE   folded3
+	FMOVQ 128(R2), F9
+	CMP   $9, R3
+	BLE   folded3
+	FMOVQ 144(R2), F10
+	CMP   $10, R3
+	BLE   folded3
+	FMOVQ 160(R2), F11
+	CMP   $11, R3
+	BLE   folded3
+	FMOVQ 176(R2), F12
+	CMP   $12, R3
+	BLE   folded3
+	FMOVQ 192(R2), F13
+	CMP   $13, R3
+	BLE   folded3
+	FMOVQ 208(R2), F14
+	CMP   $14, R3
+	BLE   folded3
+	FMOVQ 224(R2), F15
+	CMP   $15, R3
+	BLE   folded3
+	FMOVQ 240(R2), F16
+folded3:
+	WORD  $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	ADD   $256, R2, R2
+	SUBS  $16, R3, R3
+	BLE   pair2
+	CMP   $16, R3
+	BLT   part4
+	FMOVQ (R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	FMOVQ 64(R2), F6
+	FMOVQ 80(R2), F7
+	FMOVQ 96(R2), F8
+	FMOVQ 112(R2), F9
+	FMOVQ 128(R2), F10
+	FMOVQ 144(R2), F11
+	FMOVQ 160(R2), F12
+	FMOVQ 176(R2), F13
+	FMOVQ 192(R2), F14
+	FMOVQ 208(R2), F15
+	FMOVQ 224(R2), F16
+	FMOVQ 240(R2), F17
+	B     folded4
+part4:
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	CMP   $0, R3
+	BLE   folded4
+	FMOVQ (R2), F2
+	CMP   $1, R3
+	BLE   folded4
+	FMOVQ 16(R2), F3
+	CMP   $2, R3
+	BLE   folded4
+	FMOVQ 32(R2), F4
+	CMP   $3, R3
+	BLE   folded4
+	FMOVQ 48(R2), F5
+	CMP   $4, R3
+	BLE   folded4
+	FMOVQ 64(R2), F6
+	CMP   $5, R3
+	BLE   folded4
+	FMOVQ 80(R2), F7
+	CMP   $6, R3
+	BLE   folded4
+	FMOVQ 96(R2), F8
+	CMP   $7, R3
+	BLE   folded4
+	FMOVQ 112(R2), F9
+	CMP   $8, R3
+	BLE   folded4
+	FMOVQ 128(R2), F10
+	CMP   $9, R3
+	BLE   folded4
+	FMOVQ 144(R2), F11
+	CMP   $10, R3
+	BLE   folded4
+	FMOVQ 160(R2), F12
+	CMP   $11, R3
+	BLE   folded4
+	FMOVQ 176(R2), F13
+	CMP   $12, R3
+	BLE   folded4
+	FMOVQ 192(R2), F14
+	CMP   $13, R3
+	BLE   folded4
+	FMOVQ 208(R2), F15
+	CMP   $14, R3
+	BLE   folded4
+	FMOVQ 224(R2), F16
+	CMP   $15, R3
+	BLE   folded4
+	FMOVQ 240(R2), F17
+folded4:
+	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	ADD   $256, R2, R2
+	SUB   $16, R3, R3
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+pair2:
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CMP   $0, R3
+	BLE   sum2
+	CMP   R4, R2
+	BLT   groups2
+sum2:
+
+	// every plane: [read y read dy write scratch]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  $scratch-8192(SP), R4
+	MOVD  yStride+88(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+96(FP), R6
+	LSL   $2, R6, R6
+	MOVD  cols+72(FP), R7
+planes2:
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	FMOVQ F1, (R4)
+	ADD   R5, R2, R2
+	ADD   R6, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   planes2
+
+	// transpose scratch to dx
+	MOVD  dx_base+0(FP), R2
+	MOVD  cols+72(FP), R3
+	MUL   R3, R0, R3
+	ADD   R3, R2, R2
+	MOVD  $scratch-8192(SP), R3
+	MOVD  cols+72(FP), R4
+	LSL   $2, R4, R4
+	MOVD  $16, R5
+	MOVD  cols+72(FP), R6
+	CMP   $4, R6
+	BGE   wide2
+	MOVD  $4, R6
+	MOVD  cols+72(FP), R7
+row2:
+	MOVD  R3, R8
+	MOVD  R2, R9
+	MOVD  R6, R10
+element2:
+	FMOVS (R8), F0
+	FMOVS F0, (R9)
+	ADD   $4, R8, R8
+	ADD   R4, R9, R9
+	SUBS  $1, R10, R10
+	BNE   element2
+	ADD   R5, R3, R3
+	ADD   $4, R2, R2
+	SUBS  $1, R7, R7
+	BNE   row2
+	B     moved2
+wide2:
+	MOVD  $1, R6
+registers2:
+	MOVD  R2, R5
+	ADD   R4, R5, R7
+	ADD   R4, R7, R8
+	ADD   R4, R8, R9
+	MOVD  R3, R10
+	MOVD  cols+72(FP), R11
+square2:
+	FMOVQ (R10), F0
+	FMOVQ 16(R10), F1
+	FMOVQ 32(R10), F2
+	FMOVQ 48(R10), F3
+	VTRN1 V1.S4, V0.S4, V4.S4
+	VTRN2 V1.S4, V0.S4, V0.S4
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V2.S4
+	VZIP1 V1.D2, V4.D2, V3.D2
+	VZIP2 V1.D2, V4.D2, V1.D2
+	VZIP1 V2.D2, V0.D2, V4.D2
+	VZIP2 V2.D2, V0.D2, V0.D2
+	FMOVQ F3, (R5)
+	FMOVQ F4, (R7)
+	FMOVQ F1, (R8)
+	FMOVQ F0, (R9)
+	SUBS  $4, R11, R11
+	BLE   done2
+	MOVD  $4, R12
+	CMP   R12, R11
+	BGE   next2
+	MOVD  R11, R12
+	MOVD  $4, R11
+next2:
+	LSL   $2, R12, R13
+	ADD   R13, R5, R5
+	ADD   R13, R7, R7
+	ADD   R13, R8, R8
+	ADD   R13, R9, R9
+	LSL   $4, R12, R12
+	ADD   R12, R10, R10
+	B     square2
+done2:
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   $16, R3, R3
+	SUBS  $1, R6, R6
+	BNE   registers2
+moved2:
+	ADD   $16, R0, R0
+	SUB   $4, R1, R1
+	CMP   $4, R1
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R1, end1
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  y_base+24(FP), R4
+	ADD   R0, R4, R4
+	MOVD  dy_base+48(FP), R5
+	ADD   R0, R5, R5
+	MOVD  dx_base+0(FP), R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R0, R7
+	ADD   R7, R6, R6
+	MOVD  yStride+88(FP), R7
+	LSL   $2, R7, R7
+	MOVD  dyStride+96(FP), R8
+	LSL   $2, R8, R8
+	ADD   $16, R4, R4
+	ADD   $16, R5, R5
+	MOVD  cols+72(FP), R9
+	LSL   $4, R9, R9
+	ADD   R9, R6, R6
+	MOVD  cols+72(FP), R9
+	MOVD  $scratch-8192(SP), R10
+	ADD   $1024, R10, R11
+lanes3:
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	TBZ   $1, R1, one1
+	VLD1  (R2), V1.D[0]
+	TBZ   $0, R1, done3
+	ADD   $8, R2, R12
+	VLD1  (R12), V1.S[2]
+	B     done3
+one1:
+	VLD1  (R2), V1.S[0]
+done3:
+	VMOVI $0, V2.B16
+	TBZ   $1, R1, one2
+	VLD1  (R3), V2.D[0]
+	TBZ   $0, R1, done4
+	ADD   $8, R3, R12
+	VLD1  (R12), V2.S[2]
+	B     done4
+one2:
+	VLD1  (R3), V2.S[0]
+done4:
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end4
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   lanes3
+
+	// the lanes again
+wrap3:
+	SUB   $1024, R11, R10
+again3:
+	VMOVI $0, V0.B16
+	TBZ   $1, R1, one3
+	VLD1  (R2), V0.D[0]
+	TBZ   $0, R1, done5
+	ADD   $8, R2, R12
+	VLD1  (R12), V0.S[2]
+	B     done5
+one3:
+	VLD1  (R2), V0.S[0]
+done5:
+	VMOVI $0, V1.B16
+	TBZ   $1, R1, one4
+	VLD1  (R3), V1.D[0]
+	TBZ   $0, R1, done6
+	ADD   $8, R3, R12
+	VLD1  (R12), V1.S[2]
+	B     done6
+one4:
+	VLD1  (R3), V1.S[0]
+done6:
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ (R10), F1
+	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end4
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   again3
+	B     wrap3
+end4:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  cols+72(FP), R3
+	ADD   $1024, R2, R4
+groups3:
+	CMP   $16, R3
+	BLT   part5
+	FMOVQ (R2), F1
+	FMOVQ 16(R2), F2
+	FMOVQ 32(R2), F3
+	FMOVQ 48(R2), F4
+	FMOVQ 64(R2), F5
+	FMOVQ 80(R2), F6
+	FMOVQ 96(R2), F7
+	FMOVQ 112(R2), F8
+	FMOVQ 128(R2), F9
+	FMOVQ 144(R2), F10
+	FMOVQ 160(R2), F11
+	FMOVQ 176(R2), F12
+	FMOVQ 192(R2), F13
+	FMOVQ 208(R2), F14
+	FMOVQ 224(R2), F15
+	FMOVQ 240(R2), F16
+	B     folded5
+part5:
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	CMP   $0, R3
+	BLE   folded5
+	FMOVQ (R2), F1
+	CMP   $1, R3
+	BLE   folded5
+	FMOVQ 16(R2), F2
+	CMP   $2, R3
+	BLE   folded5
+	FMOVQ 32(R2), F3
+	CMP   $3, R3
+	BLE   folded5
+	FMOVQ 48(R2), F4
+	CMP   $4, R3
+	BLE   folded5
+	FMOVQ 64(R2), F5
+	CMP   $5, R3
+	BLE   folded5
+	FMOVQ 80(R2), F6
+	CMP   $6, R3
+	BLE   folded5
+	FMOVQ 96(R2), F7
+	CMP   $7, R3
+	BLE   folded5
+	FMOVQ 112(R2), F8
+	CMP   $8, R3
+	BLE   folded5
+	FMOVQ 128(R2), F9
+	CMP   $9, R3
+	BLE   folded5
+	FMOVQ 144(R2), F10
+	CMP   $10, R3
+	BLE   folded5
+	FMOVQ 160(R2), F11
+	CMP   $11, R3
+	BLE   folded5
+	FMOVQ 176(R2), F12
+	CMP   $12, R3
+	BLE   folded5
+	FMOVQ 192(R2), F13
+	CMP   $13, R3
+	BLE   folded5
+	FMOVQ 208(R2), F14
+	CMP   $14, R3
+	BLE   folded5
+	FMOVQ 224(R2), F15
+	CMP   $15, R3
+	BLE   folded5
+	FMOVQ 240(R2), F16
+folded5:
+	WORD  $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	ADD   $256, R2, R2
+	SUBS  $16, R3, R3
+	BLE   pair3
+	CMP   $16, R3
+	BLT   part6
+	FMOVQ (R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	FMOVQ 64(R2), F6
+	FMOVQ 80(R2), F7
+	FMOVQ 96(R2), F8
+	FMOVQ 112(R2), F9
+	FMOVQ 128(R2), F10
+	FMOVQ 144(R2), F11
+	FMOVQ 160(R2), F12
+	FMOVQ 176(R2), F13
+	FMOVQ 192(R2), F14
+	FMOVQ 208(R2), F15
+	FMOVQ 224(R2), F16
+	FMOVQ 240(R2), F17
+	B     folded6
+part6:
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	CMP   $0, R3
+	BLE   folded6
+	FMOVQ (R2), F2
+	CMP   $1, R3
+	BLE   folded6
+	FMOVQ 16(R2), F3
+	CMP   $2, R3
+	BLE   folded6
+	FMOVQ 32(R2), F4
+	CMP   $3, R3
+	BLE   folded6
+	FMOVQ 48(R2), F5
+	CMP   $4, R3
+	BLE   folded6
+	FMOVQ 64(R2), F6
+	CMP   $5, R3
+	BLE   folded6
+	FMOVQ 80(R2), F7
+	CMP   $6, R3
+	BLE   folded6
+	FMOVQ 96(R2), F8
+	CMP   $7, R3
+	BLE   folded6
+	FMOVQ 112(R2), F9
+	CMP   $8, R3
+	BLE   folded6
+	FMOVQ 128(R2), F10
+	CMP   $9, R3
+	BLE   folded6
+	FMOVQ 144(R2), F11
+	CMP   $10, R3
+	BLE   folded6
+	FMOVQ 160(R2), F12
+	CMP   $11, R3
+	BLE   folded6
+	FMOVQ 176(R2), F13
+	CMP   $12, R3
+	BLE   folded6
+	FMOVQ 192(R2), F14
+	CMP   $13, R3
+	BLE   folded6
+	FMOVQ 208(R2), F15
+	CMP   $14, R3
+	BLE   folded6
+	FMOVQ 224(R2), F16
+	CMP   $15, R3
+	BLE   folded6
+	FMOVQ 240(R2), F17
+folded6:
+	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	WORD  $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	WORD  $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	WORD  $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	WORD  $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	ADD   $256, R2, R2
+	SUB   $16, R3, R3
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+pair3:
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CMP   $0, R3
+	BLE   sum3
+	CMP   R4, R2
+	BLT   groups3
+sum3:
+
+	// every plane: [read y read dy write scratch]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  $scratch-8192(SP), R4
+	MOVD  yStride+88(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+96(FP), R6
+	LSL   $2, R6, R6
+	MOVD  cols+72(FP), R7
+planes3:
+	VMOVI $0, V1.B16
+	TBZ   $1, R1, one5
+	VLD1  (R2), V1.D[0]
+	TBZ   $0, R1, done7
+	ADD   $8, R2, R8
+	VLD1  (R8), V1.S[2]
+	B     done7
+one5:
+	VLD1  (R2), V1.S[0]
+done7:
+	VMOVI $0, V2.B16
+	TBZ   $1, R1, one6
+	VLD1  (R3), V2.D[0]
+	TBZ   $0, R1, done8
+	ADD   $8, R3, R8
+	VLD1  (R8), V2.S[2]
+	B     done8
+one6:
+	VLD1  (R3), V2.S[0]
+done8:
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	TBZ   $1, R1, one7
+	VST1  V1.D[0], (R4)
+	TBZ   $0, R1, done9
+	ADD   $8, R4, R8
+	VST1  V1.S[2], (R8)
+	B     done9
+one7:
+	VST1  V1.S[0], (R4)
+done9:
+	ADD   R5, R2, R2
+	ADD   R6, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   planes3
+
+	// transpose scratch to dx
+	MOVD  dx_base+0(FP), R2
+	MOVD  cols+72(FP), R3
+	MUL   R3, R0, R3
+	ADD   R3, R2, R2
+	MOVD  $scratch-8192(SP), R0
+	MOVD  cols+72(FP), R3
+	LSL   $2, R3, R3
+	MOVD  $16, R4
+	MOVD  cols+72(FP), R5
+row3:
+	MOVD  R0, R6
+	MOVD  R2, R7
+	MOVD  R1, R8
+element3:
+	FMOVS (R6), F0
+	FMOVS F0, (R7)
+	ADD   $4, R6, R6
+	ADD   R3, R7, R7
+	SUBS  $1, R8, R8
+	BNE   element3
+	ADD   R4, R0, R0
+	ADD   $4, R2, R2
+	SUBS  $1, R5, R5
+	BNE   row3
+end1:
 	RET
 
 // func dotF64NEON(a, b *float64, n int) float64
@@ -38298,55 +41132,55 @@ pair1:
 	BLT   groups1
 sum1:
 	VMOV  V10.B16, V11.B16
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V11.D2, V11.D2
 	VUSHR $52, V11.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V11.B16, V11.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V11.B16, V11.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V11.D2, V11.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd56b // fsub v11.2d, v11.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd56d // fadd v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dfd6d // fdiv v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd6e // fmul v14.2d, v11.2d, v14.2d
 	WORD  $0x6e6bddce // fmul v14.2d, v14.2d, v11.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eebd610 // fsub v16.2d, v16.2d, v11.2d
-	FMOVQ 336(R0), F11
+	FMOVQ 352(R0), F11
 	WORD  $0x6e6bdd91 // fmul v17.2d, v12.2d, v11.2d
 	WORD  $0x4ef0d62b // fsub v11.2d, v17.2d, v16.2d
 	WORD  $0x4eead54a // fsub v10.2d, v10.2d, v10.2d
@@ -38739,55 +41573,55 @@ pair2:
 	BLT   groups2
 sum2:
 	VMOV  V3.B16, V4.B16
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
 	WORD  $0x4ee3d463 // fsub v3.2d, v3.2d, v3.2d
@@ -39105,55 +41939,55 @@ pair3:
 	BLT   groups3
 sum3:
 	VMOV  V3.B16, V4.B16
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
 	WORD  $0x4ee3d463 // fsub v3.2d, v3.2d, v3.2d
@@ -40850,55 +43684,55 @@ end4:
 	WORD  $0x6e63d463 // faddp v3.2d, v3.2d, v3.2d
 	VDUP  V3.D[0], V3.D2
 	VMOV  V3.B16, V4.B16
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
 	WORD  $0x4ee3d463 // fsub v3.2d, v3.2d, v3.2d
@@ -50048,55 +52882,55 @@ pair1:
 	BLT   groups1
 sum1:
 	VMOV  V10.B16, V11.B16
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V11.D2, V11.D2
 	VUSHR $52, V11.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V11.B16, V11.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V11.B16, V11.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V11.D2, V11.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd56b // fsub v11.2d, v11.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd56d // fadd v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dfd6d // fdiv v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd6e // fmul v14.2d, v11.2d, v14.2d
 	WORD  $0x6e6bddce // fmul v14.2d, v14.2d, v11.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eebd610 // fsub v16.2d, v16.2d, v11.2d
-	FMOVQ 336(R0), F11
+	FMOVQ 352(R0), F11
 	WORD  $0x6e6bdd91 // fmul v17.2d, v12.2d, v11.2d
 	WORD  $0x4ef0d62b // fsub v11.2d, v17.2d, v16.2d
 	WORD  $0x4eead54a // fsub v10.2d, v10.2d, v10.2d
@@ -50370,55 +53204,55 @@ pair2:
 	BLT   groups2
 sum2:
 	VMOV  V3.B16, V4.B16
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
 	WORD  $0x4ee3d463 // fsub v3.2d, v3.2d, v3.2d
@@ -50656,55 +53490,55 @@ pair3:
 	BLT   groups3
 sum3:
 	VMOV  V0.B16, V1.B16
-	FMOVQ 96(R0), F3
+	FMOVQ 112(R0), F3
 	VADD  V3.D2, V1.D2, V1.D2
 	VUSHR $52, V1.D2, V3.D2
-	FMOVQ 112(R0), F4
-	VORR  V4.B16, V3.B16, V3.B16
 	FMOVQ 128(R0), F4
-	WORD  $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	VORR  V4.B16, V3.B16, V3.B16
 	FMOVQ 144(R0), F4
-	VAND  V4.B16, V1.B16, V1.B16
+	WORD  $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
 	FMOVQ 160(R0), F4
+	VAND  V4.B16, V1.B16, V1.B16
+	FMOVQ 176(R0), F4
 	VADD  V4.D2, V1.D2, V1.D2
 	FMOVQ -256(R0), F4
 	WORD  $0x4ee4d421 // fsub v1.2d, v1.2d, v4.2d
-	FMOVQ 176(R0), F4
+	FMOVQ 192(R0), F4
 	WORD  $0x4e64d424 // fadd v4.2d, v1.2d, v4.2d
 	WORD  $0x6e64fc24 // fdiv v4.2d, v1.2d, v4.2d
 	WORD  $0x6e64dc85 // fmul v5.2d, v4.2d, v4.2d
 	WORD  $0x6e65dca6 // fmul v6.2d, v5.2d, v5.2d
-	FMOVQ 192(R0), F7
-	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
-	FMOVQ 208(R0), F8
-	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	FMOVQ 208(R0), F7
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	FMOVQ 224(R0), F8
 	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	FMOVQ 240(R0), F8
-	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
-	FMOVQ 256(R0), F9
-	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
+	FMOVQ 256(R0), F8
 	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
 	FMOVQ 272(R0), F9
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
-	FMOVQ 288(R0), F6
+	FMOVQ 288(R0), F9
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
+	FMOVQ 304(R0), F6
 	WORD  $0x4e66d508 // fadd v8.2d, v8.2d, v6.2d
 	WORD  $0x6e65dd08 // fmul v8.2d, v8.2d, v5.2d
 	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
-	FMOVQ 304(R0), F5
+	FMOVQ 320(R0), F5
 	WORD  $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
 	WORD  $0x6e61dca5 // fmul v5.2d, v5.2d, v1.2d
 	WORD  $0x4e67d4a7 // fadd v7.2d, v5.2d, v7.2d
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
-	FMOVQ 320(R0), F4
+	FMOVQ 336(R0), F4
 	WORD  $0x6e64dc68 // fmul v8.2d, v3.2d, v4.2d
 	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
 	WORD  $0x4ee7d4a7 // fsub v7.2d, v5.2d, v7.2d
 	WORD  $0x4ee1d4e7 // fsub v7.2d, v7.2d, v1.2d
-	FMOVQ 336(R0), F1
+	FMOVQ 352(R0), F1
 	WORD  $0x6e61dc68 // fmul v8.2d, v3.2d, v1.2d
 	WORD  $0x4ee7d501 // fsub v1.2d, v8.2d, v7.2d
 	WORD  $0x4ee0d400 // fsub v0.2d, v0.2d, v0.2d
@@ -51538,55 +54372,55 @@ pair4:
 	BLT   groups4
 sum4:
 	VMOV  V10.B16, V11.B16
-	FMOVQ 96(R0), F12
+	FMOVQ 112(R0), F12
 	VADD  V12.D2, V11.D2, V11.D2
 	VUSHR $52, V11.D2, V12.D2
-	FMOVQ 112(R0), F13
-	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 128(R0), F13
-	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
+	VORR  V13.B16, V12.B16, V12.B16
 	FMOVQ 144(R0), F13
-	VAND  V13.B16, V11.B16, V11.B16
+	WORD  $0x4eedd58c // fsub v12.2d, v12.2d, v13.2d
 	FMOVQ 160(R0), F13
+	VAND  V13.B16, V11.B16, V11.B16
+	FMOVQ 176(R0), F13
 	VADD  V13.D2, V11.D2, V11.D2
 	FMOVQ -256(R0), F13
 	WORD  $0x4eedd56b // fsub v11.2d, v11.2d, v13.2d
-	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F13
 	WORD  $0x4e6dd56d // fadd v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dfd6d // fdiv v13.2d, v11.2d, v13.2d
 	WORD  $0x6e6dddae // fmul v14.2d, v13.2d, v13.2d
 	WORD  $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	FMOVQ 192(R0), F16
-	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
-	FMOVQ 208(R0), F17
-	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 208(R0), F16
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 224(R0), F17
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
 	FMOVQ 240(R0), F17
-	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 256(R0), F18
-	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD  $0x6e6fde10 // fmul v16.2d, v16.2d, v15.2d
+	FMOVQ 256(R0), F17
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
 	FMOVQ 272(R0), F18
 	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
-	FMOVQ 288(R0), F15
+	FMOVQ 288(R0), F18
+	WORD  $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	FMOVQ 304(R0), F15
 	WORD  $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
 	WORD  $0x6e6ede31 // fmul v17.2d, v17.2d, v14.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
-	FMOVQ 304(R0), F14
+	FMOVQ 320(R0), F14
 	WORD  $0x6e6edd6e // fmul v14.2d, v11.2d, v14.2d
 	WORD  $0x6e6bddce // fmul v14.2d, v14.2d, v11.2d
 	WORD  $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD  $0x6e70ddb0 // fmul v16.2d, v13.2d, v16.2d
-	FMOVQ 320(R0), F13
+	FMOVQ 336(R0), F13
 	WORD  $0x6e6ddd91 // fmul v17.2d, v12.2d, v13.2d
 	WORD  $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
 	WORD  $0x4ef0d5d0 // fsub v16.2d, v14.2d, v16.2d
 	WORD  $0x4eebd610 // fsub v16.2d, v16.2d, v11.2d
-	FMOVQ 336(R0), F11
+	FMOVQ 352(R0), F11
 	WORD  $0x6e6bdd91 // fmul v17.2d, v12.2d, v11.2d
 	WORD  $0x4ef0d62b // fsub v11.2d, v17.2d, v16.2d
 	WORD  $0x4eead54a // fsub v10.2d, v10.2d, v10.2d
@@ -51906,55 +54740,55 @@ pair5:
 	BLT   groups5
 sum5:
 	VMOV  V3.B16, V4.B16
-	FMOVQ 96(R0), F5
+	FMOVQ 112(R0), F5
 	VADD  V5.D2, V4.D2, V4.D2
 	VUSHR $52, V4.D2, V5.D2
-	FMOVQ 112(R0), F6
-	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 128(R0), F6
-	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	VORR  V6.B16, V5.B16, V5.B16
 	FMOVQ 144(R0), F6
-	VAND  V6.B16, V4.B16, V4.B16
+	WORD  $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
 	FMOVQ 160(R0), F6
+	VAND  V6.B16, V4.B16, V4.B16
+	FMOVQ 176(R0), F6
 	VADD  V6.D2, V4.D2, V4.D2
 	FMOVQ -256(R0), F6
 	WORD  $0x4ee6d484 // fsub v4.2d, v4.2d, v6.2d
-	FMOVQ 176(R0), F6
+	FMOVQ 192(R0), F6
 	WORD  $0x4e66d486 // fadd v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66fc86 // fdiv v6.2d, v4.2d, v6.2d
 	WORD  $0x6e66dcc7 // fmul v7.2d, v6.2d, v6.2d
 	WORD  $0x6e67dce8 // fmul v8.2d, v7.2d, v7.2d
-	FMOVQ 192(R0), F9
-	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
-	FMOVQ 208(R0), F10
-	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	FMOVQ 208(R0), F9
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 224(R0), F10
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
 	FMOVQ 240(R0), F10
-	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 256(R0), F11
-	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
+	WORD  $0x6e68dd29 // fmul v9.2d, v9.2d, v8.2d
+	FMOVQ 256(R0), F10
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
 	FMOVQ 272(R0), F11
 	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
-	FMOVQ 288(R0), F8
+	FMOVQ 288(R0), F11
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD  $0x6e68dd4a // fmul v10.2d, v10.2d, v8.2d
+	FMOVQ 304(R0), F8
 	WORD  $0x4e68d54a // fadd v10.2d, v10.2d, v8.2d
 	WORD  $0x6e67dd4a // fmul v10.2d, v10.2d, v7.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
-	FMOVQ 304(R0), F7
+	FMOVQ 320(R0), F7
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
 	WORD  $0x6e64dce7 // fmul v7.2d, v7.2d, v4.2d
 	WORD  $0x4e69d4e9 // fadd v9.2d, v7.2d, v9.2d
 	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	FMOVQ 320(R0), F6
+	FMOVQ 336(R0), F6
 	WORD  $0x6e66dcaa // fmul v10.2d, v5.2d, v6.2d
 	WORD  $0x4e6ad529 // fadd v9.2d, v9.2d, v10.2d
 	WORD  $0x4ee9d4e9 // fsub v9.2d, v7.2d, v9.2d
 	WORD  $0x4ee4d529 // fsub v9.2d, v9.2d, v4.2d
-	FMOVQ 336(R0), F4
+	FMOVQ 352(R0), F4
 	WORD  $0x6e64dcaa // fmul v10.2d, v5.2d, v4.2d
 	WORD  $0x4ee9d544 // fsub v4.2d, v10.2d, v9.2d
 	WORD  $0x4ee3d463 // fsub v3.2d, v3.2d, v3.2d
@@ -52241,55 +55075,55 @@ pair6:
 	BLT   groups6
 sum6:
 	VMOV  V0.B16, V1.B16
-	FMOVQ 96(R0), F3
+	FMOVQ 112(R0), F3
 	VADD  V3.D2, V1.D2, V1.D2
 	VUSHR $52, V1.D2, V3.D2
-	FMOVQ 112(R0), F4
-	VORR  V4.B16, V3.B16, V3.B16
 	FMOVQ 128(R0), F4
-	WORD  $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	VORR  V4.B16, V3.B16, V3.B16
 	FMOVQ 144(R0), F4
-	VAND  V4.B16, V1.B16, V1.B16
+	WORD  $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
 	FMOVQ 160(R0), F4
+	VAND  V4.B16, V1.B16, V1.B16
+	FMOVQ 176(R0), F4
 	VADD  V4.D2, V1.D2, V1.D2
 	FMOVQ -256(R0), F4
 	WORD  $0x4ee4d421 // fsub v1.2d, v1.2d, v4.2d
-	FMOVQ 176(R0), F4
+	FMOVQ 192(R0), F4
 	WORD  $0x4e64d424 // fadd v4.2d, v1.2d, v4.2d
 	WORD  $0x6e64fc24 // fdiv v4.2d, v1.2d, v4.2d
 	WORD  $0x6e64dc85 // fmul v5.2d, v4.2d, v4.2d
 	WORD  $0x6e65dca6 // fmul v6.2d, v5.2d, v5.2d
-	FMOVQ 192(R0), F7
-	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
-	FMOVQ 208(R0), F8
-	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	FMOVQ 208(R0), F7
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	FMOVQ 224(R0), F8
 	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	FMOVQ 240(R0), F8
-	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
-	FMOVQ 256(R0), F9
-	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
+	FMOVQ 256(R0), F8
 	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
 	FMOVQ 272(R0), F9
 	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
 	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
-	FMOVQ 288(R0), F6
+	FMOVQ 288(R0), F9
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x6e66dd08 // fmul v8.2d, v8.2d, v6.2d
+	FMOVQ 304(R0), F6
 	WORD  $0x4e66d508 // fadd v8.2d, v8.2d, v6.2d
 	WORD  $0x6e65dd08 // fmul v8.2d, v8.2d, v5.2d
 	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
-	FMOVQ 304(R0), F5
+	FMOVQ 320(R0), F5
 	WORD  $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
 	WORD  $0x6e61dca5 // fmul v5.2d, v5.2d, v1.2d
 	WORD  $0x4e67d4a7 // fadd v7.2d, v5.2d, v7.2d
 	WORD  $0x6e67dc87 // fmul v7.2d, v4.2d, v7.2d
-	FMOVQ 320(R0), F4
+	FMOVQ 336(R0), F4
 	WORD  $0x6e64dc68 // fmul v8.2d, v3.2d, v4.2d
 	WORD  $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
 	WORD  $0x4ee7d4a7 // fsub v7.2d, v5.2d, v7.2d
 	WORD  $0x4ee1d4e7 // fsub v7.2d, v7.2d, v1.2d
-	FMOVQ 336(R0), F1
+	FMOVQ 352(R0), F1
 	WORD  $0x6e61dc68 // fmul v8.2d, v3.2d, v1.2d
 	WORD  $0x4ee7d501 // fsub v1.2d, v8.2d, v7.2d
 	WORD  $0x4ee0d400 // fsub v0.2d, v0.2d, v0.2d
@@ -53305,6 +56139,2188 @@ none3:
 end2:
 	RET
 
+// func softmaxRowsToPlanesF64NEON(dst, src, max, sum []float64, cols, n, dstStride int)
+TEXT ·softmaxRowsToPlanesF64NEON(SB), 0, $4288-120
+	MOVD  $constants<>+256(SB), R0
+	FMOVQ 400(R0), F0
+	FMOVQ 416(R0), F1
+	MOVD  ZR, R1
+	MOVD  n+104(FP), R2
+
+	// columns, 8 registers at a time
+	CMP   $16, R2
+	BLT   rest1
+columns1:
+
+	// transpose src to scratch
+	MOVD  src_base+24(FP), R3
+	MOVD  cols+96(FP), R4
+	MUL   R4, R1, R4
+	ADD   R4, R3, R3
+	MOVD  $scratch-4096(SP), R4
+	MOVD  cols+96(FP), R5
+	LSL   $3, R5, R5
+	MOVD  $128, R6
+	MOVD  cols+96(FP), R7
+	CMP   $2, R7
+	BGE   wide1
+	MOVD  $16, R7
+	MOVD  cols+96(FP), R8
+row1:
+	MOVD  R3, R9
+	MOVD  R4, R10
+	MOVD  R8, R11
+element1:
+	FMOVD (R9), F2
+	FMOVD F2, (R10)
+	ADD   $8, R9, R9
+	ADD   R6, R10, R10
+	SUBS  $1, R11, R11
+	BNE   element1
+	ADD   R5, R3, R3
+	ADD   $8, R4, R4
+	SUBS  $1, R7, R7
+	BNE   row1
+	B     moved1
+wide1:
+	MOVD  $8, R7
+registers1:
+	MOVD  R3, R6
+	ADD   R5, R6, R8
+	MOVD  R4, R9
+	MOVD  cols+96(FP), R10
+square1:
+	FMOVQ (R6), F2
+	FMOVQ (R8), F3
+	VZIP1 V3.D2, V2.D2, V4.D2
+	VZIP2 V3.D2, V2.D2, V2.D2
+	FMOVQ F4, (R9)
+	FMOVQ F2, 128(R9)
+	SUBS  $2, R10, R10
+	BLE   done1
+	MOVD  $2, R11
+	CMP   R11, R10
+	BGE   next1
+	MOVD  R10, R11
+	MOVD  $2, R10
+next1:
+	LSL   $3, R11, R12
+	ADD   R12, R6, R6
+	ADD   R12, R8, R8
+	LSL   $7, R11, R11
+	ADD   R11, R9, R9
+	B     square1
+done1:
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   registers1
+moved1:
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R0), F3
+	FMOVQ 32(R0), F4
+	FMOVQ 32(R0), F5
+	FMOVQ 32(R0), F6
+	FMOVQ 32(R0), F7
+	FMOVQ 32(R0), F8
+	FMOVQ 32(R0), F9
+
+	// every plane: [read scratch]
+	MOVD  $scratch-4096(SP), R3
+	MOVD  cols+96(FP), R4
+planes1:
+	FLDPQ (R3), (F10, F11)
+	WORD  $0x4e6af442 // fmax v2.2d, v2.2d, v10.2d
+	WORD  $0x4e6bf463 // fmax v3.2d, v3.2d, v11.2d
+	FLDPQ 32(R3), (F10, F11)
+	WORD  $0x4e6af484 // fmax v4.2d, v4.2d, v10.2d
+	WORD  $0x4e6bf4a5 // fmax v5.2d, v5.2d, v11.2d
+	FLDPQ 64(R3), (F10, F11)
+	WORD  $0x4e6af4c6 // fmax v6.2d, v6.2d, v10.2d
+	WORD  $0x4e6bf4e7 // fmax v7.2d, v7.2d, v11.2d
+	FLDPQ 96(R3), (F10, F11)
+	WORD  $0x4e6af508 // fmax v8.2d, v8.2d, v10.2d
+	WORD  $0x4e6bf529 // fmax v9.2d, v9.2d, v11.2d
+	ADD   $128, R3, R3
+	SUBS  $1, R4, R4
+	BNE   planes1
+	FMOVQ 368(R0), F10
+	FMOVQ -208(R0), F11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	MOVD  $scratch-4096(SP), R3
+	MOVD  src_base+24(FP), R4
+	MOVD  cols+96(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
+	MOVD  dst_base+0(FP), R5
+	ADD   R1, R5, R5
+	MOVD  cols+96(FP), R6
+	LSL   $7, R6, R6
+	ADD   R6, R4, R4
+	ADD   $128, R5, R5
+	MOVD  dstStride+112(FP), R6
+	LSL   $3, R6, R6
+	MOVD  cols+96(FP), R7
+planes2:
+	FLDPQ (R3), (F12, F13)
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	WORD  $0x4ee2d58c // fsub v12.2d, v12.2d, v2.2d
+	WORD  $0x4ee3d5ad // fsub v13.2d, v13.2d, v3.2d
+	FMOVQ -208(R0), F14
+	FMOVQ -208(R0), F15
+	WORD  $0x4fc0118e // fmla v14.2d, v12.2d, v0.d[0]
+	WORD  $0x4fc011af // fmla v15.2d, v13.2d, v0.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc01a12 // fmla v18.2d, v16.2d, v0.d[1]
+	WORD  $0x4fc01a33 // fmla v19.2d, v17.2d, v0.d[1]
+	WORD  $0x4fc11212 // fmla v18.2d, v16.2d, v1.d[0]
+	WORD  $0x4fc11233 // fmla v19.2d, v17.2d, v1.d[0]
+	FMOVQ -128(R0), F16
+	FMOVQ -128(R0), F17
+	WORD  $0x4fc11a50 // fmla v16.2d, v18.2d, v1.d[1]
+	WORD  $0x4fc11a71 // fmla v17.2d, v19.2d, v1.d[1]
+	FMOVQ -112(R0), F20
+	FMOVQ -112(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -96(R0), F16
+	FMOVQ -96(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -80(R0), F20
+	FMOVQ -80(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -64(R0), F16
+	FMOVQ -64(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -48(R0), F20
+	FMOVQ -48(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -32(R0), F16
+	FMOVQ -32(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -16(R0), F20
+	FMOVQ -16(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ (R0), F16
+	FMOVQ (R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -256(R0), F20
+	FMOVQ -256(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -256(R0), F16
+	FMOVQ -256(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
+	FMOVQ -256(R0), F18
+	FMOVQ -256(R0), F19
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), (R3)
+	FLDPQ 32(R3), (F12, F13)
+	WORD  $0x4ee4d58c // fsub v12.2d, v12.2d, v4.2d
+	WORD  $0x4ee5d5ad // fsub v13.2d, v13.2d, v5.2d
+	FMOVQ -208(R0), F14
+	FMOVQ -208(R0), F15
+	WORD  $0x4fc0118e // fmla v14.2d, v12.2d, v0.d[0]
+	WORD  $0x4fc011af // fmla v15.2d, v13.2d, v0.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc01a12 // fmla v18.2d, v16.2d, v0.d[1]
+	WORD  $0x4fc01a33 // fmla v19.2d, v17.2d, v0.d[1]
+	WORD  $0x4fc11212 // fmla v18.2d, v16.2d, v1.d[0]
+	WORD  $0x4fc11233 // fmla v19.2d, v17.2d, v1.d[0]
+	FMOVQ -128(R0), F16
+	FMOVQ -128(R0), F17
+	WORD  $0x4fc11a50 // fmla v16.2d, v18.2d, v1.d[1]
+	WORD  $0x4fc11a71 // fmla v17.2d, v19.2d, v1.d[1]
+	FMOVQ -112(R0), F20
+	FMOVQ -112(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -96(R0), F16
+	FMOVQ -96(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -80(R0), F20
+	FMOVQ -80(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -64(R0), F16
+	FMOVQ -64(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -48(R0), F20
+	FMOVQ -48(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -32(R0), F16
+	FMOVQ -32(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -16(R0), F20
+	FMOVQ -16(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ (R0), F16
+	FMOVQ (R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -256(R0), F20
+	FMOVQ -256(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -256(R0), F16
+	FMOVQ -256(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
+	FMOVQ -256(R0), F18
+	FMOVQ -256(R0), F19
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), 32(R3)
+	FLDPQ 64(R3), (F12, F13)
+	PRFM  64(R4), PLDL1KEEP
+	PRFM  64(R5), PLDL1KEEP
+	WORD  $0x4ee6d58c // fsub v12.2d, v12.2d, v6.2d
+	WORD  $0x4ee7d5ad // fsub v13.2d, v13.2d, v7.2d
+	FMOVQ -208(R0), F14
+	FMOVQ -208(R0), F15
+	WORD  $0x4fc0118e // fmla v14.2d, v12.2d, v0.d[0]
+	WORD  $0x4fc011af // fmla v15.2d, v13.2d, v0.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc01a12 // fmla v18.2d, v16.2d, v0.d[1]
+	WORD  $0x4fc01a33 // fmla v19.2d, v17.2d, v0.d[1]
+	WORD  $0x4fc11212 // fmla v18.2d, v16.2d, v1.d[0]
+	WORD  $0x4fc11233 // fmla v19.2d, v17.2d, v1.d[0]
+	FMOVQ -128(R0), F16
+	FMOVQ -128(R0), F17
+	WORD  $0x4fc11a50 // fmla v16.2d, v18.2d, v1.d[1]
+	WORD  $0x4fc11a71 // fmla v17.2d, v19.2d, v1.d[1]
+	FMOVQ -112(R0), F20
+	FMOVQ -112(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -96(R0), F16
+	FMOVQ -96(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -80(R0), F20
+	FMOVQ -80(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -64(R0), F16
+	FMOVQ -64(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -48(R0), F20
+	FMOVQ -48(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -32(R0), F16
+	FMOVQ -32(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -16(R0), F20
+	FMOVQ -16(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ (R0), F16
+	FMOVQ (R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -256(R0), F20
+	FMOVQ -256(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -256(R0), F16
+	FMOVQ -256(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
+	FMOVQ -256(R0), F18
+	FMOVQ -256(R0), F19
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), 64(R3)
+	FLDPQ 96(R3), (F12, F13)
+	WORD  $0x4ee8d58c // fsub v12.2d, v12.2d, v8.2d
+	WORD  $0x4ee9d5ad // fsub v13.2d, v13.2d, v9.2d
+	FMOVQ -208(R0), F14
+	FMOVQ -208(R0), F15
+	WORD  $0x4fc0118e // fmla v14.2d, v12.2d, v0.d[0]
+	WORD  $0x4fc011af // fmla v15.2d, v13.2d, v0.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc01a12 // fmla v18.2d, v16.2d, v0.d[1]
+	WORD  $0x4fc01a33 // fmla v19.2d, v17.2d, v0.d[1]
+	WORD  $0x4fc11212 // fmla v18.2d, v16.2d, v1.d[0]
+	WORD  $0x4fc11233 // fmla v19.2d, v17.2d, v1.d[0]
+	FMOVQ -128(R0), F16
+	FMOVQ -128(R0), F17
+	WORD  $0x4fc11a50 // fmla v16.2d, v18.2d, v1.d[1]
+	WORD  $0x4fc11a71 // fmla v17.2d, v19.2d, v1.d[1]
+	FMOVQ -112(R0), F20
+	FMOVQ -112(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -96(R0), F16
+	FMOVQ -96(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -80(R0), F20
+	FMOVQ -80(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -64(R0), F16
+	FMOVQ -64(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -48(R0), F20
+	FMOVQ -48(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -32(R0), F16
+	FMOVQ -32(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -16(R0), F20
+	FMOVQ -16(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ (R0), F16
+	FMOVQ (R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	FMOVQ -256(R0), F20
+	FMOVQ -256(R0), F21
+	VFMLA V18.D2, V16.D2, V20.D2
+	VFMLA V19.D2, V17.D2, V21.D2
+	FMOVQ -256(R0), F16
+	FMOVQ -256(R0), F17
+	VFMLA V18.D2, V20.D2, V16.D2
+	VFMLA V19.D2, V21.D2, V17.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
+	FMOVQ -256(R0), F18
+	FMOVQ -256(R0), F19
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), 96(R3)
+	ADD   $128, R3, R3
+	ADD   $128, R4, R4
+	ADD   R6, R5, R5
+	SUBS  $1, R7, R7
+	BNE   planes2
+
+	// fold the planes of [read scratch]
+	MOVD  $columnSums-4224(SP), R3
+	MOVD  $scratch-4096(SP), R4
+	MOVD  R3, R5
+column1:
+	VMOVI $0, V10.B16
+	MOVD  cols+96(FP), R6
+	MOVD  R4, R7
+	ADD   $4096, R7, R8
+groups1:
+	CMP   $8, R6
+	BLT   part1
+	FMOVQ (R7), F11
+	FMOVQ 128(R7), F12
+	FMOVQ 256(R7), F13
+	FMOVQ 384(R7), F14
+	FMOVQ 512(R7), F15
+	FMOVQ 640(R7), F16
+	FMOVQ 768(R7), F17
+	FMOVQ 896(R7), F18
+	B     folded1
+part1:
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	CMP   $0, R6
+	BLE   folded1
+	FMOVQ (R7), F11
+	CMP   $1, R6
+	BLE   folded1
+	FMOVQ 128(R7), F12
+	CMP   $2, R6
+	BLE   folded1
+	FMOVQ 256(R7), F13
+	CMP   $3, R6
+	BLE   folded1
+	FMOVQ 384(R7), F14
+	CMP   $4, R6
+	BLE   folded1
+	FMOVQ 512(R7), F15
+	CMP   $5, R6
+	BLE   folded1
+	FMOVQ 640(R7), F16
+	CMP   $6, R6
+	BLE   folded1
+	FMOVQ 768(R7), F17
+	CMP   $7, R6
+	BLE   folded1
+	FMOVQ 896(R7), F18
+folded1:
+	WORD  $0x4e6fd56b // fadd v11.2d, v11.2d, v15.2d
+	WORD  $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	WORD  $0x4e71d5ad // fadd v13.2d, v13.2d, v17.2d
+	WORD  $0x4e72d5ce // fadd v14.2d, v14.2d, v18.2d
+	WORD  $0x4e6dd56b // fadd v11.2d, v11.2d, v13.2d
+	WORD  $0x4e6ed58c // fadd v12.2d, v12.2d, v14.2d
+	WORD  $0x4e6cd56b // fadd v11.2d, v11.2d, v12.2d
+	ADD   $1024, R7, R7
+	SUBS  $8, R6, R6
+	BLE   pair1
+	CMP   $8, R6
+	BLT   part2
+	FMOVQ (R7), F12
+	FMOVQ 128(R7), F13
+	FMOVQ 256(R7), F14
+	FMOVQ 384(R7), F15
+	FMOVQ 512(R7), F16
+	FMOVQ 640(R7), F17
+	FMOVQ 768(R7), F18
+	FMOVQ 896(R7), F19
+	B     folded2
+part2:
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	CMP   $0, R6
+	BLE   folded2
+	FMOVQ (R7), F12
+	CMP   $1, R6
+	BLE   folded2
+	FMOVQ 128(R7), F13
+	CMP   $2, R6
+	BLE   folded2
+	FMOVQ 256(R7), F14
+	CMP   $3, R6
+	BLE   folded2
+	FMOVQ 384(R7), F15
+	CMP   $4, R6
+	BLE   folded2
+	FMOVQ 512(R7), F16
+	CMP   $5, R6
+	BLE   folded2
+	FMOVQ 640(R7), F17
+	CMP   $6, R6
+	BLE   folded2
+	FMOVQ 768(R7), F18
+	CMP   $7, R6
+	BLE   folded2
+	FMOVQ 896(R7), F19
+folded2:
+	WORD  $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	WORD  $0x4e71d5ad // fadd v13.2d, v13.2d, v17.2d
+	WORD  $0x4e72d5ce // fadd v14.2d, v14.2d, v18.2d
+	WORD  $0x4e73d5ef // fadd v15.2d, v15.2d, v19.2d
+	WORD  $0x4e6ed58c // fadd v12.2d, v12.2d, v14.2d
+	WORD  $0x4e6fd5ad // fadd v13.2d, v13.2d, v15.2d
+	WORD  $0x4e6dd58c // fadd v12.2d, v12.2d, v13.2d
+	ADD   $1024, R7, R7
+	SUB   $8, R6, R6
+	WORD  $0x4e6cd56b // fadd v11.2d, v11.2d, v12.2d
+pair1:
+	WORD  $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	CMP   $0, R6
+	BLE   sum1
+	CMP   R8, R7
+	BLT   groups1
+sum1:
+	FMOVQ F10, (R5)
+	ADD   $16, R5, R5
+	ADD   $16, R4, R4
+	ADD   $128, R3, R6
+	CMP   R6, R5
+	BLT   column1
+	FMOVQ (R3), F10
+	FMOVQ 16(R3), F11
+	FMOVQ 32(R3), F12
+	FMOVQ 48(R3), F13
+	FMOVQ 64(R3), F14
+	FMOVQ 80(R3), F15
+	FMOVQ 96(R3), F16
+	FMOVQ 112(R3), F17
+	MOVD  max_base+48(FP), R3
+	CBZ   R3, none1
+	ADD   R1, R3, R3
+	FMOVQ F2, (R3)
+	FMOVQ F3, 16(R3)
+	FMOVQ F4, 32(R3)
+	FMOVQ F5, 48(R3)
+	FMOVQ F6, 64(R3)
+	FMOVQ F7, 80(R3)
+	FMOVQ F8, 96(R3)
+	FMOVQ F9, 112(R3)
+none1:
+	MOVD  sum_base+72(FP), R3
+	CBZ   R3, none2
+	ADD   R1, R3, R3
+	FMOVQ F10, (R3)
+	FMOVQ F11, 16(R3)
+	FMOVQ F12, 32(R3)
+	FMOVQ F13, 48(R3)
+	FMOVQ F14, 64(R3)
+	FMOVQ F15, 80(R3)
+	FMOVQ F16, 96(R3)
+	FMOVQ F17, 112(R3)
+none2:
+	FMOVQ -256(R0), F2
+	WORD  $0x6e6afc4a // fdiv v10.2d, v2.2d, v10.2d
+	WORD  $0x4e6ae542 // fcmeq v2.2d, v10.2d, v10.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V10.B16
+	FMOVQ -256(R0), F2
+	WORD  $0x6e6bfc4b // fdiv v11.2d, v2.2d, v11.2d
+	WORD  $0x4e6be562 // fcmeq v2.2d, v11.2d, v11.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V11.B16
+	FMOVQ -256(R0), F2
+	WORD  $0x6e6cfc4c // fdiv v12.2d, v2.2d, v12.2d
+	WORD  $0x4e6ce582 // fcmeq v2.2d, v12.2d, v12.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V12.B16
+	FMOVQ -256(R0), F2
+	WORD  $0x6e6dfc4d // fdiv v13.2d, v2.2d, v13.2d
+	WORD  $0x4e6de5a2 // fcmeq v2.2d, v13.2d, v13.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V13.B16
+	FMOVQ -256(R0), F2
+	WORD  $0x6e6efc4e // fdiv v14.2d, v2.2d, v14.2d
+	WORD  $0x4e6ee5c2 // fcmeq v2.2d, v14.2d, v14.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V14.B16
+	FMOVQ -256(R0), F2
+	WORD  $0x6e6ffc4f // fdiv v15.2d, v2.2d, v15.2d
+	WORD  $0x4e6fe5e2 // fcmeq v2.2d, v15.2d, v15.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V15.B16
+	FMOVQ -256(R0), F2
+	WORD  $0x6e70fc50 // fdiv v16.2d, v2.2d, v16.2d
+	WORD  $0x4e70e602 // fcmeq v2.2d, v16.2d, v16.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V16.B16
+	FMOVQ -256(R0), F2
+	WORD  $0x6e71fc51 // fdiv v17.2d, v2.2d, v17.2d
+	WORD  $0x4e71e622 // fcmeq v2.2d, v17.2d, v17.2d
+	FMOVQ 64(R0), F3
+	VBIF  V2.B16, V3.B16, V17.B16
+
+	// every plane: [read scratch write dst]
+	MOVD  $scratch-4096(SP), R3
+	MOVD  dst_base+0(FP), R4
+	ADD   R1, R4, R4
+	MOVD  dstStride+112(FP), R5
+	LSL   $3, R5, R5
+	MOVD  cols+96(FP), R6
+planes3:
+	FLDPQ (R3), (F2, F3)
+	WORD  $0x6e62dd42 // fmul v2.2d, v10.2d, v2.2d
+	WORD  $0x6e63dd63 // fmul v3.2d, v11.2d, v3.2d
+	FSTPQ (F2, F3), (R4)
+	FLDPQ 32(R3), (F2, F3)
+	WORD  $0x6e62dd82 // fmul v2.2d, v12.2d, v2.2d
+	WORD  $0x6e63dda3 // fmul v3.2d, v13.2d, v3.2d
+	FSTPQ (F2, F3), 32(R4)
+	FLDPQ 64(R3), (F2, F3)
+	WORD  $0x6e62ddc2 // fmul v2.2d, v14.2d, v2.2d
+	WORD  $0x6e63dde3 // fmul v3.2d, v15.2d, v3.2d
+	FSTPQ (F2, F3), 64(R4)
+	FLDPQ 96(R3), (F2, F3)
+	WORD  $0x6e62de02 // fmul v2.2d, v16.2d, v2.2d
+	WORD  $0x6e63de23 // fmul v3.2d, v17.2d, v3.2d
+	FSTPQ (F2, F3), 96(R4)
+	ADD   $128, R3, R3
+	ADD   R5, R4, R4
+	SUBS  $1, R6, R6
+	BNE   planes3
+	ADD   $128, R1, R1
+	SUB   $16, R2, R2
+	CMP   $16, R2
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $2, R2
+	BLT   rest2
+columns2:
+
+	// transpose src to scratch
+	MOVD  src_base+24(FP), R3
+	MOVD  cols+96(FP), R4
+	MUL   R4, R1, R4
+	ADD   R4, R3, R3
+	MOVD  $scratch-4096(SP), R4
+	MOVD  cols+96(FP), R5
+	LSL   $3, R5, R5
+	MOVD  $16, R6
+	MOVD  cols+96(FP), R7
+	CMP   $2, R7
+	BGE   wide2
+	MOVD  $2, R7
+	MOVD  cols+96(FP), R8
+row2:
+	MOVD  R3, R9
+	MOVD  R4, R10
+	MOVD  R8, R11
+element2:
+	FMOVD (R9), F2
+	FMOVD F2, (R10)
+	ADD   $8, R9, R9
+	ADD   R6, R10, R10
+	SUBS  $1, R11, R11
+	BNE   element2
+	ADD   R5, R3, R3
+	ADD   $8, R4, R4
+	SUBS  $1, R7, R7
+	BNE   row2
+	B     moved2
+wide2:
+	MOVD  $1, R7
+registers2:
+	MOVD  R3, R6
+	ADD   R5, R6, R8
+	MOVD  R4, R9
+	MOVD  cols+96(FP), R10
+square2:
+	FMOVQ (R6), F2
+	FMOVQ (R8), F3
+	VZIP1 V3.D2, V2.D2, V4.D2
+	VZIP2 V3.D2, V2.D2, V2.D2
+	FMOVQ F4, (R9)
+	FMOVQ F2, 16(R9)
+	SUBS  $2, R10, R10
+	BLE   done2
+	MOVD  $2, R11
+	CMP   R11, R10
+	BGE   next2
+	MOVD  R10, R11
+	MOVD  $2, R10
+next2:
+	LSL   $3, R11, R12
+	ADD   R12, R6, R6
+	ADD   R12, R8, R8
+	LSL   $4, R11, R11
+	ADD   R11, R9, R9
+	B     square2
+done2:
+	ADD   R5, R3, R3
+	ADD   R5, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   registers2
+moved2:
+	FMOVQ 32(R0), F2
+
+	// every plane: [read scratch]
+	MOVD  $scratch-4096(SP), R3
+	MOVD  cols+96(FP), R4
+planes4:
+	FMOVQ (R3), F3
+	WORD  $0x4e63f442 // fmax v2.2d, v2.2d, v3.2d
+	ADD   $16, R3, R3
+	SUBS  $1, R4, R4
+	BNE   planes4
+	FMOVQ 368(R0), F3
+	FMOVQ -208(R0), F4
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	MOVD  $scratch-4096(SP), R3
+	MOVD  src_base+24(FP), R4
+	MOVD  cols+96(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
+	MOVD  dst_base+0(FP), R5
+	ADD   R1, R5, R5
+	MOVD  cols+96(FP), R6
+	LSL   $4, R6, R6
+	ADD   R6, R4, R4
+	ADD   $16, R5, R5
+	MOVD  dstStride+112(FP), R6
+	LSL   $3, R6, R6
+	MOVD  cols+96(FP), R7
+planes5:
+	FMOVQ (R3), F5
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	FMOVQ -208(R0), F6
+	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
+	VMOV  V5.B16, V8.B16
+	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
+	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
+	FMOVQ -128(R0), F7
+	WORD  $0x4fc11907 // fmla v7.2d, v8.2d, v1.d[1]
+	FMOVQ -112(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -96(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -80(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -64(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -48(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -32(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -16(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ (R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -256(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -256(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	VSHL  $52, V6.D2, V6.D2
+	FMOVQ -256(R0), F8
+	VADD  V8.D2, V6.D2, V6.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
+	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
+	FMOVQ F7, (R3)
+	ADD   $16, R3, R3
+	ADD   $16, R4, R4
+	ADD   R6, R5, R5
+	SUBS  $1, R7, R7
+	BNE   planes5
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-4096(SP), R3
+	VMOVI $0, V3.B16
+	MOVD  cols+96(FP), R4
+	ADD   $512, R3, R5
+groups2:
+	CMP   $8, R4
+	BLT   part3
+	FMOVQ (R3), F4
+	FMOVQ 16(R3), F5
+	FMOVQ 32(R3), F6
+	FMOVQ 48(R3), F7
+	FMOVQ 64(R3), F8
+	FMOVQ 80(R3), F9
+	FMOVQ 96(R3), F10
+	FMOVQ 112(R3), F11
+	B     folded3
+part3:
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	CMP   $0, R4
+	BLE   folded3
+	FMOVQ (R3), F4
+	CMP   $1, R4
+	BLE   folded3
+	FMOVQ 16(R3), F5
+	CMP   $2, R4
+	BLE   folded3
+	FMOVQ 32(R3), F6
+	CMP   $3, R4
+	BLE   folded3
+	FMOVQ 48(R3), F7
+	CMP   $4, R4
+	BLE   folded3
+	FMOVQ 64(R3), F8
+	CMP   $5, R4
+	BLE   folded3
+	FMOVQ 80(R3), F9
+	CMP   $6, R4
+	BLE   folded3
+	FMOVQ 96(R3), F10
+	CMP   $7, R4
+	BLE   folded3
+	FMOVQ 112(R3), F11
+folded3:
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e6ad4c6 // fadd v6.2d, v6.2d, v10.2d
+	WORD  $0x4e6bd4e7 // fadd v7.2d, v7.2d, v11.2d
+	WORD  $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	WORD  $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
+	ADD   $128, R3, R3
+	SUBS  $8, R4, R4
+	BLE   pair2
+	CMP   $8, R4
+	BLT   part4
+	FMOVQ (R3), F5
+	FMOVQ 16(R3), F6
+	FMOVQ 32(R3), F7
+	FMOVQ 48(R3), F8
+	FMOVQ 64(R3), F9
+	FMOVQ 80(R3), F10
+	FMOVQ 96(R3), F11
+	FMOVQ 112(R3), F12
+	B     folded4
+part4:
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	CMP   $0, R4
+	BLE   folded4
+	FMOVQ (R3), F5
+	CMP   $1, R4
+	BLE   folded4
+	FMOVQ 16(R3), F6
+	CMP   $2, R4
+	BLE   folded4
+	FMOVQ 32(R3), F7
+	CMP   $3, R4
+	BLE   folded4
+	FMOVQ 48(R3), F8
+	CMP   $4, R4
+	BLE   folded4
+	FMOVQ 64(R3), F9
+	CMP   $5, R4
+	BLE   folded4
+	FMOVQ 80(R3), F10
+	CMP   $6, R4
+	BLE   folded4
+	FMOVQ 96(R3), F11
+	CMP   $7, R4
+	BLE   folded4
+	FMOVQ 112(R3), F12
+folded4:
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e6ad4c6 // fadd v6.2d, v6.2d, v10.2d
+	WORD  $0x4e6bd4e7 // fadd v7.2d, v7.2d, v11.2d
+	WORD  $0x4e6cd508 // fadd v8.2d, v8.2d, v12.2d
+	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	WORD  $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
+	WORD  $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
+	ADD   $128, R3, R3
+	SUB   $8, R4, R4
+	WORD  $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
+pair2:
+	WORD  $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	CMP   $0, R4
+	BLE   sum2
+	CMP   R5, R3
+	BLT   groups2
+sum2:
+	MOVD  max_base+48(FP), R3
+	CBZ   R3, none3
+	ADD   R1, R3, R3
+	FMOVQ F2, (R3)
+none3:
+	MOVD  sum_base+72(FP), R3
+	CBZ   R3, none4
+	ADD   R1, R3, R3
+	FMOVQ F3, (R3)
+none4:
+	FMOVQ -256(R0), F2
+	WORD  $0x6e63fc43 // fdiv v3.2d, v2.2d, v3.2d
+	WORD  $0x4e63e462 // fcmeq v2.2d, v3.2d, v3.2d
+	FMOVQ 64(R0), F4
+	VBIF  V2.B16, V4.B16, V3.B16
+
+	// every plane: [read scratch write dst]
+	MOVD  $scratch-4096(SP), R3
+	MOVD  dst_base+0(FP), R4
+	ADD   R1, R4, R4
+	MOVD  dstStride+112(FP), R5
+	LSL   $3, R5, R5
+	MOVD  cols+96(FP), R6
+planes6:
+	FMOVQ (R3), F2
+	WORD  $0x6e62dc62 // fmul v2.2d, v3.2d, v2.2d
+	FMOVQ F2, (R4)
+	ADD   $16, R3, R3
+	ADD   R5, R4, R4
+	SUBS  $1, R6, R6
+	BNE   planes6
+	ADD   $16, R1, R1
+	SUB   $2, R2, R2
+	CMP   $2, R2
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R2, end1
+
+	// transpose src to scratch
+	MOVD  src_base+24(FP), R3
+	MOVD  cols+96(FP), R4
+	MUL   R4, R1, R4
+	ADD   R4, R3, R3
+	MOVD  $scratch-4096(SP), R4
+	MOVD  cols+96(FP), R5
+	LSL   $3, R5, R5
+	MOVD  $16, R6
+	MOVD  cols+96(FP), R7
+row3:
+	MOVD  R3, R8
+	MOVD  R4, R9
+	MOVD  R7, R10
+element3:
+	FMOVD (R8), F2
+	FMOVD F2, (R9)
+	ADD   $8, R8, R8
+	ADD   R6, R9, R9
+	SUBS  $1, R10, R10
+	BNE   element3
+	ADD   R5, R3, R3
+	ADD   $8, R4, R4
+	SUBS  $1, R2, R2
+	BNE   row3
+	FMOVQ 32(R0), F2
+
+	// every plane: [read scratch]
+	MOVD  $scratch-4096(SP), R2
+	MOVD  cols+96(FP), R3
+planes7:
+	FMOVQ 32(R0), F3
+	VLD1  (R2), V3.D[0]
+	WORD  $0x4e63f442 // fmax v2.2d, v2.2d, v3.2d
+	ADD   $16, R2, R2
+	SUBS  $1, R3, R3
+	BNE   planes7
+	FMOVQ 368(R0), F3
+	FMOVQ -208(R0), F4
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	MOVD  $scratch-4096(SP), R2
+	MOVD  src_base+24(FP), R3
+	MOVD  cols+96(FP), R4
+	MUL   R4, R1, R4
+	ADD   R4, R3, R3
+	MOVD  dst_base+0(FP), R4
+	ADD   R1, R4, R4
+	MOVD  cols+96(FP), R5
+	LSL   $4, R5, R5
+	ADD   R5, R3, R3
+	ADD   $16, R4, R4
+	MOVD  dstStride+112(FP), R5
+	LSL   $3, R5, R5
+	MOVD  cols+96(FP), R6
+planes8:
+	VMOVI $0, V5.B16
+	VLD1  (R2), V5.D[0]
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	FMOVQ -208(R0), F6
+	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
+	VMOV  V5.B16, V8.B16
+	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
+	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
+	FMOVQ -128(R0), F7
+	WORD  $0x4fc11907 // fmla v7.2d, v8.2d, v1.d[1]
+	FMOVQ -112(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -96(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -80(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -64(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -48(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -32(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -16(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ (R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -256(R0), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -256(R0), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	VSHL  $52, V6.D2, V6.D2
+	FMOVQ -256(R0), F8
+	VADD  V8.D2, V6.D2, V6.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
+	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
+	VST1  V7.D[0], (R2)
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   R5, R4, R4
+	SUBS  $1, R6, R6
+	BNE   planes8
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-4096(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  cols+96(FP), R3
+	ADD   $512, R2, R4
+groups3:
+	CMP   $8, R3
+	BLT   part5
+	FMOVQ (R2), F1
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	FMOVQ 64(R2), F6
+	FMOVQ 80(R2), F7
+	FMOVQ 96(R2), F8
+	FMOVQ 112(R2), F9
+	B     folded5
+part5:
+	VMOVI $0, V1.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	CMP   $0, R3
+	BLE   folded5
+	FMOVQ (R2), F1
+	CMP   $1, R3
+	BLE   folded5
+	FMOVQ 16(R2), F3
+	CMP   $2, R3
+	BLE   folded5
+	FMOVQ 32(R2), F4
+	CMP   $3, R3
+	BLE   folded5
+	FMOVQ 48(R2), F5
+	CMP   $4, R3
+	BLE   folded5
+	FMOVQ 64(R2), F6
+	CMP   $5, R3
+	BLE   folded5
+	FMOVQ 80(R2), F7
+	CMP   $6, R3
+	BLE   folded5
+	FMOVQ 96(R2), F8
+	CMP   $7, R3
+	BLE   folded5
+	FMOVQ 112(R2), F9
+folded5:
+	WORD  $0x4e66d421 // fadd v1.2d, v1.2d, v6.2d
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e64d421 // fadd v1.2d, v1.2d, v4.2d
+	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BLE   pair3
+	CMP   $8, R3
+	BLT   part6
+	FMOVQ (R2), F3
+	FMOVQ 16(R2), F4
+	FMOVQ 32(R2), F5
+	FMOVQ 48(R2), F6
+	FMOVQ 64(R2), F7
+	FMOVQ 80(R2), F8
+	FMOVQ 96(R2), F9
+	FMOVQ 112(R2), F10
+	B     folded6
+part6:
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	CMP   $0, R3
+	BLE   folded6
+	FMOVQ (R2), F3
+	CMP   $1, R3
+	BLE   folded6
+	FMOVQ 16(R2), F4
+	CMP   $2, R3
+	BLE   folded6
+	FMOVQ 32(R2), F5
+	CMP   $3, R3
+	BLE   folded6
+	FMOVQ 48(R2), F6
+	CMP   $4, R3
+	BLE   folded6
+	FMOVQ 64(R2), F7
+	CMP   $5, R3
+	BLE   folded6
+	FMOVQ 80(R2), F8
+	CMP   $6, R3
+	BLE   folded6
+	FMOVQ 96(R2), F9
+	CMP   $7, R3
+	BLE   folded6
+	FMOVQ 112(R2), F10
+folded6:
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e6ad4c6 // fadd v6.2d, v6.2d, v10.2d
+	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	WORD  $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	WORD  $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	ADD   $128, R2, R2
+	SUB   $8, R3, R3
+	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+pair3:
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	CMP   $0, R3
+	BLE   sum3
+	CMP   R4, R2
+	BLT   groups3
+sum3:
+	MOVD  max_base+48(FP), R2
+	CBZ   R2, none5
+	ADD   R1, R2, R2
+	VST1  V2.D[0], (R2)
+none5:
+	MOVD  sum_base+72(FP), R2
+	CBZ   R2, none6
+	ADD   R1, R2, R2
+	VST1  V0.D[0], (R2)
+none6:
+	FMOVQ -256(R0), F1
+	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
+	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
+	FMOVQ 64(R0), F2
+	VBIF  V1.B16, V2.B16, V0.B16
+
+	// every plane: [read scratch write dst]
+	MOVD  $scratch-4096(SP), R0
+	MOVD  dst_base+0(FP), R2
+	ADD   R1, R2, R2
+	MOVD  dstStride+112(FP), R1
+	LSL   $3, R1, R1
+	MOVD  cols+96(FP), R3
+planes9:
+	VMOVI $0, V1.B16
+	VLD1  (R0), V1.D[0]
+	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
+	VST1  V1.D[0], (R2)
+	ADD   $16, R0, R0
+	ADD   R1, R2, R2
+	SUBS  $1, R3, R3
+	BNE   planes9
+end1:
+	RET
+
+// func softmaxPlanesGradToRowsF64NEON(dx, y, dy []float64, cols, n, yStride, dyStride int)
+TEXT ·softmaxPlanesGradToRowsF64NEON(SB), 0, $4288-104
+	MOVD  ZR, R0
+	MOVD  n+80(FP), R1
+
+	// columns, 8 registers at a time
+	CMP   $16, R1
+	BLT   rest1
+columns1:
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  y_base+24(FP), R4
+	ADD   R0, R4, R4
+	MOVD  dy_base+48(FP), R5
+	ADD   R0, R5, R5
+	MOVD  dx_base+0(FP), R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R0, R7
+	ADD   R7, R6, R6
+	MOVD  yStride+88(FP), R7
+	LSL   $3, R7, R7
+	MOVD  dyStride+96(FP), R8
+	LSL   $3, R8, R8
+	ADD   $128, R4, R4
+	ADD   $128, R5, R5
+	MOVD  cols+72(FP), R9
+	LSL   $7, R9, R9
+	ADD   R9, R6, R6
+	MOVD  cols+72(FP), R9
+	MOVD  $scratch-4096(SP), R10
+	ADD   $4096, R10, R11
+lanes1:
+	VMOVI $0, V0.B16
+	FLDPQ (R2), (F1, F2)
+	FLDPQ (R3), (F3, F4)
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
+	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
+	WORD  $0x4e62d402 // fadd v2.2d, v0.2d, v2.2d
+	FMOVQ F1, (R10)
+	FMOVQ F2, 16(R10)
+	FLDPQ 32(R2), (F1, F2)
+	FLDPQ 32(R3), (F3, F4)
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
+	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
+	WORD  $0x4e62d402 // fadd v2.2d, v0.2d, v2.2d
+	FMOVQ F1, 32(R10)
+	FMOVQ F2, 48(R10)
+	FLDPQ 64(R2), (F1, F2)
+	FLDPQ 64(R3), (F3, F4)
+	PRFM  64(R4), PLDL1KEEP
+	PRFM  64(R5), PLDL1KEEP
+	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
+	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
+	WORD  $0x4e62d402 // fadd v2.2d, v0.2d, v2.2d
+	FMOVQ F1, 64(R10)
+	FMOVQ F2, 80(R10)
+	FLDPQ 96(R2), (F1, F2)
+	FLDPQ 96(R3), (F3, F4)
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
+	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
+	WORD  $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	FMOVQ F1, 96(R10)
+	FMOVQ F0, 112(R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $128, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end2
+	ADD   $128, R10, R10
+	CMP   R11, R10
+	BLT   lanes1
+
+	// the lanes again
+wrap1:
+	SUB   $4096, R11, R10
+again1:
+	FLDPQ (R2), (F0, F1)
+	FLDPQ (R3), (F2, F3)
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	FMOVQ (R10), F2
+	FMOVQ 16(R10), F3
+	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
+	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
+	FMOVQ F2, (R10)
+	FMOVQ F3, 16(R10)
+	FLDPQ 32(R2), (F0, F1)
+	FLDPQ 32(R3), (F2, F3)
+	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	FMOVQ 32(R10), F2
+	FMOVQ 48(R10), F3
+	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
+	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
+	FMOVQ F2, 32(R10)
+	FMOVQ F3, 48(R10)
+	FLDPQ 64(R2), (F0, F1)
+	FLDPQ 64(R3), (F2, F3)
+	PRFM  64(R4), PLDL1KEEP
+	PRFM  64(R5), PLDL1KEEP
+	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	FMOVQ 64(R10), F2
+	FMOVQ 80(R10), F3
+	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
+	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
+	FMOVQ F2, 64(R10)
+	FMOVQ F3, 80(R10)
+	FLDPQ 96(R2), (F0, F1)
+	FLDPQ 96(R3), (F2, F3)
+	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
+	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	FMOVQ 96(R10), F2
+	FMOVQ 112(R10), F3
+	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
+	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
+	FMOVQ F2, 96(R10)
+	FMOVQ F3, 112(R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $128, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end2
+	ADD   $128, R10, R10
+	CMP   R11, R10
+	BLT   again1
+	B     wrap1
+end2:
+
+	// fold the planes of [read scratch]
+	MOVD  $columnSums-4224(SP), R2
+	MOVD  $scratch-4096(SP), R3
+	MOVD  R2, R4
+column1:
+	VMOVI $0, V0.B16
+	MOVD  cols+72(FP), R5
+	MOVD  R3, R6
+	ADD   $4096, R6, R7
+groups1:
+	CMP   $8, R5
+	BLT   part1
+	FMOVQ (R6), F1
+	FMOVQ 128(R6), F2
+	FMOVQ 256(R6), F3
+	FMOVQ 384(R6), F4
+	FMOVQ 512(R6), F5
+	FMOVQ 640(R6), F6
+	FMOVQ 768(R6), F7
+	FMOVQ 896(R6), F8
+	B     folded1
+part1:
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	CMP   $0, R5
+	BLE   folded1
+	FMOVQ (R6), F1
+	CMP   $1, R5
+	BLE   folded1
+	FMOVQ 128(R6), F2
+	CMP   $2, R5
+	BLE   folded1
+	FMOVQ 256(R6), F3
+	CMP   $3, R5
+	BLE   folded1
+	FMOVQ 384(R6), F4
+	CMP   $4, R5
+	BLE   folded1
+	FMOVQ 512(R6), F5
+	CMP   $5, R5
+	BLE   folded1
+	FMOVQ 640(R6), F6
+	CMP   $6, R5
+	BLE   folded1
+	FMOVQ 768(R6), F7
+	CMP   $7, R5
+	BLE   folded1
+	FMOVQ 896(R6), F8
+folded1:
+	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
+	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD  $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	ADD   $1024, R6, R6
+	SUBS  $8, R5, R5
+	BLE   pair1
+	CMP   $8, R5
+	BLT   part2
+	FMOVQ (R6), F2
+	FMOVQ 128(R6), F3
+	FMOVQ 256(R6), F4
+	FMOVQ 384(R6), F5
+	FMOVQ 512(R6), F6
+	FMOVQ 640(R6), F7
+	FMOVQ 768(R6), F8
+	FMOVQ 896(R6), F9
+	B     folded2
+part2:
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	CMP   $0, R5
+	BLE   folded2
+	FMOVQ (R6), F2
+	CMP   $1, R5
+	BLE   folded2
+	FMOVQ 128(R6), F3
+	CMP   $2, R5
+	BLE   folded2
+	FMOVQ 256(R6), F4
+	CMP   $3, R5
+	BLE   folded2
+	FMOVQ 384(R6), F5
+	CMP   $4, R5
+	BLE   folded2
+	FMOVQ 512(R6), F6
+	CMP   $5, R5
+	BLE   folded2
+	FMOVQ 640(R6), F7
+	CMP   $6, R5
+	BLE   folded2
+	FMOVQ 768(R6), F8
+	CMP   $7, R5
+	BLE   folded2
+	FMOVQ 896(R6), F9
+folded2:
+	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	WORD  $0x4e63d442 // fadd v2.2d, v2.2d, v3.2d
+	ADD   $1024, R6, R6
+	SUB   $8, R5, R5
+	WORD  $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+pair1:
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	CMP   $0, R5
+	BLE   sum1
+	CMP   R7, R6
+	BLT   groups1
+sum1:
+	FMOVQ F0, (R4)
+	ADD   $16, R4, R4
+	ADD   $16, R3, R3
+	ADD   $128, R2, R5
+	CMP   R5, R4
+	BLT   column1
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 48(R2), F3
+	FMOVQ 64(R2), F4
+	FMOVQ 80(R2), F5
+	FMOVQ 96(R2), F6
+	FMOVQ 112(R2), F7
+
+	// every plane: [read y read dy write scratch]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  $scratch-4096(SP), R4
+	MOVD  yStride+88(FP), R5
+	LSL   $3, R5, R5
+	MOVD  dyStride+96(FP), R6
+	LSL   $3, R6, R6
+	MOVD  cols+72(FP), R7
+planes1:
+	FLDPQ (R2), (F8, F9)
+	FLDPQ (R3), (F10, F11)
+	WORD  $0x4ee0d54a // fsub v10.2d, v10.2d, v0.2d
+	WORD  $0x4ee1d56b // fsub v11.2d, v11.2d, v1.2d
+	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
+	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
+	FSTPQ (F8, F9), (R4)
+	FLDPQ 32(R2), (F8, F9)
+	FLDPQ 32(R3), (F10, F11)
+	WORD  $0x4ee2d54a // fsub v10.2d, v10.2d, v2.2d
+	WORD  $0x4ee3d56b // fsub v11.2d, v11.2d, v3.2d
+	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
+	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
+	FSTPQ (F8, F9), 32(R4)
+	FLDPQ 64(R2), (F8, F9)
+	FLDPQ 64(R3), (F10, F11)
+	WORD  $0x4ee4d54a // fsub v10.2d, v10.2d, v4.2d
+	WORD  $0x4ee5d56b // fsub v11.2d, v11.2d, v5.2d
+	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
+	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
+	FSTPQ (F8, F9), 64(R4)
+	FLDPQ 96(R2), (F8, F9)
+	FLDPQ 96(R3), (F10, F11)
+	WORD  $0x4ee6d54a // fsub v10.2d, v10.2d, v6.2d
+	WORD  $0x4ee7d56b // fsub v11.2d, v11.2d, v7.2d
+	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
+	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
+	FSTPQ (F8, F9), 96(R4)
+	ADD   R5, R2, R2
+	ADD   R6, R3, R3
+	ADD   $128, R4, R4
+	SUBS  $1, R7, R7
+	BNE   planes1
+
+	// transpose scratch to dx
+	MOVD  dx_base+0(FP), R2
+	MOVD  cols+72(FP), R3
+	MUL   R3, R0, R3
+	ADD   R3, R2, R2
+	MOVD  $scratch-4096(SP), R3
+	MOVD  cols+72(FP), R4
+	LSL   $3, R4, R4
+	MOVD  $128, R5
+	MOVD  cols+72(FP), R6
+	CMP   $2, R6
+	BGE   wide1
+	MOVD  $16, R6
+	MOVD  cols+72(FP), R7
+row1:
+	MOVD  R3, R8
+	MOVD  R2, R9
+	MOVD  R6, R10
+element1:
+	FMOVD (R8), F0
+	FMOVD F0, (R9)
+	ADD   $8, R8, R8
+	ADD   R4, R9, R9
+	SUBS  $1, R10, R10
+	BNE   element1
+	ADD   R5, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $1, R7, R7
+	BNE   row1
+	B     moved1
+wide1:
+	MOVD  $8, R6
+registers1:
+	MOVD  R2, R5
+	ADD   R4, R5, R7
+	MOVD  R3, R8
+	MOVD  cols+72(FP), R9
+square1:
+	FMOVQ (R8), F0
+	FMOVQ 128(R8), F1
+	VZIP1 V1.D2, V0.D2, V2.D2
+	VZIP2 V1.D2, V0.D2, V0.D2
+	FMOVQ F2, (R5)
+	FMOVQ F0, (R7)
+	SUBS  $2, R9, R9
+	BLE   done1
+	MOVD  $2, R10
+	CMP   R10, R9
+	BGE   next1
+	MOVD  R9, R10
+	MOVD  $2, R9
+next1:
+	LSL   $3, R10, R11
+	ADD   R11, R5, R5
+	ADD   R11, R7, R7
+	LSL   $7, R10, R10
+	ADD   R10, R8, R8
+	B     square1
+done1:
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   $16, R3, R3
+	SUBS  $1, R6, R6
+	BNE   registers1
+moved1:
+	ADD   $128, R0, R0
+	SUB   $16, R1, R1
+	CMP   $16, R1
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $2, R1
+	BLT   rest2
+columns2:
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  y_base+24(FP), R4
+	ADD   R0, R4, R4
+	MOVD  dy_base+48(FP), R5
+	ADD   R0, R5, R5
+	MOVD  dx_base+0(FP), R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R0, R7
+	ADD   R7, R6, R6
+	MOVD  yStride+88(FP), R7
+	LSL   $3, R7, R7
+	MOVD  dyStride+96(FP), R8
+	LSL   $3, R8, R8
+	ADD   $16, R4, R4
+	ADD   $16, R5, R5
+	MOVD  cols+72(FP), R9
+	LSL   $4, R9, R9
+	ADD   R9, R6, R6
+	MOVD  cols+72(FP), R9
+	MOVD  $scratch-4096(SP), R10
+	ADD   $512, R10, R11
+lanes2:
+	VMOVI $0, V0.B16
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVQ F0, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end3
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   lanes2
+
+	// the lanes again
+wrap2:
+	SUB   $512, R11, R10
+again2:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
+	FMOVQ (R10), F1
+	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
+	FMOVQ F1, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end3
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   again2
+	B     wrap2
+end3:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-4096(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  cols+72(FP), R3
+	ADD   $512, R2, R4
+groups2:
+	CMP   $8, R3
+	BLT   part3
+	FMOVQ (R2), F1
+	FMOVQ 16(R2), F2
+	FMOVQ 32(R2), F3
+	FMOVQ 48(R2), F4
+	FMOVQ 64(R2), F5
+	FMOVQ 80(R2), F6
+	FMOVQ 96(R2), F7
+	FMOVQ 112(R2), F8
+	B     folded3
+part3:
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	CMP   $0, R3
+	BLE   folded3
+	FMOVQ (R2), F1
+	CMP   $1, R3
+	BLE   folded3
+	FMOVQ 16(R2), F2
+	CMP   $2, R3
+	BLE   folded3
+	FMOVQ 32(R2), F3
+	CMP   $3, R3
+	BLE   folded3
+	FMOVQ 48(R2), F4
+	CMP   $4, R3
+	BLE   folded3
+	FMOVQ 64(R2), F5
+	CMP   $5, R3
+	BLE   folded3
+	FMOVQ 80(R2), F6
+	CMP   $6, R3
+	BLE   folded3
+	FMOVQ 96(R2), F7
+	CMP   $7, R3
+	BLE   folded3
+	FMOVQ 112(R2), F8
+folded3:
+	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
+	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD  $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BLE   pair2
+	CMP   $8, R3
+	BLT   part4
+	FMOVQ (R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	FMOVQ 64(R2), F6
+	FMOVQ 80(R2), F7
+	FMOVQ 96(R2), F8
+	FMOVQ 112(R2), F9
+	B     folded4
+part4:
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	CMP   $0, R3
+	BLE   folded4
+	FMOVQ (R2), F2
+	CMP   $1, R3
+	BLE   folded4
+	FMOVQ 16(R2), F3
+	CMP   $2, R3
+	BLE   folded4
+	FMOVQ 32(R2), F4
+	CMP   $3, R3
+	BLE   folded4
+	FMOVQ 48(R2), F5
+	CMP   $4, R3
+	BLE   folded4
+	FMOVQ 64(R2), F6
+	CMP   $5, R3
+	BLE   folded4
+	FMOVQ 80(R2), F7
+	CMP   $6, R3
+	BLE   folded4
+	FMOVQ 96(R2), F8
+	CMP   $7, R3
+	BLE   folded4
+	FMOVQ 112(R2), F9
+folded4:
+	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	WORD  $0x4e63d442 // fadd v2.2d, v2.2d, v3.2d
+	ADD   $128, R2, R2
+	SUB   $8, R3, R3
+	WORD  $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+pair2:
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	CMP   $0, R3
+	BLE   sum2
+	CMP   R4, R2
+	BLT   groups2
+sum2:
+
+	// every plane: [read y read dy write scratch]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  $scratch-4096(SP), R4
+	MOVD  yStride+88(FP), R5
+	LSL   $3, R5, R5
+	MOVD  dyStride+96(FP), R6
+	LSL   $3, R6, R6
+	MOVD  cols+72(FP), R7
+planes2:
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
+	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	FMOVQ F1, (R4)
+	ADD   R5, R2, R2
+	ADD   R6, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   planes2
+
+	// transpose scratch to dx
+	MOVD  dx_base+0(FP), R2
+	MOVD  cols+72(FP), R3
+	MUL   R3, R0, R3
+	ADD   R3, R2, R2
+	MOVD  $scratch-4096(SP), R3
+	MOVD  cols+72(FP), R4
+	LSL   $3, R4, R4
+	MOVD  $16, R5
+	MOVD  cols+72(FP), R6
+	CMP   $2, R6
+	BGE   wide2
+	MOVD  $2, R6
+	MOVD  cols+72(FP), R7
+row2:
+	MOVD  R3, R8
+	MOVD  R2, R9
+	MOVD  R6, R10
+element2:
+	FMOVD (R8), F0
+	FMOVD F0, (R9)
+	ADD   $8, R8, R8
+	ADD   R4, R9, R9
+	SUBS  $1, R10, R10
+	BNE   element2
+	ADD   R5, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $1, R7, R7
+	BNE   row2
+	B     moved2
+wide2:
+	MOVD  $1, R6
+registers2:
+	MOVD  R2, R5
+	ADD   R4, R5, R7
+	MOVD  R3, R8
+	MOVD  cols+72(FP), R9
+square2:
+	FMOVQ (R8), F0
+	FMOVQ 16(R8), F1
+	VZIP1 V1.D2, V0.D2, V2.D2
+	VZIP2 V1.D2, V0.D2, V0.D2
+	FMOVQ F2, (R5)
+	FMOVQ F0, (R7)
+	SUBS  $2, R9, R9
+	BLE   done2
+	MOVD  $2, R10
+	CMP   R10, R9
+	BGE   next2
+	MOVD  R9, R10
+	MOVD  $2, R9
+next2:
+	LSL   $3, R10, R11
+	ADD   R11, R5, R5
+	ADD   R11, R7, R7
+	LSL   $4, R10, R10
+	ADD   R10, R8, R8
+	B     square2
+done2:
+	ADD   R4, R2, R2
+	ADD   R4, R2, R2
+	ADD   $16, R3, R3
+	SUBS  $1, R6, R6
+	BNE   registers2
+moved2:
+	ADD   $16, R0, R0
+	SUB   $2, R1, R1
+	CMP   $2, R1
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R1, end1
+
+	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  y_base+24(FP), R4
+	ADD   R0, R4, R4
+	MOVD  dy_base+48(FP), R5
+	ADD   R0, R5, R5
+	MOVD  dx_base+0(FP), R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R0, R7
+	ADD   R7, R6, R6
+	MOVD  yStride+88(FP), R7
+	LSL   $3, R7, R7
+	MOVD  dyStride+96(FP), R8
+	LSL   $3, R8, R8
+	ADD   $16, R4, R4
+	ADD   $16, R5, R5
+	MOVD  cols+72(FP), R9
+	LSL   $4, R9, R9
+	ADD   R9, R6, R6
+	MOVD  cols+72(FP), R9
+	MOVD  $scratch-4096(SP), R10
+	ADD   $512, R10, R11
+lanes3:
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VLD1  (R2), V1.D[0]
+	VMOVI $0, V2.B16
+	VLD1  (R3), V2.D[0]
+	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVQ F0, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end4
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   lanes3
+
+	// the lanes again
+wrap3:
+	SUB   $512, R11, R10
+again3:
+	VMOVI $0, V0.B16
+	VLD1  (R2), V0.D[0]
+	VMOVI $0, V1.B16
+	VLD1  (R3), V1.D[0]
+	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
+	FMOVQ (R10), F1
+	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
+	FMOVQ F1, (R10)
+	ADD   R7, R2, R2
+	ADD   R8, R3, R3
+	ADD   R7, R4, R4
+	ADD   R8, R5, R5
+	ADD   $16, R6, R6
+	SUBS  $1, R9, R9
+	BEQ   end4
+	ADD   $16, R10, R10
+	CMP   R11, R10
+	BLT   again3
+	B     wrap3
+end4:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-4096(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  cols+72(FP), R3
+	ADD   $512, R2, R4
+groups3:
+	CMP   $8, R3
+	BLT   part5
+	FMOVQ (R2), F1
+	FMOVQ 16(R2), F2
+	FMOVQ 32(R2), F3
+	FMOVQ 48(R2), F4
+	FMOVQ 64(R2), F5
+	FMOVQ 80(R2), F6
+	FMOVQ 96(R2), F7
+	FMOVQ 112(R2), F8
+	B     folded5
+part5:
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	CMP   $0, R3
+	BLE   folded5
+	FMOVQ (R2), F1
+	CMP   $1, R3
+	BLE   folded5
+	FMOVQ 16(R2), F2
+	CMP   $2, R3
+	BLE   folded5
+	FMOVQ 32(R2), F3
+	CMP   $3, R3
+	BLE   folded5
+	FMOVQ 48(R2), F4
+	CMP   $4, R3
+	BLE   folded5
+	FMOVQ 64(R2), F5
+	CMP   $5, R3
+	BLE   folded5
+	FMOVQ 80(R2), F6
+	CMP   $6, R3
+	BLE   folded5
+	FMOVQ 96(R2), F7
+	CMP   $7, R3
+	BLE   folded5
+	FMOVQ 112(R2), F8
+folded5:
+	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
+	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD  $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BLE   pair3
+	CMP   $8, R3
+	BLT   part6
+	FMOVQ (R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	FMOVQ 64(R2), F6
+	FMOVQ 80(R2), F7
+	FMOVQ 96(R2), F8
+	FMOVQ 112(R2), F9
+	B     folded6
+part6:
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	CMP   $0, R3
+	BLE   folded6
+	FMOVQ (R2), F2
+	CMP   $1, R3
+	BLE   folded6
+	FMOVQ 16(R2), F3
+	CMP   $2, R3
+	BLE   folded6
+	FMOVQ 32(R2), F4
+	CMP   $3, R3
+	BLE   folded6
+	FMOVQ 48(R2), F5
+	CMP   $4, R3
+	BLE   folded6
+	FMOVQ 64(R2), F6
+	CMP   $5, R3
+	BLE   folded6
+	FMOVQ 80(R2), F7
+	CMP   $6, R3
+	BLE   folded6
+	FMOVQ 96(R2), F8
+	CMP   $7, R3
+	BLE   folded6
+	FMOVQ 112(R2), F9
+folded6:
+	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD  $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	WORD  $0x4e63d442 // fadd v2.2d, v2.2d, v3.2d
+	ADD   $128, R2, R2
+	SUB   $8, R3, R3
+	WORD  $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+pair3:
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	CMP   $0, R3
+	BLE   sum3
+	CMP   R4, R2
+	BLT   groups3
+sum3:
+
+	// every plane: [read y read dy write scratch]
+	MOVD  y_base+24(FP), R2
+	ADD   R0, R2, R2
+	MOVD  dy_base+48(FP), R3
+	ADD   R0, R3, R3
+	MOVD  $scratch-4096(SP), R4
+	MOVD  yStride+88(FP), R5
+	LSL   $3, R5, R5
+	MOVD  dyStride+96(FP), R6
+	LSL   $3, R6, R6
+	MOVD  cols+72(FP), R7
+planes3:
+	VMOVI $0, V1.B16
+	VLD1  (R2), V1.D[0]
+	VMOVI $0, V2.B16
+	VLD1  (R3), V2.D[0]
+	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
+	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	VST1  V1.D[0], (R4)
+	ADD   R5, R2, R2
+	ADD   R6, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $1, R7, R7
+	BNE   planes3
+
+	// transpose scratch to dx
+	MOVD  dx_base+0(FP), R2
+	MOVD  cols+72(FP), R3
+	MUL   R3, R0, R3
+	ADD   R3, R2, R2
+	MOVD  $scratch-4096(SP), R0
+	MOVD  cols+72(FP), R3
+	LSL   $3, R3, R3
+	MOVD  $16, R4
+	MOVD  cols+72(FP), R5
+row3:
+	MOVD  R0, R6
+	MOVD  R2, R7
+	MOVD  R1, R8
+element3:
+	FMOVD (R6), F0
+	FMOVD F0, (R7)
+	ADD   $8, R6, R6
+	ADD   R3, R7, R7
+	SUBS  $1, R8, R8
+	BNE   element3
+	ADD   R4, R0, R0
+	ADD   $8, R2, R2
+	SUBS  $1, R5, R5
+	BNE   row3
+end1:
+	RET
+
 DATA constants<>+0(SB)/8, $0x3ff0000000000000
 DATA constants<>+8(SB)/8, $0x3ff0000000000000
 DATA constants<>+16(SB)/8, $0x3f8000003f800000
@@ -53349,40 +58365,40 @@ DATA constants<>+320(SB)/8, $0x7ff8000000000001
 DATA constants<>+328(SB)/8, $0x7ff8000000000001
 DATA constants<>+336(SB)/8, $0xffffffffffffffff
 DATA constants<>+344(SB)/8, $0xffffffffffffffff
-DATA constants<>+352(SB)/8, $0x00095f619980c433
-DATA constants<>+360(SB)/8, $0x00095f619980c433
-DATA constants<>+368(SB)/8, $0x4330000000000000
-DATA constants<>+376(SB)/8, $0x4330000000000000
-DATA constants<>+384(SB)/8, $0x43300000000003ff
-DATA constants<>+392(SB)/8, $0x43300000000003ff
-DATA constants<>+400(SB)/8, $0x000fffffffffffff
-DATA constants<>+408(SB)/8, $0x000fffffffffffff
-DATA constants<>+416(SB)/8, $0x3fe6a09e667f3bcd
-DATA constants<>+424(SB)/8, $0x3fe6a09e667f3bcd
-DATA constants<>+432(SB)/8, $0x4000000000000000
-DATA constants<>+440(SB)/8, $0x4000000000000000
-DATA constants<>+448(SB)/8, $0x3fc39a09d078c69f
-DATA constants<>+456(SB)/8, $0x3fc39a09d078c69f
-DATA constants<>+464(SB)/8, $0x3fcc71c51d8e78af
-DATA constants<>+472(SB)/8, $0x3fcc71c51d8e78af
-DATA constants<>+480(SB)/8, $0x3fd999999997fa04
-DATA constants<>+488(SB)/8, $0x3fd999999997fa04
-DATA constants<>+496(SB)/8, $0x3fc2f112df3e5244
-DATA constants<>+504(SB)/8, $0x3fc2f112df3e5244
-DATA constants<>+512(SB)/8, $0x3fc7466496cb03de
-DATA constants<>+520(SB)/8, $0x3fc7466496cb03de
-DATA constants<>+528(SB)/8, $0x3fd2492494229359
-DATA constants<>+536(SB)/8, $0x3fd2492494229359
-DATA constants<>+544(SB)/8, $0x3fe5555555555593
-DATA constants<>+552(SB)/8, $0x3fe5555555555593
-DATA constants<>+560(SB)/8, $0x3fe0000000000000
-DATA constants<>+568(SB)/8, $0x3fe0000000000000
-DATA constants<>+576(SB)/8, $0x3dea39ef35793c76
-DATA constants<>+584(SB)/8, $0x3dea39ef35793c76
-DATA constants<>+592(SB)/8, $0x3fe62e42fee00000
-DATA constants<>+600(SB)/8, $0x3fe62e42fee00000
-DATA constants<>+608(SB)/8, $0xc2aeac4fc2aeac4f
-DATA constants<>+616(SB)/8, $0xc2aeac4fc2aeac4f
+DATA constants<>+352(SB)/8, $0xc2aeac4fc2aeac4f
+DATA constants<>+360(SB)/8, $0xc2aeac4fc2aeac4f
+DATA constants<>+368(SB)/8, $0x00095f619980c433
+DATA constants<>+376(SB)/8, $0x00095f619980c433
+DATA constants<>+384(SB)/8, $0x4330000000000000
+DATA constants<>+392(SB)/8, $0x4330000000000000
+DATA constants<>+400(SB)/8, $0x43300000000003ff
+DATA constants<>+408(SB)/8, $0x43300000000003ff
+DATA constants<>+416(SB)/8, $0x000fffffffffffff
+DATA constants<>+424(SB)/8, $0x000fffffffffffff
+DATA constants<>+432(SB)/8, $0x3fe6a09e667f3bcd
+DATA constants<>+440(SB)/8, $0x3fe6a09e667f3bcd
+DATA constants<>+448(SB)/8, $0x4000000000000000
+DATA constants<>+456(SB)/8, $0x4000000000000000
+DATA constants<>+464(SB)/8, $0x3fc39a09d078c69f
+DATA constants<>+472(SB)/8, $0x3fc39a09d078c69f
+DATA constants<>+480(SB)/8, $0x3fcc71c51d8e78af
+DATA constants<>+488(SB)/8, $0x3fcc71c51d8e78af
+DATA constants<>+496(SB)/8, $0x3fd999999997fa04
+DATA constants<>+504(SB)/8, $0x3fd999999997fa04
+DATA constants<>+512(SB)/8, $0x3fc2f112df3e5244
+DATA constants<>+520(SB)/8, $0x3fc2f112df3e5244
+DATA constants<>+528(SB)/8, $0x3fc7466496cb03de
+DATA constants<>+536(SB)/8, $0x3fc7466496cb03de
+DATA constants<>+544(SB)/8, $0x3fd2492494229359
+DATA constants<>+552(SB)/8, $0x3fd2492494229359
+DATA constants<>+560(SB)/8, $0x3fe5555555555593
+DATA constants<>+568(SB)/8, $0x3fe5555555555593
+DATA constants<>+576(SB)/8, $0x3fe0000000000000
+DATA constants<>+584(SB)/8, $0x3fe0000000000000
+DATA constants<>+592(SB)/8, $0x3dea39ef35793c76
+DATA constants<>+600(SB)/8, $0x3dea39ef35793c76
+DATA constants<>+608(SB)/8, $0x3fe62e42fee00000
+DATA constants<>+616(SB)/8, $0x3fe62e42fee00000
 DATA constants<>+624(SB)/8, $0xc086232bdd7abcd2
 DATA constants<>+632(SB)/8, $0xc086232bdd7abcd2
 DATA constants<>+640(SB)/8, $0xbf3172003fb8aa3b

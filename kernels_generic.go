@@ -46,6 +46,9 @@ func newGenericKernels[T Float]() kernels[T] {
 		logSoftmaxPlanes:  logSoftmaxPlanesGeneric[T],
 		softmaxPlanesGrad: softmaxPlanesGradGeneric[T],
 		argMaxPlanes:      argMaxPlanesGeneric[T],
+
+		softmaxRowsToPlanes:     softmaxRowsToPlanesGeneric[T],
+		softmaxPlanesGradToRows: softmaxPlanesGradToRowsGeneric[T],
 	}
 }
 
@@ -665,6 +668,20 @@ func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, dxStride, yStri
 				d[j] = v * (b[j] - dot[j])
 			}
 		}
+	}
+}
+
+func softmaxRowsToPlanesGeneric[T Float](dst, src, max, sum []T, cols, n, dstStride int) {
+	transposeGeneric(dst, src, n, cols, dstStride, cols)
+	softmaxPlanesGeneric(dst, dst, max, sum, cols, n, dstStride, dstStride)
+}
+
+func softmaxPlanesGradToRowsGeneric[T Float](dx, y, dy []T, cols, n, yStride, dyStride int) {
+	var planes [maxLanes * maxColumns]T
+	for i := 0; i < n; i += maxColumns {
+		m := min(maxColumns, n-i)
+		softmaxPlanesGradGeneric(planes[:], y[i:], dy[i:], cols, m, maxColumns, yStride, dyStride)
+		transposeGeneric(dx[i*cols:], planes[:], cols, m, cols, maxColumns)
 	}
 }
 

@@ -58,7 +58,7 @@ func (l *Lovasz) mark(t *tile) {
 	}
 }
 
-// unmark makes all probabilities positive again.
+// unmark undoes what mark did.
 func (l *Lovasz) unmark(t *tile) {
 	probs, stride := l.planesOf(t), l.groups[t.group].stride
 	for i, c := range l.targetOf(t) {
@@ -91,21 +91,30 @@ func (l *Lovasz) plane(b *block, c int) []float32 {
 	return l.probs[group.planes+c*group.stride+b.kept-group.kept:][:b.keptN]
 }
 
+// turns says whether kernels take the tile's pixels as rows of logits, and turn these to planes and back themselves.
+func (l *Lovasz) turns(t *tile) bool {
+	return l.cfg.Layout == PixelMajor && t.keptN == t.pixels && l.cfg.Activation == SoftmaxActivation && l.cfg.Classes <= maxLanes
+}
+
 // activate writes the probabilities of the tile's pixels that take part to l.probs, and where they come from a softmax the largest logit
 // and Σ exp(x − max) to w.max and w.sum, from a sigmoid exp(−|x|) to w.exp. The error is that of the first bad pixel.
 func (l *Lovasz) activate(w *worker, t *tile) error {
 	classes, n, stride := l.cfg.Classes, t.keptN, l.groups[t.group].stride
 	probs := l.planesOf(t)
-	src, srcStride := w.dprobs, l.size
-	if l.cfg.Layout == ClassMajor && n == t.pixels {
-		src, srcStride = l.in.logits[l.logit(t.pixel, &t.block, 0):], l.in.pixels
-	} else {
+	src, srcStride := l.in.logits[l.logit(t.pixel, &t.block, 0):], l.in.pixels
+	turns := l.turns(t)
+	if !turns && (l.cfg.Layout == PixelMajor || n < t.pixels) {
+		src, srcStride = w.dprobs, l.size
 		l.gather(src, srcStride, t)
 	}
 	bad := -1
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
-		columnSoftmax(table[float32](), probs, src, w.max, w.sum, classes, n, stride, srcStride)
+		if turns {
+			table[float32]().softmaxRowsToPlanes(probs, src, w.max, w.sum, classes, n, stride)
+		} else {
+			columnSoftmax(table[float32](), probs, src, w.max, w.sum, classes, n, stride, srcStride)
+		}
 		if sums := w.sum[:n]; n > 0 && math.IsNaN(float64(table[float32]().sum(sums))) {
 			bad = slices.IndexFunc(sums, func(s float32) bool { return s != s })
 		}
@@ -272,27 +281,37 @@ func (l *Lovasz) gradient(w *worker, task int) {
 	}
 	for rest := l.blocks[task]; rest.pixels > 0; {
 		t := l.tile(w, &rest)
-		if l.cfg.Layout == ClassMajor && t.keptN == t.pixels {
-			l.tileGradient(w, &t, l.in.grad[l.logit(t.pixel, &t.block, 0):], l.in.pixels)
-		} else {
-			l.tileGradient(w, &t, w.grads, l.size)
+		l.probGradients(w, &t)
+		grad, group := l.in.grad[l.logit(t.pixel, &t.block, 0):], &l.groups[t.group]
+		switch {
+		case l.turns(&t) && l.cfg.CrossEntropy == 0:
+			table[float32]().softmaxPlanesGradToRows(grad, l.planesOf(&t), w.dprobs, l.cfg.Classes, t.pixels, group.stride, l.size)
+		case l.cfg.Layout == ClassMajor && t.keptN == t.pixels:
+			l.logitGradients(w, &t, grad, l.in.pixels)
+		default:
+			l.logitGradients(w, &t, w.grads, l.size)
 			l.scatter(w, &t)
 		}
 	}
 }
 
-// tileGradient writes the gradient of the tile's pixels that take part, plane by plane.
-func (l *Lovasz) tileGradient(w *worker, t *tile, dst []float32, stride int) {
-	group := &l.groups[t.group]
-	classes, n := l.cfg.Classes, t.keptN
+// probGradients writes the gradient by the probabilities of the tile's pixels that take part to w.dprobs, and makes all probabilities positive
+// again.
+func (l *Lovasz) probGradients(w *worker, t *tile) {
 	if l.cfg.Activation == SigmoidActivation {
 		l.activate(w, t) // for exp(−|x|), before the logits may be overwritten
 		l.mark(t)
 	}
-	for c := range classes {
-		l.probGradient(w, w.dprobs[c*l.size:][:n], t, c)
+	for c := range l.cfg.Classes {
+		l.probGradient(w, w.dprobs[c*l.size:][:t.keptN], t, c)
 	}
 	l.unmark(t)
+}
+
+// logitGradients writes the gradient by the logits of the tile's pixels that take part, plane by plane.
+func (l *Lovasz) logitGradients(w *worker, t *tile, dst []float32, stride int) {
+	group := &l.groups[t.group]
+	classes, n := l.cfg.Classes, t.keptN
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
 		columnSoftmaxGrad(table[float32](), dst, l.planesOf(t), w.dprobs, classes, n, stride, group.stride, l.size)

@@ -2,6 +2,7 @@ package amd64
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
 
@@ -22,8 +23,9 @@ func (m mach) frame(n int) Mem {
 // columns are machine.Columns.
 type columns struct {
 	mach
-	count   string // the parameter that says how many planes
-	rows    bool   // the planes are what Rows has transposed
+	count   string    // the parameter that says how many planes
+	rows    bool      // the planes are what Rows has transposed
+	turned  [2]string // the slices that Turn transposes
 	regs    int
 	mask    mask
 	off     reg.GPVirtual  // of the columns, in bytes of the element type
@@ -50,6 +52,25 @@ func (m mach) Planes(few, many func(machine.Columns)) {
 	c.blocks(left, many)
 	m.Label(done)
 }
+
+func (m mach) Turn(body func(machine.Columns), in, out string) {
+	c := m.columns("cols")
+	c.turned = [2]string{in, out}
+	c.left = m.param("n")
+	m.XORQ(c.off, c.off)
+	c.blocks(c.left, func(machine.Columns) {
+		if in != "" {
+			c.transposed(in, machine.Scratch, false)
+		}
+		body(c)
+		if out != "" {
+			c.transposed(out, machine.Scratch, true)
+		}
+	})
+}
+
+// isRows says whether the elements of the rows of a slice are the planes.
+func (c *columns) isRows(name string) bool { return c.rows || slices.Contains(c.turned[:], name) }
 
 func (m mach) columns(count string) *columns {
 	c := &columns{mach: m, count: count, off: m.GP64(), scratch: map[string]Mem{}, slots: m.AllocLocal(blockRegs * m.isa.bytes)}
@@ -125,7 +146,13 @@ func (c *columns) at(name string) reg.GPVirtual {
 		return c.scratchAt(name)
 	}
 	p := c.base(name)
-	c.ADDQ(c.bytes(name), p)
+	if off := c.bytes(name); c.rows || !c.isRows(name) {
+		c.ADDQ(off, p)
+	} else {
+		rows := c.param("cols")
+		c.IMULQ(off, rows)
+		c.ADDQ(rows, p)
+	}
 	return p
 }
 
@@ -156,9 +183,9 @@ func (c *columns) pointers(bufs []machine.Buf) (p []reg.GPVirtual, next []Op) {
 	for i, b := range bufs {
 		p[i] = c.at(b.Name)
 		if b.Ahead {
-			c.ahead(p[i])
+			c.ahead(b.Name, p[i])
 		}
-		if scratch(b.Name) || c.rows {
+		if scratch(b.Name) || c.isRows(b.Name) {
 			next[i] = U32(c.stride())
 			continue
 		}
@@ -170,9 +197,9 @@ func (c *columns) pointers(bufs []machine.Buf) (p []reg.GPVirtual, next []Op) {
 	return p, next
 }
 
-// ahead moves p to the next block.
-func (c *columns) ahead(p reg.GPVirtual) {
-	if !c.rows {
+// ahead moves p, in a slice, to the next block.
+func (c *columns) ahead(name string, p reg.GPVirtual) {
+	if !c.isRows(name) {
 		c.ADDQ(U32(c.regs*c.isa.bytes), p)
 		return
 	}

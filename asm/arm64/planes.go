@@ -1,6 +1,8 @@
 package arm64
 
 import (
+	"slices"
+
 	"github.com/lanewise/lanewise/asm/arm64/emit"
 	"github.com/lanewise/lanewise/asm/machine"
 )
@@ -11,8 +13,9 @@ const blockRegs = 8
 // columns are machine.Columns.
 type columns struct {
 	mach
-	count   string // the argument that says how many planes there are
-	rows    bool   // the columns are rows of the slices, the planes their elements
+	count   string    // the argument that says how many planes there are
+	rows    bool      // the columns are rows of the slices, the planes their elements
+	turned  [2]string // the slices of which this is true in Turn
 	regs    int
 	partial *emit.GP // how many columns there are, where they do not fill the register
 	off     emit.GP  // of the columns, in bytes of the element type
@@ -39,6 +42,23 @@ func (m mach) Planes(few, many func(machine.Columns)) {
 	c.blocks(left, many)
 	m.Label(done)
 }
+
+func (m mach) Turn(body func(machine.Columns), in, out string) {
+	c := m.columns("cols")
+	c.turned = [2]string{in, out}
+	c.blocks(m.param("n"), func(machine.Columns) {
+		if in != "" {
+			c.transposed(in, machine.Scratch, false)
+		}
+		body(c)
+		if out != "" {
+			c.transposed(out, machine.Scratch, true)
+		}
+	})
+}
+
+// isRows says whether the elements of the rows of a slice are the planes.
+func (c *columns) isRows(name string) bool { return c.rows || slices.Contains(c.turned[:], name) }
 
 // blocks runs body over blocks of registers, then over what is left a register at a time, the last one in part.
 func (c *columns) blocks(left emit.GP, body func(machine.Columns)) {
@@ -108,6 +128,11 @@ func (c *columns) at(name string) emit.GP {
 
 func (c *columns) addOffset(name string, p emit.GP) {
 	off := c.off
+	if !c.rows && c.isRows(name) {
+		cols := c.param("cols")
+		c.MUL(cols, off, cols)
+		off = cols
+	}
 	if c.ints[name] && c.typ == machine.F64 {
 		off = c.GP()
 		c.LSR(1, c.off, off)
@@ -138,14 +163,14 @@ func (c *columns) planes(bufs []machine.Buf) planes {
 	for i, b := range bufs {
 		if b.Ahead { // the next block: of rows, it lies in one piece
 			by := emit.Operand(emit.Imm(c.stride()))
-			if c.rows {
+			if c.isRows(b.Name) {
 				bytes := c.param("cols")
 				c.LSL(log2(c.stride()), bytes, bytes)
 				by = bytes
 			}
 			c.ADD(by, w.p[i], w.p[i])
 		}
-		if c.rows || scratch(b.Name) {
+		if c.isRows(b.Name) || scratch(b.Name) {
 			w.next[w.p[i]] = emit.Imm(c.stride())
 			continue
 		}

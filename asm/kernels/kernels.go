@@ -17,4 +17,5 @@ var All = []func(machine.Machine){
 	largest, scale, subtract, softmaxGrad, logSoftmaxGrad, cumSum, argMax, classErrors, transpose,
 	softmaxRows, logSoftmaxRows, softmaxRowsGrad, logSoftmaxRowsGrad, argMaxRows,
 	softmaxPlanes, logSoftmaxPlanes, softmaxPlanesGrad, argMaxPlanes,
+	softmaxRowsToPlanes, softmaxPlanesGradToRows,
 }

@@ -21,11 +21,7 @@ func softmaxRows(m machine.Machine) {
 func softmaxPlanes(m machine.Machine) {
 	m.Func("softmaxPlanes", "func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)", "writes the softmax down every column.")
 	m.Planes(func(c machine.Columns) {
-		top := columnMax(m, c, "src", machine.Out(machine.Scratch))
-		s := columnExp(m, c, top)
-		c.Store("max", top)
-		c.Store("sum", s)
-		columnScale(m, c, s, machine.Scratch, "dst")
+		columnSoftmax(m, c, columnMax(m, c, "src", machine.Out(machine.Scratch)))
 	}, func(c machine.Columns) {
 		top := columnMax(m, c, "src")
 		e := newExp(m)
@@ -38,6 +34,22 @@ func softmaxPlanes(m machine.Machine) {
 		columnScale(m, c, s, "dst", "dst")
 	})
 	m.End()
+}
+
+func softmaxRowsToPlanes(m machine.Machine) {
+	m.Func("softmaxRowsToPlanes", "func(dst, src, max, sum []T, cols, n, dstStride int)", "writes the softmax of n rows to planes.")
+	m.Turn(func(c machine.Columns) {
+		columnSoftmax(m, c, columnMax(m, c, machine.Scratch))
+	}, "src", "")
+	m.End()
+}
+
+// columnSoftmax writes the softmax of Scratch to dst, and what it is made of to max and sum.
+func columnSoftmax(m machine.Machine, c machine.Columns, top []V) {
+	s := columnExp(m, c, top)
+	c.Store("max", top)
+	c.Store("sum", s)
+	columnScale(m, c, s, machine.Scratch, "dst")
 }
 
 func columnMax(m machine.Machine, c machine.Columns, src string, dst ...machine.Buf) []V {

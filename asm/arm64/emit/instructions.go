@@ -89,6 +89,7 @@ func (f *Func) SUBS(b Operand, a, d GP) { f.op("SUBS", b, a, d) } // sets the fl
 func (f *Func) AND(b Operand, a, d GP)  { f.op("AND", b, a, d) }
 func (f *Func) LSL(n Imm, a, d GP)      { f.op("LSL", n, a, d) }
 func (f *Func) LSR(n Imm, a, d GP)      { f.op("LSR", n, a, d) }
+func (f *Func) MUL(b, a, d GP)          { f.op("MUL", b, a, d) }
 func (f *Func) UDIV(b, a, d GP)         { f.op("UDIV", b, a, d) } // a/b
 
 // PRFM fetches a line that will be read.
