@@ -74,7 +74,7 @@ func (c *LovaszCounts) room(pixels uint64) error {
 // bins returns the state of a class.
 func (c *LovaszCounts) bins(k int) bins {
 	if c.state[k] == nil {
-		c.state[k].clear()
+		c.state[k].clear(0)
 	}
 	return c.state[k]
 }
@@ -124,7 +124,7 @@ func (c *LovaszCounts) weigh() {
 		class.takesPart = l.averaged[k] && c.kept > 0 && (foreground > 0 || l.absentToo)
 		if class.takesPart {
 			group.weight += l.weights[k]
-			class.loss, class.gap = b.loss(foreground)
+			class.loss, class.gap = b.weigh(foreground, 0, nil)
 		}
 	}
 	group.takesPart = group.weight > 0
@@ -150,7 +150,7 @@ func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images i
 	c.weigh()
 	l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if l.classes[k].takesPart {
-			l.keepWeights(w, c.state[k], 0, k, 0)
+			l.weighBins(w, c.state[k], 0, k, 0)
 		}
 	})
 	l.each(len(l.blocks), (*Lovasz).gradient)
@@ -319,7 +319,7 @@ func decodeBins(d *decoder, pixels uint64) bins {
 			return nil
 		}
 		if b == nil {
-			b.clear()
+			b.clear(0)
 		}
 		b[at] = read
 	}

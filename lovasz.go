@@ -436,13 +436,10 @@ func (l *Lovasz) weigh(w *worker, task int) {
 		class.loss = w.exact.weigh(&w.keys, foreground, l.sparseOf(g, c))
 		return
 	}
-	from = binFloor(from)
-	w.binned.bins.clear()
-	l.countErrors(w, w.binned.bins, g, c, from)
-	class.loss, class.gap = w.binned.bins.loss(foreground)
-	if l.in.grad != nil {
-		l.keepWeights(w, w.binned.bins, g, c, from)
-	}
+	lowest := binOf(from)
+	w.binned.bins.clear(max(lowest-1, 0))
+	l.countErrors(w, w.binned.bins, g, c, lowest)
+	class.loss, class.gap = l.weighBins(w, w.binned.bins, g, c, lowest)
 }
 
 // largest returns the largest probability of one class of one group.

@@ -39,12 +39,12 @@ func (b bins) foreground() int64 {
 	return int64(g)
 }
 
-// clear empties the bins, and makes them first where there are none.
-func (b *bins) clear() {
+// clear empties the bins from lowest on, and makes them first where there are none.
+func (b *bins) clear(lowest int) {
 	if *b == nil {
 		*b = make(bins, binCount)
 	}
-	clear(*b)
+	clear((*b)[lowest:])
 }
 
 // merge adds the counts of another state.
@@ -57,65 +57,92 @@ func (b bins) merge(other bins) {
 	}
 }
 
-// errorSum is Σ e over the pixels of bin i, foreground or not.
-func (b bins) errorSum(i, f int) float64 {
+// errorSums are Σ e over the background and the foreground of bin i, whose mantissas are added up in units of 2⁻²³.
+func (b bins) errorSums(i int) (background, foreground float64) {
 	octave, step := (i-1)>>binBits, (i-1)&(1<<binBits-1)
-	hi, lo := bits.Mul64(b[i].count[f], uint64(1<<binBits+step)<<restBits)
-	lo, carry := bits.Add64(lo, b[i].rest[f], 0)
-	mantissas := float64(lo)
+	first, unit := uint64(1<<binBits+step)<<restBits, power2(octave-octaves-23)
+	return mantissas(b[i].count[0], first, b[i].rest[0]) * unit, mantissas(b[i].count[1], first, b[i].rest[1]) * unit
+}
+
+// mantissas returns n·first + rest.
+func mantissas(n, first, rest uint64) float64 {
+	hi, lo := bits.Mul64(n, first)
+	lo, carry := bits.Add64(lo, rest, 0)
 	if hi += carry; hi > 0 { // more than 2⁴⁰ pixels in one bin
-		mantissas += float64(hi) * 0x1p64
+		return float64(lo) + float64(hi)*0x1p64
 	}
-	return mantissas * power2(octave-octaves-23)
+	return float64(lo)
 }
 
 // power2 returns 2ᵏ, where that is a normal number.
 func power2(k int) float64 { return math.Float64frombits(uint64(1023+k) << 52) }
 
-// loss returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it.
-func (b bins) loss(g int64) (loss, gap float64) {
+// weigh returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it; and unless
+// table is empty it fills in the weights of background and foreground of the bins from lowest on. Those below are empty.
+func (b bins) weigh(g int64, lowest int, table []float32) (loss, gap float64) {
+	clear(table)
+	if g == 0 {
+		return b.weighAbsent(lowest, table)
+	}
 	var certificate, rest float64
 	tp, fp := int64(0), int64(0)
-	for i := len(b) - 1; i >= 0; i-- {
+	for i := len(b) - 1; i >= lowest; i-- {
 		bg, fg := int64(b[i].count[0]), int64(b[i].count[1])
-		if bg+fg == 0 {
+		if bg|fg == 0 {
 			continue
 		}
-		if g == 0 { // the highest bin shares the weight 1
-			if i == 0 {
-				rest = 1
-			} else {
-				loss = float64(1/float64(bg)) * b.errorSum(i, 0)
-				certificate = binWidth(i) * (1 - 1/float64(bg))
-			}
-			break
+		if len(table) > 0 {
+			w, n := (*[2]float32)(table[2*(i-lowest):]), g+fp+bg
+			w[0], w[1] = weight32(2*g-tp-(tp+fg), g+fp, n), weight32(g+fp+n, g+fp, n)
 		}
-		a, bb := g+fp, g+fp+bg
+		left, background, foreground := float64(g-tp), float64(bg), float64(fg)
+		a, bb := float64(g+fp), float64(g+fp+bg)
 		if i == 0 { // these errors add nothing; the Jaccard loss's step over them is what they may weigh
-			rest = float64(g-tp) / float64(a)
+			rest = left / a
 			break
 		}
-		ab := float64(a) * float64(bb)
-		// d adds up how far the weights are off: the exact one of each pixel lies between those of the bin's first and last.
-		var d float64
-		if fg > 0 {
-			wf := float64(a+bb) / (2 * ab)
-			loss += float64(wf * b.errorSum(i, 1))
-			d = float64(fg) * (1/float64(a) - 1/float64(bb)) / 2
-		}
-		if bg > 0 {
-			wb := float64(2*g-tp-(tp+fg)) / 2 / ab
-			loss += float64(wb * b.errorSum(i, 0))
-			first := float64(g-tp) / (float64(a) * float64(a+1))
-			last := float64(g-tp-fg) / (float64(bb) * float64(bb-1))
-			d += float64(float64(bg) * max(math.Abs(first-wb), math.Abs(last-wb)))
-		}
+		ab := float64(a * bb)
+		wf, wb := (a+bb)/(2*ab), (left-float64(foreground/2))/ab
+		e0, e1 := b.errorSums(i)
+		loss += float64(wf * e1)
+		loss += float64(wb * e0)
+		// The exact weight of each pixel lies between those of the bin's first and last: foreground's 1/A and 1/B, and background's first and last.
+		// They differ from wf and wb by d at most.
+		first, last := left/(a*(a+1)), (left-foreground)/(bb*max(bb-1, 1)) // without background there is no last one
+		d := float64(foreground * background / (2 * ab))                   // 1/A − 1/B is background/(A·B)
+		d += float64(background * max(math.Abs(first-wb), math.Abs(last-wb)))
 		certificate += float64(binWidth(i) / 2 * d)
 		tp, fp = tp+fg, fp+bg
 	}
+	return loss, gapOf(loss, certificate, rest)
+}
+
+// weighAbsent is weigh for a class without foreground: the pixels of the highest bin share the weight 1.
+func (b bins) weighAbsent(lowest int, table []float32) (loss, gap float64) {
+	i := len(b) - 1
+	for i > lowest && b[i].count[0] == 0 {
+		i--
+	}
+	n := b[i].count[0]
+	if n == 0 {
+		return 0, gapOf(0, 0, 0)
+	}
+	if len(table) > 0 {
+		table[2*(i-lowest)] = 1 / float32(n)
+	}
+	if i == 0 {
+		return 0, gapOf(0, 0, 1)
+	}
+	share := 1 / float64(n)
+	sum, _ := b.errorSums(i)
+	loss = share * sum
+	return loss, gapOf(loss, binWidth(i)*(1-share), 0)
+}
+
+// gapOf is the smaller one of what the counts certify, where bin 0 has rest of the weights, and the bound that holds for all counts.
+func gapOf(loss, certificate, rest float64) float64 {
 	const least = 1.0 / (1 << octaves)
-	gap = min(certificate+float64(least*rest), float64(loss/(1<<binBits))+least) + float64(loss*0x1p-40)
-	return loss, gap
+	return min(certificate+float64(least*rest), float64(loss/(1<<binBits))+least) + float64(loss*0x1p-40)
 }
 
 // binWidth is how far the errors of bin i > 0 may lie apart; those of the last one are all 1.
@@ -142,76 +169,51 @@ const (
 // binOf returns the bin of an error in [0, 1] that has these bits.
 func binOf(e uint32) int { return max(0, int(e>>restBits)-firstBin) }
 
-// binFloor returns the bits of the smallest error in the bin of the one with these bits.
-func binFloor(e uint32) uint32 {
-	if binOf(e) == 0 {
+// binFloor returns the bits of the smallest error in a bin.
+func binFloor(bin int) uint32 {
+	if bin == 0 {
 		return 0
 	}
-	return e &^ (1<<restBits - 1)
+	return uint32(firstBin+bin) << restBits
 }
 
-// count counts errors by their keys, of at most packedMost pixels; flush adds them to the bins.
-func (s *binnedScratch) count(b bins, keys []uint32) {
+// count counts errors by their keys, of at most packedMost pixels, whose bins are from lowest on; flush adds them to the bins.
+func (s *binnedScratch) count(b bins, lowest int, keys []uint32) {
 	if s.packed == nil {
 		s.packed = new([2 * binCount]uint64)
 	}
 	if s.counted+len(keys) > packedMost {
-		s.flush(b)
+		s.flush(b, lowest)
 	}
 	s.counted += len(keys)
 	active.sparse.tally(s.packed[:], keys)
 }
 
-func (s *binnedScratch) flush(b bins) {
+func (s *binnedScratch) flush(b bins, lowest int) {
 	if s.counted == 0 {
 		return
 	}
 	s.counted = 0
 	for f := range 2 {
-		for i, p := range s.packed[f*binCount:][:binCount] {
-			if p != 0 {
-				n, sum := p>>packedShift, p&(1<<packedShift-1)
-				b[i].count[f] += n
-				b[i].rest[f] += (sum - n*uint64(f)) / 2 // a key is 2·(bits of the error) + (1 for foreground)
-			}
+		packed := s.packed[f*binCount+lowest:][:binCount-lowest]
+		for i, p := range packed {
+			n, sum := p>>packedShift, p&(1<<packedShift-1)
+			b[lowest+i].count[f] += n
+			b[lowest+i].rest[f] += (sum - n*uint64(f)) / 2 // a key is 2·(bits of the error) + (1 for foreground)
 		}
-	}
-	clear(s.packed[:])
-}
-
-// weights fills in the weights of background and foreground of the bins from lowest on, for a class with g foreground pixels. Those below
-// are empty.
-func (b bins) weights(table []float32, lowest int, g int64) {
-	clear(table)
-	tp, fp := int64(0), int64(0)
-	for i := len(b) - 1; i >= lowest; i-- {
-		bg, fg := int64(b[i].count[0]), int64(b[i].count[1])
-		if bg+fg == 0 {
-			continue
-		}
-		w := (*[2]float32)(table[2*(i-lowest):])
-		if g == 0 {
-			w[0] = 1 / float32(bg)
-			break
-		}
-		a, bb := g+fp, g+fp+bg
-		w[0] = weight32(2*g-tp-(tp+fg), a, bb)
-		if fg > 0 {
-			w[1] = weight32(a+bb, a, bb)
-		}
-		tp, fp = tp+fg, fp+bg
+		clear(packed)
 	}
 }
 
-// countErrors adds the errors of one class of one group whose bits are at least from to its bins.
-func (l *Lovasz) countErrors(w *worker, b bins, g, c int, from uint32) {
-	group := &l.groups[g]
+// countErrors adds the errors of one class of one group from the bin lowest on to these bins.
+func (l *Lovasz) countErrors(w *worker, b bins, g, c, lowest int) {
+	group, from := &l.groups[g], binFloor(lowest)
 	for i := range group.blocks {
 		w.keys.restart(from)
 		w.keys.split(active.sparse, l.plane(&l.blocks[group.firstBlock+i], c))
-		w.binned.count(b, w.keys.all())
+		w.binned.count(b, lowest, w.keys.all())
 	}
-	w.binned.flush(b)
+	w.binned.flush(b, lowest)
 }
 
 // A binTable says where the gradient finds the weights of a class of a group: by bin, in the beginning of its plane of sparse, or where
@@ -223,21 +225,27 @@ type binTable struct {
 
 func (t *binTable) size() int { return 2 * (binCount - t.lowest) }
 
-// keepWeights keeps the weights of one class of one group, of which no bin is filled below the one of the error with the bits from.
-func (l *Lovasz) keepWeights(w *worker, b bins, g, c int, from uint32) {
+// weighBins finds the weights of one class of one group, which has bins from lowest on, and keeps them for the gradient if that is wanted.
+// It returns the loss, and the bound of weigh.
+func (l *Lovasz) weighBins(w *worker, b bins, g, c, lowest int) (loss, gap float64) {
 	group, class, plane := &l.groups[g], &l.classes[g*l.cfg.Classes+c], l.sparseOf(g, c)
+	foreground := class.foreground.Load()
+	if plane == nil {
+		return b.weigh(foreground, lowest, nil)
+	}
 	t := &class.table
-	t.lowest = max(binOf(from)-1, 0) // what lies below the bin of from weighs what this one weighs: nothing
+	t.lowest = max(lowest-1, 0) // what lies below the lowest bin weighs what this one weighs: nothing
 	t.byPixel = t.size() > group.stride
 	table := plane
 	if t.byPixel {
 		w.binned.table = resize(w.binned.table, t.size())
 		table = w.binned.table
 	}
-	b.weights(table[:t.size()], t.lowest, class.foreground.Load())
+	loss, gap = b.weigh(foreground, t.lowest, table[:t.size()])
 	if t.byPixel {
 		t.lookUp(plane[:group.keptN], l.probs[group.planes+c*group.stride:][:group.keptN], table, l.share(g, c))
 	}
+	return loss, gap
 }
 
 // lookUp writes to dst what the weights in table contribute to the gradient.

@@ -711,11 +711,11 @@ func TestBinnedManyPixels(t *testing.T) {
 			keys := slices.Repeat([]uint32{e<<1 | f}, blockSize)
 			var s binnedScratch
 			var b bins
-			b.clear()
+			b.clear(0)
 			for left := pixels; left > 0; left -= len(keys) {
-				s.count(b, keys[:min(left, len(keys))])
+				s.count(b, 0, keys[:min(left, len(keys))])
 			}
-			s.flush(b)
+			s.flush(b, 0)
 			got, want := b[binOf(e)], bin{}
 			want.count[f], want.rest[f] = pixels, pixels*(1<<restBits-1)
 			if got != want {
