@@ -42,7 +42,7 @@ type kernels[T Float] struct {
 	// largest value (anything where there is a NaN) and Σ exp(x − max).
 	softmaxPlanes     func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)
 	logSoftmaxPlanes  func(dst, src []T, planes, n, dstStride, srcStride int)
-	softmaxPlanesGrad func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) // dx = y·(dy − Σ y·dy) down each column
+	softmaxPlanesGrad func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) // dx = |y|·(dy − Σ |y|·dy) down each column
 	argMaxPlanes      func(dst []int32, src []T, planes, n, stride int)
 
 	// softmaxPlanes from n rows of cols elements, and softmaxPlanesGrad to such rows; cols is at most what a sum has lanes, and n is not 0
@@ -269,7 +269,7 @@ func columnSoftmax[T Float](k *kernels[T], dst, src, max, sum []T, planes, n, ds
 	}
 }
 
-// columnSoftmaxGrad is the vector-Jacobian product of columnSoftmax.
+// columnSoftmaxGrad is the vector-Jacobian product of columnSoftmax. The signs of y do not count.
 func columnSoftmaxGrad[T Float](k *kernels[T], dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
 	if planes > piece {
 		softmaxPlanesGradGeneric(dx, y, dy, planes, n, dxStride, yStride, dyStride)

@@ -104,7 +104,7 @@ func softmaxPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []flo
 //go:noescape
 func logSoftmaxPlanesF32AVX2(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 
-// softmaxPlanesGradF32AVX2 writes y·(dy − Σ y·dy) down every column.
+// softmaxPlanesGradF32AVX2 writes |y|·(dy − Σ |y|·dy) down every column.
 //
 //go:noescape
 func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
@@ -119,7 +119,7 @@ func argMaxPlanesF32AVX2(dst []int32, src []float32, planes int, n int, stride i
 //go:noescape
 func softmaxRowsToPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
 
-// softmaxPlanesGradToRowsF32AVX2 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+// softmaxPlanesGradToRowsF32AVX2 writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
 //
 //go:noescape
 func softmaxPlanesGradToRowsF32AVX2(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
@@ -224,7 +224,7 @@ func softmaxPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []flo
 //go:noescape
 func logSoftmaxPlanesF64AVX2(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 
-// softmaxPlanesGradF64AVX2 writes y·(dy − Σ y·dy) down every column.
+// softmaxPlanesGradF64AVX2 writes |y|·(dy − Σ |y|·dy) down every column.
 //
 //go:noescape
 func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
@@ -239,7 +239,7 @@ func argMaxPlanesF64AVX2(dst []int32, src []float64, planes int, n int, stride i
 //go:noescape
 func softmaxRowsToPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
 
-// softmaxPlanesGradToRowsF64AVX2 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+// softmaxPlanesGradToRowsF64AVX2 writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
 //
 //go:noescape
 func softmaxPlanesGradToRowsF64AVX2(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
@@ -344,7 +344,7 @@ func softmaxPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []f
 //go:noescape
 func logSoftmaxPlanesF32AVX512(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 
-// softmaxPlanesGradF32AVX512 writes y·(dy − Σ y·dy) down every column.
+// softmaxPlanesGradF32AVX512 writes |y|·(dy − Σ |y|·dy) down every column.
 //
 //go:noescape
 func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
@@ -359,7 +359,7 @@ func argMaxPlanesF32AVX512(dst []int32, src []float32, planes int, n int, stride
 //go:noescape
 func softmaxRowsToPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
 
-// softmaxPlanesGradToRowsF32AVX512 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+// softmaxPlanesGradToRowsF32AVX512 writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
 //
 //go:noescape
 func softmaxPlanesGradToRowsF32AVX512(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
@@ -464,7 +464,7 @@ func softmaxPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []f
 //go:noescape
 func logSoftmaxPlanesF64AVX512(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 
-// softmaxPlanesGradF64AVX512 writes y·(dy − Σ y·dy) down every column.
+// softmaxPlanesGradF64AVX512 writes |y|·(dy − Σ |y|·dy) down every column.
 //
 //go:noescape
 func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
@@ -479,7 +479,7 @@ func argMaxPlanesF64AVX512(dst []int32, src []float64, planes int, n int, stride
 //go:noescape
 func softmaxRowsToPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
 
-// softmaxPlanesGradToRowsF64AVX512 writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+// softmaxPlanesGradToRowsF64AVX512 writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
 //
 //go:noescape
 func softmaxPlanesGradToRowsF64AVX512(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)

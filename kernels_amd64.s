@@ -19162,12 +19162,14 @@ lanes6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, (R14)
 	VMOVUPS    32(BX), Y0
 	VMOVUPS    32(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
@@ -19177,12 +19179,14 @@ lanes6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R14)
 	VMOVUPS    96(BX), Y0
 	VMOVUPS    96(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
@@ -19208,12 +19212,14 @@ again7:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    (R14), Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, (R14)
 	VMOVUPS    32(BX), Y0
 	VMOVUPS    32(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    32(R14), Y1
 	VADDPS     Y0, Y1, Y1
@@ -19223,12 +19229,14 @@ again7:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    64(R14), Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R14)
 	VMOVUPS    96(BX), Y0
 	VMOVUPS    96(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    96(R14), Y1
 	VADDPS     Y0, Y1, Y1
@@ -19565,21 +19573,25 @@ sum13:
 planes38:
 	VMOVUPS (BX), Y4
 	VMOVUPS (DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y0, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, (R9)
 	VMOVUPS 32(BX), Y4
 	VMOVUPS 32(DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y1, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, 32(R9)
 	VMOVUPS 64(BX), Y4
 	VMOVUPS 64(DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y2, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, 64(R9)
 	VMOVUPS 96(BX), Y4
 	VMOVUPS 96(DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y3, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, 96(R9)
@@ -19632,6 +19644,7 @@ narrow4:
 lanes39:
 	VMASKMOVPS (BX), Y0, Y1
 	VMASKMOVPS (DI), Y0, Y2
+	VPAND      c7fffffff<>+0(SB), Y1, Y1
 	VMULPS     Y2, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VADDPS     Y1, Y2, Y2
@@ -19654,6 +19667,7 @@ wrap41:
 again40:
 	VMASKMOVPS (BX), Y0, Y1
 	VMASKMOVPS (DI), Y0, Y2
+	VPAND      c7fffffff<>+0(SB), Y1, Y1
 	VMULPS     Y2, Y1, Y1
 	VMOVUPS    (R14), Y2
 	VADDPS     Y1, Y2, Y2
@@ -19978,6 +19992,7 @@ sum46:
 planes71:
 	VMASKMOVPS (BX), Y0, Y2
 	VMASKMOVPS (DI), Y0, Y3
+	VPAND      c7fffffff<>+0(SB), Y2, Y2
 	VSUBPS     Y1, Y3, Y3
 	VMULPS     Y3, Y2, Y2
 	VMASKMOVPS Y2, Y0, (R9)
@@ -21395,12 +21410,14 @@ lanes5:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, (R13)
 	VMOVUPS    32(BX), Y0
 	VMOVUPS    32(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
@@ -21410,12 +21427,14 @@ lanes5:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R13)
 	VMOVUPS    96(BX), Y0
 	VMOVUPS    96(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPS     Y0, Y1, Y1
@@ -21441,12 +21460,14 @@ again6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    (R13), Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, (R13)
 	VMOVUPS    32(BX), Y0
 	VMOVUPS    32(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    32(R13), Y1
 	VADDPS     Y0, Y1, Y1
@@ -21456,12 +21477,14 @@ again6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    64(R13), Y1
 	VADDPS     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R13)
 	VMOVUPS    96(BX), Y0
 	VMOVUPS    96(DI), Y1
+	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
 	VMOVUPS    96(R13), Y1
 	VADDPS     Y0, Y1, Y1
@@ -21796,21 +21819,25 @@ sum12:
 planes37:
 	VMOVUPS (BX), Y4
 	VMOVUPS (DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y0, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, (R9)
 	VMOVUPS 32(BX), Y4
 	VMOVUPS 32(DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y1, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, 32(R9)
 	VMOVUPS 64(BX), Y4
 	VMOVUPS 64(DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y2, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, 64(R9)
 	VMOVUPS 96(BX), Y4
 	VMOVUPS 96(DI), Y5
+	VPAND   c7fffffff<>+0(SB), Y4, Y4
 	VSUBPS  Y3, Y5, Y5
 	VMULPS  Y5, Y4, Y4
 	VMOVUPS Y4, 96(R9)
@@ -22005,6 +22032,7 @@ narrow3:
 lanes49:
 	VMASKMOVPS (BX), Y0, Y1
 	VMASKMOVPS (DI), Y0, Y2
+	VPAND      c7fffffff<>+0(SB), Y1, Y1
 	VMULPS     Y2, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VADDPS     Y1, Y2, Y2
@@ -22027,6 +22055,7 @@ wrap51:
 again50:
 	VMASKMOVPS (BX), Y0, Y1
 	VMASKMOVPS (DI), Y0, Y2
+	VPAND      c7fffffff<>+0(SB), Y1, Y1
 	VMULPS     Y2, Y1, Y1
 	VMOVUPS    (R13), Y2
 	VADDPS     Y1, Y2, Y2
@@ -22349,6 +22378,7 @@ sum56:
 planes81:
 	VMASKMOVPS (BX), Y0, Y2
 	VMASKMOVPS (DI), Y0, Y3
+	VPAND      c7fffffff<>+0(SB), Y2, Y2
 	VSUBPS     Y1, Y3, Y3
 	VMULPS     Y3, Y2, Y2
 	VMOVUPS    Y2, (R9)
@@ -38684,12 +38714,14 @@ lanes6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, (R14)
 	VMOVUPD    32(BX), Y0
 	VMOVUPD    32(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
@@ -38699,12 +38731,14 @@ lanes6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R14)
 	VMOVUPD    96(BX), Y0
 	VMOVUPD    96(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
@@ -38730,12 +38764,14 @@ again7:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    (R14), Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, (R14)
 	VMOVUPD    32(BX), Y0
 	VMOVUPD    32(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    32(R14), Y1
 	VADDPD     Y0, Y1, Y1
@@ -38745,12 +38781,14 @@ again7:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    64(R14), Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R14)
 	VMOVUPD    96(BX), Y0
 	VMOVUPD    96(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    96(R14), Y1
 	VADDPD     Y0, Y1, Y1
@@ -38967,21 +39005,25 @@ sum13:
 planes30:
 	VMOVUPD (BX), Y4
 	VMOVUPD (DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y0, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, (R9)
 	VMOVUPD 32(BX), Y4
 	VMOVUPD 32(DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y1, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, 32(R9)
 	VMOVUPD 64(BX), Y4
 	VMOVUPD 64(DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y2, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, 64(R9)
 	VMOVUPD 96(BX), Y4
 	VMOVUPD 96(DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y3, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, 96(R9)
@@ -39034,6 +39076,7 @@ narrow4:
 lanes31:
 	VMASKMOVPD (BX), Y0, Y1
 	VMASKMOVPD (DI), Y0, Y2
+	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
 	VMULPD     Y2, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VADDPD     Y1, Y2, Y2
@@ -39056,6 +39099,7 @@ wrap33:
 again32:
 	VMASKMOVPD (BX), Y0, Y1
 	VMASKMOVPD (DI), Y0, Y2
+	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
 	VMULPD     Y2, Y1, Y1
 	VMOVUPS    (R14), Y2
 	VADDPD     Y1, Y2, Y2
@@ -39260,6 +39304,7 @@ sum38:
 planes55:
 	VMASKMOVPD (BX), Y0, Y2
 	VMASKMOVPD (DI), Y0, Y3
+	VPAND      c7fffffffffffffff<>+0(SB), Y2, Y2
 	VSUBPD     Y1, Y3, Y3
 	VMULPD     Y3, Y2, Y2
 	VMASKMOVPD Y2, Y0, (R9)
@@ -40398,12 +40443,14 @@ lanes5:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, (R13)
 	VMOVUPD    32(BX), Y0
 	VMOVUPD    32(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
@@ -40413,12 +40460,14 @@ lanes5:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R13)
 	VMOVUPD    96(BX), Y0
 	VMOVUPD    96(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VXORPS     Y1, Y1, Y1
 	VADDPD     Y0, Y1, Y1
@@ -40444,12 +40493,14 @@ again6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    (R13), Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, (R13)
 	VMOVUPD    32(BX), Y0
 	VMOVUPD    32(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    32(R13), Y1
 	VADDPD     Y0, Y1, Y1
@@ -40459,12 +40510,14 @@ again6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    64(R13), Y1
 	VADDPD     Y0, Y1, Y1
 	VMOVUPS    Y1, 64(R13)
 	VMOVUPD    96(BX), Y0
 	VMOVUPD    96(DI), Y1
+	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
 	VMOVUPS    96(R13), Y1
 	VADDPD     Y0, Y1, Y1
@@ -40679,21 +40732,25 @@ sum12:
 planes29:
 	VMOVUPD (BX), Y4
 	VMOVUPD (DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y0, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, (R9)
 	VMOVUPD 32(BX), Y4
 	VMOVUPD 32(DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y1, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, 32(R9)
 	VMOVUPD 64(BX), Y4
 	VMOVUPD 64(DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y2, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, 64(R9)
 	VMOVUPD 96(BX), Y4
 	VMOVUPD 96(DI), Y5
+	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
 	VSUBPD  Y3, Y5, Y5
 	VMULPD  Y5, Y4, Y4
 	VMOVUPD Y4, 96(R9)
@@ -40856,6 +40913,7 @@ narrow3:
 lanes41:
 	VMASKMOVPD (BX), Y0, Y1
 	VMASKMOVPD (DI), Y0, Y2
+	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
 	VMULPD     Y2, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VADDPD     Y1, Y2, Y2
@@ -40878,6 +40936,7 @@ wrap43:
 again42:
 	VMASKMOVPD (BX), Y0, Y1
 	VMASKMOVPD (DI), Y0, Y2
+	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
 	VMULPD     Y2, Y1, Y1
 	VMOVUPS    (R13), Y2
 	VADDPD     Y1, Y2, Y2
@@ -41080,6 +41139,7 @@ sum48:
 planes65:
 	VMASKMOVPD (BX), Y0, Y2
 	VMASKMOVPD (DI), Y0, Y3
+	VPAND      c7fffffffffffffff<>+0(SB), Y2, Y2
 	VSUBPD     Y1, Y3, Y3
 	VMULPD     Y3, Y2, Y2
 	VMOVUPD    Y2, (R9)
@@ -58385,6 +58445,7 @@ lanes6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -58394,6 +58455,7 @@ lanes6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -58403,6 +58465,7 @@ lanes6:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -58412,6 +58475,7 @@ lanes6:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -58437,6 +58501,7 @@ again7:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    (R14), Z1
 	VADDPS     Z0, Z1, Z1
@@ -58446,6 +58511,7 @@ again7:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    64(R14), Z1
 	VADDPS     Z0, Z1, Z1
@@ -58455,6 +58521,7 @@ again7:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    128(R14), Z1
 	VADDPS     Z0, Z1, Z1
@@ -58464,6 +58531,7 @@ again7:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    192(R14), Z1
 	VADDPS     Z0, Z1, Z1
@@ -58800,21 +58868,25 @@ sum13:
 planes38:
 	VMOVUPS (CX), Z4
 	VMOVUPS (DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z0, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, (R9)
 	VMOVUPS 64(CX), Z4
 	VMOVUPS 64(DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z1, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, 64(R9)
 	VMOVUPS 128(CX), Z4
 	VMOVUPS 128(DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z2, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, 128(R9)
 	VMOVUPS 192(CX), Z4
 	VMOVUPS 192(DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z3, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, 192(R9)
@@ -58868,6 +58940,7 @@ narrow4:
 lanes39:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DI), K1, Z1
+	VPANDD    c7fffffff<>+0(SB), Z0, Z0
 	VMULPS    Z1, Z0, Z0
 	VPXORD    Z1, Z1, Z1
 	VADDPS    Z0, Z1, Z1
@@ -58890,6 +58963,7 @@ wrap41:
 again40:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DI), K1, Z1
+	VPANDD    c7fffffff<>+0(SB), Z0, Z0
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   (R14), Z1
 	VADDPS    Z0, Z1, Z1
@@ -59214,6 +59288,7 @@ sum46:
 planes71:
 	VMOVUPS.Z (CX), K1, Z1
 	VMOVUPS.Z (DI), K1, Z2
+	VPANDD    c7fffffff<>+0(SB), Z1, Z1
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, (R9)
@@ -60713,6 +60788,7 @@ lanes5:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -60722,6 +60798,7 @@ lanes5:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -60731,6 +60808,7 @@ lanes5:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -60740,6 +60818,7 @@ lanes5:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPS     Z0, Z1, Z1
@@ -60765,6 +60844,7 @@ again6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    (R13), Z1
 	VADDPS     Z0, Z1, Z1
@@ -60774,6 +60854,7 @@ again6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    64(R13), Z1
 	VADDPS     Z0, Z1, Z1
@@ -60783,6 +60864,7 @@ again6:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    128(R13), Z1
 	VADDPS     Z0, Z1, Z1
@@ -60792,6 +60874,7 @@ again6:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
 	VMOVUPS    192(R13), Z1
 	VADDPS     Z0, Z1, Z1
@@ -61126,21 +61209,25 @@ sum12:
 planes37:
 	VMOVUPS (CX), Z4
 	VMOVUPS (DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z0, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, (R9)
 	VMOVUPS 64(CX), Z4
 	VMOVUPS 64(DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z1, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, 64(R9)
 	VMOVUPS 128(CX), Z4
 	VMOVUPS 128(DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z2, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, 128(R9)
 	VMOVUPS 192(CX), Z4
 	VMOVUPS 192(DI), Z5
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
 	VSUBPS  Z3, Z5, Z5
 	VMULPS  Z5, Z4, Z4
 	VMOVUPS Z4, 192(R9)
@@ -61373,6 +61460,7 @@ narrow3:
 lanes49:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DI), K1, Z1
+	VPANDD    c7fffffff<>+0(SB), Z0, Z0
 	VMULPS    Z1, Z0, Z0
 	VPXORD    Z1, Z1, Z1
 	VADDPS    Z0, Z1, Z1
@@ -61395,6 +61483,7 @@ wrap51:
 again50:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DI), K1, Z1
+	VPANDD    c7fffffff<>+0(SB), Z0, Z0
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   (R13), Z1
 	VADDPS    Z0, Z1, Z1
@@ -61717,6 +61806,7 @@ sum56:
 planes81:
 	VMOVUPS.Z (CX), K1, Z1
 	VMOVUPS.Z (DI), K1, Z2
+	VPANDD    c7fffffff<>+0(SB), Z1, Z1
 	VSUBPS    Z0, Z2, Z2
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, (R9)
@@ -75577,6 +75667,7 @@ lanes6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -75586,6 +75677,7 @@ lanes6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -75595,6 +75687,7 @@ lanes6:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -75604,6 +75697,7 @@ lanes6:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -75629,6 +75723,7 @@ again7:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    (R14), Z1
 	VADDPD     Z0, Z1, Z1
@@ -75638,6 +75733,7 @@ again7:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    64(R14), Z1
 	VADDPD     Z0, Z1, Z1
@@ -75647,6 +75743,7 @@ again7:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    128(R14), Z1
 	VADDPD     Z0, Z1, Z1
@@ -75656,6 +75753,7 @@ again7:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    192(R14), Z1
 	VADDPD     Z0, Z1, Z1
@@ -75872,21 +75970,25 @@ sum13:
 planes30:
 	VMOVUPD (CX), Z4
 	VMOVUPD (DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z0, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, (R9)
 	VMOVUPD 64(CX), Z4
 	VMOVUPD 64(DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z1, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, 64(R9)
 	VMOVUPD 128(CX), Z4
 	VMOVUPD 128(DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z2, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, 128(R9)
 	VMOVUPD 192(CX), Z4
 	VMOVUPD 192(DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z3, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, 192(R9)
@@ -75940,6 +76042,7 @@ narrow4:
 lanes31:
 	VMOVUPD.Z (CX), K1, Z0
 	VMOVUPD.Z (DI), K1, Z1
+	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD    Z1, Z0, Z0
 	VPXORD    Z1, Z1, Z1
 	VADDPD    Z0, Z1, Z1
@@ -75962,6 +76065,7 @@ wrap33:
 again32:
 	VMOVUPD.Z (CX), K1, Z0
 	VMOVUPD.Z (DI), K1, Z1
+	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD    Z1, Z0, Z0
 	VMOVUPS   (R14), Z1
 	VADDPD    Z0, Z1, Z1
@@ -76166,6 +76270,7 @@ sum38:
 planes55:
 	VMOVUPD.Z (CX), K1, Z1
 	VMOVUPD.Z (DI), K1, Z2
+	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, (R9)
@@ -77340,6 +77445,7 @@ lanes5:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -77349,6 +77455,7 @@ lanes5:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -77358,6 +77465,7 @@ lanes5:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -77367,6 +77475,7 @@ lanes5:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VADDPD     Z0, Z1, Z1
@@ -77392,6 +77501,7 @@ again6:
 	PREFETCHT0 (R9)
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    (R13), Z1
 	VADDPD     Z0, Z1, Z1
@@ -77401,6 +77511,7 @@ again6:
 	PREFETCHT0 64(R9)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    64(R13), Z1
 	VADDPD     Z0, Z1, Z1
@@ -77410,6 +77521,7 @@ again6:
 	PREFETCHT0 128(R9)
 	PREFETCHT0 128(R10)
 	PREFETCHT0 128(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    128(R13), Z1
 	VADDPD     Z0, Z1, Z1
@@ -77419,6 +77531,7 @@ again6:
 	PREFETCHT0 192(R9)
 	PREFETCHT0 192(R10)
 	PREFETCHT0 192(R11)
+	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
 	VMOVUPS    192(R13), Z1
 	VADDPD     Z0, Z1, Z1
@@ -77633,21 +77746,25 @@ sum12:
 planes29:
 	VMOVUPD (CX), Z4
 	VMOVUPD (DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z0, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, (R9)
 	VMOVUPD 64(CX), Z4
 	VMOVUPD 64(DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z1, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, 64(R9)
 	VMOVUPD 128(CX), Z4
 	VMOVUPD 128(DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z2, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, 128(R9)
 	VMOVUPD 192(CX), Z4
 	VMOVUPD 192(DI), Z5
+	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
 	VSUBPD  Z3, Z5, Z5
 	VMULPD  Z5, Z4, Z4
 	VMOVUPD Z4, 192(R9)
@@ -77830,6 +77947,7 @@ narrow3:
 lanes41:
 	VMOVUPD.Z (CX), K1, Z0
 	VMOVUPD.Z (DI), K1, Z1
+	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD    Z1, Z0, Z0
 	VPXORD    Z1, Z1, Z1
 	VADDPD    Z0, Z1, Z1
@@ -77852,6 +77970,7 @@ wrap43:
 again42:
 	VMOVUPD.Z (CX), K1, Z0
 	VMOVUPD.Z (DI), K1, Z1
+	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD    Z1, Z0, Z0
 	VMOVUPS   (R13), Z1
 	VADDPD    Z0, Z1, Z1
@@ -78054,6 +78173,7 @@ sum48:
 planes65:
 	VMOVUPD.Z (CX), K1, Z1
 	VMOVUPD.Z (DI), K1, Z2
+	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
 	VSUBPD    Z0, Z2, Z2
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, (R9)

@@ -104,7 +104,7 @@ func softmaxPlanesF32NEON(dst, src, max, sum []float32, planes, n, dstStride, sr
 //go:noescape
 func logSoftmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
 
-// softmaxPlanesGradF32NEON writes y·(dy − Σ y·dy) down every column.
+// softmaxPlanesGradF32NEON writes |y|·(dy − Σ |y|·dy) down every column.
 //
 //go:noescape
 func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride, dyStride int)
@@ -119,7 +119,7 @@ func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 //go:noescape
 func softmaxRowsToPlanesF32NEON(dst, src, max, sum []float32, cols, n, dstStride int)
 
-// softmaxPlanesGradToRowsF32NEON writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+// softmaxPlanesGradToRowsF32NEON writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
 //
 //go:noescape
 func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStride int)
@@ -224,7 +224,7 @@ func softmaxPlanesF64NEON(dst, src, max, sum []float64, planes, n, dstStride, sr
 //go:noescape
 func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 
-// softmaxPlanesGradF64NEON writes y·(dy − Σ y·dy) down every column.
+// softmaxPlanesGradF64NEON writes |y|·(dy − Σ |y|·dy) down every column.
 //
 //go:noescape
 func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, dxStride, yStride, dyStride int)
@@ -239,7 +239,7 @@ func argMaxPlanesF64NEON(dst []int32, src []float64, planes, n, stride int)
 //go:noescape
 func softmaxRowsToPlanesF64NEON(dst, src, max, sum []float64, cols, n, dstStride int)
 
-// softmaxPlanesGradToRowsF64NEON writes y·(dy − Σ y·dy), down every column of planes, as n rows.
+// softmaxPlanesGradToRowsF64NEON writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
 //
 //go:noescape
 func softmaxPlanesGradToRowsF64NEON(dx, y, dy []float64, cols, n, yStride, dyStride int)

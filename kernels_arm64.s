@@ -26007,6 +26007,8 @@ lanes1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -26015,6 +26017,8 @@ lanes1:
 	FMOVQ F2, 16(R11)
 	FLDPQ 32(R2), (F1, F2)
 	FLDPQ 32(R3), (F3, F4)
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -26026,6 +26030,8 @@ lanes1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -26034,6 +26040,8 @@ lanes1:
 	FMOVQ F2, 80(R11)
 	FLDPQ 96(R2), (F1, F2)
 	FLDPQ 96(R3), (F3, F4)
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -26060,6 +26068,8 @@ again1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ (R11), F2
@@ -26070,6 +26080,8 @@ again1:
 	FMOVQ F3, 16(R11)
 	FLDPQ 32(R2), (F0, F1)
 	FLDPQ 32(R3), (F2, F3)
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ 32(R11), F2
@@ -26083,6 +26095,8 @@ again1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ 64(R11), F2
@@ -26093,6 +26107,8 @@ again1:
 	FMOVQ F3, 80(R11)
 	FLDPQ 96(R2), (F0, F1)
 	FLDPQ 96(R3), (F2, F3)
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ 96(R11), F2
@@ -26369,6 +26385,8 @@ sum1:
 planes1:
 	FLDPQ (R2), (F8, F9)
 	FLDPQ (R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD  $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -26376,6 +26394,8 @@ planes1:
 	FSTPQ (F8, F9), (R4)
 	FLDPQ 32(R2), (F8, F9)
 	FLDPQ 32(R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
 	WORD  $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -26383,6 +26403,8 @@ planes1:
 	FSTPQ (F8, F9), 32(R4)
 	FLDPQ 64(R2), (F8, F9)
 	FLDPQ 64(R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
 	WORD  $0x4ea5d56b // fsub v11.4s, v11.4s, v5.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -26390,6 +26412,8 @@ planes1:
 	FSTPQ (F8, F9), 64(R4)
 	FLDPQ 96(R2), (F8, F9)
 	FLDPQ 96(R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
 	WORD  $0x4ea7d56b // fsub v11.4s, v11.4s, v7.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -26441,6 +26465,7 @@ lanes2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R11)
@@ -26464,6 +26489,7 @@ again2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ (R11), F1
 	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
@@ -26718,6 +26744,7 @@ sum2:
 planes2:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	FMOVQ F1, (R4)
@@ -26780,6 +26807,7 @@ done1:
 one2:
 	VLD1  (R3), V2.S[0]
 done2:
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R11)
@@ -26818,6 +26846,7 @@ done3:
 one4:
 	VLD1  (R3), V1.S[0]
 done4:
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ (R11), F1
 	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
@@ -27090,6 +27119,7 @@ done5:
 one6:
 	VLD1  (R3), V2.S[0]
 done6:
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	TBZ   $1, R1, one7
@@ -28844,6 +28874,8 @@ lanes1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -28852,6 +28884,8 @@ lanes1:
 	FMOVQ F2, 16(R10)
 	FLDPQ 32(R2), (F1, F2)
 	FLDPQ 32(R3), (F3, F4)
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -28863,6 +28897,8 @@ lanes1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -28871,6 +28907,8 @@ lanes1:
 	FMOVQ F2, 80(R10)
 	FLDPQ 96(R2), (F1, F2)
 	FLDPQ 96(R3), (F3, F4)
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d401 // fadd v1.4s, v0.4s, v1.4s
@@ -28897,6 +28935,8 @@ again1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ (R10), F2
@@ -28907,6 +28947,8 @@ again1:
 	FMOVQ F3, 16(R10)
 	FLDPQ 32(R2), (F0, F1)
 	FLDPQ 32(R3), (F2, F3)
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ 32(R10), F2
@@ -28920,6 +28962,8 @@ again1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ 64(R10), F2
@@ -28930,6 +28974,8 @@ again1:
 	FMOVQ F3, 80(R10)
 	FLDPQ 96(R2), (F0, F1)
 	FLDPQ 96(R3), (F2, F3)
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	FMOVQ 96(R10), F2
@@ -29203,6 +29249,8 @@ sum1:
 planes1:
 	FLDPQ (R2), (F8, F9)
 	FLDPQ (R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
 	WORD  $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -29210,6 +29258,8 @@ planes1:
 	FSTPQ (F8, F9), (R4)
 	FLDPQ 32(R2), (F8, F9)
 	FLDPQ 32(R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
 	WORD  $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -29217,6 +29267,8 @@ planes1:
 	FSTPQ (F8, F9), 32(R4)
 	FLDPQ 64(R2), (F8, F9)
 	FLDPQ 64(R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
 	WORD  $0x4ea5d56b // fsub v11.4s, v11.4s, v5.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -29224,6 +29276,8 @@ planes1:
 	FSTPQ (F8, F9), 64(R4)
 	FLDPQ 96(R2), (F8, F9)
 	FLDPQ 96(R3), (F10, F11)
+	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
+	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
 	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
 	WORD  $0x4ea7d56b // fsub v11.4s, v11.4s, v7.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
@@ -29359,6 +29413,7 @@ lanes2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R10)
@@ -29382,6 +29437,7 @@ again2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ (R10), F1
 	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
@@ -29633,6 +29689,7 @@ sum2:
 planes2:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	FMOVQ F1, (R4)
@@ -29779,6 +29836,7 @@ done3:
 one2:
 	VLD1  (R3), V2.S[0]
 done4:
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R10)
@@ -29817,6 +29875,7 @@ done5:
 one4:
 	VLD1  (R3), V1.S[0]
 done6:
+	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ (R10), F1
 	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
@@ -30086,6 +30145,7 @@ done7:
 one6:
 	VLD1  (R3), V2.S[0]
 done8:
+	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	TBZ   $1, R1, one7
@@ -55196,6 +55256,8 @@ lanes1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -55204,6 +55266,8 @@ lanes1:
 	FMOVQ F2, 16(R11)
 	FLDPQ 32(R2), (F1, F2)
 	FLDPQ 32(R3), (F3, F4)
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -55215,6 +55279,8 @@ lanes1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -55223,6 +55289,8 @@ lanes1:
 	FMOVQ F2, 80(R11)
 	FLDPQ 96(R2), (F1, F2)
 	FLDPQ 96(R3), (F3, F4)
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -55249,6 +55317,8 @@ again1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ (R11), F2
@@ -55259,6 +55329,8 @@ again1:
 	FMOVQ F3, 16(R11)
 	FLDPQ 32(R2), (F0, F1)
 	FLDPQ 32(R3), (F2, F3)
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ 32(R11), F2
@@ -55272,6 +55344,8 @@ again1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ 64(R11), F2
@@ -55282,6 +55356,8 @@ again1:
 	FMOVQ F3, 80(R11)
 	FLDPQ 96(R2), (F0, F1)
 	FLDPQ 96(R3), (F2, F3)
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ 96(R11), F2
@@ -55462,6 +55538,8 @@ sum1:
 planes1:
 	FLDPQ (R2), (F8, F9)
 	FLDPQ (R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee0d54a // fsub v10.2d, v10.2d, v0.2d
 	WORD  $0x4ee1d56b // fsub v11.2d, v11.2d, v1.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -55469,6 +55547,8 @@ planes1:
 	FSTPQ (F8, F9), (R4)
 	FLDPQ 32(R2), (F8, F9)
 	FLDPQ 32(R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee2d54a // fsub v10.2d, v10.2d, v2.2d
 	WORD  $0x4ee3d56b // fsub v11.2d, v11.2d, v3.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -55476,6 +55556,8 @@ planes1:
 	FSTPQ (F8, F9), 32(R4)
 	FLDPQ 64(R2), (F8, F9)
 	FLDPQ 64(R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee4d54a // fsub v10.2d, v10.2d, v4.2d
 	WORD  $0x4ee5d56b // fsub v11.2d, v11.2d, v5.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -55483,6 +55565,8 @@ planes1:
 	FSTPQ (F8, F9), 64(R4)
 	FLDPQ 96(R2), (F8, F9)
 	FLDPQ 96(R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee6d54a // fsub v10.2d, v10.2d, v6.2d
 	WORD  $0x4ee7d56b // fsub v11.2d, v11.2d, v7.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -55534,6 +55618,7 @@ lanes2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
 	FMOVQ F0, (R11)
@@ -55557,6 +55642,7 @@ again2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	FMOVQ (R11), F1
 	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
@@ -55715,6 +55801,7 @@ sum2:
 planes2:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	FMOVQ F1, (R4)
@@ -55761,6 +55848,7 @@ lanes3:
 	VLD1  (R1), V1.D[0]
 	VMOVI $0, V2.B16
 	VLD1  (R2), V2.D[0]
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
 	FMOVQ F0, (R10)
@@ -55783,6 +55871,7 @@ again3:
 	VLD1  (R1), V0.D[0]
 	VMOVI $0, V1.B16
 	VLD1  (R2), V1.D[0]
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	FMOVQ (R10), F1
 	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
@@ -55943,6 +56032,7 @@ planes3:
 	VLD1  (R1), V1.D[0]
 	VMOVI $0, V2.B16
 	VLD1  (R2), V2.D[0]
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	VST1  V1.D[0], (R3)
@@ -57410,6 +57500,8 @@ lanes1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -57418,6 +57510,8 @@ lanes1:
 	FMOVQ F2, 16(R10)
 	FLDPQ 32(R2), (F1, F2)
 	FLDPQ 32(R3), (F3, F4)
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -57429,6 +57523,8 @@ lanes1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -57437,6 +57533,8 @@ lanes1:
 	FMOVQ F2, 80(R10)
 	FLDPQ 96(R2), (F1, F2)
 	FLDPQ 96(R3), (F3, F4)
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	WORD  $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
 	WORD  $0x4e61d401 // fadd v1.2d, v0.2d, v1.2d
@@ -57463,6 +57561,8 @@ again1:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ (R10), F2
@@ -57473,6 +57573,8 @@ again1:
 	FMOVQ F3, 16(R10)
 	FLDPQ 32(R2), (F0, F1)
 	FLDPQ 32(R3), (F2, F3)
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ 32(R10), F2
@@ -57486,6 +57588,8 @@ again1:
 	PRFM  64(R4), PLDL1KEEP
 	PRFM  64(R5), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ 64(R10), F2
@@ -57496,6 +57600,8 @@ again1:
 	FMOVQ F3, 80(R10)
 	FLDPQ 96(R2), (F0, F1)
 	FLDPQ 96(R3), (F2, F3)
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
 	FMOVQ 96(R10), F2
@@ -57673,6 +57779,8 @@ sum1:
 planes1:
 	FLDPQ (R2), (F8, F9)
 	FLDPQ (R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee0d54a // fsub v10.2d, v10.2d, v0.2d
 	WORD  $0x4ee1d56b // fsub v11.2d, v11.2d, v1.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -57680,6 +57788,8 @@ planes1:
 	FSTPQ (F8, F9), (R4)
 	FLDPQ 32(R2), (F8, F9)
 	FLDPQ 32(R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee2d54a // fsub v10.2d, v10.2d, v2.2d
 	WORD  $0x4ee3d56b // fsub v11.2d, v11.2d, v3.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -57687,6 +57797,8 @@ planes1:
 	FSTPQ (F8, F9), 32(R4)
 	FLDPQ 64(R2), (F8, F9)
 	FLDPQ 64(R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee4d54a // fsub v10.2d, v10.2d, v4.2d
 	WORD  $0x4ee5d56b // fsub v11.2d, v11.2d, v5.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -57694,6 +57806,8 @@ planes1:
 	FSTPQ (F8, F9), 64(R4)
 	FLDPQ 96(R2), (F8, F9)
 	FLDPQ 96(R3), (F10, F11)
+	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
+	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
 	WORD  $0x4ee6d54a // fsub v10.2d, v10.2d, v6.2d
 	WORD  $0x4ee7d56b // fsub v11.2d, v11.2d, v7.2d
 	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
@@ -57813,6 +57927,7 @@ lanes2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
 	FMOVQ F0, (R10)
@@ -57836,6 +57951,7 @@ again2:
 	PRFM  (R4), PLDL1KEEP
 	PRFM  (R5), PLDL1KEEP
 	PRFM  (R6), PLDL1KEEP
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	FMOVQ (R10), F1
 	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
@@ -57991,6 +58107,7 @@ sum2:
 planes2:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	FMOVQ F1, (R4)
@@ -58105,6 +58222,7 @@ lanes3:
 	VLD1  (R2), V1.D[0]
 	VMOVI $0, V2.B16
 	VLD1  (R3), V2.D[0]
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
 	FMOVQ F0, (R10)
@@ -58127,6 +58245,7 @@ again3:
 	VLD1  (R2), V0.D[0]
 	VMOVI $0, V1.B16
 	VLD1  (R3), V1.D[0]
+	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	FMOVQ (R10), F1
 	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
@@ -58284,6 +58403,7 @@ planes3:
 	VLD1  (R2), V1.D[0]
 	VMOVI $0, V2.B16
 	VLD1  (R3), V2.D[0]
+	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
 	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
 	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	VST1  V1.D[0], (R4)

@@ -657,7 +657,7 @@ func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, dxStride, yStri
 		for k := range planes {
 			a, b := y[k*yStride+i:][:len(p)], dy[k*dyStride+i:][:len(p)]
 			for j, v := range a {
-				p[j] = v * b[j]
+				p[j] = T(math.Abs(float64(v))) * b[j]
 			}
 			dots.add(k, p)
 		}
@@ -665,7 +665,7 @@ func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, dxStride, yStri
 		for k := range planes {
 			a, b, d := y[k*yStride+i:][:len(p)], dy[k*dyStride+i:][:len(p)], dx[k*dxStride+i:][:len(p)]
 			for j, v := range a {
-				d[j] = v * (b[j] - dot[j])
+				d[j] = T(math.Abs(float64(v))) * (b[j] - dot[j])
 			}
 		}
 	}

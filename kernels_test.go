@@ -342,7 +342,7 @@ func columnSoftmaxGradTest[T Float](name string, family family, dstGap int) kern
 			for i := range s.inner {
 				var y, dy []T
 				for k := range s.axis {
-					y, dy = append(y, o.x[k*(s.inner+9)+i]), append(dy, o.y[k*(s.inner+5)+i])
+					y, dy = append(y, T(math.Abs(float64(o.x[k*(s.inner+9)+i])))), append(dy, o.y[k*(s.inner+5)+i])
 				}
 				for k, v := range refSoftmaxGrad(y, dy) {
 					o.dst[dst(k, i)] = v

@@ -58,17 +58,6 @@ func (l *Lovasz) mark(t *tile) {
 	}
 }
 
-// unmark undoes what mark did.
-func (l *Lovasz) unmark(t *tile) {
-	probs, stride := l.planesOf(t), l.groups[t.group].stride
-	for i, c := range l.targetOf(t) {
-		if c >= 0 {
-			p := &probs[int(c)*stride+i]
-			*p = -*p
-		}
-	}
-}
-
 // see makes the class's nearest foreground this near, if it is not nearer.
 func (c *class) see(near uint32) {
 	for nearest := c.nearest.Load(); near > nearest; nearest = c.nearest.Load() {
@@ -295,8 +284,7 @@ func (l *Lovasz) gradient(w *worker, task int) {
 	}
 }
 
-// probGradients writes the gradient by the probabilities of the tile's pixels that take part to w.dprobs, and makes all probabilities positive
-// again.
+// probGradients writes the gradient by the probabilities of the tile's pixels that take part to w.dprobs.
 func (l *Lovasz) probGradients(w *worker, t *tile) {
 	if l.cfg.Activation == SigmoidActivation {
 		l.activate(w, t) // for exp(−|x|), before the logits may be overwritten
@@ -305,7 +293,6 @@ func (l *Lovasz) probGradients(w *worker, t *tile) {
 	for c := range l.cfg.Classes {
 		l.probGradient(w, w.dprobs[c*l.size:][:t.keptN], t, c)
 	}
-	l.unmark(t)
 }
 
 // logitGradients writes the gradient by the logits of the tile's pixels that take part, plane by plane.
@@ -339,7 +326,7 @@ func (l *Lovasz) logitGradients(w *worker, t *tile, dst []float32, stride int) {
 			}
 			d := p[i]
 			if own == int32(c) {
-				d -= 1
+				d = -d - 1
 			}
 			grad[i] += float32(share * d)
 		}

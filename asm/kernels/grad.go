@@ -37,23 +37,27 @@ func softmaxRowsGrad(m machine.Machine) {
 }
 
 func softmaxPlanesGrad(m machine.Machine) {
-	m.Func("softmaxPlanesGrad", "func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int)", "writes y·(dy − Σ y·dy) down every column.")
+	m.Func("softmaxPlanesGrad", "func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int)", "writes |y|·(dy − Σ |y|·dy) down every column.")
 	m.Planes(nil, func(c machine.Columns) { columnGrad(m, c, "dx") })
 	m.End()
 }
 
 func softmaxPlanesGradToRows(m machine.Machine) {
-	m.Func("softmaxPlanesGradToRows", "func(dx, y, dy []T, cols, n, yStride, dyStride int)", "writes y·(dy − Σ y·dy), down every column of planes, as n rows.")
+	m.Func("softmaxPlanesGradToRows", "func(dx, y, dy []T, cols, n, yStride, dyStride int)", "writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.")
 	m.Turn(func(c machine.Columns) { columnGrad(m, c, machine.Scratch) }, "", "dx")
 	m.End()
 }
 
 func columnGrad(m machine.Machine, c machine.Columns, dx string) {
 	dot := c.Sum(func(j int, x []V) V {
+		m.Abs(x[0], x[0])
 		m.Mul(x[0], x[0], x[1])
 		return x[0]
 	}, nil, machine.In("y", 0), machine.In("dy", 0), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
-	c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, machine.In("y", 0), machine.In("dy", 0), machine.Out(dx))
+	c.Each(func(j int, x []V) V {
+		m.Abs(x[0], x[0])
+		return grad(m, dot[j], x)
+	}, machine.In("y", 0), machine.In("dy", 0), machine.Out(dx))
 }
 
 func logSoftmaxGrad(m machine.Machine) {
