@@ -156,9 +156,12 @@ type Lovasz struct {
 	labelError error              // the first bad label, where no pixel before it is bad
 
 	maxWorkers int
-	workers    []*worker    // as many as there was work for
+	workers    []*worker // as many as there was work for
+	task       func(l *Lovasz, w *worker, task int)
+	tasks      int
 	next       atomic.Int64 // the next task to take
 	failed     atomic.Int64 // the first task known to have failed
+	busy       atomic.Int32 // helpers that are not done
 	wait       sync.WaitGroup
 	perClass   []float64
 	perImage   []float64

@@ -3,6 +3,7 @@ package lanewise
 import (
 	"math"
 	"slices"
+	"sync/atomic"
 )
 
 // A worker is the scratch of one goroutine.
@@ -19,7 +20,20 @@ type worker struct {
 	binned   binnedScratch
 	err      error // why its last task failed
 	failed   int64 // and which one that was
+
+	helper atomic.Uint32 // what the goroutine is doing that works with it; the first worker is the caller's
 }
+
+// What a helper is doing.
+const (
+	gone uint32 = iota
+	working
+	waiting
+)
+
+// linger is how often a helper looks for more work before it goes, some 20 µs: to wake it takes longer than that, and than the tasks of a
+// small call.
+const linger = 1 << 14
 
 // tryBlocks calls f for every block, and returns the error of the first bad pixel.
 func (l *Lovasz) tryBlocks(f func(l *Lovasz, w *worker, task int)) error {
@@ -44,10 +58,19 @@ func (l *Lovasz) try(tasks int, f func(l *Lovasz, w *worker, task int)) error {
 	for _, w := range l.workers {
 		w.failed, w.err = math.MaxInt64, nil
 	}
-	for i := 1; i < min(len(l.workers), tasks); i++ {
-		l.wait.Go(func() { l.work(l.workers[i], tasks, f) })
+	l.tasks, l.task = tasks, f
+	helpers := l.workers[1:max(1, min(len(l.workers), tasks))]
+	l.busy.Store(int32(len(helpers)))
+	l.wait.Add(len(helpers))
+	for _, w := range helpers {
+		if !w.helper.CompareAndSwap(waiting, working) {
+			w.helper.Store(working)
+			go l.help(w)
+		}
 	}
-	l.work(l.workers[0], tasks, f)
+	l.work(l.workers[0])
+	for i := 0; i < linger && l.busy.Load() > 0; i++ {
+	}
 	l.wait.Wait()
 	first := l.workers[0]
 	for _, w := range l.workers {
@@ -58,14 +81,30 @@ func (l *Lovasz) try(tasks int, f func(l *Lovasz, w *worker, task int)) error {
 	return first.err
 }
 
-func (l *Lovasz) work(w *worker, tasks int, f func(l *Lovasz, w *worker, task int)) {
+// help works with w, call of try after call, until none comes soon. It alone decides to go, so that no worker ever has two helpers.
+func (l *Lovasz) help(w *worker) {
+	for {
+		l.work(w)
+		w.helper.Store(waiting)
+		l.busy.Add(-1)
+		l.wait.Done()
+		for i := 0; w.helper.Load() == waiting; i++ {
+			if i == linger && w.helper.CompareAndSwap(waiting, gone) {
+				return
+			}
+		}
+	}
+}
+
+// work does tasks until there are no more, or one has failed.
+func (l *Lovasz) work(w *worker) {
 	for {
 		// Tasks are taken in order, so those before one that failed are done, or being done.
 		task := l.next.Add(1) - 1
-		if task >= int64(tasks) || task > l.failed.Load() {
+		if task >= int64(l.tasks) || task > l.failed.Load() {
 			return
 		}
-		if f(l, w, int(task)); w.err != nil {
+		if l.task(l, w, int(task)); w.err != nil {
 			w.failed = task
 			l.failed.Store(min(task, l.failed.Load()))
 			return
