@@ -129,9 +129,9 @@ func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, erro
 // A Lovasz computes the Lovász-Softmax loss (Berman, Rannen Triki and Blaschko, CVPR 2018) again and again without allocating. It is not
 // safe for concurrent use: have one per goroutine.
 //
-// It keeps its scratch from call to call: 4 bytes a logit, 8 with a gradient and then 32 a class for every 8,192 pixels (and for every image
-// with PerImage or ClassMajor), 4 a pixel (12 with cross-entropy), and for every worker some 8 bytes a pixel with Exact (at most 27, where
-// all errors crowd together; 20 in plain Go), or 4 bytes a pixel and 1 MB with Binned.
+// It keeps its scratch from call to call: 4 bytes a logit, 8 with a gradient, 4 a pixel (12 with cross-entropy). With Exact a gradient takes
+// 32 bytes a class more for every 8,192 pixels (and for every image with PerImage or ClassMajor), and every worker some 8 bytes a pixel (at
+// most 27, where all errors crowd together; 20 in plain Go); with Binned every worker takes 1 MB.
 type Lovasz struct {
 	cfg        LovaszConfig
 	averaged   []bool    // which classes the average knows
@@ -148,8 +148,8 @@ type Lovasz struct {
 	groups     []group
 	target     []int32            // [kept pixels] the class of each, background or voidBackground
 	probs      []float32          // the planes of the groups, [groups][classes][kept pixels of the group], signed: negative for a pixel's own class
-	sparse     []float32          // likewise, the weights of the pixels that have one, one after the other
-	cursors    [][maxParts]uint32 // [blocks][classes] where in a plane of sparse the weights of a block's pixels begin, for every part of the keys
+	sparse     []float32          // likewise: with Exact the weights of the pixels that have one, one after the other; with Binned see binTable
+	cursors    [][maxParts]uint32 // with Exact, [blocks][classes]: where in a plane of sparse the weights of a block's pixels begin, for every part of the keys
 	entropy    []float64          // the cross-entropy of each pixel that has one
 	classes    []class            // [groups][classes]
 	images     int                // groups that take part

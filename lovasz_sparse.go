@@ -6,9 +6,9 @@ import (
 )
 
 // The weights of a class are sparse: background whose error is smaller than all foreground's weighs nothing. So a class keeps only the
-// pixels from a threshold on. split takes their keys out of the probabilities of the class, in the pixels' order; Exact or Binned finds
-// the weight of each; expand brings the weights back to the pixels, times what the gradient takes of them. Both see the same
-// probabilities, so that no pixel's index is kept.
+// pixels from a threshold on. split takes their keys out of the probabilities of the class, in the pixels' order. Exact finds the weight of
+// each, and expand brings the weights back to the pixels, times what the gradient takes of them; Binned counts them with tally, and lookUp
+// finds the weights of the pixels by their bins. Both see the same probabilities, so that no pixel's index is kept.
 //
 // In these probabilities a negative sign marks the pixels that are the class's own, its foreground; −0 counts as negative. A key is
 // 2·(bits of the error) + (1 for foreground). The keys may be cut into parts, ranges of errors that follow each other from the largest down.
