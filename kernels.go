@@ -45,7 +45,7 @@ type kernels[T Float] struct {
 	softmaxPlanesGrad func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) // dx = |y|·(dy − Σ |y|·dy) down each column
 	argMaxPlanes      func(dst []int32, src []T, planes, n, stride int)
 
-	// softmaxPlanes from n rows of cols elements, and softmaxPlanesGrad to such rows; cols is at most what a sum has lanes, and n is not 0
+	// softmaxPlanes from n rows of cols elements, and softmaxPlanesGrad to such rows; cols is at most what a sum has lanes, 64 (32 for float64)
 	softmaxRowsToPlanes     func(dst, src, max, sum []T, cols, n, dstStride int)
 	softmaxPlanesGradToRows func(dx, y, dy []T, cols, n, yStride, dyStride int)
 }

@@ -78,7 +78,7 @@ func mantissas(n, first, rest uint64) float64 {
 func power2(k int) float64 { return math.Float64frombits(uint64(1023+k) << 52) }
 
 // weigh returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it; and unless
-// table is empty it fills in the weights of background and foreground of the bins from lowest on. Those below are empty.
+// table is empty it fills in the weights of background and foreground of the bins from lowest on. Those below are not looked at.
 func (b bins) weigh(g int64, lowest int, table []float32) (loss, gap float64) {
 	clear(table)
 	if g == 0 {
@@ -156,7 +156,7 @@ func binWidth(i int) float64 {
 // A binnedScratch is what one worker needs.
 type binnedScratch struct {
 	bins    bins
-	packed  *[2 * binCount]uint64 // of the bins' background, then of their foreground: pixels<<packedShift + Σ of the keys below the bin; all 0 between classes
+	packed  *[2 * binCount]uint64 // of the bins' background, then of their foreground: pixels<<packedShift + Σ of the keys without their bin; all 0 between classes
 	counted int                   // pixels in packed
 	table   []float32
 }
@@ -216,8 +216,8 @@ func (l *Lovasz) countErrors(w *worker, b bins, g, c, lowest int) {
 	w.binned.flush(b, lowest)
 }
 
-// A binTable says where the gradient finds the weights of a class of a group: by bin, in the beginning of its plane of sparse, or where
-// that is too short for the bins, by pixel.
+// A binTable says what the gradient finds in a class's plane of sparse: in its beginning the weights of the bins from lowest on, or where
+// the plane is too short for them, what every pixel's weight contributes to the gradient.
 type binTable struct {
 	lowest  int // bin
 	byPixel bool
@@ -225,8 +225,8 @@ type binTable struct {
 
 func (t *binTable) size() int { return 2 * (binCount - t.lowest) }
 
-// weighBins finds the weights of one class of one group, which has bins from lowest on, and keeps them for the gradient if that is wanted.
-// It returns the loss, and the bound of weigh.
+// weighBins finds the weights of one class of one group, which has bins from lowest on, and keeps them for the gradient, if that is wanted,
+// as binTable says; its share of the loss is known by then. It returns the loss, and the bound of weigh.
 func (l *Lovasz) weighBins(w *worker, b bins, g, c, lowest int) (loss, gap float64) {
 	group, class, plane := &l.groups[g], &l.classes[g*l.cfg.Classes+c], l.sparseOf(g, c)
 	foreground := class.foreground.Load()
@@ -234,7 +234,7 @@ func (l *Lovasz) weighBins(w *worker, b bins, g, c, lowest int) (loss, gap float
 		return b.weigh(foreground, lowest, nil)
 	}
 	t := &class.table
-	t.lowest = max(lowest-1, 0) // what lies below the lowest bin weighs what this one weighs: nothing
+	t.lowest = max(lowest-1, 0) // lookUp gives smaller errors the weight of this bin, which has no pixels: 0
 	t.byPixel = t.size() > group.stride
 	table := plane
 	if t.byPixel {
@@ -248,7 +248,7 @@ func (l *Lovasz) weighBins(w *worker, b bins, g, c, lowest int) (loss, gap float
 	return loss, gap
 }
 
-// lookUp writes to dst what the weights in table contribute to the gradient.
+// lookUp writes to dst what the pixels' weights, by their bins, contribute to the gradient.
 func (t *binTable) lookUp(dst, probs, table []float32, factor float32) {
 	active.sparse.lookUp(dst, probs, table[:t.size()], uint32(firstBin+t.lowest), factor)
 }

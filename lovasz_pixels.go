@@ -80,7 +80,8 @@ func (l *Lovasz) plane(b *block, c int) []float32 {
 	return l.probs[group.planes+c*group.stride+b.kept-group.kept:][:b.keptN]
 }
 
-// turns says whether kernels take the tile's pixels as rows of logits, and turn these to planes and back themselves.
+// turns says whether kernels take the tile's pixels as rows of logits and turn these to planes themselves, and where no cross-entropy is
+// to be added, gradients back.
 func (l *Lovasz) turns(t *tile) bool {
 	return l.cfg.Layout == PixelMajor && t.keptN == t.pixels && l.cfg.Activation == SoftmaxActivation && l.cfg.Classes <= maxLanes
 }
