@@ -106,12 +106,17 @@ func (c *LovaszCounts) Result() LovaszResult {
 	if c.l == nil {
 		return LovaszResult{}
 	}
-	c.weigh()
+	c.average()
+	for k, b := range c.state {
+		if class := &c.l.classes[k]; class.takesPart {
+			class.loss, class.gap = b.weigh(class.foreground.Load(), 0, nil)
+		}
+	}
 	return c.l.result()
 }
 
-// weigh makes the classes, and what the one group averages, those of all pixels counted.
-func (c *LovaszCounts) weigh() {
+// average makes the classes, and what the one group averages, those of all pixels counted. Their losses are still to be found.
+func (c *LovaszCounts) average() {
 	l := c.l
 	l.groups, l.classes, l.images = resize(l.groups, 1), resize(l.classes, l.cfg.Classes), 0
 	clear(l.classes)
@@ -124,7 +129,6 @@ func (c *LovaszCounts) weigh() {
 		class.takesPart = l.averaged[k] && c.kept > 0 && (foreground > 0 || l.absentToo)
 		if class.takesPart {
 			group.weight += l.weights[k]
-			class.loss, class.gap = b.weigh(foreground, 0, nil)
 		}
 	}
 	group.takesPart = group.weight > 0
@@ -147,7 +151,7 @@ func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images i
 	if err := l.begin(grad, logits, labels, images); err != nil {
 		return err
 	}
-	c.weigh()
+	c.average()
 	l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
 		if l.classes[k].takesPart {
 			l.weighBins(w, c.state[k], 0, k, 0)

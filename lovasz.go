@@ -440,7 +440,7 @@ func (l *Lovasz) weigh(w *worker, task int) {
 		return
 	}
 	lowest := binOf(from)
-	w.binned.bins.clear(max(lowest-1, 0))
+	w.binned.bins.clear(lowest)
 	l.countErrors(w, w.binned.bins, g, c, lowest)
 	class.loss, class.gap = l.weighBins(w, w.binned.bins, g, c, lowest)
 }

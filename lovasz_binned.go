@@ -78,9 +78,8 @@ func mantissas(n, first, rest uint64) float64 {
 func power2(k int) float64 { return math.Float64frombits(uint64(1023+k) << 52) }
 
 // weigh returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it; and unless
-// table is empty it fills in the weights of background and foreground of the bins from lowest on. Those below are not looked at.
+// table, of zeros, is empty it fills in the weights of background and foreground of the bins from lowest on. Those below are not looked at.
 func (b bins) weigh(g int64, lowest int, table []float32) (loss, gap float64) {
-	clear(table)
 	if g == 0 {
 		return b.weighAbsent(lowest, table)
 	}
@@ -106,8 +105,8 @@ func (b bins) weigh(g int64, lowest int, table []float32) (loss, gap float64) {
 		e0, e1 := b.errorSums(i)
 		loss += float64(wf * e1)
 		loss += float64(wb * e0)
-		// The exact weight of each pixel lies between those of the bin's first and last: foreground's 1/A and 1/B, and background's first and last.
-		// They differ from wf and wb by d at most.
+		// The exact weight of each pixel lies between those of the bin's first and last: foreground's 1/A and 1/B, and background's first
+		// and last. d adds up how far they may be from wf and wb.
 		first, last := left/(a*(a+1)), (left-foreground)/(bb*max(bb-1, 1)) // without background there is no last one
 		d := float64(foreground * background / (2 * ab))                   // 1/A − 1/B is background/(A·B)
 		d += float64(background * max(math.Abs(first-wb), math.Abs(last-wb)))
@@ -156,8 +155,8 @@ func binWidth(i int) float64 {
 // A binnedScratch is what one worker needs.
 type binnedScratch struct {
 	bins    bins
-	packed  *[2 * binCount]uint64 // of the bins' background, then of their foreground: pixels<<packedShift + Σ of the keys without their bin; all 0 between classes
-	counted int                   // pixels in packed
+	packed  *[2 * binCount]uint64 // the bins' background, then their foreground: pixels<<packedShift + Σ of the keys without their bin
+	counted int                   // pixels in packed, which is all 0 without any
 	table   []float32
 }
 
@@ -234,14 +233,16 @@ func (l *Lovasz) weighBins(w *worker, b bins, g, c, lowest int) (loss, gap float
 		return b.weigh(foreground, lowest, nil)
 	}
 	t := &class.table
-	t.lowest = max(lowest-1, 0) // lookUp gives smaller errors the weight of this bin, which has no pixels: 0
+	t.lowest = max(lowest-1, 0) // a bin with the weight 0, which lookUp gives to all smaller errors
 	t.byPixel = t.size() > group.stride
 	table := plane
 	if t.byPixel {
 		w.binned.table = resize(w.binned.table, t.size())
 		table = w.binned.table
 	}
-	loss, gap = b.weigh(foreground, t.lowest, table[:t.size()])
+	table = table[:t.size()]
+	clear(table)
+	loss, gap = b.weigh(foreground, lowest, table[2*(lowest-t.lowest):])
 	if t.byPixel {
 		t.lookUp(plane[:group.keptN], l.probs[group.planes+c*group.stride:][:group.keptN], table, l.share(g, c))
 	}

@@ -13,7 +13,8 @@ import (
 // In these probabilities a negative sign marks the pixels that are the class's own, its foreground; −0 counts as negative. A key is
 // 2·(bits of the error) + (1 for foreground). The keys may be cut into parts, ranges of errors that follow each other from the largest down.
 
-// sparseKernels are split and expand for 1, 2, 4 and 8 parts, and what Binned counts and finds weights with. What they do is said at sparseGeneric.
+// sparseKernels are split and expand for 1, 2, 4 and 8 parts, and what Binned counts and finds weights with. What they do is said at
+// sparseGeneric.
 type sparseKernels struct {
 	split  [4]func(keys *[maxParts][]uint32, n, from *[maxParts]uint32, probs []float32)
 	expand [4]func(dst, probs, weights []float32, at, from *[maxParts]uint32, factor float32)
