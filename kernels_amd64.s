@@ -4199,16 +4199,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -4375,21 +4377,25 @@ planes18:
 	VMOVUPS c3c091ef0<>+0(SB), Y11
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x07, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x07, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Y12
@@ -4830,16 +4836,18 @@ planes48:
 	JNE     planes48
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful49
-	MOVQ $0x00000004, DI
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful49
+	MOVQ  $0x00000004, DI
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -4966,10 +4974,6 @@ done58:
 	JNE  registers55
 
 moved50:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -4988,20 +4992,22 @@ narrow5:
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit62:
 	MOVQ        R8, R10
@@ -5153,21 +5159,25 @@ planes69:
 	VMOVUPS c3c091ef0<>+0(SB), Y8
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x05, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x05, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes70:
 	VMOVUPS     (AX), Y9
@@ -5508,20 +5518,22 @@ planes99:
 	JNE     planes99
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit102:
 	VMOVUPS      (R9), Y0
@@ -5642,10 +5654,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -6571,16 +6579,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -6747,21 +6757,25 @@ planes18:
 	VMOVUPS c3c091ef0<>+0(SB), Y11
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x07, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x07, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Y12
@@ -7272,16 +7286,18 @@ planes48:
 	JNE     planes48
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful49
-	MOVQ $0x00000004, DI
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful49
+	MOVQ  $0x00000004, DI
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -7408,10 +7424,6 @@ done58:
 	JNE  registers55
 
 moved50:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -7430,20 +7442,22 @@ narrow5:
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit62:
 	MOVQ        R8, R10
@@ -7595,21 +7609,25 @@ planes69:
 	VMOVUPS c3c091ef0<>+0(SB), Y8
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x05, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x05, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes70:
 	VMOVUPS     (AX), Y9
@@ -8029,20 +8047,22 @@ planes99:
 	JNE     planes99
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit102:
 	VMOVUPS      (R9), Y0
@@ -8163,10 +8183,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -9326,16 +9342,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -9471,16 +9489,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful18
-	MOVQ $0x00000004, DI
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful18
+	MOVQ  $0x00000004, DI
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -10050,28 +10070,34 @@ sum32:
 	VMOVUPS 96(SP), Y3
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x07, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x07, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x07, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes57:
 	VMOVUPS    (AX), Y4
@@ -10110,16 +10136,18 @@ planes57:
 	JNE        planes57
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful58
-	MOVQ $0x00000004, DI
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful58
+	MOVQ  $0x00000004, DI
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -10246,10 +10274,6 @@ done67:
 	JNE  registers64
 
 moved59:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -10268,20 +10292,22 @@ narrow5:
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit71:
 	MOVQ        R8, R10
@@ -10411,20 +10437,22 @@ next75:
 done76:
 moved70:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit80:
 	MOVQ        R8, R10
@@ -10975,28 +11003,34 @@ sum90:
 	VMOVUPS Y0, Y0
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x05, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x05, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x05, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x05, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes115:
 	VMOVUPS (AX), Y1
@@ -11014,20 +11048,22 @@ planes115:
 	JNE     planes115
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit118:
 	VMOVUPS      (R9), Y0
@@ -11148,10 +11184,6 @@ next122:
 
 done123:
 moved117:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -11651,16 +11683,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -11796,16 +11830,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful18
-	MOVQ $0x00000004, DI
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful18
+	MOVQ  $0x00000004, DI
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -12249,28 +12285,34 @@ sum32:
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x07, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x07, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x07, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes57:
 	VMOVUPS     (AX), Y11
@@ -12389,16 +12431,18 @@ planes57:
 	JNE         planes57
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful58
-	MOVQ $0x00000004, DI
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful58
+	MOVQ  $0x00000004, DI
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -12525,10 +12569,6 @@ done67:
 	JNE  registers64
 
 moved59:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -12547,20 +12587,22 @@ narrow5:
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit71:
 	MOVQ        R8, R10
@@ -12690,20 +12732,22 @@ next75:
 done76:
 moved70:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit80:
 	MOVQ        R8, R10
@@ -13129,28 +13173,34 @@ sum90:
 	VMOVUPS c3ab563a5<>+0(SB), Y7
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8455(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x05, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x05, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x05, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x05, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes115:
 	VMOVUPS     (AX), Y8
@@ -13188,20 +13238,22 @@ planes115:
 	JNE         planes115
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x02, BX
-	CMPQ SI, $0x00000008
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit118:
 	VMOVUPS      (R9), Y0
@@ -13322,10 +13374,6 @@ next122:
 
 done123:
 moved117:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -14008,16 +14056,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), SI
-	SHLQ $0x02, SI
-	MOVQ cols+48(FP), R8
-	CMPQ R8, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, R8
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  cols+48(FP), R8
+	CMPQ  R8, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, R8
 
 registers9:
 	MOVQ cols+48(FP), R9
@@ -14197,18 +14247,19 @@ planes18:
 	ADDQ      $0x00000080, AX
 	DECQ      DX
 	JNE       planes18
-	VMOVUPS   Y5, (BX)
-	VMOVUPS   Y6, 32(BX)
-	VMOVUPS   Y7, 64(BX)
-	VMOVUPS   Y8, 96(BX)
-	ADDQ      $0x00000080, BX
-	MOVQ      cols+48(FP), AX
-	SHLQ      $0x07, AX
-	ADDQ      AX, CX
-	SUBQ      $0x00000080, CX
-	ADDQ      $0x00000080, CX
-	SUBQ      $0x00000020, DI
-	JMP       wide3
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none19
+	ADDQ      CX, AX
+	VMOVUPS   Y5, (AX)
+	VMOVUPS   Y6, 32(AX)
+	VMOVUPS   Y7, 64(AX)
+	VMOVUPS   Y8, 96(AX)
+
+none19:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000020, DI
+	JMP  wide3
 
 	// columns, a register at a time, the last one in part
 narrow4:
@@ -14224,22 +14275,24 @@ narrow5:
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), SI
-	SHLQ $0x02, SI
-	CMPQ DI, $0x00000008
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	CMPQ R8, $0x00000004
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	MOVQ AX, R9
-	MOVQ DX, R10
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), SI
+	SHLQ  $0x02, SI
+	CMPQ  DI, $0x00000008
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	CMPQ  R8, $0x00000004
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	MOVQ  AX, R9
+	MOVQ  DX, R10
 
-unit21:
+unit22:
 	MOVQ        R9, R11
 	VMOVUPS     (R11), X1
 	VINSERTF128 $0x01, (R11)(SI*4), Y1, Y1
@@ -14266,23 +14319,23 @@ unit21:
 	VMOVUPS     Y1, 96(R10)
 	MOVQ        $0x00000004, R11
 	SUBQ        R11, R8
-	JLE         done23
+	JLE         done24
 	CMPQ        R8, R11
-	JAE         next22
+	JAE         next23
 	MOVQ        R8, R11
 	MOVQ        $0x00000004, R8
 
-next22:
+next23:
 	LEAQ (R9)(R11*4), R9
 	SHLQ $0x05, R11
 	ADDQ R11, R10
-	JMP  unit21
+	JMP  unit22
 
-done23:
-	JMP moved20
+done24:
+	JMP moved21
 
 	// rows that are not there, or shorter than a unit
-careful19:
+careful20:
 	MOVQ         cols+48(FP), R8
 	MOVQ         DX, DX
 	MOVQ         R8, R9
@@ -14293,7 +14346,7 @@ careful19:
 	VPBROADCASTD X1, X1
 	VPCMPGTD     iota32<>+0(SB), X1, X1
 
-unit24:
+unit25:
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
 	VXORPS      Y4, Y4, Y4
@@ -14302,42 +14355,42 @@ unit24:
 	VMASKMOVPS  (R9), X1, X6
 	VMOVUPS     X6, X2
 	CMPQ        DI, $0x00000001
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VMOVUPS     X6, X3
 	CMPQ        DI, $0x00000002
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VMOVUPS     X6, X4
 	CMPQ        DI, $0x00000003
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VMOVUPS     X6, X5
 	CMPQ        DI, $0x00000004
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y2, Y2
 	CMPQ        DI, $0x00000005
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y3, Y3
 	CMPQ        DI, $0x00000006
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y4, Y4
 	CMPQ        DI, $0x00000007
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPS  (R9), X1, X6
 	VINSERTF128 $0x01, X6, Y5, Y5
 
-rows27:
+rows28:
 	VUNPCKLPS Y3, Y2, Y6
 	VUNPCKHPS Y3, Y2, Y2
 	VUNPCKLPS Y5, Y4, Y3
@@ -14352,20 +14405,20 @@ rows27:
 	VMOVUPS   Y2, 96(DX)
 	MOVQ      $0x00000004, R9
 	SUBQ      R9, R8
-	JLE       done26
+	JLE       done27
 	CMPQ      R8, R9
-	JAE       next25
+	JAE       next26
 	MOVQ      R8, R9
 	MOVQ      $0x00000004, R8
 
-next25:
+next26:
 	LEAQ (AX)(R9*4), AX
 	SHLQ $0x05, R9
 	ADDQ R9, DX
-	JMP  unit24
+	JMP  unit25
 
-done26:
-moved20:
+done27:
+moved21:
 	VMOVUPS      c00000001<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
 	VXORPS       Y3, Y3, Y3
@@ -14376,7 +14429,7 @@ moved20:
 	ANDQ $-64, AX
 	MOVQ cols+48(FP), DX
 
-planes28:
+planes29:
 	VMOVUPS    (AX), Y5
 	VPADDD     Y1, Y4, Y4
 	VCMPPS     $0x16, Y2, Y5, Y6
@@ -14386,16 +14439,17 @@ planes28:
 	VBLENDVPS  Y6, Y4, Y3, Y3
 	ADDQ       $0x00000020, AX
 	DECQ       DX
-	JNE        planes28
-	VPMASKMOVD Y3, Y0, (BX)
-	ADDQ       $0x00000020, BX
-	MOVQ       cols+48(FP), AX
-	SHLQ       $0x05, AX
-	ADDQ       AX, CX
-	SUBQ       $0x00000020, CX
-	ADDQ       $0x00000020, CX
-	SUBQ       $0x00000008, DI
-	JA         narrow5
+	JNE        planes29
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none30
+	ADDQ       CX, AX
+	VPMASKMOVD Y3, Y0, (AX)
+
+none30:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000008, DI
+	JA   narrow5
 
 end6:
 	// a row at a time
@@ -14410,7 +14464,7 @@ row1:
 	VBROADCASTSS cff800000<>+0(SB), Y0
 	LEAQ         (DX)(AX*4), R8
 
-chunk29:
+chunk31:
 	MOVQ         $0x00000800, R9
 	CMPQ         AX, R9
 	CMOVQCS      AX, R9
@@ -14429,9 +14483,9 @@ chunk29:
 
 	// blocks of 64: [read src]
 	SUBQ $+64, R9
-	JB   tail33
+	JB   tail35
 
-blocks32:
+blocks34:
 	VMOVUPS (SI), Y11
 	VMAXPS  Y11, Y1, Y1
 	VMOVUPS 32(SI), Y12
@@ -14458,58 +14512,58 @@ blocks32:
 	VPOR    Y11, Y10, Y10
 	ADDQ    $+256, SI
 	SUBQ    $+64, R9
-	JAE     blocks32
+	JAE     blocks34
 
 	// the last block, register by register
-tail33:
+tail35:
 	ADDQ    $+64, R9
-	JE      end34
+	JE      end36
 	CMPQ    R9, $0x00000008
-	JB      part35
+	JB      part37
 	VMOVUPS (SI), Y11
 	VMAXPS  Y11, Y1, Y1
 	VCMPPS  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x00000010
-	JB      part36
+	JB      part38
 	VMOVUPS 32(SI), Y11
 	VMAXPS  Y11, Y2, Y2
 	VCMPPS  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x00000018
-	JB      part37
+	JB      part39
 	VMOVUPS 64(SI), Y11
 	VMAXPS  Y11, Y3, Y3
 	VCMPPS  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y10, Y10
 	CMPQ    R9, $0x00000020
-	JB      part38
+	JB      part40
 	VMOVUPS 96(SI), Y11
 	VMAXPS  Y11, Y4, Y4
 	VCMPPS  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y10, Y10
 	CMPQ    R9, $0x00000028
-	JB      part39
+	JB      part41
 	VMOVUPS 128(SI), Y11
 	VMAXPS  Y11, Y5, Y5
 	VCMPPS  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x00000030
-	JB      part40
+	JB      part42
 	VMOVUPS 160(SI), Y11
 	VMAXPS  Y11, Y6, Y6
 	VCMPPS  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x00000038
-	JB      part41
+	JB      part43
 	VMOVUPS 192(SI), Y11
 	VMAXPS  Y11, Y7, Y7
 	VCMPPS  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y10, Y10
 	CMPQ    R9, $0x00000040
-	JB      part42
+	JB      part44
 
-part35:
+part37:
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14520,11 +14574,11 @@ part35:
 	VMAXPS       Y12, Y1, Y1
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part36:
+part38:
 	CMPQ         R9, $0x00000008
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14535,11 +14589,11 @@ part36:
 	VMAXPS       Y12, Y2, Y2
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part37:
+part39:
 	CMPQ         R9, $0x00000010
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14550,11 +14604,11 @@ part37:
 	VMAXPS       Y12, Y3, Y3
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end34
+	JMP          end36
 
-part38:
+part40:
 	CMPQ         R9, $0x00000018
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14565,11 +14619,11 @@ part38:
 	VMAXPS       Y12, Y4, Y4
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end34
+	JMP          end36
 
-part39:
+part41:
 	CMPQ         R9, $0x00000020
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14580,11 +14634,11 @@ part39:
 	VMAXPS       Y12, Y5, Y5
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part40:
+part42:
 	CMPQ         R9, $0x00000028
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14595,11 +14649,11 @@ part40:
 	VMAXPS       Y12, Y6, Y6
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part41:
+part43:
 	CMPQ         R9, $0x00000030
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14610,11 +14664,11 @@ part41:
 	VMAXPS       Y12, Y7, Y7
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end34
+	JMP          end36
 
-part42:
+part44:
 	CMPQ         R9, $0x00000038
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R9
 	VMOVQ        R9, X11
 	VPBROADCASTD X11, Y11
@@ -14626,10 +14680,10 @@ part42:
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
 
-end34:
+end36:
 	VPOR       Y10, Y9, Y9
 	VPTEST     Y9, Y9
-	JNE        nan31
+	JNE        nan33
 	VMAXPS     Y5, Y1, Y1
 	VMAXPS     Y6, Y2, Y2
 	VMAXPS     Y7, Y3, Y3
@@ -14640,7 +14694,7 @@ end34:
 	VCMPPS     $0x1e, Y0, Y1, Y2
 	VMOVMSKPS  Y2, R9
 	TESTL      R9, R9
-	JE         smaller43
+	JE         smaller45
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -14650,14 +14704,14 @@ end34:
 	VMOVUPS    Y1, Y0
 	MOVQ       R10, DI
 
-smaller43:
+smaller45:
 	TESTQ AX, AX
-	JNE   chunk29
+	JNE   chunk31
 
-blocks45:
+blocks47:
 	LEAQ   256(DI), AX
 	CMPQ   AX, R8
-	JA     search46
+	JA     search48
 	VCMPPS $0x00, (DI), Y0, Y1
 	VCMPPS $0x00, 32(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
@@ -14674,24 +14728,24 @@ blocks45:
 	VCMPPS $0x00, 224(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
 	VPTEST Y1, Y1
-	JNE    search46
+	JNE    search48
 	MOVQ   AX, DI
-	JMP    blocks45
+	JMP    blocks47
 
-search46:
+search48:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last47
+	JB        last49
 	VMOVUPS   (DI), Y1
 	VCMPPS    $0x00, Y0, Y1, Y1
 	VMOVMSKPS Y1, SI
 	TESTL     SI, SI
-	JNE       hit48
+	JNE       hit50
 	ADDQ      $0x00000020, DI
-	JMP       search46
+	JMP       search48
 
-last47:
+last49:
 	SHRQ         $0x02, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
@@ -14703,21 +14757,21 @@ last47:
 	VMOVMSKPS    Y1, AX
 	MOVQ         AX, SI
 
-hit48:
+hit50:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ SI, AX
-	JMP  found44
+	JMP  found46
 
-nan31:
+nan33:
 	MOVQ R10, DI
 
-blocks49:
+blocks51:
 	LEAQ   256(DI), SI
 	CMPQ   SI, R8
-	JA     search50
+	JA     search52
 	VCMPPS $0x03, (DI), Y0, Y1
 	VCMPPS $0x03, 32(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
@@ -14734,24 +14788,24 @@ blocks49:
 	VCMPPS $0x03, 224(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
 	VPTEST Y1, Y1
-	JNE    search50
+	JNE    search52
 	MOVQ   SI, DI
-	JMP    blocks49
+	JMP    blocks51
 
-search50:
+search52:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last51
+	JB        last53
 	VMOVUPS   (DI), Y1
 	VCMPPS    $0x03, Y0, Y1, Y1
 	VMOVMSKPS Y1, R9
 	TESTL     R9, R9
-	JNE       hit52
+	JNE       hit54
 	ADDQ      $0x00000020, DI
-	JMP       search50
+	JMP       search52
 
-last51:
+last53:
 	SHRQ         $0x02, SI
 	VMOVQ        SI, X1
 	VPBROADCASTD X1, Y1
@@ -14763,14 +14817,14 @@ last51:
 	VMOVMSKPS    Y0, SI
 	MOVQ         SI, R9
 
-hit52:
+hit54:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ R9, AX
 
-found44:
+found46:
 	MOVL AX, (BX)
 	ADDQ $0x04, BX
 	MOVQ cols+48(FP), AX
@@ -20137,18 +20191,18 @@ end5:
 TEXT ·softmaxRowsToPlanesF32AVX2(SB), $8384-120
 	LEAQ 191(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+104(FP), AX
-	XORQ CX, CX
+	XORQ AX, AX
+	MOVQ n+104(FP), CX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ AX, $0x00000020
+	CMPQ CX, $0x00000020
 	JB   narrow2
 
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), DX
 	MOVQ  cols+96(FP), BX
-	IMULQ CX, BX
+	IMULQ AX, BX
 	ADDQ  BX, DX
 	LEAQ  191(SP), BX
 	ANDQ  $-64, BX
@@ -20330,13 +20384,13 @@ planes16:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ CX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x07, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  CX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000080, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x02, R8
@@ -20741,7 +20795,7 @@ sum21:
 	MOVQ    max_base+48(FP), DX
 	TESTQ   DX, DX
 	JE      none46
-	ADDQ    CX, DX
+	ADDQ    AX, DX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
 	VMOVUPS Y2, 64(DX)
@@ -20751,7 +20805,7 @@ none46:
 	MOVQ    sum_base+72(FP), DX
 	TESTQ   DX, DX
 	JE      none47
-	ADDQ    CX, DX
+	ADDQ    AX, DX
 	VMOVUPS Y4, (DX)
 	VMOVUPS Y5, 32(DX)
 	VMOVUPS Y6, 64(DX)
@@ -20779,7 +20833,7 @@ none47:
 	LEAQ 191(SP), DX
 	ANDQ $-64, DX
 	MOVQ dst_base+0(FP), BX
-	ADDQ CX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x02, SI
 	MOVQ cols+96(FP), DI
@@ -20801,19 +20855,19 @@ planes48:
 	ADDQ    SI, BX
 	DECQ    DI
 	JNE     planes48
-	ADDQ    $0x00000080, CX
-	SUBQ    $0x00000020, AX
+	ADDQ    $0x00000080, AX
+	SUBQ    $0x00000020, CX
 	JMP     wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ AX, AX
+	TESTQ CX, CX
 	JE    end4
 
 narrow3:
 	MOVQ         $0x00000008, DX
-	CMPQ         AX, DX
-	CMOVQCS      AX, DX
+	CMPQ         CX, DX
+	CMOVQCS      CX, DX
 	VMOVQ        DX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
@@ -20821,13 +20875,13 @@ narrow3:
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), DX
 	MOVQ  cols+96(FP), BX
-	IMULQ CX, BX
+	IMULQ AX, BX
 	ADDQ  BX, DX
 	LEAQ  191(SP), BX
 	ANDQ  $-64, BX
 	MOVQ  cols+96(FP), SI
 	SHLQ  $0x02, SI
-	CMPQ  AX, $0x00000008
+	CMPQ  CX, $0x00000008
 	JB    careful49
 	MOVQ  cols+96(FP), DI
 	CMPQ  DI, $0x00000004
@@ -20898,37 +20952,37 @@ unit54:
 	MOVQ        DX, R8
 	VMASKMOVPS  (R8), X1, X6
 	VMOVUPS     X6, X2
-	CMPQ        AX, $0x00000001
+	CMPQ        CX, $0x00000001
 	JBE         rows57
 	ADDQ        SI, R8
 	VMASKMOVPS  (R8), X1, X6
 	VMOVUPS     X6, X3
-	CMPQ        AX, $0x00000002
+	CMPQ        CX, $0x00000002
 	JBE         rows57
 	ADDQ        SI, R8
 	VMASKMOVPS  (R8), X1, X6
 	VMOVUPS     X6, X4
-	CMPQ        AX, $0x00000003
+	CMPQ        CX, $0x00000003
 	JBE         rows57
 	ADDQ        SI, R8
 	VMASKMOVPS  (R8), X1, X6
 	VMOVUPS     X6, X5
-	CMPQ        AX, $0x00000004
+	CMPQ        CX, $0x00000004
 	JBE         rows57
 	ADDQ        SI, R8
 	VMASKMOVPS  (R8), X1, X6
 	VINSERTF128 $0x01, X6, Y2, Y2
-	CMPQ        AX, $0x00000005
+	CMPQ        CX, $0x00000005
 	JBE         rows57
 	ADDQ        SI, R8
 	VMASKMOVPS  (R8), X1, X6
 	VINSERTF128 $0x01, X6, Y3, Y3
-	CMPQ        AX, $0x00000006
+	CMPQ        CX, $0x00000006
 	JBE         rows57
 	ADDQ        SI, R8
 	VMASKMOVPS  (R8), X1, X6
 	VINSERTF128 $0x01, X6, Y4, Y4
-	CMPQ        AX, $0x00000007
+	CMPQ        CX, $0x00000007
 	JBE         rows57
 	ADDQ        SI, R8
 	VMASKMOVPS  (R8), X1, X6
@@ -20992,13 +21046,13 @@ planes58:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ CX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x05, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  CX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000020, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x02, R8
@@ -21324,14 +21378,14 @@ sum63:
 	MOVQ       max_base+48(FP), DX
 	TESTQ      DX, DX
 	JE         none88
-	ADDQ       CX, DX
+	ADDQ       AX, DX
 	VMASKMOVPS Y1, Y0, (DX)
 
 none88:
 	MOVQ       sum_base+72(FP), DX
 	TESTQ      DX, DX
 	JE         none89
-	ADDQ       CX, DX
+	ADDQ       AX, DX
 	VMASKMOVPS Y2, Y0, (DX)
 
 none89:
@@ -21344,7 +21398,7 @@ none89:
 	LEAQ 191(SP), DX
 	ANDQ $-64, DX
 	MOVQ dst_base+0(FP), BX
-	ADDQ CX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x02, SI
 	MOVQ cols+96(FP), DI
@@ -21357,8 +21411,8 @@ planes90:
 	ADDQ       SI, BX
 	DECQ       DI
 	JNE        planes90
-	ADDQ       $0x00000020, CX
-	SUBQ       $0x00000008, AX
+	ADDQ       $0x00000020, AX
+	SUBQ       $0x00000008, CX
 	JA         narrow3
 
 end4:
@@ -21370,32 +21424,32 @@ end4:
 TEXT ·softmaxPlanesGradToRowsF32AVX2(SB), $8384-104
 	LEAQ 191(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+80(FP), CX
-	XORQ DX, DX
+	XORQ CX, CX
+	MOVQ n+80(FP), DX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ CX, $0x00000020
+	CMPQ DX, $0x00000020
 	JB   narrow2
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), BX
-	ADDQ  DX, BX
+	ADDQ  CX, BX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x02, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  DX, DI
+	ADDQ  CX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  DX, R9
+	ADDQ  CX, R9
 	ADDQ  $0x00000080, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  DX, R10
+	ADDQ  CX, R10
 	ADDQ  $0x00000080, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ DX, R12
+	IMULQ CX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x07, R12
@@ -21805,11 +21859,11 @@ sum12:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), BX
-	ADDQ DX, BX
+	ADDQ CX, BX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ DX, DI
+	ADDQ CX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x02, R8
 	LEAQ 191(SP), R9
@@ -21850,7 +21904,7 @@ planes37:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), BX
 	MOVQ  cols+72(FP), SI
-	IMULQ DX, SI
+	IMULQ CX, SI
 	ADDQ  SI, BX
 	LEAQ  191(SP), SI
 	ANDQ  $-64, SI
@@ -21986,41 +22040,41 @@ done47:
 	JNE  registers44
 
 moved39:
-	ADDQ $0x00000080, DX
-	SUBQ $0x00000020, CX
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000020, DX
 	JMP  wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ CX, CX
+	TESTQ DX, DX
 	JE    end4
 
 narrow3:
 	MOVQ         $0x00000008, BX
-	CMPQ         CX, BX
-	CMOVQCS      CX, BX
+	CMPQ         DX, BX
+	CMOVQCS      DX, BX
 	VMOVQ        BX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), BX
-	ADDQ  DX, BX
+	ADDQ  CX, BX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x02, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  DX, DI
+	ADDQ  CX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  DX, R9
+	ADDQ  CX, R9
 	ADDQ  $0x00000020, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  DX, R10
+	ADDQ  CX, R10
 	ADDQ  $0x00000020, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ DX, R12
+	IMULQ CX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x05, R12
@@ -22364,11 +22418,11 @@ sum56:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), BX
-	ADDQ DX, BX
+	ADDQ CX, BX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ DX, DI
+	ADDQ CX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x02, R8
 	LEAQ 191(SP), R9
@@ -22391,13 +22445,13 @@ planes81:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), BX
 	MOVQ  cols+72(FP), SI
-	IMULQ DX, SI
+	IMULQ CX, SI
 	ADDQ  SI, BX
 	LEAQ  191(SP), SI
 	ANDQ  $-64, SI
 	MOVQ  cols+72(FP), DI
 	SHLQ  $0x02, DI
-	CMPQ  CX, $0x00000008
+	CMPQ  DX, $0x00000008
 	JB    careful82
 	MOVQ  cols+72(FP), R8
 	CMPQ  R8, $0x00000004
@@ -22475,34 +22529,34 @@ unit87:
 	VUNPCKHPD    Y3, Y1, Y1
 	MOVQ         BX, R9
 	VMASKMOVPS   X4, X0, (R9)
-	CMPQ         CX, $0x00000001
+	CMPQ         DX, $0x00000001
 	JBE          rows90
 	ADDQ         DI, R9
 	VMASKMOVPS   X2, X0, (R9)
-	CMPQ         CX, $0x00000002
+	CMPQ         DX, $0x00000002
 	JBE          rows90
 	ADDQ         DI, R9
 	VMASKMOVPS   X5, X0, (R9)
-	CMPQ         CX, $0x00000003
+	CMPQ         DX, $0x00000003
 	JBE          rows90
 	ADDQ         DI, R9
 	VMASKMOVPS   X1, X0, (R9)
-	CMPQ         CX, $0x00000004
+	CMPQ         DX, $0x00000004
 	JBE          rows90
 	ADDQ         DI, R9
 	VEXTRACTF128 $0x01, Y4, X3
 	VMASKMOVPS   X3, X0, (R9)
-	CMPQ         CX, $0x00000005
+	CMPQ         DX, $0x00000005
 	JBE          rows90
 	ADDQ         DI, R9
 	VEXTRACTF128 $0x01, Y2, X2
 	VMASKMOVPS   X2, X0, (R9)
-	CMPQ         CX, $0x00000006
+	CMPQ         DX, $0x00000006
 	JBE          rows90
 	ADDQ         DI, R9
 	VEXTRACTF128 $0x01, Y5, X2
 	VMASKMOVPS   X2, X0, (R9)
-	CMPQ         CX, $0x00000007
+	CMPQ         DX, $0x00000007
 	JBE          rows90
 	ADDQ         DI, R9
 	VEXTRACTF128 $0x01, Y1, X1
@@ -22525,8 +22579,8 @@ next88:
 
 done89:
 moved83:
-	ADDQ $0x00000020, DX
-	SUBQ $0x00000008, CX
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000008, DX
 	JA   narrow3
 
 end4:
@@ -26670,16 +26724,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -26810,21 +26866,25 @@ planes18:
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x07, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x07, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Y12
@@ -27165,16 +27225,18 @@ planes40:
 	JNE     planes40
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful41
-	MOVQ $0x00000004, DI
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful41
+	MOVQ  $0x00000004, DI
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -27269,10 +27331,6 @@ done50:
 	JNE  registers47
 
 moved42:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000010, SI
 	JMP  wide3
@@ -27291,20 +27349,22 @@ narrow5:
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit54:
 	MOVQ        R8, R10
@@ -27412,21 +27472,25 @@ planes61:
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y8
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x05, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x05, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes62:
 	VMOVUPD     (AX), Y9
@@ -27652,20 +27716,22 @@ planes83:
 	JNE     planes83
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit86:
 	VMOVUPS      (R9), Y0
@@ -27746,10 +27812,6 @@ next90:
 
 done91:
 moved85:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000004, SI
 	JA   narrow5
@@ -28740,16 +28802,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -28880,21 +28944,25 @@ planes18:
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x07, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x07, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Y12
@@ -29265,16 +29333,18 @@ planes40:
 	JNE     planes40
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful41
-	MOVQ $0x00000004, DI
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful41
+	MOVQ  $0x00000004, DI
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -29369,10 +29439,6 @@ done50:
 	JNE  registers47
 
 moved42:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000010, SI
 	JMP  wide3
@@ -29391,20 +29457,22 @@ narrow5:
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit54:
 	MOVQ        R8, R10
@@ -29512,21 +29580,25 @@ planes61:
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y8
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	MOVQ src_base+24(FP), BX
-	ADDQ CX, BX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x05, DI
-	ADDQ DI, BX
-	MOVQ dst_base+0(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  src_base+24(FP), BX
+	MOVQ  cols+48(FP), DI
+	IMULQ CX, DI
+	ADDQ  DI, BX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x05, DI
+	ADDQ  DI, BX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes62:
 	VMOVUPD     (AX), Y9
@@ -29791,20 +29863,22 @@ planes83:
 	JNE     planes83
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit86:
 	VMOVUPS      (R9), Y0
@@ -29885,10 +29959,6 @@ next90:
 
 done91:
 moved85:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000004, SI
 	JA   narrow5
@@ -30911,16 +30981,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -31020,16 +31092,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful18
-	MOVQ $0x00000004, DI
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful18
+	MOVQ  $0x00000004, DI
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -31379,28 +31453,34 @@ sum32:
 	VMOVUPS 96(SP), Y3
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x07, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x07, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x07, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes49:
 	VMOVUPD    (AX), Y4
@@ -31439,16 +31519,18 @@ planes49:
 	JNE        planes49
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful50
-	MOVQ $0x00000004, DI
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful50
+	MOVQ  $0x00000004, DI
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -31543,10 +31625,6 @@ done59:
 	JNE  registers56
 
 moved51:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000010, SI
 	JMP  wide3
@@ -31565,20 +31643,22 @@ narrow5:
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit63:
 	MOVQ        R8, R10
@@ -31664,20 +31744,22 @@ next67:
 done68:
 moved62:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit72:
 	MOVQ        R8, R10
@@ -32000,28 +32082,34 @@ sum82:
 	VMOVUPS Y0, Y0
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x05, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x05, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x05, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x05, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes99:
 	VMOVUPD (AX), Y1
@@ -32039,20 +32127,22 @@ planes99:
 	JNE     planes99
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit102:
 	VMOVUPS      (R9), Y0
@@ -32133,10 +32223,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000004, SI
 	JA   narrow5
@@ -32631,16 +32717,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, DI
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, DI
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -32740,16 +32828,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful18
-	MOVQ $0x00000004, DI
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful18
+	MOVQ  $0x00000004, DI
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -33037,28 +33127,34 @@ sum32:
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x07, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x07, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x07, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x07, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x07, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes49:
 	VMOVUPD     (AX), Y11
@@ -33197,16 +33293,18 @@ planes49:
 	JNE         planes49
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful50
-	MOVQ $0x00000004, DI
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful50
+	MOVQ  $0x00000004, DI
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -33301,10 +33399,6 @@ done59:
 	JNE  registers56
 
 moved51:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x07, AX
-	ADDQ AX, CX
-	SUBQ $0x00000080, CX
 	ADDQ $0x00000080, CX
 	SUBQ $0x00000010, SI
 	JMP  wide3
@@ -33323,20 +33417,22 @@ narrow5:
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit63:
 	MOVQ        R8, R10
@@ -33422,20 +33518,22 @@ next67:
 done68:
 moved62:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ CX, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit72:
 	MOVQ        R8, R10
@@ -33697,28 +33795,34 @@ sum82:
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y7
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 191(SP), AX
-	ANDQ $-64, AX
-	LEAQ 4359(SP), DX
-	ANDQ $-64, DX
-	LEAQ 191(SP), BX
-	ANDQ $-64, BX
-	MOVQ y_base+24(FP), DI
-	ADDQ CX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x05, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ CX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x05, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ CX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x05, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  191(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ CX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x05, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ CX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x05, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ CX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x05, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes99:
 	VMOVUPD     (AX), Y8
@@ -33761,20 +33865,22 @@ planes99:
 	JNE         planes99
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), BX
-	SHLQ $0x03, BX
-	CMPQ SI, $0x00000004
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ DX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
 
 unit102:
 	VMOVUPS      (R9), Y0
@@ -33855,10 +33961,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x05, AX
-	ADDQ AX, CX
-	SUBQ $0x00000020, CX
 	ADDQ $0x00000020, CX
 	SUBQ $0x00000004, SI
 	JA   narrow5
@@ -34616,16 +34718,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), SI
-	SHLQ $0x03, SI
-	MOVQ cols+48(FP), R8
-	CMPQ R8, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, R8
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  cols+48(FP), R8
+	CMPQ  R8, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, R8
 
 registers9:
 	MOVQ cols+48(FP), R9
@@ -34769,26 +34873,29 @@ planes18:
 	ADDQ         $0x00000080, AX
 	DECQ         DX
 	JNE          planes18
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none19
+	MOVQ         CX, DX
+	SHRQ         $0x01, DX
+	ADDQ         DX, AX
 	VEXTRACTF128 $0x01, Y5, X0
 	VSHUFPS      $0x88, X0, X5, X0
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y6, X0
 	VSHUFPS      $0x88, X0, X6, X0
-	VMOVUPS      X0, 16(BX)
+	VMOVUPS      X0, 16(AX)
 	VEXTRACTF128 $0x01, Y7, X0
 	VSHUFPS      $0x88, X0, X7, X0
-	VMOVUPS      X0, 32(BX)
+	VMOVUPS      X0, 32(AX)
 	VEXTRACTF128 $0x01, Y8, X0
 	VSHUFPS      $0x88, X0, X8, X0
-	VMOVUPS      X0, 48(BX)
-	ADDQ         $0x00000040, BX
-	MOVQ         cols+48(FP), AX
-	SHLQ         $0x07, AX
-	ADDQ         AX, CX
-	SUBQ         $0x00000080, CX
-	ADDQ         $0x00000080, CX
-	SUBQ         $0x00000010, DI
-	JMP          wide3
+	VMOVUPS      X0, 48(AX)
+
+none19:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000010, DI
+	JMP  wide3
 
 	// columns, a register at a time, the last one in part
 narrow4:
@@ -34806,22 +34913,24 @@ narrow5:
 	VPCMPGTD     iota32<>+0(SB), X1, X0
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ CX, AX
-	LEAQ 191(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), SI
-	SHLQ $0x03, SI
-	CMPQ DI, $0x00000004
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	CMPQ R8, $0x00000002
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	MOVQ AX, R9
-	MOVQ DX, R10
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), SI
+	SHLQ  $0x03, SI
+	CMPQ  DI, $0x00000004
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	CMPQ  R8, $0x00000002
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	MOVQ  AX, R9
+	MOVQ  DX, R10
 
-unit21:
+unit22:
 	MOVQ        R9, R11
 	VMOVUPS     (R11), X1
 	VINSERTF128 $0x01, (R11)(SI*2), Y1, Y1
@@ -34834,23 +34943,23 @@ unit21:
 	VMOVUPS     Y1, 32(R10)
 	MOVQ        $0x00000002, R11
 	SUBQ        R11, R8
-	JLE         done23
+	JLE         done24
 	CMPQ        R8, R11
-	JAE         next22
+	JAE         next23
 	MOVQ        R8, R11
 	MOVQ        $0x00000002, R8
 
-next22:
+next23:
 	LEAQ (R9)(R11*8), R9
 	SHLQ $0x05, R11
 	ADDQ R11, R10
-	JMP  unit21
+	JMP  unit22
 
-done23:
-	JMP moved20
+done24:
+	JMP moved21
 
 	// rows that are not there, or shorter than a unit
-careful19:
+careful20:
 	MOVQ         cols+48(FP), R8
 	MOVQ         DX, DX
 	MOVQ         R8, R9
@@ -34861,49 +34970,49 @@ careful19:
 	VPBROADCASTQ X1, X1
 	VPCMPGTQ     iota64<>+0(SB), X1, X1
 
-unit24:
+unit25:
 	VXORPS      Y2, Y2, Y2
 	VXORPS      Y3, Y3, Y3
 	MOVQ        AX, R9
 	VMASKMOVPD  (R9), X1, X4
 	VMOVUPS     X4, X2
 	CMPQ        DI, $0x00000001
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPD  (R9), X1, X4
 	VMOVUPS     X4, X3
 	CMPQ        DI, $0x00000002
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPD  (R9), X1, X4
 	VINSERTF128 $0x01, X4, Y2, Y2
 	CMPQ        DI, $0x00000003
-	JBE         rows27
+	JBE         rows28
 	ADDQ        SI, R9
 	VMASKMOVPD  (R9), X1, X4
 	VINSERTF128 $0x01, X4, Y3, Y3
 
-rows27:
+rows28:
 	VUNPCKLPD Y3, Y2, Y4
 	VUNPCKHPD Y3, Y2, Y2
 	VMOVUPS   Y4, (DX)
 	VMOVUPS   Y2, 32(DX)
 	MOVQ      $0x00000002, R9
 	SUBQ      R9, R8
-	JLE       done26
+	JLE       done27
 	CMPQ      R8, R9
-	JAE       next25
+	JAE       next26
 	MOVQ      R8, R9
 	MOVQ      $0x00000002, R8
 
-next25:
+next26:
 	LEAQ (AX)(R9*8), AX
 	SHLQ $0x05, R9
 	ADDQ R9, DX
-	JMP  unit24
+	JMP  unit25
 
-done26:
-moved20:
+done27:
+moved21:
 	VMOVUPS      c0000000000000001<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
 	VXORPS       Y3, Y3, Y3
@@ -34914,7 +35023,7 @@ moved20:
 	ANDQ $-64, AX
 	MOVQ cols+48(FP), DX
 
-planes28:
+planes29:
 	VMOVUPD      (AX), Y5
 	VPADDQ       Y1, Y4, Y4
 	VCMPPD       $0x16, Y2, Y5, Y6
@@ -34924,18 +35033,21 @@ planes28:
 	VBLENDVPD    Y6, Y4, Y3, Y3
 	ADDQ         $0x00000020, AX
 	DECQ         DX
-	JNE          planes28
+	JNE          planes29
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none30
+	MOVQ         CX, DX
+	SHRQ         $0x01, DX
+	ADDQ         DX, AX
 	VEXTRACTF128 $0x01, Y3, X1
 	VSHUFPS      $0x88, X1, X3, X1
-	VPMASKMOVD   X1, X0, (BX)
-	ADDQ         $0x00000010, BX
-	MOVQ         cols+48(FP), AX
-	SHLQ         $0x05, AX
-	ADDQ         AX, CX
-	SUBQ         $0x00000020, CX
-	ADDQ         $0x00000020, CX
-	SUBQ         $0x00000004, DI
-	JA           narrow5
+	VPMASKMOVD   X1, X0, (AX)
+
+none30:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000004, DI
+	JA   narrow5
 
 end6:
 	// a row at a time
@@ -34950,7 +35062,7 @@ row1:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
 	LEAQ         (DX)(AX*8), R8
 
-chunk29:
+chunk31:
 	MOVQ         $0x00000400, R9
 	CMPQ         AX, R9
 	CMOVQCS      AX, R9
@@ -34969,9 +35081,9 @@ chunk29:
 
 	// blocks of 32: [read src]
 	SUBQ $+32, R9
-	JB   tail33
+	JB   tail35
 
-blocks32:
+blocks34:
 	VMOVUPD (SI), Y11
 	VMAXPD  Y11, Y1, Y1
 	VMOVUPD 32(SI), Y12
@@ -34998,58 +35110,58 @@ blocks32:
 	VPOR    Y11, Y10, Y10
 	ADDQ    $+256, SI
 	SUBQ    $+32, R9
-	JAE     blocks32
+	JAE     blocks34
 
 	// the last block, register by register
-tail33:
+tail35:
 	ADDQ    $+32, R9
-	JE      end34
+	JE      end36
 	CMPQ    R9, $0x00000004
-	JB      part35
+	JB      part37
 	VMOVUPD (SI), Y11
 	VMAXPD  Y11, Y1, Y1
 	VCMPPD  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x00000008
-	JB      part36
+	JB      part38
 	VMOVUPD 32(SI), Y11
 	VMAXPD  Y11, Y2, Y2
 	VCMPPD  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x0000000c
-	JB      part37
+	JB      part39
 	VMOVUPD 64(SI), Y11
 	VMAXPD  Y11, Y3, Y3
 	VCMPPD  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y10, Y10
 	CMPQ    R9, $0x00000010
-	JB      part38
+	JB      part40
 	VMOVUPD 96(SI), Y11
 	VMAXPD  Y11, Y4, Y4
 	VCMPPD  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y10, Y10
 	CMPQ    R9, $0x00000014
-	JB      part39
+	JB      part41
 	VMOVUPD 128(SI), Y11
 	VMAXPD  Y11, Y5, Y5
 	VCMPPD  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x00000018
-	JB      part40
+	JB      part42
 	VMOVUPD 160(SI), Y11
 	VMAXPD  Y11, Y6, Y6
 	VCMPPD  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y9, Y9
 	CMPQ    R9, $0x0000001c
-	JB      part41
+	JB      part43
 	VMOVUPD 192(SI), Y11
 	VMAXPD  Y11, Y7, Y7
 	VCMPPD  $0x03, Y11, Y11, Y11
 	VPOR    Y11, Y10, Y10
 	CMPQ    R9, $0x00000020
-	JB      part42
+	JB      part44
 
-part35:
+part37:
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35060,11 +35172,11 @@ part35:
 	VMAXPD       Y12, Y1, Y1
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part36:
+part38:
 	CMPQ         R9, $0x00000004
-	JBE          end34
+	JBE          end36
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35075,11 +35187,11 @@ part36:
 	VMAXPD       Y12, Y2, Y2
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part37:
+part39:
 	CMPQ         R9, $0x00000008
-	JBE          end34
+	JBE          end36
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35090,11 +35202,11 @@ part37:
 	VMAXPD       Y12, Y3, Y3
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end34
+	JMP          end36
 
-part38:
+part40:
 	CMPQ         R9, $0x0000000c
-	JBE          end34
+	JBE          end36
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35105,11 +35217,11 @@ part38:
 	VMAXPD       Y12, Y4, Y4
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end34
+	JMP          end36
 
-part39:
+part41:
 	CMPQ         R9, $0x00000010
-	JBE          end34
+	JBE          end36
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35120,11 +35232,11 @@ part39:
 	VMAXPD       Y12, Y5, Y5
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part40:
+part42:
 	CMPQ         R9, $0x00000014
-	JBE          end34
+	JBE          end36
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35135,11 +35247,11 @@ part40:
 	VMAXPD       Y12, Y6, Y6
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end34
+	JMP          end36
 
-part41:
+part43:
 	CMPQ         R9, $0x00000018
-	JBE          end34
+	JBE          end36
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35150,11 +35262,11 @@ part41:
 	VMAXPD       Y12, Y7, Y7
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end34
+	JMP          end36
 
-part42:
+part44:
 	CMPQ         R9, $0x0000001c
-	JBE          end34
+	JBE          end36
 	ANDQ         $+3, R9
 	VMOVQ        R9, X11
 	VPBROADCASTQ X11, Y11
@@ -35166,10 +35278,10 @@ part42:
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
 
-end34:
+end36:
 	VPOR       Y10, Y9, Y9
 	VPTEST     Y9, Y9
-	JNE        nan31
+	JNE        nan33
 	VMAXPD     Y5, Y1, Y1
 	VMAXPD     Y6, Y2, Y2
 	VMAXPD     Y7, Y3, Y3
@@ -35180,7 +35292,7 @@ end34:
 	VCMPPD     $0x1e, Y0, Y1, Y2
 	VMOVMSKPD  Y2, R9
 	TESTL      R9, R9
-	JE         smaller43
+	JE         smaller45
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VMAXPD     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -35188,14 +35300,14 @@ end34:
 	VMOVUPS    Y1, Y0
 	MOVQ       R10, DI
 
-smaller43:
+smaller45:
 	TESTQ AX, AX
-	JNE   chunk29
+	JNE   chunk31
 
-blocks45:
+blocks47:
 	LEAQ   256(DI), AX
 	CMPQ   AX, R8
-	JA     search46
+	JA     search48
 	VCMPPD $0x00, (DI), Y0, Y1
 	VCMPPD $0x00, 32(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
@@ -35212,24 +35324,24 @@ blocks45:
 	VCMPPD $0x00, 224(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
 	VPTEST Y1, Y1
-	JNE    search46
+	JNE    search48
 	MOVQ   AX, DI
-	JMP    blocks45
+	JMP    blocks47
 
-search46:
+search48:
 	MOVQ      R8, AX
 	SUBQ      DI, AX
 	CMPQ      AX, $0x00000020
-	JB        last47
+	JB        last49
 	VMOVUPD   (DI), Y1
 	VCMPPD    $0x00, Y0, Y1, Y1
 	VMOVMSKPD Y1, SI
 	TESTL     SI, SI
-	JNE       hit48
+	JNE       hit50
 	ADDQ      $0x00000020, DI
-	JMP       search46
+	JMP       search48
 
-last47:
+last49:
 	SHRQ         $0x03, AX
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
@@ -35241,21 +35353,21 @@ last47:
 	VMOVMSKPD    Y1, AX
 	MOVQ         AX, SI
 
-hit48:
+hit50:
 	BSFL SI, SI
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ SI, AX
-	JMP  found44
+	JMP  found46
 
-nan31:
+nan33:
 	MOVQ R10, DI
 
-blocks49:
+blocks51:
 	LEAQ   256(DI), SI
 	CMPQ   SI, R8
-	JA     search50
+	JA     search52
 	VCMPPD $0x03, (DI), Y0, Y1
 	VCMPPD $0x03, 32(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
@@ -35272,24 +35384,24 @@ blocks49:
 	VCMPPD $0x03, 224(DI), Y0, Y2
 	VPOR   Y2, Y1, Y1
 	VPTEST Y1, Y1
-	JNE    search50
+	JNE    search52
 	MOVQ   SI, DI
-	JMP    blocks49
+	JMP    blocks51
 
-search50:
+search52:
 	MOVQ      R8, SI
 	SUBQ      DI, SI
 	CMPQ      SI, $0x00000020
-	JB        last51
+	JB        last53
 	VMOVUPD   (DI), Y1
 	VCMPPD    $0x03, Y0, Y1, Y1
 	VMOVMSKPD Y1, R9
 	TESTL     R9, R9
-	JNE       hit52
+	JNE       hit54
 	ADDQ      $0x00000020, DI
-	JMP       search50
+	JMP       search52
 
-last51:
+last53:
 	SHRQ         $0x03, SI
 	VMOVQ        SI, X1
 	VPBROADCASTQ X1, Y1
@@ -35301,14 +35413,14 @@ last51:
 	VMOVMSKPD    Y0, SI
 	MOVQ         SI, R9
 
-hit52:
+hit54:
 	BSFL R9, R9
 	MOVQ DI, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ R9, AX
 
-found44:
+found46:
 	MOVL AX, (BX)
 	ADDQ $0x04, BX
 	MOVQ cols+48(FP), AX
@@ -39465,18 +39577,18 @@ end5:
 TEXT ·softmaxRowsToPlanesF64AVX2(SB), $4288-120
 	LEAQ 191(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+104(FP), AX
-	XORQ CX, CX
+	XORQ AX, AX
+	MOVQ n+104(FP), CX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ AX, $0x00000010
+	CMPQ CX, $0x00000010
 	JB   narrow2
 
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), DX
 	MOVQ  cols+96(FP), BX
-	IMULQ CX, BX
+	IMULQ AX, BX
 	ADDQ  BX, DX
 	LEAQ  191(SP), BX
 	ANDQ  $-64, BX
@@ -39622,13 +39734,13 @@ planes16:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ CX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x07, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  CX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000080, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x03, R8
@@ -39933,7 +40045,7 @@ sum21:
 	MOVQ    max_base+48(FP), DX
 	TESTQ   DX, DX
 	JE      none38
-	ADDQ    CX, DX
+	ADDQ    AX, DX
 	VMOVUPD Y0, (DX)
 	VMOVUPD Y1, 32(DX)
 	VMOVUPD Y2, 64(DX)
@@ -39943,7 +40055,7 @@ none38:
 	MOVQ    sum_base+72(FP), DX
 	TESTQ   DX, DX
 	JE      none39
-	ADDQ    CX, DX
+	ADDQ    AX, DX
 	VMOVUPD Y4, (DX)
 	VMOVUPD Y5, 32(DX)
 	VMOVUPD Y6, 64(DX)
@@ -39971,7 +40083,7 @@ none39:
 	LEAQ 191(SP), DX
 	ANDQ $-64, DX
 	MOVQ dst_base+0(FP), BX
-	ADDQ CX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x03, SI
 	MOVQ cols+96(FP), DI
@@ -39993,19 +40105,19 @@ planes40:
 	ADDQ    SI, BX
 	DECQ    DI
 	JNE     planes40
-	ADDQ    $0x00000080, CX
-	SUBQ    $0x00000010, AX
+	ADDQ    $0x00000080, AX
+	SUBQ    $0x00000010, CX
 	JMP     wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ AX, AX
+	TESTQ CX, CX
 	JE    end4
 
 narrow3:
 	MOVQ         $0x00000004, DX
-	CMPQ         AX, DX
-	CMOVQCS      AX, DX
+	CMPQ         CX, DX
+	CMOVQCS      CX, DX
 	VMOVQ        DX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
@@ -40013,13 +40125,13 @@ narrow3:
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), DX
 	MOVQ  cols+96(FP), BX
-	IMULQ CX, BX
+	IMULQ AX, BX
 	ADDQ  BX, DX
 	LEAQ  191(SP), BX
 	ANDQ  $-64, BX
 	MOVQ  cols+96(FP), SI
 	SHLQ  $0x03, SI
-	CMPQ  AX, $0x00000004
+	CMPQ  CX, $0x00000004
 	JB    careful41
 	MOVQ  cols+96(FP), DI
 	CMPQ  DI, $0x00000002
@@ -40074,17 +40186,17 @@ unit46:
 	MOVQ        DX, R8
 	VMASKMOVPD  (R8), X1, X4
 	VMOVUPS     X4, X2
-	CMPQ        AX, $0x00000001
+	CMPQ        CX, $0x00000001
 	JBE         rows49
 	ADDQ        SI, R8
 	VMASKMOVPD  (R8), X1, X4
 	VMOVUPS     X4, X3
-	CMPQ        AX, $0x00000002
+	CMPQ        CX, $0x00000002
 	JBE         rows49
 	ADDQ        SI, R8
 	VMASKMOVPD  (R8), X1, X4
 	VINSERTF128 $0x01, X4, Y2, Y2
-	CMPQ        AX, $0x00000003
+	CMPQ        CX, $0x00000003
 	JBE         rows49
 	ADDQ        SI, R8
 	VMASKMOVPD  (R8), X1, X4
@@ -40140,13 +40252,13 @@ planes50:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ CX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x05, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  CX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000020, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x03, R8
@@ -40357,14 +40469,14 @@ sum55:
 	MOVQ       max_base+48(FP), DX
 	TESTQ      DX, DX
 	JE         none72
-	ADDQ       CX, DX
+	ADDQ       AX, DX
 	VMASKMOVPD Y1, Y0, (DX)
 
 none72:
 	MOVQ       sum_base+72(FP), DX
 	TESTQ      DX, DX
 	JE         none73
-	ADDQ       CX, DX
+	ADDQ       AX, DX
 	VMASKMOVPD Y2, Y0, (DX)
 
 none73:
@@ -40377,7 +40489,7 @@ none73:
 	LEAQ 191(SP), DX
 	ANDQ $-64, DX
 	MOVQ dst_base+0(FP), BX
-	ADDQ CX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x03, SI
 	MOVQ cols+96(FP), DI
@@ -40390,8 +40502,8 @@ planes74:
 	ADDQ       SI, BX
 	DECQ       DI
 	JNE        planes74
-	ADDQ       $0x00000020, CX
-	SUBQ       $0x00000004, AX
+	ADDQ       $0x00000020, AX
+	SUBQ       $0x00000004, CX
 	JA         narrow3
 
 end4:
@@ -40403,32 +40515,32 @@ end4:
 TEXT ·softmaxPlanesGradToRowsF64AVX2(SB), $4288-104
 	LEAQ 191(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+80(FP), CX
-	XORQ DX, DX
+	XORQ CX, CX
+	MOVQ n+80(FP), DX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ CX, $0x00000010
+	CMPQ DX, $0x00000010
 	JB   narrow2
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), BX
-	ADDQ  DX, BX
+	ADDQ  CX, BX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x03, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  DX, DI
+	ADDQ  CX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  DX, R9
+	ADDQ  CX, R9
 	ADDQ  $0x00000080, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  DX, R10
+	ADDQ  CX, R10
 	ADDQ  $0x00000080, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ DX, R12
+	IMULQ CX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x07, R12
@@ -40718,11 +40830,11 @@ sum12:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), BX
-	ADDQ DX, BX
+	ADDQ CX, BX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ DX, DI
+	ADDQ CX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x03, R8
 	LEAQ 191(SP), R9
@@ -40763,7 +40875,7 @@ planes29:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), BX
 	MOVQ  cols+72(FP), SI
-	IMULQ DX, SI
+	IMULQ CX, SI
 	ADDQ  SI, BX
 	LEAQ  191(SP), SI
 	ANDQ  $-64, SI
@@ -40867,41 +40979,41 @@ done39:
 	JNE  registers36
 
 moved31:
-	ADDQ $0x00000080, DX
-	SUBQ $0x00000010, CX
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000010, DX
 	JMP  wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ CX, CX
+	TESTQ DX, DX
 	JE    end4
 
 narrow3:
 	MOVQ         $0x00000004, BX
-	CMPQ         CX, BX
-	CMOVQCS      CX, BX
+	CMPQ         DX, BX
+	CMOVQCS      DX, BX
 	VMOVQ        BX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), BX
-	ADDQ  DX, BX
+	ADDQ  CX, BX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x03, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  DX, DI
+	ADDQ  CX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  DX, R9
+	ADDQ  CX, R9
 	ADDQ  $0x00000020, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  DX, R10
+	ADDQ  CX, R10
 	ADDQ  $0x00000020, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ DX, R12
+	IMULQ CX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x05, R12
@@ -41125,11 +41237,11 @@ sum48:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), BX
-	ADDQ DX, BX
+	ADDQ CX, BX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ DX, DI
+	ADDQ CX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x03, R8
 	LEAQ 191(SP), R9
@@ -41152,13 +41264,13 @@ planes65:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), BX
 	MOVQ  cols+72(FP), SI
-	IMULQ DX, SI
+	IMULQ CX, SI
 	ADDQ  SI, BX
 	LEAQ  191(SP), SI
 	ANDQ  $-64, SI
 	MOVQ  cols+72(FP), DI
 	SHLQ  $0x03, DI
-	CMPQ  CX, $0x00000004
+	CMPQ  DX, $0x00000004
 	JB    careful66
 	MOVQ  cols+72(FP), R8
 	CMPQ  R8, $0x00000002
@@ -41214,16 +41326,16 @@ unit71:
 	VUNPCKHPD    Y2, Y1, Y1
 	MOVQ         BX, R9
 	VMASKMOVPD   X3, X0, (R9)
-	CMPQ         CX, $0x00000001
+	CMPQ         DX, $0x00000001
 	JBE          rows74
 	ADDQ         DI, R9
 	VMASKMOVPD   X1, X0, (R9)
-	CMPQ         CX, $0x00000002
+	CMPQ         DX, $0x00000002
 	JBE          rows74
 	ADDQ         DI, R9
 	VEXTRACTF128 $0x01, Y3, X2
 	VMASKMOVPD   X2, X0, (R9)
-	CMPQ         CX, $0x00000003
+	CMPQ         DX, $0x00000003
 	JBE          rows74
 	ADDQ         DI, R9
 	VEXTRACTF128 $0x01, Y1, X1
@@ -41246,8 +41358,8 @@ next72:
 
 done73:
 moved67:
-	ADDQ $0x00000020, DX
-	SUBQ $0x00000004, CX
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000004, DX
 	JA   narrow3
 
 end4:
@@ -43962,16 +44074,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -44178,21 +44292,25 @@ planes18:
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x08, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x08, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Z15
@@ -44625,16 +44743,18 @@ planes48:
 	JNE     planes48
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful49
-	MOVQ $0x00000004, CX
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful49
+	MOVQ  $0x00000004, CX
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -44798,10 +44918,6 @@ done58:
 	JNE  registers55
 
 moved50:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000040, SI
 	JMP  wide3
@@ -44822,20 +44938,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit62:
 	MOVQ         R8, R10
@@ -45043,21 +45161,25 @@ planes69:
 	VMOVUPS c3efffffe<>+0(SB), Z11
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x06, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x06, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes70:
 	VMOVUPS     (AX), Z12
@@ -45395,20 +45517,22 @@ planes99:
 	JNE     planes99
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit102:
 	VMOVUPS       (R9), Z0
@@ -45582,10 +45706,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000010, SI
 	JA   narrow5
@@ -46097,16 +46217,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -46313,21 +46435,25 @@ planes18:
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x08, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x08, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPS     (AX), Z15
@@ -46856,16 +46982,18 @@ planes48:
 	JNE     planes48
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful49
-	MOVQ $0x00000004, CX
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful49
+	MOVQ  $0x00000004, CX
 
 registers51:
 	MOVQ cols+48(FP), R8
@@ -47029,10 +47157,6 @@ done58:
 	JNE  registers55
 
 moved50:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000040, SI
 	JMP  wide3
@@ -47053,20 +47177,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful60
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit62:
 	MOVQ         R8, R10
@@ -47274,21 +47400,25 @@ planes69:
 	VMOVUPS c3efffffe<>+0(SB), Z11
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x06, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x06, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes70:
 	VMOVUPS     (AX), Z12
@@ -47731,20 +47861,22 @@ planes99:
 	JNE     planes99
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful100
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit102:
 	VMOVUPS       (R9), Z0
@@ -47918,10 +48050,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000010, SI
 	JA   narrow5
@@ -48537,16 +48665,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -48719,16 +48849,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 16775(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful18
-	MOVQ $0x00000004, CX
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  16775(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful18
+	MOVQ  $0x00000004, CX
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -49335,28 +49467,34 @@ sum32:
 	VMOVUPS 192(SP), Z3
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x08, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x08, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x08, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes57:
 	VMOVUPS    (AX), Z4
@@ -49401,16 +49539,18 @@ planes57:
 	JNE        planes57
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful58
-	MOVQ $0x00000004, CX
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful58
+	MOVQ  $0x00000004, CX
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -49574,10 +49714,6 @@ done67:
 	JNE  registers64
 
 moved59:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000040, SI
 	JMP  wide3
@@ -49598,20 +49734,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit71:
 	MOVQ         R8, R10
@@ -49794,20 +49932,22 @@ next75:
 done76:
 moved70:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit80:
 	MOVQ         R8, R10
@@ -50411,28 +50551,34 @@ sum90:
 	VMOVUPS Z0, Z0
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x06, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x06, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x06, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x06, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes115:
 	VMOVUPS (AX), Z1
@@ -50450,20 +50596,22 @@ planes115:
 	JNE     planes115
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit118:
 	VMOVUPS       (R9), Z0
@@ -50637,10 +50785,6 @@ next122:
 
 done123:
 moved117:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000010, SI
 	JA   narrow5
@@ -50968,16 +51112,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -51150,16 +51296,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 16775(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful18
-	MOVQ $0x00000004, CX
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  16775(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful18
+	MOVQ  $0x00000004, CX
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -51644,28 +51792,34 @@ sum32:
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x08, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x08, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x08, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes57:
 	VMOVUPS     (AX), Z15
@@ -51778,16 +51932,18 @@ planes57:
 	JNE         planes57
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x02, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful58
-	MOVQ $0x00000004, CX
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful58
+	MOVQ  $0x00000004, CX
 
 registers60:
 	MOVQ cols+72(FP), R8
@@ -51951,10 +52107,6 @@ done67:
 	JNE  registers64
 
 moved59:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000040, SI
 	JMP  wide3
@@ -51975,20 +52127,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful69
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful69
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit71:
 	MOVQ         R8, R10
@@ -52171,20 +52325,22 @@ next75:
 done76:
 moved70:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful78
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful78
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit80:
 	MOVQ         R8, R10
@@ -52667,28 +52823,34 @@ sum90:
 	VMOVUPS c3efffffe<>+0(SB), Z11
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 16775(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x06, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x06, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x06, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x06, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes115:
 	VMOVUPS     (AX), Z12
@@ -52723,20 +52885,22 @@ planes115:
 	JNE         planes115
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x02, DX
-	CMPQ SI, $0x00000010
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000004
-	JB   careful116
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful116
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit118:
 	VMOVUPS       (R9), Z0
@@ -52910,10 +53074,6 @@ next122:
 
 done123:
 moved117:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000010, SI
 	JA   narrow5
@@ -53314,16 +53474,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), R8
-	SHLQ $0x02, R8
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000004
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+48(FP), R9
@@ -53536,18 +53698,19 @@ planes18:
 	ADDQ      $0x00000100, AX
 	DECQ      CX
 	JNE       planes18
-	VMOVUPS   Z5, (SI)
-	VMOVUPS   Z6, 64(SI)
-	VMOVUPS   Z7, 128(SI)
-	VMOVUPS   Z8, 192(SI)
-	ADDQ      $0x00000100, SI
-	MOVQ      cols+48(FP), AX
-	SHLQ      $0x08, AX
-	ADDQ      AX, BX
-	SUBQ      $0x00000100, BX
-	ADDQ      $0x00000100, BX
-	SUBQ      $0x00000040, DI
-	JMP       wide3
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none19
+	ADDQ      BX, AX
+	VMOVUPS   Z5, (AX)
+	VMOVUPS   Z6, 64(AX)
+	VMOVUPS   Z7, 128(AX)
+	VMOVUPS   Z8, 192(AX)
+
+none19:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, DI
+	JMP  wide3
 
 	// columns, a register at a time, the last one in part
 narrow4:
@@ -53565,22 +53728,24 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x02, DX
-	CMPQ DI, $0x00000010
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	CMPQ R8, $0x00000004
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	MOVQ AX, R9
-	MOVQ CX, R10
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  DI, $0x00000010
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	CMPQ  R8, $0x00000004
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	MOVQ  AX, R9
+	MOVQ  CX, R10
 
-unit21:
+unit22:
 	MOVQ         R9, R11
 	VMOVUPS      (R11), X0
 	VINSERTF32X4 $0x01, (R11)(DX*4), Z0, Z0
@@ -53619,23 +53784,23 @@ unit21:
 	VMOVUPS      Z0, 192(R10)
 	MOVQ         $0x00000004, R11
 	SUBQ         R11, R8
-	JLE          done23
+	JLE          done24
 	CMPQ         R8, R11
-	JAE          next22
+	JAE          next23
 	MOVQ         R8, R11
 	MOVQ         $0x00000004, R8
 
-next22:
+next23:
 	LEAQ (R9)(R11*4), R9
 	SHLQ $0x06, R11
 	ADDQ R11, R10
-	JMP  unit21
+	JMP  unit22
 
-done23:
-	JMP moved20
+done24:
+	JMP moved21
 
 	// rows that are not there, or shorter than a unit
-careful19:
+careful20:
 	MOVQ    cols+48(FP), R8
 	MOVQ    CX, R9
 	MOVQ    R8, CX
@@ -53647,7 +53812,7 @@ careful19:
 	NOTQ    R10
 	KMOVQ   R10, K2
 
-unit24:
+unit25:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
@@ -53656,82 +53821,82 @@ unit24:
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X0
 	CMPQ         DI, $0x00000001
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X1
 	CMPQ         DI, $0x00000002
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X2
 	CMPQ         DI, $0x00000003
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X3
 	CMPQ         DI, $0x00000004
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
 	CMPQ         DI, $0x00000005
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
 	CMPQ         DI, $0x00000006
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
 	CMPQ         DI, $0x00000007
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
 	CMPQ         DI, $0x00000008
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
 	CMPQ         DI, $0x00000009
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
 	CMPQ         DI, $0x0000000a
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
 	CMPQ         DI, $0x0000000b
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
 	CMPQ         DI, $0x0000000c
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
 	CMPQ         DI, $0x0000000d
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
 	CMPQ         DI, $0x0000000e
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
 	CMPQ         DI, $0x0000000f
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z3, Z3
 
-rows27:
+rows28:
 	VUNPCKLPS Z1, Z0, Z4
 	VUNPCKHPS Z1, Z0, Z0
 	VUNPCKLPS Z3, Z2, Z1
@@ -53746,20 +53911,20 @@ rows27:
 	VMOVUPS   Z0, 192(R9)
 	MOVQ      $0x00000004, CX
 	SUBQ      CX, R8
-	JLE       done26
+	JLE       done27
 	CMPQ      R8, CX
-	JAE       next25
+	JAE       next26
 	MOVQ      R8, CX
 	MOVQ      $0x00000004, R8
 
-next25:
+next26:
 	LEAQ (AX)(CX*4), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R9
-	JMP  unit24
+	JMP  unit25
 
-done26:
-moved20:
+done27:
+moved21:
 	VMOVUPS      c00000001<>+0(SB), Z0
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VPXORD       Z2, Z2, Z2
@@ -53770,7 +53935,7 @@ moved20:
 	ANDQ $-64, AX
 	MOVQ cols+48(FP), CX
 
-planes28:
+planes29:
 	VMOVUPS   (AX), Z4
 	VPADDD    Z0, Z3, Z3
 	VCMPPS    $0x16, Z1, Z4, K2
@@ -53779,16 +53944,17 @@ planes28:
 	VMOVDQU32 Z3, K2, Z2
 	ADDQ      $0x00000040, AX
 	DECQ      CX
-	JNE       planes28
-	VMOVDQU32 Z2, K1, (SI)
-	ADDQ      $0x00000040, SI
-	MOVQ      cols+48(FP), AX
-	SHLQ      $0x06, AX
-	ADDQ      AX, BX
-	SUBQ      $0x00000040, BX
-	ADDQ      $0x00000040, BX
-	SUBQ      $0x00000010, DI
-	JA        narrow5
+	JNE       planes29
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none30
+	ADDQ      BX, AX
+	VMOVDQU32 Z2, K1, (AX)
+
+none30:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, DI
+	JA   narrow5
 
 end6:
 	// a row at a time
@@ -53803,7 +53969,7 @@ row1:
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	LEAQ         (DX)(AX*4), R9
 
-chunk29:
+chunk31:
 	MOVQ         $0x00000800, R10
 	CMPQ         AX, R10
 	CMOVQCS      AX, R10
@@ -53820,9 +53986,9 @@ chunk29:
 
 	// blocks of 64: [read src]
 	SUBQ $+64, R10
-	JB   tail33
+	JB   tail35
 
-blocks32:
+blocks34:
 	VMOVUPS (DI), Z5
 	VMAXPS  Z5, Z1, Z1
 	VMOVUPS 64(DI), Z6
@@ -53835,31 +54001,31 @@ blocks32:
 	VCMPPS  $0x07, Z6, Z5, K2, K2
 	ADDQ    $+256, DI
 	SUBQ    $+64, R10
-	JAE     blocks32
+	JAE     blocks34
 
 	// the last block, register by register
-tail33:
+tail35:
 	ADDQ    $+64, R10
-	JE      end34
+	JE      end36
 	CMPQ    R10, $0x00000010
-	JB      part35
+	JB      part37
 	VMOVUPS (DI), Z5
 	VMAXPS  Z5, Z1, Z1
 	VCMPPS  $0x07, Z5, Z5, K1, K1
 	CMPQ    R10, $0x00000020
-	JB      part36
+	JB      part38
 	VMOVUPS 64(DI), Z5
 	VMAXPS  Z5, Z2, Z2
 	VCMPPS  $0x07, Z5, Z5, K1, K1
 	CMPQ    R10, $0x00000030
-	JB      part37
+	JB      part39
 	VMOVUPS 128(DI), Z5
 	VMAXPS  Z5, Z3, Z3
 	VCMPPS  $0x07, Z5, Z5, K2, K2
 	CMPQ    R10, $0x00000040
-	JB      part38
+	JB      part40
 
-part35:
+part37:
 	ANDQ         $+15, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
@@ -53870,11 +54036,11 @@ part35:
 	VMOVUPS      (DI), K3, Z5
 	VMAXPS       Z5, Z1, Z1
 	VCMPPS       $0x07, Z5, Z5, K1, K1
-	JMP          end34
+	JMP          end36
 
-part36:
+part38:
 	CMPQ         R10, $0x00000010
-	JBE          end34
+	JBE          end36
 	ANDQ         $+15, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
@@ -53885,11 +54051,11 @@ part36:
 	VMOVUPS      64(DI), K3, Z5
 	VMAXPS       Z5, Z2, Z2
 	VCMPPS       $0x07, Z5, Z5, K1, K1
-	JMP          end34
+	JMP          end36
 
-part37:
+part39:
 	CMPQ         R10, $0x00000020
-	JBE          end34
+	JBE          end36
 	ANDQ         $+15, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
@@ -53900,11 +54066,11 @@ part37:
 	VMOVUPS      128(DI), K3, Z5
 	VMAXPS       Z5, Z3, Z3
 	VCMPPS       $0x07, Z5, Z5, K2, K2
-	JMP          end34
+	JMP          end36
 
-part38:
+part40:
 	CMPQ         R10, $0x00000030
-	JBE          end34
+	JBE          end36
 	ANDQ         $+15, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R10
@@ -53916,18 +54082,18 @@ part38:
 	VMAXPS       Z5, Z4, Z4
 	VCMPPS       $0x07, Z5, Z5, K2, K2
 
-end34:
+end36:
 	KANDW      K1, K2, K1
 	KMOVW      K1, CX
 	CMPL       CX, $0x0000ffff
-	JNE        nan31
+	JNE        nan33
 	VMAXPS     Z3, Z1, Z1
 	VMAXPS     Z4, Z2, Z2
 	VMAXPS     Z2, Z1, Z1
 	VCMPPS     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller39
+	JE         smaller41
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPS     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -53939,14 +54105,14 @@ end34:
 	VMOVUPS    Z1, Z0
 	MOVQ       R11, R8
 
-smaller39:
+smaller41:
 	TESTQ AX, AX
-	JNE   chunk29
+	JNE   chunk31
 
-blocks41:
+blocks43:
 	LEAQ     256(R8), AX
 	CMPQ     AX, R9
-	JA       search42
+	JA       search44
 	VCMPPS   $0x00, (R8), Z0, K1
 	VCMPPS   $0x00, 64(R8), Z0, K2
 	KORW     K1, K2, K1
@@ -53954,25 +54120,25 @@ blocks41:
 	KORW     K1, K2, K1
 	VCMPPS   $0x00, 192(R8), Z0, K2
 	KORTESTW K1, K2
-	JNE      search42
+	JNE      search44
 	MOVQ     AX, R8
-	JMP      blocks41
+	JMP      blocks43
 
-search42:
+search44:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last43
+	JB      last45
 	VMOVUPS (R8), Z1
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit44
+	JNE     hit46
 	ADDQ    $0x00000040, R8
-	JMP     search42
+	JMP     search44
 
-last43:
+last45:
 	SHRQ         $0x02, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -53985,21 +54151,21 @@ last43:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit44:
+hit46:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ DI, AX
-	JMP  found40
+	JMP  found42
 
-nan31:
+nan33:
 	MOVQ R11, R8
 
-blocks45:
+blocks47:
 	LEAQ     256(R8), CX
 	CMPQ     CX, R9
-	JA       search46
+	JA       search48
 	VCMPPS   $0x03, (R8), Z0, K1
 	VCMPPS   $0x03, 64(R8), Z0, K2
 	KORW     K1, K2, K1
@@ -54007,24 +54173,24 @@ blocks45:
 	KORW     K1, K2, K1
 	VCMPPS   $0x03, 192(R8), Z0, K2
 	KORTESTW K1, K2
-	JNE      search46
+	JNE      search48
 	MOVQ     CX, R8
-	JMP      blocks45
+	JMP      blocks47
 
-search46:
+search48:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last47
+	JB      last49
 	VMOVUPS (R8), Z1
 	VCMPPS  $0x03, Z0, Z1, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit48
+	JNE     hit50
 	ADDQ    $0x00000040, R8
-	JMP     search46
+	JMP     search48
 
-last47:
+last49:
 	SHRQ         $0x02, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
@@ -54036,14 +54202,14 @@ last47:
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit48:
+hit50:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x02, AX
 	ADDQ DI, AX
 
-found40:
+found42:
 	MOVL AX, (SI)
 	ADDQ $0x04, SI
 	MOVQ cols+48(FP), AX
@@ -59429,18 +59595,18 @@ end5:
 TEXT ·softmaxRowsToPlanesF32AVX512(SB), $16704-120
 	LEAQ 319(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+104(FP), AX
-	XORQ DX, DX
+	XORQ AX, AX
+	MOVQ n+104(FP), DX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ AX, $0x00000040
+	CMPQ DX, $0x00000040
 	JB   narrow2
 
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), BX
 	MOVQ  cols+96(FP), CX
-	IMULQ DX, CX
+	IMULQ AX, CX
 	ADDQ  CX, BX
 	LEAQ  319(SP), SI
 	ANDQ  $-64, SI
@@ -59662,13 +59828,13 @@ planes16:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ DX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x08, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  DX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000100, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x02, R8
@@ -60065,7 +60231,7 @@ sum21:
 	MOVQ    max_base+48(FP), CX
 	TESTQ   CX, CX
 	JE      none46
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
@@ -60075,7 +60241,7 @@ none46:
 	MOVQ    sum_base+72(FP), CX
 	TESTQ   CX, CX
 	JE      none47
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
 	VMOVUPS Z6, 128(CX)
@@ -60103,7 +60269,7 @@ none47:
 	LEAQ 319(SP), CX
 	ANDQ $-64, CX
 	MOVQ dst_base+0(FP), BX
-	ADDQ DX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x02, SI
 	MOVQ cols+96(FP), DI
@@ -60125,19 +60291,19 @@ planes48:
 	ADDQ    SI, BX
 	DECQ    DI
 	JNE     planes48
-	ADDQ    $0x00000100, DX
-	SUBQ    $0x00000040, AX
+	ADDQ    $0x00000100, AX
+	SUBQ    $0x00000040, DX
 	JMP     wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ AX, AX
+	TESTQ DX, DX
 	JE    end4
 
 narrow3:
 	MOVQ    $0x00000010, CX
-	CMPQ    AX, CX
-	CMOVQCS AX, CX
+	CMPQ    DX, CX
+	CMOVQCS DX, CX
 	MOVQ    $-1, BX
 	SHLQ    CL, BX
 	NOTQ    BX
@@ -60146,13 +60312,13 @@ narrow3:
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), CX
 	MOVQ  cols+96(FP), BX
-	IMULQ DX, BX
+	IMULQ AX, BX
 	ADDQ  BX, CX
 	LEAQ  319(SP), BX
 	ANDQ  $-64, BX
 	MOVQ  cols+96(FP), SI
 	SHLQ  $0x02, SI
-	CMPQ  AX, $0x00000010
+	CMPQ  DX, $0x00000010
 	JB    careful49
 	MOVQ  cols+96(FP), DI
 	CMPQ  DI, $0x00000004
@@ -60236,77 +60402,77 @@ unit54:
 	MOVQ         R8, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X0
-	CMPQ         AX, $0x00000001
+	CMPQ         DX, $0x00000001
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X1
-	CMPQ         AX, $0x00000002
+	CMPQ         DX, $0x00000002
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X2
-	CMPQ         AX, $0x00000003
+	CMPQ         DX, $0x00000003
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VMOVUPS      X4, X3
-	CMPQ         AX, $0x00000004
+	CMPQ         DX, $0x00000004
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z0, Z0
-	CMPQ         AX, $0x00000005
+	CMPQ         DX, $0x00000005
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z1, Z1
-	CMPQ         AX, $0x00000006
+	CMPQ         DX, $0x00000006
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z2, Z2
-	CMPQ         AX, $0x00000007
+	CMPQ         DX, $0x00000007
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x01, X4, Z3, Z3
-	CMPQ         AX, $0x00000008
+	CMPQ         DX, $0x00000008
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z0, Z0
-	CMPQ         AX, $0x00000009
+	CMPQ         DX, $0x00000009
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z1, Z1
-	CMPQ         AX, $0x0000000a
+	CMPQ         DX, $0x0000000a
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z2, Z2
-	CMPQ         AX, $0x0000000b
+	CMPQ         DX, $0x0000000b
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x02, X4, Z3, Z3
-	CMPQ         AX, $0x0000000c
+	CMPQ         DX, $0x0000000c
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z0, Z0
-	CMPQ         AX, $0x0000000d
+	CMPQ         DX, $0x0000000d
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z1, Z1
-	CMPQ         AX, $0x0000000e
+	CMPQ         DX, $0x0000000e
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
 	VINSERTF32X4 $0x03, X4, Z2, Z2
-	CMPQ         AX, $0x0000000f
+	CMPQ         DX, $0x0000000f
 	JBE          rows57
 	ADDQ         SI, CX
 	VMOVUPS.Z    (CX), K2, X4
@@ -60373,13 +60539,13 @@ planes58:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ DX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x06, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  DX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000040, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x02, R8
@@ -60702,14 +60868,14 @@ sum63:
 	MOVQ    max_base+48(FP), CX
 	TESTQ   CX, CX
 	JE      none88
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPS Z0, K1, (CX)
 
 none88:
 	MOVQ    sum_base+72(FP), CX
 	TESTQ   CX, CX
 	JE      none89
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPS Z1, K1, (CX)
 
 none89:
@@ -60722,7 +60888,7 @@ none89:
 	LEAQ 319(SP), CX
 	ANDQ $-64, CX
 	MOVQ dst_base+0(FP), BX
-	ADDQ DX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x02, SI
 	MOVQ cols+96(FP), DI
@@ -60735,8 +60901,8 @@ planes90:
 	ADDQ    SI, BX
 	DECQ    DI
 	JNE     planes90
-	ADDQ    $0x00000040, DX
-	SUBQ    $0x00000010, AX
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x00000010, DX
 	JA      narrow3
 
 end4:
@@ -60748,32 +60914,32 @@ end4:
 TEXT ·softmaxPlanesGradToRowsF32AVX512(SB), $16704-104
 	LEAQ 319(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+80(FP), DX
-	XORQ BX, BX
+	XORQ DX, DX
+	MOVQ n+80(FP), BX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ DX, $0x00000040
+	CMPQ BX, $0x00000040
 	JB   narrow2
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), CX
-	ADDQ  BX, CX
+	ADDQ  DX, CX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x02, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  BX, DI
+	ADDQ  DX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  BX, R9
+	ADDQ  DX, R9
 	ADDQ  $0x00000100, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  BX, R10
+	ADDQ  DX, R10
 	ADDQ  $0x00000100, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ BX, R12
+	IMULQ DX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x08, R12
@@ -61195,11 +61361,11 @@ sum12:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), CX
-	ADDQ BX, CX
+	ADDQ DX, CX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ BX, DI
+	ADDQ DX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x02, R8
 	LEAQ 319(SP), R9
@@ -61240,7 +61406,7 @@ planes37:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), SI
 	MOVQ  cols+72(FP), CX
-	IMULQ BX, CX
+	IMULQ DX, CX
 	ADDQ  CX, SI
 	LEAQ  319(SP), DI
 	ANDQ  $-64, DI
@@ -61413,19 +61579,19 @@ done47:
 	JNE  registers44
 
 moved39:
-	ADDQ $0x00000100, BX
-	SUBQ $0x00000040, DX
+	ADDQ $0x00000100, DX
+	SUBQ $0x00000040, BX
 	JMP  wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ DX, DX
+	TESTQ BX, BX
 	JE    end4
 
 narrow3:
 	MOVQ    $0x00000010, CX
-	CMPQ    DX, CX
-	CMOVQCS DX, CX
+	CMPQ    BX, CX
+	CMOVQCS BX, CX
 	MOVQ    $-1, SI
 	SHLQ    CL, SI
 	NOTQ    SI
@@ -61433,22 +61599,22 @@ narrow3:
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), CX
-	ADDQ  BX, CX
+	ADDQ  DX, CX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x02, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  BX, DI
+	ADDQ  DX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  BX, R9
+	ADDQ  DX, R9
 	ADDQ  $0x00000040, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  BX, R10
+	ADDQ  DX, R10
 	ADDQ  $0x00000040, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ BX, R12
+	IMULQ DX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x06, R12
@@ -61792,11 +61958,11 @@ sum56:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), CX
-	ADDQ BX, CX
+	ADDQ DX, CX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x02, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ BX, DI
+	ADDQ DX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x02, R8
 	LEAQ 319(SP), R9
@@ -61819,13 +61985,13 @@ planes81:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), CX
 	MOVQ  cols+72(FP), SI
-	IMULQ BX, SI
+	IMULQ DX, SI
 	ADDQ  SI, CX
 	LEAQ  319(SP), SI
 	ANDQ  $-64, SI
 	MOVQ  cols+72(FP), DI
 	SHLQ  $0x02, DI
-	CMPQ  DX, $0x00000010
+	CMPQ  BX, $0x00000010
 	JB    careful82
 	MOVQ  cols+72(FP), R8
 	CMPQ  R8, $0x00000004
@@ -61916,74 +62082,74 @@ unit87:
 	VUNPCKHPD     Z2, Z0, Z0
 	MOVQ          R9, CX
 	VMOVUPS       X3, K1, (CX)
-	CMPQ          DX, $0x00000001
+	CMPQ          BX, $0x00000001
 	JBE           rows90
 	ADDQ          DI, CX
 	VMOVUPS       X1, K1, (CX)
-	CMPQ          DX, $0x00000002
+	CMPQ          BX, $0x00000002
 	JBE           rows90
 	ADDQ          DI, CX
 	VMOVUPS       X4, K1, (CX)
-	CMPQ          DX, $0x00000003
+	CMPQ          BX, $0x00000003
 	JBE           rows90
 	ADDQ          DI, CX
 	VMOVUPS       X0, K1, (CX)
-	CMPQ          DX, $0x00000004
+	CMPQ          BX, $0x00000004
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x01, Z3, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x00000005
+	CMPQ          BX, $0x00000005
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x01, Z1, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x00000006
+	CMPQ          BX, $0x00000006
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x01, Z4, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x00000007
+	CMPQ          BX, $0x00000007
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x01, Z0, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x00000008
+	CMPQ          BX, $0x00000008
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x02, Z3, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x00000009
+	CMPQ          BX, $0x00000009
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x02, Z1, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x0000000a
+	CMPQ          BX, $0x0000000a
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x02, Z4, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x0000000b
+	CMPQ          BX, $0x0000000b
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x02, Z0, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x0000000c
+	CMPQ          BX, $0x0000000c
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x03, Z3, X2
 	VMOVUPS       X2, K1, (CX)
-	CMPQ          DX, $0x0000000d
+	CMPQ          BX, $0x0000000d
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x03, Z1, X1
 	VMOVUPS       X1, K1, (CX)
-	CMPQ          DX, $0x0000000e
+	CMPQ          BX, $0x0000000e
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x03, Z4, X1
 	VMOVUPS       X1, K1, (CX)
-	CMPQ          DX, $0x0000000f
+	CMPQ          BX, $0x0000000f
 	JBE           rows90
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
@@ -62006,8 +62172,8 @@ next88:
 
 done89:
 moved83:
-	ADDQ $0x00000040, BX
-	SUBQ $0x00000010, DX
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, BX
 	JA   narrow3
 
 end4:
@@ -64531,16 +64697,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -64698,21 +64866,25 @@ planes18:
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x08, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x08, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Z20
@@ -65045,16 +65217,18 @@ planes40:
 	JNE     planes40
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful41
-	MOVQ $0x00000004, CX
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful41
+	MOVQ  $0x00000004, CX
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -65168,10 +65342,6 @@ done50:
 	JNE  registers47
 
 moved42:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -65192,20 +65362,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit54:
 	MOVQ         R8, R10
@@ -65348,21 +65520,25 @@ planes61:
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x06, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x06, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes62:
 	VMOVUPD     (AX), Z17
@@ -65585,20 +65761,22 @@ planes83:
 	JNE     planes83
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit86:
 	VMOVUPS       (R9), Z0
@@ -65706,10 +65884,6 @@ next90:
 
 done91:
 moved85:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -66259,16 +66433,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+48(FP), R8
@@ -66426,21 +66602,25 @@ planes18:
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x08, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x08, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes19:
 	VMOVUPD     (AX), Z20
@@ -66816,16 +66996,18 @@ planes40:
 	JNE     planes40
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful41
-	MOVQ $0x00000004, CX
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful41
+	MOVQ  $0x00000004, CX
 
 registers43:
 	MOVQ cols+48(FP), R8
@@ -66939,10 +67121,6 @@ done50:
 	JNE  registers47
 
 moved42:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -66963,20 +67141,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful52
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit54:
 	MOVQ         R8, R10
@@ -67119,21 +67299,25 @@ planes61:
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
-	ADDQ BX, DX
-	MOVQ cols+48(FP), DI
-	SHLQ $0x06, DI
-	ADDQ DI, DX
-	MOVQ dst_base+0(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+48(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ cols+48(FP), R8
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+48(FP), DI
+	IMULQ BX, DI
+	ADDQ  DI, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x06, DI
+	ADDQ  DI, DX
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  cols+48(FP), R8
 
 planes62:
 	VMOVUPD     (AX), Z17
@@ -67408,20 +67592,22 @@ planes83:
 	JNE     planes83
 
 	// transpose scratch to dst
-	MOVQ dst_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful84
-	MOVQ cols+48(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit86:
 	VMOVUPS       (R9), Z0
@@ -67529,10 +67715,6 @@ next90:
 
 done91:
 moved85:
-	MOVQ cols+48(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -68133,16 +68315,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -68261,16 +68445,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 8583(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful18
-	MOVQ $0x00000004, CX
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  8583(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful18
+	MOVQ  $0x00000004, CX
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -68639,28 +68825,34 @@ sum32:
 	VMOVUPS 192(SP), Z3
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x08, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x08, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x08, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes49:
 	VMOVUPD    (AX), Z4
@@ -68705,16 +68897,18 @@ planes49:
 	JNE        planes49
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful50
-	MOVQ $0x00000004, CX
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful50
+	MOVQ  $0x00000004, CX
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -68828,10 +69022,6 @@ done59:
 	JNE  registers56
 
 moved51:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -68852,20 +69042,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit63:
 	MOVQ         R8, R10
@@ -68978,20 +69170,22 @@ next67:
 done68:
 moved62:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit72:
 	MOVQ         R8, R10
@@ -69341,28 +69535,34 @@ sum82:
 	VMOVUPS Z0, Z0
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x06, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x06, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x06, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x06, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes99:
 	VMOVUPD (AX), Z1
@@ -69380,20 +69580,22 @@ planes99:
 	JNE     planes99
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit102:
 	VMOVUPS       (R9), Z0
@@ -69501,10 +69703,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -69827,16 +70025,18 @@ wide3:
 	JB   narrow4
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+72(FP), R8
@@ -69955,16 +70155,18 @@ done16:
 
 moved8:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 8583(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful18
-	MOVQ $0x00000004, CX
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  8583(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful18
+	MOVQ  $0x00000004, CX
 
 registers20:
 	MOVQ cols+72(FP), R8
@@ -70280,28 +70482,34 @@ sum32:
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x08, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x08, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x08, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x08, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x08, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes49:
 	VMOVUPD     (AX), Z20
@@ -70434,16 +70642,18 @@ planes49:
 	JNE         planes49
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+72(FP), DI
-	SHLQ $0x03, DI
-	MOVQ cols+72(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful50
-	MOVQ $0x00000004, CX
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful50
+	MOVQ  $0x00000004, CX
 
 registers52:
 	MOVQ cols+72(FP), R8
@@ -70557,10 +70767,6 @@ done59:
 	JNE  registers56
 
 moved51:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x08, AX
-	ADDQ AX, BX
-	SUBQ $0x00000100, BX
 	ADDQ $0x00000100, BX
 	SUBQ $0x00000020, SI
 	JMP  wide3
@@ -70581,20 +70787,22 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose y to scratch
-	MOVQ y_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful61
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  y_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful61
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit63:
 	MOVQ         R8, R10
@@ -70707,20 +70915,22 @@ next67:
 done68:
 moved62:
 	// transpose dy to scratch2
-	MOVQ dy_base+48(FP), AX
-	ADDQ BX, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful70
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dy_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful70
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit72:
 	MOVQ         R8, R10
@@ -71018,28 +71228,34 @@ sum82:
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
-	LEAQ 319(SP), AX
-	ANDQ $-64, AX
-	LEAQ 8583(SP), CX
-	ANDQ $-64, CX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ y_base+24(FP), DI
-	ADDQ BX, DI
-	MOVQ cols+72(FP), R8
-	SHLQ $0x06, R8
-	ADDQ R8, DI
-	MOVQ dy_base+48(FP), R8
-	ADDQ BX, R8
-	MOVQ cols+72(FP), R9
-	SHLQ $0x06, R9
-	ADDQ R9, R8
-	MOVQ dx_base+0(FP), R9
-	ADDQ BX, R9
-	MOVQ cols+72(FP), R10
-	SHLQ $0x06, R10
-	ADDQ R10, R9
-	MOVQ cols+72(FP), R10
+	LEAQ  319(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  y_base+24(FP), DI
+	MOVQ  cols+72(FP), R8
+	IMULQ BX, R8
+	ADDQ  R8, DI
+	MOVQ  cols+72(FP), R8
+	SHLQ  $0x06, R8
+	ADDQ  R8, DI
+	MOVQ  dy_base+48(FP), R8
+	MOVQ  cols+72(FP), R9
+	IMULQ BX, R9
+	ADDQ  R9, R8
+	MOVQ  cols+72(FP), R9
+	SHLQ  $0x06, R9
+	ADDQ  R9, R8
+	MOVQ  dx_base+0(FP), R9
+	MOVQ  cols+72(FP), R10
+	IMULQ BX, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
+	SHLQ  $0x06, R10
+	ADDQ  R10, R9
+	MOVQ  cols+72(FP), R10
 
 planes99:
 	VMOVUPD     (AX), Z17
@@ -71079,20 +71295,22 @@ planes99:
 	JNE         planes99
 
 	// transpose scratch to dx
-	MOVQ dx_base+0(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+72(FP), DX
-	SHLQ $0x03, DX
-	CMPQ SI, $0x00000008
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	CMPQ DI, $0x00000002
-	JB   careful100
-	MOVQ cols+72(FP), DI
-	MOVQ AX, R8
-	MOVQ CX, R9
+	MOVQ  dx_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful100
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
 
 unit102:
 	VMOVUPS       (R9), Z0
@@ -71200,10 +71418,6 @@ next106:
 
 done107:
 moved101:
-	MOVQ cols+72(FP), AX
-	SHLQ $0x06, AX
-	ADDQ AX, BX
-	SUBQ $0x00000040, BX
 	ADDQ $0x00000040, BX
 	SUBQ $0x00000008, SI
 	JA   narrow5
@@ -71644,16 +71858,18 @@ wide3:
 	JB   narrow4
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), DX
-	ANDQ $-64, DX
-	MOVQ cols+48(FP), R8
-	SHLQ $0x03, R8
-	MOVQ cols+48(FP), CX
-	CMPQ CX, $0x00000002
-	JB   careful7
-	MOVQ $0x00000004, CX
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, CX
 
 registers9:
 	MOVQ cols+48(FP), R9
@@ -71812,18 +72028,21 @@ planes18:
 	ADDQ      $0x00000100, AX
 	DECQ      CX
 	JNE       planes18
-	VPMOVQD   Z5, (SI)
-	VPMOVQD   Z6, 32(SI)
-	VPMOVQD   Z7, 64(SI)
-	VPMOVQD   Z8, 96(SI)
-	ADDQ      $0x00000080, SI
-	MOVQ      cols+48(FP), AX
-	SHLQ      $0x08, AX
-	ADDQ      AX, BX
-	SUBQ      $0x00000100, BX
-	ADDQ      $0x00000100, BX
-	SUBQ      $0x00000020, DI
-	JMP       wide3
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none19
+	MOVQ      BX, CX
+	SHRQ      $0x01, CX
+	ADDQ      CX, AX
+	VPMOVQD   Z5, (AX)
+	VPMOVQD   Z6, 32(AX)
+	VPMOVQD   Z7, 64(AX)
+	VPMOVQD   Z8, 96(AX)
+
+none19:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000020, DI
+	JMP  wide3
 
 	// columns, a register at a time, the last one in part
 narrow4:
@@ -71841,22 +72060,24 @@ narrow5:
 	KMOVQ   AX, K1
 
 	// transpose src to scratch
-	MOVQ src_base+24(FP), AX
-	ADDQ BX, AX
-	LEAQ 319(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-	SHLQ $0x03, DX
-	CMPQ DI, $0x00000008
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	CMPQ R8, $0x00000002
-	JB   careful19
-	MOVQ cols+48(FP), R8
-	MOVQ AX, R9
-	MOVQ CX, R10
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  DI, $0x00000008
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	CMPQ  R8, $0x00000002
+	JB    careful20
+	MOVQ  cols+48(FP), R8
+	MOVQ  AX, R9
+	MOVQ  CX, R10
 
-unit21:
+unit22:
 	MOVQ         R9, R11
 	VMOVUPS      (R11), X0
 	VINSERTF32X4 $0x01, (R11)(DX*2), Z0, Z0
@@ -71875,23 +72096,23 @@ unit21:
 	VMOVUPS      Z0, 64(R10)
 	MOVQ         $0x00000002, R11
 	SUBQ         R11, R8
-	JLE          done23
+	JLE          done24
 	CMPQ         R8, R11
-	JAE          next22
+	JAE          next23
 	MOVQ         R8, R11
 	MOVQ         $0x00000002, R8
 
-next22:
+next23:
 	LEAQ (R9)(R11*8), R9
 	SHLQ $0x06, R11
 	ADDQ R11, R10
-	JMP  unit21
+	JMP  unit22
 
-done23:
-	JMP moved20
+done24:
+	JMP moved21
 
 	// rows that are not there, or shorter than a unit
-careful19:
+careful20:
 	MOVQ    cols+48(FP), R8
 	MOVQ    CX, R9
 	MOVQ    R8, CX
@@ -71903,69 +72124,69 @@ careful19:
 	NOTQ    R10
 	KMOVQ   R10, K2
 
-unit24:
+unit25:
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	MOVQ         AX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VMOVUPS      X2, X0
 	CMPQ         DI, $0x00000001
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VMOVUPS      X2, X1
 	CMPQ         DI, $0x00000002
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
 	CMPQ         DI, $0x00000003
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
 	CMPQ         DI, $0x00000004
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
 	CMPQ         DI, $0x00000005
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
 	CMPQ         DI, $0x00000006
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
 	CMPQ         DI, $0x00000007
-	JBE          rows27
+	JBE          rows28
 	ADDQ         DX, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x03, X2, Z1, Z1
 
-rows27:
+rows28:
 	VUNPCKLPD Z1, Z0, Z2
 	VUNPCKHPD Z1, Z0, Z0
 	VMOVUPS   Z2, (R9)
 	VMOVUPS   Z0, 64(R9)
 	MOVQ      $0x00000002, CX
 	SUBQ      CX, R8
-	JLE       done26
+	JLE       done27
 	CMPQ      R8, CX
-	JAE       next25
+	JAE       next26
 	MOVQ      R8, CX
 	MOVQ      $0x00000002, R8
 
-next25:
+next26:
 	LEAQ (AX)(CX*8), AX
 	SHLQ $0x06, CX
 	ADDQ CX, R9
-	JMP  unit24
+	JMP  unit25
 
-done26:
-moved20:
+done27:
+moved21:
 	VMOVUPS      c0000000000000001<>+0(SB), Z0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VPXORD       Z2, Z2, Z2
@@ -71976,7 +72197,7 @@ moved20:
 	ANDQ $-64, AX
 	MOVQ cols+48(FP), CX
 
-planes28:
+planes29:
 	VMOVUPD   (AX), Z4
 	VPADDQ    Z0, Z3, Z3
 	VCMPPD    $0x16, Z1, Z4, K2
@@ -71985,16 +72206,19 @@ planes28:
 	VMOVDQU64 Z3, K2, Z2
 	ADDQ      $0x00000040, AX
 	DECQ      CX
-	JNE       planes28
-	VPMOVQD   Z2, K1, (SI)
-	ADDQ      $0x00000020, SI
-	MOVQ      cols+48(FP), AX
-	SHLQ      $0x06, AX
-	ADDQ      AX, BX
-	SUBQ      $0x00000040, BX
-	ADDQ      $0x00000040, BX
-	SUBQ      $0x00000008, DI
-	JA        narrow5
+	JNE       planes29
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none30
+	MOVQ      BX, CX
+	SHRQ      $0x01, CX
+	ADDQ      CX, AX
+	VPMOVQD   Z2, K1, (AX)
+
+none30:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000008, DI
+	JA   narrow5
 
 end6:
 	// a row at a time
@@ -72009,7 +72233,7 @@ row1:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 	LEAQ         (DX)(AX*8), R9
 
-chunk29:
+chunk31:
 	MOVQ         $0x00000400, R10
 	CMPQ         AX, R10
 	CMOVQCS      AX, R10
@@ -72026,9 +72250,9 @@ chunk29:
 
 	// blocks of 32: [read src]
 	SUBQ $+32, R10
-	JB   tail33
+	JB   tail35
 
-blocks32:
+blocks34:
 	VMOVUPD (DI), Z5
 	VMAXPD  Z5, Z1, Z1
 	VMOVUPD 64(DI), Z6
@@ -72041,31 +72265,31 @@ blocks32:
 	VCMPPD  $0x07, Z6, Z5, K2, K2
 	ADDQ    $+256, DI
 	SUBQ    $+32, R10
-	JAE     blocks32
+	JAE     blocks34
 
 	// the last block, register by register
-tail33:
+tail35:
 	ADDQ    $+32, R10
-	JE      end34
+	JE      end36
 	CMPQ    R10, $0x00000008
-	JB      part35
+	JB      part37
 	VMOVUPD (DI), Z5
 	VMAXPD  Z5, Z1, Z1
 	VCMPPD  $0x07, Z5, Z5, K1, K1
 	CMPQ    R10, $0x00000010
-	JB      part36
+	JB      part38
 	VMOVUPD 64(DI), Z5
 	VMAXPD  Z5, Z2, Z2
 	VCMPPD  $0x07, Z5, Z5, K1, K1
 	CMPQ    R10, $0x00000018
-	JB      part37
+	JB      part39
 	VMOVUPD 128(DI), Z5
 	VMAXPD  Z5, Z3, Z3
 	VCMPPD  $0x07, Z5, Z5, K2, K2
 	CMPQ    R10, $0x00000020
-	JB      part38
+	JB      part40
 
-part35:
+part37:
 	ANDQ         $+7, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
@@ -72076,11 +72300,11 @@ part35:
 	VMOVUPD      (DI), K3, Z5
 	VMAXPD       Z5, Z1, Z1
 	VCMPPD       $0x07, Z5, Z5, K1, K1
-	JMP          end34
+	JMP          end36
 
-part36:
+part38:
 	CMPQ         R10, $0x00000008
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
@@ -72091,11 +72315,11 @@ part36:
 	VMOVUPD      64(DI), K3, Z5
 	VMAXPD       Z5, Z2, Z2
 	VCMPPD       $0x07, Z5, Z5, K1, K1
-	JMP          end34
+	JMP          end36
 
-part37:
+part39:
 	CMPQ         R10, $0x00000010
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R12
@@ -72106,11 +72330,11 @@ part37:
 	VMOVUPD      128(DI), K3, Z5
 	VMAXPD       Z5, Z3, Z3
 	VCMPPD       $0x07, Z5, Z5, K2, K2
-	JMP          end34
+	JMP          end36
 
-part38:
+part40:
 	CMPQ         R10, $0x00000018
-	JBE          end34
+	JBE          end36
 	ANDQ         $+7, R10
 	MOVQ         R10, CX
 	MOVQ         $-1, R10
@@ -72122,18 +72346,18 @@ part38:
 	VMAXPD       Z5, Z4, Z4
 	VCMPPD       $0x07, Z5, Z5, K2, K2
 
-end34:
+end36:
 	KANDW      K1, K2, K1
 	KMOVW      K1, CX
 	CMPL       CX, $0x000000ff
-	JNE        nan31
+	JNE        nan33
 	VMAXPD     Z3, Z1, Z1
 	VMAXPD     Z4, Z2, Z2
 	VMAXPD     Z2, Z1, Z1
 	VCMPPD     $0x1e, Z0, Z1, K1
 	KMOVW      K1, CX
 	TESTL      CX, CX
-	JE         smaller39
+	JE         smaller41
 	VSHUFF64X2 $0x4e, Z1, Z1, Z2
 	VMAXPD     Z2, Z1, Z1
 	VSHUFF64X2 $0xb1, Z1, Z1, Z2
@@ -72143,14 +72367,14 @@ end34:
 	VMOVUPS    Z1, Z0
 	MOVQ       R11, R8
 
-smaller39:
+smaller41:
 	TESTQ AX, AX
-	JNE   chunk29
+	JNE   chunk31
 
-blocks41:
+blocks43:
 	LEAQ     256(R8), AX
 	CMPQ     AX, R9
-	JA       search42
+	JA       search44
 	VCMPPD   $0x00, (R8), Z0, K1
 	VCMPPD   $0x00, 64(R8), Z0, K2
 	KORW     K1, K2, K1
@@ -72158,25 +72382,25 @@ blocks41:
 	KORW     K1, K2, K1
 	VCMPPD   $0x00, 192(R8), Z0, K2
 	KORTESTW K1, K2
-	JNE      search42
+	JNE      search44
 	MOVQ     AX, R8
-	JMP      blocks41
+	JMP      blocks43
 
-search42:
+search44:
 	MOVQ    R9, AX
 	SUBQ    R8, AX
 	CMPQ    AX, $0x00000040
-	JB      last43
+	JB      last45
 	VMOVUPD (R8), Z1
 	VCMPPD  $0x00, Z0, Z1, K1
 	KMOVW   K1, CX
 	MOVQ    CX, DI
 	TESTL   DI, DI
-	JNE     hit44
+	JNE     hit46
 	ADDQ    $0x00000040, R8
-	JMP     search42
+	JMP     search44
 
-last43:
+last45:
 	SHRQ         $0x03, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -72189,21 +72413,21 @@ last43:
 	KMOVW        K1, AX
 	MOVQ         AX, DI
 
-hit44:
+hit46:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ DI, AX
-	JMP  found40
+	JMP  found42
 
-nan31:
+nan33:
 	MOVQ R11, R8
 
-blocks45:
+blocks47:
 	LEAQ     256(R8), CX
 	CMPQ     CX, R9
-	JA       search46
+	JA       search48
 	VCMPPD   $0x03, (R8), Z0, K1
 	VCMPPD   $0x03, 64(R8), Z0, K2
 	KORW     K1, K2, K1
@@ -72211,24 +72435,24 @@ blocks45:
 	KORW     K1, K2, K1
 	VCMPPD   $0x03, 192(R8), Z0, K2
 	KORTESTW K1, K2
-	JNE      search46
+	JNE      search48
 	MOVQ     CX, R8
-	JMP      blocks45
+	JMP      blocks47
 
-search46:
+search48:
 	MOVQ    R9, CX
 	SUBQ    R8, CX
 	CMPQ    CX, $0x00000040
-	JB      last47
+	JB      last49
 	VMOVUPD (R8), Z1
 	VCMPPD  $0x03, Z0, Z1, K1
 	KMOVW   K1, DI
 	TESTL   DI, DI
-	JNE     hit48
+	JNE     hit50
 	ADDQ    $0x00000040, R8
-	JMP     search46
+	JMP     search48
 
-last47:
+last49:
 	SHRQ         $0x03, CX
 	MOVQ         $-1, R9
 	SHLQ         CL, R9
@@ -72240,14 +72464,14 @@ last47:
 	KMOVW        K1, CX
 	MOVQ         CX, DI
 
-hit48:
+hit50:
 	BSFL DI, DI
 	MOVQ R8, AX
 	SUBQ DX, AX
 	SHRQ $0x03, AX
 	ADDQ DI, AX
 
-found40:
+found42:
 	MOVL AX, (SI)
 	ADDQ $0x04, SI
 	MOVQ cols+48(FP), AX
@@ -76415,18 +76639,18 @@ end5:
 TEXT ·softmaxRowsToPlanesF64AVX512(SB), $8512-120
 	LEAQ 319(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+104(FP), AX
-	XORQ DX, DX
+	XORQ AX, AX
+	MOVQ n+104(FP), DX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ AX, $0x00000020
+	CMPQ DX, $0x00000020
 	JB   narrow2
 
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), BX
 	MOVQ  cols+96(FP), CX
-	IMULQ DX, CX
+	IMULQ AX, CX
 	ADDQ  CX, BX
 	LEAQ  319(SP), SI
 	ANDQ  $-64, SI
@@ -76599,13 +76823,13 @@ planes16:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ DX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x08, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  DX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000100, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x03, R8
@@ -76902,7 +77126,7 @@ sum21:
 	MOVQ    max_base+48(FP), CX
 	TESTQ   CX, CX
 	JE      none38
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPD Z0, (CX)
 	VMOVUPD Z1, 64(CX)
 	VMOVUPD Z2, 128(CX)
@@ -76912,7 +77136,7 @@ none38:
 	MOVQ    sum_base+72(FP), CX
 	TESTQ   CX, CX
 	JE      none39
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPD Z4, (CX)
 	VMOVUPD Z5, 64(CX)
 	VMOVUPD Z6, 128(CX)
@@ -76940,7 +77164,7 @@ none39:
 	LEAQ 319(SP), CX
 	ANDQ $-64, CX
 	MOVQ dst_base+0(FP), BX
-	ADDQ DX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x03, SI
 	MOVQ cols+96(FP), DI
@@ -76962,19 +77186,19 @@ planes40:
 	ADDQ    SI, BX
 	DECQ    DI
 	JNE     planes40
-	ADDQ    $0x00000100, DX
-	SUBQ    $0x00000020, AX
+	ADDQ    $0x00000100, AX
+	SUBQ    $0x00000020, DX
 	JMP     wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ AX, AX
+	TESTQ DX, DX
 	JE    end4
 
 narrow3:
 	MOVQ    $0x00000008, CX
-	CMPQ    AX, CX
-	CMOVQCS AX, CX
+	CMPQ    DX, CX
+	CMOVQCS DX, CX
 	MOVQ    $-1, BX
 	SHLQ    CL, BX
 	NOTQ    BX
@@ -76983,13 +77207,13 @@ narrow3:
 	// transpose src to scratch
 	MOVQ  src_base+24(FP), CX
 	MOVQ  cols+96(FP), BX
-	IMULQ DX, BX
+	IMULQ AX, BX
 	ADDQ  BX, CX
 	LEAQ  319(SP), BX
 	ANDQ  $-64, BX
 	MOVQ  cols+96(FP), SI
 	SHLQ  $0x03, SI
-	CMPQ  AX, $0x00000008
+	CMPQ  DX, $0x00000008
 	JB    careful41
 	MOVQ  cols+96(FP), DI
 	CMPQ  DI, $0x00000002
@@ -77051,37 +77275,37 @@ unit46:
 	MOVQ         R8, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VMOVUPS      X2, X0
-	CMPQ         AX, $0x00000001
+	CMPQ         DX, $0x00000001
 	JBE          rows49
 	ADDQ         SI, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VMOVUPS      X2, X1
-	CMPQ         AX, $0x00000002
+	CMPQ         DX, $0x00000002
 	JBE          rows49
 	ADDQ         SI, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x01, X2, Z0, Z0
-	CMPQ         AX, $0x00000003
+	CMPQ         DX, $0x00000003
 	JBE          rows49
 	ADDQ         SI, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x01, X2, Z1, Z1
-	CMPQ         AX, $0x00000004
+	CMPQ         DX, $0x00000004
 	JBE          rows49
 	ADDQ         SI, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x02, X2, Z0, Z0
-	CMPQ         AX, $0x00000005
+	CMPQ         DX, $0x00000005
 	JBE          rows49
 	ADDQ         SI, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x02, X2, Z1, Z1
-	CMPQ         AX, $0x00000006
+	CMPQ         DX, $0x00000006
 	JBE          rows49
 	ADDQ         SI, CX
 	VMOVUPD.Z    (CX), K2, X2
 	VINSERTF32X4 $0x03, X2, Z0, Z0
-	CMPQ         AX, $0x00000007
+	CMPQ         DX, $0x00000007
 	JBE          rows49
 	ADDQ         SI, CX
 	VMOVUPD.Z    (CX), K2, X2
@@ -77145,13 +77369,13 @@ planes50:
 	ANDQ  $-64, BX
 	MOVQ  src_base+24(FP), SI
 	MOVQ  cols+96(FP), DI
-	IMULQ DX, DI
+	IMULQ AX, DI
 	ADDQ  DI, SI
 	MOVQ  cols+96(FP), DI
 	SHLQ  $0x06, DI
 	ADDQ  DI, SI
 	MOVQ  dst_base+0(FP), DI
-	ADDQ  DX, DI
+	ADDQ  AX, DI
 	ADDQ  $0x00000040, DI
 	MOVQ  dstStride+112(FP), R8
 	SHLQ  $0x03, R8
@@ -77359,14 +77583,14 @@ sum55:
 	MOVQ    max_base+48(FP), CX
 	TESTQ   CX, CX
 	JE      none72
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPD Z0, K1, (CX)
 
 none72:
 	MOVQ    sum_base+72(FP), CX
 	TESTQ   CX, CX
 	JE      none73
-	ADDQ    DX, CX
+	ADDQ    AX, CX
 	VMOVUPD Z1, K1, (CX)
 
 none73:
@@ -77379,7 +77603,7 @@ none73:
 	LEAQ 319(SP), CX
 	ANDQ $-64, CX
 	MOVQ dst_base+0(FP), BX
-	ADDQ DX, BX
+	ADDQ AX, BX
 	MOVQ dstStride+112(FP), SI
 	SHLQ $0x03, SI
 	MOVQ cols+96(FP), DI
@@ -77392,8 +77616,8 @@ planes74:
 	ADDQ    SI, BX
 	DECQ    DI
 	JNE     planes74
-	ADDQ    $0x00000040, DX
-	SUBQ    $0x00000008, AX
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x00000008, DX
 	JA      narrow3
 
 end4:
@@ -77405,32 +77629,32 @@ end4:
 TEXT ·softmaxPlanesGradToRowsF64AVX512(SB), $8512-104
 	LEAQ 319(SP), AX
 	ANDQ $-64, AX
-	MOVQ n+80(FP), DX
-	XORQ BX, BX
+	XORQ DX, DX
+	MOVQ n+80(FP), BX
 
 	// columns, 4 registers at a time
 wide1:
-	CMPQ DX, $0x00000020
+	CMPQ BX, $0x00000020
 	JB   narrow2
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), CX
-	ADDQ  BX, CX
+	ADDQ  DX, CX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x03, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  BX, DI
+	ADDQ  DX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  BX, R9
+	ADDQ  DX, R9
 	ADDQ  $0x00000100, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  BX, R10
+	ADDQ  DX, R10
 	ADDQ  $0x00000100, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ BX, R12
+	IMULQ DX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x08, R12
@@ -77732,11 +77956,11 @@ sum12:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), CX
-	ADDQ BX, CX
+	ADDQ DX, CX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ BX, DI
+	ADDQ DX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x03, R8
 	LEAQ 319(SP), R9
@@ -77777,7 +78001,7 @@ planes29:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), SI
 	MOVQ  cols+72(FP), CX
-	IMULQ BX, CX
+	IMULQ DX, CX
 	ADDQ  CX, SI
 	LEAQ  319(SP), DI
 	ANDQ  $-64, DI
@@ -77900,19 +78124,19 @@ done39:
 	JNE  registers36
 
 moved31:
-	ADDQ $0x00000100, BX
-	SUBQ $0x00000020, DX
+	ADDQ $0x00000100, DX
+	SUBQ $0x00000020, BX
 	JMP  wide1
 
 	// columns, a register at a time, the last one in part
 narrow2:
-	TESTQ DX, DX
+	TESTQ BX, BX
 	JE    end4
 
 narrow3:
 	MOVQ    $0x00000008, CX
-	CMPQ    DX, CX
-	CMOVQCS DX, CX
+	CMPQ    BX, CX
+	CMOVQCS BX, CX
 	MOVQ    $-1, SI
 	SHLQ    CL, SI
 	NOTQ    SI
@@ -77920,22 +78144,22 @@ narrow3:
 
 	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
 	MOVQ  y_base+24(FP), CX
-	ADDQ  BX, CX
+	ADDQ  DX, CX
 	MOVQ  yStride+88(FP), SI
 	SHLQ  $0x03, SI
 	MOVQ  dy_base+48(FP), DI
-	ADDQ  BX, DI
+	ADDQ  DX, DI
 	MOVQ  dyStride+96(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  y_base+24(FP), R9
-	ADDQ  BX, R9
+	ADDQ  DX, R9
 	ADDQ  $0x00000040, R9
 	MOVQ  dy_base+48(FP), R10
-	ADDQ  BX, R10
+	ADDQ  DX, R10
 	ADDQ  $0x00000040, R10
 	MOVQ  dx_base+0(FP), R11
 	MOVQ  cols+72(FP), R12
-	IMULQ BX, R12
+	IMULQ DX, R12
 	ADDQ  R12, R11
 	MOVQ  cols+72(FP), R12
 	SHLQ  $0x06, R12
@@ -78159,11 +78383,11 @@ sum48:
 
 	// every plane: [read y read dy write scratch]
 	MOVQ y_base+24(FP), CX
-	ADDQ BX, CX
+	ADDQ DX, CX
 	MOVQ yStride+88(FP), SI
 	SHLQ $0x03, SI
 	MOVQ dy_base+48(FP), DI
-	ADDQ BX, DI
+	ADDQ DX, DI
 	MOVQ dyStride+96(FP), R8
 	SHLQ $0x03, R8
 	LEAQ 319(SP), R9
@@ -78186,13 +78410,13 @@ planes65:
 	// transpose scratch to dx
 	MOVQ  dx_base+0(FP), CX
 	MOVQ  cols+72(FP), SI
-	IMULQ BX, SI
+	IMULQ DX, SI
 	ADDQ  SI, CX
 	LEAQ  319(SP), SI
 	ANDQ  $-64, SI
 	MOVQ  cols+72(FP), DI
 	SHLQ  $0x03, DI
-	CMPQ  DX, $0x00000008
+	CMPQ  BX, $0x00000008
 	JB    careful66
 	MOVQ  cols+72(FP), R8
 	CMPQ  R8, $0x00000002
@@ -78255,36 +78479,36 @@ unit71:
 	VUNPCKHPD     Z1, Z0, Z0
 	MOVQ          R9, CX
 	VMOVUPD       X2, K1, (CX)
-	CMPQ          DX, $0x00000001
+	CMPQ          BX, $0x00000001
 	JBE           rows74
 	ADDQ          DI, CX
 	VMOVUPD       X0, K1, (CX)
-	CMPQ          DX, $0x00000002
+	CMPQ          BX, $0x00000002
 	JBE           rows74
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x01, Z2, X1
 	VMOVUPD       X1, K1, (CX)
-	CMPQ          DX, $0x00000003
+	CMPQ          BX, $0x00000003
 	JBE           rows74
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x01, Z0, X1
 	VMOVUPD       X1, K1, (CX)
-	CMPQ          DX, $0x00000004
+	CMPQ          BX, $0x00000004
 	JBE           rows74
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x02, Z2, X1
 	VMOVUPD       X1, K1, (CX)
-	CMPQ          DX, $0x00000005
+	CMPQ          BX, $0x00000005
 	JBE           rows74
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x02, Z0, X1
 	VMOVUPD       X1, K1, (CX)
-	CMPQ          DX, $0x00000006
+	CMPQ          BX, $0x00000006
 	JBE           rows74
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x03, Z2, X1
 	VMOVUPD       X1, K1, (CX)
-	CMPQ          DX, $0x00000007
+	CMPQ          BX, $0x00000007
 	JBE           rows74
 	ADDQ          DI, CX
 	VEXTRACTF32X4 $0x03, Z0, X0
@@ -78307,8 +78531,8 @@ next72:
 
 done73:
 moved67:
-	ADDQ $0x00000040, BX
-	SUBQ $0x00000008, DX
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000008, BX
 	JA   narrow3
 
 end4:

@@ -6347,7 +6347,9 @@ columns1:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -6458,9 +6460,13 @@ planes1:
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R5
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  dst_base+0(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  cols+48(FP), R8
 	LSL   $7, R8, R8
 	ADD   R8, R6, R6
@@ -6991,7 +6997,9 @@ planes3:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -7068,9 +7076,7 @@ done2:
 	SUBS  $1, R9, R9
 	BNE   registers2
 moved2:
-	MOVD  cols+48(FP), R5
-	LSL   $7, R5, R5
-	ADD   R5, R2, R2
+	ADD   $128, R2, R2
 	SUB   $32, R4, R4
 	CMP   $32, R4
 	BGE   columns1
@@ -7083,7 +7089,9 @@ columns2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -7177,9 +7185,13 @@ planes4:
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R5
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  dst_base+0(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  cols+48(FP), R8
 	LSL   $4, R8, R8
 	ADD   R8, R6, R6
@@ -7461,7 +7473,9 @@ planes6:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -7538,9 +7552,7 @@ done4:
 	SUBS  $1, R9, R9
 	BNE   registers4
 moved4:
-	MOVD  cols+48(FP), R5
-	LSL   $4, R5, R5
-	ADD   R5, R2, R2
+	ADD   $16, R2, R2
 	SUB   $4, R4, R4
 	CMP   $4, R4
 	BGE   columns2
@@ -7551,7 +7563,9 @@ rest2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -7590,9 +7604,13 @@ planes7:
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R5
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  dst_base+0(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  cols+48(FP), R8
 	LSL   $4, R8, R8
 	ADD   R8, R6, R6
@@ -7874,7 +7892,9 @@ planes9:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -9530,7 +9550,9 @@ columns1:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -9642,9 +9664,13 @@ planes1:
 	MOVD  $scratch-8192(SP), R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  src_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dst_base+0(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+48(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  cols+48(FP), R9
 	LSL   $7, R9, R9
 	ADD   R9, R7, R7
@@ -10255,7 +10281,9 @@ planes3:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -10332,9 +10360,7 @@ done2:
 	SUBS  $1, R9, R9
 	BNE   registers2
 moved2:
-	MOVD  cols+48(FP), R5
-	LSL   $7, R5, R5
-	ADD   R5, R2, R2
+	ADD   $128, R2, R2
 	SUB   $32, R4, R4
 	CMP   $32, R4
 	BGE   columns1
@@ -10347,7 +10373,9 @@ columns2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -10442,9 +10470,13 @@ planes4:
 	MOVD  $scratch-8192(SP), R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  src_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dst_base+0(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+48(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  cols+48(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R7, R7
@@ -10834,7 +10866,9 @@ planes6:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -10911,9 +10945,7 @@ done4:
 	SUBS  $1, R9, R9
 	BNE   registers4
 moved4:
-	MOVD  cols+48(FP), R5
-	LSL   $4, R5, R5
-	ADD   R5, R2, R2
+	ADD   $16, R2, R2
 	SUB   $4, R4, R4
 	CMP   $4, R4
 	BGE   columns2
@@ -10924,7 +10956,9 @@ rest2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -10964,9 +10998,13 @@ planes7:
 	MOVD  $scratch-8192(SP), R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  src_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dst_base+0(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+48(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  cols+48(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R7, R7
@@ -11356,7 +11394,9 @@ planes9:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $2, R7, R7
@@ -13114,7 +13154,9 @@ columns1:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -13194,7 +13236,9 @@ moved1:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch2-16384(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -13647,11 +13691,17 @@ sum1:
 	MOVD  $scratch-8192(SP), R4
 	MOVD  $scratch2-16384(SP), R5
 	MOVD  y_base+24(FP), R6
-	ADD   R1, R6, R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R1, R7
+	ADD   R7, R6, R6
 	MOVD  dy_base+48(FP), R7
-	ADD   R1, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R1, R8
+	ADD   R8, R7, R7
 	MOVD  dx_base+0(FP), R8
-	ADD   R1, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R1, R9
+	ADD   R9, R8, R8
 	MOVD  cols+72(FP), R9
 	LSL   $7, R9, R9
 	ADD   R9, R6, R6
@@ -13707,7 +13757,9 @@ planes1:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -13784,9 +13836,7 @@ done3:
 	SUBS  $1, R8, R8
 	BNE   registers3
 moved3:
-	MOVD  cols+72(FP), R4
-	LSL   $7, R4, R4
-	ADD   R4, R1, R1
+	ADD   $128, R1, R1
 	SUB   $32, R3, R3
 	CMP   $32, R3
 	BGE   columns1
@@ -13799,7 +13849,9 @@ columns2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -13879,7 +13931,9 @@ moved4:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch2-16384(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -14312,11 +14366,17 @@ sum2:
 	MOVD  $scratch-8192(SP), R4
 	MOVD  $scratch2-16384(SP), R5
 	MOVD  y_base+24(FP), R6
-	ADD   R1, R6, R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R1, R7
+	ADD   R7, R6, R6
 	MOVD  dy_base+48(FP), R7
-	ADD   R1, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R1, R8
+	ADD   R8, R7, R7
 	MOVD  dx_base+0(FP), R8
-	ADD   R1, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R1, R9
+	ADD   R9, R8, R8
 	MOVD  cols+72(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R6, R6
@@ -14346,7 +14406,9 @@ planes2:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -14423,9 +14485,7 @@ done6:
 	SUBS  $1, R8, R8
 	BNE   registers6
 moved6:
-	MOVD  cols+72(FP), R4
-	LSL   $4, R4, R4
-	ADD   R4, R1, R1
+	ADD   $16, R1, R1
 	SUB   $4, R3, R3
 	CMP   $4, R3
 	BGE   columns2
@@ -14436,7 +14496,9 @@ rest2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -14461,7 +14523,9 @@ element7:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch2-16384(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -14839,11 +14903,17 @@ sum3:
 	MOVD  $scratch-8192(SP), R4
 	MOVD  $scratch2-16384(SP), R5
 	MOVD  y_base+24(FP), R6
-	ADD   R1, R6, R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R1, R7
+	ADD   R7, R6, R6
 	MOVD  dy_base+48(FP), R7
-	ADD   R1, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R1, R8
+	ADD   R8, R7, R7
 	MOVD  dx_base+0(FP), R8
-	ADD   R1, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R1, R9
+	ADD   R9, R8, R8
 	MOVD  cols+72(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R6, R6
@@ -14873,7 +14943,9 @@ planes3:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $2, R6, R6
@@ -15662,7 +15734,9 @@ columns1:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -15742,7 +15816,9 @@ moved1:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -16064,11 +16140,17 @@ sum1:
 	MOVD  $scratch-8192(SP), R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  y_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dy_base+48(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  dx_base+0(FP), R9
-	ADD   R2, R9, R9
+	MOVD  cols+72(FP), R10
+	MUL   R10, R2, R10
+	ADD   R10, R9, R9
 	MOVD  cols+72(FP), R10
 	LSL   $7, R10, R10
 	ADD   R10, R7, R7
@@ -16332,7 +16414,9 @@ planes1:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -16409,9 +16493,7 @@ done3:
 	SUBS  $1, R9, R9
 	BNE   registers3
 moved3:
-	MOVD  cols+72(FP), R5
-	LSL   $7, R5, R5
-	ADD   R5, R2, R2
+	ADD   $128, R2, R2
 	SUB   $32, R4, R4
 	CMP   $32, R4
 	BGE   columns1
@@ -16424,7 +16506,9 @@ columns2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -16504,7 +16588,9 @@ moved4:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -16808,11 +16894,17 @@ sum2:
 	MOVD  $scratch-8192(SP), R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  y_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dy_base+48(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  dx_base+0(FP), R9
-	ADD   R2, R9, R9
+	MOVD  cols+72(FP), R10
+	MUL   R10, R2, R10
+	ADD   R10, R9, R9
 	MOVD  cols+72(FP), R10
 	LSL   $4, R10, R10
 	ADD   R10, R7, R7
@@ -16868,7 +16960,9 @@ planes2:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -16945,9 +17039,7 @@ done6:
 	SUBS  $1, R9, R9
 	BNE   registers6
 moved6:
-	MOVD  cols+72(FP), R5
-	LSL   $4, R5, R5
-	ADD   R5, R2, R2
+	ADD   $16, R2, R2
 	SUB   $4, R4, R4
 	CMP   $4, R4
 	BGE   columns2
@@ -16958,7 +17050,9 @@ rest2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -16983,7 +17077,9 @@ element7:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -17232,11 +17328,17 @@ sum3:
 	MOVD  $scratch-8192(SP), R5
 	MOVD  $scratch2-16384(SP), R6
 	MOVD  y_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dy_base+48(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  dx_base+0(FP), R9
-	ADD   R2, R9, R9
+	MOVD  cols+72(FP), R10
+	MUL   R10, R2, R10
+	ADD   R10, R9, R9
 	MOVD  cols+72(FP), R10
 	LSL   $4, R10, R10
 	ADD   R10, R7, R7
@@ -17292,7 +17394,9 @@ planes3:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $2, R7, R7
@@ -18809,7 +18913,9 @@ columns1:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  $scratch-8192(SP), R7
 	MOVD  cols+48(FP), R8
 	LSL   $2, R8, R8
@@ -18957,7 +19063,9 @@ planes1:
 	ADD   $128, R6, R6
 	SUBS  $1, R7, R7
 	BNE   planes1
-	MOVD  R4, R6
+	MOVD  dst_base+0(FP), R6
+	CBZ   R6, none1
+	ADD   R2, R6, R6
 	FMOVQ F9, (R6)
 	FMOVQ F10, 16(R6)
 	FMOVQ F11, 32(R6)
@@ -18966,10 +19074,8 @@ planes1:
 	FMOVQ F14, 80(R6)
 	FMOVQ F15, 96(R6)
 	FMOVQ F16, 112(R6)
-	ADD   $128, R4, R4
-	MOVD  cols+48(FP), R6
-	LSL   $7, R6, R6
-	ADD   R6, R2, R2
+none1:
+	ADD   $128, R2, R2
 	SUB   $32, R5, R5
 	CMP   $32, R5
 	BGE   columns1
@@ -18982,7 +19088,9 @@ columns2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  $scratch-8192(SP), R7
 	MOVD  cols+48(FP), R8
 	LSL   $2, R8, R8
@@ -19078,12 +19186,12 @@ planes2:
 	ADD   $16, R6, R6
 	SUBS  $1, R7, R7
 	BNE   planes2
-	MOVD  R4, R6
+	MOVD  dst_base+0(FP), R6
+	CBZ   R6, none2
+	ADD   R2, R6, R6
 	FMOVQ F2, (R6)
-	ADD   $16, R4, R4
-	MOVD  cols+48(FP), R6
-	LSL   $4, R6, R6
-	ADD   R6, R2, R2
+none2:
+	ADD   $16, R2, R2
 	SUB   $4, R5, R5
 	CMP   $4, R5
 	BGE   columns2
@@ -19094,7 +19202,9 @@ rest2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  $scratch-8192(SP), R7
 	MOVD  cols+48(FP), R8
 	LSL   $2, R8, R8
@@ -19135,7 +19245,9 @@ planes3:
 	ADD   $16, R6, R6
 	SUBS  $1, R7, R7
 	BNE   planes3
-	MOVD  R4, R6
+	MOVD  dst_base+0(FP), R6
+	CBZ   R6, none3
+	ADD   R2, R6, R6
 	TBZ   $1, R5, one1
 	VST1  V2.D[0], (R6)
 	TBZ   $0, R5, done3
@@ -19145,7 +19257,7 @@ planes3:
 one1:
 	VST1  V2.S[0], (R6)
 done3:
-	ADD   $16, R4, R4
+none3:
 end2:
 
 	// a row at a time
@@ -20496,16 +20608,9 @@ done2:
 	LSL   $2, R7, R7
 	MOVD  planes+96(FP), R8
 planes8:
-	VMOVI $0, V4.B16
-	TBZ   $1, R2, one3
-	VLD1  (R3), V4.D[0]
-	TBZ   $0, R2, done3
-	ADD   $8, R3, R9
-	VLD1  (R9), V4.S[2]
-	B     done3
-one3:
-	VLD1  (R3), V4.S[0]
-done3:
+	FMOVQ (R3), F4
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
 	WORD  $0x4ea1d484 // fsub v4.4s, v4.4s, v1.4s
 	FMOVQ -224(R0), F5
 	WORD  $0x4f801085 // fmla v5.4s, v4.4s, v0.s[0]
@@ -20531,15 +20636,7 @@ done3:
 	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD  $0x4e641d08 // bic v8.16b, v8.16b, v4.16b
-	TBZ   $1, R2, one4
-	VST1  V8.D[0], (R3)
-	TBZ   $0, R2, done4
-	ADD   $8, R3, R9
-	VST1  V8.S[2], (R9)
-	B     done4
-one4:
-	VST1  V8.S[0], (R3)
-done4:
+	FMOVQ F8, (R3)
 	ADD   $16, R3, R3
 	ADD   R6, R4, R4
 	ADD   R7, R5, R5
@@ -20768,28 +20865,28 @@ sum3:
 	MOVD  max_base+48(FP), R3
 	CBZ   R3, none5
 	ADD   R1, R3, R3
-	TBZ   $1, R2, one5
+	TBZ   $1, R2, one3
 	VST1  V1.D[0], (R3)
-	TBZ   $0, R2, done5
+	TBZ   $0, R2, done3
 	ADD   $8, R3, R3
 	VST1  V1.S[2], (R3)
-	B     done5
-one5:
+	B     done3
+one3:
 	VST1  V1.S[0], (R3)
-done5:
+done3:
 none5:
 	MOVD  sum_base+72(FP), R3
 	CBZ   R3, none6
 	ADD   R1, R3, R3
-	TBZ   $1, R2, one6
+	TBZ   $1, R2, one4
 	VST1  V0.D[0], (R3)
-	TBZ   $0, R2, done6
+	TBZ   $0, R2, done4
 	ADD   $8, R3, R3
 	VST1  V0.S[2], (R3)
-	B     done6
-one6:
+	B     done4
+one4:
 	VST1  V0.S[0], (R3)
-done6:
+done4:
 none6:
 	FMOVQ -240(R0), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -20806,25 +20903,25 @@ none6:
 	MOVD  planes+96(FP), R4
 planes9:
 	VMOVI $0, V1.B16
-	TBZ   $1, R2, one7
+	TBZ   $1, R2, one5
 	VLD1  (R0), V1.D[0]
-	TBZ   $0, R2, done7
+	TBZ   $0, R2, done5
 	ADD   $8, R0, R5
 	VLD1  (R5), V1.S[2]
-	B     done7
-one7:
+	B     done5
+one5:
 	VLD1  (R0), V1.S[0]
-done7:
+done5:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
-	TBZ   $1, R2, one8
+	TBZ   $1, R2, one6
 	VST1  V1.D[0], (R3)
-	TBZ   $0, R2, done8
+	TBZ   $0, R2, done6
 	ADD   $8, R3, R5
 	VST1  V1.S[2], (R5)
-	B     done8
-one8:
+	B     done6
+one6:
 	VST1  V1.S[0], (R3)
-done8:
+done6:
 	ADD   $16, R0, R0
 	ADD   R1, R3, R3
 	SUBS  $1, R4, R4
@@ -22079,15 +22176,15 @@ rest4:
 	MOVD  planes+96(FP), R5
 planes14:
 	FMOVQ 16(R0), F2
-	TBZ   $1, R2, one9
+	TBZ   $1, R2, one7
 	VLD1  (R3), V2.D[0]
-	TBZ   $0, R2, done9
+	TBZ   $0, R2, done7
 	ADD   $8, R3, R6
 	VLD1  (R6), V2.S[2]
-	B     done9
-one9:
+	B     done7
+one7:
 	VLD1  (R3), V2.S[0]
-done9:
+done7:
 	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
@@ -22110,15 +22207,15 @@ done9:
 lanes3:
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
-	TBZ   $1, R2, one10
+	TBZ   $1, R2, one8
 	VLD1  (R3), V5.D[0]
-	TBZ   $0, R2, done10
+	TBZ   $0, R2, done8
 	ADD   $8, R3, R10
 	VLD1  (R10), V5.S[2]
-	B     done10
-one10:
+	B     done8
+one8:
 	VLD1  (R3), V5.S[0]
-done10:
+done8:
 	WORD  $0x4ea1d4a5 // fsub v5.4s, v5.4s, v1.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f8010a6 // fmla v6.4s, v5.4s, v0.s[0]
@@ -22146,15 +22243,15 @@ done10:
 	WORD  $0x4e651d29 // bic v9.16b, v9.16b, v5.16b
 	WORD  $0x4e29d484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, (R8)
-	TBZ   $1, R2, one11
+	TBZ   $1, R2, one9
 	VST1  V9.D[0], (R4)
-	TBZ   $0, R2, done11
+	TBZ   $0, R2, done9
 	ADD   $8, R4, R10
 	VST1  V9.S[2], (R10)
-	B     done11
-one11:
+	B     done9
+one9:
 	VST1  V9.S[0], (R4)
-done11:
+done9:
 	ADD   R5, R3, R3
 	ADD   R6, R4, R4
 	SUBS  $1, R7, R7
@@ -22168,15 +22265,15 @@ wrap3:
 	SUB   $1024, R9, R8
 again3:
 	VMOVI $0, V4.B16
-	TBZ   $1, R2, one12
+	TBZ   $1, R2, one10
 	VLD1  (R3), V4.D[0]
-	TBZ   $0, R2, done12
+	TBZ   $0, R2, done10
 	ADD   $8, R3, R10
 	VLD1  (R10), V4.S[2]
-	B     done12
-one12:
+	B     done10
+one10:
 	VLD1  (R3), V4.S[0]
-done12:
+done10:
 	WORD  $0x4ea1d484 // fsub v4.4s, v4.4s, v1.4s
 	FMOVQ -224(R0), F5
 	WORD  $0x4f801085 // fmla v5.4s, v4.4s, v0.s[0]
@@ -22205,15 +22302,15 @@ done12:
 	FMOVQ (R8), F4
 	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
 	FMOVQ F4, (R8)
-	TBZ   $1, R2, one13
+	TBZ   $1, R2, one11
 	VST1  V8.D[0], (R4)
-	TBZ   $0, R2, done13
+	TBZ   $0, R2, done11
 	ADD   $8, R4, R10
 	VST1  V8.S[2], (R10)
-	B     done13
-one13:
+	B     done11
+one11:
 	VST1  V8.S[0], (R4)
-done13:
+done11:
 	ADD   R5, R3, R3
 	ADD   R6, R4, R4
 	SUBS  $1, R7, R7
@@ -22446,28 +22543,28 @@ sum6:
 	MOVD  max_base+48(FP), R3
 	CBZ   R3, none11
 	ADD   R1, R3, R3
-	TBZ   $1, R2, one14
+	TBZ   $1, R2, one12
 	VST1  V1.D[0], (R3)
-	TBZ   $0, R2, done14
+	TBZ   $0, R2, done12
 	ADD   $8, R3, R3
 	VST1  V1.S[2], (R3)
-	B     done14
-one14:
+	B     done12
+one12:
 	VST1  V1.S[0], (R3)
-done14:
+done12:
 none11:
 	MOVD  sum_base+72(FP), R3
 	CBZ   R3, none12
 	ADD   R1, R3, R3
-	TBZ   $1, R2, one15
+	TBZ   $1, R2, one13
 	VST1  V0.D[0], (R3)
-	TBZ   $0, R2, done15
+	TBZ   $0, R2, done13
 	ADD   $8, R3, R3
 	VST1  V0.S[2], (R3)
-	B     done15
-one15:
+	B     done13
+one13:
 	VST1  V0.S[0], (R3)
-done15:
+done13:
 none12:
 	FMOVQ -240(R0), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -22483,25 +22580,25 @@ none12:
 	MOVD  planes+96(FP), R3
 planes15:
 	VMOVI $0, V1.B16
-	TBZ   $1, R2, one16
+	TBZ   $1, R2, one14
 	VLD1  (R0), V1.D[0]
-	TBZ   $0, R2, done16
+	TBZ   $0, R2, done14
 	ADD   $8, R0, R4
 	VLD1  (R4), V1.S[2]
-	B     done16
-one16:
+	B     done14
+one14:
 	VLD1  (R0), V1.S[0]
-done16:
+done14:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
-	TBZ   $1, R2, one17
+	TBZ   $1, R2, one15
 	VST1  V1.D[0], (R0)
-	TBZ   $0, R2, done17
+	TBZ   $0, R2, done15
 	ADD   $8, R0, R4
 	VST1  V1.S[2], (R4)
-	B     done17
-one17:
+	B     done15
+one15:
 	VST1  V1.S[0], (R0)
-done17:
+done15:
 	ADD   R1, R0, R0
 	SUBS  $1, R3, R3
 	BNE   planes15
@@ -23670,16 +23767,9 @@ done2:
 	LSL   $2, R8, R8
 	MOVD  planes+48(FP), R9
 planes8:
-	VMOVI $0, V4.B16
-	TBZ   $1, R2, one3
-	VLD1  (R3), V4.D[0]
-	TBZ   $0, R2, done3
-	ADD   $8, R3, R10
-	VLD1  (R10), V4.S[2]
-	B     done3
-one3:
-	VLD1  (R3), V4.S[0]
-done3:
+	FMOVQ (R3), F4
+	PRFM  (R5), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
 	WORD  $0x4ea1d484 // fsub v4.4s, v4.4s, v1.4s
 	FMOVQ -224(R0), F5
 	WORD  $0x4f801085 // fmla v5.4s, v4.4s, v0.s[0]
@@ -23705,15 +23795,7 @@ done3:
 	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD  $0x4e641d08 // bic v8.16b, v8.16b, v4.16b
-	TBZ   $1, R2, one4
-	VST1  V8.D[0], (R4)
-	TBZ   $0, R2, done4
-	ADD   $8, R4, R10
-	VST1  V8.S[2], (R10)
-	B     done4
-one4:
-	VST1  V8.S[0], (R4)
-done4:
+	FMOVQ F8, (R4)
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
 	ADD   R7, R5, R5
@@ -24061,26 +24143,26 @@ sum3:
 	MOVD  planes+48(FP), R4
 planes9:
 	VMOVI $0, V2.B16
-	TBZ   $1, R2, one5
+	TBZ   $1, R2, one3
 	VLD1  (R0), V2.D[0]
-	TBZ   $0, R2, done5
+	TBZ   $0, R2, done3
 	ADD   $8, R0, R5
 	VLD1  (R5), V2.S[2]
-	B     done5
-one5:
+	B     done3
+one3:
 	VLD1  (R0), V2.S[0]
-done5:
+done3:
 	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD  $0x4e22d402 // fadd v2.4s, v0.4s, v2.4s
-	TBZ   $1, R2, one6
+	TBZ   $1, R2, one4
 	VST1  V2.D[0], (R3)
-	TBZ   $0, R2, done6
+	TBZ   $0, R2, done4
 	ADD   $8, R3, R5
 	VST1  V2.S[2], (R5)
-	B     done6
-one6:
+	B     done4
+one4:
 	VST1  V2.S[0], (R3)
-done6:
+done4:
 	ADD   $16, R0, R0
 	ADD   R1, R3, R3
 	SUBS  $1, R4, R4
@@ -25475,15 +25557,15 @@ rest4:
 	MOVD  planes+48(FP), R5
 planes14:
 	FMOVQ 16(R0), F2
-	TBZ   $1, R2, one7
+	TBZ   $1, R2, one5
 	VLD1  (R3), V2.D[0]
-	TBZ   $0, R2, done7
+	TBZ   $0, R2, done5
 	ADD   $8, R3, R6
 	VLD1  (R6), V2.S[2]
-	B     done7
-one7:
+	B     done5
+one5:
 	VLD1  (R3), V2.S[0]
-done7:
+done5:
 	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
@@ -25502,15 +25584,15 @@ done7:
 lanes3:
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
-	TBZ   $1, R2, one8
+	TBZ   $1, R2, one6
 	VLD1  (R3), V5.D[0]
-	TBZ   $0, R2, done8
+	TBZ   $0, R2, done6
 	ADD   $8, R3, R8
 	VLD1  (R8), V5.S[2]
-	B     done8
-one8:
+	B     done6
+one6:
 	VLD1  (R3), V5.S[0]
-done8:
+done6:
 	WORD  $0x4ea1d4a5 // fsub v5.4s, v5.4s, v1.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f8010a6 // fmla v6.4s, v5.4s, v0.s[0]
@@ -25550,15 +25632,15 @@ wrap3:
 	SUB   $1024, R7, R6
 again3:
 	VMOVI $0, V4.B16
-	TBZ   $1, R2, one9
+	TBZ   $1, R2, one7
 	VLD1  (R3), V4.D[0]
-	TBZ   $0, R2, done9
+	TBZ   $0, R2, done7
 	ADD   $8, R3, R8
 	VLD1  (R8), V4.S[2]
-	B     done9
-one9:
+	B     done7
+one7:
 	VLD1  (R3), V4.S[0]
-done9:
+done7:
 	WORD  $0x4ea1d484 // fsub v4.4s, v4.4s, v1.4s
 	FMOVQ -224(R0), F5
 	WORD  $0x4f801085 // fmla v5.4s, v4.4s, v0.s[0]
@@ -25939,26 +26021,26 @@ sum6:
 	MOVD  planes+48(FP), R5
 planes15:
 	VMOVI $0, V2.B16
-	TBZ   $1, R2, one10
+	TBZ   $1, R2, one8
 	VLD1  (R0), V2.D[0]
-	TBZ   $0, R2, done10
+	TBZ   $0, R2, done8
 	ADD   $8, R0, R6
 	VLD1  (R6), V2.S[2]
-	B     done10
-one10:
+	B     done8
+one8:
 	VLD1  (R0), V2.S[0]
-done10:
+done8:
 	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD  $0x4e22d402 // fadd v2.4s, v0.4s, v2.4s
-	TBZ   $1, R2, one11
+	TBZ   $1, R2, one9
 	VST1  V2.D[0], (R3)
-	TBZ   $0, R2, done11
+	TBZ   $0, R2, done9
 	ADD   $8, R3, R6
 	VST1  V2.S[2], (R6)
-	B     done11
-one11:
+	B     done9
+one9:
 	VST1  V2.S[0], (R3)
-done11:
+done9:
 	ADD   R1, R0, R0
 	ADD   R4, R3, R3
 	SUBS  $1, R5, R5
@@ -28463,16 +28545,7 @@ element3:
 	MOVD  $scratch-8192(SP), R3
 	MOVD  cols+96(FP), R4
 planes7:
-	FMOVQ 16(R0), F2
-	TBZ   $1, R2, one1
-	VLD1  (R3), V2.D[0]
-	TBZ   $0, R2, done3
-	ADD   $8, R3, R5
-	VLD1  (R5), V2.S[2]
-	B     done3
-one1:
-	VLD1  (R3), V2.S[0]
-done3:
+	FMOVQ (R3), F2
 	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
 	ADD   $16, R3, R3
 	SUBS  $1, R4, R4
@@ -28496,16 +28569,9 @@ done3:
 	LSL   $2, R6, R6
 	MOVD  cols+96(FP), R7
 planes8:
-	VMOVI $0, V4.B16
-	TBZ   $1, R2, one2
-	VLD1  (R3), V4.D[0]
-	TBZ   $0, R2, done4
-	ADD   $8, R3, R8
-	VLD1  (R8), V4.S[2]
-	B     done4
-one2:
-	VLD1  (R3), V4.S[0]
-done4:
+	FMOVQ (R3), F4
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
 	WORD  $0x4ea1d484 // fsub v4.4s, v4.4s, v1.4s
 	FMOVQ -224(R0), F5
 	WORD  $0x4f801085 // fmla v5.4s, v4.4s, v0.s[0]
@@ -28531,15 +28597,7 @@ done4:
 	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD  $0x4e641d08 // bic v8.16b, v8.16b, v4.16b
-	TBZ   $1, R2, one3
-	VST1  V8.D[0], (R3)
-	TBZ   $0, R2, done5
-	ADD   $8, R3, R8
-	VST1  V8.S[2], (R8)
-	B     done5
-one3:
-	VST1  V8.S[0], (R3)
-done5:
+	FMOVQ F8, (R3)
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
 	ADD   R6, R5, R5
@@ -28768,28 +28826,28 @@ sum3:
 	MOVD  max_base+48(FP), R3
 	CBZ   R3, none5
 	ADD   R1, R3, R3
-	TBZ   $1, R2, one4
+	TBZ   $1, R2, one1
 	VST1  V1.D[0], (R3)
-	TBZ   $0, R2, done6
+	TBZ   $0, R2, done3
 	ADD   $8, R3, R3
 	VST1  V1.S[2], (R3)
-	B     done6
-one4:
+	B     done3
+one1:
 	VST1  V1.S[0], (R3)
-done6:
+done3:
 none5:
 	MOVD  sum_base+72(FP), R3
 	CBZ   R3, none6
 	ADD   R1, R3, R3
-	TBZ   $1, R2, one5
+	TBZ   $1, R2, one2
 	VST1  V0.D[0], (R3)
-	TBZ   $0, R2, done7
+	TBZ   $0, R2, done4
 	ADD   $8, R3, R3
 	VST1  V0.S[2], (R3)
-	B     done7
-one5:
+	B     done4
+one2:
 	VST1  V0.S[0], (R3)
-done7:
+done4:
 none6:
 	FMOVQ -240(R0), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
@@ -28806,25 +28864,25 @@ none6:
 	MOVD  cols+96(FP), R4
 planes9:
 	VMOVI $0, V1.B16
-	TBZ   $1, R2, one6
+	TBZ   $1, R2, one3
 	VLD1  (R0), V1.D[0]
-	TBZ   $0, R2, done8
+	TBZ   $0, R2, done5
 	ADD   $8, R0, R5
 	VLD1  (R5), V1.S[2]
-	B     done8
-one6:
+	B     done5
+one3:
 	VLD1  (R0), V1.S[0]
-done8:
+done5:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
-	TBZ   $1, R2, one7
+	TBZ   $1, R2, one4
 	VST1  V1.D[0], (R3)
-	TBZ   $0, R2, done9
+	TBZ   $0, R2, done6
 	ADD   $8, R3, R5
 	VST1  V1.S[2], (R5)
-	B     done9
-one7:
+	B     done6
+one4:
 	VST1  V1.S[0], (R3)
-done9:
+done6:
 	ADD   $16, R0, R0
 	ADD   R1, R3, R3
 	SUBS  $1, R4, R4
@@ -37386,7 +37444,9 @@ columns1:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -37481,9 +37541,13 @@ planes1:
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-4096(SP), R5
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  dst_base+0(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  cols+48(FP), R8
 	LSL   $7, R8, R8
 	ADD   R8, R6, R6
@@ -37998,7 +38062,9 @@ planes3:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -38059,9 +38125,7 @@ done2:
 	SUBS  $1, R9, R9
 	BNE   registers2
 moved2:
-	MOVD  cols+48(FP), R5
-	LSL   $7, R5, R5
-	ADD   R5, R2, R2
+	ADD   $128, R2, R2
 	SUB   $16, R4, R4
 	CMP   $16, R4
 	BGE   columns1
@@ -38074,7 +38138,9 @@ columns2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -38152,9 +38218,13 @@ planes4:
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-4096(SP), R5
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  dst_base+0(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  cols+48(FP), R8
 	LSL   $4, R8, R8
 	ADD   R8, R6, R6
@@ -38350,7 +38420,9 @@ planes6:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -38411,9 +38483,7 @@ done4:
 	SUBS  $1, R9, R9
 	BNE   registers4
 moved4:
-	MOVD  cols+48(FP), R5
-	LSL   $4, R5, R5
-	ADD   R5, R2, R2
+	ADD   $16, R2, R2
 	SUB   $2, R4, R4
 	CMP   $2, R4
 	BGE   columns2
@@ -38424,7 +38494,9 @@ rest2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -38463,9 +38535,13 @@ planes7:
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-4096(SP), R5
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  dst_base+0(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  cols+48(FP), R8
 	LSL   $4, R8, R8
 	ADD   R8, R6, R6
@@ -38661,7 +38737,9 @@ planes9:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -40658,7 +40736,9 @@ columns1:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -40754,9 +40834,13 @@ planes1:
 	MOVD  $scratch-4096(SP), R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  src_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dst_base+0(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+48(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  cols+48(FP), R9
 	LSL   $7, R9, R9
 	ADD   R9, R7, R7
@@ -41297,7 +41381,9 @@ planes3:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -41358,9 +41444,7 @@ done2:
 	SUBS  $1, R9, R9
 	BNE   registers2
 moved2:
-	MOVD  cols+48(FP), R5
-	LSL   $7, R5, R5
-	ADD   R5, R2, R2
+	ADD   $128, R2, R2
 	SUB   $16, R4, R4
 	CMP   $16, R4
 	BGE   columns1
@@ -41373,7 +41457,9 @@ columns2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -41452,9 +41538,13 @@ planes4:
 	MOVD  $scratch-4096(SP), R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  src_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dst_base+0(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+48(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  cols+48(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R7, R7
@@ -41704,7 +41794,9 @@ planes6:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -41765,9 +41857,7 @@ done4:
 	SUBS  $1, R9, R9
 	BNE   registers4
 moved4:
-	MOVD  cols+48(FP), R5
-	LSL   $4, R5, R5
-	ADD   R5, R2, R2
+	ADD   $16, R2, R2
 	SUB   $2, R4, R4
 	CMP   $2, R4
 	BGE   columns2
@@ -41778,7 +41868,9 @@ rest2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -41818,9 +41910,13 @@ planes7:
 	MOVD  $scratch-4096(SP), R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  src_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+48(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dst_base+0(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+48(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  cols+48(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R7, R7
@@ -42070,7 +42166,9 @@ planes9:
 
 	// transpose scratch to dst
 	MOVD  dst_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+48(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+48(FP), R7
 	LSL   $3, R7, R7
@@ -44122,7 +44220,9 @@ columns1:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-4096(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -44186,7 +44286,9 @@ moved1:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch2-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -44463,11 +44565,17 @@ sum1:
 	MOVD  $scratch-4096(SP), R4
 	MOVD  $scratch2-8192(SP), R5
 	MOVD  y_base+24(FP), R6
-	ADD   R1, R6, R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R1, R7
+	ADD   R7, R6, R6
 	MOVD  dy_base+48(FP), R7
-	ADD   R1, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R1, R8
+	ADD   R8, R7, R7
 	MOVD  dx_base+0(FP), R8
-	ADD   R1, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R1, R9
+	ADD   R9, R8, R8
 	MOVD  cols+72(FP), R9
 	LSL   $7, R9, R9
 	ADD   R9, R6, R6
@@ -44523,7 +44631,9 @@ planes1:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-4096(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -44584,9 +44694,7 @@ done3:
 	SUBS  $1, R8, R8
 	BNE   registers3
 moved3:
-	MOVD  cols+72(FP), R4
-	LSL   $7, R4, R4
-	ADD   R4, R1, R1
+	ADD   $128, R1, R1
 	SUB   $16, R3, R3
 	CMP   $16, R3
 	BGE   columns1
@@ -44599,7 +44707,9 @@ columns2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-4096(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -44663,7 +44773,9 @@ moved4:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch2-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -44920,11 +45032,17 @@ sum2:
 	MOVD  $scratch-4096(SP), R4
 	MOVD  $scratch2-8192(SP), R5
 	MOVD  y_base+24(FP), R6
-	ADD   R1, R6, R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R1, R7
+	ADD   R7, R6, R6
 	MOVD  dy_base+48(FP), R7
-	ADD   R1, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R1, R8
+	ADD   R8, R7, R7
 	MOVD  dx_base+0(FP), R8
-	ADD   R1, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R1, R9
+	ADD   R9, R8, R8
 	MOVD  cols+72(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R6, R6
@@ -44954,7 +45072,9 @@ planes2:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-4096(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -45015,9 +45135,7 @@ done6:
 	SUBS  $1, R8, R8
 	BNE   registers6
 moved6:
-	MOVD  cols+72(FP), R4
-	LSL   $4, R4, R4
-	ADD   R4, R1, R1
+	ADD   $16, R1, R1
 	SUB   $2, R3, R3
 	CMP   $2, R3
 	BGE   columns2
@@ -45028,7 +45146,9 @@ rest2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-4096(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -45053,7 +45173,9 @@ element7:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch2-8192(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -45271,11 +45393,17 @@ sum3:
 	MOVD  $scratch-4096(SP), R4
 	MOVD  $scratch2-8192(SP), R5
 	MOVD  y_base+24(FP), R6
-	ADD   R1, R6, R6
+	MOVD  cols+72(FP), R7
+	MUL   R7, R1, R7
+	ADD   R7, R6, R6
 	MOVD  dy_base+48(FP), R7
-	ADD   R1, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R1, R8
+	ADD   R8, R7, R7
 	MOVD  dx_base+0(FP), R8
-	ADD   R1, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R1, R9
+	ADD   R9, R8, R8
 	MOVD  cols+72(FP), R9
 	LSL   $4, R9, R9
 	ADD   R9, R6, R6
@@ -45305,7 +45433,9 @@ planes3:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R4
-	ADD   R1, R4, R4
+	MOVD  cols+72(FP), R5
+	MUL   R5, R1, R5
+	ADD   R5, R4, R4
 	MOVD  $scratch-4096(SP), R5
 	MOVD  cols+72(FP), R6
 	LSL   $3, R6, R6
@@ -46050,7 +46180,9 @@ columns1:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -46114,7 +46246,9 @@ moved1:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -46324,11 +46458,17 @@ sum1:
 	MOVD  $scratch-4096(SP), R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  y_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dy_base+48(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  dx_base+0(FP), R9
-	ADD   R2, R9, R9
+	MOVD  cols+72(FP), R10
+	MUL   R10, R2, R10
+	ADD   R10, R9, R9
 	MOVD  cols+72(FP), R10
 	LSL   $7, R10, R10
 	ADD   R10, R7, R7
@@ -46672,7 +46812,9 @@ planes1:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -46733,9 +46875,7 @@ done3:
 	SUBS  $1, R9, R9
 	BNE   registers3
 moved3:
-	MOVD  cols+72(FP), R5
-	LSL   $7, R5, R5
-	ADD   R5, R2, R2
+	ADD   $128, R2, R2
 	SUB   $16, R4, R4
 	CMP   $16, R4
 	BGE   columns1
@@ -46748,7 +46888,9 @@ columns2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -46812,7 +46954,9 @@ moved4:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -47004,11 +47148,17 @@ sum2:
 	MOVD  $scratch-4096(SP), R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  y_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dy_base+48(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  dx_base+0(FP), R9
-	ADD   R2, R9, R9
+	MOVD  cols+72(FP), R10
+	MUL   R10, R2, R10
+	ADD   R10, R9, R9
 	MOVD  cols+72(FP), R10
 	LSL   $4, R10, R10
 	ADD   R10, R7, R7
@@ -47074,7 +47224,9 @@ planes2:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -47135,9 +47287,7 @@ done6:
 	SUBS  $1, R9, R9
 	BNE   registers6
 moved6:
-	MOVD  cols+72(FP), R5
-	LSL   $4, R5, R5
-	ADD   R5, R2, R2
+	ADD   $16, R2, R2
 	SUB   $2, R4, R4
 	CMP   $2, R4
 	BGE   columns2
@@ -47148,7 +47298,9 @@ rest2:
 
 	// transpose y to scratch
 	MOVD  y_base+24(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -47173,7 +47325,9 @@ element7:
 
 	// transpose dy to scratch2
 	MOVD  dy_base+48(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -47326,11 +47480,17 @@ sum3:
 	MOVD  $scratch-4096(SP), R5
 	MOVD  $scratch2-8192(SP), R6
 	MOVD  y_base+24(FP), R7
-	ADD   R2, R7, R7
+	MOVD  cols+72(FP), R8
+	MUL   R8, R2, R8
+	ADD   R8, R7, R7
 	MOVD  dy_base+48(FP), R8
-	ADD   R2, R8, R8
+	MOVD  cols+72(FP), R9
+	MUL   R9, R2, R9
+	ADD   R9, R8, R8
 	MOVD  dx_base+0(FP), R9
-	ADD   R2, R9, R9
+	MOVD  cols+72(FP), R10
+	MUL   R10, R2, R10
+	ADD   R10, R9, R9
 	MOVD  cols+72(FP), R10
 	LSL   $4, R10, R10
 	ADD   R10, R7, R7
@@ -47396,7 +47556,9 @@ planes3:
 
 	// transpose scratch to dx
 	MOVD  dx_base+0(FP), R5
-	ADD   R2, R5, R5
+	MOVD  cols+72(FP), R6
+	MUL   R6, R2, R6
+	ADD   R6, R5, R5
 	MOVD  $scratch-4096(SP), R6
 	MOVD  cols+72(FP), R7
 	LSL   $3, R7, R7
@@ -49196,7 +49358,9 @@ columns1:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  $scratch-4096(SP), R7
 	MOVD  cols+48(FP), R8
 	LSL   $3, R8, R8
@@ -49328,7 +49492,10 @@ planes1:
 	ADD   $128, R6, R6
 	SUBS  $1, R7, R7
 	BNE   planes1
-	MOVD  R4, R6
+	MOVD  dst_base+0(FP), R6
+	CBZ   R6, none1
+	LSR   $1, R2, R7
+	ADD   R7, R6, R6
 	WORD  $0x0ea12920 // xtn v0.2s, v9.2d
 	FMOVD F0, (R6)
 	WORD  $0x0ea12940 // xtn v0.2s, v10.2d
@@ -49345,10 +49512,8 @@ planes1:
 	FMOVD F0, 48(R6)
 	WORD  $0x0ea12a00 // xtn v0.2s, v16.2d
 	FMOVD F0, 56(R6)
-	ADD   $64, R4, R4
-	MOVD  cols+48(FP), R6
-	LSL   $7, R6, R6
-	ADD   R6, R2, R2
+none1:
+	ADD   $128, R2, R2
 	SUB   $16, R5, R5
 	CMP   $16, R5
 	BGE   columns1
@@ -49361,7 +49526,9 @@ columns2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  $scratch-4096(SP), R7
 	MOVD  cols+48(FP), R8
 	LSL   $3, R8, R8
@@ -49441,13 +49608,14 @@ planes2:
 	ADD   $16, R6, R6
 	SUBS  $1, R7, R7
 	BNE   planes2
-	MOVD  R4, R6
+	MOVD  dst_base+0(FP), R6
+	CBZ   R6, none2
+	LSR   $1, R2, R7
+	ADD   R7, R6, R6
 	WORD  $0x0ea12840 // xtn v0.2s, v2.2d
 	FMOVD F0, (R6)
-	ADD   $8, R4, R4
-	MOVD  cols+48(FP), R6
-	LSL   $4, R6, R6
-	ADD   R6, R2, R2
+none2:
+	ADD   $16, R2, R2
 	SUB   $2, R5, R5
 	CMP   $2, R5
 	BGE   columns2
@@ -49458,7 +49626,9 @@ rest2:
 
 	// transpose src to scratch
 	MOVD  src_base+24(FP), R6
-	ADD   R2, R6, R6
+	MOVD  cols+48(FP), R7
+	MUL   R7, R2, R7
+	ADD   R7, R6, R6
 	MOVD  $scratch-4096(SP), R7
 	MOVD  cols+48(FP), R8
 	LSL   $3, R8, R8
@@ -49498,10 +49668,13 @@ planes3:
 	ADD   $16, R5, R5
 	SUBS  $1, R6, R6
 	BNE   planes3
-	MOVD  R4, R5
+	MOVD  dst_base+0(FP), R5
+	CBZ   R5, none3
+	LSR   $1, R2, R6
+	ADD   R6, R5, R5
 	WORD  $0x0ea12840 // xtn v0.2s, v2.2d
 	FMOVS F0, (R5)
-	ADD   $8, R4, R4
+none3:
 end2:
 
 	// a row at a time
@@ -50726,8 +50899,9 @@ planes7:
 	LSL   $3, R6, R6
 	MOVD  planes+96(FP), R7
 planes8:
-	VMOVI $0, V5.B16
-	VLD1  (R2), V5.D[0]
+	FMOVQ (R2), F5
+	PRFM  (R3), PLDL1KEEP
+	PRFM  (R4), PLDL1KEEP
 	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
@@ -50763,7 +50937,7 @@ planes8:
 	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
-	VST1  V7.D[0], (R2)
+	FMOVQ F7, (R2)
 	ADD   $16, R2, R2
 	ADD   R5, R3, R3
 	ADD   R6, R4, R4
@@ -53381,8 +53555,9 @@ planes7:
 	LSL   $3, R7, R7
 	MOVD  planes+48(FP), R8
 planes8:
-	VMOVI $0, V5.B16
-	VLD1  (R2), V5.D[0]
+	FMOVQ (R2), F5
+	PRFM  (R4), PLDL1KEEP
+	PRFM  (R5), PLDL1KEEP
 	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
@@ -53418,7 +53593,7 @@ planes8:
 	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
-	VST1  V7.D[0], (R3)
+	FMOVQ F7, (R3)
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   R6, R4, R4
@@ -57231,8 +57406,7 @@ element3:
 	MOVD  $scratch-4096(SP), R2
 	MOVD  cols+96(FP), R3
 planes7:
-	FMOVQ 32(R0), F3
-	VLD1  (R2), V3.D[0]
+	FMOVQ (R2), F3
 	WORD  $0x4e63f442 // fmax v2.2d, v2.2d, v3.2d
 	ADD   $16, R2, R2
 	SUBS  $1, R3, R3
@@ -57256,8 +57430,9 @@ planes7:
 	LSL   $3, R5, R5
 	MOVD  cols+96(FP), R6
 planes8:
-	VMOVI $0, V5.B16
-	VLD1  (R2), V5.D[0]
+	FMOVQ (R2), F5
+	PRFM  (R3), PLDL1KEEP
+	PRFM  (R4), PLDL1KEEP
 	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
@@ -57293,7 +57468,7 @@ planes8:
 	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
-	VST1  V7.D[0], (R2)
+	FMOVQ F7, (R2)
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   R5, R4, R4

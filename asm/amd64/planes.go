@@ -23,9 +23,8 @@ func (m mach) frame(n int) Mem {
 // columns are machine.Columns.
 type columns struct {
 	mach
-	count   string    // the parameter that says how many planes
-	rows    bool      // the planes are what Rows has transposed
-	turned  [2]string // the slices that Turn transposes
+	count   string   // the parameter that says how many planes
+	turned  []string // the slices of rows: the columns are rows, the planes their elements
 	regs    int
 	mask    mask
 	off     reg.GPVirtual  // of the columns, in bytes of the element type
@@ -53,24 +52,30 @@ func (m mach) Planes(few, many func(machine.Columns)) {
 	m.Label(done)
 }
 
-func (m mach) Turn(body func(machine.Columns), in, out string) {
+func (m mach) Turn(body func(machine.Columns), in []string, out string) {
 	c := m.columns("cols")
-	c.turned = [2]string{in, out}
-	c.left = m.param("n")
 	m.XORQ(c.off, c.off)
-	c.blocks(c.left, func(machine.Columns) {
-		if in != "" {
-			c.transposed(in, machine.Scratch, false)
+	c.turn(m.param("n"), body, in, out)
+}
+
+// turn is blocks for columns that are the rows of in and out.
+func (c *columns) turn(left reg.GPVirtual, body func(machine.Columns), in []string, out string) {
+	c.left, c.turned = left, append(slices.Clone(in), out)
+	c.blocks(left, func(machine.Columns) {
+		tiles := []string{machine.Scratch, machine.Scratch2}
+		for i, slice := range in {
+			c.transposed(slice, tiles[i], false)
 		}
 		body(c)
 		if out != "" {
 			c.transposed(out, machine.Scratch, true)
 		}
 	})
+	c.turned = nil
 }
 
-// isRows says whether the elements of the rows of a slice are the planes.
-func (c *columns) isRows(name string) bool { return c.rows || slices.Contains(c.turned[:], name) }
+// isTurned says whether the columns are rows of a slice.
+func (c *columns) isTurned(name string) bool { return slices.Contains(c.turned, name) }
 
 func (m mach) columns(count string) *columns {
 	c := &columns{mach: m, count: count, off: m.GP64(), scratch: map[string]Mem{}, slots: m.AllocLocal(blockRegs * m.isa.bytes)}
@@ -146,13 +151,13 @@ func (c *columns) at(name string) reg.GPVirtual {
 		return c.scratchAt(name)
 	}
 	p := c.base(name)
-	if off := c.bytes(name); c.rows || !c.isRows(name) {
-		c.ADDQ(off, p)
-	} else {
+	off := c.bytes(name)
+	if c.isTurned(name) {
 		rows := c.param("cols")
 		c.IMULQ(off, rows)
-		c.ADDQ(rows, p)
+		off = rows
 	}
+	c.ADDQ(off, p)
 	return p
 }
 
@@ -185,7 +190,7 @@ func (c *columns) pointers(bufs []machine.Buf) (p []reg.GPVirtual, next []Op) {
 		if b.Ahead {
 			c.ahead(b.Name, p[i])
 		}
-		if scratch(b.Name) || c.isRows(b.Name) {
+		if scratch(b.Name) || c.isTurned(b.Name) {
 			next[i] = U32(c.stride())
 			continue
 		}
@@ -199,7 +204,7 @@ func (c *columns) pointers(bufs []machine.Buf) (p []reg.GPVirtual, next []Op) {
 
 // ahead moves p, in a slice, to the next block.
 func (c *columns) ahead(name string, p reg.GPVirtual) {
-	if !c.isRows(name) {
+	if !c.isTurned(name) {
 		c.ADDQ(U32(c.regs*c.isa.bytes), p)
 		return
 	}
@@ -281,24 +286,16 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 }
 
 func (c *columns) Store(slice string, v []V) {
-	if c.rows {
-		c.storeAt(c.out, slice, v)
-		return
-	}
 	done := c.label("none")
 	p := c.base(slice)
 	c.TESTQ(p, p)
 	c.JE(LabelRef(done))
 	c.ADDQ(c.bytes(slice), p)
-	c.storeAt(p, slice, v)
-	c.Label(done)
-}
-
-func (c *columns) storeAt(p reg.GPVirtual, slice string, v []V) {
 	b := machine.Out(slice)
 	for j := range v {
 		c.store(v[j], Mem{Base: p, Disp: j * c.step(b)}, c.mask, b)
 	}
+	c.Label(done)
 }
 
 // Fold visits the lanes of a group in the order in which they are folded, evens first, so that few registers are needed. A lane that no

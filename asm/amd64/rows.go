@@ -16,7 +16,6 @@ func (m mach) logLanes() int { return bits.TrailingZeros(uint(m.lanes())) }
 
 func (m mach) Rows(long func(), short func(machine.Columns), in []string, out string) {
 	c := m.columns("cols")
-	c.rows = true
 	m.XORQ(c.off, c.off)
 	n := m.AllocLocal(8) // elements left: general registers are few
 	t := m.Load(m.Param(in[0]).Len(), m.GP64())
@@ -56,24 +55,7 @@ func (m mach) short(c *columns, long string, n Mem, body func(machine.Columns), 
 	m.DIVL(cols.As32())
 	m.MOVL(reg.EAX, left.As32())
 	m.MOVQ(U32(0), n)
-	c.left = left
-	c.blocks(left, func(machine.Columns) {
-		tiles := []string{machine.Scratch, machine.Scratch2}
-		for i, slice := range in {
-			c.transposed(slice, tiles[i], false)
-		}
-		body(c)
-		if out != "" {
-			c.transposed(out, machine.Scratch, true)
-		} else {
-			m.ADDQ(U32(4*c.regs*m.lanes()), m.out)
-		}
-		// blocks adds the bytes of the columns, which is not how far the rows have come
-		size := m.param("cols")
-		m.SHLQ(U8(bits.TrailingZeros(uint(c.stride()))), size)
-		m.ADDQ(size, c.off)
-		m.SUBQ(U32(c.stride()), c.off)
-	})
+	c.turn(left, body, in, out)
 }
 
 // transposed moves the rows of a block from a slice to scratch memory, a register of columns for each element, or back.

@@ -13,9 +13,8 @@ const blockRegs = 8
 // columns are machine.Columns.
 type columns struct {
 	mach
-	count   string    // the argument that says how many planes there are
-	rows    bool      // the columns are rows of the slices, the planes their elements
-	turned  [2]string // the slices of which this is true in Turn
+	count   string   // the argument that says how many planes there are
+	turned  []string // the slices of rows: the columns are rows, the planes their elements
 	regs    int
 	partial *emit.GP // how many columns there are, where they do not fill the register
 	off     emit.GP  // of the columns, in bytes of the element type
@@ -43,22 +42,28 @@ func (m mach) Planes(few, many func(machine.Columns)) {
 	m.Label(done)
 }
 
-func (m mach) Turn(body func(machine.Columns), in, out string) {
-	c := m.columns("cols")
-	c.turned = [2]string{in, out}
-	c.blocks(m.param("n"), func(machine.Columns) {
-		if in != "" {
-			c.transposed(in, machine.Scratch, false)
+func (m mach) Turn(body func(machine.Columns), in []string, out string) {
+	m.columns("cols").turn(m.param("n"), body, in, out)
+}
+
+// turn is blocks for columns that are the rows of in and out.
+func (c *columns) turn(left emit.GP, body func(machine.Columns), in []string, out string) {
+	c.turned = append(slices.Clone(in), out)
+	c.blocks(left, func(machine.Columns) {
+		tiles := []string{machine.Scratch, machine.Scratch2}
+		for i, slice := range in {
+			c.transposed(slice, tiles[i], false)
 		}
 		body(c)
 		if out != "" {
 			c.transposed(out, machine.Scratch, true)
 		}
 	})
+	c.turned = nil
 }
 
-// isRows says whether the elements of the rows of a slice are the planes.
-func (c *columns) isRows(name string) bool { return c.rows || slices.Contains(c.turned[:], name) }
+// isTurned says whether the columns are rows of a slice.
+func (c *columns) isTurned(name string) bool { return slices.Contains(c.turned, name) }
 
 // blocks runs body over blocks of registers, then over what is left a register at a time, the last one in part.
 func (c *columns) blocks(left emit.GP, body func(machine.Columns)) {
@@ -75,13 +80,7 @@ func (c *columns) blocks(left emit.GP, body func(machine.Columns)) {
 		c.BLT(rest)
 		c.Label(loop)
 		body(c)
-		if c.rows {
-			bytes := c.param("cols")
-			c.LSL(log2(c.stride()), bytes, bytes)
-			c.ADD(bytes, c.off, c.off)
-		} else {
-			c.ADD(emit.Imm(c.stride()), c.off, c.off)
-		}
+		c.ADD(emit.Imm(c.stride()), c.off, c.off)
 		c.SUB(n, left, left)
 		c.CMP(n, left)
 		c.BGE(loop)
@@ -128,7 +127,7 @@ func (c *columns) at(name string) emit.GP {
 
 func (c *columns) addOffset(name string, p emit.GP) {
 	off := c.off
-	if !c.rows && c.isRows(name) {
+	if c.isTurned(name) {
 		cols := c.param("cols")
 		c.MUL(cols, off, cols)
 		off = cols
@@ -163,14 +162,14 @@ func (c *columns) planes(bufs []machine.Buf) planes {
 	for i, b := range bufs {
 		if b.Ahead { // the next block: of rows, it lies in one piece
 			by := emit.Operand(emit.Imm(c.stride()))
-			if c.isRows(b.Name) {
+			if c.isTurned(b.Name) {
 				bytes := c.param("cols")
 				c.LSL(log2(c.stride()), bytes, bytes)
 				by = bytes
 			}
 			c.ADD(by, w.p[i], w.p[i])
 		}
-		if c.isRows(b.Name) || scratch(b.Name) {
+		if c.isTurned(b.Name) || scratch(b.Name) {
 			w.next[w.p[i]] = emit.Imm(c.stride())
 			continue
 		}
@@ -184,7 +183,7 @@ func (c *columns) planes(bufs []machine.Buf) planes {
 
 // plane runs body on the registers of one plane and moves on.
 func (w planes) plane(body func(j int, x []V) V) {
-	if w.partial != nil && !w.rows {
+	if w.partial != nil && slices.ContainsFunc(w.bufs, func(b machine.Buf) bool { return !b.Ahead && !scratch(b.Name) }) {
 		w.part(w.bufs, w.p, *w.partial, func(x []V) V { return body(0, x) })
 	} else {
 		at := func(j int) []emit.Mem {
@@ -265,14 +264,9 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 func (c *columns) Store(slice string, v []V) {
 	b := machine.Out(slice)
 	done := c.NewLabel("none")
-	var p emit.GP
-	if c.rows {
-		p = c.copyGP(c.out)
-	} else {
-		p = c.base(slice)
-		c.CBZ(p, done)
-		c.addOffset(slice, p)
-	}
+	p := c.base(slice)
+	c.CBZ(p, done)
+	c.addOffset(slice, p)
 	if c.partial != nil {
 		t := v[0]
 		if c.wideInts(b) {

@@ -10,7 +10,6 @@ const fewRows = 3
 
 func (m mach) Rows(long func(), short func(machine.Columns), in []string, out string) {
 	c := m.columns("cols")
-	c.rows = true
 	n := m.len(in[0])
 	if m.ints["dst"] {
 		m.out = m.base("dst")
@@ -40,18 +39,7 @@ func (m mach) short(c *columns, long emit.Label, n emit.GP, body func(machine.Co
 	m.CMP(emit.Imm(fewRows), left)
 	m.BLT(long)
 	m.MOVD(emit.ZR, n)
-	c.blocks(left, func(machine.Columns) {
-		tiles := []string{machine.Scratch, machine.Scratch2}
-		for i, slice := range in {
-			c.transposed(slice, tiles[i], false)
-		}
-		body(c)
-		if out != "" {
-			c.transposed(out, machine.Scratch, true)
-		} else {
-			m.ADD(emit.Imm(4*c.regs*m.lanes()), m.out, m.out)
-		}
-	})
+	c.turn(left, body, in, out)
 }
 
 // transposed moves the rows of a block from a slice to scratch memory, a register of columns for each element, or back: by squares of as

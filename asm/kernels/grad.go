@@ -44,7 +44,7 @@ func softmaxPlanesGrad(m machine.Machine) {
 
 func softmaxPlanesGradToRows(m machine.Machine) {
 	m.Func("softmaxPlanesGradToRows", "func(dx, y, dy []T, cols, n, yStride, dyStride int)", "writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.")
-	m.Turn(func(c machine.Columns) { columnGrad(m, c, machine.Scratch) }, "", "dx")
+	m.Turn(func(c machine.Columns) { columnGrad(m, c, machine.Scratch) }, nil, "dx")
 	m.End()
 }
 

@@ -40,7 +40,7 @@ func softmaxRowsToPlanes(m machine.Machine) {
 	m.Func("softmaxRowsToPlanes", "func(dst, src, max, sum []T, cols, n, dstStride int)", "writes the softmax of n rows to planes.")
 	m.Turn(func(c machine.Columns) {
 		columnSoftmax(m, c, columnMax(m, c, machine.Scratch))
-	}, "src", "")
+	}, []string{"src"}, "")
 	m.End()
 }
 

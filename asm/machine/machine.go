@@ -142,9 +142,8 @@ type Machine interface {
 	// hold a block of all of them, unless few is nil; otherwise through many.
 	Planes(few, many func(c Columns))
 
-	// Turn is Planes where the slices in and out, either of which may be empty, are n rows of cols elements, at most Lanes: in is transposed
-	// into Scratch before, and Scratch to out afterwards.
-	Turn(body func(c Columns), in, out string)
+	// Turn is Planes where the slices in and out are n rows of cols elements, at most Lanes: as in Rows, they are transposed.
+	Turn(body func(c Columns), in []string, out string)
 
 	// Scan writes the prefix sums of src, which go on from carry, to dst and returns the next carry.
 	Scan(dst, src, carry string)
