@@ -3,6 +3,7 @@ package loss
 import (
 	"fmt"
 
+	. "github.com/lanewise/lanewise/asm/direct"
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -58,78 +59,12 @@ func avx2(c code) {
 	}
 }
 
-// vectors256 emits body for every 8 of n elements, and once more for the rest, with the mask Y15.
-func (c code) vectors256(n Register, body func(masked bool), pointers ...Register) {
-	c.Label("loop")
-	c.CMPQ(n, Imm(8))
-	c.JLT(LabelRef("tail"))
-	body(false)
-	for _, p := range pointers {
-		c.ADDQ(Imm(32), p)
-	}
-	c.SUBQ(Imm(8), n)
-	c.JMP(LabelRef("loop"))
-	c.Label("tail")
-	c.TESTQ(n, n)
-	c.JZ(LabelRef("done"))
-	c.iota256(Y14)
-	c.VMOVQ(n, X15)
-	c.VPBROADCASTD(X15, Y15)
-	c.VPCMPGTD(Y14, Y15, Y15)
-	body(true)
-	c.Label("done")
-}
-
-// iota256 sets the lanes to 0 … 7.
-func (c code) iota256(y VecPhysical) {
-	bytes := c.GP64()
-	c.MOVQ(U64(0x0706050403020100), bytes)
-	c.VMOVQ(bytes, y.AsX())
-	c.VPMOVZXBD(y.AsX(), y)
-}
-
-func (c code) load256(m Mem, y VecPhysical, masked bool) {
-	if masked {
-		c.VMASKMOVPS(m, Y15, y)
-	} else {
-		c.VMOVDQU(m, y)
-	}
-}
-
-func (c code) store256(y VecPhysical, m Mem, masked bool) {
-	if masked {
-		c.VPMASKMOVD(y, Y15, m)
-	} else {
-		c.VMOVDQU(y, m)
-	}
-}
-
-// pick256 fetches elements of a table by their indices, not in Y4: qemu 7 takes index register 4 for none. Y3 is lost.
-func (c code) pick256(table Register, index, y VecPhysical) {
-	c.VPCMPEQD(Y3, Y3, Y3)
-	c.VPGATHERDD(Y3, Mem{Base: table, Index: index, Scale: 4}, y)
-}
-
-func (c code) zero256(y VecPhysical) { c.VPXOR(y, y, y) }
-
-func (c code) broadcast256(x uint32, y VecPhysical) {
-	r := c.GP32()
-	c.MOVL(U32(x), r)
-	c.VMOVD(r, y.AsX())
-	c.VPBROADCASTD(y.AsX(), y)
-}
-
-func (c code) scalar256(name string, y VecPhysical) {
-	c.VMOVD(c.Load(c.Param(name), c.GP32()), y.AsX())
-	c.VPBROADCASTD(y.AsX(), y)
-}
-
 // bounds256 loads what the keys of the parts are larger than, as signed integers. Keys and bounds are 2³¹ at most.
 func (c code) bounds256(y []VecPhysical) {
-	from := c.pointer("from")
+	from := c.Pointer("from")
 	c.VPCMPEQD(Y14, Y14, Y14)
 	for t := range y {
-		c.VPBROADCASTD(at(from, 4*t), y[t])
+		c.VPBROADCASTD(At(from, 4*t), y[t])
 		c.VPADDD(Y14, y[t], y[t])
 	}
 }
@@ -162,14 +97,14 @@ func (c code) widen(r GPVirtual) GPVirtual { return r.As64().(GPVirtual) }
 
 func (c code) advance256(stream, mask GPVirtual) {
 	c.POPCNTL(mask.As32(), mask.As32())
-	c.LEAQ(indexed(stream, mask, 4), stream)
+	c.LEAQ(Indexed(stream, mask, 4), stream)
 }
 
 // permutation loads one of a table.
 func (c code) permutation(table Mem, mask GPVirtual, y VecPhysical) {
 	base := c.GP64()
 	c.LEAQ(table, base)
-	c.VPMOVZXBD(indexed(base, mask, 8), y)
+	c.VPMOVZXBD(Indexed(base, mask, 8), y)
 }
 
 // errors256 turns probabilities into errors; fg is all ones where they are foreground's.
@@ -180,60 +115,60 @@ func (c code) errors256(probs, one, e, fg VecPhysical) {
 }
 
 func (c code) split256(parts int, tables tables) {
-	c.begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
+	c.Begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
 	s, keep := c.written(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
-	p, n := c.base("probs"), c.length("probs")
+	p, n := c.Base("probs"), c.Length("probs")
 	one := Y0
-	c.broadcast256(oneBits, one)
-	c.vectors256(n, func(masked bool) {
-		c.prefetch(ahead, p)
-		c.load256(at(p, 0), Y5, masked)
+	c.Broadcast256(oneBits, one)
+	c.Vectors256(n, func(masked bool) {
+		c.Prefetch(ahead, p)
+		c.Load256(At(p, 0), Y5, masked)
 		c.errors256(Y5, one, Y1, Y2)
 		c.VPSUBD(Y2, Y1, Y2)
 		c.VPADDD(Y1, Y2, Y2)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
-			c.prefetch(near, s[t])
+			c.Prefetch(near, s[t])
 			c.permutation(tables.compress, mask, Y3)
 			c.VPERMD(Y2, Y3, Y3)
-			c.VMOVDQU(Y3, at(s[t], 0))
+			c.VMOVDQU(Y3, At(s[t], 0))
 			c.advance256(s[t], mask)
 		})
 	}, p)
 	keep()
-	c.end()
+	c.End()
 }
 
 // count256 is AVX-512's count too: scalar loads do not wait for as long for stores of 32 bytes.
 func (c code) count256() {
-	c.begin("lossCount", countSignature, countDoc)
-	c.scalar256("first", Y1)
+	c.Begin("lossCount", countSignature, countDoc)
+	c.Scalar256("first", Y1)
 	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
-	counts, ranks, keys, n := c.base("counts"), c.base("ranks"), c.base("keys"), c.length("keys")
+	counts, ranks, keys, n := c.Base("counts"), c.Base("ranks"), c.Base("keys"), c.Length("keys")
 	bin, rank := c.GP32(), c.GP32()
 	steps := Y4
-	c.iota256(steps)
+	c.Iota256(steps)
 	one := func(i int) {
-		c.MOVL(at(ranks, 4*i), bin)
-		c.MOVL(indexed(counts, bin.As64(), 4), rank)
-		c.INCL(indexed(counts, bin.As64(), 4))
-		c.MOVL(rank, at(ranks, 4*i))
+		c.MOVL(At(ranks, 4*i), bin)
+		c.MOVL(Indexed(counts, bin.As64(), 4), rank)
+		c.INCL(Indexed(counts, bin.As64(), 4))
+		c.MOVL(rank, At(ranks, 4*i))
 	}
 	bins := func() {
-		c.prefetch(near, keys, ranks)
-		c.VMOVDQU(at(keys, 0), Y0)
+		c.Prefetch(near, keys, ranks)
+		c.VMOVDQU(At(keys, 0), Y0)
 		c.VPSRLD(X2, Y0, Y0)
 		c.VPSUBD(Y1, Y0, Y0)
-		c.VMOVDQU(Y0, at(ranks, 0))
+		c.VMOVDQU(Y0, At(ranks, 0))
 	}
 	c.Label("loop")
 	c.CMPQ(n, Imm(8))
 	c.JLT(LabelRef("tail"))
 	bins()
 	// Where all are in one bin, each increment would wait for the one before.
-	c.MOVL(at(ranks, 0), bin)
-	c.CMPL(at(ranks, 4*7), bin)
+	c.MOVL(At(ranks, 0), bin)
+	c.CMPL(At(ranks, 4*7), bin)
 	c.JEQ(LabelRef("alike"))
 	c.Label("each")
 	for i := range 8 {
@@ -260,30 +195,30 @@ func (c code) count256() {
 	c.VMOVMSKPS(Y3, rank)
 	c.CMPL(rank, U32(0xff))
 	c.JNE(LabelRef("each"))
-	c.LEAQ(indexed(counts, bin.As64(), 4), bin.As64())
-	c.VPBROADCASTD(at(bin.As64(), 0), Y3)
+	c.LEAQ(Indexed(counts, bin.As64(), 4), bin.As64())
+	c.VPBROADCASTD(At(bin.As64(), 0), Y3)
 	c.VPADDD(steps, Y3, Y3)
-	c.VMOVDQU(Y3, at(ranks, 0))
-	c.ADDL(Imm(8), at(bin.As64(), 0))
+	c.VMOVDQU(Y3, At(ranks, 0))
+	c.ADDL(Imm(8), At(bin.As64(), 0))
 	c.JMP(LabelRef("next"))
 	c.Label("done")
-	c.end()
+	c.End()
 }
 
 func (c code) place256() {
-	c.begin("lossPlace", placeSignature, placeDoc)
-	starts := c.base("starts")
+	c.Begin("lossPlace", placeSignature, placeDoc)
+	starts := c.Base("starts")
 	first, five, plain := Y8, Y11, Y12
-	c.scalar256("first", first)
+	c.Scalar256("first", first)
 	low := c.lowBits()
 	c.VPCMPEQD(plain, plain, plain)
 	c.VPSRLD(U8(1), plain, plain)
-	c.broadcast256(5, five)
+	c.Broadcast256(5, five)
 	c.placing(8, low, func(keys, positions Mem) {
 		c.VMOVDQU(keys, Y0)
 		c.VPSRLD(X13, Y0, Y1)
 		c.VPSUBD(first, Y1, Y1)
-		c.pick256(starts, Y1, Y2)
+		c.Pick256(starts, Y1, Y2)
 		c.VPSRAD(U8(31), Y2, Y3) // a list, not a column
 		c.VPANDN(five, Y3, Y3)
 		c.VMOVDQU(positions, Y4)
@@ -295,24 +230,24 @@ func (c code) place256() {
 }
 
 func (c code) rank256() {
-	c.begin("lossRank", rankSignature, rankDoc)
-	slots, scratch, weights, n := c.base("slots"), c.base("scratch"), c.base("weights"), c.length("slots")
+	c.Begin("lossRank", rankSignature, rankDoc)
+	slots, scratch, weights, n := c.Base("slots"), c.Base("scratch"), c.Base("weights"), c.Length("slots")
 	rows, end, left := c.GP64(), c.GP64(), c.GP64()
 	zero, one, sums := Y0, Y1, []VecPhysical{Y2, Y3}
-	c.zero256(zero)
+	c.Zero256(zero)
 	c.VPCMPEQW(one, one, one)
 	c.VPSRLW(U8(15), one, one)
-	c.VMOVDQU(one, at(scratch, onesAt))
+	c.VMOVDQU(one, At(scratch, onesAt))
 
 	// Load the values, clear the slots, and tell background from foreground.
 	for h, sum := range sums {
-		c.zero256(sum)
-		c.LEAQ(at(scratch, h*halfBytes), end)
+		c.Zero256(sum)
+		c.LEAQ(At(scratch, h*halfBytes), end)
 		c.MOVQ(n, left)
 		load := fmt.Sprintf("load%d", h)
 		c.Label(load)
-		c.VMOVDQU(at(slots, 32*h), Y4)
-		c.VMOVDQU(zero, at(slots, 32*h))
+		c.VMOVDQU(At(slots, 32*h), Y4)
+		c.VMOVDQU(zero, At(slots, 32*h))
 		c.VPAND(one, Y4, Y5)
 		c.VPSLLW(U8(8), Y5, Y6)
 		c.VPSUBW(Y5, Y6, Y6)
@@ -320,16 +255,16 @@ func (c code) rank256() {
 		c.VPCMPEQW(zero, Y4, Y5)
 		c.VPANDN(Y6, Y5, Y6)
 		c.VPADDW(Y6, sum, sum)
-		c.VMOVDQU(Y4, at(end, 0))
-		c.VMOVDQU(Y6, at(end, 32))
-		c.VMOVDQU(zero, at(end, 64))
-		c.VMOVDQU(zero, at(end, 96))
+		c.VMOVDQU(Y4, At(end, 0))
+		c.VMOVDQU(Y6, At(end, 32))
+		c.VMOVDQU(zero, At(end, 64))
+		c.VMOVDQU(zero, At(end, 96))
 		c.ADDQ(Imm(64), slots)
 		c.ADDQ(U32(halfRow), end)
 		c.SUBQ(Imm(32), left)
 		c.JNZ(LabelRef(load))
 		for j := range 4 {
-			c.VMOVDQU(zero, at(end, 32*j))
+			c.VMOVDQU(zero, At(end, 32*j))
 		}
 		if h == 0 {
 			c.ADDQ(n, n) // back to the first row
@@ -340,13 +275,13 @@ func (c code) rank256() {
 
 	// How many pixels are in the lanes before: background in the lower half of each 32 bits, foreground in the upper.
 	carry, own := Y8, Y5
-	c.zero256(carry)
-	c.broadcast256(255, Y9)
-	c.broadcast256(0xffff, Y10)
-	c.scalar256("base", Y11)
-	c.scalar256("twice", Y12)
-	c.broadcast256(7, Y13)
-	more := c.pointer("more")
+	c.Zero256(carry)
+	c.Broadcast256(255, Y9)
+	c.Broadcast256(0xffff, Y10)
+	c.Scalar256("base", Y11)
+	c.Scalar256("twice", Y12)
+	c.Broadcast256(7, Y13)
+	more := c.Pointer("more")
 	for i := range 4 {
 		z := Y4
 		if i%2 == 0 {
@@ -371,13 +306,13 @@ func (c code) rank256() {
 		c.VPSUBD(own, z, z)
 		c.VPAND(Y10, z, Y6)
 		c.VPADDD(Y11, Y6, Y6)
-		c.VPADDD(at(more, 32*i), Y6, Y6)
-		c.VMOVDQU(Y6, at(scratch, perLane+64*i))
+		c.VPADDD(At(more, 32*i), Y6, Y6)
+		c.VMOVDQU(Y6, At(scratch, perLane+64*i))
 		c.VPSRLD(U8(16), z, z)
 		c.VPADDD(z, z, z)
 		c.VPSUBD(z, Y12, z)
-		c.VPSUBD(at(more, 128+32*i), z, z)
-		c.VMOVDQU(z, at(scratch, perLane+64*i+32))
+		c.VPSUBD(At(more, 128+32*i), z, z)
+		c.VMOVDQU(z, At(scratch, perLane+64*i+32))
 	}
 	r, half := c.GP32(), c.GP32()
 	c.VMOVD(carry.AsX(), r)
@@ -385,13 +320,13 @@ func (c code) rank256() {
 	c.Store(half, c.Return("background"))
 	c.SHRL(U8(16), r)
 	c.Store(r, c.Return("foreground"))
-	c.VMOVDQU(sums[0], at(scratch, onesAt+32))
-	c.VMOVDQU(sums[1], at(scratch, onesAt+64))
+	c.VMOVDQU(sums[0], At(scratch, onesAt+32))
+	c.VMOVDQU(sums[1], At(scratch, onesAt+64))
 
 	// Compare every row with every other, two rows with all behind them at a time.
 	v, t, a := []VecPhysical{Y0, Y1}, []VecPhysical{Y2, Y3}, []VecPhysical{Y4, Y5}
 	gt, lt := []VecPhysical{Y6, Y7}, []VecPhysical{Y8, Y9}
-	ones := at(scratch, onesAt)
+	ones := At(scratch, onesAt)
 	pair := func(xi, ti VecPhysical, ai Op, gi, li VecPhysical, j int) {
 		c.VPCMPGTW(t[j], xi, Y14)
 		c.VPAND(ai, Y14, Y15)
@@ -408,47 +343,47 @@ func (c code) rank256() {
 	for h := range 2 {
 		label := func(name string) string { return fmt.Sprintf("%s%d", name, h) }
 		out := c.GP64()
-		c.LEAQ(at(weights, 64*h), out)
-		c.LEAQ(at(scratch, h*halfBytes), rows)
+		c.LEAQ(At(weights, 64*h), out)
+		c.LEAQ(At(scratch, h*halfBytes), rows)
 		c.MOVQ(n, end)
 		c.SHLQ(U8(2), end) // halfRow bytes for 32 slots
 		c.ADDQ(rows, end)
 		c.Label(label("rows"))
 		for k := range 2 {
-			c.VMOVDQU(at(rows, halfRow*k), v[k])
-			c.VMOVDQU(at(rows, halfRow*k+32), a[k])
-			c.VMOVDQU(at(rows, halfRow*k+64), gt[k])
-			c.VMOVDQU(at(rows, halfRow*k+96), lt[k])
+			c.VMOVDQU(At(rows, halfRow*k), v[k])
+			c.VMOVDQU(At(rows, halfRow*k+32), a[k])
+			c.VMOVDQU(At(rows, halfRow*k+64), gt[k])
+			c.VMOVDQU(At(rows, halfRow*k+96), lt[k])
 			c.VPOR(ones, v[k], t[k])
 		}
 		pair(v[1], t[1], a[1], gt[1], lt[1], 0)
-		c.LEAQ(at(rows, 2*halfRow), row)
+		c.LEAQ(At(rows, 2*halfRow), row)
 		c.JMP(LabelRef(label("check")))
 		c.Label(label("pairs"))
-		c.VMOVDQU(at(row, 0), Y10)
+		c.VMOVDQU(At(row, 0), Y10)
 		c.VPOR(ones, Y10, Y11)
-		c.VMOVDQU(at(row, 64), Y12)
-		c.VMOVDQU(at(row, 96), Y13)
+		c.VMOVDQU(At(row, 64), Y12)
+		c.VMOVDQU(At(row, 96), Y13)
 		for j := range 2 {
-			pair(Y10, Y11, at(row, 32), Y12, Y13, j)
+			pair(Y10, Y11, At(row, 32), Y12, Y13, j)
 		}
-		c.VMOVDQU(Y12, at(row, 64))
-		c.VMOVDQU(Y13, at(row, 96))
+		c.VMOVDQU(Y12, At(row, 64))
+		c.VMOVDQU(Y13, At(row, 96))
 		c.ADDQ(U32(halfRow), row)
 		c.Label(label("check"))
 		c.CMPQ(row, end)
 		c.JB(LabelRef(label("pairs")))
 
 		m8, halfs := Y10, Y11
-		c.broadcast256(255, m8)
-		c.broadcast256(0x3f000000, halfs)
+		c.Broadcast256(255, m8)
+		c.Broadcast256(0x3f000000, halfs)
 		for k := range 2 {
-			c.VMOVDQU(at(scratch, onesAt+32+32*h), Y12)
+			c.VMOVDQU(At(scratch, onesAt+32+32*h), Y12)
 			c.VPSUBW(lt[k], Y12, lt[k]) // larger or equal
 			for u := range 2 {
 				g, e, f := Y12, Y13, Y14
 				ga, ea := Y2, Y3
-				bases, twices := at(scratch, perLane+64*(2*h+u)), at(scratch, perLane+64*(2*h+u)+32)
+				bases, twices := At(scratch, perLane+64*(2*h+u)), At(scratch, perLane+64*(2*h+u)+32)
 				extend := func(from, to VecPhysical) {
 					if u == 1 {
 						c.VEXTRACTI128(U8(1), from, to.AsX())
@@ -477,7 +412,7 @@ func (c code) rank256() {
 				c.VMULPS(halfs, g, g)
 				c.VMULPS(ga, ea, ea)
 				c.VDIVPS(ea, g, g)
-				c.VMOVUPS(g, at(out, 32*u))
+				c.VMOVUPS(g, At(out, 32*u))
 			}
 			c.ADDQ(U32(128), out)
 			c.ADDQ(U32(halfRow), rows)
@@ -487,26 +422,26 @@ func (c code) rank256() {
 		c.JMP(LabelRef(label("rows")))
 		c.Label(label("done"))
 	}
-	c.end()
+	c.End()
 }
 
 func (c code) gather256() {
-	c.begin("lossGather", gatherSignature, gatherDoc)
-	dst, positions, keys, weights, n := c.base("dst"), c.base("positions"), c.base("keys"), c.base("weights"), c.length("keys")
+	c.Begin("lossGather", gatherSignature, gatherDoc)
+	dst, positions, keys, weights, n := c.Base("dst"), c.Base("positions"), c.Base("keys"), c.Base("weights"), c.Length("keys")
 	one, sum, lanes := Y5, Y0, c.GP64()
 	r := c.GP64()
 	c.MOVQ(U64(one64), r)
 	c.VMOVQ(r, one.AsX())
 	c.VPBROADCASTQ(one.AsX(), one)
-	c.LEAQ(at(n, 7), lanes)
+	c.LEAQ(At(n, 7), lanes)
 	c.ANDQ(I8(-8), lanes)
-	c.zero256(sum)
-	c.vectors256(n, func(masked bool) {
-		c.prefetch(near, dst, keys)
-		c.load256(at(positions, 0), Y6, masked)
-		c.load256(at(keys, 0), Y1, masked) // 0 adds nothing
-		c.pick256(weights, Y6, Y2)
-		c.store256(Y2, at(dst, 0), masked)
+	c.Zero256(sum)
+	c.Vectors256(n, func(masked bool) {
+		c.Prefetch(near, dst, keys)
+		c.Load256(At(positions, 0), Y6, masked)
+		c.Load256(At(keys, 0), Y1, masked) // 0 adds nothing
+		c.Pick256(weights, Y6, Y2)
+		c.Store256(Y2, At(dst, 0), masked)
 		c.VPSRLD(U8(1), Y1, Y1)
 		c.VCVTPS2PD(X1, Y3)
 		c.VCVTPS2PD(X2, Y4)
@@ -528,30 +463,30 @@ func (c code) gather256() {
 	c.VMOVQ(X0, r)
 	c.SUBQ(lanes, r)
 	c.Store(r, c.Return("sum"))
-	c.end()
+	c.End()
 }
 
 // tally256 is AVX-512's too, as count256 is.
 func (c code) tally256() {
-	c.begin("lossTally", tallySignature, tallyDoc)
-	tallies, keys, n := c.base("packed"), c.base("keys"), c.length("keys")
+	c.Begin("lossTally", tallySignature, tallyDoc)
+	tallies, keys, n := c.Base("packed"), c.Base("keys"), c.Length("keys")
 	first, bins := Y8, Y9
-	c.broadcast256(firstBin, first)
-	c.broadcast256(binCount, bins)
+	c.Broadcast256(firstBin, first)
+	c.Broadcast256(binCount, bins)
 	unit := c.GP64()
 	c.MOVQ(U64(1<<packed), unit)
 	bin, two, rest := c.GP64(), c.GP64(), c.GP64()
 	add := func(bin GPVirtual, i int) {
-		c.MOVL(at(keys, 4*i), rest.As32())
+		c.MOVL(At(keys, 4*i), rest.As32())
 		c.ANDL(U32(1<<(restBits+1)-1), rest.As32())
 		c.ADDQ(unit, rest)
-		c.ADDQ(rest, indexed(tallies, bin, 8))
+		c.ADDQ(rest, Indexed(tallies, bin, 8))
 	}
 	c.Label("loop")
 	c.CMPQ(n, Imm(8))
 	c.JLT(LabelRef("tail"))
-	c.prefetch(near, keys)
-	c.VMOVDQU(at(keys, 0), Y0)
+	c.Prefetch(near, keys)
+	c.VMOVDQU(At(keys, 0), Y0)
 	c.VPSRLD(U8(restBits+1), Y0, Y1)
 	c.VPMAXUD(first, Y1, Y1)
 	c.VPSUBD(first, Y1, Y1)
@@ -579,7 +514,7 @@ func (c code) tally256() {
 	c.TESTQ(n, n)
 	c.JZ(LabelRef("done"))
 	c.Label("rest")
-	c.MOVL(at(keys, 0), bin.As32())
+	c.MOVL(At(keys, 0), bin.As32())
 	c.MOVL(bin.As32(), two.As32())
 	c.ANDL(Imm(1), two.As32())
 	c.IMUL3Q(U32(binCount), two, two)
@@ -593,31 +528,31 @@ func (c code) tally256() {
 	c.DECQ(n)
 	c.JNZ(LabelRef("rest"))
 	c.Label("done")
-	c.end()
+	c.End()
 }
 
 func (c code) lookUp256() {
-	c.begin("lossLookUp", lookUpSignature, lookUpDoc)
-	dst, p, table, n := c.base("dst"), c.base("probs"), c.base("table"), c.length("probs")
+	c.Begin("lossLookUp", lookUpSignature, lookUpDoc)
+	dst, p, table, n := c.Base("dst"), c.Base("probs"), c.Base("table"), c.Length("probs")
 	first, one, factor := Y8, Y9, Y10
-	c.scalar256("first", first)
-	c.broadcast256(oneBits, one)
-	c.VBROADCASTSS(c.operand("factor"), factor)
-	c.vectors256(n, func(masked bool) {
-		c.prefetch(ahead, p)
-		c.load256(at(p, 0), Y0, masked)
+	c.Scalar256("first", first)
+	c.Broadcast256(oneBits, one)
+	c.VBROADCASTSS(c.Operand("factor"), factor)
+	c.Vectors256(n, func(masked bool) {
+		c.Prefetch(ahead, p)
+		c.Load256(At(p, 0), Y0, masked)
 		c.errors256(Y0, one, Y1, Y2)
 		c.VPSRLD(U8(restBits), Y1, Y1)
 		c.VPMAXUD(first, Y1, Y1)
 		c.VPSUBD(first, Y1, Y1)
 		c.VPADDD(Y1, Y1, Y1)
 		c.VPSUBD(Y2, Y1, Y1) // 1 more where it is foreground
-		c.pick256(table, Y1, Y5)
+		c.Pick256(table, Y1, Y5)
 		c.VMULPS(factor, Y5, Y5)
 		c.negate256(Y0, Y5)
-		c.store256(Y5, at(dst, 0), masked)
+		c.Store256(Y5, At(dst, 0), masked)
 	}, dst, p)
-	c.end()
+	c.End()
 }
 
 // negate256 negates w where p is foreground's; p is lost.
@@ -628,31 +563,31 @@ func (c code) negate256(p, w VecPhysical) {
 }
 
 func (c code) expand256(parts int, tables tables) {
-	c.begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
+	c.Begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
 	s, keep := c.read(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
-	dst, p, n := c.base("dst"), c.base("probs"), c.length("probs")
+	dst, p, n := c.Base("dst"), c.Base("probs"), c.Length("probs")
 	w := Y2
-	c.vectors256(n, func(masked bool) {
-		c.prefetch(ahead, p)
-		c.load256(at(p, 0), Y0, masked)
-		c.broadcast256(oneBits, Y4)
+	c.Vectors256(n, func(masked bool) {
+		c.Prefetch(ahead, p)
+		c.Load256(At(p, 0), Y0, masked)
+		c.Broadcast256(oneBits, Y4)
 		c.errors256(Y0, Y4, Y1, Y2)
-		c.zero256(w)
+		c.Zero256(w)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
-			c.prefetch(near, s[t])
+			c.Prefetch(near, s[t])
 			c.permutation(tables.expand, mask, Y14)
-			c.VPERMD(at(s[t], 0), Y14, Y14)
+			c.VPERMD(At(s[t], 0), Y14, Y14)
 			c.VPAND(Y3, Y14, Y14)
 			c.VPOR(Y14, w, w)
 			c.advance256(s[t], mask)
 		})
-		c.VBROADCASTSS(c.operand("factor"), Y14)
+		c.VBROADCASTSS(c.Operand("factor"), Y14)
 		c.VMULPS(Y14, w, w)
 		c.negate256(Y0, w)
-		c.store256(w, at(dst, 0), masked)
+		c.Store256(w, At(dst, 0), masked)
 	}, dst, p)
 	keep()
-	c.end()
+	c.End()
 }

@@ -3,6 +3,7 @@ package loss
 import (
 	"fmt"
 
+	. "github.com/lanewise/lanewise/asm/direct"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -26,72 +27,11 @@ func avx512(c code) {
 	}
 }
 
-// vectors emits body for every 16 of n elements, and once more for the rest with the mask K7; step advances the pointers.
-func (c code) vectors(n Register, body func(masked bool), pointers ...Register) {
-	c.Label("loop")
-	c.CMPQ(n, Imm(16))
-	c.JLT(LabelRef("tail"))
-	body(false)
-	for _, p := range pointers {
-		c.ADDQ(Imm(64), p)
-	}
-	c.SUBQ(Imm(16), n)
-	c.JMP(LabelRef("loop"))
-	c.Label("tail")
-	c.TESTQ(n, n)
-	c.JZ(LabelRef("done"))
-	mask := c.GP32()
-	c.MOVQ(n, RCX)
-	c.MOVL(U32(1), mask)
-	c.SHLL(CL, mask)
-	c.DECL(mask)
-	c.KMOVW(mask, K7)
-	body(true)
-	c.Label("done")
-}
-
-// load loads 16 elements, 0 where masked off.
-func (c code) load(m Mem, z VecPhysical, masked bool) {
-	if masked {
-		c.VMOVDQU32_Z(m, K7, z)
-	} else {
-		c.VMOVDQU32(m, z)
-	}
-}
-
-func (c code) store(z VecPhysical, m Mem, masked bool) {
-	if masked {
-		c.VMOVDQU32(z, K7, m)
-	} else {
-		c.VMOVDQU32(z, m)
-	}
-}
-
-// pick fetches elements of a table by their indices; K1 is lost.
-func (c code) pick(table Register, index, z VecPhysical) {
-	c.KXNORW(K1, K1, K1)
-	c.VPGATHERDD(Mem{Base: table, Index: index, Scale: 4}, K1, z)
-}
-
-func (c code) zero(z VecPhysical) { c.VPXORD(z, z, z) }
-
-// scalar sets all 32-bit lanes to an argument.
-func (c code) scalar(name string, z VecPhysical) {
-	c.VPBROADCASTD(c.Load(c.Param(name), c.GP32()), z)
-}
-
-// broadcast sets all 32-bit lanes.
-func (c code) broadcast(x uint32, z VecPhysical) {
-	r := c.GP32()
-	c.MOVL(U32(x), r)
-	c.VPBROADCASTD(r, z)
-}
-
 // thresholds loads where the parts begin.
 func (c code) thresholds(z []VecPhysical) {
-	from := c.pointer("from")
+	from := c.Pointer("from")
 	for t := range z {
-		c.VPBROADCASTD(at(from, 4*t), z[t])
+		c.VPBROADCASTD(At(from, 4*t), z[t])
 	}
 }
 
@@ -114,7 +54,7 @@ func (c code) advance(stream GPVirtual) {
 	n := c.GP32()
 	c.KMOVW(K1, n)
 	c.POPCNTL(n, n)
-	c.LEAQ(indexed(stream, n.As64(), 4), stream)
+	c.LEAQ(Indexed(stream, n.As64(), 4), stream)
 }
 
 // errors turns probabilities into errors, K2 has the foreground.
@@ -125,17 +65,17 @@ func (c code) errors(probs, one, e VecPhysical) {
 }
 
 func (c code) split512(parts int) {
-	c.begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
+	c.Begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
 	s, keep := c.written(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
-	p, n := c.base("probs"), c.length("probs")
+	p, n := c.Base("probs"), c.Length("probs")
 	bit, one := Z0, Z1
-	c.broadcast(1, bit)
-	c.broadcast(oneBits, one)
-	c.vectors(n, func(masked bool) {
-		c.prefetch(ahead, p)
-		c.load(at(p, 0), Z4, masked)
+	c.Broadcast512(1, bit)
+	c.Broadcast512(oneBits, one)
+	c.Vectors512(n, func(masked bool) {
+		c.Prefetch(ahead, p)
+		c.Load512(At(p, 0), Z4, masked)
 		c.errors(Z4, one, Z2)
 		c.VPADDD(Z2, Z2, Z3)
 		c.VPORD(bit, Z3, K2, Z3)
@@ -143,29 +83,29 @@ func (c code) split512(parts int) {
 			if masked {
 				c.KANDW(K7, K1, K1)
 			}
-			c.prefetch(near, s[t])
+			c.Prefetch(near, s[t])
 			c.VPCOMPRESSD_Z(Z3, K1, Z5)
-			c.VMOVDQU32(Z5, at(s[t], 0))
+			c.VMOVDQU32(Z5, At(s[t], 0))
 			c.advance(s[t])
 		})
 	}, p)
 	keep()
-	c.end()
+	c.End()
 }
 
 func (c code) place512() {
-	c.begin("lossPlace", placeSignature, placeDoc)
-	starts := c.base("starts")
+	c.Begin("lossPlace", placeSignature, placeDoc)
+	starts := c.Base("starts")
 	first, five, plain := Z8, Z11, Z12
-	c.scalar("first", first)
+	c.Scalar512("first", first)
 	low := c.lowBits()
-	c.broadcast(5, five)
-	c.broadcast(1<<31-1, plain)
+	c.Broadcast512(5, five)
+	c.Broadcast512(1<<31-1, plain)
 	c.placing(16, low, func(keys, positions Mem) {
 		c.VMOVDQU32(keys, Z0)
 		c.VPSRLD(X13, Z0, Z1)
 		c.VPSUBD(first, Z1, Z1)
-		c.pick(starts, Z1, Z2)
+		c.Pick512(starts, Z1, Z2)
 		c.VPSRAD(U8(31), Z2, Z3) // a list, not a column
 		c.VPANDND(five, Z3, Z3)
 		c.VMOVDQU32(positions, Z4)
@@ -177,9 +117,9 @@ func (c code) place512() {
 }
 
 func (c code) rank512() {
-	c.begin("lossRank", rankSignature, rankDoc)
-	slots, rows, weights := c.base("slots"), c.base("scratch"), c.base("weights")
-	n := c.length("slots")
+	c.Begin("lossRank", rankSignature, rankDoc)
+	slots, rows, weights := c.Base("slots"), c.Base("scratch"), c.Base("weights")
+	n := c.Length("slots")
 	end := c.GP64()
 
 	one, fg, sum := Z31, Z1, Z25
@@ -189,34 +129,34 @@ func (c code) rank512() {
 	c.VPBROADCASTW(r, one)
 	c.MOVL(U32(fgUnit), r)
 	c.VPBROADCASTW(r, fg)
-	c.zero(Z0)
-	c.zero(sum)
+	c.Zero512(Z0)
+	c.Zero512(sum)
 	c.MOVQ(rows, end)
 	c.Label("load")
-	c.VMOVDQU64(at(slots, 0), Z2)
-	c.VMOVDQU64(Z0, at(slots, 0))
+	c.VMOVDQU64(At(slots, 0), Z2)
+	c.VMOVDQU64(Z0, At(slots, 0))
 	c.VPTESTMW(Z2, Z2, K1)
 	c.VPTESTMW(one, Z2, K2)
 	c.VMOVDQU16_Z(one, K1, Z3)
 	c.VMOVDQU16(fg, K2, Z3)
 	c.VPADDW(Z3, sum, sum)
-	c.VMOVDQU64(Z2, at(end, 0))
-	c.VMOVDQU64(Z3, at(end, 64))
-	c.VMOVDQU64(Z0, at(end, 128))
-	c.VMOVDQU64(Z0, at(end, 192))
+	c.VMOVDQU64(Z2, At(end, 0))
+	c.VMOVDQU64(Z3, At(end, 64))
+	c.VMOVDQU64(Z0, At(end, 128))
+	c.VMOVDQU64(Z0, At(end, 192))
 	c.ADDQ(Imm(64), slots)
 	c.ADDQ(U32(rowBytes), end)
 	c.SUBQ(Imm(32), n)
 	c.JNZ(LabelRef("load"))
 	for i := range 3 {
 		for j := range 4 {
-			c.VMOVDQU64(Z0, at(end, rowBytes*i+64*j))
+			c.VMOVDQU64(Z0, At(end, rowBytes*i+64*j))
 		}
 	}
 
 	// How many pixels are in the lanes before: background in the lower half of each 32 bits, foreground in the upper.
 	low, high := Z2, Z3
-	c.broadcast(255, Z4)
+	c.Broadcast512(255, Z4)
 	c.VPMOVZXWD(sum.AsY(), low)
 	c.VEXTRACTI64X4(U8(1), sum, Y3)
 	c.VPMOVZXWD(Y3, high)
@@ -235,7 +175,7 @@ func (c code) rank512() {
 			c.VPADDD(Z5, z, z)
 		}
 	}
-	c.broadcast(15, Z5)
+	c.Broadcast512(15, Z5)
 	c.VPERMD(low, Z5, Z5)
 	c.VPADDD(Z5, high, high)
 	c.VEXTRACTI32X4(U8(3), high, X5)
@@ -247,22 +187,22 @@ func (c code) rank512() {
 	c.Store(r, c.Return("foreground"))
 	c.VPSUBD(lowOwn, low, low)
 	c.VPSUBD(highOwn, high, high)
-	more := c.pointer("more")
+	more := c.Pointer("more")
 	bases, twices := []VecPhysical{Z26, Z27}, []VecPhysical{Z28, Z29}
-	c.broadcast(0xffff, Z4)
-	c.scalar("base", Z5)
-	c.scalar("twice", Z6)
+	c.Broadcast512(0xffff, Z4)
+	c.Scalar512("base", Z5)
+	c.Scalar512("twice", Z6)
 	for h, z := range []VecPhysical{low, high} {
 		c.VPANDD(Z4, z, bases[h])
 		c.VPADDD(Z5, bases[h], bases[h])
-		c.VPADDD(at(more, 64*h), bases[h], bases[h])
+		c.VPADDD(At(more, 64*h), bases[h], bases[h])
 		c.VPSRLD(U8(16), z, z)
 		c.VPADDD(z, z, z)
 		c.VPSUBD(z, Z6, twices[h])
-		c.VPSUBD(at(more, 128+64*h), twices[h], twices[h])
+		c.VPSUBD(At(more, 128+64*h), twices[h], twices[h])
 	}
 	halfs := Z30
-	c.broadcast(0x3f000000, halfs)
+	c.Broadcast512(0x3f000000, halfs)
 
 	// Compare every row with every other, four rows with all behind them at a time.
 	v := []VecPhysical{Z0, Z1, Z2, Z3}
@@ -284,10 +224,10 @@ func (c code) rank512() {
 	}
 	c.Label("rows")
 	for k := range 4 {
-		c.VMOVDQU64(at(rows, rowBytes*k), v[k])
-		c.VMOVDQU64(at(rows, rowBytes*k+64), a[k])
-		c.VMOVDQU64(at(rows, rowBytes*k+128), gt[k])
-		c.VMOVDQU64(at(rows, rowBytes*k+192), lt[k])
+		c.VMOVDQU64(At(rows, rowBytes*k), v[k])
+		c.VMOVDQU64(At(rows, rowBytes*k+64), a[k])
+		c.VMOVDQU64(At(rows, rowBytes*k+128), gt[k])
+		c.VMOVDQU64(At(rows, rowBytes*k+192), lt[k])
 		c.VPORD(one, v[k], t[k])
 	}
 	for i := range 4 {
@@ -296,19 +236,19 @@ func (c code) rank512() {
 		}
 	}
 	row := c.GP64()
-	c.LEAQ(at(rows, 4*rowBytes), row)
+	c.LEAQ(At(rows, 4*rowBytes), row)
 	c.JMP(LabelRef("pairsCheck"))
 	c.Label("pairs")
-	c.VMOVDQU64(at(row, 0), Z20)
+	c.VMOVDQU64(At(row, 0), Z20)
 	c.VPORD(one, Z20, Z21)
-	c.VMOVDQU64(at(row, 64), Z22)
-	c.VMOVDQU64(at(row, 128), Z23)
-	c.VMOVDQU64(at(row, 192), Z24)
+	c.VMOVDQU64(At(row, 64), Z22)
+	c.VMOVDQU64(At(row, 128), Z23)
+	c.VMOVDQU64(At(row, 192), Z24)
 	for j := range 4 {
 		pair(Z20, Z21, Z22, Z23, Z24, v[j], t[j], a[j], gt[j], lt[j])
 	}
-	c.VMOVDQU64(Z23, at(row, 128))
-	c.VMOVDQU64(Z24, at(row, 192))
+	c.VMOVDQU64(Z23, At(row, 128))
+	c.VMOVDQU64(Z24, At(row, 192))
 	c.ADDQ(U32(rowBytes), row)
 	c.Label("pairsCheck")
 	c.CMPQ(row, end)
@@ -316,7 +256,7 @@ func (c code) rank512() {
 
 	// The weights of the four rows.
 	m8 := Z20
-	c.broadcast(255, m8)
+	c.Broadcast512(255, m8)
 	for k := range 4 {
 		c.VPTESTMW(one, v[k], K1)
 		c.VPSUBW(lt[k], sum, lt[k]) // larger or equal
@@ -347,7 +287,7 @@ func (c code) rank512() {
 			c.VMULPS(halfs, n, n)
 			c.VMULPS(ga, ea, ea)
 			c.VDIVPS(ea, n, n)
-			c.VMOVUPS(n, at(weights, 64*h))
+			c.VMOVUPS(n, At(weights, 64*h))
 		}
 		c.ADDQ(Imm(128), weights)
 		c.ADDQ(U32(rowBytes), rows)
@@ -356,24 +296,24 @@ func (c code) rank512() {
 	}
 	c.JMP(LabelRef("rows"))
 	c.Label("done")
-	c.end()
+	c.End()
 }
 
 func (c code) gather512() {
-	c.begin("lossGather", gatherSignature, gatherDoc)
-	dst, positions, keys, weights, n := c.base("dst"), c.base("positions"), c.base("keys"), c.base("weights"), c.length("keys")
+	c.Begin("lossGather", gatherSignature, gatherDoc)
+	dst, positions, keys, weights, n := c.Base("dst"), c.Base("positions"), c.Base("keys"), c.Base("weights"), c.Length("keys")
 	one, sum0, sum1 := Z16, Z17, Z18
 	r := c.GP64()
 	c.MOVQ(U64(one64), r)
 	c.VPBROADCASTQ(r, one)
-	c.zero(sum0)
-	c.zero(sum1)
-	c.vectors(n, func(masked bool) {
-		c.prefetch(near, dst, keys)
-		c.load(at(positions, 0), Z2, masked)
-		c.load(at(keys, 0), Z0, masked) // 0 adds nothing
-		c.pick(weights, Z2, Z1)
-		c.store(Z1, at(dst, 0), masked)
+	c.Zero512(sum0)
+	c.Zero512(sum1)
+	c.Vectors512(n, func(masked bool) {
+		c.Prefetch(near, dst, keys)
+		c.Load512(At(positions, 0), Z2, masked)
+		c.Load512(At(keys, 0), Z0, masked) // 0 adds nothing
+		c.Pick512(weights, Z2, Z1)
+		c.Store512(Z1, At(dst, 0), masked)
 		c.VPSRLD(U8(1), Z0, Z0)
 		c.VEXTRACTF64X4(U8(1), Z0, Y3)
 		c.VEXTRACTF64X4(U8(1), Z1, Y4)
@@ -397,66 +337,66 @@ func (c code) gather512() {
 	c.VPADDQ(X1, X0, X0)
 	c.VMOVQ(X0, r)
 	c.Store(r, c.Return("sum"))
-	c.end()
+	c.End()
 }
 
 func (c code) lookUp512() {
-	c.begin("lossLookUp", lookUpSignature, lookUpDoc)
-	dst, p, table, n := c.base("dst"), c.base("probs"), c.base("table"), c.length("probs")
+	c.Begin("lossLookUp", lookUpSignature, lookUpDoc)
+	dst, p, table, n := c.Base("dst"), c.Base("probs"), c.Base("table"), c.Length("probs")
 	first, bit, one, sign, factor := Z8, Z9, Z16, Z17, Z18
-	c.scalar("first", first)
-	c.broadcast(1, bit)
-	c.broadcast(oneBits, one)
-	c.broadcast(1<<31, sign)
-	c.VBROADCASTSS(c.operand("factor"), factor)
-	c.vectors(n, func(masked bool) {
-		c.prefetch(ahead, p)
-		c.load(at(p, 0), Z4, masked)
+	c.Scalar512("first", first)
+	c.Broadcast512(1, bit)
+	c.Broadcast512(oneBits, one)
+	c.Broadcast512(1<<31, sign)
+	c.VBROADCASTSS(c.Operand("factor"), factor)
+	c.Vectors512(n, func(masked bool) {
+		c.Prefetch(ahead, p)
+		c.Load512(At(p, 0), Z4, masked)
 		c.errors(Z4, one, Z0)
 		c.VPSRLD(U8(restBits), Z0, Z0)
 		c.VPMAXUD(first, Z0, Z0)
 		c.VPSUBD(first, Z0, Z0)
 		c.VPADDD(Z0, Z0, Z0)
 		c.VPADDD(bit, Z0, K2, Z0)
-		c.pick(table, Z0, Z1)
+		c.Pick512(table, Z0, Z1)
 		c.VMULPS(factor, Z1, Z1)
 		c.negate(Z4, sign, Z1)
-		c.store(Z1, at(dst, 0), masked)
+		c.Store512(Z1, At(dst, 0), masked)
 	}, dst, p)
-	c.end()
+	c.End()
 }
 
 // negate negates w where p is foreground's.
 func (c code) negate(p, sign, w VecPhysical) { c.VPTERNLOGD(U8(0x78), p, sign, w) }
 
 func (c code) expand512(parts int) {
-	c.begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
+	c.Begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
 	s, keep := c.read(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
-	dst, p, n := c.base("dst"), c.base("probs"), c.length("probs")
+	dst, p, n := c.Base("dst"), c.Base("probs"), c.Length("probs")
 	one, sign, factor := Z16, Z17, Z18
-	c.broadcast(oneBits, one)
-	c.broadcast(1<<31, sign)
-	c.VBROADCASTSS(c.operand("factor"), factor)
-	c.vectors(n, func(masked bool) {
-		c.prefetch(ahead, p)
-		c.load(at(p, 0), Z4, masked)
+	c.Broadcast512(oneBits, one)
+	c.Broadcast512(1<<31, sign)
+	c.VBROADCASTSS(c.Operand("factor"), factor)
+	c.Vectors512(n, func(masked bool) {
+		c.Prefetch(ahead, p)
+		c.Load512(At(p, 0), Z4, masked)
 		c.errors(Z4, one, Z0)
-		c.zero(Z1)
+		c.Zero512(Z1)
 		c.each(Z0, from, func(t int) {
 			if masked {
 				c.KANDW(K7, K1, K1)
 			}
-			c.prefetch(near, s[t])
-			c.VMOVDQU32(at(s[t], 0), Z2)
+			c.Prefetch(near, s[t])
+			c.VMOVDQU32(At(s[t], 0), Z2)
 			c.VPEXPANDD(Z2, K1, Z1)
 			c.advance(s[t])
 		})
 		c.VMULPS(factor, Z1, Z1)
 		c.negate(Z4, sign, Z1)
-		c.store(Z1, at(dst, 0), masked)
+		c.Store512(Z1, At(dst, 0), masked)
 	}, dst, p)
 	keep()
-	c.end()
+	c.End()
 }

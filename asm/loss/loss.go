@@ -3,11 +3,8 @@
 package loss
 
 import (
-	"github.com/mmcloughlin/avo/attr"
-	"github.com/mmcloughlin/avo/build"
+	. "github.com/lanewise/lanewise/asm/direct"
 	. "github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/pass"
-	"github.com/mmcloughlin/avo/printer"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
@@ -50,78 +47,16 @@ const (
 	expandDoc       = "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more."
 )
 
-// code writes one function.
-type code struct {
-	*build.Context
-	suffix string
-}
+type code struct{ Code }
 
 // Generate returns the assembly and the Go declarations.
 func Generate() (asm, stubs []byte, err error) {
-	c := build.NewContext()
-	c.ConstraintExpr("amd64,!purego")
-	avx2(code{c, "AVX2"})
-	avx512(code{c, "AVX512"})
-	file, err := c.Result()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := pass.Compile.Execute(file); err != nil {
-		return nil, nil, err
-	}
-	cfg := printer.Config{Name: "asm (go generate)", Pkg: "lanewise"}
-	if asm, err = printer.NewGoAsm(cfg).Print(file); err != nil {
-		return nil, nil, err
-	}
-	stubs, err = printer.NewStubs(cfg).Print(file)
-	return asm, stubs, err
-}
-
-// begin starts a function.
-func (c code) begin(name, signature, doc string) {
-	name += c.suffix
-	c.Function(name)
-	c.Attributes(attr.NOSPLIT)
-	c.Doc(name + " " + doc)
-	c.Pragma("noescape")
-	c.SignatureExpr(signature)
-}
-
-func (c code) end() {
-	c.VZEROUPPER()
-	c.RET()
-}
-
-func (c code) base(name string) GPVirtual {
-	return c.Load(c.Param(name).Base(), c.GP64()).(GPVirtual)
-}
-
-func (c code) length(name string) GPVirtual {
-	return c.Load(c.Param(name).Len(), c.GP64()).(GPVirtual)
-}
-
-func (c code) pointer(name string) GPVirtual {
-	return c.Load(c.Param(name), c.GP64()).(GPVirtual)
-}
-
-// operand is where a scalar parameter lies.
-func (c code) operand(name string) Mem {
-	b, err := c.Param(name).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	return b.Addr
-}
-
-func at(base Register, disp int) Mem { return Mem{Base: base, Disp: disp} }
-
-func indexed(base, index Register, scale uint8) Mem {
-	return Mem{Base: base, Index: index, Scale: scale}
+	return Write(func(c Code) { avx2(code{c}) }, func(c Code) { avx512(code{c}) })
 }
 
 // written are the places where the keys of the parts go on; keep stores how far they got.
 func (c code) written(parts int) (s []GPVirtual, keep func()) {
-	return c.streams(parts, "n", func(t int, p GPVirtual) { c.MOVQ(at(c.pointer("keys"), sliceSize*t), p) })
+	return c.streams(parts, "n", func(t int, p GPVirtual) { c.MOVQ(At(c.Pointer("keys"), sliceSize*t), p) })
 }
 
 // read are the places where the weights of the parts go on; keep stores how far they got.
@@ -131,31 +66,24 @@ func (c code) read(parts int) (s []GPVirtual, keep func()) {
 
 // streams are pointers into arrays, one for each part; the parameter called indices says at which element.
 func (c code) streams(parts int, indices string, base func(t int, p GPVirtual)) (s []GPVirtual, keep func()) {
-	from := c.pointer(indices)
+	from := c.Pointer(indices)
 	s = make([]GPVirtual, parts)
 	for t := range s {
 		s[t] = c.GP64()
 		i := c.GP64()
 		base(t, s[t])
-		c.MOVL(at(from, 4*t), i.As32())
-		c.LEAQ(indexed(s[t], i, 4), s[t])
+		c.MOVL(At(from, 4*t), i.As32())
+		c.LEAQ(Indexed(s[t], i, 4), s[t])
 	}
 	return s, func() {
-		to := c.pointer(indices)
+		to := c.Pointer(indices)
 		for t := range s {
 			p := c.GP64()
 			base(t, p)
 			c.SUBQ(p, s[t])
 			c.SHRQ(U8(2), s[t])
-			c.MOVL(s[t].As32(), at(to, 4*t))
+			c.MOVL(s[t].As32(), At(to, 4*t))
 		}
-	}
-}
-
-// prefetch asks for the lines so many bytes ahead.
-func (c code) prefetch(bytes int, pointers ...Register) {
-	for _, p := range pointers {
-		c.PREFETCHT0(at(p, bytes))
 	}
 }
 
@@ -172,7 +100,7 @@ func (c code) lowBits() GPVirtual {
 
 // placing is the rest of place: find turns the ranks of the keys of so many lanes to positions; low masks the lower bits of a key.
 func (c code) placing(lanes int, low GPVirtual, find func(keys, positions Mem)) {
-	slots, positions, keys, n := c.base("slots"), c.base("positions"), c.base("keys"), c.length("keys")
+	slots, positions, keys, n := c.Base("slots"), c.Base("positions"), c.Base("keys"), c.Length("keys")
 	// The stores follow the positions at a distance, so that no store waits for its address.
 	const block = 1024
 	c.Label("block")
@@ -186,19 +114,19 @@ func (c code) placing(lanes int, low GPVirtual, find func(keys, positions Mem)) 
 	c.SUBQ(m, n)
 	c.XORL(i.As32(), i.As32())
 	c.Label("positions")
-	find(indexed(keys, i, 4), indexed(positions, i, 4))
+	find(Indexed(keys, i, 4), Indexed(positions, i, 4))
 	c.ADDQ(U32(lanes), i)
 	c.CMPQ(i, m)
 	c.JLT(LabelRef("positions"))
 	store := func(i int) {
 		p, v := c.GP32(), c.GP32()
-		c.MOVL(at(positions, 4*(i+soon)), p)
-		c.PREFETCHT0(indexed(slots, p.As64(), 2))
-		c.MOVL(at(positions, 4*i), p)
-		c.MOVL(at(keys, 4*i), v)
+		c.MOVL(At(positions, 4*(i+soon)), p)
+		c.PREFETCHT0(Indexed(slots, p.As64(), 2))
+		c.MOVL(At(positions, 4*i), p)
+		c.MOVL(At(keys, 4*i), v)
 		c.ANDL(low, v)
 		c.ADDL(Imm(2), v)
-		c.MOVW(v.As16(), indexed(slots, p.As64(), 2))
+		c.MOVW(v.As16(), Indexed(slots, p.As64(), 2))
 	}
 	c.Label("stores")
 	c.CMPQ(left, Imm(4))
@@ -219,5 +147,5 @@ func (c code) placing(lanes int, low GPVirtual, find func(keys, positions Mem)) 
 	c.DECQ(left)
 	c.JMP(LabelRef("rest"))
 	c.Label("done")
-	c.end()
+	c.End()
 }
