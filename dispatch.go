@@ -38,6 +38,7 @@ type implementation struct {
 
 	sparse  *sparseKernels // of the loss
 	columns *columnKernels // of the exact loss; nil where it sorts
+	sort    *sortKernels   // nil where plain Go sorts
 }
 
 // implementations are those that this CPU can run, best first.

@@ -13,9 +13,9 @@ func detect() []*implementation {
 		return nil
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL {
-		found = append(found, &implementation{isa: AVX512, f32: avx512Kernels32(), f64: avx512Kernels64(), sparse: &sparseAVX512, columns: &columnsAVX512})
+		found = append(found, &implementation{isa: AVX512, f32: avx512Kernels32(), f64: avx512Kernels64(), sparse: &sparseAVX512, columns: &columnsAVX512, sort: &sortAVX512})
 	}
-	return append(found, &implementation{isa: AVX2, f32: avx2Kernels32(), f64: avx2Kernels64(), sparse: &sparseAVX2, columns: &columnsAVX2})
+	return append(found, &implementation{isa: AVX2, f32: avx2Kernels32(), f64: avx2Kernels64(), sparse: &sparseAVX2, columns: &columnsAVX2, sort: &sortAVX2})
 }
 
 func avx2Kernels32() kernels[float32] {

@@ -10,8 +10,8 @@ import (
 
 // SortDescending sorts keys in place, the largest first, and writes to perm where each key came from: afterwards keys[i] is what
 // keys[perm[i]] was. Equal keys keep their order, −0 equals +0, NaNs come first, and every key keeps its bits. It panics where the lengths
-// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key, and 300 KB from 2¹⁸ keys on, comes from a pool; keys that are
-// in order already need none.
+// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key and up to 0.4 MB, comes from a pool; keys that are in order already
+// need none.
 func SortDescending[T Float](keys []T, perm []int32) {
 	if len(keys) != len(perm) {
 		panicLengths("SortDescending", "len(keys)", len(keys), "len(perm)", len(perm))
@@ -52,34 +52,59 @@ func descending[K uint32 | uint64](b K) K {
 	return b ^ (sign-1)>>1
 }
 
-// sort32 is SortDescending on the bits of float32. NaNs go to the front at once. The others become items, and the last digit's move turns
-// the items into keys and perm.
+// sort32 is SortDescending on the bits of float32. NaNs go to the front. The others become items, and the end of their sort turns the items
+// into keys and perm.
 func (s *sorter) sort32(keys []uint32, perm []int32) {
-	items := s.resize(len(keys))
-	var n int
-	if len(keys) < splitMin {
-		n = fill32(items, keys, perm)
-		s.onePart(n)
-	} else {
-		coarse := s.clearCoarse()
-		count32(coarse, keys)
-		s.plan(len(keys))
-		n = split32(items, keys, perm, coarse, s.next)
-	}
-	nans := len(keys) - n
+	nans := s.divide32(keys, perm)
 	keys, perm = keys[nans:], perm[nans:]
 	for _, p := range s.parts {
-		items, keys, perm := items[p.start:p.end], keys[p.start:p.end], perm[p.start:p.end]
+		items, keys, perm := s.items[p.start:p.end], keys[p.start:p.end], perm[p.start:p.end]
 		if len(items) <= insertionMax {
 			insertionSort(items)
-			for i, it := range items {
-				keys[i], perm[i] = unpack32(it)
-			}
-			continue
+			unpackItems(keys, perm, items)
+		} else if sorted := s.inBins(p); sorted != nil {
+			done := len(sorted) &^ 7
+			active.sort.unpack(keys, perm, sorted[:done])
+			unpackItems(keys[done:], perm[done:], sorted[done:])
+		} else {
+			items, next, shift := s.lowDigits(items, s.spare, p.digits())
+			scatter32(keys, perm, items, next, shift)
 		}
-		items, next, shift := s.lowDigits(items, s.spare, p.digits)
-		scatter32(keys, perm, items, next, shift)
 	}
+}
+
+// divide32 turns keys into items, divided into parts, and moves NaNs to the front.
+func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
+	items := s.resize(len(keys))
+	if !s.divides(len(keys)) || s.count32(keys) {
+		n := fill32(items, keys, perm)
+		s.split(n)
+		return len(keys) - n
+	}
+	s.plan(len(keys))
+	done := s.forKernels(len(keys))
+	for i := 0; i < done; i += chunk {
+		active.sort.split(items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift))
+	}
+	split32(items, keys, done, s.coarse, s.next, s.shift)
+	return 0
+}
+
+// count32 counts the items that keys become, by the upper bits of their keys, and reports whether there is a NaN.
+func (s *sorter) count32(keys []uint32) (nan bool) {
+	done := s.forKernels(len(keys))
+	for i := 0; i < done; i += chunk {
+		nan = active.sort.count(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) || nan
+	}
+	return count32(s.coarse, keys[done:], s.shift) || nan
+}
+
+// forKernels is how many of n keys the kernels take.
+func (s *sorter) forKernels(n int) int {
+	if active.sort == nil {
+		return 0
+	}
+	return n &^ (sortBlock - 1)
 }
 
 func isNaN32(b uint32) bool { return b<<1 > 0xff<<24 }
@@ -97,6 +122,13 @@ func unpack32(it uint64) (b uint32, i int32) {
 	return descending(uint32(it>>32) + uint32(it)&1), int32(uint32(it) >> 1)
 }
 
+// unpackItems turns items into keys and perm.
+func unpackItems(keys []uint32, perm []int32, items []uint64) {
+	for i, it := range items {
+		keys[i], perm[i] = unpack32(it)
+	}
+}
+
 // fill32 turns keys into n items, and moves NaNs to the front.
 func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
 	for i, b := range keys {
@@ -110,30 +142,24 @@ func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
 	return n
 }
 
-// count32 counts the items that keys become, by the upper 16 bits.
-func count32(coarse *[1 << 16]uint32, keys []uint32) {
+// count32 counts the items that keys become, by the bits of their keys above shift, and reports whether there is a NaN.
+func count32(coarse *[1 << 16]uint32, keys []uint32, shift uint) (nan bool) {
 	for _, b := range keys {
-		if !isNaN32(b) {
-			coarse[pack32(b, 0)>>48]++
-		}
+		coarse[pack32(b, 0)>>32>>(shift&31)&(1<<16-1)]++
+		nan = nan || isNaN32(b)
 	}
+	return nan
 }
 
-// split32 is fill32, each item in its part.
-func split32(items []uint64, keys []uint32, perm []int32, coarse *[1 << 16]uint32, next *[maxSortParts]uint32) (n int) {
-	for i, b := range keys {
-		if isNaN32(b) {
-			keys[i-n], perm[i-n] = b, int32(i)
-			continue
-		}
-		it := pack32(b, i)
-		p := coarse[it>>48] % maxSortParts
+// split32 moves the items that keys[from:] become to their parts.
+func split32(items []uint64, keys []uint32, from int, coarse *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+	for i := from; i < len(keys); i++ {
+		it := pack32(keys[i], i)
+		p := coarse[it>>32>>(shift&31)&(1<<16-1)] % maxSortParts
 		at := next[p]
 		next[p] = at + 1
 		items[at] = it
-		n++
 	}
-	return n
 }
 
 // scatter32 is scatter, to keys and perm.
@@ -167,7 +193,7 @@ func (s *sorter) sort64(keys []uint64, perm []int32) {
 	s.split(len(keys))
 	for _, p := range s.parts {
 		items, perm := s.items[p.start:p.end], perm[p.start:p.end]
-		s.sortPart(items, s.spare, p.digits)
+		s.sortPart(p)
 		values := s.spare[:len(items)]
 		fetch64(values, perm, items, keys)
 		for i := 0; i < len(items) && rest != 0; {
@@ -230,7 +256,7 @@ func (s *sorter) sortRest(values []uint64, perm []int32, items, keys []uint64, r
 	for i, v := range values {
 		items[i] = key64(v)&rest<<32 | items[i]&math.MaxUint32
 	}
-	s.sortPart(items, values, 4)
+	s.radix(items, values, 4)
 	fetch64(values, perm, items, keys)
 }
 

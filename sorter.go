@@ -5,34 +5,57 @@ import "math/bits"
 // A sorter sorts items by their keys, the upper 32 bits, the smallest first. The lower 32 bits, where an item came from, ascend among items
 // with the same key, before and after.
 //
-// The sort is a radix sort with digits of 8 bits, the lowest first. Where the items do not fit the cache, they are first divided into parts
-// that do: runs of neighbours in a histogram of the upper 16 bits of the keys. What the keys of a part share is not sorted, so that most
-// parts need two digits.
+// Items that are many are first divided into parts that fit the cache: runs of neighbours in a histogram of the upper bits of the keys. The
+// kernels then sort a part by bins, of which there are so many that most have one item or none. Without them, or where keys are so close
+// together that they share bins, a part is sorted by radix, with digits of 8 bits, the lowest first. What all keys of a part share is not
+// sorted, so that most parts need two digits.
 type sorter struct {
 	items, spare []uint64
 	parts        []sortPart
-	coarse       *[1 << 16]uint32      // by the upper 16 bits of a key: how many items, then their part
+	coarse       *[1 << 16]uint32      // by the upper bits of a key: how many items, then their part
 	next         *[maxSortParts]uint32 // where the next item of a part goes
+	shift        uint                  // of a key: the bits below those that divide into parts
+	least        int                   // items of a part, where they are many keys
+	counts       []uint16              // of a part, by bin
 	digits       [4][sortDigits]uint32 // how many items have a digit, then where the next of them goes
 }
 
-// A sortPart is a range of items with smaller keys than those behind it. Its keys differ in their lowest digits only.
+// A sortPart is a range of items with smaller keys than those behind it. Its keys are at least first and at most last.
 type sortPart struct {
-	start, end, digits int
+	start, end  int
+	first, last uint32
+}
+
+// sortKernels are the steps of an ISA. What they do is said at their declarations, in sort_amd64.go.
+type sortKernels struct {
+	count  func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)
+	split  func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint32)
+	part   func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)
+	unpack func(keys []uint32, perm []int32, items []uint64)
 }
 
 const (
-	insertionMax = 40      // items that are sorted by insertion
+	insertionMax = 32      // items that are sorted by insertion
 	splitMin     = 1 << 18 // items for which parts pay
 	sortPartMin  = 2048    // items of a part, where they are many keys
 	maxSortParts = 1024
 	sortDigits   = 1 << 8
+
+	binnedSplitMin = 384       // splitMin of the kernels
+	binnedPartMin  = 64        // sortPartMin of the kernels
+	sortBlock      = 32        // they take keys in multiples of this
+	maxBinned      = 1<<16 - 1 // items that a kernel sorts
+	maxBins        = 1 << 16   // that it sorts them by
+	binsMultiple   = 32        // bins are a multiple of this
+	mostInBin      = 48        // items of a bin
+	sortSlack      = 24        // items that it may write behind those it sorts
 )
 
 // resize returns the items to fill in, n of them.
 func (s *sorter) resize(n int) []uint64 {
-	if cap(s.items) < n {
-		s.items, s.spare = make([]uint64, n), make([]uint64, n)
+	if cap(s.items) < n+sortSlack {
+		s.items, s.spare = make([]uint64, n+sortSlack), make([]uint64, n+sortSlack)
+		s.counts = make([]uint16, min(4*n, maxBins)+binsMultiple)
 	}
 	s.items, s.spare = s.items[:n], s.spare[:n]
 	return s.items
@@ -42,7 +65,7 @@ func (s *sorter) resize(n int) []uint64 {
 func (s *sorter) sort(n int) []uint64 {
 	s.split(n)
 	for _, p := range s.parts {
-		s.sortPart(s.items[p.start:p.end], s.spare, p.digits)
+		s.sortPart(p)
 	}
 	return s.items
 }
@@ -50,40 +73,46 @@ func (s *sorter) sort(n int) []uint64 {
 // split divides the first n items into parts.
 func (s *sorter) split(n int) {
 	s.resize(n)
-	if n < splitMin {
-		s.onePart(n)
+	if !s.divides(n) {
 		return
 	}
-	coarse := s.clearCoarse()
+	coarse := s.coarse
 	for _, it := range s.items {
-		coarse[it>>48]++
+		coarse[it>>32>>s.shift&(1<<16-1)]++
 	}
 	s.plan(n)
 	if len(s.parts) > 1 {
-		splitItems(s.spare, s.items, coarse, s.next)
+		splitItems(s.spare, s.items, coarse, s.next, s.shift)
 		s.items, s.spare = s.spare, s.items
 	}
 }
 
-// onePart makes one part of n items.
-func (s *sorter) onePart(n int) { s.parts = append(s.parts[:0], sortPart{0, n, 4}) }
-
-func (s *sorter) clearCoarse() *[1 << 16]uint32 {
+// divides reports whether n items are worth dividing, and clears the histogram for that. Otherwise they are one part.
+func (s *sorter) divides(n int) bool {
+	least := splitMin
+	s.shift, s.least = 16, sortPartMin
+	if active.sort != nil {
+		least = binnedSplitMin
+		s.shift, s.least = uint(32-min(max(bits.Len(uint(n))-3, 8), 16)), binnedPartMin
+	}
+	if n < least {
+		s.parts = append(s.parts[:0], sortPart{0, n, 0, 1<<32 - 1})
+		return false
+	}
 	if s.coarse == nil {
 		s.coarse, s.next = new([1 << 16]uint32), new([maxSortParts]uint32)
 	}
-	clear(s.coarse[:])
-	return s.coarse
+	clear(s.coarse[:1<<(32-s.shift)])
+	return true
 }
 
 // plan divides n items, counted in coarse, into parts. Two neighbours are together larger than the size wanted, so that there are fewer
 // than maxSortParts.
 func (s *sorter) plan(n int) {
-	size := max(sortPartMin, n/(maxSortParts/2))
+	size := max(s.least, n/(maxSortParts/2))
 	s.parts = s.parts[:0]
 	var p sortPart
-	first := 0 // of the part
-	for i, c := range s.coarse {
+	for i, c := range s.coarse[:1<<(32-s.shift)] {
 		if c == 0 {
 			continue
 		}
@@ -92,32 +121,75 @@ func (s *sorter) plan(n int) {
 			p.start = p.end
 		}
 		if p.start == p.end {
-			first = i
+			p.first = uint32(i) << s.shift
 			s.next[len(s.parts)] = uint32(p.start)
 		}
+		p.last = uint32(i+1)<<s.shift - 1
 		s.coarse[i] = uint32(len(s.parts))
 		p.end += int(c)
-		p.digits = 2 + (bits.Len(uint(first^i))+7)/8
 	}
 	s.parts = append(s.parts, p)
 }
 
 // splitItems moves the items to their parts.
-func splitItems(to, from []uint64, coarse *[1 << 16]uint32, next *[maxSortParts]uint32) {
+func splitItems(to, from []uint64, coarse *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
 	for _, it := range from {
-		p := coarse[it>>48] % maxSortParts
+		p := coarse[it>>32>>(shift&31)&(1<<16-1)] % maxSortParts
 		at := next[p]
 		next[p] = at + 1
 		to[at] = it
 	}
 }
 
-// sortPart sorts items whose keys differ in that many digits.
-func (s *sorter) sortPart(items, scratch []uint64, digits int) {
+// sortPart sorts the items of a part.
+func (s *sorter) sortPart(p sortPart) {
+	items := s.items[p.start:p.end]
 	if len(items) <= insertionMax {
 		insertionSort(items)
-		return
+	} else if sorted := s.inBins(p); sorted != nil {
+		copy(items, sorted)
+	} else {
+		s.radix(items, s.spare, p.digits())
 	}
+}
+
+// inBins returns the items of a part, sorted by bins; nil where that is not possible.
+func (s *sorter) inBins(p sortPart) []uint64 {
+	n := p.end - p.start
+	if active.sort == nil || n > maxBinned {
+		return nil
+	}
+	items, sorted := s.items[p.start:p.end], s.spare[:n+sortSlack]
+	first, width := p.first, p.last-p.first
+	for {
+		shift := max(bits.Len32(width)-min(bits.Len(uint(2*n)), bits.Len(maxBins)-1), 0)
+		bins := int(width>>shift)/binsMultiple*binsMultiple + binsMultiple // one to four an item
+		if active.sort.part(sorted, items, s.counts[:bins], first, uint32(shift)) {
+			return sorted[:n]
+		}
+		// The keys may be closer together than the part's bounds.
+		least, largest := bounds(items)
+		if largest-least >= width/4 || int(largest-least) < n/mostInBin {
+			return nil
+		}
+		first, width = least, largest-least
+	}
+}
+
+// bounds returns the least and the largest of the keys.
+func bounds(items []uint64) (least, largest uint32) {
+	first, last := items[0], items[0]
+	for _, it := range items {
+		first, last = min(first, it), max(last, it)
+	}
+	return uint32(first >> 32), uint32(last >> 32)
+}
+
+// digits is how many of the lowest digits may differ.
+func (p sortPart) digits() int { return max((bits.Len32(p.first^p.last)+7)/8, 2) }
+
+// radix sorts items whose keys differ in that many digits.
+func (s *sorter) radix(items, scratch []uint64, digits int) {
 	scratch = scratch[:len(items)]
 	from, next, shift := s.lowDigits(items, scratch, digits)
 	if &from[0] != &items[0] {

@@ -11,6 +11,7 @@ import (
 	"github.com/lanewise/lanewise/asm/kernels"
 	"github.com/lanewise/lanewise/asm/loss"
 	"github.com/lanewise/lanewise/asm/machine"
+	"github.com/lanewise/lanewise/asm/sort"
 )
 
 // generate returns the generated files by their names.
@@ -31,6 +32,9 @@ func generate() (map[string][]byte, error) {
 		return nil, err
 	}
 	if files["loss_amd64.s"], files["loss_amd64.go"], err = loss.Generate(); err != nil {
+		return nil, err
+	}
+	if files["sort_amd64.s"], files["sort_amd64.go"], err = sort.Generate(); err != nil {
 		return nil, err
 	}
 	neon := arm64.NewFile()

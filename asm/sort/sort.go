@@ -1,0 +1,170 @@
+// Package sort writes the kernels of SortDescending on AVX2 and AVX-512.
+package sort
+
+import (
+	. "github.com/lanewise/lanewise/asm/direct"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// What the kernels and the sort have to agree on.
+const (
+	block     = 32   // keys that split takes at a time
+	mostInBin = 48   // items of a bin
+	ahead     = 2048 // bytes to prefetch ahead in what comes from memory
+)
+
+// The declarations of the kernels.
+const (
+	countSignature  = "func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)"
+	countDoc        = "counts the items that keys become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32 keys."
+	splitSignature  = "func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[1024]uint32, shift uint32)"
+	splitDoc        = "moves the items that keys become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32 keys, none of them a NaN."
+	sortSignature   = "func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)"
+	sortDoc         = "sorts items whose keys are at least first and have bins, (key - first) >> shift, among the counts, of which there is a multiple of 32. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items."
+	unpackSignature = "func(keys []uint32, perm []int32, items []uint64)"
+	unpackDoc       = "turns items into keys and the indices where they came from. It takes a multiple of 8 items."
+)
+
+type code struct{ Code }
+
+// Generate returns the assembly and the Go declarations.
+func Generate() (asm, stubs []byte, err error) {
+	return Write(func(c Code) { avx2(code{c}) }, func(c Code) { avx512(code{c}) })
+}
+
+// sort writes the sort of a part. The bins' counts become where each bin begins, the items go to their bins, and neighbours that are not in
+// order change places, three times over: by then most bins are sorted. The few items that are still out of order are inserted.
+//
+// sum turns counts into the sums of those before, and leaves the zero flag clear where one is larger than mostInBin. neighbours makes the rounds. inverted
+// leaves the zero flag clear where one of so many items is smaller than the one before it.
+func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sorted, n Register), inverted func(sorted Mem)) {
+	c.Begin("sortPart", sortSignature, sortDoc)
+	sorted, items, n := c.Base("sorted"), c.Base("items"), c.Length("items")
+	counts, bins := c.Base("counts"), c.Length("counts")
+	c.Scalar256("first", Y14)
+	c.Load(c.Param("shift"), ECX)
+	c.VMOVD(ECX, X15)
+
+	// Clear the counts.
+	p, left := c.GP64(), c.GP64()
+	c.MOVQ(counts, p)
+	c.MOVQ(bins, left)
+	c.Zero256(Y0)
+	c.Label("clear")
+	c.VMOVDQU(Y0, At(p, 0))
+	c.VMOVDQU(Y0, At(p, 32))
+	c.ADDQ(Imm(64), p)
+	c.SUBQ(Imm(32), left)
+	c.JNZ(LabelRef("clear"))
+
+	c.bins("count", items, n, func(bin GPVirtual, _ Mem) {
+		c.INCW(Indexed(counts, bin.As64(), 2))
+	})
+	sum(counts, bins)
+	c.JNZ(LabelRef("skewed"))
+	at, next, item := c.GP32(), c.GP32(), c.GP64()
+	c.bins("place", items, n, func(bin GPVirtual, from Mem) {
+		c.MOVWLZX(Indexed(counts, bin.As64(), 2), at)
+		c.LEAL(At(at.As64(), 1), next)
+		c.MOVW(next.As16(), Indexed(counts, bin.As64(), 2))
+		c.MOVQ(from, item)
+		c.MOVQ(item, Indexed(sorted, at.As64(), 8))
+	})
+	end := c.GP64()
+	c.LEAQ(Indexed(sorted, n, 8), end)
+	c.VPCMPEQD(Y0, Y0, Y0)
+	for i := range 6 {
+		c.VMOVDQU(Y0, At(end, 32*i))
+	}
+	neighbours(sorted, n)
+
+	c.LEAQ(At(sorted, 8), p)
+	c.JMP(LabelRef("check"))
+	c.Label("next")
+	inverted(At(p, 0))
+	c.JNZ(LabelRef("find"))
+	c.ADDQ(Imm(uint64(8*lanes)), p)
+	c.Label("check")
+	c.CMPQ(p, end)
+	c.JB(LabelRef("next"))
+	c.VZEROUPPER()
+	ok := c.GP8()
+	c.MOVB(U8(1), ok)
+	c.Store(ok, c.Return("ok"))
+	c.RET()
+
+	before, q := c.GP64(), c.GP64()
+	c.Label("find")
+	c.MOVQ(At(p, 0), item)
+	c.CMPQ(item, At(p, -8))
+	c.JB(LabelRef("insert"))
+	c.ADDQ(Imm(8), p)
+	c.JMP(LabelRef("find"))
+	c.Label("insert")
+	c.MOVQ(p, q)
+	c.Label("shift")
+	c.MOVQ(At(q, -8), before)
+	c.MOVQ(before, At(q, 0))
+	c.SUBQ(Imm(8), q)
+	c.CMPQ(q, sorted)
+	c.JEQ(LabelRef("there"))
+	c.CMPQ(item, At(q, -8))
+	c.JB(LabelRef("shift"))
+	c.Label("there")
+	c.MOVQ(item, At(q, 0))
+	c.ADDQ(Imm(8), p)
+	c.CMPQ(p, end)
+	c.JAE(LabelRef("check"))
+	c.MOVQ(At(p, 0), item)
+	c.CMPQ(item, At(p, -8))
+	c.JB(LabelRef("insert"))
+	c.JMP(LabelRef("check"))
+
+	c.Label("skewed")
+	c.VZEROUPPER()
+	c.XORB(ok, ok)
+	c.Store(ok, c.Return("ok"))
+	c.RET()
+}
+
+// bins calls each for every item, with its bin and where it lies. Y14 is the first key, X15 and CL the shift.
+func (c code) bins(name string, items, n Register, each func(bin GPVirtual, item Mem)) {
+	label := func(s string) string { return name + s }
+	buffer := c.AllocLocal(4 * block)
+	p, left, bin := c.GP64(), c.GP64(), c.GP32()
+	c.MOVQ(items, p)
+	c.MOVQ(n, left)
+	c.Label(label("Loop"))
+	c.CMPQ(left, Imm(block))
+	c.JLT(LabelRef(label("Tail")))
+	for i := 0; i < block; i += 8 {
+		c.Prefetch(ahead, p)
+		c.VMOVUPS(At(p, 8*i), Y0)
+		c.VSHUFPS(U8(0xdd), At(p, 8*i+32), Y0, Y0) // the keys of 0, 1, 4, 5, 2, 3, 6, 7
+		c.VPSUBD(Y14, Y0, Y0)
+		c.VPSRLD(X15, Y0, Y0)
+		c.VMOVDQU(Y0, buffer.Offset(4*i))
+	}
+	for i := range block {
+		c.MOVL(buffer.Offset(4*i), bin)
+		each(bin, At(p, 8*(i-i%8+[]int{0, 1, 4, 5, 2, 3, 6, 7}[i%8])))
+	}
+	c.ADDQ(U32(8*block), p)
+	c.SUBQ(Imm(block), left)
+	c.JMP(LabelRef(label("Loop")))
+	c.Label(label("Tail"))
+	c.TESTQ(left, left)
+	c.JZ(LabelRef(label("Done")))
+	first := c.GP32()
+	c.VMOVD(X14, first)
+	c.Label(label("Rest"))
+	c.MOVL(At(p, 4), bin)
+	c.SUBL(first, bin)
+	c.SHRL(CL, bin)
+	each(bin, At(p, 0))
+	c.ADDQ(Imm(8), p)
+	c.DECQ(left)
+	c.JNZ(LabelRef(label("Rest")))
+	c.Label(label("Done"))
+}

@@ -1,0 +1,142 @@
+//go:build unix
+
+package lanewise
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/lanewise/lanewise/internal/vectorstate"
+)
+
+// TestSortBounds compares the kernels of the sort with plain Go, on slices that touch unmapped pages, on either side.
+func TestSortBounds(t *testing.T) {
+	for _, impl := range implementations {
+		k := impl.sort
+		if k == nil {
+			continue
+		}
+		for _, before := range []bool{false, true} {
+			rng := rand.New(rand.NewPCG(13, 14))
+			clean := func(name string, f func()) {
+				vectorstate.Clean()
+				f()
+				if vectorstate.Supported() && vectorstate.Dirty() {
+					t.Errorf("%v: %s leaves dirty vector registers", impl.isa, name)
+				}
+			}
+			t.Run(fmt.Sprintf("%v/before=%v", impl.isa, before), func(t *testing.T) {
+				t.Run("divide", func(t *testing.T) { divideBounds(t, k, rng, before, clean) })
+				t.Run("part", func(t *testing.T) { partBounds(t, k, rng, before, clean) })
+				t.Run("unpack", func(t *testing.T) { unpackBounds(t, k, rng, before, clean) })
+			})
+		}
+	}
+}
+
+// anyBits are the bits of a float32, a NaN now and then if nan.
+func anyBits(rng *rand.Rand, nan bool) uint32 {
+	switch b := rng.Uint32(); {
+	case b%8 == 0:
+		return []uint32{0, 1 << 31, 1, 1<<31 + 1, 0xff << 23, 0x1ff << 23}[rng.IntN(6)] // ±0, the smallest, ±Inf
+	case b%8 == 1:
+		return math.Float32bits(1) + rng.Uint32N(3)
+	case isNaN32(b) && !nan:
+		return b &^ (1 << 30)
+	default:
+		return b
+	}
+}
+
+func divideBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+	keys, items := newFence[uint32](t, 1<<14, 7), newFence[uint64](t, 1<<14, 7)
+	keys.before, items.before = before, before
+	for n := 0; n < 2000; n += 32 {
+		shift, parts := 16+rng.IntN(9), uint32(1+rng.IntN(40))
+		keys, to := keys.place(n, 0), items.place(n, 0)
+		for i := range keys {
+			keys[i] = anyBits(rng, n%3 == 0)
+		}
+		var got, want [1 << 16]uint32
+		wantNaN, nan := count32(&want, keys, uint(shift)), false
+		clean("count", func() { nan = k.count(&got, keys, uint32(shift)) })
+		if got != want || nan != wantNaN {
+			t.Fatalf("%d keys, shift %d: other counts", n, shift)
+		}
+		if nan {
+			continue
+		}
+		var next [maxSortParts]uint32 // of the part of each key, its bits above shift modulo parts
+		for i, c := range want {
+			next[uint32(i)%parts] += c
+			got[i] = uint32(i) % parts
+		}
+		at := uint32(0)
+		for i, c := range next {
+			next[i] = at
+			at += c
+		}
+		wantNext, wantItems := next, make([]uint64, n)
+		all := append(make([]uint32, 1000), keys...) // the first has the index 1000
+		split32(wantItems, all, 1000, &got, &wantNext, uint(shift))
+		clean("split", func() { k.split(to, keys, 1000, &got, &next, uint32(shift)) })
+		if !slices.Equal(to, wantItems) || next != wantNext || !items.intact() {
+			t.Fatalf("%d keys, shift %d: other items", n, shift)
+		}
+	}
+}
+
+func partBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+	items, sorted, counts := newFence[uint64](t, 1<<15, 7), newFence[uint64](t, 1<<15, 7), newFence[uint16](t, 1<<15, 7)
+	items.before, sorted.before, counts.before = before, before, before
+	skewed := 0
+	for n := 1; n < 3000; n += 1 + n/100 {
+		for _, crowd := range []int{1, 3, 20, 200} { // items of a bin, about
+			shift, bins := rng.IntN(17), (n/crowd+binsMultiple)/binsMultiple*binsMultiple
+			first := rng.Uint32N(1 << 30)
+			from, to, c := items.place(n, 0), sorted.place(n+sortSlack, 0), counts.place(bins, 0)
+			inBin := make([]int, bins)
+			for i := range from {
+				key := rng.Uint32N(uint32(min(n/crowd+1, bins)) << shift)
+				if i > 0 && rng.IntN(4) == 0 {
+					key = uint32(from[rng.IntN(i)]>>32) - first // again
+				}
+				inBin[key>>shift]++
+				from[i] = uint64(first+key)<<32 | uint64(i)<<1 | uint64(rng.IntN(2))
+			}
+			want := slices.Clone(from)
+			slices.Sort(want)
+			var ok bool
+			clean("part", func() { ok = k.part(to, from, c, first, uint32(shift)) })
+			if ok != (slices.Max(inBin) <= mostInBin) || ok && !slices.Equal(to[:n], want) || !items.intact() || !sorted.intact() || !counts.intact() {
+				t.Fatalf("%d items in %d bins, at most %d in one: sorted %v, %v", n, bins, slices.Max(inBin), ok, to)
+			}
+			if !ok {
+				skewed++
+			}
+		}
+	}
+	if skewed == 0 {
+		t.Error("no bin had too many items")
+	}
+}
+
+func unpackBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+	items, keys, perm := newFence[uint64](t, 1<<13, 7), newFence[uint32](t, 1<<13, 7), newFence[int32](t, 1<<13, 7)
+	items.before, keys.before, perm.before = before, before, before
+	for n := 0; n < 300; n += 8 {
+		from, to, indices := items.place(n, 0), keys.place(n, 0), perm.place(n, 0)
+		wantKeys, wantPerm := make([]uint32, n), make([]int32, n)
+		for i := range from {
+			from[i] = pack32(anyBits(rng, false), rng.IntN(math.MaxInt32))
+		}
+		unpackItems(wantKeys, wantPerm, from)
+		clean("unpack", func() { k.unpack(to, indices, from) })
+		if !slices.Equal(to, wantKeys) || !slices.Equal(indices, wantPerm) || !items.intact() || !keys.intact() || !perm.intact() {
+			t.Fatalf("%d items: %x %v, want %x %v", n, to, indices, wantKeys, wantPerm)
+		}
+	}
+}
