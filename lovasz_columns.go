@@ -29,7 +29,8 @@ type columnKernels struct {
 const (
 	columns      = 32      // bins side by side: a group
 	maxRows      = 96      // of a column; counts of a column's pixels fit 7 bits
-	occupancy    = 20      // pixels of a bin
+	occupancy    = 20      // pixels of a bin, where the errors are evenly spread
+	crowd        = 60      // pixels of a bin, where they are not: more than maxRows would be a list
 	partSize     = 150_000 // pixels of a part: its slots, and then its weights, stay in L2
 	minShift     = 8       // bits of a key below its bin
 	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
@@ -129,8 +130,8 @@ func (s *columnScratch) plan(keys *keyLists, probs []float32, smallest uint32) {
 	clear(coarse)
 }
 
-// binShift returns how many bits of a key lie below its bin so that most pixels of a part are in bins of about the size wanted, given the
-// sample of its coarse bins. The bins together are not many more than the pixels.
+// binShift returns how many bits of a key lie below its bin so that most pixels of a part are in bins of about the size wanted, and few in bins
+// too long for a column, given the sample of its coarse bins. The bins together are not many more than the pixels.
 func binShift(coarse []uint32, scale float64, width int) uint32 {
 	var sizes [64]int // the sampled pixels by the size of their coarse bin, in half octaves
 	total := 0
@@ -144,12 +145,16 @@ func binShift(coarse []uint32, scale float64, width int) uint32 {
 	if total == 0 {
 		return maxShift
 	}
-	q, seen := 0, 0
-	for seen += sizes[q]; 10*seen < 3*total; seen += sizes[q] {
-		q++
+	size := func(tenths int) float64 { // that the coarse bins of so many tenths of the pixels do not exceed
+		q, seen := 0, sizes[0]
+		for 10*seen < tenths*total {
+			q++
+			seen += sizes[q]
+		}
+		return math.Exp2(float64(q)/2+0.25) * scale
 	}
-	size := math.Exp2(float64(q)/2+0.25) * scale
-	shift := min(max(16+int(math.Round(math.Log2(occupancy/size))), minShift), maxShift)
+	wider := math.Round(min(math.Log2(occupancy/size(3)), math.Log2(crowd/size(8))))
+	shift := min(max(16+int(wider), minShift), maxShift)
 	for shift < maxShift && float64(width>>shift) > float64(total)*scale {
 		shift++
 	}
