@@ -2028,7 +2028,7 @@ done:
 
 // func lossTallyAVX2(packed []uint64, keys []uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·lossTallyAVX2(SB), NOSPLIT, $0-48
+TEXT ·lossTallyAVX2(SB), NOSPLIT, $128-48
 	MOVQ         packed_base+0(FP), AX
 	MOVQ         keys_base+24(FP), CX
 	MOVQ         keys_len+32(FP), DX
@@ -2041,65 +2041,211 @@ TEXT ·lossTallyAVX2(SB), NOSPLIT, $0-48
 	MOVQ         $0x0000008000000000, BX
 
 loop:
-	CMPQ         DX, $0x08
-	JLT          tail
-	PREFETCHT0   1024(CX)
-	VMOVDQU      (CX), Y0
-	VPSRLD       $0x0f, Y0, Y1
-	VPMAXUD      Y8, Y1, Y1
-	VPSUBD       Y8, Y1, Y1
-	VPSLLD       $0x1f, Y0, Y0
-	VPSRAD       $0x1f, Y0, Y0
-	VPAND        Y9, Y0, Y0
-	VPADDD       Y0, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X2
-	VMOVQ        X1, DI
-	MOVL         DI, SI
-	SHRQ         $0x20, DI
-	MOVL         (CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(SI*8)
-	MOVL         4(CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(DI*8)
-	VPEXTRQ      $0x01, X1, DI
-	MOVL         DI, SI
-	SHRQ         $0x20, DI
-	MOVL         8(CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(SI*8)
-	MOVL         12(CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(DI*8)
-	VMOVQ        X2, DI
-	MOVL         DI, SI
-	SHRQ         $0x20, DI
-	MOVL         16(CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(SI*8)
-	MOVL         20(CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(DI*8)
-	VPEXTRQ      $0x01, X2, DI
-	MOVL         DI, SI
-	SHRQ         $0x20, DI
-	MOVL         24(CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(SI*8)
-	MOVL         28(CX), R8
-	ANDL         $0x00007fff, R8
-	ADDQ         BX, R8
-	ADDQ         R8, (AX)(DI*8)
-	ADDQ         $0x20, CX
-	SUBQ         $0x08, DX
-	JMP          loop
+	CMPQ       DX, $0x20
+	JLT        tail
+	PREFETCHT0 1024(CX)
+	VMOVDQU    (CX), Y0
+	VPSRLD     $0x0f, Y0, Y1
+	VPMAXUD    Y8, Y1, Y1
+	VPSUBD     Y8, Y1, Y1
+	VPSLLD     $0x1f, Y0, Y0
+	VPSRAD     $0x1f, Y0, Y0
+	VPAND      Y9, Y0, Y0
+	VPADDD     Y0, Y1, Y1
+	VMOVDQU    Y1, (SP)
+	PREFETCHT0 1056(CX)
+	VMOVDQU    32(CX), Y0
+	VPSRLD     $0x0f, Y0, Y1
+	VPMAXUD    Y8, Y1, Y1
+	VPSUBD     Y8, Y1, Y1
+	VPSLLD     $0x1f, Y0, Y0
+	VPSRAD     $0x1f, Y0, Y0
+	VPAND      Y9, Y0, Y0
+	VPADDD     Y0, Y1, Y1
+	VMOVDQU    Y1, 32(SP)
+	PREFETCHT0 1088(CX)
+	VMOVDQU    64(CX), Y0
+	VPSRLD     $0x0f, Y0, Y1
+	VPMAXUD    Y8, Y1, Y1
+	VPSUBD     Y8, Y1, Y1
+	VPSLLD     $0x1f, Y0, Y0
+	VPSRAD     $0x1f, Y0, Y0
+	VPAND      Y9, Y0, Y0
+	VPADDD     Y0, Y1, Y1
+	VMOVDQU    Y1, 64(SP)
+	PREFETCHT0 1120(CX)
+	VMOVDQU    96(CX), Y0
+	VPSRLD     $0x0f, Y0, Y1
+	VPMAXUD    Y8, Y1, Y1
+	VPSUBD     Y8, Y1, Y1
+	VPSLLD     $0x1f, Y0, Y0
+	VPSRAD     $0x1f, Y0, Y0
+	VPAND      Y9, Y0, Y0
+	VPADDD     Y0, Y1, Y1
+	VMOVDQU    Y1, 96(SP)
+	MOVL       (SP), SI
+	MOVL       (CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       4(SP), SI
+	MOVL       4(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       8(SP), SI
+	MOVL       8(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       12(SP), SI
+	MOVL       12(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       16(SP), SI
+	MOVL       16(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       20(SP), SI
+	MOVL       20(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       24(SP), SI
+	MOVL       24(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       28(SP), SI
+	MOVL       28(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       32(SP), SI
+	MOVL       32(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       36(SP), SI
+	MOVL       36(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       40(SP), SI
+	MOVL       40(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       44(SP), SI
+	MOVL       44(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       48(SP), SI
+	MOVL       48(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       52(SP), SI
+	MOVL       52(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       56(SP), SI
+	MOVL       56(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       60(SP), SI
+	MOVL       60(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       64(SP), SI
+	MOVL       64(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       68(SP), SI
+	MOVL       68(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       72(SP), SI
+	MOVL       72(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       76(SP), SI
+	MOVL       76(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       80(SP), SI
+	MOVL       80(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       84(SP), SI
+	MOVL       84(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       88(SP), SI
+	MOVL       88(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       92(SP), SI
+	MOVL       92(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       96(SP), SI
+	MOVL       96(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       100(SP), SI
+	MOVL       100(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       104(SP), SI
+	MOVL       104(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       108(SP), SI
+	MOVL       108(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       112(SP), SI
+	MOVL       112(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       116(SP), SI
+	MOVL       116(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       120(SP), SI
+	MOVL       120(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	MOVL       124(SP), SI
+	MOVL       124(CX), R8
+	ANDL       $0x00007fff, R8
+	ADDQ       BX, R8
+	ADDQ       R8, (AX)(SI*8)
+	ADDQ       $0x00000080, CX
+	SUBQ       $0x20, DX
+	JMP        loop
 
 tail:
 	TESTQ DX, DX

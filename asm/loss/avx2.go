@@ -482,33 +482,30 @@ func (c code) tally256() {
 		c.ADDQ(unit, rest)
 		c.ADDQ(rest, Indexed(tallies, bin, 8))
 	}
+	// The bins of a block are written down before any is counted: the additions then do not wait for them.
+	const block = 32
+	buffer := c.AllocLocal(4 * block)
 	c.Label("loop")
-	c.CMPQ(n, Imm(8))
+	c.CMPQ(n, Imm(block))
 	c.JLT(LabelRef("tail"))
-	c.Prefetch(near, keys)
-	c.VMOVDQU(At(keys, 0), Y0)
-	c.VPSRLD(U8(restBits+1), Y0, Y1)
-	c.VPMAXUD(first, Y1, Y1)
-	c.VPSUBD(first, Y1, Y1)
-	c.VPSLLD(U8(31), Y0, Y0)
-	c.VPSRAD(U8(31), Y0, Y0)
-	c.VPAND(bins, Y0, Y0)
-	c.VPADDD(Y0, Y1, Y1)
-	c.VEXTRACTI128(U8(1), Y1, X2)
-	for i := 0; i < 8; i += 2 {
-		from := []VecPhysical{X1, X2}[i/4]
-		if i%4 == 0 {
-			c.VMOVQ(from, two)
-		} else {
-			c.VPEXTRQ(U8(1), from, two)
-		}
-		c.MOVL(two.As32(), bin.As32())
-		c.SHRQ(U8(32), two)
-		add(bin, i)
-		add(two, i+1)
+	for i := 0; i < block; i += 8 {
+		c.Prefetch(near+4*i, keys)
+		c.VMOVDQU(At(keys, 4*i), Y0)
+		c.VPSRLD(U8(restBits+1), Y0, Y1)
+		c.VPMAXUD(first, Y1, Y1)
+		c.VPSUBD(first, Y1, Y1)
+		c.VPSLLD(U8(31), Y0, Y0)
+		c.VPSRAD(U8(31), Y0, Y0)
+		c.VPAND(bins, Y0, Y0)
+		c.VPADDD(Y0, Y1, Y1)
+		c.VMOVDQU(Y1, buffer.Offset(4*i))
 	}
-	c.ADDQ(Imm(32), keys)
-	c.SUBQ(Imm(8), n)
+	for i := range block {
+		c.MOVL(buffer.Offset(4*i), bin.As32())
+		add(bin, i)
+	}
+	c.ADDQ(U32(4*block), keys)
+	c.SUBQ(Imm(block), n)
 	c.JMP(LabelRef("loop"))
 	c.Label("tail")
 	c.TESTQ(n, n)
