@@ -41,7 +41,7 @@ loop:
 	VPMAXUD    Y0, Y10, Y10
 	VPSRLD     X15, Y1, Y1
 	VMOVDQU    Y1, 32(SP)
-	PREFETCHT0 2048(CX)
+	PREFETCHT0 2112(CX)
 	VMOVDQU    64(CX), Y0
 	VPSRAD     $0x1f, Y0, Y1
 	VPANDN     Y13, Y1, Y1
@@ -205,7 +205,7 @@ loop:
 	VMOVDQU    Y8, 192(SP)
 	VMOVDQU    Y9, 224(SP)
 	VPADDD     Y11, Y10, Y10
-	PREFETCHT0 2048(CX)
+	PREFETCHT0 2112(CX)
 	VMOVDQU    64(CX), Y0
 	VPSRAD     $0x1f, Y0, Y1
 	VPANDN     Y13, Y1, Y1
@@ -539,7 +539,7 @@ done:
 
 // func sortPartAVX2(sorted []uint64, items []uint64, counts []uint16, first uint32, shift uint32) (ok bool)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortPartAVX2(SB), NOSPLIT, $256-81
+TEXT ·sortPartAVX2(SB), NOSPLIT, $128-81
 	MOVQ         sorted_base+0(FP), AX
 	MOVQ         items_base+24(FP), DX
 	MOVQ         items_len+32(FP), BX
@@ -572,19 +572,19 @@ countLoop:
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
 	VMOVDQU    Y0, (SP)
-	PREFETCHT0 2048(R8)
+	PREFETCHT0 2112(R8)
 	VMOVUPS    64(R8), Y0
 	VSHUFPS    $0xdd, 96(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
 	VMOVDQU    Y0, 32(SP)
-	PREFETCHT0 2048(R8)
+	PREFETCHT0 2176(R8)
 	VMOVUPS    128(R8), Y0
 	VSHUFPS    $0xdd, 160(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
 	VMOVDQU    Y0, 64(SP)
-	PREFETCHT0 2048(R8)
+	PREFETCHT0 2240(R8)
 	VMOVUPS    192(R8), Y0
 	VSHUFPS    $0xdd, 224(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
@@ -719,212 +719,212 @@ placeLoop:
 	VSHUFPS    $0xdd, 32(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 128(SP)
-	PREFETCHT0 2048(R8)
+	VMOVDQU    Y0, (SP)
+	PREFETCHT0 2112(R8)
 	VMOVUPS    64(R8), Y0
 	VSHUFPS    $0xdd, 96(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 160(SP)
-	PREFETCHT0 2048(R8)
+	VMOVDQU    Y0, 32(SP)
+	PREFETCHT0 2176(R8)
 	VMOVUPS    128(R8), Y0
 	VSHUFPS    $0xdd, 160(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 192(SP)
-	PREFETCHT0 2048(R8)
+	VMOVDQU    Y0, 64(SP)
+	PREFETCHT0 2240(R8)
 	VMOVUPS    192(R8), Y0
 	VSHUFPS    $0xdd, 224(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 224(SP)
-	MOVL       128(SP), R11
+	VMOVDQU    Y0, 96(SP)
+	MOVL       (SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       (R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       132(SP), R11
+	MOVL       4(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       8(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       136(SP), R11
+	MOVL       8(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       32(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       140(SP), R11
+	MOVL       12(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       40(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       144(SP), R11
+	MOVL       16(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       16(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       148(SP), R11
+	MOVL       20(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       24(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       152(SP), R11
+	MOVL       24(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       48(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       156(SP), R11
+	MOVL       28(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       56(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       160(SP), R11
+	MOVL       32(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       64(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       164(SP), R11
+	MOVL       36(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       72(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       168(SP), R11
+	MOVL       40(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       96(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       172(SP), R11
+	MOVL       44(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       104(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       176(SP), R11
+	MOVL       48(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       80(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       180(SP), R11
+	MOVL       52(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       88(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       184(SP), R11
+	MOVL       56(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       112(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       188(SP), R11
+	MOVL       60(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       120(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       192(SP), R11
+	MOVL       64(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       128(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       196(SP), R11
+	MOVL       68(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       136(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       200(SP), R11
+	MOVL       72(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       160(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       204(SP), R11
+	MOVL       76(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       168(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       208(SP), R11
+	MOVL       80(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       144(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       212(SP), R11
+	MOVL       84(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       152(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       216(SP), R11
+	MOVL       88(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       176(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       220(SP), R11
+	MOVL       92(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       184(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       224(SP), R11
+	MOVL       96(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       192(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       228(SP), R11
+	MOVL       100(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       200(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       232(SP), R11
+	MOVL       104(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       224(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       236(SP), R11
+	MOVL       108(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       232(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       240(SP), R11
+	MOVL       112(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       208(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       244(SP), R11
+	MOVL       116(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       216(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       248(SP), R11
+	MOVL       120(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       240(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       252(SP), R11
+	MOVL       124(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
@@ -1104,7 +1104,7 @@ done:
 
 // func sortPartAVX512(sorted []uint64, items []uint64, counts []uint16, first uint32, shift uint32) (ok bool)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, MMX+
-TEXT ·sortPartAVX512(SB), NOSPLIT, $256-81
+TEXT ·sortPartAVX512(SB), NOSPLIT, $128-81
 	MOVQ         sorted_base+0(FP), AX
 	MOVQ         items_base+24(FP), DX
 	MOVQ         items_len+32(FP), BX
@@ -1137,19 +1137,19 @@ countLoop:
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
 	VMOVDQU    Y0, (SP)
-	PREFETCHT0 2048(R8)
+	PREFETCHT0 2112(R8)
 	VMOVUPS    64(R8), Y0
 	VSHUFPS    $0xdd, 96(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
 	VMOVDQU    Y0, 32(SP)
-	PREFETCHT0 2048(R8)
+	PREFETCHT0 2176(R8)
 	VMOVUPS    128(R8), Y0
 	VSHUFPS    $0xdd, 160(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
 	VMOVDQU    Y0, 64(SP)
-	PREFETCHT0 2048(R8)
+	PREFETCHT0 2240(R8)
 	VMOVUPS    192(R8), Y0
 	VSHUFPS    $0xdd, 224(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
@@ -1284,212 +1284,212 @@ placeLoop:
 	VSHUFPS    $0xdd, 32(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 128(SP)
-	PREFETCHT0 2048(R8)
+	VMOVDQU    Y0, (SP)
+	PREFETCHT0 2112(R8)
 	VMOVUPS    64(R8), Y0
 	VSHUFPS    $0xdd, 96(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 160(SP)
-	PREFETCHT0 2048(R8)
+	VMOVDQU    Y0, 32(SP)
+	PREFETCHT0 2176(R8)
 	VMOVUPS    128(R8), Y0
 	VSHUFPS    $0xdd, 160(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 192(SP)
-	PREFETCHT0 2048(R8)
+	VMOVDQU    Y0, 64(SP)
+	PREFETCHT0 2240(R8)
 	VMOVUPS    192(R8), Y0
 	VSHUFPS    $0xdd, 224(R8), Y0, Y0
 	VPSUBD     Y14, Y0, Y0
 	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 224(SP)
-	MOVL       128(SP), R11
+	VMOVDQU    Y0, 96(SP)
+	MOVL       (SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       (R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       132(SP), R11
+	MOVL       4(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       8(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       136(SP), R11
+	MOVL       8(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       32(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       140(SP), R11
+	MOVL       12(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       40(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       144(SP), R11
+	MOVL       16(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       16(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       148(SP), R11
+	MOVL       20(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       24(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       152(SP), R11
+	MOVL       24(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       48(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       156(SP), R11
+	MOVL       28(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       56(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       160(SP), R11
+	MOVL       32(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       64(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       164(SP), R11
+	MOVL       36(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       72(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       168(SP), R11
+	MOVL       40(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       96(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       172(SP), R11
+	MOVL       44(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       104(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       176(SP), R11
+	MOVL       48(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       80(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       180(SP), R11
+	MOVL       52(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       88(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       184(SP), R11
+	MOVL       56(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       112(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       188(SP), R11
+	MOVL       60(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       120(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       192(SP), R11
+	MOVL       64(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       128(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       196(SP), R11
+	MOVL       68(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       136(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       200(SP), R11
+	MOVL       72(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       160(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       204(SP), R11
+	MOVL       76(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       168(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       208(SP), R11
+	MOVL       80(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       144(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       212(SP), R11
+	MOVL       84(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       152(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       216(SP), R11
+	MOVL       88(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       176(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       220(SP), R11
+	MOVL       92(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       184(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       224(SP), R11
+	MOVL       96(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       192(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       228(SP), R11
+	MOVL       100(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       200(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       232(SP), R11
+	MOVL       104(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       224(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       236(SP), R11
+	MOVL       108(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       232(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       240(SP), R11
+	MOVL       112(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       208(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       244(SP), R11
+	MOVL       116(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       216(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       248(SP), R11
+	MOVL       120(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)
 	MOVQ       240(R8), DX
 	MOVQ       DX, (AX)(DI*8)
-	MOVL       252(SP), R11
+	MOVL       124(SP), R11
 	MOVWLZX    (SI)(R11*2), DI
 	LEAL       1(DI), DX
 	MOVW       DX, (SI)(R11*2)

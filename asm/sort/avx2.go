@@ -42,7 +42,7 @@ func (c code) count256() {
 	c.JL(LabelRef("done"))
 	for i := 0; i < block; i += 8 {
 		if i%16 == 0 {
-			c.Prefetch(ahead, keys)
+			c.Prefetch(ahead+4*i, keys)
 		}
 		c.keys256(At(keys, 4*i), Y1, Y2)
 		c.VPAND(Y13, Y0, Y0)
@@ -83,7 +83,7 @@ func (c code) split256() {
 	c.JL(LabelRef("done"))
 	for i := 0; i < block; i += 8 {
 		if i%16 == 0 {
-			c.Prefetch(ahead, keys)
+			c.Prefetch(ahead+4*i, keys)
 		}
 		c.keys256(At(keys, 4*i), Y1, Y2)
 		c.VPSUBD(Y2, index, Y2)

@@ -36,8 +36,8 @@ func Generate() (asm, stubs []byte, err error) {
 // sort writes the sort of a part. The bins' counts become where each bin begins, the items go to their bins, and neighbours that are not in
 // order change places, three times over: by then most bins are sorted. The few items that are still out of order are inserted.
 //
-// sum turns counts into the sums of those before, and leaves the zero flag clear where one is larger than mostInBin. neighbours makes the rounds. inverted
-// leaves the zero flag clear where one of so many items is smaller than the one before it.
+// sum turns counts into the sums of those before, and leaves the zero flag clear where one is larger than mostInBin. neighbours makes the
+// rounds. inverted leaves the zero flag clear where one of so many items is smaller than the one before it.
 func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sorted, n Register), inverted func(sorted Mem)) {
 	c.Begin("sortPart", sortSignature, sortDoc)
 	sorted, items, n := c.Base("sorted"), c.Base("items"), c.Length("items")
@@ -58,13 +58,14 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	c.SUBQ(Imm(32), left)
 	c.JNZ(LabelRef("clear"))
 
-	c.bins("count", items, n, func(bin GPVirtual, _ Mem) {
+	buffer := c.AllocLocal(4 * block)
+	c.bins("count", items, n, buffer, func(bin GPVirtual, _ Mem) {
 		c.INCW(Indexed(counts, bin.As64(), 2))
 	})
 	sum(counts, bins)
 	c.JNZ(LabelRef("skewed"))
 	at, next, item := c.GP32(), c.GP32(), c.GP64()
-	c.bins("place", items, n, func(bin GPVirtual, from Mem) {
+	c.bins("place", items, n, buffer, func(bin GPVirtual, from Mem) {
 		c.MOVWLZX(Indexed(counts, bin.As64(), 2), at)
 		c.LEAL(At(at.As64(), 1), next)
 		c.MOVW(next.As16(), Indexed(counts, bin.As64(), 2))
@@ -128,10 +129,10 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	c.RET()
 }
 
-// bins calls each for every item, with its bin and where it lies. Y14 is the first key, X15 and CL the shift.
-func (c code) bins(name string, items, n Register, each func(bin GPVirtual, item Mem)) {
+// bins calls each for every item, with its bin and where it lies. The bins of a block are written to the buffer before each is called: it
+// then does not wait for them. Y14 is the first key, X15 and CL the shift.
+func (c code) bins(name string, items, n Register, buffer Mem, each func(bin GPVirtual, item Mem)) {
 	label := func(s string) string { return name + s }
-	buffer := c.AllocLocal(4 * block)
 	p, left, bin := c.GP64(), c.GP64(), c.GP32()
 	c.MOVQ(items, p)
 	c.MOVQ(n, left)
@@ -139,7 +140,7 @@ func (c code) bins(name string, items, n Register, each func(bin GPVirtual, item
 	c.CMPQ(left, Imm(block))
 	c.JLT(LabelRef(label("Tail")))
 	for i := 0; i < block; i += 8 {
-		c.Prefetch(ahead, p)
+		c.Prefetch(ahead+8*i, p)
 		c.VMOVUPS(At(p, 8*i), Y0)
 		c.VSHUFPS(U8(0xdd), At(p, 8*i+32), Y0, Y0) // the keys of 0, 1, 4, 5, 2, 3, 6, 7
 		c.VPSUBD(Y14, Y0, Y0)
