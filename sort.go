@@ -59,13 +59,13 @@ func (s *sorter) sort32(keys []uint32, perm []int32) {
 	keys, perm = keys[nans:], perm[nans:]
 	for _, p := range s.parts {
 		items, keys, perm := s.items[p.start:p.end], keys[p.start:p.end], perm[p.start:p.end]
-		if len(items) <= insertionMax {
-			insertionSort(items)
-			unpackItems(keys, perm, items)
-		} else if sorted := s.inBins(p); sorted != nil {
+		if sorted := s.inBins(p); sorted != nil {
 			done := len(sorted) &^ 7
 			active.sort.unpack(keys, perm, sorted[:done])
 			unpackItems(keys[done:], perm[done:], sorted[done:])
+		} else if len(items) <= insertionMax {
+			insertionSort(items)
+			unpackItems(keys, perm, items)
 		} else {
 			items, next, shift := s.lowDigits(items, s.spare, p.digits())
 			scatter32(keys, perm, items, next, shift)
@@ -84,7 +84,7 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 	s.plan(len(keys))
 	done := s.forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
-		active.sort.split(items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift))
+		active.sort.split32(items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift))
 	}
 	split32(items, keys, done, s.coarse, s.next, s.shift)
 	return 0
@@ -94,7 +94,7 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 func (s *sorter) count32(keys []uint32) (nan bool) {
 	done := s.forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
-		nan = active.sort.count(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) || nan
+		nan = active.sort.count32(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) || nan
 	}
 	return count32(s.coarse, keys[done:], s.shift) || nan
 }
@@ -173,8 +173,8 @@ func scatter32(keys []uint32, perm []int32, items []uint64, next *[sortDigits]ui
 	}
 }
 
-// sort64 is SortDescending on the bits of float64. The items hold the first 32 bits in which keys differ, and the indices. The keys are
-// fetched in the order of the items; those whose items are equal are sorted by the rest of their bits.
+// sort64 is SortDescending on the bits of float64. An item is the bits of a key from the first in which keys differ, as many as there is room
+// for beside the index. The keys are fetched in the order of the items; those whose items are equal are sorted by the rest of their bits.
 func (s *sorter) sort64(keys []uint64, perm []int32) {
 	if len(keys) <= insertionMax {
 		for i := range perm {
@@ -183,33 +183,72 @@ func (s *sorter) sort64(keys []uint64, perm []int32) {
 		insertionSort64(keys, perm)
 		return
 	}
-	first, differ := key64(keys[0]), uint64(0)
-	for _, b := range keys {
-		differ |= key64(b) ^ first
-	}
-	shift := max(bits.Len64(differ), 32) - 32
-	rest := differ & (1<<shift - 1) // the other bits in which keys differ
-	fill64(s.resize(len(keys)), keys, uint(shift))
-	s.split(len(keys))
+	used, width := differing(keys), bits.Len(uint(len(keys)-1))
+	s.divide64(keys, packing64{drop: uint(max(used+width-64, 0)), up: uint(max(64-used, width))})
+	index, rest := uint64(1)<<width-1, uint64(1)<<max(used-32, 0)-1
 	for _, p := range s.parts {
-		items, perm := s.items[p.start:p.end], perm[p.start:p.end]
-		s.sortPart(p)
-		values := s.spare[:len(items)]
-		fetch64(values, perm, items, keys)
-		for i := 0; i < len(items) && rest != 0; {
+		sorted, ties := s.inBins(p), width // which of the bits of sorted do not matter
+		if sorted == nil {
+			s.byRadix(p)
+			sorted, ties = s.spare[:p.end-p.start], 32
+			copy(sorted, s.items[p.start:p.end])
+		}
+		values, perm := s.items[p.start:p.end], perm[p.start:p.end]
+		tied := fetch64(values, perm, sorted, keys, index, ties)
+		for i := 0; i < len(sorted) && tied && rest != 0; {
 			end := i + 1
-			for end < len(items) && items[end]>>32 == items[i]>>32 {
+			for end < len(sorted) && sorted[end]>>ties == sorted[i]>>ties {
 				end++
 			}
 			if end > i+1 {
-				s.sortRest(values[i:end], perm[i:end], items[i:end], keys, rest)
+				s.sortRest(values[i:end], perm[i:end], sorted[i:end], keys, index, rest)
 			}
 			i = end
 		}
-		copy(items, values)
 	}
 	copy(keys, s.items)
 }
+
+// differing is how many of the lowest bits of the keys may differ.
+func differing(keys []uint64) int {
+	var differ uint64
+	for _, b := range keys {
+		differ |= b ^ keys[0]
+		if isNaN64(b) {
+			return 64
+		}
+	}
+	return bits.Len64(differ)
+}
+
+// A packing64 says how the item of a float64 comes from its key: the lowest bits are dropped, the others go up and leave room for the index.
+type packing64 struct{ drop, up uint }
+
+func (p packing64) pack(b uint64, i int) uint64 { return key64(b)>>(p.drop&63)<<(p.up&63) | uint64(i) }
+
+// divide64 turns keys into items, divided into parts.
+func (s *sorter) divide64(keys []uint64, p packing64) {
+	items := s.resize(len(keys))
+	if active.sort == nil || !s.divides(len(keys)) {
+		for i, b := range keys {
+			items[i] = p.pack(b, i)
+		}
+		s.split(len(keys))
+		return
+	}
+	done := s.forKernels(len(keys))
+	for i := 0; i < done; i += chunk {
+		active.sort.count64(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift), uint32(p.drop), uint32(p.up))
+	}
+	count64(s.coarse, keys[done:], s.shift, p)
+	s.plan(len(keys))
+	for i := 0; i < done; i += chunk {
+		active.sort.split64(items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift), uint32(p.drop), uint32(p.up))
+	}
+	split64(items, keys, done, s.coarse, s.next, s.shift, p)
+}
+
+func isNaN64(b uint64) bool { return b<<1 > 0x7ff<<53 }
 
 // key64 is descending, with one key for both zeros and one for all NaNs.
 func key64(b uint64) uint64 {
@@ -217,31 +256,48 @@ func key64(b uint64) uint64 {
 	if b == 1<<63 {
 		k--
 	}
-	if b<<1 > 0x7ff<<53 {
+	if isNaN64(b) {
 		k = 0
 	}
 	return k
 }
 
-// fill64 turns keys into items.
-func fill64(items, keys []uint64, shift uint) {
-	items = items[:len(keys)]
-	for i, b := range keys {
-		items[i] = key64(b)>>(shift&63)<<32 | uint64(i)
+// count64 counts the items that keys become, by the bits of their upper halves above shift.
+func count64(coarse *[1 << 16]uint32, keys []uint64, shift uint, p packing64) {
+	for _, b := range keys {
+		coarse[p.pack(b, 0)>>32>>(shift&31)&(1<<16-1)]++
 	}
 }
 
-// fetch64 fetches the keys of the items.
-func fetch64(values []uint64, perm []int32, items, keys []uint64) {
-	values, perm = values[:len(items)], perm[:len(items)]
-	for i, it := range items {
-		perm[i] = int32(uint32(it))
-		values[i] = keys[uint32(it)]
+// split64 moves the items that keys[from:] become to their parts.
+func split64(items, keys []uint64, from int, coarse *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint, p packing64) {
+	for i := from; i < len(keys); i++ {
+		it := p.pack(keys[i], i)
+		part := coarse[it>>32>>(shift&31)&(1<<16-1)] % maxSortParts
+		at := next[part]
+		next[part] = at + 1
+		items[at] = it
 	}
+}
+
+// fetch64 fetches the keys of the items, whose indices are the bits in index, and reports whether two neighbours agree above the lowest bits,
+// ties of them.
+func fetch64(values []uint64, perm []int32, items, keys []uint64, index uint64, ties int) (tied bool) {
+	values, perm = values[:len(items)], perm[:len(items)]
+	before := ^items[0]
+	for i, it := range items {
+		perm[i] = int32(it & index)
+		values[i] = keys[it&index]
+		if (it^before)>>(ties&63) == 0 {
+			tied = true
+		}
+		before = it
+	}
+	return tied
 }
 
 // sortRest sorts values, which are the keys of items that are equal, by the rest of their bits.
-func (s *sorter) sortRest(values []uint64, perm []int32, items, keys []uint64, rest uint64) {
+func (s *sorter) sortRest(values []uint64, perm []int32, items, keys []uint64, index, rest uint64) {
 	if len(values) <= insertionMax {
 		insertionSort64(values, perm)
 		return
@@ -254,10 +310,10 @@ func (s *sorter) sortRest(values []uint64, perm []int32, items, keys []uint64, r
 		return
 	}
 	for i, v := range values {
-		items[i] = key64(v)&rest<<32 | items[i]&math.MaxUint32
+		items[i] = key64(v)&rest<<32 | items[i]&index
 	}
 	s.radix(items, values, 4)
-	fetch64(values, perm, items, keys)
+	fetch64(values, perm, items, keys, index, 0)
 }
 
 // insertionSort64 sorts at most insertionMax values, and perm with them.

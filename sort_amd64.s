@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func sortCountAVX2(counts *[65536]uint32, keys []uint32, shift uint32) (nan bool)
+// func sortCount32AVX2(counts *[65536]uint32, keys []uint32, shift uint32) (nan bool)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortCountAVX2(SB), NOSPLIT, $128-41
+TEXT ·sortCount32AVX2(SB), NOSPLIT, $128-41
 	MOVQ     counts+0(FP), AX
 	MOVQ     keys_base+8(FP), CX
 	MOVQ     keys_len+16(FP), DX
@@ -15,52 +15,54 @@ TEXT ·sortCountAVX2(SB), NOSPLIT, $128-41
 	VPCMPEQD Y13, Y13, Y13
 	VPSLLD   $0x1f, Y13, Y12
 	VPSRLD   $0x01, Y13, Y13
-	VPXOR    Y10, Y10, Y10
+	VPXOR    Y14, Y14, Y14
 
 loop:
 	SUBQ       $0x20, DX
 	JL         done
 	PREFETCHT0 2048(CX)
 	VMOVDQU    (CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
 	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y10, Y10
-	VPSRLD     X15, Y1, Y1
+	VPMAXUD    Y0, Y14, Y14
 	VMOVDQU    Y1, (SP)
+	PREFETCHT0 2080(CX)
 	VMOVDQU    32(CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
 	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y10, Y10
-	VPSRLD     X15, Y1, Y1
+	VPMAXUD    Y0, Y14, Y14
 	VMOVDQU    Y1, 32(SP)
 	PREFETCHT0 2112(CX)
 	VMOVDQU    64(CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
 	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y10, Y10
-	VPSRLD     X15, Y1, Y1
+	VPMAXUD    Y0, Y14, Y14
 	VMOVDQU    Y1, 64(SP)
+	PREFETCHT0 2144(CX)
 	VMOVDQU    96(CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
 	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y10, Y10
-	VPSRLD     X15, Y1, Y1
+	VPMAXUD    Y0, Y14, Y14
 	VMOVDQU    Y1, 96(SP)
 	MOVL       (SP), BX
 	INCL       (AX)(BX*4)
@@ -133,16 +135,229 @@ done:
 	MOVL         $0x7f800000, AX
 	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
-	VPCMPGTD     Y0, Y10, Y0
+	VPCMPGTD     Y0, Y14, Y0
 	VPTEST       Y0, Y0
 	SETNE        AL
 	MOVB         AL, nan+40(FP)
 	VZEROUPPER
 	RET
 
-// func sortSplitAVX2(items []uint64, keys []uint32, index uint32, parts *[65536]uint32, next *[1024]uint32, shift uint32)
+// func sortCount64AVX2(counts *[65536]uint32, keys []uint64, shift uint32, drop uint32, up uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortSplitAVX2(SB), NOSPLIT, $384-76
+TEXT ·sortCount64AVX2(SB), NOSPLIT, $128-44
+	MOVQ     counts+0(FP), AX
+	MOVQ     keys_base+8(FP), CX
+	MOVQ     keys_len+16(FP), DX
+	MOVL     shift+32(FP), BX
+	ADDL     $0x20, BX
+	VMOVD    BX, X15
+	MOVL     drop+36(FP), BX
+	VMOVD    BX, X8
+	MOVL     up+40(FP), BX
+	VMOVD    BX, X9
+	VPCMPEQQ Y13, Y13, Y13
+	VPSLLQ   $0x3f, Y13, Y12
+	VPSLLQ   $0x35, Y13, Y14
+	VPSRLQ   $0x01, Y13, Y13
+	VPSRLQ   $0x01, Y14, Y14
+
+loop:
+	SUBQ       $0x20, DX
+	JL         done
+	PREFETCHT0 2048(CX)
+	VMOVDQU    (CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    32(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VMOVDQU    Y1, (SP)
+	PREFETCHT0 2112(CX)
+	VMOVDQU    64(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    96(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VMOVDQU    Y1, 32(SP)
+	PREFETCHT0 2176(CX)
+	VMOVDQU    128(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    160(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VMOVDQU    Y1, 64(SP)
+	PREFETCHT0 2240(CX)
+	VMOVDQU    192(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    224(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VMOVDQU    Y1, 96(SP)
+	MOVL       (SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       4(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       8(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       12(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       16(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       20(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       24(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       28(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       32(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       36(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       40(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       44(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       48(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       52(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       56(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       60(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       64(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       68(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       72(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       76(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       80(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       84(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       88(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       92(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       96(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       100(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       104(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       108(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       112(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       116(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       120(SP), BX
+	INCL       (AX)(BX*4)
+	MOVL       124(SP), BX
+	INCL       (AX)(BX*4)
+	ADDQ       $0x00000100, CX
+	JMP        loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts *[65536]uint32, next *[1024]uint32, shift uint32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·sortSplit32AVX2(SB), NOSPLIT, $384-76
 	MOVQ         items_base+0(FP), AX
 	MOVQ         keys_base+24(FP), CX
 	MOVQ         keys_len+32(FP), DX
@@ -153,6 +368,7 @@ TEXT ·sortSplitAVX2(SB), NOSPLIT, $384-76
 	VPCMPEQD     Y13, Y13, Y13
 	VPSLLD       $0x1f, Y13, Y12
 	VPSRLD       $0x01, Y13, Y13
+	VPXOR        Y14, Y14, Y14
 	MOVL         index+48(FP), DI
 	VMOVD        DI, X10
 	VPBROADCASTD X10, Y10
@@ -170,78 +386,80 @@ loop:
 	JL         done
 	PREFETCHT0 2048(CX)
 	VMOVDQU    (CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
 	VPSUBD     Y2, Y10, Y2
-	VPSRLD     X15, Y1, Y0
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y0*4), Y5
-	VMOVDQU    Y5, (SP)
-	VPUNPCKLDQ Y1, Y2, Y6
-	VPUNPCKHDQ Y1, Y2, Y7
+	VPADDD     Y11, Y10, Y10
+	VPUNPCKLDQ Y4, Y2, Y6
+	VPUNPCKHDQ Y4, Y2, Y7
 	VPERM2I128 $0x20, Y7, Y6, Y8
 	VPERM2I128 $0x31, Y7, Y6, Y9
 	VMOVDQU    Y8, 128(SP)
 	VMOVDQU    Y9, 160(SP)
-	VPADDD     Y11, Y10, Y10
-	VMOVDQU    32(CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPSRLD     X15, Y1, Y0
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y0*4), Y5
-	VMOVDQU    Y5, 32(SP)
-	VPUNPCKLDQ Y1, Y2, Y6
-	VPUNPCKHDQ Y1, Y2, Y7
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, (SP)
+	PREFETCHT0 2080(CX)
+	VMOVDQU    32(CX), Y0
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
+	VPCMPEQD   Y12, Y0, Y2
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
+	VPSUBD     Y2, Y10, Y2
+	VPADDD     Y11, Y10, Y10
+	VPUNPCKLDQ Y4, Y2, Y6
+	VPUNPCKHDQ Y4, Y2, Y7
 	VPERM2I128 $0x20, Y7, Y6, Y8
 	VPERM2I128 $0x31, Y7, Y6, Y9
 	VMOVDQU    Y8, 192(SP)
 	VMOVDQU    Y9, 224(SP)
-	VPADDD     Y11, Y10, Y10
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, 32(SP)
 	PREFETCHT0 2112(CX)
 	VMOVDQU    64(CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
 	VPSUBD     Y2, Y10, Y2
-	VPSRLD     X15, Y1, Y0
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y0*4), Y5
-	VMOVDQU    Y5, 64(SP)
-	VPUNPCKLDQ Y1, Y2, Y6
-	VPUNPCKHDQ Y1, Y2, Y7
+	VPADDD     Y11, Y10, Y10
+	VPUNPCKLDQ Y4, Y2, Y6
+	VPUNPCKHDQ Y4, Y2, Y7
 	VPERM2I128 $0x20, Y7, Y6, Y8
 	VPERM2I128 $0x31, Y7, Y6, Y9
 	VMOVDQU    Y8, 256(SP)
 	VMOVDQU    Y9, 288(SP)
-	VPADDD     Y11, Y10, Y10
-	VMOVDQU    96(CX), Y0
-	VPSRAD     $0x1f, Y0, Y1
-	VPANDN     Y13, Y1, Y1
-	VPXOR      Y0, Y1, Y1
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y1, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPSRLD     X15, Y1, Y0
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y0*4), Y5
-	VMOVDQU    Y5, 96(SP)
-	VPUNPCKLDQ Y1, Y2, Y6
-	VPUNPCKHDQ Y1, Y2, Y7
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, 64(SP)
+	PREFETCHT0 2144(CX)
+	VMOVDQU    96(CX), Y0
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
+	VPCMPEQD   Y12, Y0, Y2
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
+	VPSUBD     Y2, Y10, Y2
+	VPADDD     Y11, Y10, Y10
+	VPUNPCKLDQ Y4, Y2, Y6
+	VPUNPCKHDQ Y4, Y2, Y7
 	VPERM2I128 $0x20, Y7, Y6, Y8
 	VPERM2I128 $0x31, Y7, Y6, Y9
 	VMOVDQU    Y8, 320(SP)
 	VMOVDQU    Y9, 352(SP)
-	VPADDD     Y11, Y10, Y10
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, 96(SP)
 	MOVL       (SP), DI
 	MOVL       (SI)(DI*4), R8
 	PREFETCHT0 (AX)(R8*8)
@@ -531,6 +749,489 @@ loop:
 	MOVQ       376(SP), DI
 	MOVQ       DI, (AX)(R8*8)
 	ADDQ       $0x00000080, CX
+	JMP        loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func sortSplit64AVX2(items []uint64, keys []uint64, index uint32, parts *[65536]uint32, next *[1024]uint32, shift uint32, drop uint32, up uint32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·sortSplit64AVX2(SB), NOSPLIT, $384-84
+	MOVQ         items_base+0(FP), AX
+	MOVQ         keys_base+24(FP), CX
+	MOVQ         keys_len+32(FP), DX
+	MOVQ         parts+56(FP), BX
+	MOVQ         next+64(FP), SI
+	MOVL         shift+72(FP), DI
+	ADDL         $0x20, DI
+	VMOVD        DI, X15
+	MOVL         drop+76(FP), DI
+	VMOVD        DI, X8
+	MOVL         up+80(FP), DI
+	VMOVD        DI, X9
+	VPCMPEQQ     Y13, Y13, Y13
+	VPSLLQ       $0x3f, Y13, Y12
+	VPSLLQ       $0x35, Y13, Y14
+	VPSRLQ       $0x01, Y13, Y13
+	VPSRLQ       $0x01, Y14, Y14
+	MOVL         index+48(FP), DI
+	VMOVD        DI, X10
+	VPBROADCASTD X10, Y10
+	MOVQ         $0x0706050403020100, DI
+	VMOVQ        DI, X11
+	VPMOVZXBD    X11, Y11
+	VPADDD       Y11, Y10, Y10
+	VPMOVZXDQ    X10, Y10
+	MOVL         $0x00000004, DI
+	VMOVD        DI, X11
+	VPBROADCASTD X11, Y11
+	VPMOVZXDQ    X11, Y11
+
+loop:
+	SUBQ       $0x20, DX
+	JL         done
+	PREFETCHT0 2048(CX)
+	VMOVDQU    (CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    32(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPADDQ     Y10, Y4, Y4
+	VPADDQ     Y11, Y10, Y10
+	VPADDQ     Y10, Y5, Y5
+	VPADDQ     Y11, Y10, Y10
+	VMOVDQU    Y4, 128(SP)
+	VMOVDQU    Y5, 160(SP)
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, (SP)
+	PREFETCHT0 2112(CX)
+	VMOVDQU    64(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    96(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPADDQ     Y10, Y4, Y4
+	VPADDQ     Y11, Y10, Y10
+	VPADDQ     Y10, Y5, Y5
+	VPADDQ     Y11, Y10, Y10
+	VMOVDQU    Y4, 192(SP)
+	VMOVDQU    Y5, 224(SP)
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, 32(SP)
+	PREFETCHT0 2176(CX)
+	VMOVDQU    128(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    160(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPADDQ     Y10, Y4, Y4
+	VPADDQ     Y11, Y10, Y10
+	VPADDQ     Y10, Y5, Y5
+	VPADDQ     Y11, Y10, Y10
+	VMOVDQU    Y4, 256(SP)
+	VMOVDQU    Y5, 288(SP)
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, 64(SP)
+	PREFETCHT0 2240(CX)
+	VMOVDQU    192(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    224(CX), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSRLQ     X8, Y2, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPADDQ     Y10, Y4, Y4
+	VPADDQ     Y11, Y10, Y10
+	VPADDQ     Y10, Y5, Y5
+	VPADDQ     Y11, Y10, Y10
+	VMOVDQU    Y4, 320(SP)
+	VMOVDQU    Y5, 352(SP)
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (BX)(Y1*4), Y5
+	VMOVDQU    Y5, 96(SP)
+	MOVL       (SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, (SP)
+	MOVL       4(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 4(SP)
+	MOVL       8(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 8(SP)
+	MOVL       12(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 12(SP)
+	MOVL       16(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 16(SP)
+	MOVL       20(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 20(SP)
+	MOVL       24(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 24(SP)
+	MOVL       28(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 28(SP)
+	MOVL       32(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 32(SP)
+	MOVL       36(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 36(SP)
+	MOVL       40(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 40(SP)
+	MOVL       44(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 44(SP)
+	MOVL       48(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 48(SP)
+	MOVL       52(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 52(SP)
+	MOVL       56(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 56(SP)
+	MOVL       60(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 60(SP)
+	MOVL       64(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 64(SP)
+	MOVL       68(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 68(SP)
+	MOVL       72(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 72(SP)
+	MOVL       76(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 76(SP)
+	MOVL       80(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 80(SP)
+	MOVL       84(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 84(SP)
+	MOVL       88(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 88(SP)
+	MOVL       92(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 92(SP)
+	MOVL       96(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 96(SP)
+	MOVL       100(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 100(SP)
+	MOVL       104(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 104(SP)
+	MOVL       108(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 108(SP)
+	MOVL       112(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 112(SP)
+	MOVL       116(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 116(SP)
+	MOVL       120(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 120(SP)
+	MOVL       124(SP), DI
+	MOVL       (SI)(DI*4), R8
+	PREFETCHT0 (AX)(R8*8)
+	LEAL       1(R8), R9
+	MOVL       R9, (SI)(DI*4)
+	MOVL       R8, 124(SP)
+	MOVL       (SP), R8
+	MOVQ       128(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       4(SP), R8
+	MOVQ       136(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       8(SP), R8
+	MOVQ       144(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       12(SP), R8
+	MOVQ       152(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       16(SP), R8
+	MOVQ       160(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       20(SP), R8
+	MOVQ       168(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       24(SP), R8
+	MOVQ       176(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       28(SP), R8
+	MOVQ       184(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       32(SP), R8
+	MOVQ       192(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       36(SP), R8
+	MOVQ       200(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       40(SP), R8
+	MOVQ       208(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       44(SP), R8
+	MOVQ       216(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       48(SP), R8
+	MOVQ       224(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       52(SP), R8
+	MOVQ       232(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       56(SP), R8
+	MOVQ       240(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       60(SP), R8
+	MOVQ       248(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       64(SP), R8
+	MOVQ       256(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       68(SP), R8
+	MOVQ       264(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       72(SP), R8
+	MOVQ       272(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       76(SP), R8
+	MOVQ       280(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       80(SP), R8
+	MOVQ       288(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       84(SP), R8
+	MOVQ       296(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       88(SP), R8
+	MOVQ       304(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       92(SP), R8
+	MOVQ       312(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       96(SP), R8
+	MOVQ       320(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       100(SP), R8
+	MOVQ       328(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       104(SP), R8
+	MOVQ       336(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       108(SP), R8
+	MOVQ       344(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       112(SP), R8
+	MOVQ       352(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       116(SP), R8
+	MOVQ       360(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       120(SP), R8
+	MOVQ       368(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	MOVL       124(SP), R8
+	MOVQ       376(SP), DI
+	MOVQ       DI, (AX)(R8*8)
+	ADDQ       $0x00000100, CX
 	JMP        loop
 
 done:

@@ -28,10 +28,12 @@ type sortPart struct {
 
 // sortKernels are the steps of an ISA. What they do is said at their declarations, in sort_amd64.go.
 type sortKernels struct {
-	count  func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)
-	split  func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint32)
-	part   func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)
-	unpack func(keys []uint32, perm []int32, items []uint64)
+	count32 func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)
+	count64 func(counts *[1 << 16]uint32, keys []uint64, shift, drop, up uint32)
+	split32 func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint32)
+	split64 func(items, keys []uint64, index uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift, drop, up uint32)
+	part    func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)
+	unpack  func(keys []uint32, perm []int32, items []uint64)
 }
 
 const (
@@ -143,20 +145,27 @@ func splitItems(to, from []uint64, coarse *[1 << 16]uint32, next *[maxSortParts]
 
 // sortPart sorts the items of a part.
 func (s *sorter) sortPart(p sortPart) {
+	if sorted := s.inBins(p); sorted != nil {
+		copy(s.items[p.start:p.end], sorted)
+	} else {
+		s.byRadix(p)
+	}
+}
+
+// byRadix sorts the items of a part without bins.
+func (s *sorter) byRadix(p sortPart) {
 	items := s.items[p.start:p.end]
 	if len(items) <= insertionMax {
 		insertionSort(items)
-	} else if sorted := s.inBins(p); sorted != nil {
-		copy(items, sorted)
 	} else {
 		s.radix(items, s.spare, p.digits())
 	}
 }
 
-// inBins returns the items of a part, sorted by bins; nil where that is not possible.
+// inBins returns the items of a part, sorted by bins, in s.spare; nil where that is not possible or does not pay.
 func (s *sorter) inBins(p sortPart) []uint64 {
 	n := p.end - p.start
-	if active.sort == nil || n > maxBinned {
+	if active.sort == nil || n <= insertionMax || n > maxBinned {
 		return nil
 	}
 	items, sorted := s.items[p.start:p.end], s.spare[:n+sortSlack]

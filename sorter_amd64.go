@@ -3,15 +3,19 @@
 package lanewise
 
 var sortAVX512 = sortKernels{
-	count:  sortCountAVX2,
-	split:  sortSplitAVX2,
-	part:   sortPartAVX512,
-	unpack: sortUnpackAVX2,
+	count32: sortCount32AVX2,
+	count64: sortCount64AVX2,
+	split32: sortSplit32AVX2,
+	split64: sortSplit64AVX2,
+	part:    sortPartAVX512,
+	unpack:  sortUnpackAVX2,
 }
 
 var sortAVX2 = sortKernels{
-	count:  sortCountAVX2,
-	split:  sortSplitAVX2,
-	part:   sortPartAVX2,
-	unpack: sortUnpackAVX2,
+	count32: sortCount32AVX2,
+	count64: sortCount64AVX2,
+	split32: sortSplit32AVX2,
+	split64: sortSplit64AVX2,
+	part:    sortPartAVX2,
+	unpack:  sortUnpackAVX2,
 }

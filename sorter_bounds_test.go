@@ -29,7 +29,8 @@ func TestSortBounds(t *testing.T) {
 				}
 			}
 			t.Run(fmt.Sprintf("%v/before=%v", impl.isa, before), func(t *testing.T) {
-				t.Run("divide", func(t *testing.T) { divideBounds(t, k, rng, before, clean) })
+				t.Run("divide32", func(t *testing.T) { divideBounds32(t, k, rng, before, clean) })
+				t.Run("divide64", func(t *testing.T) { divideBounds64(t, k, rng, before, clean) })
 				t.Run("part", func(t *testing.T) { partBounds(t, k, rng, before, clean) })
 				t.Run("unpack", func(t *testing.T) { unpackBounds(t, k, rng, before, clean) })
 			})
@@ -51,18 +52,75 @@ func anyBits(rng *rand.Rand, nan bool) uint32 {
 	}
 }
 
-func divideBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
-	keys, items := newFence[uint32](t, 1<<14, 7), newFence[uint64](t, 1<<14, 7)
+// anyBits64 are the bits of a float64.
+func anyBits64(rng *rand.Rand) uint64 {
+	switch b := rng.Uint64(); b % 8 {
+	case 0:
+		return []uint64{0, 1 << 63, 1, 1<<63 + 1, 0x7ff << 52, 0xfff << 52, 0x7ff<<52 + 1, 1<<64 - 1}[rng.IntN(8)] // also NaNs
+	case 1:
+		return math.Float64bits(1) + rng.Uint64N(3)
+	default:
+		return b
+	}
+}
+
+// A divider counts the items that keys become, and splits them.
+type divider[K any] struct {
+	count func(counts *[1 << 16]uint32, keys []K, shift uint) (nan bool)
+	split func(items []uint64, keys []K, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) // the first key has the index 1000
+}
+
+func divideBounds32(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+	divideBounds(t, rng, before, clean, func(nan bool) uint32 { return anyBits(rng, nan) }, divider[uint32]{
+		count: func(counts *[1 << 16]uint32, keys []uint32, shift uint) bool {
+			return k.count32(counts, keys, uint32(shift))
+		},
+		split: func(items []uint64, keys []uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+			k.split32(items, keys, 1000, parts, next, uint32(shift))
+		},
+	}, divider[uint32]{
+		count: count32,
+		split: func(items []uint64, keys []uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+			split32(items, append(make([]uint32, 1000), keys...), 1000, parts, next, shift)
+		},
+	})
+}
+
+func divideBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+	for _, p := range []packing64{{0, 63}, {0, 40}, {0, 12}, {20, 20}, {12, 12}, {31, 31}} {
+		drop, up := uint32(p.drop), uint32(p.up)
+		divideBounds(t, rng, before, clean, func(bool) uint64 { return anyBits64(rng) }, divider[uint64]{
+			count: func(counts *[1 << 16]uint32, keys []uint64, shift uint) bool {
+				k.count64(counts, keys, uint32(shift), drop, up)
+				return false
+			},
+			split: func(items []uint64, keys []uint64, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+				k.split64(items, keys, 1000, parts, next, uint32(shift), drop, up)
+			},
+		}, divider[uint64]{
+			count: func(counts *[1 << 16]uint32, keys []uint64, shift uint) bool {
+				count64(counts, keys, shift, p)
+				return false
+			},
+			split: func(items []uint64, keys []uint64, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+				split64(items, append(make([]uint64, 1000), keys...), 1000, parts, next, shift, p)
+			},
+		})
+	}
+}
+
+func divideBounds[K uint32 | uint64](t *testing.T, rng *rand.Rand, before bool, clean func(string, func()), anyKey func(nan bool) K, kernel, plain divider[K]) {
+	keys, items := newFence[K](t, 1<<14, 7), newFence[uint64](t, 1<<14, 7)
 	keys.before, items.before = before, before
 	for n := 0; n < 2000; n += 32 {
-		shift, parts := 16+rng.IntN(9), uint32(1+rng.IntN(40))
+		shift, parts := uint(16+rng.IntN(9)), uint32(1+rng.IntN(40))
 		keys, to := keys.place(n, 0), items.place(n, 0)
 		for i := range keys {
-			keys[i] = anyBits(rng, n%3 == 0)
+			keys[i] = anyKey(n%3 == 0)
 		}
 		var got, want [1 << 16]uint32
-		wantNaN, nan := count32(&want, keys, uint(shift)), false
-		clean("count", func() { nan = k.count(&got, keys, uint32(shift)) })
+		wantNaN, nan := plain.count(&want, keys, shift), false
+		clean("count", func() { nan = kernel.count(&got, keys, shift) })
 		if got != want || nan != wantNaN {
 			t.Fatalf("%d keys, shift %d: other counts", n, shift)
 		}
@@ -80,9 +138,8 @@ func divideBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, cle
 			at += c
 		}
 		wantNext, wantItems := next, make([]uint64, n)
-		all := append(make([]uint32, 1000), keys...) // the first has the index 1000
-		split32(wantItems, all, 1000, &got, &wantNext, uint(shift))
-		clean("split", func() { k.split(to, keys, 1000, &got, &next, uint32(shift)) })
+		plain.split(wantItems, keys, &got, &wantNext, shift)
+		clean("split", func() { kernel.split(to, keys, &got, &next, shift) })
 		if !slices.Equal(to, wantItems) || next != wantNext || !items.intact() {
 			t.Fatalf("%d keys, shift %d: other items", n, shift)
 		}

@@ -7,96 +7,182 @@ import (
 )
 
 func avx2(c code) {
-	c.count256()
-	c.split256()
+	f32, f64 := c.float32s(), c.float64s()
+	c.count256("sortCount32", count32Signature, count32Doc, f32)
+	c.count256("sortCount64", count64Signature, count64Doc, f64)
+	c.split256("sortSplit32", split32Signature, split32Doc, f32)
+	c.split256("sortSplit64", split64Signature, split64Doc, f64)
 	c.sort(4, c.sum256, c.neighbours256, c.inverted256)
 	c.unpack256()
 }
 
-// keys256 loads 8 keys and turns their bits, Y0, into keys that are smaller the larger the floats are; zero is -1 where the float is -0.
-// Y13 has all bits but the sign, Y12 the sign.
-func (c code) keys256(m Mem, key, zero VecPhysical) {
-	c.VMOVDQU(m, Y0)
-	c.VPSRAD(U8(31), Y0, key)
-	c.VPANDN(Y13, key, key)
-	c.VPXOR(Y0, key, key)
-	c.VPCMPEQD(Y12, Y0, zero)
-	c.VPADDD(zero, key, key)
+// floats turn into bins and items, 8 at a time.
+type floats struct {
+	bytes int
+	begin func()
+	bins  func(from Mem) // leaves the bins in Y1
+	end   func()         // of a function that called bins
+
+	indices func()             // loads what items needs
+	items   func(from, to Mem) // leaves the bins in Y1, and writes the items
 }
 
-func (c code) keyConstants256() {
-	c.VPCMPEQD(Y13, Y13, Y13)
-	c.VPSLLD(U8(31), Y13, Y12)
-	c.VPSRLD(U8(1), Y13, Y13)
+// The constants of float32s and float64s: the sign, all other bits, and the shift from an item's key to its bin.
+var signs, others, toBin = Y12, Y13, X15
+
+func (c code) float32s() floats {
+	index, step, largest := Y10, Y11, Y14
+	keys := func(from Mem) {
+		c.VMOVDQU(from, Y0)
+		c.VPSRAD(U8(31), Y0, Y4)
+		c.VPANDN(others, Y4, Y4)
+		c.VPXOR(Y0, Y4, Y4)
+		c.VPCMPEQD(signs, Y0, Y2)
+		c.VPADDD(Y2, Y4, Y4)
+		c.VPSRLD(toBin, Y4, Y1)
+	}
+	return floats{
+		bytes: 4,
+		begin: func() {
+			c.VMOVD(c.Load(c.Param("shift"), c.GP32()), toBin)
+			c.VPCMPEQD(others, others, others)
+			c.VPSLLD(U8(31), others, signs)
+			c.VPSRLD(U8(1), others, others)
+			c.Zero256(largest)
+		},
+		bins: func(from Mem) {
+			keys(from)
+			c.VPAND(others, Y0, Y0)
+			c.VPMAXUD(Y0, largest, largest)
+		},
+		end: func() {
+			c.Broadcast256(0x7f800000, Y0) // +Inf
+			c.VPCMPGTD(Y0, largest, Y0)
+			nan := c.GP8()
+			c.VPTEST(Y0, Y0)
+			c.SETNE(nan)
+			c.Store(nan, c.Return("nan"))
+		},
+		indices: func() {
+			c.Scalar256("index", index)
+			c.Iota256(step)
+			c.VPADDD(step, index, index)
+			c.VPADDD(index, index, index)
+			c.Broadcast256(2*8, step)
+		},
+		items: func(from, to Mem) {
+			keys(from)
+			c.VPSUBD(Y2, index, Y2) // 2·index + (1 for -0)
+			c.VPADDD(step, index, index)
+			c.VPUNPCKLDQ(Y4, Y2, Y6)
+			c.VPUNPCKHDQ(Y4, Y2, Y7)
+			c.VPERM2I128(U8(0x20), Y7, Y6, Y8)
+			c.VPERM2I128(U8(0x31), Y7, Y6, Y9)
+			c.VMOVDQU(Y8, to)
+			c.VMOVDQU(Y9, to.Offset(32))
+		},
+	}
 }
 
-func (c code) count256() {
-	c.Begin("sortCount", countSignature, countDoc)
+func (c code) float64s() floats {
+	index, step, drop, up, inf := Y10, Y11, X8, X9, Y14
+	keys := func(from Mem, to VecPhysical) { // of 4
+		c.VMOVDQU(from, Y0)
+		c.VPSRAD(U8(31), Y0, Y2)
+		c.VPSHUFD(U8(0xf5), Y2, Y2)
+		c.VPANDN(others, Y2, Y2)
+		c.VPXOR(Y0, Y2, Y2)
+		c.VPCMPEQQ(signs, Y0, Y3)
+		c.VPADDQ(Y3, Y2, Y2)
+		c.VPAND(others, Y0, Y3)
+		c.VPCMPGTQ(inf, Y3, Y3) // NaNs
+		c.VPANDN(Y2, Y3, Y2)
+		c.VPSRLQ(drop, Y2, Y2)
+		c.VPSLLQ(up, Y2, to)
+	}
+	bins := func(from Mem) {
+		keys(from, Y4)
+		keys(from.Offset(32), Y5)
+		c.VPSRLQ(toBin, Y4, Y6)
+		c.VPSRLQ(toBin, Y5, Y7)
+		c.VSHUFPS(U8(0x88), Y7, Y6, Y1)
+		c.VPERMQ(U8(0xd8), Y1, Y1)
+	}
+	return floats{
+		bytes: 8,
+		begin: func() {
+			shift := c.GP32()
+			c.Load(c.Param("shift"), shift)
+			c.ADDL(Imm(32), shift)
+			c.VMOVD(shift, toBin)
+			c.VMOVD(c.Load(c.Param("drop"), c.GP32()), drop)
+			c.VMOVD(c.Load(c.Param("up"), c.GP32()), up)
+			c.VPCMPEQQ(others, others, others)
+			c.VPSLLQ(U8(63), others, signs)
+			c.VPSLLQ(U8(53), others, inf)
+			c.VPSRLQ(U8(1), others, others)
+			c.VPSRLQ(U8(1), inf, inf)
+		},
+		bins: bins,
+		end:  func() {},
+		indices: func() {
+			c.Scalar256("index", index)
+			c.Iota256(step)
+			c.VPADDD(step, index, index)
+			c.VPMOVZXDQ(index.AsX(), index)
+			c.Broadcast256(4, step)
+			c.VPMOVZXDQ(step.AsX(), step)
+		},
+		items: func(from, to Mem) {
+			bins(from)
+			c.VPADDQ(index, Y4, Y4)
+			c.VPADDQ(step, index, index)
+			c.VPADDQ(index, Y5, Y5)
+			c.VPADDQ(step, index, index)
+			c.VMOVDQU(Y4, to)
+			c.VMOVDQU(Y5, to.Offset(32))
+		},
+	}
+}
+
+func (c code) count256(name, signature, doc string, f floats) {
+	c.Begin(name, signature, doc)
 	counts, keys, n := c.Pointer("counts"), c.Base("keys"), c.Length("keys")
-	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X15)
-	c.keyConstants256()
-	largest, buffer, key := Y10, c.AllocLocal(4*block), c.GP32()
-	c.Zero256(largest)
+	buffer, bin := c.AllocLocal(4*block), c.GP32()
+	f.begin()
 	c.Label("loop")
 	c.SUBQ(Imm(block), n)
 	c.JL(LabelRef("done"))
 	for i := 0; i < block; i += 8 {
-		if i%16 == 0 {
-			c.Prefetch(ahead+4*i, keys)
-		}
-		c.keys256(At(keys, 4*i), Y1, Y2)
-		c.VPAND(Y13, Y0, Y0)
-		c.VPMAXUD(Y0, largest, largest)
-		c.VPSRLD(X15, Y1, Y1)
+		c.Prefetch(ahead+f.bytes*i, keys)
+		f.bins(At(keys, f.bytes*i))
 		c.VMOVDQU(Y1, buffer.Offset(4*i))
 	}
 	for i := range block {
-		c.MOVL(buffer.Offset(4*i), key)
-		c.INCL(Indexed(counts, key.As64(), 4))
+		c.MOVL(buffer.Offset(4*i), bin)
+		c.INCL(Indexed(counts, bin.As64(), 4))
 	}
-	c.ADDQ(U32(4*block), keys)
+	c.ADDQ(U32(f.bytes*block), keys)
 	c.JMP(LabelRef("loop"))
 	c.Label("done")
-	c.Broadcast256(0x7f800000, Y0) // +Inf
-	c.VPCMPGTD(Y0, largest, Y0)
-	nan := c.GP8()
-	c.VPTEST(Y0, Y0)
-	c.SETNE(nan)
-	c.Store(nan, c.Return("nan"))
+	f.end()
 	c.End()
 }
 
-func (c code) split256() {
-	c.Begin("sortSplit", splitSignature, splitDoc)
+func (c code) split256(name, signature, doc string, f floats) {
+	c.Begin(name, signature, doc)
 	items, keys, n, parts, next := c.Base("items"), c.Base("keys"), c.Length("keys"), c.Pointer("parts"), c.Pointer("next")
 	places, packed := c.AllocLocal(4*block), c.AllocLocal(8*block)
-	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X15)
-	c.keyConstants256()
-	index, step := Y10, Y11
-	c.Scalar256("index", index)
-	c.Iota256(step)
-	c.VPADDD(step, index, index)
-	c.VPADDD(index, index, index)
-	c.Broadcast256(2*8, step)
+	f.begin()
+	f.indices()
 	c.Label("loop")
 	c.SUBQ(Imm(block), n)
 	c.JL(LabelRef("done"))
 	for i := 0; i < block; i += 8 {
-		if i%16 == 0 {
-			c.Prefetch(ahead+4*i, keys)
-		}
-		c.keys256(At(keys, 4*i), Y1, Y2)
-		c.VPSUBD(Y2, index, Y2)
-		c.VPSRLD(X15, Y1, Y0)
-		c.Pick256(parts, Y0, Y5)
+		c.Prefetch(ahead+f.bytes*i, keys)
+		f.items(At(keys, f.bytes*i), packed.Offset(8*i))
+		c.Pick256(parts, Y1, Y5)
 		c.VMOVDQU(Y5, places.Offset(4*i))
-		c.VPUNPCKLDQ(Y1, Y2, Y6)
-		c.VPUNPCKHDQ(Y1, Y2, Y7)
-		c.VPERM2I128(U8(0x20), Y7, Y6, Y8)
-		c.VPERM2I128(U8(0x31), Y7, Y6, Y9)
-		c.VMOVDQU(Y8, packed.Offset(8*i))
-		c.VMOVDQU(Y9, packed.Offset(8*i+32))
-		c.VPADDD(step, index, index)
 	}
 	// The items follow their places at a distance, so that no store waits for its address.
 	part, place, after, item := c.GP32(), c.GP32(), c.GP32(), c.GP64()
@@ -113,7 +199,7 @@ func (c code) split256() {
 		c.MOVQ(packed.Offset(8*i), item)
 		c.MOVQ(item, Indexed(items, place.As64(), 8))
 	}
-	c.ADDQ(U32(4*block), keys)
+	c.ADDQ(U32(f.bytes*block), keys)
 	c.JMP(LabelRef("loop"))
 	c.Label("done")
 	c.End()

@@ -16,14 +16,18 @@ const (
 
 // The declarations of the kernels.
 const (
-	countSignature  = "func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)"
-	countDoc        = "counts the items that keys become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32 keys."
-	splitSignature  = "func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[1024]uint32, shift uint32)"
-	splitDoc        = "moves the items that keys become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32 keys, none of them a NaN."
-	sortSignature   = "func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)"
-	sortDoc         = "sorts items whose keys are at least first and have bins, (key - first) >> shift, among the counts, of which there is a multiple of 32. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items."
-	unpackSignature = "func(keys []uint32, perm []int32, items []uint64)"
-	unpackDoc       = "turns items into keys and the indices where they came from. It takes a multiple of 8 items."
+	count32Signature = "func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)"
+	count32Doc       = "counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32."
+	count64Signature = "func(counts *[1 << 16]uint32, keys []uint64, shift, drop, up uint32)"
+	count64Doc       = "is sortCount32 for float64s, whose items are key >> drop << up + index. NaNs have the key 0."
+	split32Signature = "func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[1024]uint32, shift uint32)"
+	split32Doc       = "moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN."
+	split64Signature = "func(items []uint64, keys []uint64, index uint32, parts *[1 << 16]uint32, next *[1024]uint32, shift, drop, up uint32)"
+	split64Doc       = "is sortSplit32 for float64s, which may be NaNs. Their items are as in sortCount64."
+	sortSignature    = "func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)"
+	sortDoc          = "sorts items whose keys are at least first and have bins, (key - first) >> shift, among the counts, of which there is a multiple of 32. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items."
+	unpackSignature  = "func(keys []uint32, perm []int32, items []uint64)"
+	unpackDoc        = "turns items into keys and the indices where they came from. It takes a multiple of 8 items."
 )
 
 type code struct{ Code }
