@@ -11,7 +11,7 @@ import (
 // SortDescending sorts keys in place, the largest first, and writes to perm where each key came from: afterwards keys[i] is what
 // keys[perm[i]] was. Equal keys keep their order, −0 equals +0, NaNs come first, and every key keeps its bits. It panics where the lengths
 // differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key and up to 0.4 MB, comes from a pool; keys that are in order already
-// need none.
+// need none. Nothing else may write to keys during the call.
 func SortDescending[T Float](keys []T, perm []int32) {
 	if len(keys) != len(perm) {
 		panicLengths("SortDescending", "len(keys)", len(keys), "len(perm)", len(perm))
@@ -67,7 +67,7 @@ func (s *sorter) sort32(keys []uint32, perm []int32) {
 			insertionSort(items)
 			unpackItems(keys, perm, items)
 		} else {
-			items, next, shift := s.lowDigits(items, s.spare, p.digits())
+			items, next, shift := s.lowDigits(items, s.spare, p.digits)
 			scatter32(keys, perm, items, next, shift)
 		}
 	}
@@ -90,13 +90,15 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 	return 0
 }
 
-// count32 counts the items that keys become, by the upper bits of their keys, and reports whether there is a NaN.
+// count32 counts the items that keys become, by the upper bits of their keys, unless there is a NaN, which it reports.
 func (s *sorter) count32(keys []uint32) (nan bool) {
 	done := s.forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
-		nan = active.sort.count32(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) || nan
+		if active.sort.count32(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) {
+			return true
+		}
 	}
-	return count32(s.coarse, keys[done:], s.shift) || nan
+	return count32(s.coarse, keys[done:], s.shift)
 }
 
 // forKernels is how many of n keys the kernels take.
@@ -143,19 +145,19 @@ func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
 }
 
 // count32 counts the items that keys become, by the bits of their keys above shift, and reports whether there is a NaN.
-func count32(coarse *[1 << 16]uint32, keys []uint32, shift uint) (nan bool) {
+func count32(coarse []uint32, keys []uint32, shift uint) (nan bool) {
 	for _, b := range keys {
-		coarse[pack32(b, 0)>>32>>(shift&31)&(1<<16-1)]++
+		coarse[pack32(b, 0)>>32>>(shift&31)]++
 		nan = nan || isNaN32(b)
 	}
 	return nan
 }
 
 // split32 moves the items that keys[from:] become to their parts.
-func split32(items []uint64, keys []uint32, from int, coarse *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+func split32(items []uint64, keys []uint32, from int, coarse []uint32, next *[maxSortParts]uint32, shift uint) {
 	for i := from; i < len(keys); i++ {
 		it := pack32(keys[i], i)
-		p := coarse[it>>32>>(shift&31)&(1<<16-1)] % maxSortParts
+		p := coarse[it>>32>>(shift&31)] % maxSortParts
 		at := next[p]
 		next[p] = at + 1
 		items[at] = it
@@ -263,17 +265,17 @@ func key64(b uint64) uint64 {
 }
 
 // count64 counts the items that keys become, by the bits of their upper halves above shift.
-func count64(coarse *[1 << 16]uint32, keys []uint64, shift uint, p packing64) {
+func count64(coarse []uint32, keys []uint64, shift uint, p packing64) {
 	for _, b := range keys {
-		coarse[p.pack(b, 0)>>32>>(shift&31)&(1<<16-1)]++
+		coarse[p.pack(b, 0)>>32>>(shift&31)]++
 	}
 }
 
 // split64 moves the items that keys[from:] become to their parts.
-func split64(items, keys []uint64, from int, coarse *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint, p packing64) {
+func split64(items, keys []uint64, from int, coarse []uint32, next *[maxSortParts]uint32, shift uint, p packing64) {
 	for i := from; i < len(keys); i++ {
 		it := p.pack(keys[i], i)
-		part := coarse[it>>32>>(shift&31)&(1<<16-1)] % maxSortParts
+		part := coarse[it>>32>>(shift&31)] % maxSortParts
 		at := next[part]
 		next[part] = at + 1
 		items[at] = it

@@ -7,34 +7,34 @@ package lanewise
 // sortCount32AVX2 counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32.
 //
 //go:noescape
-func sortCount32AVX2(counts *[65536]uint32, keys []uint32, shift uint32) (nan bool)
+func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
 
 // sortCount64AVX2 is sortCount32 for float64s, whose items are key >> drop << up + index. NaNs have the key 0.
 //
 //go:noescape
-func sortCount64AVX2(counts *[65536]uint32, keys []uint64, shift uint32, drop uint32, up uint32)
+func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, drop uint32, up uint32)
 
 // sortSplit32AVX2 moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN.
 //
 //go:noescape
-func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts *[65536]uint32, next *[1024]uint32, shift uint32)
+func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)
 
 // sortSplit64AVX2 is sortSplit32 for float64s, which may be NaNs. Their items are as in sortCount64.
 //
 //go:noescape
-func sortSplit64AVX2(items []uint64, keys []uint64, index uint32, parts *[65536]uint32, next *[1024]uint32, shift uint32, drop uint32, up uint32)
+func sortSplit64AVX2(items []uint64, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, drop uint32, up uint32)
 
-// sortPartAVX2 sorts items whose keys are at least first and have bins, (key - first) >> shift, among the counts, of which there is a multiple of 32. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items.
+// sortPartAVX2 sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.
 //
 //go:noescape
-func sortPartAVX2(sorted []uint64, items []uint64, counts []uint16, first uint32, shift uint32) (ok bool)
+func sortPartAVX2(sorted []uint64, items []uint64, counts []uint16) (ok bool)
 
 // sortUnpackAVX2 turns items into keys and the indices where they came from. It takes a multiple of 8 items.
 //
 //go:noescape
 func sortUnpackAVX2(keys []uint32, perm []int32, items []uint64)
 
-// sortPartAVX512 sorts items whose keys are at least first and have bins, (key - first) >> shift, among the counts, of which there is a multiple of 32. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items.
+// sortPartAVX512 sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.
 //
 //go:noescape
-func sortPartAVX512(sorted []uint64, items []uint64, counts []uint16, first uint32, shift uint32) (ok bool)
+func sortPartAVX512(sorted []uint64, items []uint64, counts []uint16) (ok bool)

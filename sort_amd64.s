@@ -4,13 +4,13 @@
 
 #include "textflag.h"
 
-// func sortCount32AVX2(counts *[65536]uint32, keys []uint32, shift uint32) (nan bool)
+// func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortCount32AVX2(SB), NOSPLIT, $128-41
-	MOVQ     counts+0(FP), AX
-	MOVQ     keys_base+8(FP), CX
-	MOVQ     keys_len+16(FP), DX
-	MOVL     shift+32(FP), BX
+TEXT ·sortCount32AVX2(SB), NOSPLIT, $128-57
+	MOVQ     counts_base+0(FP), AX
+	MOVQ     keys_base+24(FP), CX
+	MOVQ     keys_len+32(FP), DX
+	MOVL     shift+48(FP), BX
 	VMOVD    BX, X15
 	VPCMPEQD Y13, Y13, Y13
 	VPSLLD   $0x1f, Y13, Y12
@@ -138,22 +138,22 @@ done:
 	VPCMPGTD     Y0, Y14, Y0
 	VPTEST       Y0, Y0
 	SETNE        AL
-	MOVB         AL, nan+40(FP)
+	MOVB         AL, nan+56(FP)
 	VZEROUPPER
 	RET
 
-// func sortCount64AVX2(counts *[65536]uint32, keys []uint64, shift uint32, drop uint32, up uint32)
+// func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, drop uint32, up uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortCount64AVX2(SB), NOSPLIT, $128-44
-	MOVQ     counts+0(FP), AX
-	MOVQ     keys_base+8(FP), CX
-	MOVQ     keys_len+16(FP), DX
-	MOVL     shift+32(FP), BX
+TEXT ·sortCount64AVX2(SB), NOSPLIT, $128-60
+	MOVQ     counts_base+0(FP), AX
+	MOVQ     keys_base+24(FP), CX
+	MOVQ     keys_len+32(FP), DX
+	MOVL     shift+48(FP), BX
 	ADDL     $0x20, BX
 	VMOVD    BX, X15
-	MOVL     drop+36(FP), BX
+	MOVL     drop+52(FP), BX
 	VMOVD    BX, X8
-	MOVL     up+40(FP), BX
+	MOVL     up+56(FP), BX
 	VMOVD    BX, X9
 	VPCMPEQQ Y13, Y13, Y13
 	VPSLLQ   $0x3f, Y13, Y12
@@ -355,15 +355,15 @@ done:
 	VZEROUPPER
 	RET
 
-// func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts *[65536]uint32, next *[1024]uint32, shift uint32)
+// func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortSplit32AVX2(SB), NOSPLIT, $384-76
+TEXT ·sortSplit32AVX2(SB), NOSPLIT, $384-92
 	MOVQ         items_base+0(FP), AX
 	MOVQ         keys_base+24(FP), CX
 	MOVQ         keys_len+32(FP), DX
-	MOVQ         parts+56(FP), BX
-	MOVQ         next+64(FP), SI
-	MOVL         shift+72(FP), DI
+	MOVQ         parts_base+56(FP), BX
+	MOVQ         next+80(FP), SI
+	MOVL         shift+88(FP), DI
 	VMOVD        DI, X15
 	VPCMPEQD     Y13, Y13, Y13
 	VPSLLD       $0x1f, Y13, Y12
@@ -755,20 +755,20 @@ done:
 	VZEROUPPER
 	RET
 
-// func sortSplit64AVX2(items []uint64, keys []uint64, index uint32, parts *[65536]uint32, next *[1024]uint32, shift uint32, drop uint32, up uint32)
+// func sortSplit64AVX2(items []uint64, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, drop uint32, up uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortSplit64AVX2(SB), NOSPLIT, $384-84
+TEXT ·sortSplit64AVX2(SB), NOSPLIT, $384-100
 	MOVQ         items_base+0(FP), AX
 	MOVQ         keys_base+24(FP), CX
 	MOVQ         keys_len+32(FP), DX
-	MOVQ         parts+56(FP), BX
-	MOVQ         next+64(FP), SI
-	MOVL         shift+72(FP), DI
+	MOVQ         parts_base+56(FP), BX
+	MOVQ         next+80(FP), SI
+	MOVL         shift+88(FP), DI
 	ADDL         $0x20, DI
 	VMOVD        DI, X15
-	MOVL         drop+76(FP), DI
+	MOVL         drop+92(FP), DI
 	VMOVD        DI, X8
-	MOVL         up+80(FP), DI
+	MOVL         up+96(FP), DI
 	VMOVD        DI, X9
 	VPCMPEQQ     Y13, Y13, Y13
 	VPSLLQ       $0x3f, Y13, Y12
@@ -1238,19 +1238,63 @@ done:
 	VZEROUPPER
 	RET
 
-// func sortPartAVX2(sorted []uint64, items []uint64, counts []uint16, first uint32, shift uint32) (ok bool)
-// Requires: AVX, AVX2, MMX+
-TEXT ·sortPartAVX2(SB), NOSPLIT, $128-81
-	MOVQ         sorted_base+0(FP), AX
-	MOVQ         items_base+24(FP), DX
-	MOVQ         items_len+32(FP), BX
-	MOVQ         counts_base+48(FP), SI
-	MOVQ         counts_len+56(FP), DI
-	MOVL         first+72(FP), CX
-	VMOVD        CX, X14
+// func sortPartAVX2(sorted []uint64, items []uint64, counts []uint16) (ok bool)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·sortPartAVX2(SB), NOSPLIT, $128-73
+	MOVQ     sorted_base+0(FP), AX
+	MOVQ     items_base+24(FP), DX
+	MOVQ     items_len+32(FP), BX
+	MOVQ     counts_base+48(FP), SI
+	MOVQ     counts_len+56(FP), DI
+	MOVQ     DX, R8
+	LEAQ     -64(DX), R9
+	LEAQ     (R9)(BX*8), R9
+	VPCMPEQD Y14, Y14, Y14
+	VPXOR    Y13, Y13, Y13
+	JMP      boundsCheck
+
+bounds:
+	PREFETCHT0 2048(R8)
+	VMOVUPS    (R8), Y0
+	VSHUFPS    $0xdd, 32(R8), Y0, Y0
+	VPMINUD    Y0, Y14, Y14
+	VPMAXUD    Y0, Y13, Y13
+	ADDQ       $0x40, R8
+
+boundsCheck:
+	CMPQ         R8, R9
+	JB           bounds
+	VMOVUPS      (R9), Y0
+	VSHUFPS      $0xdd, 32(R9), Y0, Y0
+	VPMINUD      Y0, Y14, Y14
+	VPMAXUD      Y0, Y13, Y13
+	VEXTRACTI128 $0x01, Y14, X0
+	VPMINUD      X0, X14, X14
+	VPSHUFD      $0x4e, X14, X0
+	VPMINUD      X0, X14, X14
+	VPSHUFD      $0xb1, X14, X0
+	VPMINUD      X0, X14, X14
+	VEXTRACTI128 $0x01, Y13, X0
+	VPMAXUD      X0, X13, X13
+	VPSHUFD      $0x4e, X13, X0
+	VPMAXUD      X0, X13, X13
+	VPSHUFD      $0xb1, X13, X0
+	VPMAXUD      X0, X13, X13
 	VPBROADCASTD X14, Y14
-	MOVL         shift+76(FP), CX
+	VMOVD        X14, R9
+	VMOVD        X13, R8
+	SUBL         R9, R8
+	JZ           same
+	BSRQ         DI, DI
+	BSRL         R8, CX
+	INCL         CX
+	XORL         R9, R9
+	SUBL         DI, CX
+	CMOVLLT      R9, CX
 	VMOVD        CX, X15
+	SHRL         CL, R8
+	LEAL         32(R8), DI
+	ANDQ         $-32, DI
 	MOVQ         SI, R8
 	MOVQ         DI, R9
 	VPXOR        Y0, Y0, Y0
@@ -1265,99 +1309,95 @@ clear:
 	MOVQ    BX, R9
 
 countLoop:
-	CMPQ       R9, $0x20
-	JLT        countTail
-	PREFETCHT0 2048(R8)
-	VMOVUPS    (R8), Y0
-	VSHUFPS    $0xdd, 32(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, (SP)
-	PREFETCHT0 2112(R8)
-	VMOVUPS    64(R8), Y0
-	VSHUFPS    $0xdd, 96(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 32(SP)
-	PREFETCHT0 2176(R8)
-	VMOVUPS    128(R8), Y0
-	VSHUFPS    $0xdd, 160(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 64(SP)
-	PREFETCHT0 2240(R8)
-	VMOVUPS    192(R8), Y0
-	VSHUFPS    $0xdd, 224(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 96(SP)
-	MOVL       (SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       4(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       8(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       12(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       16(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       20(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       24(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       28(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       32(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       36(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       40(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       44(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       48(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       52(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       56(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       60(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       64(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       68(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       72(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       76(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       80(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       84(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       88(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       92(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       96(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       100(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       104(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       108(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       112(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       116(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       120(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       124(SP), R10
-	INCW       (SI)(R10*2)
-	ADDQ       $0x00000100, R8
-	SUBQ       $0x20, R9
-	JMP        countLoop
+	CMPQ    R9, $0x20
+	JLT     countTail
+	VMOVUPS (R8), Y0
+	VSHUFPS $0xdd, 32(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, (SP)
+	VMOVUPS 64(R8), Y0
+	VSHUFPS $0xdd, 96(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVUPS 128(R8), Y0
+	VSHUFPS $0xdd, 160(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 64(SP)
+	VMOVUPS 192(R8), Y0
+	VSHUFPS $0xdd, 224(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 96(SP)
+	MOVL    (SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    4(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    8(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    12(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    16(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    20(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    24(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    28(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    32(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    36(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    40(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    44(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    48(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    52(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    56(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    60(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    64(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    68(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    72(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    76(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    80(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    84(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    88(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    92(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    96(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    100(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    104(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    108(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    112(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    116(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    120(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    124(SP), R10
+	INCW    (SI)(R10*2)
+	ADDQ    $0x00000100, R8
+	SUBQ    $0x20, R9
+	JMP     countLoop
 
 countTail:
 	TESTQ R9, R9
@@ -1413,227 +1453,223 @@ sum:
 	MOVQ         BX, R9
 
 placeLoop:
-	CMPQ       R9, $0x20
-	JLT        placeTail
-	PREFETCHT0 2048(R8)
-	VMOVUPS    (R8), Y0
-	VSHUFPS    $0xdd, 32(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, (SP)
-	PREFETCHT0 2112(R8)
-	VMOVUPS    64(R8), Y0
-	VSHUFPS    $0xdd, 96(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 32(SP)
-	PREFETCHT0 2176(R8)
-	VMOVUPS    128(R8), Y0
-	VSHUFPS    $0xdd, 160(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 64(SP)
-	PREFETCHT0 2240(R8)
-	VMOVUPS    192(R8), Y0
-	VSHUFPS    $0xdd, 224(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 96(SP)
-	MOVL       (SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       (R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       4(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       8(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       8(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       32(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       12(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       40(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       16(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       16(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       20(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       24(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       24(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       48(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       28(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       56(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       32(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       64(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       36(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       72(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       40(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       96(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       44(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       104(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       48(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       80(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       52(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       88(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       56(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       112(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       60(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       120(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       64(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       128(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       68(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       136(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       72(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       160(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       76(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       168(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       80(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       144(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       84(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       152(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       88(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       176(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       92(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       184(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       96(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       192(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       100(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       200(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       104(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       224(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       108(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       232(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       112(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       208(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       116(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       216(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       120(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       240(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       124(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       248(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	ADDQ       $0x00000100, R8
-	SUBQ       $0x20, R9
-	JMP        placeLoop
+	CMPQ    R9, $0x20
+	JLT     placeTail
+	VMOVUPS (R8), Y0
+	VSHUFPS $0xdd, 32(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, (SP)
+	VMOVUPS 64(R8), Y0
+	VSHUFPS $0xdd, 96(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVUPS 128(R8), Y0
+	VSHUFPS $0xdd, 160(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 64(SP)
+	VMOVUPS 192(R8), Y0
+	VSHUFPS $0xdd, 224(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 96(SP)
+	MOVL    (SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    (R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    4(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    8(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    8(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    32(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    12(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    40(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    16(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    16(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    20(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    24(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    24(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    48(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    28(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    56(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    32(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    64(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    36(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    72(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    40(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    96(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    44(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    104(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    48(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    80(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    52(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    88(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    56(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    112(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    60(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    120(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    64(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    128(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    68(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    136(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    72(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    160(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    76(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    168(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    80(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    144(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    84(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    152(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    88(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    176(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    92(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    184(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    96(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    192(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    100(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    200(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    104(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    224(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    108(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    232(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    112(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    208(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    116(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    216(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    120(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    240(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    124(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    248(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	ADDQ    $0x00000100, R8
+	SUBQ    $0x20, R9
+	JMP     placeLoop
 
 placeTail:
 	TESTQ R9, R9
@@ -1644,35 +1680,35 @@ placeRest:
 	MOVL    4(R8), R11
 	SUBL    R10, R11
 	SHRL    CL, R11
-	MOVWLZX (SI)(R11*2), DI
-	LEAL    1(DI), DX
-	MOVW    DX, (SI)(R11*2)
-	MOVQ    (R8), DX
-	MOVQ    DX, (AX)(DI*8)
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    (R8), DI
+	MOVQ    DI, (AX)(DX*8)
 	ADDQ    $0x08, R8
 	DECQ    R9
 	JNZ     placeRest
 
 placeDone:
-	LEAQ       (AX)(BX*8), CX
+	LEAQ       (AX)(BX*8), DX
 	VPCMPEQD   Y0, Y0, Y0
-	VMOVDQU    Y0, (CX)
-	VMOVDQU    Y0, 32(CX)
-	VMOVDQU    Y0, 64(CX)
-	VMOVDQU    Y0, 96(CX)
-	VMOVDQU    Y0, 128(CX)
-	VMOVDQU    Y0, 160(CX)
+	VMOVDQU    Y0, (DX)
+	VMOVDQU    Y0, 32(DX)
+	VMOVDQU    Y0, 64(DX)
+	VMOVDQU    Y0, 96(DX)
+	VMOVDQU    Y0, 128(DX)
+	VMOVDQU    Y0, 160(DX)
 	VPCMPEQQ   Y13, Y13, Y13
 	VPSLLQ     $0x3f, Y13, Y13
-	MOVQ       AX, DX
+	MOVQ       AX, CX
 	LEAQ       (AX)(BX*8), BX
-	VPERM2I128 $0x28, (DX), Y1, Y1
+	VPERM2I128 $0x28, (CX), Y1, Y1
 	VPXOR      Y13, Y1, Y1
 	VPSHUFD    $0x4e, Y1, Y8
 	VPCMPGTQ   Y8, Y1, Y9
 	VPSHUFD    $0x44, Y9, Y9
 	VBLENDVPD  Y9, Y8, Y1, Y1
-	VPXOR      16(DX), Y13, Y0
+	VPXOR      16(CX), Y13, Y0
 	VPSHUFD    $0x4e, Y0, Y8
 	VPCMPGTQ   Y8, Y0, Y9
 	VPSHUFD    $0x44, Y9, Y9
@@ -1686,7 +1722,7 @@ placeDone:
 	VMOVDQA    Y0, Y1
 
 rounds:
-	VPXOR     48(DX), Y13, Y0
+	VPXOR     48(CX), Y13, Y0
 	VPSHUFD   $0x4e, Y0, Y8
 	VPCMPGTQ  Y8, Y0, Y9
 	VPSHUFD   $0x44, Y9, Y9
@@ -1704,11 +1740,11 @@ rounds:
 	VPSHUFD   $0x44, Y9, Y9
 	VBLENDVPD Y9, Y8, Y4, Y4
 	VPXOR     Y13, Y4, Y4
-	VMOVDQU   Y4, (DX)
+	VMOVDQU   Y4, (CX)
 	VMOVDQA   Y0, Y1
 	VMOVDQA   Y2, Y3
-	ADDQ      $0x20, DX
-	CMPQ      DX, BX
+	ADDQ      $0x20, CX
+	CMPQ      CX, BX
 	JB        rounds
 	LEAQ      8(AX), R8
 	JMP       check
@@ -1722,46 +1758,63 @@ next:
 	ADDQ     $0x20, R8
 
 check:
-	CMPQ R8, CX
+	CMPQ R8, DX
 	JB   next
+
+sorted:
 	VZEROUPPER
 	MOVB $0x01, AL
-	MOVB AL, ok+80(FP)
+	MOVB AL, ok+72(FP)
 	RET
 
 find:
-	MOVQ (R8), DX
-	CMPQ DX, -8(R8)
+	MOVQ (R8), DI
+	CMPQ DI, -8(R8)
 	JB   insert
 	ADDQ $0x08, R8
 	JMP  find
 
 insert:
-	MOVQ R8, SI
+	MOVQ R8, BX
 
 shift:
-	MOVQ -8(SI), BX
-	MOVQ BX, (SI)
-	SUBQ $0x08, SI
-	CMPQ SI, AX
+	MOVQ -8(BX), CX
+	MOVQ CX, (BX)
+	SUBQ $0x08, BX
+	CMPQ BX, AX
 	JEQ  there
-	CMPQ DX, -8(SI)
+	CMPQ DI, -8(BX)
 	JB   shift
 
 there:
-	MOVQ DX, (SI)
+	MOVQ DI, (BX)
 	ADDQ $0x08, R8
-	CMPQ R8, CX
+	CMPQ R8, DX
 	JAE  check
-	MOVQ (R8), DX
-	CMPQ DX, -8(R8)
+	MOVQ (R8), DI
+	CMPQ DI, -8(R8)
 	JB   insert
 	JMP  check
+
+same:
+	XORL CX, CX
+
+copy:
+	MOVQ (DX), DI
+	CMPQ DI, CX
+	JB   skewed
+	MOVQ DI, CX
+	MOVQ DI, (AX)
+	ADDQ $0x08, DX
+	ADDQ $0x08, AX
+	DECQ BX
+	JNZ  copy
+	JMP  sorted
 
 skewed:
 	VZEROUPPER
 	XORB AL, AL
-	MOVB AL, ok+80(FP)
+	MOVB AL, ok+72(FP)
 	RET
 
 // func sortUnpackAVX2(keys []uint32, perm []int32, items []uint64)
@@ -1803,19 +1856,63 @@ done:
 	VZEROUPPER
 	RET
 
-// func sortPartAVX512(sorted []uint64, items []uint64, counts []uint16, first uint32, shift uint32) (ok bool)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, MMX+
-TEXT ·sortPartAVX512(SB), NOSPLIT, $128-81
-	MOVQ         sorted_base+0(FP), AX
-	MOVQ         items_base+24(FP), DX
-	MOVQ         items_len+32(FP), BX
-	MOVQ         counts_base+48(FP), SI
-	MOVQ         counts_len+56(FP), DI
-	MOVL         first+72(FP), CX
-	VMOVD        CX, X14
+// func sortPartAVX512(sorted []uint64, items []uint64, counts []uint16) (ok bool)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·sortPartAVX512(SB), NOSPLIT, $128-73
+	MOVQ     sorted_base+0(FP), AX
+	MOVQ     items_base+24(FP), DX
+	MOVQ     items_len+32(FP), BX
+	MOVQ     counts_base+48(FP), SI
+	MOVQ     counts_len+56(FP), DI
+	MOVQ     DX, R8
+	LEAQ     -64(DX), R9
+	LEAQ     (R9)(BX*8), R9
+	VPCMPEQD Y14, Y14, Y14
+	VPXOR    Y13, Y13, Y13
+	JMP      boundsCheck
+
+bounds:
+	PREFETCHT0 2048(R8)
+	VMOVUPS    (R8), Y0
+	VSHUFPS    $0xdd, 32(R8), Y0, Y0
+	VPMINUD    Y0, Y14, Y14
+	VPMAXUD    Y0, Y13, Y13
+	ADDQ       $0x40, R8
+
+boundsCheck:
+	CMPQ         R8, R9
+	JB           bounds
+	VMOVUPS      (R9), Y0
+	VSHUFPS      $0xdd, 32(R9), Y0, Y0
+	VPMINUD      Y0, Y14, Y14
+	VPMAXUD      Y0, Y13, Y13
+	VEXTRACTI128 $0x01, Y14, X0
+	VPMINUD      X0, X14, X14
+	VPSHUFD      $0x4e, X14, X0
+	VPMINUD      X0, X14, X14
+	VPSHUFD      $0xb1, X14, X0
+	VPMINUD      X0, X14, X14
+	VEXTRACTI128 $0x01, Y13, X0
+	VPMAXUD      X0, X13, X13
+	VPSHUFD      $0x4e, X13, X0
+	VPMAXUD      X0, X13, X13
+	VPSHUFD      $0xb1, X13, X0
+	VPMAXUD      X0, X13, X13
 	VPBROADCASTD X14, Y14
-	MOVL         shift+76(FP), CX
+	VMOVD        X14, R9
+	VMOVD        X13, R8
+	SUBL         R9, R8
+	JZ           same
+	BSRQ         DI, DI
+	BSRL         R8, CX
+	INCL         CX
+	XORL         R9, R9
+	SUBL         DI, CX
+	CMOVLLT      R9, CX
 	VMOVD        CX, X15
+	SHRL         CL, R8
+	LEAL         32(R8), DI
+	ANDQ         $-32, DI
 	MOVQ         SI, R8
 	MOVQ         DI, R9
 	VPXOR        Y0, Y0, Y0
@@ -1830,99 +1927,95 @@ clear:
 	MOVQ    BX, R9
 
 countLoop:
-	CMPQ       R9, $0x20
-	JLT        countTail
-	PREFETCHT0 2048(R8)
-	VMOVUPS    (R8), Y0
-	VSHUFPS    $0xdd, 32(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, (SP)
-	PREFETCHT0 2112(R8)
-	VMOVUPS    64(R8), Y0
-	VSHUFPS    $0xdd, 96(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 32(SP)
-	PREFETCHT0 2176(R8)
-	VMOVUPS    128(R8), Y0
-	VSHUFPS    $0xdd, 160(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 64(SP)
-	PREFETCHT0 2240(R8)
-	VMOVUPS    192(R8), Y0
-	VSHUFPS    $0xdd, 224(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 96(SP)
-	MOVL       (SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       4(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       8(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       12(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       16(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       20(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       24(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       28(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       32(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       36(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       40(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       44(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       48(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       52(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       56(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       60(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       64(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       68(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       72(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       76(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       80(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       84(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       88(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       92(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       96(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       100(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       104(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       108(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       112(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       116(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       120(SP), R10
-	INCW       (SI)(R10*2)
-	MOVL       124(SP), R10
-	INCW       (SI)(R10*2)
-	ADDQ       $0x00000100, R8
-	SUBQ       $0x20, R9
-	JMP        countLoop
+	CMPQ    R9, $0x20
+	JLT     countTail
+	VMOVUPS (R8), Y0
+	VSHUFPS $0xdd, 32(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, (SP)
+	VMOVUPS 64(R8), Y0
+	VSHUFPS $0xdd, 96(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVUPS 128(R8), Y0
+	VSHUFPS $0xdd, 160(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 64(SP)
+	VMOVUPS 192(R8), Y0
+	VSHUFPS $0xdd, 224(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 96(SP)
+	MOVL    (SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    4(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    8(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    12(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    16(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    20(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    24(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    28(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    32(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    36(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    40(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    44(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    48(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    52(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    56(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    60(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    64(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    68(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    72(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    76(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    80(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    84(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    88(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    92(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    96(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    100(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    104(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    108(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    112(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    116(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    120(SP), R10
+	INCW    (SI)(R10*2)
+	MOVL    124(SP), R10
+	INCW    (SI)(R10*2)
+	ADDQ    $0x00000100, R8
+	SUBQ    $0x20, R9
+	JMP     countLoop
 
 countTail:
 	TESTQ R9, R9
@@ -1978,227 +2071,223 @@ sum:
 	MOVQ         BX, R9
 
 placeLoop:
-	CMPQ       R9, $0x20
-	JLT        placeTail
-	PREFETCHT0 2048(R8)
-	VMOVUPS    (R8), Y0
-	VSHUFPS    $0xdd, 32(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, (SP)
-	PREFETCHT0 2112(R8)
-	VMOVUPS    64(R8), Y0
-	VSHUFPS    $0xdd, 96(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 32(SP)
-	PREFETCHT0 2176(R8)
-	VMOVUPS    128(R8), Y0
-	VSHUFPS    $0xdd, 160(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 64(SP)
-	PREFETCHT0 2240(R8)
-	VMOVUPS    192(R8), Y0
-	VSHUFPS    $0xdd, 224(R8), Y0, Y0
-	VPSUBD     Y14, Y0, Y0
-	VPSRLD     X15, Y0, Y0
-	VMOVDQU    Y0, 96(SP)
-	MOVL       (SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       (R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       4(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       8(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       8(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       32(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       12(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       40(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       16(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       16(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       20(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       24(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       24(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       48(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       28(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       56(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       32(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       64(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       36(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       72(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       40(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       96(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       44(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       104(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       48(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       80(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       52(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       88(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       56(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       112(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       60(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       120(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       64(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       128(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       68(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       136(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       72(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       160(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       76(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       168(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       80(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       144(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       84(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       152(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       88(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       176(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       92(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       184(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       96(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       192(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       100(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       200(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       104(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       224(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       108(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       232(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       112(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       208(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       116(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       216(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       120(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       240(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	MOVL       124(SP), R11
-	MOVWLZX    (SI)(R11*2), DI
-	LEAL       1(DI), DX
-	MOVW       DX, (SI)(R11*2)
-	MOVQ       248(R8), DX
-	MOVQ       DX, (AX)(DI*8)
-	ADDQ       $0x00000100, R8
-	SUBQ       $0x20, R9
-	JMP        placeLoop
+	CMPQ    R9, $0x20
+	JLT     placeTail
+	VMOVUPS (R8), Y0
+	VSHUFPS $0xdd, 32(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, (SP)
+	VMOVUPS 64(R8), Y0
+	VSHUFPS $0xdd, 96(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVUPS 128(R8), Y0
+	VSHUFPS $0xdd, 160(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 64(SP)
+	VMOVUPS 192(R8), Y0
+	VSHUFPS $0xdd, 224(R8), Y0, Y0
+	VPSUBD  Y14, Y0, Y0
+	VPSRLD  X15, Y0, Y0
+	VMOVDQU Y0, 96(SP)
+	MOVL    (SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    (R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    4(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    8(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    8(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    32(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    12(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    40(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    16(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    16(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    20(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    24(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    24(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    48(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    28(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    56(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    32(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    64(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    36(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    72(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    40(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    96(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    44(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    104(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    48(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    80(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    52(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    88(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    56(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    112(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    60(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    120(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    64(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    128(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    68(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    136(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    72(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    160(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    76(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    168(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    80(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    144(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    84(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    152(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    88(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    176(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    92(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    184(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    96(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    192(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    100(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    200(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    104(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    224(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    108(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    232(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    112(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    208(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    116(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    216(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    120(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    240(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	MOVL    124(SP), R11
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    248(R8), DI
+	MOVQ    DI, (AX)(DX*8)
+	ADDQ    $0x00000100, R8
+	SUBQ    $0x20, R9
+	JMP     placeLoop
 
 placeTail:
 	TESTQ R9, R9
@@ -2209,36 +2298,36 @@ placeRest:
 	MOVL    4(R8), R11
 	SUBL    R10, R11
 	SHRL    CL, R11
-	MOVWLZX (SI)(R11*2), DI
-	LEAL    1(DI), DX
-	MOVW    DX, (SI)(R11*2)
-	MOVQ    (R8), DX
-	MOVQ    DX, (AX)(DI*8)
+	MOVWLZX (SI)(R11*2), DX
+	LEAL    1(DX), DI
+	MOVW    DI, (SI)(R11*2)
+	MOVQ    (R8), DI
+	MOVQ    DI, (AX)(DX*8)
 	ADDQ    $0x08, R8
 	DECQ    R9
 	JNZ     placeRest
 
 placeDone:
-	LEAQ      (AX)(BX*8), CX
+	LEAQ      (AX)(BX*8), DX
 	VPCMPEQD  Y0, Y0, Y0
-	VMOVDQU   Y0, (CX)
-	VMOVDQU   Y0, 32(CX)
-	VMOVDQU   Y0, 64(CX)
-	VMOVDQU   Y0, 96(CX)
-	VMOVDQU   Y0, 128(CX)
-	VMOVDQU   Y0, 160(CX)
-	MOVL      $0x000000aa, DX
-	KMOVW     DX, K1
-	MOVQ      AX, DX
+	VMOVDQU   Y0, (DX)
+	VMOVDQU   Y0, 32(DX)
+	VMOVDQU   Y0, 64(DX)
+	VMOVDQU   Y0, 96(DX)
+	VMOVDQU   Y0, 128(DX)
+	VMOVDQU   Y0, 160(DX)
+	MOVL      $0x000000aa, CX
+	KMOVW     CX, K1
+	MOVQ      AX, CX
 	LEAQ      (AX)(BX*8), BX
 	VPXORD    Z1, Z1, Z1
-	VMOVDQU64 (DX), Z0
+	VMOVDQU64 (CX), Z0
 	VALIGNQ   $0x06, Z1, Z0, Z1
 	VPSHUFD   $0x4e, Z1, Z8
 	VPMINUQ   Z1, Z8, Z9
 	VPMAXUQ   Z1, Z8, K1, Z9
 	VMOVDQA64 Z9, Z1
-	VMOVDQU64 48(DX), Z0
+	VMOVDQU64 48(CX), Z0
 	VPSHUFD   $0x4e, Z0, Z8
 	VPMINUQ   Z0, Z8, Z9
 	VPMAXUQ   Z0, Z8, K1, Z9
@@ -2251,7 +2340,7 @@ placeDone:
 	VMOVDQA64 Z0, Z1
 
 rounds:
-	VMOVDQU64 112(DX), Z0
+	VMOVDQU64 112(CX), Z0
 	VPSHUFD   $0x4e, Z0, Z8
 	VPMINUQ   Z0, Z8, Z9
 	VPMAXUQ   Z0, Z8, K1, Z9
@@ -2266,11 +2355,11 @@ rounds:
 	VPMINUQ   Z4, Z8, Z9
 	VPMAXUQ   Z4, Z8, K1, Z9
 	VMOVDQA64 Z9, Z4
-	VMOVDQU64 Z4, (DX)
+	VMOVDQU64 Z4, (CX)
 	VMOVDQA64 Z0, Z1
 	VMOVDQA64 Z2, Z3
-	ADDQ      $0x40, DX
-	CMPQ      DX, BX
+	ADDQ      $0x40, CX
+	CMPQ      CX, BX
 	JB        rounds
 	LEAQ      8(AX), R8
 	JMP       check
@@ -2283,44 +2372,61 @@ next:
 	ADDQ      $0x40, R8
 
 check:
-	CMPQ R8, CX
+	CMPQ R8, DX
 	JB   next
+
+sorted:
 	VZEROUPPER
 	MOVB $0x01, AL
-	MOVB AL, ok+80(FP)
+	MOVB AL, ok+72(FP)
 	RET
 
 find:
-	MOVQ (R8), DX
-	CMPQ DX, -8(R8)
+	MOVQ (R8), DI
+	CMPQ DI, -8(R8)
 	JB   insert
 	ADDQ $0x08, R8
 	JMP  find
 
 insert:
-	MOVQ R8, SI
+	MOVQ R8, BX
 
 shift:
-	MOVQ -8(SI), BX
-	MOVQ BX, (SI)
-	SUBQ $0x08, SI
-	CMPQ SI, AX
+	MOVQ -8(BX), CX
+	MOVQ CX, (BX)
+	SUBQ $0x08, BX
+	CMPQ BX, AX
 	JEQ  there
-	CMPQ DX, -8(SI)
+	CMPQ DI, -8(BX)
 	JB   shift
 
 there:
-	MOVQ DX, (SI)
+	MOVQ DI, (BX)
 	ADDQ $0x08, R8
-	CMPQ R8, CX
+	CMPQ R8, DX
 	JAE  check
-	MOVQ (R8), DX
-	CMPQ DX, -8(R8)
+	MOVQ (R8), DI
+	CMPQ DI, -8(R8)
 	JB   insert
 	JMP  check
+
+same:
+	XORL CX, CX
+
+copy:
+	MOVQ (DX), DI
+	CMPQ DI, CX
+	JB   skewed
+	MOVQ DI, CX
+	MOVQ DI, (AX)
+	ADDQ $0x08, DX
+	ADDQ $0x08, AX
+	DECQ BX
+	JNZ  copy
+	JMP  sorted
 
 skewed:
 	VZEROUPPER
 	XORB AL, AL
-	MOVB AL, ok+80(FP)
+	MOVB AL, ok+72(FP)
 	RET

@@ -2,8 +2,9 @@ package lanewise
 
 import "math/bits"
 
-// A sorter sorts items by their keys, the upper 32 bits, the smallest first. The lower 32 bits, where an item came from, ascend among items
-// with the same key, before and after.
+// A sorter sorts items by their keys, the upper 32 bits, the smallest first. The lowest bits say where an item came from; they ascend among
+// items with the same key, before and after. Where these are fewer than 32, more of a key may lie between: bins sort by that too, digits do
+// not.
 //
 // Items that are many are first divided into parts that fit the cache: runs of neighbours in a histogram of the upper bits of the keys. The
 // kernels then sort a part by bins, of which there are so many that most have one item or none. Without them, or where keys are so close
@@ -12,7 +13,7 @@ import "math/bits"
 type sorter struct {
 	items, spare []uint64
 	parts        []sortPart
-	coarse       *[1 << 16]uint32      // by the upper bits of a key: how many items, then their part
+	coarse       []uint32              // by the upper bits of a key: how many items, then their part
 	next         *[maxSortParts]uint32 // where the next item of a part goes
 	shift        uint                  // of a key: the bits below those that divide into parts
 	least        int                   // items of a part, where they are many keys
@@ -20,35 +21,33 @@ type sorter struct {
 	digits       [4][sortDigits]uint32 // how many items have a digit, then where the next of them goes
 }
 
-// A sortPart is a range of items with smaller keys than those behind it. Its keys are at least first and at most last.
+// A sortPart is a range of items with smaller keys than those behind it. Its keys differ in their lowest digits only.
 type sortPart struct {
-	start, end  int
-	first, last uint32
+	start, end, digits int
 }
 
 // sortKernels are the steps of an ISA. What they do is said at their declarations, in sort_amd64.go.
 type sortKernels struct {
-	count32 func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)
-	count64 func(counts *[1 << 16]uint32, keys []uint64, shift, drop, up uint32)
-	split32 func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint32)
-	split64 func(items, keys []uint64, index uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift, drop, up uint32)
-	part    func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)
+	count32 func(counts []uint32, keys []uint32, shift uint32) (nan bool)
+	count64 func(counts []uint32, keys []uint64, shift, drop, up uint32)
+	split32 func(items []uint64, keys []uint32, index uint32, parts []uint32, next *[maxSortParts]uint32, shift uint32)
+	split64 func(items, keys []uint64, index uint32, parts []uint32, next *[maxSortParts]uint32, shift, drop, up uint32)
+	part    func(sorted, items []uint64, counts []uint16) (ok bool)
 	unpack  func(keys []uint32, perm []int32, items []uint64)
 }
 
 const (
-	insertionMax = 32      // items that are sorted by insertion
+	insertionMax = 40      // items that are sorted by insertion
 	splitMin     = 1 << 18 // items for which parts pay
 	sortPartMin  = 2048    // items of a part, where they are many keys
 	maxSortParts = 1024
 	sortDigits   = 1 << 8
 
-	binnedSplitMin = 384       // splitMin of the kernels
+	binnedSplitMin = 256       // splitMin of the kernels
 	binnedPartMin  = 64        // sortPartMin of the kernels
 	sortBlock      = 32        // they take keys in multiples of this
 	maxBinned      = 1<<16 - 1 // items that a kernel sorts
 	maxBins        = 1 << 16   // that it sorts them by
-	binsMultiple   = 32        // bins are a multiple of this
 	mostInBin      = 48        // items of a bin
 	sortSlack      = 24        // items that it may write behind those it sorts
 )
@@ -57,7 +56,7 @@ const (
 func (s *sorter) resize(n int) []uint64 {
 	if cap(s.items) < n+sortSlack {
 		s.items, s.spare = make([]uint64, n+sortSlack), make([]uint64, n+sortSlack)
-		s.counts = make([]uint16, min(4*n, maxBins)+binsMultiple)
+		s.counts = make([]uint16, min(4*n, maxBins))
 	}
 	s.items, s.spare = s.items[:n], s.spare[:n]
 	return s.items
@@ -78,13 +77,12 @@ func (s *sorter) split(n int) {
 	if !s.divides(n) {
 		return
 	}
-	coarse := s.coarse
 	for _, it := range s.items {
-		coarse[it>>32>>s.shift&(1<<16-1)]++
+		s.coarse[it>>32>>s.shift]++
 	}
 	s.plan(n)
 	if len(s.parts) > 1 {
-		splitItems(s.spare, s.items, coarse, s.next, s.shift)
+		splitItems(s.spare, s.items, s.coarse, s.next, s.shift)
 		s.items, s.spare = s.spare, s.items
 	}
 }
@@ -98,13 +96,14 @@ func (s *sorter) divides(n int) bool {
 		s.shift, s.least = uint(32-min(max(bits.Len(uint(n))-3, 8), 16)), binnedPartMin
 	}
 	if n < least {
-		s.parts = append(s.parts[:0], sortPart{0, n, 0, 1<<32 - 1})
+		s.parts = append(s.parts[:0], sortPart{0, n, 4})
 		return false
 	}
-	if s.coarse == nil {
-		s.coarse, s.next = new([1 << 16]uint32), new([maxSortParts]uint32)
+	s.coarse = resize(s.coarse, 1<<(32-s.shift))
+	clear(s.coarse)
+	if s.next == nil {
+		s.next = new([maxSortParts]uint32)
 	}
-	clear(s.coarse[:1<<(32-s.shift)])
 	return true
 }
 
@@ -114,7 +113,8 @@ func (s *sorter) plan(n int) {
 	size := max(s.least, n/(maxSortParts/2))
 	s.parts = s.parts[:0]
 	var p sortPart
-	for i, c := range s.coarse[:1<<(32-s.shift)] {
+	first := 0 // of the part
+	for i, c := range s.coarse {
 		if c == 0 {
 			continue
 		}
@@ -123,20 +123,20 @@ func (s *sorter) plan(n int) {
 			p.start = p.end
 		}
 		if p.start == p.end {
-			p.first = uint32(i) << s.shift
+			first = i
 			s.next[len(s.parts)] = uint32(p.start)
 		}
-		p.last = uint32(i+1)<<s.shift - 1
 		s.coarse[i] = uint32(len(s.parts))
 		p.end += int(c)
+		p.digits = (int(s.shift) + bits.Len(uint(first^i)) + 7) / 8
 	}
 	s.parts = append(s.parts, p)
 }
 
 // splitItems moves the items to their parts.
-func splitItems(to, from []uint64, coarse *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+func splitItems(to, from []uint64, coarse []uint32, next *[maxSortParts]uint32, shift uint) {
 	for _, it := range from {
-		p := coarse[it>>32>>(shift&31)&(1<<16-1)] % maxSortParts
+		p := coarse[it>>32>>(shift&31)] % maxSortParts
 		at := next[p]
 		next[p] = at + 1
 		to[at] = it
@@ -158,7 +158,7 @@ func (s *sorter) byRadix(p sortPart) {
 	if len(items) <= insertionMax {
 		insertionSort(items)
 	} else {
-		s.radix(items, s.spare, p.digits())
+		s.radix(items, s.spare, p.digits)
 	}
 }
 
@@ -168,34 +168,12 @@ func (s *sorter) inBins(p sortPart) []uint64 {
 	if active.sort == nil || n <= insertionMax || n > maxBinned {
 		return nil
 	}
-	items, sorted := s.items[p.start:p.end], s.spare[:n+sortSlack]
-	first, width := p.first, p.last-p.first
-	for {
-		shift := max(bits.Len32(width)-min(bits.Len(uint(2*n)), bits.Len(maxBins)-1), 0)
-		bins := int(width>>shift)/binsMultiple*binsMultiple + binsMultiple // one to four an item
-		if active.sort.part(sorted, items, s.counts[:bins], first, uint32(shift)) {
-			return sorted[:n]
-		}
-		// The keys may be closer together than the part's bounds.
-		least, largest := bounds(items)
-		if largest-least >= width/4 || int(largest-least) < n/mostInBin {
-			return nil
-		}
-		first, width = least, largest-least
+	bins := min(1<<bits.Len(uint(2*n)), maxBins) // two to four an item
+	if !active.sort.part(s.spare[:n+sortSlack], s.items[p.start:p.end], s.counts[:bins]) {
+		return nil
 	}
+	return s.spare[:n]
 }
-
-// bounds returns the least and the largest of the keys.
-func bounds(items []uint64) (least, largest uint32) {
-	first, last := items[0], items[0]
-	for _, it := range items {
-		first, last = min(first, it), max(last, it)
-	}
-	return uint32(first >> 32), uint32(last >> 32)
-}
-
-// digits is how many of the lowest digits may differ.
-func (p sortPart) digits() int { return max((bits.Len32(p.first^p.last)+7)/8, 2) }
 
 // radix sorts items whose keys differ in that many digits.
 func (s *sorter) radix(items, scratch []uint64, digits int) {

@@ -5,6 +5,7 @@ package lanewise
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -66,21 +67,21 @@ func anyBits64(rng *rand.Rand) uint64 {
 
 // A divider counts the items that keys become, and splits them.
 type divider[K any] struct {
-	count func(counts *[1 << 16]uint32, keys []K, shift uint) (nan bool)
-	split func(items []uint64, keys []K, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) // the first key has the index 1000
+	count func(counts []uint32, keys []K, shift uint) (nan bool)
+	split func(items []uint64, keys []K, parts []uint32, next *[maxSortParts]uint32, shift uint) // the first key has the index 1000
 }
 
 func divideBounds32(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
 	divideBounds(t, rng, before, clean, func(nan bool) uint32 { return anyBits(rng, nan) }, divider[uint32]{
-		count: func(counts *[1 << 16]uint32, keys []uint32, shift uint) bool {
+		count: func(counts []uint32, keys []uint32, shift uint) bool {
 			return k.count32(counts, keys, uint32(shift))
 		},
-		split: func(items []uint64, keys []uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) {
 			k.split32(items, keys, 1000, parts, next, uint32(shift))
 		},
 	}, divider[uint32]{
 		count: count32,
-		split: func(items []uint64, keys []uint32, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) {
 			split32(items, append(make([]uint32, 1000), keys...), 1000, parts, next, shift)
 		},
 	})
@@ -90,19 +91,19 @@ func divideBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, c
 	for _, p := range []packing64{{0, 63}, {0, 40}, {0, 12}, {20, 20}, {12, 12}, {31, 31}} {
 		drop, up := uint32(p.drop), uint32(p.up)
 		divideBounds(t, rng, before, clean, func(bool) uint64 { return anyBits64(rng) }, divider[uint64]{
-			count: func(counts *[1 << 16]uint32, keys []uint64, shift uint) bool {
+			count: func(counts []uint32, keys []uint64, shift uint) bool {
 				k.count64(counts, keys, uint32(shift), drop, up)
 				return false
 			},
-			split: func(items []uint64, keys []uint64, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+			split: func(items []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
 				k.split64(items, keys, 1000, parts, next, uint32(shift), drop, up)
 			},
 		}, divider[uint64]{
-			count: func(counts *[1 << 16]uint32, keys []uint64, shift uint) bool {
+			count: func(counts []uint32, keys []uint64, shift uint) bool {
 				count64(counts, keys, shift, p)
 				return false
 			},
-			split: func(items []uint64, keys []uint64, parts *[1 << 16]uint32, next *[maxSortParts]uint32, shift uint) {
+			split: func(items []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
 				split64(items, append(make([]uint64, 1000), keys...), 1000, parts, next, shift, p)
 			},
 		})
@@ -110,18 +111,19 @@ func divideBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, c
 }
 
 func divideBounds[K uint32 | uint64](t *testing.T, rng *rand.Rand, before bool, clean func(string, func()), anyKey func(nan bool) K, kernel, plain divider[K]) {
-	keys, items := newFence[K](t, 1<<14, 7), newFence[uint64](t, 1<<14, 7)
-	keys.before, items.before = before, before
+	keys, items, counts := newFence[K](t, 1<<14, 7), newFence[uint64](t, 1<<14, 7), newFence[uint32](t, 1<<18, 7)
+	keys.before, items.before, counts.before = before, before, before
 	for n := 0; n < 2000; n += 32 {
 		shift, parts := uint(16+rng.IntN(9)), uint32(1+rng.IntN(40))
 		keys, to := keys.place(n, 0), items.place(n, 0)
 		for i := range keys {
 			keys[i] = anyKey(n%3 == 0)
 		}
-		var got, want [1 << 16]uint32
-		wantNaN, nan := plain.count(&want, keys, shift), false
-		clean("count", func() { nan = kernel.count(&got, keys, shift) })
-		if got != want || nan != wantNaN {
+		got, want := counts.place(1<<(32-shift), 0), make([]uint32, 1<<(32-shift))
+		clear(got)
+		wantNaN, nan := plain.count(want, keys, shift), false
+		clean("count", func() { nan = kernel.count(got, keys, shift) })
+		if !slices.Equal(got, want) || nan != wantNaN {
 			t.Fatalf("%d keys, shift %d: other counts", n, shift)
 		}
 		if nan {
@@ -138,9 +140,9 @@ func divideBounds[K uint32 | uint64](t *testing.T, rng *rand.Rand, before bool, 
 			at += c
 		}
 		wantNext, wantItems := next, make([]uint64, n)
-		plain.split(wantItems, keys, &got, &wantNext, shift)
-		clean("split", func() { kernel.split(to, keys, &got, &next, shift) })
-		if !slices.Equal(to, wantItems) || next != wantNext || !items.intact() {
+		plain.split(wantItems, keys, got, &wantNext, shift)
+		clean("split", func() { kernel.split(to, keys, got, &next, shift) })
+		if !slices.Equal(to, wantItems) || next != wantNext || !items.intact() || !counts.intact() {
 			t.Fatalf("%d keys, shift %d: other items", n, shift)
 		}
 	}
@@ -150,26 +152,45 @@ func partBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean
 	items, sorted, counts := newFence[uint64](t, 1<<15, 7), newFence[uint64](t, 1<<15, 7), newFence[uint16](t, 1<<15, 7)
 	items.before, sorted.before, counts.before = before, before, before
 	skewed := 0
-	for n := 1; n < 3000; n += 1 + n/100 {
-		for _, crowd := range []int{1, 3, 20, 200} { // items of a bin, about
-			shift, bins := rng.IntN(17), (n/crowd+binsMultiple)/binsMultiple*binsMultiple
-			first := rng.Uint32N(1 << 30)
+	for n := 8; n < 3000; n += 1 + n/100 {
+		for _, crowd := range []int{1, 3, 20, 200, 5000} { // items of a bin, about
+			bins := 32 << rng.IntN(9)
 			from, to, c := items.place(n, 0), sorted.place(n+sortSlack, 0), counts.place(bins, 0)
-			inBin := make([]int, bins)
+			width := uint32(1) << rng.IntN(31) // of the keys
+			first := rng.Uint32N(1 << 30)
 			for i := range from {
-				key := rng.Uint32N(uint32(min(n/crowd+1, bins)) << shift)
-				if i > 0 && rng.IntN(4) == 0 {
-					key = uint32(from[rng.IntN(i)]>>32) - first // again
+				key := first + rng.Uint32N(width)
+				if crowd > 1 {
+					key = first + (key-first)/uint32(crowd)
 				}
-				inBin[key>>shift]++
-				from[i] = uint64(first+key)<<32 | uint64(i)<<1 | uint64(rng.IntN(2))
+				if i > 0 && rng.IntN(4) == 0 {
+					key = uint32(from[rng.IntN(i)] >> 32) // again
+				}
+				from[i] = uint64(key)<<32 | uint64(i)<<1 | uint64(rng.IntN(2))
+				if n%3 == 0 { // more bits of a key, that is
+					from[i] ^= uint64(rng.IntN(8)) << 16
+				}
+			}
+			if rng.IntN(4) == 0 {
+				from[rng.IntN(n)] |= 0xffff << 48 // far from the others
 			}
 			want := slices.Clone(from)
 			slices.Sort(want)
-			var ok bool
-			clean("part", func() { ok = k.part(to, from, c, first, uint32(shift)) })
-			if ok != (slices.Max(inBin) <= mostInBin) || ok && !slices.Equal(to[:n], want) || !items.intact() || !sorted.intact() || !counts.intact() {
-				t.Fatalf("%d items in %d bins, at most %d in one: sorted %v, %v", n, bins, slices.Max(inBin), ok, to)
+			least, largest := uint32(want[0]>>32), uint32(want[n-1]>>32)
+			shift := max(bits.Len32(largest-least)-bits.Len(uint(bins))+1, 0)
+			inBin, most := make([]int, bins), 0
+			for _, it := range from {
+				bin := (uint32(it>>32) - least) >> shift
+				inBin[bin]++
+				most = max(most, inBin[bin])
+			}
+			sortable, ok := most <= mostInBin, false
+			if least == largest {
+				sortable = slices.IsSorted(from)
+			}
+			clean("part", func() { ok = k.part(to, from, c) })
+			if ok != sortable || ok && !slices.Equal(to[:n], want) || !items.intact() || !sorted.intact() || !counts.intact() {
+				t.Fatalf("%d items in %d bins, at most %d in one: sorted %v, %v", n, bins, most, ok, to)
 			}
 			if !ok {
 				skewed++

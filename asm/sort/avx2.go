@@ -147,7 +147,7 @@ func (c code) float64s() floats {
 
 func (c code) count256(name, signature, doc string, f floats) {
 	c.Begin(name, signature, doc)
-	counts, keys, n := c.Pointer("counts"), c.Base("keys"), c.Length("keys")
+	counts, keys, n := c.Base("counts"), c.Base("keys"), c.Length("keys")
 	buffer, bin := c.AllocLocal(4*block), c.GP32()
 	f.begin()
 	c.Label("loop")
@@ -171,7 +171,7 @@ func (c code) count256(name, signature, doc string, f floats) {
 
 func (c code) split256(name, signature, doc string, f floats) {
 	c.Begin(name, signature, doc)
-	items, keys, n, parts, next := c.Base("items"), c.Base("keys"), c.Length("keys"), c.Pointer("parts"), c.Pointer("next")
+	items, keys, n, parts, next := c.Base("items"), c.Base("keys"), c.Length("keys"), c.Base("parts"), c.Pointer("next")
 	places, packed := c.AllocLocal(4*block), c.AllocLocal(8*block)
 	f.begin()
 	f.indices()

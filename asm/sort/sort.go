@@ -16,16 +16,16 @@ const (
 
 // The declarations of the kernels.
 const (
-	count32Signature = "func(counts *[1 << 16]uint32, keys []uint32, shift uint32) (nan bool)"
+	count32Signature = "func(counts []uint32, keys []uint32, shift uint32) (nan bool)"
 	count32Doc       = "counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32."
-	count64Signature = "func(counts *[1 << 16]uint32, keys []uint64, shift, drop, up uint32)"
+	count64Signature = "func(counts []uint32, keys []uint64, shift, drop, up uint32)"
 	count64Doc       = "is sortCount32 for float64s, whose items are key >> drop << up + index. NaNs have the key 0."
-	split32Signature = "func(items []uint64, keys []uint32, index uint32, parts *[1 << 16]uint32, next *[1024]uint32, shift uint32)"
+	split32Signature = "func(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)"
 	split32Doc       = "moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN."
-	split64Signature = "func(items []uint64, keys []uint64, index uint32, parts *[1 << 16]uint32, next *[1024]uint32, shift, drop, up uint32)"
+	split64Signature = "func(items []uint64, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift, drop, up uint32)"
 	split64Doc       = "is sortSplit32 for float64s, which may be NaNs. Their items are as in sortCount64."
-	sortSignature    = "func(sorted, items []uint64, counts []uint16, first, shift uint32) (ok bool)"
-	sortDoc          = "sorts items whose keys are at least first and have bins, (key - first) >> shift, among the counts, of which there is a multiple of 32. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items."
+	partSignature    = "func(sorted, items []uint64, counts []uint16) (ok bool)"
+	partDoc          = "sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order."
 	unpackSignature  = "func(keys []uint32, perm []int32, items []uint64)"
 	unpackDoc        = "turns items into keys and the indices where they came from. It takes a multiple of 8 items."
 )
@@ -43,15 +43,27 @@ func Generate() (asm, stubs []byte, err error) {
 // sum turns counts into the sums of those before, and leaves the zero flag clear where one is larger than mostInBin. neighbours makes the
 // rounds. inverted leaves the zero flag clear where one of so many items is smaller than the one before it.
 func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sorted, n Register), inverted func(sorted Mem)) {
-	c.Begin("sortPart", sortSignature, sortDoc)
+	c.Begin("sortPart", partSignature, partDoc)
 	sorted, items, n := c.Base("sorted"), c.Base("items"), c.Length("items")
 	counts, bins := c.Base("counts"), c.Length("counts")
-	c.Scalar256("first", Y14)
-	c.Load(c.Param("shift"), ECX)
+	width := c.GP32()
+	c.bounds(items, n, width)
+	c.JZ(LabelRef("same"))
+
+	// The shift from a key to its bin, and a multiple of 32 bins.
+	p, left, zero := c.GP64(), c.GP64(), c.GP32()
+	c.BSRQ(bins, bins)
+	c.BSRL(width, ECX)
+	c.INCL(ECX)
+	c.XORL(zero, zero)
+	c.SUBL(bins.As32(), ECX)
+	c.CMOVLLT(zero, ECX)
 	c.VMOVD(ECX, X15)
+	c.SHRL(CL, width)
+	c.LEAL(At(width.As64(), 32), bins.As32())
+	c.ANDQ(I8(-32), bins)
 
 	// Clear the counts.
-	p, left := c.GP64(), c.GP64()
 	c.MOVQ(counts, p)
 	c.MOVQ(bins, left)
 	c.Zero256(Y0)
@@ -84,6 +96,7 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	}
 	neighbours(sorted, n)
 
+	// Insert what is still out of order.
 	c.LEAQ(At(sorted, 8), p)
 	c.JMP(LabelRef("check"))
 	c.Label("next")
@@ -93,6 +106,7 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	c.Label("check")
 	c.CMPQ(p, end)
 	c.JB(LabelRef("next"))
+	c.Label("sorted")
 	c.VZEROUPPER()
 	ok := c.GP8()
 	c.MOVB(U8(1), ok)
@@ -126,11 +140,68 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	c.JB(LabelRef("insert"))
 	c.JMP(LabelRef("check"))
 
+	// All keys are the same: the items are in order, unless they have more bits of a key.
+	c.Label("same")
+	c.XORL(before.As32(), before.As32())
+	c.Label("copy")
+	c.MOVQ(At(items, 0), item)
+	c.CMPQ(item, before)
+	c.JB(LabelRef("skewed"))
+	c.MOVQ(item, before)
+	c.MOVQ(item, At(sorted, 0))
+	c.ADDQ(Imm(8), items)
+	c.ADDQ(Imm(8), sorted)
+	c.DECQ(n)
+	c.JNZ(LabelRef("copy"))
+	c.JMP(LabelRef("sorted"))
+
 	c.Label("skewed")
 	c.VZEROUPPER()
 	c.XORB(ok, ok)
 	c.Store(ok, c.Return("ok"))
 	c.RET()
+}
+
+// bounds sets Y14 to the first key, and width to how far the last one is from it; the zero flag tells whether that is 0.
+func (c code) bounds(items, n Register, width GPVirtual) {
+	least, largest := Y14, Y13
+	keys := func(p Register, i int) {
+		c.VMOVUPS(At(p, i), Y0)
+		c.VSHUFPS(U8(0xdd), At(p, i+32), Y0, Y0)
+		c.VPMINUD(Y0, least, least)
+		c.VPMAXUD(Y0, largest, largest)
+	}
+	p, last := c.GP64(), c.GP64()
+	c.MOVQ(items, p)
+	c.LEAQ(At(items, -64), last)
+	c.LEAQ(Indexed(last, n, 8), last)
+	c.VPCMPEQD(least, least, least)
+	c.Zero256(largest)
+	c.JMP(LabelRef("boundsCheck"))
+	c.Label("bounds")
+	c.Prefetch(ahead, p)
+	keys(p, 0)
+	c.ADDQ(Imm(64), p)
+	c.Label("boundsCheck")
+	c.CMPQ(p, last)
+	c.JB(LabelRef("bounds"))
+	keys(last, 0)
+	for _, f := range []struct {
+		y      VecPhysical
+		better func(ops ...Op)
+	}{{least, c.VPMINUD}, {largest, c.VPMAXUD}} {
+		c.VEXTRACTI128(U8(1), f.y, X0)
+		f.better(X0, f.y.AsX(), f.y.AsX())
+		c.VPSHUFD(U8(0x4e), f.y.AsX(), X0)
+		f.better(X0, f.y.AsX(), f.y.AsX())
+		c.VPSHUFD(U8(0xb1), f.y.AsX(), X0)
+		f.better(X0, f.y.AsX(), f.y.AsX())
+	}
+	c.VPBROADCASTD(X14, least)
+	first := c.GP32()
+	c.VMOVD(X14, first)
+	c.VMOVD(X13, width)
+	c.SUBL(first, width)
 }
 
 // bins calls each for every item, with its bin and where it lies. The bins of a block are written to the buffer before each is called: it
@@ -144,7 +215,6 @@ func (c code) bins(name string, items, n Register, buffer Mem, each func(bin GPV
 	c.CMPQ(left, Imm(block))
 	c.JLT(LabelRef(label("Tail")))
 	for i := 0; i < block; i += 8 {
-		c.Prefetch(ahead+8*i, p)
 		c.VMOVUPS(At(p, 8*i), Y0)
 		c.VSHUFPS(U8(0xdd), At(p, 8*i+32), Y0, Y0) // the keys of 0, 1, 4, 5, 2, 3, 6, 7
 		c.VPSUBD(Y14, Y0, Y0)
