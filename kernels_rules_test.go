@@ -464,6 +464,7 @@ func testSortDescendingSkewed[T Float](t *testing.T) {
 			"clustered":  func(i int) T { return 1 + T(r.below(10))*1e-7 + T(r.below(1000))*1e-12 },
 			"clusters":   func(i int) T { return fromBits[T](bitsOf(T(1+r.below(3))) + r.next()&0xffff) },
 			"zeros":      func(i int) T { return []T{0, zero, normal()}[r.below(3)] },
+			"negative":   func(i int) T { return []T{zero, -T(math.Abs(r.uniform(0)))}[r.below(2)] },
 			"NaNs":       func(i int) T { return []T{nan, -nan, fromBits[T](bitsOf(nan) + uint64(i%999)), normal()}[r.below(4)] },
 			"only NaNs":  func(i int) T { return []T{nan, fromBits[T](bitsOf(nan) ^ bitsOf(zero) + uint64(i%999))}[r.below(2)] },
 			"infinities": func(i int) T { return []T{T(math.Inf(1)), T(math.Inf(-1)), 0, 1, zero}[r.below(5)] },

@@ -211,12 +211,12 @@ func (s *sorter) sort64(keys []uint64, perm []int32) {
 	copy(keys, s.items)
 }
 
-// differing is how many of the lowest bits of the keys may differ.
+// differing is how many of the lowest bits of the keys may differ: as many as of the floats, but that a NaN and −0 have the keys of others.
 func differing(keys []uint64) int {
 	var differ uint64
 	for _, b := range keys {
 		differ |= b ^ keys[0]
-		if isNaN64(b) {
+		if isNaN64(b) || b == 1<<63 {
 			return 64
 		}
 	}
