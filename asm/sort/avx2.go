@@ -12,7 +12,7 @@ func avx2(c code) {
 	c.count256("sortCount64", count64Signature, count64Doc, f64)
 	c.split256("sortSplit32", split32Signature, split32Doc, f32)
 	c.split256("sortSplit64", split64Signature, split64Doc, f64)
-	c.sort(4, c.sum256, c.neighbours256, c.inverted256)
+	c.part(c.vectors256())
 	c.unpack256()
 }
 
@@ -205,8 +205,8 @@ func (c code) split256(name, signature, doc string, f floats) {
 	c.End()
 }
 
-// sum256 is sum.
-func (c code) sum256(counts, n Register) {
+// sums turns n counts into the sums of those before, and leaves the zero flag clear where one is larger than mostInBin.
+func (c code) sums(counts, n Register) {
 	p, left := c.GP64(), c.GP64()
 	c.MOVQ(counts, p)
 	c.MOVQ(n, left)
@@ -241,55 +241,42 @@ func (c code) sum256(counts, n Register) {
 	c.VPTEST(largest, largest)
 }
 
-// neighbours256 is neighbours.
-func (c code) neighbours256(sorted, n Register) {
+// vectors256 compares items as signed integers: they are in vectors with the sign flipped.
+func (c code) vectors256() vectors {
 	sign := Y13
-	c.VPCMPEQQ(sign, sign, sign)
-	c.VPSLLQ(U8(63), sign, sign) // items are compared as signed integers
-	round := func(x VecPhysical) {
-		c.VPSHUFD(U8(0x4e), x, Y8)
-		c.VPCMPGTQ(Y8, x, Y9)
-		c.VPSHUFD(U8(0x44), Y9, Y9)
-		c.VBLENDVPD(Y9, Y8, x, x)
+	return vectors{
+		lanes: 4, registers: []VecPhysical{Y0, Y1, Y2, Y3, Y4},
+		begin: func() {
+			c.VPCMPEQQ(sign, sign, sign)
+			c.VPSLLQ(U8(63), sign, sign)
+		},
+		first: func(from Mem, x VecPhysical) {
+			c.VPERM2I128(U8(0x28), from, x, x)
+			c.VPXOR(sign, x, x)
+		},
+		load: func(from Mem, x VecPhysical) { c.VPXOR(from, sign, x) },
+		store: func(x VecPhysical, to Mem) {
+			c.VPXOR(sign, x, x)
+			c.VMOVDQU(x, to)
+		},
+		move: func(from, to VecPhysical) { c.VMOVDQA(from, to) },
+		order: func(x VecPhysical) {
+			c.VPSHUFD(U8(0x4e), x, Y8)
+			c.VPCMPGTQ(Y8, x, Y9)
+			c.VPSHUFD(U8(0x44), Y9, Y9)
+			c.VBLENDVPD(Y9, Y8, x, x)
+		},
+		next: func(x, before, to VecPhysical) {
+			c.VPBLENDD(U8(3), x, before, to)
+			c.VPERMQ(U8(0x39), to, to)
+		},
+		inverted: func(from Mem) {
+			c.VPXOR(from, sign, Y0)
+			c.VPXOR(from.Offset(-8), sign, Y1)
+			c.VPCMPGTQ(Y0, Y1, Y0)
+			c.VPTEST(Y0, Y0)
+		},
 	}
-	shift := func(x, before, to VecPhysical) { // by one
-		c.VPBLENDD(U8(3), x, before, to)
-		c.VPERMQ(U8(0x39), to, to)
-	}
-	v, p, s, s0, q := Y0, Y1, Y2, Y3, Y4
-	to, end := c.GP64(), c.GP64()
-	c.MOVQ(sorted, to)
-	c.LEAQ(Indexed(sorted, n, 8), end)
-	c.VPERM2I128(U8(0x28), At(to, 0), p, p) // 0, 0 and the first two
-	c.VPXOR(sign, p, p)
-	round(p)
-	c.VPXOR(At(to, 16), sign, v)
-	round(v)
-	shift(v, p, s0)
-	round(s0)
-	c.VMOVDQA(v, p)
-	c.Label("rounds")
-	c.VPXOR(At(to, 48), sign, v)
-	round(v)
-	shift(v, p, s)
-	round(s)
-	shift(s, s0, q)
-	round(q)
-	c.VPXOR(sign, q, q)
-	c.VMOVDQU(q, At(to, 0))
-	c.VMOVDQA(v, p)
-	c.VMOVDQA(s, s0)
-	c.ADDQ(Imm(32), to)
-	c.CMPQ(to, end)
-	c.JB(LabelRef("rounds"))
-}
-
-// inverted256 is inverted. Y13 is the sign.
-func (c code) inverted256(sorted Mem) {
-	c.VPXOR(sorted, Y13, Y0)
-	c.VPXOR(sorted.Offset(-8), Y13, Y1)
-	c.VPCMPGTQ(Y0, Y1, Y0)
-	c.VPTEST(Y0, Y0)
 }
 
 func (c code) unpack256() {

@@ -37,12 +37,23 @@ func Generate() (asm, stubs []byte, err error) {
 	return Write(func(c Code) { avx2(code{c}) }, func(c Code) { avx512(code{c}) })
 }
 
-// sort writes the sort of a part. The bins' counts become where each bin begins, the items go to their bins, and neighbours that are not in
+// vectors are how a part's items are compared, lanes of them at a time.
+type vectors struct {
+	lanes     int
+	registers []VecPhysical // for neighbours: the others are for the functions
+	begin     func()
+	load      func(from Mem, x VecPhysical)
+	first     func(from Mem, x VecPhysical) // loads the first items, but two, behind two that are 0
+	store     func(x VecPhysical, to Mem)   // x is lost
+	move      func(from, to VecPhysical)
+	order     func(x VecPhysical)             // puts the smaller of each pair first
+	next      func(x, before, to VecPhysical) // takes the items of before but its first one, and the first of x
+	inverted  func(from Mem)                  // leaves the zero flag clear where an item is smaller than the one before it
+}
+
+// part writes the sort of a part. The bins' counts become where each bin begins, the items go to their bins, and neighbours that are not in
 // order change places, three times over: by then most bins are sorted. The few items that are still out of order are inserted.
-//
-// sum turns counts into the sums of those before, and leaves the zero flag clear where one is larger than mostInBin. neighbours makes the
-// rounds. inverted leaves the zero flag clear where one of so many items is smaller than the one before it.
-func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sorted, n Register), inverted func(sorted Mem)) {
+func (c code) part(v vectors) {
 	c.Begin("sortPart", partSignature, partDoc)
 	sorted, items, n := c.Base("sorted"), c.Base("items"), c.Length("items")
 	counts, bins := c.Base("counts"), c.Length("counts")
@@ -78,7 +89,7 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	c.bins("count", items, n, buffer, func(bin GPVirtual, _ Mem) {
 		c.INCW(Indexed(counts, bin.As64(), 2))
 	})
-	sum(counts, bins)
+	c.sums(counts, bins)
 	c.JNZ(LabelRef("skewed"))
 	at, next, item := c.GP32(), c.GP32(), c.GP64()
 	c.bins("place", items, n, buffer, func(bin GPVirtual, from Mem) {
@@ -94,15 +105,15 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	for i := range 6 {
 		c.VMOVDQU(Y0, At(end, 32*i))
 	}
-	neighbours(sorted, n)
+	c.neighbours(sorted, end, v)
 
 	// Insert what is still out of order.
 	c.LEAQ(At(sorted, 8), p)
 	c.JMP(LabelRef("check"))
 	c.Label("next")
-	inverted(At(p, 0))
+	v.inverted(At(p, 0))
 	c.JNZ(LabelRef("find"))
-	c.ADDQ(Imm(uint64(8*lanes)), p)
+	c.ADDQ(Imm(uint64(8*v.lanes)), p)
 	c.Label("check")
 	c.CMPQ(p, end)
 	c.JB(LabelRef("next"))
@@ -160,6 +171,36 @@ func (c code) sort(lanes int, sum func(counts, n Register), neighbours func(sort
 	c.XORB(ok, ok)
 	c.Store(ok, c.Return("ok"))
 	c.RET()
+}
+
+// neighbours orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again, all in one
+// pass. The pairs of a round are an item further back than those of the round before, so that both of each are through that one.
+func (c code) neighbours(sorted, end Register, v vectors) {
+	x, even, odd, evenBefore, oddBefore := v.registers[0], v.registers[1], v.registers[2], v.registers[3], v.registers[4]
+	bytes := 8 * v.lanes
+	to := c.GP64()
+	c.MOVQ(sorted, to)
+	v.begin()
+	v.first(At(to, 0), evenBefore)
+	v.order(evenBefore)
+	v.load(At(to, bytes-16), even)
+	v.order(even)
+	v.next(even, evenBefore, oddBefore)
+	v.order(oddBefore)
+	v.move(even, evenBefore)
+	c.Label("neighbours")
+	v.load(At(to, 2*bytes-16), even)
+	v.order(even)
+	v.next(even, evenBefore, odd)
+	v.order(odd)
+	v.next(odd, oddBefore, x)
+	v.order(x)
+	v.store(x, At(to, 0))
+	v.move(even, evenBefore)
+	v.move(odd, oddBefore)
+	c.ADDQ(Imm(uint64(bytes)), to)
+	c.CMPQ(to, end)
+	c.JB(LabelRef("neighbours"))
 }
 
 // bounds sets Y14 to the first key, and width to how far the last one is from it; the zero flag tells whether that is 0.
