@@ -3,7 +3,6 @@ package loss
 import (
 	"fmt"
 
-	. "github.com/lanewise/lanewise/asm/direct"
 	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -64,7 +63,7 @@ func (c code) bounds256(y []VecPhysical) {
 	from := c.Pointer("from")
 	c.VPCMPEQD(Y14, Y14, Y14)
 	for t := range y {
-		c.VPBROADCASTD(At(from, 4*t), y[t])
+		c.VPBROADCASTD(at(from, 4*t), y[t])
 		c.VPADDD(Y14, y[t], y[t])
 	}
 }
@@ -97,14 +96,14 @@ func (c code) widen(r GPVirtual) GPVirtual { return r.As64().(GPVirtual) }
 
 func (c code) advance256(stream, mask GPVirtual) {
 	c.POPCNTL(mask.As32(), mask.As32())
-	c.LEAQ(Indexed(stream, mask, 4), stream)
+	c.LEAQ(indexed(stream, mask, 4), stream)
 }
 
 // permutation loads one of a table.
 func (c code) permutation(table Mem, mask GPVirtual, y VecPhysical) {
 	base := c.GP64()
 	c.LEAQ(table, base)
-	c.VPMOVZXBD(Indexed(base, mask, 8), y)
+	c.VPMOVZXBD(indexed(base, mask, 8), y)
 }
 
 // errors256 turns probabilities into errors; fg is all ones where they are foreground's.
@@ -124,7 +123,7 @@ func (c code) split256(parts int, tables tables) {
 	c.Broadcast256(oneBits, one)
 	c.Vectors256(n, func(masked bool) {
 		c.Prefetch(ahead, p)
-		c.Load256(At(p, 0), Y5, masked)
+		c.Load256(at(p, 0), Y5, masked)
 		c.errors256(Y5, one, Y1, Y2)
 		c.VPSUBD(Y2, Y1, Y2)
 		c.VPADDD(Y1, Y2, Y2)
@@ -132,7 +131,7 @@ func (c code) split256(parts int, tables tables) {
 			c.Prefetch(near, s[t])
 			c.permutation(tables.compress, mask, Y3)
 			c.VPERMD(Y2, Y3, Y3)
-			c.VMOVDQU(Y3, At(s[t], 0))
+			c.VMOVDQU(Y3, at(s[t], 0))
 			c.advance256(s[t], mask)
 		})
 	}, p)
@@ -150,25 +149,25 @@ func (c code) count256() {
 	steps := Y4
 	c.Iota256(steps)
 	one := func(i int) {
-		c.MOVL(At(ranks, 4*i), bin)
-		c.MOVL(Indexed(counts, bin.As64(), 4), rank)
-		c.INCL(Indexed(counts, bin.As64(), 4))
-		c.MOVL(rank, At(ranks, 4*i))
+		c.MOVL(at(ranks, 4*i), bin)
+		c.MOVL(indexed(counts, bin.As64(), 4), rank)
+		c.INCL(indexed(counts, bin.As64(), 4))
+		c.MOVL(rank, at(ranks, 4*i))
 	}
 	bins := func() {
 		c.Prefetch(near, keys, ranks)
-		c.VMOVDQU(At(keys, 0), Y0)
+		c.VMOVDQU(at(keys, 0), Y0)
 		c.VPSRLD(X2, Y0, Y0)
 		c.VPSUBD(Y1, Y0, Y0)
-		c.VMOVDQU(Y0, At(ranks, 0))
+		c.VMOVDQU(Y0, at(ranks, 0))
 	}
 	c.Label("loop")
 	c.CMPQ(n, Imm(8))
 	c.JLT(LabelRef("tail"))
 	bins()
 	// Where all are in one bin, each increment would wait for the one before.
-	c.MOVL(At(ranks, 0), bin)
-	c.CMPL(At(ranks, 4*7), bin)
+	c.MOVL(at(ranks, 0), bin)
+	c.CMPL(at(ranks, 4*7), bin)
 	c.JEQ(LabelRef("alike"))
 	c.Label("each")
 	for i := range 8 {
@@ -195,11 +194,11 @@ func (c code) count256() {
 	c.VMOVMSKPS(Y3, rank)
 	c.CMPL(rank, U32(0xff))
 	c.JNE(LabelRef("each"))
-	c.LEAQ(Indexed(counts, bin.As64(), 4), bin.As64())
-	c.VPBROADCASTD(At(bin.As64(), 0), Y3)
+	c.LEAQ(indexed(counts, bin.As64(), 4), bin.As64())
+	c.VPBROADCASTD(at(bin.As64(), 0), Y3)
 	c.VPADDD(steps, Y3, Y3)
-	c.VMOVDQU(Y3, At(ranks, 0))
-	c.ADDL(Imm(8), At(bin.As64(), 0))
+	c.VMOVDQU(Y3, at(ranks, 0))
+	c.ADDL(Imm(8), at(bin.As64(), 0))
 	c.JMP(LabelRef("next"))
 	c.Label("done")
 	c.End()
@@ -237,17 +236,17 @@ func (c code) rank256() {
 	c.Zero256(zero)
 	c.VPCMPEQW(one, one, one)
 	c.VPSRLW(U8(15), one, one)
-	c.VMOVDQU(one, At(scratch, onesAt))
+	c.VMOVDQU(one, at(scratch, onesAt))
 
 	// Load the values, clear the slots, and tell background from foreground.
 	for h, sum := range sums {
 		c.Zero256(sum)
-		c.LEAQ(At(scratch, h*halfBytes), end)
+		c.LEAQ(at(scratch, h*halfBytes), end)
 		c.MOVQ(n, left)
 		load := fmt.Sprintf("load%d", h)
 		c.Label(load)
-		c.VMOVDQU(At(slots, 32*h), Y4)
-		c.VMOVDQU(zero, At(slots, 32*h))
+		c.VMOVDQU(at(slots, 32*h), Y4)
+		c.VMOVDQU(zero, at(slots, 32*h))
 		c.VPAND(one, Y4, Y5)
 		c.VPSLLW(U8(8), Y5, Y6)
 		c.VPSUBW(Y5, Y6, Y6)
@@ -255,16 +254,16 @@ func (c code) rank256() {
 		c.VPCMPEQW(zero, Y4, Y5)
 		c.VPANDN(Y6, Y5, Y6)
 		c.VPADDW(Y6, sum, sum)
-		c.VMOVDQU(Y4, At(end, 0))
-		c.VMOVDQU(Y6, At(end, 32))
-		c.VMOVDQU(zero, At(end, 64))
-		c.VMOVDQU(zero, At(end, 96))
+		c.VMOVDQU(Y4, at(end, 0))
+		c.VMOVDQU(Y6, at(end, 32))
+		c.VMOVDQU(zero, at(end, 64))
+		c.VMOVDQU(zero, at(end, 96))
 		c.ADDQ(Imm(64), slots)
 		c.ADDQ(U32(halfRow), end)
 		c.SUBQ(Imm(32), left)
 		c.JNZ(LabelRef(load))
 		for j := range 4 {
-			c.VMOVDQU(zero, At(end, 32*j))
+			c.VMOVDQU(zero, at(end, 32*j))
 		}
 		if h == 0 {
 			c.ADDQ(n, n) // back to the first row
@@ -306,13 +305,13 @@ func (c code) rank256() {
 		c.VPSUBD(own, z, z)
 		c.VPAND(Y10, z, Y6)
 		c.VPADDD(Y11, Y6, Y6)
-		c.VPADDD(At(more, 32*i), Y6, Y6)
-		c.VMOVDQU(Y6, At(scratch, perLane+64*i))
+		c.VPADDD(at(more, 32*i), Y6, Y6)
+		c.VMOVDQU(Y6, at(scratch, perLane+64*i))
 		c.VPSRLD(U8(16), z, z)
 		c.VPADDD(z, z, z)
 		c.VPSUBD(z, Y12, z)
-		c.VPSUBD(At(more, 128+32*i), z, z)
-		c.VMOVDQU(z, At(scratch, perLane+64*i+32))
+		c.VPSUBD(at(more, 128+32*i), z, z)
+		c.VMOVDQU(z, at(scratch, perLane+64*i+32))
 	}
 	r, half := c.GP32(), c.GP32()
 	c.VMOVD(carry.AsX(), r)
@@ -320,13 +319,13 @@ func (c code) rank256() {
 	c.Store(half, c.Return("background"))
 	c.SHRL(U8(16), r)
 	c.Store(r, c.Return("foreground"))
-	c.VMOVDQU(sums[0], At(scratch, onesAt+32))
-	c.VMOVDQU(sums[1], At(scratch, onesAt+64))
+	c.VMOVDQU(sums[0], at(scratch, onesAt+32))
+	c.VMOVDQU(sums[1], at(scratch, onesAt+64))
 
 	// Compare every row with every other, two rows with all behind them at a time.
 	v, t, a := []VecPhysical{Y0, Y1}, []VecPhysical{Y2, Y3}, []VecPhysical{Y4, Y5}
 	gt, lt := []VecPhysical{Y6, Y7}, []VecPhysical{Y8, Y9}
-	ones := At(scratch, onesAt)
+	ones := at(scratch, onesAt)
 	pair := func(xi, ti VecPhysical, ai Op, gi, li VecPhysical, j int) {
 		c.VPCMPGTW(t[j], xi, Y14)
 		c.VPAND(ai, Y14, Y15)
@@ -343,32 +342,32 @@ func (c code) rank256() {
 	for h := range 2 {
 		label := func(name string) string { return fmt.Sprintf("%s%d", name, h) }
 		out := c.GP64()
-		c.LEAQ(At(weights, 64*h), out)
-		c.LEAQ(At(scratch, h*halfBytes), rows)
+		c.LEAQ(at(weights, 64*h), out)
+		c.LEAQ(at(scratch, h*halfBytes), rows)
 		c.MOVQ(n, end)
 		c.SHLQ(U8(2), end) // halfRow bytes for 32 slots
 		c.ADDQ(rows, end)
 		c.Label(label("rows"))
 		for k := range 2 {
-			c.VMOVDQU(At(rows, halfRow*k), v[k])
-			c.VMOVDQU(At(rows, halfRow*k+32), a[k])
-			c.VMOVDQU(At(rows, halfRow*k+64), gt[k])
-			c.VMOVDQU(At(rows, halfRow*k+96), lt[k])
+			c.VMOVDQU(at(rows, halfRow*k), v[k])
+			c.VMOVDQU(at(rows, halfRow*k+32), a[k])
+			c.VMOVDQU(at(rows, halfRow*k+64), gt[k])
+			c.VMOVDQU(at(rows, halfRow*k+96), lt[k])
 			c.VPOR(ones, v[k], t[k])
 		}
 		pair(v[1], t[1], a[1], gt[1], lt[1], 0)
-		c.LEAQ(At(rows, 2*halfRow), row)
+		c.LEAQ(at(rows, 2*halfRow), row)
 		c.JMP(LabelRef(label("check")))
 		c.Label(label("pairs"))
-		c.VMOVDQU(At(row, 0), Y10)
+		c.VMOVDQU(at(row, 0), Y10)
 		c.VPOR(ones, Y10, Y11)
-		c.VMOVDQU(At(row, 64), Y12)
-		c.VMOVDQU(At(row, 96), Y13)
+		c.VMOVDQU(at(row, 64), Y12)
+		c.VMOVDQU(at(row, 96), Y13)
 		for j := range 2 {
-			pair(Y10, Y11, At(row, 32), Y12, Y13, j)
+			pair(Y10, Y11, at(row, 32), Y12, Y13, j)
 		}
-		c.VMOVDQU(Y12, At(row, 64))
-		c.VMOVDQU(Y13, At(row, 96))
+		c.VMOVDQU(Y12, at(row, 64))
+		c.VMOVDQU(Y13, at(row, 96))
 		c.ADDQ(U32(halfRow), row)
 		c.Label(label("check"))
 		c.CMPQ(row, end)
@@ -378,12 +377,12 @@ func (c code) rank256() {
 		c.Broadcast256(255, m8)
 		c.Broadcast256(0x3f000000, halfs)
 		for k := range 2 {
-			c.VMOVDQU(At(scratch, onesAt+32+32*h), Y12)
+			c.VMOVDQU(at(scratch, onesAt+32+32*h), Y12)
 			c.VPSUBW(lt[k], Y12, lt[k]) // larger or equal
 			for u := range 2 {
 				g, e, f := Y12, Y13, Y14
 				ga, ea := Y2, Y3
-				bases, twices := At(scratch, perLane+64*(2*h+u)), At(scratch, perLane+64*(2*h+u)+32)
+				bases, twices := at(scratch, perLane+64*(2*h+u)), at(scratch, perLane+64*(2*h+u)+32)
 				extend := func(from, to VecPhysical) {
 					if u == 1 {
 						c.VEXTRACTI128(U8(1), from, to.AsX())
@@ -412,7 +411,7 @@ func (c code) rank256() {
 				c.VMULPS(halfs, g, g)
 				c.VMULPS(ga, ea, ea)
 				c.VDIVPS(ea, g, g)
-				c.VMOVUPS(g, At(out, 32*u))
+				c.VMOVUPS(g, at(out, 32*u))
 			}
 			c.ADDQ(U32(128), out)
 			c.ADDQ(U32(halfRow), rows)
@@ -433,15 +432,15 @@ func (c code) gather256() {
 	c.MOVQ(U64(one64), r)
 	c.VMOVQ(r, one.AsX())
 	c.VPBROADCASTQ(one.AsX(), one)
-	c.LEAQ(At(n, 7), lanes)
+	c.LEAQ(at(n, 7), lanes)
 	c.ANDQ(I8(-8), lanes)
 	c.Zero256(sum)
 	c.Vectors256(n, func(masked bool) {
 		c.Prefetch(near, dst, keys)
-		c.Load256(At(positions, 0), Y6, masked)
-		c.Load256(At(keys, 0), Y1, masked) // 0 adds nothing
+		c.Load256(at(positions, 0), Y6, masked)
+		c.Load256(at(keys, 0), Y1, masked) // 0 adds nothing
 		c.Pick256(weights, Y6, Y2)
-		c.Store256(Y2, At(dst, 0), masked)
+		c.Store256(Y2, at(dst, 0), masked)
 		c.VPSRLD(U8(1), Y1, Y1)
 		c.VCVTPS2PD(X1, Y3)
 		c.VCVTPS2PD(X2, Y4)
@@ -477,10 +476,10 @@ func (c code) tally256() {
 	c.MOVQ(U64(1<<packed), unit)
 	bin, two, rest := c.GP64(), c.GP64(), c.GP64()
 	add := func(bin GPVirtual, i int) {
-		c.MOVL(At(keys, 4*i), rest.As32())
+		c.MOVL(at(keys, 4*i), rest.As32())
 		c.ANDL(U32(1<<(restBits+1)-1), rest.As32())
 		c.ADDQ(unit, rest)
-		c.ADDQ(rest, Indexed(tallies, bin, 8))
+		c.ADDQ(rest, indexed(tallies, bin, 8))
 	}
 	// The bins of a block are written down before any is counted: the additions then do not wait for them.
 	const block = 32
@@ -490,7 +489,7 @@ func (c code) tally256() {
 	c.JLT(LabelRef("tail"))
 	for i := 0; i < block; i += 8 {
 		c.Prefetch(near+4*i, keys)
-		c.VMOVDQU(At(keys, 4*i), Y0)
+		c.VMOVDQU(at(keys, 4*i), Y0)
 		c.VPSRLD(U8(restBits+1), Y0, Y1)
 		c.VPMAXUD(first, Y1, Y1)
 		c.VPSUBD(first, Y1, Y1)
@@ -511,7 +510,7 @@ func (c code) tally256() {
 	c.TESTQ(n, n)
 	c.JZ(LabelRef("done"))
 	c.Label("rest")
-	c.MOVL(At(keys, 0), bin.As32())
+	c.MOVL(at(keys, 0), bin.As32())
 	c.MOVL(bin.As32(), two.As32())
 	c.ANDL(Imm(1), two.As32())
 	c.IMUL3Q(U32(binCount), two, two)
@@ -537,7 +536,7 @@ func (c code) lookUp256() {
 	c.VBROADCASTSS(c.Operand("factor"), factor)
 	c.Vectors256(n, func(masked bool) {
 		c.Prefetch(ahead, p)
-		c.Load256(At(p, 0), Y0, masked)
+		c.Load256(at(p, 0), Y0, masked)
 		c.errors256(Y0, one, Y1, Y2)
 		c.VPSRLD(U8(restBits), Y1, Y1)
 		c.VPMAXUD(first, Y1, Y1)
@@ -547,7 +546,7 @@ func (c code) lookUp256() {
 		c.Pick256(table, Y1, Y5)
 		c.VMULPS(factor, Y5, Y5)
 		c.negate256(Y0, Y5)
-		c.Store256(Y5, At(dst, 0), masked)
+		c.Store256(Y5, at(dst, 0), masked)
 	}, dst, p)
 	c.End()
 }
@@ -568,14 +567,14 @@ func (c code) expand256(parts int, tables tables) {
 	w := Y2
 	c.Vectors256(n, func(masked bool) {
 		c.Prefetch(ahead, p)
-		c.Load256(At(p, 0), Y0, masked)
+		c.Load256(at(p, 0), Y0, masked)
 		c.Broadcast256(oneBits, Y4)
 		c.errors256(Y0, Y4, Y1, Y2)
 		c.Zero256(w)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
 			c.Prefetch(near, s[t])
 			c.permutation(tables.expand, mask, Y14)
-			c.VPERMD(At(s[t], 0), Y14, Y14)
+			c.VPERMD(at(s[t], 0), Y14, Y14)
 			c.VPAND(Y3, Y14, Y14)
 			c.VPOR(Y14, w, w)
 			c.advance256(s[t], mask)
@@ -583,7 +582,7 @@ func (c code) expand256(parts int, tables tables) {
 		c.VBROADCASTSS(c.Operand("factor"), Y14)
 		c.VMULPS(Y14, w, w)
 		c.negate256(Y0, w)
-		c.Store256(w, At(dst, 0), masked)
+		c.Store256(w, at(dst, 0), masked)
 	}, dst, p)
 	keep()
 	c.End()

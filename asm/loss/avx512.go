@@ -3,7 +3,6 @@ package loss
 import (
 	"fmt"
 
-	. "github.com/lanewise/lanewise/asm/direct"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -31,7 +30,7 @@ func avx512(c code) {
 func (c code) thresholds(z []VecPhysical) {
 	from := c.Pointer("from")
 	for t := range z {
-		c.VPBROADCASTD(At(from, 4*t), z[t])
+		c.VPBROADCASTD(at(from, 4*t), z[t])
 	}
 }
 
@@ -54,7 +53,7 @@ func (c code) advance(stream GPVirtual) {
 	n := c.GP32()
 	c.KMOVW(K1, n)
 	c.POPCNTL(n, n)
-	c.LEAQ(Indexed(stream, n.As64(), 4), stream)
+	c.LEAQ(indexed(stream, n.As64(), 4), stream)
 }
 
 // errors turns probabilities into errors, K2 has the foreground.
@@ -75,7 +74,7 @@ func (c code) split512(parts int) {
 	c.Broadcast512(oneBits, one)
 	c.Vectors512(n, func(masked bool) {
 		c.Prefetch(ahead, p)
-		c.Load512(At(p, 0), Z4, masked)
+		c.Load512(at(p, 0), Z4, masked)
 		c.errors(Z4, one, Z2)
 		c.VPADDD(Z2, Z2, Z3)
 		c.VPORD(bit, Z3, K2, Z3)
@@ -85,7 +84,7 @@ func (c code) split512(parts int) {
 			}
 			c.Prefetch(near, s[t])
 			c.VPCOMPRESSD_Z(Z3, K1, Z5)
-			c.VMOVDQU32(Z5, At(s[t], 0))
+			c.VMOVDQU32(Z5, at(s[t], 0))
 			c.advance(s[t])
 		})
 	}, p)
@@ -133,24 +132,24 @@ func (c code) rank512() {
 	c.Zero512(sum)
 	c.MOVQ(rows, end)
 	c.Label("load")
-	c.VMOVDQU64(At(slots, 0), Z2)
-	c.VMOVDQU64(Z0, At(slots, 0))
+	c.VMOVDQU64(at(slots, 0), Z2)
+	c.VMOVDQU64(Z0, at(slots, 0))
 	c.VPTESTMW(Z2, Z2, K1)
 	c.VPTESTMW(one, Z2, K2)
 	c.VMOVDQU16_Z(one, K1, Z3)
 	c.VMOVDQU16(fg, K2, Z3)
 	c.VPADDW(Z3, sum, sum)
-	c.VMOVDQU64(Z2, At(end, 0))
-	c.VMOVDQU64(Z3, At(end, 64))
-	c.VMOVDQU64(Z0, At(end, 128))
-	c.VMOVDQU64(Z0, At(end, 192))
+	c.VMOVDQU64(Z2, at(end, 0))
+	c.VMOVDQU64(Z3, at(end, 64))
+	c.VMOVDQU64(Z0, at(end, 128))
+	c.VMOVDQU64(Z0, at(end, 192))
 	c.ADDQ(Imm(64), slots)
 	c.ADDQ(U32(rowBytes), end)
 	c.SUBQ(Imm(32), n)
 	c.JNZ(LabelRef("load"))
 	for i := range 3 {
 		for j := range 4 {
-			c.VMOVDQU64(Z0, At(end, rowBytes*i+64*j))
+			c.VMOVDQU64(Z0, at(end, rowBytes*i+64*j))
 		}
 	}
 
@@ -195,11 +194,11 @@ func (c code) rank512() {
 	for h, z := range []VecPhysical{low, high} {
 		c.VPANDD(Z4, z, bases[h])
 		c.VPADDD(Z5, bases[h], bases[h])
-		c.VPADDD(At(more, 64*h), bases[h], bases[h])
+		c.VPADDD(at(more, 64*h), bases[h], bases[h])
 		c.VPSRLD(U8(16), z, z)
 		c.VPADDD(z, z, z)
 		c.VPSUBD(z, Z6, twices[h])
-		c.VPSUBD(At(more, 128+64*h), twices[h], twices[h])
+		c.VPSUBD(at(more, 128+64*h), twices[h], twices[h])
 	}
 	halfs := Z30
 	c.Broadcast512(0x3f000000, halfs)
@@ -224,10 +223,10 @@ func (c code) rank512() {
 	}
 	c.Label("rows")
 	for k := range 4 {
-		c.VMOVDQU64(At(rows, rowBytes*k), v[k])
-		c.VMOVDQU64(At(rows, rowBytes*k+64), a[k])
-		c.VMOVDQU64(At(rows, rowBytes*k+128), gt[k])
-		c.VMOVDQU64(At(rows, rowBytes*k+192), lt[k])
+		c.VMOVDQU64(at(rows, rowBytes*k), v[k])
+		c.VMOVDQU64(at(rows, rowBytes*k+64), a[k])
+		c.VMOVDQU64(at(rows, rowBytes*k+128), gt[k])
+		c.VMOVDQU64(at(rows, rowBytes*k+192), lt[k])
 		c.VPORD(one, v[k], t[k])
 	}
 	for i := range 4 {
@@ -236,19 +235,19 @@ func (c code) rank512() {
 		}
 	}
 	row := c.GP64()
-	c.LEAQ(At(rows, 4*rowBytes), row)
+	c.LEAQ(at(rows, 4*rowBytes), row)
 	c.JMP(LabelRef("pairsCheck"))
 	c.Label("pairs")
-	c.VMOVDQU64(At(row, 0), Z20)
+	c.VMOVDQU64(at(row, 0), Z20)
 	c.VPORD(one, Z20, Z21)
-	c.VMOVDQU64(At(row, 64), Z22)
-	c.VMOVDQU64(At(row, 128), Z23)
-	c.VMOVDQU64(At(row, 192), Z24)
+	c.VMOVDQU64(at(row, 64), Z22)
+	c.VMOVDQU64(at(row, 128), Z23)
+	c.VMOVDQU64(at(row, 192), Z24)
 	for j := range 4 {
 		pair(Z20, Z21, Z22, Z23, Z24, v[j], t[j], a[j], gt[j], lt[j])
 	}
-	c.VMOVDQU64(Z23, At(row, 128))
-	c.VMOVDQU64(Z24, At(row, 192))
+	c.VMOVDQU64(Z23, at(row, 128))
+	c.VMOVDQU64(Z24, at(row, 192))
 	c.ADDQ(U32(rowBytes), row)
 	c.Label("pairsCheck")
 	c.CMPQ(row, end)
@@ -287,7 +286,7 @@ func (c code) rank512() {
 			c.VMULPS(halfs, n, n)
 			c.VMULPS(ga, ea, ea)
 			c.VDIVPS(ea, n, n)
-			c.VMOVUPS(n, At(weights, 64*h))
+			c.VMOVUPS(n, at(weights, 64*h))
 		}
 		c.ADDQ(Imm(128), weights)
 		c.ADDQ(U32(rowBytes), rows)
@@ -310,10 +309,10 @@ func (c code) gather512() {
 	c.Zero512(sum1)
 	c.Vectors512(n, func(masked bool) {
 		c.Prefetch(near, dst, keys)
-		c.Load512(At(positions, 0), Z2, masked)
-		c.Load512(At(keys, 0), Z0, masked) // 0 adds nothing
+		c.Load512(at(positions, 0), Z2, masked)
+		c.Load512(at(keys, 0), Z0, masked) // 0 adds nothing
 		c.Pick512(weights, Z2, Z1)
-		c.Store512(Z1, At(dst, 0), masked)
+		c.Store512(Z1, at(dst, 0), masked)
 		c.VPSRLD(U8(1), Z0, Z0)
 		c.VEXTRACTF64X4(U8(1), Z0, Y3)
 		c.VEXTRACTF64X4(U8(1), Z1, Y4)
@@ -351,7 +350,7 @@ func (c code) lookUp512() {
 	c.VBROADCASTSS(c.Operand("factor"), factor)
 	c.Vectors512(n, func(masked bool) {
 		c.Prefetch(ahead, p)
-		c.Load512(At(p, 0), Z4, masked)
+		c.Load512(at(p, 0), Z4, masked)
 		c.errors(Z4, one, Z0)
 		c.VPSRLD(U8(restBits), Z0, Z0)
 		c.VPMAXUD(first, Z0, Z0)
@@ -361,7 +360,7 @@ func (c code) lookUp512() {
 		c.Pick512(table, Z0, Z1)
 		c.VMULPS(factor, Z1, Z1)
 		c.negate(Z4, sign, Z1)
-		c.Store512(Z1, At(dst, 0), masked)
+		c.Store512(Z1, at(dst, 0), masked)
 	}, dst, p)
 	c.End()
 }
@@ -381,7 +380,7 @@ func (c code) expand512(parts int) {
 	c.VBROADCASTSS(c.Operand("factor"), factor)
 	c.Vectors512(n, func(masked bool) {
 		c.Prefetch(ahead, p)
-		c.Load512(At(p, 0), Z4, masked)
+		c.Load512(at(p, 0), Z4, masked)
 		c.errors(Z4, one, Z0)
 		c.Zero512(Z1)
 		c.each(Z0, from, func(t int) {
@@ -389,13 +388,13 @@ func (c code) expand512(parts int) {
 				c.KANDW(K7, K1, K1)
 			}
 			c.Prefetch(near, s[t])
-			c.VMOVDQU32(At(s[t], 0), Z2)
+			c.VMOVDQU32(at(s[t], 0), Z2)
 			c.VPEXPANDD(Z2, K1, Z1)
 			c.advance(s[t])
 		})
 		c.VMULPS(factor, Z1, Z1)
 		c.negate(Z4, sign, Z1)
-		c.Store512(Z1, At(dst, 0), masked)
+		c.Store512(Z1, at(dst, 0), masked)
 	}, dst, p)
 	keep()
 	c.End()

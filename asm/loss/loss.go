@@ -3,7 +3,7 @@
 package loss
 
 import (
-	. "github.com/lanewise/lanewise/asm/direct"
+	"github.com/lanewise/lanewise/asm/direct"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -47,16 +47,18 @@ const (
 	expandDoc       = "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more."
 )
 
-type code struct{ Code }
+type code struct{ direct.Code }
+
+var at, indexed = direct.At, direct.Indexed
 
 // Generate returns the assembly and the Go declarations.
 func Generate() (asm, stubs []byte, err error) {
-	return Write(func(c Code) { avx2(code{c}) }, func(c Code) { avx512(code{c}) })
+	return direct.Write(func(c direct.Code) { avx2(code{c}) }, func(c direct.Code) { avx512(code{c}) })
 }
 
 // written are the places where the keys of the parts go on; keep stores how far they got.
 func (c code) written(parts int) (s []GPVirtual, keep func()) {
-	return c.streams(parts, "n", func(t int, p GPVirtual) { c.MOVQ(At(c.Pointer("keys"), sliceSize*t), p) })
+	return c.streams(parts, "n", func(t int, p GPVirtual) { c.MOVQ(at(c.Pointer("keys"), sliceSize*t), p) })
 }
 
 // read are the places where the weights of the parts go on; keep stores how far they got.
@@ -72,8 +74,8 @@ func (c code) streams(parts int, indices string, base func(t int, p GPVirtual)) 
 		s[t] = c.GP64()
 		i := c.GP64()
 		base(t, s[t])
-		c.MOVL(At(from, 4*t), i.As32())
-		c.LEAQ(Indexed(s[t], i, 4), s[t])
+		c.MOVL(at(from, 4*t), i.As32())
+		c.LEAQ(indexed(s[t], i, 4), s[t])
 	}
 	return s, func() {
 		to := c.Pointer(indices)
@@ -82,7 +84,7 @@ func (c code) streams(parts int, indices string, base func(t int, p GPVirtual)) 
 			base(t, p)
 			c.SUBQ(p, s[t])
 			c.SHRQ(U8(2), s[t])
-			c.MOVL(s[t].As32(), At(to, 4*t))
+			c.MOVL(s[t].As32(), at(to, 4*t))
 		}
 	}
 }
@@ -114,19 +116,19 @@ func (c code) placing(lanes int, low GPVirtual, find func(keys, positions Mem)) 
 	c.SUBQ(m, n)
 	c.XORL(i.As32(), i.As32())
 	c.Label("positions")
-	find(Indexed(keys, i, 4), Indexed(positions, i, 4))
+	find(indexed(keys, i, 4), indexed(positions, i, 4))
 	c.ADDQ(U32(lanes), i)
 	c.CMPQ(i, m)
 	c.JLT(LabelRef("positions"))
 	store := func(i int) {
 		p, v := c.GP32(), c.GP32()
-		c.MOVL(At(positions, 4*(i+soon)), p)
-		c.PREFETCHT0(Indexed(slots, p.As64(), 2))
-		c.MOVL(At(positions, 4*i), p)
-		c.MOVL(At(keys, 4*i), v)
+		c.MOVL(at(positions, 4*(i+soon)), p)
+		c.PREFETCHT0(indexed(slots, p.As64(), 2))
+		c.MOVL(at(positions, 4*i), p)
+		c.MOVL(at(keys, 4*i), v)
 		c.ANDL(low, v)
 		c.ADDL(Imm(2), v)
-		c.MOVW(v.As16(), Indexed(slots, p.As64(), 2))
+		c.MOVW(v.As16(), indexed(slots, p.As64(), 2))
 	}
 	c.Label("stores")
 	c.CMPQ(left, Imm(4))

@@ -1,7 +1,6 @@
 package sort
 
 import (
-	. "github.com/lanewise/lanewise/asm/direct"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -155,12 +154,12 @@ func (c code) count256(name, signature, doc string, f floats) {
 	c.JL(LabelRef("done"))
 	for i := 0; i < block; i += 8 {
 		c.Prefetch(ahead+f.bytes*i, keys)
-		f.bins(At(keys, f.bytes*i))
+		f.bins(at(keys, f.bytes*i))
 		c.VMOVDQU(Y1, buffer.Offset(4*i))
 	}
 	for i := range block {
 		c.MOVL(buffer.Offset(4*i), bin)
-		c.INCL(Indexed(counts, bin.As64(), 4))
+		c.INCL(indexed(counts, bin.As64(), 4))
 	}
 	c.ADDQ(U32(f.bytes*block), keys)
 	c.JMP(LabelRef("loop"))
@@ -180,7 +179,7 @@ func (c code) split256(name, signature, doc string, f floats) {
 	c.JL(LabelRef("done"))
 	for i := 0; i < block; i += 8 {
 		c.Prefetch(ahead+f.bytes*i, keys)
-		f.items(At(keys, f.bytes*i), packed.Offset(8*i))
+		f.items(at(keys, f.bytes*i), packed.Offset(8*i))
 		c.Pick256(parts, Y1, Y5)
 		c.VMOVDQU(Y5, places.Offset(4*i))
 	}
@@ -188,16 +187,16 @@ func (c code) split256(name, signature, doc string, f floats) {
 	part, place, after, item := c.GP32(), c.GP32(), c.GP32(), c.GP64()
 	for i := range block {
 		c.MOVL(places.Offset(4*i), part)
-		c.MOVL(Indexed(next, part.As64(), 4), place)
-		c.PREFETCHT0(Indexed(items, place.As64(), 8))
-		c.LEAL(At(place.As64(), 1), after)
-		c.MOVL(after, Indexed(next, part.As64(), 4))
+		c.MOVL(indexed(next, part.As64(), 4), place)
+		c.PREFETCHT0(indexed(items, place.As64(), 8))
+		c.LEAL(at(place.As64(), 1), after)
+		c.MOVL(after, indexed(next, part.As64(), 4))
 		c.MOVL(place, places.Offset(4*i))
 	}
 	for i := range block {
 		c.MOVL(places.Offset(4*i), place)
 		c.MOVQ(packed.Offset(8*i), item)
-		c.MOVQ(item, Indexed(items, place.As64(), 8))
+		c.MOVQ(item, indexed(items, place.As64(), 8))
 	}
 	c.ADDQ(U32(f.bytes*block), keys)
 	c.JMP(LabelRef("loop"))
@@ -215,7 +214,7 @@ func (c code) sums(counts, n Register) {
 	c.Zero256(largest)
 	c.Zero256(carry)
 	c.Label("sum")
-	c.VMOVDQU(At(p, 0), Y0)
+	c.VMOVDQU(at(p, 0), Y0)
 	c.VPMAXUW(Y0, largest, largest)
 	c.VPSUBW(Y0, carry, Y3)
 	c.VPSLLDQ(U8(2), Y0, Y1)
@@ -228,7 +227,7 @@ func (c code) sums(counts, n Register) {
 	c.VPERM2I128(U8(0x08), Y1, Y1, Y2) // the lower one's for the upper half
 	c.VPADDW(Y2, Y0, Y0)
 	c.VPADDW(Y3, Y0, Y0)
-	c.VMOVDQU(Y0, At(p, 0))
+	c.VMOVDQU(Y0, at(p, 0))
 	c.VPADDW(Y2, Y1, Y1)
 	c.VPERMQ(U8(0xee), Y1, Y1)
 	c.VPADDW(Y1, carry, carry)
@@ -289,8 +288,8 @@ func (c code) unpack256() {
 	c.SUBQ(Imm(8), n)
 	c.JL(LabelRef("done"))
 	c.Prefetch(ahead, keys, perm)
-	c.VMOVUPS(At(items, 0), Y0)
-	c.VMOVUPS(At(items, 32), Y1)
+	c.VMOVUPS(at(items, 0), Y0)
+	c.VMOVUPS(at(items, 32), Y1)
 	c.VSHUFPS(U8(0x88), Y1, Y0, Y2)
 	c.VSHUFPS(U8(0xdd), Y1, Y0, Y3)
 	c.VPERMQ(U8(0xd8), Y2, Y2) // indices and the bit of zeros
@@ -301,8 +300,8 @@ func (c code) unpack256() {
 	c.VPANDN(Y13, Y4, Y4)
 	c.VPXOR(Y4, Y3, Y3)
 	c.VPSRLD(U8(1), Y2, Y2)
-	c.VMOVDQU(Y3, At(keys, 0))
-	c.VMOVDQU(Y2, At(perm, 0))
+	c.VMOVDQU(Y3, at(keys, 0))
+	c.VMOVDQU(Y2, at(perm, 0))
 	c.ADDQ(Imm(64), items)
 	c.ADDQ(Imm(32), keys)
 	c.ADDQ(Imm(32), perm)

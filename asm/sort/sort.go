@@ -2,7 +2,7 @@
 package sort
 
 import (
-	. "github.com/lanewise/lanewise/asm/direct"
+	"github.com/lanewise/lanewise/asm/direct"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -30,11 +30,13 @@ const (
 	unpackDoc        = "turns items into keys and the indices where they came from. It takes a multiple of 8 items."
 )
 
-type code struct{ Code }
+type code struct{ direct.Code }
+
+var at, indexed = direct.At, direct.Indexed
 
 // Generate returns the assembly and the Go declarations.
 func Generate() (asm, stubs []byte, err error) {
-	return Write(func(c Code) { avx2(code{c}) }, func(c Code) { avx512(code{c}) })
+	return direct.Write(func(c direct.Code) { avx2(code{c}) }, func(c direct.Code) { avx512(code{c}) })
 }
 
 // vectors are how a part's items are compared, lanes of them at a time.
@@ -71,7 +73,7 @@ func (c code) part(v vectors) {
 	c.CMOVLLT(zero, ECX)
 	c.VMOVD(ECX, X15)
 	c.SHRL(CL, width)
-	c.LEAL(At(width.As64(), 32), bins.As32())
+	c.LEAL(at(width.As64(), 32), bins.As32())
 	c.ANDQ(I8(-32), bins)
 
 	// Clear the counts.
@@ -79,39 +81,39 @@ func (c code) part(v vectors) {
 	c.MOVQ(bins, left)
 	c.Zero256(Y0)
 	c.Label("clear")
-	c.VMOVDQU(Y0, At(p, 0))
-	c.VMOVDQU(Y0, At(p, 32))
+	c.VMOVDQU(Y0, at(p, 0))
+	c.VMOVDQU(Y0, at(p, 32))
 	c.ADDQ(Imm(64), p)
 	c.SUBQ(Imm(32), left)
 	c.JNZ(LabelRef("clear"))
 
 	buffer := c.AllocLocal(4 * block)
 	c.bins("count", items, n, buffer, func(bin GPVirtual, _ Mem) {
-		c.INCW(Indexed(counts, bin.As64(), 2))
+		c.INCW(indexed(counts, bin.As64(), 2))
 	})
 	c.sums(counts, bins)
 	c.JNZ(LabelRef("skewed"))
-	at, next, item := c.GP32(), c.GP32(), c.GP64()
+	place, after, item := c.GP32(), c.GP32(), c.GP64()
 	c.bins("place", items, n, buffer, func(bin GPVirtual, from Mem) {
-		c.MOVWLZX(Indexed(counts, bin.As64(), 2), at)
-		c.LEAL(At(at.As64(), 1), next)
-		c.MOVW(next.As16(), Indexed(counts, bin.As64(), 2))
+		c.MOVWLZX(indexed(counts, bin.As64(), 2), place)
+		c.LEAL(at(place.As64(), 1), after)
+		c.MOVW(after.As16(), indexed(counts, bin.As64(), 2))
 		c.MOVQ(from, item)
-		c.MOVQ(item, Indexed(sorted, at.As64(), 8))
+		c.MOVQ(item, indexed(sorted, place.As64(), 8))
 	})
 	end := c.GP64()
-	c.LEAQ(Indexed(sorted, n, 8), end)
+	c.LEAQ(indexed(sorted, n, 8), end)
 	c.VPCMPEQD(Y0, Y0, Y0)
 	for i := range 6 {
-		c.VMOVDQU(Y0, At(end, 32*i))
+		c.VMOVDQU(Y0, at(end, 32*i))
 	}
 	c.neighbours(sorted, end, v)
 
 	// Insert what is still out of order.
-	c.LEAQ(At(sorted, 8), p)
+	c.LEAQ(at(sorted, 8), p)
 	c.JMP(LabelRef("check"))
 	c.Label("next")
-	v.inverted(At(p, 0))
+	v.inverted(at(p, 0))
 	c.JNZ(LabelRef("find"))
 	c.ADDQ(Imm(uint64(8*v.lanes)), p)
 	c.Label("check")
@@ -126,28 +128,28 @@ func (c code) part(v vectors) {
 
 	before, q := c.GP64(), c.GP64()
 	c.Label("find")
-	c.MOVQ(At(p, 0), item)
-	c.CMPQ(item, At(p, -8))
+	c.MOVQ(at(p, 0), item)
+	c.CMPQ(item, at(p, -8))
 	c.JB(LabelRef("insert"))
 	c.ADDQ(Imm(8), p)
 	c.JMP(LabelRef("find"))
 	c.Label("insert")
 	c.MOVQ(p, q)
 	c.Label("shift")
-	c.MOVQ(At(q, -8), before)
-	c.MOVQ(before, At(q, 0))
+	c.MOVQ(at(q, -8), before)
+	c.MOVQ(before, at(q, 0))
 	c.SUBQ(Imm(8), q)
 	c.CMPQ(q, sorted)
 	c.JEQ(LabelRef("there"))
-	c.CMPQ(item, At(q, -8))
+	c.CMPQ(item, at(q, -8))
 	c.JB(LabelRef("shift"))
 	c.Label("there")
-	c.MOVQ(item, At(q, 0))
+	c.MOVQ(item, at(q, 0))
 	c.ADDQ(Imm(8), p)
 	c.CMPQ(p, end)
 	c.JAE(LabelRef("check"))
-	c.MOVQ(At(p, 0), item)
-	c.CMPQ(item, At(p, -8))
+	c.MOVQ(at(p, 0), item)
+	c.CMPQ(item, at(p, -8))
 	c.JB(LabelRef("insert"))
 	c.JMP(LabelRef("check"))
 
@@ -155,11 +157,11 @@ func (c code) part(v vectors) {
 	c.Label("same")
 	c.XORL(before.As32(), before.As32())
 	c.Label("copy")
-	c.MOVQ(At(items, 0), item)
+	c.MOVQ(at(items, 0), item)
 	c.CMPQ(item, before)
 	c.JB(LabelRef("skewed"))
 	c.MOVQ(item, before)
-	c.MOVQ(item, At(sorted, 0))
+	c.MOVQ(item, at(sorted, 0))
 	c.ADDQ(Imm(8), items)
 	c.ADDQ(Imm(8), sorted)
 	c.DECQ(n)
@@ -181,21 +183,21 @@ func (c code) neighbours(sorted, end Register, v vectors) {
 	to := c.GP64()
 	c.MOVQ(sorted, to)
 	v.begin()
-	v.first(At(to, 0), evenBefore)
+	v.first(at(to, 0), evenBefore)
 	v.order(evenBefore)
-	v.load(At(to, bytes-16), even)
+	v.load(at(to, bytes-16), even)
 	v.order(even)
 	v.next(even, evenBefore, oddBefore)
 	v.order(oddBefore)
 	v.move(even, evenBefore)
 	c.Label("neighbours")
-	v.load(At(to, 2*bytes-16), even)
+	v.load(at(to, 2*bytes-16), even)
 	v.order(even)
 	v.next(even, evenBefore, odd)
 	v.order(odd)
 	v.next(odd, oddBefore, x)
 	v.order(x)
-	v.store(x, At(to, 0))
+	v.store(x, at(to, 0))
 	v.move(even, evenBefore)
 	v.move(odd, oddBefore)
 	c.ADDQ(Imm(uint64(bytes)), to)
@@ -207,15 +209,15 @@ func (c code) neighbours(sorted, end Register, v vectors) {
 func (c code) bounds(items, n Register, width GPVirtual) {
 	least, largest := Y14, Y13
 	keys := func(p Register, i int) {
-		c.VMOVUPS(At(p, i), Y0)
-		c.VSHUFPS(U8(0xdd), At(p, i+32), Y0, Y0)
+		c.VMOVUPS(at(p, i), Y0)
+		c.VSHUFPS(U8(0xdd), at(p, i+32), Y0, Y0)
 		c.VPMINUD(Y0, least, least)
 		c.VPMAXUD(Y0, largest, largest)
 	}
 	p, last := c.GP64(), c.GP64()
 	c.MOVQ(items, p)
-	c.LEAQ(At(items, -64), last)
-	c.LEAQ(Indexed(last, n, 8), last)
+	c.LEAQ(at(items, -64), last)
+	c.LEAQ(indexed(last, n, 8), last)
 	c.VPCMPEQD(least, least, least)
 	c.Zero256(largest)
 	c.JMP(LabelRef("boundsCheck"))
@@ -256,15 +258,15 @@ func (c code) bins(name string, items, n Register, buffer Mem, each func(bin GPV
 	c.CMPQ(left, Imm(block))
 	c.JLT(LabelRef(label("Tail")))
 	for i := 0; i < block; i += 8 {
-		c.VMOVUPS(At(p, 8*i), Y0)
-		c.VSHUFPS(U8(0xdd), At(p, 8*i+32), Y0, Y0) // the keys of 0, 1, 4, 5, 2, 3, 6, 7
+		c.VMOVUPS(at(p, 8*i), Y0)
+		c.VSHUFPS(U8(0xdd), at(p, 8*i+32), Y0, Y0) // the keys of 0, 1, 4, 5, 2, 3, 6, 7
 		c.VPSUBD(Y14, Y0, Y0)
 		c.VPSRLD(X15, Y0, Y0)
 		c.VMOVDQU(Y0, buffer.Offset(4*i))
 	}
 	for i := range block {
 		c.MOVL(buffer.Offset(4*i), bin)
-		each(bin, At(p, 8*(i-i%8+[]int{0, 1, 4, 5, 2, 3, 6, 7}[i%8])))
+		each(bin, at(p, 8*(i-i%8+[]int{0, 1, 4, 5, 2, 3, 6, 7}[i%8])))
 	}
 	c.ADDQ(U32(8*block), p)
 	c.SUBQ(Imm(block), left)
@@ -275,10 +277,10 @@ func (c code) bins(name string, items, n Register, buffer Mem, each func(bin GPV
 	first := c.GP32()
 	c.VMOVD(X14, first)
 	c.Label(label("Rest"))
-	c.MOVL(At(p, 4), bin)
+	c.MOVL(at(p, 4), bin)
 	c.SUBL(first, bin)
 	c.SHRL(CL, bin)
-	each(bin, At(p, 0))
+	each(bin, at(p, 0))
 	c.ADDQ(Imm(8), p)
 	c.DECQ(left)
 	c.JNZ(LabelRef(label("Rest")))
