@@ -69,11 +69,7 @@ func lookUpBounds(t *testing.T) {
 			}
 			first, factor := uint32(firstBin+lowest), rng.Float32()
 			lookUpGeneric(want, p, table, first, factor)
-			vectorstate.Clean()
-			impl.sparse.lookUp(d, p, table, first, factor)
-			if vectorstate.Supported() && vectorstate.Dirty() {
-				t.Fatalf("%v leaves dirty vector registers", impl.isa)
-			}
+			leavesClean(t, impl, "lookUp", func() { impl.sparse.lookUp(d, p, table, first, factor) })
 			if !slices.Equal(d, want) || !tables.intact() || !probs.intact() || !dst.intact() {
 				t.Fatalf("%v, %d pixels: %v, want %v", impl.isa, n, d, want)
 			}
@@ -105,11 +101,7 @@ func tallyBounds(t *testing.T) {
 			}
 			want := slices.Clone(got)
 			tallyGeneric(want, k)
-			vectorstate.Clean()
-			impl.sparse.tally(got, k)
-			if vectorstate.Supported() && vectorstate.Dirty() {
-				t.Fatalf("%v leaves dirty vector registers", impl.isa)
-			}
+			leavesClean(t, impl, "tally", func() { impl.sparse.tally(got, k) })
 			if !slices.Equal(got, want) || !tables.intact() || !keys.intact() {
 				t.Fatalf("%v, %d keys: other counts", impl.isa, n)
 			}
@@ -124,13 +116,7 @@ func TestColumnVectorState(t *testing.T) {
 	}
 	for _, impl := range columnISAs() {
 		k, s := *impl.columns, *impl.sparse
-		clean := func(name string, f func()) {
-			vectorstate.Clean()
-			f()
-			if vectorstate.Dirty() {
-				t.Errorf("%v: %s leaves dirty vector registers", impl.isa, name)
-			}
-		}
+		clean := func(name string, f func()) { leavesClean(t, impl, name, f) }
 		for i := range s.split {
 			s.split[i] = func(keys *[maxParts][]uint32, n, from *[maxParts]uint32, probs []float32) {
 				clean("split", func() { impl.sparse.split[i](keys, n, from, probs) })

@@ -34,6 +34,16 @@ func TestVectorState(t *testing.T) {
 	})
 }
 
+// leavesClean runs a kernel and looks at the vector registers afterwards, where the CPU tells.
+func leavesClean(t *testing.T, impl *implementation, name string, kernel func()) {
+	t.Helper()
+	vectorstate.Clean()
+	kernel()
+	if vectorstate.Supported() && vectorstate.Dirty() {
+		t.Errorf("%v: %s leaves dirty vector registers", impl.isa, name)
+	}
+}
+
 // watch returns k with the vector registers looked at after every call.
 func watch[T Float](t *testing.T, k kernels[T]) kernels[T] {
 	reported := make(map[string]bool)

@@ -9,8 +9,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"github.com/lanewise/lanewise/internal/vectorstate"
 )
 
 // TestSortBounds compares the kernels of the sort with plain Go, on slices that touch unmapped pages, on either side.
@@ -22,13 +20,7 @@ func TestSortBounds(t *testing.T) {
 		}
 		for _, before := range []bool{false, true} {
 			rng := rand.New(rand.NewPCG(13, 14))
-			clean := func(name string, f func()) {
-				vectorstate.Clean()
-				f()
-				if vectorstate.Supported() && vectorstate.Dirty() {
-					t.Errorf("%v: %s leaves dirty vector registers", impl.isa, name)
-				}
-			}
+			clean := func(name string, f func()) { leavesClean(t, impl, name, f) }
 			t.Run(fmt.Sprintf("%v/before=%v", impl.isa, before), func(t *testing.T) {
 				t.Run("divide32", func(t *testing.T) { divideBounds32(t, k, rng, before, clean) })
 				t.Run("divide64", func(t *testing.T) { divideBounds64(t, k, rng, before, clean) })
