@@ -34,7 +34,7 @@ const (
 	partSize     = 150_000 // pixels of a part: its slots, and then its weights, stay in L2
 	minShift     = 8       // bits of a key below its bin
 	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
-	chunk        = 1 << 15 // pixels that a kernel gets at a time
+	chunk        = 1 << 15 // pixels, or keys of a sort, that a kernel gets at a time
 	fewestPixels = 4096    // pixels for which columns pay
 	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
 	oneBits      = 0x3f800000

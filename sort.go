@@ -82,7 +82,7 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 		return len(keys) - n
 	}
 	s.plan(len(keys))
-	done := s.forKernels(len(keys))
+	done := forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
 		active.sort.split32(items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift))
 	}
@@ -92,7 +92,7 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 
 // count32 counts the items that keys become, by the upper bits of their keys, unless there is a NaN, which it reports.
 func (s *sorter) count32(keys []uint32) (nan bool) {
-	done := s.forKernels(len(keys))
+	done := forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
 		if active.sort.count32(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) {
 			return true
@@ -102,7 +102,7 @@ func (s *sorter) count32(keys []uint32) (nan bool) {
 }
 
 // forKernels is how many of n keys the kernels take.
-func (s *sorter) forKernels(n int) int {
+func forKernels(n int) int {
 	if active.sort == nil {
 		return 0
 	}
@@ -147,7 +147,7 @@ func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
 // count32 counts the items that keys become, by the bits of their keys above shift, and reports whether there is a NaN.
 func count32(coarse []uint32, keys []uint32, shift uint) (nan bool) {
 	for _, b := range keys {
-		coarse[pack32(b, 0)>>32>>(shift&31)]++
+		coarse[upper(pack32(b, 0), shift)]++
 		nan = nan || isNaN32(b)
 	}
 	return nan
@@ -157,10 +157,7 @@ func count32(coarse []uint32, keys []uint32, shift uint) (nan bool) {
 func split32(items []uint64, keys []uint32, from int, coarse []uint32, next *[maxSortParts]uint32, shift uint) {
 	for i := from; i < len(keys); i++ {
 		it := pack32(keys[i], i)
-		p := coarse[it>>32>>(shift&31)] % maxSortParts
-		at := next[p]
-		next[p] = at + 1
-		items[at] = it
+		items[place(it, coarse, next, shift)] = it
 	}
 }
 
@@ -238,7 +235,7 @@ func (s *sorter) divide64(keys []uint64, p packing64) {
 		s.split(len(keys))
 		return
 	}
-	done := s.forKernels(len(keys))
+	done := forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
 		active.sort.count64(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift), uint32(p.drop), uint32(p.up))
 	}
@@ -267,7 +264,7 @@ func key64(b uint64) uint64 {
 // count64 counts the items that keys become, by the bits of their upper halves above shift.
 func count64(coarse []uint32, keys []uint64, shift uint, p packing64) {
 	for _, b := range keys {
-		coarse[p.pack(b, 0)>>32>>(shift&31)]++
+		coarse[upper(p.pack(b, 0), shift)]++
 	}
 }
 
@@ -275,10 +272,7 @@ func count64(coarse []uint32, keys []uint64, shift uint, p packing64) {
 func split64(items, keys []uint64, from int, coarse []uint32, next *[maxSortParts]uint32, shift uint, p packing64) {
 	for i := from; i < len(keys); i++ {
 		it := p.pack(keys[i], i)
-		part := coarse[it>>32>>(shift&31)] % maxSortParts
-		at := next[part]
-		next[part] = at + 1
-		items[at] = it
+		items[place(it, coarse, next, shift)] = it
 	}
 }
 

@@ -78,7 +78,7 @@ func (s *sorter) split(n int) {
 		return
 	}
 	for _, it := range s.items {
-		s.coarse[it>>32>>s.shift]++
+		s.coarse[upper(it, s.shift)]++
 	}
 	s.plan(n)
 	if len(s.parts) > 1 {
@@ -136,11 +136,19 @@ func (s *sorter) plan(n int) {
 // splitItems moves the items to their parts.
 func splitItems(to, from []uint64, coarse []uint32, next *[maxSortParts]uint32, shift uint) {
 	for _, it := range from {
-		p := coarse[it>>32>>(shift&31)] % maxSortParts
-		at := next[p]
-		next[p] = at + 1
-		to[at] = it
+		to[place(it, coarse, next, shift)] = it
 	}
+}
+
+// upper returns the bits of an item's key above shift.
+func upper(it uint64, shift uint) uint64 { return it >> 32 >> (shift & 31) }
+
+// place takes the next place in the part of an item.
+func place(it uint64, coarse []uint32, next *[maxSortParts]uint32, shift uint) uint32 {
+	p := coarse[upper(it, shift)] % maxSortParts
+	at := next[p]
+	next[p] = at + 1
+	return at
 }
 
 // sortPart sorts the items of a part.
