@@ -171,9 +171,9 @@ func errNoConfig() error {
 	return errorf(ErrConfig, "the LovaszCounts has no configuration: it comes from NewLovaszCounts or UnmarshalBinary")
 }
 
-// What AppendBinary writes: a magic with its version, the configuration, the number of pixels, and for each class that the average knows
-// its bins that are not empty (encoding.go says how numbers are written).
-const countsMagic = "LWL\x01"
+// What AppendBinary writes: a magic with its version, the configuration, the number of pixels, and in bits the bins of each class that the
+// average knows (encoding.go says how numbers are written).
+const countsMagic = "LWL\x02"
 
 // key is the configuration in bytes, equal for configurations that count alike.
 func (cfg *LovaszConfig) key() []byte {
@@ -202,7 +202,9 @@ func decodeConfig(d *decoder) LovaszConfig {
 	return cfg
 }
 
-// AppendBinary appends the state, and the configuration but for Workers and Layout, to b.
+// AppendBinary appends the state, and the configuration but for Workers and Layout, to b. The state takes some 20 bits for each bin that has
+// pixels, of background and of foreground: 19 classes of 2¹⁹ pixels some 0.3 MB where the network knows nothing, and 0.8 to 0.9 MB where it is
+// sure of most pixels.
 func (c *LovaszCounts) AppendBinary(b []byte) ([]byte, error) {
 	if c.l == nil {
 		return b, errNoConfig()
@@ -210,13 +212,13 @@ func (c *LovaszCounts) AppendBinary(b []byte) ([]byte, error) {
 	start := len(b)
 	b = append(b, countsMagic...)
 	b = append(b, c.l.cfg.key()...)
-	b = binary.AppendUvarint(b, c.kept)
+	w := bitWriter{to: binary.AppendUvarint(b, c.kept)}
 	for k, bins := range c.state {
 		if c.l.averaged[k] {
-			b = bins.append(b)
+			bins.append(&w)
 		}
 	}
-	return appendChecksum(b, start), nil
+	return appendChecksum(w.end(), start), nil
 }
 
 // MarshalBinary returns what AppendBinary appends.
@@ -272,63 +274,58 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// append appends the bins that are not empty: how many, and for each its distance from the one before and its counts and rests.
-func (b bins) append(to []byte) []byte {
-	filled := 0
-	for i := range b {
-		if b[i].pixels() > 0 {
-			filled++
+// append appends for background and foreground the bins with pixels: of each how many empty ones are before it, its pixels, and how far the sum of
+// their rests is from the middle, 2¹³ a pixel. As rests are nearly uniform, that is about the root of the pixels. The empty ones before the end
+// of all bins are the end.
+func (b bins) append(w *bitWriter) {
+	for f := range 2 {
+		at, order := 0, 0
+		for i := range b {
+			n := b[i].count[f]
+			if n == 0 {
+				continue
+			}
+			w.golomb(uint64(i-at), 0)
+			w.golomb(n-1, order)
+			off := int64(b[i].rest[f] - n<<(restBits-1))
+			w.golomb(uint64(off<<1^off>>63), restOrder(n)) // 0, −1, 1, −2, …
+			at, order = i+1, bits.Len64(n)-1
 		}
+		w.golomb(uint64(binCount-at), 0)
 	}
-	to = binary.AppendUvarint(to, uint64(filled))
-	last := 0
-	for i := range b {
-		if b[i].pixels() == 0 {
-			continue
-		}
-		to = binary.AppendUvarint(to, uint64(i-last))
-		last = i
-		for f := range 2 {
-			to = binary.AppendUvarint(to, b[i].count[f])
-			to = binary.AppendUvarint(to, b[i].rest[f])
-		}
-	}
-	return to
 }
+
+// restOrder is the order of the code for how far the rests of n pixels are from the middle.
+func restOrder(n uint64) int { return restBits - 1 + (bits.Len64(n)-1)/2 }
 
 // decodeBins reads the bins of a class, of so many pixels.
 func decodeBins(d *decoder, pixels uint64) bins {
 	var b bins
-	var sum uint64
-	at := 0
-	for n := range d.length(5) {
-		step := int(d.uint(binCount))
-		at += step
-		if at >= binCount || n > 0 && step == 0 {
-			d.fail("a bin is out of order")
-		}
-		var read bin
-		for f := range 2 {
-			read.count[f] = d.uint(pixels - sum)
-			sum += read.count[f]
-			read.rest[f] = d.uint(math.MaxUint64)
-			if hi, most := bits.Mul64(read.count[f], 1<<restBits-1); hi == 0 && read.rest[f] > most {
-				d.fail("a bin holds more than its pixels can")
+	left := pixels
+	for f := range 2 {
+		at, order := 0, 0
+		for {
+			at += int(d.golomb(0, uint64(binCount-at)))
+			if d.err != nil || at == binCount {
+				break
 			}
+			n := d.golomb(order, left) + 1
+			off := d.golomb(restOrder(n), math.MaxInt64)
+			rest := n<<(restBits-1) + (off>>1 ^ -(off & 1))
+			if d.err != nil || n > left || rest > n*(1<<restBits-1) {
+				d.fail("a bin holds more than its pixels can")
+				break
+			}
+			if b == nil {
+				b.clear(0)
+			}
+			b[at].count[f], b[at].rest[f] = n, rest
+			left -= n
+			at, order = at+1, bits.Len64(n)-1
 		}
-		if read.pixels() == 0 {
-			d.fail("a bin is empty")
-		}
-		if d.err != nil {
-			return nil
-		}
-		if b == nil {
-			b.clear(0)
-		}
-		b[at] = read
 	}
-	if sum != pixels {
-		d.fail("the bins hold %d pixels of %d", sum, pixels)
+	if left > 0 {
+		d.fail("the bins hold %d pixels of %d", pixels-left, pixels)
 	}
 	return b
 }

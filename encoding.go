@@ -3,11 +3,12 @@ package lanewise
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math/bits"
 	"slices"
 )
 
 // The binary forms of LovaszCounts and Confusion: a magic of four bytes that ends in the version, then numbers, then the CRC-32C of all
-// that, little-endian. Numbers are varints of encoding/binary unless said otherwise.
+// that, little-endian. Numbers are varints of encoding/binary unless said otherwise; where bytes would be too coarse, bits in Exp-Golomb codes.
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -26,10 +27,50 @@ func appendSet[E int | int32](b []byte, list []E) []byte {
 	return b
 }
 
+// A bitWriter appends bits to bytes, the lowest bit of a byte first.
+type bitWriter struct {
+	to   []byte
+	bits uint64 // those that fill no word yet
+	n    int
+}
+
+// put appends the lower n bits of v, which has no others.
+func (w *bitWriter) put(v uint64, n int) {
+	w.bits |= v << w.n
+	if w.n += n; w.n >= 64 {
+		w.to = binary.LittleEndian.AppendUint64(w.to, w.bits)
+		w.n -= 64
+		w.bits = v >> (n - w.n)
+	}
+}
+
+// golomb appends v < 2⁶² as its Exp-Golomb code (Teuhola, A compression method for clustered bit-vectors, 1978). As many of its lower bits as
+// the order says, at most 56, are written as they are, after what is above them: v>>order + 1 ≤ 2⁵⁵, whose bits below the highest follow their
+// number in unary. The order should be near the bits of a typical v.
+func (w *bitWriter) golomb(v uint64, order int) {
+	rest := v>>order + 1
+	n := bits.Len64(rest) - 1
+	w.put(1<<n, n+1)
+	w.put(rest&^(1<<n), n)
+	w.put(v&(1<<order-1), order)
+}
+
+// end fills up the last byte with zeros, and returns all bytes.
+func (w *bitWriter) end() []byte {
+	for ; w.n > 0; w.n -= 8 {
+		w.to = append(w.to, byte(w.bits))
+		w.bits >>= 8
+	}
+	return w.to
+}
+
 // A decoder reads an encoding, and remembers the first error: what is read after it is 0.
 type decoder struct {
 	data []byte
 	err  error
+
+	bits uint64 // taken out of data ahead of take and golomb: after these only end may follow
+	n    int
 }
 
 // newDecoder checks the magic and the checksum.
@@ -53,12 +94,12 @@ func (d *decoder) fail(format string, args ...any) {
 	if d.err == nil {
 		d.err = errorf(ErrFormat, format, args...)
 	}
-	d.data = nil
+	d.data, d.bits, d.n = nil, 0, 0
 }
 
-// end returns the first error; bytes that are left over are one.
+// end returns the first error; bytes that are left over are one, and bits of the last byte other than zeros.
 func (d *decoder) end() error {
-	if d.err == nil && len(d.data) > 0 {
+	if d.err == nil && (len(d.data) > 0 || d.n >= 8 || d.bits != 0) {
 		d.fail("%d bytes are left over", len(d.data))
 	}
 	return d.err
@@ -72,6 +113,46 @@ func (d *decoder) uint(most uint64) uint64 {
 		return 0
 	}
 	d.data = d.data[n:]
+	return v
+}
+
+// refill makes bits at least 56, or all that are left.
+func (d *decoder) refill() {
+	for ; d.n < 56 && len(d.data) > 0; d.n += 8 {
+		d.bits |= uint64(d.data[0]) << d.n
+		d.data = d.data[1:]
+	}
+}
+
+// take reads n bits, at most 56.
+func (d *decoder) take(n int) uint64 {
+	if d.n < n {
+		if d.refill(); d.n < n {
+			d.fail("it is cut off")
+			return 0
+		}
+	}
+	v := d.bits & (1<<n - 1)
+	d.bits >>= n
+	d.n -= n
+	return v
+}
+
+// golomb reads a number that bitWriter.golomb wrote, and that is at most most.
+func (d *decoder) golomb(order int, most uint64) uint64 {
+	d.refill()
+	n := bits.TrailingZeros64(d.bits)
+	if n >= min(d.n, 56, 63-order) {
+		d.fail("a number is cut off or too large")
+		return 0
+	}
+	d.take(n + 1)
+	rest := d.take(n) | 1<<n
+	v := (rest-1)<<order | d.take(order)
+	if d.err != nil || v > most {
+		d.fail("a number is cut off or too large")
+		return 0
+	}
 	return v
 }
 

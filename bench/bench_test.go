@@ -446,7 +446,7 @@ func TestReadme(t *testing.T) {
 		},
 		losses: []lossRow{
 			{Pixels: 10, Classes: 2, Data: "random", Method: "exact", ISA: "avx512", Layout: "class-major", Workers: 1, Forward: 1, Backward: 2, Sorts: 7, Memory: 100, GradError: 1e-7},
-			{Pixels: 10, Classes: 2, Data: "trained", Method: "exact", ISA: "avx512", Layout: "class-major", Workers: 1, Forward: 3, Backward: 4, Sorts: 5, Memory: 120, GradError: 2e-7},
+			{Pixels: 10, Classes: 2, Data: "trained", Method: "exact", ISA: "avx512", Layout: "class-major", Workers: 1, Forward: 3, Backward: 4, Sorts: 5, Memory: 120, Counts: 3 << 10, GradError: 2e-7},
 		},
 	}
 	folder := t.TempDir()
@@ -467,7 +467,7 @@ func TestReadme(t *testing.T) {
 	for _, want := range []string{
 		"Measured on an A CPU", "on 2001-02-03", "how to install it",
 		"| [`SoftmaxRows`, 19 columns](bench/plots/SoftmaxRowsx19-float32.svg) | 1007 | 1.00 (50 %) | 2.00 (25 %) | **fast 0.500 ×**, slow 3.00 × |",
-		"| exact avx512 | class-major | 1 | 1.00 / 2.00 (7.00 ×) | 3.00 / 4.00 (5.00 ×) | 6.00 | – | 2e-07 |",
+		"| exact avx512 | class-major | 1 | 1.00 / 2.00 (7.00 ×) | 3.00 / 4.00 (5.00 ×) | 6.00 | 3 KiB | – | 2e-07 |",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)

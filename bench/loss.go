@@ -28,6 +28,7 @@ type lossRow struct {
 	Copies   float64 `json:"copies"`   // this time / that of a copy of the logits
 
 	Memory    int     `json:"memory,omitempty"`     // bytes that the first call allocates: at least the peak
+	Counts    int     `json:"counts,omitempty"`     // bytes of the same pixels as LovaszCounts
 	LossError float64 `json:"loss_error,omitempty"` // relative, against float64
 	GradError float64 `json:"grad_error,omitempty"` // norm of the difference / norm
 
@@ -141,9 +142,6 @@ func measureLoss(size lossSize, data string, others *externals, p plan) ([]lossR
 func lanewiseLoss(base lossRow, isa lanewise.ISA, cfg lanewise.LovaszConfig, grad, logits []float32, labels []int32, wantLoss float64, wantGrad []float64) (lossVariant, error) {
 	r := base
 	r.ISA, r.Method, r.Workers = isa.String(), "exact", cfg.Workers
-	if cfg.Method == lanewise.Binned {
-		r.Method = "binned"
-	}
 	var order func(i int) int
 	if cfg.Layout == lanewise.PixelMajor {
 		r.Layout = "pixel-major"
@@ -169,6 +167,12 @@ func lanewiseLoss(base lossRow, isa lanewise.ISA, cfg lanewise.LovaszConfig, gra
 	}
 	r.LossError = math.Abs(result.Loss-wantLoss) / wantLoss
 	r.GradError = gradError(grad, wantGrad, order)
+	if cfg.Method == lanewise.Binned {
+		r.Method = "binned"
+		if r.Counts, err = countsSize(cfg, logits, labels); err != nil {
+			return lossVariant{}, fmt.Errorf("%s, %s: %w", r.name(), r.label(), err)
+		}
+	}
 
 	forward := timed(func() { result, err = loss.Forward(logits, labels, 1) })
 	backward := timed(func() { result, err = loss.Backward(grad, logits, labels, 1) })
@@ -179,6 +183,19 @@ func lanewiseLoss(base lossRow, isa lanewise.ISA, cfg lanewise.LovaszConfig, gra
 		}}
 	}
 	return lossVariant{r, prepared(forward), prepared(backward)}, nil
+}
+
+// countsSize is how many bytes the state of the binned loss takes where it leaves the process.
+func countsSize(cfg lanewise.LovaszConfig, logits []float32, labels []int32) (int, error) {
+	counts, err := lanewise.NewLovaszCounts(cfg)
+	if err != nil {
+		return 0, err
+	}
+	if err := counts.Add(logits, labels, 1); err != nil {
+		return 0, err
+	}
+	b, err := counts.MarshalBinary()
+	return len(b), err
 }
 
 // allocated returns how many bytes f allocates, while nothing is collected: at least the most that it needs at once.

@@ -131,6 +131,8 @@ func (m machine) fits(bytes int) string {
 
 func byteSize(n int) string {
 	switch {
+	case n == 0:
+		return "–"
 	case n >= 1<<20:
 		return fmt.Sprintf("%d MiB", n>>20)
 	case n >= 1<<10:

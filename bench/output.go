@@ -192,14 +192,11 @@ func (o textOutput) loss(rows []lossRow) {
 	r := rows[0]
 	fmt.Fprintf(o.w, "Lovász-Softmax, %d pixels × %d classes, %s; ns per logit\n", r.Pixels, r.Classes, r.Data)
 	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(tw, "\tlayout\tworkers\tforward\tforward+backward\t±\tvs dense sort\tcopies\tmemory\tbytes/logit\tloss error\tgradient error\t\n")
+	fmt.Fprint(tw, "\tlayout\tworkers\tforward\tforward+backward\t±\tvs dense sort\tcopies\tmemory\tbytes/logit\tcounts\tloss error\tgradient error\t\n")
 	for _, r := range rows {
-		memory, perLogit := "–", "–"
-		if r.Memory > 0 {
-			memory, perLogit = byteSize(r.Memory), digits(float64(r.Memory)/float64(r.Pixels*r.Classes))
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.label(), r.Layout, r.Workers, digits(r.Forward), digits(r.Backward), percent(r.Spread),
-			times(r.Sorts), digits(r.Copies), memory, perLogit, scientific(r.LossError), scientific(r.GradError))
+		perLogit := float64(r.Memory) / float64(r.Pixels*r.Classes)
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.label(), r.Layout, r.Workers, digits(r.Forward), digits(r.Backward), percent(r.Spread),
+			times(r.Sorts), digits(r.Copies), byteSize(r.Memory), digits(perLogit), byteSize(r.Counts), scientific(r.LossError), scientific(r.GradError))
 	}
 	tw.Flush()
 	fmt.Fprintln(o.w)

@@ -138,11 +138,12 @@ func writeLosses(w io.Writer, rows []lossRow) {
 		}
 	}
 	fmt.Fprintf(w, "\nThe loss of %d pixels × %d classes, in ns per logit: forward / forward and backward (how many times as fast as a dense radix sort in Go).\n", first.Pixels, first.Classes)
-	fmt.Fprintf(w, "The errors are the worst of the data sets, against float64: of the loss relative, of the gradient the norm of the difference.\n\n")
-	fmt.Fprintf(w, "| | layout | workers | %s | memory, B/logit | loss error | gradient error |\n|%s\n", strings.Join(data, " | "), strings.Repeat(" --- |", 6+len(data)))
+	fmt.Fprintf(w, "Memory, bytes and errors are the worst of the data sets; the errors are against float64, of the loss relative, of the gradient the norm of the difference.\n\n")
+	fmt.Fprintf(w, "| | layout | workers | %s | memory, B/logit | `LovaszCounts` in bytes | loss error | gradient error |\n|%s\n", strings.Join(data, " | "), strings.Repeat(" --- |", 7+len(data)))
 	for _, f := range forms {
 		fmt.Fprintf(w, "| %s | %s | %d |", f.label, f.layout, f.workers)
 		var memory, lossError, gradError float64
+		var counts int
 		for _, d := range data {
 			r, ok := cells[f][d]
 			if !ok {
@@ -151,9 +152,10 @@ func writeLosses(w io.Writer, rows []lossRow) {
 			}
 			fmt.Fprintf(w, " %s / %s (%s) |", digits(r.Forward), digits(r.Backward), times(r.Sorts))
 			memory = max(memory, float64(r.Memory)/float64(r.Pixels*r.Classes))
+			counts = max(counts, r.Counts)
 			lossError, gradError = max(lossError, r.LossError), max(gradError, r.GradError)
 		}
-		fmt.Fprintf(w, " %s | %s | %s |\n", digits(memory), scientific(lossError), scientific(gradError))
+		fmt.Fprintf(w, " %s | %s | %s | %s |\n", digits(memory), byteSize(counts), scientific(lossError), scientific(gradError))
 	}
 }
 
