@@ -312,6 +312,7 @@ var tiny = scope{
 	losses:    plan{repeats: 3, sample: time.Microsecond},
 	sizes:     []int{16, 768},
 	lossSizes: []lossSize{{600, 3}},
+	hardData:  hardData,
 	largest:   24 << 10,
 }
 
@@ -333,7 +334,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s %s%s: %v ns of %v, limit %v", r.name(), r.ISA, r.Peer, r.Ns, r.Samples, r.LimitNs)
 		}
 	}
-	if len(all.losses) < 3*6 {
+	if len(all.losses) < 6*6 {
 		t.Errorf("%d rows of losses", len(all.losses))
 	}
 	for _, r := range all.losses {

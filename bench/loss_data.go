@@ -2,12 +2,15 @@ package main
 
 import "math"
 
-// The data sets of the loss: logits [classes, pixels] and labels.
+// The usual data sets of the loss: logits [classes, pixels] and labels.
 //
 //   - random: noise, as an untrained network gives it on random labels
 //   - confident: the same with +12 on the label of nine pixels in ten
 //   - trained: regions with soft borders, class frequencies that fall as 1/(1+k), and blobs of errors
 var lossData = []string{"random", "confident", "trained"}
+
+// hardData are there for those who count or sort by digits: one error for each class and kind of pixel, few of them, and errors of all magnitudes.
+var hardData = []string{"equal", "ties", "geometric"}
 
 // A xorshift is Marsaglia's generator, which every language can have in a line.
 type xorshift uint64
@@ -68,6 +71,16 @@ func makeLossData(data string, pixels, classes int) (logits []float32, labels []
 		}
 		labels[i] = int32(label)
 		logits[predicted*pixels+i] += margin
+	}
+	for i := range logits {
+		switch data {
+		case "equal":
+			logits[i] = 0
+		case "ties":
+			logits[i] = float32(3 * (r.next() & 1))
+		case "geometric":
+			logits[i] = -60 * r.uniform()
+		}
 	}
 	return logits, labels
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,8 @@ type scope struct {
 	losses    plan
 	sizes     []int // elements
 	lossSizes []lossSize
-	largest   int // bytes of the largest working set probed
+	hardData  []string // of the first loss size
+	largest   int      // bytes of the largest working set probed
 }
 
 var (
@@ -40,6 +42,7 @@ var (
 		losses:    plan{repeats: 9, sample: 100 * time.Microsecond, budget: 10 * time.Second},
 		sizes:     []int{16, 64, 256, 1024, 4096, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24},
 		lossSizes: []lossSize{{524288, 19}, {262144, 21}, {65536, 6}, {1 << 20, 2}},
+		hardData:  hardData,
 		largest:   512 << 20,
 	}
 	quick = scope{
@@ -144,8 +147,12 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 		data string
 	}
 	var lossCases []lossCase
-	for _, size := range s.lossSizes {
-		for _, data := range lossData {
+	for i, size := range s.lossSizes {
+		data := lossData
+		if i == 0 {
+			data = slices.Concat(data, s.hardData)
+		}
+		for _, data := range data {
 			if pattern.MatchString(lossName(size.pixels, size.classes, data)) {
 				lossCases = append(lossCases, lossCase{size, data})
 			}

@@ -113,7 +113,7 @@ func writeSection(w io.Writer, plots string, all results) {
 	}
 }
 
-// writeLosses has a line for each form of the loss, and a column for each data set, of the first size.
+// writeLosses has a line for each form of the loss, and a column for each usual data set, of the first size.
 func writeLosses(w io.Writer, rows []lossRow) {
 	first := rows[0]
 	type form struct {
@@ -124,7 +124,7 @@ func writeLosses(w io.Writer, rows []lossRow) {
 	cells := map[form]map[string]lossRow{}
 	var data []string
 	for _, r := range rows {
-		if r.Pixels != first.Pixels || r.Classes != first.Classes {
+		if r.Pixels != first.Pixels || r.Classes != first.Classes || !slices.Contains(lossData, r.Data) {
 			continue
 		}
 		f := form{r.label(), r.Layout, r.Workers}
