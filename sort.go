@@ -10,8 +10,8 @@ import (
 
 // SortDescending sorts keys in place, the largest first, and writes to perm where each key came from: afterwards keys[i] is what
 // keys[perm[i]] was. Equal keys keep their order, −0 equals +0, NaNs come first, and every key keeps its bits. It panics where the lengths
-// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key and up to 0.4 MB, comes from a pool; keys that are in order already
-// need none. Nothing else may write to keys during the call.
+// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 to 20 bytes a key and up to 0.4 MB, comes from a pool; keys that are in order
+// already need none. Nothing else may write to keys during the call.
 func SortDescending[T Float](keys []T, perm []int32) {
 	if len(keys) != len(perm) {
 		panicLengths("SortDescending", "len(keys)", len(keys), "len(perm)", len(perm))
@@ -59,7 +59,7 @@ func (s *sorter) sort32(keys []uint32, perm []int32) {
 	keys, perm = keys[nans:], perm[nans:]
 	for _, p := range s.parts {
 		items, keys, perm := s.items[p.start:p.end], keys[p.start:p.end], perm[p.start:p.end]
-		if sorted := s.inBins(p); sorted != nil {
+		if sorted := s.inBins(items); sorted != nil {
 			done := len(sorted) &^ 7
 			active.sort.unpack(keys, perm, sorted[:done])
 			unpackItems(keys[done:], perm[done:], sorted[done:])
@@ -172,8 +172,9 @@ func scatter32(keys []uint32, perm []int32, items []uint64, next *[sortDigits]ui
 	}
 }
 
-// sort64 is SortDescending on the bits of float64. An item is the bits of a key from the first in which keys differ, as many as there is room
-// for beside the index. The keys are fetched in the order of the items; those whose items are equal are sorted by the rest of their bits.
+// sort64 is SortDescending on the bits of float64. The keys move to their parts, and perm says where they came from. In a part an item is the
+// bits of a key from the first in which keys differ, as many as there is room for beside its place in the part. The keys are fetched in the
+// order of the items; those whose items are equal are sorted by the rest of their bits.
 func (s *sorter) sort64(keys []uint64, perm []int32) {
 	if len(keys) <= insertionMax {
 		for i := range perm {
@@ -182,30 +183,38 @@ func (s *sorter) sort64(keys []uint64, perm []int32) {
 		insertionSort64(keys, perm)
 		return
 	}
-	used, width := differing(keys), bits.Len(uint(len(keys)-1))
-	s.divide64(keys, packing64{drop: uint(max(used+width-64, 0)), up: uint(max(64-used, width))})
-	index, rest := uint64(1)<<width-1, uint64(1)<<max(used-32, 0)-1
+	up := uint(64 - differing(keys))
+	s.divide64(keys, perm, up)
 	for _, p := range s.parts {
-		sorted, ties := s.inBins(p), width // which of the bits of sorted do not matter
-		if sorted == nil {
-			s.byRadix(p)
-			sorted, ties = s.spare[:p.end-p.start], 32
-			copy(sorted, s.items[p.start:p.end])
-		}
-		values, perm := s.items[p.start:p.end], perm[p.start:p.end]
-		tied := fetch64(values, perm, sorted, keys, index, ties)
-		for i := 0; i < len(sorted) && tied && rest != 0; {
-			end := i + 1
-			for end < len(sorted) && sorted[end]>>ties == sorted[i]>>ties {
-				end++
-			}
-			if end > i+1 {
-				s.sortRest(values[i:end], perm[i:end], sorted[i:end], keys, index, rest)
-			}
-			i = end
-		}
+		s.sortPart64(keys[p.start:p.end], perm[p.start:p.end], s.items[p.start:p.end], p.digits, up)
 	}
-	copy(keys, s.items)
+}
+
+// sortPart64 sorts the values of a part to keys. perm goes with them.
+func (s *sorter) sortPart64(keys []uint64, perm []int32, values []uint64, digits int, up uint) {
+	width := uint(bits.Len(uint(len(values) - 1)))
+	items := keys // the keys are in values: their place is free
+	packItems64(items, values, up, width)
+	sorted, ties := s.inBins(items), width // which of the bits of sorted do not matter
+	if sorted == nil {
+		s.byRadix(items, digits)
+		sorted, ties = s.spare[:len(items)], 32
+		copy(sorted, items)
+	}
+	from := source64{values, append(s.indices[:0], perm...), 1<<width - 1}
+	s.indices = from.indices
+	tied := from.fetch(keys, perm, sorted, ties)
+	rest := uint64(1)<<max(32-int(up), 0) - 1 // of the bits of a key, those that radix does not see
+	for i := 0; i < len(sorted) && tied && rest != 0; {
+		end := i + 1
+		for end < len(sorted) && sorted[end]>>ties == sorted[i]>>ties {
+			end++
+		}
+		if end > i+1 {
+			s.sortRest(keys[i:end], perm[i:end], sorted[i:end], from, rest)
+		}
+		i = end
+	}
 }
 
 // differing is how many of the lowest bits of the keys may differ: as many as of the floats, but that a NaN and −0 have the keys of others.
@@ -220,31 +229,26 @@ func differing(keys []uint64) int {
 	return bits.Len64(differ)
 }
 
-// A packing64 says how the item of a float64 comes from its key: the lowest bits are dropped, the others go up and leave room for the index.
-type packing64 struct{ drop, up uint }
-
-func (p packing64) pack(b uint64, i int) uint64 { return key64(b)>>(p.drop&63)<<(p.up&63) | uint64(i) }
-
-// divide64 turns keys into items, divided into parts.
-func (s *sorter) divide64(keys []uint64, p packing64) {
-	items := s.resize(len(keys))
-	if active.sort == nil || !s.divides(len(keys)) {
-		for i, b := range keys {
-			items[i] = p.pack(b, i)
+// divide64 moves keys to their parts, in s.items, and to perm their indices.
+func (s *sorter) divide64(keys []uint64, perm []int32, up uint) {
+	values := s.resize(len(keys))
+	if !s.divides(len(keys)) {
+		copy(values, keys)
+		for i := range perm {
+			perm[i] = int32(i)
 		}
-		s.split(len(keys))
 		return
 	}
 	done := forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
-		active.sort.count64(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift), uint32(p.drop), uint32(p.up))
+		active.sort.count64(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift), uint32(up))
 	}
-	count64(s.coarse, keys[done:], s.shift, p)
+	count64(s.coarse, keys[done:], s.shift, up)
 	s.plan(len(keys))
 	for i := 0; i < done; i += chunk {
-		active.sort.split64(items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift), uint32(p.drop), uint32(p.up))
+		active.sort.split64(values, perm, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift), uint32(up))
 	}
-	split64(items, keys, done, s.coarse, s.next, s.shift, p)
+	split64(values, perm, keys, done, s.coarse, s.next, s.shift, up)
 }
 
 func isNaN64(b uint64) bool { return b<<1 > 0x7ff<<53 }
@@ -261,29 +265,53 @@ func key64(b uint64) uint64 {
 	return k
 }
 
-// count64 counts the items that keys become, by the bits of their upper halves above shift.
-func count64(coarse []uint32, keys []uint64, shift uint, p packing64) {
+// count64 counts keys, moved up, by their bits above shift and 32 more.
+func count64(coarse []uint32, keys []uint64, shift, up uint) {
 	for _, b := range keys {
-		coarse[upper(p.pack(b, 0), shift)]++
+		coarse[upper(key64(b)<<(up&63), shift)]++
 	}
 }
 
-// split64 moves the items that keys[from:] become to their parts.
-func split64(items, keys []uint64, from int, coarse []uint32, next *[maxSortParts]uint32, shift uint, p packing64) {
+// split64 moves keys[from:] to their parts in values, and their indices to perm.
+func split64(values []uint64, perm []int32, keys []uint64, from int, coarse []uint32, next *[maxSortParts]uint32, shift, up uint) {
 	for i := from; i < len(keys); i++ {
-		it := p.pack(keys[i], i)
-		items[place(it, coarse, next, shift)] = it
+		at := place(key64(keys[i])<<(up&63), coarse, next, shift)
+		values[at], perm[at] = keys[i], int32(i)
 	}
 }
 
-// fetch64 fetches the keys of the items, whose indices are the bits in index, and reports whether two neighbours agree above the lowest bits,
-// ties of them.
-func fetch64(values []uint64, perm []int32, items, keys []uint64, index uint64, ties int) (tied bool) {
-	values, perm = values[:len(items)], perm[:len(items)]
+// packItems64 turns values into items: the bits of their keys, moved up, and in the lowest bits, low of them, where each is.
+func packItems64(items, values []uint64, up, low uint) {
+	done := 0
+	if active.sort != nil {
+		done = len(values) &^ 7
+		active.sort.pack64(items, values[:done], uint32(up), uint32(low))
+	}
+	pack64(items, values, done, up, low)
+}
+
+// pack64 is packItems64 for values[from:].
+func pack64(items, values []uint64, from int, up, low uint) {
+	for i := from; i < len(values); i++ {
+		items[i] = key64(values[i])<<(up&63)>>(low&63)<<(low&63) | uint64(i)
+	}
+}
+
+// A source64 is where the items of a part came from: values and their indices in all keys, at the place that the bits in place say.
+type source64 struct {
+	values  []uint64
+	indices []int32
+	place   uint64
+}
+
+// fetch fetches what belongs to the items, and reports whether two neighbours agree above the lowest bits, ties of them.
+func (from *source64) fetch(keys []uint64, perm []int32, items []uint64, ties uint) (tied bool) {
+	keys, perm = keys[:len(items)], perm[:len(items)]
+	values, indices := from.values, from.indices[:len(from.values)]
 	before := ^items[0]
 	for i, it := range items {
-		perm[i] = int32(it & index)
-		values[i] = keys[it&index]
+		at := it & from.place
+		keys[i], perm[i] = values[at], indices[at]
 		if (it^before)>>(ties&63) == 0 {
 			tied = true
 		}
@@ -292,24 +320,24 @@ func fetch64(values []uint64, perm []int32, items, keys []uint64, index uint64, 
 	return tied
 }
 
-// sortRest sorts values, which are the keys of items that are equal, by the rest of their bits.
-func (s *sorter) sortRest(values []uint64, perm []int32, items, keys []uint64, index, rest uint64) {
-	if len(values) <= insertionMax {
-		insertionSort64(values, perm)
+// sortRest sorts keys, which are those of items that are equal, by the rest of their bits.
+func (s *sorter) sortRest(keys []uint64, perm []int32, items []uint64, from source64, rest uint64) {
+	if len(keys) <= insertionMax {
+		insertionSort64(keys, perm)
 		return
 	}
-	first, differ := key64(values[0]), uint64(0)
-	for _, v := range values {
-		differ |= key64(v) ^ first
+	first, differ := key64(keys[0]), uint64(0)
+	for _, b := range keys {
+		differ |= key64(b) ^ first
 	}
 	if differ == 0 {
 		return
 	}
-	for i, v := range values {
-		items[i] = key64(v)&rest<<32 | items[i]&index
+	for i, b := range keys {
+		items[i] = key64(b)&rest<<32 | items[i]&from.place
 	}
-	s.radix(items, values, 4)
-	fetch64(values, perm, items, keys, index, 0)
+	s.radix(items, keys, 4)
+	from.fetch(keys, perm, items, 0)
 }
 
 // insertionSort64 sorts at most insertionMax values, and perm with them.

@@ -9,20 +9,25 @@ package lanewise
 //go:noescape
 func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
 
-// sortCount64AVX2 is sortCount32 for float64s, whose items are key >> drop << up + index. NaNs have the key 0.
+// sortCount64AVX2 is sortCount32 for float64s, whose keys are used from the bit on that goes up to the highest. NaNs have the key 0.
 //
 //go:noescape
-func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, drop uint32, up uint32)
+func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, up uint32)
 
 // sortSplit32AVX2 moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN.
 //
 //go:noescape
 func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)
 
-// sortSplit64AVX2 is sortSplit32 for float64s, which may be NaNs. Their items are as in sortCount64.
+// sortSplit64AVX2 moves float64s to their parts, and their indices to the same places in perm. Keys are as in sortCount64.
 //
 //go:noescape
-func sortSplit64AVX2(items []uint64, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, drop uint32, up uint32)
+func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, up uint32)
+
+// sortPack64AVX2 turns float64s into items: their keys, moved up, and in the lowest bits, low of them, where each is. It takes a multiple of 8.
+//
+//go:noescape
+func sortPack64AVX2(items []uint64, values []uint64, up uint32, low uint32)
 
 // sortPartAVX2 sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.
 //

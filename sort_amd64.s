@@ -142,18 +142,16 @@ done:
 	VZEROUPPER
 	RET
 
-// func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, drop uint32, up uint32)
+// func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, up uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortCount64AVX2(SB), NOSPLIT, $128-60
+TEXT ·sortCount64AVX2(SB), NOSPLIT, $128-56
 	MOVQ     counts_base+0(FP), AX
 	MOVQ     keys_base+24(FP), CX
 	MOVQ     keys_len+32(FP), DX
 	MOVL     shift+48(FP), BX
 	ADDL     $0x20, BX
 	VMOVD    BX, X15
-	MOVL     drop+52(FP), BX
-	VMOVD    BX, X8
-	MOVL     up+56(FP), BX
+	MOVL     up+52(FP), BX
 	VMOVD    BX, X9
 	VPCMPEQQ Y13, Y13, Y13
 	VPSLLQ   $0x3f, Y13, Y12
@@ -175,7 +173,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y4
 	VMOVDQU    32(CX), Y0
 	VPSRAD     $0x1f, Y0, Y2
@@ -187,7 +184,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y5
 	VPSRLQ     X15, Y4, Y6
 	VPSRLQ     X15, Y5, Y7
@@ -205,7 +201,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y4
 	VMOVDQU    96(CX), Y0
 	VPSRAD     $0x1f, Y0, Y2
@@ -217,7 +212,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y5
 	VPSRLQ     X15, Y4, Y6
 	VPSRLQ     X15, Y5, Y7
@@ -235,7 +229,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y4
 	VMOVDQU    160(CX), Y0
 	VPSRAD     $0x1f, Y0, Y2
@@ -247,7 +240,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y5
 	VPSRLQ     X15, Y4, Y6
 	VPSRLQ     X15, Y5, Y7
@@ -265,7 +257,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y4
 	VMOVDQU    224(CX), Y0
 	VPSRAD     $0x1f, Y0, Y2
@@ -277,7 +268,6 @@ loop:
 	VPAND      Y13, Y0, Y3
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
 	VPSLLQ     X9, Y2, Y5
 	VPSRLQ     X15, Y4, Y6
 	VPSRLQ     X15, Y5, Y7
@@ -359,39 +349,83 @@ done:
 // Requires: AVX, AVX2, MMX+
 TEXT ·sortSplit32AVX2(SB), NOSPLIT, $384-92
 	MOVQ         items_base+0(FP), AX
-	MOVQ         keys_base+24(FP), CX
-	MOVQ         keys_len+32(FP), DX
-	MOVQ         parts_base+56(FP), BX
-	MOVQ         next+80(FP), SI
-	MOVL         shift+88(FP), DI
-	VMOVD        DI, X15
+	MOVL         shift+88(FP), CX
+	VMOVD        CX, X15
 	VPCMPEQD     Y13, Y13, Y13
 	VPSLLD       $0x1f, Y13, Y12
 	VPSRLD       $0x01, Y13, Y13
 	VPXOR        Y14, Y14, Y14
-	MOVL         index+48(FP), DI
-	VMOVD        DI, X10
+	MOVL         index+48(FP), CX
+	VMOVD        CX, X10
 	VPBROADCASTD X10, Y10
-	MOVQ         $0x0706050403020100, DI
-	VMOVQ        DI, X11
+	MOVQ         $0x0706050403020100, CX
+	VMOVQ        CX, X11
 	VPMOVZXBD    X11, Y11
 	VPADDD       Y11, Y10, Y10
 	VPADDD       Y10, Y10, Y10
-	MOVL         $0x00000010, DI
-	VMOVD        DI, X11
+	MOVL         $0x00000010, CX
+	VMOVD        CX, X11
 	VPBROADCASTD X11, Y11
+	MOVQ         keys_base+24(FP), DX
+	MOVQ         keys_len+32(FP), BX
+	MOVQ         parts_base+56(FP), SI
+	MOVQ         next+80(FP), DI
 
 loop:
-	SUBQ       $0x20, DX
+	SUBQ       $0x20, BX
 	JL         done
-	PREFETCHT0 2048(CX)
-	VMOVDQU    (CX), Y0
+	PREFETCHT0 2048(DX)
+	VMOVDQU    (DX), Y0
 	VPSRAD     $0x1f, Y0, Y4
 	VPANDN     Y13, Y4, Y4
 	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
 	VPADDD     Y2, Y4, Y4
 	VPSRLD     X15, Y4, Y1
+	VPAND      Y13, Y0, Y0
+	VPMAXUD    Y0, Y14, Y14
+	VPSUBD     Y2, Y10, Y2
+	VPADDD     Y11, Y10, Y10
+	VPUNPCKLDQ Y4, Y2, Y6
+	VPUNPCKHDQ Y4, Y2, Y7
+	VPERM2I128 $0x20, Y7, Y6, Y8
+	VPERM2I128 $0x31, Y7, Y6, Y9
+	VMOVDQU    Y8, (SP)
+	VMOVDQU    Y9, 32(SP)
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VMOVDQU    Y5, 256(SP)
+	PREFETCHT0 2080(DX)
+	VMOVDQU    32(DX), Y0
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
+	VPCMPEQD   Y12, Y0, Y2
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
+	VPAND      Y13, Y0, Y0
+	VPMAXUD    Y0, Y14, Y14
+	VPSUBD     Y2, Y10, Y2
+	VPADDD     Y11, Y10, Y10
+	VPUNPCKLDQ Y4, Y2, Y6
+	VPUNPCKHDQ Y4, Y2, Y7
+	VPERM2I128 $0x20, Y7, Y6, Y8
+	VPERM2I128 $0x31, Y7, Y6, Y9
+	VMOVDQU    Y8, 64(SP)
+	VMOVDQU    Y9, 96(SP)
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VMOVDQU    Y5, 288(SP)
+	PREFETCHT0 2112(DX)
+	VMOVDQU    64(DX), Y0
+	VPSRAD     $0x1f, Y0, Y4
+	VPANDN     Y13, Y4, Y4
+	VPXOR      Y0, Y4, Y4
+	VPCMPEQD   Y12, Y0, Y2
+	VPADDD     Y2, Y4, Y4
+	VPSRLD     X15, Y4, Y1
+	VPAND      Y13, Y0, Y0
+	VPMAXUD    Y0, Y14, Y14
 	VPSUBD     Y2, Y10, Y2
 	VPADDD     Y11, Y10, Y10
 	VPUNPCKLDQ Y4, Y2, Y6
@@ -401,16 +435,18 @@ loop:
 	VMOVDQU    Y8, 128(SP)
 	VMOVDQU    Y9, 160(SP)
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, (SP)
-	PREFETCHT0 2080(CX)
-	VMOVDQU    32(CX), Y0
+	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VMOVDQU    Y5, 320(SP)
+	PREFETCHT0 2144(DX)
+	VMOVDQU    96(DX), Y0
 	VPSRAD     $0x1f, Y0, Y4
 	VPANDN     Y13, Y4, Y4
 	VPXOR      Y0, Y4, Y4
 	VPCMPEQD   Y12, Y0, Y2
 	VPADDD     Y2, Y4, Y4
 	VPSRLD     X15, Y4, Y1
+	VPAND      Y13, Y0, Y0
+	VPMAXUD    Y0, Y14, Y14
 	VPSUBD     Y2, Y10, Y2
 	VPADDD     Y11, Y10, Y10
 	VPUNPCKLDQ Y4, Y2, Y6
@@ -420,819 +456,901 @@ loop:
 	VMOVDQU    Y8, 192(SP)
 	VMOVDQU    Y9, 224(SP)
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, 32(SP)
-	PREFETCHT0 2112(CX)
-	VMOVDQU    64(CX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPADDD     Y11, Y10, Y10
-	VPUNPCKLDQ Y4, Y2, Y6
-	VPUNPCKHDQ Y4, Y2, Y7
-	VPERM2I128 $0x20, Y7, Y6, Y8
-	VPERM2I128 $0x31, Y7, Y6, Y9
-	VMOVDQU    Y8, 256(SP)
-	VMOVDQU    Y9, 288(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, 64(SP)
-	PREFETCHT0 2144(CX)
-	VMOVDQU    96(CX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPADDD     Y11, Y10, Y10
-	VPUNPCKLDQ Y4, Y2, Y6
-	VPUNPCKHDQ Y4, Y2, Y7
-	VPERM2I128 $0x20, Y7, Y6, Y8
-	VPERM2I128 $0x31, Y7, Y6, Y9
-	VMOVDQU    Y8, 320(SP)
-	VMOVDQU    Y9, 352(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, 96(SP)
-	MOVL       (SP), DI
-	MOVL       (SI)(DI*4), R8
+	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VMOVDQU    Y5, 352(SP)
+	MOVL       256(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, (SP)
-	MOVL       4(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 256(SP)
+	MOVL       260(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 4(SP)
-	MOVL       8(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 260(SP)
+	MOVL       264(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 8(SP)
-	MOVL       12(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 264(SP)
+	MOVL       268(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 12(SP)
-	MOVL       16(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 268(SP)
+	MOVL       272(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 16(SP)
-	MOVL       20(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 272(SP)
+	MOVL       276(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 20(SP)
-	MOVL       24(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 276(SP)
+	MOVL       280(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 24(SP)
-	MOVL       28(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 280(SP)
+	MOVL       284(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 28(SP)
-	MOVL       32(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 284(SP)
+	MOVL       288(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 32(SP)
-	MOVL       36(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 288(SP)
+	MOVL       292(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 36(SP)
-	MOVL       40(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 292(SP)
+	MOVL       296(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 40(SP)
-	MOVL       44(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 296(SP)
+	MOVL       300(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 44(SP)
-	MOVL       48(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 300(SP)
+	MOVL       304(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 48(SP)
-	MOVL       52(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 304(SP)
+	MOVL       308(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 52(SP)
-	MOVL       56(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 308(SP)
+	MOVL       312(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 56(SP)
-	MOVL       60(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 312(SP)
+	MOVL       316(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 60(SP)
-	MOVL       64(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 316(SP)
+	MOVL       320(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 64(SP)
-	MOVL       68(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 320(SP)
+	MOVL       324(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 68(SP)
-	MOVL       72(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 324(SP)
+	MOVL       328(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 72(SP)
-	MOVL       76(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 328(SP)
+	MOVL       332(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 76(SP)
-	MOVL       80(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 332(SP)
+	MOVL       336(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 80(SP)
-	MOVL       84(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 336(SP)
+	MOVL       340(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 84(SP)
-	MOVL       88(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 340(SP)
+	MOVL       344(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 88(SP)
-	MOVL       92(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 344(SP)
+	MOVL       348(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 92(SP)
-	MOVL       96(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 348(SP)
+	MOVL       352(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 96(SP)
-	MOVL       100(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 352(SP)
+	MOVL       356(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 100(SP)
-	MOVL       104(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 356(SP)
+	MOVL       360(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 104(SP)
-	MOVL       108(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 360(SP)
+	MOVL       364(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 108(SP)
-	MOVL       112(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 364(SP)
+	MOVL       368(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 112(SP)
-	MOVL       116(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 368(SP)
+	MOVL       372(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 116(SP)
-	MOVL       120(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 372(SP)
+	MOVL       376(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 120(SP)
-	MOVL       124(SP), DI
-	MOVL       (SI)(DI*4), R8
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 376(SP)
+	MOVL       380(SP), CX
+	MOVL       (DI)(CX*4), R8
 	PREFETCHT0 (AX)(R8*8)
 	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 124(SP)
-	MOVL       (SP), R8
-	MOVQ       128(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       4(SP), R8
-	MOVQ       136(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       8(SP), R8
-	MOVQ       144(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       12(SP), R8
-	MOVQ       152(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       16(SP), R8
-	MOVQ       160(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       20(SP), R8
-	MOVQ       168(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       24(SP), R8
-	MOVQ       176(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       28(SP), R8
-	MOVQ       184(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       32(SP), R8
-	MOVQ       192(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       36(SP), R8
-	MOVQ       200(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       40(SP), R8
-	MOVQ       208(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       44(SP), R8
-	MOVQ       216(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       48(SP), R8
-	MOVQ       224(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       52(SP), R8
-	MOVQ       232(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       56(SP), R8
-	MOVQ       240(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       60(SP), R8
-	MOVQ       248(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       64(SP), R8
-	MOVQ       256(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       68(SP), R8
-	MOVQ       264(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       72(SP), R8
-	MOVQ       272(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       76(SP), R8
-	MOVQ       280(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       80(SP), R8
-	MOVQ       288(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       84(SP), R8
-	MOVQ       296(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       88(SP), R8
-	MOVQ       304(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       92(SP), R8
-	MOVQ       312(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       96(SP), R8
-	MOVQ       320(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       100(SP), R8
-	MOVQ       328(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       104(SP), R8
-	MOVQ       336(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       108(SP), R8
-	MOVQ       344(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       112(SP), R8
-	MOVQ       352(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       116(SP), R8
-	MOVQ       360(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       120(SP), R8
-	MOVQ       368(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       124(SP), R8
-	MOVQ       376(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	ADDQ       $0x00000080, CX
+	MOVL       R9, (DI)(CX*4)
+	MOVL       R8, 380(SP)
+	MOVL       256(SP), R8
+	MOVQ       (SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       260(SP), R8
+	MOVQ       8(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       264(SP), R8
+	MOVQ       16(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       268(SP), R8
+	MOVQ       24(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       272(SP), R8
+	MOVQ       32(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       276(SP), R8
+	MOVQ       40(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       280(SP), R8
+	MOVQ       48(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       284(SP), R8
+	MOVQ       56(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       288(SP), R8
+	MOVQ       64(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       292(SP), R8
+	MOVQ       72(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       296(SP), R8
+	MOVQ       80(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       300(SP), R8
+	MOVQ       88(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       304(SP), R8
+	MOVQ       96(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       308(SP), R8
+	MOVQ       104(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       312(SP), R8
+	MOVQ       112(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       316(SP), R8
+	MOVQ       120(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       320(SP), R8
+	MOVQ       128(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       324(SP), R8
+	MOVQ       136(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       328(SP), R8
+	MOVQ       144(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       332(SP), R8
+	MOVQ       152(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       336(SP), R8
+	MOVQ       160(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       340(SP), R8
+	MOVQ       168(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       344(SP), R8
+	MOVQ       176(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       348(SP), R8
+	MOVQ       184(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       352(SP), R8
+	MOVQ       192(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       356(SP), R8
+	MOVQ       200(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       360(SP), R8
+	MOVQ       208(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       364(SP), R8
+	MOVQ       216(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       368(SP), R8
+	MOVQ       224(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       372(SP), R8
+	MOVQ       232(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       376(SP), R8
+	MOVQ       240(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	MOVL       380(SP), R8
+	MOVQ       248(SP), CX
+	MOVQ       CX, (AX)(R8*8)
+	ADDQ       $0x00000080, DX
 	JMP        loop
 
 done:
 	VZEROUPPER
 	RET
 
-// func sortSplit64AVX2(items []uint64, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, drop uint32, up uint32)
+// func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, up uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·sortSplit64AVX2(SB), NOSPLIT, $384-100
+TEXT ·sortSplit64AVX2(SB), NOSPLIT, $128-120
+	MOVQ     values_base+0(FP), AX
+	MOVQ     perm_base+24(FP), CX
+	MOVL     index+72(FP), DX
+	MOVL     shift+112(FP), BX
+	ADDL     $0x20, BX
+	VMOVD    BX, X15
+	MOVL     up+116(FP), BX
+	VMOVD    BX, X9
+	VPCMPEQQ Y13, Y13, Y13
+	VPSLLQ   $0x3f, Y13, Y12
+	VPSLLQ   $0x35, Y13, Y14
+	VPSRLQ   $0x01, Y13, Y13
+	VPSRLQ   $0x01, Y14, Y14
+	MOVQ     keys_base+48(FP), SI
+	MOVQ     keys_len+56(FP), DI
+	MOVQ     parts_base+80(FP), R8
+	MOVQ     next+104(FP), R9
+
+loop:
+	SUBQ       $0x20, DI
+	JL         done
+	PREFETCHT0 2048(SI)
+	VMOVDQU    (SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    32(SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VMOVDQU    Y5, (SP)
+	PREFETCHT0 2112(SI)
+	VMOVDQU    64(SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    96(SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VMOVDQU    Y5, 32(SP)
+	PREFETCHT0 2176(SI)
+	VMOVDQU    128(SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    160(SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VMOVDQU    Y5, 64(SP)
+	PREFETCHT0 2240(SI)
+	VMOVDQU    192(SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y4
+	VMOVDQU    224(SI), Y0
+	VPSRAD     $0x1f, Y0, Y2
+	VPSHUFD    $0xf5, Y2, Y2
+	VPANDN     Y13, Y2, Y2
+	VPXOR      Y0, Y2, Y2
+	VPCMPEQQ   Y12, Y0, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPAND      Y13, Y0, Y3
+	VPCMPGTQ   Y14, Y3, Y3
+	VPANDN     Y2, Y3, Y2
+	VPSLLQ     X9, Y2, Y5
+	VPSRLQ     X15, Y4, Y6
+	VPSRLQ     X15, Y5, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y1
+	VPERMQ     $0xd8, Y1, Y1
+	VPCMPEQD   Y3, Y3, Y3
+	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VMOVDQU    Y5, 96(SP)
+	MOVL       (SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, (SP)
+	MOVL       4(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 4(SP)
+	MOVL       8(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 8(SP)
+	MOVL       12(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 12(SP)
+	MOVL       16(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 16(SP)
+	MOVL       20(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 20(SP)
+	MOVL       24(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 24(SP)
+	MOVL       28(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 28(SP)
+	MOVL       32(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 32(SP)
+	MOVL       36(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 36(SP)
+	MOVL       40(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 40(SP)
+	MOVL       44(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 44(SP)
+	MOVL       48(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 48(SP)
+	MOVL       52(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 52(SP)
+	MOVL       56(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 56(SP)
+	MOVL       60(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 60(SP)
+	MOVL       64(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 64(SP)
+	MOVL       68(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 68(SP)
+	MOVL       72(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 72(SP)
+	MOVL       76(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 76(SP)
+	MOVL       80(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 80(SP)
+	MOVL       84(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 84(SP)
+	MOVL       88(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 88(SP)
+	MOVL       92(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 92(SP)
+	MOVL       96(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 96(SP)
+	MOVL       100(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 100(SP)
+	MOVL       104(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 104(SP)
+	MOVL       108(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 108(SP)
+	MOVL       112(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 112(SP)
+	MOVL       116(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 116(SP)
+	MOVL       120(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 120(SP)
+	MOVL       124(SP), BX
+	MOVL       (R9)(BX*4), R10
+	PREFETCHT0 (AX)(R10*8)
+	PREFETCHT0 (CX)(R10*4)
+	LEAL       1(R10), R11
+	MOVL       R11, (R9)(BX*4)
+	MOVL       R10, 124(SP)
+	MOVL       (SP), R10
+	MOVQ       (SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       (DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       4(SP), R10
+	MOVQ       8(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       1(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       8(SP), R10
+	MOVQ       16(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       2(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       12(SP), R10
+	MOVQ       24(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       3(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       16(SP), R10
+	MOVQ       32(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       4(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       20(SP), R10
+	MOVQ       40(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       5(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       24(SP), R10
+	MOVQ       48(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       6(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       28(SP), R10
+	MOVQ       56(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       7(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       32(SP), R10
+	MOVQ       64(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       8(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       36(SP), R10
+	MOVQ       72(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       9(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       40(SP), R10
+	MOVQ       80(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       10(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       44(SP), R10
+	MOVQ       88(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       11(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       48(SP), R10
+	MOVQ       96(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       12(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       52(SP), R10
+	MOVQ       104(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       13(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       56(SP), R10
+	MOVQ       112(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       14(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       60(SP), R10
+	MOVQ       120(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       15(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       64(SP), R10
+	MOVQ       128(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       16(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       68(SP), R10
+	MOVQ       136(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       17(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       72(SP), R10
+	MOVQ       144(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       18(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       76(SP), R10
+	MOVQ       152(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       19(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       80(SP), R10
+	MOVQ       160(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       20(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       84(SP), R10
+	MOVQ       168(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       21(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       88(SP), R10
+	MOVQ       176(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       22(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       92(SP), R10
+	MOVQ       184(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       23(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       96(SP), R10
+	MOVQ       192(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       24(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       100(SP), R10
+	MOVQ       200(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       25(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       104(SP), R10
+	MOVQ       208(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       26(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       108(SP), R10
+	MOVQ       216(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       27(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       112(SP), R10
+	MOVQ       224(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       28(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       116(SP), R10
+	MOVQ       232(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       29(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       120(SP), R10
+	MOVQ       240(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       30(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	MOVL       124(SP), R10
+	MOVQ       248(SI), BX
+	MOVQ       BX, (AX)(R10*8)
+	LEAL       31(DX), BX
+	MOVL       BX, (CX)(R10*4)
+	ADDQ       $0x20, DX
+	ADDQ       $0x00000100, SI
+	JMP        loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func sortPack64AVX2(items []uint64, values []uint64, up uint32, low uint32)
+// Requires: AVX, AVX2
+TEXT ·sortPack64AVX2(SB), NOSPLIT, $0-56
 	MOVQ         items_base+0(FP), AX
-	MOVQ         keys_base+24(FP), CX
-	MOVQ         keys_len+32(FP), DX
-	MOVQ         parts_base+56(FP), BX
-	MOVQ         next+80(FP), SI
-	MOVL         shift+88(FP), DI
-	ADDL         $0x20, DI
-	VMOVD        DI, X15
-	MOVL         drop+92(FP), DI
-	VMOVD        DI, X8
-	MOVL         up+96(FP), DI
-	VMOVD        DI, X9
+	MOVQ         values_base+24(FP), CX
+	MOVQ         values_len+32(FP), DX
+	MOVL         low+52(FP), BX
+	VMOVD        BX, X0
+	VPCMPEQQ     Y8, Y8, Y8
+	VPSLLQ       X0, Y8, Y8
+	MOVL         up+48(FP), BX
+	VMOVD        BX, X9
 	VPCMPEQQ     Y13, Y13, Y13
 	VPSLLQ       $0x3f, Y13, Y12
 	VPSLLQ       $0x35, Y13, Y14
 	VPSRLQ       $0x01, Y13, Y13
 	VPSRLQ       $0x01, Y14, Y14
-	MOVL         index+48(FP), DI
-	VMOVD        DI, X10
-	VPBROADCASTD X10, Y10
-	MOVQ         $0x0706050403020100, DI
-	VMOVQ        DI, X11
-	VPMOVZXBD    X11, Y11
-	VPADDD       Y11, Y10, Y10
+	MOVQ         $0x0706050403020100, BX
+	VMOVQ        BX, X10
+	VPMOVZXBD    X10, Y10
 	VPMOVZXDQ    X10, Y10
-	MOVL         $0x00000004, DI
-	VMOVD        DI, X11
+	MOVL         $0x00000004, BX
+	VMOVD        BX, X11
 	VPBROADCASTD X11, Y11
 	VPMOVZXDQ    X11, Y11
 
 loop:
-	SUBQ       $0x20, DX
-	JL         done
-	PREFETCHT0 2048(CX)
-	VMOVDQU    (CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    32(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPADDQ     Y10, Y4, Y4
-	VPADDQ     Y11, Y10, Y10
-	VPADDQ     Y10, Y5, Y5
-	VPADDQ     Y11, Y10, Y10
-	VMOVDQU    Y4, 128(SP)
-	VMOVDQU    Y5, 160(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, (SP)
-	PREFETCHT0 2112(CX)
-	VMOVDQU    64(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    96(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPADDQ     Y10, Y4, Y4
-	VPADDQ     Y11, Y10, Y10
-	VPADDQ     Y10, Y5, Y5
-	VPADDQ     Y11, Y10, Y10
-	VMOVDQU    Y4, 192(SP)
-	VMOVDQU    Y5, 224(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, 32(SP)
-	PREFETCHT0 2176(CX)
-	VMOVDQU    128(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    160(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPADDQ     Y10, Y4, Y4
-	VPADDQ     Y11, Y10, Y10
-	VPADDQ     Y10, Y5, Y5
-	VPADDQ     Y11, Y10, Y10
-	VMOVDQU    Y4, 256(SP)
-	VMOVDQU    Y5, 288(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, 64(SP)
-	PREFETCHT0 2240(CX)
-	VMOVDQU    192(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    224(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSRLQ     X8, Y2, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPADDQ     Y10, Y4, Y4
-	VPADDQ     Y11, Y10, Y10
-	VPADDQ     Y10, Y5, Y5
-	VPADDQ     Y11, Y10, Y10
-	VMOVDQU    Y4, 320(SP)
-	VMOVDQU    Y5, 352(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (BX)(Y1*4), Y5
-	VMOVDQU    Y5, 96(SP)
-	MOVL       (SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, (SP)
-	MOVL       4(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 4(SP)
-	MOVL       8(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 8(SP)
-	MOVL       12(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 12(SP)
-	MOVL       16(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 16(SP)
-	MOVL       20(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 20(SP)
-	MOVL       24(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 24(SP)
-	MOVL       28(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 28(SP)
-	MOVL       32(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 32(SP)
-	MOVL       36(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 36(SP)
-	MOVL       40(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 40(SP)
-	MOVL       44(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 44(SP)
-	MOVL       48(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 48(SP)
-	MOVL       52(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 52(SP)
-	MOVL       56(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 56(SP)
-	MOVL       60(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 60(SP)
-	MOVL       64(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 64(SP)
-	MOVL       68(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 68(SP)
-	MOVL       72(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 72(SP)
-	MOVL       76(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 76(SP)
-	MOVL       80(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 80(SP)
-	MOVL       84(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 84(SP)
-	MOVL       88(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 88(SP)
-	MOVL       92(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 92(SP)
-	MOVL       96(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 96(SP)
-	MOVL       100(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 100(SP)
-	MOVL       104(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 104(SP)
-	MOVL       108(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 108(SP)
-	MOVL       112(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 112(SP)
-	MOVL       116(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 116(SP)
-	MOVL       120(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 120(SP)
-	MOVL       124(SP), DI
-	MOVL       (SI)(DI*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (SI)(DI*4)
-	MOVL       R8, 124(SP)
-	MOVL       (SP), R8
-	MOVQ       128(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       4(SP), R8
-	MOVQ       136(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       8(SP), R8
-	MOVQ       144(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       12(SP), R8
-	MOVQ       152(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       16(SP), R8
-	MOVQ       160(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       20(SP), R8
-	MOVQ       168(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       24(SP), R8
-	MOVQ       176(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       28(SP), R8
-	MOVQ       184(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       32(SP), R8
-	MOVQ       192(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       36(SP), R8
-	MOVQ       200(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       40(SP), R8
-	MOVQ       208(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       44(SP), R8
-	MOVQ       216(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       48(SP), R8
-	MOVQ       224(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       52(SP), R8
-	MOVQ       232(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       56(SP), R8
-	MOVQ       240(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       60(SP), R8
-	MOVQ       248(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       64(SP), R8
-	MOVQ       256(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       68(SP), R8
-	MOVQ       264(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       72(SP), R8
-	MOVQ       272(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       76(SP), R8
-	MOVQ       280(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       80(SP), R8
-	MOVQ       288(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       84(SP), R8
-	MOVQ       296(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       88(SP), R8
-	MOVQ       304(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       92(SP), R8
-	MOVQ       312(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       96(SP), R8
-	MOVQ       320(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       100(SP), R8
-	MOVQ       328(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       104(SP), R8
-	MOVQ       336(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       108(SP), R8
-	MOVQ       344(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       112(SP), R8
-	MOVQ       352(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       116(SP), R8
-	MOVQ       360(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       120(SP), R8
-	MOVQ       368(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	MOVL       124(SP), R8
-	MOVQ       376(SP), DI
-	MOVQ       DI, (AX)(R8*8)
-	ADDQ       $0x00000100, CX
-	JMP        loop
+	SUBQ     $0x08, DX
+	JL       done
+	VMOVDQU  (CX), Y0
+	VPSRAD   $0x1f, Y0, Y2
+	VPSHUFD  $0xf5, Y2, Y2
+	VPANDN   Y13, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VPCMPEQQ Y12, Y0, Y3
+	VPADDQ   Y3, Y2, Y2
+	VPAND    Y13, Y0, Y3
+	VPCMPGTQ Y14, Y3, Y3
+	VPANDN   Y2, Y3, Y2
+	VPSLLQ   X9, Y2, Y4
+	VMOVDQU  32(CX), Y0
+	VPSRAD   $0x1f, Y0, Y2
+	VPSHUFD  $0xf5, Y2, Y2
+	VPANDN   Y13, Y2, Y2
+	VPXOR    Y0, Y2, Y2
+	VPCMPEQQ Y12, Y0, Y3
+	VPADDQ   Y3, Y2, Y2
+	VPAND    Y13, Y0, Y3
+	VPCMPGTQ Y14, Y3, Y3
+	VPANDN   Y2, Y3, Y2
+	VPSLLQ   X9, Y2, Y5
+	VPAND    Y8, Y4, Y4
+	VPOR     Y10, Y4, Y4
+	VPADDQ   Y11, Y10, Y10
+	VMOVDQU  Y4, (AX)
+	VPAND    Y8, Y5, Y5
+	VPOR     Y10, Y5, Y5
+	VPADDQ   Y11, Y10, Y10
+	VMOVDQU  Y5, 32(AX)
+	ADDQ     $0x40, CX
+	ADDQ     $0x40, AX
+	JMP      loop
 
 done:
 	VZEROUPPER

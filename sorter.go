@@ -18,6 +18,7 @@ type sorter struct {
 	shift        uint                  // of a key: the bits below those that divide into parts
 	least        int                   // items of a part, where they are many keys
 	counts       []uint16              // of a part, by bin
+	indices      []int32               // of a part of float64s
 	digits       [4][sortDigits]uint32 // how many items have a digit, then where the next of them goes
 }
 
@@ -29,9 +30,10 @@ type sortPart struct {
 // sortKernels are the steps of an ISA. What they do is said at their declarations, in sort_amd64.go.
 type sortKernels struct {
 	count32 func(counts []uint32, keys []uint32, shift uint32) (nan bool)
-	count64 func(counts []uint32, keys []uint64, shift, drop, up uint32)
+	count64 func(counts []uint32, keys []uint64, shift, up uint32)
 	split32 func(items []uint64, keys []uint32, index uint32, parts []uint32, next *[maxSortParts]uint32, shift uint32)
-	split64 func(items, keys []uint64, index uint32, parts []uint32, next *[maxSortParts]uint32, shift, drop, up uint32)
+	split64 func(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[maxSortParts]uint32, shift, up uint32)
+	pack64  func(items, values []uint64, up, low uint32)
 	part    func(sorted, items []uint64, counts []uint16) (ok bool)
 	unpack  func(keys []uint32, perm []int32, items []uint64)
 }
@@ -153,31 +155,31 @@ func place(it uint64, coarse []uint32, next *[maxSortParts]uint32, shift uint) u
 
 // sortPart sorts the items of a part.
 func (s *sorter) sortPart(p sortPart) {
-	if sorted := s.inBins(p); sorted != nil {
-		copy(s.items[p.start:p.end], sorted)
+	items := s.items[p.start:p.end]
+	if sorted := s.inBins(items); sorted != nil {
+		copy(items, sorted)
 	} else {
-		s.byRadix(p)
+		s.byRadix(items, p.digits)
 	}
 }
 
-// byRadix sorts the items of a part without bins.
-func (s *sorter) byRadix(p sortPart) {
-	items := s.items[p.start:p.end]
+// byRadix sorts the items of a part without bins, whose keys differ in that many digits.
+func (s *sorter) byRadix(items []uint64, digits int) {
 	if len(items) <= insertionMax {
 		insertionSort(items)
 	} else {
-		s.radix(items, s.spare, p.digits)
+		s.radix(items, s.spare, digits)
 	}
 }
 
 // inBins returns the items of a part, sorted by bins, in s.spare; nil where that is not possible or does not pay.
-func (s *sorter) inBins(p sortPart) []uint64 {
-	n := p.end - p.start
+func (s *sorter) inBins(items []uint64) []uint64 {
+	n := len(items)
 	if active.sort == nil || n <= insertionMax || n > maxBinned {
 		return nil
 	}
 	bins := min(1<<bits.Len(uint(2*n)), maxBins) // two to four an item
-	if !active.sort.part(s.spare[:n+sortSlack], s.items[p.start:p.end], s.counts[:bins]) {
+	if !active.sort.part(s.spare[:n+sortSlack], items, s.counts[:bins]) {
 		return nil
 	}
 	return s.spare[:n]

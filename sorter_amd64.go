@@ -7,6 +7,7 @@ var sortAVX512 = sortKernels{
 	count64: sortCount64AVX2,
 	split32: sortSplit32AVX2,
 	split64: sortSplit64AVX2,
+	pack64:  sortPack64AVX2,
 	part:    sortPartAVX512,
 	unpack:  sortUnpackAVX2,
 }
@@ -16,6 +17,7 @@ var sortAVX2 = sortKernels{
 	count64: sortCount64AVX2,
 	split32: sortSplit32AVX2,
 	split64: sortSplit64AVX2,
+	pack64:  sortPack64AVX2,
 	part:    sortPartAVX2,
 	unpack:  sortUnpackAVX2,
 }

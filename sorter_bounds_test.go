@@ -25,6 +25,7 @@ func TestSortBounds(t *testing.T) {
 				t.Run("divide32", func(t *testing.T) { divideBounds32(t, k, rng, before, clean) })
 				t.Run("divide64", func(t *testing.T) { divideBounds64(t, k, rng, before, clean) })
 				t.Run("part", func(t *testing.T) { partBounds(t, k, rng, before, clean) })
+				t.Run("pack64", func(t *testing.T) { packBounds64(t, k, rng, before, clean) })
 				t.Run("unpack", func(t *testing.T) { unpackBounds(t, k, rng, before, clean) })
 			})
 		}
@@ -80,23 +81,30 @@ func divideBounds32(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, c
 }
 
 func divideBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
-	for _, p := range []packing64{{0, 63}, {0, 40}, {0, 12}, {20, 20}, {12, 12}, {31, 31}} {
-		drop, up := uint32(p.drop), uint32(p.up)
+	perm := newFence[int32](t, 1<<14, 7)
+	perm.before = before
+	var wantPerm []int32
+	for _, up := range []uint{0, 1, 12, 31, 32, 40, 63} {
 		divideBounds(t, rng, before, clean, func(bool) uint64 { return anyBits64(rng) }, divider[uint64]{
 			count: func(counts []uint32, keys []uint64, shift uint) bool {
-				k.count64(counts, keys, uint32(shift), drop, up)
+				k.count64(counts, keys, uint32(shift), uint32(up))
 				return false
 			},
-			split: func(items []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
-				k.split64(items, keys, 1000, parts, next, uint32(shift), drop, up)
+			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
+				got := perm.place(len(keys), 0)
+				k.split64(values, got, keys, 1000, parts, next, uint32(shift), uint32(up))
+				if !slices.Equal(got, wantPerm) || !perm.intact() {
+					t.Fatalf("%d keys, shift %d: other indices", len(keys), shift)
+				}
 			},
 		}, divider[uint64]{
 			count: func(counts []uint32, keys []uint64, shift uint) bool {
-				count64(counts, keys, shift, p)
+				count64(counts, keys, shift, up)
 				return false
 			},
-			split: func(items []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
-				split64(items, append(make([]uint64, 1000), keys...), 1000, parts, next, shift, p)
+			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
+				wantPerm = make([]int32, len(keys))
+				split64(values, wantPerm, append(make([]uint64, 1000), keys...), 1000, parts, next, shift, up)
 			},
 		})
 	}
@@ -191,6 +199,25 @@ func partBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean
 	}
 	if skewed == 0 {
 		t.Error("no bin had too many items")
+	}
+}
+
+func packBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+	items, values := newFence[uint64](t, 1<<13, 7), newFence[uint64](t, 1<<13, 7)
+	items.before, values.before = before, before
+	for n := 0; n < 300; n += 8 {
+		for _, up := range []uint{0, 1, 12, 32, 63} {
+			from, to, low := values.place(n, 0), items.place(n, 0), uint(rng.IntN(33))
+			for i := range from {
+				from[i] = anyBits64(rng)
+			}
+			want := make([]uint64, n)
+			pack64(want, from, 0, up, low)
+			clean("pack64", func() { k.pack64(to, from, uint32(up), uint32(low)) })
+			if !slices.Equal(to, want) || !items.intact() || !values.intact() {
+				t.Fatalf("%d values, up %d, low %d: %x, want %x", n, up, low, to, want)
+			}
+		}
 	}
 }
 

@@ -9,37 +9,26 @@ func avx2(c code) {
 	f32, f64 := c.float32s(), c.float64s()
 	c.count256("sortCount32", count32Signature, count32Doc, f32)
 	c.count256("sortCount64", count64Signature, count64Doc, f64)
-	c.split256("sortSplit32", split32Signature, split32Doc, f32)
-	c.split256("sortSplit64", split64Signature, split64Doc, f64)
+	c.split32(f32)
+	c.split64(f64)
+	c.pack64()
 	c.part(c.vectors256())
 	c.unpack256()
 }
 
-// floats turn into bins and items, 8 at a time.
+// floats turn into keys, and these into the bins that divide them into parts, 8 at a time.
 type floats struct {
 	bytes int
 	begin func()
-	bins  func(from Mem) // leaves the bins in Y1
-	end   func()         // of a function that called bins
-
-	indices func()             // loads what items needs
-	items   func(from, to Mem) // leaves the bins in Y1, and writes the items
+	bins  func(from Mem) // leaves the bins in Y1, and the keys in Y4, of float64s also in Y5
+	end   func()         // of a function that called bins to count
 }
 
 // The constants of float32s and float64s: the sign, all other bits, and the shift from an item's key to its bin.
 var signs, others, toBin = Y12, Y13, X15
 
 func (c code) float32s() floats {
-	index, step, largest := Y10, Y11, Y14
-	keys := func(from Mem) {
-		c.VMOVDQU(from, Y0)
-		c.VPSRAD(U8(31), Y0, Y4)
-		c.VPANDN(others, Y4, Y4)
-		c.VPXOR(Y0, Y4, Y4)
-		c.VPCMPEQD(signs, Y0, Y2)
-		c.VPADDD(Y2, Y4, Y4)
-		c.VPSRLD(toBin, Y4, Y1)
-	}
+	largest := Y14
 	return floats{
 		bytes: 4,
 		begin: func() {
@@ -49,8 +38,14 @@ func (c code) float32s() floats {
 			c.VPSRLD(U8(1), others, others)
 			c.Zero256(largest)
 		},
-		bins: func(from Mem) {
-			keys(from)
+		bins: func(from Mem) { // and in Y2 −1 for −0
+			c.VMOVDQU(from, Y0)
+			c.VPSRAD(U8(31), Y0, Y4)
+			c.VPANDN(others, Y4, Y4)
+			c.VPXOR(Y0, Y4, Y4)
+			c.VPCMPEQD(signs, Y0, Y2)
+			c.VPADDD(Y2, Y4, Y4)
+			c.VPSRLD(toBin, Y4, Y1)
 			c.VPAND(others, Y0, Y0)
 			c.VPMAXUD(Y0, largest, largest)
 		},
@@ -62,31 +57,46 @@ func (c code) float32s() floats {
 			c.SETNE(nan)
 			c.Store(nan, c.Return("nan"))
 		},
-		indices: func() {
-			c.Scalar256("index", index)
-			c.Iota256(step)
-			c.VPADDD(step, index, index)
-			c.VPADDD(index, index, index)
-			c.Broadcast256(2*8, step)
-		},
-		items: func(from, to Mem) {
-			keys(from)
-			c.VPSUBD(Y2, index, Y2) // 2·index + (1 for -0)
-			c.VPADDD(step, index, index)
-			c.VPUNPCKLDQ(Y4, Y2, Y6)
-			c.VPUNPCKHDQ(Y4, Y2, Y7)
-			c.VPERM2I128(U8(0x20), Y7, Y6, Y8)
-			c.VPERM2I128(U8(0x31), Y7, Y6, Y9)
-			c.VMOVDQU(Y8, to)
-			c.VMOVDQU(Y9, to.Offset(32))
-		},
 	}
 }
 
 func (c code) float64s() floats {
-	index, step, drop, up, inf := Y10, Y11, X8, X9, Y14
-	keys := func(from Mem, to VecPhysical) { // of 4
-		c.VMOVDQU(from, Y0)
+	return floats{
+		bytes: 8,
+		begin: func() {
+			shift := c.GP32()
+			c.Load(c.Param("shift"), shift)
+			c.ADDL(Imm(32), shift)
+			c.VMOVD(shift, toBin)
+			c.begin64()
+		},
+		bins: func(from Mem) {
+			c.keys64(from)
+			c.VPSRLQ(toBin, Y4, Y6)
+			c.VPSRLQ(toBin, Y5, Y7)
+			c.VSHUFPS(U8(0x88), Y7, Y6, Y1)
+			c.VPERMQ(U8(0xd8), Y1, Y1)
+		},
+		end: func() {},
+	}
+}
+
+var up, inf = X9, Y14
+
+// begin64 sets the constants of keys64.
+func (c code) begin64() {
+	c.VMOVD(c.Load(c.Param("up"), c.GP32()), up)
+	c.VPCMPEQQ(others, others, others)
+	c.VPSLLQ(U8(63), others, signs)
+	c.VPSLLQ(U8(53), others, inf)
+	c.VPSRLQ(U8(1), others, others)
+	c.VPSRLQ(U8(1), inf, inf)
+}
+
+// keys64 turns 8 float64s into keys, in Y4 and Y5.
+func (c code) keys64(from Mem) {
+	for i, key := range []VecPhysical{Y4, Y5} {
+		c.VMOVDQU(from.Offset(32*i), Y0)
 		c.VPSRAD(U8(31), Y0, Y2)
 		c.VPSHUFD(U8(0xf5), Y2, Y2)
 		c.VPANDN(others, Y2, Y2)
@@ -96,51 +106,7 @@ func (c code) float64s() floats {
 		c.VPAND(others, Y0, Y3)
 		c.VPCMPGTQ(inf, Y3, Y3) // NaNs
 		c.VPANDN(Y2, Y3, Y2)
-		c.VPSRLQ(drop, Y2, Y2)
-		c.VPSLLQ(up, Y2, to)
-	}
-	bins := func(from Mem) {
-		keys(from, Y4)
-		keys(from.Offset(32), Y5)
-		c.VPSRLQ(toBin, Y4, Y6)
-		c.VPSRLQ(toBin, Y5, Y7)
-		c.VSHUFPS(U8(0x88), Y7, Y6, Y1)
-		c.VPERMQ(U8(0xd8), Y1, Y1)
-	}
-	return floats{
-		bytes: 8,
-		begin: func() {
-			shift := c.GP32()
-			c.Load(c.Param("shift"), shift)
-			c.ADDL(Imm(32), shift)
-			c.VMOVD(shift, toBin)
-			c.VMOVD(c.Load(c.Param("drop"), c.GP32()), drop)
-			c.VMOVD(c.Load(c.Param("up"), c.GP32()), up)
-			c.VPCMPEQQ(others, others, others)
-			c.VPSLLQ(U8(63), others, signs)
-			c.VPSLLQ(U8(53), others, inf)
-			c.VPSRLQ(U8(1), others, others)
-			c.VPSRLQ(U8(1), inf, inf)
-		},
-		bins: bins,
-		end:  func() {},
-		indices: func() {
-			c.Scalar256("index", index)
-			c.Iota256(step)
-			c.VPADDD(step, index, index)
-			c.VPMOVZXDQ(index.AsX(), index)
-			c.Broadcast256(4, step)
-			c.VPMOVZXDQ(step.AsX(), step)
-		},
-		items: func(from, to Mem) {
-			bins(from)
-			c.VPADDQ(index, Y4, Y4)
-			c.VPADDQ(step, index, index)
-			c.VPADDQ(index, Y5, Y5)
-			c.VPADDQ(step, index, index)
-			c.VMOVDQU(Y4, to)
-			c.VMOVDQU(Y5, to.Offset(32))
-		},
+		c.VPSLLQ(up, Y2, key)
 	}
 }
 
@@ -168,37 +134,125 @@ func (c code) count256(name, signature, doc string, f floats) {
 	c.End()
 }
 
-func (c code) split256(name, signature, doc string, f floats) {
-	c.Begin(name, signature, doc)
-	items, keys, n, parts, next := c.Base("items"), c.Base("keys"), c.Length("keys"), c.Base("parts"), c.Pointer("next")
-	places, packed := c.AllocLocal(4*block), c.AllocLocal(8*block)
+func (c code) split32(f floats) {
+	c.Begin("sortSplit32", split32Signature, split32Doc)
+	items, packed, item := c.Base("items"), c.AllocLocal(8*block), c.GP64()
+	index, step := Y10, Y11
 	f.begin()
-	f.indices()
+	c.Scalar256("index", index)
+	c.Iota256(step)
+	c.VPADDD(step, index, index)
+	c.VPADDD(index, index, index)
+	c.Broadcast256(2*8, step)
+	c.split256(f, mover{
+		take: func(_ Mem, i int) {
+			c.VPSUBD(Y2, index, Y2) // 2·index + (1 for −0)
+			c.VPADDD(step, index, index)
+			c.VPUNPCKLDQ(Y4, Y2, Y6)
+			c.VPUNPCKHDQ(Y4, Y2, Y7)
+			c.VPERM2I128(U8(0x20), Y7, Y6, Y8)
+			c.VPERM2I128(U8(0x31), Y7, Y6, Y9)
+			c.VMOVDQU(Y8, packed.Offset(8*i))
+			c.VMOVDQU(Y9, packed.Offset(8*i+32))
+		},
+		prefetch: func(place Register) { c.PREFETCHT0(indexed(items, place, 8)) },
+		move: func(_ Mem, i int, place Register) {
+			c.MOVQ(packed.Offset(8*i), item)
+			c.MOVQ(item, indexed(items, place, 8))
+		},
+		next: func() {},
+	})
+}
+
+func (c code) split64(f floats) {
+	c.Begin("sortSplit64", split64Signature, split64Doc)
+	values, perm, index, value, own := c.Base("values"), c.Base("perm"), c.GP64(), c.GP64(), c.GP32()
+	c.Load(c.Param("index"), index.As32())
+	f.begin()
+	c.split256(f, mover{
+		take: func(Mem, int) {},
+		prefetch: func(place Register) {
+			c.PREFETCHT0(indexed(values, place, 8))
+			c.PREFETCHT0(indexed(perm, place, 4))
+		},
+		move: func(from Mem, i int, place Register) {
+			c.MOVQ(from, value)
+			c.MOVQ(value, indexed(values, place, 8))
+			c.LEAL(at(index, i), own)
+			c.MOVL(own, indexed(perm, place, 4))
+		},
+		next: func() { c.ADDQ(Imm(block), index) },
+	})
+}
+
+// A mover moves what floats become to their places.
+type mover struct {
+	take     func(from Mem, i int)                 // sees 8 floats, the first of which is number i of the block, after their bins
+	prefetch func(place Register)                  // for writing
+	move     func(from Mem, i int, place Register) // moves float i of the block
+	next     func()                                // block
+}
+
+func (c code) split256(f floats, m mover) {
+	keys, n, parts, next := c.Base("keys"), c.Length("keys"), c.Base("parts"), c.Pointer("next")
+	places := c.AllocLocal(4 * block)
 	c.Label("loop")
 	c.SUBQ(Imm(block), n)
 	c.JL(LabelRef("done"))
 	for i := 0; i < block; i += 8 {
 		c.Prefetch(ahead+f.bytes*i, keys)
-		f.items(at(keys, f.bytes*i), packed.Offset(8*i))
+		f.bins(at(keys, f.bytes*i))
+		m.take(at(keys, f.bytes*i), i)
 		c.Pick256(parts, Y1, Y5)
 		c.VMOVDQU(Y5, places.Offset(4*i))
 	}
-	// The items follow their places at a distance, so that no store waits for its address.
-	part, place, after, item := c.GP32(), c.GP32(), c.GP32(), c.GP64()
+	// The floats follow their places at a distance, so that no store waits for its address.
+	part, place, after := c.GP32(), c.GP32(), c.GP32()
 	for i := range block {
 		c.MOVL(places.Offset(4*i), part)
 		c.MOVL(indexed(next, part.As64(), 4), place)
-		c.PREFETCHT0(indexed(items, place.As64(), 8))
+		m.prefetch(place.As64())
 		c.LEAL(at(place.As64(), 1), after)
 		c.MOVL(after, indexed(next, part.As64(), 4))
 		c.MOVL(place, places.Offset(4*i))
 	}
 	for i := range block {
 		c.MOVL(places.Offset(4*i), place)
-		c.MOVQ(packed.Offset(8*i), item)
-		c.MOVQ(item, indexed(items, place.As64(), 8))
+		m.move(at(keys, f.bytes*i), i, place.As64())
 	}
+	m.next()
 	c.ADDQ(U32(f.bytes*block), keys)
+	c.JMP(LabelRef("loop"))
+	c.Label("done")
+	c.End()
+}
+
+func (c code) pack64() {
+	c.Begin("sortPack64", pack64Signature, pack64Doc)
+	items, values, n := c.Base("items"), c.Base("values"), c.Length("values")
+	index, step, mask := Y10, Y11, Y8
+	low := c.GP32()
+	c.Load(c.Param("low"), low)
+	c.VMOVD(low, X0)
+	c.VPCMPEQQ(mask, mask, mask)
+	c.VPSLLQ(X0, mask, mask)
+	c.begin64()
+	c.Iota256(index)
+	c.VPMOVZXDQ(index.AsX(), index)
+	c.Broadcast256(4, step)
+	c.VPMOVZXDQ(step.AsX(), step)
+	c.Label("loop")
+	c.SUBQ(Imm(8), n)
+	c.JL(LabelRef("done"))
+	c.keys64(at(values, 0))
+	for i, y := range []VecPhysical{Y4, Y5} {
+		c.VPAND(mask, y, y)
+		c.VPOR(index, y, y)
+		c.VPADDQ(step, index, index)
+		c.VMOVDQU(y, at(items, 32*i))
+	}
+	c.ADDQ(Imm(64), values)
+	c.ADDQ(Imm(64), items)
 	c.JMP(LabelRef("loop"))
 	c.Label("done")
 	c.End()
