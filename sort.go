@@ -10,8 +10,8 @@ import (
 
 // SortDescending sorts keys in place, the largest first, and writes to perm where each key came from: afterwards keys[i] is what
 // keys[perm[i]] was. Equal keys keep their order, −0 equals +0, NaNs come first, and every key keeps its bits. It panics where the lengths
-// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 to 20 bytes a key and up to 0.4 MB, comes from a pool; keys that are in order
-// already need none. Nothing else may write to keys during the call.
+// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key (up to 28 of float64) and up to 0.4 MB, comes from a pool; keys that
+// are in order already need none. Nothing else may write to keys during the call.
 func SortDescending[T Float](keys []T, perm []int32) {
 	if len(keys) != len(perm) {
 		panicLengths("SortDescending", "len(keys)", len(keys), "len(perm)", len(perm))
@@ -193,7 +193,8 @@ func (s *sorter) sort64(keys []uint64, perm []int32) {
 // sortPart64 sorts the values of a part to keys. perm goes with them.
 func (s *sorter) sortPart64(keys []uint64, perm []int32, values []uint64, digits int, up uint) {
 	width := uint(bits.Len(uint(len(values) - 1)))
-	items := keys // the keys are in values: their place is free
+	s.packed = resize(s.packed, len(values))
+	items := s.packed
 	packItems64(items, values, up, width)
 	sorted, ties := s.inBins(items), width // which of the bits of sorted do not matter
 	if sorted == nil {
@@ -201,8 +202,8 @@ func (s *sorter) sortPart64(keys []uint64, perm []int32, values []uint64, digits
 		sorted, ties = s.spare[:len(items)], 32
 		copy(sorted, items)
 	}
-	from := source64{values, append(s.indices[:0], perm...), 1<<width - 1}
-	s.indices = from.indices
+	s.indices = append(s.indices[:0], perm...)
+	from := source64{values, s.indices, 1<<width - 1}
 	tied := from.fetch(keys, perm, sorted, ties)
 	rest := uint64(1)<<max(32-int(up), 0) - 1 // of the bits of a key, those that radix does not see
 	for i := 0; i < len(sorted) && tied && rest != 0; {

@@ -346,7 +346,7 @@ done:
 	RET
 
 // func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)
-// Requires: AVX, AVX2, MMX+
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortSplit32AVX2(SB), NOSPLIT, $384-92
 	MOVQ         items_base+0(FP), AX
 	MOVL         shift+88(FP), CX
@@ -366,16 +366,18 @@ TEXT ·sortSplit32AVX2(SB), NOSPLIT, $384-92
 	MOVL         $0x00000010, CX
 	VMOVD        CX, X11
 	VPBROADCASTD X11, Y11
-	MOVQ         keys_base+24(FP), DX
-	MOVQ         keys_len+32(FP), BX
-	MOVQ         parts_base+56(FP), SI
-	MOVQ         next+80(FP), DI
+	MOVQ         items_len+8(FP), DX
+	MOVQ         keys_base+24(FP), BX
+	MOVQ         keys_len+32(FP), SI
+	MOVQ         parts_base+56(FP), DI
+	MOVQ         next+80(FP), R8
+	DECQ         DX
 
 loop:
-	SUBQ       $0x20, BX
+	SUBQ       $0x20, SI
 	JL         done
-	PREFETCHT0 2048(DX)
-	VMOVDQU    (DX), Y0
+	PREFETCHT0 2048(BX)
+	VMOVDQU    (BX), Y0
 	VPSRAD     $0x1f, Y0, Y4
 	VPANDN     Y13, Y4, Y4
 	VPXOR      Y0, Y4, Y4
@@ -393,10 +395,10 @@ loop:
 	VMOVDQU    Y8, (SP)
 	VMOVDQU    Y9, 32(SP)
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VPGATHERDD Y3, (DI)(Y1*4), Y5
 	VMOVDQU    Y5, 256(SP)
-	PREFETCHT0 2080(DX)
-	VMOVDQU    32(DX), Y0
+	PREFETCHT0 2080(BX)
+	VMOVDQU    32(BX), Y0
 	VPSRAD     $0x1f, Y0, Y4
 	VPANDN     Y13, Y4, Y4
 	VPXOR      Y0, Y4, Y4
@@ -414,10 +416,10 @@ loop:
 	VMOVDQU    Y8, 64(SP)
 	VMOVDQU    Y9, 96(SP)
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VPGATHERDD Y3, (DI)(Y1*4), Y5
 	VMOVDQU    Y5, 288(SP)
-	PREFETCHT0 2112(DX)
-	VMOVDQU    64(DX), Y0
+	PREFETCHT0 2112(BX)
+	VMOVDQU    64(BX), Y0
 	VPSRAD     $0x1f, Y0, Y4
 	VPANDN     Y13, Y4, Y4
 	VPXOR      Y0, Y4, Y4
@@ -435,10 +437,10 @@ loop:
 	VMOVDQU    Y8, 128(SP)
 	VMOVDQU    Y9, 160(SP)
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VPGATHERDD Y3, (DI)(Y1*4), Y5
 	VMOVDQU    Y5, 320(SP)
-	PREFETCHT0 2144(DX)
-	VMOVDQU    96(DX), Y0
+	PREFETCHT0 2144(BX)
+	VMOVDQU    96(BX), Y0
 	VPSRAD     $0x1f, Y0, Y4
 	VPANDN     Y13, Y4, Y4
 	VPXOR      Y0, Y4, Y4
@@ -456,297 +458,361 @@ loop:
 	VMOVDQU    Y8, 192(SP)
 	VMOVDQU    Y9, 224(SP)
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
+	VPGATHERDD Y3, (DI)(Y1*4), Y5
 	VMOVDQU    Y5, 352(SP)
 	MOVL       256(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 256(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 256(SP)
 	MOVL       260(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 260(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 260(SP)
 	MOVL       264(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 264(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 264(SP)
 	MOVL       268(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 268(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 268(SP)
 	MOVL       272(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 272(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 272(SP)
 	MOVL       276(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 276(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 276(SP)
 	MOVL       280(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 280(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 280(SP)
 	MOVL       284(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 284(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 284(SP)
 	MOVL       288(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 288(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 288(SP)
 	MOVL       292(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 292(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 292(SP)
 	MOVL       296(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 296(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 296(SP)
 	MOVL       300(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 300(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 300(SP)
 	MOVL       304(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 304(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 304(SP)
 	MOVL       308(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 308(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 308(SP)
 	MOVL       312(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 312(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 312(SP)
 	MOVL       316(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 316(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 316(SP)
 	MOVL       320(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 320(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 320(SP)
 	MOVL       324(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 324(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 324(SP)
 	MOVL       328(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 328(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 328(SP)
 	MOVL       332(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 332(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 332(SP)
 	MOVL       336(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 336(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 336(SP)
 	MOVL       340(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 340(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 340(SP)
 	MOVL       344(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 344(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 344(SP)
 	MOVL       348(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 348(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 348(SP)
 	MOVL       352(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 352(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 352(SP)
 	MOVL       356(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 356(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 356(SP)
 	MOVL       360(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 360(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 360(SP)
 	MOVL       364(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 364(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 364(SP)
 	MOVL       368(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 368(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 368(SP)
 	MOVL       372(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 372(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 372(SP)
 	MOVL       376(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 376(SP)
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 376(SP)
 	MOVL       380(SP), CX
-	MOVL       (DI)(CX*4), R8
-	PREFETCHT0 (AX)(R8*8)
-	LEAL       1(R8), R9
-	MOVL       R9, (DI)(CX*4)
-	MOVL       R8, 380(SP)
-	MOVL       256(SP), R8
+	MOVL       (R8)(CX*4), R9
+	LEAL       1(R9), R10
+	MOVL       R10, (R8)(CX*4)
+	CMPL       R9, DX
+	CMOVLHI    DX, R9
+	PREFETCHT0 (AX)(R9*8)
+	MOVL       R9, 380(SP)
+	MOVL       256(SP), R9
 	MOVQ       (SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       260(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       260(SP), R9
 	MOVQ       8(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       264(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       264(SP), R9
 	MOVQ       16(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       268(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       268(SP), R9
 	MOVQ       24(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       272(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       272(SP), R9
 	MOVQ       32(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       276(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       276(SP), R9
 	MOVQ       40(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       280(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       280(SP), R9
 	MOVQ       48(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       284(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       284(SP), R9
 	MOVQ       56(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       288(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       288(SP), R9
 	MOVQ       64(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       292(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       292(SP), R9
 	MOVQ       72(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       296(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       296(SP), R9
 	MOVQ       80(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       300(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       300(SP), R9
 	MOVQ       88(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       304(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       304(SP), R9
 	MOVQ       96(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       308(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       308(SP), R9
 	MOVQ       104(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       312(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       312(SP), R9
 	MOVQ       112(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       316(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       316(SP), R9
 	MOVQ       120(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       320(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       320(SP), R9
 	MOVQ       128(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       324(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       324(SP), R9
 	MOVQ       136(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       328(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       328(SP), R9
 	MOVQ       144(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       332(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       332(SP), R9
 	MOVQ       152(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       336(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       336(SP), R9
 	MOVQ       160(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       340(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       340(SP), R9
 	MOVQ       168(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       344(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       344(SP), R9
 	MOVQ       176(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       348(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       348(SP), R9
 	MOVQ       184(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       352(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       352(SP), R9
 	MOVQ       192(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       356(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       356(SP), R9
 	MOVQ       200(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       360(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       360(SP), R9
 	MOVQ       208(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       364(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       364(SP), R9
 	MOVQ       216(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       368(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       368(SP), R9
 	MOVQ       224(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       372(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       372(SP), R9
 	MOVQ       232(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       376(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       376(SP), R9
 	MOVQ       240(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	MOVL       380(SP), R8
+	MOVQ       CX, (AX)(R9*8)
+	MOVL       380(SP), R9
 	MOVQ       248(SP), CX
-	MOVQ       CX, (AX)(R8*8)
-	ADDQ       $0x00000080, DX
+	MOVQ       CX, (AX)(R9*8)
+	ADDQ       $0x00000080, BX
 	JMP        loop
 
 done:
@@ -754,7 +820,7 @@ done:
 	RET
 
 // func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, up uint32)
-// Requires: AVX, AVX2, MMX+
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortSplit64AVX2(SB), NOSPLIT, $128-120
 	MOVQ     values_base+0(FP), AX
 	MOVQ     perm_base+24(FP), CX
@@ -769,16 +835,18 @@ TEXT ·sortSplit64AVX2(SB), NOSPLIT, $128-120
 	VPSLLQ   $0x35, Y13, Y14
 	VPSRLQ   $0x01, Y13, Y13
 	VPSRLQ   $0x01, Y14, Y14
-	MOVQ     keys_base+48(FP), SI
-	MOVQ     keys_len+56(FP), DI
-	MOVQ     parts_base+80(FP), R8
-	MOVQ     next+104(FP), R9
+	MOVQ     values_len+8(FP), SI
+	MOVQ     keys_base+48(FP), DI
+	MOVQ     keys_len+56(FP), R8
+	MOVQ     parts_base+80(FP), R9
+	MOVQ     next+104(FP), R10
+	DECQ     SI
 
 loop:
-	SUBQ       $0x20, DI
+	SUBQ       $0x20, R8
 	JL         done
-	PREFETCHT0 2048(SI)
-	VMOVDQU    (SI), Y0
+	PREFETCHT0 2048(DI)
+	VMOVDQU    (DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -789,7 +857,7 @@ loop:
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
 	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    32(SI), Y0
+	VMOVDQU    32(DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -805,10 +873,10 @@ loop:
 	VSHUFPS    $0x88, Y7, Y6, Y1
 	VPERMQ     $0xd8, Y1, Y1
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VPGATHERDD Y3, (R9)(Y1*4), Y5
 	VMOVDQU    Y5, (SP)
-	PREFETCHT0 2112(SI)
-	VMOVDQU    64(SI), Y0
+	PREFETCHT0 2112(DI)
+	VMOVDQU    64(DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -819,7 +887,7 @@ loop:
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
 	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    96(SI), Y0
+	VMOVDQU    96(DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -835,10 +903,10 @@ loop:
 	VSHUFPS    $0x88, Y7, Y6, Y1
 	VPERMQ     $0xd8, Y1, Y1
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VPGATHERDD Y3, (R9)(Y1*4), Y5
 	VMOVDQU    Y5, 32(SP)
-	PREFETCHT0 2176(SI)
-	VMOVDQU    128(SI), Y0
+	PREFETCHT0 2176(DI)
+	VMOVDQU    128(DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -849,7 +917,7 @@ loop:
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
 	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    160(SI), Y0
+	VMOVDQU    160(DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -865,10 +933,10 @@ loop:
 	VSHUFPS    $0x88, Y7, Y6, Y1
 	VPERMQ     $0xd8, Y1, Y1
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VPGATHERDD Y3, (R9)(Y1*4), Y5
 	VMOVDQU    Y5, 64(SP)
-	PREFETCHT0 2240(SI)
-	VMOVDQU    192(SI), Y0
+	PREFETCHT0 2240(DI)
+	VMOVDQU    192(DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -879,7 +947,7 @@ loop:
 	VPCMPGTQ   Y14, Y3, Y3
 	VPANDN     Y2, Y3, Y2
 	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    224(SI), Y0
+	VMOVDQU    224(DI), Y0
 	VPSRAD     $0x1f, Y0, Y2
 	VPSHUFD    $0xf5, Y2, Y2
 	VPANDN     Y13, Y2, Y2
@@ -895,394 +963,458 @@ loop:
 	VSHUFPS    $0x88, Y7, Y6, Y1
 	VPERMQ     $0xd8, Y1, Y1
 	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
+	VPGATHERDD Y3, (R9)(Y1*4), Y5
 	VMOVDQU    Y5, 96(SP)
 	MOVL       (SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, (SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, (SP)
 	MOVL       4(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 4(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 4(SP)
 	MOVL       8(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 8(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 8(SP)
 	MOVL       12(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 12(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 12(SP)
 	MOVL       16(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 16(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 16(SP)
 	MOVL       20(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 20(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 20(SP)
 	MOVL       24(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 24(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 24(SP)
 	MOVL       28(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 28(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 28(SP)
 	MOVL       32(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 32(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 32(SP)
 	MOVL       36(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 36(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 36(SP)
 	MOVL       40(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 40(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 40(SP)
 	MOVL       44(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 44(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 44(SP)
 	MOVL       48(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 48(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 48(SP)
 	MOVL       52(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 52(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 52(SP)
 	MOVL       56(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 56(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 56(SP)
 	MOVL       60(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 60(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 60(SP)
 	MOVL       64(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 64(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 64(SP)
 	MOVL       68(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 68(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 68(SP)
 	MOVL       72(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 72(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 72(SP)
 	MOVL       76(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 76(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 76(SP)
 	MOVL       80(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 80(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 80(SP)
 	MOVL       84(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 84(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 84(SP)
 	MOVL       88(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 88(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 88(SP)
 	MOVL       92(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 92(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 92(SP)
 	MOVL       96(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 96(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 96(SP)
 	MOVL       100(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 100(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 100(SP)
 	MOVL       104(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 104(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 104(SP)
 	MOVL       108(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 108(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 108(SP)
 	MOVL       112(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 112(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 112(SP)
 	MOVL       116(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 116(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 116(SP)
 	MOVL       120(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 120(SP)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 120(SP)
 	MOVL       124(SP), BX
-	MOVL       (R9)(BX*4), R10
-	PREFETCHT0 (AX)(R10*8)
-	PREFETCHT0 (CX)(R10*4)
-	LEAL       1(R10), R11
-	MOVL       R11, (R9)(BX*4)
-	MOVL       R10, 124(SP)
-	MOVL       (SP), R10
-	MOVQ       (SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       (R10)(BX*4), R11
+	LEAL       1(R11), R12
+	MOVL       R12, (R10)(BX*4)
+	CMPL       R11, SI
+	CMOVLHI    SI, R11
+	PREFETCHT0 (AX)(R11*8)
+	PREFETCHT0 (CX)(R11*4)
+	MOVL       R11, 124(SP)
+	MOVL       (SP), R11
+	MOVQ       (DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       (DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       4(SP), R10
-	MOVQ       8(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       4(SP), R11
+	MOVQ       8(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       1(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       8(SP), R10
-	MOVQ       16(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       8(SP), R11
+	MOVQ       16(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       2(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       12(SP), R10
-	MOVQ       24(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       12(SP), R11
+	MOVQ       24(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       3(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       16(SP), R10
-	MOVQ       32(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       16(SP), R11
+	MOVQ       32(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       4(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       20(SP), R10
-	MOVQ       40(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       20(SP), R11
+	MOVQ       40(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       5(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       24(SP), R10
-	MOVQ       48(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       24(SP), R11
+	MOVQ       48(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       6(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       28(SP), R10
-	MOVQ       56(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       28(SP), R11
+	MOVQ       56(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       7(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       32(SP), R10
-	MOVQ       64(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       32(SP), R11
+	MOVQ       64(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       8(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       36(SP), R10
-	MOVQ       72(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       36(SP), R11
+	MOVQ       72(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       9(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       40(SP), R10
-	MOVQ       80(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       40(SP), R11
+	MOVQ       80(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       10(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       44(SP), R10
-	MOVQ       88(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       44(SP), R11
+	MOVQ       88(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       11(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       48(SP), R10
-	MOVQ       96(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       48(SP), R11
+	MOVQ       96(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       12(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       52(SP), R10
-	MOVQ       104(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       52(SP), R11
+	MOVQ       104(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       13(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       56(SP), R10
-	MOVQ       112(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       56(SP), R11
+	MOVQ       112(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       14(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       60(SP), R10
-	MOVQ       120(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       60(SP), R11
+	MOVQ       120(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       15(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       64(SP), R10
-	MOVQ       128(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       64(SP), R11
+	MOVQ       128(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       16(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       68(SP), R10
-	MOVQ       136(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       68(SP), R11
+	MOVQ       136(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       17(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       72(SP), R10
-	MOVQ       144(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       72(SP), R11
+	MOVQ       144(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       18(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       76(SP), R10
-	MOVQ       152(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       76(SP), R11
+	MOVQ       152(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       19(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       80(SP), R10
-	MOVQ       160(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       80(SP), R11
+	MOVQ       160(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       20(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       84(SP), R10
-	MOVQ       168(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       84(SP), R11
+	MOVQ       168(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       21(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       88(SP), R10
-	MOVQ       176(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       88(SP), R11
+	MOVQ       176(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       22(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       92(SP), R10
-	MOVQ       184(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       92(SP), R11
+	MOVQ       184(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       23(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       96(SP), R10
-	MOVQ       192(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       96(SP), R11
+	MOVQ       192(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       24(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       100(SP), R10
-	MOVQ       200(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       100(SP), R11
+	MOVQ       200(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       25(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       104(SP), R10
-	MOVQ       208(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       104(SP), R11
+	MOVQ       208(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       26(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       108(SP), R10
-	MOVQ       216(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       108(SP), R11
+	MOVQ       216(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       27(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       112(SP), R10
-	MOVQ       224(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       112(SP), R11
+	MOVQ       224(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       28(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       116(SP), R10
-	MOVQ       232(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       116(SP), R11
+	MOVQ       232(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       29(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       120(SP), R10
-	MOVQ       240(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       120(SP), R11
+	MOVQ       240(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       30(DX), BX
-	MOVL       BX, (CX)(R10*4)
-	MOVL       124(SP), R10
-	MOVQ       248(SI), BX
-	MOVQ       BX, (AX)(R10*8)
+	MOVL       BX, (CX)(R11*4)
+	MOVL       124(SP), R11
+	MOVQ       248(DI), BX
+	MOVQ       BX, (AX)(R11*8)
 	LEAL       31(DX), BX
-	MOVL       BX, (CX)(R10*4)
+	MOVL       BX, (CX)(R11*4)
 	ADDQ       $0x20, DX
-	ADDQ       $0x00000100, SI
+	ADDQ       $0x00000100, DI
 	JMP        loop
 
 done:

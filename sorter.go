@@ -18,7 +18,8 @@ type sorter struct {
 	shift        uint                  // of a key: the bits below those that divide into parts
 	least        int                   // items of a part, where they are many keys
 	counts       []uint16              // of a part, by bin
-	indices      []int32               // of a part of float64s
+	packed       []uint64              // the items of a part of float64s
+	indices      []int32               // and where its keys were
 	digits       [4][sortDigits]uint32 // how many items have a digit, then where the next of them goes
 }
 

@@ -61,7 +61,7 @@ func anyBits64(rng *rand.Rand) uint64 {
 // A divider counts the items that keys become, and splits them.
 type divider[K any] struct {
 	count func(counts []uint32, keys []K, shift uint) (nan bool)
-	split func(items []uint64, keys []K, parts []uint32, next *[maxSortParts]uint32, shift uint) // the first key has the index 1000
+	split func(items []uint64, keys []K, parts []uint32, next *[maxSortParts]uint32, shift uint) (perm []int32) // the first key has the index 1000
 }
 
 func divideBounds32(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
@@ -69,42 +69,45 @@ func divideBounds32(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, c
 		count: func(counts []uint32, keys []uint32, shift uint) bool {
 			return k.count32(counts, keys, uint32(shift))
 		},
-		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) {
+		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
 			k.split32(items, keys, 1000, parts, next, uint32(shift))
+			return nil
 		},
 	}, divider[uint32]{
 		count: count32,
-		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) {
+		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
 			split32(items, append(make([]uint32, 1000), keys...), 1000, parts, next, shift)
+			return nil
 		},
 	})
 }
 
 func divideBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
-	perm := newFence[int32](t, 1<<14, 7)
-	perm.before = before
-	var wantPerm []int32
+	fence := newFence[int32](t, 1<<14, 7)
+	fence.before = before
 	for _, up := range []uint{0, 1, 12, 31, 32, 40, 63} {
 		divideBounds(t, rng, before, clean, func(bool) uint64 { return anyBits64(rng) }, divider[uint64]{
 			count: func(counts []uint32, keys []uint64, shift uint) bool {
 				k.count64(counts, keys, uint32(shift), uint32(up))
 				return false
 			},
-			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
-				got := perm.place(len(keys), 0)
-				k.split64(values, got, keys, 1000, parts, next, uint32(shift), uint32(up))
-				if !slices.Equal(got, wantPerm) || !perm.intact() {
-					t.Fatalf("%d keys, shift %d: other indices", len(keys), shift)
+			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
+				perm := fence.place(len(keys), 0)
+				k.split64(values, perm, keys, 1000, parts, next, uint32(shift), uint32(up))
+				if !fence.intact() {
+					t.Fatalf("%d keys, shift %d: wrote outside of perm", len(keys), shift)
 				}
+				return perm
 			},
 		}, divider[uint64]{
 			count: func(counts []uint32, keys []uint64, shift uint) bool {
 				count64(counts, keys, shift, up)
 				return false
 			},
-			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) {
-				wantPerm = make([]int32, len(keys))
-				split64(values, wantPerm, append(make([]uint64, 1000), keys...), 1000, parts, next, shift, up)
+			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
+				perm := make([]int32, len(keys))
+				split64(values, perm, append(make([]uint64, 1000), keys...), 1000, parts, next, shift, up)
+				return perm
 			},
 		})
 	}
@@ -140,10 +143,17 @@ func divideBounds[K uint32 | uint64](t *testing.T, rng *rand.Rand, before bool, 
 			at += c
 		}
 		wantNext, wantItems := next, make([]uint64, n)
-		plain.split(wantItems, keys, got, &wantNext, shift)
-		clean("split", func() { kernel.split(to, keys, got, &next, shift) })
-		if !slices.Equal(to, wantItems) || next != wantNext || !items.intact() || !counts.intact() {
+		wantPerm, perm := plain.split(wantItems, keys, got, &wantNext, shift), []int32(nil)
+		clean("split", func() { perm = kernel.split(to, keys, got, &next, shift) })
+		if !slices.Equal(to, wantItems) || !slices.Equal(perm, wantPerm) || next != wantNext || !items.intact() || !counts.intact() {
 			t.Fatalf("%d keys, shift %d: other items", n, shift)
+		}
+		for i := range next { // as if others were counted
+			next[i] = uint32(max(n-3, 0))
+		}
+		kernel.split(to, keys, got, &next, shift)
+		if !items.intact() {
+			t.Fatalf("%d keys, shift %d: wrote behind the items", n, shift)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func (c code) split32(f floats) {
 	c.VPADDD(step, index, index)
 	c.VPADDD(index, index, index)
 	c.Broadcast256(2*8, step)
-	c.split256(f, mover{
+	c.split256(f, c.Length("items"), mover{
 		take: func(_ Mem, i int) {
 			c.VPSUBD(Y2, index, Y2) // 2·index + (1 for −0)
 			c.VPADDD(step, index, index)
@@ -169,7 +169,7 @@ func (c code) split64(f floats) {
 	values, perm, index, value, own := c.Base("values"), c.Base("perm"), c.GP64(), c.GP64(), c.GP32()
 	c.Load(c.Param("index"), index.As32())
 	f.begin()
-	c.split256(f, mover{
+	c.split256(f, c.Length("values"), mover{
 		take: func(Mem, int) {},
 		prefetch: func(place Register) {
 			c.PREFETCHT0(indexed(values, place, 8))
@@ -193,9 +193,12 @@ type mover struct {
 	next     func()                                // block
 }
 
-func (c code) split256(f floats, m mover) {
+// split256 moves floats to their places, of which there are so many: should the keys not be those that were counted, because another goroutine
+// writes to them, the result is of no use, but no other memory is written to.
+func (c code) split256(f floats, places GPVirtual, m mover) {
 	keys, n, parts, next := c.Base("keys"), c.Length("keys"), c.Base("parts"), c.Pointer("next")
-	places := c.AllocLocal(4 * block)
+	buffer := c.AllocLocal(4 * block)
+	c.DECQ(places)
 	c.Label("loop")
 	c.SUBQ(Imm(block), n)
 	c.JL(LabelRef("done"))
@@ -204,20 +207,22 @@ func (c code) split256(f floats, m mover) {
 		f.bins(at(keys, f.bytes*i))
 		m.take(at(keys, f.bytes*i), i)
 		c.Pick256(parts, Y1, Y5)
-		c.VMOVDQU(Y5, places.Offset(4*i))
+		c.VMOVDQU(Y5, buffer.Offset(4*i))
 	}
 	// The floats follow their places at a distance, so that no store waits for its address.
 	part, place, after := c.GP32(), c.GP32(), c.GP32()
 	for i := range block {
-		c.MOVL(places.Offset(4*i), part)
+		c.MOVL(buffer.Offset(4*i), part)
 		c.MOVL(indexed(next, part.As64(), 4), place)
-		m.prefetch(place.As64())
 		c.LEAL(at(place.As64(), 1), after)
 		c.MOVL(after, indexed(next, part.As64(), 4))
-		c.MOVL(place, places.Offset(4*i))
+		c.CMPL(place, places.As32())
+		c.CMOVLHI(places.As32(), place)
+		m.prefetch(place.As64())
+		c.MOVL(place, buffer.Offset(4*i))
 	}
 	for i := range block {
-		c.MOVL(places.Offset(4*i), place)
+		c.MOVL(buffer.Offset(4*i), place)
 		m.move(at(keys, f.bytes*i), i, place.As64())
 	}
 	m.next()
