@@ -190,25 +190,25 @@ func (s *sorter) sort64(keys []uint64, perm []int32) {
 	}
 }
 
-// sortPart64 sorts the values of a part to keys. perm goes with them.
+// sortPart64 sorts a part: values to keys, and perm, where they came from, with them. Their keys, shifted left by up, differ in so many digits.
 func (s *sorter) sortPart64(keys []uint64, perm []int32, values []uint64, digits int, up uint) {
 	width := uint(bits.Len(uint(len(values) - 1)))
 	s.packed = resize(s.packed, len(values))
 	items := s.packed
 	packItems64(items, values, up, width)
-	sorted, ties := s.inBins(items), width // which of the bits of sorted do not matter
+	sorted, low := s.inBins(items), width // how many of their lowest bits are not in order
 	if sorted == nil {
 		s.byRadix(items, digits)
-		sorted, ties = s.spare[:len(items)], 32
-		copy(sorted, items)
+		sorted, low = items, 32
 	}
-	s.indices = append(s.indices[:0], perm...)
+	s.indices = resize(s.indices, len(perm))
+	copy(s.indices, perm)
 	from := source64{values, s.indices, 1<<width - 1}
-	tied := from.fetch(keys, perm, sorted, ties)
-	rest := uint64(1)<<max(32-int(up), 0) - 1 // of the bits of a key, those that radix does not see
+	tied := from.fetch(keys, perm, sorted, low)
+	rest := uint64(1)<<max(int(low)-int(up), 0) - 1 // the bits of a key that have not been seen
 	for i := 0; i < len(sorted) && tied && rest != 0; {
 		end := i + 1
-		for end < len(sorted) && sorted[end]>>ties == sorted[i]>>ties {
+		for end < len(sorted) && sorted[end]>>low == sorted[i]>>low {
 			end++
 		}
 		if end > i+1 {
@@ -266,7 +266,7 @@ func key64(b uint64) uint64 {
 	return k
 }
 
-// count64 counts keys, moved up, by their bits above shift and 32 more.
+// count64 counts keys, shifted left by up, by their bits above shift + 32.
 func count64(coarse []uint32, keys []uint64, shift, up uint) {
 	for _, b := range keys {
 		coarse[upper(key64(b)<<(up&63), shift)]++
@@ -281,7 +281,7 @@ func split64(values []uint64, perm []int32, keys []uint64, from int, coarse []ui
 	}
 }
 
-// packItems64 turns values into items: the bits of their keys, moved up, and in the lowest bits, low of them, where each is.
+// packItems64 turns values into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is.
 func packItems64(items, values []uint64, up, low uint) {
 	done := 0
 	if active.sort != nil {
@@ -305,15 +305,15 @@ type source64 struct {
 	place   uint64
 }
 
-// fetch fetches what belongs to the items, and reports whether two neighbours agree above the lowest bits, ties of them.
-func (from *source64) fetch(keys []uint64, perm []int32, items []uint64, ties uint) (tied bool) {
+// fetch fetches what belongs to the items, and reports whether two neighbours agree above the lowest bits, low of them.
+func (from *source64) fetch(keys []uint64, perm []int32, items []uint64, low uint) (tied bool) {
 	keys, perm = keys[:len(items)], perm[:len(items)]
 	values, indices := from.values, from.indices[:len(from.values)]
 	before := ^items[0]
 	for i, it := range items {
 		at := it & from.place
 		keys[i], perm[i] = values[at], indices[at]
-		if (it^before)>>(ties&63) == 0 {
+		if (it^before)>>(low&63) == 0 {
 			tied = true
 		}
 		before = it

@@ -9,7 +9,7 @@ package lanewise
 //go:noescape
 func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
 
-// sortCount64AVX2 is sortCount32 for float64s, whose keys are used from the bit on that goes up to the highest. NaNs have the key 0.
+// sortCount64AVX2 counts float64s by the bits of their keys, shifted left by up, above shift + 32. NaNs have the key 0. It takes a multiple of 32.
 //
 //go:noescape
 func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, up uint32)
@@ -19,12 +19,12 @@ func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, up uint32)
 //go:noescape
 func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)
 
-// sortSplit64AVX2 moves float64s to their parts, and their indices to the same places in perm. Keys are as in sortCount64.
+// sortSplit64AVX2 moves float64s, the first of which has the index, to their parts in values, and their indices to the same places in perm: parts by the bits that sortCount64 counts. It takes a multiple of 32.
 //
 //go:noescape
 func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, up uint32)
 
-// sortPack64AVX2 turns float64s into items: their keys, moved up, and in the lowest bits, low of them, where each is. It takes a multiple of 8.
+// sortPack64AVX2 turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is. It takes a multiple of 8.
 //
 //go:noescape
 func sortPack64AVX2(items []uint64, values []uint64, up uint32, low uint32)

@@ -145,7 +145,7 @@ func (c code) split32(f floats) {
 	c.VPADDD(index, index, index)
 	c.Broadcast256(2*8, step)
 	c.split256(f, c.Length("items"), mover{
-		take: func(_ Mem, i int) {
+		take: func(i int) {
 			c.VPSUBD(Y2, index, Y2) // 2·index + (1 for −0)
 			c.VPADDD(step, index, index)
 			c.VPUNPCKLDQ(Y4, Y2, Y6)
@@ -160,7 +160,7 @@ func (c code) split32(f floats) {
 			c.MOVQ(packed.Offset(8*i), item)
 			c.MOVQ(item, indexed(items, place, 8))
 		},
-		next: func() {},
+		after: func() {},
 	})
 }
 
@@ -170,7 +170,7 @@ func (c code) split64(f floats) {
 	c.Load(c.Param("index"), index.As32())
 	f.begin()
 	c.split256(f, c.Length("values"), mover{
-		take: func(Mem, int) {},
+		take: func(int) {},
 		prefetch: func(place Register) {
 			c.PREFETCHT0(indexed(values, place, 8))
 			c.PREFETCHT0(indexed(perm, place, 4))
@@ -181,16 +181,16 @@ func (c code) split64(f floats) {
 			c.LEAL(at(index, i), own)
 			c.MOVL(own, indexed(perm, place, 4))
 		},
-		next: func() { c.ADDQ(Imm(block), index) },
+		after: func() { c.ADDQ(Imm(block), index) },
 	})
 }
 
 // A mover moves what floats become to their places.
 type mover struct {
-	take     func(from Mem, i int)                 // sees 8 floats, the first of which is number i of the block, after their bins
+	take     func(i int)                           // what bins left of 8 floats, the first of which is number i of the block
 	prefetch func(place Register)                  // for writing
-	move     func(from Mem, i int, place Register) // moves float i of the block
-	next     func()                                // block
+	move     func(from Mem, i int, place Register) // float i of the block
+	after    func()                                // each block
 }
 
 // split256 moves floats to their places, of which there are so many: should the keys not be those that were counted, because another goroutine
@@ -205,7 +205,7 @@ func (c code) split256(f floats, places GPVirtual, m mover) {
 	for i := 0; i < block; i += 8 {
 		c.Prefetch(ahead+f.bytes*i, keys)
 		f.bins(at(keys, f.bytes*i))
-		m.take(at(keys, f.bytes*i), i)
+		m.take(i)
 		c.Pick256(parts, Y1, Y5)
 		c.VMOVDQU(Y5, buffer.Offset(4*i))
 	}
@@ -225,7 +225,7 @@ func (c code) split256(f floats, places GPVirtual, m mover) {
 		c.MOVL(buffer.Offset(4*i), place)
 		m.move(at(keys, f.bytes*i), i, place.As64())
 	}
-	m.next()
+	m.after()
 	c.ADDQ(U32(f.bytes*block), keys)
 	c.JMP(LabelRef("loop"))
 	c.Label("done")
