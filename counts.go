@@ -240,7 +240,7 @@ func (c *LovaszCounts) memory() uint64 {
 }
 
 // UnmarshalBinary replaces the state by one that AppendBinary wrote. A zero LovaszCounts takes over its configuration, unless that has more
-// than 2,000 classes and next to no pixels; for another one the error is ErrConfig if it differs. Bytes that are truncated, corrupt or
+// than 2,000 classes and less than 64 bytes for each; for another one the error is ErrConfig if it differs. Bytes that are truncated, corrupt or
 // something else are ErrFormat. After an error the state is what it was.
 func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	d := newDecoder(data, countsMagic)
@@ -259,7 +259,7 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 		return errorf(ErrFormat, "encoded LovaszCounts: %v", err)
 	}
 	read.kept = d.uint(maxCounted)
-	if c.l == nil && read.kept > 0 && read.memory() > max(unknownMemory, 4096*uint64(len(data))) {
+	if c.l == nil && read.kept > 0 && read.memory() > max(unknownMemory, 8192*uint64(len(data))) {
 		return errorf(ErrFormat, "the state takes %d MB, far more than its bytes: decode it into a NewLovaszCounts of its configuration", read.memory()>>20)
 	}
 	for k := range read.state {
@@ -274,9 +274,10 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// append appends for background and foreground the bins with pixels: of each how many empty ones are before it, its pixels, and how far the sum of
-// their rests is from the middle, 2¹³ a pixel. As rests are nearly uniform, that is about the root of the pixels. The empty ones before the end
-// of all bins are the end.
+// append appends the bins with pixels, first of background, then of foreground. A bin is how many empty ones are before it, its pixels but one,
+// and how far the sum of their rests is from the middle, 2¹³ a pixel, with signs in turn: 0, −1, 1, −2. At the end is how many empty ones follow.
+// Neighbours are of similar size, so the order for the pixels is that of the bin before; and as rests are nearly uniform, their sum is off by
+// about 2¹² times the root of the pixels.
 func (b bins) append(w *bitWriter) {
 	for f := range 2 {
 		at, order := 0, 0
@@ -288,7 +289,7 @@ func (b bins) append(w *bitWriter) {
 			w.golomb(uint64(i-at), 0)
 			w.golomb(n-1, order)
 			off := int64(b[i].rest[f] - n<<(restBits-1))
-			w.golomb(uint64(off<<1^off>>63), restOrder(n)) // 0, −1, 1, −2, …
+			w.golomb(uint64(off<<1^off>>63), restOrder(n))
 			at, order = i+1, bits.Len64(n)-1
 		}
 		w.golomb(uint64(binCount-at), 0)
@@ -312,7 +313,7 @@ func decodeBins(d *decoder, pixels uint64) bins {
 			n := d.golomb(order, left) + 1
 			off := d.golomb(restOrder(n), math.MaxInt64)
 			rest := n<<(restBits-1) + (off>>1 ^ -(off & 1))
-			if d.err != nil || n > left || rest > n*(1<<restBits-1) {
+			if d.err != nil || n > left || rest > n*(1<<restBits-1) || at == binCount-1 && rest > 0 {
 				d.fail("a bin holds more than its pixels can")
 				break
 			}

@@ -468,6 +468,34 @@ func TestLovaszCountsSize(t *testing.T) {
 	}
 }
 
+// A state that no pixels have is an error, and so are other bytes for one that they have.
+func TestLovaszCountsImpossible(t *testing.T) {
+	cfg := LovaszConfig{Classes: 1, Activation: NoActivation}
+	state := func(change func(s *LovaszCounts)) []byte {
+		s := mustCounts(t, cfg)
+		mustAdd(t, s, lossCase{cfg, []float32{1, 0.25}, []int32{0, 0}, 1})
+		change(s)
+		return stateOf(t, s)
+	}
+	right := state(func(*LovaszCounts) {})
+	if err := checkState(t, right); err != nil {
+		t.Fatal(err)
+	}
+	quarter := binOf(math.Float32bits(0.25))
+	padded := slices.Concat(right[:4], []byte{right[4] | 0x80, 0}, right[5:])
+	for what, b := range map[string][]byte{
+		"an error above 1":            state(func(s *LovaszCounts) { s.state[0][binCount-1].rest[0]++ }),
+		"a rest that a pixel has not": state(func(s *LovaszCounts) { s.state[0][quarter].rest[0] = 1 << restBits }),
+		"more pixels than counted":    state(func(s *LovaszCounts) { s.state[0][quarter].count[1]++ }),
+		"fewer pixels than counted":   state(func(s *LovaszCounts) { s.kept++ }),
+		"a longer number than needed": signed(padded),
+	} {
+		if err := checkState(t, b); err == nil {
+			t.Errorf("%s was read", what)
+		}
+	}
+}
+
 // Bytes outlive a process, and travel: those of version 2 stay readable, on machines of either byte order.
 func TestLovaszCountsStoredBytes(t *testing.T) {
 	const stored = "4c574c02030000000001020201fe03030000803f00000000000000400300a05a1e1500e4afca08c04e00c0405d900880820180b2f6" +
@@ -557,19 +585,21 @@ func checkState(t testing.TB, b []byte) error {
 				if b[i].rest[f] > n*(1<<14-1) {
 					t.Errorf("class %d, bin %d: a rest of %d of %d pixels", k, i, b[i].rest[f], n)
 				}
+				if i == binCount-1 && b[i].rest[f] > 0 {
+					t.Errorf("class %d: errors above 1", k)
+				}
 			}
 		}
 		if s.l.averaged[k] && pixels != s.kept {
 			t.Errorf("class %d has %d pixels of %d", k, pixels, s.kept)
 		}
 	}
-	again := stateOf(t, &s)
-	var twin LovaszCounts
-	if err := twin.UnmarshalBinary(again); err != nil {
-		t.Fatalf("its own bytes: %v", err)
+	if again := stateOf(t, &s); !bytes.Equal(again, b) {
+		t.Errorf("the bytes %x are read, and written as %x", b, again)
 	}
-	if !bytes.Equal(again, stateOf(t, &twin)) {
-		t.Error("the bytes change from one round to the next")
+	var twin LovaszCounts
+	if err := twin.UnmarshalBinary(b); err != nil {
+		t.Fatalf("the second time: %v", err)
 	}
 	r := s.Result().clone()
 	if d := sameResult(r, twin.Result()); d != "" {

@@ -30,17 +30,17 @@ func appendSet[E int | int32](b []byte, list []E) []byte {
 // A bitWriter appends bits to bytes, the lowest bit of a byte first.
 type bitWriter struct {
 	to   []byte
-	bits uint64 // those that fill no word yet
-	n    int
+	word uint64 // the bits that do not fill it yet
+	n    int    // how many these are
 }
 
 // put appends the lower n bits of v, which has no others.
 func (w *bitWriter) put(v uint64, n int) {
-	w.bits |= v << w.n
+	w.word |= v << w.n
 	if w.n += n; w.n >= 64 {
-		w.to = binary.LittleEndian.AppendUint64(w.to, w.bits)
+		w.to = binary.LittleEndian.AppendUint64(w.to, w.word)
 		w.n -= 64
-		w.bits = v >> (n - w.n)
+		w.word = v >> (n - w.n)
 	}
 }
 
@@ -58,8 +58,8 @@ func (w *bitWriter) golomb(v uint64, order int) {
 // end fills up the last byte with zeros, and returns all bytes.
 func (w *bitWriter) end() []byte {
 	for ; w.n > 0; w.n -= 8 {
-		w.to = append(w.to, byte(w.bits))
-		w.bits >>= 8
+		w.to = append(w.to, byte(w.word))
+		w.word >>= 8
 	}
 	return w.to
 }
@@ -69,8 +69,8 @@ type decoder struct {
 	data []byte
 	err  error
 
-	bits uint64 // taken out of data ahead of take and golomb: after these only end may follow
-	n    int
+	word uint64 // bits taken out of data ahead of take and golomb, after which only end may follow
+	n    int    // how many these are
 }
 
 // newDecoder checks the magic and the checksum.
@@ -94,32 +94,37 @@ func (d *decoder) fail(format string, args ...any) {
 	if d.err == nil {
 		d.err = errorf(ErrFormat, format, args...)
 	}
-	d.data, d.bits, d.n = nil, 0, 0
+	d.data, d.word, d.n = nil, 0, 0
 }
 
-// end returns the first error; bytes that are left over are one, and bits of the last byte other than zeros.
+// end returns the first error. What is left over is one, but for zeros in the last byte of which bits were taken.
 func (d *decoder) end() error {
-	if d.err == nil && (len(d.data) > 0 || d.n >= 8 || d.bits != 0) {
-		d.fail("%d bytes are left over", len(d.data))
+	if left := len(d.data) + d.n/8; left > 0 || d.word != 0 {
+		d.fail("%d bytes and the bits %b are left over", left, d.word&0x7f)
 	}
 	return d.err
 }
 
+const badNumber = "a number is cut off, too large, or longer than it has to be"
+
 // uint reads a number that is at most most.
 func (d *decoder) uint(most uint64) uint64 {
 	v, n := binary.Uvarint(d.data)
-	if d.err != nil || n <= 0 || v > most {
-		d.fail("a number is cut off or too large")
+	if d.err != nil || n <= 0 || v > most || padded(d.data[:n]) {
+		d.fail(badNumber)
 		return 0
 	}
 	d.data = d.data[n:]
 	return v
 }
 
-// refill makes bits at least 56, or all that are left.
+// padded says whether a varint has a byte that adds nothing: a number has one form.
+func padded(varint []byte) bool { return len(varint) > 1 && varint[len(varint)-1] == 0 }
+
+// refill takes bits out of data until there are at least 56, or no more.
 func (d *decoder) refill() {
 	for ; d.n < 56 && len(d.data) > 0; d.n += 8 {
-		d.bits |= uint64(d.data[0]) << d.n
+		d.word |= uint64(d.data[0]) << d.n
 		d.data = d.data[1:]
 	}
 }
@@ -132,8 +137,8 @@ func (d *decoder) take(n int) uint64 {
 			return 0
 		}
 	}
-	v := d.bits & (1<<n - 1)
-	d.bits >>= n
+	v := d.word & (1<<n - 1)
+	d.word >>= n
 	d.n -= n
 	return v
 }
@@ -141,16 +146,16 @@ func (d *decoder) take(n int) uint64 {
 // golomb reads a number that bitWriter.golomb wrote, and that is at most most.
 func (d *decoder) golomb(order int, most uint64) uint64 {
 	d.refill()
-	n := bits.TrailingZeros64(d.bits)
+	n := bits.TrailingZeros64(d.word)
 	if n >= min(d.n, 56, 63-order) {
-		d.fail("a number is cut off or too large")
+		d.fail(badNumber)
 		return 0
 	}
 	d.take(n + 1)
 	rest := d.take(n) | 1<<n
 	v := (rest-1)<<order | d.take(order)
 	if d.err != nil || v > most {
-		d.fail("a number is cut off or too large")
+		d.fail(badNumber)
 		return 0
 	}
 	return v
@@ -182,7 +187,7 @@ func decodeSet[E int | int32](d *decoder) []E {
 	var set []E
 	for range d.length(1) {
 		v, n := binary.Varint(d.data)
-		if n <= 0 || int64(E(v)) != v || len(set) > 0 && E(v) <= set[len(set)-1] {
+		if n <= 0 || padded(d.data[:n]) || int64(E(v)) != v || len(set) > 0 && E(v) <= set[len(set)-1] {
 			d.fail("a list is cut off or not in order")
 			return nil
 		}
