@@ -20,9 +20,7 @@ func SortDescending[T Float](keys []T, perm []int32) {
 		panic(fmt.Sprintf("lanewise: SortDescending: %d keys, want at most 2³¹ − 1", len(keys)))
 	}
 	if descend(keys) {
-		for i := range perm {
-			perm[i] = int32(i)
-		}
+		inOrder(perm)
 		return
 	}
 	s := sortPool.Get().(*sorter)
@@ -35,6 +33,13 @@ func SortDescending[T Float](keys []T, perm []int32) {
 }
 
 var sortPool = sync.Pool{New: func() any { return new(sorter) }}
+
+// inOrder makes perm that of keys that have not moved.
+func inOrder(perm []int32) {
+	for i := range perm {
+		perm[i] = int32(i)
+	}
+}
 
 // descend reports whether no key is larger than the one before it. A NaN, except as the only key, is not in order.
 func descend[T Float](keys []T) bool {
@@ -177,9 +182,7 @@ func scatter32(keys []uint32, perm []int32, items []uint64, next *[sortDigits]ui
 // order of the items; those whose items are equal are sorted by the rest of their bits.
 func (s *sorter) sort64(keys []uint64, perm []int32) {
 	if len(keys) <= insertionMax {
-		for i := range perm {
-			perm[i] = int32(i)
-		}
+		inOrder(perm)
 		insertionSort64(keys, perm)
 		return
 	}
@@ -235,9 +238,7 @@ func (s *sorter) divide64(keys []uint64, perm []int32, up uint) {
 	values := s.resize(len(keys))
 	if !s.divides(len(keys)) {
 		copy(values, keys)
-		for i := range perm {
-			perm[i] = int32(i)
-		}
+		inOrder(perm)
 		return
 	}
 	done := forKernels(len(keys))

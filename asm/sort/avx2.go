@@ -21,7 +21,8 @@ type floats struct {
 	bytes int
 	begin func()
 	bins  func(from Mem) // leaves the bins in Y1, and the keys in Y4, of float64s also in Y5
-	end   func()         // of a function that called bins to count
+	look  func()         // at the floats of bins, for what end returns
+	end   func()
 }
 
 // The constants of float32s and float64s: the sign, all other bits, and the shift from an item's key to its bin.
@@ -38,7 +39,7 @@ func (c code) float32s() floats {
 			c.VPSRLD(U8(1), others, others)
 			c.Zero256(largest)
 		},
-		bins: func(from Mem) { // and in Y2 −1 for −0
+		bins: func(from Mem) { // also the floats in Y0, and −1 for −0 in Y2
 			c.VMOVDQU(from, Y0)
 			c.VPSRAD(U8(31), Y0, Y4)
 			c.VPANDN(others, Y4, Y4)
@@ -46,6 +47,8 @@ func (c code) float32s() floats {
 			c.VPCMPEQD(signs, Y0, Y2)
 			c.VPADDD(Y2, Y4, Y4)
 			c.VPSRLD(toBin, Y4, Y1)
+		},
+		look: func() {
 			c.VPAND(others, Y0, Y0)
 			c.VPMAXUD(Y0, largest, largest)
 		},
@@ -77,7 +80,8 @@ func (c code) float64s() floats {
 			c.VSHUFPS(U8(0x88), Y7, Y6, Y1)
 			c.VPERMQ(U8(0xd8), Y1, Y1)
 		},
-		end: func() {},
+		look: func() {},
+		end:  func() {},
 	}
 }
 
@@ -121,6 +125,7 @@ func (c code) count256(name, signature, doc string, f floats) {
 	for i := 0; i < block; i += 8 {
 		c.Prefetch(ahead+f.bytes*i, keys)
 		f.bins(at(keys, f.bytes*i))
+		f.look()
 		c.VMOVDQU(Y1, buffer.Offset(4*i))
 	}
 	for i := range block {
