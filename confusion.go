@@ -7,10 +7,14 @@ import (
 )
 
 // A Confusion counts how often each class was predicted for each label: a matrix [labels, predictions]. A zero Confusion has no classes:
-// UnmarshalBinary gives it some, all else answers ErrConfig.
+// UnmarshalBinary and UnmarshalText give it some, all else answers ErrConfig.
+//
+// Its measures follow from these counts, with TP the pixels of a class that were predicted so, FP those of others that were, FN those of the
+// class that were not. Each is in [0, 1], and NaN where it would divide by 0.
 type Confusion struct {
 	classes int
 	counts  []int64
+	total   int64 // of all counts, so none can overflow while it does not
 }
 
 // NewConfusion returns an empty matrix for labels and predictions in [0, classes). It panics for classes < 1, and for so many that the
@@ -19,11 +23,12 @@ func NewConfusion(classes int) *Confusion {
 	if classes < 1 || classes > math.MaxInt/classes {
 		panic(fmt.Sprintf("lanewise: NewConfusion: classes is %d", classes))
 	}
-	return &Confusion{classes, make([]int64, classes*classes)}
+	return &Confusion{classes: classes, counts: make([]int64, classes*classes)}
 }
 
 // Add counts pixels: predicted and labels have one entry for each. A label outside [0, classes) is not counted: such a pixel is void. A
-// prediction outside is ErrLabel (a *PixelError), different lengths are ErrShape; then nothing is counted.
+// prediction outside is ErrLabel (a *PixelError), different lengths are ErrShape, and so are more than 2⁶³ − 1 pixels in all; then nothing is
+// counted.
 func (c *Confusion) Add(predicted, labels []int32) error {
 	if c.classes == 0 {
 		return errNoClasses()
@@ -31,20 +36,37 @@ func (c *Confusion) Add(predicted, labels []int32) error {
 	if len(predicted) != len(labels) {
 		return errorf(ErrShape, "%d predictions for %d labels", len(predicted), len(labels))
 	}
+	var more int64
 	for i, p := range predicted {
 		if uint(p) >= uint(c.classes) {
 			return pixelErrorf(ErrLabel, i, -1, "prediction %d at pixel %d is outside [0, %d)", p, i, c.classes)
 		}
+		if uint(labels[i]) < uint(c.classes) {
+			more++
+		}
+	}
+	if err := c.room(more); err != nil {
+		return err
 	}
 	for i, p := range predicted {
 		if label := labels[i]; uint(label) < uint(c.classes) {
 			c.counts[int(label)*c.classes+int(p)]++
 		}
 	}
+	c.total += more
 	return nil
 }
 
-// Merge adds the counts of other. The error is ErrConfig where the numbers of classes differ.
+// room says whether so many pixels more can be counted.
+func (c *Confusion) room(pixels int64) error {
+	if pixels > math.MaxInt64-c.total {
+		return errorf(ErrShape, "%d pixels and %d more are over 2⁶³ − 1", c.total, pixels)
+	}
+	return nil
+}
+
+// Merge adds the counts of other. The error is ErrConfig where the numbers of classes differ, and ErrShape where the pixels would be more
+// than 2⁶³ − 1; then nothing is added.
 func (c *Confusion) Merge(other *Confusion) error {
 	if c.classes == 0 || other == nil || other.classes == 0 {
 		return errNoClasses()
@@ -52,6 +74,10 @@ func (c *Confusion) Merge(other *Confusion) error {
 	if c.classes != other.classes {
 		return errorf(ErrConfig, "a Confusion of %d classes does not merge into one of %d", other.classes, c.classes)
 	}
+	if err := c.room(other.total); err != nil {
+		return err
+	}
+	c.total += other.total
 	for i, n := range other.counts {
 		c.counts[i] += n
 	}
@@ -69,29 +95,89 @@ func (c *Confusion) At(label, predicted int) int64 {
 // IoU returns the intersection over union of each class, TP/(TP + FP + FN); NaN for a class that is in neither the labels nor the
 // predictions.
 func (c *Confusion) IoU() []float64 {
-	iou := make([]float64, c.classes)
-	for k := range iou {
-		var union int64
-		for j := range c.classes {
-			union += c.At(k, j) + c.At(j, k)
-		}
-		both := c.At(k, k)
-		iou[k] = float64(both) / float64(union-both)
-	}
-	return iou
+	return c.perClass(func(both, labelled, predicted uint64) (of, all uint64) { return both, labelled + predicted - both })
 }
 
-// MeanIoU returns the mean of IoU over the classes that are not NaN; NaN if all are.
-func (c *Confusion) MeanIoU() float64 {
+// Dice returns the Dice coefficient of each class, its F1 score, 2·TP/(2·TP + FP + FN); NaN for a class that is in neither the labels nor the
+// predictions.
+func (c *Confusion) Dice() []float64 {
+	return c.perClass(func(both, labelled, predicted uint64) (of, all uint64) { return 2 * both, labelled + predicted })
+}
+
+// Precision returns which part of the pixels predicted as each class is of it, TP/(TP + FP); NaN for a class that was not predicted.
+func (c *Confusion) Precision() []float64 {
+	return c.perClass(func(both, _, predicted uint64) (of, all uint64) { return both, predicted })
+}
+
+// Recall returns which part of the pixels of each class was predicted so, TP/(TP + FN), also called its accuracy; NaN for a class that has no
+// pixel.
+func (c *Confusion) Recall() []float64 {
+	return c.perClass(func(both, labelled, _ uint64) (of, all uint64) { return both, labelled })
+}
+
+// perClass returns a quotient for each class. The numbers that it gets are at most 2⁶³ − 1, so the sum of two of them does not overflow.
+func (c *Confusion) perClass(quotient func(both, labelled, predicted uint64) (of, all uint64)) []float64 {
+	list := make([]float64, c.classes)
+	for k := range list {
+		var labelled, predicted uint64
+		for j := range c.classes {
+			labelled += uint64(c.At(k, j))
+			predicted += uint64(c.At(j, k))
+		}
+		of, all := quotient(uint64(c.At(k, k)), labelled, predicted)
+		list[k] = float64(of) / float64(all)
+	}
+	return list
+}
+
+// MeanIoU returns the mean of IoU over these classes, or over all where none is named; classes that are NaN do not enter it. It is NaN if all
+// are. Classes that an evaluation leaves out are not named here: their pixels and predictions still count against the others. It panics for a
+// class outside [0, classes).
+func (c *Confusion) MeanIoU(classes ...int) float64 {
+	iou := c.IoU()
+	if len(classes) > 0 {
+		named := make([]float64, 0, len(classes))
+		for _, k := range classes {
+			if uint(k) >= uint(c.classes) {
+				panic(fmt.Sprintf("lanewise: Confusion.MeanIoU of class %d with %d classes", k, c.classes))
+			}
+			named = append(named, iou[k])
+		}
+		iou = named
+	}
 	var sum float64
 	n := 0
-	for _, v := range c.IoU() {
+	for _, v := range iou {
 		if v == v {
 			sum += v
 			n++
 		}
 	}
 	return sum / float64(n)
+}
+
+// Accuracy returns which part of all pixels was predicted right; NaN without a pixel.
+func (c *Confusion) Accuracy() float64 {
+	var right uint64
+	for k := range c.classes {
+		right += uint64(c.At(k, k))
+	}
+	return float64(right) / float64(c.total)
+}
+
+// FrequencyWeightedIoU returns the mean of IoU in which each class weighs as much as it has pixels; NaN without a pixel.
+func (c *Confusion) FrequencyWeightedIoU() float64 {
+	var sum float64
+	for k, iou := range c.IoU() {
+		var labelled uint64
+		for j := range c.classes {
+			labelled += uint64(c.At(k, j))
+		}
+		if labelled > 0 {
+			sum += float64(labelled) * iou
+		}
+	}
+	return sum / float64(c.total)
 }
 
 func errNoClasses() error {
@@ -135,7 +221,8 @@ func (c *Confusion) UnmarshalBinary(data []byte) error {
 	}
 	read := NewConfusion(classes)
 	for i := range read.counts {
-		read.counts[i] = int64(d.uint(math.MaxInt64))
+		read.counts[i] = int64(d.uint(uint64(math.MaxInt64 - read.total)))
+		read.total += read.counts[i]
 	}
 	if err := d.end(); err != nil {
 		return err

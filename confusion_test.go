@@ -106,6 +106,90 @@ func TestConfusionAgainstCounting(t *testing.T) {
 	}
 }
 
+// What scikit-learn and torchmetrics have for these counts, by hand.
+func TestConfusionMeasures(t *testing.T) {
+	c := confusionOf(t, 4, []int32{0, 0, 1, 1, 0, 3, 3}, []int32{0, 0, 0, 1, 1, 1, 255})
+	for _, test := range []struct {
+		name      string
+		got, want []float64
+	}{
+		{"Dice", c.Dice(), []float64{4. / 6, 2. / 5, math.NaN(), 0}},
+		{"Precision", c.Precision(), []float64{2. / 3, 1. / 2, math.NaN(), 0}},
+		{"Recall", c.Recall(), []float64{2. / 3, 1. / 3, math.NaN(), math.NaN()}},
+		{"Accuracy", []float64{c.Accuracy()}, []float64{3. / 6}},
+		{"FrequencyWeightedIoU", []float64{c.FrequencyWeightedIoU()}, []float64{(3*(2./4) + 3*(1./4)) / 6}},
+		{"MeanIoU", []float64{c.MeanIoU(), c.MeanIoU(0, 1), c.MeanIoU(1, 2), c.MeanIoU(2), c.MeanIoU(3, 0)}, []float64{.25, .375, .25, math.NaN(), .25}},
+	} {
+		if !slices.EqualFunc(test.got, test.want, func(a, b float64) bool { return sameFloat(a, b) || math.Abs(a-b) < 1e-15 }) {
+			t.Errorf("%s: got %v, want %v", test.name, test.got, test.want)
+		}
+	}
+	// Class 0 is void: what was predicted as it still counts against the others, and its own IoU is in no mean.
+	void := confusionOf(t, 3, []int32{0, 0, 1, 2}, []int32{-1, 1, 1, 2})
+	if got := void.MeanIoU(1, 2); got != .75 {
+		t.Errorf("mean IoU without class 0: %v, want 0.75", got)
+	}
+	empty := NewConfusion(2)
+	for i, v := range append([]float64{empty.Accuracy(), empty.FrequencyWeightedIoU(), empty.MeanIoU()}, slices.Concat(empty.Dice(), empty.Precision(), empty.Recall())...) {
+		if !math.IsNaN(v) {
+			t.Errorf("measure %d of nothing is %v", i, v)
+		}
+	}
+	for _, k := range []int{-1, 4} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("MeanIoU(%d) did not panic", k)
+				}
+			}()
+			c.MeanIoU(0, k)
+		}()
+	}
+}
+
+// More pixels than an int64 counts are refused, whole: no count, and no sum of counts, turns negative.
+func TestConfusionOverflow(t *testing.T) {
+	for _, labels := range [][]int32{{1, 1, 1}, {0, 1, 1}} {
+		c := confusionOf(t, 2, []int32{1, 1, 0}, labels)
+		merges := 0
+		for ; merges < 70; merges++ {
+			before := stateOf(t, c)
+			if err := c.Merge(c); err != nil {
+				if !errors.Is(err, ErrShape) || !bytes.Equal(before, stateOf(t, c)) {
+					t.Errorf("%v, or the counts have changed", err)
+				}
+				break
+			}
+		}
+		if merges != 61 { // 3·2⁶¹ < 2⁶³ < 3·2⁶²
+			t.Errorf("%d merges went well", merges)
+		}
+		for k, iou := range c.IoU() {
+			if iou < 0 || iou > 1 || c.At(k, k) < 0 {
+				t.Errorf("class %d: %d, IoU %v", k, c.At(k, k), iou)
+			}
+		}
+		if a, w := c.Accuracy(), c.FrequencyWeightedIoU(); a <= 0 || a > 1 || w <= 0 || w > 1 {
+			t.Errorf("accuracy %v, weighted IoU %v", a, w)
+		}
+	}
+	full := &Confusion{classes: 1, counts: []int64{math.MaxInt64 - 1}, total: math.MaxInt64 - 1}
+	if err := full.Add([]int32{0, 0}, []int32{0, 7}); err != nil {
+		t.Errorf("the last pixel: %v", err)
+	}
+	if err := full.Add([]int32{0, 0}, []int32{7, 0}); !errors.Is(err, ErrShape) || full.At(0, 0) != math.MaxInt64 {
+		t.Errorf("one more: %v, %d", err, full.At(0, 0))
+	}
+	var back Confusion
+	if err := back.UnmarshalBinary(stateOf(t, full)); err != nil || back.At(0, 0) != math.MaxInt64 {
+		t.Errorf("%v, %d", err, back.At(0, 0))
+	}
+	over := &Confusion{classes: 2, counts: []int64{math.MaxInt64, 0, 1, 0}}
+	if err := new(Confusion).UnmarshalBinary(stateOf(t, over)); !errors.Is(err, ErrFormat) {
+		t.Errorf("2⁶³ pixels in bytes: %v", err)
+	}
+}
+
 func TestConfusionErrors(t *testing.T) {
 	for _, classes := range []int{0, -1, math.MinInt} {
 		func() {
