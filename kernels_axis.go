@@ -1,0 +1,136 @@
+package lanewise
+
+import (
+	"fmt"
+	"math"
+)
+
+// LogSumExpRows writes LogSumExp of every row of the row-major matrix src [len(dst), cols] to dst. It panics where cols is not positive,
+// where len(src) ≠ len(dst)·cols, or where dst overlaps src.
+func LogSumExpRows[T Float](dst, src []T, cols int) {
+	checkArgMax("LogSumExpRows", "cols", cols, len(dst), len(src))
+	if overlap(dst, src) {
+		panicOverlap("LogSumExpRows")
+	}
+	if cols > piece {
+		for r := range dst {
+			dst[r] = LogSumExp(src[r*cols : (r+1)*cols])
+		}
+		return
+	}
+	for rows := max(1, stretch/cols); len(dst) > 0; {
+		n := min(rows, len(dst))
+		logSumExpRowsGeneric(dst[:n], src[:n*cols], cols)
+		for i, v := range dst[:n] {
+			if v != v {
+				dst[i] = extreme(src[i*cols:], cols, 1)
+			}
+		}
+		dst, src = dst[n:], src[n*cols:]
+	}
+}
+
+// extreme returns the largest of n elements, stride apart, or NaN if there is one: the log-sum-exp where it is infinite or NaN.
+func extreme[T Float](x []T, n, stride int) T {
+	m := T(math.Inf(-1))
+	for i := range n {
+		m = max(m, x[i*stride])
+	}
+	return m
+}
+
+// LogSumExpAxis writes LogSumExp along the middle axis of a row-major array src [outer, axis, inner] to dst [outer, inner]. outer and inner
+// may be 0; it panics where axis is not positive, one of the others is negative, the product is not len(src), len(dst) is not outer·inner,
+// or dst overlaps src.
+func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
+	checkAlong("LogSumExpAxis", len(dst), len(src), outer, axis, inner)
+	if overlap(dst, src) {
+		panicOverlap("LogSumExpAxis")
+	}
+	if inner == 1 {
+		LogSumExpRows(dst, src, axis)
+		return
+	}
+	step := planesStep(axis)
+	for size := axis * inner; len(src) > 0; dst, src = dst[inner:], src[size:] {
+		for i := 0; i < inner; i += step {
+			n := min(step, inner-i)
+			logSumExpPlanesGeneric(dst[i:i+n], src[i:size], axis, n, inner)
+		}
+		for i, v := range dst[:inner] {
+			if v != v {
+				dst[i] = extreme(src[i:], axis, inner)
+			}
+		}
+	}
+}
+
+// ArgMaxAxis writes ArgMax along the middle axis of a row-major array src [outer, axis, inner] to dst [outer, inner]: for a batch of images
+// [n, classes, h·w] the class masks. It panics as LogSumExpAxis does.
+func ArgMaxAxis[T Float](dst []int32, src []T, outer, axis, inner int) {
+	checkAlong("ArgMaxAxis", len(dst), len(src), outer, axis, inner)
+	if inner == 1 {
+		ArgMaxRows(dst, src, axis)
+		return
+	}
+	for size := axis * inner; len(src) > 0; dst, src = dst[inner:], src[size:] {
+		ArgMaxPlanes(dst[:inner], src[:size], axis)
+	}
+}
+
+// SoftmaxAxisGrad is SoftmaxRowsGrad along the middle axis of row-major arrays [outer, axis, inner]: dx = y ⊙ (dy − Σ y·dy), the
+// vector-Jacobian product of SoftmaxAxis. dx has the length of y and dy and may be one of them. It panics where lengths differ, where dx
+// overlaps otherwise, or where the axes do not fit as in SoftmaxAxis.
+func SoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
+	checkAxisGrad("SoftmaxAxisGrad", dx, y, dy, outer, axis, inner)
+	if inner == 1 {
+		SoftmaxRowsGrad(dx, y, dy, axis)
+		return
+	}
+	step := planesStep(axis)
+	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
+		for i := 0; i < inner; i += step {
+			softmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
+		}
+	}
+}
+
+// LogSoftmaxAxisGrad is LogSoftmaxRowsGrad along the middle axis of row-major arrays [outer, axis, inner]: dx = dy − exp(y)·Σ dy, the
+// vector-Jacobian product of LogSoftmaxAxis, where a positive y counts as 0. Aliasing and panics are those of SoftmaxAxisGrad.
+func LogSoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
+	checkAxisGrad("LogSoftmaxAxisGrad", dx, y, dy, outer, axis, inner)
+	if inner == 1 {
+		LogSoftmaxRowsGrad(dx, y, dy, axis)
+		return
+	}
+	step := planesStep(axis)
+	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
+		for i := 0; i < inner; i += step {
+			logSoftmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
+		}
+	}
+}
+
+// CumSumRows is CumSum for every row of the row-major matrix src [len(src)/cols, cols]. It panics where cols is not positive or does not
+// divide the length; dst is src itself or does not overlap it.
+func CumSumRows[T Float](dst, src []T, cols int) {
+	checkUnary("CumSumRows", dst, src)
+	checkDivides("CumSumRows", "cols", cols, len(src))
+	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
+		CumSum(dst[:cols], src[:cols])
+	}
+}
+
+func checkAxisGrad[T Float](name string, dx, y, dy []T, outer, axis, inner int) {
+	checkUnary(name, dx, y)
+	checkUnary(name, dx, dy)
+	checkAxis(name, len(y), outer, axis, inner)
+}
+
+// checkAlong checks the lengths of what has an element for each vector along the middle axis, dst, and of the array.
+func checkAlong(name string, dst, src, outer, axis, inner int) {
+	checkAxis(name, src, outer, axis, inner)
+	if want := src / axis; dst != want {
+		panic(fmt.Sprintf("lanewise: %s: len(dst) = %d, want outer·inner = %d·%d", name, dst, outer, inner))
+	}
+}
