@@ -28,6 +28,28 @@ func FuzzClassErrors(f *testing.F)        { fuzzKernel(f, "ClassErrors") }
 func FuzzSortDescending(f *testing.F)     { fuzzKernel(f, "SortDescending") }
 func FuzzLovaszGrad(f *testing.F)         { fuzzKernel(f, "LovaszGrad") }
 
+// What services need.
+func FuzzSquaredDistance(f *testing.F)          { fuzzKernel(f, "SquaredDistance") }
+func FuzzSquaredDistanceRows(f *testing.F)      { fuzzKernel(f, "SquaredDistanceRows") }
+func FuzzNorm(f *testing.F)                     { fuzzKernel(f, "Norm") }
+func FuzzNormalize(f *testing.F)                { fuzzKernel(f, "Normalize") }
+func FuzzNormalizeRows(f *testing.F)            { fuzzKernel(f, "NormalizeRows") }
+func FuzzTopK(f *testing.F)                     { fuzzKernel(f, "TopK") }
+func FuzzTopKRows(f *testing.F)                 { fuzzKernel(f, "TopKRows") }
+func FuzzSortAscending(f *testing.F)            { fuzzKernel(f, "SortAscending") }
+func FuzzSigmoid(f *testing.F)                  { fuzzKernel(f, "Sigmoid") }
+func FuzzSigmoidGrad(f *testing.F)              { fuzzKernel(f, "SigmoidGrad") }
+func FuzzSoftmaxScaled(f *testing.F)            { fuzzKernel(f, "SoftmaxScaled") }
+func FuzzSoftmaxRowsScaled(f *testing.F)        { fuzzKernel(f, "SoftmaxRowsScaled") }
+func FuzzSoftmaxRowsScaledMaskRow(f *testing.F) { fuzzKernel(f, "SoftmaxRowsScaledMaskRow") }
+func FuzzSoftmaxRowsScaledMask(f *testing.F)    { fuzzKernel(f, "SoftmaxRowsScaledMask") }
+func FuzzLogSumExpRows(f *testing.F)            { fuzzKernel(f, "LogSumExpRows") }
+func FuzzLogSumExpAxis(f *testing.F)            { fuzzKernel(f, "LogSumExpAxis") }
+func FuzzArgMaxAxis(f *testing.F)               { fuzzKernel(f, "ArgMaxAxis") }
+func FuzzSoftmaxAxisGrad(f *testing.F)          { fuzzKernel(f, "SoftmaxAxisGrad") }
+func FuzzLogSoftmaxAxisGrad(f *testing.F)       { fuzzKernel(f, "LogSoftmaxAxisGrad") }
+func FuzzCumSumRows(f *testing.F)               { fuzzKernel(f, "CumSumRows") }
+
 // What the loss calls.
 func FuzzSoftmaxRowsToPlanes(f *testing.F)     { fuzzKernel(f, "softmaxRowsToPlanes") }
 func FuzzSoftmaxPlanesGradToRows(f *testing.F) { fuzzKernel(f, "softmaxPlanesGradToRows") }

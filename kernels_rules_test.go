@@ -589,6 +589,29 @@ func testEmpty[T Float](t *testing.T) {
 	ClassErrors[T](nil, nil, nil, 3)
 	SortDescending[T](nil, nil)
 	LovaszGrad[T](nil, nil)
+	if SquaredDistance[T](nil, nil) != 0 || Norm[T](nil) != 0 {
+		t.Error("the distance or the norm of nothing is not 0")
+	}
+	SquaredDistanceRows(nil, nil, m)
+	Normalize[T](nil, nil)
+	NormalizeRows[T](nil, nil, 3)
+	TopK[T](nil, nil, nil)
+	TopK(nil, nil, m)
+	TopKRows[T](nil, nil, nil, 3)
+	TopKRows(nil, nil, m, 3)
+	SortAscending[T](nil, nil)
+	Sigmoid[T](nil, nil)
+	SigmoidGrad[T](nil, nil, nil)
+	SoftmaxScaled[T](nil, nil, 2)
+	SoftmaxRowsScaled[T](nil, nil, nil, 3, 2)
+	SoftmaxRowsScaled(nil, nil, m, 3, 2)
+	LogSumExpRows[T](nil, nil, 3)
+	LogSumExpAxis[T](nil, nil, 0, 3, 4)
+	LogSumExpAxis[T](nil, nil, 4, 3, 0)
+	ArgMaxAxis[T](nil, nil, 4, 3, 0)
+	SoftmaxAxisGrad[T](nil, nil, nil, 4, 3, 0)
+	LogSoftmaxAxisGrad[T](nil, nil, nil, 0, 3, 4)
+	CumSumRows[T](nil, nil, 3)
 	m[0], m[1], m[2] = 1, 2, 3
 	DotRows(m, nil, nil)
 	if m[0] != 0 || m[1] != 0 || m[2] != 0 {
@@ -682,6 +705,61 @@ func testPanics[T Float](t *testing.T) {
 		{func(d []T, p []int32) { ClassErrors(d[:4], d[1:5], labels[:4], 1) }, `ClassErrors: .*overlap`},
 		{func(d []T, p []int32) { SortDescending(d[:5], p[:4]) }, `SortDescending: .*\b5\b.*\b4\b`},
 		{func(d []T, p []int32) { SortDescending(d[:5], nil) }, `SortDescending: .*\b5\b.*\b0\b`},
+		{func(d []T, p []int32) { SquaredDistance(d[:5], x[:4]) }, `SquaredDistance: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { SquaredDistanceRows(d[:2], x[:7], x[:3]) }, `SquaredDistanceRows: .*\b7\b.*\b2\b.*\b3\b`},
+		{func(d []T, p []int32) { SquaredDistanceRows(d[:2], x[:5], nil) }, `SquaredDistanceRows: .*\b5\b.*\b2\b.*\b0\b`},
+		{func(d []T, p []int32) { SquaredDistanceRows(d[:2], d[1:7], x[:3]) }, `SquaredDistanceRows: .*overlap`},
+		{func(d []T, p []int32) { SquaredDistanceRows(d[:3], x[:9], d[:3]) }, `SquaredDistanceRows: .*overlap`},
+		{func(d []T, p []int32) { Normalize(d[:5], x[:4]) }, `Normalize: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { Normalize(d[:5], d[1:6]) }, `Normalize: .*overlap`},
+		{func(d []T, p []int32) { NormalizeRows(d[:6], x[:9], 3) }, `NormalizeRows: .*\b6\b.*\b9\b`},
+		{func(d []T, p []int32) { NormalizeRows(d[:6], d[3:9], 3) }, `NormalizeRows: .*overlap`},
+		{func(d []T, p []int32) { NormalizeRows(d[:10], x[:10], 0) }, `NormalizeRows: .*\bcols\b.*\b0\b.*\b10\b`},
+		{func(d []T, p []int32) { NormalizeRows(d[:10], x[:10], 3) }, `NormalizeRows: .*\bcols\b.*\b3\b.*\b10\b`},
+		{func(d []T, p []int32) { TopK(d[:5], p[:4], x) }, `TopK: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { TopK(d[:5], p[:5], x[:4]) }, `TopK: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { TopK(d[:5], p[:5], d[4:]) }, `TopK: .*overlap`},
+		{func(d []T, p []int32) { TopK(d, p, d) }, `TopK: .*overlap`},
+		{func(d []T, p []int32) { TopKRows(d[:4], p[:2], x, 6) }, `TopKRows: .*\b4\b.*\b2\b`},
+		{func(d []T, p []int32) { TopKRows(d[:4], p[:4], x, 0) }, `TopKRows: .*\bcols\b.*\b0\b`},
+		{func(d []T, p []int32) { TopKRows(d[:4], p[:4], x, 5) }, `TopKRows: .*\bcols\b.*\b5\b.*\b12\b`},
+		{func(d []T, p []int32) { TopKRows(d[:5], p[:5], x, 6) }, `TopKRows: .*\b5\b.*\b6\b.*\b2\b`},
+		{func(d []T, p []int32) { TopKRows(d[:9], p[:9], x[:6], 2) }, `TopKRows: .*\b9\b.*\b2\b.*\b3\b`},
+		{func(d []T, p []int32) { TopKRows(d[:2], p[:2], nil, 2) }, `TopKRows: .*\b2\b.*\b2\b.*\b0\b`},
+		{func(d []T, p []int32) { TopKRows(d[:2], p[:2], d[1:5], 2) }, `TopKRows: .*overlap`},
+		{func(d []T, p []int32) { SortAscending(d[:5], p[:4]) }, `SortAscending: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { Sigmoid(d[:5], x[:4]) }, `Sigmoid: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { Sigmoid(d[:5], d[1:6]) }, `Sigmoid: .*overlap`},
+		{func(d []T, p []int32) { SigmoidGrad(d[:5], x[:4], x[:5]) }, `SigmoidGrad: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { SigmoidGrad(d[:5], x[:5], x[:4]) }, `SigmoidGrad: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { SigmoidGrad(d[:5], x[:5], d[1:6]) }, `SigmoidGrad: .*overlap`},
+		{func(d []T, p []int32) { SoftmaxScaled(d[:5], x[:4], 1) }, `SoftmaxScaled: .*\b5\b.*\b4\b`},
+		{func(d []T, p []int32) { SoftmaxScaled(d[:5], d[1:6], 1) }, `SoftmaxScaled: .*overlap`},
+		{func(d []T, p []int32) { SoftmaxRowsScaled(d[:6], x[:9], nil, 3, 1) }, `SoftmaxRowsScaled: .*\b6\b.*\b9\b`},
+		{func(d []T, p []int32) { SoftmaxRowsScaled(d[:6], d[1:7], nil, 3, 1) }, `SoftmaxRowsScaled: .*overlap`},
+		{func(d []T, p []int32) { SoftmaxRowsScaled(d[:6], x[:6], d[1:7], 3, 1) }, `SoftmaxRowsScaled: .*overlap`},
+		{func(d []T, p []int32) { SoftmaxRowsScaled(d[:6], x[:6], d[:3], 3, 1) }, `SoftmaxRowsScaled: .*overlap`},
+		{func(d []T, p []int32) { SoftmaxRowsScaled(d[:6], x[:6], x[:4], 3, 1) }, `SoftmaxRowsScaled: .*\b4\b.*\b3\b.*\b6\b`},
+		{func(d []T, p []int32) { SoftmaxRowsScaled(d[:6], x[:6], []T{}, 3, 1) }, `SoftmaxRowsScaled: .*\b0\b.*\b3\b.*\b6\b`},
+		{func(d []T, p []int32) { SoftmaxRowsScaled(d[:6], x[:6], nil, 4, 1) }, `SoftmaxRowsScaled: .*\bcols\b.*\b4\b.*\b6\b`},
+		{func(d []T, p []int32) { LogSumExpRows(d[:4], x[:9], 3) }, `LogSumExpRows: .*\b9\b.*\b4\b.*\b3\b`},
+		{func(d []T, p []int32) { LogSumExpRows(d[:3], x[:9], 0) }, `LogSumExpRows: .*\b9\b.*\b3\b.*\b0\b`},
+		{func(d []T, p []int32) { LogSumExpRows(d[:3], d[2:11], 3) }, `LogSumExpRows: .*overlap`},
+		{func(d []T, p []int32) { LogSumExpAxis(d[:4], x, 2, 5, 2) }, `LogSumExpAxis: .*\b12\b.*\b2\b.*\b5\b.*\b2\b`},
+		{func(d []T, p []int32) { LogSumExpAxis(d[:5], x, 2, 3, 2) }, `LogSumExpAxis: .*\b5\b.*\b2\b.*\b2\b`},
+		{func(d []T, p []int32) { LogSumExpAxis(d[:2], d, 1, 6, 2) }, `LogSumExpAxis: .*overlap`},
+		{func(d []T, p []int32) { ArgMaxAxis(p[:4], x, 2, 5, 2) }, `ArgMaxAxis: .*\b12\b.*\b2\b.*\b5\b.*\b2\b`},
+		{func(d []T, p []int32) { ArgMaxAxis(p[:5], x, 2, 3, 2) }, `ArgMaxAxis: .*\b5\b.*\b2\b.*\b2\b`},
+		{func(d []T, p []int32) { SoftmaxAxisGrad(d[:6], x[:9], x[:9], 1, 3, 3) }, `SoftmaxAxisGrad: .*\b6\b.*\b9\b`},
+		{func(d []T, p []int32) { SoftmaxAxisGrad(d[:9], x[:9], x[:6], 1, 3, 3) }, `SoftmaxAxisGrad: .*\b9\b.*\b6\b`},
+		{func(d []T, p []int32) { SoftmaxAxisGrad(d[:9], x[:9], x[:9], 1, 3, 2) }, `SoftmaxAxisGrad: .*\b9\b.*\b1\b.*\b3\b.*\b2\b`},
+		{func(d []T, p []int32) { SoftmaxAxisGrad(d[:9], x[:9], d[1:10], 1, 3, 3) }, `SoftmaxAxisGrad: .*overlap`},
+		{func(d []T, p []int32) { LogSoftmaxAxisGrad(d[:6], x[:9], x[:9], 1, 3, 3) }, `LogSoftmaxAxisGrad: .*\b6\b.*\b9\b`},
+		{func(d []T, p []int32) { LogSoftmaxAxisGrad(d[:9], x[:9], x[:9], 1, 0, 9) }, `LogSoftmaxAxisGrad: .*\b9\b.*\b1\b.*\b0\b.*\b9\b`},
+		{func(d []T, p []int32) { LogSoftmaxAxisGrad(d[:9], d[1:10], x[:9], 1, 3, 3) }, `LogSoftmaxAxisGrad: .*overlap`},
+		{func(d []T, p []int32) { CumSumRows(d[:6], x[:9], 3) }, `CumSumRows: .*\b6\b.*\b9\b`},
+		{func(d []T, p []int32) { CumSumRows(d[:6], x[:6], 4) }, `CumSumRows: .*\bcols\b.*\b4\b.*\b6\b`},
+		{func(d []T, p []int32) { CumSumRows(d[:6], d[3:9], 3) }, `CumSumRows: .*overlap`},
 		{func(d []T, p []int32) { LovaszGrad(d[:5], truth[:4]) }, `LovaszGrad: .*\b5\b.*\b4\b`},
 	} {
 		d, p := make([]T, 12), make([]int32, 12)
@@ -752,11 +830,14 @@ func testAliasing[T Float](t *testing.T) {
 	}
 }
 
-// TestAllocations: no kernel allocates. (SortDescending takes its scratch from a pool.)
+// TestAllocations: no kernel allocates. (Sorts take their scratch from a pool.)
 func TestAllocations(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	eachType(t, testAllocations[float32], testAllocations[float64])
 }
+
+// pooled are the kernels that take scratch from a pool.
+var pooled = map[string]bool{"SortDescending": true, "SortAscending": true, "TopK": true, "TopKRows": true}
 
 func testAllocations[T Float](t *testing.T) {
 	shapes := []shape{{1, 1, 1}, {1, 1000, 1}, {1, 20_000, 1}, {30, 19, 1}, {2, 9000, 1}, {1, 19, 100}, {1, 9000, 3}, {3, 5, 7}}
@@ -768,7 +849,7 @@ func testAllocations[T Float](t *testing.T) {
 			o := k.operands(s, "logits", 1)
 			allocs := testing.AllocsPerRun(5, func() { k.run(&o, s) })
 			for range 20 { // under the race detector a pool forgets some of what it is given
-				if k.name == "SortDescending" && allocs != 0 {
+				if pooled[k.name] && allocs != 0 {
 					allocs = testing.AllocsPerRun(1, func() { k.run(&o, s) })
 				}
 			}

@@ -107,7 +107,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 	argMax := func(o *operands[T], s shape) {
 		along(s, o.index, func(x, _ []T) []int32 { return []int32{refArgMax(x)} }, o.x, nil)
 	}
-	return []kernelTest[T]{{
+	return append(serviceKernelTests[T](), []kernelTest[T]{{
 		name: "Dot", family: vectors,
 		lengths: func(s shape) lengths { return lengths{dst: 1, x: s.axis, y: s.axis} },
 		run:     func(o *operands[T], s shape) { o.dst[0] = Dot(o.x, o.y) },
@@ -306,7 +306,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 		columnSoftmaxTest[T]("columnSoftmax", planes, 5, 3, ""), columnSoftmaxTest[T]("columnSoftmaxInPlace", planes, 4, 4, "x"),
 		columnSoftmaxTest[T]("softmaxRowsToPlanes", fewPlanes[T](), 5, rowsNotPlanes, ""),
 		columnSoftmaxGradTest[T]("columnSoftmaxGrad", planes, 7), columnSoftmaxGradTest[T]("softmaxPlanesGradToRows", fewPlanes[T](), rowsNotPlanes),
-	}
+	}...)
 }
 
 // rowsNotPlanes stands for a gap between planes: there are rows of the planes' elements instead.

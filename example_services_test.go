@@ -1,0 +1,172 @@
+package lanewise_test
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/lanewise/lanewise"
+)
+
+func ExampleSquaredDistance() {
+	fmt.Println(lanewise.SquaredDistance([]float32{1, 2, 3}, []float32{4, 6, 3}))
+	// Output: 25
+}
+
+// The nearest of three vectors.
+func ExampleSquaredDistanceRows() {
+	index := []float32{
+		0, 0,
+		3, 3,
+		1, 2,
+	}
+	distance := make([]float32, 3)
+	lanewise.SquaredDistanceRows(distance, index, []float32{1, 1})
+	fmt.Println(distance)
+	// Output: [2 8 1]
+}
+
+// Squares that no float32 holds.
+func ExampleNorm() {
+	fmt.Println(lanewise.Norm([]float32{3e30, 4e30}))
+	// Output: 5e+30
+}
+
+// Cosines are dot products of normalised vectors.
+func ExampleNormalizeRows() {
+	index := []float32{
+		3, 4,
+		0, 2,
+		-6, 8,
+	}
+	query := []float32{5, 0}
+	lanewise.NormalizeRows(index, index, 2)
+	lanewise.Normalize(query, query)
+	cosine := make([]float32, 3)
+	lanewise.DotRows(cosine, index, query)
+	fmt.Printf("%.1f\n", cosine)
+	// Output: [0.6 0.0 -0.6]
+}
+
+func ExampleTopK() {
+	values, indices := make([]float32, 3), make([]int32, 3)
+	lanewise.TopK(values, indices, []float32{3, 1, 4, 1, 5, 9, 2, 6, 5})
+	fmt.Println(values, indices)
+	// Output: [9 6 5] [5 7 4]
+}
+
+// The two best experts for each of three tokens.
+func ExampleTopKRows() {
+	scores := []float32{
+		0.1, 0.7, 0.2, 0.4,
+		0.9, 0.0, 0.3, 0.3,
+		0.2, 0.5, 0.1, 0.6,
+	}
+	values, indices := make([]float32, 6), make([]int32, 6)
+	lanewise.TopKRows(values, indices, scores, 4)
+	fmt.Println(indices)
+	// Output: [1 3 0 2 3 1]
+}
+
+func ExampleSortAscending() {
+	keys := []float64{3, math.NaN(), 1, 2}
+	perm := make([]int32, 4)
+	lanewise.SortAscending(keys, perm)
+	fmt.Println(keys, perm)
+	// Output: [1 2 3 NaN] [2 3 0 1]
+}
+
+func ExampleSigmoid() {
+	y := make([]float32, 3)
+	lanewise.Sigmoid(y, []float32{-2, 0, 1000})
+	fmt.Printf("%.4f\n", y)
+	// Output: [0.1192 0.5000 1.0000]
+}
+
+// The probabilities of the next word at a temperature of ½.
+func ExampleSoftmaxScaled() {
+	p := make([]float64, 3)
+	lanewise.SoftmaxScaled(p, []float64{1, 2, 3}, 1/0.5)
+	fmt.Printf("%.3f\n", p)
+	// Output: [0.016 0.117 0.867]
+}
+
+// Causal attention of three tokens: none sees those after it.
+func ExampleSoftmaxRowsScaled() {
+	inf := math.Inf(1)
+	scores := []float64{
+		2, 9, 9,
+		4, 2, 9,
+		2, 2, 2,
+	}
+	mask := []float64{
+		0, -inf, -inf,
+		0, 0, -inf,
+		0, 0, 0,
+	}
+	lanewise.SoftmaxRowsScaled(scores, scores, mask, 3, 0.5)
+	for r := 0; r < 9; r += 3 {
+		fmt.Printf("%.2f\n", scores[r:r+3])
+	}
+	// Output:
+	// [1.00 0.00 0.00]
+	// [0.73 0.27 0.00]
+	// [0.33 0.33 0.33]
+}
+
+func ExampleLogSumExpRows() {
+	l := make([]float64, 2)
+	lanewise.LogSumExpRows(l, []float64{1, 2, 1000, 1000}, 2)
+	fmt.Printf("%.4f\n", l)
+	// Output: [2.3133 1000.6931]
+}
+
+// The class masks of a batch: two images, two classes, three pixels.
+func ExampleArgMaxAxis() {
+	logits := []float32{
+		1, 0, 2,
+		0, 1, -1,
+
+		0, 0, 0,
+		0, 3, 1,
+	}
+	mask := make([]int32, 2*3)
+	lanewise.ArgMaxAxis(mask, logits, 2, 2, 3)
+	fmt.Println(mask[:3], mask[3:])
+	// Output: [0 1 0] [0 1 1]
+}
+
+func ExampleCumSumRows() {
+	x := []float32{1, 2, 3, 10, 20, 30}
+	lanewise.CumSumRows(x, x, 3)
+	fmt.Println(x)
+	// Output: [1 3 6 10 30 60]
+}
+
+// Numbers that float16 and bfloat16 hold in half the memory.
+func ExampleToFloat16() {
+	h, x := make([]uint16, 3), make([]float32, 3)
+	lanewise.ToFloat16(h, []float32{1, 0.1, 1e6})
+	lanewise.FromFloat16(x, h)
+	fmt.Printf("%#04x %v\n", h, x)
+	lanewise.ToBFloat16(h, []float32{1, 0.1, 1e6})
+	lanewise.FromBFloat16(x, h)
+	fmt.Printf("%#04x %v\n", h, x)
+	// Output:
+	// [0x3c00 0x2e66 0x7c00] [1 0.099975586 +Inf]
+	// [0x3f80 0x3dcd 0x4974] [1 0.100097656 999424]
+}
+
+// An index in half the memory.
+func ExampleDotRowsFloat16() {
+	index := make([]uint16, 4)
+	lanewise.ToFloat16(index, []float32{1, 2, 0.5, -1})
+	dst := make([]float32, 2)
+	lanewise.DotRowsFloat16(dst, index, []float32{3, 4})
+	fmt.Println(dst)
+	// Output: [11 -2.5]
+}
+
+func ExampleDotInt8() {
+	fmt.Println(lanewise.DotInt8([]int8{-128, 127, 3}, []int8{-128, 1, 2}))
+	// Output: 16517
+}
