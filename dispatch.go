@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"unsafe"
 )
 
@@ -30,54 +31,28 @@ func (isa ISA) String() string {
 // ErrISA is what UseISA returns for an ISA that this CPU, or this build, lacks.
 var ErrISA = errors.New("instruction set not available")
 
-// An implementation is the kernels of one ISA.
-type implementation struct {
-	isa ISA
-	f32 kernels[float32]
-	f64 kernels[float64]
+// available are the ISAs that this CPU can run, best first.
+var available = append(detect(), Generic)
 
-	sparse  *sparseKernels // of the loss
-	columns *columnKernels // of the exact loss; nil where it sorts
-	sort    *sortKernels   // nil where plain Go sorts
-}
-
-// implementations are those that this CPU can run, best first.
-var implementations = append(detect(), &implementation{isa: Generic, f32: genericKernels32, f64: genericKernels64, sparse: &sparseGeneric})
-
-// active is the implementation that every kernel call goes through.
-var active = implementations[0]
-
-// table returns the active kernels for T.
-func table[T Float]() *kernels[T] {
-	if unsafe.Sizeof(T(0)) == 4 {
-		return (*kernels[T])(unsafe.Pointer(&active.f32))
-	}
-	return (*kernels[T])(unsafe.Pointer(&active.f64))
-}
+// active is the ISA whose kernels are in use. Public functions read it once, and hand it to the kernels, which are named after what they
+// compute: the functions of dispatch_*.go call the assembly of the ISA, or the definition where it has none.
+var active = available[0]
 
 // ActiveISA returns the ISA whose kernels are in use: the best one that the CPU has, unless the environment variable LANEWISE_ISA or
 // UseISA picked another.
-func ActiveISA() ISA { return active.isa }
+func ActiveISA() ISA { return active }
 
 // AvailableISAs returns the ISAs that this CPU can run, best first; the last one is always Generic.
-func AvailableISAs() []ISA {
-	isas := make([]ISA, len(implementations))
-	for i, impl := range implementations {
-		isas[i] = impl.isa
-	}
-	return isas
-}
+func AvailableISAs() []ISA { return slices.Clone(available) }
 
 // UseISA makes all kernels use isa. It is meant for tests and benchmarks (results are the same bits on every ISA): call it while no kernel
 // runs. The error is ErrISA where the CPU lacks isa.
 func UseISA(isa ISA) error {
-	for _, impl := range implementations {
-		if impl.isa == isa {
-			active = impl
-			return nil
-		}
+	if !slices.Contains(available, isa) {
+		return fmt.Errorf("lanewise: %w: %v (available: %v)", ErrISA, isa, available)
 	}
-	return fmt.Errorf("lanewise: %w: %v (available: %v)", ErrISA, isa, AvailableISAs())
+	active = isa
+	return nil
 }
 
 func init() { useEnvironment(os.Getenv("LANEWISE_ISA")) }
@@ -87,11 +62,17 @@ func useEnvironment(name string) {
 	if name == "" {
 		return
 	}
-	for _, impl := range implementations {
-		if impl.isa.String() == name {
-			active = impl
+	for _, isa := range available {
+		if isa.String() == name {
+			active = isa
 			return
 		}
 	}
-	fmt.Fprintf(os.Stderr, "lanewise: LANEWISE_ISA=%s is not one of %v, using %v\n", name, AvailableISAs(), active.isa)
+	fmt.Fprintf(os.Stderr, "lanewise: LANEWISE_ISA=%s is not one of %v, using %v\n", name, available, active)
 }
+
+// is32 says whether T is float32. Where the compiler knows T the other case is no code.
+func is32[T Float]() bool { return unsafe.Sizeof(T(0)) == 4 }
+
+// as is x, whose elements are F.
+func as[F, T Float](x []T) []F { return *(*[]F)(unsafe.Pointer(&x)) }

@@ -128,7 +128,7 @@ func TestHiddenFeatures(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("an amd64 matter")
 	}
-	avx2 := []string{"avx2", "fma"}
+	avx2 := []string{"avx2", "fma", "popcnt"}
 	avx512 := []string{"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 	for _, hidden := range append(append([]string{"all", "avx512vbmi", "bmi2"}, avx2...), avx512...) {
 		var want []ISA
@@ -151,7 +151,7 @@ func TestHiddenFeatures(t *testing.T) {
 // TestDetection: the ISAs are those that the CPU has every feature of, each asked for by itself.
 func TestDetection(t *testing.T) {
 	x := &cpu.X86
-	avx2 := x.HasAVX2 && x.HasFMA
+	avx2 := x.HasAVX2 && x.HasFMA && x.HasPOPCNT
 	avx512 := avx2 && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL
 	assembly := !hasTag("purego")
 	var want []ISA

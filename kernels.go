@@ -9,46 +9,8 @@ import (
 // Float is the element types of the kernels.
 type Float interface{ float32 | float64 }
 
-// kernels is what one ISA offers for one element type. The functions of this file check their arguments, cut long inputs into pieces
-// (assembly cannot be preempted) and call these; an entry may rely on lengths that fit and, dot excepted, on inputs that are not empty.
-type kernels[T Float] struct {
-	// sums over at most piece elements
-	dot    func(a, b *T, n int) T      // Σ aᵢ·bᵢ of n elements; the pointers are hidden
-	sum    func(x []T) T               // Σ xᵢ
-	expSum func(dst, src []T, max T) T // dst = exp(src − max), returns Σ dst
-	sumExp func(src []T, max T) T      // Σ exp(src − max)
-
-	// elementwise, and scans
-	max            func(x []T) T                                     // the largest; anything where there is a NaN
-	scale          func(dst, src []T, factor T)                      // dst = src · factor
-	subtract       func(dst, src []T, max, log T)                    // dst = (src − max) − log
-	softmaxGrad    func(dx, y, dy []T, dot T)                        // dx = y·(dy − dot)
-	logSoftmaxGrad func(dx, y, dy []T, sum T)                        // dx = dy − exp(min(y, 0))·sum
-	cumSum         func(dst, src []T, carry float64) float64         // prefix sums that go on from carry; returns the next carry (only the last call has a length that is no multiple of 16)
-	argMax         func(x []T) int                                   // the first NaN, or the first of the largest
-	classErrors    func(dst, probs []T, labels []int32, class int32) // |1{label = class} − p|
-
-	// whole rows of at most piece columns
-	softmaxRows        func(dst, src []T, cols int)
-	logSoftmaxRows     func(dst, src []T, cols int)
-	softmaxRowsGrad    func(dx, y, dy []T, cols int)
-	logSoftmaxRowsGrad func(dx, y, dy []T, cols int)
-	argMaxRows         func(dst []int32, src []T, cols int)
-
-	// dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols
-	transpose func(dst, src []T, rows, cols, dstStride, srcStride int)
-
-	// columns 0 … n−1 of at most piece planes; plane k begins at element k·stride of its slice. max and sum are nil, or take each column's
-	// largest value (anything where there is a NaN) and Σ exp(x − max).
-	softmaxPlanes     func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)
-	logSoftmaxPlanes  func(dst, src []T, planes, n, dstStride, srcStride int)
-	softmaxPlanesGrad func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) // dx = |y|·(dy − Σ |y|·dy) down each column
-	argMaxPlanes      func(dst []int32, src []T, planes, n, stride int)
-
-	// softmaxPlanes from n rows of cols elements, and softmaxPlanesGrad to such rows; cols is at most what a sum has lanes, 64 (32 for float64)
-	softmaxRowsToPlanes     func(dst, src, max, sum []T, cols, n, dstStride int)
-	softmaxPlanesGradToRows func(dx, y, dy []T, cols, n, yStride, dyStride int)
-}
+// The functions of this file check their arguments, cut long inputs into pieces (assembly cannot be preempted) and call the kernels, which may
+// rely on lengths that fit and, dot excepted, on inputs that are not empty.
 
 const (
 	piece   = 8192    // elements of one sum: what is longer is summed piece by piece, in float64
@@ -63,43 +25,33 @@ func Dot[T Float](a, b []T) T {
 	if len(a) != len(b) {
 		panicLengths("Dot", "len(a)", len(a), "len(b)", len(b))
 	}
-	k := table[T]()
-	if len(a) > piece {
-		return dotPieces(k, a, b)
-	}
-	return k.dot(hidden(a), hidden(b), len(a))
+	return dotPieces(active, a, b)
 }
 
-func dotPieces[T Float](k *kernels[T], a, b []T) T {
-	var sum float64
+func dotPieces[T Float](isa ISA, a, b []T) T {
+	if len(a) <= piece {
+		return dot(isa, a, b)
+	}
+	var total float64
 	for len(a) > 0 {
 		n := min(len(a), piece)
-		sum += float64(k.dot(hidden(a), hidden(b), n))
+		total += float64(dot(isa, a[:n], b[:n]))
 		a, b = a[n:], b[n:]
 	}
-	return T(sum)
+	return T(total)
 }
 
-// hidden returns a pointer to x that escape analysis does not follow. It cannot see through a table that dot keeps nothing, and would move
-// arrays that callers have on their stacks to the heap.
-//
-//go:nocheckptr
-func hidden[T Float](x []T) *T {
-	address := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
-	return (*T)(unsafe.Add(nil, address))
-}
-
-func sumPieces[T Float](k *kernels[T], x []T) T {
+func sumPieces[T Float](isa ISA, x []T) T {
 	if len(x) <= piece {
-		return k.sum(x)
+		return sum(isa, x)
 	}
-	var sum float64
+	var total float64
 	for len(x) > 0 {
 		n := min(len(x), piece)
-		sum += float64(k.sum(x[:n]))
+		total += float64(sum(isa, x[:n]))
 		x = x[n:]
 	}
-	return T(sum)
+	return T(total)
 }
 
 // DotRows multiplies a matrix by a vector: m is row-major [len(dst), len(x)], and dst[r] is what Dot gives for row r and x. An empty x
@@ -112,8 +64,9 @@ func DotRows[T Float](dst, m, x []T) {
 	if overlap(dst, m) || overlap(dst, x) {
 		panicOverlap("DotRows")
 	}
+	isa := active
 	for r := range dst {
-		dst[r] = Dot(m[r*cols:(r+1)*cols], x)
+		dst[r] = dotPieces(isa, m[r*cols:(r+1)*cols], x)
 	}
 }
 
@@ -124,11 +77,11 @@ func DotRows[T Float](dst, m, x []T) {
 // overflow where no prefix does.
 func CumSum[T Float](dst, src []T) {
 	checkUnary("CumSum", dst, src)
-	k := table[T]()
+	isa := active
 	carry := math.Copysign(0, -1) // so that a −0 keeps its sign
 	for len(src) > 0 {
 		n := min(len(src), stretch)
-		carry = k.cumSum(dst[:n], src[:n], carry)
+		carry = cumSum(isa, dst[:n], src[:n], carry)
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -140,50 +93,50 @@ func CumSum[T Float](dst, src []T) {
 func Softmax[T Float](dst, src []T) {
 	checkUnary("Softmax", dst, src)
 	if len(src) > 0 {
-		softmaxRow(table[T](), dst, src)
+		softmaxRow(active, dst, src)
 	}
 }
 
-func softmaxRow[T Float](k *kernels[T], dst, src []T) {
+func softmaxRow[T Float](isa ISA, dst, src []T) {
 	if len(src) <= piece {
-		k.softmaxRows(dst, src, len(src))
+		softmaxRows(isa, dst, src, len(src))
 		return
 	}
-	m := maxPieces(k, src)
+	m := maxPieces(isa, src)
 	var s float64
 	for i := 0; i < len(src); i += piece {
 		end := min(i+piece, len(src))
-		s += float64(k.expSum(dst[i:end], src[i:end], m))
+		s += float64(expSum(isa, dst[i:end], src[i:end], m))
 	}
 	sum := T(s)
 	if sum != sum {
 		fillNaN(dst)
 		return
 	}
-	scale := 1 / sum
+	factor := 1 / sum
 	for i := 0; i < len(dst); i += stretch {
 		d := dst[i:min(i+stretch, len(dst))]
-		k.scale(d, d, scale)
+		scale(isa, d, d, factor)
 	}
 }
 
 // maxPieces returns the largest value, or anything where there is a NaN.
-func maxPieces[T Float](k *kernels[T], x []T) T {
-	m := k.max(x[:min(len(x), stretch)])
+func maxPieces[T Float](isa ISA, x []T) T {
+	m := largest(isa, x[:min(len(x), stretch)])
 	for i := stretch; i < len(x); i += stretch {
-		m = max(m, k.max(x[i:min(i+stretch, len(x))]))
+		m = max(m, largest(isa, x[i:min(i+stretch, len(x))]))
 	}
 	return m
 }
 
 // sumExpPieces returns Σ exp(xᵢ − m).
-func sumExpPieces[T Float](k *kernels[T], x []T, m T) T {
+func sumExpPieces[T Float](isa ISA, x []T, m T) T {
 	if len(x) <= piece {
-		return k.sumExp(x, m)
+		return sumExp(isa, x, m)
 	}
 	var s float64
 	for i := 0; i < len(x); i += piece {
-		s += float64(k.sumExp(x[i:min(i+piece, len(x))], m))
+		s += float64(sumExp(isa, x[i:min(i+piece, len(x))], m))
 	}
 	return T(s)
 }
@@ -193,16 +146,16 @@ func sumExpPieces[T Float](k *kernels[T], x []T, m T) T {
 func SoftmaxRows[T Float](dst, src []T, cols int) {
 	checkUnary("SoftmaxRows", dst, src)
 	checkDivides("SoftmaxRows", "cols", cols, len(src))
-	k := table[T]()
+	isa := active
 	if cols > piece {
 		for i := 0; i < len(src); i += cols {
-			softmaxRow(k, dst[i:i+cols], src[i:i+cols])
+			softmaxRow(isa, dst[i:i+cols], src[i:i+cols])
 		}
 		return
 	}
 	for step := rowsStep(cols); len(src) > 0; {
 		n := min(step, len(src))
-		k.softmaxRows(dst[:n], src[:n], cols)
+		softmaxRows(isa, dst[:n], src[:n], cols)
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -215,23 +168,23 @@ func rowsStep(cols int) int { return max(1, stretch/cols) * cols }
 func LogSoftmaxRows[T Float](dst, src []T, cols int) {
 	checkUnary("LogSoftmaxRows", dst, src)
 	checkDivides("LogSoftmaxRows", "cols", cols, len(src))
-	k := table[T]()
+	isa := active
 	if cols > piece {
 		for i := 0; i < len(src); i += cols {
-			logSoftmaxRow(k, dst[i:i+cols], src[i:i+cols])
+			logSoftmaxRow(isa, dst[i:i+cols], src[i:i+cols])
 		}
 		return
 	}
 	for step := rowsStep(cols); len(src) > 0; {
 		n := min(step, len(src))
-		k.logSoftmaxRows(dst[:n], src[:n], cols)
+		logSoftmaxRows(isa, dst[:n], src[:n], cols)
 		dst, src = dst[n:], src[n:]
 	}
 }
 
-func logSoftmaxRow[T Float](k *kernels[T], dst, src []T) {
-	m := maxPieces(k, src)
-	sum := sumExpPieces(k, src, m)
+func logSoftmaxRow[T Float](isa ISA, dst, src []T) {
+	m := maxPieces(isa, src)
+	sum := sumExpPieces(isa, src, m)
 	if sum != sum {
 		fillNaN(dst)
 		return
@@ -239,7 +192,7 @@ func logSoftmaxRow[T Float](k *kernels[T], dst, src []T) {
 	l := T(log(float64(sum)))
 	for i := 0; i < len(dst); i += stretch {
 		end := min(i+stretch, len(dst))
-		k.subtract(dst[i:end], src[i:end], m, l)
+		subtract(isa, dst[i:end], src[i:end], m, l)
 	}
 }
 
@@ -249,32 +202,32 @@ func logSoftmaxRow[T Float](k *kernels[T], dst, src []T) {
 func SoftmaxPlanes[T Float](dst, src []T, planes int) {
 	checkUnary("SoftmaxPlanes", dst, src)
 	checkDivides("SoftmaxPlanes", "planes", planes, len(src))
-	softmaxPlanes(table[T](), dst, src, planes)
+	softmaxArray(active, dst, src, planes)
 }
 
-func softmaxPlanes[T Float](k *kernels[T], dst, src []T, planes int) {
+func softmaxArray[T Float](isa ISA, dst, src []T, planes int) {
 	n := len(src) / planes
 	step := planesStep(planes)
 	for i := 0; i < n; i += step {
-		columnSoftmax(k, dst[i:], src[i:], nil, nil, planes, min(step, n-i), n, n)
+		columnSoftmax(isa, dst[i:], src[i:], nil, nil, planes, min(step, n-i), n, n)
 	}
 }
 
 // columnSoftmax is the softmax of n columns, however many the planes. More than piece of them are not worth assembly.
-func columnSoftmax[T Float](k *kernels[T], dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
+func columnSoftmax[T Float](isa ISA, dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
 	if planes > piece {
 		softmaxPlanesGeneric(dst, src, max, sum, planes, n, dstStride, srcStride)
 	} else if n > 0 {
-		k.softmaxPlanes(dst, src, max, sum, planes, n, dstStride, srcStride)
+		softmaxPlanes(isa, dst, src, max, sum, planes, n, dstStride, srcStride)
 	}
 }
 
 // columnSoftmaxGrad is the vector-Jacobian product of columnSoftmax. The signs of y do not count.
-func columnSoftmaxGrad[T Float](k *kernels[T], dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
+func columnSoftmaxGrad[T Float](isa ISA, dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
 	if planes > piece {
 		softmaxPlanesGradGeneric(dx, y, dy, planes, n, dxStride, yStride, dyStride)
 	} else if n > 0 {
-		k.softmaxPlanesGrad(dx, y, dy, planes, n, dxStride, yStride, dyStride)
+		softmaxPlanesGrad(isa, dx, y, dy, planes, n, dxStride, yStride, dyStride)
 	}
 }
 
@@ -290,9 +243,9 @@ func SoftmaxAxis[T Float](dst, src []T, outer, axis, inner int) {
 		SoftmaxRows(dst, src, axis)
 		return
 	}
-	k := table[T]()
+	isa := active
 	for size := axis * inner; len(src) > 0; dst, src = dst[size:], src[size:] {
-		softmaxPlanes(k, dst[:size], src[:size], axis)
+		softmaxArray(isa, dst[:size], src[:size], axis)
 	}
 }
 
@@ -311,11 +264,11 @@ func LogSoftmaxAxis[T Float](dst, src []T, outer, axis, inner int) {
 		}
 		return
 	}
-	k := table[T]()
+	isa := active
 	step := planesStep(axis)
 	for ; len(src) > 0; dst, src = dst[size:], src[size:] {
 		for i := 0; i < inner; i += step {
-			k.logSoftmaxPlanes(dst[i:size], src[i:size], axis, min(step, inner-i), inner, inner)
+			logSoftmaxPlanes(isa, dst[i:size], src[i:size], axis, min(step, inner-i), inner, inner)
 		}
 	}
 }
@@ -326,9 +279,9 @@ func LogSumExp[T Float](x []T) T {
 	if len(x) == 0 {
 		return T(math.Inf(-1))
 	}
-	k := table[T]()
-	m := maxPieces(k, x)
-	s := sumExpPieces(k, x, m)
+	isa := active
+	m := maxPieces(isa, x)
+	s := sumExpPieces(isa, x, m)
 	if s == s {
 		return T(float64(m) + log(float64(s)))
 	}
@@ -344,20 +297,20 @@ func LogSumExp[T Float](x []T) T {
 // where cols is not positive or does not divide them, or where dx overlaps otherwise.
 func SoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	checkGrad("SoftmaxRowsGrad", dx, y, dy, cols)
-	k := table[T]()
+	isa := active
 	if cols <= piece {
 		for step := rowsStep(cols); len(y) > 0; {
 			n := min(step, len(y))
-			k.softmaxRowsGrad(dx[:n], y[:n], dy[:n], cols)
+			softmaxRowsGrad(isa, dx[:n], y[:n], dy[:n], cols)
 			dx, y, dy = dx[n:], y[n:], dy[n:]
 		}
 		return
 	}
 	for i := 0; i < len(y); i += cols {
-		s := dotPieces(k, y[i:i+cols], dy[i:i+cols])
+		s := dotPieces(isa, y[i:i+cols], dy[i:i+cols])
 		for j := i; j < i+cols; j += stretch {
 			end := min(j+stretch, i+cols)
-			k.softmaxGrad(dx[j:end], y[j:end], dy[j:end], s)
+			softmaxGrad(isa, dx[j:end], y[j:end], dy[j:end], s)
 		}
 	}
 }
@@ -366,20 +319,20 @@ func SoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 // positive y counts as 0) and dy the gradient with respect to it. Shapes, aliasing and panics are those of SoftmaxRowsGrad.
 func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	checkGrad("LogSoftmaxRowsGrad", dx, y, dy, cols)
-	k := table[T]()
+	isa := active
 	if cols <= piece {
 		for step := rowsStep(cols); len(y) > 0; {
 			n := min(step, len(y))
-			k.logSoftmaxRowsGrad(dx[:n], y[:n], dy[:n], cols)
+			logSoftmaxRowsGrad(isa, dx[:n], y[:n], dy[:n], cols)
 			dx, y, dy = dx[n:], y[n:], dy[n:]
 		}
 		return
 	}
 	for i := 0; i < len(y); i += cols {
-		s := sumPieces(k, dy[i:i+cols])
+		s := sumPieces(isa, dy[i:i+cols])
 		for j := i; j < i+cols; j += stretch {
 			end := min(j+stretch, i+cols)
-			k.logSoftmaxGrad(dx[j:end], y[j:end], dy[j:end], s)
+			logSoftmaxGrad(isa, dx[j:end], y[j:end], dy[j:end], s)
 		}
 	}
 }
@@ -389,10 +342,10 @@ func ArgMax[T Float](x []T) int {
 	if len(x) == 0 {
 		return -1
 	}
-	k := table[T]()
-	best := k.argMax(x[:min(len(x), stretch)])
+	isa := active
+	best := argMax(isa, x[:min(len(x), stretch)])
 	for i := stretch; i < len(x) && x[best] == x[best]; i += stretch {
-		if j := i + k.argMax(x[i:min(i+stretch, len(x))]); !(x[j] <= x[best]) {
+		if j := i + argMax(isa, x[i:min(i+stretch, len(x))]); !(x[j] <= x[best]) {
 			best = j
 		}
 	}
@@ -403,7 +356,7 @@ func ArgMax[T Float](x []T) int {
 // len(src) ≠ len(dst)·cols.
 func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 	checkArgMax("ArgMaxRows", "cols", cols, len(dst), len(src))
-	k := table[T]()
+	isa := active
 	if cols > stretch {
 		for r := range dst {
 			dst[r] = int32(ArgMax(src[r*cols : (r+1)*cols]))
@@ -412,7 +365,7 @@ func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 	}
 	for rows := max(1, stretch/cols); len(dst) > 0; {
 		n := min(rows, len(dst))
-		k.argMaxRows(dst[:n], src[:n*cols], cols)
+		argMaxRows(isa, dst[:n], src[:n*cols], cols)
 		dst, src = dst[n:], src[n*cols:]
 	}
 }
@@ -421,11 +374,11 @@ func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 // segmentation network's output. It panics where planes is not positive or len(src) ≠ planes·len(dst).
 func ArgMaxPlanes[T Float](dst []int32, src []T, planes int) {
 	checkArgMax("ArgMaxPlanes", "planes", planes, len(dst), len(src))
-	k := table[T]()
+	isa := active
 	step := planesStep(planes)
 	for i := 0; i < len(dst); i += step {
 		n := min(step, len(dst)-i)
-		k.argMaxPlanes(dst[i:i+n], src[i:], planes, n, len(dst))
+		argMaxPlanes(isa, dst[i:i+n], src[i:], planes, n, len(dst))
 	}
 }
 
@@ -436,10 +389,10 @@ func ClassErrors[T Float](dst, probs []T, labels []int32, class int32) {
 	if len(labels) != len(probs) {
 		panicLengths("ClassErrors", "len(probs)", len(probs), "len(labels)", len(labels))
 	}
-	k := table[T]()
+	isa := active
 	for len(dst) > 0 {
 		n := min(len(dst), stretch)
-		k.classErrors(dst[:n], probs[:n], labels[:n], class)
+		classErrors(isa, dst[:n], probs[:n], labels[:n], class)
 		dst, probs, labels = dst[n:], probs[n:], labels[n:]
 	}
 }

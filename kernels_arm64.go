@@ -4,242 +4,242 @@
 
 package lanewise
 
-// dotF32NEON returns Σ aᵢ·bᵢ of n elements.
+// dotF32NEON returns Σ aᵢ·bᵢ of at most piece elements.
 //
 //go:noescape
-func dotF32NEON(a, b *float32, n int) float32
+func dotF32NEON(a, b []float32) float32
 
-// sumF32NEON returns Σ xᵢ.
+// dotF64NEON returns Σ aᵢ·bᵢ of at most piece elements.
+//
+//go:noescape
+func dotF64NEON(a, b []float64) float64
+
+// sumF32NEON returns Σ xᵢ of at most piece elements.
 //
 //go:noescape
 func sumF32NEON(x []float32) float32
 
-// expSumF32NEON writes exp(src − max) and returns its sum.
+// sumF64NEON returns Σ xᵢ of at most piece elements.
+//
+//go:noescape
+func sumF64NEON(x []float64) float64
+
+// expSumF32NEON writes exp(src − max) and returns its sum, of at most piece elements.
 //
 //go:noescape
 func expSumF32NEON(dst, src []float32, max float32) float32
 
-// sumExpF32NEON returns Σ exp(src − max).
+// expSumF64NEON writes exp(src − max) and returns its sum, of at most piece elements.
+//
+//go:noescape
+func expSumF64NEON(dst, src []float64, max float64) float64
+
+// sumExpF32NEON returns Σ exp(src − max) of at most piece elements.
 //
 //go:noescape
 func sumExpF32NEON(src []float32, max float32) float32
 
-// maxF32NEON returns the largest element; anything where there is a NaN.
+// sumExpF64NEON returns Σ exp(src − max) of at most piece elements.
 //
 //go:noescape
-func maxF32NEON(x []float32) float32
+func sumExpF64NEON(src []float64, max float64) float64
+
+// largestF32NEON returns the largest element; anything where there is a NaN.
+//
+//go:noescape
+func largestF32NEON(x []float32) float32
+
+// largestF64NEON returns the largest element; anything where there is a NaN.
+//
+//go:noescape
+func largestF64NEON(x []float64) float64
 
 // scaleF32NEON writes src · factor.
 //
 //go:noescape
 func scaleF32NEON(dst, src []float32, factor float32)
 
-// subtractF32NEON writes (src − max) − log.
-//
-//go:noescape
-func subtractF32NEON(dst, src []float32, max, log float32)
-
-// softmaxGradF32NEON writes y·(dy − dot).
-//
-//go:noescape
-func softmaxGradF32NEON(dx, y, dy []float32, dot float32)
-
-// logSoftmaxGradF32NEON writes dy − exp(min(y, 0))·sum.
-//
-//go:noescape
-func logSoftmaxGradF32NEON(dx, y, dy []float32, sum float32)
-
-// cumSumF32NEON writes prefix sums that go on from carry, and returns the next carry.
-//
-//go:noescape
-func cumSumF32NEON(dst, src []float32, carry float64) float64
-
-// argMaxF32NEON returns the index of the first NaN, or of the first of the largest.
-//
-//go:noescape
-func argMaxF32NEON(x []float32) int
-
-// classErrorsF32NEON writes |1{label = class} − p|.
-//
-//go:noescape
-func classErrorsF32NEON(dst, probs []float32, labels []int32, class int32)
-
-// transposeF32NEON writes dst[c·dstStride + r] = src[r·srcStride + c].
-//
-//go:noescape
-func transposeF32NEON(dst, src []float32, rows, cols, dstStride, srcStride int)
-
-// softmaxRowsF32NEON writes the softmax of every row.
-//
-//go:noescape
-func softmaxRowsF32NEON(dst, src []float32, cols int)
-
-// logSoftmaxRowsF32NEON writes the log-softmax of every row.
-//
-//go:noescape
-func logSoftmaxRowsF32NEON(dst, src []float32, cols int)
-
-// softmaxRowsGradF32NEON writes y·(dy − Σ y·dy) for every row.
-//
-//go:noescape
-func softmaxRowsGradF32NEON(dx, y, dy []float32, cols int)
-
-// logSoftmaxRowsGradF32NEON writes dy − exp(min(y, 0))·Σ dy for every row.
-//
-//go:noescape
-func logSoftmaxRowsGradF32NEON(dx, y, dy []float32, cols int)
-
-// argMaxRowsF32NEON writes argMax of every row.
-//
-//go:noescape
-func argMaxRowsF32NEON(dst []int32, src []float32, cols int)
-
-// softmaxPlanesF32NEON writes the softmax down every column.
-//
-//go:noescape
-func softmaxPlanesF32NEON(dst, src, max, sum []float32, planes, n, dstStride, srcStride int)
-
-// logSoftmaxPlanesF32NEON writes the log-softmax down every column.
-//
-//go:noescape
-func logSoftmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
-
-// softmaxPlanesGradF32NEON writes |y|·(dy − Σ |y|·dy) down every column.
-//
-//go:noescape
-func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride, dyStride int)
-
-// argMaxPlanesF32NEON writes argMax down every column.
-//
-//go:noescape
-func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
-
-// softmaxRowsToPlanesF32NEON writes the softmax of n rows to planes.
-//
-//go:noescape
-func softmaxRowsToPlanesF32NEON(dst, src, max, sum []float32, cols, n, dstStride int)
-
-// softmaxPlanesGradToRowsF32NEON writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
-//
-//go:noescape
-func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStride int)
-
-// dotF64NEON returns Σ aᵢ·bᵢ of n elements.
-//
-//go:noescape
-func dotF64NEON(a, b *float64, n int) float64
-
-// sumF64NEON returns Σ xᵢ.
-//
-//go:noescape
-func sumF64NEON(x []float64) float64
-
-// expSumF64NEON writes exp(src − max) and returns its sum.
-//
-//go:noescape
-func expSumF64NEON(dst, src []float64, max float64) float64
-
-// sumExpF64NEON returns Σ exp(src − max).
-//
-//go:noescape
-func sumExpF64NEON(src []float64, max float64) float64
-
-// maxF64NEON returns the largest element; anything where there is a NaN.
-//
-//go:noescape
-func maxF64NEON(x []float64) float64
-
 // scaleF64NEON writes src · factor.
 //
 //go:noescape
 func scaleF64NEON(dst, src []float64, factor float64)
+
+// subtractF32NEON writes (src − max) − log.
+//
+//go:noescape
+func subtractF32NEON(dst, src []float32, max, log float32)
 
 // subtractF64NEON writes (src − max) − log.
 //
 //go:noescape
 func subtractF64NEON(dst, src []float64, max, log float64)
 
+// softmaxGradF32NEON writes y·(dy − dot).
+//
+//go:noescape
+func softmaxGradF32NEON(dx, y, dy []float32, dot float32)
+
 // softmaxGradF64NEON writes y·(dy − dot).
 //
 //go:noescape
 func softmaxGradF64NEON(dx, y, dy []float64, dot float64)
+
+// logSoftmaxGradF32NEON writes dy − exp(min(y, 0))·sum.
+//
+//go:noescape
+func logSoftmaxGradF32NEON(dx, y, dy []float32, sum float32)
 
 // logSoftmaxGradF64NEON writes dy − exp(min(y, 0))·sum.
 //
 //go:noescape
 func logSoftmaxGradF64NEON(dx, y, dy []float64, sum float64)
 
-// cumSumF64NEON writes prefix sums that go on from carry, and returns the next carry.
+// cumSumF32NEON writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
+//
+//go:noescape
+func cumSumF32NEON(dst, src []float32, carry float64) float64
+
+// cumSumF64NEON writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
 //
 //go:noescape
 func cumSumF64NEON(dst, src []float64, carry float64) float64
+
+// argMaxF32NEON returns the index of the first NaN, or of the first of the largest.
+//
+//go:noescape
+func argMaxF32NEON(x []float32) int
 
 // argMaxF64NEON returns the index of the first NaN, or of the first of the largest.
 //
 //go:noescape
 func argMaxF64NEON(x []float64) int
 
+// classErrorsF32NEON writes |1{label = class} − p|.
+//
+//go:noescape
+func classErrorsF32NEON(dst, probs []float32, labels []int32, class int32)
+
 // classErrorsF64NEON writes |1{label = class} − p|.
 //
 //go:noescape
 func classErrorsF64NEON(dst, probs []float64, labels []int32, class int32)
 
-// transposeF64NEON writes dst[c·dstStride + r] = src[r·srcStride + c].
+// transposeF32NEON writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols.
+//
+//go:noescape
+func transposeF32NEON(dst, src []float32, rows, cols, dstStride, srcStride int)
+
+// transposeF64NEON writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols.
 //
 //go:noescape
 func transposeF64NEON(dst, src []float64, rows, cols, dstStride, srcStride int)
+
+// softmaxRowsF32NEON writes the softmax of every row.
+//
+//go:noescape
+func softmaxRowsF32NEON(dst, src []float32, cols int)
 
 // softmaxRowsF64NEON writes the softmax of every row.
 //
 //go:noescape
 func softmaxRowsF64NEON(dst, src []float64, cols int)
 
+// logSoftmaxRowsF32NEON writes the log-softmax of every row.
+//
+//go:noescape
+func logSoftmaxRowsF32NEON(dst, src []float32, cols int)
+
 // logSoftmaxRowsF64NEON writes the log-softmax of every row.
 //
 //go:noescape
 func logSoftmaxRowsF64NEON(dst, src []float64, cols int)
+
+// softmaxRowsGradF32NEON writes y·(dy − Σ y·dy) for every row.
+//
+//go:noescape
+func softmaxRowsGradF32NEON(dx, y, dy []float32, cols int)
 
 // softmaxRowsGradF64NEON writes y·(dy − Σ y·dy) for every row.
 //
 //go:noescape
 func softmaxRowsGradF64NEON(dx, y, dy []float64, cols int)
 
+// logSoftmaxRowsGradF32NEON writes dy − exp(min(y, 0))·Σ dy for every row.
+//
+//go:noescape
+func logSoftmaxRowsGradF32NEON(dx, y, dy []float32, cols int)
+
 // logSoftmaxRowsGradF64NEON writes dy − exp(min(y, 0))·Σ dy for every row.
 //
 //go:noescape
 func logSoftmaxRowsGradF64NEON(dx, y, dy []float64, cols int)
+
+// argMaxRowsF32NEON writes argMax of every row.
+//
+//go:noescape
+func argMaxRowsF32NEON(dst []int32, src []float32, cols int)
 
 // argMaxRowsF64NEON writes argMax of every row.
 //
 //go:noescape
 func argMaxRowsF64NEON(dst []int32, src []float64, cols int)
 
+// softmaxPlanesF32NEON writes the softmax down every column.
+//
+//go:noescape
+func softmaxPlanesF32NEON(dst, src, max, sum []float32, planes, n, dstStride, srcStride int)
+
 // softmaxPlanesF64NEON writes the softmax down every column.
 //
 //go:noescape
 func softmaxPlanesF64NEON(dst, src, max, sum []float64, planes, n, dstStride, srcStride int)
+
+// logSoftmaxPlanesF32NEON writes the log-softmax down every column.
+//
+//go:noescape
+func logSoftmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
 
 // logSoftmaxPlanesF64NEON writes the log-softmax down every column.
 //
 //go:noescape
 func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 
+// softmaxPlanesGradF32NEON writes |y|·(dy − Σ |y|·dy) down every column.
+//
+//go:noescape
+func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride, dyStride int)
+
 // softmaxPlanesGradF64NEON writes |y|·(dy − Σ |y|·dy) down every column.
 //
 //go:noescape
 func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, dxStride, yStride, dyStride int)
+
+// argMaxPlanesF32NEON writes argMax down every column.
+//
+//go:noescape
+func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 
 // argMaxPlanesF64NEON writes argMax down every column.
 //
 //go:noescape
 func argMaxPlanesF64NEON(dst []int32, src []float64, planes, n, stride int)
 
-// softmaxRowsToPlanesF64NEON writes the softmax of n rows to planes.
+// softmaxRowsToPlanesF32NEON is softmaxPlanes from n rows of cols elements.
+//
+//go:noescape
+func softmaxRowsToPlanesF32NEON(dst, src, max, sum []float32, cols, n, dstStride int)
+
+// softmaxRowsToPlanesF64NEON is softmaxPlanes from n rows of cols elements.
 //
 //go:noescape
 func softmaxRowsToPlanesF64NEON(dst, src, max, sum []float64, cols, n, dstStride int)
 
-// softmaxPlanesGradToRowsF64NEON writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.
+// softmaxPlanesGradToRowsF32NEON is softmaxPlanesGrad to n rows of cols elements.
+//
+//go:noescape
+func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStride int)
+
+// softmaxPlanesGradToRowsF64NEON is softmaxPlanesGrad to n rows of cols elements.
 //
 //go:noescape
 func softmaxPlanesGradToRowsF64NEON(dx, y, dy []float64, cols, n, yStride, dyStride int)

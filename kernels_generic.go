@@ -13,45 +13,6 @@ import (
 //   - sums run in a fixed number of lanes and are folded in a fixed tree;
 //   - exp and log are written out here: math.Exp and math.Log differ between architectures.
 
-var (
-	genericKernels32 = newGenericKernels[float32]()
-	genericKernels64 = newGenericKernels[float64]()
-)
-
-func newGenericKernels[T Float]() kernels[T] {
-	return kernels[T]{
-		dot:    func(a, b *T, n int) T { return dotGeneric(unsafe.Slice(a, n), unsafe.Slice(b, n)) },
-		sum:    sumGeneric[T],
-		expSum: expSumGeneric[T],
-		sumExp: sumExpGeneric[T],
-
-		max:            maxGeneric[T],
-		scale:          scaleGeneric[T],
-		subtract:       subtractGeneric[T],
-		softmaxGrad:    softmaxGradGeneric[T],
-		logSoftmaxGrad: logSoftmaxGradGeneric[T],
-		cumSum:         cumSumGeneric[T],
-		argMax:         argMaxGeneric[T],
-		classErrors:    classErrorsGeneric[T],
-
-		softmaxRows:        softmaxRowsGeneric[T],
-		logSoftmaxRows:     logSoftmaxRowsGeneric[T],
-		softmaxRowsGrad:    softmaxRowsGradGeneric[T],
-		logSoftmaxRowsGrad: logSoftmaxRowsGradGeneric[T],
-		argMaxRows:         argMaxRowsGeneric[T],
-
-		transpose: transposeGeneric[T],
-
-		softmaxPlanes:     softmaxPlanesGeneric[T],
-		logSoftmaxPlanes:  logSoftmaxPlanesGeneric[T],
-		softmaxPlanesGrad: softmaxPlanesGradGeneric[T],
-		argMaxPlanes:      argMaxPlanesGeneric[T],
-
-		softmaxRowsToPlanes:     softmaxRowsToPlanesGeneric[T],
-		softmaxPlanesGradToRows: softmaxPlanesGradToRowsGeneric[T],
-	}
-}
-
 // The canonical NaN, where a kernel promises one.
 const (
 	nan32 = 0x7fc00000
@@ -337,7 +298,7 @@ func sumExpGeneric[T Float](src []T, max T) T {
 
 // elementwise, and scans
 
-func maxGeneric[T Float](x []T) T {
+func largestGeneric[T Float](x []T) T {
 	m := T(math.Inf(-1))
 	for _, v := range x {
 		if v > m {
@@ -467,7 +428,7 @@ func transposeGeneric[T Float](dst, src []T, rows, cols, dstStride, srcStride in
 func softmaxRowsGeneric[T Float](dst, src []T, cols int) {
 	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
 		y := dst[:cols]
-		sum := expSumGeneric(y, src[:cols], maxGeneric(src[:cols]))
+		sum := expSumGeneric(y, src[:cols], largestGeneric(src[:cols]))
 		if sum != sum {
 			fillNaN(y)
 			continue
@@ -479,7 +440,7 @@ func softmaxRowsGeneric[T Float](dst, src []T, cols int) {
 func logSoftmaxRowsGeneric[T Float](dst, src []T, cols int) {
 	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
 		x := src[:cols]
-		m := maxGeneric(x)
+		m := largestGeneric(x)
 		sum := sumExpGeneric(x, m)
 		if sum != sum {
 			fillNaN(dst[:cols])

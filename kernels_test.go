@@ -212,13 +212,13 @@ func kernelTests[T Float]() []kernelTest[T] {
 		// The entries of the tables that public kernels reach only with long inputs, or not at all.
 		name: "sum", family: pieces,
 		lengths: func(s shape) lengths { return lengths{dst: 1, x: s.axis} },
-		run:     func(o *operands[T], s shape) { o.dst[0] = table[T]().sum(o.x) },
+		run:     func(o *operands[T], s shape) { o.dst[0] = sum(active, o.x) },
 		want:    func(o *operands[T], s shape) { o.dst[0] = refSum(o.x) },
 	}, {
 		name: "expSum", family: pieces, inPlace: "x",
 		lengths: func(s shape) lengths { return lengths{dst: 1 + s.axis, x: 1 + s.axis} }, // the sum, and before x something to match
 		run: func(o *operands[T], s shape) {
-			o.dst[0] = table[T]().expSum(o.dst[1:], o.x[1:], refMax(o.x[1:]))
+			o.dst[0] = expSum(active, o.dst[1:], o.x[1:], refMax(o.x[1:]))
 		},
 		want: func(o *operands[T], s shape) {
 			_, exps, sum := refExpSum(o.x[1:])
@@ -228,7 +228,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 	}, {
 		name: "sumExp", family: pieces,
 		lengths: func(s shape) lengths { return lengths{dst: 1, x: s.axis} },
-		run:     func(o *operands[T], s shape) { o.dst[0] = table[T]().sumExp(o.x, refMax(o.x)) },
+		run:     func(o *operands[T], s shape) { o.dst[0] = sumExp(active, o.x, refMax(o.x)) },
 		want:    func(o *operands[T], s shape) { _, _, o.dst[0] = refExpSum(o.x) },
 	}, {
 		name: "max", family: pieces,
@@ -240,12 +240,12 @@ func kernelTests[T Float]() []kernelTest[T] {
 				}
 			}
 		},
-		run:  func(o *operands[T], s shape) { o.dst[0] = table[T]().max(o.x) + 0 }, // nor has a zero a sign
+		run:  func(o *operands[T], s shape) { o.dst[0] = largest(active, o.x) + 0 }, // nor has a zero a sign
 		want: func(o *operands[T], s shape) { o.dst[0] = refMax(o.x) + 0 },
 	}, {
 		name: "scale", family: pieces, inPlace: "x",
 		lengths: func(s shape) lengths { return lengths{dst: s.axis, x: s.axis, y: 1} },
-		run:     func(o *operands[T], s shape) { table[T]().scale(o.dst, o.x, o.y[0]) },
+		run:     func(o *operands[T], s shape) { scale(active, o.dst, o.x, o.y[0]) },
 		want: func(o *operands[T], s shape) {
 			for i, v := range o.x {
 				o.dst[i] = v * o.y[0]
@@ -254,7 +254,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 	}, {
 		name: "subtract", family: pieces, inPlace: "x",
 		lengths: func(s shape) lengths { return lengths{dst: s.axis, x: s.axis, y: 2} },
-		run:     func(o *operands[T], s shape) { table[T]().subtract(o.dst, o.x, o.y[0], o.y[1]) },
+		run:     func(o *operands[T], s shape) { subtract(active, o.dst, o.x, o.y[0], o.y[1]) },
 		want: func(o *operands[T], s shape) {
 			for i, v := range o.x {
 				v -= o.y[0]
@@ -263,7 +263,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 		},
 	}, {
 		name: "softmaxGrad", family: pieces, inPlace: "xy", lengths: binary,
-		run: func(o *operands[T], s shape) { table[T]().softmaxGrad(o.dst, o.x, o.y, o.y[0]) },
+		run: func(o *operands[T], s shape) { softmaxGrad(active, o.dst, o.x, o.y, o.y[0]) },
 		want: func(o *operands[T], s shape) {
 			for i, y := range o.x {
 				d := o.y[i] - o.y[0]
@@ -272,7 +272,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 		},
 	}, {
 		name: "logSoftmaxGrad", family: pieces, inPlace: "xy", lengths: binary,
-		run: func(o *operands[T], s shape) { table[T]().logSoftmaxGrad(o.dst, o.x, o.y, o.y[0]) },
+		run: func(o *operands[T], s shape) { logSoftmaxGrad(active, o.dst, o.x, o.y, o.y[0]) },
 		want: func(o *operands[T], s shape) {
 			for i, y := range o.x {
 				if y > 0 {
@@ -292,7 +292,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 		},
 		run: func(o *operands[T], s shape) {
 			if s.inner > 0 {
-				table[T]().transpose(o.dst, o.x, s.axis, s.inner, s.axis+3, s.inner+5)
+				transpose(active, o.dst, o.x, s.axis, s.inner, s.axis+3, s.inner+5)
 			}
 		},
 		want: func(o *operands[T], s shape) {
@@ -332,9 +332,9 @@ func columnSoftmaxGradTest[T Float](name string, family family, dstGap int) kern
 		},
 		run: func(o *operands[T], s shape) {
 			if dstGap != rowsNotPlanes {
-				columnSoftmaxGrad(table[T](), o.dst, o.x, o.y, s.axis, s.inner, s.inner+dstGap, s.inner+9, s.inner+5)
+				columnSoftmaxGrad(active, o.dst, o.x, o.y, s.axis, s.inner, s.inner+dstGap, s.inner+9, s.inner+5)
 			} else {
-				table[T]().softmaxPlanesGradToRows(o.dst, o.x, o.y, s.axis, s.inner, s.inner+9, s.inner+5)
+				softmaxPlanesGradToRows(active, o.dst, o.x, o.y, s.axis, s.inner, s.inner+9, s.inner+5)
 			}
 		},
 		want: func(o *operands[T], s shape) {
@@ -374,9 +374,9 @@ func columnSoftmaxTest[T Float](name string, family family, dstGap, gap int, inP
 			maxima, sums := o.dst[:s.inner], o.dst[s.inner:2*s.inner]
 			dst, x := planesOf(o.dst, s, dstGap), planesOf(o.x, s, gap)
 			if gap == rowsNotPlanes {
-				table[T]().softmaxRowsToPlanes(dst, x, maxima, sums, s.axis, s.inner, s.inner+dstGap)
+				softmaxRowsToPlanes(active, dst, x, maxima, sums, s.axis, s.inner, s.inner+dstGap)
 			} else {
-				columnSoftmax(table[T](), dst, x, maxima, sums, s.axis, s.inner, s.inner+dstGap, s.inner+gap)
+				columnSoftmax(active, dst, x, maxima, sums, s.axis, s.inner, s.inner+dstGap, s.inner+gap)
 			}
 			for i := range maxima {
 				if sums[i] != sums[i] { // then the largest is anything, and the sum any NaN

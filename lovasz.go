@@ -451,7 +451,7 @@ func (l *Lovasz) largest(g, c int) float32 {
 	group := &l.groups[g]
 	for i := range group.blocks {
 		if plane := l.plane(&l.blocks[group.firstBlock+i], c); len(plane) > 0 {
-			p = max(p, table[float32]().max(plane))
+			p = max(p, largest(active, plane))
 		}
 	}
 	return p
@@ -466,7 +466,7 @@ func (l *Lovasz) split(keys *keyLists, g, c int) {
 		if l.in.grad != nil {
 			l.cursors[i*l.cfg.Classes+c] = keys.n
 		}
-		keys.split(active.sparse, l.plane(&l.blocks[i], c))
+		keys.split(active, l.plane(&l.blocks[i], c))
 	}
 	if l.in.grad == nil {
 		return
@@ -508,7 +508,7 @@ func (l *Lovasz) result() LovaszResult {
 			group.gap /= group.weight
 		}
 		if l.cfg.CrossEntropy > 0 && group.entropyN > 0 {
-			group.entropy = sumPieces(table[float64](), entropies[:group.entropyN]) / l.entropyTerms(group)
+			group.entropy = sumPieces(active, entropies[:group.entropyN]) / l.entropyTerms(group)
 			entropies = entropies[group.entropyN:]
 		}
 	}

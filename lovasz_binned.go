@@ -185,7 +185,7 @@ func (s *binnedScratch) count(b bins, lowest int, keys []uint32) {
 		s.flush(b, lowest)
 	}
 	s.counted += len(keys)
-	active.sparse.tally(s.packed[:], keys)
+	lossTally(active, s.packed[:], keys)
 }
 
 func (s *binnedScratch) flush(b bins, lowest int) {
@@ -209,7 +209,7 @@ func (l *Lovasz) countErrors(w *worker, b bins, g, c, lowest int) {
 	group, from := &l.groups[g], binFloor(lowest)
 	for i := range group.blocks {
 		w.keys.restart(from)
-		w.keys.split(active.sparse, l.plane(&l.blocks[group.firstBlock+i], c))
+		w.keys.split(active, l.plane(&l.blocks[group.firstBlock+i], c))
 		w.binned.count(b, lowest, w.keys.all())
 	}
 	w.binned.flush(b, lowest)
@@ -251,5 +251,5 @@ func (l *Lovasz) weighBins(w *worker, b bins, g, c, lowest int) (loss, gap float
 
 // lookUp writes to dst what the pixels' weights, by their bins, contribute to the gradient.
 func (t *binTable) lookUp(dst, probs, table []float32, factor float32) {
-	active.sparse.lookUp(dst, probs, table[:t.size()], uint32(firstBin+t.lowest), factor)
+	lossLookUp(active, dst, probs, table[:t.size()], uint32(firstBin+t.lowest), factor)
 }

@@ -18,14 +18,6 @@ import (
 // The bins' sizes depend on the sample, the weights do not. Where ties make a bin too long for a column, it is a list: the pixels of each of
 // its values are counted.
 
-// columnKernels are the steps of an ISA. What they do is said at their declarations, in loss_amd64.go.
-type columnKernels struct {
-	count  func(counts, ranks, keys []uint32, shift, first uint32)
-	place  func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
-	rank   func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][columns]uint32) (background, foreground uint32)
-	gather func(dst []float32, positions, keys []uint32, weights []float32) (sum int64)
-}
-
 const (
 	columns      = 32      // bins side by side: a group
 	maxRows      = 96      // of a column; counts of a column's pixels fit 7 bits
@@ -42,6 +34,9 @@ const (
 
 	rankScratch = (maxRows+3)*4*64 + 512 // bytes that rank needs
 )
+
+// hasColumns says whether an ISA has assembly for columns; in plain Go the weights are sorted.
+func hasColumns(isa ISA) bool { return isa == AVX2 || isa == AVX512 }
 
 // columnScratch is what one worker needs. All slots are 0 between calls.
 type columnScratch struct {
@@ -72,13 +67,13 @@ type columnList struct {
 
 // weigh finds the weights of the keys of a class with g foreground pixels, which plan has divided, and returns the sum of their losses. It
 // writes the weights to dst unless that is nil.
-func (s *columnScratch) weigh(k *columnKernels, keys *keyLists, g int64, dst []float32) unitSum {
+func (s *columnScratch) weigh(isa ISA, keys *keyLists, g int64, dst []float32) unitSum {
 	var sum unitSum
 	var tp, fp uint32
 	largest := uint32(oneBits)
 	for t := range keys.parts {
 		if n := int(keys.n[t]); n > 0 {
-			sum += s.part(k, keys.keys[t], n, keys.from[t], largest, s.shifts[t], uint32(g), &tp, &fp, dst)
+			sum += s.part(isa, keys.keys[t], n, keys.from[t], largest, s.shifts[t], uint32(g), &tp, &fp, dst)
 			if dst != nil {
 				dst = dst[n:]
 			}
@@ -162,7 +157,7 @@ func binShift(coarse []uint32, scale float64, width int) uint32 {
 }
 
 // part is weigh for the n keys of a part. tp and fp are the foreground and background pixels with larger keys.
-func (s *columnScratch) part(k *columnKernels, keys []uint32, n int, smallest, largest, shift uint32, g uint32, tp, fp *uint32, dst []float32) unitSum {
+func (s *columnScratch) part(isa ISA, keys []uint32, n int, smallest, largest, shift uint32, g uint32, tp, fp *uint32, dst []float32) unitSum {
 	first := smallest >> shift &^ (columns - 1)
 	bins := int(largest>>shift|(columns-1)) + 1 - int(first)
 	s.positions = ensure(s.positions, 0, n+padding)
@@ -171,7 +166,7 @@ func (s *columnScratch) part(k *columnKernels, keys []uint32, n int, smallest, l
 	clear(counts)
 	for i := 0; i < n; i += chunk {
 		e := min(i+chunk, n)
-		k.count(counts, s.positions[i:], keys[i:e], shift+1, first)
+		lossCount(isa, counts, s.positions[i:], keys[i:e], shift+1, first)
 	}
 	slots := s.layOut(counts, first)
 	if len(s.slots) < slots {
@@ -182,16 +177,16 @@ func (s *columnScratch) part(k *columnKernels, keys []uint32, n int, smallest, l
 	}
 	for i := 0; i < n; i += chunk {
 		e := min(i+chunk, n)
-		k.place(s.slots, s.positions[i:], keys[i:e], counts, shift+1, first)
+		lossPlace(isa, s.slots, s.positions[i:], keys[i:e], counts, shift+1, first)
 	}
-	s.rank(k, g, tp, fp)
+	s.rank(isa, g, tp, fp)
 	if dst == nil {
 		dst = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(s.positions))), n)
 	}
 	var sum int64
 	for i := 0; i < n; i += chunk {
 		e := min(i+chunk, n)
-		sum += k.gather(dst[i:e], s.positions[i:], keys[i:e], s.weights)
+		sum += lossGather(isa, dst[i:e], s.positions[i:], keys[i:e], s.weights)
 	}
 	return unitSum(sum)
 }
@@ -248,7 +243,7 @@ func (s *columnScratch) layOut(counts []uint32, first uint32) int {
 var noMore [2][columns]uint32
 
 // rank finds the weights of all slots.
-func (s *columnScratch) rank(k *columnKernels, g uint32, tp, fp *uint32) {
+func (s *columnScratch) rank(isa ISA, g uint32, tp, fp *uint32) {
 	if s.rows == nil {
 		s.rows = make([]uint64, rankScratch/8)
 	}
@@ -265,7 +260,7 @@ func (s *columnScratch) rank(k *columnKernels, g uint32, tp, fp *uint32) {
 			more, listed = s.rankLists(lists, slots, g, *tp, *fp)
 		}
 		if group.rows > 0 {
-			bg, fg := k.rank(weights, slots, s.rows, g+*fp, 2*(g-*tp), more)
+			bg, fg := lossRank(isa, weights, slots, s.rows, g+*fp, 2*(g-*tp), more)
 			*tp, *fp = *tp+fg, *fp+bg
 		}
 		*tp, *fp = *tp+listed[1], *fp+listed[0]

@@ -9,8 +9,8 @@ import (
 )
 
 // columnISAs are the ISAs of this CPU that find the exact weights without a sort.
-func columnISAs() []*implementation {
-	return slices.DeleteFunc(slices.Clone(implementations), func(impl *implementation) bool { return impl.columns == nil })
+func columnISAs() []ISA {
+	return slices.DeleteFunc(slices.Clone(available), func(isa ISA) bool { return !hasColumns(isa) })
 }
 
 // columnErrors are errors in [0, 1] of n pixels and their classes: 0 for foreground.
@@ -168,17 +168,17 @@ type columnCase struct {
 }
 
 // run returns the weights of the pixels times factor, and the loss, by the kernels of an ISA; the pixels come in pieces.
-func (c *columnCase) run(impl *implementation, probs []float32, g int64, from uint32, factor float32, dst []float32) float64 {
+func (c *columnCase) run(isa ISA, probs []float32, g int64, from uint32, factor float32, dst []float32) float64 {
 	c.keys.restart(from)
 	c.columns.plan(&c.keys, probs, from)
 	pieces := [2]int{0, len(probs)/3*2 + 1}
 	var cursors [2][maxParts]uint32
 	for i, at := range pieces {
 		cursors[i] = c.keys.n
-		c.keys.split(impl.sparse, probs[min(at, len(probs)):append(pieces[1:], len(probs))[i]])
+		c.keys.split(isa, probs[min(at, len(probs)):append(pieces[1:], len(probs))[i]])
 	}
 	c.weights = resize(c.weights, len(probs)+padding)
-	sum := c.columns.weigh(impl.columns, &c.keys, g, c.weights)
+	sum := c.columns.weigh(isa, &c.keys, g, c.weights)
 	for i, at := range pieces {
 		begin := uint32(0)
 		for t, n := range c.keys.n {
@@ -186,7 +186,7 @@ func (c *columnCase) run(impl *implementation, probs []float32, g int64, from ui
 			begin += n
 		}
 		to := append(pieces[1:], len(probs))[i]
-		c.keys.ranges.expand(impl.sparse, dst[min(at, len(probs)):to], probs[min(at, len(probs)):to], c.weights, &cursors[i], factor)
+		c.keys.ranges.expand(isa, dst[min(at, len(probs)):to], probs[min(at, len(probs)):to], c.weights, &cursors[i], factor)
 	}
 	return sum.value()
 }
@@ -194,15 +194,15 @@ func (c *columnCase) run(impl *implementation, probs []float32, g int64, from ui
 // sorted is run by sorting.
 func (c *columnCase) sorted(probs []float32, g int64, from uint32, factor float32, dst []float32) float64 {
 	c.plain.restart(from)
-	c.plain.split(&sparseGeneric, probs)
+	c.plain.split(Generic, probs)
 	weights := make([]float32, len(c.plain.all()))
 	loss := sortedWeights(&c.sorter, c.plain.all(), g, weights)
-	c.plain.expand(&sparseGeneric, dst, probs, weights, new([maxParts]uint32), factor)
+	c.plain.expand(Generic, dst, probs, weights, new([maxParts]uint32), factor)
 	return loss
 }
 
 // checkColumns compares an ISA's weights and loss with those of the sort.
-func checkColumns(t *testing.T, c *columnCase, impl *implementation, probs []float32) {
+func checkColumns(t *testing.T, c *columnCase, isa ISA, probs []float32) {
 	t.Helper()
 	g, from := int64(0), uint32(math.MaxUint32)
 	for _, p := range probs {
@@ -216,7 +216,7 @@ func checkColumns(t *testing.T, c *columnCase, impl *implementation, probs []flo
 	}
 	const factor = 0.7
 	got, want := make([]float32, len(probs)), make([]float32, len(probs))
-	loss, wantLoss := c.run(impl, probs, g, from, factor, got), c.sorted(probs, g, from, factor, want)
+	loss, wantLoss := c.run(isa, probs, g, from, factor, got), c.sorted(probs, g, from, factor, want)
 	for i := range got {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
 			t.Fatalf("pixel %d of %d, probability %v (%d foreground): %v, want %v", i, len(got), probs[i], g, got[i], want[i])
@@ -225,7 +225,7 @@ func checkColumns(t *testing.T, c *columnCase, impl *implementation, probs []flo
 	if loss != wantLoss {
 		t.Fatalf("loss %v, want %v", loss, wantLoss)
 	}
-	if forward := c.columns.weigh(impl.columns, &c.keys, g, nil).value(); forward != wantLoss {
+	if forward := c.columns.weigh(isa, &c.keys, g, nil).value(); forward != wantLoss {
 		t.Fatalf("loss without the weights %v, want %v", forward, wantLoss)
 	}
 	for i, x := range c.columns.slots {
@@ -236,10 +236,10 @@ func checkColumns(t *testing.T, c *columnCase, impl *implementation, probs []flo
 }
 
 func TestColumnWeights(t *testing.T) {
-	for _, impl := range columnISAs() {
+	for _, isa := range columnISAs() {
 		var c columnCase
 		for _, data := range columnErrors {
-			t.Run(fmt.Sprintf("%v/%s", impl.isa, data.name), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%v/%s", isa, data.name), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, 2))
 				sizes := []int{4096, 65536, 100_001, 524288}
 				for n := range 300 {
@@ -251,7 +251,7 @@ func TestColumnWeights(t *testing.T) {
 				for _, n := range sizes {
 					errors, target := make([]float32, n), make([]int32, n)
 					data.fill(rng, errors, target)
-					checkColumns(t, &c, impl, signedProbs(errors, target))
+					checkColumns(t, &c, isa, signedProbs(errors, target))
 				}
 			})
 		}
@@ -260,7 +260,7 @@ func TestColumnWeights(t *testing.T) {
 
 // TestColumnForeground has every number of foreground pixels from 0 on.
 func TestColumnForeground(t *testing.T) {
-	for _, impl := range columnISAs() {
+	for _, isa := range columnISAs() {
 		var c columnCase
 		rng := rand.New(rand.NewPCG(3, 4))
 		errors, target := make([]float32, 777), make([]int32, 777)
@@ -268,10 +268,10 @@ func TestColumnForeground(t *testing.T) {
 			errors[i], target[i] = float32(rng.IntN(1000))/999, 1
 		}
 		for i := range rng.Perm(len(errors)) {
-			checkColumns(t, &c, impl, signedProbs(errors, target))
+			checkColumns(t, &c, isa, signedProbs(errors, target))
 			target[i] = 0
 		}
-		checkColumns(t, &c, impl, signedProbs(errors, target))
+		checkColumns(t, &c, isa, signedProbs(errors, target))
 	}
 }
 
@@ -292,8 +292,8 @@ func FuzzColumnWeights(f *testing.F) {
 				target = append(target, int32(b>>30)+int32(len(errors))%3)
 			}
 		}
-		for _, impl := range columnISAs() {
-			checkColumns(t, new(columnCase), impl, signedProbs(errors, target))
+		for _, isa := range columnISAs() {
+			checkColumns(t, new(columnCase), isa, signedProbs(errors, target))
 		}
 	})
 }
@@ -326,8 +326,8 @@ func BenchmarkExactWeights(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/pixels, "ns/pixel")
 			})
 		}
-		for _, impl := range columnISAs() {
-			report(impl.isa.String(), func() { c.run(impl, probs, g, from, 1, dst) })
+		for _, isa := range columnISAs() {
+			report(isa.String(), func() { c.run(isa, probs, g, from, 1, dst) })
 		}
 		report("sorted", func() { c.sorted(probs, g, from, 1, dst) })
 	}

@@ -22,7 +22,7 @@ type exactScratch struct {
 // restart begins with the errors of a class that may weigh: those whose bits are at least from.
 func (s *exactScratch) restart(keys *keyLists, probs []float32, from uint32, g int64) {
 	keys.restart(from)
-	s.inColumns = active.columns != nil && g > 0 && fewestPixels <= len(probs) && len(probs) < mostPixels
+	s.inColumns = hasColumns(active) && g > 0 && fewestPixels <= len(probs) && len(probs) < mostPixels
 	if s.inColumns {
 		s.columns.plan(keys, probs, from)
 	}
@@ -31,7 +31,7 @@ func (s *exactScratch) restart(keys *keyLists, probs []float32, from uint32, g i
 // weigh finds the weights of the keys, which go to dst unless that is nil, and returns Σ error·weight.
 func (s *exactScratch) weigh(keys *keyLists, g int64, dst []float32) float64 {
 	if s.inColumns {
-		return s.columns.weigh(active.columns, keys, g, dst).value()
+		return s.columns.weigh(active, keys, g, dst).value()
 	}
 	return sortedWeights(&s.sorter, keys.all(), g, dst)
 }

@@ -101,11 +101,11 @@ func (l *Lovasz) activate(w *worker, t *tile) error {
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
 		if turns {
-			table[float32]().softmaxRowsToPlanes(probs, src, w.max, w.sum, classes, n, stride)
+			softmaxRowsToPlanes(active, probs, src, w.max, w.sum, classes, n, stride)
 		} else {
-			columnSoftmax(table[float32](), probs, src, w.max, w.sum, classes, n, stride, srcStride)
+			columnSoftmax(active, probs, src, w.max, w.sum, classes, n, stride, srcStride)
 		}
-		if sums := w.sum[:n]; n > 0 && math.IsNaN(float64(table[float32]().sum(sums))) {
+		if sums := w.sum[:n]; n > 0 && math.IsNaN(float64(sum(active, sums))) {
 			bad = slices.IndexFunc(sums, func(s float32) bool { return s != s })
 		}
 		if l.cfg.CrossEntropy > 0 {
@@ -203,7 +203,7 @@ func (l *Lovasz) gather(planes []float32, stride int, t *tile) {
 		return
 	}
 	if len(t.picked) == t.pixels {
-		table[float32]().transpose(planes, l.in.logits[l.logit(t.pixel, &t.block, 0):], t.pixels, l.cfg.Classes, stride, l.cfg.Classes)
+		transpose(active, planes, l.in.logits[l.logit(t.pixel, &t.block, 0):], t.pixels, l.cfg.Classes, stride, l.cfg.Classes)
 		return
 	}
 	for i, p := range t.picked {
@@ -275,7 +275,7 @@ func (l *Lovasz) gradient(w *worker, task int) {
 		grad, group := l.in.grad[l.logit(t.pixel, &t.block, 0):], &l.groups[t.group]
 		switch {
 		case l.turns(&t) && l.cfg.CrossEntropy == 0:
-			table[float32]().softmaxPlanesGradToRows(grad, l.planesOf(&t), w.dprobs, l.cfg.Classes, t.pixels, group.stride, l.size)
+			softmaxPlanesGradToRows(active, grad, l.planesOf(&t), w.dprobs, l.cfg.Classes, t.pixels, group.stride, l.size)
 		case l.cfg.Layout == ClassMajor && t.keptN == t.pixels:
 			l.logitGradients(w, &t, grad, l.in.pixels)
 		default:
@@ -302,7 +302,7 @@ func (l *Lovasz) logitGradients(w *worker, t *tile, dst []float32, stride int) {
 	classes, n := l.cfg.Classes, t.keptN
 	switch l.cfg.Activation {
 	case SoftmaxActivation:
-		columnSoftmaxGrad(table[float32](), dst, l.planesOf(t), w.dprobs, classes, n, stride, group.stride, l.size)
+		columnSoftmaxGrad(active, dst, l.planesOf(t), w.dprobs, classes, n, stride, group.stride, l.size)
 	case SigmoidActivation:
 		for c := range classes {
 			v, e, grad := w.dprobs[c*l.size:][:n], w.exp[c*l.size:][:n], dst[c*stride:][:n]
@@ -342,7 +342,7 @@ func (l *Lovasz) probGradient(w *worker, dst []float32, t *tile, c int) {
 	case !class.takesPart || group.weight == 0:
 		clear(dst)
 	case l.cfg.Method == Exact:
-		class.ranges.expand(active.sparse, dst, probs, weights, &w.cursors[c], l.share(t.group, c))
+		class.ranges.expand(active, dst, probs, weights, &w.cursors[c], l.share(t.group, c))
 	case class.table.byPixel:
 		copy(dst, weights[t.kept-group.kept:])
 	default:
@@ -370,7 +370,7 @@ func (l *Lovasz) scatter(w *worker, t *tile) {
 	}
 	grad := l.in.grad[l.logit(t.pixel, &t.block, 0):][:t.pixels*classes]
 	if len(t.picked) == t.pixels {
-		table[float32]().transpose(grad, w.grads, classes, t.pixels, classes, size)
+		transpose(active, grad, w.grads, classes, t.pixels, classes, size)
 		return
 	}
 	clear(grad)

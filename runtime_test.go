@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"reflect"
 	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
@@ -23,63 +22,28 @@ func TestVectorState(t *testing.T) {
 		t.Skip("this CPU, or this build, does not tell")
 	}
 	eachISA(t, func(t *testing.T) {
-		if active.isa == Generic {
-			t.Skip("plain Go")
-		}
-		watched := *active
-		watched.f32, watched.f64 = watch(t, active.f32), watch(t, active.f64)
-		active = &watched // eachISA picks another one afterwards
-		runSmall[float32]()
-		runSmall[float64]()
+		runSmall[float32](t)
+		runSmall[float64](t)
 	})
 }
 
 // leavesClean runs a kernel and looks at the vector registers afterwards, where the CPU tells.
-func leavesClean(t *testing.T, impl *implementation, name string, kernel func()) {
+func leavesClean(t *testing.T, isa ISA, name string, kernel func()) {
 	t.Helper()
 	vectorstate.Clean()
 	kernel()
 	if vectorstate.Supported() && vectorstate.Dirty() {
-		t.Errorf("%v: %s leaves dirty vector registers", impl.isa, name)
+		t.Errorf("%v: %s leaves dirty vector registers", isa, name)
 	}
-}
-
-// watch returns k with the vector registers looked at after every call.
-func watch[T Float](t *testing.T, k kernels[T]) kernels[T] {
-	reported := make(map[string]bool)
-	table := reflect.ValueOf(&k).Elem()
-	watched := reflect.New(table.Type()).Elem()
-	for i := range table.NumField() {
-		name, f := table.Type().Field(i).Name, exported(table.Field(i))
-		if f.Kind() != reflect.Func {
-			exported(watched.Field(i)).Set(f)
-			continue
-		}
-		exported(watched.Field(i)).Set(reflect.MakeFunc(f.Type(), func(args []reflect.Value) []reflect.Value {
-			vectorstate.Clean()
-			results := f.Call(args)
-			if vectorstate.Dirty() && !reported[name] {
-				reported[name] = true
-				t.Errorf("%s of %T leaves dirty vector registers", name, T(0))
-			}
-			return results
-		}))
-	}
-	return watched.Interface().(kernels[T])
-}
-
-// exported makes a field of a struct that is not exported one that reflect reads and writes.
-func exported(field reflect.Value) reflect.Value {
-	return reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem()
 }
 
 // runSmall runs every kernel at every small shape.
-func runSmall[T Float]() {
+func runSmall[T Float](t *testing.T) {
 	for _, k := range kernelTests[T]() {
 		for i, s := range k.family.shapes() {
 			if s.size() <= 2000 || s.vectors() == 1 && s.size() <= 20_000 {
 				o := k.operands(s, fills[i%len(fills)], uint64(i))
-				k.run(&o, s)
+				leavesClean(t, active, k.name, func() { k.run(&o, s) })
 			}
 		}
 	}

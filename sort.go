@@ -66,11 +66,11 @@ func (s *sorter) sort32(keys []uint32, perm []int32) {
 		items, keys, perm := s.items[p.start:p.end], keys[p.start:p.end], perm[p.start:p.end]
 		if sorted := s.inBins(items); sorted != nil {
 			done := len(sorted) &^ 7
-			active.sort.unpack(keys, perm, sorted[:done])
-			unpackItems(keys[done:], perm[done:], sorted[done:])
+			sortUnpack(active, keys, perm, sorted[:done])
+			sortUnpackGeneric(keys[done:], perm[done:], sorted[done:])
 		} else if len(items) <= insertionMax {
 			insertionSort(items)
-			unpackItems(keys, perm, items)
+			sortUnpackGeneric(keys, perm, items)
 		} else {
 			items, next, shift := s.lowDigits(items, s.spare, p.digits)
 			scatter32(keys, perm, items, next, shift)
@@ -89,9 +89,9 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 	s.plan(len(keys))
 	done := forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
-		active.sort.split32(items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift))
+		sortSplit32(active, items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift))
 	}
-	split32(items, keys, done, s.coarse, s.next, s.shift)
+	sortSplit32Generic(items, keys[done:], uint32(done), s.coarse, s.next, uint32(s.shift))
 	return 0
 }
 
@@ -99,20 +99,15 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 func (s *sorter) count32(keys []uint32) (nan bool) {
 	done := forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
-		if active.sort.count32(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) {
+		if sortCount32(active, s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) {
 			return true
 		}
 	}
-	return count32(s.coarse, keys[done:], s.shift)
+	return sortCount32Generic(s.coarse, keys[done:], uint32(s.shift))
 }
 
 // forKernels is how many of n keys the kernels take.
-func forKernels(n int) int {
-	if active.sort == nil {
-		return 0
-	}
-	return n &^ (sortBlock - 1)
-}
+func forKernels(n int) int { return n &^ (sortBlock - 1) }
 
 func isNaN32(b uint32) bool { return b<<1 > 0xff<<24 }
 
@@ -129,13 +124,6 @@ func unpack32(it uint64) (b uint32, i int32) {
 	return descending(uint32(it>>32) + uint32(it)&1), int32(uint32(it) >> 1)
 }
 
-// unpackItems turns items into keys and perm.
-func unpackItems(keys []uint32, perm []int32, items []uint64) {
-	for i, it := range items {
-		keys[i], perm[i] = unpack32(it)
-	}
-}
-
 // fill32 turns keys into n items, and moves NaNs to the front.
 func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
 	for i, b := range keys {
@@ -147,23 +135,6 @@ func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
 		n++
 	}
 	return n
-}
-
-// count32 counts the items that keys become, by the bits of their keys above shift, and reports whether there is a NaN.
-func count32(coarse []uint32, keys []uint32, shift uint) (nan bool) {
-	for _, b := range keys {
-		coarse[upper(pack32(b, 0), shift)]++
-		nan = nan || isNaN32(b)
-	}
-	return nan
-}
-
-// split32 moves the items that keys[from:] become to their parts.
-func split32(items []uint64, keys []uint32, from int, coarse []uint32, next *[maxSortParts]uint32, shift uint) {
-	for i := from; i < len(keys); i++ {
-		it := pack32(keys[i], i)
-		items[place(it, coarse, next, shift)] = it
-	}
 }
 
 // scatter32 is scatter, to keys and perm.
@@ -243,14 +214,14 @@ func (s *sorter) divide64(keys []uint64, perm []int32, up uint) {
 	}
 	done := forKernels(len(keys))
 	for i := 0; i < done; i += chunk {
-		active.sort.count64(s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift), uint32(up))
+		sortCount64(active, s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift), uint32(up))
 	}
-	count64(s.coarse, keys[done:], s.shift, up)
+	sortCount64Generic(s.coarse, keys[done:], uint32(s.shift), uint32(up))
 	s.plan(len(keys))
 	for i := 0; i < done; i += chunk {
-		active.sort.split64(values, perm, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift), uint32(up))
+		sortSplit64(active, values, perm, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift), uint32(up))
 	}
-	split64(values, perm, keys, done, s.coarse, s.next, s.shift, up)
+	sortSplit64Generic(values, perm, keys[done:], uint32(done), s.coarse, s.next, uint32(s.shift), uint32(up))
 }
 
 func isNaN64(b uint64) bool { return b<<1 > 0x7ff<<53 }
@@ -267,35 +238,12 @@ func key64(b uint64) uint64 {
 	return k
 }
 
-// count64 counts keys, shifted left by up, by their bits above shift + 32.
-func count64(coarse []uint32, keys []uint64, shift, up uint) {
-	for _, b := range keys {
-		coarse[upper(key64(b)<<(up&63), shift)]++
-	}
-}
-
-// split64 moves keys[from:] to their parts in values, and their indices to perm.
-func split64(values []uint64, perm []int32, keys []uint64, from int, coarse []uint32, next *[maxSortParts]uint32, shift, up uint) {
-	for i := from; i < len(keys); i++ {
-		at := place(key64(keys[i])<<(up&63), coarse, next, shift)
-		values[at], perm[at] = keys[i], int32(i)
-	}
-}
-
 // packItems64 turns values into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is.
 func packItems64(items, values []uint64, up, low uint) {
-	done := 0
-	if active.sort != nil {
-		done = len(values) &^ 7
-		active.sort.pack64(items, values[:done], uint32(up), uint32(low))
-	}
-	pack64(items, values, done, up, low)
-}
-
-// pack64 is packItems64 for values[from:].
-func pack64(items, values []uint64, from int, up, low uint) {
-	for i := from; i < len(values); i++ {
-		items[i] = key64(values[i])<<(up&63)>>(low&63)<<(low&63) | uint64(i)
+	done := len(values) &^ 7
+	sortPack64(active, items, values[:done], uint32(up), uint32(low))
+	for i, b := range values[done:] {
+		items[done+i] = key64(b)<<(up&63)>>(low&63)<<(low&63) | uint64(done+i)
 	}
 }
 

@@ -28,17 +28,6 @@ type sortPart struct {
 	start, end, digits int
 }
 
-// sortKernels are the steps of an ISA. What they do is said at their declarations, in sort_amd64.go.
-type sortKernels struct {
-	count32 func(counts []uint32, keys []uint32, shift uint32) (nan bool)
-	count64 func(counts []uint32, keys []uint64, shift, up uint32)
-	split32 func(items []uint64, keys []uint32, index uint32, parts []uint32, next *[maxSortParts]uint32, shift uint32)
-	split64 func(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[maxSortParts]uint32, shift, up uint32)
-	pack64  func(items, values []uint64, up, low uint32)
-	part    func(sorted, items []uint64, counts []uint16) (ok bool)
-	unpack  func(keys []uint32, perm []int32, items []uint64)
-}
-
 const (
 	insertionMax = 40      // items that are sorted by insertion
 	splitMin     = 1 << 18 // items for which parts pay
@@ -54,6 +43,9 @@ const (
 	mostInBin      = 48        // items of a bin
 	sortSlack      = 24        // items that it may write behind those it sorts
 )
+
+// hasBins says whether an ISA has assembly for bins; in plain Go digits are faster.
+func hasBins(isa ISA) bool { return isa == AVX2 || isa == AVX512 }
 
 // resize returns the items to fill in, n of them.
 func (s *sorter) resize(n int) []uint64 {
@@ -94,7 +86,7 @@ func (s *sorter) split(n int) {
 func (s *sorter) divides(n int) bool {
 	least := splitMin
 	s.shift, s.least = 16, sortPartMin
-	if active.sort != nil {
+	if hasBins(active) {
 		least = binnedSplitMin
 		s.shift, s.least = uint(32-min(max(bits.Len(uint(n))-3, 8), 16)), binnedPartMin
 	}
@@ -176,11 +168,11 @@ func (s *sorter) byRadix(items []uint64, digits int) {
 // inBins returns the items of a part, sorted by bins, in s.spare; nil where that is not possible or does not pay.
 func (s *sorter) inBins(items []uint64) []uint64 {
 	n := len(items)
-	if active.sort == nil || n <= insertionMax || n > maxBinned {
+	if !hasBins(active) || n <= insertionMax || n > maxBinned {
 		return nil
 	}
 	bins := min(1<<bits.Len(uint(2*n)), maxBins) // two to four an item
-	if !active.sort.part(s.spare[:n+sortSlack], items, s.counts[:bins]) {
+	if !sortByBins(active, s.spare[:n+sortSlack], items, s.counts[:bins]) {
 		return nil
 	}
 	return s.spare[:n]

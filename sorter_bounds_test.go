@@ -13,20 +13,16 @@ import (
 
 // TestSortBounds compares the kernels of the sort with plain Go, on slices that touch unmapped pages, on either side.
 func TestSortBounds(t *testing.T) {
-	for _, impl := range implementations {
-		k := impl.sort
-		if k == nil {
-			continue
-		}
+	for _, isa := range available {
 		for _, before := range []bool{false, true} {
 			rng := rand.New(rand.NewPCG(13, 14))
-			clean := func(name string, f func()) { leavesClean(t, impl, name, f) }
-			t.Run(fmt.Sprintf("%v/before=%v", impl.isa, before), func(t *testing.T) {
-				t.Run("divide32", func(t *testing.T) { divideBounds32(t, k, rng, before, clean) })
-				t.Run("divide64", func(t *testing.T) { divideBounds64(t, k, rng, before, clean) })
-				t.Run("part", func(t *testing.T) { partBounds(t, k, rng, before, clean) })
-				t.Run("pack64", func(t *testing.T) { packBounds64(t, k, rng, before, clean) })
-				t.Run("unpack", func(t *testing.T) { unpackBounds(t, k, rng, before, clean) })
+			clean := func(name string, f func()) { leavesClean(t, isa, name, f) }
+			t.Run(fmt.Sprintf("%v/before=%v", isa, before), func(t *testing.T) {
+				t.Run("divide32", func(t *testing.T) { divideBounds32(t, isa, rng, before, clean) })
+				t.Run("divide64", func(t *testing.T) { divideBounds64(t, isa, rng, before, clean) })
+				t.Run("part", func(t *testing.T) { partBounds(t, isa, rng, before, clean) })
+				t.Run("pack64", func(t *testing.T) { packBounds64(t, isa, rng, before, clean) })
+				t.Run("unpack", func(t *testing.T) { unpackBounds(t, isa, rng, before, clean) })
 			})
 		}
 	}
@@ -64,36 +60,36 @@ type divider[K any] struct {
 	split func(items []uint64, keys []K, parts []uint32, next *[maxSortParts]uint32, shift uint) (perm []int32) // the first key has the index 1000
 }
 
-func divideBounds32(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+func divideBounds32(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
 	divideBounds(t, rng, before, clean, func(nan bool) uint32 { return anyBits(rng, nan) }, divider[uint32]{
 		count: func(counts []uint32, keys []uint32, shift uint) bool {
-			return k.count32(counts, keys, uint32(shift))
+			return sortCount32(isa, counts, keys, uint32(shift))
 		},
 		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
-			k.split32(items, keys, 1000, parts, next, uint32(shift))
+			sortSplit32(isa, items, keys, 1000, parts, next, uint32(shift))
 			return nil
 		},
 	}, divider[uint32]{
-		count: count32,
+		count: func(counts []uint32, keys []uint32, shift uint) bool { return sortCount32Generic(counts, keys, uint32(shift)) },
 		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
-			split32(items, append(make([]uint32, 1000), keys...), 1000, parts, next, shift)
+			sortSplit32Generic(items, keys, 1000, parts, next, uint32(shift))
 			return nil
 		},
 	})
 }
 
-func divideBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+func divideBounds64(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
 	fence := newFence[int32](t, 1<<14, 7)
 	fence.before = before
 	for _, up := range []uint{0, 1, 12, 31, 32, 40, 63} {
 		divideBounds(t, rng, before, clean, func(bool) uint64 { return anyBits64(rng) }, divider[uint64]{
 			count: func(counts []uint32, keys []uint64, shift uint) bool {
-				k.count64(counts, keys, uint32(shift), uint32(up))
+				sortCount64(isa, counts, keys, uint32(shift), uint32(up))
 				return false
 			},
 			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
 				perm := fence.place(len(keys), 0)
-				k.split64(values, perm, keys, 1000, parts, next, uint32(shift), uint32(up))
+				sortSplit64(isa, values, perm, keys, 1000, parts, next, uint32(shift), uint32(up))
 				if !fence.intact() {
 					t.Fatalf("%d keys, shift %d: wrote outside of perm", len(keys), shift)
 				}
@@ -101,12 +97,12 @@ func divideBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, c
 			},
 		}, divider[uint64]{
 			count: func(counts []uint32, keys []uint64, shift uint) bool {
-				count64(counts, keys, shift, up)
+				sortCount64Generic(counts, keys, uint32(shift), uint32(up))
 				return false
 			},
 			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
 				perm := make([]int32, len(keys))
-				split64(values, perm, append(make([]uint64, 1000), keys...), 1000, parts, next, shift, up)
+				sortSplit64Generic(values, perm, keys, 1000, parts, next, uint32(shift), uint32(up))
 				return perm
 			},
 		})
@@ -158,7 +154,7 @@ func divideBounds[K uint32 | uint64](t *testing.T, rng *rand.Rand, before bool, 
 	}
 }
 
-func partBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+func partBounds(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
 	items, sorted, counts := newFence[uint64](t, 1<<15, 7), newFence[uint64](t, 1<<15, 7), newFence[uint16](t, 1<<15, 7)
 	items.before, sorted.before, counts.before = before, before, before
 	skewed := 0
@@ -198,7 +194,7 @@ func partBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean
 			if least == largest {
 				sortable = slices.IsSorted(from)
 			}
-			clean("part", func() { ok = k.part(to, from, c) })
+			clean("part", func() { ok = sortByBins(isa, to, from, c) })
 			if ok != sortable || ok && !slices.Equal(to[:n], want) || !items.intact() || !sorted.intact() || !counts.intact() {
 				t.Fatalf("%d items in %d bins, at most %d in one: sorted %v, %v", n, bins, most, ok, to)
 			}
@@ -212,7 +208,7 @@ func partBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean
 	}
 }
 
-func packBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+func packBounds64(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
 	items, values := newFence[uint64](t, 1<<13, 7), newFence[uint64](t, 1<<13, 7)
 	items.before, values.before = before, before
 	for n := 0; n < 300; n += 8 {
@@ -222,8 +218,8 @@ func packBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, cle
 				from[i] = anyBits64(rng)
 			}
 			want := make([]uint64, n)
-			pack64(want, from, 0, up, low)
-			clean("pack64", func() { k.pack64(to, from, uint32(up), uint32(low)) })
+			sortPack64Generic(want, from, uint32(up), uint32(low))
+			clean("pack64", func() { sortPack64(isa, to, from, uint32(up), uint32(low)) })
 			if !slices.Equal(to, want) || !items.intact() || !values.intact() {
 				t.Fatalf("%d values, up %d, low %d: %x, want %x", n, up, low, to, want)
 			}
@@ -231,7 +227,7 @@ func packBounds64(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, cle
 	}
 }
 
-func unpackBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, clean func(string, func())) {
+func unpackBounds(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
 	items, keys, perm := newFence[uint64](t, 1<<13, 7), newFence[uint32](t, 1<<13, 7), newFence[int32](t, 1<<13, 7)
 	items.before, keys.before, perm.before = before, before, before
 	for n := 0; n < 300; n += 8 {
@@ -240,8 +236,8 @@ func unpackBounds(t *testing.T, k *sortKernels, rng *rand.Rand, before bool, cle
 		for i := range from {
 			from[i] = pack32(anyBits(rng, false), rng.IntN(math.MaxInt32))
 		}
-		unpackItems(wantKeys, wantPerm, from)
-		clean("unpack", func() { k.unpack(to, indices, from) })
+		sortUnpackGeneric(wantKeys, wantPerm, from)
+		clean("unpack", func() { sortUnpack(isa, to, indices, from) })
 		if !slices.Equal(to, wantKeys) || !slices.Equal(indices, wantPerm) || !items.intact() || !keys.intact() || !perm.intact() {
 			t.Fatalf("%d items: %x %v, want %x %v", n, to, indices, wantKeys, wantPerm)
 		}

@@ -5,11 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/lanewise/lanewise/asm/pipeline"
 )
 
 // TestGenerated: go generate at the root would change nothing.
 func TestGenerated(t *testing.T) {
-	files, err := generate()
+	files, err := pipeline.Generate(all)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,12 +4,10 @@ package amd64
 import (
 	"fmt"
 	"math"
-	"regexp"
-	"strings"
+	"slices"
 
 	"github.com/lanewise/lanewise/asm/machine"
 	"github.com/mmcloughlin/avo/attr"
-	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -23,13 +21,29 @@ type ISA struct {
 	Name     string   // the suffix of its functions
 	bytes    int      // of a register
 	spec     reg.Spec // avo's name for the width
-	Features []string // what dispatch demands, as avo spells it
+	Features []machine.Feature
 }
 
-// Every amd64 has CMOV and what avo counts as MMX+, PREFETCHT0.
+// has says whether the CPUs of an ISA have what avo calls by a name. Every amd64 has CMOV and what avo counts as MMX+, PREFETCHT0.
+func (isa *ISA) has(name string) bool {
+	return name == "CMOV" || name == "MMX+" ||
+		slices.ContainsFunc(isa.Features, func(f machine.Feature) bool { return slices.Contains(f.Names, name) })
+}
+
+// The features are those that functions may use, and those that the library asks the CPU for: there is no other list.
 var (
-	AVX2   = &ISA{"AVX2", 32, reg.S256, []string{"CMOV", "MMX+", "AVX", "AVX2", "FMA3"}}
-	AVX512 = &ISA{"AVX512", 64, reg.S512, append(AVX2.Features, "AVX512F", "AVX512BW", "AVX512CD", "AVX512DQ", "AVX512VL")}
+	AVX2 = &ISA{"AVX2", 32, reg.S256, []machine.Feature{
+		{Field: "HasAVX2", Setting: "avx2", Names: []string{"AVX", "AVX2"}},
+		{Field: "HasFMA", Setting: "fma", Names: []string{"FMA3"}},
+		{Field: "HasPOPCNT", Setting: "popcnt", Names: []string{"POPCNT"}},
+	}}
+	AVX512 = &ISA{"AVX512", 64, reg.S512, append(slices.Clone(AVX2.Features),
+		machine.Feature{Field: "HasAVX512F", Setting: "avx512f", Names: []string{"AVX512F"}},
+		machine.Feature{Field: "HasAVX512BW", Setting: "avx512bw", Names: []string{"AVX512BW"}},
+		machine.Feature{Field: "HasAVX512CD", Setting: "avx512cd", Names: []string{"AVX512CD"}},
+		machine.Feature{Field: "HasAVX512DQ", Setting: "avx512dq", Names: []string{"AVX512DQ"}},
+		machine.Feature{Field: "HasAVX512VL", Setting: "avx512vl", Names: []string{"AVX512VL"}},
+	)}
 
 	avx512y = &ISA{"AVX512", 32, reg.S256, AVX512.Features} // the lower halves of its registers
 )
@@ -43,9 +57,8 @@ type mach struct {
 
 // function is the function being written.
 type function struct {
-	*build.Context
+	*Code
 	elem    machine.Type
-	kept    int // how many of Consts AVX2 keeps in registers
 	values  []Op
 	globals map[string]Mem
 	ints    map[string]bool // arguments that are []int32
@@ -54,11 +67,13 @@ type function struct {
 	row     *walk         // within Rows: where the buffers of a row are
 	walked  walk          // the walk of the last Each
 	out     reg.GPVirtual // within Rows: where its index goes
-	fn      *ir.Function
 }
 
-func newMachine(isa *ISA, t machine.Type, kept int) mach {
-	return mach{&function{Context: build.NewContext(), elem: t, kept: kept, globals: map[string]Mem{}, ints: map[string]bool{}}, isa, t}
+// Machine returns the vocabulary of descriptions for a function.
+func (c *Code) Machine() machine.Machine { return newMachine(c) }
+
+func newMachine(c *Code) mach {
+	return mach{&function{Code: c, elem: c.typ, globals: map[string]Mem{}, ints: c.ints}, c.ISA, c.typ}
 }
 
 func (m mach) Type() machine.Type      { return m.typ }
@@ -74,29 +89,6 @@ func (m mach) narrow() mach {
 		m.isa = avx512y
 	}
 	return m
-}
-
-var intSlices = regexp.MustCompile(`((?:\w+, )*\w+) \[\]int32`)
-
-func (m mach) Func(name, signature, doc string) {
-	name += [...]string{"F32", "F64"}[m.elem] + m.isa.Name
-	for _, s := range intSlices.FindAllStringSubmatch(signature, -1) {
-		for n := range strings.SplitSeq(s[1], ", ") {
-			m.ints[n] = true
-		}
-	}
-	m.Function(name)
-	m.Attributes(attr.NOSPLIT)
-	m.Doc(name + " " + doc)
-	m.Pragma("noescape")
-	m.SignatureExpr(regexp.MustCompile(`\bT\b`).ReplaceAllString(signature, [...]string{"float32", "float64"}[m.elem]))
-	file, _ := m.Result()
-	m.fn = file.Functions()[0]
-}
-
-func (m mach) End() {
-	m.VZEROUPPER()
-	m.RET()
 }
 
 // last returns the instruction that was written last.

@@ -3,9 +3,10 @@ package amd64
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/lanewise/lanewise/asm/machine"
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/buildtags"
 	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/pass"
@@ -27,9 +28,9 @@ func NewFile() *File {
 	return f
 }
 
-// Add writes the function that a kernel describes.
-func (f *File) Add(isa *ISA, t machine.Type, kernel func(machine.Machine)) error {
-	file, err := compile(isa, t, kernel)
+// Add compiles and checks a function.
+func (f *File) Add(isa *ISA, t machine.Type, fn machine.Function, write func(*Code)) error {
+	file, err := compile(isa, t, fn, write)
 	if err != nil {
 		return err
 	}
@@ -50,16 +51,45 @@ func (f *File) Add(isa *ISA, t machine.Type, kernel func(machine.Machine)) error
 	return nil
 }
 
+// A Code is a function that has begun: avo's Context writes its instructions. Labels and registers may be virtual or not; what they come to
+// is checked.
+type Code struct {
+	*build.Context
+	ISA  *ISA
+	typ  machine.Type
+	kept int             // how many of a Machine's Consts AVX2 keeps in registers
+	ints map[string]bool // parameters that are []int32
+	fn   *ir.Function
+}
+
+func begin(isa *ISA, t machine.Type, kept int, fn machine.Function) *Code {
+	c := &Code{Context: build.NewContext(), ISA: isa, typ: t, kept: kept, ints: fn.Int32s()}
+	c.Function(fn.Name)
+	c.Attributes(attr.NOSPLIT)
+	c.Doc(fn.Name + " " + fn.Doc)
+	c.Pragma("noescape")
+	c.SignatureExpr(fn.Signature)
+	file, _ := c.Result()
+	c.fn = file.Functions()[0]
+	return c
+}
+
+// End returns from the function.
+func (c *Code) End() {
+	c.VZEROUPPER()
+	c.RET()
+}
+
 // compile keeps as many constants in registers as there are registers for.
-func compile(isa *ISA, t machine.Type, kernel func(machine.Machine)) (*ir.File, error) {
+func compile(isa *ISA, t machine.Type, fn machine.Function, write func(*Code)) (*ir.File, error) {
 	kept := 0
 	if isa == AVX2 {
 		kept = 12
 	}
 	for ; ; kept-- {
-		m := newMachine(isa, t, kept)
-		kernel(m)
-		file, err := m.Result()
+		c := begin(isa, t, kept, fn)
+		write(c)
+		file, err := c.Result()
 		if err != nil {
 			return nil, err
 		}
@@ -70,6 +100,7 @@ func compile(isa *ISA, t machine.Type, kernel func(machine.Machine)) (*ir.File, 
 			pass.FunctionPass(pass.LabelTarget),
 			pass.FunctionPass(pass.CFG),
 			pass.InstructionPass(pass.ZeroExtend32BitOutputs),
+			pass.InstructionPass(independent),
 			pass.FunctionPass(pass.Liveness),
 			pass.FunctionPass(func(fn *ir.Function) error { return allocate(fn, isa) }),
 			pass.FunctionPass(pass.BindRegisters),
@@ -84,11 +115,26 @@ func compile(isa *ISA, t machine.Type, kernel func(machine.Machine)) (*ir.File, 
 	}
 }
 
+// independent tells avo of more instructions that read nothing where their sources are the same register.
+func independent(i *ir.Instruction) error {
+	switch i.Opcode {
+	case "VPXORD", "VPXORQ", "VPCMPEQB", "VPCMPEQW", "VPCMPEQD", "VPCMPEQQ", "KXNORB", "KXNORW", "KXNORD", "KXNORQ":
+		i.CancellingInputs = true
+	}
+	return nil
+}
+
 // check makes sure of what nobody would see: that the function needs no more than dispatch asks the CPU for, that it leaves the upper
 // halves of the registers clean, and that no register or instruction slipped in that is encoded otherwise than the rest.
 func check(fn *ir.Function, isa *ISA) error {
-	var before *ir.Instruction
-	for _, i := range fn.Instructions() {
+	clean := false // since a VZEROUPPER no vector was touched, and nothing jumps here
+	for _, n := range fn.Nodes {
+		i, ok := n.(*ir.Instruction)
+		if !ok {
+			_, label := n.(ir.Label)
+			clean = clean && !label
+			continue
+		}
 		vector := false
 		for _, r := range i.Registers() {
 			p, ok := r.(reg.VecPhysical)
@@ -100,13 +146,13 @@ func check(fn *ir.Function, isa *ISA) error {
 		if vector && i.Opcode[0] != 'V' && i.Opcode[0] != 'K' {
 			return fmt.Errorf("%s: %s is legacy SSE", fn.Name, i.Opcode)
 		}
-		if i.Opcode == "RET" && (before == nil || before.Opcode != "VZEROUPPER") {
+		if i.Opcode == "RET" && !clean {
 			return fmt.Errorf("%s: RET without VZEROUPPER", fn.Name)
 		}
-		before = i
+		clean = i.Opcode == "VZEROUPPER" || clean && !vector
 	}
 	for _, need := range fn.ISA {
-		if !slices.Contains(isa.Features, need) {
+		if !isa.has(need) {
 			return fmt.Errorf("%s needs %s, which %s does not promise", fn.Name, need, isa.Name)
 		}
 	}
@@ -115,7 +161,7 @@ func check(fn *ir.Function, isa *ISA) error {
 
 // Generate returns the assembly and the Go declarations.
 func (f *File) Generate() (asm, stubs []byte, err error) {
-	cfg := printer.Config{Name: "go generate", Pkg: "lanewise"}
+	cfg := printer.Config{Name: "asm (go generate)", Pkg: "lanewise"}
 	if asm, err = printer.NewGoAsm(cfg).Print(&f.ir); err != nil {
 		return nil, nil, err
 	}

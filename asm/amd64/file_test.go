@@ -34,8 +34,7 @@ func TestCheck(t *testing.T) {
 		{"an instruction that dispatch does not ask for", "needs BMI2", AVX512, func(m mach) { m.BZHIQ(reg.RAX, reg.RCX, reg.RDX); m.VZEROUPPER(); m.RET() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := newMachine(c.isa, machine.F32, 0)
-			m.Func("f", "func(x []T)", "is a test.")
+			m := newMachine(begin(c.isa, machine.F32, 0, machine.Function{Name: "f", Signature: "func(x []float32)", Doc: "is a test."}))
 			c.body(m)
 			file, err := m.Result()
 			if err != nil {
@@ -54,8 +53,9 @@ func TestCheck(t *testing.T) {
 
 // TestOutOfRegisters: 17 vectors do not fit into the 16 registers of AVX2, and do into those of AVX-512.
 func TestOutOfRegisters(t *testing.T) {
-	kernel := func(m machine.Machine) {
-		m.Func("f", "func(x T) T", "is a test.")
+	f := machine.Function{Name: "f", Signature: "func(x float32) float32", Doc: "is a test."}
+	kernel := func(c *Code) {
+		m := c.Machine()
 		v := make([]machine.V, 17)
 		for i := range v {
 			v[i] = m.Arg("x")
@@ -64,12 +64,12 @@ func TestOutOfRegisters(t *testing.T) {
 			m.Add(v[0], v[0], x)
 		}
 		m.Return(v[0])
-		m.End()
+		c.End()
 	}
-	if _, err := compile(AVX2, machine.F32, kernel); !errors.Is(err, errRegisters) {
+	if _, err := compile(AVX2, machine.F32, f, kernel); !errors.Is(err, errRegisters) {
 		t.Errorf("AVX2: %v, want %v", err, errRegisters)
 	}
-	if _, err := compile(AVX512, machine.F32, kernel); err != nil {
+	if _, err := compile(AVX512, machine.F32, f, kernel); err != nil {
 		t.Errorf("AVX-512: %v", err)
 	}
 }
@@ -78,7 +78,7 @@ func TestOutOfRegisters(t *testing.T) {
 func TestFolded(t *testing.T) {
 	for _, isa := range []*ISA{AVX2, AVX512} {
 		for _, typ := range []machine.Type{machine.F32, machine.F64} {
-			m := newMachine(isa, typ, 0)
+			m := newMachine(begin(isa, typ, 0, machine.Function{Name: "f", Signature: "func()"}))
 			seen := map[int]bool{}
 			for r, l := range m.folded(m.lanes()) {
 				if l < 0 || l >= m.lanes() || seen[l] {

@@ -12,25 +12,18 @@ type walk struct {
 	length  func() reg.GPVirtual            // likewise
 }
 
-// slices is the walk over whole arguments: slices, or pointers to n elements.
+// slices is the walk over whole arguments.
 func (m mach) slices(bufs []machine.Buf) walk {
 	if m.row != nil {
 		return *m.row
 	}
 	n := m.Param(bufs[0].Name).Len()
-	if _, err := n.Resolve(); err != nil {
-		n = m.Param("n")
-	}
 	return walk{m.base, func() reg.GPVirtual { return m.Load(n, m.GP64()).(reg.GPVirtual) }}
 }
 
-// base returns where a slice begins, or a pointer.
+// base returns where a slice begins.
 func (m mach) base(name string) reg.GPVirtual {
-	p := m.Param(name).Base()
-	if _, err := p.Resolve(); err != nil {
-		p = m.Param(name)
-	}
-	return m.Load(p, m.GP64()).(reg.GPVirtual)
+	return m.Load(m.Param(name).Base(), m.GP64()).(reg.GPVirtual)
 }
 
 // A mask says which lanes of a partial register count. The zero mask is all of them.

@@ -4,9 +4,7 @@ package arm64
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/lanewise/lanewise/asm/arm64/emit"
 	"github.com/lanewise/lanewise/asm/machine"
@@ -56,22 +54,6 @@ func (m mach) size() int               { return m.typ.Size() }
 func (m mach) lanes() int              { return registerBytes / m.size() }
 func (m mach) Double() machine.Machine { return mach{m.function, machine.F64} }
 
-var intSlices = regexp.MustCompile(`((?:\w+, )*\w+) \[\]int32`)
-
-func (m mach) Func(name, signature, doc string) {
-	name += [...]string{"F32", "F64"}[m.elem] + "NEON"
-	f := m.function
-	*f = function{file: f.file, elem: f.elem, ints: map[string]bool{}, locals: map[string]emit.Symbol{}}
-	for _, s := range intSlices.FindAllStringSubmatch(signature, -1) {
-		for n := range strings.SplitSeq(s[1], ", ") {
-			f.ints[n] = true
-		}
-	}
-	signature = regexp.MustCompile(`\bT\b`).ReplaceAllString(signature, [...]string{"float32", "float64"}[m.elem])
-	f.Func = f.file.Func(name, signature, name+" "+doc)
-	f.slots = f.GP()
-}
-
 // local returns the address of n bytes of the stack that have this name.
 func (m mach) local(name string, n int) emit.Symbol {
 	if _, ok := m.locals[name]; !ok {
@@ -80,7 +62,8 @@ func (m mach) local(name string, n int) emit.Symbol {
 	return m.locals[name]
 }
 
-func (m mach) End() {
+// end returns, and sets up at the beginning what was asked for since.
+func (m mach) end() {
 	m.RET()
 	m.Prologue(func() {
 		m.MOVD(m.Local("slots", 4*registerBytes), m.slots)

@@ -5,13 +5,32 @@ import (
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
+// Features are those that functions may use, and those that the library asks the CPU for. NEON is part of every arm64 that Go runs on, unless
+// GODEBUG takes it away.
+var Features = []machine.Feature{{Field: "HasASIMD", Setting: "asimd"}}
+
 // A File collects functions.
 type File struct{ *emit.File }
 
 // NewFile returns an empty File.
 func NewFile() *File { return &File{emit.NewFile("arm64 && !purego")} }
 
-// Machine returns the machine for one element type.
-func (f *File) Machine(t machine.Type) machine.Machine {
-	return mach{&function{file: f.File, elem: t}, t}
+// Add writes a function.
+func (f *File) Add(t machine.Type, fn machine.Function, write func(*Code)) {
+	write(&Code{f.Func(fn.Name, fn.Signature, fn.Name+" "+fn.Doc), f.File, t, fn.Int32s()})
+}
+
+// A Code is a function that has begun: emit's Func writes its instructions.
+type Code struct {
+	*emit.Func
+	file *emit.File
+	typ  machine.Type
+	ints map[string]bool // parameters that are []int32
+}
+
+// Describe writes all of the function as a description says.
+func (c *Code) Describe(describe func(machine.Machine)) {
+	m := mach{&function{Func: c.Func, file: c.file, elem: c.typ, ints: c.ints, locals: map[string]emit.Symbol{}, slots: c.GP()}, c.typ}
+	describe(m)
+	m.end()
 }

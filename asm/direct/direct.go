@@ -3,56 +3,17 @@
 package direct
 
 import (
-	"github.com/mmcloughlin/avo/attr"
-	"github.com/mmcloughlin/avo/build"
+	"github.com/lanewise/lanewise/asm/amd64"
+	"github.com/lanewise/lanewise/asm/pipeline"
 	. "github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/pass"
-	"github.com/mmcloughlin/avo/printer"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// A Code writes functions, whose names end in the ISA's.
-type Code struct {
-	*build.Context
-	ISA string
-}
+// A Code writes a function.
+type Code struct{ *amd64.Code }
 
-// Write returns the assembly and the Go declarations of what avx2 and avx512 write.
-func Write(avx2, avx512 func(Code)) (asm, stubs []byte, err error) {
-	c := build.NewContext()
-	c.ConstraintExpr("amd64,!purego")
-	avx2(Code{c, "AVX2"})
-	avx512(Code{c, "AVX512"})
-	file, err := c.Result()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := pass.Compile.Execute(file); err != nil {
-		return nil, nil, err
-	}
-	cfg := printer.Config{Name: "asm (go generate)", Pkg: "lanewise"}
-	if asm, err = printer.NewGoAsm(cfg).Print(file); err != nil {
-		return nil, nil, err
-	}
-	stubs, err = printer.NewStubs(cfg).Print(file)
-	return asm, stubs, err
-}
-
-// Begin starts a function.
-func (c Code) Begin(name, signature, doc string) {
-	name += c.ISA
-	c.Function(name)
-	c.Attributes(attr.NOSPLIT)
-	c.Doc(name + " " + doc)
-	c.Pragma("noescape")
-	c.SignatureExpr(signature)
-}
-
-// End returns from it.
-func (c Code) End() {
-	c.VZEROUPPER()
-	c.RET()
-}
+// Write is the function that f writes.
+func Write(f func(Code)) pipeline.Code { return pipeline.AMD64(func(c *amd64.Code) { f(Code{c}) }) }
 
 // Base is a slice argument's pointer.
 func (c Code) Base(name string) GPVirtual {

@@ -3,11 +3,9 @@ package kernels
 import "github.com/lanewise/lanewise/asm/machine"
 
 func largest(m machine.Machine) {
-	m.Func("max", "func(x []T) T", "returns the largest element; anything where there is a NaN.")
 	top := m.New()
 	rowMax(m, top, "x")
 	m.Return(top)
-	m.End()
 }
 
 func rowMax(m machine.Machine, top V, x string) {
@@ -20,9 +18,7 @@ func rowMax(m machine.Machine, top V, x string) {
 }
 
 func scale(m machine.Machine) {
-	m.Func("scale", "func(dst, src []T, factor T)", "writes src · factor.")
 	rowScale(m, m.Arg("factor"), "dst", "src")
-	m.End()
 }
 
 func rowScale(m machine.Machine, factor V, dst, src string) {
@@ -33,18 +29,15 @@ func rowScale(m machine.Machine, factor V, dst, src string) {
 }
 
 func subtract(m machine.Machine) {
-	m.Func("subtract", "func(dst, src []T, max, log T)", "writes (src − max) − log.")
 	max, log := m.Arg("max"), m.Arg("log")
 	m.Each(func(j int, x []V) V {
 		m.Sub(x[0], x[0], max)
 		m.Sub(x[0], x[0], log)
 		return x[0]
 	}, machine.In("src", 0), machine.Out("dst"))
-	m.End()
 }
 
 func classErrors(m machine.Machine) {
-	m.Func("classErrors", "func(dst, probs []T, labels []int32, class int32)", "writes |1{label = class} − p|.")
 	class := m.Arg("class")
 	m.Each(func(j int, x []V) V {
 		p, label := x[0], x[1]
@@ -53,5 +46,4 @@ func classErrors(m machine.Machine) {
 		m.Abs(p, p)
 		return p
 	}, machine.In("probs", 0), machine.In("labels", 0), machine.Out("dst"))
-	m.End()
 }

@@ -3,9 +3,7 @@ package kernels
 import "github.com/lanewise/lanewise/asm/machine"
 
 func softmaxGrad(m machine.Machine) {
-	m.Func("softmaxGrad", "func(dx, y, dy []T, dot T)", "writes y·(dy − dot).")
 	rowGrad(m, m.Arg("dot"))
-	m.End()
 }
 
 func rowGrad(m machine.Machine, dot V) {
@@ -19,7 +17,6 @@ func grad(m machine.Machine, dot V, x []V) V {
 }
 
 func softmaxRowsGrad(m machine.Machine) {
-	m.Func("softmaxRowsGrad", "func(dx, y, dy []T, cols int)", "writes y·(dy − Σ y·dy) for every row.")
 	m.Rows(func() {
 		s := m.New()
 		dotProduct(m, s, "y", "dy")
@@ -33,19 +30,14 @@ func softmaxRowsGrad(m machine.Machine) {
 		}, nil, y, dy)
 		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
 	}, []string{"y", "dy"}, "dx")
-	m.End()
 }
 
 func softmaxPlanesGrad(m machine.Machine) {
-	m.Func("softmaxPlanesGrad", "func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int)", "writes |y|·(dy − Σ |y|·dy) down every column.")
 	m.Planes(nil, func(c machine.Columns) { columnGrad(m, c, "dx") })
-	m.End()
 }
 
 func softmaxPlanesGradToRows(m machine.Machine) {
-	m.Func("softmaxPlanesGradToRows", "func(dx, y, dy []T, cols, n, yStride, dyStride int)", "writes |y|·(dy − Σ |y|·dy), down every column of planes, as n rows.")
 	m.Turn(func(c machine.Columns) { columnGrad(m, c, machine.Scratch) }, nil, "dx")
-	m.End()
 }
 
 func columnGrad(m machine.Machine, c machine.Columns, dx string) {
@@ -61,9 +53,7 @@ func columnGrad(m machine.Machine, c machine.Columns, dx string) {
 }
 
 func logSoftmaxGrad(m machine.Machine) {
-	m.Func("logSoftmaxGrad", "func(dx, y, dy []T, sum T)", "writes dy − exp(min(y, 0))·sum.")
 	rowLogGrad(m, newExp(m), m.Arg("sum"))
-	m.End()
 }
 
 func rowLogGrad(m machine.Machine, e exp, sum V) {
@@ -80,7 +70,6 @@ func logGrad(m machine.Machine, sum, exp, dy V) V {
 }
 
 func logSoftmaxRowsGrad(m machine.Machine) {
-	m.Func("logSoftmaxRowsGrad", "func(dx, y, dy []T, cols int)", "writes dy − exp(min(y, 0))·Σ dy for every row.")
 	m.Rows(func() {
 		s := m.New()
 		total(m, s, "dy")
@@ -95,5 +84,4 @@ func logSoftmaxRowsGrad(m machine.Machine) {
 			return logGrad(m, sum[j], e.of(x[0]), x[1])
 		}, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
 	}, []string{"y", "dy"}, "dx")
-	m.End()
 }

@@ -6,16 +6,75 @@ import (
 	"math"
 
 	"github.com/lanewise/lanewise/asm/machine"
+	"github.com/lanewise/lanewise/asm/pipeline"
 )
 
 type V = machine.V
 
 var inf = math.Inf(1)
 
-var All = []func(machine.Machine){
-	dot, sum, expSum, sumExp,
-	largest, scale, subtract, softmaxGrad, logSoftmaxGrad, cumSum, argMax, classErrors, transpose,
-	softmaxRows, logSoftmaxRows, softmaxRowsGrad, logSoftmaxRowsGrad, argMaxRows,
-	softmaxPlanes, logSoftmaxPlanes, softmaxPlanesGrad, argMaxPlanes,
-	softmaxRowsToPlanes, softmaxPlanesGradToRows,
+// All are the kernels. Slices fit each other and are not empty. To add one:
+//
+//   - define it in plain Go, as its name + "Generic" in a kernels_generic*.go at the root, with the signature that stands here;
+//   - describe it here, as a func(machine.Machine) that writes the code for every ISA;
+//   - add it to this list (lists of another package go beside it into asm/main.go);
+//   - run go generate at the root.
+//
+// The function to call is then name(isa, …), which calls the assembly, or the definition where there is none.
+var All = []pipeline.Kernel{
+	{Name: "dot", Signature: "func(a, b []T) T", On: pipeline.Everywhere(dot),
+		Doc: "returns Σ aᵢ·bᵢ of at most piece elements."},
+	{Name: "sum", Signature: "func(x []T) T", On: pipeline.Everywhere(sum),
+		Doc: "returns Σ xᵢ of at most piece elements."},
+	{Name: "expSum", Signature: "func(dst, src []T, max T) T", On: pipeline.Everywhere(expSum),
+		Doc: "writes exp(src − max) and returns its sum, of at most piece elements."},
+	{Name: "sumExp", Signature: "func(src []T, max T) T", On: pipeline.Everywhere(sumExp),
+		Doc: "returns Σ exp(src − max) of at most piece elements."},
+	{Name: "largest", Signature: "func(x []T) T", On: pipeline.Everywhere(largest),
+		Doc: "returns the largest element; anything where there is a NaN."},
+	{Name: "scale", Signature: "func(dst, src []T, factor T)", On: pipeline.Everywhere(scale),
+		Doc: "writes src · factor."},
+	{Name: "subtract", Signature: "func(dst, src []T, max, log T)", On: pipeline.Everywhere(subtract),
+		Doc: "writes (src − max) − log."},
+	{Name: "softmaxGrad", Signature: "func(dx, y, dy []T, dot T)", On: pipeline.Everywhere(softmaxGrad),
+		Doc: "writes y·(dy − dot)."},
+	{Name: "logSoftmaxGrad", Signature: "func(dx, y, dy []T, sum T)", On: pipeline.Everywhere(logSoftmaxGrad),
+		Doc: "writes dy − exp(min(y, 0))·sum."},
+	{Name: "cumSum", Signature: "func(dst, src []T, carry float64) float64", On: pipeline.Everywhere(cumSum),
+		Doc: "writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16."},
+	{Name: "argMax", Signature: "func(x []T) int", On: pipeline.Everywhere(argMax),
+		Doc: "returns the index of the first NaN, or of the first of the largest."},
+	{Name: "classErrors", Signature: "func(dst, probs []T, labels []int32, class int32)", On: pipeline.Everywhere(classErrors),
+		Doc: "writes |1{label = class} − p|."},
+	{Name: "transpose", Signature: "func(dst, src []T, rows, cols, dstStride, srcStride int)", On: pipeline.Everywhere(transpose),
+		Doc: "writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols."},
+
+	// whole rows of at most piece columns
+	{Name: "softmaxRows", Signature: "func(dst, src []T, cols int)", On: pipeline.Everywhere(softmaxRows),
+		Doc: "writes the softmax of every row."},
+	{Name: "logSoftmaxRows", Signature: "func(dst, src []T, cols int)", On: pipeline.Everywhere(logSoftmaxRows),
+		Doc: "writes the log-softmax of every row."},
+	{Name: "softmaxRowsGrad", Signature: "func(dx, y, dy []T, cols int)", On: pipeline.Everywhere(softmaxRowsGrad),
+		Doc: "writes y·(dy − Σ y·dy) for every row."},
+	{Name: "logSoftmaxRowsGrad", Signature: "func(dx, y, dy []T, cols int)", On: pipeline.Everywhere(logSoftmaxRowsGrad),
+		Doc: "writes dy − exp(min(y, 0))·Σ dy for every row."},
+	{Name: "argMaxRows", Signature: "func(dst []int32, src []T, cols int)", On: pipeline.Everywhere(argMaxRows),
+		Doc: "writes argMax of every row."},
+
+	// Columns 0 … n−1 of at most piece planes; plane k begins at element k·stride of its slice. max and sum are nil, or take each column's
+	// largest value (anything where there is a NaN) and Σ exp(x − max).
+	{Name: "softmaxPlanes", Signature: "func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(softmaxPlanes),
+		Doc: "writes the softmax down every column."},
+	{Name: "logSoftmaxPlanes", Signature: "func(dst, src []T, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(logSoftmaxPlanes),
+		Doc: "writes the log-softmax down every column."},
+	{Name: "softmaxPlanesGrad", Signature: "func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int)", On: pipeline.Everywhere(softmaxPlanesGrad),
+		Doc: "writes |y|·(dy − Σ |y|·dy) down every column."},
+	{Name: "argMaxPlanes", Signature: "func(dst []int32, src []T, planes, n, stride int)", On: pipeline.Everywhere(argMaxPlanes),
+		Doc: "writes argMax down every column."},
+
+	// rows instead of planes, of at most as many elements as a sum has lanes: 64 (32 for float64)
+	{Name: "softmaxRowsToPlanes", Signature: "func(dst, src, max, sum []T, cols, n, dstStride int)", On: pipeline.Everywhere(softmaxRowsToPlanes),
+		Doc: "is softmaxPlanes from n rows of cols elements."},
+	{Name: "softmaxPlanesGradToRows", Signature: "func(dx, y, dy []T, cols, n, yStride, dyStride int)", On: pipeline.Everywhere(softmaxPlanesGradToRows),
+		Doc: "is softmaxPlanesGrad to n rows of cols elements."},
 }

@@ -3,7 +3,6 @@ package kernels
 import "github.com/lanewise/lanewise/asm/machine"
 
 func logSoftmaxRows(m machine.Machine) {
-	m.Func("logSoftmaxRows", "func(dst, src []T, cols int)", "writes the log-softmax of every row.")
 	m.Rows(func() {
 		top, s := m.New(), m.New()
 		rowMax(m, top, "src")
@@ -18,11 +17,9 @@ func logSoftmaxRows(m machine.Machine) {
 	}, func(c machine.Columns) {
 		columnLog(m, c, columnMax(m, c, machine.Scratch), machine.Scratch)
 	}, []string{"src"}, "dst")
-	m.End()
 }
 
 func logSoftmaxPlanes(m machine.Machine) {
-	m.Func("logSoftmaxPlanes", "func(dst, src []T, planes, n, dstStride, srcStride int)", "writes the log-softmax down every column.")
 	m.Planes(func(c machine.Columns) {
 		top := columnMax(m, c, "src", machine.Out(machine.Scratch))
 		columnLog(m, c, top, "dst")
@@ -35,7 +32,6 @@ func logSoftmaxPlanes(m machine.Machine) {
 		}, func(s V) { minusLog(m, s) }, machine.In("src", 0))
 		columnSubtract(m, c, top, s, "src", "dst")
 	})
-	m.End()
 }
 
 func columnLog(m machine.Machine, c machine.Columns, top []V, dst string) {

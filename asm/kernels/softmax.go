@@ -3,7 +3,6 @@ package kernels
 import "github.com/lanewise/lanewise/asm/machine"
 
 func softmaxRows(m machine.Machine) {
-	m.Func("softmaxRows", "func(dst, src []T, cols int)", "writes the softmax of every row.")
 	m.Rows(func() {
 		top, s := m.New(), m.New()
 		rowMax(m, top, "src")
@@ -15,11 +14,9 @@ func softmaxRows(m machine.Machine) {
 		s := columnExp(m, c, columnMax(m, c, machine.Scratch))
 		columnScale(m, c, s, machine.Scratch, machine.Scratch)
 	}, []string{"src"}, "dst")
-	m.End()
 }
 
 func softmaxPlanes(m machine.Machine) {
-	m.Func("softmaxPlanes", "func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)", "writes the softmax down every column.")
 	m.Planes(func(c machine.Columns) {
 		columnSoftmax(m, c, columnMax(m, c, "src", machine.Out(machine.Scratch)))
 	}, func(c machine.Columns) {
@@ -33,15 +30,12 @@ func softmaxPlanes(m machine.Machine) {
 		c.Store("sum", s)
 		columnScale(m, c, s, "dst", "dst")
 	})
-	m.End()
 }
 
 func softmaxRowsToPlanes(m machine.Machine) {
-	m.Func("softmaxRowsToPlanes", "func(dst, src, max, sum []T, cols, n, dstStride int)", "writes the softmax of n rows to planes.")
 	m.Turn(func(c machine.Columns) {
 		columnSoftmax(m, c, columnMax(m, c, machine.Scratch))
 	}, []string{"src"}, "")
-	m.End()
 }
 
 // columnSoftmax writes the softmax of Scratch to dst, and what it is made of to max and sum.

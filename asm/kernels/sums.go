@@ -3,11 +3,9 @@ package kernels
 import "github.com/lanewise/lanewise/asm/machine"
 
 func dot(m machine.Machine) {
-	m.Func("dot", "func(a, b *T, n int) T", "returns Σ aᵢ·bᵢ of n elements.")
 	s := m.New()
 	dotProduct(m, s, "a", "b")
 	m.Return(s)
-	m.End()
 }
 
 func dotProduct(m machine.Machine, s V, a, b string) {
@@ -21,11 +19,9 @@ func dotProduct(m machine.Machine, s V, a, b string) {
 }
 
 func sum(m machine.Machine) {
-	m.Func("sum", "func(x []T) T", "returns Σ xᵢ.")
 	s := m.New()
 	total(m, s, "x")
 	m.Return(s)
-	m.End()
 }
 
 func total(m machine.Machine, s V, x string) {
@@ -38,19 +34,15 @@ func total(m machine.Machine, s V, x string) {
 }
 
 func expSum(m machine.Machine) {
-	m.Func("expSum", "func(dst, src []T, max T) T", "writes exp(src − max) and returns its sum.")
 	s := m.New()
 	rowExp(m, newExp(m), s, m.Arg("max"), machine.In("src", -inf), machine.Out("dst"))
 	m.Return(s)
-	m.End()
 }
 
 func sumExp(m machine.Machine) {
-	m.Func("sumExp", "func(src []T, max T) T", "returns Σ exp(src − max).")
 	s := m.New()
 	rowExp(m, newExp(m), s, m.Arg("max"), machine.In("src", -inf))
 	m.Return(s)
-	m.End()
 }
 
 func rowExp(m machine.Machine, e exp, s, top V, bufs ...machine.Buf) {

@@ -42,22 +42,6 @@ func (c code) tables256() (t tables) {
 	return tables{table("compressBytes", compress), table("expandBytes", expand)}
 }
 
-func avx2(c code) {
-	t := c.tables256()
-	for parts := 1; parts <= maxParts; parts *= 2 {
-		c.split256(parts, t)
-	}
-	c.count256()
-	c.place256()
-	c.rank256()
-	c.gather256()
-	c.tally256()
-	c.lookUp256()
-	for parts := 1; parts <= maxParts; parts *= 2 {
-		c.expand256(parts, t)
-	}
-}
-
 // bounds256 loads what the keys of the parts are larger than, as signed integers. Keys and bounds are 2³¹ at most.
 func (c code) bounds256(y []VecPhysical) {
 	from := c.Pointer("from")
@@ -113,8 +97,8 @@ func (c code) errors256(probs, one, e, fg VecPhysical) {
 	c.VADDPS(probs, e, e)
 }
 
-func (c code) split256(parts int, tables tables) {
-	c.Begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
+func (c code) split256(parts int) {
+	tables := c.tables256()
 	s, keep := c.written(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
@@ -141,7 +125,6 @@ func (c code) split256(parts int, tables tables) {
 
 // count256 is AVX-512's count too: scalar loads do not wait for as long for stores of 32 bytes.
 func (c code) count256() {
-	c.Begin("lossCount", countSignature, countDoc)
 	c.Scalar256("first", Y1)
 	c.VMOVD(c.Load(c.Param("shift"), c.GP32()), X2)
 	counts, ranks, keys, n := c.Base("counts"), c.Base("ranks"), c.Base("keys"), c.Length("keys")
@@ -205,7 +188,6 @@ func (c code) count256() {
 }
 
 func (c code) place256() {
-	c.Begin("lossPlace", placeSignature, placeDoc)
 	starts := c.Base("starts")
 	first, five, plain := Y8, Y11, Y12
 	c.Scalar256("first", first)
@@ -229,7 +211,6 @@ func (c code) place256() {
 }
 
 func (c code) rank256() {
-	c.Begin("lossRank", rankSignature, rankDoc)
 	slots, scratch, weights, n := c.Base("slots"), c.Base("scratch"), c.Base("weights"), c.Length("slots")
 	rows, end, left := c.GP64(), c.GP64(), c.GP64()
 	zero, one, sums := Y0, Y1, []VecPhysical{Y2, Y3}
@@ -425,7 +406,6 @@ func (c code) rank256() {
 }
 
 func (c code) gather256() {
-	c.Begin("lossGather", gatherSignature, gatherDoc)
 	dst, positions, keys, weights, n := c.Base("dst"), c.Base("positions"), c.Base("keys"), c.Base("weights"), c.Length("keys")
 	one, sum, lanes := Y5, Y0, c.GP64()
 	r := c.GP64()
@@ -467,7 +447,6 @@ func (c code) gather256() {
 
 // tally256 is AVX-512's too, as count256 is.
 func (c code) tally256() {
-	c.Begin("lossTally", tallySignature, tallyDoc)
 	tallies, keys, n := c.Base("packed"), c.Base("keys"), c.Length("keys")
 	first, bins := Y8, Y9
 	c.Broadcast256(firstBin, first)
@@ -528,7 +507,6 @@ func (c code) tally256() {
 }
 
 func (c code) lookUp256() {
-	c.Begin("lossLookUp", lookUpSignature, lookUpDoc)
 	dst, p, table, n := c.Base("dst"), c.Base("probs"), c.Base("table"), c.Length("probs")
 	first, one, factor := Y8, Y9, Y10
 	c.Scalar256("first", first)
@@ -558,8 +536,8 @@ func (c code) negate256(p, w VecPhysical) {
 	c.VPXOR(p, w, w)
 }
 
-func (c code) expand256(parts int, tables tables) {
-	c.Begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
+func (c code) expand256(parts int) {
+	tables := c.tables256()
 	s, keep := c.read(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)

@@ -1,8 +1,6 @@
 package loss
 
 import (
-	"fmt"
-
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -12,19 +10,6 @@ const (
 	greaterEqual = U8(5)
 	greater      = U8(6)
 )
-
-func avx512(c code) {
-	for parts := 1; parts <= maxParts; parts *= 2 {
-		c.split512(parts)
-	}
-	c.place512()
-	c.rank512()
-	c.gather512()
-	c.lookUp512()
-	for parts := 1; parts <= maxParts; parts *= 2 {
-		c.expand512(parts)
-	}
-}
 
 // thresholds loads where the parts begin.
 func (c code) thresholds(z []VecPhysical) {
@@ -64,7 +49,6 @@ func (c code) errors(probs, one, e VecPhysical) {
 }
 
 func (c code) split512(parts int) {
-	c.Begin(fmt.Sprintf("lossSplit%d", parts), splitSignature, splitDoc)
 	s, keep := c.written(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
@@ -93,7 +77,6 @@ func (c code) split512(parts int) {
 }
 
 func (c code) place512() {
-	c.Begin("lossPlace", placeSignature, placeDoc)
 	starts := c.Base("starts")
 	first, five, plain := Z8, Z11, Z12
 	c.Scalar512("first", first)
@@ -116,7 +99,6 @@ func (c code) place512() {
 }
 
 func (c code) rank512() {
-	c.Begin("lossRank", rankSignature, rankDoc)
 	slots, rows, weights := c.Base("slots"), c.Base("scratch"), c.Base("weights")
 	n := c.Length("slots")
 	end := c.GP64()
@@ -299,7 +281,6 @@ func (c code) rank512() {
 }
 
 func (c code) gather512() {
-	c.Begin("lossGather", gatherSignature, gatherDoc)
 	dst, positions, keys, weights, n := c.Base("dst"), c.Base("positions"), c.Base("keys"), c.Base("weights"), c.Length("keys")
 	one, sum0, sum1 := Z16, Z17, Z18
 	r := c.GP64()
@@ -340,7 +321,6 @@ func (c code) gather512() {
 }
 
 func (c code) lookUp512() {
-	c.Begin("lossLookUp", lookUpSignature, lookUpDoc)
 	dst, p, table, n := c.Base("dst"), c.Base("probs"), c.Base("table"), c.Length("probs")
 	first, bit, one, sign, factor := Z8, Z9, Z16, Z17, Z18
 	c.Scalar512("first", first)
@@ -369,7 +349,6 @@ func (c code) lookUp512() {
 func (c code) negate(p, sign, w VecPhysical) { c.VPTERNLOGD(U8(0x78), p, sign, w) }
 
 func (c code) expand512(parts int) {
-	c.Begin(fmt.Sprintf("lossExpand%d", parts), expandSignature, expandDoc)
 	s, keep := c.read(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)

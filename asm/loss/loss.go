@@ -4,6 +4,7 @@ package loss
 
 import (
 	"github.com/lanewise/lanewise/asm/direct"
+	"github.com/lanewise/lanewise/asm/pipeline"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -26,35 +27,58 @@ const (
 	one64     = 0x3ff0000000000000 // Float64bits(1)
 )
 
-// The declarations of the kernels.
-const (
-	splitSignature = "func(keys *[8][]uint32, n, from *[8]uint32, probs []float32)"
-	splitDoc       = "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more."
-	countSignature = "func(counts, ranks, keys []uint32, shift, first uint32)"
-	countDoc       = "counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys."
-	placeSignature = "func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)"
-	placeDoc       = "finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more."
-	rankSignature  = "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)"
-	rankDoc        = "replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. " +
-		"It returns how many pixels there were."
-	gatherSignature = "func(dst []float32, positions, keys []uint32, weights []float32) (sum int64)"
-	gatherDoc       = "writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1)."
-	tallySignature  = "func(packed []uint64, keys []uint32)"
-	tallyDoc        = "counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin."
-	lookUpSignature = "func(dst, probs, table []float32, first uint32, factor float32)"
-	lookUpDoc       = "writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one."
-	expandSignature = "func(dst, probs, weights []float32, at, from *[8]uint32, factor float32)"
-	expandDoc       = "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more."
-)
+// All are the kernels of the loss.
+var All = []pipeline.Kernel{
+	{Name: "lossSplit1", Signature: "func(keys *[8][]uint32, n, from *[8]uint32, probs []float32)",
+		Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.split256(1) }), AVX512: write(func(c code) { c.split512(1) }), NEON: pipeline.Definition}},
+	{Name: "lossSplit2", Signature: "func(keys *[8][]uint32, n, from *[8]uint32, probs []float32)",
+		Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.split256(2) }), AVX512: write(func(c code) { c.split512(2) }), NEON: pipeline.Definition}},
+	{Name: "lossSplit4", Signature: "func(keys *[8][]uint32, n, from *[8]uint32, probs []float32)",
+		Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.split256(4) }), AVX512: write(func(c code) { c.split512(4) }), NEON: pipeline.Definition}},
+	{Name: "lossSplit8", Signature: "func(keys *[8][]uint32, n, from *[8]uint32, probs []float32)",
+		Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.split256(8) }), AVX512: write(func(c code) { c.split512(8) }), NEON: pipeline.Definition}},
+	{Name: "lossCount", Signature: "func(counts, ranks, keys []uint32, shift, first uint32)",
+		Doc: "counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.",
+		On:  pipeline.On{AVX2: write(code.count256), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+	{Name: "lossPlace", Signature: "func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)",
+		Doc: "finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.",
+		On:  pipeline.On{AVX2: write(code.place256), AVX512: write(code.place512), NEON: pipeline.Definition}},
+	{Name: "lossRank", Signature: "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)",
+		Doc: "replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. " +
+			"It returns how many pixels there were.",
+		On: pipeline.On{AVX2: write(code.rank256), AVX512: write(code.rank512), NEON: pipeline.Definition}},
+	{Name: "lossGather", Signature: "func(dst []float32, positions, keys []uint32, weights []float32) (sum int64)",
+		Doc: "writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1).",
+		On:  pipeline.On{AVX2: write(code.gather256), AVX512: write(code.gather512), NEON: pipeline.Definition}},
+	{Name: "lossTally", Signature: "func(packed []uint64, keys []uint32)",
+		Doc: "counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.",
+		On:  pipeline.On{AVX2: write(code.tally256), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+	{Name: "lossLookUp", Signature: "func(dst, probs, table []float32, first uint32, factor float32)",
+		Doc: "writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.",
+		On:  pipeline.On{AVX2: write(code.lookUp256), AVX512: write(code.lookUp512), NEON: pipeline.Definition}},
+	{Name: "lossExpand1", Signature: "func(dst, probs, weights []float32, at, from *[8]uint32, factor float32)",
+		Doc: "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.expand256(1) }), AVX512: write(func(c code) { c.expand512(1) }), NEON: pipeline.Definition}},
+	{Name: "lossExpand2", Signature: "func(dst, probs, weights []float32, at, from *[8]uint32, factor float32)",
+		Doc: "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.expand256(2) }), AVX512: write(func(c code) { c.expand512(2) }), NEON: pipeline.Definition}},
+	{Name: "lossExpand4", Signature: "func(dst, probs, weights []float32, at, from *[8]uint32, factor float32)",
+		Doc: "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.expand256(4) }), AVX512: write(func(c code) { c.expand512(4) }), NEON: pipeline.Definition}},
+	{Name: "lossExpand8", Signature: "func(dst, probs, weights []float32, at, from *[8]uint32, factor float32)",
+		Doc: "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.expand256(8) }), AVX512: write(func(c code) { c.expand512(8) }), NEON: pipeline.Definition}},
+}
 
 type code struct{ direct.Code }
 
-var at, indexed = direct.At, direct.Indexed
+func write(f func(code)) pipeline.Code { return direct.Write(func(c direct.Code) { f(code{c}) }) }
 
-// Generate returns the assembly and the Go declarations.
-func Generate() (asm, stubs []byte, err error) {
-	return direct.Write(func(c direct.Code) { avx2(code{c}) }, func(c direct.Code) { avx512(code{c}) })
-}
+var at, indexed = direct.At, direct.Indexed
 
 // written are the places where the keys of the parts go on; keep stores how far they got.
 func (c code) written(parts int) (s []GPVirtual, keep func()) {

@@ -85,11 +85,8 @@ type Machine interface {
 	Type() Type
 	Double() Machine // the same machine for float64 vectors, of half as many lanes as float32 has
 
-	// Func begins a function; T in its signature stands for the element type. End finishes it.
-	Func(name, signature, doc string)
 	Arg(name string) V // a scalar argument, in all lanes
-	Return(v V)        // lane 0 of v
-	End()
+	Return(v V)        // lane 0 of v, where the description ends
 
 	// Values. Constants that one loop uses together are asked for together, those that are worth a register most first.
 	Const(x float64) V

@@ -5,17 +5,6 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-func avx2(c code) {
-	f32, f64 := c.float32s(), c.float64s()
-	c.count256("sortCount32", count32Signature, count32Doc, f32)
-	c.count256("sortCount64", count64Signature, count64Doc, f64)
-	c.split32(f32)
-	c.split64(f64)
-	c.pack64()
-	c.part(c.vectors256())
-	c.unpack256()
-}
-
 // floats turn into keys, and these into the bins that divide them into parts, 8 at a time.
 type floats struct {
 	bytes int
@@ -114,8 +103,7 @@ func (c code) keys64(from Mem) {
 	}
 }
 
-func (c code) count256(name, signature, doc string, f floats) {
-	c.Begin(name, signature, doc)
+func (c code) count256(f floats) {
 	counts, keys, n := c.Base("counts"), c.Base("keys"), c.Length("keys")
 	buffer, bin := c.AllocLocal(4*block), c.GP32()
 	f.begin()
@@ -139,8 +127,8 @@ func (c code) count256(name, signature, doc string, f floats) {
 	c.End()
 }
 
-func (c code) split32(f floats) {
-	c.Begin("sortSplit32", split32Signature, split32Doc)
+func (c code) split32() {
+	f := c.float32s()
 	items, packed, item := c.Base("items"), c.AllocLocal(8*block), c.GP64()
 	index, step := Y10, Y11
 	f.begin()
@@ -169,8 +157,8 @@ func (c code) split32(f floats) {
 	})
 }
 
-func (c code) split64(f floats) {
-	c.Begin("sortSplit64", split64Signature, split64Doc)
+func (c code) split64() {
+	f := c.float64s()
 	values, perm, index, value, own := c.Base("values"), c.Base("perm"), c.GP64(), c.GP64(), c.GP32()
 	c.Load(c.Param("index"), index.As32())
 	f.begin()
@@ -238,7 +226,6 @@ func (c code) split256(f floats, places GPVirtual, m mover) {
 }
 
 func (c code) pack64() {
-	c.Begin("sortPack64", pack64Signature, pack64Doc)
 	items, values, n := c.Base("items"), c.Base("values"), c.Length("values")
 	index, step, mask := Y10, Y11, Y8
 	low := c.GP32()
@@ -343,7 +330,6 @@ func (c code) vectors256() vectors {
 }
 
 func (c code) unpack256() {
-	c.Begin("sortUnpack", unpackSignature, unpackDoc)
 	keys, perm, items, n := c.Base("keys"), c.Base("perm"), c.Base("items"), c.Length("items")
 	c.VPCMPEQD(Y13, Y13, Y13)
 	c.VPSRLD(U8(31), Y13, Y12)

@@ -5,9 +5,6 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// The other kernels of AVX-512 are those of AVX2.
-func avx512(c code) { c.part(c.vectors512()) }
-
 func (c code) vectors512() vectors {
 	return vectors{
 		lanes: 8, registers: []VecPhysical{Z0, Z1, Z2, Z3, Z4},

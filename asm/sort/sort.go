@@ -3,6 +3,7 @@ package sort
 
 import (
 	"github.com/lanewise/lanewise/asm/direct"
+	"github.com/lanewise/lanewise/asm/pipeline"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -14,32 +15,36 @@ const (
 	ahead     = 2048 // bytes to prefetch ahead in what comes from memory
 )
 
-// The declarations of the kernels.
-const (
-	count32Signature = "func(counts []uint32, keys []uint32, shift uint32) (nan bool)"
-	count32Doc       = "counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32."
-	count64Signature = "func(counts []uint32, keys []uint64, shift, up uint32)"
-	count64Doc       = "counts float64s by the bits of their keys, shifted left by up, above shift + 32. NaNs have the key 0. It takes a multiple of 32."
-	split32Signature = "func(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)"
-	split32Doc       = "moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN."
-	split64Signature = "func(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift, up uint32)"
-	split64Doc       = "moves float64s, the first of which has the index, to their parts in values, and their indices to the same places in perm: parts by the bits that sortCount64 counts. It takes a multiple of 32."
-	pack64Signature  = "func(items, values []uint64, up, low uint32)"
-	pack64Doc        = "turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is. It takes a multiple of 8."
-	partSignature    = "func(sorted, items []uint64, counts []uint16) (ok bool)"
-	partDoc          = "sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order."
-	unpackSignature  = "func(keys []uint32, perm []int32, items []uint64)"
-	unpackDoc        = "turns items into keys and the indices where they came from. It takes a multiple of 8 items."
-)
+// All are the kernels of the sort.
+var All = []pipeline.Kernel{
+	{Name: "sortCount32", Signature: "func(counts []uint32, keys []uint32, shift uint32) (nan bool)",
+		Doc: "counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.count256(c.float32s()) }), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+	{Name: "sortCount64", Signature: "func(counts []uint32, keys []uint64, shift, up uint32)",
+		Doc: "counts float64s by the bits of their keys, shifted left by up, above shift + 32. NaNs have the key 0. It takes a multiple of 32.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.count256(c.float64s()) }), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+	{Name: "sortSplit32", Signature: "func(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)",
+		Doc: "moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN.",
+		On:  pipeline.On{AVX2: write(code.split32), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+	{Name: "sortSplit64", Signature: "func(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift, up uint32)",
+		Doc: "moves float64s, the first of which has the index, to their parts in values, and their indices to the same places in perm: parts by the bits that sortCount64 counts. It takes a multiple of 32.",
+		On:  pipeline.On{AVX2: write(code.split64), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+	{Name: "sortPack64", Signature: "func(items, values []uint64, up, low uint32)",
+		Doc: "turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is. It takes a multiple of 8.",
+		On:  pipeline.On{AVX2: write(code.pack64), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+	{Name: "sortByBins", Signature: "func(sorted, items []uint64, counts []uint16) (ok bool)",
+		Doc: "sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.",
+		On:  pipeline.On{AVX2: write(func(c code) { c.part(c.vectors256()) }), AVX512: write(func(c code) { c.part(c.vectors512()) }), NEON: pipeline.Definition}},
+	{Name: "sortUnpack", Signature: "func(keys []uint32, perm []int32, items []uint64)",
+		Doc: "turns items into keys and the indices where they came from. It takes a multiple of 8 items.",
+		On:  pipeline.On{AVX2: write(code.unpack256), AVX512: pipeline.Of("AVX2"), NEON: pipeline.Definition}},
+}
 
 type code struct{ direct.Code }
 
-var at, indexed = direct.At, direct.Indexed
+func write(f func(code)) pipeline.Code { return direct.Write(func(c direct.Code) { f(code{c}) }) }
 
-// Generate returns the assembly and the Go declarations.
-func Generate() (asm, stubs []byte, err error) {
-	return direct.Write(func(c direct.Code) { avx2(code{c}) }, func(c direct.Code) { avx512(code{c}) })
-}
+var at, indexed = direct.At, direct.Indexed
 
 // vectors are how a part's items are compared, lanes of them at a time.
 type vectors struct {
@@ -58,7 +63,6 @@ type vectors struct {
 // part writes the sort of a part. The bins' counts become where each bin begins, the items go to their bins, and neighbours that are not in
 // order change places, three times over: by then most bins are sorted. The few items that are still out of order are inserted.
 func (c code) part(v vectors) {
-	c.Begin("sortPart", partSignature, partDoc)
 	sorted, items, n := c.Base("sorted"), c.Base("items"), c.Length("items")
 	counts, bins := c.Base("counts"), c.Length("counts")
 	width := c.GP32()

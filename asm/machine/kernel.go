@@ -1,0 +1,33 @@
+package machine
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A Function is what a function of assembly is called, takes and does, of one ISA and one element type.
+type Function struct {
+	Name      string
+	Signature string // a Go function type
+	Doc       string // without the name, which comes first
+}
+
+// A Feature is something that not every CPU of an architecture has.
+type Feature struct {
+	Field   string   // of x/sys/cpu
+	Setting string   // of GODEBUG, which takes the feature away: cpu.Setting=off
+	Names   []string // what avo calls the instructions that need it
+}
+
+var int32s = regexp.MustCompile(`((?:\w+, )*\w+) \[\]int32`)
+
+// Int32s are the parameters that are []int32.
+func (f *Function) Int32s() map[string]bool {
+	names := map[string]bool{}
+	for _, s := range int32s.FindAllStringSubmatch(f.Signature, -1) {
+		for name := range strings.SplitSeq(s[1], ", ") {
+			names[name] = true
+		}
+	}
+	return names
+}
