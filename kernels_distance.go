@@ -102,10 +102,10 @@ func sumSquares[T Float](x []T) (sum float64) {
 
 // scaleAll writes src·factor.
 func scaleAll[T Float](dst, src []T, factor T) {
-	k := table[T]()
+	isa := active
 	for len(src) > 0 {
 		n := min(len(src), stretch)
-		k.scale(dst[:n], src[:n], factor)
+		scale(isa, dst[:n], src[:n], factor)
 		dst, src = dst[n:], src[n:]
 	}
 }

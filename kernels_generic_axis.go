@@ -6,7 +6,7 @@ package lanewise
 func logSumExpRowsGeneric[T Float](dst, src []T, cols int) {
 	for i := range dst {
 		x := src[i*cols : (i+1)*cols]
-		m := maxGeneric(x)
+		m := largestGeneric(x)
 		dst[i] = addLog(m, sumExpGeneric(x, m))
 	}
 }
