@@ -70,7 +70,9 @@ func divideBounds32(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean fu
 			return nil
 		},
 	}, divider[uint32]{
-		count: func(counts []uint32, keys []uint32, shift uint) bool { return sortCount32Generic(counts, keys, uint32(shift)) },
+		count: func(counts []uint32, keys []uint32, shift uint) bool {
+			return sortCount32Generic(counts, keys, uint32(shift))
+		},
 		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
 			sortSplit32Generic(items, keys, 1000, parts, next, uint32(shift))
 			return nil
