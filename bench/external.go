@@ -9,13 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Implementations that are not Go, or not fit for this process, run in processes of their own, one for each peer, which stay for the whole
-// run. Programs and scripts are in external/; bench compiles and starts them. They read commands, a line each, and answer with a line:
+// Implementations that are not Go, not fit for this process, or that bring a tree of modules run in processes of their own, one for each peer,
+// which stay for the whole run. Programs and scripts are in external/ and peers/; bench compiles and starts them. They read commands, a line
+// each, and answer with a line:
 //
 //	case KERNEL TYPE N COLS      ok, or no if they do not have it
 //	loss PIXELS CLASSES FOLDER   the same; FOLDER has logits.f32 [classes, pixels], pixelmajor.f32 and labels.i32
@@ -32,17 +34,24 @@ type external struct {
 	name    string
 	install string                                      // how to get it
 	start   func(dir string) (cmd *exec.Cmd, err error) // dir has the files of external/, and is writable
+	tree    bool                                        // whether it brings a tree of modules
 }
 
 var allExternals = []external{
-	{"PyTorch", "apt-get install python3-torch", startTorch("")},
-	{"PyTorch avx512", "apt-get install python3-torch; a CPU with AVX-512", startTorch("avx512")},
-	{"oneDNN", "apt-get install g++ libdnnl-dev", compile("onednn.cc", "-ldnnl")},
-	{"OpenBLAS", "apt-get install gcc libopenblas-dev", compile("openblas.c", "-lopenblas")},
-	{"vqsort, keys alone", "apt-get install g++ libhwy-dev", compile("vqsort.cc", "-lhwy_contrib", "-lhwy")},
-	{"archsimd", "Go with GOEXPERIMENT=simd, on amd64 with AVX-512", startArchsimd},
-	{"dense sort, C", "apt-get install gcc", compile("densesort.c", "-lm")},
+	{name: "weaviate", install: goTree, start: startTree("weaviate"), tree: true},
+	{name: "gorgonia", install: goTree, start: startTree("gorgonia"), tree: true},
+	{name: "spago", install: goTree, start: startTree("spago"), tree: true},
+	{name: "gomlx", install: goTree, start: startTree("gomlx"), tree: true},
+	{name: "PyTorch", install: "apt-get install python3-torch", start: startTorch("")},
+	{name: "PyTorch avx512", install: "apt-get install python3-torch; a CPU with AVX-512", start: startTorch("avx512")},
+	{name: "oneDNN", install: "apt-get install g++ libdnnl-dev", start: compile("onednn.cc", "-ldnnl")},
+	{name: "OpenBLAS", install: "apt-get install gcc libopenblas-dev", start: compile("openblas.c", "-lopenblas")},
+	{name: "vqsort, keys alone", install: "apt-get install g++ libhwy-dev", start: compile("vqsort.cc", "-lhwy_contrib", "-lhwy")},
+	{name: "archsimd", install: "Go with GOEXPERIMENT=simd, on amd64 with AVX-512", start: startArchsimd},
+	{name: "dense sort, C", install: "apt-get install gcc", start: compile("densesort.c", "-lm")},
 }
+
+const goTree = "Go, in a clone, with a module proxy"
 
 // A process is a running external.
 type process struct {
@@ -59,8 +68,8 @@ type externals struct {
 	absent  []string // what is missing, and how to install it
 }
 
-// startExternals starts those that are found on this machine.
-func startExternals() (*externals, error) {
+// startExternals starts those of the list that are found on this machine.
+func startExternals(list []external) (*externals, error) {
 	dir, err := os.MkdirTemp("", "lanewise-bench")
 	if err != nil {
 		return nil, err
@@ -71,14 +80,14 @@ func startExternals() (*externals, error) {
 		return nil, err
 	}
 	// Starting means compiling, or importing PyTorch: side by side.
-	started := make([]*process, len(allExternals))
-	failed := make([]error, len(allExternals))
+	started := make([]*process, len(list))
+	failed := make([]error, len(list))
 	var wait sync.WaitGroup
-	for i, x := range allExternals {
+	for i, x := range list {
 		wait.Go(func() { started[i], failed[i] = x.run(filepath.Join(dir, "external")) })
 	}
 	wait.Wait()
-	for i, x := range allExternals {
+	for i, x := range list {
 		if err := failed[i]; err != nil {
 			e.absent = append(e.absent, fmt.Sprintf("%s (%s): %v", x.name, x.install, err))
 		} else {
@@ -255,6 +264,42 @@ func compile(source string, libraries ...string) func(dir string) (*exec.Cmd, er
 		cmd.Env = environment(openblasCore()...)
 		return cmd, nil
 	}
+}
+
+// startTree starts a peer of the module in peers/, which is built once for all of them.
+func startTree(name string) func(dir string) (*exec.Cmd, error) {
+	return func(dir string) (*exec.Cmd, error) {
+		binary := filepath.Join(dir, "peers.exe")
+		if err := buildTrees(binary); err != nil {
+			return nil, err
+		}
+		cmd := exec.Command(binary, name)
+		cmd.Env = environment("GOMAXPROCS=1")
+		return cmd, nil
+	}
+}
+
+var building sync.Mutex
+
+// buildTrees builds the module in peers/, beside this file, if it is not built yet.
+func buildTrees(binary string) error {
+	building.Lock()
+	defer building.Unlock()
+	if _, err := os.Stat(binary); err == nil {
+		return nil
+	}
+	_, file, _, _ := runtime.Caller(0)
+	source := filepath.Join(filepath.Dir(file), "peers")
+	if _, err := os.Stat(source); err != nil {
+		return fmt.Errorf("bench/peers is not here")
+	}
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = source
+	build.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("does not build: %w %s", err, lastLine(string(out)))
+	}
+	return nil
 }
 
 // startArchsimd builds a program with the compiler's own SIMD, which is an experiment.

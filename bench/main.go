@@ -60,7 +60,7 @@ func main() {
 	sizes := flag.String("sizes", "", "these lengths, a comma-separated `list`, instead of 16 to 2²⁴")
 	asJSON := flag.Bool("json", false, "print JSON, a line for every measurement")
 	asBench := flag.Bool("benchfmt", false, "print what benchstat reads")
-	goOnly := flag.Bool("go", false, "leave out the peers that are not Go (they are looked for on this machine)")
+	goOnly := flag.Bool("go", false, "leave out the peers in processes of their own (they are looked for on this machine)")
 	cpuTime := flag.Bool("cputime", false, "count processor time instead of the wall's, on a machine that is busy with other work too; with workers it is the time of all")
 	from := flag.String("from", "", "measure nothing: show the results in this `file`, which -json wrote")
 	readme := flag.String("readme", "", "write the results between the bench markers of this Markdown `file`")
@@ -135,7 +135,7 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 	var others *externals
 	if withExternals {
 		var err error
-		if others, err = startExternals(); err != nil {
+		if others, err = startExternals(allExternals); err != nil {
 			return all, err
 		}
 		defer others.stop()

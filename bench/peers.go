@@ -2,36 +2,22 @@ package main
 
 import (
 	"slices"
-	"sync"
 
-	"github.com/gomlx/gomlx/backends"
-	_ "github.com/gomlx/gomlx/backends/simplego" // the backend "go"
-	"github.com/gomlx/gomlx/pkg/core/graph"
-	"github.com/gomlx/gomlx/pkg/core/tensors"
 	"github.com/lanewise/lanewise"
-	"github.com/nlpodyssey/spago/mat"
 	"github.com/viterin/vek"
 	"github.com/viterin/vek/vek32"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/floats"
-	"gorgonia.org/tensor"
 )
 
-// Names of the peers, which are columns of the table.
+// Names of the peers in this process, which are columns of the table.
 const (
-	plain    = "plain Go"
-	gonum    = "gonum"
-	vekName  = "vek"
-	weaviate = "weaviate"
-	gorgonia = "gorgonia"
-	spago    = "spago"
-	gomlx    = "gomlx"
+	plain   = "plain Go"
+	gonum   = "gonum"
+	vekName = "vek"
 )
-
-// mostSlow is the longest input of the peers that take a hundred times as long as others, and would only make everybody wait.
-const mostSlow = 1 << 16
 
 // eachRow calls f with every row's range.
 func eachRow(n, cols int, f func(from, to int)) {
@@ -54,14 +40,10 @@ func dotPeers[T lanewise.Float](a, b []T) []peer {
 	}
 	a32, b32 := as[float32](a), as[float32](b)
 	x, y := blas32.Vector{N: len(a), Data: a32, Inc: 1}, blas32.Vector{N: len(b), Data: b32, Inc: 1}
-	peers = append(peers,
+	return append(peers,
 		peer{gonum, func() { sinkFloat = float64(blas32.Dot(x, y)) }},
 		peer{vekName, func() { sinkFloat = float64(vek32.Dot(a32, b32)) }},
 	)
-	if weaviateDot != nil {
-		peers = append(peers, peer{weaviate, func() { sinkFloat = float64(weaviateDot(a32, b32)) }})
-	}
-	return peers
 }
 
 func dotRowsPeers[T lanewise.Float](dst, m, x []T) []peer {
@@ -86,14 +68,10 @@ func dotRowsPeers[T lanewise.Float](dst, m, x []T) []peer {
 	a := blas32.General{Rows: rows, Cols: cols, Stride: cols, Data: as[float32](m)}
 	vx := blas32.Vector{N: cols, Data: as[float32](x), Inc: 1}
 	vy := blas32.Vector{N: rows, Data: as[float32](dst), Inc: 1}
-	peers = append(peers,
+	return append(peers,
 		peer{gonum, func() { blas32.Gemv(blas.NoTrans, 1, a, vx, 0, vy) }},
 		peer{vekName, eachDot(any(vek32.Dot).(func(a, b []T) T))},
 	)
-	if weaviateDot != nil {
-		peers = append(peers, peer{weaviate, eachDot(any(weaviateDot).(func(a, b []T) T))})
-	}
-	return peers
 }
 
 func cumSumPeers[T lanewise.Float](dst, src []T) []peer {
@@ -120,13 +98,6 @@ func softmaxPeers[T lanewise.Float](dst, src []T, cols int) []peer {
 	if !is64[T]() {
 		peers = append(peers, peer{vekName, rows(any(vekSoftmax).(func(dst, src []T)))})
 	}
-	if n <= mostSlow {
-		peers = append(peers,
-			peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, src, 1, n/cols, cols)},
-			peer{spago, spagoSoftmax(src, cols)},
-			peer{gomlx, gomlxSoftmax(src, n/cols, cols)},
-		)
-	}
 	return peers
 }
 
@@ -137,70 +108,12 @@ func vekSoftmax(dst, src []float32) {
 	vek32.DivNumber_Inplace(dst, vek32.Sum(dst))
 }
 
-// gorgoniaSoftmax allocates its result, whatever WithReuse says, and starts a goroutine for every row.
-func gorgoniaSoftmax[T lanewise.Float](softmax func(tensor.Tensor, int, ...tensor.FuncOpt) (tensor.Tensor, error), src []T, axis int, shape ...int) func() {
-	x := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(src))
-	return func() {
-		var err error
-		if sinkTensor, err = softmax(x, axis); err != nil {
-			panic(err) // shapes and types are fixed
-		}
-	}
-}
-
-var sinkTensor tensor.Tensor
-
-// spagoSoftmax allocates its result, row by row: spago has it for vectors alone.
-func spagoSoftmax[T lanewise.Float](src []T, cols int) func() {
-	var rows []mat.Matrix
-	eachRow(len(src), cols, func(i, j int) { rows = append(rows, mat.NewDense[T](mat.WithBacking(src[i:j]))) })
-	return func() {
-		for _, row := range rows {
-			sinkMatrix = row.Softmax()
-		}
-	}
-}
-
-var sinkMatrix mat.Matrix
-
-// gomlxSoftmax is a graph of one operation on the backend of gomlx that is Go. It allocates its result.
-func gomlxSoftmax[T lanewise.Float](src []T, shape ...int) func() {
-	softmax := graph.MustNewExec(gomlxBackend(), func(x *graph.Node) *graph.Node { return graph.Softmax(x) })
-	x := tensors.FromFlatDataAndDimensions(src, shape...)
-	return func() {
-		if sinkGomlx != nil {
-			sinkGomlx.FinalizeAll()
-		}
-		sinkGomlx = softmax.MustExec(x)[0]
-	}
-}
-
-var (
-	sinkGomlx    *tensors.Tensor
-	gomlxBackend = sync.OnceValue(func() backends.Backend {
-		b, err := backends.NewWithConfig("go")
-		if err != nil {
-			panic(err) // it is linked in
-		}
-		return b
-	})
-)
-
 func softmaxPlanesPeers[T lanewise.Float](dst, src []T, planes, n int) []peer {
-	peers := []peer{{plain, func() { plainSoftmaxPlanes(dst, src, planes, n) }}}
-	if len(src) <= mostSlow {
-		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.SoftMax, src, 0, planes, n)})
-	}
-	return peers
+	return []peer{{plain, func() { plainSoftmaxPlanes(dst, src, planes, n) }}}
 }
 
 func logSoftmaxPeers[T lanewise.Float](dst, src []T, cols int) []peer {
-	n := len(src)
-	peers := []peer{{plain, func() { eachRow(n, cols, func(i, j int) { plainLogSoftmax(dst[i:j], src[i:j]) }) }}}
-	if n <= mostSlow {
-		peers = append(peers, peer{gorgonia, gorgoniaSoftmax(tensor.LogSoftMax, src, 1, n/cols, cols)})
-	}
-	return peers
+	return []peer{{plain, func() { eachRow(len(src), cols, func(i, j int) { plainLogSoftmax(dst[i:j], src[i:j]) }) }}}
 }
 
 func logSumExpPeers[T lanewise.Float](x []T) []peer {

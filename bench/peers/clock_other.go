@@ -1,0 +1,7 @@
+//go:build !unix
+
+package main
+
+import "time"
+
+var processClock func() time.Duration
