@@ -1,0 +1,228 @@
+"""What the losses of NumPy and PyTorch have in common: their options, and how a call lies in memory."""
+
+import math
+import operator
+import os
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+MODES = ("multiclass", "binary", "multilabel")
+METHODS = ("exact", "binned")
+_SOFTMAX, _SIGMOID, _NONE = range(3)
+VOID_MASK = 255  # what a mask has where it is void
+
+_threads = None
+
+
+def set_num_threads(n):
+    """Sets how many threads a call may use; None: as many as LANEWISE_NUM_THREADS or OMP_NUM_THREADS says, or all CPUs. (With PyTorch: as
+    many as torch.get_num_threads() says.) Results do not depend on it."""
+    global _threads
+    if n is not None:
+        n = operator.index(n)
+        if n < 1:
+            raise ValueError(f"lanewise: {n} threads")
+    _threads = n
+
+
+def num_threads(default=None):
+    """Returns how many threads a call uses, 0 for all CPUs."""
+    if _threads is not None:
+        return _threads
+    for name in ("LANEWISE_NUM_THREADS",) if default else ("LANEWISE_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        if value.isdigit() and int(value) > 0:
+            return int(value)
+    return default or 0
+
+
+class Call(NamedTuple):
+    """How the tensors of a call lie in memory."""
+
+    images: int
+    classes: int
+    logits: int  # how many
+    labels: int  # how many, or how many masks
+    masks: bool
+    pixel_major: bool
+
+    @property
+    def bytes(self):
+        return 4 * self.logits + (1 if self.masks else 4) * self.labels
+
+
+class Options:
+    """The options of a loss, checked as far as they can be without knowing the number of classes."""
+
+    def __init__(
+        self,
+        *,
+        mode="multiclass",
+        classes="present",
+        ignore_index=None,
+        per_image=False,
+        weight=None,
+        cross_entropy=0.0,
+        cross_entropy_weight=None,
+        label_smoothing=0.0,
+        from_logits=True,
+        method="exact",
+        hinge=False,
+        each=False,
+        as_background=False,
+    ):
+        if mode not in MODES:
+            raise ValueError(f"lanewise: mode is {mode!r}, want one of {MODES}")
+        if method not in METHODS:
+            raise ValueError(f"lanewise: method is {method!r}, want one of {METHODS}")
+        self.mode = mode
+        self.hinge = bool(hinge)
+        self.each = bool(each)
+        self.per_image = bool(per_image)
+        self.ignored = () if ignore_index is None else integers("ignore_index", ignore_index)
+        for label in self.ignored:
+            if not -(2**31) <= label < 2**31:
+                raise ValueError(f"lanewise: ignore_index is {label}, which is no int32")
+        config = {
+            "Activation": _NONE if hinge or not from_logits else _SOFTMAX if mode == "multiclass" else _SIGMOID,
+            "VoidLabels": self.ignored,
+            "PerImage": self.per_image and not each,
+            "Method": METHODS.index(method),
+            "Void": 1 if as_background else 0,
+        }
+        if isinstance(classes, str):
+            if classes not in ("present", "all"):
+                raise ValueError(f"lanewise: classes is {classes!r}, want 'present', 'all' or class ids")
+            config["Average"] = 1 if classes == "all" else 0
+        else:
+            config["OnlyClasses"] = integers("classes", classes)
+        if weight is not None:
+            config["Weights"] = floats("weight", weight)
+        # λ = 0, no weights and no smoothing are the defaults: they are not sent
+        if cross_entropy != 0:
+            config["CrossEntropy"] = number("cross_entropy", cross_entropy)
+        if cross_entropy_weight is not None:
+            config["CrossEntropyWeights"] = floats("cross_entropy_weight", cross_entropy_weight)
+        if label_smoothing != 0:
+            config["LabelSmoothing"] = number("label_smoothing", label_smoothing)
+        self._config = config
+
+    def config(self, call, threads):
+        """Returns the lanewise.LovaszConfig of a call."""
+        return {**self._config, "Classes": call.classes, "Layout": 0 if call.pixel_major else 1, "Workers": threads}
+
+    def call(self, shape, target, axis=1, channels_last=False):
+        """Returns how tensors of these shapes lie in memory; axis is where the classes are, and channels_last says that they lie last
+        wherever they are."""
+        if self.hinge or self.mode == "binary":
+            axis, classes, masks = None, 1, False
+            fits = target == shape or _squeezed(target) == _squeezed(shape)
+            want = shape
+        else:
+            if len(shape) < 2:
+                raise ValueError(f"lanewise: logits of shape {shape}, want images, classes and pixels")
+            classes = shape[axis]
+            want = shape[:axis] + shape[axis + 1 :] if axis >= 0 else shape[:axis]
+            masks = self.mode == "multilabel" and target == shape
+            fits = masks or target == want or target == want[:1] + (1,) + want[1:]
+        if not fits:
+            also = f" or masks of shape {shape}" if self.mode == "multilabel" else ""
+            raise ValueError(f"lanewise: labels of shape {target} for logits of shape {shape}, want {want}{also}")
+        logits = math.prod(shape)
+        images = shape[0] if shape else 1
+        if classes == 0:
+            raise ValueError(f"lanewise: logits of shape {shape} have no classes")
+        # where the classes of a pixel lie side by side, the batch is one image as well as many, unless images have losses
+        pixel_major = channels_last or classes == 1 or logits == images * classes
+        if pixel_major and not self.per_image and not self.each:
+            images = 1
+        labels = logits if masks else logits // classes
+        return Call(images if self.each else max(images, 1), classes, logits, labels, masks, pixel_major)
+
+    def request(self, call, lease, threads, gradient):
+        return {
+            "Segment": lease.segment.id,
+            "Config": self.config(call, threads),
+            "Logits": call.logits,
+            "Labels": call.labels,
+            "Masks": call.masks,
+            "Images": call.images,
+            "Gradient": gradient,
+        }
+
+    def run(self, worker, call, lease, threads, gradient):
+        """Computes the loss of the tensors in a segment, and returns a Numbers, or with each an array of the losses of the images. The
+        gradient takes the place of the logits."""
+        if self.each and call.images == 0:
+            return np.zeros(0)
+        request = {**self.request(call, lease, threads, gradient), "Op": "loss", "Hinge": self.hinge, "Each": self.each}
+        values = np.frombuffer(worker.request(request), "<f8")
+        per_class = 0 if self.hinge else call.classes
+        per_image = call.images if self.per_image else 0
+        want = call.images if self.each else 4 + per_class + per_image
+        if len(values) != want:
+            raise RuntimeError(f"lanewise: the worker replied with {len(values)} numbers, want {want}")
+        return values if self.each else Numbers(values, per_class, per_image)
+
+
+class Numbers:
+    """The numbers of a lanewise.LovaszResult."""
+
+    def __init__(self, values, per_class, per_image):
+        self.loss, self.lovasz, self.cross_entropy, self.gap = values[:4].tolist()
+        self.per_class = values[4 : 4 + per_class] if per_class else None
+        self.per_image = values[4 + per_class :] if per_image else None
+
+
+def counts(worker, header, states):
+    """Asks for an operation on LovaszCounts, and returns its Numbers and the state, which is empty unless asked for."""
+    reply = worker.request({**header, "Op": "counts"}, states)
+    (classes,) = struct.unpack_from("<Q", reply)
+    end = 8 * (5 + classes)
+    if len(reply) < end:
+        raise RuntimeError(f"lanewise: the worker replied with {len(reply)} bytes for {classes} classes")
+    return Numbers(np.frombuffer(reply[8:end], "<f8"), classes, 0), reply[end:]
+
+
+def _squeezed(shape):
+    """A plane for the one class is no difference: (N, 1, H, W) is (N, H, W)."""
+    return shape[:1] + shape[2:] if len(shape) > 1 and shape[1] == 1 else shape
+
+
+def integers(name, value):
+    """Returns an int, or a sequence of ints, as a tuple."""
+    try:
+        return (operator.index(value),)
+    except TypeError:
+        pass
+    try:
+        return tuple(operator.index(v) for v in _listed(value))
+    except TypeError:
+        raise ValueError(f"lanewise: {name} is {value!r}, want integers") from None
+
+
+def floats(name, value):
+    try:
+        values = [float(v) for v in _listed(value)]
+    except TypeError:
+        raise ValueError(f"lanewise: {name} is {value!r}, want numbers") from None
+    return [finite(name, v) for v in values]
+
+
+def number(name, value):
+    try:
+        return finite(name, float(value))
+    except TypeError:
+        raise ValueError(f"lanewise: {name} is {value!r}, want a number") from None
+
+
+def finite(name, value):
+    if not math.isfinite(value):  # which JSON cannot say
+        raise ValueError(f"lanewise: {name} holds {value}")
+    return value
+
+
+def _listed(value):
+    return value.tolist() if hasattr(value, "tolist") else value

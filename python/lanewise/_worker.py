@@ -1,0 +1,293 @@
+"""The worker process, and the memory that it shares with this one.
+
+A call copies its tensors to a segment, asks the worker, and finds the gradient in the segment. Whoever holds an array of a segment holds
+the segment: it serves another call when the last array is gone.
+"""
+
+import array
+import atexit
+import collections
+import itertools
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+
+import numpy as np
+
+_WINDOWS = sys.platform == "win32"
+_OK, _INVALID, _REQUEST = range(3)  # what a reply says
+_HEADER = struct.Struct("<II")
+
+
+class WorkerError(RuntimeError):
+    """The worker process could not be started, has ended in the middle of a call, or does not understand this package. The next call starts
+    another one."""
+
+
+class Segment:
+    """Memory that both processes map."""
+
+    def __init__(self, size):
+        self.size = size
+        self.name = ""
+        self.file = -1  # open until the worker has it
+        if _WINDOWS:
+            self.name = f"lanewise-{uuid.uuid4()}"
+            self.memory = mmap.mmap(-1, size, tagname=self.name)
+        else:
+            self.file = _memory_file(size)
+            self.memory = mmap.mmap(self.file, size)
+        self.address = np.frombuffer(self.memory, np.uint8).ctypes.data
+        self.id = None  # what the worker knows it by
+
+    def close_file(self):
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
+
+
+def _memory_file(size):
+    """Returns a descriptor of memory that has no name, so that nothing is left over, whoever is killed."""
+    if hasattr(os, "memfd_create"):  # not bounded by the size of /dev/shm, which is 64 MB in many a container
+        try:
+            fd = os.memfd_create("lanewise", os.MFD_CLOEXEC)
+            os.ftruncate(fd, size)
+            return fd
+        except OSError:
+            pass  # an old kernel, or a sandbox
+    fd, path = tempfile.mkstemp(prefix="lanewise-")
+    try:
+        os.unlink(path)
+        os.ftruncate(fd, size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, 0, size)  # a full disk is an error here, and a signal later
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class Lease:
+    """The use of a segment, until the last array that it made is gone."""
+
+    def __init__(self, worker, segment):
+        self._worker = worker
+        self._segment = segment
+
+    @property
+    def segment(self):
+        return self._segment
+
+    def array(self, dtype, shape, offset=0):
+        """Returns an array of the segment, without a copy."""
+        dtype = np.dtype(dtype)
+        return np.asarray(_View(self, dtype, shape, self._segment.address + offset))
+
+    def __del__(self):
+        self._worker.free.append(self._segment)  # atomic: this may run anywhere, in any thread
+
+
+class _View:
+    """What numpy makes an array of; the array keeps it, and it the lease."""
+
+    def __init__(self, lease, dtype, shape, address):
+        self.lease = lease
+        self.__array_interface__ = {"version": 3, "typestr": dtype.str, "shape": tuple(shape), "data": (address, False)}
+
+
+class Worker:
+    """One worker process. After an error of the connection it is broken for good."""
+
+    def __init__(self):
+        self.lock = threading.RLock()
+        self.free = collections.deque()  # segments that nobody uses
+        self.ids = itertools.count()
+        self.broken = False
+        self.socket = None
+        path = _binary()
+        try:
+            if _WINDOWS:
+                self.process = subprocess.Popen(
+                    [path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, creationflags=subprocess.CREATE_NO_WINDOW
+                )
+            else:
+                self.socket, other = socket.socketpair()
+                with other:
+                    self.process = subprocess.Popen([path], stdin=other, stdout=other)
+        except OSError as e:
+            raise WorkerError(f"lanewise: the worker {path} does not start: {e}") from e
+
+    def lease(self, size):
+        """Returns a Lease of a segment of at least size bytes. The smallest free one that is large enough serves; if none is, the largest
+        gives way to a new one, so that there are never more segments than were in use at the same time."""
+        with self.lock:
+            free = []
+            while True:
+                try:
+                    free.append(self.free.popleft())
+                except IndexError:
+                    break
+            free.sort(key=lambda s: s.size)
+            fit = next((i for i, s in enumerate(free) if s.size >= size), None)
+            small = free.pop() if fit is None and free else None
+            segment = free.pop(fit) if fit is not None else None
+            self.free.extend(free)
+            if small is not None:
+                self.request({"Op": "unmap", "Segment": small.id})
+                del small
+            if segment is None:
+                segment = Segment(_round(size))
+                try:
+                    segment.id = next(self.ids)
+                    self.request({"Op": "map", "Segment": segment.id, "Size": segment.size, "Name": segment.name}, file=segment.file)
+                finally:
+                    segment.close_file()
+            return Lease(self, segment)
+
+    def request(self, header, states=(), file=-1):
+        """Sends a request, and returns the payload of the reply. An error of the library is a ValueError with its text."""
+        header = json.dumps({**header, "States": [len(s) for s in states]} if states else header).encode()
+        payload = b"".join(states)
+        if len(payload) >= 1 << 32:
+            raise ValueError(f"lanewise: states of {len(payload)} bytes are too many for one call")
+        with self.lock:
+            if self.broken:
+                raise WorkerError("lanewise: the worker has ended")
+            try:
+                self._send(_HEADER.pack(len(header), len(payload)) + header + payload, file)
+                status, length = _HEADER.unpack(self._receive(_HEADER.size))
+                reply = self._receive(length)
+            except (OSError, EOFError) as e:
+                code = self.kill()
+                raise WorkerError(f"lanewise: the worker has ended in the middle of a call ({_ending(code)}); the next call starts another") from e
+            except BaseException:  # Ctrl-C: the reply will not be read, so there must be none
+                self.kill()
+                raise
+            if status == _OK:
+                return reply
+            text = reply.decode(errors="replace")
+            if status == _INVALID:
+                raise ValueError(text)
+            if status != _REQUEST:
+                self.kill()
+            raise WorkerError(f"lanewise: {text}")
+
+    def _send(self, data, file):
+        if self.socket is None:
+            data = memoryview(data)
+            while data:
+                data = data[self.process.stdin.write(data) :]
+            return
+        if file >= 0:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))]
+            data = memoryview(data)[self.socket.sendmsg([data], rights) :]
+        self.socket.sendall(data)
+
+    def _receive(self, n):
+        data = bytearray(n)
+        view = memoryview(data)
+        while view:
+            got = self.socket.recv_into(view) if self.socket is not None else self.process.stdout.readinto(view)
+            if not got:
+                raise EOFError
+            view = view[got:]
+        return bytes(data)
+
+    def kill(self):
+        """Ends the worker, and returns its exit code. What it is computing is given up."""
+        self.broken = True
+        self._close()
+        self.free.clear()
+        try:
+            return self.process.wait(0.2)  # with its stdin closed an idle worker ends by itself
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def _close(self):
+        for end in (self.socket, self.process.stdin, self.process.stdout):
+            if end is not None:
+                end.close()
+
+    def abandon(self):
+        """Lets go of the worker in a forked child: it is the parent's."""
+        self.broken = True
+        self._close()
+        self.process.returncode = 0  # not ours to wait for
+
+
+def _ending(code):
+    if code is not None and code < 0:
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            pass
+    return f"exit code {code}"
+
+
+def _round(size):
+    """Rounds a size up, by an eighth at most, so that batches of slightly different sizes share segments."""
+    size = max(size, 1 << 16)
+    step = 1 << (size.bit_length() - 4)
+    return -(-size // step) * step
+
+
+def _binary():
+    path = os.environ.get("LANEWISE_WORKER") or os.path.join(os.path.dirname(__file__), "worker.exe" if _WINDOWS else "worker")
+    if not os.path.isfile(path):
+        raise WorkerError(f"lanewise: there is no worker {path}: the package was built for another platform, or not at all")
+    return path
+
+
+_current = None
+_starting = threading.Lock()
+
+
+def worker():
+    """Returns the worker of this process, which is started if there is none."""
+    global _current
+    w = _current
+    if w is None or w.broken or w.process.poll() is not None:
+        with _starting:
+            w = _current
+            if w is None or w.broken or w.process.poll() is not None:
+                if w is not None:
+                    w.kill()
+                w = _current = Worker()
+    return w
+
+
+def shutdown():
+    """Waits for running calls, then ends the worker process and gives back its memory. Gradients stay valid. The next call starts another one."""
+    global _current
+    with _starting:
+        w, _current = _current, None
+    if w is not None:
+        with w.lock:
+            w.kill()
+
+
+def _at_exit():
+    if _current is not None:
+        _current.kill()
+
+
+def _after_fork():
+    global _current, _starting
+    _starting = threading.Lock()
+    w, _current = _current, None
+    if w is not None:
+        w.abandon()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
