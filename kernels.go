@@ -25,9 +25,13 @@ func Dot[T Float](a, b []T) T {
 	if len(a) != len(b) {
 		panicLengths("Dot", "len(a)", len(a), "len(b)", len(b))
 	}
+	if len(a) <= piece {
+		return dot(active, a, b)
+	}
 	return dotPieces(active, a, b)
 }
 
+// dotPieces is dot of any length.
 func dotPieces[T Float](isa ISA, a, b []T) T {
 	if len(a) <= piece {
 		return dot(isa, a, b)
@@ -231,8 +235,17 @@ func columnSoftmaxGrad[T Float](isa ISA, dx, y, dy []T, planes, n, dxStride, ySt
 	}
 }
 
+// columnArgMax is the index of the largest value of n columns, however many the planes.
+func columnArgMax[T Float](isa ISA, dst []int32, src []T, planes, n, stride int) {
+	if planes > piece {
+		argMaxPlanesGeneric(dst, src, planes, n, stride)
+	} else {
+		argMaxPlanes(isa, dst, src, planes, n, stride)
+	}
+}
+
 // planesStep is how many columns of planes go into one call.
-func planesStep(planes int) int { return max(1, stretch/planes+63) &^ 63 }
+func planesStep(planes int) int { return (max(stretch/planes, 1) + 63) &^ 63 }
 
 // SoftmaxAxis is Softmax along the middle axis of a row-major array [outer, axis, inner]: rows where inner is 1, planes where outer is 1.
 // outer and inner may be 0; it panics where axis is not positive, one of the others is negative, or the product is not the length.
@@ -352,10 +365,11 @@ func ArgMax[T Float](x []T) int {
 	return best
 }
 
-// ArgMaxRows writes ArgMax of every row of the row-major matrix src [len(dst), cols] to dst. It panics where cols is not positive or
-// len(src) ≠ len(dst)·cols.
+// ArgMaxRows writes ArgMax of every row of the row-major matrix src [len(dst), cols] to dst. It panics where cols is not positive or above
+// 2³¹ − 1, or len(src) ≠ len(dst)·cols.
 func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 	checkArgMax("ArgMaxRows", "cols", cols, len(dst), len(src))
+	checkIndices("ArgMaxRows", "cols", cols)
 	isa := active
 	if cols > stretch {
 		for r := range dst {
@@ -371,14 +385,15 @@ func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 }
 
 // ArgMaxPlanes writes the ArgMax across the planes of a channel-first array src [planes, len(dst)] to dst: the class mask of a
-// segmentation network's output. It panics where planes is not positive or len(src) ≠ planes·len(dst).
+// segmentation network's output. It panics where planes is not positive or above 2³¹ − 1, or len(src) ≠ planes·len(dst).
 func ArgMaxPlanes[T Float](dst []int32, src []T, planes int) {
 	checkArgMax("ArgMaxPlanes", "planes", planes, len(dst), len(src))
+	checkIndices("ArgMaxPlanes", "planes", planes)
 	isa := active
 	step := planesStep(planes)
 	for i := 0; i < len(dst); i += step {
 		n := min(step, len(dst)-i)
-		argMaxPlanes(isa, dst[i:i+n], src[i:], planes, n, len(dst))
+		columnArgMax(isa, dst[i:i+n], src[i:], planes, n, len(dst))
 	}
 }
 
@@ -426,13 +441,25 @@ func checkGrad[T Float](name string, dx, y, dy []T, cols int) {
 
 func checkDivides(name, what string, n, length int) {
 	if n <= 0 || length%n != 0 {
-		panic(fmt.Sprintf("lanewise: %s: %s = %d does not divide the length %d", name, what, n, length))
+		panicDivides(name, what, n, length)
 	}
+}
+
+//go:noinline
+func panicDivides(name, what string, n, length int) {
+	panic(fmt.Sprintf("lanewise: %s: %s = %d does not divide the length %d", name, what, n, length))
 }
 
 func checkArgMax(name, what string, n, dst, src int) {
 	if n <= 0 || src%n != 0 || src/n != dst {
 		panic(fmt.Sprintf("lanewise: %s: len(src) = %d, want len(dst)·%s = %d·%d", name, src, what, dst, n))
+	}
+}
+
+// checkIndices panics where indices below n do not fit int32.
+func checkIndices(name, what string, n int) {
+	if n > math.MaxInt32 {
+		panic(fmt.Sprintf("lanewise: %s: %s = %d, want at most 2³¹ − 1", name, what, n))
 	}
 }
 
@@ -458,10 +485,14 @@ func overlap[T Float](a, b []T) bool {
 	return p < q+uintptr(len(b))*size && q < p+uintptr(len(a))*size
 }
 
+// The panics are functions of their own: what they need of the stack is not their callers' concern.
+
+//go:noinline
 func panicLengths(name, a string, lenA int, b string, lenB int) {
 	panic(fmt.Sprintf("lanewise: %s: %s = %d, %s = %d", name, a, lenA, b, lenB))
 }
 
+//go:noinline
 func panicOverlap(name string) {
 	panic(fmt.Sprintf("lanewise: %s: the destination overlaps a source, and is not the same slice", name))
 }

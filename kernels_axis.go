@@ -66,9 +66,10 @@ func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
 }
 
 // ArgMaxAxis writes ArgMax along the middle axis of a row-major array src [outer, axis, inner] to dst [outer, inner]: for a batch of images
-// [n, classes, h·w] the class masks. It panics as LogSumExpAxis does.
+// [n, classes, h·w] the class masks. It panics as LogSumExpAxis does, and where axis is above 2³¹ − 1.
 func ArgMaxAxis[T Float](dst []int32, src []T, outer, axis, inner int) {
 	checkAlong("ArgMaxAxis", len(dst), len(src), outer, axis, inner)
+	checkIndices("ArgMaxAxis", "axis", axis)
 	if inner == 1 {
 		ArgMaxRows(dst, src, axis)
 		return

@@ -151,24 +151,37 @@ func TestFence(t *testing.T) {
 	}
 }
 
-// TestTooManyKeys: more keys than an int32 counts panic. The slices are nothing but addresses.
-func TestTooManyKeys(t *testing.T) {
+// TestTooManyIndices: what int32 cannot count panics. The slices are nothing but addresses.
+func TestTooManyIndices(t *testing.T) {
 	if unsafe.Sizeof(int(0)) == 4 {
 		t.Skip("no slice is that long on a 32-bit machine")
 	}
 	n := math.MaxInt32
 	n++
-	memory, err := unix.Mmap(-1, 0, 2*4*n, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	memory, err := unix.Mmap(-1, 0, 3*4*n, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		t.Skip("no address space: ", err)
 	}
 	defer unix.Munmap(memory)
-	keys := unsafe.Slice((*float32)(unsafe.Pointer(&memory[0])), n)
-	perm := unsafe.Slice((*int32)(unsafe.Pointer(&memory[4*n])), n)
-	defer func() {
-		if message := fmt.Sprint(recover()); !strings.HasPrefix(message, "lanewise: SortDescending: 2147483648 keys") {
-			t.Errorf("panic %q", message)
-		}
-	}()
-	SortDescending(keys, perm)
+	x := unsafe.Slice((*float32)(unsafe.Pointer(&memory[0])), n)
+	indices := unsafe.Slice((*int32)(unsafe.Pointer(&memory[4*n])), n)
+	values := unsafe.Slice((*float32)(unsafe.Pointer(&memory[8*n])), n)
+	for name, f := range map[string]func(){
+		"SortDescending: 2147483648 keys":   func() { SortDescending(x, indices) },
+		"SortAscending: 2147483648 keys":    func() { SortAscending(x, indices) },
+		"ArgMaxRows: cols = 2147483648":     func() { ArgMaxRows(indices[:1], x, n) },
+		"ArgMaxPlanes: planes = 2147483648": func() { ArgMaxPlanes(indices[:1], x, n) },
+		"ArgMaxAxis: axis = 2147483648":     func() { ArgMaxAxis(indices[:1], x, 1, n, 1) },
+		"TopK: ":                            func() { TopK(values[:1], indices[:1], x) },
+		"TopKRows: ":                        func() { TopKRows(values[:1], indices[:1], x, n) },
+	} {
+		func() {
+			defer func() {
+				if message := fmt.Sprint(recover()); !strings.HasPrefix(message, "lanewise: "+name) {
+					t.Errorf("panic %q, want lanewise: %s", message, name)
+				}
+			}()
+			f()
+		}()
+	}
 }

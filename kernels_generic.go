@@ -683,7 +683,7 @@ func lovaszGrad[T Float](dst []T, foreground []uint8) {
 			dst[i] = T(1 / float64(union))
 			left--
 		} else {
-			dst[i] = T(float64(left) / float64(union*(union+1)))
+			dst[i] = T(float64(left) / (float64(union) * float64(union+1)))
 			union++
 		}
 	}
