@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"embed"
-	"fmt"
 	"strings"
 )
 
@@ -27,22 +25,4 @@ func exampleFile(name string) []byte {
 		panic(err) // a file that the build left out
 	}
 	return content
-}
-
-// example returns the embedded logits and labels.
-func example() (*array[float32], *array[int32], error) {
-	embedded := func(name string) *file {
-		content := exampleFile(name)
-		return &file{r: bytes.NewReader(content), size: int64(len(content))}
-	}
-	x, err := decodeLogits(embedded("logits.npy"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("embedded logits: %w", err)
-	}
-	y, err := decodeLabels(embedded("labels.npy"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("embedded labels: %w", err)
-	}
-	x.path, y.path = "(embedded)", "(embedded)"
-	return x, y, nil
 }

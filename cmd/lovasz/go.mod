@@ -3,7 +3,6 @@ module github.com/lanewise/lanewise/cmd/lovasz
 go 1.26.0
 
 require (
-	codeberg.org/sbinet/npyio v0.14.0
 	github.com/alecthomas/kong v1.17.0
 	github.com/jedib0t/go-pretty/v6 v6.8.3
 	github.com/lanewise/lanewise v0.1.0
@@ -21,14 +20,13 @@ require (
 )
 
 require (
+	github.com/lanewise/lanewise/files v0.0.0
 	github.com/mattn/go-runewidth v0.0.16 // indirect
-	github.com/nlpodyssey/gopickle v0.3.0
-	github.com/nlpodyssey/safetensors v0.0.0-20250209183917-bfb01cc25f7c
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/schollz/progressbar/v3 v3.19.1
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/term v0.44.0
-	golang.org/x/text v0.34.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 	gonum.org/v1/gonum v0.17.0 // indirect
 	gonum.org/v1/plot v0.17.0
 )

@@ -3,17 +3,21 @@
 //
 //	lovasz -logits logits.npy -labels labels.npy
 //
-// Logits are .npy, .npz, .safetensors or .pt arrays, labels these or PNG masks; of directories every file is an image. Without arguments it
-// computes an embedded example; -h lists the flags. "lovasz merge" adds up what -counts wrote.
+// Logits are .npy, .npz, .safetensors, .pt or raw float32 arrays, labels these, PNG masks or .label; of directories every file is an image.
+// Without arguments it computes an embedded example; -h lists the flags. "lovasz merge" adds up what -counts wrote, "lovasz compare" shows how two
+// models differ.
 package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"unicode"
+
+	"github.com/lanewise/lanewise/files"
 )
 
 func main() {
@@ -23,122 +27,201 @@ func main() {
 // run is the command: it returns the exit code. Every error ends here, as one line on stderr.
 func run(args []string, stdout, stderr io.Writer) int {
 	var out bytes.Buffer // nothing is printed before everything went well
-	err := lovasz(args, &out, stderr)
+	written := &files.Outputs{}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, stopSignals...)
+	defer func() {
+		signal.Stop(interrupted)
+		close(interrupted)
+	}()
+	go func() {
+		if _, ok := <-interrupted; ok {
+			written.Abort()
+			fmt.Fprintln(stderr, "lovasz: interrupted")
+			os.Exit(130)
+		}
+	}()
+	err := lovasz(args, &out, stderr, written)
+	if err == nil {
+		err = written.Commit()
+	}
+	written.Abort()
 	if err == nil {
 		_, err = stdout.Write(out.Bytes())
 	}
 	if err != nil {
-		line := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "lanewise: "), "\n", " ")
-		fmt.Fprintln(stderr, "lovasz: "+line)
+		fmt.Fprintln(stderr, "lovasz: "+printable(strings.TrimPrefix(err.Error(), "lanewise: ")))
 		return 1
 	}
 	return 0
 }
 
-func lovasz(args []string, out, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == "merge" {
-		return merge(args[1:], out)
+// printable shows text on one line: names in files may hold line ends, and sequences that a terminal obeys.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n':
+			b.WriteByte(' ')
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, "\\x%02x", r)
+		}
+	}
+	return b.String()
+}
+
+func lovasz(args []string, out, stderr io.Writer, written *files.Outputs) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "merge":
+			return merge(args[1:], out, written)
+		case "compare":
+			return compare(args[1:], out)
+		}
 	}
 	o, err := parse(args, out)
 	if err != nil || o == nil {
 		return err
 	}
-	pairs, err := o.pairs()
+	to, err := o.outputs(written)
 	if err != nil {
+		return err
+	}
+	l, err := o.newLoader()
+	if err != nil {
+		return err
+	}
+	pairs, notes, err := o.pairs()
+	if err != nil {
+		return err
+	}
+	progress := newProgress(stderr)
+	for _, note := range notes {
+		progress.note("%s", note)
+	}
+	if o.Pairs {
+		return listPairs(pairs, out)
+	}
+	if err := to.protect(pairs); err != nil {
 		return err
 	}
 	var r *report
 	if o.set() || o.Counts != "" {
-		r, err = evaluateSet(o, pairs, newProgress(stderr))
+		r, err = evaluateSet(l, pairs, to, progress)
 	} else {
-		r, err = evaluateOne(o, pairs[0])
+		r, err = evaluateOne(l, pairs, to)
 	}
 	if err != nil {
 		return err
 	}
-	if o.Plot != "" {
-		if err := r.plot(o.Plot); err != nil {
+	if to.csv != nil {
+		if err := r.writeCSV(to.csv); err != nil {
+			return err
+		}
+	}
+	if to.plot != nil {
+		if err := r.plot(to.plot, o.Plot); err != nil {
 			return err
 		}
 	}
 	return r.print(out, o.JSON)
 }
 
+// listPairs shows which files belong together; of a stack which image each file is.
+func listPairs(pairs []pair, out io.Writer) error {
+	for _, p := range pairs {
+		if p.stack == nil {
+			fmt.Fprintf(out, "%s\t%s\n", printable(p.Logits), printable(p.Labels))
+		}
+		for i, file := range p.stack {
+			fmt.Fprintf(out, "%s [%d]\t%s\n", printable(p.Logits), i, printable(file))
+		}
+	}
+	return nil
+}
+
 // evaluateOne computes what the flags ask for of one file, which may hold several images.
-func evaluateOne(o *options, p pair) (*report, error) {
-	x, y, shape, err := o.load(p)
+func evaluateOne(l *loader, pairs []pair, to *outputs) (*report, error) {
+	o := l.o
+	x, y, shape, err := l.load(pairs[0])
 	if err != nil {
 		return nil, err
 	}
 	var h *heatmap
-	if o.Heatmap != "" {
+	if to.heatmap != nil {
 		if h, err = o.newHeatmap(x, y, shape, o.HeatmapImage); err != nil {
 			return nil, err
 		}
 	}
-	r, grad, err := evaluate(o, x, y, shape)
+	t := newTally(o, shape)
+	r, grad, err := evaluate(o, x, y, shape, t)
 	if err != nil {
-		return nil, err
+		return nil, l.explain(err, 0, pairs, y, shape)
 	}
-	if o.Grad != "" {
-		if err := writeNPY(o.Grad, x.shape, grad); err != nil {
+	r.setTally(t)
+	r.tally = t
+	if stack := pairs[0].stack; stack != nil {
+		r.ImageNames = stack
+		r.firstPair = fmt.Sprintf("image 0 – %s", stack[0])
+		r.lastPair = fmt.Sprintf("image %d – %s", len(stack)-1, stack[len(stack)-1])
+	}
+	if to.grad != nil {
+		if err := files.WriteNPY(to.grad, x.shape, grad); err != nil {
 			return nil, err
 		}
 	}
 	if h != nil {
-		return r, h.save(o.Heatmap, r, grad)
+		return r, h.save(to.heatmap, r, grad)
 	}
 	return r, nil
 }
 
-// pairs returns the files that the flags name: one pair, or those of a set. The embedded example has no names.
-func (o *options) pairs() ([]pair, error) {
-	if o.example() {
-		return []pair{{}}, nil
-	}
-	if o.source() == "" || o.Labels == "" {
-		return nil, fmt.Errorf("both -logits and -labels are needed (neither: the embedded example)")
-	}
-	if o.set() {
-		if err := errors.Join(refuseZarr(o.source(), "logits"), refuseZarr(o.Labels, "labels")); err != nil {
-			return nil, err
-		}
-		return findPairs(o.source(), o.Labels)
-	}
-	if o.Grad != "" {
-		for _, path := range []string{o.Logits, o.Labels} {
-			if sameFile(o.Grad, path) {
-				return nil, fmt.Errorf("-grad would overwrite %s", path)
-			}
-		}
-	}
-	return []pair{{logits: o.source(), labels: o.Labels}}, nil
+// outputs are the files that the flags name.
+type outputs struct {
+	all                              *files.Outputs
+	o                                *options
+	grad, counts, csv, plot, heatmap *files.Output
 }
 
-// load reads a pair, and finds out how its logits lie.
-func (o *options) load(p pair) (x *array[float32], y *array[int32], s shape, err error) {
-	layout, classes := o.Layout, o.Classes
-	switch {
-	case o.example():
-		x, y, err = example()
-	case o.Predictions != "":
-		layout = "pixel"
-		var predicted *array[int32]
-		if predicted, err = readLabels(p.logits); err == nil {
-			if y, err = readLabels(p.labels); err == nil {
-				x, err = o.oneHot(predicted, y)
-			}
-		}
-	default:
-		if x, err = readLogits(p.logits); err == nil {
-			y, err = readLabels(p.labels)
+// outputs checks all of them, before anything is read.
+func (o *options) outputs(all *files.Outputs) (*outputs, error) {
+	to := &outputs{all: all, o: o}
+	if o.Pairs {
+		return to, nil
+	}
+	var err error
+	add := func(out **files.Output, flag, path string, endings ...string) {
+		if err == nil && path != "" {
+			*out, err = all.Add(flag, path, endings...)
 		}
 	}
-	if err != nil {
-		return nil, nil, shape{}, err
+	if o.set() {
+		if o.Grad != "" {
+			to.grad, err = all.AddDir("-grad", o.Grad)
+		}
+	} else {
+		add(&to.grad, "-grad", o.Grad, ".npy")
 	}
-	if s, err = fit(x.shape, y.shape, layout, classes, o.Images); err != nil && o.set() {
-		err = fmt.Errorf("%s: %w", p.logits, err)
+	add(&to.counts, "-counts", o.Counts)
+	add(&to.csv, "-csv", o.CSV, ".csv")
+	add(&to.plot, "-plot", o.Plot, ".svg", ".png", ".pdf")
+	add(&to.heatmap, "-heatmap", o.Heatmap, ".png")
+	return to, err
+}
+
+// protect refuses outputs that are inputs.
+func (to *outputs) protect(pairs []pair) error {
+	inputs := []string{to.o.List}
+	inputs = append(append(inputs, to.o.LabelsMap...), to.o.PredictionsMap...)
+	var names []string
+	for _, p := range pairs {
+		inputs = append(inputs, p.files()...)
+		names = append(names, p.Name+".npy")
 	}
-	return x, y, s, err
+	if err := to.all.Protect(inputs...); err != nil || to.grad == nil || !to.o.set() {
+		return err
+	}
+	return to.all.ProtectIn(to.grad, names, inputs)
 }

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"codeberg.org/sbinet/npyio/npy"
+	"github.com/lanewise/lanewise/files"
 )
 
 // A and B of the cases below, row-major.
@@ -26,8 +26,8 @@ var (
 
 var nan32 = float32(math.NaN())
 
-// files writes logits and labels (int64, as PyTorch has them) and returns the flags that name them.
-func files(t *testing.T, logits []float32, logitsShape []int, labels []int64, labelsShape ...int) []string {
+// pairOf writes logits and labels (int64, as PyTorch has them) and returns the flags that name them.
+func pairOf(t *testing.T, logits []float32, logitsShape []int, labels []int64, labelsShape ...int) []string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := writeNPY(dir+"/logits.npy", logitsShape, logits); err != nil {
@@ -40,7 +40,7 @@ func files(t *testing.T, logits []float32, logitsShape []int, labels []int64, la
 	for _, label := range labels {
 		payload = binary.LittleEndian.AppendUint64(payload, uint64(label))
 	}
-	tuple := "(" + strings.Trim(axes(labelsShape), "[]") + ",)"
+	tuple := "(" + strings.Trim(files.Axes(labelsShape), "[]") + ",)"
 	if err := os.WriteFile(dir+"/labels.npy", npyFile(dict("'<i8'", "False", tuple), payload), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -56,12 +56,23 @@ type printed struct {
 	Lambda       float64
 	Gap          float64
 	MeanIoU      *float64 `json:"mean_iou"`
+	MeanDice     *float64 `json:"mean_dice"`
+	Accuracy     *float64
+	WeightedIoU  *float64   `json:"frequency_weighted_iou"`
+	IoUByImage   *float64   `json:"mean_iou_by_image"`
+	IoUByClass   *float64   `json:"mean_iou_by_class"`
+	ImageIoU     []*float64 `json:"image_mean_iou"`
+	Masks        bool
 	Classes      []struct {
-		Class  int
-		Name   string
-		Pixels int
-		IoU    *float64
-		Loss   *float64
+		Class     int
+		Name      string
+		Counted   bool
+		Pixels    int
+		IoU       *float64
+		Dice      *float64
+		Precision *float64
+		Recall    *float64
+		Loss      *float64
 	}
 	PerImage   []*float64 `json:"per_image"`
 	ImageNames []string   `json:"image_names"`
@@ -147,27 +158,27 @@ func TestLoss(t *testing.T) {
 		loss     float64
 		perClass []float64
 	}{
-		{"all void", files(t, logitsA, a, []int64{255, 255, 255, 255}), "-void 255", 0, []float64{math.NaN(), math.NaN(), math.NaN()}},
-		{"void dropped", files(t, logitsA, a, []int64{0, 255, 0, 255}), "-void 255", 0.524849143, nil},
-		{"void as background", files(t, logitsA, a, []int64{0, 255, 0, 255}), "-void 255 -void-as background", 0.587873022, nil},
-		{"void logits not finite", files(t, []float32{2, 0, -1, nan32, 1e30, -1e30, 1, 1, 3, float32(math.Inf(-1)), 0, 0}, a, []int64{0, 255, 0, 255}),
+		{"all void", pairOf(t, logitsA, a, []int64{255, 255, 255, 255}), "-void 255", 0, []float64{math.NaN(), math.NaN(), math.NaN()}},
+		{"void dropped", pairOf(t, logitsA, a, []int64{0, 255, 0, 255}), "-void 255", 0.524849143, nil},
+		{"void as background", pairOf(t, logitsA, a, []int64{0, 255, 0, 255}), "-void 255 -void-as background", 0.587873022, nil},
+		{"void logits not finite", pairOf(t, []float32{2, 0, -1, nan32, 1e30, -1e30, 1, 1, 3, float32(math.Inf(-1)), 0, 0}, a, []int64{0, 255, 0, 255}),
 			"-void 255", 0.524849143, nil},
-		{"void -100", files(t, logitsA, a, []int64{0, -100, 0, -1}), "-void -100,-1", 0.524849143, nil},
-		{"void class 0", files(t, logitsA, a, []int64{0, 1, 2, 0}), "-void 0", 0.318448537, nil},
-		{"void class 0, all", files(t, logitsA, a, []int64{0, 1, 2, 0}), "-void 0 -average all", 0.28294621, nil},
-		{"absent class, only", files(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-only 1", 0.731058579, []float64{math.NaN(), 0.731058579}},
-		{"absent class, present", files(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "", 0.349141958, []float64{0.349141958, math.NaN()}},
-		{"absent class, all", files(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-average all", 0.540100268, nil},
-		{"absent class, skipped", files(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-average all -skip 1", 0.349141958, nil},
-		{"square, pixel", files(t, []float32{1, 2, 0, 0, 3, 1, 2, 0, 4}, []int{3, 3}, []int64{0, 1, 2}), "-layout pixel", 0.433060436, nil},
-		{"square, class", files(t, []float32{1, 2, 0, 0, 3, 1, 2, 0, 4}, []int{3, 3}, []int64{0, 1, 2}), "-layout class", 0.471462573, nil},
-		{"per class", files(t, logitsA, a, []int64{2, 2, 0, 1}), "", 0.860064495, []float64{0.89349302, 0.81367628, 0.87302419}},
-		{"equal weights", files(t, logitsA, a, []int64{2, 2, 0, 1}), "-weights 2,2,2", 0.860064495, nil},
-		{"weights", files(t, logitsA, a, []int64{2, 2, 0, 1}), "-weights 1,0,3", 0.878141396, nil},
-		{"per image", files(t, logitsA, a, []int64{2, 2, 0, 1}), "-images 2 -per-image", (0.873024188 + 0.853584649) / 2, nil},
-		{"probabilities", files(t, []float32{.2, .8, .7, .3, .9, .1}, []int{3, 2}, []int64{1, 0, 1}), "-activation none", 0.583333333, nil},
-		{"sigmoid", files(t, []float32{2, -1, .5}, []int{3}, []int64{1, 0, 1}), "", 0.273328212, []float64{0.273328212}},
-		{"hinge", files(t, []float32{.5, -1, 2}, []int{3}, []int64{1, 0, 0}), "-hinge", 1.75, []float64{1.75}},
+		{"void -100", pairOf(t, logitsA, a, []int64{0, -100, 0, -1}), "-void -100,-1", 0.524849143, nil},
+		{"void class 0", pairOf(t, logitsA, a, []int64{0, 1, 2, 0}), "-void 0", 0.318448537, nil},
+		{"void class 0, all", pairOf(t, logitsA, a, []int64{0, 1, 2, 0}), "-void 0 -average all", 0.28294621, nil},
+		{"absent class, only", pairOf(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-only 1", 0.731058579, []float64{math.NaN(), 0.731058579}},
+		{"absent class, present", pairOf(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "", 0.349141958, []float64{0.349141958, math.NaN()}},
+		{"absent class, all", pairOf(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-average all", 0.540100268, nil},
+		{"absent class, skipped", pairOf(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-average all -skip 1", 0.349141958, nil},
+		{"square, pixel", pairOf(t, []float32{1, 2, 0, 0, 3, 1, 2, 0, 4}, []int{3, 3}, []int64{0, 1, 2}), "-layout pixel", 0.433060436, nil},
+		{"square, class", pairOf(t, []float32{1, 2, 0, 0, 3, 1, 2, 0, 4}, []int{3, 3}, []int64{0, 1, 2}), "-layout class", 0.471462573, nil},
+		{"per class", pairOf(t, logitsA, a, []int64{2, 2, 0, 1}), "", 0.860064495, []float64{0.89349302, 0.81367628, 0.87302419}},
+		{"equal weights", pairOf(t, logitsA, a, []int64{2, 2, 0, 1}), "-weights 2,2,2", 0.860064495, nil},
+		{"weights", pairOf(t, logitsA, a, []int64{2, 2, 0, 1}), "-weights 1,0,3", 0.878141396, nil},
+		{"per image", pairOf(t, logitsA, a, []int64{2, 2, 0, 1}), "-images 2 -per-image", (0.873024188 + 0.853584649) / 2, nil},
+		{"probabilities", pairOf(t, []float32{.2, .8, .7, .3, .9, .1}, []int{3, 2}, []int64{1, 0, 1}), "-activation none", 0.583333333, nil},
+		{"sigmoid", pairOf(t, []float32{2, -1, .5}, []int{3}, []int64{1, 0, 1}), "", 0.273328212, []float64{0.273328212}},
+		{"hinge", pairOf(t, []float32{.5, -1, 2}, []int{3}, []int64{1, 0, 0}), "-hinge", 1.75, []float64{1.75}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := runJSON(t, append(test.files, strings.Fields(test.flags)...)...)
@@ -185,7 +196,7 @@ func TestLoss(t *testing.T) {
 func TestLayouts(t *testing.T) {
 	labels := []int64{2, 2, 0, 1}
 	planes := []float32{2, 0, 0, 1, -1, 0, 1, .5, 1, -.5, 3, 0} // [2, 3, 2]: the classes of 2 pixels, twice
-	rows := runJSON(t, append(files(t, logitsA, []int{4, 3}, labels), "-images", "2", "-per-image")...)
+	rows := runJSON(t, append(pairOf(t, logitsA, []int{4, 3}, labels), "-images", "2", "-per-image")...)
 	if !allNear(values(rows.PerImage), []float64{0.873024188, 0.853584649}) {
 		t.Fatalf("per image: %v", values(rows.PerImage))
 	}
@@ -198,7 +209,7 @@ func TestLayouts(t *testing.T) {
 		{[]int{2, 3, 1, 2}, []int{2, 1, 1, 2}, planes},
 		{[]int{2, 1, 2, 3}, []int{2, 1, 2}, logitsA},
 	} {
-		got := runJSON(t, append(files(t, test.data, test.logits, labels, test.labels...), "-per-image", "-classes", "3")...)
+		got := runJSON(t, append(pairOf(t, test.data, test.logits, labels, test.labels...), "-per-image", "-classes", "3")...)
 		if got.Loss != rows.Loss || !slices.Equal(values(got.PerImage), values(rows.PerImage)) || !slices.Equal(got.classLosses(), rows.classLosses()) {
 			t.Errorf("%v: got %+v, want %+v", test.logits, got, rows)
 		}
@@ -210,7 +221,7 @@ func TestLayouts(t *testing.T) {
 
 func TestIoU(t *testing.T) {
 	// Predicted: 0 1 2 0.
-	p := runJSON(t, append(files(t, logitsA, []int{4, 3}, []int64{0, 255, 0, 0}), "-void", "255")...)
+	p := runJSON(t, append(pairOf(t, logitsA, []int{4, 3}, []int64{0, 255, 0, 0}), "-void", "255")...)
 	var iou []*float64
 	for _, c := range p.Classes {
 		iou = append(iou, c.IoU)
@@ -230,7 +241,7 @@ func TestIoU(t *testing.T) {
 		{"-hinge", []float32{2, -1, .5, .1}},
 		{"-activation none", []float32{.9, .1, .6, .51}},
 	} {
-		p := runJSON(t, append(files(t, test.scores, []int{4}, []int64{1, 1, 0, 1}), strings.Fields(test.flags)...)...)
+		p := runJSON(t, append(pairOf(t, test.scores, []int{4}, []int64{1, 1, 0, 1}), strings.Fields(test.flags)...)...)
 		if len(p.Classes) != 1 || p.Classes[0].Pixels != 3 || !near(*p.Classes[0].IoU, 2./4) || !near(*p.MeanIoU, 2./4) {
 			t.Errorf("%s: %+v, mean %v", test.flags, p.Classes, *p.MeanIoU)
 		}
@@ -245,12 +256,12 @@ func TestGradient(t *testing.T) {
 		shape []int
 		want  []float64
 	}{
-		{"absent class", files(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-only 1", []int{3, 2}, []float64{0, 0, -0.1966119, 0.1966119, 0, 0}},
-		{"class-major", files(t, []float32{1, 0, 2, 0, 1, -1}, []int{2, 1, 3}, []int64{0, 0, 0}, 1, 3), "-only 1", []int{2, 1, 3},
+		{"absent class", pairOf(t, logitsB, []int{3, 2}, []int64{0, 0, 0}), "-only 1", []int{3, 2}, []float64{0, 0, -0.1966119, 0.1966119, 0, 0}},
+		{"class-major", pairOf(t, []float32{1, 0, 2, 0, 1, -1}, []int{2, 1, 3}, []int64{0, 0, 0}, 1, 3), "-only 1", []int{2, 1, 3},
 			[]float64{0, -0.1966119, 0, 0, 0.1966119, 0}},
-		{"sigmoid", files(t, []float32{2, -1, .5}, []int{3, 1}, []int64{1, 0, 1}), "", []int{3, 1}, []float64{-0.0349978618, 0.0327686555, -0.117501856}},
-		{"hinge", files(t, []float32{.5, -1, 2}, []int{3}, []int64{1, 0, 0}), "-hinge", []int{3}, []float64{-.5, 0, .5}},
-		{"void", files(t, logitsA, []int{4, 3}, []int64{255, 255, 255, 255}), "-void 255", []int{4, 3}, make([]float64, 12)},
+		{"sigmoid", pairOf(t, []float32{2, -1, .5}, []int{3, 1}, []int64{1, 0, 1}), "", []int{3, 1}, []float64{-0.0349978618, 0.0327686555, -0.117501856}},
+		{"hinge", pairOf(t, []float32{.5, -1, 2}, []int{3}, []int64{1, 0, 0}), "-hinge", []int{3}, []float64{-.5, 0, .5}},
+		{"void", pairOf(t, logitsA, []int{4, 3}, []int64{255, 255, 255, 255}), "-void 255", []int{4, 3}, make([]float64, 12)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "grad.npy")
@@ -262,7 +273,7 @@ func TestGradient(t *testing.T) {
 			if p.Loss != plain.Loss || !reflect.DeepEqual(p.Classes, plain.Classes) {
 				t.Errorf("loss %v %+v, without -grad %v %+v", p.Loss, p.Classes, plain.Loss, plain.Classes)
 			}
-			got, shape := readWithLibrary(t, path)
+			got, shape := readBack(t, path)
 			if !slices.Equal(shape, test.shape) || !allNear(got, test.want) {
 				t.Errorf("gradient %v %v, want %v %v", shape, got, test.shape, test.want)
 			}
@@ -270,34 +281,25 @@ func TestGradient(t *testing.T) {
 	}
 }
 
-// readWithLibrary reads a float32 array with npyio alone.
-func readWithLibrary(t *testing.T, path string) ([]float64, []int) {
+// readBack reads a float32 array.
+func readBack(t *testing.T, path string) ([]float64, []int) {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := npy.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var data []float32
-	if err := r.Read(&data); err != nil {
+	a, err := readLogits(path)
+	if err != nil || a.dtype != "float32" {
 		t.Fatal(err)
 	}
 	var wide []float64
-	for _, v := range data {
+	for _, v := range a.data {
 		wide = append(wide, float64(v))
 	}
-	return wide, r.Header.Descr.Shape
+	return wide, a.shape
 }
 
 // Arrays of every number of axes come back, the data at a multiple of 64 bytes as numpy has them.
 func TestWriteNPY(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "array.npy")
 	for _, shape := range [][]int{{7}, {3, 4}, {2, 3, 4, 5}, {40000, 2}, {0, 6}} {
-		data := make([]float32, product(shape))
+		data := make([]float32, files.Product(shape))
 		for i := range data {
 			data[i] = float32(i) - 3.25
 		}
@@ -315,7 +317,7 @@ func TestWriteNPY(t *testing.T) {
 }
 
 func TestCrossEntropy(t *testing.T) {
-	f := files(t, logitsA, []int{4, 3}, []int64{2, 2, 0, 1})
+	f := pairOf(t, logitsA, []int{4, 3}, []int64{2, 2, 0, 1})
 	p := runJSON(t, append(f, "-ce", "0.5")...)
 	want := 0.
 	for i, label := range []int{2, 2, 0, 1} {
@@ -355,7 +357,11 @@ func TestExample(t *testing.T) {
 		t.Errorf("embedded %+v\nfrom files %+v", p, q)
 	}
 
-	x, y, err := example()
+	l, err := (&options{Layout: "auto"}).newLoader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y, _, err := l.example()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +404,7 @@ func TestWorkers(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	f := files(t, logitsA, []int{4, 3}, []int64{0, 255, 0, 255})
+	f := pairOf(t, logitsA, []int{4, 3}, []int64{0, 255, 0, 255})
 	code, stdout, stderr := command(append(f, "-void", "255", "-images", "2", "-per-image", "-names", "road,sky,tree", "-workers", "1")...)
 	if code != 0 || stderr != "" {
 		t.Fatal(code, stderr)
@@ -411,13 +417,16 @@ method        Lovász-Softmax, mean over present classes, mean over 2 images, ex
 
 loss          0.524849176
 mean IoU      0.250000
-╭───────┬──────┬────────┬──────────┬──────────╮
-│ class │ name │ pixels │      IoU │     loss │
-├───────┼──────┼────────┼──────────┼──────────┤
-│     0 │ road │      2 │ 0.500000 │ 0.524849 │
-│     1 │ sky  │      0 │        – │        – │
-│     2 │ tree │      0 │ 0.000000 │        – │
-╰───────┴──────┴────────┴──────────┴──────────╯
+by image      0.500000, by class 0.250000: the means of the images' IoU
+mean Dice     0.333333
+accuracy      0.500000, IoU weighted by pixels 0.500000
+╭───────┬──────┬────────┬──────────┬──────────┬───────────┬──────────┬──────────╮
+│ class │ name │ pixels │      IoU │     Dice │ precision │   recall │     loss │
+├───────┼──────┼────────┼──────────┼──────────┼───────────┼──────────┼──────────┤
+│     0 │ road │      2 │ 0.500000 │ 0.666667 │  1.000000 │ 0.500000 │ 0.524849 │
+│     1 │ sky  │      0 │        – │        – │         – │        – │        – │
+│     2 │ tree │      0 │ 0.000000 │ 0.000000 │  0.000000 │        – │        – │
+╰───────┴──────┴────────┴──────────┴──────────┴───────────┴──────────┴──────────╯
 ╭───────┬──────────╮
 │ image │     loss │
 ├───────┼──────────┤
@@ -434,8 +443,8 @@ TIME
 	for _, pattern := range []string{
 		`\ANo files given: this is the embedded example`,
 		`\nlogits        \(embedded\) \[2000, 6\] float32, pixel-major\nlabels        \(embedded\) \[2000\] int32: 2000 pixels, 0 void\n`,
-		`\nloss          0\.\d{6,9}\nLovász        0\.\d{6,9}\ncross-entropy 0\.\d{6,9}, times 0\.25\ngap           \d[.0-9e-]+\nmean IoU      0\.\d{6}\n`,
-		`\n│     3 │ damp grey soil      │    211 │ 0\.\d{6} │ 0\.\d{6} │\n`,
+		`\nloss          0\.\d{6,9}\nLovász        0\.\d{6,9}\ncross-entropy 0\.\d{6,9}, times 0\.25\ngap           \d[.0-9e-]+\nmean IoU      0\.\d{6}\nmean Dice     0\.\d{6}\n`,
+		`\n│     3 │ damp grey soil      │    211 │ 0\.\d{6} │ 0\.\d{6} │  0\.\d{6} │ 0\.\d{6} │ 0\.\d{6} │\n`,
 		`\ntime          [.0-9]+(µs|ms|s), (generic|avx2|avx512|neon), \d+ workers?\n\z`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(stdout) {
@@ -445,7 +454,7 @@ TIME
 }
 
 func TestFlags(t *testing.T) {
-	f := files(t, logitsA, []int{4, 3}, []int64{0, -1, 0, -1})
+	f := pairOf(t, logitsA, []int{4, 3}, []int64{0, -1, 0, -1})
 	x, y := f[1], f[3]
 	want := runJSON(t, "-logits", x, "-labels", y, "-void", "-1")
 	for _, args := range [][]string{
@@ -477,10 +486,13 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// testdata is of files that are read.
+const testdata = "../../files/testdata"
+
 // Everything that can be wrong is one line on stderr and exit code 1; nothing is written.
 func TestErrors(t *testing.T) {
-	good := files(t, logitsA, []int{4, 3}, []int64{2, 2, 0, 1})
-	binary := files(t, []float32{2, -1, .5}, []int{3}, []int64{1, 0, 1})
+	good := pairOf(t, logitsA, []int{4, 3}, []int64{2, 2, 0, 1})
+	binary := pairOf(t, []float32{2, -1, .5}, []int{3}, []int64{1, 0, 1})
 	grad := filepath.Join(t.TempDir(), "grad.npy")
 	with := func(f []string, more ...string) []string { return append(slices.Clone(f), more...) }
 	truncated := writeFile(t, "cut.npy", npyFile(dict("'<f4'", "False", "(4, 3)"), make([]byte, 47)))
@@ -488,39 +500,39 @@ func TestErrors(t *testing.T) {
 		args []string
 		want string // behind "lovasz: "; with "…" a part of it
 	}{
-		{[]string{"-logits", good[1]}, "both -logits and -labels are needed (neither: the embedded example)"},
-		{[]string{"-labels", good[3]}, "both -logits and -labels are needed (neither: the embedded example)"},
-		{[]string{"-logits", "none.npy", "-labels", good[3]}, "open none.npy: no such file or directory"},
-		{[]string{"-logits", good[1], "-labels", "none.npy"}, "open none.npy: no such file or directory"},
-		{[]string{"-logits", good[1], "-labels", "none*.png"}, "none*.png: no such file"},
+		{[]string{"-logits", good[1]}, "both -logits (or -predictions) and -labels are needed (neither: the embedded example)"},
+		{[]string{"-labels", good[3]}, "both -logits (or -predictions) and -labels are needed (neither: the embedded example)"},
+		{[]string{"-logits", "none.npy", "-labels", good[3]}, "none.npy: no such file or directory"},
+		{[]string{"-logits", good[1], "-labels", "none.npy"}, "none.npy: no such file or directory"},
+		{[]string{"-logits", good[1], "-labels", "none*.png"}, "none*.png: no file fits this pattern: the folder holds…"},
 		{[]string{"-logits", truncated, "-labels", good[3]},
-			truncated + ": the file is truncated: shape [4, 3] of float32 wants more than the 47 bytes that follow the header"},
-		{[]string{"-logits", good[3], "-labels", good[3]}, good[3] + ": logits are int64: want float16, float32 or float64"},
+			truncated + ": the file is truncated: shape [4, 3] of float32 wants more than the 47 bytes that there are for it"},
+		{[]string{"-logits", good[3], "-labels", good[3]}, good[3] + ": logits are int64: want float16, float32 or float64 (class ids that were predicted are -predictions)"},
 		{[]string{"-logits", good[1], "-labels", good[1]}, good[1] + ": labels are float32: want integers, the class ids"},
-		{[]string{"-logits", good[1], "-labels", "testdata/labels_too_large.npy"},
-			"testdata/labels_too_large.npy: label 4294967551 at index [1] does not fit in int32"},
-		{[]string{"-logits", good[1], "-labels", "testdata/labels_too_large_unsigned.npy"},
-			"testdata/labels_too_large_unsigned.npy: label 18446744073709551615 at index [2] does not fit in int32"},
-		{[]string{"-logits", good[1], "-labels", "testdata/mask_rgb.png"},
-			"testdata/mask_rgb.png: the PNG file is RGB: a mask is paletted or gray, its values class ids"},
-		{[]string{"-logits", good[1], "-labels", "testdata/mask_gray8.png"},
+		{[]string{"-logits", good[1], "-labels", testdata + "/labels_too_large.npy"},
+			testdata + "/labels_too_large.npy: label 4294967551 at index [1] does not fit in int32"},
+		{[]string{"-logits", good[1], "-labels", testdata + "/labels_too_large_unsigned.npy"},
+			testdata + "/labels_too_large_unsigned.npy: label 18446744073709551615 at index [2] does not fit in int32"},
+		{[]string{"-logits", good[1], "-labels", testdata + "/mask_rgb.png"},
+			testdata + "/mask_rgb.png: the PNG file is RGB: a mask is paletted or gray, its values class ids; what the colours stand for says -labels-map COLOURS.json, as in {\"128,64,128\": 0, \"0,0,0\": 255}"},
+		{[]string{"-logits", good[1], "-labels", testdata + "/mask_gray8.png"},
 			"logits [4, 3] and labels [2, 4] do not fit: logits have the labels' shape and one axis more, for the classes: […, C], [C, …] or [N, C, …]"},
-		{with(files(t, logitsA, []int{4, 3}, []int64{0, 1, 3, 2})), "label 3 at pixel 2 is outside [0, 3) (if it is no class: -void 3)"},
-		{with(files(t, logitsA, []int{4, 3}, []int64{0, -1, 3, 2})), "label -1 at pixel 1 is outside [0, 3) (if it is no class: -void -1)"},
-		{with(files(t, []float32{.5, -1, 2}, []int{3}, []int64{1, 0, 255})), "label 255 at pixel 2: with one class labels are 0 and 1 (if it is no class: -void 255)"},
-		{with(files(t, []float32{.5, -1, 2}, []int{3}, []int64{1, -1, 0}), "-hinge"), "label -1 at pixel 1: with one class labels are 0 and 1 (if it is no class: -void -1)"},
-		{with(files(t, []float32{2, 0, -1, 0, nan32, 0}, []int{2, 3}, []int64{0, 1})), "logit of pixel 1, class 1 is NaN"},
+		{with(pairOf(t, logitsA, []int{4, 3}, []int64{0, 1, 3, 2})), "label 3 at pixel 2 is outside [0, 3) (labels run from 0 to 3, and there are 3 classes: if 0 is no class, -labels-map 0=255,1-3=0-2 -void 255; if 3 is none, -void 3)"},
+		{with(pairOf(t, logitsA, []int{4, 3}, []int64{0, -1, 1, 2})), "label -1 at pixel 1 is outside [0, 3) (if it is no class: -void -1)"},
+		{with(pairOf(t, []float32{.5, -1, 2}, []int{3}, []int64{1, 0, 255})), "label 255 at pixel 2: with one class labels are 0 and 1 (if it is no class: -void 255)"},
+		{with(pairOf(t, []float32{.5, -1, 2}, []int{3}, []int64{1, -1, 0}), "-hinge"), "label -1 at pixel 1: with one class labels are 0 and 1 (if it is no class: -void -1)"},
+		{with(pairOf(t, []float32{2, 0, -1, 0, nan32, 0}, []int{2, 3}, []int64{0, 1})), "logit of pixel 1, class 1 is NaN"},
 		{with(good, "-names", "road,sky"), "-names has 2 names for 3 classes"},
 		{with(good, "-hinge"), "-hinge takes one score per pixel, not 3 classes"},
 		{with(binary, "-hinge", "-ce", "1"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
 		{with(binary, "-hinge", "-method", "binned"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
 		{with(good, "-classes", "-3"), "-classes and -images are positive"},
 		{with(good, "-grad", good[1]), "-grad would overwrite " + good[1]},
-		{with(good, "-grad", t.TempDir()+"/none/grad.npy"), "…none/grad.npy: no such file or directory"},
+		{with(good, "-grad", t.TempDir()+"/none/grad.npy"), "…: there is no folder…"},
 		{with(good, "-layout", "chw"), `-layout must be one of "auto","pixel","class" but got "chw"`},
 		{with(good, "-void", "x"), `-void: expected an integer but got "x"`},
 		{with(good, "-lables", "x"), "unknown flag -lables, did you mean…"},
-		{with(good, "more.npy"), "unexpected argument more.npy"},
+		{with(good, "more.npy"), "unexpected argument more.npy…"},
 		{with(good, "-ce"), "-ce: a value is missing"},
 		{with(good, "-void"), "-void: a value is missing"},
 		// What the library finds, with the flag for its field.
@@ -576,7 +588,7 @@ func TestStdoutFails(t *testing.T) {
 	if p := runJSON(t, "-grad", path); p.Gradient != path {
 		t.Errorf("%+v", p)
 	}
-	if data, shape := readWithLibrary(t, path); fmt.Sprint(shape) != "[2000 6]" || len(data) != 12000 {
+	if data, shape := readBack(t, path); fmt.Sprint(shape) != "[2000 6]" || len(data) != 12000 {
 		t.Errorf("%v, %d", shape, len(data))
 	}
 }

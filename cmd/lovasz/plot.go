@@ -6,13 +6,16 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"math"
-	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/lanewise/lanewise"
+	"github.com/lanewise/lanewise/files"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/palette/moreland"
 	"gonum.org/v1/plot/plotter"
@@ -36,7 +39,7 @@ func (c *classReport) name() string {
 }
 
 // plot draws the loss and the IoU of every class side by side. What is not a number has no bar.
-func (r *report) plot(path string) error {
+func (r *report) plot(to io.Writer, path string) error {
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("loss %.4g, mean IoU %s", r.Loss, r.MeanIoU.format("%.4g"))
 	p.Y.Min = 0
@@ -85,13 +88,19 @@ func (r *report) plot(path string) error {
 		p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
 	}
 	p.Legend.Top = true
-	return p.Save(across, 3.5*vg.Inch, path)
+	format := strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), ".")
+	w, err := p.WriterTo(across, 3.5*vg.Inch, format)
+	if err != nil {
+		return err
+	}
+	_, err = w.WriteTo(to)
+	return err
 }
 
 // A heatmap is one image's errors, for the picture of them and the gradient.
 type heatmap struct {
 	width, height int
-	s             shape
+	s             files.Shape
 	image         int
 	labels        []int32
 	void          []bool
@@ -99,37 +108,37 @@ type heatmap struct {
 }
 
 // newHeatmap finds the errors of an image, from the logits: the gradient may take their place later.
-func (o *options) newHeatmap(x *array[float32], y *array[int32], s shape, image int) (*heatmap, error) {
+func (o *options) newHeatmap(x *array[float32], y *array[int32], s files.Shape, image int) (*heatmap, error) {
 	if o.Hinge {
 		return nil, errors.New("-heatmap is not drawn of -hinge, which has no probabilities")
 	}
-	if image < 0 || image >= s.images {
-		return nil, fmt.Errorf("-heatmap-image %d: there are %s, from 0", image, plural(s.images, "image"))
+	if image < 0 || image >= s.Images {
+		return nil, fmt.Errorf("-heatmap-image %d: there are %s, from 0", image, plural(s.Images, "image"))
 	}
 	axis := len(y.shape)
-	if axis < 2 || y.shape[axis-1]*y.shape[axis-2] != s.pixels || s.pixels == 0 {
-		return nil, fmt.Errorf("-heatmap draws rows and columns: labels [H, W] or [N, H, W], not %s", axes(y.shape))
+	if axis < 2 || y.shape[axis-1]*y.shape[axis-2] != s.Pixels || s.Pixels == 0 {
+		return nil, fmt.Errorf("-heatmap draws rows and columns: labels [H, W] or [N, H, W], not %s", files.Axes(y.shape))
 	}
 	h := &heatmap{width: y.shape[axis-1], height: y.shape[axis-2], s: s, image: image}
-	h.labels = y.data[image*s.pixels : (image+1)*s.pixels]
+	h.labels = y.data[image*s.Pixels : (image+1)*s.Pixels]
 	for _, label := range h.labels {
 		h.void = append(h.void, slices.Contains(o.Void, label))
 	}
 	planes := h.planes(x.data)
-	switch o.activation(s.classes) {
+	switch o.activation(s) {
 	case "softmax":
-		lanewise.SoftmaxPlanes(planes, planes, s.classes)
+		lanewise.SoftmaxPlanes(planes, planes, s.Classes)
 	case "sigmoid":
 		for i, v := range planes {
 			planes[i] = float32(1 / (1 + math.Exp(-float64(v))))
 		}
 	}
-	for k := range s.classes {
+	for k := range s.Classes {
 		class := int32(k)
-		if s.classes == 1 {
+		if s.Classes == 1 {
 			class = 1
 		}
-		plane := planes[k*s.pixels : (k+1)*s.pixels]
+		plane := planes[k*s.Pixels : (k+1)*s.Pixels]
 		lanewise.ClassErrors(plane, plane, h.labels, class)
 		h.errors = append(h.errors, plane)
 	}
@@ -138,22 +147,22 @@ func (o *options) newHeatmap(x *array[float32], y *array[int32], s shape, image 
 
 // planes copies the image's part of logits, or of the gradient, class by class.
 func (h *heatmap) planes(data []float32) []float32 {
-	n := h.s.pixels * h.s.classes
+	n := h.s.Pixels * h.s.Classes
 	data = data[h.image*n : (h.image+1)*n]
-	if h.s.layout == lanewise.ClassMajor {
+	if h.s.Layout == lanewise.ClassMajor {
 		return slices.Clone(data)
 	}
 	planes := make([]float32, n)
-	for p := range h.s.pixels {
-		for k := range h.s.classes {
-			planes[k*h.s.pixels+p] = data[p*h.s.classes+k]
+	for p := range h.s.Pixels {
+		for k := range h.s.Classes {
+			planes[k*h.s.Pixels+p] = data[p*h.s.Classes+k]
 		}
 	}
 	return planes
 }
 
 // save writes the picture: a row for every class, its errors on the left and its gradient's magnitude on the right.
-func (h *heatmap) save(path string, r *report, grad []float32) (err error) {
+func (h *heatmap) save(to io.Writer, r *report, grad []float32) (err error) {
 	planes := h.planes(grad)
 	var largest float64
 	for i, g := range planes {
@@ -173,7 +182,7 @@ func (h *heatmap) save(path string, r *report, grad []float32) (err error) {
 			top    float64
 		}{
 			{r.Classes[k].name() + ": error, white 1", errors, 1},
-			{fmt.Sprintf("|gradient|, white %.2g", largest), planes[k*h.s.pixels : (k+1)*h.s.pixels], largest},
+			{fmt.Sprintf("|gradient|, white %.2g", largest), planes[k*h.s.Pixels : (k+1)*h.s.Pixels], largest},
 		} {
 			p := plot.New()
 			p.Title.Text = panel.title
@@ -182,16 +191,7 @@ func (h *heatmap) save(path string, r *report, grad []float32) (err error) {
 			p.Draw(tiles.At(all, column, k))
 		}
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closed := f.Close(); err == nil {
-			err = closed
-		}
-	}()
-	return png.Encode(f, canvas.Image())
+	return png.Encode(to, canvas.Image())
 }
 
 // picture colours the values from 0 to top; void pixels are blue, which the scale has not.

@@ -8,9 +8,6 @@ import (
 // oneHot makes probabilities of predicted class ids: 1 for the class of a pixel, 0 for the others. On these the Lovász extension is the
 // Jaccard loss that it extends: the loss of a class is 1 − its IoU.
 func (o *options) oneHot(predicted, labels *array[int32]) (*array[float32], error) {
-	if !slices.Equal(squeeze(predicted.shape), squeeze(labels.shape)) {
-		return nil, fmt.Errorf("%s: predictions %s do not fit the labels %s", predicted.path, axes(predicted.shape), axes(labels.shape))
-	}
 	x := &array[float32]{path: predicted.path, dtype: predicted.dtype, data: make([]float32, o.Classes*len(predicted.data))}
 	x.shape = append(slices.Clone(labels.shape), o.Classes)
 	for i, class := range predicted.data {
@@ -21,10 +18,18 @@ func (o *options) oneHot(predicted, labels *array[int32]) (*array[float32], erro
 			x.data[i*o.Classes+int(class)] = 1
 		case slices.Contains(o.Void, labels.data[i]): // predicted as what the label is, or nothing: void pixels have no class
 		case o.Classes == 1:
-			return nil, fmt.Errorf("%s: prediction %d at pixel %d: with one class predictions are 0 and 1", predicted.path, class, i)
+			return nil, fmt.Errorf("%s: prediction %d at pixel %d: with one class predictions are 0 and 1 (of 0 and %d: -predictions-map %d=1)", predicted.path, class, i, class, class)
 		default:
-			return nil, fmt.Errorf("%s: prediction %d at pixel %d is outside [0, %d)", predicted.path, class, i, o.Classes)
+			return nil, fmt.Errorf("%s: prediction %d at pixel %d is outside [0, %d) (what it stands for says -predictions-map)", predicted.path, class, i, o.Classes)
 		}
 	}
 	return x, nil
+}
+
+// fitsPredictions compares shapes, but for axes of length 1.
+func fitsPredictions(predicted, labels []int) bool {
+	squeeze := func(shape []int) []int {
+		return slices.DeleteFunc(slices.Clone(shape), func(d int) bool { return d == 1 })
+	}
+	return slices.Equal(squeeze(predicted), squeeze(labels))
 }

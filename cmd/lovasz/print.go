@@ -10,6 +10,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/lanewise/lanewise/files"
 )
 
 func (r *report) print(w io.Writer, asJSON bool) error {
@@ -31,7 +32,7 @@ func (r *report) printText(w io.Writer) error {
 		b.WriteString(exampleNotice)
 	}
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-13s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(&b, "%-13s %s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
 	layout := ""
 	if len(r.Classes) > 1 {
@@ -47,8 +48,11 @@ func (r *report) printText(w io.Writer) error {
 	if r.Merged > 0 {
 		line("counts", "%s: %s, %s, %d void", plural(r.Merged, "file"), plural(r.Images, "image"), plural(r.Pixels, "pixel"), r.Void)
 	} else {
-		line(what, "%s%s %s %s%s", r.Logits.Path, first, axes(r.Logits.Shape), r.Logits.Dtype, layout)
-		line("labels", "%s%s %s %s: %s, %d void", r.Labels.Path, first, axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
+		line(what, "%s%s %s %s%s", r.Logits.Path, first, files.Axes(r.Logits.Shape), r.Logits.Dtype, layout)
+		line("labels", "%s%s %s %s: %s, %d void", r.Labels.Path, first, files.Axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
+	}
+	if r.firstPair != "" {
+		line("pairs", "%s … %s (-pairs lists all)", r.firstPair, r.lastPair)
 	}
 	line("method", "%s", r.describe())
 	b.WriteString("\n")
@@ -60,7 +64,12 @@ func (r *report) printText(w io.Writer) error {
 	if r.Method == "binned" {
 		line("gap", "%.3g", r.Gap)
 	}
-	line("mean IoU", "%s", r.MeanIoU.format("%.6f"))
+	line("mean IoU", "%s%s", r.MeanIoU.format("%.6f"), r.without())
+	if r.IoUByImage != nil {
+		line("by image", "%s, by class %s: the means of the images' IoU", r.IoUByImage.format("%.6f"), r.IoUByClass.format("%.6f"))
+	}
+	line("mean Dice", "%s", r.MeanDice.format("%.6f"))
+	line("accuracy", "%s, IoU weighted by pixels %s", r.Accuracy.format("%.6f"), r.WeightedIoU.format("%.6f"))
 	b.WriteString(r.classTable() + "\n")
 	if r.PerImage != nil {
 		b.WriteString(r.imageTable() + "\n")
@@ -77,6 +86,23 @@ func (r *report) printText(w io.Writer) error {
 	return err
 }
 
+// without names the classes that the means leave out.
+func (r *report) without() string {
+	var names []string
+	for i := range r.Classes {
+		if c := &r.Classes[i]; !c.Counted {
+			names = append(names, c.name())
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return ""
+	case len(names) > 8:
+		return fmt.Sprintf(", without %d classes", len(names))
+	}
+	return ", without class " + strings.Join(names, ", ")
+}
+
 // describe says how the loss was computed.
 func (r *report) describe() string {
 	what := "Lovász-Softmax"
@@ -85,6 +111,10 @@ func (r *report) describe() string {
 		what = "Lovász hinge"
 	case r.Hard:
 		what = "Lovász loss of hard predictions, of each class 1 − IoU"
+	case r.Masks && r.Activation == "sigmoid":
+		what = "Lovász loss of sigmoids, masks of classes that may overlap"
+	case r.Masks:
+		what = "Lovász loss of probabilities, masks of classes that may overlap"
 	case r.Activation == "sigmoid":
 		what = "Lovász loss of sigmoids"
 	case r.Activation == "none":
@@ -103,19 +133,19 @@ func (r *report) describe() string {
 }
 
 func (r *report) classTable() string {
-	t := newTable("pixels", "IoU", "loss")
+	t := newTable("pixels", "IoU", "Dice", "precision", "recall", "loss")
 	header := table.Row{"class"}
 	named := r.Classes[0].Name != ""
 	if named {
 		header = append(header, "name")
 	}
-	t.AppendHeader(append(header, "pixels", "IoU", "loss"))
+	t.AppendHeader(append(header, "pixels", "IoU", "Dice", "precision", "recall", "loss"))
 	for _, c := range r.Classes {
 		row := table.Row{c.Class}
 		if named {
-			row = append(row, c.Name)
+			row = append(row, printable(c.Name))
 		}
-		t.AppendRow(append(row, c.Pixels, c.IoU.format("%.6f"), c.Loss.format("%.6f")))
+		t.AppendRow(append(row, c.Pixels, c.IoU.format("%.6f"), c.Dice.format("%.6f"), c.Precision.format("%.6f"), c.Recall.format("%.6f"), c.Loss.format("%.6f")))
 	}
 	return t.Render()
 }
@@ -126,7 +156,7 @@ func (r *report) imageTable() string {
 	for i, loss := range r.PerImage {
 		image := any(i)
 		if r.ImageNames != nil {
-			image = r.ImageNames[i]
+			image = printable(r.ImageNames[i])
 		}
 		t.AppendRow(table.Row{image, loss.format("%.6f")})
 	}
@@ -144,6 +174,17 @@ func newTable(numbers ...string) table.Writer {
 	}
 	t.SetColumnConfigs(configs)
 	return t
+}
+
+// plural counts things.
+func plural(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case noun == "class":
+		return fmt.Sprintf("%d classes", n)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func (x number) format(verb string) string {

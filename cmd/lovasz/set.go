@@ -4,114 +4,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lanewise/lanewise"
+	"github.com/lanewise/lanewise/files"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
-// A pair is the files of one image; its name is that of the first, without the extension.
-type pair struct{ name, logits, labels string }
-
-// isSet reports whether a path stands for many files: a directory, or a pattern.
-func isSet(path string) bool {
-	info, err := os.Stat(path)
-	if err == nil {
-		return info.IsDir()
-	}
-	return errors.Is(err, os.ErrNotExist) && strings.ContainsAny(path, "*?[")
-}
-
-// findPairs matches the files of two sets by name, in the order of the names.
-func findPairs(logits, labels string) ([]pair, error) {
-	if !isSet(labels) {
-		return nil, fmt.Errorf("%s are many files, one image each: -labels is a directory or a pattern too", logits)
-	}
-	x, err := findFiles(logits)
-	if err != nil {
-		return nil, err
-	}
-	y, err := findFiles(labels)
-	if err != nil {
-		return nil, err
-	}
-	var pairs []pair
-	for _, name := range slices.Sorted(maps.Keys(x)) {
-		if y[name] == "" {
-			return nil, fmt.Errorf("%s: no labels of its name in %s", x[name], labels)
-		}
-		file := filepath.Base(x[name])
-		pairs = append(pairs, pair{strings.TrimSuffix(file, filepath.Ext(file)), x[name], y[name]})
-	}
-	for _, name := range slices.Sorted(maps.Keys(y)) {
-		if x[name] == "" {
-			return nil, fmt.Errorf("%s: nothing of its name in %s", y[name], logits)
-		}
-	}
-	return pairs, nil
-}
-
-// findFiles returns the files of a directory or a pattern by name: what the wildcards stand for, without the extension.
-func findFiles(path string) (map[string]string, error) {
-	pattern := path
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		pattern = filepath.Join(escape(path), "[^.]*")
-	}
-	paths, err := filepath.Glob(pattern)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	folder, last := filepath.Split(pattern)
-	suffix := last[strings.LastIndexAny(last, "*?]")+1:]
-	prefix := ""
-	if !strings.ContainsAny(folder, "*?[") {
-		prefix = last[:max(0, strings.IndexAny(last, "*?["))]
-	}
-	files := map[string]string{}
-	for _, file := range paths {
-		if info, err := os.Stat(file); err != nil || info.IsDir() {
-			continue
-		}
-		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), prefix), suffix)
-		if !strings.Contains(suffix, ".") {
-			name = strings.TrimSuffix(name, filepath.Ext(name))
-		}
-		if files[name] != "" {
-			return nil, fmt.Errorf("%s and %s have one name, %s", files[name], file, name)
-		}
-		files[name] = file
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: no such file", path)
-	}
-	return files, nil
-}
-
-// escape makes a pattern of a path that matches it alone.
-func escape(path string) string {
-	if filepath.Separator == '\\' {
-		return path // there Glob knows no escapes
-	}
-	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
-}
-
 // A setLoss is the loss over images that come one by one.
 type setLoss interface {
-	add(logits []float32, labels []int32, images int) error
+	add(logits []float32, labels []int32, s files.Shape) error
 	result() (lanewise.LovaszResult, error)
 	// backward, after result, replaces the logits that were added as the i-th by their share of the gradient.
-	backward(i int, logits []float32, labels []int32, images int) error
+	backward(i int, logits []float32, labels []int32, s files.Shape) error
 }
 
 // newSetLoss chooses by the flags.
-func (o *options) newSetLoss(s shape) (setLoss, error) {
+func (o *options) newSetLoss(s files.Shape) (setLoss, error) {
 	cfg, err := o.config(s)
 	if err != nil {
 		return nil, err
@@ -123,18 +36,18 @@ func (o *options) newSetLoss(s shape) (setLoss, error) {
 	case o.PerImage:
 		var l *lanewise.Lovasz
 		l, err = lanewise.NewLovasz(cfg)
-		loss = &perImage{l: l, hinge: o.Hinge, lambda: o.CE, perClass: make([]mean, s.classes)}
+		loss = &perImage{l: l, o: o, perClass: make([]mean, s.Classes)}
 	case o.Method == "binned" && o.CE > 0:
 		return nil, errors.New("-ce has no counts: with many files it goes with -per-image or -method exact")
 	case o.Method == "binned" || o.Predictions != "": // errors of 0 and 1 are bins of their own, so nothing is lost by counting
 		var c *lanewise.LovaszCounts
 		c, err = lanewise.NewLovaszCounts(cfg)
-		loss = counted{c}
+		loss = counted{c, o}
 	default:
 		cfg.Layout = lanewise.PixelMajor
 		var l *lanewise.Lovasz
 		l, err = lanewise.NewLovasz(cfg)
-		loss = &together{l: l, hinge: o.Hinge, s: s, backwards: o.Grad != "" || o.Heatmap != ""}
+		loss = &together{l: l, o: o, s: s, backwards: o.Grad != "" || o.Heatmap != ""}
 	}
 	if err != nil {
 		return nil, errors.New(asFlags.Replace(err.Error()))
@@ -143,23 +56,34 @@ func (o *options) newSetLoss(s shape) (setLoss, error) {
 }
 
 // counted is the binned loss of all pixels: nothing of an image stays.
-type counted struct{ *lanewise.LovaszCounts }
+type counted struct {
+	*lanewise.LovaszCounts
+	o *options
+}
 
-func (c counted) add(logits []float32, labels []int32, images int) error {
-	return c.Add(logits, labels, images)
+func (c counted) add(logits []float32, labels []int32, s files.Shape) error {
+	if s.Masks {
+		if at := checkMasks(labels, c.o.Void); at >= 0 {
+			return &labelError{at}
+		}
+		return addMasks(c.LovaszCounts, logits, masksOf(labels, c.o.Void), s.Images)
+	}
+	return c.Add(logits, labels, s.Images)
 }
 
 func (c counted) result() (lanewise.LovaszResult, error) { return c.Result(), nil }
 
-func (c counted) backward(_ int, logits []float32, labels []int32, images int) error {
-	return c.Backward(logits, logits, labels, images)
+func (c counted) backward(_ int, logits []float32, labels []int32, s files.Shape) error {
+	if s.Masks {
+		return backwardMasks(c.LovaszCounts, logits, logits, masksOf(labels, c.o.Void), s.Images)
+	}
+	return c.Backward(logits, logits, labels, s.Images)
 }
 
 // perImage is the mean over the images, exact or binned.
 type perImage struct {
 	l                    *lanewise.Lovasz
-	hinge                bool
-	lambda               float64
+	o                    *options
 	each                 []float64
 	took                 []bool // part in the mean
 	lovasz, entropy, gap mean
@@ -174,10 +98,20 @@ type mean struct {
 
 func (m *mean) add(x float64) { m.sum, m.n = m.sum+x, m.n+1 }
 
+// addNumber leaves out what is not a number.
+func (m *mean) addNumber(x float64) {
+	if x == x {
+		m.add(x)
+	}
+}
+
+// orNaN is the mean, of nothing NaN.
+func (m *mean) orNaN() float64 { return m.sum / float64(m.n) }
+
 func (m *mean) value() float64 { return m.sum / float64(max(1, m.n)) }
 
-func (p *perImage) add(logits []float32, labels []int32, images int) error {
-	r, err := compute(p.l, p.hinge, nil, logits, labels, images)
+func (p *perImage) add(logits []float32, labels []int32, s files.Shape) error {
+	r, err := compute(p.l, p.o, nil, logits, labels, s)
 	if err != nil {
 		return err
 	}
@@ -198,8 +132,8 @@ func (p *perImage) add(logits []float32, labels []int32, images int) error {
 
 func (p *perImage) result() (lanewise.LovaszResult, error) {
 	r := lanewise.LovaszResult{Lovasz: p.lovasz.value(), CrossEntropy: p.entropy.value(), Gap: p.gap.value(), PerImage: p.each}
-	r.Loss = r.Lovasz + p.lambda*r.CrossEntropy
-	if p.hinge {
+	r.Loss = r.Lovasz + p.o.CE*r.CrossEntropy
+	if p.o.Hinge {
 		return r, nil
 	}
 	for _, m := range p.perClass {
@@ -212,12 +146,12 @@ func (p *perImage) result() (lanewise.LovaszResult, error) {
 	return r, nil
 }
 
-func (p *perImage) backward(i int, logits []float32, labels []int32, images int) error {
+func (p *perImage) backward(i int, logits []float32, labels []int32, s files.Shape) error {
 	if !p.took[i] {
 		clear(logits)
 		return nil
 	}
-	if _, err := compute(p.l, p.hinge, logits, logits, labels, images); err != nil {
+	if _, err := compute(p.l, p.o, logits, logits, labels, s); err != nil {
 		return err
 	}
 	scale := 1 / float32(p.lovasz.n)
@@ -230,35 +164,40 @@ func (p *perImage) backward(i int, logits []float32, labels []int32, images int)
 // together is the exact loss of all pixels: it keeps them all, as rows, so that images of any layout and size are one.
 type together struct {
 	l         *lanewise.Lovasz
-	hinge     bool
-	s         shape
+	o         *options
+	s         files.Shape
 	backwards bool
 	logits    []float32 // [all pixels, classes]; behind result the gradient, if it is wanted
-	labels    []int32
-	ends      []int // where the pixels of each file end
+	labels    []int32   // with masks [all pixels, classes]
+	ends      []int     // where the pixels of each file end
 }
 
-func (t *together) add(logits []float32, labels []int32, images int) error {
+func (t *together) add(logits []float32, labels []int32, s files.Shape) error {
 	from := len(t.logits)
 	t.logits = slices.Grow(t.logits, len(logits))[:from+len(logits)]
-	t.move(t.logits[from:], logits, images, func(row, own *float32) { *row = *own })
-	t.labels = append(t.labels, labels...)
-	t.ends = append(t.ends, len(t.labels))
+	move(t.s, t.logits[from:], logits, s.Images, func(row, own *float32) { *row = *own })
+	if s.Masks {
+		t.labels = slices.Grow(t.labels, len(labels))[:from+len(labels)]
+		move(t.s, t.labels[from:], labels, s.Images, func(row, own *int32) { *row = *own })
+	} else {
+		t.labels = append(t.labels, labels...)
+	}
+	t.ends = append(t.ends, len(t.logits)/s.Classes)
 	return nil
 }
 
-// move pairs the elements of rows with those of logits in their own layout.
-func (t *together) move(rows, logits []float32, images int, pair func(row, own *float32)) {
-	pixels := len(logits) / (images * t.s.classes)
+// move pairs the elements of rows with those of an array in its own layout.
+func move[T any](s files.Shape, rows, array []T, images int, pair func(row, own *T)) {
+	pixels := len(array) / (images * s.Classes)
 	for image := range images {
-		first := image * pixels * t.s.classes
+		first := image * pixels * s.Classes
 		for p := range pixels {
-			for k := range t.s.classes {
-				own := first + p*t.s.classes + k
-				if t.s.layout == lanewise.ClassMajor {
+			for k := range s.Classes {
+				own := first + p*s.Classes + k
+				if s.Layout == lanewise.ClassMajor {
 					own = first + k*pixels + p
 				}
-				pair(&rows[first+p*t.s.classes+k], &logits[own])
+				pair(&rows[first+p*s.Classes+k], &array[own])
 			}
 		}
 	}
@@ -269,19 +208,31 @@ func (t *together) result() (lanewise.LovaszResult, error) {
 	if t.backwards {
 		grad = t.logits
 	}
-	r, err := compute(t.l, t.hinge, grad, t.logits, t.labels, 1)
+	all := t.s
+	all.Images, all.Pixels, all.Layout = 1, len(t.logits)/t.s.Classes, lanewise.PixelMajor
+	r, err := compute(t.l, t.o, grad, t.logits, t.labels, all)
 	var at *lanewise.PixelError
-	if errors.As(err, &at) { // of which file: its pixels alone give its own error
-		for i, end := range t.ends {
-			if at.Pixel < end {
-				from := 0
-				if i > 0 {
-					from = t.ends[i-1]
-				}
-				labels := t.labels[from:end]
-				_, err = compute(t.l, t.hinge, nil, t.logits[from*t.s.classes:end*t.s.classes], labels, 1)
-				return r, &fileError{i, err, labels}
+	var mask *labelError
+	pixel := -1
+	if errors.As(err, &at) {
+		pixel = at.Pixel
+	} else if errors.As(err, &mask) {
+		pixel = mask.at / t.s.Classes
+	}
+	for i, end := range t.ends {
+		if pixel >= 0 && pixel < end { // its pixels alone give its own error
+			from := 0
+			if i > 0 {
+				from = t.ends[i-1]
 			}
+			one, perPixel := all, 1
+			one.Pixels = end - from
+			if t.s.Masks {
+				perPixel = t.s.Classes
+			}
+			labels := t.labels[from*perPixel : end*perPixel]
+			_, err = compute(t.l, t.o, nil, t.logits[from*t.s.Classes:end*t.s.Classes], labels, one)
+			return r, &fileError{i, err, labels}
 		}
 	}
 	return r, err
@@ -294,26 +245,27 @@ type fileError struct {
 	labels []int32
 }
 
-func (t *together) backward(i int, logits []float32, _ []int32, images int) error {
-	to := t.ends[i] * t.s.classes
-	t.move(t.logits[to-len(logits):to], logits, images, func(row, own *float32) { *own = *row })
+func (t *together) backward(i int, logits []float32, _ []int32, s files.Shape) error {
+	to := t.ends[i] * t.s.Classes
+	move(t.s, t.logits[to-len(logits):to], logits, s.Images, func(row, own *float32) { *own = *row })
 	return nil
 }
 
 // memory is about what together takes for so many images like this one, in bytes: the logits, what a Lovasz keeps, and the gradient's place.
-func (s shape) memory(images, workers int) float64 {
-	pixels := float64(s.images) * float64(s.pixels)
-	return float64(images) * pixels * (12*float64(s.classes) + 8 + 16*float64(workers))
+func memory(s files.Shape, images, workers int) float64 {
+	pixels := float64(s.Images) * float64(s.Pixels)
+	return float64(images) * pixels * (12*float64(s.Classes) + 8 + 16*float64(workers))
 }
 
 // evaluateSet computes what the flags ask for of many files, and reads them one by one; a second time for what needs the gradient.
-func evaluateSet(o *options, pairs []pair, progress *progress) (*report, error) {
+func evaluateSet(l *loader, pairs []pair, out *outputs, progress *progress) (*report, error) {
+	o := l.o
 	var r *report
-	var first shape
+	var first files.Shape
 	var loss setLoss
 	var counts *tally
 	for i, p := range pairs {
-		x, y, s, err := o.load(p)
+		x, y, s, err := l.load(p)
 		switch {
 		case err != nil:
 			return nil, err
@@ -322,29 +274,29 @@ func evaluateSet(o *options, pairs []pair, progress *progress) (*report, error) 
 			if loss, err = o.newSetLoss(s); err != nil {
 				return nil, err
 			}
-			counts = newTally(s.classes)
+			counts = newTally(o, s)
 			r = o.newReport(x, y, s)
 			if t, ok := loss.(*together); ok && len(pairs) > 1 {
 				progress.note("the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: about %s for %d images "+
-					"like the first (-per-image and -method binned: %s)", size(t.s.memory(len(pairs), r.Workers)), len(pairs), size(3*s.memory(1, r.Workers)))
+					"like the first (-per-image and -method binned: %s)", size(memory(t.s, len(pairs), r.Workers)), len(pairs), size(3*memory(s, 1, r.Workers)))
 				t.logits = make([]float32, 0, len(pairs)*len(x.data)) // growing would take twice the memory
 				t.labels = make([]int32, 0, len(pairs)*len(y.data))
 			}
 			progress.begin(len(pairs), "loss")
-		case s.classes != first.classes || s.layout != first.layout:
-			return nil, fmt.Errorf("%s holds %v, %s %v", p.logits, s, pairs[0].logits, first)
+		case s.Classes != first.Classes || s.Layout != first.Layout || s.Masks != first.Masks:
+			return nil, fmt.Errorf("%s holds %v, %s %v", p.Logits, s, pairs[0].Logits, first)
 		}
-		if s.images > 1 && o.set() {
-			return nil, fmt.Errorf("%s holds %d images: of many files each is one", p.logits, s.images)
+		if s.Images > 1 && o.set() {
+			return nil, fmt.Errorf("%s holds %d images: of many files each is one", p.Logits, s.Images)
 		}
 		if err := counts.add(o, x.data, y.data, s); err != nil {
-			return nil, p.explain(err, y.data, s.classes)
+			return nil, l.explain(err, i, pairs, y, s)
 		}
 		start := time.Now()
-		err = loss.add(x.data, y.data, s.images)
+		err = loss.add(x.data, y.data, s)
 		r.Seconds += time.Since(start).Seconds()
 		if err != nil {
-			return nil, p.explain(err, y.data, s.classes)
+			return nil, l.explain(err, i, pairs, y, s)
 		}
 		progress.step()
 	}
@@ -354,44 +306,45 @@ func evaluateSet(o *options, pairs []pair, progress *progress) (*report, error) 
 	if err != nil {
 		var of *fileError
 		if errors.As(err, &of) {
-			return nil, pairs[of.i].explain(of.error, of.labels, first.classes)
+			return nil, l.explain(of.error, of.i, pairs, &array[int32]{data: of.labels}, first)
 		}
 		return nil, err
 	}
 	r.setLoss(o, result)
-	r.setTally(o, counts)
+	r.setTally(counts)
 	if o.set() {
 		r.Files = len(pairs)
 		r.Logits.Path, r.Labels.Path = o.source(), o.Labels
-	}
-	if r.PerImage != nil {
 		for _, p := range pairs {
-			r.ImageNames = append(r.ImageNames, p.name)
+			r.ImageNames = append(r.ImageNames, p.Name)
 		}
+		r.firstPair, r.lastPair = pairs[0].String(), pairs[len(pairs)-1].String()
 	}
-	if o.Counts != "" {
-		if err := writeCounts(o.Counts, r, loss.(counted).LovaszCounts, counts); err != nil {
+	r.tally = counts
+	if out.counts != nil {
+		if err := writeCounts(out.counts, r, loss.(counted).LovaszCounts, counts); err != nil {
 			return nil, err
 		}
 	}
-	if o.Heatmap != "" {
-		if err := o.heatmapOf(pairs, loss, r); err != nil {
+	if out.heatmap != nil {
+		if err := l.heatmapOf(pairs, loss, r, out); err != nil {
 			return nil, err
 		}
 	}
-	return r, o.gradients(pairs, loss, progress)
+	return r, l.gradients(pairs, loss, out, progress)
 }
 
 // heatmapOf reads the image that is drawn again.
-func (o *options) heatmapOf(pairs []pair, loss setLoss, r *report) error {
+func (l *loader) heatmapOf(pairs []pair, loss setLoss, r *report, out *outputs) error {
+	o := l.o
 	i, image := o.HeatmapImage, 0
 	if !o.set() { // one file, which may hold several
 		i, image = 0, o.HeatmapImage
 	}
-	if i < 0 || i >= len(pairs) {
+	if i >= len(pairs) {
 		return fmt.Errorf("-heatmap-image %d: there are %s, from 0", o.HeatmapImage, plural(len(pairs), "image"))
 	}
-	x, y, s, err := o.load(pairs[i])
+	x, y, s, err := l.load(pairs[i])
 	if err != nil {
 		return err
 	}
@@ -399,39 +352,33 @@ func (o *options) heatmapOf(pairs []pair, loss setLoss, r *report) error {
 	if err != nil {
 		return err
 	}
-	if err := loss.backward(i, x.data, y.data, s.images); err != nil {
-		return pairs[i].explain(err, y.data, s.classes)
+	if err := loss.backward(i, x.data, y.data, s); err != nil {
+		return l.explain(err, i, pairs, y, s)
 	}
-	return h.save(o.Heatmap, r, x.data)
+	return h.save(out.heatmap, r, x.data)
 }
 
 // gradients writes a file for every pair.
-func (o *options) gradients(pairs []pair, loss setLoss, progress *progress) error {
-	if o.Grad == "" {
+func (l *loader) gradients(pairs []pair, loss setLoss, out *outputs, progress *progress) error {
+	if out.grad == nil {
 		return nil
-	}
-	target := func(pair) string { return o.Grad }
-	if o.set() {
-		if err := os.MkdirAll(o.Grad, 0o777); err != nil {
-			return err
-		}
-		target = func(p pair) string { return filepath.Join(o.Grad, p.name+".npy") }
-	}
-	for _, p := range pairs {
-		if sameFile(target(p), p.logits) || sameFile(target(p), p.labels) {
-			return fmt.Errorf("-grad would overwrite %s", target(p))
-		}
 	}
 	progress.begin(len(pairs), "gradient")
 	for i, p := range pairs {
-		x, y, s, err := o.load(p)
+		x, y, s, err := l.load(p)
 		if err != nil {
 			return err
 		}
-		if err := loss.backward(i, x.data, y.data, s.images); err != nil {
-			return p.explain(err, y.data, s.classes)
+		if err := loss.backward(i, x.data, y.data, s); err != nil {
+			return l.explain(err, i, pairs, y, s)
 		}
-		if err := writeNPY(target(p), x.shape, x.data); err != nil {
+		write := func(w io.Writer) error { return files.WriteNPY(w, x.shape, x.data) }
+		if l.o.set() {
+			err = out.grad.File(p.Name+".npy", write)
+		} else {
+			err = write(out.grad)
+		}
+		if err != nil {
 			return err
 		}
 		progress.step()
@@ -439,18 +386,8 @@ func (o *options) gradients(pairs []pair, loss setLoss, progress *progress) erro
 	return nil
 }
 
-// explain says which file an error is about, too.
-func (p pair) explain(err error, labels []int32, classes int) error {
-	path := p.logits
-	if errors.Is(err, lanewise.ErrLabel) {
-		path = p.labels
-	}
-	err = explain(err, labels, classes)
-	if path == "" {
-		return err
-	}
-	return fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "lanewise: "))
-}
+// String shows a pair.
+func (p pair) String() string { return p.Logits + " – " + p.Labels }
 
 // size writes a number of bytes.
 func size(bytes float64) string {
@@ -475,7 +412,7 @@ func newProgress(w io.Writer) *progress {
 }
 
 func (p *progress) note(format string, args ...any) {
-	fmt.Fprintf(p.w, "lovasz: "+format+"\n", args...)
+	fmt.Fprintln(p.w, "lovasz: "+printable(fmt.Sprintf(format, args...)))
 }
 
 func (p *progress) begin(files int, what string) {

@@ -1,25 +1,16 @@
-package main
+package files
 
 import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 )
 
-// writeNPY writes a float32 array. (npyio writes one axis only, element by element.)
-func writeNPY(path string, shape []int, data []float32) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closed := f.Close(); err == nil {
-			err = closed
-		}
-	}()
-	list := strings.Trim(axes(shape), "[]")
+// WriteNPY writes a float32 array in NumPy's format.
+func WriteNPY(to io.Writer, shape []int, data []float32) (err error) {
+	list := strings.Trim(Axes(shape), "[]")
 	if len(shape) == 1 {
 		list += ","
 	}
@@ -27,7 +18,7 @@ func writeNPY(path string, shape []int, data []float32) (err error) {
 	padding := 63 - (10+len(text))%64 // the data begin at a multiple of 64 bytes
 	text += strings.Repeat(" ", padding) + "\n"
 
-	w := bufio.NewWriter(f)
+	w := bufio.NewWriter(to)
 	w.WriteString(npyMagic + "\x01\x00")
 	w.Write(binary.LittleEndian.AppendUint16(nil, uint16(len(text))))
 	w.WriteString(text)

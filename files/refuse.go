@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"fmt"
@@ -15,20 +15,22 @@ var refused = []struct{ magic, name, convert string }{
 	{"II+\x00", "TIFF", "tifffile.imread('FILE')"},
 	{"MM\x00+", "TIFF", "tifffile.imread('FILE')"},
 	{"\x89HDF\r\n\x1a\n", "HDF5", "h5py.File('FILE')['DATASET'][:]"},
+	{"\xff\xd8\xff", "JPEG (which changes class ids)", "PIL.Image.open('FILE')"},
+	{"\x1f\x8b", "gzip (.nii.gz)", "nibabel.load('FILE').get_fdata()"},
 }
 
-// refuse says how to convert a file that is not read; what says what it should hold.
-func (f *file) refuse(what string) error {
+// refuse says how to convert a file that is not read.
+func (s *source) refuse() error {
 	for _, format := range refused {
-		if f.holds(format.magic) {
-			return refusal(format.name, format.convert, filepath.Base(f.path), what)
+		if s.holds(format.magic) {
+			return refusal(format.name, format.convert, filepath.Base(s.name), s.role)
 		}
 	}
 	return nil
 }
 
 // refuseZarr does the same for a zarr store, which is a directory.
-func refuseZarr(dir, what string) error {
+func refuseZarr(dir string, role Role) error {
 	info, err := os.Stat(dir)
 	if err != nil || !info.IsDir() {
 		return nil
@@ -39,9 +41,9 @@ func refuseZarr(dir, what string) error {
 	}) {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", dir, refusal("zarr", "zarr.open('FILE')[:]", filepath.Base(dir), what))
+	return fmt.Errorf("%s: %w", dir, refusal("zarr", "zarr.open('FILE')[:]", filepath.Base(dir), role))
 }
 
-func refusal(format, convert, name, what string) error {
-	return fmt.Errorf("%s is not read: convert it in Python with numpy.save('%s.npy', %s)", format, what, strings.Replace(convert, "FILE", name, 1))
+func refusal(format, convert, name string, role Role) error {
+	return fmt.Errorf("%s is not read: convert it in Python with numpy.save('%s.npy', %s)", format, role, strings.Replace(convert, "FILE", name, 1))
 }

@@ -1,0 +1,452 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/lanewise/lanewise"
+	"github.com/lanewise/lanewise/files"
+)
+
+// An array is what a file holds, in C order.
+type array[T float32 | int32] struct {
+	path  string
+	dtype string // of the file, as NumPy names it
+	shape []int
+	data  []T
+}
+
+// A pair is the files of one image, or of a batch; stack are labels that stand for the batch, one file for each image.
+type pair struct {
+	files.Pair
+	stack []string
+}
+
+// pairs returns the files that the flags name: one pair, or those of a set, and notes about them. The embedded example has no names.
+func (o *options) pairs() (pairs []pair, notes []string, err error) {
+	switch {
+	case o.example():
+		return []pair{{}}, nil, nil
+	case o.source() == "" || o.Labels == "":
+		return nil, nil, fmt.Errorf("both -logits (or -predictions) and -labels are needed (neither: the embedded example)")
+	case o.set() && !files.IsSet(o.Labels):
+		return nil, nil, fmt.Errorf("%s are many files, one image each: -labels is a directory or a pattern too", o.source())
+	case o.set():
+		x, err := files.List(o.source(), o.role(), o.Shape != nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		y, err := files.List(o.Labels, files.Labels, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		only, err := o.only()
+		if err != nil {
+			return nil, nil, err
+		}
+		found, notes, err := files.Match(x, y, files.PairOptions{Only: only, Skip: o.Unpaired == "skip"})
+		for _, p := range found {
+			pairs = append(pairs, pair{Pair: p})
+		}
+		return pairs, notes, err
+	}
+	p := pair{Pair: files.Pair{Logits: o.source(), Labels: o.Labels}}
+	if files.IsSet(o.Labels) && !isZarr(o.Labels) {
+		y, err := files.List(o.Labels, files.Labels, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.stack, notes, err = files.Ordered(y); err != nil {
+			return nil, nil, err
+		}
+	}
+	return []pair{p}, notes, nil
+}
+
+// isZarr leaves stores, which are folders, to the reader, which says how to convert them.
+func isZarr(path string) bool { return strings.HasSuffix(filepath.Clean(path), ".zarr") }
+
+// only reads the names of -list.
+func (o *options) only() ([]string, error) {
+	if o.List == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(o.List)
+	if err != nil {
+		return nil, fmt.Errorf("-list: %w", err)
+	}
+	names := []string{}
+	for line := range strings.Lines(string(content)) {
+		if fields := strings.Fields(line); len(fields) > 0 { // VOC's lists of a class have a second column
+			names = append(names, fields[0])
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("-list: %s names no image", o.List)
+	}
+	return names, nil
+}
+
+// role is what the source holds.
+func (o *options) role() files.Role {
+	if o.Predictions != "" {
+		return files.Labels
+	}
+	return files.Logits
+}
+
+// files are all inputs of a pair.
+func (p pair) files() []string {
+	if p.stack != nil {
+		return append([]string{p.Logits}, p.stack...)
+	}
+	return []string{p.Logits, p.Labels}
+}
+
+// A loader reads pairs. It remembers what it has seen.
+type loader struct {
+	o           *options
+	labelMaps   []*files.LabelMap
+	predictMaps []*files.LabelMap
+	areLogits   bool // a file was seen whose values are no probabilities
+	overlap     bool // masks were seen that are not one-hot
+}
+
+func (o *options) newLoader() (*loader, error) {
+	l := &loader{o: o}
+	for _, list := range []struct {
+		flag string
+		from []string
+		to   *[]*files.LabelMap
+	}{{"-labels-map", o.LabelsMap, &l.labelMaps}, {"-predictions-map", o.PredictionsMap, &l.predictMaps}} {
+		for _, text := range list.from {
+			m, err := files.ParseLabelMap(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", list.flag, err)
+			}
+			*list.to = append(*list.to, m)
+		}
+	}
+	if o.LabelShift != 0 {
+		l.labelMaps = append(l.labelMaps, &files.LabelMap{Shift: int32(o.LabelShift), Keep: o.Void})
+	}
+	return l, nil
+}
+
+// mapped makes class ids of what a file holds.
+func mapped(maps []*files.LabelMap, a *files.Array, data []int32) ([]int32, error) {
+	if len(maps) == 0 {
+		return data, (*files.LabelMap)(nil).Apply(a, data)
+	}
+	made := &files.Array{Path: a.Path, Dtype: a.Dtype, Colours: a.Colours}
+	for _, m := range maps {
+		if err := m.Apply(made, data); err != nil {
+			return nil, err
+		}
+		made.Colours = false
+	}
+	return data, nil
+}
+
+// A labelSource is labels whose shape is known, and which are read next.
+type labelSource struct {
+	arrays []*files.Array // several are a stack
+	info   array[int32]
+}
+
+func openLabels(path string, stack []string) (*labelSource, error) {
+	if stack == nil {
+		a, err := files.Open(path, files.Labels, files.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return &labelSource{[]*files.Array{a}, array[int32]{a.Path, a.Dtype, a.Shape, nil}}, nil
+	}
+	s := &labelSource{}
+	for i, name := range stack {
+		a, err := files.Open(name, files.Labels, files.Options{})
+		if err != nil {
+			return nil, err
+		}
+		a.Close() // there may be more than can be open: each is opened again
+		first := a
+		if i > 0 {
+			first = s.arrays[0]
+		}
+		switch {
+		case !slices.Equal(a.Shape, first.Shape):
+			return nil, fmt.Errorf("%s: shape %s, while %s has %s", name, files.Axes(a.Shape), stack[0], files.Axes(first.Shape))
+		case a.Dtype != first.Dtype:
+			return nil, fmt.Errorf("%s: %s, while %s is %s", name, a.Dtype, stack[0], first.Dtype)
+		}
+		s.arrays = append(s.arrays, a)
+	}
+	s.info = array[int32]{path, s.arrays[0].Dtype, append([]int{len(stack)}, s.arrays[0].Shape...), nil}
+	return s, nil
+}
+
+func (s *labelSource) close() {
+	for _, a := range s.arrays {
+		a.Close()
+	}
+}
+
+// read reads the elements, and makes class ids of them.
+func (s *labelSource) read(maps []*files.LabelMap) (*array[int32], error) {
+	out := s.info
+	for i, a := range s.arrays {
+		if len(s.arrays) > 1 || out.path != a.Path { // of a stack
+			var err error
+			if a, err = files.Open(a.Path, files.Labels, files.Options{}); err != nil {
+				return nil, err
+			}
+		}
+		data, err := a.Integers()
+		a.Close()
+		if err != nil {
+			return nil, err
+		}
+		if data, err = mapped(maps, a, data); err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			out.data = data
+		} else {
+			out.data = append(out.data, data...)
+		}
+	}
+	if len(out.data) != files.Product(out.shape) {
+		return nil, fmt.Errorf("%s: a file has changed while it was read", out.path)
+	}
+	return &out, nil
+}
+
+// load reads a pair, and finds out how its logits lie. Shapes are compared before anything but headers is read.
+func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape, err error) {
+	o := l.o
+	if o.example() {
+		return l.example()
+	}
+	fit := func(logits, labels []int) (files.Shape, error) {
+		layout := o.Layout
+		if o.Predictions != "" {
+			layout = "pixel"
+		}
+		s, err := files.Fit(logits, labels, files.FitOptions{Layout: layout, Classes: o.Classes, Images: o.Images})
+		if err != nil && o.set() {
+			err = fmt.Errorf("%s: %w", p.Logits, err)
+		}
+		return s, err
+	}
+	var source *files.Array
+	var predicted *labelSource
+	if o.Predictions != "" {
+		if predicted, err = openLabels(p.Logits, nil); err != nil {
+			return nil, nil, s, err
+		}
+		defer predicted.close()
+	} else {
+		if source, err = files.Open(p.Logits, files.Logits, files.Options{Shape: o.Shape}); err != nil {
+			return nil, nil, s, err
+		}
+		defer source.Close()
+	}
+	labels, err := openLabels(p.Labels, p.stack)
+	if err != nil {
+		return nil, nil, s, err
+	}
+	defer labels.close()
+	if _, err := mapped(l.labelMaps, labels.arrays[0], nil); err != nil { // colours without a map of them
+		return nil, nil, s, err
+	}
+
+	if predicted != nil {
+		if !fitsPredictions(predicted.info.shape, labels.info.shape) {
+			return nil, nil, s, fmt.Errorf("%s: predictions %s do not fit the labels %s", p.Logits, files.Axes(predicted.info.shape), files.Axes(labels.info.shape))
+		}
+		if s, err = fit(append(slices.Clone(labels.info.shape), o.Classes), labels.info.shape); err != nil {
+			return nil, nil, s, err
+		}
+		ids, err := predicted.read(l.predictMaps)
+		if err != nil {
+			return nil, nil, s, err
+		}
+		if y, err = labels.read(l.labelMaps); err != nil {
+			return nil, nil, s, err
+		}
+		x, err = o.oneHot(ids, y)
+		return x, y, s, err
+	}
+	if s, err = fit(source.Shape, labels.info.shape); err != nil {
+		return nil, nil, s, err
+	}
+	o.probabilities = source.Probabilities
+	x = &array[float32]{path: source.Path, dtype: source.Dtype, shape: source.Shape}
+	if x.data, err = source.Floats(); err != nil {
+		return nil, nil, s, err
+	}
+	if y, err = labels.read(l.labelMaps); err != nil {
+		return nil, nil, s, err
+	}
+	if s.Masks {
+		if s, err = l.masks(y, s); err != nil {
+			return nil, nil, s, fmt.Errorf("%s: %w", p.Labels, err)
+		}
+	}
+	if err := l.checkActivation(x, y, s); err != nil {
+		return nil, nil, s, err
+	}
+	return x, y, s, nil
+}
+
+// example returns the embedded logits and labels.
+func (l *loader) example() (x *array[float32], y *array[int32], s files.Shape, err error) {
+	open := func(name string, role files.Role) (*files.Array, error) {
+		content := exampleFile(name)
+		return files.OpenReader(bytes.NewReader(content), int64(len(content)), name, role, files.Options{})
+	}
+	a, err := open("logits.npy", files.Logits)
+	if err != nil {
+		return nil, nil, s, fmt.Errorf("embedded %w", err)
+	}
+	b, err := open("labels.npy", files.Labels)
+	if err != nil {
+		return nil, nil, s, fmt.Errorf("embedded %w", err)
+	}
+	x, y = &array[float32]{"(embedded)", a.Dtype, a.Shape, nil}, &array[int32]{"(embedded)", b.Dtype, b.Shape, nil}
+	if s, err = files.Fit(x.shape, y.shape, files.FitOptions{Layout: l.o.Layout, Classes: l.o.Classes, Images: l.o.Images}); err != nil {
+		return nil, nil, s, err
+	}
+	if x.data, err = a.Floats(); err != nil {
+		return nil, nil, s, err
+	}
+	y.data, err = b.Integers()
+	return x, y, s, err
+}
+
+// masks looks at labels of the logits' own shape: one mask for each class, 0 and 1. Where each pixel has exactly one class they may be one-hot
+// labels of a softmax, and then only the user knows.
+func (l *loader) masks(y *array[int32], s files.Shape) (files.Shape, error) {
+	o := l.o
+	if o.activation(s) == "none" && o.Activation == "auto" { // the array says so
+		return s, nil
+	}
+	at := func(image, pixel, class int) int32 {
+		if s.Layout == lanewise.ClassMajor {
+			return y.data[(image*s.Classes+class)*s.Pixels+pixel]
+		}
+		return y.data[(image*s.Pixels+pixel)*s.Classes+class]
+	}
+	oneHot := s.Images*s.Pixels > 0
+	ids := make([]int32, 0, s.Images*s.Pixels)
+scan:
+	for image := range s.Images {
+		for pixel := range s.Pixels {
+			ones, void, id := 0, int32(0), int32(-1)
+			isVoid := false
+			for k := range s.Classes {
+				switch v := at(image, pixel, k); {
+				case slices.Contains(o.Void, v):
+					isVoid, void = true, v
+				case v == 1:
+					ones, id = ones+1, int32(k)
+				}
+			}
+			switch {
+			case ones == 1 && !isVoid:
+			case ones == 0 && isVoid:
+				id = void
+			default:
+				oneHot = false
+				if o.Activation == "softmax" {
+					return s, fmt.Errorf("pixel %d of image %d has %d classes: a softmax knows one for each pixel, -activation sigmoid takes masks that overlap", pixel, image, ones)
+				}
+				break scan
+			}
+			ids = append(ids, id)
+		}
+	}
+	switch {
+	case !oneHot:
+		l.overlap = true
+		return s, nil
+	case o.Activation == "softmax":
+		y.data, s.Masks = ids, false
+	case o.Activation == "auto" && !l.overlap:
+		return s, errors.New("labels have the logits' shape, and each pixel has exactly one class: where the network ends in a softmax add -activation softmax, " +
+			"where it has a sigmoid for each class -activation sigmoid")
+	}
+	return s, nil
+}
+
+// checkActivation refuses probabilities that would be taken for logits: a softmax of them is a number too, and a wrong one.
+func (l *loader) checkActivation(x *array[float32], y *array[int32], s files.Shape) error {
+	o := l.o
+	if o.Activation != "auto" || o.Hinge || o.probabilities || l.areLogits {
+		return nil
+	}
+	if !looksLikeProbabilities(x.data, y.data, o.Void, s) {
+		l.areLogits = true
+		return nil
+	}
+	found := fmt.Sprintf("the values are all in [0, 1], and those of each pixel sum to 1, as probabilities do: if they are, add -activation none; if they are logits, -activation %s",
+		o.activation(s))
+	if s.Classes == 1 || s.Masks {
+		found = "the values are all in [0, 1], as probabilities are: if they are, add -activation none; if they are logits, -activation sigmoid"
+	}
+	return fmt.Errorf("%s: %s", x.path, found)
+}
+
+// looksLikeProbabilities leaves out void pixels, whatever they hold. The tolerance is float16's.
+func looksLikeProbabilities(x []float32, labels, void []int32, s files.Shape) bool {
+	seen := false
+	for image := range s.Images {
+		for pixel := range s.Pixels {
+			p := image*s.Pixels + pixel
+			if !s.Masks && slices.Contains(void, labels[p]) {
+				continue
+			}
+			sum := float32(0)
+			for k := range s.Classes {
+				at := p*s.Classes + k
+				if s.Layout == lanewise.ClassMajor {
+					at = (image*s.Classes+k)*s.Pixels + pixel
+				}
+				v := x[at]
+				if !(v >= 0 && v <= 1+1e-6) {
+					return false
+				}
+				sum += v
+			}
+			if s.Classes > 1 && !s.Masks && !(sum > 1-2e-3 && sum < 1+2e-3) {
+				return false
+			}
+			seen = true
+		}
+	}
+	return seen
+}
+
+// masksOf makes masks of labels, as the library has them: 0, 1, and 255 for void.
+func masksOf(labels, void []int32) []uint8 {
+	masks := make([]uint8, len(labels))
+	for i, v := range labels {
+		switch {
+		case slices.Contains(void, v):
+			masks[i] = 255
+		case v == 1:
+			masks[i] = 1
+		}
+	}
+	return masks
+}
+
+// checkMasks says which value of a mask is neither 0 nor 1 nor void; −1 if there is none.
+func checkMasks(labels, void []int32) int {
+	return slices.IndexFunc(labels, func(v int32) bool { return v != 0 && v != 1 && !slices.Contains(void, v) })
+}
