@@ -3,7 +3,7 @@ module github.com/lanewise/lanewise/files
 go 1.26.0
 
 require (
-	github.com/lanewise/lanewise v0.0.0
+	github.com/lanewise/lanewise v0.1.0
 	golang.org/x/text v0.42.0
 )
 

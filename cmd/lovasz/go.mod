@@ -20,7 +20,7 @@ require (
 )
 
 require (
-	github.com/lanewise/lanewise/files v0.0.0
+	github.com/lanewise/lanewise/files v0.1.0
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/schollz/progressbar/v3 v3.19.1

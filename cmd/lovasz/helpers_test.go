@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -73,4 +74,24 @@ func wantError(t *testing.T, what string, err error, want string) {
 	if err == nil || !fits {
 		t.Errorf("%s: got  %s\nwant %s", what, got, want)
 	}
+}
+
+// zipOf writes a zip file of entries and their names.
+func zipOf(t *testing.T, entries ...any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for i := 0; i < len(entries); i += 2 {
+		f, err := w.Create(entries[i].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(entries[i+1].([]byte)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
