@@ -358,7 +358,7 @@ func within(a, b, relative, absolute float64) bool {
 }
 
 // againstRounded compares with the oracle that rounds as the package does: the bits of the classes' losses and of the gradient; sums of a
-// few float64, whose order NUMERICS.md leaves open, within some roundings.
+// few float64, whose order docs/numerics.md leaves open, within some roundings.
 func againstRounded(got LovaszResult, grad []float32, want oracleResult[float32]) error {
 	for k := range want.PerClass {
 		if !within(got.PerClass[k], want.PerClass[k], 1e-15, 0) || want.PerImage == nil && !sameFloat(got.PerClass[k], want.PerClass[k]) {

@@ -203,7 +203,7 @@ func TestLovaszPixelErrors(t *testing.T) {
 	}
 }
 
-// The texts of API.md.
+// Every error names what is wrong and where.
 func TestLovaszErrorTexts(t *testing.T) {
 	for _, c := range badInputs() {
 		if c.text == "" {

@@ -10,7 +10,7 @@ import (
 // An oracle computes the loss and its gradient straight from the definition and shares no code with the package: every probability, error
 // and weight stands in a slice of its own, and ranks come from comparing every pixel with every other.
 //
-// oracle[float64] is the loss of the paper in float64. oracle[float32] rounds where NUMERICS.md rounds, so that the package has to give
+// oracle[float64] is the loss of the paper in float64. oracle[float32] rounds where docs/numerics.md rounds, so that the package has to give
 // its bits.
 type oracle[T Float] struct{ LovaszConfig }
 
@@ -156,7 +156,7 @@ func (o oracle[T]) class(e []T, fg []bool) oracleClass[T] {
 	return oracleClass[T]{oracleLoss(e, w), 0, w}
 }
 
-// oracleLoss is Σ e·w; for float32 as the sum of integers that NUMERICS.md has.
+// oracleLoss is Σ e·w; for float32 as the sum of integers that docs/numerics.md has.
 func oracleLoss[T Float](e, w []T) (loss float64) {
 	if is64[T]() {
 		for i := range e {

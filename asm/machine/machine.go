@@ -119,7 +119,7 @@ type Machine interface {
 	Block(x float64) []V
 	// Sums returns a block of zeros for Add to add to and Sum to fold, beside a body that needs the registers: it may be memory.
 	Sums() []V
-	// Sum folds the lanes of the block that the last Each added to, in the order of NUMERICS.md. Lane 0 of the result holds the sum.
+	// Sum folds the lanes of the block that the last Each added to, in the order of docs/numerics.md. Lane 0 of the result holds the sum.
 	Sum(d V, block []V)
 	// Spread sets all lanes to lane 0.
 	Spread(d V)
@@ -167,7 +167,7 @@ type Columns interface {
 	Block(x float64) []V
 	// Each runs body for every plane and each of its registers: j is the register's place.
 	Each(body func(j int, x []V) V, bufs ...Buf)
-	// Sum is Each, and returns the sums of what body makes of the planes, in the order of NUMERICS.md, as then leaves them. It uses Scratch
+	// Sum is Each, and returns the sums of what body makes of the planes, in the order of docs/numerics.md, as then leaves them. It uses Scratch
 	// for the lanes.
 	Sum(body func(j int, x []V) V, then func(sum V), bufs ...Buf) []V
 	// Fold returns the sums of what body makes of no more than Lanes planes of Scratch and Scratch2, as then leaves them.
