@@ -39,10 +39,18 @@ func allocate(fn *ir.Function, isa *ISA) error {
 		}
 		v.first, v.end = min(v.first, first), max(v.end, end)
 	}
-	if first := fn.Instructions()[0]; len(first.LiveIn) > 1 {
-		return fmt.Errorf("%s: registers are read before they are written: %v", fn.Name, first.LiveIn)
+	for id := range fn.Instructions()[0].LiveIn {
+		if id.IsVirtual() || id.Kind() != reg.KindPseudo && !isRoutine(fn) {
+			return fmt.Errorf("%s: registers are read before they are written: %v", fn.Name, id)
+		}
 	}
+	hints := map[reg.ID]reg.ID{} // where a value comes from or goes to, about a call
 	for i, inst := range fn.Instructions() {
+		if from, to, ok := move(inst); ok && from.IsPhysical() && to.IsVirtual() {
+			hints[to] = from
+		} else if ok && from.IsVirtual() && to.IsPhysical() {
+			hints[from] = to
+		}
 		for id := range inst.LiveIn {
 			note(id, 2*i, 2*i+1)
 		}
@@ -74,15 +82,46 @@ func allocate(fn *ir.Function, isa *ISA) error {
 		})
 		until := map[reg.ID]int{} // where a register is free again
 		for _, v := range order {
-			p := slices.IndexFunc(file, func(r reg.ID) bool {
+			free := func(r reg.ID) bool {
 				return until[r] <= v.first && !slices.ContainsFunc(busy[r], func(w *interval) bool { return v.first < w.end && w.first < v.end })
-			})
-			if p < 0 {
-				return fmt.Errorf("%s: %w: none of kind %d at instruction %d", fn.Name, errRegisters, kind, v.first/2)
 			}
-			fn.Allocation[v.id] = file[p]
-			until[file[p]] = v.end
+			r, ok := hints[v.id]
+			if !ok || !slices.Contains(file, r) || !free(r) {
+				p := slices.IndexFunc(file, free)
+				if p < 0 {
+					return fmt.Errorf("%s: %w: none of kind %d at instruction %d", fn.Name, errRegisters, kind, v.first/2)
+				}
+				r = file[p]
+			}
+			fn.Allocation[v.id] = r
+			until[r] = v.end
 		}
 	}
+	return nil
+}
+
+// move returns the registers of a move from one to another.
+func move(i *ir.Instruction) (from, to reg.ID, ok bool) {
+	if i.Opcode != "MOVQ" && i.Opcode != "VMOVAPS" || len(i.Operands) != 2 {
+		return 0, 0, false
+	}
+	a, isA := i.Operands[0].(reg.Register)
+	b, isB := i.Operands[1].(reg.Register)
+	if !isA || !isB || a.Kind() != b.Kind() {
+		return 0, 0, false
+	}
+	return a.ID(), b.ID(), true
+}
+
+// pruneMoves drops the moves from a register to itself.
+func pruneMoves(fn *ir.Function) error {
+	fn.Nodes = slices.DeleteFunc(fn.Nodes, func(n ir.Node) bool {
+		i, ok := n.(*ir.Instruction)
+		if !ok {
+			return false
+		}
+		from, to, ok := move(i)
+		return ok && from == to
+	})
 	return nil
 }

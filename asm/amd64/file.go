@@ -3,6 +3,7 @@ package amd64
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lanewise/lanewise/asm/machine"
 	"github.com/mmcloughlin/avo/attr"
@@ -18,11 +19,12 @@ import (
 type File struct {
 	ir    ir.File
 	known map[string]bool // its globals
+	local *routines
 }
 
 // NewFile returns an empty File.
 func NewFile() *File {
-	f := &File{known: map[string]bool{}}
+	f := &File{known: map[string]bool{}, local: &routines{known: map[string]routine{}}}
 	f.ir.Includes = []string{"textflag.h"}
 	f.ir.Constraints = buildtags.And(buildtags.Term("amd64"), buildtags.Not("purego")).ToConstraints()
 	return f
@@ -30,11 +32,13 @@ func NewFile() *File {
 
 // Add compiles and checks a function.
 func (f *File) Add(isa *ISA, t machine.Type, fn machine.Function, write func(*Code)) error {
-	file, err := compile(isa, t, fn, write)
+	file, err := compile(isa, t, fn, f.local, write)
 	if err != nil {
 		return err
 	}
-	for _, s := range file.Sections {
+	sections := append(file.Sections, f.local.sections...)
+	f.local.sections = nil
+	for _, s := range sections {
 		switch s := s.(type) {
 		case *ir.Global:
 			if f.known[s.Symbol.Name] {
@@ -55,15 +59,16 @@ func (f *File) Add(isa *ISA, t machine.Type, fn machine.Function, write func(*Co
 // is checked.
 type Code struct {
 	*build.Context
-	ISA  *ISA
-	typ  machine.Type
-	kept int             // how many of a Machine's Consts AVX2 keeps in registers
-	ints map[string]bool // parameters that are []int32
-	fn   *ir.Function
+	ISA   *ISA
+	typ   machine.Type
+	kept  int             // how many of a Machine's Consts AVX2 keeps in registers
+	ints  map[string]bool // parameters that are []int32
+	fn    *ir.Function
+	local *routines
 }
 
-func begin(isa *ISA, t machine.Type, kept int, fn machine.Function) *Code {
-	c := &Code{Context: build.NewContext(), ISA: isa, typ: t, kept: kept, ints: fn.Int32s()}
+func begin(isa *ISA, t machine.Type, kept int, fn machine.Function, local *routines) *Code {
+	c := &Code{Context: build.NewContext(), ISA: isa, typ: t, kept: kept, ints: fn.Int32s(), local: local}
 	c.Function(fn.Name)
 	c.Attributes(attr.NOSPLIT)
 	c.Doc(fn.Name + " " + fn.Doc)
@@ -81,13 +86,13 @@ func (c *Code) End() {
 }
 
 // compile keeps as many constants in registers as there are registers for.
-func compile(isa *ISA, t machine.Type, fn machine.Function, write func(*Code)) (*ir.File, error) {
+func compile(isa *ISA, t machine.Type, fn machine.Function, local *routines, write func(*Code)) (*ir.File, error) {
 	kept := 0
 	if isa == AVX2 {
 		kept = 12
 	}
 	for ; ; kept-- {
-		c := begin(isa, t, kept, fn)
+		c := begin(isa, t, kept, fn, local)
 		write(c)
 		file, err := c.Result()
 		if err != nil {
@@ -106,6 +111,7 @@ func compile(isa *ISA, t machine.Type, fn machine.Function, write func(*Code)) (
 			pass.FunctionPass(pass.BindRegisters),
 			pass.FunctionPass(pass.VerifyAllocation),
 			pass.FunctionPass(pass.PruneSelfMoves),
+			pass.FunctionPass(pruneMoves),
 			pass.FunctionPass(pass.RequiredISAExtensions),
 		).Execute(file)
 		if errors.Is(err, errRegisters) && kept > 0 {
@@ -146,10 +152,10 @@ func check(fn *ir.Function, isa *ISA) error {
 		if vector && i.Opcode[0] != 'V' && i.Opcode[0] != 'K' {
 			return fmt.Errorf("%s: %s is legacy SSE", fn.Name, i.Opcode)
 		}
-		if i.Opcode == "RET" && !clean {
+		if i.Opcode == "RET" && !clean && !isRoutine(fn) {
 			return fmt.Errorf("%s: RET without VZEROUPPER", fn.Name)
 		}
-		clean = i.Opcode == "VZEROUPPER" || clean && !vector
+		clean = i.Opcode == "VZEROUPPER" || clean && !vector && i.Opcode != "CALL"
 	}
 	for _, need := range fn.ISA {
 		if !isa.has(need) {
@@ -165,6 +171,11 @@ func (f *File) Generate() (asm, stubs []byte, err error) {
 	if asm, err = printer.NewGoAsm(cfg).Print(&f.ir); err != nil {
 		return nil, nil, err
 	}
-	stubs, err = printer.NewStubs(cfg).Print(&f.ir)
+	public := f.ir
+	public.Sections = slices.DeleteFunc(slices.Clone(f.ir.Sections), func(s ir.Section) bool {
+		fn, ok := s.(*ir.Function)
+		return ok && isRoutine(fn)
+	})
+	stubs, err = printer.NewStubs(cfg).Print(&public)
 	return asm, stubs, err
 }

@@ -34,7 +34,7 @@ func TestCheck(t *testing.T) {
 		{"an instruction that dispatch does not ask for", "needs BMI2", AVX512, func(m mach) { m.BZHIQ(reg.RAX, reg.RCX, reg.RDX); m.VZEROUPPER(); m.RET() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := newMachine(begin(c.isa, machine.F32, 0, machine.Function{Name: "f", Signature: "func(x []float32)", Doc: "is a test."}))
+			m := newMachine(begin(c.isa, machine.F32, 0, machine.Function{Name: "f", Signature: "func(x []float32)", Doc: "is a test."}, nil))
 			c.body(m)
 			file, err := m.Result()
 			if err != nil {
@@ -66,10 +66,10 @@ func TestOutOfRegisters(t *testing.T) {
 		m.Return(v[0])
 		c.End()
 	}
-	if _, err := compile(AVX2, machine.F32, f, kernel); !errors.Is(err, errRegisters) {
+	if _, err := compile(AVX2, machine.F32, f, nil, kernel); !errors.Is(err, errRegisters) {
 		t.Errorf("AVX2: %v, want %v", err, errRegisters)
 	}
-	if _, err := compile(AVX512, machine.F32, f, kernel); err != nil {
+	if _, err := compile(AVX512, machine.F32, f, nil, kernel); err != nil {
 		t.Errorf("AVX-512: %v", err)
 	}
 }
@@ -78,7 +78,7 @@ func TestOutOfRegisters(t *testing.T) {
 func TestFolded(t *testing.T) {
 	for _, isa := range []*ISA{AVX2, AVX512} {
 		for _, typ := range []machine.Type{machine.F32, machine.F64} {
-			m := newMachine(begin(isa, typ, 0, machine.Function{Name: "f", Signature: "func()"}))
+			m := newMachine(begin(isa, typ, 0, machine.Function{Name: "f", Signature: "func()"}, nil))
 			seen := map[int]bool{}
 			for r, l := range m.folded(m.lanes()) {
 				if l < 0 || l >= m.lanes() || seen[l] {

@@ -27,41 +27,39 @@ type columns struct {
 	turned  []string // the slices of rows: the columns are rows, the planes their elements
 	regs    int
 	mask    mask
-	off     reg.GPVirtual  // of the columns, in bytes of the element type
-	left    reg.GPVirtual  // columns left
+	off     Mem            // of the columns, in bytes of the element type
+	left    Mem            // columns left; both are in memory, since routines need the registers
 	scratch map[string]Mem // a register of columns for every lane of a sum
-	first   reg.GPVirtual  // where Scratch begins
 	slots   Mem            // room for a vector for each register
 }
 
 func (m mach) Planes(few, many func(machine.Columns)) {
 	c := m.columns("planes")
-	left := m.param("n")
-	m.XORQ(c.off, c.off)
+	m.MOVQ(m.param("n"), c.left)
 	done := m.label("end")
 	if few != nil {
 		rest := m.label("many")
 		planes := m.param("planes")
 		m.CMPQ(planes, U32(m.typ.Lanes()))
 		m.JA(LabelRef(rest))
-		c.blocks(left, few)
+		c.blocks(few)
 		m.JMP(LabelRef(done))
 		m.Label(rest)
 	}
-	c.blocks(left, many)
+	c.blocks(many)
 	m.Label(done)
 }
 
 func (m mach) Turn(body func(machine.Columns), in []string, out string) {
 	c := m.columns("cols")
-	m.XORQ(c.off, c.off)
-	c.turn(m.param("n"), body, in, out)
+	m.MOVQ(m.param("n"), c.left)
+	c.turn(body, in, out)
 }
 
 // turn is blocks for columns that are the rows of in and out.
-func (c *columns) turn(left reg.GPVirtual, body func(machine.Columns), in []string, out string) {
-	c.left, c.turned = left, append(slices.Clone(in), out)
-	c.blocks(left, func(machine.Columns) {
+func (c *columns) turn(body func(machine.Columns), in []string, out string) {
+	c.turned = append(slices.Clone(in), out)
+	c.blocks(func(machine.Columns) {
 		tiles := []string{machine.Scratch, machine.Scratch2}
 		for i, slice := range in {
 			c.transposed(slice, tiles[i], false)
@@ -78,8 +76,8 @@ func (c *columns) turn(left reg.GPVirtual, body func(machine.Columns), in []stri
 func (c *columns) isTurned(name string) bool { return slices.Contains(c.turned, name) }
 
 func (m mach) columns(count string) *columns {
-	c := &columns{mach: m, count: count, off: m.GP64(), scratch: map[string]Mem{}, slots: m.AllocLocal(blockRegs * m.isa.bytes)}
-	c.first = c.scratchAt(machine.Scratch)
+	c := &columns{mach: m, count: count, off: m.AllocLocal(8), left: m.AllocLocal(8), scratch: map[string]Mem{}, slots: m.AllocLocal(blockRegs * m.isa.bytes)}
+	m.MOVQ(U32(0), c.off)
 	return c
 }
 
@@ -99,36 +97,41 @@ func (c *columns) scratchAt(name string) reg.GPVirtual {
 func scratch(name string) bool { return name == machine.Scratch || name == machine.Scratch2 }
 
 // blocks runs body over blocks of registers, then over what is left a register at a time, the last one in part.
-func (c *columns) blocks(left reg.GPVirtual, body func(machine.Columns)) {
+func (c *columns) blocks(body func(machine.Columns)) {
 	wide, narrow, loop, done := c.label("wide"), c.label("narrow"), c.label("narrow"), c.label("end")
 	c.Commentf("columns, %d registers at a time", blockRegs)
 	c.Label(wide)
-	c.CMPQ(left, U32(blockRegs*c.lanes()))
+	c.CMPQ(c.left, U32(blockRegs*c.lanes()))
 	c.JB(LabelRef(narrow))
 	c.regs, c.mask = blockRegs, mask{}
 	body(c)
 	c.ADDQ(U32(c.stride()), c.off)
-	c.SUBQ(U32(blockRegs*c.lanes()), left)
+	c.SUBQ(U32(blockRegs*c.lanes()), c.left)
 	c.JMP(LabelRef(wide))
 	c.Comment("columns, a register at a time, the last one in part")
 	c.Label(narrow)
-	c.TESTQ(left, left)
+	c.CMPQ(c.left, I8(0))
 	c.JE(LabelRef(done))
 	c.Label(loop)
-	count := c.GP64()
-	c.MOVQ(U32(c.lanes()), count)
-	c.CMPQ(left, count)
-	c.CMOVQCS(left, count)
-	c.regs, c.mask = 1, c.masks(count, len(c.ints) > 0)(0)
+	c.regs, c.mask = 1, c.masks(c.some(), len(c.ints) > 0)(0)
 	body(c)
 	c.ADDQ(U32(c.isa.bytes), c.off)
-	c.SUBQ(U32(c.lanes()), left)
+	c.SUBQ(U32(c.lanes()), c.left)
 	c.JA(LabelRef(loop))
 	c.Label(done)
 }
 
+// some returns how many columns of a register there are.
+func (c *columns) some() reg.GPVirtual {
+	n := c.GP64()
+	c.MOVQ(U32(c.lanes()), n)
+	c.CMPQ(n, c.left)
+	c.CMOVQHI(c.left, n)
+	return n
+}
+
 // stride returns the bytes from lane to lane of scratch memory.
-func (c *columns) stride() int { return c.regs * c.isa.bytes }
+func (m mach) stride() int { return blockRegs * m.isa.bytes }
 
 // strideOf returns the bytes from plane to plane of a slice.
 func (m mach) strideOf(name string) reg.GPVirtual {
@@ -151,18 +154,18 @@ func (c *columns) at(name string) reg.GPVirtual {
 		return c.scratchAt(name)
 	}
 	p := c.base(name)
-	off := c.bytes(name)
 	if c.isTurned(name) {
 		rows := c.param("cols")
-		c.IMULQ(off, rows)
-		off = rows
+		c.IMULQ(c.off, rows)
+		c.ADDQ(rows, p)
+		return p
 	}
-	c.ADDQ(off, p)
+	c.ADDQ(c.bytes(name), p)
 	return p
 }
 
 // bytes returns how far into a slice the columns are.
-func (c *columns) bytes(name string) reg.GPVirtual {
+func (c *columns) bytes(name string) Op {
 	if !c.ints[name] || c.typ == machine.F32 {
 		return c.off
 	}
@@ -242,11 +245,10 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	c.Commentf("every plane, added up: %v", bufs)
 	p, next := c.pointers(bufs)
 	left := c.param(c.count)
-	lane, end := c.GP64(), c.GP64()
+	lane, end := c.scratchAt(machine.Scratch), c.GP64()
 	first, again, wrap, done := c.label("lanes"), c.label("again"), c.label("wrap"), c.label("end")
 	// the first plane of every lane, from +0
-	c.MOVQ(c.first, lane)
-	c.LEAQ(Mem{Base: c.first, Disp: c.typ.Lanes() * c.stride()}, end)
+	c.LEAQ(Mem{Base: lane, Disp: c.typ.Lanes() * c.stride()}, end)
 	c.Label(first)
 	c.plane(p, next, func(j int, x []V) V {
 		y := body(j, x)
@@ -264,7 +266,7 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	// and those that come round again
 	c.Comment("the lanes again")
 	c.Label(wrap)
-	c.MOVQ(c.first, lane)
+	c.SUBQ(U32(c.typ.Lanes()*c.stride()), lane)
 	c.Label(again)
 	c.plane(p, next, func(j int, x []V) V {
 		y := body(j, x)
@@ -282,7 +284,7 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	c.JB(LabelRef(again))
 	c.JMP(LabelRef(wrap))
 	c.Label(done)
-	return c.Fold(machine.Same, then, machine.In(machine.Scratch, 0))
+	return c.Fold(then, machine.In(machine.Scratch, 0))
 }
 
 func (c *columns) Store(slice string, v []V) {
@@ -298,121 +300,177 @@ func (c *columns) Store(slice string, v []V) {
 	c.Label(done)
 }
 
-// Fold visits the lanes of a group in the order in which they are folded, evens first, so that few registers are needed. A lane that no
-// plane went to is left out.
-func (c *columns) Fold(body machine.Body, then func(V), bufs ...machine.Buf) []V {
+func (c *columns) Fold(then func(V), bufs ...machine.Buf) []V {
 	c.Commentf("fold the planes of %v", bufs)
-	d := make([]V, c.regs)
-	for i := range d {
-		d[i] = c.New()
+	var ints []reg.GPVirtual
+	for _, b := range bufs {
+		ints = append(ints, c.at(b.Name))
 	}
-	group := c.typ.Lanes() / 4
-	total, pair, second := c.New(), c.New(), c.New()
-	column, left, end := c.GP64(), c.GP64(), c.GP64()
-	p := make([]reg.GPVirtual, len(bufs))
-	columns, pairs, single, done := c.label("column"), c.label("groups"), c.label("pair"), c.label("sum")
-	if c.regs > 1 {
-		c.XORQ(column, column)
-		c.Label(columns)
-	}
-	c.zero(total)
-	c.Load(c.Param(c.count), left)
-	for i, b := range bufs {
-		p[i] = c.at(b.Name)
-		if c.regs > 1 {
-			c.ADDQ(column, p[i])
-		}
-	}
-	c.LEAQ(Mem{Base: p[0], Disp: c.typ.Lanes() * c.stride()}, end)
-	c.Label(pairs)
-	c.group(pair, p, left, body)
-	c.advance(p, group*c.stride())
-	c.SUBQ(I32(group), left)
-	c.JLE(LabelRef(single))
-	c.group(second, p, left, body)
-	c.advance(p, group*c.stride())
-	c.SUBQ(I32(group), left)
-	c.Add(pair, pair, second)
-	c.Label(single)
-	c.Add(total, total, pair)
-	c.TESTQ(left, left)
-	c.JLE(LabelRef(done))
-	c.CMPQ(p[0], end)
-	c.JB(LabelRef(pairs))
-	c.Label(done)
-	if then != nil {
-		then(total)
+	totals, size := c.GP64(), c.GP64()
+	c.LEAQ(c.slots, totals)
+	c.MOVQ(U32(c.regs*c.isa.bytes), size)
+	name := [...]string{"", "fold", "foldProducts"}[len(bufs)]
+	last := c.call(name, append(ints, c.param(c.count), totals, size), nil, foldColumns)[0]
+	if then != nil && c.regs == 1 {
+		then(last)
+	} else if then != nil {
+		loop, x := c.label("totals"), c.New()
+		c.Label(loop)
+		c.VMOVUPS(Mem{Base: totals}, c.r(x))
+		then(x)
+		c.VMOVUPS(c.r(x), Mem{Base: totals})
+		c.ADDQ(U32(c.isa.bytes), totals)
+		c.SUBQ(U32(c.isa.bytes), size)
+		c.JNE(LabelRef(loop))
 	}
 	if c.regs == 1 {
-		c.Set(d[0], total)
-		return d
+		return []V{last}
 	}
-	slot := c.GP64()
-	c.LEAQ(c.slots, slot)
-	c.VMOVUPS(c.r(total), Mem{Base: slot, Index: column, Scale: 1})
-	c.ADDQ(U32(c.isa.bytes), column)
-	c.CMPQ(column, U32(c.regs*c.isa.bytes))
-	c.JB(LabelRef(columns))
+	d := make([]V, c.regs)
 	for j := range d {
+		d[j] = c.New()
 		c.VMOVUPS(c.slots.Offset(j*c.isa.bytes), c.r(d[j]))
 	}
 	return d
 }
 
-// group sets d to the sum of what body makes of the group of lanes at p, of which left exist, and more may follow.
-func (c *columns) group(d V, p []reg.GPVirtual, left reg.GPVirtual, body machine.Body) {
+// foldColumns adds up the lanes at one or two pointers, for one register of columns after the other, and writes the totals; the last one it
+// returns. Its arguments are the pointers, how many planes there are, where the totals go, and how many bytes they take.
+func foldColumns(m mach, ints []reg.GPVirtual, _ []V) []V {
+	n := len(ints) - 3
+	column, planes, slots, size := ints[:n], ints[n], ints[n+1], ints[n+2]
+	loop := m.label("column")
+	m.ADDQ(slots, size)
+	m.Label(loop)
+	p, left := make([]reg.GPVirtual, n), m.GP64()
+	for i := range p {
+		p[i] = m.GP64()
+		m.MOVQ(column[i], p[i])
+	}
+	m.MOVQ(planes, left)
+	total := m.foldPlanes(p, left)
+	m.VMOVUPS(m.r(total), Mem{Base: slots})
+	m.advance(column, m.isa.bytes)
+	m.ADDQ(U32(m.isa.bytes), slots)
+	m.CMPQ(slots, size)
+	m.JB(LabelRef(loop))
+	return []V{total}
+}
+
+// foldPlanes adds up the lanes at p, or the products of the lanes at two pointers, of which left exist, and more may follow. A lane that no
+// plane went to is left out.
+func (m mach) foldPlanes(p []reg.GPVirtual, left reg.GPVirtual) V {
+	group := m.typ.Lanes() / 4
+	total, pair, sum := m.New(), m.New(), m.New()
+	end, odd := m.GP64(), m.GP64()
+	loop, added, done := m.label("group"), m.label("added"), m.label("sum")
+	m.zero(total)
+	m.zero(pair)
+	m.LEAQ(Mem{Base: p[0], Disp: m.typ.Lanes() * m.stride()}, end)
+	m.MOVQ(U32(0), odd)
+	m.Label(loop)
+	m.foldGroup(sum, p, group, left, added)
+	m.Label(added)
+	m.Add(pair, pair, sum)
+	m.SUBQ(I8(group), left)
+	m.JLE(LabelRef(done))
+	m.advance(p, group*m.stride())
+	m.XORQ(I8(1), odd)
+	m.JNE(LabelRef(loop))
+	m.Add(total, total, pair)
+	m.zero(pair)
+	m.CMPQ(p[0], end)
+	m.JB(LabelRef(loop))
+	m.Label(done)
+	m.Add(total, total, pair)
+	return total
+}
+
+// foldGroup sets d to the sum of the group of n lanes at p, lane i with lane i + n/2, and so on. Where fewer than n are left, that is the sum
+// of half or a quarter of them, to which only some of the others are added. It jumps to done, or ends there.
+func (m mach) foldGroup(d V, p []reg.GPVirtual, n int, left reg.GPVirtual, done string) {
+	all := m.label("all")
+	m.CMPQ(left, I8(n))
+	m.JGE(LabelRef(all))
+	for ; n > 0; n /= 2 {
+		fewer, folded := m.label("fewer"), m.label("folded")
+		half := max(1, n/2)
+		if n > 1 {
+			m.CMPQ(left, I8(half))
+			m.JLE(LabelRef(fewer))
+		}
+		acc := make([]V, half)
+		for i := range acc {
+			acc[i] = m.New()
+			m.loadLane(acc[i], p, i)
+		}
+		for i := range n - half {
+			if i > 0 {
+				m.CMPQ(left, I8(half+i))
+				m.JLE(LabelRef(folded))
+			}
+			m.addLane(acc[i], p, half+i)
+		}
+		m.Label(folded)
+		m.vertical(m.Add, acc)
+		m.Set(d, acc[0])
+		m.JMP(LabelRef(done))
+		m.Label(fewer)
+	}
+	m.Label(all)
+	m.allLanes(d, p)
+}
+
+// allLanes sets d to the sum of a whole group. It visits the lanes in the order in which they are folded, evens first, so that few
+// registers are needed.
+func (m mach) allLanes(d V, p []reg.GPVirtual) {
 	order := []int{0, 8, 4, 12, 2, 10, 6, 14}
-	if c.typ == machine.F64 {
+	if m.typ == machine.F64 {
 		order = []int{0, 4, 2, 6}
 	}
 	acc := make([]V, len(order)/2)
-	for i := range acc {
-		acc[i] = c.New()
-	}
 	for parity := range 2 {
-		part, folded := c.label("part"), c.label("folded")
-		lane := func(lane int) V {
-			x := make([]V, len(p))
-			for i := range p {
-				x[i] = c.New()
-				c.VMOVUPS(Mem{Base: p[i], Disp: (lane + parity) * c.stride()}, c.r(x[i]))
-			}
-			return body(x)
-		}
-		c.CMPQ(left, I32(2*len(order)))
-		c.JLT(LabelRef(part))
 		for i := range acc {
-			x, y := lane(order[2*i]), lane(order[2*i+1])
-			c.Add(acc[i], x, y)
+			acc[i] = m.New()
+			m.loadLane(acc[i], p, order[2*i]+parity)
+			m.addLane(acc[i], p, order[2*i+1]+parity)
 		}
-		c.JMP(LabelRef(folded))
-		c.Label(part)
-		for i := range acc {
-			skip := c.label("none")
-			c.zero(acc[i])
-			for _, l := range order[2*i : 2*i+2] {
-				c.CMPQ(left, I32(l+parity))
-				c.JLE(LabelRef(skip))
-				c.Add(acc[i], acc[i], lane(l))
-			}
-			c.Label(skip)
-		}
-		c.Label(folded)
 		for n := len(acc) / 2; n > 0; n /= 2 {
 			for i := range n {
-				c.Add(acc[i], acc[2*i], acc[2*i+1])
+				m.Add(acc[i], acc[2*i], acc[2*i+1])
 			}
 		}
 		if parity == 0 {
-			c.Set(d, acc[0])
+			m.Set(d, acc[0])
 		} else {
-			c.Add(d, d, acc[0])
+			m.Add(d, d, acc[0])
 		}
 	}
 }
 
-func (c *columns) advance(p []reg.GPVirtual, bytes int) {
+// lane is a lane of the planes at p. loadLane reads one, or the product of two, and addLane adds it.
+func (m mach) lane(p reg.GPVirtual, lane int) V {
+	return m.value(Mem{Base: p, Disp: lane * m.stride()})
+}
+
+func (m mach) loadLane(d V, p []reg.GPVirtual, lane int) {
+	m.Set(d, m.lane(p[0], lane))
+	if len(p) > 1 {
+		m.Mul(d, d, m.lane(p[1], lane))
+	}
+}
+
+func (m mach) addLane(d V, p []reg.GPVirtual, lane int) {
+	x := m.lane(p[0], lane)
+	if len(p) > 1 {
+		x = m.New()
+		m.loadLane(x, p, lane)
+	}
+	m.Add(d, d, x)
+}
+
+func (m mach) advance(p []reg.GPVirtual, bytes int) {
 	for _, q := range p {
-		c.ADDQ(U32(bytes), q)
+		m.ADDQ(U32(bytes), q)
 	}
 }

@@ -16,16 +16,17 @@ func (m mach) logLanes() int { return bits.TrailingZeros(uint(m.lanes())) }
 
 func (m mach) Rows(long func(), short func(machine.Columns), in []string, out string) {
 	c := m.columns("cols")
-	m.XORQ(c.off, c.off)
 	n := m.AllocLocal(8) // elements left: general registers are few
 	t := m.Load(m.Param(in[0]).Len(), m.GP64())
 	m.MOVQ(t, n)
+	long1, longLoop, done := m.label("long"), m.label("row"), m.label("end")
+	m.short(c, long1, n, short, in, out)
+	m.JMP(LabelRef(done))
+	m.Comment("a row at a time")
+	m.Label(long1)
 	if m.ints["dst"] {
 		m.out = m.base("dst")
 	}
-	longLoop, done := m.label("row"), m.label("end")
-	m.short(c, longLoop, n, short, in, out)
-	m.Comment("a row at a time")
 	m.Label(longLoop)
 	m.CMPQ(n, I8(0))
 	m.JE(LabelRef(done))
@@ -40,7 +41,7 @@ func (m mach) Rows(long func(), short func(machine.Columns), in []string, out st
 	m.Label(done)
 }
 
-// short takes the rows if they are short and not few, and leaves n at 0; otherwise it jumps to long.
+// short takes the rows if they are short and not few; otherwise it jumps to long.
 func (m mach) short(c *columns, long string, n Mem, body func(machine.Columns), in []string, out string) {
 	cols := m.param("cols")
 	m.CMPQ(cols, U32(m.typ.Lanes()))
@@ -54,84 +55,88 @@ func (m mach) short(c *columns, long string, n Mem, body func(machine.Columns), 
 	m.XORL(reg.EDX, reg.EDX)
 	m.DIVL(cols.As32())
 	m.MOVL(reg.EAX, left.As32())
-	m.MOVQ(U32(0), n)
-	c.turn(left, body, in, out)
+	m.MOVQ(left, c.left)
+	c.turn(body, in, out)
 }
 
 // transposed moves the rows of a block from a slice to scratch memory, a register of columns for each element, or back.
-//
-// It goes by units of 128 bits of every row, of which a register holds as many as it has such lanes: only these are transposed. The last
-// unit of a row may overlap the one before.
 func (c *columns) transposed(slice, tile string, back bool) {
+	name := "rowsIn"
 	if back {
 		c.Commentf("transpose %s to %s", tile, slice)
+		name = "rowsOut"
 	} else {
 		c.Commentf("transpose %s to %s", slice, tile)
 	}
-	p, s := c.at(slice), c.scratchAt(tile)
-	stride := c.param("cols")
-	c.SHLQ(U8(c.logSize()), stride)
-	unit := 16 / c.size()
-	careful, done := c.label("careful"), c.label("moved")
+	rows := c.GP64()
 	if c.regs == 1 {
-		c.CMPQ(c.left, U32(c.lanes()))
-		c.JB(LabelRef(careful))
+		rows = c.some()
+	} else {
+		c.MOVQ(U32(c.regs*c.lanes()), rows)
 	}
-	cols := c.param("cols")
-	c.CMPQ(cols, U32(unit))
-	c.JB(LabelRef(careful))
-
-	c.everyRegister(p, s, stride, back, false)
-	c.JMP(LabelRef(done))
-	c.Comment("rows that are not there, or shorter than a unit")
-	c.Label(careful)
-	c.everyRegister(p, s, stride, back, true)
-	c.Label(done)
+	c.call(name, []reg.GPVirtual{c.at(slice), c.scratchAt(tile), c.param("cols"), rows}, nil, func(m mach, ints []reg.GPVirtual, _ []V) []V {
+		m.rows(ints[0], ints[1], ints[2], ints[3], back)
+		return nil
+	})
 }
 
-// everyRegister moves the rows of one register after the other.
-func (c *columns) everyRegister(p, s, stride reg.GPVirtual, back, careful bool) {
-	if c.regs == 1 {
-		c.units(p, s, stride, back, careful)
-		return
-	}
-	left, step, loop := c.GP64(), c.GP64(), c.label("registers")
-	c.MOVQ(U32(c.regs), left)
-	c.Label(loop)
-	c.units(p, s, stride, back, careful)
-	c.MOVQ(stride, step)
-	c.SHLQ(U8(c.logLanes()), step)
-	c.ADDQ(step, p)
-	c.ADDQ(U32(c.isa.bytes), s)
-	c.DECQ(left)
-	c.JNE(LabelRef(loop))
+// rows moves rows of cols elements at p to scratch memory at s, or back: those of one register of columns after the other.
+//
+// It goes by units of 128 bits of every row, of which a register holds as many as it has such lanes: only these are transposed. The last
+// unit of a row may overlap the one before.
+func (m mach) rows(p, s, cols, rows reg.GPVirtual, back bool) {
+	loop, careful, next, done := m.label("register"), m.label("careful"), m.label("next"), m.label("moved")
+	stride := m.GP64()
+	m.MOVQ(cols, stride)
+	m.SHLQ(U8(m.logSize()), stride)
+	m.Label(loop)
+	m.CMPQ(rows, U32(m.lanes()))
+	m.JB(LabelRef(careful))
+	m.CMPQ(cols, U32(16/m.size()))
+	m.JB(LabelRef(careful))
+	m.units(p, s, cols, stride, nil, back)
+	m.Label(next)
+	step := m.GP64()
+	m.MOVQ(stride, step)
+	m.SHLQ(U8(m.logLanes()), step)
+	m.ADDQ(step, p)
+	m.ADDQ(U32(m.isa.bytes), s)
+	m.SUBQ(U32(m.lanes()), rows)
+	m.JA(LabelRef(loop))
+	m.JMP(LabelRef(done))
+	m.Comment("rows that are not there, or shorter than a unit")
+	m.Label(careful)
+	m.units(p, s, cols, stride, &rows, back)
+	m.JMP(LabelRef(next))
+	m.Label(done)
 }
 
-// units moves one register's rows, unit by unit.
-func (c *columns) units(p, s, stride reg.GPVirtual, back, careful bool) {
-	unit := 16 / c.size()
-	at, tile, left := c.GP64(), c.GP64(), c.param("cols")
-	c.MOVQ(p, at)
-	c.MOVQ(s, tile)
+// units moves one register's rows, unit by unit. Unless rows is nil it says how many there are, and units may be longer than rows.
+func (m mach) units(p, s, cols, stride reg.GPVirtual, rows *reg.GPVirtual, back bool) {
+	unit := 16 / m.size()
+	at, tile, left := m.GP64(), m.GP64(), m.GP64()
+	m.MOVQ(p, at)
+	m.MOVQ(s, tile)
+	m.MOVQ(cols, left)
 	var some Op
-	if careful {
-		n, most := c.GP64(), c.GP64()
-		c.MOVQ(left, n)
-		c.MOVQ(U32(unit), most)
-		c.CMPQ(n, most)
-		c.CMOVQHI(most, n)
-		some = c.partUnit(n)
+	if rows != nil {
+		n, most := m.GP64(), m.GP64()
+		m.MOVQ(left, n)
+		m.MOVQ(U32(unit), most)
+		m.CMPQ(n, most)
+		m.CMOVQHI(most, n)
+		some = m.partUnit(n)
 	}
-	c.eachUnit(left, func() {
+	m.eachUnit(left, func() {
 		if back {
-			c.unitOut(at, tile, stride, some)
+			m.unitOut(at, tile, stride, rows, some)
 		} else {
-			c.unitIn(at, tile, stride, some)
+			m.unitIn(at, tile, stride, rows, some)
 		}
 	}, func(step reg.GPVirtual) {
-		c.LEAQ(Mem{Base: at, Index: step, Scale: uint8(c.size())}, at)
-		c.SHLQ(U8(bits.TrailingZeros(uint(c.stride()))), step)
-		c.ADDQ(step, tile)
+		m.LEAQ(Mem{Base: at, Index: step, Scale: uint8(m.size())}, at)
+		m.SHLQ(U8(bits.TrailingZeros(uint(m.stride()))), step)
+		m.ADDQ(step, tile)
 	})
 }
 
@@ -157,51 +162,49 @@ func (m mach) eachUnit(left reg.GPVirtual, body func(), next func(step reg.GPVir
 }
 
 // partUnit returns the mask of n elements of 128 bits.
-func (c *columns) partUnit(n reg.GPVirtual) Op {
-	if c.zmm() {
-		return c.masks(n, false)(0).k
+func (m mach) partUnit(n reg.GPVirtual) Op {
+	if m.zmm() {
+		return m.masks(n, false)(0).k
 	}
-	count, k := c.XMM(), c.XMM()
-	c.VMOVQ(n, count)
-	if c.typ == machine.F32 {
-		c.VPBROADCASTD(count, count)
+	count, k := m.XMM(), m.XMM()
+	m.VMOVQ(n, count)
+	if m.typ == machine.F32 {
+		m.VPBROADCASTD(count, count)
 	} else {
-		c.VPBROADCASTQ(count, count)
+		m.VPBROADCASTQ(count, count)
 	}
-	c.ps(c.VPCMPGTD, c.VPCMPGTQ)(c.iota(c.size()), count, k)
+	m.ps(m.VPCMPGTD, m.VPCMPGTQ)(m.iota(m.size()), count, k)
 	return k
 }
 
-// unitRows calls f for each row of the unit at p: it belongs into lane of v[i]. Where some is not nil it stops at the last row there is.
-func (c *columns) unitRows(p, stride reg.GPVirtual, careful bool, f func(i, lane int, mem Mem)) {
-	unit := 16 / c.size()
-	q, q2 := c.GP64(), c.GP64()
-	c.MOVQ(p, q)
-	if careful {
-		end := c.label("rows")
-		for r := range c.lanes() {
+// unitRows calls f for each row of the unit at p: it belongs into lane of v[i]. Where rows is not nil it stops at the last row there is.
+func (m mach) unitRows(p, stride reg.GPVirtual, rows *reg.GPVirtual, f func(i, lane int, mem Mem)) {
+	unit := 16 / m.size()
+	q, q2 := m.GP64(), m.GP64()
+	m.MOVQ(p, q)
+	if rows != nil {
+		end := m.label("rows")
+		for r := range m.lanes() {
 			if r > 0 {
-				if c.regs == 1 {
-					c.CMPQ(c.left, U32(r))
-					c.JBE(LabelRef(end))
-				}
-				c.ADDQ(stride, q)
+				m.CMPQ(*rows, U32(r))
+				m.JBE(LabelRef(end))
+				m.ADDQ(stride, q)
 			}
 			f(r%unit, r/unit, Mem{Base: q})
 		}
-		c.Label(end)
+		m.Label(end)
 		return
 	}
 	for i := range unit {
 		f(i, 0, Mem{Base: q})
 		f(i, 1, Mem{Base: q, Index: stride, Scale: uint8(unit)})
-		if c.zmm() {
+		if m.zmm() {
 			f(i, 2, Mem{Base: q, Index: stride, Scale: uint8(2 * unit)})
-			c.LEAQ(Mem{Base: q, Index: stride, Scale: uint8(unit)}, q2)
+			m.LEAQ(Mem{Base: q, Index: stride, Scale: uint8(unit)}, q2)
 			f(i, 3, Mem{Base: q2, Index: stride, Scale: uint8(2 * unit)})
 		}
 		if i < unit-1 {
-			c.ADDQ(stride, q)
+			m.ADDQ(stride, q)
 		}
 	}
 }
@@ -233,56 +236,56 @@ func (m mach) extract(lane int, v V, to Op) {
 	}
 }
 
-func (c *columns) unitIn(p, tile, stride reg.GPVirtual, some Op) {
-	v := make([]V, 16/c.size())
+func (m mach) unitIn(p, tile, stride reg.GPVirtual, rows *reg.GPVirtual, some Op) {
+	v := make([]V, 16/m.size())
 	for i := range v {
-		v[i] = c.New()
+		v[i] = m.New()
 		if some != nil {
-			c.zero(v[i])
+			m.zero(v[i])
 		}
 	}
-	c.unitRows(p, stride, some != nil, func(i, lane int, mem Mem) {
+	m.unitRows(p, stride, rows, func(i, lane int, mem Mem) {
 		if some == nil {
-			c.insert(lane, mem, v[i])
+			m.insert(lane, mem, v[i])
 			return
 		}
-		x := c.XMM()
+		x := m.XMM()
 		switch {
-		case c.zmm() && c.typ == machine.F32:
-			c.VMOVUPS_Z(mem, some, x)
-		case c.zmm():
-			c.VMOVUPD_Z(mem, some, x)
+		case m.zmm() && m.typ == machine.F32:
+			m.VMOVUPS_Z(mem, some, x)
+		case m.zmm():
+			m.VMOVUPD_Z(mem, some, x)
 		default:
-			c.maskmov(mem, some, x)
+			m.maskmov(mem, some, x)
 		}
-		c.insert(lane, x, v[i])
+		m.insert(lane, x, v[i])
 	})
-	for i, v := range c.square128(v) {
-		c.VMOVUPS(c.r(v), Mem{Base: tile, Disp: i * c.stride()})
+	for i, v := range m.square128(v) {
+		m.VMOVUPS(m.r(v), Mem{Base: tile, Disp: i * m.stride()})
 	}
 }
 
-func (c *columns) unitOut(p, tile, stride reg.GPVirtual, some Op) {
-	v := make([]V, 16/c.size())
+func (m mach) unitOut(p, tile, stride reg.GPVirtual, rows *reg.GPVirtual, some Op) {
+	v := make([]V, 16/m.size())
 	for i := range v {
-		v[i] = c.New()
-		c.VMOVUPS(Mem{Base: tile, Disp: i * c.stride()}, c.r(v[i]))
+		v[i] = m.New()
+		m.VMOVUPS(Mem{Base: tile, Disp: i * m.stride()}, m.r(v[i]))
 	}
-	v = c.square128(v)
-	c.unitRows(p, stride, some != nil, func(i, lane int, mem Mem) {
+	v = m.square128(v)
+	m.unitRows(p, stride, rows, func(i, lane int, mem Mem) {
 		if some == nil {
-			c.extract(lane, v[i], mem)
+			m.extract(lane, v[i], mem)
 			return
 		}
-		x := c.x(v[i])
+		x := m.x(v[i])
 		if lane > 0 {
-			x = c.XMM()
-			c.extract(lane, v[i], x)
+			x = m.XMM()
+			m.extract(lane, v[i], x)
 		}
-		if c.zmm() {
-			c.ps(c.VMOVUPS, c.VMOVUPD)(x, some, mem)
+		if m.zmm() {
+			m.ps(m.VMOVUPS, m.VMOVUPD)(x, some, mem)
 		} else {
-			c.maskmov(x, some, mem)
+			m.maskmov(x, some, mem)
 		}
 	})
 }

@@ -258,7 +258,7 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	next(again)
 	c.B(wrap)
 	c.Label(done)
-	return c.Fold(machine.Same, then, machine.In(machine.Scratch, 0))
+	return c.Fold(then, machine.In(machine.Scratch, 0))
 }
 
 func (c *columns) Store(slice string, v []V) {
@@ -283,7 +283,7 @@ func (c *columns) Store(slice string, v []V) {
 }
 
 // Fold adds up the lanes of one register of columns after the other. A lane that no plane went to is left out.
-func (c *columns) Fold(body machine.Body, then func(V), bufs ...machine.Buf) []V {
+func (c *columns) Fold(then func(V), bufs ...machine.Buf) []V {
 	c.Commentf("fold the planes of %v", bufs)
 	group := c.typ.Lanes() / 4
 	sums := c.GP()
@@ -302,11 +302,11 @@ func (c *columns) Fold(body machine.Body, then func(V), bufs ...machine.Buf) []V
 	c.ADD(emit.Imm(c.typ.Lanes()*c.stride()), p[0], end)
 	next := func(int) emit.Imm { return emit.Imm(group * c.stride()) }
 	c.Label(pairs)
-	c.group(pair, p, left, body)
+	c.group(pair, p, left)
 	c.advance(p, next)
 	c.SUBS(emit.Imm(group), left, left)
 	c.BLE(single)
-	c.group(second, p, left, body)
+	c.group(second, p, left)
 	c.advance(p, next)
 	c.SUB(emit.Imm(group), left, left)
 	c.Add(pair, pair, second)
@@ -339,7 +339,7 @@ func (c *columns) Fold(body machine.Body, then func(V), bufs ...machine.Buf) []V
 }
 
 // group sets d to the sum of the group of lanes at p, of which left exist, and more may follow.
-func (c *columns) group(d V, p []emit.GP, left emit.GP, body machine.Body) {
+func (c *columns) group(d V, p []emit.GP, left emit.GP) {
 	acc := make([]V, c.typ.Lanes()/4)
 	part, folded := c.NewLabel("part"), c.NewLabel("folded")
 	for i := range acc {
@@ -351,7 +351,10 @@ func (c *columns) group(d V, p []emit.GP, left emit.GP, body machine.Body) {
 			x[b] = c.New()
 			c.FMOVQ(emit.At(p[b], i*c.stride()), c.r(x[b]))
 		}
-		c.Set(acc[i], body(x))
+		if len(x) > 1 {
+			c.Mul(x[0], x[0], x[1])
+		}
+		c.Set(acc[i], x[0])
 	}
 	c.CMP(emit.Imm(len(acc)), left)
 	c.BLT(part)

@@ -24,10 +24,7 @@ func softmaxRowsGrad(m machine.Machine) {
 		rowGrad(m, s)
 	}, func(c machine.Columns) {
 		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
-		dot := c.Fold(func(x []V) V {
-			m.Mul(x[0], x[0], x[1])
-			return x[0]
-		}, nil, y, dy)
+		dot := c.Fold(nil, y, dy)
 		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
 	}, []string{"y", "dy"}, "dx")
 }
@@ -77,7 +74,7 @@ func logSoftmaxRowsGrad(m machine.Machine) {
 		rowLogGrad(m, newExp(m), s)
 	}, func(c machine.Columns) {
 		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
-		sum := c.Fold(machine.Same, nil, dy)
+		sum := c.Fold(nil, dy)
 		e := newExp(m)
 		c.Each(func(j int, x []V) V {
 			m.MinZero(x[0], x[0])

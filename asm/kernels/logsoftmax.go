@@ -40,7 +40,7 @@ func columnLog(m machine.Machine, c machine.Columns, top []V, dst string) {
 		m.Sub(x[0], x[0], top[j])
 		return e.of(x[0])
 	}, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch2), machine.Ahead("src"), machine.Ahead("dst"))
-	s := c.Fold(machine.Same, func(s V) { minusLog(m, s) }, machine.In(machine.Scratch2, 0))
+	s := c.Fold(func(s V) { minusLog(m, s) }, machine.In(machine.Scratch2, 0))
 	columnSubtract(m, c, top, s, machine.Scratch, dst)
 }
 

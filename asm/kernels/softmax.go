@@ -61,7 +61,7 @@ func columnExp(m machine.Machine, c machine.Columns, top []V) []V {
 		m.Sub(x[0], x[0], top[j])
 		return e.of(x[0])
 	}, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
-	return c.Fold(machine.Same, nil, machine.In(machine.Scratch, 0))
+	return c.Fold(nil, machine.In(machine.Scratch, 0))
 }
 
 func factor(m machine.Machine, s V) {

@@ -67,13 +67,6 @@ const (
 	Scratch2 = "scratch2"
 )
 
-// A Body computes with the registers x that were read, one for each buffer that is read in their order, and returns what the buffers that
-// are written take.
-type Body func(x []V) V
-
-// Same is the Body that changes nothing.
-func Same(x []V) V { return x[0] }
-
 // An Index is a number of an element, no vector.
 type Index any
 
@@ -170,8 +163,8 @@ type Columns interface {
 	// Sum is Each, and returns the sums of what body makes of the planes, in the order of docs/numerics.md, as then leaves them. It uses Scratch
 	// for the lanes.
 	Sum(body func(j int, x []V) V, then func(sum V), bufs ...Buf) []V
-	// Fold returns the sums of what body makes of no more than Lanes planes of Scratch and Scratch2, as then leaves them.
-	Fold(body Body, then func(sum V), bufs ...Buf) []V
+	// Fold returns the sums of no more than Lanes planes of a scratch buffer, or of the products of those of two, as then leaves them.
+	Fold(then func(sum V), bufs ...Buf) []V
 	// Store writes v to a slice with one element for each column, unless the slice is nil.
 	Store(slice string, v []V)
 }
