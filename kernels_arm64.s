@@ -1173,10 +1173,10 @@ TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 384(R0), F0
-	FMOVQ 96(R0), F1
-	FMOVQ -224(R0), F2
-	FMOVS max+48(FP), F3
-	VDUP  V3.S[0], V3.S4
+	FMOVS max+48(FP), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVQ 96(R0), F2
+	FMOVQ -224(R0), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
@@ -1202,14 +1202,14 @@ TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
 	BLT   tail1
 blocks1:
 	FLDPQ (R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1246,8 +1246,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1256,14 +1256,14 @@ blocks1:
 	WORD  $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
 	FSTPQ (F28, F29), (R4)
 	FLDPQ 32(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1300,8 +1300,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1310,14 +1310,14 @@ blocks1:
 	WORD  $0x4e3dd4e7 // fadd v7.4s, v7.4s, v29.4s
 	FSTPQ (F28, F29), 32(R4)
 	FLDPQ 64(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1354,8 +1354,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1364,14 +1364,14 @@ blocks1:
 	WORD  $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
 	FSTPQ (F28, F29), 64(R4)
 	FLDPQ 96(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1408,8 +1408,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1418,14 +1418,14 @@ blocks1:
 	WORD  $0x4e3dd56b // fadd v11.4s, v11.4s, v29.4s
 	FSTPQ (F28, F29), 96(R4)
 	FLDPQ 128(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1462,8 +1462,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1472,14 +1472,14 @@ blocks1:
 	WORD  $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
 	FSTPQ (F28, F29), 128(R4)
 	FLDPQ 160(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1516,8 +1516,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1526,14 +1526,14 @@ blocks1:
 	WORD  $0x4e3dd5ef // fadd v15.4s, v15.4s, v29.4s
 	FSTPQ (F28, F29), 160(R4)
 	FLDPQ 192(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1570,8 +1570,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1580,14 +1580,14 @@ blocks1:
 	WORD  $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
 	FSTPQ (F28, F29), 192(R4)
 	FLDPQ 224(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -1624,8 +1624,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -1670,10 +1670,10 @@ whole1:
 	MOVD  R1, R4
 register1:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1692,7 +1692,7 @@ register1:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
@@ -1707,10 +1707,10 @@ register1:
 	MOVD  R1, R4
 register2:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1729,7 +1729,7 @@ register2:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
@@ -1744,10 +1744,10 @@ register2:
 	MOVD  R1, R4
 register3:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1766,7 +1766,7 @@ register3:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
@@ -1781,10 +1781,10 @@ register3:
 	MOVD  R1, R4
 register4:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1803,7 +1803,7 @@ register4:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d4e7 // fadd v7.4s, v7.4s, v24.4s
@@ -1818,10 +1818,10 @@ register4:
 	MOVD  R1, R4
 register5:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1840,7 +1840,7 @@ register5:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
@@ -1855,10 +1855,10 @@ register5:
 	MOVD  R1, R4
 register6:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1877,7 +1877,7 @@ register6:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
@@ -1892,10 +1892,10 @@ register6:
 	MOVD  R1, R4
 register7:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1914,7 +1914,7 @@ register7:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
@@ -1929,10 +1929,10 @@ register7:
 	MOVD  R1, R4
 register8:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1951,7 +1951,7 @@ register8:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d56b // fadd v11.4s, v11.4s, v24.4s
@@ -1966,10 +1966,10 @@ register8:
 	MOVD  R1, R4
 register9:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -1988,7 +1988,7 @@ register9:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
@@ -2003,10 +2003,10 @@ register9:
 	MOVD  R1, R4
 register10:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -2025,7 +2025,7 @@ register10:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d5ad // fadd v13.4s, v13.4s, v24.4s
@@ -2040,10 +2040,10 @@ register10:
 	MOVD  R1, R4
 register11:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -2062,7 +2062,7 @@ register11:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
@@ -2077,10 +2077,10 @@ register11:
 	MOVD  R1, R4
 register12:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -2099,7 +2099,7 @@ register12:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
@@ -2114,10 +2114,10 @@ register12:
 	MOVD  R1, R4
 register13:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -2136,7 +2136,7 @@ register13:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
@@ -2151,10 +2151,10 @@ register13:
 	MOVD  R1, R4
 register14:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -2173,7 +2173,7 @@ register14:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d631 // fadd v17.4s, v17.4s, v24.4s
@@ -2188,10 +2188,10 @@ register14:
 	MOVD  R1, R4
 register15:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -2210,7 +2210,7 @@ register15:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
@@ -2225,31 +2225,31 @@ register15:
 	MOVD  R1, R4
 register16:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	FMOVQ -224(R0), F3
-	WORD  $0x4f801283 // fmla v3.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	FMOVQ -224(R0), F1
+	WORD  $0x4f801281 // fmla v1.4s, v20.4s, v0.s[0]
+	WORD  $0x4ea3d423 // fsub v3.4s, v1.4s, v3.4s
 	VMOV  V20.B16, V21.B16
-	WORD  $0x4fa01055 // fmla v21.4s, v2.4s, v0.s[1]
-	WORD  $0x4f801855 // fmla v21.4s, v2.4s, v0.s[2]
-	FMOVQ -192(R0), F2
-	WORD  $0x4fa01aa2 // fmla v2.4s, v21.4s, v0.s[3]
+	WORD  $0x4fa01075 // fmla v21.4s, v3.4s, v0.s[1]
+	WORD  $0x4f801875 // fmla v21.4s, v3.4s, v0.s[2]
+	FMOVQ -192(R0), F3
+	WORD  $0x4fa01aa3 // fmla v3.4s, v21.4s, v0.s[3]
 	FMOVQ -176(R0), F0
-	VFMLA V21.S4, V2.S4, V0.S4
-	FMOVQ -160(R0), F2
-	VFMLA V21.S4, V0.S4, V2.S4
+	VFMLA V21.S4, V3.S4, V0.S4
+	FMOVQ -160(R0), F3
+	VFMLA V21.S4, V0.S4, V3.S4
 	FMOVQ -144(R0), F0
-	VFMLA V21.S4, V2.S4, V0.S4
-	FMOVQ -240(R0), F2
-	VFMLA V21.S4, V0.S4, V2.S4
-	FMOVQ -240(R0), F0
-	VFMLA V21.S4, V2.S4, V0.S4
-	VSHL  $23, V3.S4, V2.S4
+	VFMLA V21.S4, V3.S4, V0.S4
 	FMOVQ -240(R0), F3
-	VADD  V3.S4, V2.S4, V2.S4
-	WORD  $0x6eb4e421 // fcmgt v1.4s, v1.4s, v20.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	VFMLA V21.S4, V0.S4, V3.S4
+	FMOVQ -240(R0), F0
+	VFMLA V21.S4, V3.S4, V0.S4
+	VSHL  $23, V1.S4, V1.S4
+	FMOVQ -240(R0), F3
+	VADD  V3.S4, V1.S4, V1.S4
+	WORD  $0x6eb4e442 // fcmgt v2.4s, v2.4s, v20.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
 	WORD  $0x4e20d673 // fadd v19.4s, v19.4s, v0.4s
 	FMOVQ F0, (R4)
 	ADD   $16, R3, R3
@@ -2299,10 +2299,10 @@ TEXT ·expSumF64NEON(SB), 0, $320-64
 	MOVD  $slots-320(SP), R1
 	FMOVQ 400(R0), F0
 	FMOVQ 416(R0), F1
-	FMOVQ 112(R0), F2
-	FMOVQ -208(R0), F3
-	FMOVD max+48(FP), F4
-	VDUP  V4.D[0], V4.D2
+	FMOVD max+48(FP), F2
+	VDUP  V2.D[0], V2.D2
+	FMOVQ 112(R0), F3
+	FMOVQ -208(R0), F4
 	MOVD  $sums-256(SP), R2
 	VMOVI $0, V5.B16
 	FSTPQ (F5, F5), (R2)
@@ -2323,10 +2323,10 @@ TEXT ·expSumF64NEON(SB), 0, $320-64
 blocks1:
 	FLDPQ (R4), (F5, F6)
 	FLDPQ 32(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -2335,10 +2335,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -2451,10 +2451,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -2479,10 +2479,10 @@ blocks1:
 	FSTPQ (F15, F16), 32(R5)
 	FLDPQ 64(R4), (F5, F6)
 	FLDPQ 96(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -2491,10 +2491,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -2607,10 +2607,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -2635,10 +2635,10 @@ blocks1:
 	FSTPQ (F15, F16), 96(R5)
 	FLDPQ 128(R4), (F5, F6)
 	FLDPQ 160(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -2647,10 +2647,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -2763,10 +2763,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -2791,10 +2791,10 @@ blocks1:
 	FSTPQ (F15, F16), 160(R5)
 	FLDPQ 192(R4), (F5, F6)
 	FLDPQ 224(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -2803,10 +2803,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -2919,10 +2919,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -2974,10 +2974,10 @@ whole1:
 	MOVD  R1, R5
 register1:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3006,7 +3006,7 @@ register1:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ (R2), F5
@@ -3023,10 +3023,10 @@ register1:
 	MOVD  R1, R5
 register2:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3055,7 +3055,7 @@ register2:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 16(R2), F5
@@ -3072,10 +3072,10 @@ register2:
 	MOVD  R1, R5
 register3:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3104,7 +3104,7 @@ register3:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 32(R2), F5
@@ -3121,10 +3121,10 @@ register3:
 	MOVD  R1, R5
 register4:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3153,7 +3153,7 @@ register4:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 48(R2), F5
@@ -3170,10 +3170,10 @@ register4:
 	MOVD  R1, R5
 register5:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3202,7 +3202,7 @@ register5:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 64(R2), F5
@@ -3219,10 +3219,10 @@ register5:
 	MOVD  R1, R5
 register6:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3251,7 +3251,7 @@ register6:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 80(R2), F5
@@ -3268,10 +3268,10 @@ register6:
 	MOVD  R1, R5
 register7:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3300,7 +3300,7 @@ register7:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 96(R2), F5
@@ -3317,10 +3317,10 @@ register7:
 	MOVD  R1, R5
 register8:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3349,7 +3349,7 @@ register8:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 112(R2), F5
@@ -3366,10 +3366,10 @@ register8:
 	MOVD  R1, R5
 register9:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3398,7 +3398,7 @@ register9:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 128(R2), F5
@@ -3415,10 +3415,10 @@ register9:
 	MOVD  R1, R5
 register10:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3447,7 +3447,7 @@ register10:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 144(R2), F5
@@ -3464,10 +3464,10 @@ register10:
 	MOVD  R1, R5
 register11:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3496,7 +3496,7 @@ register11:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 160(R2), F5
@@ -3513,10 +3513,10 @@ register11:
 	MOVD  R1, R5
 register12:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3545,7 +3545,7 @@ register12:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 176(R2), F5
@@ -3562,10 +3562,10 @@ register12:
 	MOVD  R1, R5
 register13:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3594,7 +3594,7 @@ register13:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 192(R2), F5
@@ -3611,10 +3611,10 @@ register13:
 	MOVD  R1, R5
 register14:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3643,7 +3643,7 @@ register14:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 208(R2), F5
@@ -3660,10 +3660,10 @@ register14:
 	MOVD  R1, R5
 register15:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -3692,7 +3692,7 @@ register15:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 224(R2), F5
@@ -3709,13 +3709,13 @@ register15:
 	MOVD  R1, R5
 register16:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	FMOVQ -208(R0), F4
-	WORD  $0x4fc010a4 // fmla v4.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	FMOVQ -208(R0), F2
+	WORD  $0x4fc010a2 // fmla v2.2d, v5.2d, v0.d[0]
+	WORD  $0x4ee4d444 // fsub v4.2d, v2.2d, v4.2d
 	VMOV  V5.B16, V6.B16
-	WORD  $0x4fc01866 // fmla v6.2d, v3.2d, v0.d[1]
-	WORD  $0x4fc11066 // fmla v6.2d, v3.2d, v1.d[0]
+	WORD  $0x4fc01886 // fmla v6.2d, v4.2d, v0.d[1]
+	WORD  $0x4fc11086 // fmla v6.2d, v4.2d, v1.d[0]
 	FMOVQ -128(R0), F0
 	WORD  $0x4fc118c0 // fmla v0.2d, v6.2d, v1.d[1]
 	FMOVQ -112(R0), F1
@@ -3738,10 +3738,10 @@ register16:
 	VFMLA V6.D2, V0.D2, V1.D2
 	FMOVQ -256(R0), F0
 	VFMLA V6.D2, V1.D2, V0.D2
-	VSHL  $52, V4.D2, V1.D2
-	FMOVQ -256(R0), F3
-	VADD  V3.D2, V1.D2, V1.D2
-	WORD  $0x6ee5e442 // fcmgt v2.2d, v2.2d, v5.2d
+	VSHL  $52, V2.D2, V1.D2
+	FMOVQ -256(R0), F2
+	VADD  V2.D2, V1.D2, V1.D2
+	WORD  $0x6ee5e462 // fcmgt v2.2d, v3.2d, v5.2d
 	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
 	FMOVQ 240(R2), F1
@@ -3789,10 +3789,10 @@ TEXT ·sumExpF32NEON(SB), NOSPLIT, $64-36
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 384(R0), F0
-	FMOVQ 96(R0), F1
-	FMOVQ -224(R0), F2
-	FMOVS max+24(FP), F3
-	VDUP  V3.S[0], V3.S4
+	FMOVS max+24(FP), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVQ 96(R0), F2
+	FMOVQ -224(R0), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
@@ -3817,14 +3817,14 @@ TEXT ·sumExpF32NEON(SB), NOSPLIT, $64-36
 	BLT   tail1
 blocks1:
 	FLDPQ (R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -3861,8 +3861,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -3870,14 +3870,14 @@ blocks1:
 	WORD  $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
 	WORD  $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
 	FLDPQ 32(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -3914,8 +3914,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -3923,14 +3923,14 @@ blocks1:
 	WORD  $0x4e3cd4c6 // fadd v6.4s, v6.4s, v28.4s
 	WORD  $0x4e3dd4e7 // fadd v7.4s, v7.4s, v29.4s
 	FLDPQ 64(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -3967,8 +3967,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -3976,14 +3976,14 @@ blocks1:
 	WORD  $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
 	WORD  $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
 	FLDPQ 96(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -4020,8 +4020,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -4029,14 +4029,14 @@ blocks1:
 	WORD  $0x4e3cd54a // fadd v10.4s, v10.4s, v28.4s
 	WORD  $0x4e3dd56b // fadd v11.4s, v11.4s, v29.4s
 	FLDPQ 128(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -4073,8 +4073,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -4082,14 +4082,14 @@ blocks1:
 	WORD  $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
 	WORD  $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
 	FLDPQ 160(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -4126,8 +4126,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -4135,14 +4135,14 @@ blocks1:
 	WORD  $0x4e3cd5ce // fadd v14.4s, v14.4s, v28.4s
 	WORD  $0x4e3dd5ef // fadd v15.4s, v15.4s, v29.4s
 	FLDPQ 192(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -4179,8 +4179,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -4188,14 +4188,14 @@ blocks1:
 	WORD  $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
 	WORD  $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
 	FLDPQ 224(R3), (F20, F21)
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	WORD  $0x4ea3d6b5 // fsub v21.4s, v21.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	WORD  $0x4ea1d6b5 // fsub v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R0), F22
 	FMOVQ -224(R0), F23
 	WORD  $0x4f801296 // fmla v22.4s, v20.4s, v0.s[0]
 	WORD  $0x4f8012b7 // fmla v23.4s, v21.4s, v0.s[0]
-	WORD  $0x4ea2d6d8 // fsub v24.4s, v22.4s, v2.4s
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
 	VMOV  V20.B16, V26.B16
 	VMOV  V21.B16, V27.B16
 	WORD  $0x4fa0131a // fmla v26.4s, v24.4s, v0.s[1]
@@ -4232,8 +4232,8 @@ blocks1:
 	FMOVQ -240(R0), F25
 	VADD  V24.S4, V22.S4, V22.S4
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
 	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
 	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
@@ -4271,10 +4271,10 @@ whole1:
 	MOVD  R1, R3
 register1:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4293,7 +4293,7 @@ register1:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
@@ -4305,10 +4305,10 @@ register1:
 	MOVD  R1, R3
 register2:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4327,7 +4327,7 @@ register2:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
@@ -4339,10 +4339,10 @@ register2:
 	MOVD  R1, R3
 register3:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4361,7 +4361,7 @@ register3:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
@@ -4373,10 +4373,10 @@ register3:
 	MOVD  R1, R3
 register4:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4395,7 +4395,7 @@ register4:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d4e7 // fadd v7.4s, v7.4s, v24.4s
@@ -4407,10 +4407,10 @@ register4:
 	MOVD  R1, R3
 register5:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4429,7 +4429,7 @@ register5:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
@@ -4441,10 +4441,10 @@ register5:
 	MOVD  R1, R3
 register6:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4463,7 +4463,7 @@ register6:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
@@ -4475,10 +4475,10 @@ register6:
 	MOVD  R1, R3
 register7:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4497,7 +4497,7 @@ register7:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
@@ -4509,10 +4509,10 @@ register7:
 	MOVD  R1, R3
 register8:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4531,7 +4531,7 @@ register8:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d56b // fadd v11.4s, v11.4s, v24.4s
@@ -4543,10 +4543,10 @@ register8:
 	MOVD  R1, R3
 register9:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4565,7 +4565,7 @@ register9:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
@@ -4577,10 +4577,10 @@ register9:
 	MOVD  R1, R3
 register10:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4599,7 +4599,7 @@ register10:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d5ad // fadd v13.4s, v13.4s, v24.4s
@@ -4611,10 +4611,10 @@ register10:
 	MOVD  R1, R3
 register11:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4633,7 +4633,7 @@ register11:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
@@ -4645,10 +4645,10 @@ register11:
 	MOVD  R1, R3
 register12:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4667,7 +4667,7 @@ register12:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
@@ -4679,10 +4679,10 @@ register12:
 	MOVD  R1, R3
 register13:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4701,7 +4701,7 @@ register13:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
@@ -4713,10 +4713,10 @@ register13:
 	MOVD  R1, R3
 register14:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4735,7 +4735,7 @@ register14:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d631 // fadd v17.4s, v17.4s, v24.4s
@@ -4747,10 +4747,10 @@ register14:
 	MOVD  R1, R3
 register15:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
 	FMOVQ -224(R0), F21
 	WORD  $0x4f801295 // fmla v21.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d6b6 // fsub v22.4s, v21.4s, v2.4s
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
 	VMOV  V20.B16, V23.B16
 	WORD  $0x4fa012d7 // fmla v23.4s, v22.4s, v0.s[1]
 	WORD  $0x4f801ad7 // fmla v23.4s, v22.4s, v0.s[2]
@@ -4769,7 +4769,7 @@ register15:
 	VSHL  $23, V21.S4, V21.S4
 	FMOVQ -240(R0), F22
 	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e434 // fcmgt v20.4s, v1.4s, v20.4s
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
 	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
 	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
 	WORD  $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
@@ -4781,31 +4781,31 @@ register15:
 	MOVD  R1, R3
 register16:
 	FMOVQ (R3), F20
-	WORD  $0x4ea3d694 // fsub v20.4s, v20.4s, v3.4s
-	FMOVQ -224(R0), F3
-	WORD  $0x4f801283 // fmla v3.4s, v20.4s, v0.s[0]
-	WORD  $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD  $0x4ea1d694 // fsub v20.4s, v20.4s, v1.4s
+	FMOVQ -224(R0), F1
+	WORD  $0x4f801281 // fmla v1.4s, v20.4s, v0.s[0]
+	WORD  $0x4ea3d423 // fsub v3.4s, v1.4s, v3.4s
 	VMOV  V20.B16, V21.B16
-	WORD  $0x4fa01055 // fmla v21.4s, v2.4s, v0.s[1]
-	WORD  $0x4f801855 // fmla v21.4s, v2.4s, v0.s[2]
-	FMOVQ -192(R0), F2
-	WORD  $0x4fa01aa2 // fmla v2.4s, v21.4s, v0.s[3]
+	WORD  $0x4fa01075 // fmla v21.4s, v3.4s, v0.s[1]
+	WORD  $0x4f801875 // fmla v21.4s, v3.4s, v0.s[2]
+	FMOVQ -192(R0), F3
+	WORD  $0x4fa01aa3 // fmla v3.4s, v21.4s, v0.s[3]
 	FMOVQ -176(R0), F0
-	VFMLA V21.S4, V2.S4, V0.S4
-	FMOVQ -160(R0), F2
-	VFMLA V21.S4, V0.S4, V2.S4
+	VFMLA V21.S4, V3.S4, V0.S4
+	FMOVQ -160(R0), F3
+	VFMLA V21.S4, V0.S4, V3.S4
 	FMOVQ -144(R0), F0
-	VFMLA V21.S4, V2.S4, V0.S4
-	FMOVQ -240(R0), F2
-	VFMLA V21.S4, V0.S4, V2.S4
-	FMOVQ -240(R0), F0
-	VFMLA V21.S4, V2.S4, V0.S4
-	VSHL  $23, V3.S4, V2.S4
+	VFMLA V21.S4, V3.S4, V0.S4
 	FMOVQ -240(R0), F3
-	VADD  V3.S4, V2.S4, V2.S4
-	WORD  $0x6eb4e421 // fcmgt v1.4s, v1.4s, v20.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	VFMLA V21.S4, V0.S4, V3.S4
+	FMOVQ -240(R0), F0
+	VFMLA V21.S4, V3.S4, V0.S4
+	VSHL  $23, V1.S4, V1.S4
+	FMOVQ -240(R0), F3
+	VADD  V3.S4, V1.S4, V1.S4
+	WORD  $0x6eb4e442 // fcmgt v2.4s, v2.4s, v20.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
 	WORD  $0x4e20d673 // fadd v19.4s, v19.4s, v0.4s
 	ADD   $16, R3, R3
 	SUBS  $4, R2, R2
@@ -4843,10 +4843,10 @@ TEXT ·sumExpF64NEON(SB), 0, $320-40
 	MOVD  $slots-320(SP), R1
 	FMOVQ 400(R0), F0
 	FMOVQ 416(R0), F1
-	FMOVQ 112(R0), F2
-	FMOVQ -208(R0), F3
-	FMOVD max+24(FP), F4
-	VDUP  V4.D[0], V4.D2
+	FMOVD max+24(FP), F2
+	VDUP  V2.D[0], V2.D2
+	FMOVQ 112(R0), F3
+	FMOVQ -208(R0), F4
 	MOVD  $sums-256(SP), R2
 	VMOVI $0, V5.B16
 	FSTPQ (F5, F5), (R2)
@@ -4866,10 +4866,10 @@ TEXT ·sumExpF64NEON(SB), 0, $320-40
 blocks1:
 	FLDPQ (R4), (F5, F6)
 	FLDPQ 32(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -4878,10 +4878,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -4994,10 +4994,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -5020,10 +5020,10 @@ blocks1:
 	FMOVQ F8, 48(R2)
 	FLDPQ 64(R4), (F5, F6)
 	FLDPQ 96(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -5032,10 +5032,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -5148,10 +5148,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -5174,10 +5174,10 @@ blocks1:
 	FMOVQ F8, 112(R2)
 	FLDPQ 128(R4), (F5, F6)
 	FLDPQ 160(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -5186,10 +5186,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -5302,10 +5302,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -5328,10 +5328,10 @@ blocks1:
 	FMOVQ F8, 176(R2)
 	FLDPQ 192(R4), (F5, F6)
 	FLDPQ 224(R4), (F7, F8)
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	WORD  $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
-	WORD  $0x4ee4d4e7 // fsub v7.2d, v7.2d, v4.2d
-	WORD  $0x4ee4d508 // fsub v8.2d, v8.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	WORD  $0x4ee2d4c6 // fsub v6.2d, v6.2d, v2.2d
+	WORD  $0x4ee2d4e7 // fsub v7.2d, v7.2d, v2.2d
+	WORD  $0x4ee2d508 // fsub v8.2d, v8.2d, v2.2d
 	FMOVQ -208(R0), F9
 	FMOVQ -208(R0), F10
 	FMOVQ -208(R0), F11
@@ -5340,10 +5340,10 @@ blocks1:
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
 	WORD  $0x4fc010eb // fmla v11.2d, v7.2d, v0.d[0]
 	WORD  $0x4fc0110c // fmla v12.2d, v8.2d, v0.d[0]
-	WORD  $0x4ee3d52d // fsub v13.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54e // fsub v14.2d, v10.2d, v3.2d
-	WORD  $0x4ee3d56f // fsub v15.2d, v11.2d, v3.2d
-	WORD  $0x4ee3d590 // fsub v16.2d, v12.2d, v3.2d
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
 	VMOV  V5.B16, V17.B16
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
@@ -5456,10 +5456,10 @@ blocks1:
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
-	WORD  $0x6ee7e447 // fcmgt v7.2d, v2.2d, v7.2d
-	WORD  $0x6ee8e448 // fcmgt v8.2d, v2.2d, v8.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
 	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
@@ -5503,10 +5503,10 @@ whole1:
 	MOVD  R1, R4
 register1:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5535,7 +5535,7 @@ register1:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ (R2), F5
@@ -5549,10 +5549,10 @@ register1:
 	MOVD  R1, R4
 register2:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5581,7 +5581,7 @@ register2:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 16(R2), F5
@@ -5595,10 +5595,10 @@ register2:
 	MOVD  R1, R4
 register3:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5627,7 +5627,7 @@ register3:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 32(R2), F5
@@ -5641,10 +5641,10 @@ register3:
 	MOVD  R1, R4
 register4:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5673,7 +5673,7 @@ register4:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 48(R2), F5
@@ -5687,10 +5687,10 @@ register4:
 	MOVD  R1, R4
 register5:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5719,7 +5719,7 @@ register5:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 64(R2), F5
@@ -5733,10 +5733,10 @@ register5:
 	MOVD  R1, R4
 register6:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5765,7 +5765,7 @@ register6:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 80(R2), F5
@@ -5779,10 +5779,10 @@ register6:
 	MOVD  R1, R4
 register7:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5811,7 +5811,7 @@ register7:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 96(R2), F5
@@ -5825,10 +5825,10 @@ register7:
 	MOVD  R1, R4
 register8:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5857,7 +5857,7 @@ register8:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 112(R2), F5
@@ -5871,10 +5871,10 @@ register8:
 	MOVD  R1, R4
 register9:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5903,7 +5903,7 @@ register9:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 128(R2), F5
@@ -5917,10 +5917,10 @@ register9:
 	MOVD  R1, R4
 register10:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5949,7 +5949,7 @@ register10:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 144(R2), F5
@@ -5963,10 +5963,10 @@ register10:
 	MOVD  R1, R4
 register11:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -5995,7 +5995,7 @@ register11:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 160(R2), F5
@@ -6009,10 +6009,10 @@ register11:
 	MOVD  R1, R4
 register12:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -6041,7 +6041,7 @@ register12:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 176(R2), F5
@@ -6055,10 +6055,10 @@ register12:
 	MOVD  R1, R4
 register13:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -6087,7 +6087,7 @@ register13:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 192(R2), F5
@@ -6101,10 +6101,10 @@ register13:
 	MOVD  R1, R4
 register14:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -6133,7 +6133,7 @@ register14:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 208(R2), F5
@@ -6147,10 +6147,10 @@ register14:
 	MOVD  R1, R4
 register15:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
 	FMOVQ -208(R0), F6
 	WORD  $0x4fc010a6 // fmla v6.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4c7 // fsub v7.2d, v6.2d, v3.2d
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
 	VMOV  V5.B16, V8.B16
 	WORD  $0x4fc018e8 // fmla v8.2d, v7.2d, v0.d[1]
 	WORD  $0x4fc110e8 // fmla v8.2d, v7.2d, v1.d[0]
@@ -6179,7 +6179,7 @@ register15:
 	VSHL  $52, V6.D2, V6.D2
 	FMOVQ -256(R0), F8
 	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
 	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
 	FMOVQ 224(R2), F5
@@ -6193,13 +6193,13 @@ register15:
 	MOVD  R1, R4
 register16:
 	FMOVQ (R4), F5
-	WORD  $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
-	FMOVQ -208(R0), F4
-	WORD  $0x4fc010a4 // fmla v4.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
+	WORD  $0x4ee2d4a5 // fsub v5.2d, v5.2d, v2.2d
+	FMOVQ -208(R0), F2
+	WORD  $0x4fc010a2 // fmla v2.2d, v5.2d, v0.d[0]
+	WORD  $0x4ee4d444 // fsub v4.2d, v2.2d, v4.2d
 	VMOV  V5.B16, V6.B16
-	WORD  $0x4fc01866 // fmla v6.2d, v3.2d, v0.d[1]
-	WORD  $0x4fc11066 // fmla v6.2d, v3.2d, v1.d[0]
+	WORD  $0x4fc01886 // fmla v6.2d, v4.2d, v0.d[1]
+	WORD  $0x4fc11086 // fmla v6.2d, v4.2d, v1.d[0]
 	FMOVQ -128(R0), F0
 	WORD  $0x4fc118c0 // fmla v0.2d, v6.2d, v1.d[1]
 	FMOVQ -112(R0), F1
@@ -6222,10 +6222,10 @@ register16:
 	VFMLA V6.D2, V0.D2, V1.D2
 	FMOVQ -256(R0), F0
 	VFMLA V6.D2, V1.D2, V0.D2
-	VSHL  $52, V4.D2, V1.D2
-	FMOVQ -256(R0), F3
-	VADD  V3.D2, V1.D2, V1.D2
-	WORD  $0x6ee5e442 // fcmgt v2.2d, v2.2d, v5.2d
+	VSHL  $52, V2.D2, V1.D2
+	FMOVQ -256(R0), F2
+	VADD  V2.D2, V1.D2, V1.D2
+	WORD  $0x6ee5e462 // fcmgt v2.2d, v3.2d, v5.2d
 	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
 	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
 	FMOVQ 240(R2), F1
@@ -8668,10 +8668,10 @@ TEXT ·logSoftmaxGradF32NEON(SB), NOSPLIT, $64-76
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 384(R0), F0
-	FMOVQ 96(R0), F1
-	FMOVQ -224(R0), F2
-	FMOVS sum+72(FP), F3
-	VDUP  V3.S[0], V3.S4
+	FMOVS sum+72(FP), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVQ 96(R0), F2
+	FMOVQ -224(R0), F3
 	MOVD  y_len+32(FP), R2
 	MOVD  y_base+24(FP), R3
 	MOVD  dy_base+48(FP), R4
@@ -8691,8 +8691,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -8729,14 +8729,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), (R5)
@@ -8750,8 +8750,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -8788,14 +8788,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 32(R5)
@@ -8809,8 +8809,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -8847,14 +8847,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 64(R5)
@@ -8868,8 +8868,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -8906,14 +8906,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 96(R5)
@@ -8927,8 +8927,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -8965,14 +8965,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 128(R5)
@@ -8986,8 +8986,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -9024,14 +9024,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 160(R5)
@@ -9045,8 +9045,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -9083,14 +9083,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 192(R5)
@@ -9104,8 +9104,8 @@ blocks1:
 	FMOVQ -224(R0), F9
 	WORD  $0x4f801088 // fmla v8.4s, v4.4s, v0.s[0]
 	WORD  $0x4f8010a9 // fmla v9.4s, v5.4s, v0.s[0]
-	WORD  $0x4ea2d50a // fsub v10.4s, v8.4s, v2.4s
-	WORD  $0x4ea2d52b // fsub v11.4s, v9.4s, v2.4s
+	WORD  $0x4ea3d50a // fsub v10.4s, v8.4s, v3.4s
+	WORD  $0x4ea3d52b // fsub v11.4s, v9.4s, v3.4s
 	VMOV  V4.B16, V12.B16
 	VMOV  V5.B16, V13.B16
 	WORD  $0x4fa0114c // fmla v12.4s, v10.4s, v0.s[1]
@@ -9142,14 +9142,14 @@ blocks1:
 	FMOVQ -240(R0), F11
 	VADD  V10.S4, V8.S4, V8.S4
 	VADD  V11.S4, V9.S4, V9.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
-	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6ea5e445 // fcmgt v5.4s, v2.4s, v5.4s
 	WORD  $0x6e28ddce // fmul v14.4s, v14.4s, v8.4s
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e641dce // bic v14.16b, v14.16b, v4.16b
 	WORD  $0x4e651def // bic v15.16b, v15.16b, v5.16b
-	WORD  $0x6e23ddce // fmul v14.4s, v14.4s, v3.4s
-	WORD  $0x6e23ddef // fmul v15.4s, v15.4s, v3.4s
+	WORD  $0x6e21ddce // fmul v14.4s, v14.4s, v1.4s
+	WORD  $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
 	WORD  $0x4eaed4c6 // fsub v6.4s, v6.4s, v14.4s
 	WORD  $0x4eafd4e7 // fsub v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 224(R5)
@@ -9212,7 +9212,7 @@ register1:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9231,10 +9231,10 @@ register1:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9254,7 +9254,7 @@ register2:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9273,10 +9273,10 @@ register2:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9296,7 +9296,7 @@ register3:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9315,10 +9315,10 @@ register3:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9338,7 +9338,7 @@ register4:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9357,10 +9357,10 @@ register4:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9380,7 +9380,7 @@ register5:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9399,10 +9399,10 @@ register5:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9422,7 +9422,7 @@ register6:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9441,10 +9441,10 @@ register6:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9464,7 +9464,7 @@ register7:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9483,10 +9483,10 @@ register7:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9506,7 +9506,7 @@ register8:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9525,10 +9525,10 @@ register8:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9548,7 +9548,7 @@ register9:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9567,10 +9567,10 @@ register9:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9590,7 +9590,7 @@ register10:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9609,10 +9609,10 @@ register10:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9632,7 +9632,7 @@ register11:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9651,10 +9651,10 @@ register11:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9674,7 +9674,7 @@ register12:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9693,10 +9693,10 @@ register12:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9716,7 +9716,7 @@ register13:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9735,10 +9735,10 @@ register13:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9758,7 +9758,7 @@ register14:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9777,10 +9777,10 @@ register14:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9800,7 +9800,7 @@ register15:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c7 // fsub v7.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c7 // fsub v7.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V8.B16
 	WORD  $0x4fa010e8 // fmla v8.4s, v7.4s, v0.s[1]
 	WORD  $0x4f8018e8 // fmla v8.4s, v7.4s, v0.s[2]
@@ -9819,10 +9819,10 @@ register15:
 	VSHL  $23, V6.S4, V6.S4
 	FMOVQ -240(R0), F7
 	VADD  V7.S4, V6.S4, V6.S4
-	WORD  $0x6ea4e424 // fcmgt v4.4s, v1.4s, v4.4s
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e641d29 // bic v9.16b, v9.16b, v4.16b
-	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	WORD  $0x6e21dd29 // fmul v9.4s, v9.4s, v1.4s
 	WORD  $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9842,29 +9842,29 @@ register16:
 	WORD  $0x4ea6f484 // fmin v4.4s, v4.4s, v6.4s
 	FMOVQ -224(R0), F6
 	WORD  $0x4f801086 // fmla v6.4s, v4.4s, v0.s[0]
-	WORD  $0x4ea2d4c2 // fsub v2.4s, v6.4s, v2.4s
+	WORD  $0x4ea3d4c3 // fsub v3.4s, v6.4s, v3.4s
 	VMOV  V4.B16, V7.B16
-	WORD  $0x4fa01047 // fmla v7.4s, v2.4s, v0.s[1]
-	WORD  $0x4f801847 // fmla v7.4s, v2.4s, v0.s[2]
-	FMOVQ -192(R0), F2
-	WORD  $0x4fa018e2 // fmla v2.4s, v7.4s, v0.s[3]
+	WORD  $0x4fa01067 // fmla v7.4s, v3.4s, v0.s[1]
+	WORD  $0x4f801867 // fmla v7.4s, v3.4s, v0.s[2]
+	FMOVQ -192(R0), F3
+	WORD  $0x4fa018e3 // fmla v3.4s, v7.4s, v0.s[3]
 	FMOVQ -176(R0), F0
-	VFMLA V7.S4, V2.S4, V0.S4
-	FMOVQ -160(R0), F2
-	VFMLA V7.S4, V0.S4, V2.S4
+	VFMLA V7.S4, V3.S4, V0.S4
+	FMOVQ -160(R0), F3
+	VFMLA V7.S4, V0.S4, V3.S4
 	FMOVQ -144(R0), F0
-	VFMLA V7.S4, V2.S4, V0.S4
-	FMOVQ -240(R0), F2
-	VFMLA V7.S4, V0.S4, V2.S4
+	VFMLA V7.S4, V3.S4, V0.S4
+	FMOVQ -240(R0), F3
+	VFMLA V7.S4, V0.S4, V3.S4
 	FMOVQ -240(R0), F0
-	VFMLA V7.S4, V2.S4, V0.S4
-	VSHL  $23, V6.S4, V2.S4
+	VFMLA V7.S4, V3.S4, V0.S4
+	VSHL  $23, V6.S4, V3.S4
 	FMOVQ -240(R0), F6
-	VADD  V6.S4, V2.S4, V2.S4
-	WORD  $0x6ea4e421 // fcmgt v1.4s, v1.4s, v4.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	VADD  V6.S4, V3.S4, V3.S4
+	WORD  $0x6ea4e442 // fcmgt v2.4s, v2.4s, v4.4s
 	WORD  $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d4a5 // fsub v5.4s, v5.4s, v0.4s
 	FMOVQ F5, (R5)
 	ADD   $16, R3, R3
@@ -9893,10 +9893,10 @@ TEXT ·logSoftmaxGradF64NEON(SB), NOSPLIT, $64-80
 	MOVD  $slots-64(SP), R1
 	FMOVQ 400(R0), F0
 	FMOVQ 416(R0), F1
-	FMOVQ 112(R0), F2
-	FMOVQ -208(R0), F3
-	FMOVD sum+72(FP), F4
-	VDUP  V4.D[0], V4.D2
+	FMOVD sum+72(FP), F2
+	VDUP  V2.D[0], V2.D2
+	FMOVQ 112(R0), F3
+	FMOVQ -208(R0), F4
 	MOVD  y_len+32(FP), R2
 	MOVD  y_base+24(FP), R3
 	MOVD  dy_base+48(FP), R4
@@ -9916,8 +9916,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -9974,14 +9974,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), (R5)
@@ -9995,8 +9995,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -10053,14 +10053,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 32(R5)
@@ -10074,8 +10074,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -10132,14 +10132,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 64(R5)
@@ -10153,8 +10153,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -10211,14 +10211,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 96(R5)
@@ -10232,8 +10232,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -10290,14 +10290,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 128(R5)
@@ -10311,8 +10311,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -10369,14 +10369,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 160(R5)
@@ -10390,8 +10390,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -10448,14 +10448,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 192(R5)
@@ -10469,8 +10469,8 @@ blocks1:
 	FMOVQ -208(R0), F10
 	WORD  $0x4fc010a9 // fmla v9.2d, v5.2d, v0.d[0]
 	WORD  $0x4fc010ca // fmla v10.2d, v6.2d, v0.d[0]
-	WORD  $0x4ee3d52b // fsub v11.2d, v9.2d, v3.2d
-	WORD  $0x4ee3d54c // fsub v12.2d, v10.2d, v3.2d
+	WORD  $0x4ee4d52b // fsub v11.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54c // fsub v12.2d, v10.2d, v4.2d
 	VMOV  V5.B16, V13.B16
 	VMOV  V6.B16, V14.B16
 	WORD  $0x4fc0196d // fmla v13.2d, v11.2d, v0.d[1]
@@ -10527,14 +10527,14 @@ blocks1:
 	FMOVQ -256(R0), F14
 	VADD  V13.D2, V9.D2, V9.D2
 	VADD  V14.D2, V10.D2, V10.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
-	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
 	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e651d6b // bic v11.16b, v11.16b, v5.16b
 	WORD  $0x4e661d8c // bic v12.16b, v12.16b, v6.16b
-	WORD  $0x6e64dd6b // fmul v11.2d, v11.2d, v4.2d
-	WORD  $0x6e64dd8c // fmul v12.2d, v12.2d, v4.2d
+	WORD  $0x6e62dd6b // fmul v11.2d, v11.2d, v2.2d
+	WORD  $0x6e62dd8c // fmul v12.2d, v12.2d, v2.2d
 	WORD  $0x4eebd4e7 // fsub v7.2d, v7.2d, v11.2d
 	WORD  $0x4eecd508 // fsub v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 224(R5)
@@ -10581,7 +10581,7 @@ register1:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10610,10 +10610,10 @@ register1:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10633,7 +10633,7 @@ register2:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10662,10 +10662,10 @@ register2:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10685,7 +10685,7 @@ register3:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10714,10 +10714,10 @@ register3:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10737,7 +10737,7 @@ register4:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10766,10 +10766,10 @@ register4:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10789,7 +10789,7 @@ register5:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10818,10 +10818,10 @@ register5:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10841,7 +10841,7 @@ register6:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10870,10 +10870,10 @@ register6:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10893,7 +10893,7 @@ register7:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10922,10 +10922,10 @@ register7:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10945,7 +10945,7 @@ register8:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -10974,10 +10974,10 @@ register8:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -10997,7 +10997,7 @@ register9:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -11026,10 +11026,10 @@ register9:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -11049,7 +11049,7 @@ register10:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -11078,10 +11078,10 @@ register10:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -11101,7 +11101,7 @@ register11:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -11130,10 +11130,10 @@ register11:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -11153,7 +11153,7 @@ register12:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -11182,10 +11182,10 @@ register12:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -11205,7 +11205,7 @@ register13:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -11234,10 +11234,10 @@ register13:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -11257,7 +11257,7 @@ register14:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -11286,10 +11286,10 @@ register14:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -11309,7 +11309,7 @@ register15:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e8 // fsub v8.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e8 // fsub v8.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V9.B16
 	WORD  $0x4fc01909 // fmla v9.2d, v8.2d, v0.d[1]
 	WORD  $0x4fc11109 // fmla v9.2d, v8.2d, v1.d[0]
@@ -11338,10 +11338,10 @@ register15:
 	VSHL  $52, V7.D2, V7.D2
 	FMOVQ -256(R0), F9
 	VADD  V9.D2, V7.D2, V7.D2
-	WORD  $0x6ee5e445 // fcmgt v5.2d, v2.2d, v5.2d
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e651d08 // bic v8.16b, v8.16b, v5.16b
-	WORD  $0x6e64dd08 // fmul v8.2d, v8.2d, v4.2d
+	WORD  $0x6e62dd08 // fmul v8.2d, v8.2d, v2.2d
 	WORD  $0x4ee8d4c6 // fsub v6.2d, v6.2d, v8.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3
@@ -11361,10 +11361,10 @@ register16:
 	WORD  $0x4ee7f4a5 // fmin v5.2d, v5.2d, v7.2d
 	FMOVQ -208(R0), F7
 	WORD  $0x4fc010a7 // fmla v7.2d, v5.2d, v0.d[0]
-	WORD  $0x4ee3d4e3 // fsub v3.2d, v7.2d, v3.2d
+	WORD  $0x4ee4d4e4 // fsub v4.2d, v7.2d, v4.2d
 	VMOV  V5.B16, V8.B16
-	WORD  $0x4fc01868 // fmla v8.2d, v3.2d, v0.d[1]
-	WORD  $0x4fc11068 // fmla v8.2d, v3.2d, v1.d[0]
+	WORD  $0x4fc01888 // fmla v8.2d, v4.2d, v0.d[1]
+	WORD  $0x4fc11088 // fmla v8.2d, v4.2d, v1.d[0]
 	FMOVQ -128(R0), F0
 	WORD  $0x4fc11900 // fmla v0.2d, v8.2d, v1.d[1]
 	FMOVQ -112(R0), F1
@@ -11388,12 +11388,12 @@ register16:
 	FMOVQ -256(R0), F0
 	VFMLA V8.D2, V1.D2, V0.D2
 	VSHL  $52, V7.D2, V1.D2
-	FMOVQ -256(R0), F3
-	VADD  V3.D2, V1.D2, V1.D2
-	WORD  $0x6ee5e442 // fcmgt v2.2d, v2.2d, v5.2d
+	FMOVQ -256(R0), F4
+	VADD  V4.D2, V1.D2, V1.D2
+	WORD  $0x6ee5e463 // fcmgt v3.2d, v3.2d, v5.2d
 	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
-	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
-	WORD  $0x6e64dc00 // fmul v0.2d, v0.2d, v4.2d
+	WORD  $0x4e631c00 // bic v0.16b, v0.16b, v3.16b
+	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
 	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
 	FMOVQ F6, (R5)
 	ADD   $16, R3, R3

@@ -143,6 +143,7 @@ func (m mach) Sum(d V, block []V) {
 	y.foldFour(y.Add, groups)
 	m.Label(done)
 	y.Set(m.value(m.y(d)), groups[0])
+	m.last().Outputs = []Op{m.r(d)} // what is above becomes 0
 }
 
 // group folds the registers of a group into 256 bits.

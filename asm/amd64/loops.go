@@ -254,6 +254,56 @@ func (m mach) split(n reg.GPVirtual, bufs []machine.Buf, at func(j int) []Mem, b
 	}
 }
 
+// Map takes what is left after the blocks a register at a time, the last one in part.
+func (m mach) Map(body func(x []V) V, bufs ...machine.Buf) {
+	w := m.slices(bufs)
+	n, p := w.length(), make([]reg.GPVirtual, len(bufs))
+	for i, b := range bufs {
+		p[i] = w.pointer(b.Name)
+	}
+	loop, tail, one, part, done := m.label("blocks"), m.label("tail"), m.label("one"), m.label("part"), m.label("end")
+	m.Commentf("blocks of registers: %v", bufs)
+	mems := make([]Mem, len(bufs))
+	regs := m.regs()
+	m.CMPQ(n, U32(regs*m.lanes()))
+	m.JB(LabelRef(tail))
+	m.Label(loop)
+	for before, j := len(m.fn.Nodes), 0; j < regs; j++ {
+		for i, b := range bufs {
+			mems[i] = Mem{Base: p[i], Disp: j * m.step(b)}
+		}
+		m.one(bufs, mems, mask{}, body)
+		if j == 0 && len(m.fn.Nodes)-before > short {
+			regs = min(regs, 4)
+		}
+	}
+	for i, b := range bufs {
+		m.ADDQ(I32(regs*m.step(b)), p[i])
+	}
+	m.SUBQ(I32(regs*m.lanes()), n)
+	m.CMPQ(n, U32(regs*m.lanes()))
+	m.JAE(LabelRef(loop))
+	m.Comment("the last ones, register by register")
+	m.Label(tail)
+	end := m.GP64() // of the register, counted in elements
+	m.MOVQ(U32(m.lanes()), end)
+	for i, b := range bufs {
+		mems[i] = Mem{Base: p[i], Index: end, Scale: uint8(m.elemSize(b)), Disp: -m.step(b)}
+	}
+	m.CMPQ(n, end)
+	m.JB(LabelRef(part))
+	m.Label(one)
+	m.one(bufs, mems, mask{}, body)
+	m.ADDQ(I8(m.lanes()), end)
+	m.CMPQ(end, n)
+	m.JBE(LabelRef(one))
+	m.Label(part)
+	m.ANDQ(I8(m.lanes()-1), n)
+	m.JE(LabelRef(done))
+	m.one(bufs, mems, m.masks(n, m.hasInts(bufs))(0), body)
+	m.Label(done)
+}
+
 // each is Each for n elements at pointers p; it changes them.
 func (m mach) each(n reg.GPVirtual, p []reg.GPVirtual, body func(j int, x []V) V, bufs []machine.Buf) {
 	mems := make([]Mem, len(bufs))

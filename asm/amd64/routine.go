@@ -1,19 +1,18 @@
 package amd64
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lanewise/lanewise/asm/machine"
-	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A routine is a function of the assembly's own, which several kernels call. It has no frame: what it is given comes in registers, vectors
-// in the first ones and integers in intArgs, and the vectors that it returns are in the first ones. Whatever it writes is lost to its
-// callers, whose values have to be elsewhere: allocate sees to that, by the outputs of the CALL.
+// A routine is a function of the assembly's own, which several kernels call. What it is given comes in registers, vectors in the first ones
+// and integers in intArgs, and the vectors that it returns are in the first ones. Whatever it writes is lost to its callers, whose values
+// have to be elsewhere: allocate sees to that, by the outputs of the CALL.
 type routine struct {
 	clobbers []Op
 	results  int
@@ -62,15 +61,32 @@ func (m mach) call(name string, ints []reg.GPVirtual, vectors []V, body body) []
 	return results
 }
 
+func (m mach) Share(name string, names []string, in []V, body func(m machine.Machine, in []V) []V) []V {
+	w := m.slices([]machine.Buf{{Name: names[0]}})
+	var ints []reg.GPVirtual
+	for _, slice := range names {
+		ints = append(ints, w.pointer(slice))
+	}
+	return m.call(name, append(ints, w.length()), in, func(m mach, ints []reg.GPVirtual, in []V) []V {
+		fresh := func(g reg.GPVirtual) reg.GPVirtual {
+			h := m.GP64()
+			m.MOVQ(g, h)
+			return h
+		}
+		m.row = &walk{
+			func(slice string) reg.GPVirtual { return fresh(ints[slices.Index(names, slice)]) },
+			func() reg.GPVirtual { return fresh(ints[len(names)]) },
+		}
+		return body(m, in)
+	})
+}
+
 // add writes a routine.
 func (l *routines) add(m mach, name string, ints, vectors int, body body) routine {
 	var r routine
-	file, err := compile(m.isa, m.elem, func(own machine.Machine) {
-		m := own.(mach)
-		m.Function(name)
-		m.Attributes(attr.NOSPLIT)
-		file, _ := m.Result()
-		m.fn = file.Functions()[0]
+	fn := machine.Function{Name: name, Signature: "func()", Doc: "is a routine."}
+	file, err := compile(m.isa, m.elem, fn, l, func(c *Code) {
+		m := newMachine(c)
 		g, v := make([]reg.GPVirtual, ints), make([]V, vectors)
 		for i := range g {
 			g[i] = m.GP64()
@@ -89,16 +105,12 @@ func (l *routines) add(m mach, name string, ints, vectors int, body body) routin
 		m.RET()
 		m.last().Inputs = out
 		r.results = len(results)
-	}, l)
+	})
 	if err != nil {
 		panic(err)
 	}
-	fn := file.Functions()[0]
-	if fn.LocalSize > 0 {
-		panic(fmt.Sprintf("%s: a routine with a frame", name))
-	}
 	known := map[reg.ID]bool{}
-	for _, i := range fn.Instructions() {
+	for _, i := range file.Functions()[0].Instructions() {
 		for _, o := range i.OutputRegisters() {
 			p, ok := o.(reg.Physical)
 			if !ok || known[p.ID()] {

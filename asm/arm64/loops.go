@@ -154,6 +154,14 @@ func (m mach) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 	m.each(w.length(), pointers(bufs, w.pointer), body, bufs)
 }
 
+func (m mach) Share(name string, names []string, in []V, body func(m machine.Machine, in []V) []V) []V {
+	return body(m, in)
+}
+
+func (m mach) Map(body func(x []V) V, bufs ...machine.Buf) {
+	m.Each(func(_ int, x []V) V { return body(x) }, bufs...)
+}
+
 // pointers returns a pointer into each buffer, the same one for buffers of one name.
 func pointers(bufs []machine.Buf, pointer func(name string) emit.GP) []emit.GP {
 	p := make([]emit.GP, len(bufs))

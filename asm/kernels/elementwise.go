@@ -3,18 +3,19 @@ package kernels
 import "github.com/lanewise/lanewise/asm/machine"
 
 func largest(m machine.Machine) {
-	top := m.New()
-	rowMax(m, top, "x")
-	m.Return(top)
+	m.Return(rowMax(m, "x"))
 }
 
-func rowMax(m machine.Machine, top V, x string) {
-	block := m.Block(-inf)
-	m.Each(func(j int, x []V) V {
-		m.Max(block[j], block[j], x[0])
-		return machine.None
-	}, machine.In(x, -inf))
-	m.Largest(top, block)
+func rowMax(m machine.Machine, x string) V {
+	return m.Share("rowMax", []string{x}, nil, func(m machine.Machine, _ []V) []V {
+		top, block := m.New(), m.Block(-inf)
+		m.Each(func(j int, x []V) V {
+			m.Max(block[j], block[j], x[0])
+			return machine.None
+		}, machine.In(x, -inf))
+		m.Largest(top, block)
+		return []V{top}
+	})[0]
 }
 
 func scale(m machine.Machine) {
@@ -22,7 +23,7 @@ func scale(m machine.Machine) {
 }
 
 func rowScale(m machine.Machine, factor V, dst, src string) {
-	m.Each(func(j int, x []V) V {
+	m.Map(func(x []V) V {
 		m.Mul(x[0], factor, x[0])
 		return x[0]
 	}, machine.In(src, 0), machine.Out(dst))
@@ -30,7 +31,7 @@ func rowScale(m machine.Machine, factor V, dst, src string) {
 
 func subtract(m machine.Machine) {
 	max, log := m.Arg("max"), m.Arg("log")
-	m.Each(func(j int, x []V) V {
+	m.Map(func(x []V) V {
 		m.Sub(x[0], x[0], max)
 		m.Sub(x[0], x[0], log)
 		return x[0]
@@ -39,7 +40,7 @@ func subtract(m machine.Machine) {
 
 func classErrors(m machine.Machine) {
 	class := m.Arg("class")
-	m.Each(func(j int, x []V) V {
+	m.Map(func(x []V) V {
 		p, label := x[0], x[1]
 		m.Equal(label, label, class)
 		m.Sub(p, label, p)

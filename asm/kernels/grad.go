@@ -7,7 +7,7 @@ func softmaxGrad(m machine.Machine) {
 }
 
 func rowGrad(m machine.Machine, dot V) {
-	m.Each(func(j int, x []V) V { return grad(m, dot, x) }, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
+	m.Map(func(x []V) V { return grad(m, dot, x) }, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
 }
 
 func grad(m machine.Machine, dot V, x []V) V {
@@ -50,14 +50,18 @@ func columnGrad(m machine.Machine, c machine.Columns, dx string) {
 }
 
 func logSoftmaxGrad(m machine.Machine) {
-	rowLogGrad(m, newExp(m), m.Arg("sum"))
+	rowLogGrad(m, m.Arg("sum"))
 }
 
-func rowLogGrad(m machine.Machine, e exp, sum V) {
-	m.Each(func(j int, x []V) V {
-		m.MinZero(x[0], x[0])
-		return logGrad(m, sum, e.of(x[0]), x[1])
-	}, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
+func rowLogGrad(m machine.Machine, sum V) {
+	m.Share("rowLogGrad", []string{"y", "dy", "dx"}, []V{sum}, func(m machine.Machine, in []V) []V {
+		e := newExp(m)
+		m.Map(func(x []V) V {
+			m.MinZero(x[0], x[0])
+			return logGrad(m, in[0], e.of(x[0]), x[1])
+		}, machine.In("y", 0), machine.In("dy", 0), machine.Out("dx"))
+		return nil
+	})
 }
 
 func logGrad(m machine.Machine, sum, exp, dy V) V {
@@ -71,7 +75,7 @@ func logSoftmaxRowsGrad(m machine.Machine) {
 		s := m.New()
 		total(m, s, "dy")
 		m.Spread(s)
-		rowLogGrad(m, newExp(m), s)
+		rowLogGrad(m, s)
 	}, func(c machine.Columns) {
 		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
 		sum := c.Fold(nil, dy)

@@ -4,12 +4,10 @@ import "github.com/lanewise/lanewise/asm/machine"
 
 func logSoftmaxRows(m machine.Machine) {
 	m.Rows(func() {
-		top, s := m.New(), m.New()
-		rowMax(m, top, "src")
-		rowExp(m, newExp(m), s, top, machine.In("src", -inf))
+		s, top := rowSumExp(m, rowMax(m, "src"), "src")
 		m.Spread(s)
 		minusLog(m, s)
-		m.Each(func(j int, x []V) V {
+		m.Map(func(x []V) V {
 			m.Sub(x[0], x[0], top)
 			m.Add(x[0], s, x[0])
 			return x[0]

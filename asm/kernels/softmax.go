@@ -4,9 +4,7 @@ import "github.com/lanewise/lanewise/asm/machine"
 
 func softmaxRows(m machine.Machine) {
 	m.Rows(func() {
-		top, s := m.New(), m.New()
-		rowMax(m, top, "src")
-		rowExp(m, newExp(m), s, top, machine.In("src", -inf), machine.Out("dst"))
+		s := rowExp(m, rowMax(m, "src"), "src", "dst")
 		m.Spread(s)
 		factor(m, s)
 		rowScale(m, s, "dst", "dst")

@@ -34,19 +34,30 @@ func total(m machine.Machine, s V, x string) {
 }
 
 func expSum(m machine.Machine) {
-	s := m.New()
-	rowExp(m, newExp(m), s, m.Arg("max"), machine.In("src", -inf), machine.Out("dst"))
-	m.Return(s)
+	m.Return(rowExp(m, m.Arg("max"), "src", "dst"))
 }
 
 func sumExp(m machine.Machine) {
-	s := m.New()
-	rowExp(m, newExp(m), s, m.Arg("max"), machine.In("src", -inf))
+	s, _ := rowSumExp(m, m.Arg("max"), "src")
 	m.Return(s)
 }
 
-func rowExp(m machine.Machine, e exp, s, top V, bufs ...machine.Buf) {
-	sum := m.Sums()
+// rowExp writes exp(src − top) to dst and returns the sum of that. rowSumExp returns the sum, and top once more.
+func rowExp(m machine.Machine, top V, src, dst string) V {
+	return m.Share("rowExp", []string{src, dst}, []V{top}, func(m machine.Machine, in []V) []V {
+		return []V{exps(m, in[0], machine.In(src, -inf), machine.Out(dst))}
+	})[0]
+}
+
+func rowSumExp(m machine.Machine, top V, src string) (sum, again V) {
+	v := m.Share("rowSumExp", []string{src}, []V{top}, func(m machine.Machine, in []V) []V {
+		return []V{exps(m, in[0], machine.In(src, -inf)), in[0]}
+	})
+	return v[0], v[1]
+}
+
+func exps(m machine.Machine, top V, bufs ...machine.Buf) V {
+	e, sum, s := newExp(m), m.Sums(), m.New()
 	m.Each(func(j int, x []V) V {
 		m.Sub(x[0], x[0], top)
 		y := e.of(x[0])
@@ -54,4 +65,5 @@ func rowExp(m machine.Machine, e exp, s, top V, bufs ...machine.Buf) {
 		return y
 	}, bufs...)
 	m.Sum(s, sum)
+	return s
 }

@@ -123,6 +123,13 @@ type Machine interface {
 	// The last, partial block ends with a partial register; registers with nothing in them are left out.
 	Each(body func(j int, x []V) V, bufs ...Buf)
 
+	// Map is Each for a body that does the same to every register.
+	Map(body func(x []V) V, bufs ...Buf)
+
+	// Share is body, written once for all kernels that share something under this name: a routine, which they call. It walks slices of one
+	// length, or rows of them, and gets vectors and returns some.
+	Share(name string, slices []string, in []V, body func(m Machine, in []V) []V) []V
+
 	// Rows runs over the rows of cols elements of the slices among the arguments. Rows longer than Lanes go through long one by one: there
 	// Each walks a row. Shorter ones go through short, many at a time and as columns: the slices in are transposed into Scratch and
 	// Scratch2 before, and Scratch to out, unless that is empty, afterwards. There columns are rows, and planes the elements of each.
