@@ -171,7 +171,7 @@ class LovaszCounts:
 
     def add(self, logits, labels, *, axis=1):
         """Counts the pixels of logits and labels."""
-        self._state = self._pixels(logits, labels, axis, {"Add": True, "State": True})[1]
+        self._state = self._pixels(logits, labels, axis, False, Add=True, State=True)[1]
 
     def merge(self, other):
         """Adds the pixels that other, made with the same arguments, has counted."""
@@ -184,22 +184,22 @@ class LovaszCounts:
     def backward(self, logits, labels, *, axis=1):
         """Returns these pixels' share of the gradient of the result, in the shape of the logits; they are among those counted, and the
         shares of all pixels are the gradient of the one loss."""
-        return self._pixels(logits, labels, axis, {"Gradient": True})[2]
+        return self._pixels(logits, labels, axis, True)[2]
 
     def _ask(self, states, state=True):
-        header = {"State": state}
+        header = {"Op": "counts", "State": state, "States": [len(s) for s in states]}
         if self._config is not None:
             header["Config"] = self._config
-        return counts(_worker.worker(), header, states)
+        return counts(_worker.worker().request(header, states))
 
-    def _pixels(self, logits, labels, axis, header):
+    def _pixels(self, logits, labels, axis, gradient, **more):
         if self._options is None:
             raise ValueError("lanewise: counts that come from bytes take no pixels: merge them into a LovaszCounts with the same arguments")
         call, worker, lease, shared = _share(self._options, logits, labels, axis)
         if call.classes != self._classes:
             raise ValueError(f"lanewise: logits of {call.classes} classes, want {self._classes}")
-        header = {**self._options.request(call, lease, num_threads(), False), **header}
-        return (*counts(worker, header, (self._state,)), shared)
+        header = self._options.request(call, lease, num_threads(), gradient, "counts", States=(len(self._state),), **more)
+        return (*counts(worker.request(header, (self._state,))), shared)
 
 
 def _counted(numbers):
@@ -246,7 +246,9 @@ class Confusion:
         self._ask({}, (self._state, other._state))
 
     def _ask(self, header, states, worker=None):
-        reply = (worker or _worker.worker()).request({**header, "Op": "confusion"}, states)
+        reply = (worker or _worker.worker()).request(
+            {**header, "Op": "confusion", "States": [len(s) for s in states]}, states
+        )
         (classes,) = struct.unpack_from("<Q", reply)
         end = 8 * (1 + classes * classes)
         if len(reply) < end:

@@ -1,5 +1,6 @@
 """What the losses of NumPy and PyTorch have in common: their options, and how a call lies in memory."""
 
+import json
 import math
 import operator
 import os
@@ -108,6 +109,7 @@ class Options:
         if label_smoothing != 0:
             config["LabelSmoothing"] = number("label_smoothing", label_smoothing)
         self._config = config
+        self._headers = {}
 
     def config(self, call, threads):
         """Returns the lanewise.LovaszConfig of a call."""
@@ -141,24 +143,34 @@ class Options:
         labels = logits if masks else logits // classes
         return Call(images if self.each else max(images, 1), classes, logits, labels, masks, pixel_major)
 
-    def request(self, call, lease, threads, gradient):
-        return {
-            "Segment": lease.segment.id,
-            "Config": self.config(call, threads),
-            "Logits": call.logits,
-            "Labels": call.labels,
-            "Masks": call.masks,
-            "Images": call.images,
-            "Gradient": gradient,
-        }
+    def request(self, call, lease, threads, gradient, op="loss", **more):
+        """Returns the header of a request, as JSON. Calls repeat, so it is kept."""
+        key = (call, lease.segment.id, threads, gradient, op, *more.values())
+        header = self._headers.get(key)
+        if header is None:
+            if len(self._headers) >= 64:
+                self._headers.clear()
+            header = self._headers[key] = json.dumps(
+                {
+                    "Op": op,
+                    "Segment": lease.segment.id,
+                    "Config": self.config(call, threads),
+                    "Logits": call.logits,
+                    "Labels": call.labels,
+                    "Masks": call.masks,
+                    "Images": call.images,
+                    "Gradient": gradient,
+                    **more,
+                }
+            ).encode()
+        return header
 
     def run(self, worker, call, lease, threads, gradient):
         """Computes the loss of the tensors in a segment, and returns a Numbers, or with each an array of the losses of the images. The
         gradient takes the place of the logits."""
         if self.each and call.images == 0:
             return np.zeros(0)
-        request = {**self.request(call, lease, threads, gradient), "Op": "loss", "Hinge": self.hinge, "Each": self.each}
-        values = np.frombuffer(worker.request(request), "<f8")
+        values = np.frombuffer(worker.request(self.request(call, lease, threads, gradient, Hinge=self.hinge, Each=self.each)), "<f8")
         per_class = 0 if self.hinge else call.classes
         per_image = call.images if self.per_image else 0
         want = call.images if self.each else 4 + per_class + per_image
@@ -176,9 +188,8 @@ class Numbers:
         self.per_image = values[4 + per_class :] if per_image else None
 
 
-def counts(worker, header, states):
-    """Asks for an operation on LovaszCounts, and returns its Numbers and the state, which is empty unless asked for."""
-    reply = worker.request({**header, "Op": "counts"}, states)
+def counts(reply):
+    """Returns the Numbers of a reply to an operation on LovaszCounts, and the state, which is empty unless it was asked for."""
     (classes,) = struct.unpack_from("<Q", reply)
     end = 8 * (5 + classes)
     if len(reply) < end:
@@ -206,16 +217,17 @@ def integers(name, value):
 def floats(name, value):
     try:
         values = [float(v) for v in _listed(value)]
-    except TypeError:
+    except (TypeError, ValueError):
         raise ValueError(f"lanewise: {name} is {value!r}, want numbers") from None
     return [finite(name, v) for v in values]
 
 
 def number(name, value):
     try:
-        return finite(name, float(value))
-    except TypeError:
+        value = float(value)
+    except (TypeError, ValueError):
         raise ValueError(f"lanewise: {name} is {value!r}, want a number") from None
+    return finite(name, value)
 
 
 def finite(name, value):

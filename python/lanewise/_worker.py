@@ -153,8 +153,10 @@ class Worker:
             return Lease(self, segment)
 
     def request(self, header, states=(), file=-1):
-        """Sends a request, and returns the payload of the reply. An error of the library is a ValueError with its text."""
-        header = json.dumps({**header, "States": [len(s) for s in states]} if states else header).encode()
+        """Sends a request, whose header is a dict or JSON, and returns the payload of the reply. An error of the library is a ValueError with
+        its text."""
+        if isinstance(header, dict):
+            header = json.dumps(header).encode()
         payload = b"".join(states)
         if len(payload) >= 1 << 32:
             raise ValueError(f"lanewise: states of {len(payload)} bytes are too many for one call")

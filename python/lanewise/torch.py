@@ -233,15 +233,13 @@ def _scaled(gradient, of_loss):
 
 def _compute(x, target, options, group, gradient):
     """Returns the loss, and the gradient, which is float32 on the CPU, where the worker left it."""
-    call, worker, lease, shared = _share(x.detach(), target, options)
-    threads = num_threads(torch.get_num_threads())
-    if group is not None:
-        loss = _over_ranks(worker, lease, call, options, threads, group, gradient)
-        if gradient:
-            shared.mul_(dist.get_world_size(group))
-    else:
-        loss = options.run(worker, call, lease, threads, gradient)
+    x = x.detach()
+    if group is None:
+        call, worker, lease, shared = _share(x, target, options)
+        loss = options.run(worker, call, lease, num_threads(torch.get_num_threads()), gradient)
         loss = torch.from_numpy(loss) if options.each else loss.loss
+    else:
+        loss, shared = _over_ranks(x, target, options, group, gradient)
     loss = torch.as_tensor(loss, dtype=_loss_type(x), device=x.device)
     if not gradient:
         return loss, None
@@ -305,19 +303,23 @@ def _copy_target(lease, call, target, ignored):
             raise ValueError(f"lanewise: labels hold {target.cpu()[bad][0].item()}, want integers")
 
 
-def _over_ranks(worker, lease, call, options, threads, group, gradient):
-    """Returns the loss of the pixels of all ranks; their share of its gradient takes the place of the logits."""
-    request = options.request(call, lease, threads, False)
+def _over_ranks(x, target, options, group, gradient):
+    """Returns the loss of the pixels of all ranks, and the gradient that this one's have of the sum of the ranks' losses."""
+    threads = num_threads(torch.get_num_threads())
     try:
-        state, failed = counts(worker, {**request, "Add": True, "State": True}, ())[1], False
-    except (ValueError, _worker.WorkerError) as e:  # the other ranks must not wait for this one
+        call, worker, lease, shared = _share(x, target, options)
+        header = options.request(call, lease, threads, False, "counts", Add=True, State=True)
+        state, failed = counts(worker.request(header))[1], False
+    except (ValueError, RuntimeError) as e:  # the other ranks must not wait for this one
         state, failed = str(e).encode(), True
     states = []
     for rank, (data, bad) in enumerate(_gather(state, failed, group)):
         if bad:
             raise ValueError(f"rank {rank}: {data.decode()}")
         states.append(data)
-    return counts(worker, {**request, "Gradient": gradient}, states)[0].loss
+    header = options.request(call, lease, threads, gradient, "counts", States=tuple(len(s) for s in states))
+    loss = counts(worker.request(header, states))[0].loss
+    return loss, shared.mul_(len(states)) if gradient else None
 
 
 def _gather(data, flag, group):

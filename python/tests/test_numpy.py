@@ -154,7 +154,7 @@ def test_empty():
         (lambda x, y: ({"logits": x[:, :1], "labels": y}), "softmax of one class"),
         (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2]}), "2 Weights for 5 classes"),
         (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2, 3, 4, float("nan")]}), "weight holds nan"),
-        (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2, 3, 4, -1]}), "weight of class 4 is -1"),
+        (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2, 3, 4, -1]}), "class 4 is -1"),
         (lambda x, y: ({"logits": x, "labels": y, "weight": 3}), "weight is 3"),
         (lambda x, y: ({"logits": x, "labels": y, "classes": [5]}), "OnlyClasses holds 5"),
         (lambda x, y: ({"logits": x, "labels": y, "classes": []}), "OnlyClasses is empty"),

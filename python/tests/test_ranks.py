@@ -52,6 +52,11 @@ def rank(rank, world, path, queue):
             loss(logits, labels)
         except ValueError as e:
             queue.put((rank, "error", bad, str(e)))
+    for bad in range(world):
+        try:
+            loss(x[mine], target[mine][:, 1:] if rank == bad else target[mine])
+        except ValueError as e:
+            queue.put((rank, "shape", bad, str(e)))
     assert torch.equal(loss(x[mine], target[mine]), value.detach())
     dist.barrier()
     dist.destroy_process_group()
@@ -65,7 +70,7 @@ def test_ranks(world):
         processes = [context.Process(target=rank, args=(r, world, path, queue)) for r in range(world)]
         for p in processes:
             p.start()
-        replies = [queue.get(timeout=120) for _ in range(world * (len(OPTIONS) + 1 + world))]
+        replies = [queue.get(timeout=120) for _ in range(world * (len(OPTIONS) + 1 + 2 * world))]
         for p in processes:
             p.join(60)
             assert p.exitcode == 0
@@ -87,10 +92,11 @@ def test_ranks(world):
     for _, what, got, _ in replies:
         if what == "net":
             torch.testing.assert_close(torch.tensor(got), net.weight.grad)
-    errors = [reply for reply in replies if reply[1] == "error"]
-    assert len(errors) == world * world
-    for _, _, bad, text in errors:
-        assert text.startswith(f"rank {bad}: lanewise: logit of pixel 0, class 0 is NaN")
+    for kind, want in (("error", "logit of pixel 0, class 0 is NaN"), ("shape", "labels of shape")):
+        errors = [reply for reply in replies if reply[1] == kind]
+        assert len(errors) == world * world
+        for _, _, bad, text in errors:
+            assert text.startswith(f"rank {bad}: lanewise: {want}")
 
 
 def test_options():

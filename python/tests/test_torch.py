@@ -250,8 +250,9 @@ def test_binned():
     x, target = batch()
     exact, gradient = run(LovaszSoftmaxLoss(), x, target)
     binned, binned_gradient = run(LovaszSoftmaxLoss(method="binned"), x, target)
-    assert binned.item() == pytest.approx(exact.item(), rel=0.01) and binned != exact
+    assert binned.item() == pytest.approx(exact.item(), rel=0.01)
     reference.close(binned_gradient, gradient.double(), 0.05)
+    assert not torch.equal(binned_gradient, gradient)
 
 
 def test_empty():
@@ -382,10 +383,9 @@ class Losses(Dataset):
 
     def __getitem__(self, i):
         x, target = batch()
-        x.requires_grad_(True)
         value = LovaszSoftmaxLoss()(x, target)
-        value.backward()
-        return x.detach(), target, value.detach(), x.grad
+        # not by backward: torch's engine refuses after a fork
+        return x, target, value, lanewise.lovasz_softmax(x.numpy(), target.numpy()).gradient
 
 
 def test_data_loader():
@@ -431,6 +431,7 @@ def test_compile(backend):
     for options in ({}, {"reduction": "none"}, {"classes": [1, 2], "weight": [1, 2, 3, 4, 5]}):
         loss = LovaszSoftmaxLoss(**options)
         for x, target in (batch(), (batch()[0].to(memory_format=torch.channels_last), batch()[1]), (batch()[0].half(), batch()[1])):
+            torch._dynamo.reset()
             compiled = torch.compile(lambda x, y: loss(x * 2, y) + 1, backend=backend, fullgraph=whole, dynamic=False)
             got, got_gradient = run(compiled, x, target)
             want, want_gradient = run(lambda x, y: loss(x * 2, y) + 1, x, target)
