@@ -1,7 +1,9 @@
-// Command asm writes the assembly of package lanewise, and the Go functions that call it.
+// Command asm writes the assembly of package lanewise, and the Go functions that call it, to a directory. Instead, asm features prints what
+// each ISA asks the CPU for.
 package main
 
 import (
+	"fmt"
 	"log"
 	"os"
 	"path/filepath"
@@ -19,7 +21,11 @@ var all = slices.Concat(kernels.All, loss.All, sort.All)
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) != 2 {
-		log.Fatal("usage: asm directory")
+		log.Fatal("usage: asm directory, or asm features")
+	}
+	if os.Args[1] == "features" {
+		fmt.Print(pipeline.Features())
+		return
 	}
 	files, err := pipeline.Generate(all)
 	if err != nil {

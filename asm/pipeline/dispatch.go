@@ -36,8 +36,9 @@ type param struct{ name, typ string }
 // parsed is a signature.
 type parsed struct {
 	params  []param
-	source  string // of the parameters and results, without func(
-	results string // "", "T", or other types
+	source  string  // of the parameters and results, without func(
+	results string  // "", "T", or other types
+	named   []param // the results, of which one without a name is called result
 }
 
 func (k *Kernel) parse() (parsed, error) {
@@ -63,6 +64,16 @@ func (k *Kernel) parse() (parsed, error) {
 		p.results = strings.Trim(text(f.Results), "()")
 		if element.MatchString(p.results) && p.results != "T" {
 			return p, fmt.Errorf("%s: only T itself can be a result, not %s", k.Name, p.results)
+		}
+	}
+	if f.Results != nil {
+		for _, field := range f.Results.List {
+			if len(field.Names) == 0 {
+				p.named = append(p.named, param{"result", text(field.Type)})
+			}
+			for _, name := range field.Names {
+				p.named = append(p.named, param{name.Name, text(field.Type)})
+			}
 		}
 	}
 	for _, q := range p.params {

@@ -19,7 +19,11 @@ type Kernel struct {
 	Signature string // a Go function type, whose parameters have names; T is float32 and float64, and then there are functions for both
 	Doc       string // what it does, to follow the name
 	On        On
+	Beyond    map[string]Beyond // by parameter
 }
+
+// Beyond is how many elements behind its end a function may read, which have to be there, and write, where anything may stand afterwards.
+type Beyond struct{ Read, Write int }
 
 // On says what each ISA has. All of them have to be named.
 type On struct{ AVX2, AVX512, NEON Code }
@@ -73,6 +77,19 @@ var isas = []isa{
 // of returns the ISAs of an architecture.
 func of(arch string) []isa {
 	return slices.DeleteFunc(slices.Clone(isas), func(i isa) bool { return i.arch != arch })
+}
+
+// Features returns a line for each ISA: its name, and what it asks the CPU for, by the names that GODEBUG and Linux know.
+func Features() string {
+	var s strings.Builder
+	for _, isa := range isas {
+		s.WriteString(strings.ToLower(isa.name) + ":")
+		for _, f := range isa.features {
+			s.WriteString(" " + f.Setting)
+		}
+		s.WriteString("\n")
+	}
+	return s.String()
 }
 
 // types are the element types of a kernel.
@@ -154,13 +171,22 @@ func Generate(kernels []Kernel) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
-	return files, nil
+	files["registry_test.go"], err = registry(kernels)
+	return files, err
 }
 
 func (k *Kernel) check() error {
 	if !strings.HasPrefix(k.Signature, "func(") || k.Doc == "" {
 		return fmt.Errorf("%s: no signature or no doc", k.Name)
 	}
-	_, err := k.parse()
-	return err
+	p, err := k.parse()
+	if err != nil {
+		return err
+	}
+	for name := range k.Beyond {
+		if !slices.ContainsFunc(p.params, func(q param) bool { return q.name == name }) {
+			return fmt.Errorf("%s has no parameter %s to read or write beyond", k.Name, name)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,349 @@
+//go:build unix
+
+package lanewise
+
+import "slices"
+
+// trials are for the kernels whose arguments have a structure. Those that are not here take slices of one length.
+var trials = map[string]trial{
+	"dot":     {sizes: upTo(0, 300, 1000, 8191, 8192)},
+	"largest": {zeros: []string{"result"}},
+	"expSum":  {prepare: largestFirst}, "sumExp": {prepare: largestFirst},
+	"argMaxRows":  rowsOf("dst"),
+	"softmaxRows": rowsOf(), "logSoftmaxRows": rowsOf(), "softmaxRowsGrad": rowsOf(), "logSoftmaxRowsGrad": rowsOf(),
+
+	"softmaxPlanes": planesOf(2), "logSoftmaxPlanes": planesOf(2), "softmaxPlanesGrad": planesOf(3), "argMaxPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
+
+	"softmaxRowsToPlanes": {shape: func(n int, element string) map[string]int {
+		cols, stride := 1+n%sumLanes(element), n+3
+		s := map[string]int{"cols": cols, "n": n, "dstStride": stride, "dst": (cols-1)*stride + n, "src": n * cols}
+		return withSums(s, n)
+	}, zeros: []string{"max"}, sizes: upTo(1, 300, 1000)},
+	"softmaxPlanesGradToRows": {shape: func(n int, element string) map[string]int {
+		cols, y, dy := 1+n%sumLanes(element), n+5, n+1
+		return map[string]int{"cols": cols, "n": n, "yStride": y, "dyStride": dy, "dx": n * cols, "y": (cols-1)*y + n, "dy": (cols-1)*dy + n}
+	}, sizes: upTo(1, 300, 1000)},
+	"transpose": {shape: func(n int, element string) map[string]int {
+		rows, cols := 1+n%67, 1+n/3
+		return map[string]int{"rows": rows, "cols": cols, "dstStride": rows + 3, "srcStride": cols + 5,
+			"dst": (cols-1)*(rows+3) + rows, "src": (rows-1)*(cols+5) + cols}
+	}, sizes: upTo(1, 300, 1000)},
+
+	"lossSplit1": splitInput(1), "lossSplit2": splitInput(2), "lossSplit4": splitInput(4), "lossSplit8": splitInput(8),
+	"lossExpand1": expandInput(1), "lossExpand2": expandInput(2), "lossExpand4": expandInput(4), "lossExpand8": expandInput(8),
+	"lossCount": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"shift": 9, "first": 77, "counts": 1 + n%100}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossCountArgs)
+		x.keys = keysIn(x.keys[:cap(x.keys)], len(x.counts), x.shift, x.first, r)[:n]
+		return nil
+	}},
+	"lossPlace": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"shift": 9, "first": 77, "starts": 64, "slots": 64 * 40 * columns}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossPlaceArgs)
+		x.keys = keysIn(x.keys[:cap(x.keys)], len(x.starts), x.shift, x.first, r)[:n]
+		counts := make([]uint32, len(x.starts))
+		for i := range x.starts {
+			x.starts[i] = uint32(i/columns*40*columns + i%columns)
+		}
+		for i, k := range x.keys[:n] { // of bins with more than 40 pixels the others go elsewhere
+			bin := k>>x.shift - x.first
+			x.positions[i] = counts[bin] % 40
+			counts[bin]++
+		}
+		for i := range x.positions[n:cap(x.positions)] {
+			x.positions[:cap(x.positions)][n+i] = 0
+		}
+		return nil
+	}, sizes: upTo(1, 300, 1023, 1024, 1025, 2000)},
+	"lossRank": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"slots": (1 + n%maxRows) * columns, "weights": (1 + n%maxRows) * columns, "scratch": rankScratch / 8, "base": 1000 + n, "twice": 40_000 - n}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossRankArgs)
+		rows := len(x.slots) / columns
+		values := 1 + r.below(1<<r.below(13)) // few make ties
+		for lane := range columns {
+			pixels := r.below(rows + 1)
+			for row := range rows {
+				if v := &x.slots[row*columns+lane]; row < pixels {
+					*v = uint16(2 + 2*r.below(values) + r.below(2))
+				} else {
+					*v = 0
+				}
+			}
+			x.more[0][lane], x.more[1][lane] = uint32(r.below(3)*lane), uint32(2*r.below(3)*lane)
+		}
+		slots := slices.Clone(x.slots)
+		return func(name string, i int) bool { return name == "scratch" || name == "weights" && slots[i] == 0 }
+	}, sizes: upTo(0, maxRows-1)},
+	"lossGather": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossGatherArgs)
+		for i := range x.weights {
+			x.weights[i] = float32(r.below(1<<24)) * 0x1p-24
+		}
+		for i := range x.keys {
+			x.keys[i], x.positions[i] = uint32(r.below(2*oneBits+2)), uint32(r.below(n))
+		}
+		return nil
+	}},
+	"lossTally": {shape: func(n int, element string) map[string]int { return map[string]int{"packed": 2 * binCount} },
+		prepare: func(a arguments, n int, r *random) func(string, int) bool {
+			x := a.(*lossTallyArgs)
+			for i := range x.packed {
+				x.packed[i] >>= 4
+			}
+			anyKeys(x.keys, r)
+			return nil
+		}, sizes: upTo(1, 300)},
+	"lossLookUp": {shape: func(n int, element string) map[string]int {
+		lowest := n * 31 % binCount
+		return map[string]int{"table": 2 * (binCount - lowest), "first": firstBin + lowest}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		signedErrors(a.(*lossLookUpArgs).probs, r)
+		return nil
+	}, sizes: upTo(1, 300)},
+
+	"sortCount32": {shape: func(n int, element string) map[string]int { return map[string]int{"shift": 24, "counts": 256} }, sizes: multiples(32)},
+	"sortCount64": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"shift": 24, "counts": 256, "up": n / 32 % 40}
+	}, sizes: multiples(32)},
+	"sortSplit32": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"shift": 24, "parts": 256, "index": 1000}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*sortSplit32Args)
+		for i, b := range x.keys {
+			if isNaN32(b) {
+				x.keys[i] = b &^ (1 << 30)
+			}
+		}
+		counts := make([]uint32, 256)
+		sortCount32Generic(counts, x.keys, x.shift)
+		partsOf(counts, x.parts, x.next)
+		return nil
+	}, sizes: multiples(32)},
+	"sortSplit64": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"shift": 24, "parts": 256, "index": 1000, "up": n / 32 % 40}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*sortSplit64Args)
+		counts := make([]uint32, 256)
+		sortCount64Generic(counts, x.keys, x.shift, x.up)
+		partsOf(counts, x.parts, x.next)
+		return nil
+	}, sizes: multiples(32)},
+	"sortPack64": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"up": n / 8 % 64, "low": n / 8 % 33}
+	}, sizes: multiples(8)},
+	"sortUnpack": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*sortUnpackArgs)
+		for i := range x.items {
+			x.items[i] = pack32(uint32(r.next())&^(1<<30), r.below(1<<31-1))
+		}
+		return nil
+	}, sizes: multiples(8)},
+	"sortByBins": {shape: func(n int, element string) map[string]int { return map[string]int{"counts": 32 << (n % 8)} },
+		prepare: func(a arguments, n int, r *random) func(string, int) bool {
+			x := a.(*sortByBinsArgs)
+			width := 1 + r.below(1<<r.below(31))
+			if n%16 == 3 {
+				width = 1
+			}
+			for i := range x.items {
+				x.items[i] = uint64(1<<20+r.below(width))<<32 | uint64(i)
+			}
+			return func(name string, i int) bool { return name == "counts" || name == "sorted" && !x.ok }
+		}, sizes: upTo(8, 300, 1000, 5000)},
+}
+
+func upTo(from, to int, others ...int) []int {
+	for n := from; n <= to; n++ {
+		others = append(others, n)
+	}
+	return others
+}
+
+// multiples are sizes that are multiples of a number.
+func multiples(of int) (sizes []int) {
+	for n := of; n <= 60*of; n += of {
+		sizes = append(sizes, n)
+	}
+	return sizes
+}
+
+// sumLanes is how many lanes a sum has.
+func sumLanes(element string) int {
+	if element == "F64" {
+		return 32
+	}
+	return 64
+}
+
+// largestFirst makes max the largest of src.
+func largestFirst(a arguments, n int, r *random) func(string, int) bool {
+	switch x := a.(type) {
+	case *expSumArgs[float32]:
+		x.max = slices.Max(x.src)
+	case *expSumArgs[float64]:
+		x.max = slices.Max(x.src)
+	case *sumExpArgs[float32]:
+		x.max = slices.Max(x.src)
+	case *sumExpArgs[float64]:
+		x.max = slices.Max(x.src)
+	}
+	return nil
+}
+
+// rowsOf has some rows of n elements, and one element for each row in the slices named.
+func rowsOf(one ...string) trial {
+	return trial{shape: func(n int, element string) map[string]int {
+		rows := 1 + n*7%17
+		s := map[string]int{"cols": n}
+		for _, name := range []string{"dst", "src", "dx", "y", "dy"} {
+			s[name] = rows * n
+		}
+		for _, name := range one {
+			s[name] = rows
+		}
+		return s
+	}}
+}
+
+// planesOf has planes that are n elements and a gap apart, in so many slices.
+func planesOf(slices int) trial {
+	return trial{shape: func(n int, element string) map[string]int {
+		planes := 1 + n*5%70
+		s := map[string]int{"planes": planes, "n": n}
+		for i, name := range [][]string{{"dst", "src"}, {"dx", "y", "dy"}}[slices-2] {
+			s[name+"Stride"], s[name] = n+3+2*i, (planes-1)*(n+3+2*i)+n
+		}
+		return withSums(s, n)
+	}, zeros: []string{"max"}, sizes: upTo(1, 300, 1000)}
+}
+
+// withSums adds what softmaxPlanes writes beside the planes; every other time there is no place for it.
+func withSums(s map[string]int, n int) map[string]int {
+	if s["max"], s["sum"] = n, n; n%2 == 1 {
+		s["max"], s["sum"] = -1, -1
+	}
+	return s
+}
+
+func argMaxShape(n int, element string) map[string]int {
+	planes := 1 + n*5%70
+	return map[string]int{"planes": planes, "n": n, "stride": n + 3, "dst": n, "src": (planes-1)*(n+3) + n}
+}
+
+// signedErrors fills probs with errors as the loss has them: negative for foreground.
+func signedErrors(probs []float32, r *random) {
+	for i := range probs {
+		p := float32(r.below(1<<24+1)) * 0x1p-24
+		if r.below(3) == 0 {
+			p *= float32(1) / float32(uint(1)<<r.below(40))
+		}
+		if probs[i] = p; r.below(2) == 0 {
+			probs[i] = -p
+		}
+	}
+}
+
+// anyKeys fills keys of errors in [0, 1].
+func anyKeys(keys []uint32, r *random) {
+	for i := range keys {
+		switch r.below(8) {
+		case 0:
+			keys[i] = uint32(r.below(2))
+		case 1:
+			keys[i] = uint32(2*oneBits + r.below(2))
+		default:
+			keys[i] = uint32(2*(oneBits-r.below(40<<23)) + r.below(2))
+		}
+	}
+}
+
+// keysIn fills keys in so many bins.
+func keysIn(keys []uint32, bins int, shift, first uint32, r *random) []uint32 {
+	for i := range keys {
+		keys[i] = (first+uint32(r.below(bins)))<<shift | uint32(r.below(1<<shift))
+	}
+	return keys
+}
+
+// thresholds are where parts begin.
+func thresholds(parts int, from []uint32, r *random) {
+	for t := range parts {
+		from[t] = uint32(oneBits - (t+1)*r.below(3<<23))
+	}
+	slices.SortFunc(from[:parts], func(a, b uint32) int { return int(b) - int(a) })
+}
+
+func splitInput(parts int) trial {
+	return trial{prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		var keys *[maxParts][]uint32
+		var written, from *[maxParts]uint32
+		switch x := a.(type) {
+		case *lossSplit1Args:
+			keys, written, from = x.keys, x.n, x.from
+			signedErrors(x.probs, r)
+		case *lossSplit2Args:
+			keys, written, from = x.keys, x.n, x.from
+			signedErrors(x.probs, r)
+		case *lossSplit4Args:
+			keys, written, from = x.keys, x.n, x.from
+			signedErrors(x.probs, r)
+		case *lossSplit8Args:
+			keys, written, from = x.keys, x.n, x.from
+			signedErrors(x.probs, r)
+		}
+		thresholds(parts, from[:], r)
+		for t := range parts {
+			written[t] = uint32(r.below(5))
+			keys[t] = integers(int(written[t])+n+16, int(written[t])+n+16, func() uint32 { return 7 })
+		}
+		return func(name string, i int) bool {
+			var t int
+			if len(name) == len("keys0") && name[:4] == "keys" {
+				t = int(name[4] - '0')
+				return i >= int(written[t]) && i < int(written[t])+16
+			}
+			return false
+		}
+	}, sizes: upTo(1, 300, 1000)}
+}
+
+func expandInput(parts int) trial {
+	return trial{prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		var at, from *[maxParts]uint32
+		switch x := a.(type) {
+		case *lossExpand1Args:
+			at, from = x.at, x.from
+			signedErrors(x.probs, r)
+		case *lossExpand2Args:
+			at, from = x.at, x.from
+			signedErrors(x.probs, r)
+		case *lossExpand4Args:
+			at, from = x.at, x.from
+			signedErrors(x.probs, r)
+		case *lossExpand8Args:
+			at, from = x.at, x.from
+			signedErrors(x.probs, r)
+		}
+		thresholds(parts, from[:], r)
+		for t := range parts {
+			at[t] = uint32(t * n)
+		}
+		return nil
+	}, shape: func(n int, element string) map[string]int { return map[string]int{"weights": parts * n} }, sizes: upTo(1, 300, 1000)}
+}
+
+// partsOf turns counts of items into parts, and where each begins.
+func partsOf(counts, parts []uint32, next *[maxSortParts]uint32) {
+	at := uint32(0)
+	for i, c := range counts {
+		parts[i] = uint32(i) % 40
+		next[parts[i]] += c
+	}
+	for i, c := range next[:40] {
+		next[i] = at
+		at += c
+	}
+}
