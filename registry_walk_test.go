@@ -465,11 +465,11 @@ func TestReached(t *testing.T) {
 			got := faulting(func() { a.call(isa) })
 			if strings.HasSuffix(want, "Generic") {
 				for _, isa := range isaNames {
-					if strings.HasSuffix(got, strings.ToUpper(isa)) {
+					if slices.ContainsFunc(got, func(f string) bool { return strings.HasSuffix(f, strings.ToUpper(isa)) }) {
 						t.Errorf("%v on %v runs %s, the registry says %s", e, isa, got, want)
 					}
 				}
-			} else if got != want {
+			} else if !slices.Contains(got, want) {
 				t.Errorf("%v on %v runs %s, the registry says %s", e, isa, got, want)
 			} else {
 				reached++
@@ -514,8 +514,8 @@ func (e *entry) poison(p any, memory unsafe.Pointer) {
 	}
 }
 
-// faulting returns the name of the function of this package that f is in when it touches memory that is not there.
-func faulting(f func()) (name string) {
+// faulting returns the functions of this package that f is in when it touches memory that is not there: that of a kernel, and its routines.
+func faulting(f func()) (names []string) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if recover() == nil {
@@ -523,16 +523,16 @@ func faulting(f func()) (name string) {
 		}
 		pcs := make([]uintptr, 32)
 		frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+		fault := false
 		for more := true; more; {
 			var frame runtime.Frame
-			if frame, more = frames.Next(); frame.Function == "runtime.sigpanic" && more {
-				frame, _ = frames.Next()
-				_, name, _ = strings.Cut(frame.Function, "lanewise.")
-				return
+			frame, more = frames.Next()
+			if _, name, ok := strings.Cut(frame.Function, "lanewise."); ok && fault {
+				names = append(names, name)
 			}
+			fault = fault || frame.Function == "runtime.sigpanic"
 		}
-		name = "an unknown function"
 	}()
 	f()
-	return "no function"
+	return nil
 }
