@@ -154,7 +154,7 @@ func want(t *testing.T, cfg lanewise.LovaszConfig, logits []float32, labels []in
 	for k := range n {
 		iou := float64(both[k]) / float64(either[k])
 		r.IoU = append(r.IoU, iou)
-		if either[k] > 0 {
+		if either[k] > 0 && (cfg.OnlyClasses == nil || slices.Contains(cfg.OnlyClasses, k)) && !slices.Contains(cfg.SkipClasses, k) {
 			sum += iou
 			seen++
 		}

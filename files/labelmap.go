@@ -22,6 +22,28 @@ type LabelMap struct {
 	Keep  []int32 // labels that Shift leaves alone: the void ones
 }
 
+// labelMapJSON is a LabelMap on its way to other machines.
+type labelMapJSON struct {
+	IDs, Colours map[int32]int32
+	Shift        int32
+	Keep         []int32
+}
+
+// MarshalJSON writes the map, to be read by UnmarshalJSON on another machine.
+func (m *LabelMap) MarshalJSON() ([]byte, error) {
+	return json.Marshal(labelMapJSON{m.ids, m.colours, m.Shift, m.Keep})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (m *LabelMap) UnmarshalJSON(b []byte) error {
+	var read labelMapJSON
+	if err := json.Unmarshal(b, &read); err != nil {
+		return err
+	}
+	*m = LabelMap{read.IDs, read.Colours, read.Shift, read.Keep}
+	return nil
+}
+
 var mapItem = regexp.MustCompile(`^\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*=\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*$`)
 
 const mapForms = "want pairs as in 255=1, ranges as in 1-150=0-149 or 20-33=255, or a file of them"
@@ -267,6 +289,21 @@ func (m *LabelMap) Apply(a *Array, data []int32) error {
 		data[i] = becomes
 	}
 	return nil
+}
+
+// MapLabels applies several maps in turn, and then adds shift to all labels but the void ones. Without maps it only refuses colours.
+func MapLabels(a *Array, data []int32, maps []*LabelMap, shift int32, void []int32) ([]int32, error) {
+	if shift != 0 || len(maps) == 0 {
+		maps = append(slices.Clone(maps), &LabelMap{Shift: shift, Keep: void})
+	}
+	made := &Array{Path: a.Path, Dtype: a.Dtype, Colours: a.Colours}
+	for _, m := range maps {
+		if err := m.Apply(made, data); err != nil {
+			return nil, err
+		}
+		made.Colours = false
+	}
+	return data, nil
 }
 
 // OutOfRange says what to do about labels that are no classes, from the values that there are, in ascending order and as they are counted: after

@@ -204,6 +204,9 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 			continue
 		}
 		c := &candidate{path: file, name: strings.TrimPrefix(path.Clean(file), prefix)}
+		if c.name == "" { // a pattern without wildcards
+			c.name = base
+		}
 		c.name = strings.TrimSuffix(c.name, path.Ext(c.name))
 		c.key = c.name
 		if !s.Dir {
@@ -258,6 +261,9 @@ func captures(fits *regexp.Regexp, pattern, file string) (string, error) {
 		return "", fmt.Errorf("%s does not fit %s", file, pattern) // it was listed by another rule
 	}
 	key := ""
+	if len(at) == 2 {
+		return key, nil // a file's own name: there is no other one
+	}
 	for i, end := 2, at[2]; i < len(at); i += 2 {
 		if between := file[end:at[i]]; strings.Contains(between, "/") {
 			key += "/"

@@ -71,6 +71,7 @@ func TestMatch(t *testing.T) {
 			want: "aachen/aachen_0_1_leftImg8bit: out/aachen/aachen_0_1_leftImg8bit.npy gtFine/val/aachen/aachen_0_1_gtFine_labelTrainIds.png", note: "_gtFine_labelTrainIds.png is taken, not aachen_0_1_gtFine_labelIds.png"},
 		{name: "Cityscapes, flat", files: "out/aachen_0_1.npy gtFine/val/aachen/aachen_0_1_gtFine_labelIds.png", logits: "out", labels: "gtFine",
 			want: "aachen_0_1: out/aachen_0_1.npy gtFine/val/aachen/aachen_0_1_gtFine_labelIds.png"},
+		{name: "one file each", files: "x/1.npy y/2.png", logits: "x/1.npy", labels: "y/2.png", want: "1: x/1.npy y/2.png"},
 		{name: "masks", files: "x/a.npy y/a_mask.png", logits: "x", labels: "y", want: "a: x/a.npy y/a_mask.png"},
 		{name: "an ending that belongs to the name", files: "x/a_mask.npy x/a.npy y/a_mask.png y/a.png", logits: "x", labels: "y",
 			want: "a: x/a.npy y/a.png\na_mask: x/a_mask.npy y/a_mask.png"},

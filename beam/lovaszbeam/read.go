@@ -5,182 +5,188 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strings"
 
-	"codeberg.org/sbinet/npyio/npy"
-	"codeberg.org/sbinet/npyio/npz"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/fileio"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/lanewise/lanewise"
 	lanewisebeam "github.com/lanewise/lanewise/beam"
+	"github.com/lanewise/lanewise/files"
 )
 
 func init() {
-	register.DoFn1x2[fileio.FileMetadata, string, string](&nameFn{})
-	register.DoFn4x1[string, func(*string) bool, func(*string) bool, func(pair), error](&pairFn{})
-	register.DoFn3x1[context.Context, pair, func(string, lanewisebeam.Counts), error](&countFn{})
-	register.Function2x1(pairOfOne)
-	register.Iter1[string]()
-	register.Emitter1[pair]()
+	register.DoFn3x1[context.Context, []byte, func(files.Pair), error](&pairFn{})
+	register.DoFn3x1[context.Context, files.Pair, func(string, lanewisebeam.Counts), error](&countFn{})
+	register.Emitter1[files.Pair]()
 	register.Emitter2[string, lanewisebeam.Counts]()
 }
 
-// A pair is the files of the same images.
-type pair struct{ Name, Logits, Labels string }
+// An input says which files are read, and how.
+type input struct {
+	Logits, Labels string
+	Unpaired       string
+	Layout         string
+	Shape          []int
+	Maps           []*files.LabelMap
+	Shift          int32
+	Guard          bool // probabilities are not taken for logits
+}
 
 // countImages returns what is counted in the files that the flags name, by folder: a PCollection<KV<string, Counts>>.
 func countImages(s beam.Scope, o *options) beam.PCollection {
 	s = s.Scope("read")
-	match := func(pattern string) beam.PCollection {
-		files := fileio.MatchFiles(s, pattern, fileio.MatchEmptyDisallow())
-		return beam.ParDo(s, &nameFn{prefix(pattern)}, files)
-	}
-	var pairs beam.PCollection
-	if o.pairs != "" {
-		pairs = beam.ParDo(s, pairOfOne, match(o.pairs))
-	} else {
-		pairs = beam.ParDo(s, &pairFn{}, beam.CoGroupByKey(s, match(o.logits), match(o.masks)))
-	}
+	pairs := beam.ParDo(s, &pairFn{o.input}, beam.Impulse(s))
 	// Names travel to the workers, counts from there; images, which are larger than both, do not.
-	return beam.ParDo(s, &countFn{Loss: o.loss}, beam.Reshuffle(s, pairs))
+	return beam.ParDo(s, &countFn{Loss: o.loss, Input: o.input}, beam.Reshuffle(s, pairs))
 }
 
-// prefix is what a pattern and all files that match it begin with: the folders before the first wildcard, all of it without one.
-func prefix(pattern string) string {
-	wildcard := strings.IndexAny(pattern, "*?[")
-	if wildcard < 0 {
-		return pattern
+// isRemote tells gs:// and s3:// from files of this machine.
+func isRemote(path string) bool { return strings.Contains(path, "://") }
+
+// A pairFn finds which files belong together.
+type pairFn struct{ Input input }
+
+func (fn *pairFn) ProcessElement(ctx context.Context, _ []byte, emit func(files.Pair)) error {
+	pairs, err := fn.Input.pairs(ctx)
+	for _, p := range pairs {
+		emit(p)
 	}
-	return pattern[:strings.LastIndex(pattern[:wildcard], "/")+1]
+	return forUser(err)
 }
 
-// A nameFn puts before every file the name by which it is matched: its path behind the prefix, without the extension.
-type nameFn struct{ Prefix string }
-
-func (fn *nameFn) ProcessElement(file fileio.FileMetadata) (string, string) {
-	name := strings.TrimPrefix(file.Path, fn.Prefix)
-	return strings.TrimSuffix(name, path.Ext(name)), file.Path
-}
-
-// A pairFn finds what belongs together.
-type pairFn struct{}
-
-func (*pairFn) ProcessElement(name string, logits, labels func(*string) bool, emit func(pair)) error {
-	x, y := all(logits), all(labels)
-	switch {
-	case len(y) == 0:
-		return fmt.Errorf("%s has no mask of its name", x[0])
-	case len(x) == 0:
-		return fmt.Errorf("%s has no logits of its name", y[0])
-	case len(x) > 1:
-		return fmt.Errorf("%s and %s have one name", x[0], x[1])
-	case len(y) > 1:
-		return fmt.Errorf("%s and %s have one name", y[0], y[1])
+func (in *input) pairs(ctx context.Context) ([]files.Pair, error) {
+	x, err := list1(ctx, in.Logits, files.Logits, in.Shape != nil)
+	if err != nil {
+		return nil, err
 	}
-	emit(pair{name, x[0], y[0]})
-	return nil
-}
-
-func all(files func(*string) bool) (list []string) {
-	for file := ""; files(&file); {
-		list = append(list, file)
+	y, err := list1(ctx, in.Labels, files.Labels, false)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(list)
-	return list
+	pairs, _, err := files.Match(x, y, files.PairOptions{Skip: in.Unpaired == "skip"})
+	return pairs, err
 }
 
-func pairOfOne(name, file string) pair { return pair{name, file, file} }
+// list1 finds the files of a folder or a pattern, one alone too.
+func list1(ctx context.Context, spec string, role files.Role, raw bool) (*files.Set, error) {
+	if !isRemote(spec) {
+		return files.List(spec, role, raw)
+	}
+	if !files.IsPattern(spec) && path.Ext(spec) == "" {
+		return nil, fmt.Errorf("%s: a folder of a bucket is given as a pattern, such as '%s/*.npy'", spec, strings.TrimSuffix(spec, "/"))
+	}
+	fs, err := filesystem.New(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	defer fs.Close()
+	names, err := fs.List(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", spec, err)
+	}
+	return &files.Set{Spec: spec, Role: role, Raw: raw, Files: names}, nil
+}
 
 // A countFn reads files, counts the images in them, and gives the counts with the folder.
 type countFn struct {
-	Loss lanewise.LovaszConfig
+	Loss  lanewise.LovaszConfig
+	Input input
 
-	evaluate *lanewisebeam.EvaluateFn
+	evaluate map[lanewise.Layout]*lanewisebeam.EvaluateFn
 }
 
-func (fn *countFn) ProcessElement(ctx context.Context, p pair, emit func(folder string, c lanewisebeam.Counts)) error {
-	if fn.evaluate == nil {
-		fn.evaluate = lanewisebeam.NewEvaluateFn(fn.Loss)
-	}
-	logits, err := read(ctx, p.Logits, "logits", floats)
+func (fn *countFn) ProcessElement(ctx context.Context, p files.Pair, emit func(folder string, c lanewisebeam.Counts)) error {
+	counts, err := fn.count(ctx, p)
 	if err != nil {
-		return err
-	}
-	labels, err := read(ctx, p.Labels, "labels", integers)
-	if err != nil {
-		return err
-	}
-	images, err := fit(fn.Loss, logits.shape, labels.shape)
-	if err != nil {
-		return fmt.Errorf("%s: %w", p.Logits, err)
-	}
-	counts, err := fn.evaluate.CreateAccumulator()
-	if err != nil {
-		return err
-	}
-	pixels := len(labels.data) / max(1, images)
-	for i := range images {
-		im := lanewisebeam.Image{
-			Name:   p.Logits,
-			Logits: logits.data[i*pixels*fn.Loss.Classes : (i+1)*pixels*fn.Loss.Classes],
-			Labels: labels.data[i*pixels : (i+1)*pixels],
-		}
-		if images > 1 {
-			im.Name = fmt.Sprintf("%s[%d]", p.Logits, i)
-		}
-		if counts, err = fn.evaluate.AddInput(counts, im); err != nil {
-			return err
-		}
+		return forUser(err)
 	}
 	emit(strings.TrimPrefix(path.Dir("/"+p.Name), "/"), counts)
 	return nil
 }
 
-// fit compares the shapes, and returns how many images they hold: where planes are behind one another, each is one by itself.
-func fit(loss lanewise.LovaszConfig, logits, labels []int) (images int, err error) {
-	images, axis := 1, len(logits)-1 // of the classes
-	if loss.Layout == lanewise.ClassMajor {
-		axis = 0
-		if len(logits) > 3 { // [N, C, H, W]
-			images, axis = logits[0], 1
+func (fn *countFn) count(ctx context.Context, p files.Pair) (counts lanewisebeam.Counts, err error) {
+	in := &fn.Input
+	logits, err := open(ctx, p.Logits, files.Logits, files.Options{Shape: in.Shape})
+	if err != nil {
+		return counts, err
+	}
+	defer logits.Close()
+	labels, err := open(ctx, p.Labels, files.Labels, files.Options{})
+	if err != nil {
+		return counts, err
+	}
+	defer labels.Close()
+	s, err := files.Fit(logits.Shape, labels.Shape, files.FitOptions{Layout: in.Layout, Classes: fn.Loss.Classes})
+	if err != nil {
+		return counts, fmt.Errorf("%s: %w", p.Logits, err)
+	}
+	if s.Masks {
+		return counts, fmt.Errorf("%s: labels have the logits' shape, as masks of classes that overlap have: the command lovasz computes those", p.Labels)
+	}
+	if in.Guard && logits.Probabilities {
+		return counts, fmt.Errorf("%s: the array is called probabilities: add -activation none", p.Logits)
+	}
+	x, err := logits.Floats()
+	if err != nil {
+		return counts, err
+	}
+	y, err := labels.Integers()
+	if err != nil {
+		return counts, err
+	}
+	if y, err = files.MapLabels(labels, y, in.Maps, in.Shift, fn.Loss.VoidLabels); err != nil {
+		return counts, err
+	}
+	if in.Guard && files.LooksLikeProbabilities(x, y, fn.Loss.VoidLabels, s) {
+		return counts, fmt.Errorf("%s: the values are all in [0, 1], as probabilities are: if they are, add -activation none; if they are logits, -activation softmax or sigmoid", p.Logits)
+	}
+	evaluate := fn.evaluate[s.Layout]
+	if evaluate == nil {
+		cfg := fn.Loss
+		cfg.Layout = s.Layout
+		evaluate = lanewisebeam.NewEvaluateFn(cfg)
+		if fn.evaluate == nil {
+			fn.evaluate = map[lanewise.Layout]*lanewisebeam.EvaluateFn{}
+		}
+		fn.evaluate[s.Layout] = evaluate
+	}
+	if counts, err = evaluate.CreateAccumulator(); err != nil {
+		return counts, err
+	}
+	for i := range s.Images {
+		from, to := i*s.Pixels, (i+1)*s.Pixels
+		im := lanewisebeam.Image{Logits: x[from*s.Classes : to*s.Classes], Labels: y[from:to]}
+		if counts, err = evaluate.AddInput(counts, im); err != nil {
+			return counts, fn.explain(err, p, i, s, y)
 		}
 	}
-	switch {
-	case loss.Classes == 1 && slices.Equal(logits, labels):
-		return 1, nil // one score per pixel needs no axis
-	case len(logits) == 0 || logits[axis] != loss.Classes:
-		return 0, fmt.Errorf("logits %v do not have %d classes along axis %d", logits, loss.Classes, max(0, axis))
-	case !slices.Equal(slices.Delete(slices.Clone(logits), axis, axis+1), labels):
-		return 0, fmt.Errorf("logits %v do not fit the labels %v", logits, labels)
-	}
-	return images, nil
+	return counts, nil
 }
 
-// An array is what a file holds, in C order.
-type array[T any] struct {
-	shape []int
-	data  []T
+// explain says which file an error is about, and of labels that are no classes what they may stand for.
+func (fn *countFn) explain(err error, p files.Pair, image int, s files.Shape, labels []int32) error {
+	file, hint := p.Logits, ""
+	if errors.Is(err, lanewise.ErrLabel) {
+		file = p.Labels
+		values := slices.DeleteFunc(files.Values(labels), func(v int32) bool { return slices.Contains(fn.Loss.VoidLabels, v) })
+		if hint = files.OutOfRange(values, s.Classes, false); hint != "" {
+			hint = " (" + strings.NewReplacer("-labels-map", "-labels_map", "-label-shift", "-label_shift").Replace(hint) + ")"
+		}
+	}
+	if s.Images > 1 {
+		file = fmt.Sprintf("%s[%d]", file, image)
+	}
+	return fmt.Errorf("%s: %s%s", file, strings.TrimPrefix(err.Error(), "lanewise: "), hint)
 }
 
-// read reads a .npy file, or the array of that name, or the only one, of a .npz file.
-func read[T any](ctx context.Context, file, name string, decode func(dtype string, raw []byte) ([]T, error)) (array[T], error) {
-	content, err := readAll(ctx, file)
-	if err != nil {
-		return array[T]{}, err
+// open finds the array of a file. One of a bucket is fetched whole.
+func open(ctx context.Context, file string, role files.Role, o files.Options) (*files.Array, error) {
+	if !isRemote(file) {
+		return files.Open(file, role, o)
 	}
-	a, err := readArray(content, name, decode)
-	if err != nil {
-		return array[T]{}, fmt.Errorf("%s: %w", file, err)
-	}
-	return a, nil
-}
-
-func readAll(ctx context.Context, file string) ([]byte, error) {
 	fs, err := filesystem.New(ctx, file)
 	if err != nil {
 		return nil, err
@@ -188,52 +194,17 @@ func readAll(ctx context.Context, file string) ([]byte, error) {
 	defer fs.Close()
 	size, err := fs.Size(ctx, file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	r, err := fs.OpenRead(ctx, file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	defer r.Close()
 	var content bytes.Buffer // as large as the file from the start: filesystem.Read takes several times the memory
 	content.Grow(int(size) + bytes.MinRead)
-	_, err = content.ReadFrom(r)
-	return content.Bytes(), err
-}
-
-func readArray[T any](content []byte, name string, decode func(dtype string, raw []byte) ([]T, error)) (a array[T], err error) {
-	var r io.Reader = bytes.NewReader(content)
-	if bytes.HasPrefix(content, []byte("PK")) {
-		archive, err := npz.NewReader(bytes.NewReader(content), int64(len(content)))
-		if err != nil {
-			return a, err
-		}
-		entry := name + ".npy"
-		if keys := archive.Keys(); len(keys) == 1 {
-			entry = keys[0]
-		}
-		if r, err = archive.Open(entry); err != nil {
-			return a, err
-		}
+	if _, err = content.ReadFrom(r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	header, err := npy.NewReader(r)
-	if err != nil {
-		return a, err
-	}
-	// The rest is read here: npyio takes a file that is cut off for one that ends in zeros.
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return a, err
-	}
-	if header.Header.Descr.Fortran {
-		return a, errors.New("the array is in Fortran order: save numpy.ascontiguousarray of it")
-	}
-	a.shape = header.Header.Descr.Shape
-	if a.data, err = decode(strings.Trim(header.Header.Descr.Type, "'"), raw); err != nil {
-		return a, err
-	}
-	if want := product(a.shape); len(a.data) != want {
-		return a, fmt.Errorf("the file holds %d values, want %d for the shape %v", len(a.data), want, a.shape)
-	}
-	return a, nil
+	return files.OpenReader(bytes.NewReader(content.Bytes()), int64(content.Len()), file, role, o)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	lanewisebeam "github.com/lanewise/lanewise/beam"
+	"github.com/lanewise/lanewise/files"
 )
 
 func init() {
@@ -60,6 +61,18 @@ func (fn *writeFn) ProcessElement(ctx context.Context, _ int, rows func(*row) bo
 	text, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return err
+	}
+	if !isRemote(fn.Path) { // beside, and then to its place
+		var out files.Outputs
+		defer out.Abort()
+		f, err := out.Add("-output", fn.Path)
+		if err == nil {
+			_, err = f.Write(append(text, '\n'))
+		}
+		if err == nil {
+			err = out.Commit()
+		}
+		return forUser(err)
 	}
 	fs, err := filesystem.New(ctx, fn.Path)
 	if err != nil {

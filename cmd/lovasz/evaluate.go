@@ -473,7 +473,7 @@ func (l *loader) values(at int, pairs []pair, y *array[int32]) []int32 {
 			continue // which is not what this error is about
 		}
 		if files.Product(labels.info.shape) <= 16*len(y.data) {
-			if other, err := labels.read(l.labelMaps); err == nil {
+			if other, err := labels.read(l.labelMaps, int32(l.o.LabelShift), l.o.Void); err == nil {
 				lists = append(lists, files.Values(other.data))
 			}
 		}

@@ -132,25 +132,7 @@ func (o *options) newLoader() (*loader, error) {
 			*list.to = append(*list.to, m)
 		}
 	}
-	if o.LabelShift != 0 {
-		l.labelMaps = append(l.labelMaps, &files.LabelMap{Shift: int32(o.LabelShift), Keep: o.Void})
-	}
 	return l, nil
-}
-
-// mapped makes class ids of what a file holds.
-func mapped(maps []*files.LabelMap, a *files.Array, data []int32) ([]int32, error) {
-	if len(maps) == 0 {
-		return data, (*files.LabelMap)(nil).Apply(a, data)
-	}
-	made := &files.Array{Path: a.Path, Dtype: a.Dtype, Colours: a.Colours}
-	for _, m := range maps {
-		if err := m.Apply(made, data); err != nil {
-			return nil, err
-		}
-		made.Colours = false
-	}
-	return data, nil
 }
 
 // A labelSource is labels whose shape is known, and which are read next.
@@ -197,7 +179,7 @@ func (s *labelSource) close() {
 }
 
 // read reads the elements, and makes class ids of them.
-func (s *labelSource) read(maps []*files.LabelMap) (*array[int32], error) {
+func (s *labelSource) read(maps []*files.LabelMap, shift int32, void []int32) (*array[int32], error) {
 	out := s.info
 	for i, a := range s.arrays {
 		if len(s.arrays) > 1 || out.path != a.Path { // of a stack
@@ -211,7 +193,7 @@ func (s *labelSource) read(maps []*files.LabelMap) (*array[int32], error) {
 		if err != nil {
 			return nil, err
 		}
-		if data, err = mapped(maps, a, data); err != nil {
+		if data, err = files.MapLabels(a, data, maps, shift, void); err != nil {
 			return nil, err
 		}
 		if i == 0 {
@@ -261,7 +243,7 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 		return nil, nil, s, err
 	}
 	defer labels.close()
-	if _, err := mapped(l.labelMaps, labels.arrays[0], nil); err != nil { // colours without a map of them
+	if _, err := files.MapLabels(labels.arrays[0], nil, l.labelMaps, 0, nil); err != nil { // colours without a map of them
 		return nil, nil, s, err
 	}
 
@@ -272,11 +254,11 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 		if s, err = fit(append(slices.Clone(labels.info.shape), o.Classes), labels.info.shape); err != nil {
 			return nil, nil, s, err
 		}
-		ids, err := predicted.read(l.predictMaps)
+		ids, err := predicted.read(l.predictMaps, 0, nil)
 		if err != nil {
 			return nil, nil, s, err
 		}
-		if y, err = labels.read(l.labelMaps); err != nil {
+		if y, err = labels.read(l.labelMaps, int32(o.LabelShift), o.Void); err != nil {
 			return nil, nil, s, err
 		}
 		x, err = o.oneHot(ids, y)
@@ -290,7 +272,7 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 	if x.data, err = source.Floats(); err != nil {
 		return nil, nil, s, err
 	}
-	if y, err = labels.read(l.labelMaps); err != nil {
+	if y, err = labels.read(l.labelMaps, int32(o.LabelShift), o.Void); err != nil {
 		return nil, nil, s, err
 	}
 	if s.Masks {
@@ -390,7 +372,7 @@ func (l *loader) checkActivation(x *array[float32], y *array[int32], s files.Sha
 	if o.Activation != "auto" || o.Hinge || o.probabilities || l.areLogits {
 		return nil
 	}
-	if !looksLikeProbabilities(x.data, y.data, o.Void, s) {
+	if !files.LooksLikeProbabilities(x.data, y.data, o.Void, s) {
 		l.areLogits = true
 		return nil
 	}
@@ -400,36 +382,6 @@ func (l *loader) checkActivation(x *array[float32], y *array[int32], s files.Sha
 		found = "the values are all in [0, 1], as probabilities are: if they are, add -activation none; if they are logits, -activation sigmoid"
 	}
 	return fmt.Errorf("%s: %s", x.path, found)
-}
-
-// looksLikeProbabilities leaves out void pixels, whatever they hold. The tolerance is float16's.
-func looksLikeProbabilities(x []float32, labels, void []int32, s files.Shape) bool {
-	seen := false
-	for image := range s.Images {
-		for pixel := range s.Pixels {
-			p := image*s.Pixels + pixel
-			if !s.Masks && slices.Contains(void, labels[p]) {
-				continue
-			}
-			sum := float32(0)
-			for k := range s.Classes {
-				at := p*s.Classes + k
-				if s.Layout == lanewise.ClassMajor {
-					at = (image*s.Classes+k)*s.Pixels + pixel
-				}
-				v := x[at]
-				if !(v >= 0 && v <= 1+1e-6) {
-					return false
-				}
-				sum += v
-			}
-			if s.Classes > 1 && !s.Masks && !(sum > 1-2e-3 && sum < 1+2e-3) {
-				return false
-			}
-			seen = true
-		}
-	}
-	return seen
 }
 
 // masksOf makes masks of labels, as the library has them: 0, 1, and 255 for void.
