@@ -1,33 +1,32 @@
 package main
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
-	"image"
 	"image/color"
-	"image/png"
 	"io"
 	"math"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/lanewise/lanewise"
-	"github.com/lanewise/lanewise/files"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/palette/moreland"
-	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/font/liberation"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
+	_ "gonum.org/v1/plot/vg/vgpdf" // a format of -plot
+	_ "gonum.org/v1/plot/vg/vgsvg" // another one
 )
 
-// The colours of loss and IoU, which colour-blind people tell apart.
+// The colours of loss and IoU, which colour-blind people tell apart, and others.
 var (
 	lossColour = color.RGBA{0xd5, 0x5e, 0x00, 0xff}
 	iouColour  = color.RGBA{0x00, 0x72, 0xb2, 0xff}
+	gridColour = color.RGBA{0xdd, 0xdd, 0xdd, 0xff}
+	inkColour  = color.RGBA{0x22, 0x22, 0x22, 0xff}
+	dimColour  = color.RGBA{0x77, 0x77, 0x77, 0xff}
 )
 
 // name is what a picture calls a class.
@@ -38,185 +37,273 @@ func (c *classReport) name() string {
 	return strconv.Itoa(c.Class)
 }
 
-// plot draws the loss and the IoU of every class side by side. What is not a number has no bar.
-func (r *report) plot(to io.Writer, path string) error {
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("loss %.4g, mean IoU %s", r.Loss, r.MeanIoU.format("%.4g"))
-	p.Y.Min = 0
-	p.X.Padding, p.Y.Padding = 0, 0
-	grid := plotter.NewGrid()
-	grid.Vertical.Color = nil
-	p.Add(grid)
-	const width = 9 // points a bar
-	var names []string
-	longest := 0
-	for _, c := range r.Classes {
-		names = append(names, c.name())
-		longest = max(longest, utf8.RuneCountInString(c.name()))
+// pageWidth is 800 pixels, of 96 to the inch.
+const pageWidth = 600 * vg.Inch / 72
+
+// A page is drawn from its top down, in points.
+type page struct {
+	c      draw.Canvas
+	height vg.Length
+	hand   text.Plain
+}
+
+// faces are the fonts of the pictures: they are in the program, and so nothing has to be installed to draw with them.
+var faces = font.NewCache(liberation.Collection())
+
+func newPage(c vg.CanvasSizer) *page {
+	w, h := c.Size()
+	p := &page{draw.New(c), h, text.Plain{Fonts: faces}}
+	p.rect(color.White, 0, 0, w, h)
+	return p
+}
+
+// rect fills a rectangle whose upper left corner is x, y below the top.
+func (p *page) rect(fill color.Color, x, y, w, h vg.Length) {
+	if w <= 0 || h <= 0 {
+		return
 	}
-	across := max(5*vg.Inch, vg.Points(float64(len(names))*3.2*width))
-	for i, series := range []struct {
-		name   string
-		colour color.Color
-		of     func(classReport) number
-	}{
-		{"Lovász loss", lossColour, func(c classReport) number { return c.Loss }},
-		{"IoU", iouColour, func(c classReport) number { return c.IoU }},
-	} {
-		var values plotter.Values
-		for _, c := range r.Classes {
-			v := float64(series.of(c))
-			if math.IsNaN(v) {
-				v = 0
-			}
-			values = append(values, v)
-		}
-		bars, err := plotter.NewBarChart(values, vg.Points(width))
-		if err != nil {
-			return err
-		}
-		bars.Color, bars.LineStyle.Width = series.colour, 0
-		bars.Offset = vg.Points(float64(2*i-1) * width / 2)
-		p.Add(bars)
-		p.Legend.Add(series.name, bars)
+	p.c.FillPolygon(fill, []vg.Point{{X: x, Y: p.height - y}, {X: x + w, Y: p.height - y}, {X: x + w, Y: p.height - y - h}, {X: x, Y: p.height - y - h}})
+}
+
+func (p *page) frame(x, y, w, h vg.Length) {
+	line := draw.LineStyle{Color: dimColour, Width: 0.5}
+	at := func(x, y vg.Length) vg.Point { return vg.Point{X: x, Y: p.height - y} }
+	p.c.StrokeLines(line, []vg.Point{at(x, y), at(x+w, y), at(x+w, y+h), at(x, y+h), at(x, y)})
+}
+
+func (p *page) style(size vg.Length, ink color.Color) draw.TextStyle {
+	return draw.TextStyle{Color: ink, Font: font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}, Handler: p.hand}
+}
+
+// write puts text with its middle at y; x is its left end, its middle or its right end.
+func (p *page) write(s string, size vg.Length, ink color.Color, x, y vg.Length, align draw.XAlignment) {
+	style := p.style(size, ink)
+	style.XAlign, style.YAlign = align, draw.YCenter
+	p.c.FillText(style, vg.Point{X: x, Y: p.height - y}, s)
+}
+
+// width is how wide text is, with room for other fonts: viewers of SVG may have none of the family.
+func (p *page) width(s string, size vg.Length) vg.Length {
+	return 1.15 * p.style(size, inkColour).Width(s)
+}
+
+// fit shortens text.
+func (p *page) fit(s string, size, most vg.Length) string {
+	for p.width(s, size) > most && utf8.RuneCountInString(s) > 2 {
+		runes := []rune(strings.TrimSuffix(s, "…"))
+		s = string(runes[:len(runes)-1]) + "…"
 	}
-	p.Y.Max = 1.2 * max(1, p.Y.Max) // room for the legend
-	p.NominalX(names...)
-	p.X.Min, p.X.Max = -0.5, float64(len(names))-0.5
-	if vg.Points(float64(6*longest*len(names))) > across-vg.Inch { // side by side they would overlap
-		p.X.Tick.Label.Rotation = math.Pi / 4
-		p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
-	}
-	p.Legend.Top = true
+	return s
+}
+
+// svgFonts are asked for where the family of the pictures is not installed; the first two have its widths.
+const svgFonts = "'Liberation Sans', Arial, Helvetica, 'DejaVu Sans', sans-serif"
+
+// savePage writes a page of this height in the format of the path's ending.
+func savePage(to io.Writer, path string, height vg.Length, paint func(*page)) error {
 	format := strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), ".")
-	w, err := p.WriterTo(across, 3.5*vg.Inch, format)
+	c, err := draw.NewFormattedCanvas(pageWidth, height, format)
 	if err != nil {
 		return err
 	}
-	_, err = w.WriteTo(to)
+	paint(newPage(c))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return err
+	}
+	content := b.Bytes()
+	if format == "svg" {
+		for _, family := range []string{"Liberation Sans", "LiberationSans-Regular", "LiberationSans"} {
+			content = bytes.ReplaceAll(content, []byte("font-family:"+family+";"), []byte("font-family:"+svgFonts+";"))
+		}
+	}
+	_, err = to.Write(content)
 	return err
 }
 
-// A heatmap is one image's errors, for the picture of them and the gradient.
-type heatmap struct {
-	width, height int
-	s             files.Shape
-	image         int
-	labels        []int32
-	void          []bool
-	errors        [][]float32 // [classes][pixels] |1 − p| where the label is the class, else p
+// plot draws the loss and the IoU of every class, and below what was predicted for each label.
+func (r *report) plot(to io.Writer, path string) error {
+	const margin, row, head = 20, 27, 78
+	classes := vg.Length(len(r.Classes))
+	bars := head + classes*row + 26
+	total := bars + margin
+	var m *matrix
+	if r.tally != nil && !r.tally.masks {
+		m = r.matrix()
+		total += m.height() + margin
+	}
+	return savePage(to, path, total, func(p *page) {
+		p.write(fmt.Sprintf("mean IoU %s, loss %.4g%s", r.MeanIoU.format("%.4f"), r.Loss, r.without()), 15, inkColour, margin, 22, draw.XLeft)
+		p.write(fmt.Sprintf("%s, %s; accuracy %s", plural(r.Images, "image"), plural(r.Pixels, "pixel"), r.Accuracy.format("%.4f")), 10.5, dimColour, margin, 40, draw.XLeft)
+		p.rect(iouColour, margin, 53, 10, 10)
+		p.write("IoU: 1 is best", 10.5, inkColour, margin+15, 58, draw.XLeft)
+		p.rect(lossColour, margin+110, 53, 10, 10)
+		p.write("Lovász loss: 0 is best", 10.5, inkColour, margin+125, 58, draw.XLeft)
+		r.bars(p, margin, head, row)
+		if m != nil {
+			m.draw(p, margin, bars+margin)
+		}
+	})
 }
 
-// newHeatmap finds the errors of an image, from the logits: the gradient may take their place later.
-func (o *options) newHeatmap(x *array[float32], y *array[int32], s files.Shape, image int) (*heatmap, error) {
-	if o.Hinge {
-		return nil, errors.New("-heatmap is not drawn of -hinge, which has no probabilities")
+// nameWidth is the room for the names of the classes.
+func (r *report) nameWidth(p *page) vg.Length {
+	width := vg.Length(20)
+	for i := range r.Classes {
+		width = max(width, p.width(r.label(i), 11))
 	}
-	if image < 0 || image >= s.Images {
-		return nil, fmt.Errorf("-heatmap-image %d: there are %s, from 0", image, plural(s.Images, "image"))
-	}
-	axis := len(y.shape)
-	if axis < 2 || y.shape[axis-1]*y.shape[axis-2] != s.Pixels || s.Pixels == 0 {
-		return nil, fmt.Errorf("-heatmap draws rows and columns: labels [H, W] or [N, H, W], not %s", files.Axes(y.shape))
-	}
-	h := &heatmap{width: y.shape[axis-1], height: y.shape[axis-2], s: s, image: image}
-	h.labels = y.data[image*s.Pixels : (image+1)*s.Pixels]
-	for _, label := range h.labels {
-		h.void = append(h.void, slices.Contains(o.Void, label))
-	}
-	planes := h.planes(x.data)
-	switch o.activation(s) {
-	case "softmax":
-		lanewise.SoftmaxPlanes(planes, planes, s.Classes)
-	case "sigmoid":
-		for i, v := range planes {
-			planes[i] = float32(1 / (1 + math.Exp(-float64(v))))
-		}
-	}
-	for k := range s.Classes {
-		class := int32(k)
-		if s.Classes == 1 {
-			class = 1
-		}
-		plane := planes[k*s.Pixels : (k+1)*s.Pixels]
-		lanewise.ClassErrors(plane, plane, h.labels, class)
-		h.errors = append(h.errors, plane)
-	}
-	return h, nil
+	return min(width, 170)
 }
 
-// planes copies the image's part of logits, or of the gradient, class by class.
-func (h *heatmap) planes(data []float32) []float32 {
-	n := h.s.Pixels * h.s.Classes
-	data = data[h.image*n : (h.image+1)*n]
-	if h.s.Layout == lanewise.ClassMajor {
-		return slices.Clone(data)
+// label is the name of a class with its id.
+func (r *report) label(k int) string {
+	c := &r.Classes[k]
+	if c.Name == "" {
+		return strconv.Itoa(c.Class)
 	}
-	planes := make([]float32, n)
-	for p := range h.s.Pixels {
-		for k := range h.s.Classes {
-			planes[k*h.s.Pixels+p] = data[p*h.s.Classes+k]
-		}
-	}
-	return planes
+	return fmt.Sprintf("%d %s", c.Class, printable(c.Name))
 }
 
-// save writes the picture: a row for every class, its errors on the left and its gradient's magnitude on the right.
-func (h *heatmap) save(to io.Writer, r *report, grad []float32) (err error) {
-	planes := h.planes(grad)
-	var largest float64
-	for i, g := range planes {
-		planes[i] = float32(math.Abs(float64(g)))
-		largest = max(largest, float64(planes[i]))
-	}
-	const side = 7 * vg.Centimeter
-	scale := side / vg.Length(max(h.width, h.height))
-	width, height := max(scale*vg.Length(h.width), side/2), scale*vg.Length(h.height)+1.2*vg.Centimeter
-	canvas := vgimg.New(2*width+vg.Centimeter, height*vg.Length(len(h.errors)))
-	tiles := draw.Tiles{Rows: len(h.errors), Cols: 2, PadX: 0.3 * vg.Centimeter}
-	all := draw.New(canvas)
-	for k, errors := range h.errors {
-		for column, panel := range []struct {
-			title  string
-			values []float32
-			top    float64
-		}{
-			{r.Classes[k].name() + ": error, white 1", errors, 1},
-			{fmt.Sprintf("|gradient|, white %.2g", largest), planes[k*h.s.Pixels : (k+1)*h.s.Pixels], largest},
-		} {
-			p := plot.New()
-			p.Title.Text = panel.title
-			p.HideAxes()
-			p.Add(plotter.NewImage(h.picture(panel.values, panel.top), 0, 0, float64(h.width), float64(h.height)))
-			p.Draw(tiles.At(all, column, k))
+// bars draws two bars for every class. What is not a number has none.
+func (r *report) bars(p *page, x, y, row vg.Length) {
+	names := r.nameWidth(p)
+	from := x + names + 10
+	width := pageWidth - from - 60
+	top := 1.
+	for _, c := range r.Classes {
+		if v := float64(c.Loss); v > top { // of the hinge
+			top = v
 		}
 	}
-	return png.Encode(to, canvas.Image())
+	bottom := y + row*vg.Length(len(r.Classes))
+	for i := range 5 {
+		at := from + width*vg.Length(i)/4
+		p.rect(gridColour, at-0.25, y-4, 0.5, bottom-y+8)
+		p.write(strconv.FormatFloat(top*float64(i)/4, 'g', 3, 64), 10, dimColour, at, bottom+13, draw.XCenter)
+	}
+	for k, c := range r.Classes {
+		at := y + row*vg.Length(k)
+		ink := inkColour
+		if !c.Counted {
+			ink = dimColour
+		}
+		p.write(p.fit(r.label(k), 11, names), 11, ink, x+names, at+10.5, draw.XRight)
+		for i, series := range []struct {
+			v      number
+			colour color.Color
+		}{{c.IoU, iouColour}, {c.Loss, lossColour}} {
+			at := at + 1 + vg.Length(i)*10
+			if math.IsNaN(float64(series.v)) {
+				p.write("–", 9, dimColour, from+4, at+4.5, draw.XLeft)
+				continue
+			}
+			length := width * vg.Length(max(0, float64(series.v))/top)
+			p.rect(series.colour, from, at, length, 9)
+			p.write(series.v.format("%.3f"), 9, inkColour, from+length+4, at+4.5, draw.XLeft)
+		}
+	}
+	p.rect(inkColour, from-0.5, y-4, 1, bottom-y+8)
 }
 
-// picture colours the values from 0 to top; void pixels are blue, which the scale has not.
-func (h *heatmap) picture(values []float32, top float64) image.Image {
-	colours := moreland.BlackBody()
-	colours.SetMin(0)
-	colours.SetMax(1)
-	var shades [256]color.RGBA
-	for i := range shades {
-		c, err := colours.At(float64(i) / 255)
-		if err != nil {
-			panic(err) // within its range
+// A matrix is a picture of a confusion matrix: of each label's pixels the share that was predicted as each class.
+type matrix struct {
+	r      *report
+	shares [][]float64 // NaN for a label that has no pixel
+}
+
+func (r *report) matrix() *matrix {
+	m := &matrix{r: r}
+	c := r.tally.confusions[0]
+	n := max(2, r.tally.classes)
+	for label := range n {
+		row, sum := make([]float64, n), 0.
+		for k := range n {
+			row[k] = float64(c.At(label, k))
+			sum += row[k]
 		}
-		shades[i] = color.RGBAModel.Convert(c).(color.RGBA)
-	}
-	picture := image.NewRGBA(image.Rect(0, 0, h.width, h.height))
-	for i, v := range values {
-		shade := shades[0]
-		switch {
-		case h.void[i]:
-			shade = color.RGBA{0x56, 0x88, 0xc7, 0xff}
-		case top > 0:
-			shade = shades[int(255*min(1, max(0, float64(v)/top)))]
+		for k := range row {
+			row[k] /= sum
 		}
-		picture.SetRGBA(i%h.width, i/h.width, shade)
+		m.shares = append(m.shares, row)
 	}
-	return picture
+	return m
+}
+
+const matrixHead, matrixFoot = 66, 14
+
+// cell is how large an element is drawn.
+func (m *matrix) cell() vg.Length {
+	return min(34, 390/vg.Length(len(m.shares)))
+}
+
+func (m *matrix) height() vg.Length {
+	return matrixHead + m.cell()*vg.Length(len(m.shares)) + matrixFoot
+}
+
+// label names a class. A binary mask has two, which the report knows as one.
+func (m *matrix) label(k int) string {
+	if m.r.tally.classes == 1 {
+		return []string{"0 background", "1 foreground"}[k]
+	}
+	return m.r.label(k)
+}
+
+func shareColour(v float64) color.Color {
+	mix := func(a, b float64) uint8 { return uint8(a + (b-a)*v + 0.5) }
+	return color.RGBA{mix(255, 0x00), mix(255, 0x4c), mix(255, 0x8c), 0xff}
+}
+
+func (m *matrix) draw(p *page, x, y vg.Length) {
+	n, cell := len(m.shares), m.cell()
+	p.write("What each label's pixels were predicted as, in %", 13, inkColour, x, y+8, draw.XLeft)
+	for i := range 101 {
+		p.rect(shareColour(float64(i)/100), x+150+vg.Length(i), y+20, 1.2, 10)
+	}
+	p.frame(x+150, y+20, 101, 10)
+	p.write("share: 0 %", 10, inkColour, x+146, y+25, draw.XRight)
+	p.write("100 %", 10, inkColour, x+256, y+25, draw.XLeft)
+	p.write("–: no pixel has the label", 10, inkColour, x+310, y+25, draw.XLeft)
+	names := m.r.nameWidth(p)
+	if m.r.tally.classes == 1 {
+		names = p.width("1 foreground", 11)
+	}
+	size := min(11, cell)
+	left, top := x+names+10, y+matrixHead
+	every := 1 // which classes have room for their ids
+	for vg.Length(every)*cell < 16 {
+		every *= 2
+		if every == 4 {
+			every = 5
+		}
+	}
+	p.write("predicted:", 10, dimColour, left-6, top-8, draw.XRight)
+	for k := range n {
+		if k%every == 0 {
+			p.write(strconv.Itoa(k), 10, inkColour, left+cell*(vg.Length(k)+0.5), top-8, draw.XCenter)
+		}
+		if cell >= 9 || k%every == 0 {
+			p.write(p.fit(m.label(k), max(8, size), names), max(8, size), inkColour, left-6, top+cell*(vg.Length(k)+0.5), draw.XRight)
+		}
+	}
+	for i, row := range m.shares {
+		for k, v := range row {
+			atX, atY := left+cell*vg.Length(k), top+cell*vg.Length(i)
+			if math.IsNaN(v) {
+				p.rect(color.RGBA{0xf0, 0xf0, 0xf0, 0xff}, atX, atY, cell, cell)
+				if k == 0 && cell >= 9 {
+					p.write("–", min(10, cell), dimColour, atX+cell/2, atY+cell/2, draw.XCenter)
+				}
+				continue
+			}
+			p.rect(shareColour(v), atX, atY, cell, cell)
+			if cell >= 19 && v >= 0.005 {
+				ink := color.Color(inkColour)
+				if v > 0.5 {
+					ink = color.White
+				}
+				p.write(strconv.Itoa(int(100*v+0.5)), min(10, cell/2), ink, atX+cell/2, atY+cell/2, draw.XCenter)
+			}
+		}
+	}
+	p.frame(left, top, cell*vg.Length(n), cell*vg.Length(n))
 }

@@ -24,12 +24,15 @@ func TestPlot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range append([]string{"<svg", "Lovász loss", "IoU", "mean IoU 0."}, exampleNames...) {
+	if strings.Count(string(svg), "font-family:") != strings.Count(string(svg), "font-family:"+svgFonts) {
+		t.Error("a font without a family to fall back to")
+	}
+	for _, want := range append([]string{"<svg", "Lovász loss", "IoU", "mean IoU 0.", "sans-serif", "predicted:"}, exampleNames...) {
 		if !strings.Contains(string(svg), want) {
 			t.Errorf("no %q in the picture", want)
 		}
 	}
-	// The bars are as high as what they stand for: 0.25 is a quarter of 1.
+	// The bars are as long as what they stand for: 0.25 is a quarter of 1.
 	r := &report{Loss: .5, MeanIoU: .5, Classes: []classReport{{Loss: 1, IoU: .25}, {Loss: number(math.NaN()), IoU: .5}}}
 	draw := func(path string) error {
 		var b bytes.Buffer
@@ -41,30 +44,31 @@ func TestPlot(t *testing.T) {
 	if err := draw(dir + "/b.png"); err != nil {
 		t.Fatal(err)
 	}
-	heights := func(path string, c color.Color) (columns []int) {
+	lengths := func(path string, c color.Color) (rows []int) {
 		picture := readPicture(t, path)
 		r0, g0, b0, _ := c.RGBA()
-		for x := range picture.Bounds().Dx() {
+		for y := 95; y < picture.Bounds().Dy(); y++ { // below the key
 			n := 0
-			for y := 60; y < picture.Bounds().Dy(); y++ { // below the legend
+			for x := range picture.Bounds().Dx() {
 				if r, g, b, _ := picture.At(x, y).RGBA(); r == r0 && g == g0 && b == b0 {
 					n++
 				}
 			}
-			if n > 5 && (len(columns) == 0 || columns[len(columns)-1] != n) {
-				columns = append(columns, n)
+			if n > 5 && (len(rows) == 0 || rows[len(rows)-1] != n) {
+				rows = append(rows, n)
 			}
 		}
-		return columns
+		return rows
 	}
-	loss, iou := heights(dir+"/b.png", lossColour), heights(dir+"/b.png", iouColour)
-	if len(loss) != 1 || len(iou) != 2 || math.Abs(float64(4*iou[0]-loss[0])) > 5 || math.Abs(float64(2*iou[1]-loss[0])) > 3 {
-		t.Errorf("heights %v and %v of 1, 0.25 and 0.5", loss, iou)
+	loss, iou := lengths(dir+"/b.png", lossColour), lengths(dir+"/b.png", iouColour)
+	if len(loss) != 1 || len(iou) != 2 || math.Abs(float64(4*iou[0]-loss[0])) > 6 || math.Abs(float64(2*iou[1]-loss[0])) > 4 {
+		t.Errorf("lengths %v and %v of 1, 0.25 and 0.5", loss, iou)
 	}
-	for _, format := range []string{"c.pdf", "c.eps"} {
-		if err := draw(dir + "/" + format); err != nil {
-			t.Errorf("%s: %v", format, err)
-		}
+	if b := readPicture(t, dir+"/b.png").Bounds(); b.Dx() != 800 {
+		t.Errorf("the picture is %v", b)
+	}
+	if err := draw(dir + "/c.pdf"); err != nil {
+		t.Error(err)
 	}
 	if code, _, stderr := command("-plot", dir+"/a.gif"); code != 1 || !strings.Contains(stderr, "gif") {
 		t.Errorf("exit %d, %s", code, stderr)
