@@ -613,7 +613,7 @@ func checkState(t testing.TB, b []byte) error {
 
 // A few bytes that claim to be counts of very many classes do not allocate the memory for them, unless the receiver asked for as many.
 func TestLovaszCountsManyClasses(t *testing.T) {
-	if testing.Short() {
+	if !*long {
 		t.Skip("takes over a gigabyte")
 	}
 	cfg := LovaszConfig{Classes: 3000, Activation: SigmoidActivation}

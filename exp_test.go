@@ -25,7 +25,7 @@ func TestExp32(t *testing.T) {
 		step := uint32(1009)
 		if *exhaustive {
 			step = 1
-		} else if testing.Short() {
+		} else if !*long {
 			step = 40_009
 		}
 		const first = 1 << 31 // −0
@@ -97,7 +97,7 @@ func TestExp64(t *testing.T) {
 	r := random(6)
 	var x []float64
 	count := 40_000
-	if testing.Short() {
+	if !*long {
 		count = 2000
 	}
 	for i := range count {
@@ -172,7 +172,7 @@ func TestLog(t *testing.T) {
 		}
 	}
 	count := 60_000
-	if testing.Short() {
+	if !*long {
 		count = 1000
 	}
 	for i := range count {

@@ -245,7 +245,7 @@ func testSumBounds(t *testing.T) {
 
 	r := random(3)
 	n := 1 << 20
-	if testing.Short() {
+	if !*long {
 		n = 1 << 17
 	}
 	x, y, dst := make([]float32, n), make([]float32, n), make([]float32, n)
@@ -386,7 +386,7 @@ func testSortDescending[T Float](t *testing.T) {
 	}
 
 	sizes := []int{2, 63, 64, 65, 4096, 1 << 17}
-	if testing.Short() {
+	if !*long {
 		sizes = sizes[:5]
 	}
 	for _, n := range sizes {
@@ -430,7 +430,7 @@ func TestSortDescendingSkewed(t *testing.T) {
 func testSortDescendingSkewed[T Float](t *testing.T) {
 	zero, nan := T(math.Copysign(0, -1)), T(math.NaN())
 	sizes := []int{1, insertionMax - 1, insertionMax, insertionMax + 1, 2 * mostInBin, binnedSplitMin - 1, binnedSplitMin, 5000, splitMin - 1, splitMin, splitMin + 4099, maxSortParts / 2 * sortPartMin * 5 / 4}
-	if testing.Short() {
+	if !*long {
 		sizes = sizes[:10]
 	}
 	for _, n := range sizes {
@@ -541,7 +541,7 @@ func testLovaszGrad[T Float](t *testing.T) {
 
 // TestLovaszGradCounts: counts do not end at 2²⁴, where float32 does.
 func TestLovaszGradCounts(t *testing.T) {
-	if testing.Short() {
+	if !*long {
 		t.Skip("16 million weights")
 	}
 	n := 1<<24 + 64

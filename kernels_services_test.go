@@ -347,7 +347,7 @@ func TestNormAccuracy(t *testing.T) {
 func TestSigmoidAccuracy(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		n := 1 << 22
-		if testing.Short() {
+		if !*long {
 			n = 1 << 18
 		}
 		r := random(7)

@@ -416,12 +416,12 @@ func (f family) shapes() []shape {
 func vectorShapes() []shape {
 	var s []shape
 	for n := range 301 {
-		if !testing.Short() || n <= 72 || n%64 <= 1 || n%64 == 63 || n == 300 {
+		if *long || n <= 72 || n%64 <= 1 || n%64 == 63 || n == 300 {
 			s = append(s, shape{1, n, 1})
 		}
 	}
 	large := []int{1000, 4096, 8191, 8192, 8193, 8192 + 77, 2*8192 - 1, 2 * 8192, 2*8192 + 1, 3*8192 + 4096 + 15, 65535, 65536, 65537, 65536 + 8192 + 65, 2*65536 + 1, 1 << 20}
-	if testing.Short() {
+	if !*long {
 		large = []int{1000, 8191, 8193, 2*8192 + 77, 65537}
 	}
 	for _, n := range large {
@@ -434,7 +434,7 @@ func rowShapes() []shape {
 	s := []shape{{0, 1, 1}, {0, 70, 1}}
 	for cols := 1; cols <= 70; cols++ {
 		for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 33, 64, 65} { // rows are transposed by 8 or 16
-			if !testing.Short() || n%8 == cols%8 || n == 17 {
+			if *long || n%8 == cols%8 || n == 17 {
 				s = append(s, shape{n, cols, 1})
 			}
 		}
@@ -442,7 +442,7 @@ func rowShapes() []shape {
 	large := []shape{{3, 200, 1}, {17, 200, 1}, {2, 1000, 1}, {9, 1000, 1}, {3, 8191, 1}, {3, 8192, 1}, {3, 8193, 1}, {2, 9000, 1}, {2, 16385, 1}, {9, 8192, 1}, {2, 65535, 1}, {2, 65536, 1}, {2, 65537, 1}, {1, 1 << 20, 1}}
 	// more than goes into one call
 	large = append(large, shape{65535, 1, 1}, shape{65537, 1, 1}, shape{1 << 20, 1, 1}, shape{32769, 2, 1}, shape{2*21845 + 5, 3, 1}, shape{3449*2 + 3, 19, 1}, shape{1030, 64, 1}, shape{937, 70, 1}, shape{66, 1000, 1})
-	if testing.Short() {
+	if !*long {
 		large = []shape{{3, 200, 1}, {9, 1000, 1}, {2, 8193, 1}, {21845 + 5, 3, 1}, {3460, 19, 1}}
 	}
 	return append(s, large...)
@@ -452,13 +452,13 @@ func planeShapes() []shape {
 	s := []shape{{1, 1, 0}, {1, 70, 0}}
 	for n := 1; n <= 70; n++ {
 		for _, inner := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 130} {
-			if !testing.Short() || inner%8 == n%8 || inner == 17 {
+			if *long || inner%8 == n%8 || inner == 17 {
 				s = append(s, shape{1, n, inner})
 			}
 		}
 	}
 	large := []shape{{1, 200, 33}, {1, 1000, 5}, {1, 1000, 70}, {1, 9000, 1}, {1, 9000, 17}, {1, 8193, 3}, {1, 8191, 3}, {1, 16400, 2}, {1, 65535, 1}, {1, 65536, 3}, {1, 65537, 1}, {1, 65537, 65}, {1, 1 << 20, 2}, {1, 1, 1 << 20}, {1, 1, 65537}, {1, 2, 32800}, {1, 3, 21911}, {1, 19, 7013}, {1, 64, 1100}, {1, 200, 513}, {1, 1000, 133}}
-	if testing.Short() {
+	if !*long {
 		large = []shape{{1, 200, 33}, {1, 1000, 5}, {1, 8193, 3}, {1, 65537, 2}, {1, 19, 3530}}
 	}
 	return append(s, large...)
@@ -473,7 +473,7 @@ func axisShapes() []shape {
 			}
 		}
 	}
-	if testing.Short() {
+	if !*long {
 		return s
 	}
 	return append(s, shape{2, 9000, 5}, shape{2, 9000, 1}, shape{3, 19, 3530}, shape{70, 19, 64},
@@ -766,7 +766,7 @@ func testKernels[T Float](t *testing.T) {
 			var cases []kernelCase[T]
 			for i, s := range k.family.shapes() {
 				kinds := fills
-				if s.axis > 300 || s.size() > 30_000 || testing.Short() { // one of plain numbers, and one of the others
+				if s.axis > 300 || s.size() > 30_000 || !*long { // one of plain numbers, and one of the others
 					kinds = []string{fills[i%2], fills[2+i%4]}
 				} else if s.outer > 1 || s.inner > 1 {
 					kinds = []string{fills[i%2], fills[2+i%4], fills[2+(i+1)%4]}
@@ -786,7 +786,7 @@ func testKernels[T Float](t *testing.T) {
 				for _, i := range order {
 					c := &cases[i]
 					step := 2
-					if n := c.shape; n.outer > 1 || n.inner > 1 || n.axis > 300 || testing.Short() {
+					if n := c.shape; n.outer > 1 || n.inner > 1 || n.axis > 300 || !*long {
 						step = 11
 					}
 					for offset := i % step; offset < 16; offset += step {

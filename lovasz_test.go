@@ -12,7 +12,7 @@ import (
 // Every option, alone and combined, against the oracle: every ISA, with one worker and with several.
 func TestLovaszAgainstOracle(t *testing.T) {
 	n := 1500
-	if testing.Short() {
+	if !*long {
 		n = 300
 	}
 	cases := randomCases(1, n)
@@ -77,7 +77,7 @@ func TestLovaszSizes(t *testing.T) {
 			}
 		}
 		for _, m := range []Method{Exact, Binned} {
-			if s.classes == 9000 && testing.Short() {
+			if s.classes == 9000 && !*long {
 				continue
 			}
 			c.cfg.Method = m
@@ -166,7 +166,7 @@ func TestLovaszHardErrors(t *testing.T) {
 		func(int, int) bool { return false },
 	}
 	sizes := []int{1000, 4095, 4096, 4097, 40000, 170000, 700000}
-	if testing.Short() {
+	if !*long {
 		sizes = sizes[:5]
 	}
 	for k, kind := range kinds {
@@ -519,7 +519,7 @@ func TestHingeIgnores(t *testing.T) {
 // What the project promises: the loss within 2e-6 and the gradient within 1e-5 of the float64 reference, and with Binned within 5e-4.
 func TestLovaszAccuracy(t *testing.T) {
 	pixels, classes := 1<<20, 5
-	if testing.Short() {
+	if !*long {
 		pixels = 1 << 15
 	}
 	for kind, name := range sceneNames {
@@ -665,7 +665,7 @@ func TestLovaszIsReused(t *testing.T) {
 
 // More pixels than float32 has integers, and than 16 bits count, in one bin.
 func TestLovaszManyPixels(t *testing.T) {
-	if testing.Short() {
+	if !*long {
 		t.Skip("16 million pixels")
 	}
 	const n = 1<<24 + 64

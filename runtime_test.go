@@ -53,7 +53,7 @@ func runSmall[T Float](t *testing.T) {
 // runs, and checks their results.
 func TestUnderRuntime(t *testing.T) {
 	duration := time.Second
-	if testing.Short() {
+	if !*long {
 		duration = 200 * time.Millisecond
 	}
 	// either may be in use by the test's own flags
