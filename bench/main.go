@@ -63,7 +63,8 @@ func main() {
 	goOnly := flag.Bool("go", false, "leave out the peers in processes of their own (they are looked for on this machine)")
 	cpuTime := flag.Bool("cputime", false, "count processor time instead of the wall's, on a machine that is busy with other work too; with workers it is the time of all")
 	from := flag.String("from", "", "measure nothing: show the results in this `file`, which -json wrote")
-	readme := flag.String("readme", "", "write the results between the bench markers of this Markdown `file`")
+	readme := flag.String("readme", "", "write a summary between the bench markers of this Markdown `file`")
+	tables := flag.String("tables", "", "write all results between the bench markers of this Markdown `file`")
 	plots := flag.String("plots", "", "write plots to this `folder`")
 	flag.Parse()
 	pattern, err := regexp.Compile(*run)
@@ -104,7 +105,10 @@ func main() {
 		err = writePlots(*plots, all)
 	}
 	if err == nil && *readme != "" {
-		err = updateReadme(*readme, *plots, all)
+		err = updateReadme(*readme, *plots, all, writeSummary)
+	}
+	if err == nil && *tables != "" {
+		err = updateReadme(*tables, *plots, all, writeSection)
 	}
 	if err != nil {
 		fatal(err)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -34,7 +36,66 @@ func writePlots(folder string, all results) error {
 			return err
 		}
 	}
+	if len(all.losses) > 0 {
+		return plotLosses(filepath.Join(folder, lossPlot), all.losses, all.machine)
+	}
 	return nil
+}
+
+// lossPlot is the chart of the loss.
+const lossPlot = "loss.svg"
+
+// plotLosses draws a bar for every form of the loss with its gradient, of the first size and the trained network, on one worker and
+// class-major; the number stands behind it.
+func plotLosses(path string, rows []lossRow, m machine) error {
+	p := plot.New()
+	p.Title.Text = "Loss and gradient, ns per logit, one core of " + m.CPU
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
+	var names []string
+	var labels plotter.XYLabels
+	least, most := math.Inf(1), 0.
+	var bars []lossRow
+	for _, r := range rows {
+		if r.Pixels == rows[0].Pixels && r.Classes == rows[0].Classes && r.Data == "trained" && r.Workers == 1 && r.Layout == "class-major" {
+			bars = append(bars, r)
+			least, most = min(least, r.Backward), max(most, r.Backward)
+		}
+	}
+	if len(bars) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(bars, func(a, b lossRow) int { return cmp.Compare(b.Backward, a.Backward) }) // the fastest on top
+	left := math.Pow(10, math.Floor(math.Log10(least)))
+	for i, r := range bars {
+		y, colour := float64(i), others[4]
+		if r.Peer == "" {
+			colour = ours[1]
+		}
+		bar, err := plotter.NewPolygon(plotter.XYs{{X: left, Y: y - 0.35}, {X: r.Backward, Y: y - 0.35}, {X: r.Backward, Y: y + 0.35}, {X: left, Y: y + 0.35}})
+		if err != nil {
+			return err
+		}
+		bar.Color, bar.LineStyle.Width = colour, 0
+		p.Add(bar)
+		name := r.label()
+		if r.Peer == "" {
+			name = "Lanewise " + name
+		}
+		names = append(names, name)
+		labels.XYs = append(labels.XYs, plotter.XY{X: r.Backward, Y: y})
+		labels.Labels = append(labels.Labels, digits(r.Backward))
+	}
+	texts, err := plotter.NewLabels(labels)
+	if err != nil {
+		return err
+	}
+	texts.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(-3)}
+	p.Add(texts)
+	p.NominalY(names...)
+	p.Y.Min, p.Y.Max = -0.6, float64(len(bars))-0.4
+	p.X.Min, p.X.Max = left, most*3
+	return save(p, path, 20*vg.Centimeter, vg.Points(float64(60+18*len(bars))))
 }
 
 func plotName(r row) string {
@@ -93,7 +154,18 @@ func plotKernel(path string, rows []row, m machine) error {
 		}
 	}
 	p.X.Max *= 8 // room for the legend
-	return p.Save(20*vg.Centimeter, 12*vg.Centimeter, path)
+	return save(p, path, 20*vg.Centimeter, 12*vg.Centimeter)
+}
+
+// save writes a plot whose texts look the same everywhere.
+func save(p *plot.Plot, path string, width, height vg.Length) error {
+	canvas := newGlyphCanvas(width, height)
+	p.Draw(draw.New(canvas))
+	var file bytes.Buffer
+	if _, err := canvas.WriteTo(&file); err != nil {
+		return err
+	}
+	return os.WriteFile(path, file.Bytes(), 0o644)
 }
 
 func addLine(p *plot.Plot, name string, points plotter.XYs, style draw.LineStyle) error {

@@ -15,8 +15,8 @@ const (
 	endMarker   = "<!-- bench:end -->"
 )
 
-// updateReadme writes the results between the markers of a Markdown file.
-func updateReadme(readme, plots string, all results) error {
+// updateReadme writes a part of the results between the markers of a Markdown file: what write makes of them, and of the way to the plots.
+func updateReadme(readme, plots string, all results, write func(w io.Writer, plots string, all results)) error {
 	old, err := os.ReadFile(readme)
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func updateReadme(readme, plots string, all results) error {
 		link = filepath.ToSlash(link)
 	}
 	var section bytes.Buffer
-	writeSection(&section, link, all)
+	write(&section, link, all)
 	text, err := between(string(old), section.String())
 	if err != nil {
 		return fmt.Errorf("%s: %w", readme, err)
@@ -47,9 +47,72 @@ func between(text, section string) (string, error) {
 	return text[:begin+len(beginMarker)] + "\n" + section + text[end:], nil
 }
 
-// readmeSizes are the lengths that the README shows: one in L1, one beyond L2. The plots have all.
+// readmeSizes are the lengths that the tables show: one in L1, one beyond L2. The plots have all.
 var readmeSizes = []int{1024, 1 << 20}
 
+// summaryKernels are those of the README's table.
+var summaryKernels = []string{"Dot", "DotRows/768", "CumSum", "Softmax", "SoftmaxRows/19", "SoftmaxPlanes/19", "LogSumExp", "SoftmaxRowsGrad/19", "ArgMaxRows/19", "SortDescending"}
+
+// writeSummary is what the README has: the chart of the loss, and a line for each of a few kernels.
+func writeSummary(w io.Writer, plots string, all results) {
+	m := all.machine
+	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s with one core; `bench/update.sh` renews this.\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
+	if len(all.losses) > 0 && plots != "" {
+		first := all.losses[0]
+		fmt.Fprintf(w, "\n![The loss with its gradient: ns per logit](%s/%s)\n\n", plots, lossPlot)
+		fmt.Fprintf(w, "The loss with its gradient, %d pixels of %d classes from a trained network, class-major. Shorter is faster; the scale is logarithmic.\n", first.Pixels, first.Classes)
+	}
+	fmt.Fprintf(w, "\nKernels over float32, in ns per element at 1,024 elements, which are in the L1 cache, and at 2²⁰, which are not:\n\n")
+	fmt.Fprintf(w, "| kernel | %s | the fastest other |\n|%s\n", strings.Join(m.ISAs, " | "), strings.Repeat(" --- |", len(m.ISAs)+2))
+	for _, kernel := range summaryKernels {
+		cells := make([][]string, len(m.ISAs)+1)
+		for _, n := range readmeSizes {
+			fastest := map[string]row{}
+			best := row{}
+			for _, r := range all.kernels {
+				if r.Kernel != kernel || r.Type != "float32" || nominal(r) != n {
+					continue
+				}
+				if r.ISA != "" {
+					fastest[r.ISA] = r
+				} else if !strings.Contains(r.Peer, "keys alone") && (best.Peer == "" || r.Ns < best.Ns) {
+					best = r
+				}
+			}
+			if len(fastest) == 0 {
+				continue
+			}
+			for i, isa := range m.ISAs {
+				cells[i] = append(cells[i], digits(fastest[isa].Ns/float64(fastest[isa].N)))
+			}
+			if best.Peer != "" {
+				cells[len(m.ISAs)] = append(cells[len(m.ISAs)], digits(best.Ns/float64(best.N))+" "+best.Peer)
+			}
+		}
+		if cells[0] == nil {
+			continue
+		}
+		fmt.Fprintf(w, "| %s |", kernelTitle(kernel))
+		for _, c := range cells {
+			fmt.Fprintf(w, " %s |", strings.Join(c, " / "))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// kernelTitle is the name of a case in a table.
+func kernelTitle(kernel string) string {
+	base, cols, ok := strings.Cut(kernel, "/")
+	switch {
+	case !ok:
+		return "`" + base + "`"
+	case strings.HasSuffix(base, "Planes"):
+		return "`" + base + "`, " + cols + " planes"
+	}
+	return "`" + base + "`, " + cols + " columns"
+}
+
+// writeSection is all results.
 func writeSection(w io.Writer, plots string, all results) {
 	m := all.machine
 	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s, one core, by `go run ./bench`; `bench/update.sh` renews this section.\n\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
@@ -57,19 +120,13 @@ func writeSection(w io.Writer, plots string, all results) {
 		fmt.Fprintf(w, "The machine was busy with other work too: the times are the processor's.\n")
 	}
 	fmt.Fprintf(w, "ns per float32 element, and in brackets the share of this machine's limit, measured beside it: moving the bytes that must be moved, or\n")
-	fmt.Fprintf(w, "doing the arithmetic that must be done. The last column has the time of others in that of %s, **bold** where they win.\n\n", m.ISAs[0])
+	fmt.Fprintf(w, "doing the arithmetic that must be done. The last column says how many times as long as %s others take, **bold** where they are faster.\n\n", m.ISAs[0])
 	fmt.Fprintf(w, "| kernel | n | %s | others |\n|%s\n", strings.Join(m.ISAs, " | "), strings.Repeat(" --- |", len(m.ISAs)+3))
 	for rows := range groups(all.kernels, func(r row) string { return r.Kernel + r.Type }) {
 		if rows[0].Type != "float32" {
 			continue
 		}
-		name := "`" + rows[0].Kernel + "`"
-		if base, cols, ok := strings.Cut(rows[0].Kernel, "/"); ok {
-			name = "`" + base + "`, " + cols + " columns"
-			if strings.HasSuffix(base, "Planes") {
-				name = "`" + base + "`, " + cols + " planes"
-			}
-		}
+		name := kernelTitle(rows[0].Kernel)
 		if plots != "" {
 			name = fmt.Sprintf("[%s](%s/%s)", name, plots, plotName(rows[0]))
 		}
