@@ -478,7 +478,12 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(svg, []byte("<svg")) || bytes.Contains(svg, []byte("<text")) || bytes.Count(svg, []byte("<path")) < 100 {
+	for _, want := range []string{"<svg", "SoftmaxRows/19, float32: A CPU", "Lanewise avx512", "limit", "fast"} {
+		if !bytes.Contains(svg, []byte(want)) {
+			t.Errorf("no %q in the plot", want)
+		}
+	}
+	if bytes.Contains(svg, []byte("<text")) || bytes.Count(svg, []byte("<path")) < 100 {
 		t.Errorf("%s… is no plot with outlines for text", svg[:min(len(svg), 300)])
 	}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"encoding/xml"
 	"io"
+	"strings"
 
 	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/fixed"
@@ -12,14 +15,33 @@ import (
 
 // A glyphCanvas is an SVG that carries its own glyphs, as paths: in a browser without the fonts that gonum measures with, text would be as
 // long as another font's, and run into what is beside it.
-type glyphCanvas struct{ *vgsvg.Canvas }
+//
+// Its texts stand in its description, for who does not see it.
+type glyphCanvas struct {
+	*vgsvg.Canvas
+	texts []string
+}
 
-func newGlyphCanvas(w, h vg.Length) glyphCanvas { return glyphCanvas{vgsvg.New(w, h)} }
+func newGlyphCanvas(w, h vg.Length) *glyphCanvas { return &glyphCanvas{Canvas: vgsvg.New(w, h)} }
 
-func (c glyphCanvas) WriteTo(w io.Writer) (int64, error) { return c.Canvas.WriteTo(w) }
+// WriteTo writes the picture.
+func (c *glyphCanvas) WriteTo(w io.Writer) (int64, error) {
+	var picture, texts bytes.Buffer
+	if _, err := c.Canvas.WriteTo(&picture); err != nil {
+		return 0, err
+	}
+	if err := xml.EscapeText(&texts, []byte(strings.Join(c.texts, "; "))); err != nil {
+		return 0, err
+	}
+	before, svg, _ := strings.Cut(picture.String(), "<svg")
+	opening, body, _ := strings.Cut(svg, ">")
+	n, err := io.WriteString(w, before+"<svg"+opening+">\n<desc>"+texts.String()+"</desc>"+body)
+	return int64(n), err
+}
 
 // FillString fills the outlines of the text.
-func (c glyphCanvas) FillString(f font.Face, at vg.Point, text string) {
+func (c *glyphCanvas) FillString(f font.Face, at vg.Point, text string) {
+	c.texts = append(c.texts, text)
 	const units = 1 << 10 // of the em, in 26.6: outlines do not depend on hints
 	var buffer sfnt.Buffer
 	scale := f.Font.Size / units

@@ -15,7 +15,6 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // colours are three that people with colour blindness can tell apart too (Okabe and Ito).
@@ -38,7 +37,7 @@ func drawCurves(folder string, ways []way) error {
 	panels := []*plot.Plot{losses, ious}
 
 	const width, height = 24 * vg.Centimeter, 10 * vg.Centimeter
-	svg := vgsvg.New(width, height)
+	svg := newGlyphCanvas(width, height)
 	png := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(150))
 	for _, canvas := range []vg.CanvasSizer{svg, png} {
 		page := draw.New(canvas)
@@ -65,9 +64,7 @@ func drawCurves(folder string, ways []way) error {
 	if _, err := svg.WriteTo(&file); err != nil {
 		return err
 	}
-	// Few readers have the Liberation fonts; Arial and Helvetica have their widths.
-	text := bytes.ReplaceAll(file.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
-	return os.WriteFile(filepath.Join(folder, "curves.svg"), text, 0o666)
+	return os.WriteFile(filepath.Join(folder, "curves.svg"), file.Bytes(), 0o666)
 }
 
 // newPanel returns a plot of value over the epochs, with a line for each way.
