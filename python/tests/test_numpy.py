@@ -210,6 +210,27 @@ def test_counts():
     assert both.to_bytes() != state
 
 
+def test_masks():
+    logits, _ = batch()
+    masks = random.integers(0, 2, logits.shape)
+    masks[:, 1, 3:5] = 7
+    options = {"mode": "multilabel", "ignore_index": 7}
+    result = lanewise.lovasz_softmax(logits, masks, **options)
+    check(result, logits, masks, mode="multilabel", ignore=(7,))
+    last = lanewise.lovasz_softmax(np.moveaxis(logits, 1, -1), np.moveaxis(masks, 1, -1), axis=-1, **options)
+    assert last.loss == result.loss
+    np.testing.assert_array_equal(np.moveaxis(last.gradient, -1, 1), result.gradient)
+    assert lanewise.lovasz_softmax(logits, masks == 1, mode="multilabel").loss == lanewise.lovasz_softmax(logits, masks % 7, mode="multilabel").loss
+    with pytest.raises(ValueError, match="masks hold 7"):
+        lanewise.lovasz_softmax(logits, masks, mode="multilabel")
+    binned = lanewise.lovasz_softmax(logits, masks, method="binned", **options)
+    counts = lanewise.LovaszCounts(5, **options)
+    for i in range(2):
+        counts.add(logits[i : i + 1], masks[i : i + 1])
+    assert counts.result().loss == binned.loss
+    np.testing.assert_array_equal(counts.backward(logits[1:], masks[1:]), binned.gradient[1:])
+
+
 def test_confusion():
     predicted, labels = random.integers(0, 4, (3, 50)), random.integers(0, 4, (3, 50))
     labels[0, :10] = 255
