@@ -66,7 +66,8 @@ type function struct {
 	partial bool          // within the last block of Each
 	row     *walk         // within Rows: where the buffers of a row are
 	walked  walk          // the walk of the last Each
-	out     reg.GPVirtual // within Rows: where its index goes
+	out     reg.GPVirtual // within Rows: where its value goes
+	slot    *Mem          // see halfSlot
 }
 
 // Machine returns the vocabulary of descriptions for a function.
@@ -283,12 +284,13 @@ func (m mach) canonicalNaN() uint64 {
 }
 
 const (
-	ordered   = U8(0x07) // ORD_Q
-	unordered = U8(0x03) // UNORD_Q
-	notLess   = U8(0x15) // NLT_UQ
-	notLessEq = U8(0x16) // NLE_UQ
-	equal     = U8(0x00) // EQ_OQ
-	greater   = U8(0x1e) // GT_OQ
+	ordered      = U8(0x07) // ORD_Q
+	unordered    = U8(0x03) // UNORD_Q
+	notLess      = U8(0x15) // NLT_UQ
+	notLessEq    = U8(0x16) // NLE_UQ
+	notGreaterEq = U8(0x19) // NGE_UQ
+	equal        = U8(0x00) // EQ_OQ
+	greater      = U8(0x1e) // GT_OQ
 )
 
 func (m mach) Canonical(d V) {

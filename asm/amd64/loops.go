@@ -28,8 +28,10 @@ func (m mach) base(name string) reg.GPVirtual {
 
 // A mask says which lanes of a partial register count. The zero mask is all of them.
 type mask struct {
-	k    Op // an opmask, or a vector of all-ones and zeros
-	half Op // AVX2 and float64: the same for a register of int32
+	k    Op            // an opmask, or a vector of all-ones and zeros
+	half Op            // AVX2 and float64: the same for a register of int32
+	left reg.GPVirtual // AVX2: how many elements there are
+	from int           // from this one on, counted in elements
 }
 
 // on returns the mask for a buffer: scratch memory has room for all lanes.
@@ -42,7 +44,10 @@ func (k mask) on(b machine.Buf) mask {
 
 // elemSize returns the bytes of an element of a buffer.
 func (m mach) elemSize(b machine.Buf) int {
-	if m.ints[b.Name] {
+	switch {
+	case b.Half != 0:
+		return 2
+	case m.ints[b.Name]:
 		return 4
 	}
 	return m.size()
@@ -53,11 +58,11 @@ func (m mach) step(b machine.Buf) int { return m.lanes() * m.elemSize(b) }
 
 // load reads a register from a buffer.
 func (m mach) load(d V, mem Mem, k mask, b machine.Buf) {
-	if m.ints[b.Name] {
-		m.loadInts(d, mem, k)
-		return
-	}
 	switch {
+	case b.Half != 0:
+		m.loadHalves(d, mem, k, b.Half)
+	case m.ints[b.Name]:
+		m.loadInts(d, mem, k)
 	case k.k == nil:
 		m.ps(m.VMOVUPS, m.VMOVUPD)(mem, m.r(d))
 	case m.zmm() && m.bits(b.Fill) == 0:
@@ -110,6 +115,8 @@ func (m mach) loadInts(d V, mem Mem, k mask) {
 // store writes a register to a buffer.
 func (m mach) store(v V, mem Mem, k mask, b machine.Buf) {
 	switch {
+	case b.Half != 0:
+		m.storeHalves(v, mem, k, b.Half)
 	case m.ints[b.Name]:
 		m.storeInts(v, mem, k)
 	case k.k == nil:
@@ -173,7 +180,7 @@ func (m mach) masks(n reg.GPVirtual, ints bool) func(j int) mask {
 		m.VPSHUFD(U8(0), count.AsX(), half)
 	}
 	return func(j int) mask {
-		k := mask{k: m.Vec(m.isa.spec)}
+		k := mask{k: m.Vec(m.isa.spec), left: n, from: j * m.lanes()}
 		m.ps(m.VPCMPGTD, m.VPCMPGTQ)(m.iota(m.size()).Offset(j*m.isa.bytes), count, k.k)
 		if ints && m.typ == machine.F64 {
 			k.half = m.XMM()

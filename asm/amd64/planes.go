@@ -300,6 +300,13 @@ func (c *columns) Store(slice string, v []V) {
 	c.Label(done)
 }
 
+func (c *columns) Stored(slice string, j int) V {
+	p, b, v := c.base(slice), machine.In(slice, 0), c.New()
+	c.ADDQ(c.bytes(slice), p)
+	c.load(v, Mem{Base: p, Disp: j * c.step(b)}, c.mask, b)
+	return v
+}
+
 func (c *columns) Fold(then func(V), bufs ...machine.Buf) []V {
 	c.Commentf("fold the planes of %v", bufs)
 	var ints []reg.GPVirtual

@@ -24,7 +24,7 @@ func (m mach) Rows(long func(), short func(machine.Columns), in []string, out st
 	m.JMP(LabelRef(done))
 	m.Comment("a row at a time")
 	m.Label(long1)
-	if m.ints["dst"] {
+	if out == "" { // a value for each row
 		m.out = m.base("dst")
 	}
 	m.Label(longLoop)

@@ -41,6 +41,9 @@ func (m mach) copyGP(g emit.GP) emit.GP {
 
 // step is how far a register takes a buffer on, in bytes.
 func (m mach) step(b machine.Buf) int {
+	if b.Half != 0 {
+		return 2 * m.lanes()
+	}
 	if m.ints[b.Name] {
 		return 4 * m.lanes()
 	}
@@ -52,6 +55,11 @@ func (m mach) wideInts(b machine.Buf) bool { return m.ints[b.Name] && m.typ == m
 
 // load reads a register from a buffer.
 func (m mach) load(d V, mem emit.Mem, b machine.Buf) {
+	if b.Half != 0 {
+		m.FMOVD(mem, m.r(d))
+		m.widenHalves(d, d, b.Half)
+		return
+	}
 	if m.wideInts(b) {
 		m.FMOVD(mem, m.r(d))
 		m.VSXTL(m.r(d).S2(), m.r(d).D2())
@@ -62,6 +70,12 @@ func (m mach) load(d V, mem emit.Mem, b machine.Buf) {
 
 // store writes a register to a buffer.
 func (m mach) store(v V, mem emit.Mem, b machine.Buf) {
+	if b.Half != 0 {
+		t := m.New()
+		m.narrowHalves(t, []V{v}, b.Half)
+		m.FMOVD(m.r(t), mem)
+		return
+	}
 	if m.wideInts(b) {
 		t := m.New()
 		m.VXTN(m.r(v).D2(), m.r(t).S2())
@@ -240,6 +254,12 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 				m.FMOVQ(m.r(v), emit.At(slot[i], 0))
 				continue
 			}
+			if b.Half != 0 {
+				m.fill(v, 0)
+				m.FMOVQ(m.r(v), emit.At(slot[i], 0))
+				m.someHalves(end[i], slot[i], rest)
+				continue
+			}
 			m.loadPart(v, end[i], rest, b)
 			m.FMOVQ(m.r(v), emit.At(slot[i], 0))
 		}
@@ -265,6 +285,10 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 	m.CBZ(rest, done)
 	for i, b := range bufs {
 		if !b.Write {
+			continue
+		}
+		if b.Half != 0 {
+			m.someHalves(slot[i], end[i], rest)
 			continue
 		}
 		v := m.New()
@@ -302,7 +326,11 @@ func (m mach) some(bufs []machine.Buf, mems []emit.Mem, j, n int, body func(j in
 		}
 		for k := 0; k < n && b.Read; k += 2 {
 			v, w, mem := m.New(), m.New(), after(mems[i], k*m.step(b))
-			if m.wideInts(b) {
+			if b.Half != 0 {
+				m.FMOVQ(mem, m.r(w))
+				m.widenHalves(v, w, b.Half)
+				m.widenUpperHalves(w, w, b.Half)
+			} else if m.wideInts(b) {
 				m.FMOVQ(mem, m.r(w))
 				m.VSXTL(m.r(w).S2(), m.r(v).D2())
 				m.VSXTL2(m.r(w).S4(), m.r(w).D2())
@@ -321,7 +349,11 @@ func (m mach) some(bufs []machine.Buf, mems []emit.Mem, j, n int, body func(j in
 	for i, b := range bufs {
 		for k := 0; k < n && b.Write; k += 2 {
 			mem := after(mems[i], k*m.step(b))
-			if m.wideInts(b) {
+			if b.Half != 0 {
+				t := m.New()
+				m.narrowHalves(t, y[k:k+2], b.Half)
+				m.FMOVQ(m.r(t), mem)
+			} else if m.wideInts(b) {
 				t := m.New()
 				m.VUZP1(m.r(y[k+1]).S4(), m.r(y[k]).S4(), m.r(t).S4())
 				m.FMOVQ(m.r(t), mem)

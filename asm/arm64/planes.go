@@ -282,6 +282,17 @@ func (c *columns) Store(slice string, v []V) {
 	c.Label(done)
 }
 
+func (c *columns) Stored(slice string, j int) V {
+	p, b, v := c.base(slice), machine.In(slice, 0), c.New()
+	c.addOffset(slice, p)
+	if c.partial != nil {
+		c.loadPart(v, p, *c.partial, b)
+	} else {
+		c.load(v, emit.At(p, j*c.step(b)), b)
+	}
+	return v
+}
+
 // Fold adds up the lanes of one register of columns after the other. A lane that no plane went to is left out.
 func (c *columns) Fold(then func(V), bufs ...machine.Buf) []V {
 	c.Commentf("fold the planes of %v", bufs)

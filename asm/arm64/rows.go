@@ -11,7 +11,7 @@ const fewRows = 3
 func (m mach) Rows(long func(), short func(machine.Columns), in []string, out string) {
 	c := m.columns("cols")
 	n := m.len(in[0])
-	if m.ints["dst"] {
+	if out == "" { // a value for each row
 		m.out = m.base("dst")
 	}
 	longLoop, done := m.NewLabel("row"), m.NewLabel("end")

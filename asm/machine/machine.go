@@ -32,6 +32,7 @@ type Buf struct {
 	Read, Write bool
 	Fill        float64 // what is read past the end
 	Ahead       bool    // only fetched into the caches, for the next block of columns
+	Half        Half    // of a slice of uint16
 	operand     bool
 }
 
@@ -40,6 +41,17 @@ func In(name string, fill float64) Buf { return Buf{Name: name, Read: true, Fill
 
 // Operand is In with 0 past the end for a body that uses x only once, as the last source: it may be memory.
 func Operand(name string) Buf { return Buf{Name: name, Read: true, operand: true} }
+
+// A Half is a format of 16 bits that memory may have where registers have float32.
+type Half uint8
+
+const (
+	Float16 Half = iota + 1
+	BFloat16
+)
+
+// As is b with elements of 16 bits, which are widened when they are read and rounded to nearest even when they are written.
+func (b Buf) As(h Half) Buf { b.Half = h; return b }
 
 // IsOperand says whether b came from Operand.
 func (b Buf) IsOperand() bool { return b.operand }
@@ -97,7 +109,9 @@ type Machine interface {
 	Max(d, a, b V)       // anything where there is a NaN
 	MinZero(d, a V)      // 0 where a is positive; a NaN stays
 	Abs(d, a V)
-	Canonical(d V) // every NaN becomes the canonical one
+	NegAbs(d, a V)
+	WhereNegative(d, x, a, b V) // a where x is negative, b where it is positive; where it is 0 or NaN, one of them
+	Canonical(d V)              // every NaN becomes the canonical one
 
 	// Powers of two, and the way to float64 and back.
 	Ldexp(d, k, n, x, low V) // d·2ⁿ, 0 where x < low; k is 1.5·2²³ (1.5·2⁵²) + n, and the result is normal
@@ -151,8 +165,15 @@ type Machine interface {
 	// ArgMax returns the index of the first NaN, or of the first of the largest elements, in the slice or the row that Each would walk.
 	ArgMax(slice string) Index
 	ReturnIndex(i Index)
+	// FirstAbove returns the index of the first element of a slice that is larger than t or NaN, the length where there is none. t is no NaN.
+	FirstAbove(slice string, t V) Index
 	// StoreIndex writes i to the element of the slice dst for the row that Rows is at.
 	StoreIndex(i Index)
+	// StoreRow writes lane 0 of v there.
+	StoreRow(v V)
+
+	// DotInt8 returns Σ aᵢ·bᵢ of two slices of int8 as an int32.
+	DotInt8(a, b string)
 
 	// Int is a vector of integers, as wide as the elements.
 	Int(x int64) V
@@ -174,4 +195,6 @@ type Columns interface {
 	Fold(then func(sum V), bufs ...Buf) []V
 	// Store writes v to a slice with one element for each column, unless the slice is nil.
 	Store(slice string, v []V)
+	// Stored returns what Store wrote from v[j].
+	Stored(slice string, j int) V
 }

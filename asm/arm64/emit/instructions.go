@@ -73,6 +73,10 @@ func (f *Func) MOVD(from, to Operand) { f.mov("MOVD", from, to) }
 // MOVW does the same with 32 bits, whose sign it extends.
 func (f *Func) MOVW(from, to Operand) { f.mov("MOVW", from, to) }
 
+// MOVH moves 16 bits from or to memory, MOVB 8; loading them extends their sign.
+func (f *Func) MOVH(from, to Operand) { f.mov("MOVH", from, to) }
+func (f *Func) MOVB(from, to Operand) { f.mov("MOVB", from, to) }
+
 func (f *Func) mov(mnemonic string, from, to Operand) {
 	if _, ok := to.(GP); !ok {
 		f.effect(mnemonic, from, to)
@@ -314,3 +318,48 @@ func (f *Func) shape(mnemonic string, n Arranged, from Arrangement, d Arranged, 
 		f.fail("%s of %v to %v", mnemonic, n.Arrangement, d.Arrangement)
 	}
 }
+
+// Halves. VFCVTLH widens the lower four float16 of n to float32, VFCVTLH2 the upper ones; VFCVTNH narrows to the lower half of d, VFCVTNH2 to
+// the upper one.
+func (f *Func) VFCVTLH(n, d Arranged)  { f.halves("fcvtl", 0x0e217800, n, H4, d, S4) }
+func (f *Func) VFCVTLH2(n, d Arranged) { f.halves("fcvtl2", 0x4e217800, n, H8, d, S4) }
+func (f *Func) VFCVTNH(n, d Arranged)  { f.halves("fcvtn", 0x0e216800, n, S4, d, H4) }
+func (f *Func) VFCVTNH2(n, d Arranged) {
+	i := f.halves("fcvtn2", 0x4e216800, n, S4, d, H8)
+	i.in, i.pure = append(i.in, d.r), false
+}
+
+// VUXTL widens the lower four integers of 16 bits, VUXTL2 the upper ones; VXTNH narrows integers of 32 bits to the lower half of d, VXTNH2 to
+// the upper one.
+func (f *Func) VUXTL(n, d Arranged)  { f.halves("uxtl", 0x2f10a400, n, H4, d, S4) }
+func (f *Func) VUXTL2(n, d Arranged) { f.halves("uxtl2", 0x6f10a400, n, H8, d, S4) }
+func (f *Func) VXTNH(n, d Arranged)  { f.halves("xtn", 0x0e612800, n, S4, d, H4) }
+func (f *Func) VXTNH2(n, d Arranged) {
+	i := f.halves("xtn2", 0x4e612800, n, S4, d, H8)
+	i.in, i.pure = append(i.in, d.r), false
+}
+
+func (f *Func) halves(mnemonic string, code uint32, n Arranged, from Arrangement, d Arranged, to Arrangement) *inst {
+	f.shape(mnemonic, n, from, d, to)
+	return f.word(mnemonic, code, n, d)
+}
+
+// Bytes. VSMULL multiplies the lower eight of n and m, VSMULL2 the upper ones; VSADALP adds neighbours of n to d.
+func (f *Func) VSMULL(m, n, d Arranged) {
+	f.shape("smull", n, B8, d, H8)
+	f.word("smull", 0x0e20c000, m, n, d)
+}
+
+func (f *Func) VSMULL2(m, n, d Arranged) {
+	f.shape("smull2", n, B16, d, H8)
+	f.word("smull2", 0x4e20c000, m, n, d)
+}
+
+func (f *Func) VSADALP(n, d Arranged) {
+	f.shape("sadalp", n, H8, d, S4)
+	i := f.word("sadalp", 0x4e606800, n, d)
+	i.in, i.pure = append(i.in, d.r), false
+}
+
+// VADDP adds neighbours, those of n before those of m.
+func (f *Func) VADDP(m, n, d Arranged) { f.three("VADDP", []Arrangement{S4}, m, n, d) }

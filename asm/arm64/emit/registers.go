@@ -22,12 +22,14 @@ type Arrangement uint8
 const (
 	B16 Arrangement = iota
 	B8
+	H8
+	H4
 	S4
 	S2
 	D2
 )
 
-var arrangements = [...]struct{ plan9, arm string }{B16: {"B16", "16b"}, B8: {"B8", "8b"}, S4: {"S4", "4s"}, S2: {"S2", "2s"}, D2: {"D2", "2d"}}
+var arrangements = [...]struct{ plan9, arm string }{B16: {"B16", "16b"}, B8: {"B8", "8b"}, H8: {"H8", "8h"}, H4: {"H4", "4h"}, S4: {"S4", "4s"}, S2: {"S2", "2s"}, D2: {"D2", "2d"}}
 
 func (a Arrangement) String() string { return arrangements[a].plan9 }
 
@@ -39,6 +41,8 @@ type Arranged struct {
 
 func (v Vec) B16() Arranged { return Arranged{v, B16} }
 func (v Vec) B8() Arranged  { return Arranged{v, B8} }
+func (v Vec) H8() Arranged  { return Arranged{v, H8} }
+func (v Vec) H4() Arranged  { return Arranged{v, H4} }
 func (v Vec) S4() Arranged  { return Arranged{v, S4} }
 func (v Vec) S2() Arranged  { return Arranged{v, S2} }
 func (v Vec) D2() Arranged  { return Arranged{v, D2} }
