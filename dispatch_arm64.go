@@ -434,6 +434,247 @@ func softmaxPlanesGradToRows[T Float](isa ISA, dx, y, dy []T, cols, n, yStride, 
 	softmaxPlanesGradToRowsGeneric(dx, y, dy, cols, n, yStride, dyStride)
 }
 
+// squaredDistance returns Σ (aᵢ − bᵢ)² of at most piece elements.
+func squaredDistance[T Float](isa ISA, a, b []T) T {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			return T(squaredDistanceF32NEON(as[float32](a), as[float32](b)))
+		}
+	} else {
+		switch isa {
+		case NEON:
+			return T(squaredDistanceF64NEON(as[float64](a), as[float64](b)))
+		}
+	}
+	return squaredDistanceGeneric(a, b)
+}
+
+// sumSquares returns Σ xᵢ² of at most piece elements, in float64.
+func sumSquares[T Float](isa ISA, x []T) float64 {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			return sumSquaresF32NEON(as[float32](x))
+		}
+	} else {
+		switch isa {
+		case NEON:
+			return sumSquaresF64NEON(as[float64](x))
+		}
+	}
+	return sumSquaresGeneric(x)
+}
+
+// sigmoid writes 1/(1 + exp(−src)).
+func sigmoid[T Float](isa ISA, dst, src []T) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			sigmoidF32NEON(as[float32](dst), as[float32](src))
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			sigmoidF64NEON(as[float64](dst), as[float64](src))
+			return
+		}
+	}
+	sigmoidGeneric(dst, src)
+}
+
+// sigmoidGrad writes y·(1 − y)·dy.
+func sigmoidGrad[T Float](isa ISA, dx, y, dy []T) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			sigmoidGradF32NEON(as[float32](dx), as[float32](y), as[float32](dy))
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			sigmoidGradF64NEON(as[float64](dx), as[float64](y), as[float64](dy))
+			return
+		}
+	}
+	sigmoidGradGeneric(dx, y, dy)
+}
+
+// scaleAdd writes src·factor + mask.
+func scaleAdd[T Float](isa ISA, dst, src, mask []T, factor T) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			scaleAddF32NEON(as[float32](dst), as[float32](src), as[float32](mask), float32(factor))
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			scaleAddF64NEON(as[float64](dst), as[float64](src), as[float64](mask), float64(factor))
+			return
+		}
+	}
+	scaleAddGeneric(dst, src, mask, factor)
+}
+
+// logSumExpRows writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one.
+func logSumExpRows[T Float](isa ISA, dst, src []T, cols int) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			logSumExpRowsF32NEON(as[float32](dst), as[float32](src), cols)
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			logSumExpRowsF64NEON(as[float64](dst), as[float64](src), cols)
+			return
+		}
+	}
+	logSumExpRowsGeneric(dst, src, cols)
+}
+
+// logSumExpPlanes is logSumExpRows down every column.
+func logSumExpPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			logSumExpPlanesF32NEON(as[float32](dst), as[float32](src), planes, n, stride)
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			logSumExpPlanesF64NEON(as[float64](dst), as[float64](src), planes, n, stride)
+			return
+		}
+	}
+	logSumExpPlanesGeneric(dst, src, planes, n, stride)
+}
+
+// softmaxGradPlanes writes y·(dy − Σ y·dy) down every column.
+func softmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			softmaxGradPlanesF32NEON(as[float32](dx), as[float32](y), as[float32](dy), planes, n, stride)
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			softmaxGradPlanesF64NEON(as[float64](dx), as[float64](y), as[float64](dy), planes, n, stride)
+			return
+		}
+	}
+	softmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+}
+
+// logSoftmaxGradPlanes writes dy − exp(min(y, 0))·Σ dy down every column.
+func logSoftmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			logSoftmaxGradPlanesF32NEON(as[float32](dx), as[float32](y), as[float32](dy), planes, n, stride)
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			logSoftmaxGradPlanesF64NEON(as[float64](dx), as[float64](y), as[float64](dy), planes, n, stride)
+			return
+		}
+	}
+	logSoftmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+}
+
+// above returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none.
+func above[T Float](isa ISA, x []T, threshold T) int {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			return aboveF32NEON(as[float32](x), float32(threshold))
+		}
+	} else {
+		switch isa {
+		case NEON:
+			return aboveF64NEON(as[float64](x), float64(threshold))
+		}
+	}
+	return aboveGeneric(x, threshold)
+}
+
+// fromFloat16 writes the values of float16.
+func fromFloat16(isa ISA, dst []float32, src []uint16) {
+	switch isa {
+	case NEON:
+		fromFloat16NEON(dst, src)
+		return
+	}
+	fromFloat16Generic(dst, src)
+}
+
+// fromBFloat16 writes the values of bfloat16.
+func fromBFloat16(isa ISA, dst []float32, src []uint16) {
+	switch isa {
+	case NEON:
+		fromBFloat16NEON(dst, src)
+		return
+	}
+	fromBFloat16Generic(dst, src)
+}
+
+// toFloat16 rounds to float16.
+func toFloat16(isa ISA, dst []uint16, src []float32) {
+	switch isa {
+	case NEON:
+		toFloat16NEON(dst, src)
+		return
+	}
+	toFloat16Generic(dst, src)
+}
+
+// toBFloat16 rounds to bfloat16.
+func toBFloat16(isa ISA, dst []uint16, src []float32) {
+	switch isa {
+	case NEON:
+		toBFloat16NEON(dst, src)
+		return
+	}
+	toBFloat16Generic(dst, src)
+}
+
+// dotFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+func dotFloat16(isa ISA, h []uint16, x []float32) float32 {
+	switch isa {
+	case NEON:
+		return dotFloat16NEON(h, x)
+	}
+	return dotFloat16Generic(h, x)
+}
+
+// dotBFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+func dotBFloat16(isa ISA, h []uint16, x []float32) float32 {
+	switch isa {
+	case NEON:
+		return dotBFloat16NEON(h, x)
+	}
+	return dotBFloat16Generic(h, x)
+}
+
+// dotInt8 returns Σ aᵢ·bᵢ.
+func dotInt8(isa ISA, a, b []int8) int32 {
+	switch isa {
+	case NEON:
+		return dotInt8NEON(a, b)
+	}
+	return dotInt8Generic(a, b)
+}
+
 // lossSplit1 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 func lossSplit1(isa ISA, keys *[8][]uint32, n, from *[8]uint32, probs []float32) {
 	lossSplit1Generic(keys, n, from, probs)

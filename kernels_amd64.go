@@ -244,6 +244,141 @@ func softmaxPlanesGradToRowsF32AVX2(dx []float32, y []float32, dy []float32, col
 //go:noescape
 func softmaxPlanesGradToRowsF64AVX2(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
 
+// squaredDistanceF32AVX2 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+//
+//go:noescape
+func squaredDistanceF32AVX2(a []float32, b []float32) float32
+
+// squaredDistanceF64AVX2 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+//
+//go:noescape
+func squaredDistanceF64AVX2(a []float64, b []float64) float64
+
+// sumSquaresF32AVX2 returns Σ xᵢ² of at most piece elements, in float64.
+//
+//go:noescape
+func sumSquaresF32AVX2(x []float32) float64
+
+// sumSquaresF64AVX2 returns Σ xᵢ² of at most piece elements, in float64.
+//
+//go:noescape
+func sumSquaresF64AVX2(x []float64) float64
+
+// sigmoidF32AVX2 writes 1/(1 + exp(−src)).
+//
+//go:noescape
+func sigmoidF32AVX2(dst []float32, src []float32)
+
+// sigmoidF64AVX2 writes 1/(1 + exp(−src)).
+//
+//go:noescape
+func sigmoidF64AVX2(dst []float64, src []float64)
+
+// sigmoidGradF32AVX2 writes y·(1 − y)·dy.
+//
+//go:noescape
+func sigmoidGradF32AVX2(dx []float32, y []float32, dy []float32)
+
+// sigmoidGradF64AVX2 writes y·(1 − y)·dy.
+//
+//go:noescape
+func sigmoidGradF64AVX2(dx []float64, y []float64, dy []float64)
+
+// scaleAddF32AVX2 writes src·factor + mask.
+//
+//go:noescape
+func scaleAddF32AVX2(dst []float32, src []float32, mask []float32, factor float32)
+
+// scaleAddF64AVX2 writes src·factor + mask.
+//
+//go:noescape
+func scaleAddF64AVX2(dst []float64, src []float64, mask []float64, factor float64)
+
+// logSumExpRowsF32AVX2 writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one.
+//
+//go:noescape
+func logSumExpRowsF32AVX2(dst []float32, src []float32, cols int)
+
+// logSumExpRowsF64AVX2 writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one.
+//
+//go:noescape
+func logSumExpRowsF64AVX2(dst []float64, src []float64, cols int)
+
+// logSumExpPlanesF32AVX2 is logSumExpRows down every column.
+//
+//go:noescape
+func logSumExpPlanesF32AVX2(dst []float32, src []float32, planes int, n int, stride int)
+
+// logSumExpPlanesF64AVX2 is logSumExpRows down every column.
+//
+//go:noescape
+func logSumExpPlanesF64AVX2(dst []float64, src []float64, planes int, n int, stride int)
+
+// softmaxGradPlanesF32AVX2 writes y·(dy − Σ y·dy) down every column.
+//
+//go:noescape
+func softmaxGradPlanesF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+
+// softmaxGradPlanesF64AVX2 writes y·(dy − Σ y·dy) down every column.
+//
+//go:noescape
+func softmaxGradPlanesF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+
+// logSoftmaxGradPlanesF32AVX2 writes dy − exp(min(y, 0))·Σ dy down every column.
+//
+//go:noescape
+func logSoftmaxGradPlanesF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+
+// logSoftmaxGradPlanesF64AVX2 writes dy − exp(min(y, 0))·Σ dy down every column.
+//
+//go:noescape
+func logSoftmaxGradPlanesF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+
+// aboveF32AVX2 returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none.
+//
+//go:noescape
+func aboveF32AVX2(x []float32, threshold float32) int
+
+// aboveF64AVX2 returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none.
+//
+//go:noescape
+func aboveF64AVX2(x []float64, threshold float64) int
+
+// fromFloat16AVX2 writes the values of float16.
+//
+//go:noescape
+func fromFloat16AVX2(dst []float32, src []uint16)
+
+// fromBFloat16AVX2 writes the values of bfloat16.
+//
+//go:noescape
+func fromBFloat16AVX2(dst []float32, src []uint16)
+
+// toFloat16AVX2 rounds to float16.
+//
+//go:noescape
+func toFloat16AVX2(dst []uint16, src []float32)
+
+// toBFloat16AVX2 rounds to bfloat16.
+//
+//go:noescape
+func toBFloat16AVX2(dst []uint16, src []float32)
+
+// dotFloat16AVX2 returns Σ hᵢ·xᵢ of at most piece elements.
+//
+//go:noescape
+func dotFloat16AVX2(h []uint16, x []float32) float32
+
+// dotBFloat16AVX2 returns Σ hᵢ·xᵢ of at most piece elements.
+//
+//go:noescape
+func dotBFloat16AVX2(h []uint16, x []float32) float32
+
+// dotInt8AVX2 returns Σ aᵢ·bᵢ.
+//
+//go:noescape
+func dotInt8AVX2(a []int8, b []int8) int32
+
 // lossSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //
 //go:noescape
@@ -588,6 +723,141 @@ func softmaxPlanesGradToRowsF32AVX512(dx []float32, y []float32, dy []float32, c
 //
 //go:noescape
 func softmaxPlanesGradToRowsF64AVX512(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
+
+// squaredDistanceF32AVX512 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+//
+//go:noescape
+func squaredDistanceF32AVX512(a []float32, b []float32) float32
+
+// squaredDistanceF64AVX512 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+//
+//go:noescape
+func squaredDistanceF64AVX512(a []float64, b []float64) float64
+
+// sumSquaresF32AVX512 returns Σ xᵢ² of at most piece elements, in float64.
+//
+//go:noescape
+func sumSquaresF32AVX512(x []float32) float64
+
+// sumSquaresF64AVX512 returns Σ xᵢ² of at most piece elements, in float64.
+//
+//go:noescape
+func sumSquaresF64AVX512(x []float64) float64
+
+// sigmoidF32AVX512 writes 1/(1 + exp(−src)).
+//
+//go:noescape
+func sigmoidF32AVX512(dst []float32, src []float32)
+
+// sigmoidF64AVX512 writes 1/(1 + exp(−src)).
+//
+//go:noescape
+func sigmoidF64AVX512(dst []float64, src []float64)
+
+// sigmoidGradF32AVX512 writes y·(1 − y)·dy.
+//
+//go:noescape
+func sigmoidGradF32AVX512(dx []float32, y []float32, dy []float32)
+
+// sigmoidGradF64AVX512 writes y·(1 − y)·dy.
+//
+//go:noescape
+func sigmoidGradF64AVX512(dx []float64, y []float64, dy []float64)
+
+// scaleAddF32AVX512 writes src·factor + mask.
+//
+//go:noescape
+func scaleAddF32AVX512(dst []float32, src []float32, mask []float32, factor float32)
+
+// scaleAddF64AVX512 writes src·factor + mask.
+//
+//go:noescape
+func scaleAddF64AVX512(dst []float64, src []float64, mask []float64, factor float64)
+
+// logSumExpRowsF32AVX512 writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one.
+//
+//go:noescape
+func logSumExpRowsF32AVX512(dst []float32, src []float32, cols int)
+
+// logSumExpRowsF64AVX512 writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one.
+//
+//go:noescape
+func logSumExpRowsF64AVX512(dst []float64, src []float64, cols int)
+
+// logSumExpPlanesF32AVX512 is logSumExpRows down every column.
+//
+//go:noescape
+func logSumExpPlanesF32AVX512(dst []float32, src []float32, planes int, n int, stride int)
+
+// logSumExpPlanesF64AVX512 is logSumExpRows down every column.
+//
+//go:noescape
+func logSumExpPlanesF64AVX512(dst []float64, src []float64, planes int, n int, stride int)
+
+// softmaxGradPlanesF32AVX512 writes y·(dy − Σ y·dy) down every column.
+//
+//go:noescape
+func softmaxGradPlanesF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+
+// softmaxGradPlanesF64AVX512 writes y·(dy − Σ y·dy) down every column.
+//
+//go:noescape
+func softmaxGradPlanesF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+
+// logSoftmaxGradPlanesF32AVX512 writes dy − exp(min(y, 0))·Σ dy down every column.
+//
+//go:noescape
+func logSoftmaxGradPlanesF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+
+// logSoftmaxGradPlanesF64AVX512 writes dy − exp(min(y, 0))·Σ dy down every column.
+//
+//go:noescape
+func logSoftmaxGradPlanesF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+
+// aboveF32AVX512 returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none.
+//
+//go:noescape
+func aboveF32AVX512(x []float32, threshold float32) int
+
+// aboveF64AVX512 returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none.
+//
+//go:noescape
+func aboveF64AVX512(x []float64, threshold float64) int
+
+// fromFloat16AVX512 writes the values of float16.
+//
+//go:noescape
+func fromFloat16AVX512(dst []float32, src []uint16)
+
+// fromBFloat16AVX512 writes the values of bfloat16.
+//
+//go:noescape
+func fromBFloat16AVX512(dst []float32, src []uint16)
+
+// toFloat16AVX512 rounds to float16.
+//
+//go:noescape
+func toFloat16AVX512(dst []uint16, src []float32)
+
+// toBFloat16AVX512 rounds to bfloat16.
+//
+//go:noescape
+func toBFloat16AVX512(dst []uint16, src []float32)
+
+// dotFloat16AVX512 returns Σ hᵢ·xᵢ of at most piece elements.
+//
+//go:noescape
+func dotFloat16AVX512(h []uint16, x []float32) float32
+
+// dotBFloat16AVX512 returns Σ hᵢ·xᵢ of at most piece elements.
+//
+//go:noescape
+func dotBFloat16AVX512(h []uint16, x []float32) float32
+
+// dotInt8AVX512 returns Σ aᵢ·bᵢ.
+//
+//go:noescape
+func dotInt8AVX512(a []int8, b []int8) int32
 
 // lossSplit1AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
 //

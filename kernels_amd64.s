@@ -6778,31 +6778,31 @@ planes8:
 	VMOVUPS c3ab563a5<>+0(SB), Y10
 	VMOVUPS c3c091ef0<>+0(SB), Y11
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  215(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  215(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x07, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes9:
-	VMOVUPS     (AX), Y12
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Y12
 	VSUBPS      Y0, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PS Y7, Y12, Y13
@@ -6822,8 +6822,8 @@ planes9:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPS     Y14, (CX)
-	VMOVUPS     32(AX), Y12
+	VMOVUPS     Y14, (BX)
+	VMOVUPS     32(DX), Y12
 	VSUBPS      Y1, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PS Y7, Y12, Y13
@@ -6843,10 +6843,10 @@ planes9:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPS     Y14, 32(CX)
-	VMOVUPS     64(AX), Y12
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPS     Y14, 32(BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Y12
 	VSUBPS      Y2, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PS Y7, Y12, Y13
@@ -6866,8 +6866,8 @@ planes9:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPS     Y14, 64(CX)
-	VMOVUPS     96(AX), Y12
+	VMOVUPS     Y14, 64(BX)
+	VMOVUPS     96(DX), Y12
 	VSUBPS      Y3, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PS Y7, Y12, Y13
@@ -6887,7 +6887,7 @@ planes9:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPS     Y14, 96(CX)
+	VMOVUPS     Y14, 96(BX)
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	ADDQ        $0x00000080, DX
@@ -7009,29 +7009,29 @@ planes11:
 	VMOVUPS c3ab563a5<>+0(SB), Y7
 	VMOVUPS c3c091ef0<>+0(SB), Y8
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  215(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  215(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x07, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes12:
-	VMOVUPS     (AX), Y9
+	VMOVUPS     (DX), Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
 	VFMADD231PS Y4, Y9, Y10
@@ -7051,7 +7051,7 @@ planes12:
 	VMULPS      Y10, Y11, Y11
 	VCMPPS      $0x15, Y1, Y9, Y10
 	VPAND       Y10, Y11, Y11
-	VMOVUPS     Y11, (CX)
+	VMOVUPS     Y11, (BX)
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	ADDQ        $0x00000080, DX
@@ -7745,31 +7745,31 @@ planes8:
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  215(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  215(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x07, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes9:
-	VMOVUPD     (AX), Y12
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Y12
 	VSUBPD      Y0, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PD Y7, Y12, Y13
@@ -7794,8 +7794,8 @@ planes9:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, (CX)
-	VMOVUPD     32(AX), Y12
+	VMOVUPD     Y14, (BX)
+	VMOVUPD     32(DX), Y12
 	VSUBPD      Y1, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PD Y7, Y12, Y13
@@ -7820,10 +7820,10 @@ planes9:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 32(CX)
-	VMOVUPD     64(AX), Y12
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPD     Y14, 32(BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Y12
 	VSUBPD      Y2, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PD Y7, Y12, Y13
@@ -7848,8 +7848,8 @@ planes9:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 64(CX)
-	VMOVUPD     96(AX), Y12
+	VMOVUPD     Y14, 64(BX)
+	VMOVUPD     96(DX), Y12
 	VSUBPD      Y3, Y12, Y12
 	VMOVUPS     Y5, Y13
 	VFMADD231PD Y7, Y12, Y13
@@ -7874,7 +7874,7 @@ planes9:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 96(CX)
+	VMOVUPD     Y14, 96(BX)
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	ADDQ        $0x00000080, DX
@@ -7996,29 +7996,29 @@ planes11:
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y7
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y8
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  215(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  215(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x07, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes12:
-	VMOVUPD     (AX), Y9
+	VMOVUPD     (DX), Y9
 	VSUBPD      Y0, Y9, Y9
 	VMOVUPS     Y2, Y10
 	VFMADD231PD Y4, Y9, Y10
@@ -8043,7 +8043,7 @@ planes12:
 	VMULPD      Y10, Y11, Y11
 	VCMPPD      $0x15, Y1, Y9, Y10
 	VPAND       Y10, Y11, Y11
-	VMOVUPD     Y11, (CX)
+	VMOVUPD     Y11, (BX)
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	ADDQ        $0x00000080, DX
@@ -13948,27 +13948,27 @@ planes7:
 	VMOVUPS c3ab563a5<>+0(SB), Y6
 	VMOVUPS c3c091ef0<>+0(SB), Y7
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	LEAQ 207(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000080, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000080, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x02, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000080, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x02, DI
+	LEAQ 207(SP), SI
+	ANDQ $-64, SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes8:
-	VMOVUPS     (AX), Y8
+	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
-	PREFETCHT0  (SI)
+	VMOVUPS     (SI), Y8
 	VSUBPS      Y10, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -13988,8 +13988,8 @@ planes8:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, (CX)
-	VMOVUPS     32(AX), Y8
+	VMOVUPS     Y14, (DI)
+	VMOVUPS     32(SI), Y8
 	VSUBPS      Y11, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -14009,10 +14009,10 @@ planes8:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 32(CX)
-	VMOVUPS     64(AX), Y8
+	VMOVUPS     Y14, 32(DI)
+	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
-	PREFETCHT0  64(SI)
+	VMOVUPS     64(SI), Y8
 	VSUBPS      Y12, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -14032,8 +14032,8 @@ planes8:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 64(CX)
-	VMOVUPS     96(AX), Y8
+	VMOVUPS     Y14, 64(DI)
+	VMOVUPS     96(SI), Y8
 	VSUBPS      Y13, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -14053,11 +14053,11 @@ planes8:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 96(CX)
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
+	VMOVUPS     Y14, 96(DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes8
 
@@ -14181,25 +14181,25 @@ planes12:
 	VMOVUPS    c3ab563a5<>+0(SB), Y6
 	VMOVUPS    c3c091ef0<>+0(SB), Y7
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	LEAQ 207(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000020, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000020, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x02, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000020, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x02, DI
+	LEAQ 207(SP), SI
+	ANDQ $-64, SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes13:
-	VMOVUPS     (AX), Y8
+	VMOVUPS     (SI), Y8
 	VSUBPS      Y11, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -14219,11 +14219,11 @@ planes13:
 	VMULPS      Y9, Y12, Y12
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y12, Y12
-	VMOVUPS     Y12, (CX)
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
+	VMOVUPS     Y12, (DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes13
 
@@ -14853,27 +14853,27 @@ planes7:
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	LEAQ 207(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000080, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000080, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x03, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000080, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x03, DI
+	LEAQ 207(SP), SI
+	ANDQ $-64, SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes8:
-	VMOVUPD     (AX), Y12
+	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
-	PREFETCHT0  (SI)
+	VMOVUPD     (SI), Y12
 	VSUBPD      Y6, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -14898,8 +14898,8 @@ planes8:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, (CX)
-	VMOVUPD     32(AX), Y12
+	VMOVUPD     Y14, (DI)
+	VMOVUPD     32(SI), Y12
 	VSUBPD      Y7, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -14924,10 +14924,10 @@ planes8:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 32(CX)
-	VMOVUPD     64(AX), Y12
+	VMOVUPD     Y14, 32(DI)
+	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
-	PREFETCHT0  64(SI)
+	VMOVUPD     64(SI), Y12
 	VSUBPD      Y8, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -14952,8 +14952,8 @@ planes8:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 64(CX)
-	VMOVUPD     96(AX), Y12
+	VMOVUPD     Y14, 64(DI)
+	VMOVUPD     96(SI), Y12
 	VSUBPD      Y9, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -14978,11 +14978,11 @@ planes8:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 96(CX)
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
+	VMOVUPD     Y14, 96(DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes8
 
@@ -15106,25 +15106,25 @@ planes12:
 	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	LEAQ 207(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000020, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000020, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x03, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000020, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x03, DI
+	LEAQ 207(SP), SI
+	ANDQ $-64, SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes13:
-	VMOVUPD     (AX), Y10
+	VMOVUPD     (SI), Y10
 	VSUBPD      Y7, Y10, Y10
 	VMOVUPS     Y1, Y11
 	VFMADD231PD Y3, Y10, Y11
@@ -15149,11 +15149,11 @@ planes13:
 	VMULPD      Y11, Y12, Y12
 	VCMPPD      $0x15, Y0, Y10, Y11
 	VPAND       Y11, Y12, Y12
-	VMOVUPD     Y12, (CX)
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
+	VMOVUPD     Y12, (DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DI
 	DECQ        R8
 	JNE         planes13
 
@@ -18919,29 +18919,29 @@ planes5:
 	VMOVUPS c3ab563a5<>+0(SB), Y6
 	VMOVUPS c3c091ef0<>+0(SB), Y7
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  207(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  207(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000080, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x02, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000080, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x02, DX
+	LEAQ  207(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  207(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes6:
-	VMOVUPS     (AX), Y8
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (BX), Y8
 	VSUBPS      Y10, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -18961,8 +18961,8 @@ planes6:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, (CX)
-	VMOVUPS     32(AX), Y8
+	VMOVUPS     Y14, (SI)
+	VMOVUPS     32(BX), Y8
 	VSUBPS      Y11, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -18982,10 +18982,10 @@ planes6:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 32(CX)
-	VMOVUPS     64(AX), Y8
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPS     Y14, 32(SI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(BX), Y8
 	VSUBPS      Y12, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -19005,8 +19005,8 @@ planes6:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 64(CX)
-	VMOVUPS     96(AX), Y8
+	VMOVUPS     Y14, 64(SI)
+	VMOVUPS     96(BX), Y8
 	VSUBPS      Y13, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -19026,11 +19026,11 @@ planes6:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 96(CX)
+	VMOVUPS     Y14, 96(SI)
 	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
-	ADDQ        $0x00000080, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
 	DECQ        DI
 	JNE         planes6
 
@@ -19159,27 +19159,27 @@ planes10:
 	VMOVUPS c3ab563a5<>+0(SB), Y6
 	VMOVUPS c3c091ef0<>+0(SB), Y7
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  207(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  207(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000020, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x02, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000020, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x02, DX
+	LEAQ  207(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  207(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes11:
-	VMOVUPS     (AX), Y8
+	VMOVUPS     (BX), Y8
 	VSUBPS      Y11, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y3, Y8, Y9
@@ -19199,11 +19199,11 @@ planes11:
 	VMULPS      Y9, Y12, Y12
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y12, Y12
-	VMOVUPS     Y12, (CX)
+	VMOVUPS     Y12, (SI)
 	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
-	ADDQ        $0x00000080, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
 	DECQ        DI
 	JNE         planes11
 
@@ -19311,29 +19311,29 @@ planes5:
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  207(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  207(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000080, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x03, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000080, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x03, DX
+	LEAQ  207(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  207(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes6:
-	VMOVUPD     (AX), Y12
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (BX), Y12
 	VSUBPD      Y6, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -19358,8 +19358,8 @@ planes6:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, (CX)
-	VMOVUPD     32(AX), Y12
+	VMOVUPD     Y14, (SI)
+	VMOVUPD     32(BX), Y12
 	VSUBPD      Y7, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -19384,10 +19384,10 @@ planes6:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 32(CX)
-	VMOVUPD     64(AX), Y12
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPD     Y14, 32(SI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(BX), Y12
 	VSUBPD      Y8, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -19412,8 +19412,8 @@ planes6:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 64(CX)
-	VMOVUPD     96(AX), Y12
+	VMOVUPD     Y14, 64(SI)
+	VMOVUPD     96(BX), Y12
 	VSUBPD      Y9, Y12, Y12
 	VMOVUPS     Y1, Y13
 	VFMADD231PD Y3, Y12, Y13
@@ -19438,11 +19438,11 @@ planes6:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 96(CX)
+	VMOVUPD     Y14, 96(SI)
 	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
-	ADDQ        $0x00000080, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
 	DECQ        DI
 	JNE         planes6
 
@@ -19571,27 +19571,27 @@ planes10:
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y9
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  207(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  207(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x07, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000020, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x03, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000020, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x03, DX
+	LEAQ  207(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  207(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes11:
-	VMOVUPD     (AX), Y10
+	VMOVUPD     (BX), Y10
 	VSUBPD      Y7, Y10, Y10
 	VMOVUPS     Y1, Y11
 	VFMADD231PD Y3, Y10, Y11
@@ -19616,11 +19616,11 @@ planes11:
 	VMULPD      Y11, Y12, Y12
 	VCMPPD      $0x15, Y0, Y10, Y11
 	VPAND       Y11, Y12, Y12
-	VMOVUPD     Y12, (CX)
+	VMOVUPD     Y12, (SI)
 	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
-	ADDQ        $0x00000080, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
 	DECQ        DI
 	JNE         planes11
 
@@ -20362,6 +20362,14609 @@ planes14:
 	JA      narrow3
 
 end4:
+	VZEROUPPER
+	RET
+
+// func squaredDistanceF32AVX2(a []float32, b []float32) float32
+// Requires: AVX, AVX2
+TEXT ·squaredDistanceF32AVX2(SB), NOSPLIT, $0-52
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   a_len+8(FP), AX
+	MOVQ   a_base+0(FP), CX
+	MOVQ   b_base+24(FP), DX
+
+	// blocks of 64: [read a read b]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS (CX), Y8
+	VSUBPS  (DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVUPS 32(CX), Y8
+	VSUBPS  32(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVUPS 64(CX), Y8
+	VSUBPS  64(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVUPS 96(CX), Y8
+	VSUBPS  96(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVUPS 128(CX), Y8
+	VSUBPS  128(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVUPS 160(CX), Y8
+	VSUBPS  160(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVUPS 192(CX), Y8
+	VSUBPS  192(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVUPS 224(CX), Y8
+	VSUBPS  224(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y7, Y7
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPS (CX), Y8
+	VSUBPS  (DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPS 32(CX), Y8
+	VSUBPS  32(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPS 64(CX), Y8
+	VSUBPS  64(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part7
+	VMOVUPS 96(CX), Y8
+	VSUBPS  96(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part8
+	VMOVUPS 128(CX), Y8
+	VSUBPS  128(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part9
+	VMOVUPS 160(CX), Y8
+	VSUBPS  160(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part10
+	VMOVUPS 192(CX), Y8
+	VSUBPS  192(DX), Y8, Y8
+	VMULPS  Y8, Y8, Y8
+	VADDPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part11
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y0, Y0
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VMASKMOVPS   32(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VMASKMOVPS   96(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	JMP          end3
+
+part8:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VMASKMOVPS   128(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          end3
+
+part9:
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VMASKMOVPS   160(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y5, Y5
+	JMP          end3
+
+part10:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y9
+	VMASKMOVPS   192(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	JMP          end3
+
+part11:
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   224(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+
+end3:
+	VADDPS     Y1, Y0, Y0
+	MOVQ       a_len+8(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y5, Y4, Y4
+	VADDPS     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPS     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPS     Y3, Y1, Y2
+	VSHUFPS    $0x44, Y2, Y0, Y1
+	VSHUFPS    $0xee, Y2, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VSHUFPS    $0x88, Y0, Y0, Y1
+	VSHUFPS    $0xdd, Y0, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func squaredDistanceF64AVX2(a []float64, b []float64) float64
+// Requires: AVX, AVX2
+TEXT ·squaredDistanceF64AVX2(SB), NOSPLIT, $0-56
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   a_len+8(FP), AX
+	MOVQ   a_base+0(FP), CX
+	MOVQ   b_base+24(FP), DX
+
+	// blocks of 32: [read a read b]
+	SUBQ $+32, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPD (CX), Y8
+	VSUBPD  (DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y0, Y0
+	VMOVUPD 32(CX), Y8
+	VSUBPD  32(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y1, Y1
+	VMOVUPD 64(CX), Y8
+	VSUBPD  64(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y2, Y2
+	VMOVUPD 96(CX), Y8
+	VSUBPD  96(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y3, Y3
+	VMOVUPD 128(CX), Y8
+	VSUBPD  128(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y4, Y4
+	VMOVUPD 160(CX), Y8
+	VSUBPD  160(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y5, Y5
+	VMOVUPD 192(CX), Y8
+	VSUBPD  192(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y6, Y6
+	VMOVUPD 224(CX), Y8
+	VSUBPD  224(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y7, Y7
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000004
+	JB      part4
+	VMOVUPD (CX), Y8
+	VSUBPD  (DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part5
+	VMOVUPD 32(CX), Y8
+	VSUBPD  32(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part6
+	VMOVUPD 64(CX), Y8
+	VSUBPD  64(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part7
+	VMOVUPD 96(CX), Y8
+	VSUBPD  96(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part8
+	VMOVUPD 128(CX), Y8
+	VSUBPD  128(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part9
+	VMOVUPD 160(CX), Y8
+	VSUBPD  160(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part10
+	VMOVUPD 192(CX), Y8
+	VSUBPD  192(DX), Y8, Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y6, Y6
+	CMPQ    AX, $0x00000020
+	JB      part11
+
+part4:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y9
+	VMASKMOVPD   (DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y0, Y0
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y9
+	VMASKMOVPD   32(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y9
+	VMASKMOVPD   64(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y9
+	VMASKMOVPD   96(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	JMP          end3
+
+part8:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y9
+	VMASKMOVPD   128(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	JMP          end3
+
+part9:
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y9
+	VMASKMOVPD   160(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	JMP          end3
+
+part10:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(CX), Y8, Y9
+	VMASKMOVPD   192(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	JMP          end3
+
+part11:
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y9
+	VMASKMOVPD   224(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y7, Y7
+
+end3:
+	VADDPD     Y1, Y0, Y0
+	MOVQ       a_len+8(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y5, Y4, Y4
+	VADDPD     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPD     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPD     Y3, Y1, Y2
+	VUNPCKLPD  Y2, Y0, Y1
+	VUNPCKHPD  Y2, Y0, Y2
+	VADDPD     Y2, Y1, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresF32AVX2(x []float32) float64
+// Requires: AVX, AVX2, FMA3
+TEXT ·sumSquaresF32AVX2(SB), NOSPLIT, $0-32
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   x_len+8(FP), AX
+	MOVQ   x_base+0(FP), CX
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS      (CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
+	VMOVUPS      32(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	VMOVUPS      64(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y4
+	VFMADD231PD  Y9, Y9, Y5
+	VMOVUPS      96(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y6
+	VFMADD231PD  Y9, Y9, Y7
+	VMOVUPS      128(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
+	VMOVUPS      160(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	VMOVUPS      192(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y4
+	VFMADD231PD  Y9, Y9, Y5
+	VMOVUPS      224(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y6
+	VFMADD231PD  Y9, Y9, Y7
+	ADDQ         $+256, CX
+	SUBQ         $+64, AX
+	JAE          blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ         $+64, AX
+	JE           end3
+	CMPQ         AX, $0x00000008
+	JB           part4
+	VMOVUPS      (CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
+	CMPQ         AX, $0x00000010
+	JB           part5
+	VMOVUPS      32(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	CMPQ         AX, $0x00000018
+	JB           part6
+	VMOVUPS      64(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y4
+	VFMADD231PD  Y9, Y9, Y5
+	CMPQ         AX, $0x00000020
+	JB           part7
+	VMOVUPS      96(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y6
+	VFMADD231PD  Y9, Y9, Y7
+	CMPQ         AX, $0x00000028
+	JB           part8
+	VMOVUPS      128(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
+	CMPQ         AX, $0x00000030
+	JB           part9
+	VMOVUPS      160(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	CMPQ         AX, $0x00000038
+	JB           part10
+	VMOVUPS      192(CX), Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y4
+	VFMADD231PD  Y9, Y9, Y5
+	CMPQ         AX, $0x00000040
+	JB           part11
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y4
+	VFMADD231PD  Y9, Y9, Y5
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y6
+	VFMADD231PD  Y9, Y9, Y7
+	JMP          end3
+
+part8:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
+	JMP          end3
+
+part9:
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	JMP          end3
+
+part10:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y4
+	VFMADD231PD  Y9, Y9, Y5
+	JMP          end3
+
+part11:
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y6
+	VFMADD231PD  Y9, Y9, Y7
+
+end3:
+	VADDPD     Y1, Y0, Y0
+	MOVQ       x_len+8(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y5, Y4, Y4
+	VADDPD     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPD     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPD     Y3, Y1, Y2
+	VUNPCKLPD  Y2, Y0, Y1
+	VUNPCKHPD  Y2, Y0, Y2
+	VADDPD     Y2, Y1, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresF64AVX2(x []float64) float64
+// Requires: AVX, AVX2
+TEXT ·sumSquaresF64AVX2(SB), NOSPLIT, $0-32
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   x_len+8(FP), AX
+	MOVQ   x_base+0(FP), CX
+
+	// blocks of 32: [read x]
+	SUBQ $+32, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPD (CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y0, Y0
+	VMOVUPD 32(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y1, Y1
+	VMOVUPD 64(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y2, Y2
+	VMOVUPD 96(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y3, Y3
+	VMOVUPD 128(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y4, Y4
+	VMOVUPD 160(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y5, Y5
+	VMOVUPD 192(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y6, Y6
+	VMOVUPD 224(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y7, Y7
+	ADDQ    $+256, CX
+	SUBQ    $+32, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000004
+	JB      part4
+	VMOVUPD (CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part5
+	VMOVUPD 32(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part6
+	VMOVUPD 64(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part7
+	VMOVUPD 96(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part8
+	VMOVUPD 128(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part9
+	VMOVUPD 160(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part10
+	VMOVUPD 192(CX), Y8
+	VMULPD  Y8, Y8, Y8
+	VADDPD  Y8, Y6, Y6
+	CMPQ    AX, $0x00000020
+	JB      part11
+
+part4:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y0, Y0
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000004
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x0000000c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JMP          end3
+
+part8:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JMP          end3
+
+part9:
+	CMPQ         AX, $0x00000014
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JMP          end3
+
+part10:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   192(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	JMP          end3
+
+part11:
+	CMPQ         AX, $0x0000001c
+	JBE          end3
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+end3:
+	VADDPD     Y1, Y0, Y0
+	MOVQ       x_len+8(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y5, Y4, Y4
+	VADDPD     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPD     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPD     Y3, Y1, Y2
+	VUNPCKLPD  Y2, Y0, Y1
+	VUNPCKHPD  Y2, Y0, Y2
+	VADDPD     Y2, Y1, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sigmoidF32AVX2(dst []float32, src []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoidF32AVX2(SB), NOSPLIT, $0-48
+	VMOVUPS cc2aeac4f<>+0(SB), Y0
+	VMOVUPS c4b400000<>+0(SB), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VMOVUPS c3fb8aa3b<>+0(SB), Y3
+	VMOVUPS cbf317200<>+0(SB), Y4
+	VMOVUPS cb5bfbe80<>+0(SB), Y5
+	VMOVUPS c3ab563a5<>+0(SB), Y6
+	VMOVUPS c3c091ef0<>+0(SB), Y7
+	VMOVUPS c3d2aac2c<>+0(SB), Y8
+	VMOVUPS c3e2aaa46<>+0(SB), Y9
+	VMOVUPS c3efffffe<>+0(SB), Y10
+	MOVQ    src_len+32(FP), AX
+	MOVQ    src_base+24(FP), CX
+	MOVQ    dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS     (CX), Y11
+	VPOR        c80000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PS Y3, Y12, Y13
+	VSUBPS      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y4, Y14, Y15
+	VFMADD231PS Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y8, Y15, Y14
+	VFMADD213PS Y9, Y15, Y14
+	VFMADD213PS Y10, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3f800000<>+0(SB), Y12
+	VBLENDVPS   Y11, Y14, Y12, Y11
+	VADDPS      c3f800000<>+0(SB), Y14, Y14
+	VDIVPS      Y14, Y11, Y11
+	VMOVUPS     Y11, (DX)
+	VMOVUPS     32(CX), Y11
+	VPOR        c80000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PS Y3, Y12, Y13
+	VSUBPS      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y4, Y14, Y15
+	VFMADD231PS Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y8, Y15, Y14
+	VFMADD213PS Y9, Y15, Y14
+	VFMADD213PS Y10, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3f800000<>+0(SB), Y12
+	VBLENDVPS   Y11, Y14, Y12, Y11
+	VADDPS      c3f800000<>+0(SB), Y14, Y14
+	VDIVPS      Y14, Y11, Y11
+	VMOVUPS     Y11, 32(DX)
+	VMOVUPS     64(CX), Y11
+	VPOR        c80000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PS Y3, Y12, Y13
+	VSUBPS      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y4, Y14, Y15
+	VFMADD231PS Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y8, Y15, Y14
+	VFMADD213PS Y9, Y15, Y14
+	VFMADD213PS Y10, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3f800000<>+0(SB), Y12
+	VBLENDVPS   Y11, Y14, Y12, Y11
+	VADDPS      c3f800000<>+0(SB), Y14, Y14
+	VDIVPS      Y14, Y11, Y11
+	VMOVUPS     Y11, 64(DX)
+	VMOVUPS     96(CX), Y11
+	VPOR        c80000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PS Y3, Y12, Y13
+	VSUBPS      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y4, Y14, Y15
+	VFMADD231PS Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y8, Y15, Y14
+	VFMADD213PS Y9, Y15, Y14
+	VFMADD213PS Y10, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3f800000<>+0(SB), Y12
+	VBLENDVPS   Y11, Y14, Y12, Y11
+	VADDPS      c3f800000<>+0(SB), Y14, Y14
+	VDIVPS      Y14, Y11, Y11
+	VMOVUPS     Y11, 96(DX)
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, AX
+	CMPQ        AX, $0x00000020
+	JAE         blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part4
+
+one3:
+	VMOVUPS     -32(CX)(BX*4), Y11
+	VPOR        c80000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PS Y3, Y12, Y13
+	VSUBPS      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y4, Y14, Y15
+	VFMADD231PS Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y8, Y15, Y14
+	VFMADD213PS Y9, Y15, Y14
+	VFMADD213PS Y10, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VFMADD213PS Y2, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3f800000<>+0(SB), Y12
+	VBLENDVPS   Y11, Y14, Y12, Y11
+	VADDPS      c3f800000<>+0(SB), Y14, Y14
+	VDIVPS      Y14, Y11, Y11
+	VMOVUPS     Y11, -32(DX)(BX*4)
+	ADDQ        $+8, BX
+	CMPQ        BX, AX
+	JBE         one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
+	VMOVQ        AX, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   -32(CX)(BX*4), Y11, Y12
+	VPOR         c80000000<>+0(SB), Y12, Y13
+	VMOVUPS      Y1, Y14
+	VFMADD231PS  Y3, Y13, Y14
+	VSUBPS       Y1, Y14, Y1
+	VMOVUPS      Y13, Y3
+	VFMADD231PS  Y4, Y1, Y3
+	VFMADD231PS  Y5, Y1, Y3
+	VMOVUPS      Y6, Y1
+	VFMADD213PS  Y7, Y3, Y1
+	VFMADD213PS  Y8, Y3, Y1
+	VFMADD213PS  Y9, Y3, Y1
+	VFMADD213PS  Y10, Y3, Y1
+	VFMADD213PS  Y2, Y3, Y1
+	VFMADD213PS  Y2, Y3, Y1
+	VPSLLD       $0x17, Y14, Y2
+	VPADDD       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VCMPPS       $0x15, Y0, Y13, Y2
+	VPAND        Y2, Y1, Y1
+	VMOVUPS      c3f800000<>+0(SB), Y0
+	VBLENDVPS    Y12, Y1, Y0, Y0
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y11, -32(DX)(BX*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sigmoidF64AVX2(dst []float64, src []float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoidF64AVX2(SB), NOSPLIT, $0-48
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y0
+	VMOVUPS c4338000000000000<>+0(SB), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y7
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Y8
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Y9
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Y10
+	MOVQ    src_len+32(FP), AX
+	MOVQ    src_base+24(FP), CX
+	MOVQ    dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ AX, $0x00000020
+	JB   tail2
+
+blocks1:
+	VMOVUPD     (CX), Y11
+	VPOR        c8000000000000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PD Y3, Y12, Y13
+	VSUBPD      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y4, Y14, Y15
+	VFMADD231PD Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y8, Y15, Y14
+	VFMADD213PD Y9, Y15, Y14
+	VFMADD213PD Y10, Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3ff0000000000000<>+0(SB), Y12
+	VBLENDVPD   Y11, Y14, Y12, Y11
+	VADDPD      c3ff0000000000000<>+0(SB), Y14, Y14
+	VDIVPD      Y14, Y11, Y11
+	VMOVUPD     Y11, (DX)
+	VMOVUPD     32(CX), Y11
+	VPOR        c8000000000000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PD Y3, Y12, Y13
+	VSUBPD      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y4, Y14, Y15
+	VFMADD231PD Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y8, Y15, Y14
+	VFMADD213PD Y9, Y15, Y14
+	VFMADD213PD Y10, Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3ff0000000000000<>+0(SB), Y12
+	VBLENDVPD   Y11, Y14, Y12, Y11
+	VADDPD      c3ff0000000000000<>+0(SB), Y14, Y14
+	VDIVPD      Y14, Y11, Y11
+	VMOVUPD     Y11, 32(DX)
+	VMOVUPD     64(CX), Y11
+	VPOR        c8000000000000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PD Y3, Y12, Y13
+	VSUBPD      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y4, Y14, Y15
+	VFMADD231PD Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y8, Y15, Y14
+	VFMADD213PD Y9, Y15, Y14
+	VFMADD213PD Y10, Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3ff0000000000000<>+0(SB), Y12
+	VBLENDVPD   Y11, Y14, Y12, Y11
+	VADDPD      c3ff0000000000000<>+0(SB), Y14, Y14
+	VDIVPD      Y14, Y11, Y11
+	VMOVUPD     Y11, 64(DX)
+	VMOVUPD     96(CX), Y11
+	VPOR        c8000000000000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PD Y3, Y12, Y13
+	VSUBPD      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y4, Y14, Y15
+	VFMADD231PD Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y8, Y15, Y14
+	VFMADD213PD Y9, Y15, Y14
+	VFMADD213PD Y10, Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3ff0000000000000<>+0(SB), Y12
+	VBLENDVPD   Y11, Y14, Y12, Y11
+	VADDPD      c3ff0000000000000<>+0(SB), Y14, Y14
+	VDIVPD      Y14, Y11, Y11
+	VMOVUPD     Y11, 96(DX)
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+16, AX
+	CMPQ        AX, $0x00000010
+	JAE         blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000004, BX
+	CMPQ AX, BX
+	JB   part4
+
+one3:
+	VMOVUPD     -32(CX)(BX*8), Y11
+	VPOR        c8000000000000000<>+0(SB), Y11, Y12
+	VMOVUPS     Y1, Y13
+	VFMADD231PD Y3, Y12, Y13
+	VSUBPD      Y1, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y4, Y14, Y15
+	VFMADD231PD Y5, Y14, Y15
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y8, Y15, Y14
+	VFMADD213PD Y9, Y15, Y14
+	VFMADD213PD Y10, Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y2, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y0, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     c3ff0000000000000<>+0(SB), Y12
+	VBLENDVPD   Y11, Y14, Y12, Y11
+	VADDPD      c3ff0000000000000<>+0(SB), Y14, Y14
+	VDIVPD      Y14, Y11, Y11
+	VMOVUPD     Y11, -32(DX)(BX*8)
+	ADDQ        $+4, BX
+	CMPQ        BX, AX
+	JBE         one3
+
+part4:
+	ANDQ         $+3, AX
+	JE           end5
+	VMOVQ        AX, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   -32(CX)(BX*8), Y11, Y12
+	VPOR         c8000000000000000<>+0(SB), Y12, Y13
+	VMOVUPS      Y1, Y14
+	VFMADD231PD  Y3, Y13, Y14
+	VSUBPD       Y1, Y14, Y1
+	VMOVUPS      Y13, Y3
+	VFMADD231PD  Y4, Y1, Y3
+	VFMADD231PD  Y5, Y1, Y3
+	VMOVUPS      Y6, Y1
+	VFMADD213PD  Y7, Y3, Y1
+	VFMADD213PD  Y8, Y3, Y1
+	VFMADD213PD  Y9, Y3, Y1
+	VFMADD213PD  Y10, Y3, Y1
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y3, Y1
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y3, Y1
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y3, Y1
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y3, Y1
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y3, Y1
+	VFMADD213PD  Y2, Y3, Y1
+	VFMADD213PD  Y2, Y3, Y1
+	VPSLLQ       $0x34, Y14, Y2
+	VPADDQ       c3ff0000000000000<>+0(SB), Y2, Y2
+	VMULPD       Y2, Y1, Y1
+	VCMPPD       $0x15, Y0, Y13, Y2
+	VPAND        Y2, Y1, Y1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y0
+	VBLENDVPD    Y12, Y1, Y0, Y0
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y1
+	VDIVPD       Y1, Y0, Y0
+	VMASKMOVPD   Y0, Y11, -32(DX)(BX*8)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradF32AVX2(dx []float32, y []float32, dy []float32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidGradF32AVX2(SB), NOSPLIT, $0-72
+	MOVQ y_len+32(FP), AX
+	MOVQ y_base+24(FP), CX
+	MOVQ dy_base+48(FP), DX
+	MOVQ dx_base+0(FP), BX
+
+	// blocks of registers: [read y read dy write dx]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (BX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(BX)
+	VMOVUPS 64(CX), Y0
+	VMOVUPS 64(DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 64(BX)
+	VMOVUPS 96(CX), Y0
+	VMOVUPS 96(DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 96(BX)
+	VMOVUPS 128(CX), Y0
+	VMOVUPS 128(DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 128(BX)
+	VMOVUPS 160(CX), Y0
+	VMOVUPS 160(DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 160(BX)
+	VMOVUPS 192(CX), Y0
+	VMOVUPS 192(DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 192(BX)
+	VMOVUPS 224(CX), Y0
+	VMOVUPS 224(DX), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 224(BX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	CMPQ    AX, $0x00000040
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, SI
+	CMPQ AX, SI
+	JB   part4
+
+one3:
+	VMOVUPS -32(CX)(SI*4), Y0
+	VMOVUPS -32(DX)(SI*4), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, -32(BX)(SI*4)
+	ADDQ    $+8, SI
+	CMPQ    SI, AX
+	JBE     one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+	VMASKMOVPS   -32(CX)(SI*4), Y0, Y1
+	VMASKMOVPS   -32(DX)(SI*4), Y0, Y2
+	VMOVUPS      c3f800000<>+0(SB), Y3
+	VSUBPS       Y1, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, -32(BX)(SI*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradF64AVX2(dx []float64, y []float64, dy []float64)
+// Requires: AVX, AVX2
+TEXT ·sigmoidGradF64AVX2(SB), NOSPLIT, $0-72
+	MOVQ y_len+32(FP), AX
+	MOVQ y_base+24(FP), CX
+	MOVQ dy_base+48(FP), DX
+	MOVQ dx_base+0(FP), BX
+
+	// blocks of registers: [read y read dy write dx]
+	CMPQ AX, $0x00000020
+	JB   tail2
+
+blocks1:
+	VMOVUPD (CX), Y0
+	VMOVUPD (DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, (BX)
+	VMOVUPD 32(CX), Y0
+	VMOVUPD 32(DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, 32(BX)
+	VMOVUPD 64(CX), Y0
+	VMOVUPD 64(DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, 64(BX)
+	VMOVUPD 96(CX), Y0
+	VMOVUPD 96(DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, 96(BX)
+	VMOVUPD 128(CX), Y0
+	VMOVUPD 128(DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, 128(BX)
+	VMOVUPD 160(CX), Y0
+	VMOVUPD 160(DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, 160(BX)
+	VMOVUPD 192(CX), Y0
+	VMOVUPD 192(DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, 192(BX)
+	VMOVUPD 224(CX), Y0
+	VMOVUPD 224(DX), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, 224(BX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, AX
+	CMPQ    AX, $0x00000020
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000004, SI
+	CMPQ AX, SI
+	JB   part4
+
+one3:
+	VMOVUPD -32(CX)(SI*8), Y0
+	VMOVUPD -32(DX)(SI*8), Y1
+	VMOVUPS c3ff0000000000000<>+0(SB), Y2
+	VSUBPD  Y0, Y2, Y2
+	VMULPD  Y2, Y0, Y0
+	VMULPD  Y1, Y0, Y0
+	VMOVUPD Y0, -32(BX)(SI*8)
+	ADDQ    $+4, SI
+	CMPQ    SI, AX
+	JBE     one3
+
+part4:
+	ANDQ         $+3, AX
+	JE           end5
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
+	VMASKMOVPD   -32(CX)(SI*8), Y0, Y1
+	VMASKMOVPD   -32(DX)(SI*8), Y0, Y2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y3
+	VSUBPD       Y1, Y3, Y3
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y2, Y1, Y1
+	VMASKMOVPD   Y1, Y0, -32(BX)(SI*8)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsScaledF32AVX2(dst []float32, src []float32, cols int, scale float32)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsScaledF32AVX2(SB), $8720-60
+	VBROADCASTSS scale+56(FP), Y10
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 144(SP)
+	MOVQ         cols+48(FP), CX
+	CMPQ         CX, $0x00000040
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         144(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000020, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes8:
+	VMOVUPS (AX), Y4
+	VMULPS  Y10, Y4, Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS Y4, (CX)
+	VMOVUPS 32(AX), Y4
+	VMULPS  Y10, Y4, Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS 64(AX), Y4
+	VMULPS  Y10, Y4, Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS Y4, 64(CX)
+	VMOVUPS 96(AX), Y4
+	VMULPS  Y10, Y4, Y4
+	VMAXPS  Y4, Y3, Y3
+	VMOVUPS Y4, 96(CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes8
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, (BX)
+	VMOVUPS     32(DX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 32(BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 64(BX)
+	VMOVUPS     96(DX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 96(BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      cols+48(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y0, Y4, Y0
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y0, Y0
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y1, Y4, Y1
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y1, Y1
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y2, Y4, Y2
+	VCMPPS    $0x03, Y2, Y2, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y2, Y2
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y3, Y4, Y3
+	VCMPPS    $0x03, Y3, Y3, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y3, Y3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes10:
+	VMOVUPS (AX), Y4
+	VMULPS  Y4, Y0, Y4
+	VMOVUPS Y4, (CX)
+	VMOVUPS 32(AX), Y4
+	VMULPS  Y4, Y1, Y4
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS 64(AX), Y4
+	VMULPS  Y4, Y2, Y4
+	VMOVUPS Y4, 64(CX)
+	VMOVUPS 96(AX), Y4
+	VMULPS  Y4, Y3, Y4
+	VMOVUPS Y4, 96(CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000020, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  215(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+48(FP), R8
+	CALL  ·rowsOutF32AVX2<>(SB)
+	ADDQ  $0x00000080, (SP)
+	SUBQ  $0x00000020, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+
+	// transpose src to scratch
+	MOVQ         $0x00000008, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes11:
+	VMOVUPS (AX), Y1
+	VMULPS  Y10, Y1, Y1
+	VMAXPS  Y1, Y0, Y0
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes11
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes12:
+	VMOVUPS     (DX), Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VMOVUPS     Y11, (BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      cols+48(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
+	VMOVUPS   c3f800000<>+0(SB), Y1
+	VDIVPS    Y0, Y1, Y0
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VBLENDVPS Y1, c7fc00000<>+0(SB), Y0, Y0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes13:
+	VMOVUPS (AX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+48(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    215(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+48(FP), R8
+	CALL    ·rowsOutF32AVX2<>(SB)
+	ADDQ    $0x00000020, (SP)
+	SUBQ    $0x00000008, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         144(SP), $+0
+	JE           end3
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
+	VBROADCASTSS cff800000<>+0(SB), Y5
+	VBROADCASTSS cff800000<>+0(SB), Y6
+	VBROADCASTSS cff800000<>+0(SB), Y7
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), CX
+	ADDQ         (SP), CX
+
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPS (CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y0, Y0
+	VMOVUPS 32(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y1, Y1
+	VMOVUPS 64(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y2, Y2
+	VMOVUPS 96(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y3, Y3
+	VMOVUPS 128(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y4, Y4
+	VMOVUPS 160(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y5, Y5
+	VMOVUPS 192(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y6, Y6
+	VMOVUPS 224(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y7, Y7
+	ADDQ    $+256, CX
+	SUBQ    $+64, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+64, AX
+	JE      end16
+	CMPQ    AX, $0x00000008
+	JB      part17
+	VMOVUPS (CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part18
+	VMOVUPS 32(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part19
+	VMOVUPS 64(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part20
+	VMOVUPS 96(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part21
+	VMOVUPS 128(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part22
+	VMOVUPS 160(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part23
+	VMOVUPS 192(CX), Y8
+	VMULPS  Y10, Y8, Y8
+	VMAXPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part24
+
+part17:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y0, Y0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000008
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x00000018
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end16
+
+part21:
+	CMPQ         AX, $0x00000020
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end16
+
+part22:
+	CMPQ         AX, $0x00000028
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y5, Y5
+	JMP          end16
+
+part23:
+	CMPQ         AX, $0x00000030
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y6, Y6
+	JMP          end16
+
+part24:
+	CMPQ         AX, $0x00000038
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMAXPS       Y9, Y7, Y7
+
+end16:
+	VMAXPS     Y4, Y0, Y0
+	VMAXPS     Y5, Y1, Y1
+	VMAXPS     Y6, Y2, Y2
+	VMAXPS     Y7, Y3, Y3
+	VMAXPS     Y2, Y0, Y0
+	VMAXPS     Y3, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VMOVUPS    Y0, Y0
+	VMOVUPS    cc2aeac4f<>+0(SB), Y1
+	VMOVUPS    c4b400000<>+0(SB), Y2
+	VMOVUPS    c3f800000<>+0(SB), Y3
+	VMOVUPS    c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS    cbf317200<>+0(SB), Y5
+	VMOVUPS    cb5bfbe80<>+0(SB), Y6
+	VMOVUPS    c3ab563a5<>+0(SB), Y7
+	VXORPS     Y8, Y8, Y8
+	LEAQ       8464(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y8, (AX)
+	VMOVUPS    Y8, 32(AX)
+	VMOVUPS    Y8, 64(AX)
+	VMOVUPS    Y8, 96(AX)
+	VMOVUPS    Y8, 128(AX)
+	VMOVUPS    Y8, 160(AX)
+	VMOVUPS    Y8, 192(AX)
+	VMOVUPS    Y8, 224(AX)
+	MOVQ       cols+48(FP), CX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       dst_base+0(FP), BX
+	ADDQ       (SP), BX
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, CX
+	JB   tail26
+
+blocks25:
+	VMOVUPS     (DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      (AX), Y11, Y8
+	VMOVUPS     Y8, (AX)
+	VMOVUPS     Y11, (BX)
+	VMOVUPS     32(DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      32(AX), Y11, Y8
+	VMOVUPS     Y8, 32(AX)
+	VMOVUPS     Y11, 32(BX)
+	VMOVUPS     64(DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      64(AX), Y11, Y8
+	VMOVUPS     Y8, 64(AX)
+	VMOVUPS     Y11, 64(BX)
+	VMOVUPS     96(DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      96(AX), Y11, Y8
+	VMOVUPS     Y8, 96(AX)
+	VMOVUPS     Y11, 96(BX)
+	VMOVUPS     128(DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      128(AX), Y11, Y8
+	VMOVUPS     Y8, 128(AX)
+	VMOVUPS     Y11, 128(BX)
+	VMOVUPS     160(DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      160(AX), Y11, Y8
+	VMOVUPS     Y8, 160(AX)
+	VMOVUPS     Y11, 160(BX)
+	VMOVUPS     192(DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      192(AX), Y11, Y8
+	VMOVUPS     Y8, 192(AX)
+	VMOVUPS     Y11, 192(BX)
+	VMOVUPS     224(DX), Y8
+	VMULPS      Y10, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      224(AX), Y11, Y8
+	VMOVUPS     Y8, 224(AX)
+	VMOVUPS     Y11, 224(BX)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JAE         blocks25
+
+	// the last block, register by register
+tail26:
+	ADDQ         $+64, CX
+	JE           end27
+	VMOVQ        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS   (DX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPS   Y13, Y9, (BX)
+	CMPQ         CX, $0x00000008
+	JBE          end27
+	VPCMPGTD     iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS   32(DX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPS   Y13, Y9, 32(BX)
+	CMPQ         CX, $0x00000010
+	JBE          end27
+	VPCMPGTD     iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS   64(DX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPS   Y13, Y9, 64(BX)
+	CMPQ         CX, $0x00000018
+	JBE          end27
+	VPCMPGTD     iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS   96(DX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPS   Y13, Y9, 96(BX)
+	CMPQ         CX, $0x00000020
+	JBE          end27
+	VPCMPGTD     iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS   128(DX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPS   Y13, Y9, 128(BX)
+	CMPQ         CX, $0x00000028
+	JBE          end27
+	VPCMPGTD     iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS   160(DX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPS   Y13, Y9, 160(BX)
+	CMPQ         CX, $0x00000030
+	JBE          end27
+	VPCMPGTD     iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS   192(DX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPS   Y13, Y9, 192(BX)
+	CMPQ         CX, $0x00000038
+	JBE          end27
+	VPCMPGTD     iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS   224(DX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y11
+	VPOR         Y11, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VSUBPS       Y0, Y9, Y9
+	VMOVUPS      Y2, Y0
+	VFMADD231PS  Y4, Y9, Y0
+	VSUBPS       Y2, Y0, Y2
+	VMOVUPS      Y9, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VFMADD231PS  Y6, Y2, Y4
+	VMOVUPS      Y7, Y2
+	VFMADD213PS  c3c091ef0<>+0(SB), Y4, Y2
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y4, Y2
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y4, Y2
+	VFMADD213PS  c3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  Y3, Y4, Y2
+	VFMADD213PS  Y3, Y4, Y2
+	VPSLLD       $0x17, Y0, Y0
+	VPADDD       c3f800000<>+0(SB), Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VCMPPS       $0x15, Y1, Y9, Y0
+	VPAND        Y0, Y2, Y2
+	VADDPS       224(AX), Y2, Y0
+	VMOVUPS      Y0, 224(AX)
+	VMASKMOVPS   Y2, Y8, 224(BX)
+
+end27:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	VMOVUPS    64(AX), Y2
+	VMOVUPS    96(AX), Y3
+	VMOVUPS    128(AX), Y4
+	VMOVUPS    160(AX), Y5
+	VMOVUPS    192(AX), Y6
+	VMOVUPS    224(AX), Y7
+	VADDPS     Y1, Y0, Y0
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups28
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum29
+
+groups28:
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y5, Y4, Y4
+	VADDPS     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPS     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPS     Y3, Y1, Y2
+	VSHUFPS    $0x44, Y2, Y0, Y1
+	VSHUFPS    $0xee, Y2, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VSHUFPS    $0x88, Y0, Y0, Y1
+	VSHUFPS    $0xdd, Y0, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+
+sum29:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      c3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y0
+	VCMPPS       $0x03, Y0, Y0, Y1
+	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	ADDQ         (SP), CX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ AX, $0x00000040
+	JB   tail31
+
+blocks30:
+	VMOVUPS (CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (DX)
+	VMOVUPS 32(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS 64(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 64(DX)
+	VMOVUPS 96(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 96(DX)
+	VMOVUPS 128(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 128(DX)
+	VMOVUPS 160(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 160(DX)
+	VMOVUPS 192(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 192(DX)
+	VMOVUPS 224(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 224(DX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	CMPQ    AX, $0x00000040
+	JAE     blocks30
+
+	// the last ones, register by register
+tail31:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part33
+
+one32:
+	VMOVUPS -32(CX)(BX*4), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, -32(DX)(BX*4)
+	ADDQ    $+8, BX
+	CMPQ    BX, AX
+	JBE     one32
+
+part33:
+	ANDQ         $+7, AX
+	JE           end34
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   -32(CX)(BX*4), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, -32(DX)(BX*4)
+
+end34:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 144(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsScaledF64AVX2(dst []float64, src []float64, cols int, scale float64)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsScaledF64AVX2(SB), $4624-64
+	VBROADCASTSD scale+56(FP), Y6
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 144(SP)
+	MOVQ         cols+48(FP), CX
+	CMPQ         CX, $0x00000020
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         144(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000010
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000010, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX2<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes8:
+	VMOVUPD (AX), Y4
+	VMULPD  Y6, Y4, Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD Y4, (CX)
+	VMOVUPD 32(AX), Y4
+	VMULPD  Y6, Y4, Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD Y4, 32(CX)
+	VMOVUPD 64(AX), Y4
+	VMULPD  Y6, Y4, Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD Y4, 64(CX)
+	VMOVUPD 96(AX), Y4
+	VMULPD  Y6, Y4, Y4
+	VMAXPD  Y4, Y3, Y3
+	VMOVUPD Y4, 96(CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes8
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Y12
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, (BX)
+	VMOVUPD     32(DX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 32(BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 64(BX)
+	VMOVUPD     96(DX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 96(BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      cols+48(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y0, Y4, Y0
+	VCMPPD    $0x03, Y0, Y0, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y0, Y0
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y1, Y4, Y1
+	VCMPPD    $0x03, Y1, Y1, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y1, Y1
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y2, Y4, Y2
+	VCMPPD    $0x03, Y2, Y2, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y2, Y2
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y3, Y4, Y3
+	VCMPPD    $0x03, Y3, Y3, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y3, Y3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes10:
+	VMOVUPD (AX), Y4
+	VMULPD  Y4, Y0, Y4
+	VMOVUPD Y4, (CX)
+	VMOVUPD 32(AX), Y4
+	VMULPD  Y4, Y1, Y4
+	VMOVUPD Y4, 32(CX)
+	VMOVUPD 64(AX), Y4
+	VMULPD  Y4, Y2, Y4
+	VMOVUPD Y4, 64(CX)
+	VMOVUPD 96(AX), Y4
+	VMULPD  Y4, Y3, Y4
+	VMOVUPD Y4, 96(CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000010, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  215(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+48(FP), R8
+	CALL  ·rowsOutF64AVX2<>(SB)
+	ADDQ  $0x00000080, (SP)
+	SUBQ  $0x00000010, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
+
+	// transpose src to scratch
+	MOVQ         $0x00000004, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX2<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes11:
+	VMOVUPD (AX), Y1
+	VMULPD  Y6, Y1, Y1
+	VMAXPD  Y1, Y0, Y0
+	VMOVUPD Y1, (CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes11
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS c4338000000000000<>+0(SB), Y2
+	VMOVUPS c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes12:
+	VMOVUPD     (DX), Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VMOVUPD     Y11, (BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      cols+48(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
+	VDIVPD    Y0, Y1, Y0
+	VCMPPD    $0x03, Y0, Y0, Y1
+	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes13:
+	VMOVUPD (AX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, (CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000004, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+48(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    215(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+48(FP), R8
+	CALL    ·rowsOutF64AVX2<>(SB)
+	ADDQ    $0x00000020, (SP)
+	SUBQ    $0x00000004, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         144(SP), $+0
+	JE           end3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), CX
+	ADDQ         (SP), CX
+
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPD (CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y0, Y0
+	VMOVUPD 32(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	VMOVUPD 64(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	VMOVUPD 96(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	VMOVUPD 128(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	VMOVUPD 160(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	VMOVUPD 192(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	VMOVUPD 224(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y8, Y8
+	ADDQ    $+256, CX
+	SUBQ    $+32, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+32, AX
+	JE      end16
+	CMPQ    AX, $0x00000004
+	JB      part17
+	VMOVUPD (CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part18
+	VMOVUPD 32(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part19
+	VMOVUPD 64(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part20
+	VMOVUPD 96(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part21
+	VMOVUPD 128(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part22
+	VMOVUPD 160(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part23
+	VMOVUPD 192(CX), Y9
+	VMULPD  Y6, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	CMPQ    AX, $0x00000020
+	JB      part24
+
+part17:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   (CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y0, Y0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000004
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   32(CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y1, Y1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000008
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   64(CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y2, Y2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x0000000c
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   96(CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y3, Y3
+	JMP          end16
+
+part21:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   128(CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y4, Y4
+	JMP          end16
+
+part22:
+	CMPQ         AX, $0x00000014
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   160(CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y5, Y5
+	JMP          end16
+
+part23:
+	CMPQ         AX, $0x00000018
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   192(CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y7, Y7
+	JMP          end16
+
+part24:
+	CMPQ         AX, $0x0000001c
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   224(CX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VMAXPD       Y10, Y8, Y8
+
+end16:
+	VMAXPD     Y4, Y0, Y0
+	VMAXPD     Y5, Y1, Y1
+	VMAXPD     Y7, Y2, Y2
+	VMAXPD     Y8, Y3, Y3
+	VMAXPD     Y2, Y0, Y0
+	VMAXPD     Y3, Y1, Y1
+	VMAXPD     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VMAXPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VMAXPD     Y1, Y0, Y0
+	VMOVUPS    Y0, Y0
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS    c4338000000000000<>+0(SB), Y2
+	VMOVUPS    c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
+	VXORPS     Y9, Y9, Y9
+	LEAQ       4368(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y9, (AX)
+	VMOVUPS    Y9, 32(AX)
+	VMOVUPS    Y9, 64(AX)
+	VMOVUPS    Y9, 96(AX)
+	VMOVUPS    Y9, 128(AX)
+	VMOVUPS    Y9, 160(AX)
+	VMOVUPS    Y9, 192(AX)
+	VMOVUPS    Y9, 224(AX)
+	MOVQ       cols+48(FP), CX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       dst_base+0(FP), BX
+	ADDQ       (SP), BX
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, CX
+	JB   tail26
+
+blocks25:
+	VMOVUPD     (DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      (AX), Y11, Y9
+	VMOVUPS     Y9, (AX)
+	VMOVUPD     Y11, (BX)
+	VMOVUPD     32(DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      32(AX), Y11, Y9
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPD     Y11, 32(BX)
+	VMOVUPD     64(DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      64(AX), Y11, Y9
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPD     Y11, 64(BX)
+	VMOVUPD     96(DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      96(AX), Y11, Y9
+	VMOVUPS     Y9, 96(AX)
+	VMOVUPD     Y11, 96(BX)
+	VMOVUPD     128(DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      128(AX), Y11, Y9
+	VMOVUPS     Y9, 128(AX)
+	VMOVUPD     Y11, 128(BX)
+	VMOVUPD     160(DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      160(AX), Y11, Y9
+	VMOVUPS     Y9, 160(AX)
+	VMOVUPD     Y11, 160(BX)
+	VMOVUPD     192(DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      192(AX), Y11, Y9
+	VMOVUPS     Y9, 192(AX)
+	VMOVUPD     Y11, 192(BX)
+	VMOVUPD     224(DX), Y9
+	VMULPD      Y6, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      224(AX), Y11, Y9
+	VMOVUPS     Y9, 224(AX)
+	VMOVUPD     Y11, 224(BX)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	SUBQ        $+32, CX
+	JAE         blocks25
+
+	// the last block, register by register
+tail26:
+	ADDQ         $+32, CX
+	JE           end27
+	VMOVQ        CX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
+	VMASKMOVPD   (DX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPD   Y13, Y10, (BX)
+	CMPQ         CX, $0x00000004
+	JBE          end27
+	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
+	VMASKMOVPD   32(DX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPD   Y13, Y10, 32(BX)
+	CMPQ         CX, $0x00000008
+	JBE          end27
+	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
+	VMASKMOVPD   64(DX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPD   Y13, Y10, 64(BX)
+	CMPQ         CX, $0x0000000c
+	JBE          end27
+	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
+	VMASKMOVPD   96(DX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPD   Y13, Y10, 96(BX)
+	CMPQ         CX, $0x00000010
+	JBE          end27
+	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
+	VMASKMOVPD   128(DX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPD   Y13, Y10, 128(BX)
+	CMPQ         CX, $0x00000014
+	JBE          end27
+	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
+	VMASKMOVPD   160(DX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPD   Y13, Y10, 160(BX)
+	CMPQ         CX, $0x00000018
+	JBE          end27
+	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
+	VMASKMOVPD   192(DX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPD   Y13, Y10, 192(BX)
+	CMPQ         CX, $0x0000001c
+	JBE          end27
+	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
+	VMASKMOVPD   224(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y11
+	VPOR         Y11, Y10, Y10
+	VMULPD       Y6, Y10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VMOVUPS      Y2, Y0
+	VFMADD231PD  Y4, Y10, Y0
+	VSUBPD       Y2, Y0, Y2
+	VMOVUPS      Y10, Y4
+	VFMADD231PD  Y5, Y2, Y4
+	VFMADD231PD  Y7, Y2, Y4
+	VMOVUPS      Y8, Y2
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y4, Y2
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y4, Y2
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y4, Y2
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y4, Y2
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y4, Y2
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y4, Y2
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y4, Y2
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y4, Y2
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y4, Y2
+	VFMADD213PD  Y3, Y4, Y2
+	VFMADD213PD  Y3, Y4, Y2
+	VPSLLQ       $0x34, Y0, Y0
+	VPADDQ       c3ff0000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y0, Y2, Y2
+	VCMPPD       $0x15, Y1, Y10, Y0
+	VPAND        Y0, Y2, Y2
+	VADDPD       224(AX), Y2, Y0
+	VMOVUPS      Y0, 224(AX)
+	VMASKMOVPD   Y2, Y9, 224(BX)
+
+end27:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	VMOVUPS    64(AX), Y2
+	VMOVUPS    96(AX), Y3
+	VMOVUPS    128(AX), Y4
+	VMOVUPS    160(AX), Y5
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VADDPD     Y1, Y0, Y0
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups28
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum29
+
+groups28:
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y5, Y4, Y4
+	VADDPD     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPD     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y7, Y2, Y1
+	VPERM2F128 $0x31, Y7, Y2, Y3
+	VADDPD     Y3, Y1, Y2
+	VUNPCKLPD  Y2, Y0, Y1
+	VUNPCKHPD  Y2, Y0, Y2
+	VADDPD     Y2, Y1, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+
+sum29:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSD X0, Y0
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VCMPPD       $0x03, Y0, Y0, Y1
+	VBLENDVPD    Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	ADDQ         (SP), CX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ AX, $0x00000020
+	JB   tail31
+
+blocks30:
+	VMOVUPD (CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, (DX)
+	VMOVUPD 32(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 32(DX)
+	VMOVUPD 64(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 64(DX)
+	VMOVUPD 96(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 96(DX)
+	VMOVUPD 128(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 128(DX)
+	VMOVUPD 160(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 160(DX)
+	VMOVUPD 192(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 192(DX)
+	VMOVUPD 224(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 224(DX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	CMPQ    AX, $0x00000020
+	JAE     blocks30
+
+	// the last ones, register by register
+tail31:
+	MOVQ $0x00000004, BX
+	CMPQ AX, BX
+	JB   part33
+
+one32:
+	VMOVUPD -32(CX)(BX*8), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, -32(DX)(BX*8)
+	ADDQ    $+4, BX
+	CMPQ    BX, AX
+	JBE     one32
+
+part33:
+	ANDQ         $+3, AX
+	JE           end34
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   -32(CX)(BX*8), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, -32(DX)(BX*8)
+
+end34:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 144(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF32AVX2(dst []float32, src []float32, mask []float32, cols int, scale float32)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsMaskedF32AVX2(SB), $16976-84
+	VBROADCASTSS scale+80(FP), Y10
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 144(SP)
+	MOVQ         cols+72(FP), CX
+	CMPQ         CX, $0x00000040
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         144(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ  $0x00000020, R9
+	MOVQ  src_base+24(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  215(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsInF32AVX2<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000020, R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         8471(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8471(SP), CX
+	ANDQ $-64, CX
+	LEAQ 215(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes8:
+	VMOVUPS (AX), Y4
+	VMOVUPS (CX), Y5
+	VMULPS  Y10, Y4, Y4
+	VADDPS  Y5, Y4, Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS Y4, (DX)
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 32(CX), Y5
+	VMULPS  Y10, Y4, Y4
+	VADDPS  Y5, Y4, Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS Y4, 32(DX)
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 64(CX), Y5
+	VMULPS  Y10, Y4, Y4
+	VADDPS  Y5, Y4, Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS Y4, 64(DX)
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 96(CX), Y5
+	VMULPS  Y10, Y4, Y4
+	VADDPS  Y5, Y4, Y4
+	VMAXPS  Y4, Y3, Y3
+	VMOVUPS Y4, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes8
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, (BX)
+	VMOVUPS     32(DX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 32(BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 64(BX)
+	VMOVUPS     96(DX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 96(BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      cols+72(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y0, Y4, Y0
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y0, Y0
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y1, Y4, Y1
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y1, Y1
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y2, Y4, Y2
+	VCMPPS    $0x03, Y2, Y2, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y2, Y2
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VDIVPS    Y3, Y4, Y3
+	VCMPPS    $0x03, Y3, Y3, Y4
+	VBLENDVPS Y4, c7fc00000<>+0(SB), Y3, Y3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes10:
+	VMOVUPS (AX), Y4
+	VMULPS  Y4, Y0, Y4
+	VMOVUPS Y4, (CX)
+	VMOVUPS 32(AX), Y4
+	VMULPS  Y4, Y1, Y4
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS 64(AX), Y4
+	VMULPS  Y4, Y2, Y4
+	VMOVUPS Y4, 64(CX)
+	VMOVUPS 96(AX), Y4
+	VMULPS  Y4, Y3, Y4
+	VMOVUPS Y4, 96(CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000020, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  215(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsOutF32AVX2<>(SB)
+	ADDQ  $0x00000080, (SP)
+	SUBQ  $0x00000020, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+
+	// transpose src to scratch
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    src_base+24(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    215(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsInF32AVX2<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000008, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         8471(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8471(SP), CX
+	ANDQ $-64, CX
+	LEAQ 215(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes11:
+	VMOVUPS (AX), Y1
+	VMOVUPS (CX), Y2
+	VMULPS  Y10, Y1, Y1
+	VADDPS  Y2, Y1, Y1
+	VMAXPS  Y1, Y0, Y0
+	VMOVUPS Y1, (DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes11
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes12:
+	VMOVUPS     (DX), Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VMOVUPS     Y11, (BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      cols+72(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
+	VMOVUPS   c3f800000<>+0(SB), Y1
+	VDIVPS    Y0, Y1, Y0
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VBLENDVPS Y1, c7fc00000<>+0(SB), Y0, Y0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes13:
+	VMOVUPS (AX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    215(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsOutF32AVX2<>(SB)
+	ADDQ    $0x00000020, (SP)
+	SUBQ    $0x00000008, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         144(SP), $+0
+	JE           end3
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
+	VBROADCASTSS cff800000<>+0(SB), Y5
+	VBROADCASTSS cff800000<>+0(SB), Y6
+	VBROADCASTSS cff800000<>+0(SB), Y7
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), CX
+	ADDQ         (SP), CX
+	MOVQ         mask_base+48(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of 64: [read src read mask]
+	SUBQ $+64, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPS (CX), Y8
+	VMOVUPS (DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y0, Y0
+	VMOVUPS 32(CX), Y8
+	VMOVUPS 32(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y1, Y1
+	VMOVUPS 64(CX), Y8
+	VMOVUPS 64(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y2, Y2
+	VMOVUPS 96(CX), Y8
+	VMOVUPS 96(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y3, Y3
+	VMOVUPS 128(CX), Y8
+	VMOVUPS 128(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y4, Y4
+	VMOVUPS 160(CX), Y8
+	VMOVUPS 160(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y5, Y5
+	VMOVUPS 192(CX), Y8
+	VMOVUPS 192(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y6, Y6
+	VMOVUPS 224(CX), Y8
+	VMOVUPS 224(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y7, Y7
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+64, AX
+	JE      end16
+	CMPQ    AX, $0x00000008
+	JB      part17
+	VMOVUPS (CX), Y8
+	VMOVUPS (DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part18
+	VMOVUPS 32(CX), Y8
+	VMOVUPS 32(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part19
+	VMOVUPS 64(CX), Y8
+	VMOVUPS 64(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part20
+	VMOVUPS 96(CX), Y8
+	VMOVUPS 96(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part21
+	VMOVUPS 128(CX), Y8
+	VMOVUPS 128(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part22
+	VMOVUPS 160(CX), Y8
+	VMOVUPS 160(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part23
+	VMOVUPS 192(CX), Y8
+	VMOVUPS 192(DX), Y9
+	VMULPS  Y10, Y8, Y8
+	VADDPS  Y9, Y8, Y8
+	VMAXPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part24
+
+part17:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y0, Y0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000008
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VMASKMOVPS   32(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x00000018
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VMASKMOVPS   96(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end16
+
+part21:
+	CMPQ         AX, $0x00000020
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VMASKMOVPS   128(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end16
+
+part22:
+	CMPQ         AX, $0x00000028
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VMASKMOVPS   160(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y5, Y5
+	JMP          end16
+
+part23:
+	CMPQ         AX, $0x00000030
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y9
+	VMASKMOVPS   192(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y6, Y6
+	JMP          end16
+
+part24:
+	CMPQ         AX, $0x00000038
+	JBE          end16
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   224(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y7, Y7
+
+end16:
+	VMAXPS     Y4, Y0, Y0
+	VMAXPS     Y5, Y1, Y1
+	VMAXPS     Y6, Y2, Y2
+	VMAXPS     Y7, Y3, Y3
+	VMAXPS     Y2, Y0, Y0
+	VMAXPS     Y3, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VMOVUPS    Y0, Y0
+	VMOVUPS    cc2aeac4f<>+0(SB), Y1
+	VMOVUPS    c4b400000<>+0(SB), Y2
+	VMOVUPS    c3f800000<>+0(SB), Y3
+	VMOVUPS    c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS    cbf317200<>+0(SB), Y5
+	VMOVUPS    cb5bfbe80<>+0(SB), Y6
+	VMOVUPS    c3ab563a5<>+0(SB), Y7
+	VXORPS     Y8, Y8, Y8
+	LEAQ       16720(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y8, (AX)
+	VMOVUPS    Y8, 32(AX)
+	VMOVUPS    Y8, 64(AX)
+	VMOVUPS    Y8, 96(AX)
+	VMOVUPS    Y8, 128(AX)
+	VMOVUPS    Y8, 160(AX)
+	VMOVUPS    Y8, 192(AX)
+	VMOVUPS    Y8, 224(AX)
+	MOVQ       cols+72(FP), CX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       mask_base+48(FP), BX
+	ADDQ       (SP), BX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       (SP), SI
+
+	// blocks of 64: [read src read mask write dst]
+	SUBQ $+64, CX
+	JB   tail26
+
+blocks25:
+	VMOVUPS     (DX), Y8
+	VMOVUPS     (BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      (AX), Y11, Y8
+	VMOVUPS     Y8, (AX)
+	VMOVUPS     Y11, (SI)
+	VMOVUPS     32(DX), Y8
+	VMOVUPS     32(BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      32(AX), Y11, Y8
+	VMOVUPS     Y8, 32(AX)
+	VMOVUPS     Y11, 32(SI)
+	VMOVUPS     64(DX), Y8
+	VMOVUPS     64(BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      64(AX), Y11, Y8
+	VMOVUPS     Y8, 64(AX)
+	VMOVUPS     Y11, 64(SI)
+	VMOVUPS     96(DX), Y8
+	VMOVUPS     96(BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      96(AX), Y11, Y8
+	VMOVUPS     Y8, 96(AX)
+	VMOVUPS     Y11, 96(SI)
+	VMOVUPS     128(DX), Y8
+	VMOVUPS     128(BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      128(AX), Y11, Y8
+	VMOVUPS     Y8, 128(AX)
+	VMOVUPS     Y11, 128(SI)
+	VMOVUPS     160(DX), Y8
+	VMOVUPS     160(BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      160(AX), Y11, Y8
+	VMOVUPS     Y8, 160(AX)
+	VMOVUPS     Y11, 160(SI)
+	VMOVUPS     192(DX), Y8
+	VMOVUPS     192(BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      192(AX), Y11, Y8
+	VMOVUPS     Y8, 192(AX)
+	VMOVUPS     Y11, 192(SI)
+	VMOVUPS     224(DX), Y8
+	VMOVUPS     224(BX), Y9
+	VMULPS      Y10, Y8, Y8
+	VADDPS      Y9, Y8, Y8
+	VSUBPS      Y0, Y8, Y8
+	VMOVUPS     Y2, Y9
+	VFMADD231PS Y4, Y8, Y9
+	VSUBPS      Y2, Y9, Y11
+	VMOVUPS     Y8, Y12
+	VFMADD231PS Y5, Y11, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VMOVUPS     Y7, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VFMADD213PS Y3, Y12, Y11
+	VPSLLD      $0x17, Y9, Y9
+	VPADDD      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y11, Y11
+	VCMPPS      $0x15, Y1, Y8, Y9
+	VPAND       Y9, Y11, Y11
+	VADDPS      224(AX), Y11, Y8
+	VMOVUPS     Y8, 224(AX)
+	VMOVUPS     Y11, 224(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+64, CX
+	JAE         blocks25
+
+	// the last block, register by register
+tail26:
+	ADDQ         $+64, CX
+	JE           end27
+	VMOVQ        CX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS   (DX), Y9, Y11
+	VMASKMOVPS   (BX), Y9, Y12
+	VPANDN       cff800000<>+0(SB), Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPS   Y13, Y9, (SI)
+	CMPQ         CX, $0x00000008
+	JBE          end27
+	VPCMPGTD     iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS   32(DX), Y9, Y11
+	VMASKMOVPS   32(BX), Y9, Y12
+	VPANDN       cff800000<>+0(SB), Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPS   Y13, Y9, 32(SI)
+	CMPQ         CX, $0x00000010
+	JBE          end27
+	VPCMPGTD     iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS   64(DX), Y9, Y11
+	VMASKMOVPS   64(BX), Y9, Y12
+	VPANDN       cff800000<>+0(SB), Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPS   Y13, Y9, 64(SI)
+	CMPQ         CX, $0x00000018
+	JBE          end27
+	VPCMPGTD     iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS   96(DX), Y9, Y11
+	VMASKMOVPS   96(BX), Y9, Y12
+	VPANDN       cff800000<>+0(SB), Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPS   Y13, Y9, 96(SI)
+	CMPQ         CX, $0x00000020
+	JBE          end27
+	VPCMPGTD     iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS   128(DX), Y9, Y11
+	VMASKMOVPS   128(BX), Y9, Y12
+	VPANDN       cff800000<>+0(SB), Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPS   Y13, Y9, 128(SI)
+	CMPQ         CX, $0x00000028
+	JBE          end27
+	VPCMPGTD     iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS   160(DX), Y9, Y11
+	VMASKMOVPS   160(BX), Y9, Y12
+	VPANDN       cff800000<>+0(SB), Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPS   Y13, Y9, 160(SI)
+	CMPQ         CX, $0x00000030
+	JBE          end27
+	VPCMPGTD     iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS   192(DX), Y9, Y11
+	VMASKMOVPS   192(BX), Y9, Y12
+	VPANDN       cff800000<>+0(SB), Y9, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PS  Y4, Y11, Y12
+	VSUBPS       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y5, Y13, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VMOVUPS      Y7, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VFMADD213PS  Y3, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPS   Y13, Y9, 192(SI)
+	CMPQ         CX, $0x00000038
+	JBE          end27
+	VPCMPGTD     iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS   224(DX), Y8, Y9
+	VMASKMOVPS   224(BX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VSUBPS       Y0, Y9, Y9
+	VMOVUPS      Y2, Y0
+	VFMADD231PS  Y4, Y9, Y0
+	VSUBPS       Y2, Y0, Y2
+	VMOVUPS      Y9, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VFMADD231PS  Y6, Y2, Y4
+	VMOVUPS      Y7, Y2
+	VFMADD213PS  c3c091ef0<>+0(SB), Y4, Y2
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y4, Y2
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y4, Y2
+	VFMADD213PS  c3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  Y3, Y4, Y2
+	VFMADD213PS  Y3, Y4, Y2
+	VPSLLD       $0x17, Y0, Y0
+	VPADDD       c3f800000<>+0(SB), Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VCMPPS       $0x15, Y1, Y9, Y0
+	VPAND        Y0, Y2, Y2
+	VADDPS       224(AX), Y2, Y0
+	VMOVUPS      Y0, 224(AX)
+	VMASKMOVPS   Y2, Y8, 224(SI)
+
+end27:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	VMOVUPS    64(AX), Y2
+	VMOVUPS    96(AX), Y3
+	VMOVUPS    128(AX), Y4
+	VMOVUPS    160(AX), Y5
+	VMOVUPS    192(AX), Y6
+	VMOVUPS    224(AX), Y7
+	VADDPS     Y1, Y0, Y0
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups28
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum29
+
+groups28:
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y5, Y4, Y4
+	VADDPS     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPS     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPS     Y3, Y1, Y2
+	VSHUFPS    $0x44, Y2, Y0, Y1
+	VSHUFPS    $0xee, Y2, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VSHUFPS    $0x88, Y0, Y0, Y1
+	VSHUFPS    $0xdd, Y0, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+
+sum29:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      c3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y0
+	VCMPPS       $0x03, Y0, Y0, Y1
+	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
+	MOVQ         cols+72(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	ADDQ         (SP), CX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ AX, $0x00000040
+	JB   tail31
+
+blocks30:
+	VMOVUPS (CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (DX)
+	VMOVUPS 32(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS 64(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 64(DX)
+	VMOVUPS 96(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 96(DX)
+	VMOVUPS 128(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 128(DX)
+	VMOVUPS 160(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 160(DX)
+	VMOVUPS 192(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 192(DX)
+	VMOVUPS 224(CX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, 224(DX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	CMPQ    AX, $0x00000040
+	JAE     blocks30
+
+	// the last ones, register by register
+tail31:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part33
+
+one32:
+	VMOVUPS -32(CX)(BX*4), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, -32(DX)(BX*4)
+	ADDQ    $+8, BX
+	CMPQ    BX, AX
+	JBE     one32
+
+part33:
+	ANDQ         $+7, AX
+	JE           end34
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   -32(CX)(BX*4), Y1, Y2
+	VMULPS       Y2, Y0, Y2
+	VMASKMOVPS   Y2, Y1, -32(DX)(BX*4)
+
+end34:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 144(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF64AVX2(dst []float64, src []float64, mask []float64, cols int, scale float64)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsMaskedF64AVX2(SB), $8784-88
+	VBROADCASTSD scale+80(FP), Y6
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 144(SP)
+	MOVQ         cols+72(FP), CX
+	CMPQ         CX, $0x00000020
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         144(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000010
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ  $0x00000010, R9
+	MOVQ  src_base+24(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  215(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsInF64AVX2<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000010, R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         4375(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF64AVX2<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4375(SP), CX
+	ANDQ $-64, CX
+	LEAQ 215(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes8:
+	VMOVUPD (AX), Y4
+	VMOVUPD (CX), Y5
+	VMULPD  Y6, Y4, Y4
+	VADDPD  Y5, Y4, Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD Y4, (DX)
+	VMOVUPD 32(AX), Y4
+	VMOVUPD 32(CX), Y5
+	VMULPD  Y6, Y4, Y4
+	VADDPD  Y5, Y4, Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD Y4, 32(DX)
+	VMOVUPD 64(AX), Y4
+	VMOVUPD 64(CX), Y5
+	VMULPD  Y6, Y4, Y4
+	VADDPD  Y5, Y4, Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD Y4, 64(DX)
+	VMOVUPD 96(AX), Y4
+	VMOVUPD 96(CX), Y5
+	VMULPD  Y6, Y4, Y4
+	VADDPD  Y5, Y4, Y4
+	VMAXPD  Y4, Y3, Y3
+	VMOVUPD Y4, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes8
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Y12
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, (BX)
+	VMOVUPD     32(DX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 32(BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 64(BX)
+	VMOVUPD     96(DX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 96(BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      cols+72(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y0, Y4, Y0
+	VCMPPD    $0x03, Y0, Y0, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y0, Y0
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y1, Y4, Y1
+	VCMPPD    $0x03, Y1, Y1, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y1, Y1
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y2, Y4, Y2
+	VCMPPD    $0x03, Y2, Y2, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y2, Y2
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
+	VDIVPD    Y3, Y4, Y3
+	VCMPPD    $0x03, Y3, Y3, Y4
+	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y3, Y3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes10:
+	VMOVUPD (AX), Y4
+	VMULPD  Y4, Y0, Y4
+	VMOVUPD Y4, (CX)
+	VMOVUPD 32(AX), Y4
+	VMULPD  Y4, Y1, Y4
+	VMOVUPD Y4, 32(CX)
+	VMOVUPD 64(AX), Y4
+	VMULPD  Y4, Y2, Y4
+	VMOVUPD Y4, 64(CX)
+	VMOVUPD 96(AX), Y4
+	VMULPD  Y4, Y3, Y4
+	VMOVUPD Y4, 96(CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000010, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  215(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsOutF64AVX2<>(SB)
+	ADDQ  $0x00000080, (SP)
+	SUBQ  $0x00000010, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
+
+	// transpose src to scratch
+	MOVQ    $0x00000004, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    src_base+24(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    215(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsInF64AVX2<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000004, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         4375(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF64AVX2<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4375(SP), CX
+	ANDQ $-64, CX
+	LEAQ 215(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes11:
+	VMOVUPD (AX), Y1
+	VMOVUPD (CX), Y2
+	VMULPD  Y6, Y1, Y1
+	VADDPD  Y2, Y1, Y1
+	VMAXPD  Y1, Y0, Y0
+	VMOVUPD Y1, (DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes11
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS c4338000000000000<>+0(SB), Y2
+	VMOVUPS c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  215(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes12:
+	VMOVUPD     (DX), Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VMOVUPD     Y11, (BX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ      215(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      cols+72(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
+	VDIVPD    Y0, Y1, Y0
+	VCMPPD    $0x03, Y0, Y0, Y1
+	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes13:
+	VMOVUPD (AX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, (CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000004, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    215(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsOutF64AVX2<>(SB)
+	ADDQ    $0x00000020, (SP)
+	SUBQ    $0x00000004, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         144(SP), $+0
+	JE           end3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), CX
+	ADDQ         (SP), CX
+	MOVQ         mask_base+48(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of 32: [read src read mask]
+	SUBQ $+32, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPD (CX), Y9
+	VMOVUPD (DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y0, Y0
+	VMOVUPD 32(CX), Y9
+	VMOVUPD 32(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	VMOVUPD 64(CX), Y9
+	VMOVUPD 64(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	VMOVUPD 96(CX), Y9
+	VMOVUPD 96(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	VMOVUPD 128(CX), Y9
+	VMOVUPD 128(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	VMOVUPD 160(CX), Y9
+	VMOVUPD 160(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	VMOVUPD 192(CX), Y9
+	VMOVUPD 192(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	VMOVUPD 224(CX), Y9
+	VMOVUPD 224(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y8, Y8
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+32, AX
+	JE      end16
+	CMPQ    AX, $0x00000004
+	JB      part17
+	VMOVUPD (CX), Y9
+	VMOVUPD (DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y0, Y0
+	CMPQ    AX, $0x00000008
+	JB      part18
+	VMOVUPD 32(CX), Y9
+	VMOVUPD 32(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	CMPQ    AX, $0x0000000c
+	JB      part19
+	VMOVUPD 64(CX), Y9
+	VMOVUPD 64(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	CMPQ    AX, $0x00000010
+	JB      part20
+	VMOVUPD 96(CX), Y9
+	VMOVUPD 96(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	CMPQ    AX, $0x00000014
+	JB      part21
+	VMOVUPD 128(CX), Y9
+	VMOVUPD 128(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	CMPQ    AX, $0x00000018
+	JB      part22
+	VMOVUPD 160(CX), Y9
+	VMOVUPD 160(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	CMPQ    AX, $0x0000001c
+	JB      part23
+	VMOVUPD 192(CX), Y9
+	VMOVUPD 192(DX), Y10
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	CMPQ    AX, $0x00000020
+	JB      part24
+
+part17:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   (CX), Y9, Y10
+	VMASKMOVPD   (DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y0, Y0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000004
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   32(CX), Y9, Y10
+	VMASKMOVPD   32(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y1, Y1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000008
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   64(CX), Y9, Y10
+	VMASKMOVPD   64(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y2, Y2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x0000000c
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   96(CX), Y9, Y10
+	VMASKMOVPD   96(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y3, Y3
+	JMP          end16
+
+part21:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   128(CX), Y9, Y10
+	VMASKMOVPD   128(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y4, Y4
+	JMP          end16
+
+part22:
+	CMPQ         AX, $0x00000014
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   160(CX), Y9, Y10
+	VMASKMOVPD   160(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y5, Y5
+	JMP          end16
+
+part23:
+	CMPQ         AX, $0x00000018
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   192(CX), Y9, Y10
+	VMASKMOVPD   192(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y7, Y7
+	JMP          end16
+
+part24:
+	CMPQ         AX, $0x0000001c
+	JBE          end16
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   224(CX), Y9, Y10
+	VMASKMOVPD   224(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y8, Y8
+
+end16:
+	VMAXPD     Y4, Y0, Y0
+	VMAXPD     Y5, Y1, Y1
+	VMAXPD     Y7, Y2, Y2
+	VMAXPD     Y8, Y3, Y3
+	VMAXPD     Y2, Y0, Y0
+	VMAXPD     Y3, Y1, Y1
+	VMAXPD     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VMAXPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VMAXPD     Y1, Y0, Y0
+	VMOVUPS    Y0, Y0
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS    c4338000000000000<>+0(SB), Y2
+	VMOVUPS    c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
+	VXORPS     Y9, Y9, Y9
+	LEAQ       8528(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y9, (AX)
+	VMOVUPS    Y9, 32(AX)
+	VMOVUPS    Y9, 64(AX)
+	VMOVUPS    Y9, 96(AX)
+	VMOVUPS    Y9, 128(AX)
+	VMOVUPS    Y9, 160(AX)
+	VMOVUPS    Y9, 192(AX)
+	VMOVUPS    Y9, 224(AX)
+	MOVQ       cols+72(FP), CX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       mask_base+48(FP), BX
+	ADDQ       (SP), BX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       (SP), SI
+
+	// blocks of 32: [read src read mask write dst]
+	SUBQ $+32, CX
+	JB   tail26
+
+blocks25:
+	VMOVUPD     (DX), Y9
+	VMOVUPD     (BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      (AX), Y11, Y9
+	VMOVUPS     Y9, (AX)
+	VMOVUPD     Y11, (SI)
+	VMOVUPD     32(DX), Y9
+	VMOVUPD     32(BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      32(AX), Y11, Y9
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPD     Y11, 32(SI)
+	VMOVUPD     64(DX), Y9
+	VMOVUPD     64(BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      64(AX), Y11, Y9
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPD     Y11, 64(SI)
+	VMOVUPD     96(DX), Y9
+	VMOVUPD     96(BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      96(AX), Y11, Y9
+	VMOVUPS     Y9, 96(AX)
+	VMOVUPD     Y11, 96(SI)
+	VMOVUPD     128(DX), Y9
+	VMOVUPD     128(BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      128(AX), Y11, Y9
+	VMOVUPS     Y9, 128(AX)
+	VMOVUPD     Y11, 128(SI)
+	VMOVUPD     160(DX), Y9
+	VMOVUPD     160(BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      160(AX), Y11, Y9
+	VMOVUPS     Y9, 160(AX)
+	VMOVUPD     Y11, 160(SI)
+	VMOVUPD     192(DX), Y9
+	VMOVUPD     192(BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      192(AX), Y11, Y9
+	VMOVUPS     Y9, 192(AX)
+	VMOVUPD     Y11, 192(SI)
+	VMOVUPD     224(DX), Y9
+	VMOVUPD     224(BX), Y10
+	VMULPD      Y6, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y0, Y9, Y9
+	VMOVUPS     Y2, Y10
+	VFMADD231PD Y4, Y9, Y10
+	VSUBPD      Y2, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y5, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VFMADD213PD Y3, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y1, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      224(AX), Y11, Y9
+	VMOVUPS     Y9, 224(AX)
+	VMOVUPD     Y11, 224(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+32, CX
+	JAE         blocks25
+
+	// the last block, register by register
+tail26:
+	ADDQ         $+32, CX
+	JE           end27
+	VMOVQ        CX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
+	VMASKMOVPD   (DX), Y10, Y11
+	VMASKMOVPD   (BX), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPD   Y13, Y10, (SI)
+	CMPQ         CX, $0x00000004
+	JBE          end27
+	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
+	VMASKMOVPD   32(DX), Y10, Y11
+	VMASKMOVPD   32(BX), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPD   Y13, Y10, 32(SI)
+	CMPQ         CX, $0x00000008
+	JBE          end27
+	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
+	VMASKMOVPD   64(DX), Y10, Y11
+	VMASKMOVPD   64(BX), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPD   Y13, Y10, 64(SI)
+	CMPQ         CX, $0x0000000c
+	JBE          end27
+	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
+	VMASKMOVPD   96(DX), Y10, Y11
+	VMASKMOVPD   96(BX), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPD   Y13, Y10, 96(SI)
+	CMPQ         CX, $0x00000010
+	JBE          end27
+	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
+	VMASKMOVPD   128(DX), Y10, Y11
+	VMASKMOVPD   128(BX), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPD   Y13, Y10, 128(SI)
+	CMPQ         CX, $0x00000014
+	JBE          end27
+	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
+	VMASKMOVPD   160(DX), Y10, Y11
+	VMASKMOVPD   160(BX), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPD   Y13, Y10, 160(SI)
+	CMPQ         CX, $0x00000018
+	JBE          end27
+	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
+	VMASKMOVPD   192(DX), Y10, Y11
+	VMASKMOVPD   192(BX), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VMOVUPS      Y2, Y12
+	VFMADD231PD  Y4, Y11, Y12
+	VSUBPD       Y2, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y5, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VFMADD213PD  Y3, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y1, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPD   Y13, Y10, 192(SI)
+	CMPQ         CX, $0x0000001c
+	JBE          end27
+	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
+	VMASKMOVPD   224(DX), Y9, Y10
+	VMASKMOVPD   224(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VMOVUPS      Y2, Y0
+	VFMADD231PD  Y4, Y10, Y0
+	VSUBPD       Y2, Y0, Y2
+	VMOVUPS      Y10, Y4
+	VFMADD231PD  Y5, Y2, Y4
+	VFMADD231PD  Y7, Y2, Y4
+	VMOVUPS      Y8, Y2
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y4, Y2
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y4, Y2
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y4, Y2
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y4, Y2
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y4, Y2
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y4, Y2
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y4, Y2
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y4, Y2
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y4, Y2
+	VFMADD213PD  Y3, Y4, Y2
+	VFMADD213PD  Y3, Y4, Y2
+	VPSLLQ       $0x34, Y0, Y0
+	VPADDQ       c3ff0000000000000<>+0(SB), Y0, Y0
+	VMULPD       Y0, Y2, Y2
+	VCMPPD       $0x15, Y1, Y10, Y0
+	VPAND        Y0, Y2, Y2
+	VADDPD       224(AX), Y2, Y0
+	VMOVUPS      Y0, 224(AX)
+	VMASKMOVPD   Y2, Y9, 224(SI)
+
+end27:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	VMOVUPS    64(AX), Y2
+	VMOVUPS    96(AX), Y3
+	VMOVUPS    128(AX), Y4
+	VMOVUPS    160(AX), Y5
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VADDPD     Y1, Y0, Y0
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups28
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	JMP        sum29
+
+groups28:
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y5, Y4, Y4
+	VADDPD     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPD     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y7, Y2, Y1
+	VPERM2F128 $0x31, Y7, Y2, Y3
+	VADDPD     Y3, Y1, Y2
+	VUNPCKLPD  Y2, Y0, Y1
+	VUNPCKHPD  Y2, Y0, Y2
+	VADDPD     Y2, Y1, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPD     Y1, Y0, Y0
+
+sum29:
+	VMOVUPS      Y0, Y0
+	VBROADCASTSD X0, Y0
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VCMPPD       $0x03, Y0, Y0, Y1
+	VBLENDVPD    Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+	MOVQ         cols+72(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	ADDQ         (SP), CX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ AX, $0x00000020
+	JB   tail31
+
+blocks30:
+	VMOVUPD (CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, (DX)
+	VMOVUPD 32(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 32(DX)
+	VMOVUPD 64(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 64(DX)
+	VMOVUPD 96(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 96(DX)
+	VMOVUPD 128(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 128(DX)
+	VMOVUPD 160(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 160(DX)
+	VMOVUPD 192(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 192(DX)
+	VMOVUPD 224(CX), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, 224(DX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	CMPQ    AX, $0x00000020
+	JAE     blocks30
+
+	// the last ones, register by register
+tail31:
+	MOVQ $0x00000004, BX
+	CMPQ AX, BX
+	JB   part33
+
+one32:
+	VMOVUPD -32(CX)(BX*8), Y1
+	VMULPD  Y1, Y0, Y1
+	VMOVUPD Y1, -32(DX)(BX*8)
+	ADDQ    $+4, BX
+	CMPQ    BX, AX
+	JBE     one32
+
+part33:
+	ANDQ         $+3, AX
+	JE           end34
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   -32(CX)(BX*8), Y1, Y2
+	VMULPD       Y2, Y0, Y2
+	VMASKMOVPD   Y2, Y1, -32(DX)(BX*8)
+
+end34:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 144(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func scaleAddF32AVX2(dst []float32, src []float32, mask []float32, factor float32)
+// Requires: AVX, AVX2
+TEXT ·scaleAddF32AVX2(SB), NOSPLIT, $0-76
+	VBROADCASTSS factor+72(FP), Y0
+	MOVQ         src_len+32(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         dst_base+0(FP), BX
+
+	// blocks of registers: [read src read mask write dst]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS (CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  (DX), Y1, Y1
+	VMOVUPS Y1, (BX)
+	VMOVUPS 32(CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  32(DX), Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS 64(CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  64(DX), Y1, Y1
+	VMOVUPS Y1, 64(BX)
+	VMOVUPS 96(CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  96(DX), Y1, Y1
+	VMOVUPS Y1, 96(BX)
+	VMOVUPS 128(CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  128(DX), Y1, Y1
+	VMOVUPS Y1, 128(BX)
+	VMOVUPS 160(CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  160(DX), Y1, Y1
+	VMOVUPS Y1, 160(BX)
+	VMOVUPS 192(CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  192(DX), Y1, Y1
+	VMOVUPS Y1, 192(BX)
+	VMOVUPS 224(CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  224(DX), Y1, Y1
+	VMOVUPS Y1, 224(BX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	CMPQ    AX, $0x00000040
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, SI
+	CMPQ AX, SI
+	JB   part4
+
+one3:
+	VMOVUPS -32(CX)(SI*4), Y1
+	VMULPS  Y0, Y1, Y1
+	VADDPS  -32(DX)(SI*4), Y1, Y1
+	VMOVUPS Y1, -32(BX)(SI*4)
+	ADDQ    $+8, SI
+	CMPQ    SI, AX
+	JBE     one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   -32(CX)(SI*4), Y1, Y2
+	VMASKMOVPS   -32(DX)(SI*4), Y1, Y3
+	VMULPS       Y0, Y2, Y2
+	VADDPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, -32(BX)(SI*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func scaleAddF64AVX2(dst []float64, src []float64, mask []float64, factor float64)
+// Requires: AVX, AVX2
+TEXT ·scaleAddF64AVX2(SB), NOSPLIT, $0-80
+	VBROADCASTSD factor+72(FP), Y0
+	MOVQ         src_len+32(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         dst_base+0(FP), BX
+
+	// blocks of registers: [read src read mask write dst]
+	CMPQ AX, $0x00000020
+	JB   tail2
+
+blocks1:
+	VMOVUPD (CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  (DX), Y1, Y1
+	VMOVUPD Y1, (BX)
+	VMOVUPD 32(CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  32(DX), Y1, Y1
+	VMOVUPD Y1, 32(BX)
+	VMOVUPD 64(CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  64(DX), Y1, Y1
+	VMOVUPD Y1, 64(BX)
+	VMOVUPD 96(CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  96(DX), Y1, Y1
+	VMOVUPD Y1, 96(BX)
+	VMOVUPD 128(CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  128(DX), Y1, Y1
+	VMOVUPD Y1, 128(BX)
+	VMOVUPD 160(CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  160(DX), Y1, Y1
+	VMOVUPD Y1, 160(BX)
+	VMOVUPD 192(CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  192(DX), Y1, Y1
+	VMOVUPD Y1, 192(BX)
+	VMOVUPD 224(CX), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  224(DX), Y1, Y1
+	VMOVUPD Y1, 224(BX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, AX
+	CMPQ    AX, $0x00000020
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000004, SI
+	CMPQ AX, SI
+	JB   part4
+
+one3:
+	VMOVUPD -32(CX)(SI*8), Y1
+	VMULPD  Y0, Y1, Y1
+	VADDPD  -32(DX)(SI*8), Y1, Y1
+	VMOVUPD Y1, -32(BX)(SI*8)
+	ADDQ    $+4, SI
+	CMPQ    SI, AX
+	JBE     one3
+
+part4:
+	ANDQ         $+3, AX
+	JE           end5
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   -32(CX)(SI*8), Y1, Y2
+	VMASKMOVPD   -32(DX)(SI*8), Y1, Y3
+	VMULPD       Y0, Y2, Y2
+	VADDPD       Y3, Y2, Y2
+	VMASKMOVPD   Y2, Y1, -32(BX)(SI*8)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func logSumExpRowsF32AVX2(dst []float32, src []float32, cols int)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·logSumExpRowsF32AVX2(SB), $8408-56
+	MOVQ $0x00000000, (SP)
+	MOVQ src_len+32(FP), AX
+	MOVQ AX, 144(SP)
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000040
+	JA   long1
+	LEAQ (CX)(CX*2), AX
+	MOVQ 144(SP), BX
+	CMPQ BX, AX
+	JB   long1
+	MOVL BX, AX
+	XORL DX, DX
+	DIVL CX
+	MOVL AX, BX
+	MOVQ BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000020, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes8:
+	VMOVUPS (AX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS 32(AX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS 64(AX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4
+	VMAXPS  Y4, Y3, Y3
+	ADDQ    $0x00000080, AX
+	DECQ    CX
+	JNE     planes8
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none9
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none9:
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	LEAQ  215(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes10:
+	PREFETCHT0  (AX)
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, (DX)
+	VMOVUPS     32(CX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 32(DX)
+	PREFETCHT0  64(AX)
+	VMOVUPS     64(CX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 64(DX)
+	VMOVUPS     96(CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 96(DX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	DECQ        BX
+	JNE         planes10
+
+	// fold the planes of [read scratch]
+	LEAQ         215(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000080, R9
+	MOVQ         cols+48(FP), SI
+	CALL         ·foldF32AVX2<>(SB)
+	VMOVUPS      16(SP), Y0
+	VMOVUPS      48(SP), Y1
+	VMOVUPS      80(SP), Y2
+	VMOVUPS      112(SP), Y3
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      (AX), Y4
+	VEXTRACTF128 $0x01, Y0, X5
+	VCVTPS2PD    X0, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y0, Y0, Y0
+	VADDPS       Y0, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X0
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      32(AX), Y4
+	VEXTRACTF128 $0x01, Y1, X5
+	VCVTPS2PD    X1, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y1, Y1, Y1
+	VADDPS       Y1, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X1
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y1, Y1
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      64(AX), Y4
+	VEXTRACTF128 $0x01, Y2, X5
+	VCVTPS2PD    X2, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X2
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y2, Y2
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      96(AX), Y4
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y3, Y3, Y3
+	VADDPS       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X3
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y3, Y3
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none11
+	ADDQ         (SP), AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+
+none11:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+
+	// transpose src to scratch
+	MOVQ         $0x00000008, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [read scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes12:
+	VMOVUPS    (AX), Y1
+	VMAXPS     Y1, Y0, Y0
+	ADDQ       $0x00000080, AX
+	DECQ       CX
+	JNE        planes12
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none13
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none13:
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+	VMOVUPS c3c091ef0<>+0(SB), Y8
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	LEAQ  215(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes14:
+	VMOVUPS     (CX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     Y12, (DX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	DECQ        BX
+	JNE         planes14
+
+	// fold the planes of [read scratch]
+	LEAQ         215(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000020, R9
+	MOVQ         cols+48(FP), SI
+	CALL         ·foldF32AVX2<>(SB)
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMASKMOVPS   (AX), Y10, Y1
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X0, Y3
+	VCVTPS2PD    X2, Y2
+	VSUBPS       Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y7, Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y9, Y11, Y3
+	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y7, Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y9, Y11, Y2
+	VEXTRACTF128 $0x01, Y1, X4
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y3, Y1, Y3
+	VADDPD       Y2, Y4, Y2
+	VCVTPD2PSY   Y3, X0
+	VCVTPD2PSY   Y2, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none15
+	ADDQ         (SP), AX
+	VMASKMOVPS   Y0, Y10, (AX)
+
+none15:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+	MOVQ dst_base+0(FP), BX
+
+row2:
+	CMPQ         144(SP), $+0
+	JE           end3
+	MOVQ         src_base+24(FP), DI
+	ADDQ         (SP), DI
+	MOVQ         cols+48(FP), SI
+	CALL         ·rowMaxF32AVX2<>(SB)
+	MOVQ         src_base+24(FP), DI
+	ADDQ         (SP), DI
+	MOVQ         cols+48(FP), SI
+	CALL         ·rowSumExpF32AVX2<>(SB)
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X0, Y3
+	VCVTPS2PD    X2, Y2
+	VSUBPS       Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       c3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       c3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y10, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y10
+	VADDPD       Y10, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y10
+	VSUBPD       Y9, Y10, Y3
+	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       c3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       c3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y10, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y10
+	VADDPD       Y10, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y10
+	VSUBPD       Y9, Y10, Y2
+	VEXTRACTF128 $0x01, Y1, X4
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y3, Y1, Y3
+	VADDPD       Y2, Y4, Y2
+	VCVTPD2PSY   Y3, X0
+	VCVTPD2PSY   Y2, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVSS       X0, (BX)
+	ADDQ         $0x04, BX
+	MOVQ         cols+48(FP), AX
+	SUBQ         AX, 144(SP)
+	SHLQ         $0x02, AX
+	ADDQ         AX, (SP)
+	JMP          row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func logSumExpRowsF64AVX2(dst []float64, src []float64, cols int)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·logSumExpRowsF64AVX2(SB), $4312-56
+	MOVQ $0x00000000, (SP)
+	MOVQ src_len+32(FP), AX
+	MOVQ AX, 144(SP)
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000020
+	JA   long1
+	LEAQ (CX)(CX*2), AX
+	MOVQ 144(SP), BX
+	CMPQ BX, AX
+	JB   long1
+	MOVL BX, AX
+	XORL DX, DX
+	DIVL CX
+	MOVL AX, BX
+	MOVQ BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000010
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000010, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX2<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+
+	// every plane: [read scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes8:
+	VMOVUPD (AX), Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD 32(AX), Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD 64(AX), Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD 96(AX), Y4
+	VMAXPD  Y4, Y3, Y3
+	ADDQ    $0x00000080, AX
+	DECQ    CX
+	JNE     planes8
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none9
+	ADDQ    (SP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+
+none9:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	LEAQ  215(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes10:
+	PREFETCHT0  (AX)
+	VMOVUPD     (CX), Y12
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, (DX)
+	VMOVUPD     32(CX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 32(DX)
+	PREFETCHT0  64(AX)
+	VMOVUPD     64(CX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 64(DX)
+	VMOVUPD     96(CX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 96(DX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	DECQ        BX
+	JNE         planes10
+
+	// fold the planes of [read scratch]
+	LEAQ    215(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    cols+48(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD (AX), Y4
+	VMOVUPS Y0, Y5
+	VSUBPD  Y0, Y0, Y0
+	VADDPD  Y0, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y0
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 32(AX), Y4
+	VMOVUPS Y1, Y5
+	VSUBPD  Y1, Y1, Y1
+	VADDPD  Y1, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y1
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 64(AX), Y4
+	VMOVUPS Y2, Y5
+	VSUBPD  Y2, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y2
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 96(AX), Y4
+	VMOVUPS Y3, Y5
+	VSUBPD  Y3, Y3, Y3
+	VADDPD  Y3, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y3
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none11
+	ADDQ    (SP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+
+none11:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JMP  wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
+
+	// transpose src to scratch
+	MOVQ         $0x00000004, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         215(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX2<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+
+	// every plane: [read scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes12:
+	VMOVUPD    (AX), Y1
+	VMAXPD     Y1, Y0, Y0
+	ADDQ       $0x00000080, AX
+	DECQ       CX
+	JNE        planes12
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none13
+	ADDQ       (SP), AX
+	VMASKMOVPD Y0, Y6, (AX)
+
+none13:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS c4338000000000000<>+0(SB), Y2
+	VMOVUPS c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y9
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x07, CX
+	ADDQ  CX, AX
+	LEAQ  215(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  215(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes14:
+	VMOVUPD     (CX), Y10
+	VSUBPD      Y0, Y10, Y10
+	VMOVUPS     Y2, Y11
+	VFMADD231PD Y4, Y10, Y11
+	VSUBPD      Y2, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PD Y5, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VMOVUPS     Y8, Y12
+	VFMADD213PD Y9, Y13, Y12
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VPSLLQ      $0x34, Y11, Y11
+	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
+	VMULPD      Y11, Y12, Y12
+	VCMPPD      $0x15, Y1, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPD     Y12, (DX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	DECQ        BX
+	JNE         planes14
+
+	// fold the planes of [read scratch]
+	LEAQ       215(SP), DI
+	ANDQ       $-64, DI
+	LEAQ       16(SP), R8
+	MOVQ       $0x00000020, R9
+	MOVQ       cols+48(FP), SI
+	CALL       ·foldF64AVX2<>(SB)
+	MOVQ       dst_base+0(FP), AX
+	ADDQ       (SP), AX
+	VMASKMOVPD (AX), Y6, Y1
+	VMOVUPS    Y0, Y2
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VPADDQ     c00095f619980c433<>+0(SB), Y2, Y3
+	VPSRLQ     $0x34, Y3, Y4
+	VPOR       c4330000000000000<>+0(SB), Y4, Y4
+	VSUBPD     c43300000000003ff<>+0(SB), Y4, Y4
+	VPAND      c000fffffffffffff<>+0(SB), Y3, Y3
+	VPADDQ     c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
+	VSUBPD     c3ff0000000000000<>+0(SB), Y3, Y3
+	VADDPD     c4000000000000000<>+0(SB), Y3, Y5
+	VDIVPD     Y5, Y3, Y5
+	VMULPD     Y5, Y5, Y7
+	VMULPD     Y7, Y7, Y8
+	VMOVUPS    c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD     Y8, Y9, Y9
+	VMOVUPS    c3fc2f112df3e5244<>+0(SB), Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD     Y7, Y10, Y10
+	VADDPD     Y10, Y9, Y9
+	VMULPD     c3fe0000000000000<>+0(SB), Y3, Y7
+	VMULPD     Y3, Y7, Y7
+	VADDPD     Y9, Y7, Y9
+	VMULPD     Y9, Y5, Y9
+	VMULPD     c3dea39ef35793c76<>+0(SB), Y4, Y10
+	VADDPD     Y10, Y9, Y9
+	VSUBPD     Y9, Y7, Y9
+	VSUBPD     Y3, Y9, Y9
+	VMULPD     c3fe62e42fee00000<>+0(SB), Y4, Y10
+	VSUBPD     Y9, Y10, Y2
+	VMOVUPS    Y1, Y1
+	VADDPD     Y2, Y1, Y2
+	VMOVUPS    Y2, Y0
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none15
+	ADDQ       (SP), AX
+	VMASKMOVPD Y0, Y6, (AX)
+
+none15:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000004, 8(SP)
+	JA   narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+	MOVQ dst_base+0(FP), BX
+
+row2:
+	CMPQ    144(SP), $+0
+	JE      end3
+	MOVQ    src_base+24(FP), DI
+	ADDQ    (SP), DI
+	MOVQ    cols+48(FP), SI
+	CALL    ·rowMaxF64AVX2<>(SB)
+	MOVQ    src_base+24(FP), DI
+	ADDQ    (SP), DI
+	MOVQ    cols+48(FP), SI
+	CALL    ·rowSumExpF64AVX2<>(SB)
+	VMOVUPS Y0, Y2
+	VSUBPD  Y0, Y0, Y0
+	VADDPD  Y0, Y1, Y1
+	VPADDQ  c00095f619980c433<>+0(SB), Y2, Y3
+	VPSRLQ  $0x34, Y3, Y4
+	VPOR    c4330000000000000<>+0(SB), Y4, Y4
+	VSUBPD  c43300000000003ff<>+0(SB), Y4, Y4
+	VPAND   c000fffffffffffff<>+0(SB), Y3, Y3
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
+	VSUBPD  c3ff0000000000000<>+0(SB), Y3, Y3
+	VADDPD  c4000000000000000<>+0(SB), Y3, Y5
+	VDIVPD  Y5, Y3, Y5
+	VMULPD  Y5, Y5, Y6
+	VMULPD  Y6, Y6, Y7
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y8
+	VMULPD  Y7, Y8, Y8
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD  Y7, Y8, Y8
+	VADDPD  c3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD  Y7, Y8, Y8
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y9
+	VMULPD  Y7, Y9, Y9
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD  Y7, Y9, Y9
+	VADDPD  c3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD  Y7, Y9, Y9
+	VADDPD  c3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y9, Y8, Y8
+	VMULPD  c3fe0000000000000<>+0(SB), Y3, Y6
+	VMULPD  Y3, Y6, Y6
+	VADDPD  Y8, Y6, Y8
+	VMULPD  Y8, Y5, Y8
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y4, Y9
+	VADDPD  Y9, Y8, Y8
+	VSUBPD  Y8, Y6, Y8
+	VSUBPD  Y3, Y8, Y8
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y4, Y9
+	VSUBPD  Y8, Y9, Y2
+	VMOVUPS Y1, Y1
+	VADDPD  Y2, Y1, Y2
+	VMOVUPS Y2, Y0
+	VMOVSD  X0, (BX)
+	ADDQ    $0x08, BX
+	MOVQ    cols+48(FP), AX
+	SUBQ    AX, 144(SP)
+	SHLQ    $0x03, AX
+	ADDQ    AX, (SP)
+	JMP     row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func logSumExpPlanesF32AVX2(dst []float32, src []float32, planes int, n int, stride int)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·logSumExpPlanesF32AVX2(SB), $8400-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+	MOVQ planes+48(FP), AX
+	CMPQ AX, $0x00000040
+	JA   many2
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow4
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [write scratch read src]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+48(FP), BX
+
+planes7:
+	VMOVUPS (CX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS Y4, (AX)
+	VMOVUPS 32(CX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS 64(CX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS 96(CX), Y4
+	VMAXPS  Y4, Y3, Y3
+	VMOVUPS Y4, 96(AX)
+	ADDQ    $0x00000080, AX
+	ADDQ    DX, CX
+	DECQ    BX
+	JNE     planes7
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none8
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none8:
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
+
+	// every plane: [read scratch write scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	LEAQ 207(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes9:
+	VMOVUPS     (AX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, (CX)
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 32(CX)
+	VMOVUPS     64(AX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 64(CX)
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 96(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	DECQ        DX
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ         207(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000080, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX2<>(SB)
+	VMOVUPS      16(SP), Y0
+	VMOVUPS      48(SP), Y1
+	VMOVUPS      80(SP), Y2
+	VMOVUPS      112(SP), Y3
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      (AX), Y4
+	VEXTRACTF128 $0x01, Y0, X5
+	VCVTPS2PD    X0, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y0, Y0, Y0
+	VADDPS       Y0, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X0
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      32(AX), Y4
+	VEXTRACTF128 $0x01, Y1, X5
+	VCVTPS2PD    X1, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y1, Y1, Y1
+	VADDPS       Y1, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X1
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y1, Y1
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      64(AX), Y4
+	VEXTRACTF128 $0x01, Y2, X5
+	VCVTPS2PD    X2, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X2
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y2, Y2
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      96(AX), Y4
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y3, Y3, Y3
+	VADDPS       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X3
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y3, Y3
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none10
+	ADDQ         (SP), AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+
+none10:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	CMPQ 8(SP), $+0
+	JE   end6
+
+narrow5:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [write scratch read src]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+48(FP), BX
+
+planes11:
+	VMASKMOVPS (CX), Y10, Y1
+	VPANDN     cff800000<>+0(SB), Y10, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	VMOVUPS    Y1, (AX)
+	ADDQ       $0x00000080, AX
+	ADDQ       DX, CX
+	DECQ       BX
+	JNE        planes11
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none12
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none12:
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+	VMOVUPS c3c091ef0<>+0(SB), Y8
+
+	// every plane: [read scratch write scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	LEAQ 207(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes13:
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     Y12, (CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	DECQ        DX
+	JNE         planes13
+
+	// fold the planes of [read scratch]
+	LEAQ         207(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000020, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX2<>(SB)
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMASKMOVPS   (AX), Y10, Y1
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X0, Y3
+	VCVTPS2PD    X2, Y2
+	VSUBPS       Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y7, Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y9, Y11, Y3
+	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y7, Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y9, Y11, Y2
+	VEXTRACTF128 $0x01, Y1, X4
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y3, Y1, Y3
+	VADDPD       Y2, Y4, Y2
+	VCVTPD2PSY   Y3, X0
+	VCVTPD2PSY   Y2, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none14
+	ADDQ         (SP), AX
+	VMASKMOVPS   Y0, Y10, (AX)
+
+none14:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow5
+
+end6:
+	JMP end1
+
+many2:
+	// columns, 4 registers at a time
+wide15:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow16
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes19:
+	VMOVUPS (AX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS 32(AX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS 64(AX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4
+	VMAXPS  Y4, Y3, Y3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes19
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none20
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none20:
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes21:
+	VMOVUPS     (AX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, (BX)
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 32(BX)
+	VMOVUPS     64(AX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 64(BX)
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 96(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          lanes21
+
+	// the lanes again
+wrap23:
+	SUBQ $0x00002000, BX
+
+again22:
+	VMOVUPS     (AX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     (BX), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, (BX)
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     32(BX), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 32(BX)
+	VMOVUPS     64(AX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     64(BX), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 64(BX)
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     96(BX), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 96(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          again22
+	JMP         wrap23
+
+end24:
+	// fold the planes of [read scratch]
+	LEAQ         207(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000080, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX2<>(SB)
+	VMOVUPS      16(SP), Y0
+	VMOVUPS      48(SP), Y1
+	VMOVUPS      80(SP), Y2
+	VMOVUPS      112(SP), Y3
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      (AX), Y4
+	VEXTRACTF128 $0x01, Y0, X5
+	VCVTPS2PD    X0, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y0, Y0, Y0
+	VADDPS       Y0, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X0
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      32(AX), Y4
+	VEXTRACTF128 $0x01, Y1, X5
+	VCVTPS2PD    X1, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y1, Y1, Y1
+	VADDPS       Y1, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X1
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y1, Y1
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      64(AX), Y4
+	VEXTRACTF128 $0x01, Y2, X5
+	VCVTPS2PD    X2, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X2
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y2, Y2
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMOVUPS      96(AX), Y4
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y6
+	VCVTPS2PD    X5, Y5
+	VSUBPS       Y3, Y3, Y3
+	VADDPS       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y6, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y6
+	VADDPD       Y5, Y7, Y5
+	VCVTPD2PSY   Y6, X3
+	VCVTPD2PSY   Y5, X4
+	VINSERTF128  $0x01, X4, Y3, Y3
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none25
+	ADDQ         (SP), AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+
+none25:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide15
+
+	// columns, a register at a time, the last one in part
+narrow16:
+	CMPQ 8(SP), $+0
+	JE   end18
+
+narrow17:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes26:
+	VMASKMOVPS (AX), Y10, Y1
+	VPANDN     cff800000<>+0(SB), Y10, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	ADDQ       CX, AX
+	DECQ       DX
+	JNE        planes26
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none27
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none27:
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+	VMOVUPS c3c091ef0<>+0(SB), Y8
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes28:
+	VMASKMOVPS  (AX), Y10, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VXORPS      Y9, Y9, Y9
+	VADDPS      Y12, Y9, Y9
+	VMOVUPS     Y9, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          lanes28
+
+	// the lanes again
+wrap30:
+	SUBQ $0x00002000, BX
+
+again29:
+	VMASKMOVPS  (AX), Y10, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     (BX), Y9
+	VADDPS      Y12, Y9, Y9
+	VMOVUPS     Y9, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          again29
+	JMP         wrap30
+
+end31:
+	// fold the planes of [read scratch]
+	LEAQ         207(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000020, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX2<>(SB)
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	VMASKMOVPS   (AX), Y10, Y1
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X0, Y3
+	VCVTPS2PD    X2, Y2
+	VSUBPS       Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y7, Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y9, Y11, Y3
+	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y4
+	VPSRLQ       $0x34, Y4, Y5
+	VPOR         c4330000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
+	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
+	VDIVPD       Y6, Y4, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y7, Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
+	VMULPD       Y4, Y7, Y7
+	VADDPD       Y9, Y7, Y9
+	VMULPD       Y9, Y6, Y9
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y9, Y9
+	VSUBPD       Y9, Y7, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y9, Y11, Y2
+	VEXTRACTF128 $0x01, Y1, X4
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y3, Y1, Y3
+	VADDPD       Y2, Y4, Y2
+	VCVTPD2PSY   Y3, X0
+	VCVTPD2PSY   Y2, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none32
+	ADDQ         (SP), AX
+	VMASKMOVPS   Y0, Y10, (AX)
+
+none32:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow17
+
+end18:
+end1:
+	VZEROUPPER
+	RET
+
+// func logSumExpPlanesF64AVX2(dst []float64, src []float64, planes int, n int, stride int)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·logSumExpPlanesF64AVX2(SB), $4304-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+	MOVQ planes+48(FP), AX
+	CMPQ AX, $0x00000020
+	JA   many2
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ         8(SP), $0x00000010
+	JB           narrow4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+
+	// every plane: [write scratch read src]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x03, DX
+	MOVQ planes+48(FP), BX
+
+planes7:
+	VMOVUPD (CX), Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD Y4, (AX)
+	VMOVUPD 32(CX), Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD Y4, 32(AX)
+	VMOVUPD 64(CX), Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD Y4, 64(AX)
+	VMOVUPD 96(CX), Y4
+	VMAXPD  Y4, Y3, Y3
+	VMOVUPD Y4, 96(AX)
+	ADDQ    $0x00000080, AX
+	ADDQ    DX, CX
+	DECQ    BX
+	JNE     planes7
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none8
+	ADDQ    (SP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+
+none8:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
+
+	// every plane: [read scratch write scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	LEAQ 207(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes9:
+	VMOVUPD     (AX), Y12
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, (CX)
+	VMOVUPD     32(AX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 32(CX)
+	VMOVUPD     64(AX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 64(CX)
+	VMOVUPD     96(AX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 96(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	DECQ        DX
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD (AX), Y4
+	VMOVUPS Y0, Y5
+	VSUBPD  Y0, Y0, Y0
+	VADDPD  Y0, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y0
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 32(AX), Y4
+	VMOVUPS Y1, Y5
+	VSUBPD  Y1, Y1, Y1
+	VADDPD  Y1, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y1
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 64(AX), Y4
+	VMOVUPS Y2, Y5
+	VSUBPD  Y2, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y2
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 96(AX), Y4
+	VMOVUPS Y3, Y5
+	VSUBPD  Y3, Y3, Y3
+	VADDPD  Y3, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y3
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none10
+	ADDQ    (SP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+
+none10:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	CMPQ 8(SP), $+0
+	JE   end6
+
+narrow5:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+
+	// every plane: [write scratch read src]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x03, DX
+	MOVQ planes+48(FP), BX
+
+planes11:
+	VMASKMOVPD (CX), Y6, Y1
+	VPANDN     cfff0000000000000<>+0(SB), Y6, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPD     Y1, Y0, Y0
+	VMOVUPD    Y1, (AX)
+	ADDQ       $0x00000080, AX
+	ADDQ       DX, CX
+	DECQ       BX
+	JNE        planes11
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none12
+	ADDQ       (SP), AX
+	VMASKMOVPD Y0, Y6, (AX)
+
+none12:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS c4338000000000000<>+0(SB), Y2
+	VMOVUPS c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y9
+
+	// every plane: [read scratch write scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	LEAQ 207(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes13:
+	VMOVUPD     (AX), Y10
+	VSUBPD      Y0, Y10, Y10
+	VMOVUPS     Y2, Y11
+	VFMADD231PD Y4, Y10, Y11
+	VSUBPD      Y2, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PD Y5, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VMOVUPS     Y8, Y12
+	VFMADD213PD Y9, Y13, Y12
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VPSLLQ      $0x34, Y11, Y11
+	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
+	VMULPD      Y11, Y12, Y12
+	VCMPPD      $0x15, Y1, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPD     Y12, (CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	DECQ        DX
+	JNE         planes13
+
+	// fold the planes of [read scratch]
+	LEAQ       207(SP), DI
+	ANDQ       $-64, DI
+	LEAQ       16(SP), R8
+	MOVQ       $0x00000020, R9
+	MOVQ       planes+48(FP), SI
+	CALL       ·foldF64AVX2<>(SB)
+	MOVQ       dst_base+0(FP), AX
+	ADDQ       (SP), AX
+	VMASKMOVPD (AX), Y6, Y1
+	VMOVUPS    Y0, Y2
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VPADDQ     c00095f619980c433<>+0(SB), Y2, Y3
+	VPSRLQ     $0x34, Y3, Y4
+	VPOR       c4330000000000000<>+0(SB), Y4, Y4
+	VSUBPD     c43300000000003ff<>+0(SB), Y4, Y4
+	VPAND      c000fffffffffffff<>+0(SB), Y3, Y3
+	VPADDQ     c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
+	VSUBPD     c3ff0000000000000<>+0(SB), Y3, Y3
+	VADDPD     c4000000000000000<>+0(SB), Y3, Y5
+	VDIVPD     Y5, Y3, Y5
+	VMULPD     Y5, Y5, Y7
+	VMULPD     Y7, Y7, Y8
+	VMOVUPS    c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD     Y8, Y9, Y9
+	VMOVUPS    c3fc2f112df3e5244<>+0(SB), Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD     Y7, Y10, Y10
+	VADDPD     Y10, Y9, Y9
+	VMULPD     c3fe0000000000000<>+0(SB), Y3, Y7
+	VMULPD     Y3, Y7, Y7
+	VADDPD     Y9, Y7, Y9
+	VMULPD     Y9, Y5, Y9
+	VMULPD     c3dea39ef35793c76<>+0(SB), Y4, Y10
+	VADDPD     Y10, Y9, Y9
+	VSUBPD     Y9, Y7, Y9
+	VSUBPD     Y3, Y9, Y9
+	VMULPD     c3fe62e42fee00000<>+0(SB), Y4, Y10
+	VSUBPD     Y9, Y10, Y2
+	VMOVUPS    Y1, Y1
+	VADDPD     Y2, Y1, Y2
+	VMOVUPS    Y2, Y0
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none14
+	ADDQ       (SP), AX
+	VMASKMOVPD Y0, Y6, (AX)
+
+none14:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000004, 8(SP)
+	JA   narrow5
+
+end6:
+	JMP end1
+
+many2:
+	// columns, 4 registers at a time
+wide15:
+	CMPQ         8(SP), $0x00000010
+	JB           narrow16
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes19:
+	VMOVUPD (AX), Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD 32(AX), Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD 64(AX), Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD 96(AX), Y4
+	VMAXPD  Y4, Y3, Y3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes19
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none20
+	ADDQ    (SP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+
+none20:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 4096(BX), SI
+
+lanes21:
+	VMOVUPD     (AX), Y12
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, (BX)
+	VMOVUPD     32(AX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, 32(BX)
+	VMOVUPD     64(AX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, 64(BX)
+	VMOVUPD     96(AX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, 96(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          lanes21
+
+	// the lanes again
+wrap23:
+	SUBQ $0x00001000, BX
+
+again22:
+	VMOVUPD     (AX), Y12
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     (BX), Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, (BX)
+	VMOVUPD     32(AX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     32(BX), Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, 32(BX)
+	VMOVUPD     64(AX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     64(BX), Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, 64(BX)
+	VMOVUPD     96(AX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD Y11, Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     96(BX), Y12
+	VADDPD      Y14, Y12, Y12
+	VMOVUPS     Y12, 96(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          again22
+	JMP         wrap23
+
+end24:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD (AX), Y4
+	VMOVUPS Y0, Y5
+	VSUBPD  Y0, Y0, Y0
+	VADDPD  Y0, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y0
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 32(AX), Y4
+	VMOVUPS Y1, Y5
+	VSUBPD  Y1, Y1, Y1
+	VADDPD  Y1, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y1
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 64(AX), Y4
+	VMOVUPS Y2, Y5
+	VSUBPD  Y2, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y2
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 96(AX), Y4
+	VMOVUPS Y3, Y5
+	VSUBPD  Y3, Y3, Y3
+	VADDPD  Y3, Y4, Y4
+	VPADDQ  c00095f619980c433<>+0(SB), Y5, Y6
+	VPSRLQ  $0x34, Y6, Y7
+	VPOR    c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD  c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND   c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD  c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD  c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD  Y8, Y6, Y8
+	VMULPD  Y8, Y8, Y9
+	VMULPD  Y9, Y9, Y10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VADDPD  c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD  Y10, Y11, Y11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD  Y10, Y12, Y12
+	VADDPD  c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD  Y9, Y12, Y12
+	VADDPD  Y12, Y11, Y11
+	VMULPD  c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD  Y6, Y9, Y9
+	VADDPD  Y11, Y9, Y11
+	VMULPD  Y11, Y8, Y11
+	VMULPD  c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD  Y12, Y11, Y11
+	VSUBPD  Y11, Y9, Y11
+	VSUBPD  Y6, Y11, Y11
+	VMULPD  c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD  Y11, Y12, Y5
+	VMOVUPS Y4, Y4
+	VADDPD  Y5, Y4, Y5
+	VMOVUPS Y5, Y3
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none25
+	ADDQ    (SP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+
+none25:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JMP  wide15
+
+	// columns, a register at a time, the last one in part
+narrow16:
+	CMPQ 8(SP), $+0
+	JE   end18
+
+narrow17:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes26:
+	VMASKMOVPD (AX), Y6, Y1
+	VPANDN     cfff0000000000000<>+0(SB), Y6, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPD     Y1, Y0, Y0
+	ADDQ       CX, AX
+	DECQ       DX
+	JNE        planes26
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none27
+	ADDQ       (SP), AX
+	VMASKMOVPD Y0, Y6, (AX)
+
+none27:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS c4338000000000000<>+0(SB), Y2
+	VMOVUPS c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y9
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 4096(BX), SI
+
+lanes28:
+	VMASKMOVPD  (AX), Y6, Y10
+	VSUBPD      Y0, Y10, Y10
+	VMOVUPS     Y2, Y11
+	VFMADD231PD Y4, Y10, Y11
+	VSUBPD      Y2, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PD Y5, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VMOVUPS     Y8, Y12
+	VFMADD213PD Y9, Y13, Y12
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VPSLLQ      $0x34, Y11, Y11
+	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
+	VMULPD      Y11, Y12, Y12
+	VCMPPD      $0x15, Y1, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VXORPS      Y10, Y10, Y10
+	VADDPD      Y12, Y10, Y10
+	VMOVUPS     Y10, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          lanes28
+
+	// the lanes again
+wrap30:
+	SUBQ $0x00001000, BX
+
+again29:
+	VMASKMOVPD  (AX), Y6, Y10
+	VSUBPD      Y0, Y10, Y10
+	VMOVUPS     Y2, Y11
+	VFMADD231PD Y4, Y10, Y11
+	VSUBPD      Y2, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PD Y5, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VMOVUPS     Y8, Y12
+	VFMADD213PD Y9, Y13, Y12
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VPSLLQ      $0x34, Y11, Y11
+	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
+	VMULPD      Y11, Y12, Y12
+	VCMPPD      $0x15, Y1, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     (BX), Y10
+	VADDPD      Y12, Y10, Y10
+	VMOVUPS     Y10, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000080, BX
+	CMPQ        BX, SI
+	JB          again29
+	JMP         wrap30
+
+end31:
+	// fold the planes of [read scratch]
+	LEAQ       207(SP), DI
+	ANDQ       $-64, DI
+	LEAQ       16(SP), R8
+	MOVQ       $0x00000020, R9
+	MOVQ       planes+48(FP), SI
+	CALL       ·foldF64AVX2<>(SB)
+	MOVQ       dst_base+0(FP), AX
+	ADDQ       (SP), AX
+	VMASKMOVPD (AX), Y6, Y1
+	VMOVUPS    Y0, Y2
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VPADDQ     c00095f619980c433<>+0(SB), Y2, Y3
+	VPSRLQ     $0x34, Y3, Y4
+	VPOR       c4330000000000000<>+0(SB), Y4, Y4
+	VSUBPD     c43300000000003ff<>+0(SB), Y4, Y4
+	VPAND      c000fffffffffffff<>+0(SB), Y3, Y3
+	VPADDQ     c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
+	VSUBPD     c3ff0000000000000<>+0(SB), Y3, Y3
+	VADDPD     c4000000000000000<>+0(SB), Y3, Y5
+	VDIVPD     Y5, Y3, Y5
+	VMULPD     Y5, Y5, Y7
+	VMULPD     Y7, Y7, Y8
+	VMOVUPS    c3fc39a09d078c69f<>+0(SB), Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     c3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     c3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD     Y8, Y9, Y9
+	VMOVUPS    c3fc2f112df3e5244<>+0(SB), Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y10, Y10
+	VADDPD     c3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD     Y7, Y10, Y10
+	VADDPD     Y10, Y9, Y9
+	VMULPD     c3fe0000000000000<>+0(SB), Y3, Y7
+	VMULPD     Y3, Y7, Y7
+	VADDPD     Y9, Y7, Y9
+	VMULPD     Y9, Y5, Y9
+	VMULPD     c3dea39ef35793c76<>+0(SB), Y4, Y10
+	VADDPD     Y10, Y9, Y9
+	VSUBPD     Y9, Y7, Y9
+	VSUBPD     Y3, Y9, Y9
+	VMULPD     c3fe62e42fee00000<>+0(SB), Y4, Y10
+	VSUBPD     Y9, Y10, Y2
+	VMOVUPS    Y1, Y1
+	VADDPD     Y2, Y1, Y2
+	VMOVUPS    Y2, Y0
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none32
+	ADDQ       (SP), AX
+	VMASKMOVPD Y0, Y6, (AX)
+
+none32:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000004, 8(SP)
+	JA   narrow17
+
+end18:
+end1:
+	VZEROUPPER
+	RET
+
+// func softmaxGradPlanesF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·softmaxGradPlanesF32AVX2(SB), $8400-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow3
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 8192(DI), R8
+
+lanes6:
+	VMOVUPS (AX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (DI)
+	VMOVUPS 32(AX), Y0
+	VMOVUPS 32(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS 64(AX), Y0
+	VMOVUPS 64(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 64(DI)
+	VMOVUPS 96(AX), Y0
+	VMOVUPS 96(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 96(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000080, DI
+	CMPQ    DI, R8
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00002000, DI
+
+again7:
+	VMOVUPS (AX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS (DI), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (DI)
+	VMOVUPS 32(AX), Y0
+	VMOVUPS 32(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS 32(DI), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS 64(AX), Y0
+	VMOVUPS 64(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS 64(DI), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 64(DI)
+	VMOVUPS 96(AX), Y0
+	VMOVUPS 96(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS 96(DI), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 96(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000080, DI
+	CMPQ    DI, R8
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPS (AX), Y4
+	VMOVUPS (DX), Y5
+	VSUBPS  Y0, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, (SI)
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 32(DX), Y5
+	VSUBPS  Y1, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, 32(SI)
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 64(DX), Y5
+	VSUBPS  Y2, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, 64(SI)
+	VMOVUPS 96(AX), Y4
+	VMOVUPS 96(DX), Y5
+	VSUBPS  Y3, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMOVUPS Y4, 96(SI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNE     planes10
+	ADDQ    $0x00000080, (SP)
+	SUBQ    $0x00000020, 8(SP)
+	JMP     wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 8192(DI), R8
+
+lanes11:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMULPS     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (DI)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	DECQ       SI
+	JE         end14
+	ADDQ       $0x00000080, DI
+	CMPQ       DI, R8
+	JB         lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00002000, DI
+
+again12:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVUPS    (DI), Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (DI)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	DECQ       SI
+	JE         end14
+	ADDQ       $0x00000080, DI
+	CMPQ       DI, R8
+	JB         again12
+	JMP        wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16(SP), R8
+	MOVQ $0x00000020, R9
+	MOVQ planes+72(FP), SI
+	CALL ·foldF32AVX2<>(SB)
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMASKMOVPS (AX), Y10, Y1
+	VMASKMOVPS (DX), Y10, Y2
+	VSUBPS     Y0, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y10, (SI)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       DI, SI
+	DECQ       R8
+	JNE        planes15
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000008, 8(SP)
+	JA         narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func softmaxGradPlanesF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·softmaxGradPlanesF64AVX2(SB), $4304-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000010
+	JB   narrow3
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 4096(DI), R8
+
+lanes6:
+	VMOVUPD (AX), Y0
+	VMOVUPD (DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, (DI)
+	VMOVUPD 32(AX), Y0
+	VMOVUPD 32(DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VMOVUPD 64(AX), Y0
+	VMOVUPD 64(DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 64(DI)
+	VMOVUPD 96(AX), Y0
+	VMOVUPD 96(DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 96(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000080, DI
+	CMPQ    DI, R8
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00001000, DI
+
+again7:
+	VMOVUPD (AX), Y0
+	VMOVUPD (DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VMOVUPS (DI), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, (DI)
+	VMOVUPD 32(AX), Y0
+	VMOVUPD 32(DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VMOVUPS 32(DI), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VMOVUPD 64(AX), Y0
+	VMOVUPD 64(DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VMOVUPS 64(DI), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 64(DI)
+	VMOVUPD 96(AX), Y0
+	VMOVUPD 96(DX), Y1
+	VMULPD  Y1, Y0, Y0
+	VMOVUPS 96(DI), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 96(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000080, DI
+	CMPQ    DI, R8
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPD (AX), Y4
+	VMOVUPD (DX), Y5
+	VSUBPD  Y0, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, (SI)
+	VMOVUPD 32(AX), Y4
+	VMOVUPD 32(DX), Y5
+	VSUBPD  Y1, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, 32(SI)
+	VMOVUPD 64(AX), Y4
+	VMOVUPD 64(DX), Y5
+	VSUBPD  Y2, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, 64(SI)
+	VMOVUPD 96(AX), Y4
+	VMOVUPD 96(DX), Y5
+	VSUBPD  Y3, Y5, Y5
+	VMULPD  Y5, Y4, Y4
+	VMOVUPD Y4, 96(SI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNE     planes10
+	ADDQ    $0x00000080, (SP)
+	SUBQ    $0x00000010, 8(SP)
+	JMP     wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 4096(DI), R8
+
+lanes11:
+	VMASKMOVPD (AX), Y6, Y0
+	VMASKMOVPD (DX), Y6, Y1
+	VMULPD     Y1, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, (DI)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	DECQ       SI
+	JE         end14
+	ADDQ       $0x00000080, DI
+	CMPQ       DI, R8
+	JB         lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00001000, DI
+
+again12:
+	VMASKMOVPD (AX), Y6, Y0
+	VMASKMOVPD (DX), Y6, Y1
+	VMULPD     Y1, Y0, Y0
+	VMOVUPS    (DI), Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, (DI)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	DECQ       SI
+	JE         end14
+	ADDQ       $0x00000080, DI
+	CMPQ       DI, R8
+	JB         again12
+	JMP        wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16(SP), R8
+	MOVQ $0x00000020, R9
+	MOVQ planes+72(FP), SI
+	CALL ·foldF64AVX2<>(SB)
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMASKMOVPD (AX), Y6, Y1
+	VMASKMOVPD (DX), Y6, Y2
+	VSUBPD     Y0, Y2, Y2
+	VMULPD     Y2, Y1, Y1
+	VMASKMOVPD Y1, Y6, (SI)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       DI, SI
+	DECQ       R8
+	JNE        planes15
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000004, 8(SP)
+	JA         narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxGradPlanesF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·logSoftmaxGradPlanesF32AVX2(SB), $8400-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow3
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes6:
+	VMOVUPS (AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (BX)
+	VMOVUPS 32(AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS 64(AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 64(BX)
+	VMOVUPS 96(AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 96(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000080, BX
+	CMPQ    BX, SI
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00002000, BX
+
+again7:
+	VMOVUPS (AX), Y0
+	VMOVUPS (BX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (BX)
+	VMOVUPS 32(AX), Y0
+	VMOVUPS 32(BX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS 64(AX), Y0
+	VMOVUPS 64(BX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 64(BX)
+	VMOVUPS 96(AX), Y0
+	VMOVUPS 96(BX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 96(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000080, BX
+	CMPQ    BX, SI
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPS     (AX), Y11
+	VMOVUPS     (DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPS      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y11, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPS      Y0, Y14, Y14
+	VSUBPS      Y14, Y12, Y12
+	VMOVUPS     Y12, (SI)
+	VMOVUPS     32(AX), Y11
+	VMOVUPS     32(DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPS      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y11, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPS      Y1, Y14, Y14
+	VSUBPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 32(SI)
+	VMOVUPS     64(AX), Y11
+	VMOVUPS     64(DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPS      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y11, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPS      Y2, Y14, Y14
+	VSUBPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 64(SI)
+	VMOVUPS     96(AX), Y11
+	VMOVUPS     96(DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPS      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y11, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPS      Y3, Y14, Y14
+	VSUBPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 96(SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes10
+	ADDQ        $0x00000080, (SP)
+	SUBQ        $0x00000020, 8(SP)
+	JMP         wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes11:
+	VMASKMOVPS (AX), Y10, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (BX)
+	ADDQ       CX, AX
+	DECQ       DX
+	JE         end14
+	ADDQ       $0x00000080, BX
+	CMPQ       BX, SI
+	JB         lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00002000, BX
+
+again12:
+	VMASKMOVPS (AX), Y10, Y0
+	VMOVUPS    (BX), Y1
+	VADDPS     Y0, Y1, Y1
+	VMOVUPS    Y1, (BX)
+	ADDQ       CX, AX
+	DECQ       DX
+	JE         end14
+	ADDQ       $0x00000080, BX
+	CMPQ       BX, SI
+	JB         again12
+	JMP        wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMASKMOVPS  (AX), Y10, Y8
+	VMASKMOVPS  (DX), Y10, Y9
+	VXORPS      Y11, Y11, Y11
+	VMINPS      Y8, Y11, Y8
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y8, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y8, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y8, Y11
+	VPAND       Y11, Y12, Y12
+	VMULPS      Y0, Y12, Y12
+	VSUBPS      Y12, Y9, Y9
+	VMASKMOVPS  Y9, Y10, (SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes15
+	ADDQ        $0x00000020, (SP)
+	SUBQ        $0x00000008, 8(SP)
+	JA          narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxGradPlanesF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·logSoftmaxGradPlanesF64AVX2(SB), $4304-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000010
+	JB   narrow3
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 4096(BX), SI
+
+lanes6:
+	VMOVUPD (AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, (BX)
+	VMOVUPD 32(AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	VMOVUPD 64(AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 64(BX)
+	VMOVUPD 96(AX), Y0
+	VXORPS  Y1, Y1, Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 96(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000080, BX
+	CMPQ    BX, SI
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00001000, BX
+
+again7:
+	VMOVUPD (AX), Y0
+	VMOVUPS (BX), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, (BX)
+	VMOVUPD 32(AX), Y0
+	VMOVUPS 32(BX), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	VMOVUPD 64(AX), Y0
+	VMOVUPS 64(BX), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 64(BX)
+	VMOVUPD 96(AX), Y0
+	VMOVUPS 96(BX), Y1
+	VADDPD  Y0, Y1, Y1
+	VMOVUPS Y1, 96(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000080, BX
+	CMPQ    BX, SI
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPD     (AX), Y11
+	VMOVUPD     (DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPD      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y11, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPD      Y0, Y14, Y14
+	VSUBPD      Y14, Y12, Y12
+	VMOVUPD     Y12, (SI)
+	VMOVUPD     32(AX), Y11
+	VMOVUPD     32(DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPD      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y11, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPD      Y1, Y14, Y14
+	VSUBPD      Y14, Y12, Y12
+	VMOVUPD     Y12, 32(SI)
+	VMOVUPD     64(AX), Y11
+	VMOVUPD     64(DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPD      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y11, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPD      Y2, Y14, Y14
+	VSUBPD      Y14, Y12, Y12
+	VMOVUPD     Y12, 64(SI)
+	VMOVUPD     96(AX), Y11
+	VMOVUPD     96(DX), Y12
+	VXORPS      Y13, Y13, Y13
+	VMINPD      Y11, Y13, Y11
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y11, Y13
+	VSUBPD      Y5, Y13, Y14
+	VMOVUPS     Y11, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y4, Y11, Y13
+	VPAND       Y13, Y14, Y14
+	VMULPD      Y3, Y14, Y14
+	VSUBPD      Y14, Y12, Y12
+	VMOVUPD     Y12, 96(SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes10
+	ADDQ        $0x00000080, (SP)
+	SUBQ        $0x00000010, 8(SP)
+	JMP         wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 207(SP), BX
+	ANDQ $-64, BX
+	LEAQ 4096(BX), SI
+
+lanes11:
+	VMASKMOVPD (AX), Y6, Y0
+	VXORPS     Y1, Y1, Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, (BX)
+	ADDQ       CX, AX
+	DECQ       DX
+	JE         end14
+	ADDQ       $0x00000080, BX
+	CMPQ       BX, SI
+	JB         lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00001000, BX
+
+again12:
+	VMASKMOVPD (AX), Y6, Y0
+	VMOVUPS    (BX), Y1
+	VADDPD     Y0, Y1, Y1
+	VMOVUPS    Y1, (BX)
+	ADDQ       CX, AX
+	DECQ       DX
+	JE         end14
+	ADDQ       $0x00000080, BX
+	CMPQ       BX, SI
+	JB         again12
+	JMP        wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS c4338000000000000<>+0(SB), Y2
+	VMOVUPS c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMASKMOVPD  (AX), Y6, Y9
+	VMASKMOVPD  (DX), Y6, Y10
+	VXORPS      Y11, Y11, Y11
+	VMINPD      Y9, Y11, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PD Y4, Y9, Y11
+	VSUBPD      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PD Y5, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VMOVUPS     Y8, Y12
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y13, Y12
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VPSLLQ      $0x34, Y11, Y11
+	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
+	VMULPD      Y11, Y12, Y12
+	VCMPPD      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VMULPD      Y0, Y12, Y12
+	VSUBPD      Y12, Y10, Y10
+	VMASKMOVPD  Y10, Y6, (SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes15
+	ADDQ        $0x00000020, (SP)
+	SUBQ        $0x00000004, 8(SP)
+	JA          narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func aboveF32AVX2(x []float32, threshold float32) int
+// Requires: AVX, AVX2
+TEXT ·aboveF32AVX2(SB), NOSPLIT, $0-40
+	VBROADCASTSS threshold+24(FP), Y0
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), CX
+	MOVQ         CX, DX
+	LEAQ         (CX)(AX*4), BX
+
+blocks1:
+	LEAQ   256(DX), SI
+	CMPQ   SI, BX
+	JA     registers2
+	VCMPPS $0x19, (DX), Y0, Y1
+	VCMPPS $0x19, 32(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x19, 64(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x19, 96(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x19, 128(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x19, 160(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x19, 192(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPS $0x19, 224(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    registers2
+	MOVQ   SI, DX
+	JMP    blocks1
+
+registers2:
+	MOVQ      BX, SI
+	SUBQ      DX, SI
+	JE        done5
+	CMPQ      SI, $0x00000020
+	JB        last3
+	VMOVUPS   (DX), Y1
+	VCMPPS    $0x16, Y0, Y1, Y1
+	VMOVMSKPS Y1, DI
+	TESTL     DI, DI
+	JNE       hit4
+	ADDQ      $0x00000020, DX
+	JMP       registers2
+
+last3:
+	SHRQ         $0x02, SI
+	VMOVQ        SI, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (DX), Y1, Y2
+	VPANDN       cff800000<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VCMPPS       $0x16, Y0, Y2, Y0
+	VMOVMSKPS    Y0, BX
+	MOVQ         BX, DI
+	TESTL        DI, DI
+	JE           done5
+
+hit4:
+	BSFL DI, DI
+	MOVQ DX, AX
+	SUBQ CX, AX
+	SHRQ $0x02, AX
+	ADDQ DI, AX
+
+done5:
+	MOVQ AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func aboveF64AVX2(x []float64, threshold float64) int
+// Requires: AVX, AVX2
+TEXT ·aboveF64AVX2(SB), NOSPLIT, $0-40
+	VBROADCASTSD threshold+24(FP), Y0
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), CX
+	MOVQ         CX, DX
+	LEAQ         (CX)(AX*8), BX
+
+blocks1:
+	LEAQ   256(DX), SI
+	CMPQ   SI, BX
+	JA     registers2
+	VCMPPD $0x19, (DX), Y0, Y1
+	VCMPPD $0x19, 32(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x19, 64(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x19, 96(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x19, 128(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x19, 160(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x19, 192(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VCMPPD $0x19, 224(DX), Y0, Y2
+	VPOR   Y2, Y1, Y1
+	VPTEST Y1, Y1
+	JNE    registers2
+	MOVQ   SI, DX
+	JMP    blocks1
+
+registers2:
+	MOVQ      BX, SI
+	SUBQ      DX, SI
+	JE        done5
+	CMPQ      SI, $0x00000020
+	JB        last3
+	VMOVUPD   (DX), Y1
+	VCMPPD    $0x16, Y0, Y1, Y1
+	VMOVMSKPD Y1, DI
+	TESTL     DI, DI
+	JNE       hit4
+	ADDQ      $0x00000020, DX
+	JMP       registers2
+
+last3:
+	SHRQ         $0x03, SI
+	VMOVQ        SI, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+	VMASKMOVPD   (DX), Y1, Y2
+	VPANDN       cfff0000000000000<>+0(SB), Y1, Y1
+	VPOR         Y1, Y2, Y2
+	VCMPPD       $0x16, Y0, Y2, Y0
+	VMOVMSKPD    Y0, BX
+	MOVQ         BX, DI
+	TESTL        DI, DI
+	JE           done5
+
+hit4:
+	BSFL DI, DI
+	MOVQ DX, AX
+	SUBQ CX, AX
+	SHRQ $0x03, AX
+	ADDQ DI, AX
+
+done5:
+	MOVQ AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func fromFloat16AVX2(dst []float32, src []uint16)
+// Requires: AVX, AVX2, CMOV
+TEXT ·fromFloat16AVX2(SB), NOSPLIT, $16-48
+	MOVQ src_len+32(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VPMOVSXWD (CX), Y0
+	VPSLLD    $0x0d, Y0, Y1
+	VPAND     c0fffe000<>+0(SB), Y1, Y1
+	VPAND     c80000000<>+0(SB), Y0, Y0
+	VMULPS    c77800000<>+0(SB), Y1, Y2
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
+	VPAND     c7f800000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
+	VPAND     c00400000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VMOVUPS   Y2, (DX)
+	VPMOVSXWD 16(CX), Y0
+	VPSLLD    $0x0d, Y0, Y1
+	VPAND     c0fffe000<>+0(SB), Y1, Y1
+	VPAND     c80000000<>+0(SB), Y0, Y0
+	VMULPS    c77800000<>+0(SB), Y1, Y2
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
+	VPAND     c7f800000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
+	VPAND     c00400000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VMOVUPS   Y2, 32(DX)
+	VPMOVSXWD 32(CX), Y0
+	VPSLLD    $0x0d, Y0, Y1
+	VPAND     c0fffe000<>+0(SB), Y1, Y1
+	VPAND     c80000000<>+0(SB), Y0, Y0
+	VMULPS    c77800000<>+0(SB), Y1, Y2
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
+	VPAND     c7f800000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
+	VPAND     c00400000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VMOVUPS   Y2, 64(DX)
+	VPMOVSXWD 48(CX), Y0
+	VPSLLD    $0x0d, Y0, Y1
+	VPAND     c0fffe000<>+0(SB), Y1, Y1
+	VPAND     c80000000<>+0(SB), Y0, Y0
+	VMULPS    c77800000<>+0(SB), Y1, Y2
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
+	VPAND     c7f800000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
+	VPAND     c00400000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VMOVUPS   Y2, 96(DX)
+	ADDQ      $+64, CX
+	ADDQ      $+128, DX
+	SUBQ      $+32, AX
+	CMPQ      AX, $0x00000020
+	JAE       blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part4
+
+one3:
+	VPMOVSXWD -16(CX)(BX*2), Y0
+	VPSLLD    $0x0d, Y0, Y1
+	VPAND     c0fffe000<>+0(SB), Y1, Y1
+	VPAND     c80000000<>+0(SB), Y0, Y0
+	VMULPS    c77800000<>+0(SB), Y1, Y2
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
+	VPAND     c7f800000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
+	VPAND     c00400000<>+0(SB), Y0, Y0
+	VPOR      Y0, Y2, Y2
+	VMOVUPS   Y2, -32(DX)(BX*4)
+	ADDQ      $+8, BX
+	CMPQ      BX, AX
+	JBE       one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+	VPXOR        X1, X1, X1
+	VMOVDQU      X1, (SP)
+	LEAQ         (AX), AX
+	MOVQ         $0x00000008, SI
+	CMPQ         AX, SI
+	CMOVQHI      SI, AX
+
+half6:
+	LEAQ       -16(CX)(BX*2), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(AX*2), SI
+	MOVW       SI, -2(DI)(AX*2)
+	DECQ       AX
+	JNE        half6
+	VPMOVSXWD  (SP), Y1
+	VPSLLD     $0x0d, Y1, Y2
+	VPAND      c0fffe000<>+0(SB), Y2, Y2
+	VPAND      c80000000<>+0(SB), Y1, Y1
+	VMULPS     c77800000<>+0(SB), Y2, Y3
+	VPOR       Y1, Y3, Y3
+	VPCMPGTD   c0f7fffff<>+0(SB), Y2, Y1
+	VPAND      c7f800000<>+0(SB), Y1, Y1
+	VPOR       Y1, Y3, Y3
+	VPCMPGTD   c0f800000<>+0(SB), Y2, Y1
+	VPAND      c00400000<>+0(SB), Y1, Y1
+	VPOR       Y1, Y3, Y3
+	VMASKMOVPS Y3, Y0, -32(DX)(BX*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+DATA c0fffe000<>+0(SB)/4, $0x0fffe000
+DATA c0fffe000<>+4(SB)/4, $0x0fffe000
+DATA c0fffe000<>+8(SB)/4, $0x0fffe000
+DATA c0fffe000<>+12(SB)/4, $0x0fffe000
+DATA c0fffe000<>+16(SB)/4, $0x0fffe000
+DATA c0fffe000<>+20(SB)/4, $0x0fffe000
+DATA c0fffe000<>+24(SB)/4, $0x0fffe000
+DATA c0fffe000<>+28(SB)/4, $0x0fffe000
+DATA c0fffe000<>+32(SB)/4, $0x0fffe000
+DATA c0fffe000<>+36(SB)/4, $0x0fffe000
+DATA c0fffe000<>+40(SB)/4, $0x0fffe000
+DATA c0fffe000<>+44(SB)/4, $0x0fffe000
+DATA c0fffe000<>+48(SB)/4, $0x0fffe000
+DATA c0fffe000<>+52(SB)/4, $0x0fffe000
+DATA c0fffe000<>+56(SB)/4, $0x0fffe000
+DATA c0fffe000<>+60(SB)/4, $0x0fffe000
+GLOBL c0fffe000<>(SB), RODATA|NOPTR, $64
+
+DATA c77800000<>+0(SB)/4, $0x77800000
+DATA c77800000<>+4(SB)/4, $0x77800000
+DATA c77800000<>+8(SB)/4, $0x77800000
+DATA c77800000<>+12(SB)/4, $0x77800000
+DATA c77800000<>+16(SB)/4, $0x77800000
+DATA c77800000<>+20(SB)/4, $0x77800000
+DATA c77800000<>+24(SB)/4, $0x77800000
+DATA c77800000<>+28(SB)/4, $0x77800000
+DATA c77800000<>+32(SB)/4, $0x77800000
+DATA c77800000<>+36(SB)/4, $0x77800000
+DATA c77800000<>+40(SB)/4, $0x77800000
+DATA c77800000<>+44(SB)/4, $0x77800000
+DATA c77800000<>+48(SB)/4, $0x77800000
+DATA c77800000<>+52(SB)/4, $0x77800000
+DATA c77800000<>+56(SB)/4, $0x77800000
+DATA c77800000<>+60(SB)/4, $0x77800000
+GLOBL c77800000<>(SB), RODATA|NOPTR, $64
+
+DATA c0f7fffff<>+0(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+4(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+8(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+12(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+16(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+20(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+24(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+28(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+32(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+36(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+40(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+44(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+48(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+52(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+56(SB)/4, $0x0f7fffff
+DATA c0f7fffff<>+60(SB)/4, $0x0f7fffff
+GLOBL c0f7fffff<>(SB), RODATA|NOPTR, $64
+
+DATA c7f800000<>+0(SB)/4, $0x7f800000
+DATA c7f800000<>+4(SB)/4, $0x7f800000
+DATA c7f800000<>+8(SB)/4, $0x7f800000
+DATA c7f800000<>+12(SB)/4, $0x7f800000
+DATA c7f800000<>+16(SB)/4, $0x7f800000
+DATA c7f800000<>+20(SB)/4, $0x7f800000
+DATA c7f800000<>+24(SB)/4, $0x7f800000
+DATA c7f800000<>+28(SB)/4, $0x7f800000
+DATA c7f800000<>+32(SB)/4, $0x7f800000
+DATA c7f800000<>+36(SB)/4, $0x7f800000
+DATA c7f800000<>+40(SB)/4, $0x7f800000
+DATA c7f800000<>+44(SB)/4, $0x7f800000
+DATA c7f800000<>+48(SB)/4, $0x7f800000
+DATA c7f800000<>+52(SB)/4, $0x7f800000
+DATA c7f800000<>+56(SB)/4, $0x7f800000
+DATA c7f800000<>+60(SB)/4, $0x7f800000
+GLOBL c7f800000<>(SB), RODATA|NOPTR, $64
+
+DATA c0f800000<>+0(SB)/4, $0x0f800000
+DATA c0f800000<>+4(SB)/4, $0x0f800000
+DATA c0f800000<>+8(SB)/4, $0x0f800000
+DATA c0f800000<>+12(SB)/4, $0x0f800000
+DATA c0f800000<>+16(SB)/4, $0x0f800000
+DATA c0f800000<>+20(SB)/4, $0x0f800000
+DATA c0f800000<>+24(SB)/4, $0x0f800000
+DATA c0f800000<>+28(SB)/4, $0x0f800000
+DATA c0f800000<>+32(SB)/4, $0x0f800000
+DATA c0f800000<>+36(SB)/4, $0x0f800000
+DATA c0f800000<>+40(SB)/4, $0x0f800000
+DATA c0f800000<>+44(SB)/4, $0x0f800000
+DATA c0f800000<>+48(SB)/4, $0x0f800000
+DATA c0f800000<>+52(SB)/4, $0x0f800000
+DATA c0f800000<>+56(SB)/4, $0x0f800000
+DATA c0f800000<>+60(SB)/4, $0x0f800000
+GLOBL c0f800000<>(SB), RODATA|NOPTR, $64
+
+DATA c00400000<>+0(SB)/4, $0x00400000
+DATA c00400000<>+4(SB)/4, $0x00400000
+DATA c00400000<>+8(SB)/4, $0x00400000
+DATA c00400000<>+12(SB)/4, $0x00400000
+DATA c00400000<>+16(SB)/4, $0x00400000
+DATA c00400000<>+20(SB)/4, $0x00400000
+DATA c00400000<>+24(SB)/4, $0x00400000
+DATA c00400000<>+28(SB)/4, $0x00400000
+DATA c00400000<>+32(SB)/4, $0x00400000
+DATA c00400000<>+36(SB)/4, $0x00400000
+DATA c00400000<>+40(SB)/4, $0x00400000
+DATA c00400000<>+44(SB)/4, $0x00400000
+DATA c00400000<>+48(SB)/4, $0x00400000
+DATA c00400000<>+52(SB)/4, $0x00400000
+DATA c00400000<>+56(SB)/4, $0x00400000
+DATA c00400000<>+60(SB)/4, $0x00400000
+GLOBL c00400000<>(SB), RODATA|NOPTR, $64
+
+// func fromBFloat16AVX2(dst []float32, src []uint16)
+// Requires: AVX, AVX2, CMOV
+TEXT ·fromBFloat16AVX2(SB), NOSPLIT, $16-48
+	MOVQ src_len+32(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VPMOVZXWD (CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, (DX)
+	VPMOVZXWD 16(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 32(DX)
+	VPMOVZXWD 32(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 64(DX)
+	VPMOVZXWD 48(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 96(DX)
+	VPMOVZXWD 64(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 128(DX)
+	VPMOVZXWD 80(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 160(DX)
+	VPMOVZXWD 96(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 192(DX)
+	VPMOVZXWD 112(CX), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, 224(DX)
+	ADDQ      $+128, CX
+	ADDQ      $+256, DX
+	SUBQ      $+64, AX
+	CMPQ      AX, $0x00000040
+	JAE       blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part4
+
+one3:
+	VPMOVZXWD -16(CX)(BX*2), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VMOVUPS   Y0, -32(DX)(BX*4)
+	ADDQ      $+8, BX
+	CMPQ      BX, AX
+	JBE       one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+	VPXOR        X1, X1, X1
+	VMOVDQU      X1, (SP)
+	LEAQ         (AX), AX
+	MOVQ         $0x00000008, SI
+	CMPQ         AX, SI
+	CMOVQHI      SI, AX
+
+half6:
+	LEAQ       -16(CX)(BX*2), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(AX*2), SI
+	MOVW       SI, -2(DI)(AX*2)
+	DECQ       AX
+	JNE        half6
+	VPMOVZXWD  (SP), Y1
+	VPSLLD     $0x10, Y1, Y1
+	VMASKMOVPS Y1, Y0, -32(DX)(BX*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func toFloat16AVX2(dst []uint16, src []float32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·toFloat16AVX2(SB), NOSPLIT, $16-48
+	MOVQ src_len+32(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (CX), Y0
+	VPAND     c7fffffff<>+0(SB), Y0, Y1
+	VPSRLD    $0x0d, Y1, Y2
+	VPAND     c00000001<>+0(SB), Y2, Y3
+	VPADDD    Y1, Y3, Y3
+	VPADDD    cc8000fff<>+0(SB), Y3, Y3
+	VPSRLD    $0x0d, Y3, Y3
+	VADDPS    c3f000000<>+0(SB), Y1, Y4
+	VPSUBD    c3f000000<>+0(SB), Y4, Y4
+	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y3, Y4, Y3
+	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
+	VPAND     c000003ff<>+0(SB), Y2, Y2
+	VPOR      c00007e00<>+0(SB), Y2, Y2
+	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y2, Y3, Y3
+	VPSRLD    $0x10, Y0, Y2
+	VPAND     c00008000<>+0(SB), Y2, Y2
+	VPOR      Y2, Y3, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, (DX)
+	VMOVUPS   32(CX), Y0
+	VPAND     c7fffffff<>+0(SB), Y0, Y1
+	VPSRLD    $0x0d, Y1, Y2
+	VPAND     c00000001<>+0(SB), Y2, Y3
+	VPADDD    Y1, Y3, Y3
+	VPADDD    cc8000fff<>+0(SB), Y3, Y3
+	VPSRLD    $0x0d, Y3, Y3
+	VADDPS    c3f000000<>+0(SB), Y1, Y4
+	VPSUBD    c3f000000<>+0(SB), Y4, Y4
+	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y3, Y4, Y3
+	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
+	VPAND     c000003ff<>+0(SB), Y2, Y2
+	VPOR      c00007e00<>+0(SB), Y2, Y2
+	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y2, Y3, Y3
+	VPSRLD    $0x10, Y0, Y2
+	VPAND     c00008000<>+0(SB), Y2, Y2
+	VPOR      Y2, Y3, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 16(DX)
+	VMOVUPS   64(CX), Y0
+	VPAND     c7fffffff<>+0(SB), Y0, Y1
+	VPSRLD    $0x0d, Y1, Y2
+	VPAND     c00000001<>+0(SB), Y2, Y3
+	VPADDD    Y1, Y3, Y3
+	VPADDD    cc8000fff<>+0(SB), Y3, Y3
+	VPSRLD    $0x0d, Y3, Y3
+	VADDPS    c3f000000<>+0(SB), Y1, Y4
+	VPSUBD    c3f000000<>+0(SB), Y4, Y4
+	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y3, Y4, Y3
+	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
+	VPAND     c000003ff<>+0(SB), Y2, Y2
+	VPOR      c00007e00<>+0(SB), Y2, Y2
+	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y2, Y3, Y3
+	VPSRLD    $0x10, Y0, Y2
+	VPAND     c00008000<>+0(SB), Y2, Y2
+	VPOR      Y2, Y3, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 32(DX)
+	VMOVUPS   96(CX), Y0
+	VPAND     c7fffffff<>+0(SB), Y0, Y1
+	VPSRLD    $0x0d, Y1, Y2
+	VPAND     c00000001<>+0(SB), Y2, Y3
+	VPADDD    Y1, Y3, Y3
+	VPADDD    cc8000fff<>+0(SB), Y3, Y3
+	VPSRLD    $0x0d, Y3, Y3
+	VADDPS    c3f000000<>+0(SB), Y1, Y4
+	VPSUBD    c3f000000<>+0(SB), Y4, Y4
+	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y3, Y4, Y3
+	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
+	VPAND     c000003ff<>+0(SB), Y2, Y2
+	VPOR      c00007e00<>+0(SB), Y2, Y2
+	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y2, Y3, Y3
+	VPSRLD    $0x10, Y0, Y2
+	VPAND     c00008000<>+0(SB), Y2, Y2
+	VPOR      Y2, Y3, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 48(DX)
+	ADDQ      $+128, CX
+	ADDQ      $+64, DX
+	SUBQ      $+32, AX
+	CMPQ      AX, $0x00000020
+	JAE       blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part4
+
+one3:
+	VMOVUPS   -32(CX)(BX*4), Y0
+	VPAND     c7fffffff<>+0(SB), Y0, Y1
+	VPSRLD    $0x0d, Y1, Y2
+	VPAND     c00000001<>+0(SB), Y2, Y3
+	VPADDD    Y1, Y3, Y3
+	VPADDD    cc8000fff<>+0(SB), Y3, Y3
+	VPSRLD    $0x0d, Y3, Y3
+	VADDPS    c3f000000<>+0(SB), Y1, Y4
+	VPSUBD    c3f000000<>+0(SB), Y4, Y4
+	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y3, Y4, Y3
+	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
+	VPAND     c000003ff<>+0(SB), Y2, Y2
+	VPOR      c00007e00<>+0(SB), Y2, Y2
+	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
+	VPBLENDVB Y5, Y2, Y3, Y3
+	VPSRLD    $0x10, Y0, Y2
+	VPAND     c00008000<>+0(SB), Y2, Y2
+	VPOR      Y2, Y3, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, -16(DX)(BX*2)
+	ADDQ      $+8, BX
+	CMPQ      BX, AX
+	JBE       one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+	VMASKMOVPS   -32(CX)(BX*4), Y0, Y0
+	VPAND        c7fffffff<>+0(SB), Y0, Y1
+	VPSRLD       $0x0d, Y1, Y2
+	VPAND        c00000001<>+0(SB), Y2, Y3
+	VPADDD       Y1, Y3, Y3
+	VPADDD       cc8000fff<>+0(SB), Y3, Y3
+	VPSRLD       $0x0d, Y3, Y3
+	VADDPS       c3f000000<>+0(SB), Y1, Y4
+	VPSUBD       c3f000000<>+0(SB), Y4, Y4
+	VPCMPGTD     c387fffff<>+0(SB), Y1, Y5
+	VPBLENDVB    Y5, Y3, Y4, Y3
+	VPCMPGTD     c477fefff<>+0(SB), Y1, Y5
+	VPBLENDVB    Y5, c00007c00<>+0(SB), Y3, Y3
+	VPAND        c000003ff<>+0(SB), Y2, Y2
+	VPOR         c00007e00<>+0(SB), Y2, Y2
+	VPCMPGTD     c7f800000<>+0(SB), Y1, Y5
+	VPBLENDVB    Y5, Y2, Y3, Y3
+	VPSRLD       $0x10, Y0, Y2
+	VPAND        c00008000<>+0(SB), Y2, Y2
+	VPOR         Y2, Y3, Y0
+	VPACKUSDW    Y0, Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VMOVDQU      X0, (SP)
+	LEAQ         (AX), AX
+	MOVQ         $0x00000008, CX
+	CMPQ         AX, CX
+	CMOVQHI      CX, AX
+
+half6:
+	LEAQ    (SP), CX
+	LEAQ    -16(DX)(BX*2), SI
+	MOVWLZX -2(CX)(AX*2), CX
+	MOVW    CX, -2(SI)(AX*2)
+	DECQ    AX
+	JNE     half6
+
+end5:
+	VZEROUPPER
+	RET
+
+DATA cc8000fff<>+0(SB)/4, $0xc8000fff
+DATA cc8000fff<>+4(SB)/4, $0xc8000fff
+DATA cc8000fff<>+8(SB)/4, $0xc8000fff
+DATA cc8000fff<>+12(SB)/4, $0xc8000fff
+DATA cc8000fff<>+16(SB)/4, $0xc8000fff
+DATA cc8000fff<>+20(SB)/4, $0xc8000fff
+DATA cc8000fff<>+24(SB)/4, $0xc8000fff
+DATA cc8000fff<>+28(SB)/4, $0xc8000fff
+DATA cc8000fff<>+32(SB)/4, $0xc8000fff
+DATA cc8000fff<>+36(SB)/4, $0xc8000fff
+DATA cc8000fff<>+40(SB)/4, $0xc8000fff
+DATA cc8000fff<>+44(SB)/4, $0xc8000fff
+DATA cc8000fff<>+48(SB)/4, $0xc8000fff
+DATA cc8000fff<>+52(SB)/4, $0xc8000fff
+DATA cc8000fff<>+56(SB)/4, $0xc8000fff
+DATA cc8000fff<>+60(SB)/4, $0xc8000fff
+GLOBL cc8000fff<>(SB), RODATA|NOPTR, $64
+
+DATA c3f000000<>+0(SB)/4, $0x3f000000
+DATA c3f000000<>+4(SB)/4, $0x3f000000
+DATA c3f000000<>+8(SB)/4, $0x3f000000
+DATA c3f000000<>+12(SB)/4, $0x3f000000
+DATA c3f000000<>+16(SB)/4, $0x3f000000
+DATA c3f000000<>+20(SB)/4, $0x3f000000
+DATA c3f000000<>+24(SB)/4, $0x3f000000
+DATA c3f000000<>+28(SB)/4, $0x3f000000
+DATA c3f000000<>+32(SB)/4, $0x3f000000
+DATA c3f000000<>+36(SB)/4, $0x3f000000
+DATA c3f000000<>+40(SB)/4, $0x3f000000
+DATA c3f000000<>+44(SB)/4, $0x3f000000
+DATA c3f000000<>+48(SB)/4, $0x3f000000
+DATA c3f000000<>+52(SB)/4, $0x3f000000
+DATA c3f000000<>+56(SB)/4, $0x3f000000
+DATA c3f000000<>+60(SB)/4, $0x3f000000
+GLOBL c3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA c387fffff<>+0(SB)/4, $0x387fffff
+DATA c387fffff<>+4(SB)/4, $0x387fffff
+DATA c387fffff<>+8(SB)/4, $0x387fffff
+DATA c387fffff<>+12(SB)/4, $0x387fffff
+DATA c387fffff<>+16(SB)/4, $0x387fffff
+DATA c387fffff<>+20(SB)/4, $0x387fffff
+DATA c387fffff<>+24(SB)/4, $0x387fffff
+DATA c387fffff<>+28(SB)/4, $0x387fffff
+DATA c387fffff<>+32(SB)/4, $0x387fffff
+DATA c387fffff<>+36(SB)/4, $0x387fffff
+DATA c387fffff<>+40(SB)/4, $0x387fffff
+DATA c387fffff<>+44(SB)/4, $0x387fffff
+DATA c387fffff<>+48(SB)/4, $0x387fffff
+DATA c387fffff<>+52(SB)/4, $0x387fffff
+DATA c387fffff<>+56(SB)/4, $0x387fffff
+DATA c387fffff<>+60(SB)/4, $0x387fffff
+GLOBL c387fffff<>(SB), RODATA|NOPTR, $64
+
+DATA c477fefff<>+0(SB)/4, $0x477fefff
+DATA c477fefff<>+4(SB)/4, $0x477fefff
+DATA c477fefff<>+8(SB)/4, $0x477fefff
+DATA c477fefff<>+12(SB)/4, $0x477fefff
+DATA c477fefff<>+16(SB)/4, $0x477fefff
+DATA c477fefff<>+20(SB)/4, $0x477fefff
+DATA c477fefff<>+24(SB)/4, $0x477fefff
+DATA c477fefff<>+28(SB)/4, $0x477fefff
+DATA c477fefff<>+32(SB)/4, $0x477fefff
+DATA c477fefff<>+36(SB)/4, $0x477fefff
+DATA c477fefff<>+40(SB)/4, $0x477fefff
+DATA c477fefff<>+44(SB)/4, $0x477fefff
+DATA c477fefff<>+48(SB)/4, $0x477fefff
+DATA c477fefff<>+52(SB)/4, $0x477fefff
+DATA c477fefff<>+56(SB)/4, $0x477fefff
+DATA c477fefff<>+60(SB)/4, $0x477fefff
+GLOBL c477fefff<>(SB), RODATA|NOPTR, $64
+
+DATA c00007c00<>+0(SB)/4, $0x00007c00
+DATA c00007c00<>+4(SB)/4, $0x00007c00
+DATA c00007c00<>+8(SB)/4, $0x00007c00
+DATA c00007c00<>+12(SB)/4, $0x00007c00
+DATA c00007c00<>+16(SB)/4, $0x00007c00
+DATA c00007c00<>+20(SB)/4, $0x00007c00
+DATA c00007c00<>+24(SB)/4, $0x00007c00
+DATA c00007c00<>+28(SB)/4, $0x00007c00
+DATA c00007c00<>+32(SB)/4, $0x00007c00
+DATA c00007c00<>+36(SB)/4, $0x00007c00
+DATA c00007c00<>+40(SB)/4, $0x00007c00
+DATA c00007c00<>+44(SB)/4, $0x00007c00
+DATA c00007c00<>+48(SB)/4, $0x00007c00
+DATA c00007c00<>+52(SB)/4, $0x00007c00
+DATA c00007c00<>+56(SB)/4, $0x00007c00
+DATA c00007c00<>+60(SB)/4, $0x00007c00
+GLOBL c00007c00<>(SB), RODATA|NOPTR, $64
+
+DATA c000003ff<>+0(SB)/4, $0x000003ff
+DATA c000003ff<>+4(SB)/4, $0x000003ff
+DATA c000003ff<>+8(SB)/4, $0x000003ff
+DATA c000003ff<>+12(SB)/4, $0x000003ff
+DATA c000003ff<>+16(SB)/4, $0x000003ff
+DATA c000003ff<>+20(SB)/4, $0x000003ff
+DATA c000003ff<>+24(SB)/4, $0x000003ff
+DATA c000003ff<>+28(SB)/4, $0x000003ff
+DATA c000003ff<>+32(SB)/4, $0x000003ff
+DATA c000003ff<>+36(SB)/4, $0x000003ff
+DATA c000003ff<>+40(SB)/4, $0x000003ff
+DATA c000003ff<>+44(SB)/4, $0x000003ff
+DATA c000003ff<>+48(SB)/4, $0x000003ff
+DATA c000003ff<>+52(SB)/4, $0x000003ff
+DATA c000003ff<>+56(SB)/4, $0x000003ff
+DATA c000003ff<>+60(SB)/4, $0x000003ff
+GLOBL c000003ff<>(SB), RODATA|NOPTR, $64
+
+DATA c00007e00<>+0(SB)/4, $0x00007e00
+DATA c00007e00<>+4(SB)/4, $0x00007e00
+DATA c00007e00<>+8(SB)/4, $0x00007e00
+DATA c00007e00<>+12(SB)/4, $0x00007e00
+DATA c00007e00<>+16(SB)/4, $0x00007e00
+DATA c00007e00<>+20(SB)/4, $0x00007e00
+DATA c00007e00<>+24(SB)/4, $0x00007e00
+DATA c00007e00<>+28(SB)/4, $0x00007e00
+DATA c00007e00<>+32(SB)/4, $0x00007e00
+DATA c00007e00<>+36(SB)/4, $0x00007e00
+DATA c00007e00<>+40(SB)/4, $0x00007e00
+DATA c00007e00<>+44(SB)/4, $0x00007e00
+DATA c00007e00<>+48(SB)/4, $0x00007e00
+DATA c00007e00<>+52(SB)/4, $0x00007e00
+DATA c00007e00<>+56(SB)/4, $0x00007e00
+DATA c00007e00<>+60(SB)/4, $0x00007e00
+GLOBL c00007e00<>(SB), RODATA|NOPTR, $64
+
+DATA c00008000<>+0(SB)/4, $0x00008000
+DATA c00008000<>+4(SB)/4, $0x00008000
+DATA c00008000<>+8(SB)/4, $0x00008000
+DATA c00008000<>+12(SB)/4, $0x00008000
+DATA c00008000<>+16(SB)/4, $0x00008000
+DATA c00008000<>+20(SB)/4, $0x00008000
+DATA c00008000<>+24(SB)/4, $0x00008000
+DATA c00008000<>+28(SB)/4, $0x00008000
+DATA c00008000<>+32(SB)/4, $0x00008000
+DATA c00008000<>+36(SB)/4, $0x00008000
+DATA c00008000<>+40(SB)/4, $0x00008000
+DATA c00008000<>+44(SB)/4, $0x00008000
+DATA c00008000<>+48(SB)/4, $0x00008000
+DATA c00008000<>+52(SB)/4, $0x00008000
+DATA c00008000<>+56(SB)/4, $0x00008000
+DATA c00008000<>+60(SB)/4, $0x00008000
+GLOBL c00008000<>(SB), RODATA|NOPTR, $64
+
+// func toBFloat16AVX2(dst []uint16, src []float32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·toBFloat16AVX2(SB), NOSPLIT, $16-48
+	MOVQ src_len+32(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, (DX)
+	VMOVUPS   32(CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 16(DX)
+	VMOVUPS   64(CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 32(DX)
+	VMOVUPS   96(CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 48(DX)
+	VMOVUPS   128(CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 64(DX)
+	VMOVUPS   160(CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 80(DX)
+	VMOVUPS   192(CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 96(DX)
+	VMOVUPS   224(CX), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, 112(DX)
+	ADDQ      $+256, CX
+	ADDQ      $+128, DX
+	SUBQ      $+64, AX
+	CMPQ      AX, $0x00000040
+	JAE       blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part4
+
+one3:
+	VMOVUPS   -32(CX)(BX*4), Y0
+	VPSRLD    $0x10, Y0, Y1
+	VPAND     c00000001<>+0(SB), Y1, Y1
+	VPADDD    Y0, Y1, Y1
+	VPADDD    c00007fff<>+0(SB), Y1, Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPOR      c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y1, Y1
+	VPSRLD    $0x10, Y1, Y0
+	VPACKUSDW Y0, Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VMOVDQU   X0, -16(DX)(BX*2)
+	ADDQ      $+8, BX
+	CMPQ      BX, AX
+	JBE       one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+	VMASKMOVPS   -32(CX)(BX*4), Y0, Y0
+	VPSRLD       $0x10, Y0, Y1
+	VPAND        c00000001<>+0(SB), Y1, Y1
+	VPADDD       Y0, Y1, Y1
+	VPADDD       c00007fff<>+0(SB), Y1, Y1
+	VCMPPS       $0x03, Y0, Y0, Y2
+	VPOR         c00400000<>+0(SB), Y0, Y0
+	VBLENDVPS    Y2, Y0, Y1, Y1
+	VPSRLD       $0x10, Y1, Y0
+	VPACKUSDW    Y0, Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VMOVDQU      X0, (SP)
+	LEAQ         (AX), AX
+	MOVQ         $0x00000008, CX
+	CMPQ         AX, CX
+	CMOVQHI      CX, AX
+
+half6:
+	LEAQ    (SP), CX
+	LEAQ    -16(DX)(BX*2), SI
+	MOVWLZX -2(CX)(AX*2), CX
+	MOVW    CX, -2(SI)(AX*2)
+	DECQ    AX
+	JNE     half6
+
+end5:
+	VZEROUPPER
+	RET
+
+DATA c00007fff<>+0(SB)/4, $0x00007fff
+DATA c00007fff<>+4(SB)/4, $0x00007fff
+DATA c00007fff<>+8(SB)/4, $0x00007fff
+DATA c00007fff<>+12(SB)/4, $0x00007fff
+DATA c00007fff<>+16(SB)/4, $0x00007fff
+DATA c00007fff<>+20(SB)/4, $0x00007fff
+DATA c00007fff<>+24(SB)/4, $0x00007fff
+DATA c00007fff<>+28(SB)/4, $0x00007fff
+DATA c00007fff<>+32(SB)/4, $0x00007fff
+DATA c00007fff<>+36(SB)/4, $0x00007fff
+DATA c00007fff<>+40(SB)/4, $0x00007fff
+DATA c00007fff<>+44(SB)/4, $0x00007fff
+DATA c00007fff<>+48(SB)/4, $0x00007fff
+DATA c00007fff<>+52(SB)/4, $0x00007fff
+DATA c00007fff<>+56(SB)/4, $0x00007fff
+DATA c00007fff<>+60(SB)/4, $0x00007fff
+GLOBL c00007fff<>(SB), RODATA|NOPTR, $64
+
+// func dotFloat16AVX2(h []uint16, x []float32) float32
+// Requires: AVX, AVX2, CMOV
+TEXT ·dotFloat16AVX2(SB), NOSPLIT, $16-52
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   h_len+8(FP), AX
+	MOVQ   h_base+0(FP), CX
+	MOVQ   x_base+24(FP), DX
+
+	// blocks of 64: [read h read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VPMOVSXWD (CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    (DX), Y10, Y10
+	VADDPS    Y10, Y0, Y0
+	VPMOVSXWD 16(CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    32(DX), Y10, Y10
+	VADDPS    Y10, Y1, Y1
+	VPMOVSXWD 32(CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    64(DX), Y10, Y10
+	VADDPS    Y10, Y2, Y2
+	VPMOVSXWD 48(CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    96(DX), Y10, Y10
+	VADDPS    Y10, Y3, Y3
+	VPMOVSXWD 64(CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    128(DX), Y10, Y10
+	VADDPS    Y10, Y4, Y4
+	VPMOVSXWD 80(CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    160(DX), Y10, Y10
+	VADDPS    Y10, Y5, Y5
+	VPMOVSXWD 96(CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    192(DX), Y10, Y10
+	VADDPS    Y10, Y6, Y6
+	VPMOVSXWD 112(CX), Y8
+	VPSLLD    $0x0d, Y8, Y9
+	VPAND     c0fffe000<>+0(SB), Y9, Y9
+	VPAND     c80000000<>+0(SB), Y8, Y8
+	VMULPS    c77800000<>+0(SB), Y9, Y10
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
+	VPAND     c7f800000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
+	VPAND     c00400000<>+0(SB), Y8, Y8
+	VPOR      Y8, Y10, Y10
+	VMULPS    224(DX), Y10, Y10
+	VADDPS    Y10, Y7, Y7
+	ADDQ      $+128, CX
+	ADDQ      $+256, DX
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ         $+64, AX
+	JE           end3
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y9
+	VPXOR        X10, X10, X10
+	VMOVDQU      X10, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half4:
+	LEAQ       (CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half4
+	VPMOVSXWD  (SP), Y10
+	VPSLLD     $0x0d, Y10, Y11
+	VPAND      c0fffe000<>+0(SB), Y11, Y11
+	VPAND      c80000000<>+0(SB), Y10, Y10
+	VMULPS     c77800000<>+0(SB), Y11, Y12
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
+	VPAND      c7f800000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
+	VPAND      c00400000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VMASKMOVPS (DX), Y9, Y9
+	VMULPS     Y9, Y12, Y12
+	VADDPS     Y12, Y0, Y0
+	CMPQ       AX, $0x00000008
+	JBE        end3
+	VPCMPGTD   iota32<>+32(SB), Y8, Y9
+	VPXOR      X10, X10, X10
+	VMOVDQU    X10, (SP)
+	LEAQ       -8(AX), BX
+	MOVQ       $0x00000008, SI
+	CMPQ       BX, SI
+	CMOVQHI    SI, BX
+
+half5:
+	LEAQ       16(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half5
+	VPMOVSXWD  (SP), Y10
+	VPSLLD     $0x0d, Y10, Y11
+	VPAND      c0fffe000<>+0(SB), Y11, Y11
+	VPAND      c80000000<>+0(SB), Y10, Y10
+	VMULPS     c77800000<>+0(SB), Y11, Y12
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
+	VPAND      c7f800000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
+	VPAND      c00400000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VMASKMOVPS 32(DX), Y9, Y9
+	VMULPS     Y9, Y12, Y12
+	VADDPS     Y12, Y1, Y1
+	CMPQ       AX, $0x00000010
+	JBE        end3
+	VPCMPGTD   iota32<>+64(SB), Y8, Y9
+	VPXOR      X10, X10, X10
+	VMOVDQU    X10, (SP)
+	LEAQ       -16(AX), BX
+	MOVQ       $0x00000008, SI
+	CMPQ       BX, SI
+	CMOVQHI    SI, BX
+
+half6:
+	LEAQ       32(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half6
+	VPMOVSXWD  (SP), Y10
+	VPSLLD     $0x0d, Y10, Y11
+	VPAND      c0fffe000<>+0(SB), Y11, Y11
+	VPAND      c80000000<>+0(SB), Y10, Y10
+	VMULPS     c77800000<>+0(SB), Y11, Y12
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
+	VPAND      c7f800000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
+	VPAND      c00400000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VMASKMOVPS 64(DX), Y9, Y9
+	VMULPS     Y9, Y12, Y12
+	VADDPS     Y12, Y2, Y2
+	CMPQ       AX, $0x00000018
+	JBE        end3
+	VPCMPGTD   iota32<>+96(SB), Y8, Y9
+	VPXOR      X10, X10, X10
+	VMOVDQU    X10, (SP)
+	LEAQ       -24(AX), BX
+	MOVQ       $0x00000008, SI
+	CMPQ       BX, SI
+	CMOVQHI    SI, BX
+
+half7:
+	LEAQ       48(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half7
+	VPMOVSXWD  (SP), Y10
+	VPSLLD     $0x0d, Y10, Y11
+	VPAND      c0fffe000<>+0(SB), Y11, Y11
+	VPAND      c80000000<>+0(SB), Y10, Y10
+	VMULPS     c77800000<>+0(SB), Y11, Y12
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
+	VPAND      c7f800000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
+	VPAND      c00400000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VMASKMOVPS 96(DX), Y9, Y9
+	VMULPS     Y9, Y12, Y12
+	VADDPS     Y12, Y3, Y3
+	CMPQ       AX, $0x00000020
+	JBE        end3
+	VPCMPGTD   iota32<>+128(SB), Y8, Y9
+	VPXOR      X10, X10, X10
+	VMOVDQU    X10, (SP)
+	LEAQ       -32(AX), BX
+	MOVQ       $0x00000008, SI
+	CMPQ       BX, SI
+	CMOVQHI    SI, BX
+
+half8:
+	LEAQ       64(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half8
+	VPMOVSXWD  (SP), Y10
+	VPSLLD     $0x0d, Y10, Y11
+	VPAND      c0fffe000<>+0(SB), Y11, Y11
+	VPAND      c80000000<>+0(SB), Y10, Y10
+	VMULPS     c77800000<>+0(SB), Y11, Y12
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
+	VPAND      c7f800000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
+	VPAND      c00400000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VMASKMOVPS 128(DX), Y9, Y9
+	VMULPS     Y9, Y12, Y12
+	VADDPS     Y12, Y4, Y4
+	CMPQ       AX, $0x00000028
+	JBE        end3
+	VPCMPGTD   iota32<>+160(SB), Y8, Y9
+	VPXOR      X10, X10, X10
+	VMOVDQU    X10, (SP)
+	LEAQ       -40(AX), BX
+	MOVQ       $0x00000008, SI
+	CMPQ       BX, SI
+	CMOVQHI    SI, BX
+
+half9:
+	LEAQ       80(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half9
+	VPMOVSXWD  (SP), Y10
+	VPSLLD     $0x0d, Y10, Y11
+	VPAND      c0fffe000<>+0(SB), Y11, Y11
+	VPAND      c80000000<>+0(SB), Y10, Y10
+	VMULPS     c77800000<>+0(SB), Y11, Y12
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
+	VPAND      c7f800000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
+	VPAND      c00400000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VMASKMOVPS 160(DX), Y9, Y9
+	VMULPS     Y9, Y12, Y12
+	VADDPS     Y12, Y5, Y5
+	CMPQ       AX, $0x00000030
+	JBE        end3
+	VPCMPGTD   iota32<>+192(SB), Y8, Y9
+	VPXOR      X10, X10, X10
+	VMOVDQU    X10, (SP)
+	LEAQ       -48(AX), BX
+	MOVQ       $0x00000008, SI
+	CMPQ       BX, SI
+	CMOVQHI    SI, BX
+
+half10:
+	LEAQ       96(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half10
+	VPMOVSXWD  (SP), Y10
+	VPSLLD     $0x0d, Y10, Y11
+	VPAND      c0fffe000<>+0(SB), Y11, Y11
+	VPAND      c80000000<>+0(SB), Y10, Y10
+	VMULPS     c77800000<>+0(SB), Y11, Y12
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
+	VPAND      c7f800000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
+	VPAND      c00400000<>+0(SB), Y10, Y10
+	VPOR       Y10, Y12, Y12
+	VMASKMOVPS 192(DX), Y9, Y9
+	VMULPS     Y9, Y12, Y12
+	VADDPS     Y12, Y6, Y6
+	CMPQ       AX, $0x00000038
+	JBE        end3
+	VPCMPGTD   iota32<>+224(SB), Y8, Y8
+	VPXOR      X9, X9, X9
+	VMOVDQU    X9, (SP)
+	LEAQ       -56(AX), AX
+	MOVQ       $0x00000008, BX
+	CMPQ       AX, BX
+	CMOVQHI    BX, AX
+
+half11:
+	LEAQ       112(CX), BX
+	LEAQ       (SP), SI
+	MOVWLZX    -2(BX)(AX*2), BX
+	MOVW       BX, -2(SI)(AX*2)
+	DECQ       AX
+	JNE        half11
+	VPMOVSXWD  (SP), Y9
+	VPSLLD     $0x0d, Y9, Y10
+	VPAND      c0fffe000<>+0(SB), Y10, Y10
+	VPAND      c80000000<>+0(SB), Y9, Y9
+	VMULPS     c77800000<>+0(SB), Y10, Y11
+	VPOR       Y9, Y11, Y11
+	VPCMPGTD   c0f7fffff<>+0(SB), Y10, Y9
+	VPAND      c7f800000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y11, Y11
+	VPCMPGTD   c0f800000<>+0(SB), Y10, Y9
+	VPAND      c00400000<>+0(SB), Y9, Y9
+	VPOR       Y9, Y11, Y11
+	VMASKMOVPS 224(DX), Y8, Y8
+	VMULPS     Y8, Y11, Y11
+	VADDPS     Y11, Y7, Y7
+
+end3:
+	VADDPS     Y1, Y0, Y0
+	MOVQ       h_len+8(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups12
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum13
+
+groups12:
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y5, Y4, Y4
+	VADDPS     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPS     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPS     Y3, Y1, Y2
+	VSHUFPS    $0x44, Y2, Y0, Y1
+	VSHUFPS    $0xee, Y2, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VSHUFPS    $0x88, Y0, Y0, Y1
+	VSHUFPS    $0xdd, Y0, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+
+sum13:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func dotBFloat16AVX2(h []uint16, x []float32) float32
+// Requires: AVX, AVX2, CMOV
+TEXT ·dotBFloat16AVX2(SB), NOSPLIT, $16-52
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   h_len+8(FP), AX
+	MOVQ   h_base+0(FP), CX
+	MOVQ   x_base+24(FP), DX
+
+	// blocks of 64: [read h read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VPMOVZXWD (CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    (DX), Y8, Y8
+	VADDPS    Y8, Y0, Y0
+	VPMOVZXWD 16(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    32(DX), Y8, Y8
+	VADDPS    Y8, Y1, Y1
+	VPMOVZXWD 32(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    64(DX), Y8, Y8
+	VADDPS    Y8, Y2, Y2
+	VPMOVZXWD 48(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    96(DX), Y8, Y8
+	VADDPS    Y8, Y3, Y3
+	VPMOVZXWD 64(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    128(DX), Y8, Y8
+	VADDPS    Y8, Y4, Y4
+	VPMOVZXWD 80(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    160(DX), Y8, Y8
+	VADDPS    Y8, Y5, Y5
+	VPMOVZXWD 96(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    192(DX), Y8, Y8
+	VADDPS    Y8, Y6, Y6
+	VPMOVZXWD 112(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    224(DX), Y8, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      $+128, CX
+	ADDQ      $+256, DX
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000008
+	JB        part4
+	VPMOVZXWD (CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    (DX), Y8, Y8
+	VADDPS    Y8, Y0, Y0
+	CMPQ      AX, $0x00000010
+	JB        part5
+	VPMOVZXWD 16(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    32(DX), Y8, Y8
+	VADDPS    Y8, Y1, Y1
+	CMPQ      AX, $0x00000018
+	JB        part6
+	VPMOVZXWD 32(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    64(DX), Y8, Y8
+	VADDPS    Y8, Y2, Y2
+	CMPQ      AX, $0x00000020
+	JB        part7
+	VPMOVZXWD 48(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    96(DX), Y8, Y8
+	VADDPS    Y8, Y3, Y3
+	CMPQ      AX, $0x00000028
+	JB        part8
+	VPMOVZXWD 64(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    128(DX), Y8, Y8
+	VADDPS    Y8, Y4, Y4
+	CMPQ      AX, $0x00000030
+	JB        part9
+	VPMOVZXWD 80(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    160(DX), Y8, Y8
+	VADDPS    Y8, Y5, Y5
+	CMPQ      AX, $0x00000038
+	JB        part10
+	VPMOVZXWD 96(CX), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    192(DX), Y8, Y8
+	VADDPS    Y8, Y6, Y6
+	CMPQ      AX, $0x00000040
+	JB        part11
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half12:
+	LEAQ       (CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half12
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS (DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y0, Y0
+	JMP        end3
+
+part5:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half13:
+	LEAQ       16(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half13
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS 32(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y1, Y1
+	JMP        end3
+
+part6:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half14:
+	LEAQ       32(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half14
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS 64(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y2, Y2
+	JMP        end3
+
+part7:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half15:
+	LEAQ       48(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half15
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS 96(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y3, Y3
+	JMP        end3
+
+part8:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half16:
+	LEAQ       64(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half16
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS 128(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y4, Y4
+	JMP        end3
+
+part9:
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half17:
+	LEAQ       80(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half17
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS 160(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y5, Y5
+	JMP        end3
+
+part10:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half18:
+	LEAQ       96(CX), SI
+	LEAQ       (SP), DI
+	MOVWLZX    -2(SI)(BX*2), SI
+	MOVW       SI, -2(DI)(BX*2)
+	DECQ       BX
+	JNE        half18
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS 192(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y6, Y6
+	JMP        end3
+
+part11:
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), AX
+	MOVQ         $0x00000008, BX
+	CMPQ         AX, BX
+	CMOVQHI      BX, AX
+
+half19:
+	LEAQ       112(CX), BX
+	LEAQ       (SP), SI
+	MOVWLZX    -2(BX)(AX*2), BX
+	MOVW       BX, -2(SI)(AX*2)
+	DECQ       AX
+	JNE        half19
+	VPMOVZXWD  (SP), Y9
+	VPSLLD     $0x10, Y9, Y9
+	VMASKMOVPS 224(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y7, Y7
+
+end3:
+	VADDPS     Y1, Y0, Y0
+	MOVQ       h_len+8(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups20
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum21
+
+groups20:
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y5, Y4, Y4
+	VADDPS     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPS     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPS     Y3, Y1, Y2
+	VSHUFPS    $0x44, Y2, Y0, Y1
+	VSHUFPS    $0xee, Y2, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VSHUFPS    $0x88, Y0, Y0, Y1
+	VSHUFPS    $0xdd, Y0, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+
+sum21:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func dotInt8AVX2(a []int8, b []int8) int32
+// Requires: AVX, AVX2
+TEXT ·dotInt8AVX2(SB), NOSPLIT, $0-52
+	MOVQ   a_base+0(FP), AX
+	MOVQ   b_base+24(FP), CX
+	MOVQ   a_len+8(FP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ   $0x00000040, DX
+	JB     tail2
+
+blocks1:
+	VPMOVSXBW (AX), Y4
+	VPMOVSXBW (CX), Y5
+	VPMADDWD  Y5, Y4, Y4
+	VPADDD    Y4, Y0, Y0
+	VPMOVSXBW 16(AX), Y4
+	VPMOVSXBW 16(CX), Y5
+	VPMADDWD  Y5, Y4, Y4
+	VPADDD    Y4, Y1, Y1
+	VPMOVSXBW 32(AX), Y4
+	VPMOVSXBW 32(CX), Y5
+	VPMADDWD  Y5, Y4, Y4
+	VPADDD    Y4, Y2, Y2
+	VPMOVSXBW 48(AX), Y4
+	VPMOVSXBW 48(CX), Y5
+	VPMADDWD  Y5, Y4, Y4
+	VPADDD    Y4, Y3, Y3
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, CX
+	SUBQ      $0x00000040, DX
+	JAE       blocks1
+
+tail2:
+	ADDQ $0x00000030, DX
+	JNC  rest4
+
+registers3:
+	VPMOVSXBW (AX), Y4
+	VPMOVSXBW (CX), Y5
+	VPMADDWD  Y5, Y4, Y4
+	VPADDD    Y4, Y0, Y0
+	ADDQ      $0x00000010, AX
+	ADDQ      $0x00000010, CX
+	SUBQ      $0x00000010, DX
+	JAE       registers3
+
+rest4:
+	ADDQ         $0x00000010, DX
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPADDD       X1, X0, X0
+	VPSHUFD      $0x4e, X0, X1
+	VPADDD       X1, X0, X0
+	VPSHUFD      $0xb1, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, BX
+	TESTQ        DX, DX
+	JE           done6
+
+single5:
+	MOVBLSX -1(AX)(DX*1), SI
+	MOVBLSX -1(CX)(DX*1), DI
+	IMULL   DI, SI
+	ADDL    SI, BX
+	DECQ    DX
+	JNE     single5
+
+done6:
+	MOVL BX, ret+48(FP)
 	VZEROUPPER
 	RET
 
@@ -30261,31 +44864,31 @@ planes8:
 	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  343(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  343(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x08, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes9:
-	VMOVUPS     (AX), Z15
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Z15
 	VSUBPS      Z0, Z15, Z15
 	VMOVUPS     Z5, Z16
 	VFMADD231PS Z7, Z15, Z16
@@ -30302,10 +44905,10 @@ planes9:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, (CX)
-	VMOVUPS     64(AX), Z15
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPS     Z18, (BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Z15
 	VSUBPS      Z1, Z15, Z15
 	VMOVUPS     Z5, Z16
 	VFMADD231PS Z7, Z15, Z16
@@ -30322,10 +44925,10 @@ planes9:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 64(CX)
-	VMOVUPS     128(AX), Z15
-	PREFETCHT0  128(DX)
-	PREFETCHT0  128(BX)
+	VMOVUPS     Z18, 64(BX)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPS     128(DX), Z15
 	VSUBPS      Z2, Z15, Z15
 	VMOVUPS     Z5, Z16
 	VFMADD231PS Z7, Z15, Z16
@@ -30342,10 +44945,10 @@ planes9:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 128(CX)
-	VMOVUPS     192(AX), Z15
-	PREFETCHT0  192(DX)
-	PREFETCHT0  192(BX)
+	VMOVUPS     Z18, 128(BX)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPS     192(DX), Z15
 	VSUBPS      Z3, Z15, Z15
 	VMOVUPS     Z5, Z16
 	VFMADD231PS Z7, Z15, Z16
@@ -30362,7 +44965,7 @@ planes9:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 192(CX)
+	VMOVUPS     Z18, 192(BX)
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	ADDQ        $0x00000100, DX
@@ -30488,29 +45091,29 @@ planes11:
 	VMOVUPS c3e2aaa46<>+0(SB), Z10
 	VMOVUPS c3efffffe<>+0(SB), Z11
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  343(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  343(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x08, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes12:
-	VMOVUPS     (AX), Z12
+	VMOVUPS     (DX), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMOVUPS     Z2, Z13
 	VFMADD231PS Z4, Z12, Z13
@@ -30527,7 +45130,7 @@ planes12:
 	VFMADD213PS Z3, Z14, Z15
 	VCMPPS      $0x15, Z1, Z12, K1
 	VSCALEFPS.Z Z13, Z15, K1, Z15
-	VMOVUPS     Z15, (CX)
+	VMOVUPS     Z15, (BX)
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	ADDQ        $0x00000100, DX
@@ -31306,31 +45909,31 @@ planes8:
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  343(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  343(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x08, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes9:
-	VMOVUPD     (AX), Z20
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Z20
 	VSUBPD      Z0, Z20, Z20
 	VMOVUPS     Z5, Z21
 	VFMADD231PD Z7, Z20, Z21
@@ -31352,10 +45955,10 @@ planes9:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, (CX)
-	VMOVUPD     64(AX), Z20
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPD     Z23, (BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Z20
 	VSUBPD      Z1, Z20, Z20
 	VMOVUPS     Z5, Z21
 	VFMADD231PD Z7, Z20, Z21
@@ -31377,10 +45980,10 @@ planes9:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 64(CX)
-	VMOVUPD     128(AX), Z20
-	PREFETCHT0  128(DX)
-	PREFETCHT0  128(BX)
+	VMOVUPD     Z23, 64(BX)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPD     128(DX), Z20
 	VSUBPD      Z2, Z20, Z20
 	VMOVUPS     Z5, Z21
 	VFMADD231PD Z7, Z20, Z21
@@ -31402,10 +46005,10 @@ planes9:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 128(CX)
-	VMOVUPD     192(AX), Z20
-	PREFETCHT0  192(DX)
-	PREFETCHT0  192(BX)
+	VMOVUPD     Z23, 128(BX)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPD     192(DX), Z20
 	VSUBPD      Z3, Z20, Z20
 	VMOVUPS     Z5, Z21
 	VFMADD231PD Z7, Z20, Z21
@@ -31427,7 +46030,7 @@ planes9:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 192(CX)
+	VMOVUPD     Z23, 192(BX)
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	ADDQ        $0x00000100, DX
@@ -31558,29 +46161,29 @@ planes11:
 	VMOVUPS c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  343(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  343(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+48(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+48(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	MOVQ  cols+48(FP), SI
-	IMULQ (SP), SI
-	ADDQ  SI, BX
-	MOVQ  cols+48(FP), SI
-	SHLQ  $0x08, SI
-	ADDQ  SI, BX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
 	MOVQ  cols+48(FP), SI
 
 planes12:
-	VMOVUPD     (AX), Z17
+	VMOVUPD     (DX), Z17
 	VSUBPD      Z0, Z17, Z17
 	VMOVUPS     Z2, Z18
 	VFMADD231PD Z4, Z17, Z18
@@ -31602,7 +46205,7 @@ planes12:
 	VFMADD213PD Z3, Z19, Z20
 	VCMPPD      $0x15, Z1, Z17, K1
 	VSCALEFPD.Z Z18, Z20, K1, Z20
-	VMOVUPD     Z20, (CX)
+	VMOVUPD     Z20, (BX)
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	ADDQ        $0x00000100, DX
@@ -36882,27 +51485,27 @@ planes7:
 	VMOVUPS c3e2aaa46<>+0(SB), Z9
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	LEAQ 335(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000100, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000100, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x02, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000100, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x02, DI
+	LEAQ 335(SP), SI
+	ANDQ $-64, SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes8:
-	VMOVUPS     (AX), Z15
+	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
-	PREFETCHT0  (SI)
+	VMOVUPS     (SI), Z15
 	VSUBPS      Z10, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -36919,10 +51522,10 @@ planes8:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, (CX)
-	VMOVUPS     64(AX), Z15
+	VMOVUPS     Z18, (DI)
+	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
-	PREFETCHT0  64(SI)
+	VMOVUPS     64(SI), Z15
 	VSUBPS      Z11, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -36939,10 +51542,10 @@ planes8:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 64(CX)
-	VMOVUPS     128(AX), Z15
+	VMOVUPS     Z18, 64(DI)
+	PREFETCHT0  128(AX)
 	PREFETCHT0  128(DX)
-	PREFETCHT0  128(SI)
+	VMOVUPS     128(SI), Z15
 	VSUBPS      Z12, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -36959,10 +51562,10 @@ planes8:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 128(CX)
-	VMOVUPS     192(AX), Z15
+	VMOVUPS     Z18, 128(DI)
+	PREFETCHT0  192(AX)
 	PREFETCHT0  192(DX)
-	PREFETCHT0  192(SI)
+	VMOVUPS     192(SI), Z15
 	VSUBPS      Z13, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -36979,11 +51582,11 @@ planes8:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 192(CX)
-	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
+	VMOVUPS     Z18, 192(DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes8
 
@@ -37110,25 +51713,25 @@ planes12:
 	VMOVUPS      c3e2aaa46<>+0(SB), Z9
 	VMOVUPS      c3efffffe<>+0(SB), Z11
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	LEAQ 335(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000040, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000040, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x02, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000040, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x02, DI
+	LEAQ 335(SP), SI
+	ANDQ $-64, SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes13:
-	VMOVUPS     (AX), Z12
+	VMOVUPS     (SI), Z12
 	VSUBPS      Z10, Z12, Z12
 	VMOVUPS     Z1, Z13
 	VFMADD231PS Z3, Z12, Z13
@@ -37145,11 +51748,11 @@ planes13:
 	VFMADD213PS Z2, Z14, Z15
 	VCMPPS      $0x15, Z0, Z12, K2
 	VSCALEFPS.Z Z13, Z15, K2, Z15
-	VMOVUPS     Z15, (CX)
-	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
+	VMOVUPS     Z15, (DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes13
 
@@ -37763,27 +52366,27 @@ planes7:
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	LEAQ 335(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000100, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000100, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x03, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000100, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x03, DI
+	LEAQ 335(SP), SI
+	ANDQ $-64, SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes8:
-	VMOVUPD     (AX), Z20
+	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
-	PREFETCHT0  (SI)
+	VMOVUPD     (SI), Z20
 	VSUBPD      Z6, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -37805,10 +52408,10 @@ planes8:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, (CX)
-	VMOVUPD     64(AX), Z20
+	VMOVUPD     Z23, (DI)
+	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
-	PREFETCHT0  64(SI)
+	VMOVUPD     64(SI), Z20
 	VSUBPD      Z7, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -37830,10 +52433,10 @@ planes8:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 64(CX)
-	VMOVUPD     128(AX), Z20
+	VMOVUPD     Z23, 64(DI)
+	PREFETCHT0  128(AX)
 	PREFETCHT0  128(DX)
-	PREFETCHT0  128(SI)
+	VMOVUPD     128(SI), Z20
 	VSUBPD      Z8, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -37855,10 +52458,10 @@ planes8:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 128(CX)
-	VMOVUPD     192(AX), Z20
+	VMOVUPD     Z23, 128(DI)
+	PREFETCHT0  192(AX)
 	PREFETCHT0  192(DX)
-	PREFETCHT0  192(SI)
+	VMOVUPD     192(SI), Z20
 	VSUBPD      Z9, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -37880,11 +52483,11 @@ planes8:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 192(CX)
-	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
+	VMOVUPD     Z23, 192(DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes8
 
@@ -38016,25 +52619,25 @@ planes12:
 	VMOVUPS      c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS      c3fe0000000000009<>+0(SB), Z16
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	LEAQ 335(SP), CX
-	ANDQ $-64, CX
-	MOVQ src_base+24(FP), DX
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	ADDQ $0x00000040, AX
+	MOVQ srcStride+120(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000040, DX
-	MOVQ srcStride+120(FP), BX
+	MOVQ dstStride+112(FP), BX
 	SHLQ $0x03, BX
-	MOVQ dst_base+0(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000040, SI
-	MOVQ dstStride+112(FP), DI
-	SHLQ $0x03, DI
+	LEAQ 335(SP), SI
+	ANDQ $-64, SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
 	MOVQ planes+96(FP), R8
 
 planes13:
-	VMOVUPD     (AX), Z17
+	VMOVUPD     (SI), Z17
 	VSUBPD      Z6, Z17, Z17
 	VMOVUPS     Z1, Z18
 	VFMADD231PD Z3, Z17, Z18
@@ -38056,11 +52659,11 @@ planes13:
 	VFMADD213PD Z2, Z19, Z20
 	VCMPPD      $0x15, Z0, Z17, K2
 	VSCALEFPD.Z Z18, Z20, K2, Z20
-	VMOVUPD     Z20, (CX)
-	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
+	VMOVUPD     Z20, (DI)
+	ADDQ        CX, AX
 	ADDQ        BX, DX
-	ADDQ        DI, SI
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
 	DECQ        R8
 	JNE         planes13
 
@@ -41939,29 +56542,29 @@ planes5:
 	VMOVUPS c3e2aaa46<>+0(SB), Z9
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  335(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  335(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000100, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x02, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000100, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x02, DX
+	LEAQ  335(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  335(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes6:
-	VMOVUPS     (AX), Z15
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (BX), Z15
 	VSUBPS      Z10, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -41978,10 +56581,10 @@ planes6:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, (CX)
-	VMOVUPS     64(AX), Z15
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPS     Z18, (SI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(BX), Z15
 	VSUBPS      Z11, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -41998,10 +56601,10 @@ planes6:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 64(CX)
-	VMOVUPS     128(AX), Z15
-	PREFETCHT0  128(DX)
-	PREFETCHT0  128(BX)
+	VMOVUPS     Z18, 64(SI)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPS     128(BX), Z15
 	VSUBPS      Z12, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -42018,10 +56621,10 @@ planes6:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 128(CX)
-	VMOVUPS     192(AX), Z15
-	PREFETCHT0  192(DX)
-	PREFETCHT0  192(BX)
+	VMOVUPS     Z18, 128(SI)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPS     192(BX), Z15
 	VSUBPS      Z13, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -42038,11 +56641,11 @@ planes6:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 192(CX)
+	VMOVUPS     Z18, 192(SI)
 	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
-	ADDQ        $0x00000100, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
 	DECQ        DI
 	JNE         planes6
 
@@ -42175,27 +56778,27 @@ planes10:
 	VMOVUPS c3e2aaa46<>+0(SB), Z9
 	VMOVUPS c3efffffe<>+0(SB), Z11
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  335(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  335(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000040, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x02, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000040, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x02, DX
+	LEAQ  335(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  335(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes11:
-	VMOVUPS     (AX), Z12
+	VMOVUPS     (BX), Z12
 	VSUBPS      Z10, Z12, Z12
 	VMOVUPS     Z1, Z13
 	VFMADD231PS Z3, Z12, Z13
@@ -42212,11 +56815,11 @@ planes11:
 	VFMADD213PS Z2, Z14, Z15
 	VCMPPS      $0x15, Z0, Z12, K1
 	VSCALEFPS.Z Z13, Z15, K1, Z15
-	VMOVUPS     Z15, (CX)
+	VMOVUPS     Z15, (SI)
 	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
-	ADDQ        $0x00000100, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
 	DECQ        DI
 	JNE         planes11
 
@@ -42332,29 +56935,29 @@ planes5:
 	VMOVUPS c3fc5555555555558<>+0(SB), Z18
 	VMOVUPS c3fe0000000000009<>+0(SB), Z19
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  335(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  335(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000100, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x03, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000100, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x03, DX
+	LEAQ  335(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  335(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes6:
-	VMOVUPD     (AX), Z20
-	PREFETCHT0  (DX)
-	PREFETCHT0  (BX)
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (BX), Z20
 	VSUBPD      Z6, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -42376,10 +56979,10 @@ planes6:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, (CX)
-	VMOVUPD     64(AX), Z20
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
+	VMOVUPD     Z23, (SI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(BX), Z20
 	VSUBPD      Z7, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -42401,10 +57004,10 @@ planes6:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 64(CX)
-	VMOVUPD     128(AX), Z20
-	PREFETCHT0  128(DX)
-	PREFETCHT0  128(BX)
+	VMOVUPD     Z23, 64(SI)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPD     128(BX), Z20
 	VSUBPD      Z8, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -42426,10 +57029,10 @@ planes6:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 128(CX)
-	VMOVUPD     192(AX), Z20
-	PREFETCHT0  192(DX)
-	PREFETCHT0  192(BX)
+	VMOVUPD     Z23, 128(SI)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPD     192(BX), Z20
 	VSUBPD      Z9, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
@@ -42451,11 +57054,11 @@ planes6:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 192(CX)
+	VMOVUPD     Z23, 192(SI)
 	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
-	ADDQ        $0x00000100, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
 	DECQ        DI
 	JNE         planes6
 
@@ -42593,27 +57196,27 @@ planes10:
 	VMOVUPS c3fc5555555555558<>+0(SB), Z15
 	VMOVUPS c3fe0000000000009<>+0(SB), Z16
 
-	// every plane: [read scratch write scratch fetch src fetch dst]
-	LEAQ  335(SP), AX
-	ANDQ  $-64, AX
-	LEAQ  335(SP), CX
-	ANDQ  $-64, CX
-	MOVQ  src_base+24(FP), DX
-	MOVQ  cols+96(FP), BX
-	IMULQ (SP), BX
-	ADDQ  BX, DX
-	MOVQ  cols+96(FP), BX
-	SHLQ  $0x08, BX
-	ADDQ  BX, DX
-	MOVQ  dst_base+0(FP), BX
-	ADDQ  (SP), BX
-	ADDQ  $0x00000040, BX
-	MOVQ  dstStride+112(FP), SI
-	SHLQ  $0x03, SI
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+96(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+96(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	ADDQ  (SP), CX
+	ADDQ  $0x00000040, CX
+	MOVQ  dstStride+112(FP), DX
+	SHLQ  $0x03, DX
+	LEAQ  335(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  335(SP), SI
+	ANDQ  $-64, SI
 	MOVQ  cols+96(FP), DI
 
 planes11:
-	VMOVUPD     (AX), Z17
+	VMOVUPD     (BX), Z17
 	VSUBPD      Z6, Z17, Z17
 	VMOVUPS     Z1, Z18
 	VFMADD231PD Z3, Z17, Z18
@@ -42635,11 +57238,11 @@ planes11:
 	VFMADD213PD Z2, Z19, Z20
 	VCMPPD      $0x15, Z0, Z17, K1
 	VSCALEFPD.Z Z18, Z20, K1, Z20
-	VMOVUPD     Z20, (CX)
+	VMOVUPD     Z20, (SI)
 	ADDQ        $0x00000100, AX
-	ADDQ        $0x00000100, CX
-	ADDQ        $0x00000100, DX
-	ADDQ        SI, BX
+	ADDQ        DX, CX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
 	DECQ        DI
 	JNE         planes11
 
@@ -43407,6 +58010,12068 @@ planes14:
 	JA      narrow3
 
 end4:
+	VZEROUPPER
+	RET
+
+// func squaredDistanceF32AVX512(a []float32, b []float32) float32
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·squaredDistanceF32AVX512(SB), NOSPLIT, $0-52
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   a_len+8(FP), AX
+	MOVQ   a_base+0(FP), DX
+	MOVQ   b_base+24(FP), BX
+
+	// blocks of 64: [read a read b]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS (DX), Z4
+	VSUBPS  (BX), Z4, Z4
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS 64(DX), Z4
+	VSUBPS  64(BX), Z4, Z4
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS 128(DX), Z4
+	VSUBPS  128(BX), Z4, Z4
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS 192(DX), Z4
+	VSUBPS  192(BX), Z4, Z4
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000010
+	JB      part4
+	VMOVUPS (DX), Z4
+	VSUBPS  (BX), Z4, Z4
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part5
+	VMOVUPS 64(DX), Z4
+	VSUBPS  64(BX), Z4, Z4
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part6
+	VMOVUPS 128(DX), Z4
+	VSUBPS  128(BX), Z4, Z4
+	VMULPS  Z4, Z4, Z4
+	VADDPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part7
+
+part4:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z (DX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMULPS    Z4, Z4, Z4
+	VADDPS    Z4, Z0, Z0
+	JMP       end3
+
+part5:
+	CMPQ      AX, $0x00000010
+	JBE       end3
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMULPS    Z4, Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	JMP       end3
+
+part6:
+	CMPQ      AX, $0x00000020
+	JBE       end3
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z 128(DX), K1, Z4
+	VMOVUPS.Z 128(BX), K1, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMULPS    Z4, Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	JMP       end3
+
+part7:
+	CMPQ      AX, $0x00000030
+	JBE       end3
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPS.Z 192(DX), K1, Z4
+	VMOVUPS.Z 192(BX), K1, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMULPS    Z4, Z4, Z4
+	VADDPS    Z4, Z3, Z3
+
+end3:
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	MOVQ          a_len+8(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPS        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPS        Y3, Y2, Y1
+	VSHUFPS       $0x44, Y1, Y0, Y2
+	VSHUFPS       $0xee, Y1, Y0, Y1
+	VADDPS        Y1, Y2, Y0
+	VSHUFPS       $0x88, Y0, Y0, Y1
+	VSHUFPS       $0xdd, Y0, Y0, Y2
+	VADDPS        Y2, Y1, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func squaredDistanceF64AVX512(a []float64, b []float64) float64
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·squaredDistanceF64AVX512(SB), NOSPLIT, $0-56
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   a_len+8(FP), AX
+	MOVQ   a_base+0(FP), DX
+	MOVQ   b_base+24(FP), BX
+
+	// blocks of 32: [read a read b]
+	SUBQ $+32, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPD (DX), Z4
+	VSUBPD  (BX), Z4, Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD 64(DX), Z4
+	VSUBPD  64(BX), Z4, Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z1, Z1
+	VMOVUPD 128(DX), Z4
+	VSUBPD  128(BX), Z4, Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z2, Z2
+	VMOVUPD 192(DX), Z4
+	VSUBPD  192(BX), Z4, Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPD (DX), Z4
+	VSUBPD  (BX), Z4, Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPD 64(DX), Z4
+	VSUBPD  64(BX), Z4, Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPD 128(DX), Z4
+	VSUBPD  128(BX), Z4, Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part7
+
+part4:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z (DX), K1, Z4
+	VMOVUPD.Z (BX), K1, Z5
+	VSUBPD    Z5, Z4, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z0, Z0
+	JMP       end3
+
+part5:
+	CMPQ      AX, $0x00000008
+	JBE       end3
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VMOVUPD.Z 64(BX), K1, Z5
+	VSUBPD    Z5, Z4, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part6:
+	CMPQ      AX, $0x00000010
+	JBE       end3
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z 128(DX), K1, Z4
+	VMOVUPD.Z 128(BX), K1, Z5
+	VSUBPD    Z5, Z4, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	JMP       end3
+
+part7:
+	CMPQ      AX, $0x00000018
+	JBE       end3
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPD.Z 192(DX), K1, Z4
+	VMOVUPD.Z 192(BX), K1, Z5
+	VSUBPD    Z5, Z4, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z3, Z3
+
+end3:
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	MOVQ          a_len+8(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPD        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPD        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPD        Y3, Y2, Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y1
+	VADDPD        Y1, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresF32AVX512(x []float32) float64
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·sumSquaresF32AVX512(SB), NOSPLIT, $0-32
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x_len+8(FP), AX
+	MOVQ   x_base+0(FP), DX
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS       (DX), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	VMOVUPS       64(DX), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	VMOVUPS       128(DX), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	VMOVUPS       192(DX), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	ADDQ          $+256, DX
+	SUBQ          $+64, AX
+	JAE           blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ          $+64, AX
+	JE            end3
+	CMPQ          AX, $0x00000010
+	JB            part4
+	VMOVUPS       (DX), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	CMPQ          AX, $0x00000020
+	JB            part5
+	VMOVUPS       64(DX), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	CMPQ          AX, $0x00000030
+	JB            part6
+	VMOVUPS       128(DX), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	CMPQ          AX, $0x00000040
+	JB            part7
+
+part4:
+	ANDQ          $+15, AX
+	MOVQ          AX, CX
+	MOVQ          $-1, BX
+	SHLQ          CL, BX
+	NOTQ          BX
+	KMOVQ         BX, K1
+	VMOVUPS.Z     (DX), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	JMP           end3
+
+part5:
+	CMPQ          AX, $0x00000010
+	JBE           end3
+	ANDQ          $+15, AX
+	MOVQ          AX, CX
+	MOVQ          $-1, BX
+	SHLQ          CL, BX
+	NOTQ          BX
+	KMOVQ         BX, K1
+	VMOVUPS.Z     64(DX), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	JMP           end3
+
+part6:
+	CMPQ          AX, $0x00000020
+	JBE           end3
+	ANDQ          $+15, AX
+	MOVQ          AX, CX
+	MOVQ          $-1, BX
+	SHLQ          CL, BX
+	NOTQ          BX
+	KMOVQ         BX, K1
+	VMOVUPS.Z     128(DX), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	JMP           end3
+
+part7:
+	CMPQ          AX, $0x00000030
+	JBE           end3
+	ANDQ          $+15, AX
+	MOVQ          AX, CX
+	MOVQ          $-1, AX
+	SHLQ          CL, AX
+	NOTQ          AX
+	KMOVQ         AX, K1
+	VMOVUPS.Z     192(DX), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+
+end3:
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	MOVQ          x_len+8(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPD        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPD        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPD        Y3, Y2, Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y1
+	VADDPD        Y1, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresF64AVX512(x []float64) float64
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·sumSquaresF64AVX512(SB), NOSPLIT, $0-32
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x_len+8(FP), AX
+	MOVQ   x_base+0(FP), DX
+
+	// blocks of 32: [read x]
+	SUBQ $+32, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPD (DX), Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD 64(DX), Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z1, Z1
+	VMOVUPD 128(DX), Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z2, Z2
+	VMOVUPD 192(DX), Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+32, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPD (DX), Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPD 64(DX), Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPD 128(DX), Z4
+	VMULPD  Z4, Z4, Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part7
+
+part4:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPD.Z (DX), K1, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z0, Z0
+	JMP       end3
+
+part5:
+	CMPQ      AX, $0x00000008
+	JBE       end3
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part6:
+	CMPQ      AX, $0x00000010
+	JBE       end3
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPD.Z 128(DX), K1, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	JMP       end3
+
+part7:
+	CMPQ      AX, $0x00000018
+	JBE       end3
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPD.Z 192(DX), K1, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z3, Z3
+
+end3:
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	MOVQ          x_len+8(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPD        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPD        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPD        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPD        Y3, Y2, Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y1
+	VADDPD        Y1, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPD        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSD  X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sigmoidF32AVX512(dst []float32, src []float32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
+TEXT ·sigmoidF32AVX512(SB), NOSPLIT, $0-48
+	VMOVUPS cc2aeac4f<>+0(SB), Z0
+	VMOVUPS c4b400000<>+0(SB), Z1
+	VMOVUPS c3f800000<>+0(SB), Z2
+	VMOVUPS c3fb8aa3b<>+0(SB), Z3
+	VMOVUPS cbf317200<>+0(SB), Z4
+	VMOVUPS cb5bfbe80<>+0(SB), Z5
+	VMOVUPS c3ab563a5<>+0(SB), Z6
+	VMOVUPS c3c091ef0<>+0(SB), Z7
+	VMOVUPS c3d2aac2c<>+0(SB), Z8
+	VMOVUPS c3e2aaa46<>+0(SB), Z9
+	VMOVUPS c3efffffe<>+0(SB), Z10
+	VMOVUPS c3f800000<>+0(SB), Z11
+	MOVQ    src_len+32(FP), CX
+	MOVQ    src_base+24(FP), AX
+	MOVQ    dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS     (AX), Z12
+	VPORD       c80000000<>+0(SB), Z12, Z13
+	VMOVUPS     Z1, Z14
+	VFMADD231PS Z3, Z13, Z14
+	VSUBPS      Z1, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z4, Z14, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VMOVUPS     Z6, Z16
+	VFMADD213PS Z7, Z15, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VPMOVD2M    Z12, K1
+	VBLENDMPS   Z16, Z11, K1, Z12
+	VADDPS      Z11, Z16, Z16
+	VDIVPS      Z16, Z12, Z12
+	VMOVUPS     Z12, (DX)
+	VMOVUPS     64(AX), Z12
+	VPORD       c80000000<>+0(SB), Z12, Z13
+	VMOVUPS     Z1, Z14
+	VFMADD231PS Z3, Z13, Z14
+	VSUBPS      Z1, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z4, Z14, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VMOVUPS     Z6, Z16
+	VFMADD213PS Z7, Z15, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VPMOVD2M    Z12, K1
+	VBLENDMPS   Z16, Z11, K1, Z12
+	VADDPS      Z11, Z16, Z16
+	VDIVPS      Z16, Z12, Z12
+	VMOVUPS     Z12, 64(DX)
+	VMOVUPS     128(AX), Z12
+	VPORD       c80000000<>+0(SB), Z12, Z13
+	VMOVUPS     Z1, Z14
+	VFMADD231PS Z3, Z13, Z14
+	VSUBPS      Z1, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z4, Z14, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VMOVUPS     Z6, Z16
+	VFMADD213PS Z7, Z15, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VPMOVD2M    Z12, K1
+	VBLENDMPS   Z16, Z11, K1, Z12
+	VADDPS      Z11, Z16, Z16
+	VDIVPS      Z16, Z12, Z12
+	VMOVUPS     Z12, 128(DX)
+	VMOVUPS     192(AX), Z12
+	VPORD       c80000000<>+0(SB), Z12, Z13
+	VMOVUPS     Z1, Z14
+	VFMADD231PS Z3, Z13, Z14
+	VSUBPS      Z1, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z4, Z14, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VMOVUPS     Z6, Z16
+	VFMADD213PS Z7, Z15, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VPMOVD2M    Z12, K1
+	VBLENDMPS   Z16, Z11, K1, Z12
+	VADDPS      Z11, Z16, Z16
+	VDIVPS      Z16, Z12, Z12
+	VMOVUPS     Z12, 192(DX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, DX
+	SUBQ        $+64, CX
+	CMPQ        CX, $0x00000040
+	JAE         blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part4
+
+one3:
+	VMOVUPS     -64(AX)(BX*4), Z12
+	VPORD       c80000000<>+0(SB), Z12, Z13
+	VMOVUPS     Z1, Z14
+	VFMADD231PS Z3, Z13, Z14
+	VSUBPS      Z1, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z4, Z14, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VMOVUPS     Z6, Z16
+	VFMADD213PS Z7, Z15, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VFMADD213PS Z2, Z15, Z16
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VPMOVD2M    Z12, K1
+	VBLENDMPS   Z16, Z11, K1, Z12
+	VADDPS      Z11, Z16, Z16
+	VDIVPS      Z16, Z12, Z12
+	VMOVUPS     Z12, -64(DX)(BX*4)
+	ADDQ        $+16, BX
+	CMPQ        BX, CX
+	JBE         one3
+
+part4:
+	ANDQ        $+15, CX
+	JE          end5
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VMOVUPS.Z   -64(AX)(BX*4), K1, Z12
+	VPORD       c80000000<>+0(SB), Z12, Z13
+	VMOVUPS     Z1, Z14
+	VFMADD231PS Z3, Z13, Z14
+	VSUBPS      Z1, Z14, Z1
+	VMOVUPS     Z13, Z3
+	VFMADD231PS Z4, Z1, Z3
+	VFMADD231PS Z5, Z1, Z3
+	VMOVUPS     Z6, Z4
+	VFMADD213PS Z7, Z3, Z4
+	VFMADD213PS Z8, Z3, Z4
+	VFMADD213PS Z9, Z3, Z4
+	VFMADD213PS Z10, Z3, Z4
+	VFMADD213PS Z2, Z3, Z4
+	VFMADD213PS Z2, Z3, Z4
+	VCMPPS      $0x15, Z0, Z13, K2
+	VSCALEFPS.Z Z1, Z4, K2, Z4
+	VPMOVD2M    Z12, K2
+	VBLENDMPS   Z4, Z11, K2, Z0
+	VADDPS      Z11, Z4, Z4
+	VDIVPS      Z4, Z0, Z0
+	VMOVUPS     Z0, K1, -64(DX)(BX*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sigmoidF64AVX512(dst []float64, src []float64)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
+TEXT ·sigmoidF64AVX512(SB), NOSPLIT, $0-48
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z0
+	VMOVUPS c4338000000000000<>+0(SB), Z1
+	VMOVUPS c3ff0000000000000<>+0(SB), Z2
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z7
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z8
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z9
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z10
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z11
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z12
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z13
+	VMOVUPS c3fc5555555555558<>+0(SB), Z14
+	VMOVUPS c3fe0000000000009<>+0(SB), Z15
+	VMOVUPS c3ff0000000000000<>+0(SB), Z16
+	MOVQ    src_len+32(FP), CX
+	MOVQ    src_base+24(FP), AX
+	MOVQ    dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ CX, $0x00000020
+	JB   tail2
+
+blocks1:
+	VMOVUPD     (AX), Z17
+	VPORD       c8000000000000000<>+0(SB), Z17, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PD Z3, Z18, Z19
+	VSUBPD      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z4, Z19, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PD Z7, Z20, Z21
+	VFMADD213PD Z8, Z20, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VCMPPD      $0x15, Z0, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VPMOVQ2M    Z17, K1
+	VBLENDMPD   Z21, Z16, K1, Z17
+	VADDPD      Z16, Z21, Z21
+	VDIVPD      Z21, Z17, Z17
+	VMOVUPD     Z17, (DX)
+	VMOVUPD     64(AX), Z17
+	VPORD       c8000000000000000<>+0(SB), Z17, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PD Z3, Z18, Z19
+	VSUBPD      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z4, Z19, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PD Z7, Z20, Z21
+	VFMADD213PD Z8, Z20, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VCMPPD      $0x15, Z0, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VPMOVQ2M    Z17, K1
+	VBLENDMPD   Z21, Z16, K1, Z17
+	VADDPD      Z16, Z21, Z21
+	VDIVPD      Z21, Z17, Z17
+	VMOVUPD     Z17, 64(DX)
+	VMOVUPD     128(AX), Z17
+	VPORD       c8000000000000000<>+0(SB), Z17, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PD Z3, Z18, Z19
+	VSUBPD      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z4, Z19, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PD Z7, Z20, Z21
+	VFMADD213PD Z8, Z20, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VCMPPD      $0x15, Z0, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VPMOVQ2M    Z17, K1
+	VBLENDMPD   Z21, Z16, K1, Z17
+	VADDPD      Z16, Z21, Z21
+	VDIVPD      Z21, Z17, Z17
+	VMOVUPD     Z17, 128(DX)
+	VMOVUPD     192(AX), Z17
+	VPORD       c8000000000000000<>+0(SB), Z17, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PD Z3, Z18, Z19
+	VSUBPD      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z4, Z19, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PD Z7, Z20, Z21
+	VFMADD213PD Z8, Z20, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VCMPPD      $0x15, Z0, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VPMOVQ2M    Z17, K1
+	VBLENDMPD   Z21, Z16, K1, Z17
+	VADDPD      Z16, Z21, Z21
+	VDIVPD      Z21, Z17, Z17
+	VMOVUPD     Z17, 192(DX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, DX
+	SUBQ        $+32, CX
+	CMPQ        CX, $0x00000020
+	JAE         blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, BX
+	CMPQ CX, BX
+	JB   part4
+
+one3:
+	VMOVUPD     -64(AX)(BX*8), Z17
+	VPORD       c8000000000000000<>+0(SB), Z17, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PD Z3, Z18, Z19
+	VSUBPD      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z4, Z19, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PD Z7, Z20, Z21
+	VFMADD213PD Z8, Z20, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VFMADD213PD Z2, Z20, Z21
+	VCMPPD      $0x15, Z0, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VPMOVQ2M    Z17, K1
+	VBLENDMPD   Z21, Z16, K1, Z17
+	VADDPD      Z16, Z21, Z21
+	VDIVPD      Z21, Z17, Z17
+	VMOVUPD     Z17, -64(DX)(BX*8)
+	ADDQ        $+8, BX
+	CMPQ        BX, CX
+	JBE         one3
+
+part4:
+	ANDQ        $+7, CX
+	JE          end5
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VMOVUPD.Z   -64(AX)(BX*8), K1, Z17
+	VPORD       c8000000000000000<>+0(SB), Z17, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PD Z3, Z18, Z19
+	VSUBPD      Z1, Z19, Z1
+	VMOVUPS     Z18, Z3
+	VFMADD231PD Z4, Z1, Z3
+	VFMADD231PD Z5, Z1, Z3
+	VMOVUPS     Z6, Z4
+	VFMADD213PD Z7, Z3, Z4
+	VFMADD213PD Z8, Z3, Z4
+	VFMADD213PD Z9, Z3, Z4
+	VFMADD213PD Z10, Z3, Z4
+	VFMADD213PD Z11, Z3, Z4
+	VFMADD213PD Z12, Z3, Z4
+	VFMADD213PD Z13, Z3, Z4
+	VFMADD213PD Z14, Z3, Z4
+	VFMADD213PD Z15, Z3, Z4
+	VFMADD213PD Z2, Z3, Z4
+	VFMADD213PD Z2, Z3, Z4
+	VCMPPD      $0x15, Z0, Z18, K2
+	VSCALEFPD.Z Z1, Z4, K2, Z4
+	VPMOVQ2M    Z17, K2
+	VBLENDMPD   Z4, Z16, K2, Z0
+	VADDPD      Z16, Z4, Z4
+	VDIVPD      Z4, Z0, Z0
+	VMOVUPD     Z0, K1, -64(DX)(BX*8)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradF32AVX512(dx []float32, y []float32, dy []float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·sigmoidGradF32AVX512(SB), NOSPLIT, $0-72
+	VMOVUPS c3f800000<>+0(SB), Z0
+	MOVQ    y_len+32(FP), CX
+	MOVQ    y_base+24(FP), AX
+	MOVQ    dy_base+48(FP), DX
+	MOVQ    dx_base+0(FP), BX
+
+	// blocks of registers: [read y read dy write dx]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS (AX), Z1
+	VMOVUPS (DX), Z2
+	VSUBPS  Z1, Z0, Z3
+	VMULPS  Z3, Z1, Z1
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, (BX)
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 64(DX), Z2
+	VSUBPS  Z1, Z0, Z3
+	VMULPS  Z3, Z1, Z1
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS 128(AX), Z1
+	VMOVUPS 128(DX), Z2
+	VSUBPS  Z1, Z0, Z3
+	VMULPS  Z3, Z1, Z1
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, 128(BX)
+	VMOVUPS 192(AX), Z1
+	VMOVUPS 192(DX), Z2
+	VSUBPS  Z1, Z0, Z3
+	VMULPS  Z3, Z1, Z1
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, 192(BX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	CMPQ    CX, $0x00000040
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, SI
+	CMPQ CX, SI
+	JB   part4
+
+one3:
+	VMOVUPS -64(AX)(SI*4), Z1
+	VMOVUPS -64(DX)(SI*4), Z2
+	VSUBPS  Z1, Z0, Z3
+	VMULPS  Z3, Z1, Z1
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, -64(BX)(SI*4)
+	ADDQ    $+16, SI
+	CMPQ    SI, CX
+	JBE     one3
+
+part4:
+	ANDQ      $+15, CX
+	JE        end5
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z -64(AX)(SI*4), K1, Z1
+	VMOVUPS.Z -64(DX)(SI*4), K1, Z2
+	VSUBPS    Z1, Z0, Z0
+	VMULPS    Z0, Z1, Z1
+	VMULPS    Z2, Z1, Z1
+	VMOVUPS   Z1, K1, -64(BX)(SI*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradF64AVX512(dx []float64, y []float64, dy []float64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·sigmoidGradF64AVX512(SB), NOSPLIT, $0-72
+	VMOVUPS c3ff0000000000000<>+0(SB), Z0
+	MOVQ    y_len+32(FP), CX
+	MOVQ    y_base+24(FP), AX
+	MOVQ    dy_base+48(FP), DX
+	MOVQ    dx_base+0(FP), BX
+
+	// blocks of registers: [read y read dy write dx]
+	CMPQ CX, $0x00000020
+	JB   tail2
+
+blocks1:
+	VMOVUPD (AX), Z1
+	VMOVUPD (DX), Z2
+	VSUBPD  Z1, Z0, Z3
+	VMULPD  Z3, Z1, Z1
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, (BX)
+	VMOVUPD 64(AX), Z1
+	VMOVUPD 64(DX), Z2
+	VSUBPD  Z1, Z0, Z3
+	VMULPD  Z3, Z1, Z1
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, 64(BX)
+	VMOVUPD 128(AX), Z1
+	VMOVUPD 128(DX), Z2
+	VSUBPD  Z1, Z0, Z3
+	VMULPD  Z3, Z1, Z1
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, 128(BX)
+	VMOVUPD 192(AX), Z1
+	VMOVUPD 192(DX), Z2
+	VSUBPD  Z1, Z0, Z3
+	VMULPD  Z3, Z1, Z1
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, 192(BX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, CX
+	CMPQ    CX, $0x00000020
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, SI
+	CMPQ CX, SI
+	JB   part4
+
+one3:
+	VMOVUPD -64(AX)(SI*8), Z1
+	VMOVUPD -64(DX)(SI*8), Z2
+	VSUBPD  Z1, Z0, Z3
+	VMULPD  Z3, Z1, Z1
+	VMULPD  Z2, Z1, Z1
+	VMOVUPD Z1, -64(BX)(SI*8)
+	ADDQ    $+8, SI
+	CMPQ    SI, CX
+	JBE     one3
+
+part4:
+	ANDQ      $+7, CX
+	JE        end5
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z -64(AX)(SI*8), K1, Z1
+	VMOVUPD.Z -64(DX)(SI*8), K1, Z2
+	VSUBPD    Z1, Z0, Z0
+	VMULPD    Z0, Z1, Z1
+	VMULPD    Z2, Z1, Z1
+	VMOVUPD   Z1, K1, -64(BX)(SI*8)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsScaledF32AVX512(dst []float32, src []float32, cols int, scale float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsScaledF32AVX512(SB), $16728-60
+	VBROADCASTSS scale+56(FP), Z10
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 272(SP)
+	MOVQ         cols+48(FP), CX
+	CMPQ         CX, $0x00000040
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         272(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000040
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000040, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes8:
+	VMOVUPS (AX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS Z4, (CX)
+	VMOVUPS 64(AX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS 128(AX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS Z4, 128(CX)
+	VMOVUPS 192(AX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z3, Z3
+	VMOVUPS Z4, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes8
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z11
+	VMOVUPS c3c091ef0<>+0(SB), Z12
+	VMOVUPS c3d2aac2c<>+0(SB), Z13
+	VMOVUPS c3e2aaa46<>+0(SB), Z14
+	VMOVUPS c3efffffe<>+0(SB), Z15
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Z16
+	VSUBPS      Z0, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, (BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Z16
+	VSUBPS      Z1, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 64(BX)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPS     128(DX), Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 128(BX)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPS     192(DX), Z16
+	VSUBPS      Z3, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 192(BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         cols+48(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z0, Z4, Z0
+	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z1, Z4, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z2, Z4, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z2
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z3, Z4, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes10:
+	VMOVUPS (AX), Z4
+	VMULPS  Z4, Z0, Z4
+	VMOVUPS Z4, (CX)
+	VMOVUPS 64(AX), Z4
+	VMULPS  Z4, Z1, Z4
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS 128(AX), Z4
+	VMULPS  Z4, Z2, Z4
+	VMOVUPS Z4, 128(CX)
+	VMOVUPS 192(AX), Z4
+	VMULPS  Z4, Z3, Z4
+	VMOVUPS Z4, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000040, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  343(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+48(FP), R8
+	CALL  ·rowsOutF32AVX512<>(SB)
+	ADDQ  $0x00000100, (SP)
+	SUBQ  $0x00000040, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ         $0x00000010, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes11:
+	VMOVUPS (AX), Z1
+	VMULPS  Z10, Z1, Z1
+	VMAXPS  Z1, Z0, Z0
+	VMOVUPS Z1, (CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes11
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z11
+	VMOVUPS c3efffffe<>+0(SB), Z12
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes12:
+	VMOVUPS     (DX), Z13
+	VSUBPS      Z0, Z13, Z13
+	VMOVUPS     Z2, Z14
+	VFMADD231PS Z4, Z13, Z14
+	VSUBPS      Z2, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VFMADD231PS Z6, Z14, Z15
+	VMOVUPS     Z7, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z11, Z15, Z16
+	VFMADD213PS Z12, Z15, Z16
+	VFMADD213PS Z3, Z15, Z16
+	VFMADD213PS Z3, Z15, Z16
+	VCMPPS      $0x15, Z1, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VMOVUPS     Z16, (BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         cols+48(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
+	VMOVUPS      c3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z0
+	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes13:
+	VMOVUPS (AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, (CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000010, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+48(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    343(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+48(FP), R8
+	CALL    ·rowsOutF32AVX512<>(SB)
+	ADDQ    $0x00000040, (SP)
+	SUBQ    $0x00000010, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         272(SP), $+0
+	JE           end3
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPS (DX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(DX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(DX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(DX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+64, AX
+	JE      end16
+	CMPQ    AX, $0x00000010
+	JB      part17
+	VMOVUPS (DX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part18
+	VMOVUPS 64(DX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part19
+	VMOVUPS 128(DX), Z4
+	VMULPS  Z10, Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part20
+
+part17:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z4
+	VMOVUPS      (DX), K1, Z4
+	VMULPS       Z10, Z4, Z4
+	VMAXPS       Z4, Z0, Z0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z4
+	VMOVUPS      64(DX), K1, Z4
+	VMULPS       Z10, Z4, Z4
+	VMAXPS       Z4, Z1, Z1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000020
+	JBE          end16
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z4
+	VMOVUPS      128(DX), K1, Z4
+	VMULPS       Z10, Z4, Z4
+	VMAXPS       Z4, Z2, Z2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x00000030
+	JBE          end16
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z4
+	VMOVUPS      192(DX), K1, Z4
+	VMULPS       Z10, Z4, Z4
+	VMAXPS       Z4, Z3, Z3
+
+end16:
+	VMAXPS     Z2, Z0, Z0
+	VMAXPS     Z3, Z1, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VMOVUPS    Z0, Z0
+	VMOVUPS    cc2aeac4f<>+0(SB), Z1
+	VMOVUPS    c4b400000<>+0(SB), Z2
+	VMOVUPS    c3f800000<>+0(SB), Z3
+	VMOVUPS    c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS    cbf317200<>+0(SB), Z5
+	VMOVUPS    cb5bfbe80<>+0(SB), Z6
+	VMOVUPS    c3ab563a5<>+0(SB), Z7
+	VMOVUPS    c3c091ef0<>+0(SB), Z8
+	VMOVUPS    c3d2aac2c<>+0(SB), Z9
+	VMOVUPS    c3e2aaa46<>+0(SB), Z11
+	VMOVUPS    c3efffffe<>+0(SB), Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	MOVQ       cols+48(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       dst_base+0(FP), BX
+	ADDQ       (SP), BX
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail22
+
+blocks21:
+	VMOVUPS     (DX), Z17
+	VMULPS      Z10, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z13, Z13
+	VMOVUPS     Z20, (BX)
+	VMOVUPS     64(DX), Z17
+	VMULPS      Z10, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z14, Z14
+	VMOVUPS     Z20, 64(BX)
+	VMOVUPS     128(DX), Z17
+	VMULPS      Z10, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z15, Z15
+	VMOVUPS     Z20, 128(BX)
+	VMOVUPS     192(DX), Z17
+	VMULPS      Z10, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z16, Z16
+	VMOVUPS     Z20, 192(BX)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	SUBQ        $+64, AX
+	JAE         blocks21
+
+	// the last block, register by register
+tail22:
+	ADDQ         $+64, AX
+	JE           end23
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      (DX), K1, Z17
+	VMULPS       Z10, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z18
+	VFMADD231PS  Z4, Z17, Z18
+	VSUBPS       Z2, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z5, Z18, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VMOVUPS      Z7, Z20
+	VFMADD213PS  Z8, Z19, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z13, Z13
+	VMOVUPS      Z20, K1, (BX)
+	CMPQ         AX, $0x00000010
+	JBE          end23
+	KSHIFTRQ     $0x10, K1, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      64(DX), K1, Z17
+	VMULPS       Z10, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z18
+	VFMADD231PS  Z4, Z17, Z18
+	VSUBPS       Z2, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z5, Z18, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VMOVUPS      Z7, Z20
+	VFMADD213PS  Z8, Z19, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z14, Z14
+	VMOVUPS      Z20, K1, 64(BX)
+	CMPQ         AX, $0x00000020
+	JBE          end23
+	KSHIFTRQ     $0x10, K1, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      128(DX), K1, Z17
+	VMULPS       Z10, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z18
+	VFMADD231PS  Z4, Z17, Z18
+	VSUBPS       Z2, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z5, Z18, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VMOVUPS      Z7, Z20
+	VFMADD213PS  Z8, Z19, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z15, Z15
+	VMOVUPS      Z20, K1, 128(BX)
+	CMPQ         AX, $0x00000030
+	JBE          end23
+	KSHIFTRQ     $0x10, K1, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      192(DX), K1, Z17
+	VMULPS       Z10, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z0
+	VFMADD231PS  Z4, Z17, Z0
+	VSUBPS       Z2, Z0, Z0
+	VMOVUPS      Z17, Z2
+	VFMADD231PS  Z5, Z0, Z2
+	VFMADD231PS  Z6, Z0, Z2
+	VMOVUPS      Z7, Z4
+	VFMADD213PS  Z8, Z2, Z4
+	VFMADD213PS  Z9, Z2, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z3, Z2, Z4
+	VFMADD213PS  Z3, Z2, Z4
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z0, Z4, K2, Z4
+	VADDPS       Z4, Z16, Z16
+	VMOVUPS      Z4, K1, 192(BX)
+
+end23:
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y13
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups24
+	VSHUFF64X2    $0x01, Y13, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	VPERMILPS     $0x4e, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	VPERMILPS     $0xb1, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	JMP           sum25
+
+groups24:
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y15
+	VEXTRACTF64X4 $0x01, Z16, Y0
+	VADDPS        Y0, Y16, Y16
+	VSHUFF64X2    $0x00, Y15, Y13, Y0
+	VSHUFF64X2    $0x03, Y15, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VSHUFF64X2    $0x00, Y16, Y14, Y0
+	VSHUFF64X2    $0x03, Y16, Y14, Y1
+	VADDPS        Y1, Y0, Y14
+	VSHUFPS       $0x44, Y14, Y13, Y0
+	VSHUFPS       $0xee, Y14, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VSHUFPS       $0x88, Y13, Y13, Y0
+	VSHUFPS       $0xdd, Y13, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VPERMILPS     $0xb1, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	VSHUFF64X2    $0x01, Y13, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+
+sum25:
+	VMOVUPS      Y13, Y0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      c3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z0
+	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
+	MOVQ         cols+48(FP), CX
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ CX, $0x00000040
+	JB   tail27
+
+blocks26:
+	VMOVUPS (AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, (DX)
+	VMOVUPS 64(AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS 128(AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 128(DX)
+	VMOVUPS 192(AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 192(DX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	SUBQ    $+64, CX
+	CMPQ    CX, $0x00000040
+	JAE     blocks26
+
+	// the last ones, register by register
+tail27:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part29
+
+one28:
+	VMOVUPS -64(AX)(BX*4), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, -64(DX)(BX*4)
+	ADDQ    $+16, BX
+	CMPQ    BX, CX
+	JBE     one28
+
+part29:
+	ANDQ      $+15, CX
+	JE        end30
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z -64(AX)(BX*4), K1, Z1
+	VMULPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, -64(DX)(BX*4)
+
+end30:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 272(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsScaledF64AVX512(dst []float64, src []float64, cols int, scale float64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsScaledF64AVX512(SB), $8536-64
+	VBROADCASTSD scale+56(FP), Z6
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 272(SP)
+	MOVQ         cols+48(FP), CX
+	CMPQ         CX, $0x00000020
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         272(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000020, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX512<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes8:
+	VMOVUPD (AX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD Z4, (CX)
+	VMOVUPD 64(AX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD Z4, 64(CX)
+	VMOVUPD 128(AX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD Z4, 128(CX)
+	VMOVUPD 192(AX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z3, Z3
+	VMOVUPD Z4, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes8
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z11
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z12
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z13
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z14
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z15
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z16
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z17
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z18
+	VMOVUPS c3fc5555555555558<>+0(SB), Z19
+	VMOVUPS c3fe0000000000009<>+0(SB), Z20
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Z21
+	VSUBPD      Z0, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, (BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Z21
+	VSUBPD      Z1, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 64(BX)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPD     128(DX), Z21
+	VSUBPD      Z2, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 128(BX)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPD     192(DX), Z21
+	VSUBPD      Z3, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 192(BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         cols+48(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z0, Z4, Z0
+	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z1, Z4, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z2, Z4, Z2
+	VCMPPD       $0x03, Z2, Z2, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z3, Z4, Z3
+	VCMPPD       $0x03, Z3, Z3, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes10:
+	VMOVUPD (AX), Z4
+	VMULPD  Z4, Z0, Z4
+	VMOVUPD Z4, (CX)
+	VMOVUPD 64(AX), Z4
+	VMULPD  Z4, Z1, Z4
+	VMOVUPD Z4, 64(CX)
+	VMOVUPD 128(AX), Z4
+	VMULPD  Z4, Z2, Z4
+	VMOVUPD Z4, 128(CX)
+	VMOVUPD 192(AX), Z4
+	VMULPD  Z4, Z3, Z4
+	VMOVUPD Z4, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000020, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+48(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  343(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+48(FP), R8
+	CALL  ·rowsOutF64AVX512<>(SB)
+	ADDQ  $0x00000100, (SP)
+	SUBQ  $0x00000020, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ    $0x00000008, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ         $0x00000008, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX512<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes11:
+	VMOVUPD (AX), Z1
+	VMULPD  Z6, Z1, Z1
+	VMAXPD  Z1, Z0, Z0
+	VMOVUPD Z1, (CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes11
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS c4338000000000000<>+0(SB), Z2
+	VMOVUPS c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS c3fe0000000000009<>+0(SB), Z17
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+48(FP), SI
+
+planes12:
+	VMOVUPD     (DX), Z18
+	VSUBPD      Z0, Z18, Z18
+	VMOVUPS     Z2, Z19
+	VFMADD231PD Z4, Z18, Z19
+	VSUBPD      Z2, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VFMADD231PD Z7, Z19, Z20
+	VMOVUPS     Z8, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z16, Z20, Z21
+	VFMADD213PD Z17, Z20, Z21
+	VFMADD213PD Z3, Z20, Z21
+	VFMADD213PD Z3, Z20, Z21
+	VCMPPD      $0x15, Z1, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VMOVUPD     Z21, (BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         cols+48(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
+	VDIVPD       Z0, Z1, Z0
+	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes13:
+	VMOVUPD (AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, (CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+48(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    343(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+48(FP), R8
+	CALL    ·rowsOutF64AVX512<>(SB)
+	ADDQ    $0x00000040, (SP)
+	SUBQ    $0x00000008, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         272(SP), $+0
+	JE           end3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPD (DX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD 64(DX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD 128(DX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD 192(DX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+32, AX
+	JE      end16
+	CMPQ    AX, $0x00000008
+	JB      part17
+	VMOVUPD (DX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part18
+	VMOVUPD 64(DX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part19
+	VMOVUPD 128(DX), Z4
+	VMULPD  Z6, Z4, Z4
+	VMAXPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part20
+
+part17:
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+	VMOVUPD      (DX), K1, Z4
+	VMULPD       Z6, Z4, Z4
+	VMAXPD       Z4, Z0, Z0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000008
+	JBE          end16
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+	VMOVUPD      64(DX), K1, Z4
+	VMULPD       Z6, Z4, Z4
+	VMAXPD       Z4, Z1, Z1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+	VMOVUPD      128(DX), K1, Z4
+	VMULPD       Z6, Z4, Z4
+	VMAXPD       Z4, Z2, Z2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x00000018
+	JBE          end16
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+	VMOVUPD      192(DX), K1, Z4
+	VMULPD       Z6, Z4, Z4
+	VMAXPD       Z4, Z3, Z3
+
+end16:
+	VMAXPD     Z2, Z0, Z0
+	VMAXPD     Z3, Z1, Z1
+	VMAXPD     Z1, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VMAXPD     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VMAXPD     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VMAXPD     Z1, Z0, Z0
+	VMOVUPS    Z0, Z0
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS    c4338000000000000<>+0(SB), Z2
+	VMOVUPS    c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS    c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS    c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS    c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS    c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS    c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS    c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS    c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS    c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS    c3fe0000000000009<>+0(SB), Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	MOVQ       cols+48(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       dst_base+0(FP), BX
+	ADDQ       (SP), BX
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail22
+
+blocks21:
+	VMOVUPD     (DX), Z22
+	VMULPD      Z6, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z18, Z18
+	VMOVUPD     Z25, (BX)
+	VMOVUPD     64(DX), Z22
+	VMULPD      Z6, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z19, Z19
+	VMOVUPD     Z25, 64(BX)
+	VMOVUPD     128(DX), Z22
+	VMULPD      Z6, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z20, Z20
+	VMOVUPD     Z25, 128(BX)
+	VMOVUPD     192(DX), Z22
+	VMULPD      Z6, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z21, Z21
+	VMOVUPD     Z25, 192(BX)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	SUBQ        $+32, AX
+	JAE         blocks21
+
+	// the last block, register by register
+tail22:
+	ADDQ         $+32, AX
+	JE           end23
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      (DX), K1, Z22
+	VMULPD       Z6, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z23
+	VFMADD231PD  Z4, Z22, Z23
+	VSUBPD       Z2, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z5, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z18, Z18
+	VMOVUPD      Z25, K1, (BX)
+	CMPQ         AX, $0x00000008
+	JBE          end23
+	KSHIFTRQ     $0x08, K1, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      64(DX), K1, Z22
+	VMULPD       Z6, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z23
+	VFMADD231PD  Z4, Z22, Z23
+	VSUBPD       Z2, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z5, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z19, Z19
+	VMOVUPD      Z25, K1, 64(BX)
+	CMPQ         AX, $0x00000010
+	JBE          end23
+	KSHIFTRQ     $0x08, K1, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      128(DX), K1, Z22
+	VMULPD       Z6, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z23
+	VFMADD231PD  Z4, Z22, Z23
+	VSUBPD       Z2, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z5, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z20, Z20
+	VMOVUPD      Z25, K1, 128(BX)
+	CMPQ         AX, $0x00000018
+	JBE          end23
+	KSHIFTRQ     $0x08, K1, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      192(DX), K1, Z22
+	VMULPD       Z6, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z0
+	VFMADD231PD  Z4, Z22, Z0
+	VSUBPD       Z2, Z0, Z0
+	VMOVUPS      Z22, Z2
+	VFMADD231PD  Z5, Z0, Z2
+	VFMADD231PD  Z7, Z0, Z2
+	VMOVUPS      Z8, Z4
+	VFMADD213PD  Z9, Z2, Z4
+	VFMADD213PD  Z10, Z2, Z4
+	VFMADD213PD  Z11, Z2, Z4
+	VFMADD213PD  Z12, Z2, Z4
+	VFMADD213PD  Z13, Z2, Z4
+	VFMADD213PD  Z14, Z2, Z4
+	VFMADD213PD  Z15, Z2, Z4
+	VFMADD213PD  Z16, Z2, Z4
+	VFMADD213PD  Z17, Z2, Z4
+	VFMADD213PD  Z3, Z2, Z4
+	VFMADD213PD  Z3, Z2, Z4
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z0, Z4, K2, Z4
+	VADDPD       Z4, Z21, Z21
+	VMOVUPD      Z4, K1, 192(BX)
+
+end23:
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPD        Y0, Y18, Y18
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups24
+	VSHUFF64X2    $0x01, Y18, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+	VPERMILPS     $0x4e, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+	JMP           sum25
+
+groups24:
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPD        Y0, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPD        Y0, Y20, Y20
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VADDPD        Y0, Y21, Y21
+	VSHUFF64X2    $0x00, Y20, Y18, Y0
+	VSHUFF64X2    $0x03, Y20, Y18, Y1
+	VADDPD        Y1, Y0, Y18
+	VSHUFF64X2    $0x00, Y21, Y19, Y0
+	VSHUFF64X2    $0x03, Y21, Y19, Y1
+	VADDPD        Y1, Y0, Y19
+	VUNPCKLPD     Y19, Y18, Y0
+	VUNPCKHPD     Y19, Y18, Y1
+	VADDPD        Y1, Y0, Y18
+	VPERMILPS     $0x4e, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+	VSHUFF64X2    $0x01, Y18, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+
+sum25:
+	VMOVUPS      Y18, Y0
+	VBROADCASTSD X0, Z0
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
+	VDIVPD       Z0, Z1, Z0
+	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+	MOVQ         cols+48(FP), CX
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ CX, $0x00000020
+	JB   tail27
+
+blocks26:
+	VMOVUPD (AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, (DX)
+	VMOVUPD 64(AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 64(DX)
+	VMOVUPD 128(AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 128(DX)
+	VMOVUPD 192(AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 192(DX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	SUBQ    $+32, CX
+	CMPQ    CX, $0x00000020
+	JAE     blocks26
+
+	// the last ones, register by register
+tail27:
+	MOVQ $0x00000008, BX
+	CMPQ CX, BX
+	JB   part29
+
+one28:
+	VMOVUPD -64(AX)(BX*8), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, -64(DX)(BX*8)
+	ADDQ    $+8, BX
+	CMPQ    BX, CX
+	JBE     one28
+
+part29:
+	ANDQ      $+7, CX
+	JE        end30
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z -64(AX)(BX*8), K1, Z1
+	VMULPD    Z1, Z0, Z1
+	VMOVUPD   Z1, K1, -64(DX)(BX*8)
+
+end30:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 272(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF32AVX512(dst []float32, src []float32, mask []float32, cols int, scale float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsMaskedF32AVX512(SB), $33176-84
+	VBROADCASTSS scale+80(FP), Z10
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 272(SP)
+	MOVQ         cols+72(FP), CX
+	CMPQ         CX, $0x00000040
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         272(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000040
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ  $0x00000040, R9
+	MOVQ  src_base+24(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  343(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsInF32AVX512<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000040, R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         16791(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16791(SP), CX
+	ANDQ $-64, CX
+	LEAQ 343(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes8:
+	VMOVUPS (AX), Z4
+	VMOVUPS (CX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS Z4, (DX)
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 64(CX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS Z4, 64(DX)
+	VMOVUPS 128(AX), Z4
+	VMOVUPS 128(CX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS Z4, 128(DX)
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 192(CX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z3, Z3
+	VMOVUPS Z4, 192(DX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	DECQ    BX
+	JNE     planes8
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z11
+	VMOVUPS c3c091ef0<>+0(SB), Z12
+	VMOVUPS c3d2aac2c<>+0(SB), Z13
+	VMOVUPS c3e2aaa46<>+0(SB), Z14
+	VMOVUPS c3efffffe<>+0(SB), Z15
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Z16
+	VSUBPS      Z0, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, (BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Z16
+	VSUBPS      Z1, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 64(BX)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPS     128(DX), Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 128(BX)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPS     192(DX), Z16
+	VSUBPS      Z3, Z16, Z16
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z16, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 192(BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         cols+72(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z0, Z4, Z0
+	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z1, Z4, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z2, Z4, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z2
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VDIVPS       Z3, Z4, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes10:
+	VMOVUPS (AX), Z4
+	VMULPS  Z4, Z0, Z4
+	VMOVUPS Z4, (CX)
+	VMOVUPS 64(AX), Z4
+	VMULPS  Z4, Z1, Z4
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS 128(AX), Z4
+	VMULPS  Z4, Z2, Z4
+	VMOVUPS Z4, 128(CX)
+	VMOVUPS 192(AX), Z4
+	VMULPS  Z4, Z3, Z4
+	VMOVUPS Z4, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000040, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  343(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsOutF32AVX512<>(SB)
+	ADDQ  $0x00000100, (SP)
+	SUBQ  $0x00000040, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ    $0x00000010, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    src_base+24(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    343(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsInF32AVX512<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000010, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         16791(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16791(SP), CX
+	ANDQ $-64, CX
+	LEAQ 343(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes11:
+	VMOVUPS (AX), Z1
+	VMOVUPS (CX), Z2
+	VMULPS  Z10, Z1, Z1
+	VADDPS  Z2, Z1, Z1
+	VMAXPS  Z1, Z0, Z0
+	VMOVUPS Z1, (DX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	DECQ    BX
+	JNE     planes11
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z11
+	VMOVUPS c3efffffe<>+0(SB), Z12
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes12:
+	VMOVUPS     (DX), Z13
+	VSUBPS      Z0, Z13, Z13
+	VMOVUPS     Z2, Z14
+	VFMADD231PS Z4, Z13, Z14
+	VSUBPS      Z2, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VFMADD231PS Z6, Z14, Z15
+	VMOVUPS     Z7, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z11, Z15, Z16
+	VFMADD213PS Z12, Z15, Z16
+	VFMADD213PS Z3, Z15, Z16
+	VFMADD213PS Z3, Z15, Z16
+	VCMPPS      $0x15, Z1, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VMOVUPS     Z16, (BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         cols+72(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
+	VMOVUPS      c3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z0
+	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes13:
+	VMOVUPS (AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, (CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000010, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    343(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsOutF32AVX512<>(SB)
+	ADDQ    $0x00000040, (SP)
+	SUBQ    $0x00000010, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         272(SP), $+0
+	JE           end3
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         (SP), DX
+	MOVQ         mask_base+48(FP), BX
+	ADDQ         (SP), BX
+
+	// blocks of 64: [read src read mask]
+	SUBQ $+64, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPS (DX), Z4
+	VMOVUPS (BX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(DX), Z4
+	VMOVUPS 64(BX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(DX), Z4
+	VMOVUPS 128(BX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(DX), Z4
+	VMOVUPS 192(BX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+64, AX
+	JE      end16
+	CMPQ    AX, $0x00000010
+	JB      part17
+	VMOVUPS (DX), Z4
+	VMOVUPS (BX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part18
+	VMOVUPS 64(DX), Z4
+	VMOVUPS 64(BX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part19
+	VMOVUPS 128(DX), Z4
+	VMOVUPS 128(BX), Z5
+	VMULPS  Z10, Z4, Z4
+	VADDPS  Z5, Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part20
+
+part17:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPS.Z    (DX), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      (BX), K1, Z5
+	VMULPS       Z10, Z4, Z4
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z0, Z0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPS.Z    64(DX), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      64(BX), K1, Z5
+	VMULPS       Z10, Z4, Z4
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z1, Z1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000020
+	JBE          end16
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPS.Z    128(DX), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      128(BX), K1, Z5
+	VMULPS       Z10, Z4, Z4
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z2, Z2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x00000030
+	JBE          end16
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VMOVUPS.Z    192(DX), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      192(BX), K1, Z5
+	VMULPS       Z10, Z4, Z4
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z3, Z3
+
+end16:
+	VMAXPS     Z2, Z0, Z0
+	VMAXPS     Z3, Z1, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VMOVUPS    Z0, Z0
+	VMOVUPS    cc2aeac4f<>+0(SB), Z1
+	VMOVUPS    c4b400000<>+0(SB), Z2
+	VMOVUPS    c3f800000<>+0(SB), Z3
+	VMOVUPS    c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS    cbf317200<>+0(SB), Z5
+	VMOVUPS    cb5bfbe80<>+0(SB), Z6
+	VMOVUPS    c3ab563a5<>+0(SB), Z7
+	VMOVUPS    c3c091ef0<>+0(SB), Z8
+	VMOVUPS    c3d2aac2c<>+0(SB), Z9
+	VMOVUPS    c3e2aaa46<>+0(SB), Z11
+	VMOVUPS    c3efffffe<>+0(SB), Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	MOVQ       cols+72(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       mask_base+48(FP), BX
+	ADDQ       (SP), BX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       (SP), SI
+
+	// blocks of 64: [read src read mask write dst]
+	SUBQ $+64, AX
+	JB   tail22
+
+blocks21:
+	VMOVUPS     (DX), Z17
+	VMOVUPS     (BX), Z18
+	VMULPS      Z10, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z13, Z13
+	VMOVUPS     Z20, (SI)
+	VMOVUPS     64(DX), Z17
+	VMOVUPS     64(BX), Z18
+	VMULPS      Z10, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z14, Z14
+	VMOVUPS     Z20, 64(SI)
+	VMOVUPS     128(DX), Z17
+	VMOVUPS     128(BX), Z18
+	VMULPS      Z10, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z15, Z15
+	VMOVUPS     Z20, 128(SI)
+	VMOVUPS     192(DX), Z17
+	VMOVUPS     192(BX), Z18
+	VMULPS      Z10, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PS Z4, Z17, Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z5, Z18, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PS Z8, Z19, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VFMADD213PS Z3, Z19, Z20
+	VCMPPS      $0x15, Z1, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z16, Z16
+	VMOVUPS     Z20, 192(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+64, AX
+	JAE         blocks21
+
+	// the last block, register by register
+tail22:
+	ADDQ         $+64, AX
+	JE           end23
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPS.Z    (DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      (BX), K1, Z18
+	VMULPS       Z10, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z18
+	VFMADD231PS  Z4, Z17, Z18
+	VSUBPS       Z2, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z5, Z18, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VMOVUPS      Z7, Z20
+	VFMADD213PS  Z8, Z19, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z13, Z13
+	VMOVUPS      Z20, K1, (SI)
+	CMPQ         AX, $0x00000010
+	JBE          end23
+	KSHIFTRQ     $0x10, K1, K1
+	VMOVUPS.Z    64(DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      64(BX), K1, Z18
+	VMULPS       Z10, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z18
+	VFMADD231PS  Z4, Z17, Z18
+	VSUBPS       Z2, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z5, Z18, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VMOVUPS      Z7, Z20
+	VFMADD213PS  Z8, Z19, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z14, Z14
+	VMOVUPS      Z20, K1, 64(SI)
+	CMPQ         AX, $0x00000020
+	JBE          end23
+	KSHIFTRQ     $0x10, K1, K1
+	VMOVUPS.Z    128(DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      128(BX), K1, Z18
+	VMULPS       Z10, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z18
+	VFMADD231PS  Z4, Z17, Z18
+	VSUBPS       Z2, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z5, Z18, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VMOVUPS      Z7, Z20
+	VFMADD213PS  Z8, Z19, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VFMADD213PS  Z3, Z19, Z20
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z15, Z15
+	VMOVUPS      Z20, K1, 128(SI)
+	CMPQ         AX, $0x00000030
+	JBE          end23
+	KSHIFTRQ     $0x10, K1, K1
+	VMOVUPS.Z    192(DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      192(BX), K1, Z18
+	VMULPS       Z10, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z0, Z17, Z17
+	VMOVUPS      Z2, Z0
+	VFMADD231PS  Z4, Z17, Z0
+	VSUBPS       Z2, Z0, Z0
+	VMOVUPS      Z17, Z2
+	VFMADD231PS  Z5, Z0, Z2
+	VFMADD231PS  Z6, Z0, Z2
+	VMOVUPS      Z7, Z4
+	VFMADD213PS  Z8, Z2, Z4
+	VFMADD213PS  Z9, Z2, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z3, Z2, Z4
+	VFMADD213PS  Z3, Z2, Z4
+	VCMPPS       $0x15, Z1, Z17, K2
+	VSCALEFPS.Z  Z0, Z4, K2, Z4
+	VADDPS       Z4, Z16, Z16
+	VMOVUPS      Z4, K1, 192(SI)
+
+end23:
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y13
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups24
+	VSHUFF64X2    $0x01, Y13, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	VPERMILPS     $0x4e, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	VPERMILPS     $0xb1, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	JMP           sum25
+
+groups24:
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y15
+	VEXTRACTF64X4 $0x01, Z16, Y0
+	VADDPS        Y0, Y16, Y16
+	VSHUFF64X2    $0x00, Y15, Y13, Y0
+	VSHUFF64X2    $0x03, Y15, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VSHUFF64X2    $0x00, Y16, Y14, Y0
+	VSHUFF64X2    $0x03, Y16, Y14, Y1
+	VADDPS        Y1, Y0, Y14
+	VSHUFPS       $0x44, Y14, Y13, Y0
+	VSHUFPS       $0xee, Y14, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VSHUFPS       $0x88, Y13, Y13, Y0
+	VSHUFPS       $0xdd, Y13, Y13, Y1
+	VADDPS        Y1, Y0, Y13
+	VPERMILPS     $0xb1, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+	VSHUFF64X2    $0x01, Y13, Y13, Y0
+	VADDPS        Y0, Y13, Y13
+
+sum25:
+	VMOVUPS      Y13, Y0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      c3f800000<>+0(SB), Z1
+	VDIVPS       Z0, Z1, Z0
+	VCMPPS       $0x03, Z0, Z0, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
+	MOVQ         cols+72(FP), CX
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ CX, $0x00000040
+	JB   tail27
+
+blocks26:
+	VMOVUPS (AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, (DX)
+	VMOVUPS 64(AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS 128(AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 128(DX)
+	VMOVUPS 192(AX), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, 192(DX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	SUBQ    $+64, CX
+	CMPQ    CX, $0x00000040
+	JAE     blocks26
+
+	// the last ones, register by register
+tail27:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part29
+
+one28:
+	VMOVUPS -64(AX)(BX*4), Z1
+	VMULPS  Z1, Z0, Z1
+	VMOVUPS Z1, -64(DX)(BX*4)
+	ADDQ    $+16, BX
+	CMPQ    BX, CX
+	JBE     one28
+
+part29:
+	ANDQ      $+15, CX
+	JE        end30
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z -64(AX)(BX*4), K1, Z1
+	VMULPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, -64(DX)(BX*4)
+
+end30:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 272(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF64AVX512(dst []float64, src []float64, mask []float64, cols int, scale float64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsMaskedF64AVX512(SB), $16792-88
+	VBROADCASTSD scale+80(FP), Z6
+	MOVQ         $0x00000000, (SP)
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 272(SP)
+	MOVQ         cols+72(FP), CX
+	CMPQ         CX, $0x00000020
+	JA           long1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         272(SP), BX
+	CMPQ         BX, AX
+	JB           long1
+	MOVL         BX, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, BX
+	MOVQ         BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ  $0x00000020, R9
+	MOVQ  src_base+24(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  343(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsInF64AVX512<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000020, R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         8599(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF64AVX512<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8599(SP), CX
+	ANDQ $-64, CX
+	LEAQ 343(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes8:
+	VMOVUPD (AX), Z4
+	VMOVUPD (CX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD Z4, (DX)
+	VMOVUPD 64(AX), Z4
+	VMOVUPD 64(CX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD Z4, 64(DX)
+	VMOVUPD 128(AX), Z4
+	VMOVUPD 128(CX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD Z4, 128(DX)
+	VMOVUPD 192(AX), Z4
+	VMOVUPD 192(CX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z3, Z3
+	VMOVUPD Z4, 192(DX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	DECQ    BX
+	JNE     planes8
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z11
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z12
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z13
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z14
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z15
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z16
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z17
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z18
+	VMOVUPS c3fc5555555555558<>+0(SB), Z19
+	VMOVUPS c3fe0000000000009<>+0(SB), Z20
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes9:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Z21
+	VSUBPD      Z0, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, (BX)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Z21
+	VSUBPD      Z1, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 64(BX)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPD     128(DX), Z21
+	VSUBPD      Z2, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 128(BX)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPD     192(DX), Z21
+	VSUBPD      Z3, Z21, Z21
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z4, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 192(BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         cols+72(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z0, Z4, Z0
+	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z1, Z4, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z2, Z4, Z2
+	VCMPPD       $0x03, Z2, Z2, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z3, Z4, Z3
+	VCMPPD       $0x03, Z3, Z3, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z3
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes10:
+	VMOVUPD (AX), Z4
+	VMULPD  Z4, Z0, Z4
+	VMOVUPD Z4, (CX)
+	VMOVUPD 64(AX), Z4
+	VMULPD  Z4, Z1, Z4
+	VMOVUPD Z4, 64(CX)
+	VMOVUPD 128(AX), Z4
+	VMULPD  Z4, Z2, Z4
+	VMOVUPD Z4, 128(CX)
+	VMOVUPD 192(AX), Z4
+	VMULPD  Z4, Z3, Z4
+	VMOVUPD Z4, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes10
+
+	// transpose scratch to dst
+	MOVQ  $0x00000020, R9
+	MOVQ  dst_base+0(FP), DI
+	MOVQ  cols+72(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  343(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+72(FP), R8
+	CALL  ·rowsOutF64AVX512<>(SB)
+	ADDQ  $0x00000100, (SP)
+	SUBQ  $0x00000020, 8(SP)
+	JMP   wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ    $0x00000008, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    src_base+24(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    343(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsInF64AVX512<>(SB)
+
+	// transpose mask to scratch2
+	MOVQ         $0x00000008, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         mask_base+48(FP), DI
+	MOVQ         cols+72(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         8599(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+72(FP), R8
+	CALL         ·rowsInF64AVX512<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8599(SP), CX
+	ANDQ $-64, CX
+	LEAQ 343(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes11:
+	VMOVUPD (AX), Z1
+	VMOVUPD (CX), Z2
+	VMULPD  Z6, Z1, Z1
+	VADDPD  Z2, Z1, Z1
+	VMAXPD  Z1, Z0, Z0
+	VMOVUPD Z1, (DX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	DECQ    BX
+	JNE     planes11
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS c4338000000000000<>+0(SB), Z2
+	VMOVUPS c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS c3fe0000000000009<>+0(SB), Z17
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ (SP), DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  343(SP), BX
+	ANDQ  $-64, BX
+	MOVQ  cols+72(FP), SI
+
+planes12:
+	VMOVUPD     (DX), Z18
+	VSUBPD      Z0, Z18, Z18
+	VMOVUPS     Z2, Z19
+	VFMADD231PD Z4, Z18, Z19
+	VSUBPD      Z2, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VFMADD231PD Z7, Z19, Z20
+	VMOVUPS     Z8, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z16, Z20, Z21
+	VFMADD213PD Z17, Z20, Z21
+	VFMADD213PD Z3, Z20, Z21
+	VFMADD213PD Z3, Z20, Z21
+	VCMPPD      $0x15, Z1, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VMOVUPD     Z21, (BX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	DECQ        SI
+	JNE         planes12
+
+	// fold the planes of [read scratch]
+	LEAQ         343(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         cols+72(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
+	VDIVPD       Z0, Z1, Z0
+	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes13:
+	VMOVUPD (AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, (CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes13
+
+	// transpose scratch to dst
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+72(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    343(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+72(FP), R8
+	CALL    ·rowsOutF64AVX512<>(SB)
+	ADDQ    $0x00000040, (SP)
+	SUBQ    $0x00000008, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         272(SP), $+0
+	JE           end3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         (SP), DX
+	MOVQ         mask_base+48(FP), BX
+	ADDQ         (SP), BX
+
+	// blocks of 32: [read src read mask]
+	SUBQ $+32, AX
+	JB   tail15
+
+blocks14:
+	VMOVUPD (DX), Z4
+	VMOVUPD (BX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD 64(DX), Z4
+	VMOVUPD 64(BX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD 128(DX), Z4
+	VMOVUPD 128(BX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD 192(DX), Z4
+	VMOVUPD 192(BX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, AX
+	JAE     blocks14
+
+	// the last block, register by register
+tail15:
+	ADDQ    $+32, AX
+	JE      end16
+	CMPQ    AX, $0x00000008
+	JB      part17
+	VMOVUPD (DX), Z4
+	VMOVUPD (BX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z0, Z0
+	CMPQ    AX, $0x00000010
+	JB      part18
+	VMOVUPD 64(DX), Z4
+	VMOVUPD 64(BX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z1, Z1
+	CMPQ    AX, $0x00000018
+	JB      part19
+	VMOVUPD 128(DX), Z4
+	VMOVUPD 128(BX), Z5
+	VMULPD  Z6, Z4, Z4
+	VADDPD  Z5, Z4, Z4
+	VMAXPD  Z4, Z2, Z2
+	CMPQ    AX, $0x00000020
+	JB      part20
+
+part17:
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPD.Z    (DX), K1, Z4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      (BX), K1, Z5
+	VMULPD       Z6, Z4, Z4
+	VADDPD       Z5, Z4, Z4
+	VMAXPD       Z4, Z0, Z0
+	JMP          end16
+
+part18:
+	CMPQ         AX, $0x00000008
+	JBE          end16
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPD.Z    64(DX), K1, Z4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      64(BX), K1, Z5
+	VMULPD       Z6, Z4, Z4
+	VADDPD       Z5, Z4, Z4
+	VMAXPD       Z4, Z1, Z1
+	JMP          end16
+
+part19:
+	CMPQ         AX, $0x00000010
+	JBE          end16
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPD.Z    128(DX), K1, Z4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      128(BX), K1, Z5
+	VMULPD       Z6, Z4, Z4
+	VADDPD       Z5, Z4, Z4
+	VMAXPD       Z4, Z2, Z2
+	JMP          end16
+
+part20:
+	CMPQ         AX, $0x00000018
+	JBE          end16
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VMOVUPD.Z    192(DX), K1, Z4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      192(BX), K1, Z5
+	VMULPD       Z6, Z4, Z4
+	VADDPD       Z5, Z4, Z4
+	VMAXPD       Z4, Z3, Z3
+
+end16:
+	VMAXPD     Z2, Z0, Z0
+	VMAXPD     Z3, Z1, Z1
+	VMAXPD     Z1, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VMAXPD     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VMAXPD     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VMAXPD     Z1, Z0, Z0
+	VMOVUPS    Z0, Z0
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS    c4338000000000000<>+0(SB), Z2
+	VMOVUPS    c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS    c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS    c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS    c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS    c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS    c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS    c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS    c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS    c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS    c3fe0000000000009<>+0(SB), Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	MOVQ       cols+72(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       (SP), DX
+	MOVQ       mask_base+48(FP), BX
+	ADDQ       (SP), BX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       (SP), SI
+
+	// blocks of 32: [read src read mask write dst]
+	SUBQ $+32, AX
+	JB   tail22
+
+blocks21:
+	VMOVUPD     (DX), Z22
+	VMOVUPD     (BX), Z23
+	VMULPD      Z6, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z18, Z18
+	VMOVUPD     Z25, (SI)
+	VMOVUPD     64(DX), Z22
+	VMOVUPD     64(BX), Z23
+	VMULPD      Z6, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z19, Z19
+	VMOVUPD     Z25, 64(SI)
+	VMOVUPD     128(DX), Z22
+	VMOVUPD     128(BX), Z23
+	VMULPD      Z6, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z20, Z20
+	VMOVUPD     Z25, 128(SI)
+	VMOVUPD     192(DX), Z22
+	VMOVUPD     192(BX), Z23
+	VMULPD      Z6, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z0, Z22, Z22
+	VMOVUPS     Z2, Z23
+	VFMADD231PD Z4, Z22, Z23
+	VSUBPD      Z2, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z5, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VFMADD213PD Z3, Z24, Z25
+	VCMPPD      $0x15, Z1, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z21, Z21
+	VMOVUPD     Z25, 192(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+32, AX
+	JAE         blocks21
+
+	// the last block, register by register
+tail22:
+	ADDQ         $+32, AX
+	JE           end23
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPD.Z    (DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      (BX), K1, Z23
+	VMULPD       Z6, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z23
+	VFMADD231PD  Z4, Z22, Z23
+	VSUBPD       Z2, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z5, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z18, Z18
+	VMOVUPD      Z25, K1, (SI)
+	CMPQ         AX, $0x00000008
+	JBE          end23
+	KSHIFTRQ     $0x08, K1, K1
+	VMOVUPD.Z    64(DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      64(BX), K1, Z23
+	VMULPD       Z6, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z23
+	VFMADD231PD  Z4, Z22, Z23
+	VSUBPD       Z2, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z5, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z19, Z19
+	VMOVUPD      Z25, K1, 64(SI)
+	CMPQ         AX, $0x00000010
+	JBE          end23
+	KSHIFTRQ     $0x08, K1, K1
+	VMOVUPD.Z    128(DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      128(BX), K1, Z23
+	VMULPD       Z6, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z23
+	VFMADD231PD  Z4, Z22, Z23
+	VSUBPD       Z2, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z5, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VFMADD213PD  Z3, Z24, Z25
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z20, Z20
+	VMOVUPD      Z25, K1, 128(SI)
+	CMPQ         AX, $0x00000018
+	JBE          end23
+	KSHIFTRQ     $0x08, K1, K1
+	VMOVUPD.Z    192(DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      192(BX), K1, Z23
+	VMULPD       Z6, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z0, Z22, Z22
+	VMOVUPS      Z2, Z0
+	VFMADD231PD  Z4, Z22, Z0
+	VSUBPD       Z2, Z0, Z0
+	VMOVUPS      Z22, Z2
+	VFMADD231PD  Z5, Z0, Z2
+	VFMADD231PD  Z7, Z0, Z2
+	VMOVUPS      Z8, Z4
+	VFMADD213PD  Z9, Z2, Z4
+	VFMADD213PD  Z10, Z2, Z4
+	VFMADD213PD  Z11, Z2, Z4
+	VFMADD213PD  Z12, Z2, Z4
+	VFMADD213PD  Z13, Z2, Z4
+	VFMADD213PD  Z14, Z2, Z4
+	VFMADD213PD  Z15, Z2, Z4
+	VFMADD213PD  Z16, Z2, Z4
+	VFMADD213PD  Z17, Z2, Z4
+	VFMADD213PD  Z3, Z2, Z4
+	VFMADD213PD  Z3, Z2, Z4
+	VCMPPD       $0x15, Z1, Z22, K2
+	VSCALEFPD.Z  Z0, Z4, K2, Z4
+	VADDPD       Z4, Z21, Z21
+	VMOVUPD      Z4, K1, 192(SI)
+
+end23:
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPD        Y0, Y18, Y18
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups24
+	VSHUFF64X2    $0x01, Y18, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+	VPERMILPS     $0x4e, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+	JMP           sum25
+
+groups24:
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPD        Y0, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPD        Y0, Y20, Y20
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VADDPD        Y0, Y21, Y21
+	VSHUFF64X2    $0x00, Y20, Y18, Y0
+	VSHUFF64X2    $0x03, Y20, Y18, Y1
+	VADDPD        Y1, Y0, Y18
+	VSHUFF64X2    $0x00, Y21, Y19, Y0
+	VSHUFF64X2    $0x03, Y21, Y19, Y1
+	VADDPD        Y1, Y0, Y19
+	VUNPCKLPD     Y19, Y18, Y0
+	VUNPCKHPD     Y19, Y18, Y1
+	VADDPD        Y1, Y0, Y18
+	VPERMILPS     $0x4e, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+	VSHUFF64X2    $0x01, Y18, Y18, Y0
+	VADDPD        Y0, Y18, Y18
+
+sum25:
+	VMOVUPS      Y18, Y0
+	VBROADCASTSD X0, Z0
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
+	VDIVPD       Z0, Z1, Z0
+	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+	MOVQ         cols+72(FP), CX
+	MOVQ         dst_base+0(FP), AX
+	ADDQ         (SP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read dst write dst]
+	CMPQ CX, $0x00000020
+	JB   tail27
+
+blocks26:
+	VMOVUPD (AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, (DX)
+	VMOVUPD 64(AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 64(DX)
+	VMOVUPD 128(AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 128(DX)
+	VMOVUPD 192(AX), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, 192(DX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	SUBQ    $+32, CX
+	CMPQ    CX, $0x00000020
+	JAE     blocks26
+
+	// the last ones, register by register
+tail27:
+	MOVQ $0x00000008, BX
+	CMPQ CX, BX
+	JB   part29
+
+one28:
+	VMOVUPD -64(AX)(BX*8), Z1
+	VMULPD  Z1, Z0, Z1
+	VMOVUPD Z1, -64(DX)(BX*8)
+	ADDQ    $+8, BX
+	CMPQ    BX, CX
+	JBE     one28
+
+part29:
+	ANDQ      $+7, CX
+	JE        end30
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z -64(AX)(BX*8), K1, Z1
+	VMULPD    Z1, Z0, Z1
+	VMOVUPD   Z1, K1, -64(DX)(BX*8)
+
+end30:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 272(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func scaleAddF32AVX512(dst []float32, src []float32, mask []float32, factor float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·scaleAddF32AVX512(SB), NOSPLIT, $0-76
+	VBROADCASTSS factor+72(FP), Z0
+	MOVQ         src_len+32(FP), CX
+	MOVQ         src_base+24(FP), AX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         dst_base+0(FP), BX
+
+	// blocks of registers: [read src read mask write dst]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS (AX), Z1
+	VMULPS  Z0, Z1, Z1
+	VADDPS  (DX), Z1, Z1
+	VMOVUPS Z1, (BX)
+	VMOVUPS 64(AX), Z1
+	VMULPS  Z0, Z1, Z1
+	VADDPS  64(DX), Z1, Z1
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS 128(AX), Z1
+	VMULPS  Z0, Z1, Z1
+	VADDPS  128(DX), Z1, Z1
+	VMOVUPS Z1, 128(BX)
+	VMOVUPS 192(AX), Z1
+	VMULPS  Z0, Z1, Z1
+	VADDPS  192(DX), Z1, Z1
+	VMOVUPS Z1, 192(BX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	CMPQ    CX, $0x00000040
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, SI
+	CMPQ CX, SI
+	JB   part4
+
+one3:
+	VMOVUPS -64(AX)(SI*4), Z1
+	VMULPS  Z0, Z1, Z1
+	VADDPS  -64(DX)(SI*4), Z1, Z1
+	VMOVUPS Z1, -64(BX)(SI*4)
+	ADDQ    $+16, SI
+	CMPQ    SI, CX
+	JBE     one3
+
+part4:
+	ANDQ      $+15, CX
+	JE        end5
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z -64(AX)(SI*4), K1, Z1
+	VMOVUPS.Z -64(DX)(SI*4), K1, Z2
+	VMULPS    Z0, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, K1, -64(BX)(SI*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func scaleAddF64AVX512(dst []float64, src []float64, mask []float64, factor float64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·scaleAddF64AVX512(SB), NOSPLIT, $0-80
+	VBROADCASTSD factor+72(FP), Z0
+	MOVQ         src_len+32(FP), CX
+	MOVQ         src_base+24(FP), AX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         dst_base+0(FP), BX
+
+	// blocks of registers: [read src read mask write dst]
+	CMPQ CX, $0x00000020
+	JB   tail2
+
+blocks1:
+	VMOVUPD (AX), Z1
+	VMULPD  Z0, Z1, Z1
+	VADDPD  (DX), Z1, Z1
+	VMOVUPD Z1, (BX)
+	VMOVUPD 64(AX), Z1
+	VMULPD  Z0, Z1, Z1
+	VADDPD  64(DX), Z1, Z1
+	VMOVUPD Z1, 64(BX)
+	VMOVUPD 128(AX), Z1
+	VMULPD  Z0, Z1, Z1
+	VADDPD  128(DX), Z1, Z1
+	VMOVUPD Z1, 128(BX)
+	VMOVUPD 192(AX), Z1
+	VMULPD  Z0, Z1, Z1
+	VADDPD  192(DX), Z1, Z1
+	VMOVUPD Z1, 192(BX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, CX
+	CMPQ    CX, $0x00000020
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, SI
+	CMPQ CX, SI
+	JB   part4
+
+one3:
+	VMOVUPD -64(AX)(SI*8), Z1
+	VMULPD  Z0, Z1, Z1
+	VADDPD  -64(DX)(SI*8), Z1, Z1
+	VMOVUPD Z1, -64(BX)(SI*8)
+	ADDQ    $+8, SI
+	CMPQ    SI, CX
+	JBE     one3
+
+part4:
+	ANDQ      $+7, CX
+	JE        end5
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z -64(AX)(SI*8), K1, Z1
+	VMOVUPD.Z -64(DX)(SI*8), K1, Z2
+	VMULPD    Z0, Z1, Z1
+	VADDPD    Z2, Z1, Z1
+	VMOVUPD   Z1, K1, -64(BX)(SI*8)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func logSumExpRowsF32AVX512(dst []float32, src []float32, cols int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
+TEXT ·logSumExpRowsF32AVX512(SB), $16728-56
+	MOVQ $0x00000000, (SP)
+	MOVQ src_len+32(FP), AX
+	MOVQ AX, 272(SP)
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000040
+	JA   long1
+	LEAQ (CX)(CX*2), AX
+	MOVQ 272(SP), BX
+	CMPQ BX, AX
+	JB   long1
+	MOVL BX, AX
+	XORL DX, DX
+	DIVL CX
+	MOVL AX, BX
+	MOVQ BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000040
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000040, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes8:
+	VMOVUPS (AX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    $0x00000100, AX
+	DECQ    CX
+	JNE     planes8
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none9
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none9:
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	LEAQ  343(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes10:
+	PREFETCHT0  (AX)
+	VMOVUPS     (CX), Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, (DX)
+	PREFETCHT0  64(AX)
+	VMOVUPS     64(CX), Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 64(DX)
+	PREFETCHT0  128(AX)
+	VMOVUPS     128(CX), Z15
+	VSUBPS      Z2, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 128(DX)
+	PREFETCHT0  192(AX)
+	VMOVUPS     192(CX), Z15
+	VSUBPS      Z3, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 192(DX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	DECQ        BX
+	JNE         planes10
+
+	// fold the planes of [read scratch]
+	LEAQ          343(SP), DI
+	ANDQ          $-64, DI
+	LEAQ          16(SP), R8
+	MOVQ          $0x00000100, R9
+	MOVQ          cols+48(FP), SI
+	CALL          ·foldF32AVX512<>(SB)
+	VMOVUPS       16(SP), Z0
+	VMOVUPS       80(SP), Z1
+	VMOVUPS       144(SP), Z2
+	VMOVUPS       208(SP), Z3
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       (AX), Z4
+	VEXTRACTF64X4 $0x01, Z0, Y5
+	VCVTPS2PD     Y0, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z0, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y0
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z0, Z0
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       64(AX), Z4
+	VEXTRACTF64X4 $0x01, Z1, Y5
+	VCVTPS2PD     Y1, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z1, Z1, Z1
+	VADDPS        Z1, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y1
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z1, Z1
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       128(AX), Z4
+	VEXTRACTF64X4 $0x01, Z2, Y5
+	VCVTPS2PD     Y2, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z2, Z2, Z2
+	VADDPS        Z2, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y2
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z2, Z2
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       192(AX), Z4
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VCVTPS2PD     Y3, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z3, Z3, Z3
+	VADDPS        Z3, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y3
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z3, Z3
+	MOVQ          dst_base+0(FP), AX
+	TESTQ         AX, AX
+	JE            none11
+	ADDQ          (SP), AX
+	VMOVUPS       Z0, (AX)
+	VMOVUPS       Z1, 64(AX)
+	VMOVUPS       Z2, 128(AX)
+	VMOVUPS       Z3, 192(AX)
+
+none11:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000040, 8(SP)
+	JMP  wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K2
+
+	// transpose src to scratch
+	MOVQ         $0x00000010, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes12:
+	VMOVUPS (AX), Z1
+	VMAXPS  Z1, Z0, Z0
+	ADDQ    $0x00000100, AX
+	DECQ    CX
+	JNE     planes12
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none13
+	ADDQ    (SP), AX
+	VMOVUPS Z0, K2, (AX)
+
+none13:
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	LEAQ  343(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes14:
+	VMOVUPS     (CX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMOVUPS     Z2, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VSUBPS      Z2, Z13, Z13
+	VMOVUPS     Z12, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VFMADD231PS Z6, Z13, Z14
+	VMOVUPS     Z7, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VCMPPS      $0x15, Z1, Z12, K1
+	VSCALEFPS.Z Z13, Z15, K1, Z15
+	VMOVUPS     Z15, (DX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	DECQ        BX
+	JNE         planes14
+
+	// fold the planes of [read scratch]
+	LEAQ          343(SP), DI
+	ANDQ          $-64, DI
+	LEAQ          16(SP), R8
+	MOVQ          $0x00000040, R9
+	MOVQ          cols+48(FP), SI
+	CALL          ·foldF32AVX512<>(SB)
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS.Z     (AX), K2, Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y0, Z3
+	VCVTPS2PD     Y2, Z2
+	VSUBPS        Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VPADDQ        c00095f619980c433<>+0(SB), Z3, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z2
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z3, Z1, Z3
+	VADDPD        Z2, Z4, Z2
+	VCVTPD2PS     Z3, Y0
+	VCVTPD2PS     Z2, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	MOVQ          dst_base+0(FP), AX
+	TESTQ         AX, AX
+	JE            none15
+	ADDQ          (SP), AX
+	VMOVUPS       Z0, K2, (AX)
+
+none15:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JA   narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+	MOVQ dst_base+0(FP), R8
+
+row2:
+	CMPQ          272(SP), $+0
+	JE            end3
+	MOVQ          src_base+24(FP), DI
+	ADDQ          (SP), DI
+	MOVQ          cols+48(FP), SI
+	CALL          ·rowMaxF32AVX512<>(SB)
+	MOVQ          src_base+24(FP), DI
+	ADDQ          (SP), DI
+	MOVQ          cols+48(FP), SI
+	CALL          ·rowSumExpF32AVX512<>(SB)
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y0, Z3
+	VCVTPS2PD     Y2, Z2
+	VSUBPS        Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VPADDQ        c00095f619980c433<>+0(SB), Z3, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z2
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z3, Z1, Z3
+	VADDPD        Z2, Z4, Z2
+	VCVTPD2PS     Z3, Y0
+	VCVTPD2PS     Z2, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVSS        X0, (R8)
+	ADDQ          $0x04, R8
+	MOVQ          cols+48(FP), AX
+	SUBQ          AX, 272(SP)
+	SHLQ          $0x02, AX
+	ADDQ          AX, (SP)
+	JMP           row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func logSumExpRowsF64AVX512(dst []float64, src []float64, cols int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
+TEXT ·logSumExpRowsF64AVX512(SB), $8536-56
+	MOVQ $0x00000000, (SP)
+	MOVQ src_len+32(FP), AX
+	MOVQ AX, 272(SP)
+	MOVQ cols+48(FP), CX
+	CMPQ CX, $0x00000020
+	JA   long1
+	LEAQ (CX)(CX*2), AX
+	MOVQ 272(SP), BX
+	CMPQ BX, AX
+	JB   long1
+	MOVL BX, AX
+	XORL DX, DX
+	DIVL CX
+	MOVL AX, BX
+	MOVQ BX, 8(SP)
+
+	// columns, 4 registers at a time
+wide4:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow5
+
+	// transpose src to scratch
+	MOVQ         $0x00000020, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX512<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+
+	// every plane: [read scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes8:
+	VMOVUPD (AX), Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD 64(AX), Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD 128(AX), Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD 192(AX), Z4
+	VMAXPD  Z4, Z3, Z3
+	ADDQ    $0x00000100, AX
+	DECQ    CX
+	JNE     planes8
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none9
+	ADDQ    (SP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+
+none9:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
+	VMOVUPS c3fc5555555555558<>+0(SB), Z18
+	VMOVUPS c3fe0000000000009<>+0(SB), Z19
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	LEAQ  343(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes10:
+	PREFETCHT0  (AX)
+	VMOVUPD     (CX), Z20
+	VSUBPD      Z0, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, (DX)
+	PREFETCHT0  64(AX)
+	VMOVUPD     64(CX), Z20
+	VSUBPD      Z1, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 64(DX)
+	PREFETCHT0  128(AX)
+	VMOVUPD     128(CX), Z20
+	VSUBPD      Z2, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 128(DX)
+	PREFETCHT0  192(AX)
+	VMOVUPD     192(CX), Z20
+	VSUBPD      Z3, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 192(DX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	DECQ        BX
+	JNE         planes10
+
+	// fold the planes of [read scratch]
+	LEAQ    343(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    cols+48(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD (AX), Z4
+	VMOVUPS Z0, Z5
+	VSUBPD  Z0, Z0, Z0
+	VADDPD  Z0, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z0
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 64(AX), Z4
+	VMOVUPS Z1, Z5
+	VSUBPD  Z1, Z1, Z1
+	VADDPD  Z1, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z1
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 128(AX), Z4
+	VMOVUPS Z2, Z5
+	VSUBPD  Z2, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z2
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 192(AX), Z4
+	VMOVUPS Z3, Z5
+	VSUBPD  Z3, Z3, Z3
+	VADDPD  Z3, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z3
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none11
+	ADDQ    (SP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+
+none11:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide4
+
+	// columns, a register at a time, the last one in part
+narrow5:
+	CMPQ 8(SP), $+0
+	JE   end7
+
+narrow6:
+	MOVQ    $0x00000008, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K2
+
+	// transpose src to scratch
+	MOVQ         $0x00000008, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+48(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         343(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+48(FP), R8
+	CALL         ·rowsInF64AVX512<>(SB)
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+
+	// every plane: [read scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+48(FP), CX
+
+planes12:
+	VMOVUPD (AX), Z1
+	VMAXPD  Z1, Z0, Z0
+	ADDQ    $0x00000100, AX
+	DECQ    CX
+	JNE     planes12
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none13
+	ADDQ    (SP), AX
+	VMOVUPD Z0, K2, (AX)
+
+none13:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS c4338000000000000<>+0(SB), Z2
+	VMOVUPS c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z6
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z7
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z8
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z9
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z11
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z12
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z13
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
+	VMOVUPS c3fc5555555555558<>+0(SB), Z15
+	VMOVUPS c3fe0000000000009<>+0(SB), Z16
+
+	// every plane: [fetch src read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ (SP), CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	LEAQ  343(SP), CX
+	ANDQ  $-64, CX
+	LEAQ  343(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+
+planes14:
+	VMOVUPD     (CX), Z17
+	VSUBPD      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PD Z4, Z17, Z18
+	VSUBPD      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PD Z5, Z18, Z19
+	VFMADD231PD Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PD Z8, Z19, Z20
+	VFMADD213PD Z9, Z19, Z20
+	VFMADD213PD Z10, Z19, Z20
+	VFMADD213PD Z11, Z19, Z20
+	VFMADD213PD Z12, Z19, Z20
+	VFMADD213PD Z13, Z19, Z20
+	VFMADD213PD Z14, Z19, Z20
+	VFMADD213PD Z15, Z19, Z20
+	VFMADD213PD Z16, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VCMPPD      $0x15, Z1, Z17, K1
+	VSCALEFPD.Z Z18, Z20, K1, Z20
+	VMOVUPD     Z20, (DX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	DECQ        BX
+	JNE         planes14
+
+	// fold the planes of [read scratch]
+	LEAQ      343(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000040, R9
+	MOVQ      cols+48(FP), SI
+	CALL      ·foldF64AVX512<>(SB)
+	MOVQ      dst_base+0(FP), AX
+	ADDQ      (SP), AX
+	VMOVUPD.Z (AX), K2, Z1
+	VMOVUPS   Z0, Z2
+	VSUBPD    Z0, Z0, Z0
+	VADDPD    Z0, Z1, Z1
+	VPADDQ    c00095f619980c433<>+0(SB), Z2, Z3
+	VPSRLQ    $0x34, Z3, Z4
+	VPORD     c4330000000000000<>+0(SB), Z4, Z4
+	VMOVUPS   c43300000000003ff<>+0(SB), Z5
+	VSUBPD    Z5, Z4, Z4
+	VPANDD    c000fffffffffffff<>+0(SB), Z3, Z3
+	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
+	VMOVUPS   c3ff0000000000000<>+0(SB), Z5
+	VSUBPD    Z5, Z3, Z3
+	VMOVUPS   c4000000000000000<>+0(SB), Z5
+	VADDPD    Z5, Z3, Z5
+	VDIVPD    Z5, Z3, Z5
+	VMULPD    Z5, Z5, Z6
+	VMULPD    Z6, Z6, Z7
+	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Z8
+	VMOVUPS   Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fcc71c51d8e78af<>+0(SB), Z9
+	VADDPD    Z9, Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fd999999997fa04<>+0(SB), Z9
+	VADDPD    Z9, Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Z9
+	VMOVUPS   Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fc7466496cb03de<>+0(SB), Z10
+	VADDPD    Z10, Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fd2492494229359<>+0(SB), Z10
+	VADDPD    Z10, Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fe5555555555593<>+0(SB), Z7
+	VADDPD    Z7, Z9, Z9
+	VMULPD    Z6, Z9, Z9
+	VADDPD    Z9, Z8, Z8
+	VMOVUPS   c3fe0000000000000<>+0(SB), Z6
+	VMULPD    Z6, Z3, Z6
+	VMULPD    Z3, Z6, Z6
+	VADDPD    Z8, Z6, Z8
+	VMULPD    Z8, Z5, Z8
+	VMOVUPS   c3dea39ef35793c76<>+0(SB), Z5
+	VMULPD    Z5, Z4, Z9
+	VADDPD    Z9, Z8, Z8
+	VSUBPD    Z8, Z6, Z8
+	VSUBPD    Z3, Z8, Z8
+	VMOVUPS   c3fe62e42fee00000<>+0(SB), Z3
+	VMULPD    Z3, Z4, Z9
+	VSUBPD    Z8, Z9, Z2
+	VMOVUPS   Z1, Z1
+	VADDPD    Z2, Z1, Z2
+	VMOVUPS   Z2, Z0
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none15
+	ADDQ      (SP), AX
+	VMOVUPD   Z0, K2, (AX)
+
+none15:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+	MOVQ dst_base+0(FP), R8
+
+row2:
+	CMPQ    272(SP), $+0
+	JE      end3
+	MOVQ    src_base+24(FP), DI
+	ADDQ    (SP), DI
+	MOVQ    cols+48(FP), SI
+	CALL    ·rowMaxF64AVX512<>(SB)
+	MOVQ    src_base+24(FP), DI
+	ADDQ    (SP), DI
+	MOVQ    cols+48(FP), SI
+	CALL    ·rowSumExpF64AVX512<>(SB)
+	VMOVUPS Z0, Z2
+	VSUBPD  Z0, Z0, Z0
+	VADDPD  Z0, Z1, Z1
+	VPADDQ  c00095f619980c433<>+0(SB), Z2, Z3
+	VPSRLQ  $0x34, Z3, Z4
+	VPORD   c4330000000000000<>+0(SB), Z4, Z4
+	VMOVUPS c43300000000003ff<>+0(SB), Z5
+	VSUBPD  Z5, Z4, Z4
+	VPANDD  c000fffffffffffff<>+0(SB), Z3, Z3
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
+	VMOVUPS c3ff0000000000000<>+0(SB), Z5
+	VSUBPD  Z5, Z3, Z3
+	VMOVUPS c4000000000000000<>+0(SB), Z5
+	VADDPD  Z5, Z3, Z5
+	VDIVPD  Z5, Z3, Z5
+	VMULPD  Z5, Z5, Z6
+	VMULPD  Z6, Z6, Z7
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z8
+	VMOVUPS Z8, Z8
+	VMULPD  Z7, Z8, Z8
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z9
+	VADDPD  Z9, Z8, Z8
+	VMULPD  Z7, Z8, Z8
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z9
+	VADDPD  Z9, Z8, Z8
+	VMULPD  Z7, Z8, Z8
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z9
+	VMOVUPS Z9, Z9
+	VMULPD  Z7, Z9, Z9
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z10
+	VADDPD  Z10, Z9, Z9
+	VMULPD  Z7, Z9, Z9
+	VMOVUPS c3fd2492494229359<>+0(SB), Z10
+	VADDPD  Z10, Z9, Z9
+	VMULPD  Z7, Z9, Z9
+	VMOVUPS c3fe5555555555593<>+0(SB), Z7
+	VADDPD  Z7, Z9, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z9, Z8, Z8
+	VMOVUPS c3fe0000000000000<>+0(SB), Z6
+	VMULPD  Z6, Z3, Z6
+	VMULPD  Z3, Z6, Z6
+	VADDPD  Z8, Z6, Z8
+	VMULPD  Z8, Z5, Z8
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z5
+	VMULPD  Z5, Z4, Z9
+	VADDPD  Z9, Z8, Z8
+	VSUBPD  Z8, Z6, Z8
+	VSUBPD  Z3, Z8, Z8
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z3
+	VMULPD  Z3, Z4, Z9
+	VSUBPD  Z8, Z9, Z2
+	VMOVUPS Z1, Z1
+	VADDPD  Z2, Z1, Z2
+	VMOVUPS Z2, Z0
+	VMOVSD  X0, (R8)
+	ADDQ    $0x08, R8
+	MOVQ    cols+48(FP), AX
+	SUBQ    AX, 272(SP)
+	SHLQ    $0x03, AX
+	ADDQ    AX, (SP)
+	JMP     row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func logSumExpPlanesF32AVX512(dst []float32, src []float32, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·logSumExpPlanesF32AVX512(SB), $16720-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+	MOVQ planes+48(FP), AX
+	CMPQ AX, $0x00000040
+	JA   many2
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ         8(SP), $0x00000040
+	JB           narrow4
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [write scratch read src]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+48(FP), BX
+
+planes7:
+	VMOVUPS (CX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS Z4, (AX)
+	VMOVUPS 64(CX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS 128(CX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS 192(CX), Z4
+	VMAXPS  Z4, Z3, Z3
+	VMOVUPS Z4, 192(AX)
+	ADDQ    $0x00000100, AX
+	ADDQ    DX, CX
+	DECQ    BX
+	JNE     planes7
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none8
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none8:
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+
+	// every plane: [read scratch write scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	LEAQ 335(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes9:
+	VMOVUPS     (AX), Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, (CX)
+	VMOVUPS     64(AX), Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 64(CX)
+	VMOVUPS     128(AX), Z15
+	VSUBPS      Z2, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 128(CX)
+	VMOVUPS     192(AX), Z15
+	VSUBPS      Z3, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 192(CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	DECQ        DX
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ          335(SP), DI
+	ANDQ          $-64, DI
+	LEAQ          16(SP), R8
+	MOVQ          $0x00000100, R9
+	MOVQ          planes+48(FP), SI
+	CALL          ·foldF32AVX512<>(SB)
+	VMOVUPS       16(SP), Z0
+	VMOVUPS       80(SP), Z1
+	VMOVUPS       144(SP), Z2
+	VMOVUPS       208(SP), Z3
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       (AX), Z4
+	VEXTRACTF64X4 $0x01, Z0, Y5
+	VCVTPS2PD     Y0, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z0, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y0
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z0, Z0
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       64(AX), Z4
+	VEXTRACTF64X4 $0x01, Z1, Y5
+	VCVTPS2PD     Y1, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z1, Z1, Z1
+	VADDPS        Z1, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y1
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z1, Z1
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       128(AX), Z4
+	VEXTRACTF64X4 $0x01, Z2, Y5
+	VCVTPS2PD     Y2, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z2, Z2, Z2
+	VADDPS        Z2, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y2
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z2, Z2
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       192(AX), Z4
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VCVTPS2PD     Y3, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z3, Z3, Z3
+	VADDPS        Z3, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y3
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z3, Z3
+	MOVQ          dst_base+0(FP), AX
+	TESTQ         AX, AX
+	JE            none10
+	ADDQ          (SP), AX
+	VMOVUPS       Z0, (AX)
+	VMOVUPS       Z1, 64(AX)
+	VMOVUPS       Z2, 128(AX)
+	VMOVUPS       Z3, 192(AX)
+
+none10:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000040, 8(SP)
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	CMPQ 8(SP), $+0
+	JE   end6
+
+narrow5:
+	MOVQ         $0x00000010, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [write scratch read src]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+48(FP), BX
+
+planes11:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (CX), K1, Z1
+	VMAXPS       Z1, Z0, Z0
+	VMOVUPS      Z1, (AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         DX, CX
+	DECQ         BX
+	JNE          planes11
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none12
+	ADDQ         (SP), AX
+	VMOVUPS      Z0, K1, (AX)
+
+none12:
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+
+	// every plane: [read scratch write scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	LEAQ 335(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes13:
+	VMOVUPS     (AX), Z12
+	VSUBPS      Z0, Z12, Z12
+	VMOVUPS     Z2, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VSUBPS      Z2, Z13, Z13
+	VMOVUPS     Z12, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VFMADD231PS Z6, Z13, Z14
+	VMOVUPS     Z7, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VCMPPS      $0x15, Z1, Z12, K2
+	VSCALEFPS.Z Z13, Z15, K2, Z15
+	VMOVUPS     Z15, (CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	DECQ        DX
+	JNE         planes13
+
+	// fold the planes of [read scratch]
+	LEAQ          335(SP), DI
+	ANDQ          $-64, DI
+	LEAQ          16(SP), R8
+	MOVQ          $0x00000040, R9
+	MOVQ          planes+48(FP), SI
+	CALL          ·foldF32AVX512<>(SB)
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS.Z     (AX), K1, Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y0, Z3
+	VCVTPS2PD     Y2, Z2
+	VSUBPS        Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VPADDQ        c00095f619980c433<>+0(SB), Z3, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z2
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z3, Z1, Z3
+	VADDPD        Z2, Z4, Z2
+	VCVTPD2PS     Z3, Y0
+	VCVTPD2PS     Z2, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	MOVQ          dst_base+0(FP), AX
+	TESTQ         AX, AX
+	JE            none14
+	ADDQ          (SP), AX
+	VMOVUPS       Z0, K1, (AX)
+
+none14:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JA   narrow5
+
+end6:
+	JMP end1
+
+many2:
+	// columns, 4 registers at a time
+wide15:
+	CMPQ         8(SP), $0x00000040
+	JB           narrow16
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes19:
+	VMOVUPS (AX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes19
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none20
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none20:
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 16384(BX), SI
+
+lanes21:
+	VMOVUPS     (AX), Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VPXORD      Z15, Z15, Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, (BX)
+	VMOVUPS     64(AX), Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VPXORD      Z15, Z15, Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, 64(BX)
+	VMOVUPS     128(AX), Z15
+	VSUBPS      Z2, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VPXORD      Z15, Z15, Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, 128(BX)
+	VMOVUPS     192(AX), Z15
+	VSUBPS      Z3, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VPXORD      Z15, Z15, Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, 192(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          lanes21
+
+	// the lanes again
+wrap23:
+	SUBQ $0x00004000, BX
+
+again22:
+	VMOVUPS     (AX), Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     (BX), Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, (BX)
+	VMOVUPS     64(AX), Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     64(BX), Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, 64(BX)
+	VMOVUPS     128(AX), Z15
+	VSUBPS      Z2, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     128(BX), Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, 128(BX)
+	VMOVUPS     192(AX), Z15
+	VSUBPS      Z3, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
+	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     192(BX), Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, 192(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          again22
+	JMP         wrap23
+
+end24:
+	// fold the planes of [read scratch]
+	LEAQ          335(SP), DI
+	ANDQ          $-64, DI
+	LEAQ          16(SP), R8
+	MOVQ          $0x00000100, R9
+	MOVQ          planes+48(FP), SI
+	CALL          ·foldF32AVX512<>(SB)
+	VMOVUPS       16(SP), Z0
+	VMOVUPS       80(SP), Z1
+	VMOVUPS       144(SP), Z2
+	VMOVUPS       208(SP), Z3
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       (AX), Z4
+	VEXTRACTF64X4 $0x01, Z0, Y5
+	VCVTPS2PD     Y0, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z0, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y0
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z0, Z0
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       64(AX), Z4
+	VEXTRACTF64X4 $0x01, Z1, Y5
+	VCVTPS2PD     Y1, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z1, Z1, Z1
+	VADDPS        Z1, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y1
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z1, Z1
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       128(AX), Z4
+	VEXTRACTF64X4 $0x01, Z2, Y5
+	VCVTPS2PD     Y2, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z2, Z2, Z2
+	VADDPS        Z2, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y2
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z2, Z2
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS       192(AX), Z4
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VCVTPS2PD     Y3, Z6
+	VCVTPS2PD     Y5, Z5
+	VSUBPS        Z3, Z3, Z3
+	VADDPS        Z3, Z4, Z4
+	VPADDQ        c00095f619980c433<>+0(SB), Z6, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z6
+	VPADDQ        c00095f619980c433<>+0(SB), Z5, Z7
+	VPSRLQ        $0x34, Z7, Z8
+	VPORD         c4330000000000000<>+0(SB), Z8, Z8
+	VMOVUPS       c43300000000003ff<>+0(SB), Z9
+	VSUBPD        Z9, Z8, Z8
+	VPANDD        c000fffffffffffff<>+0(SB), Z7, Z7
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z7, Z7
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z9
+	VSUBPD        Z9, Z7, Z7
+	VMOVUPS       c4000000000000000<>+0(SB), Z9
+	VADDPD        Z9, Z7, Z9
+	VDIVPD        Z9, Z7, Z9
+	VMULPD        Z9, Z9, Z10
+	VMULPD        Z10, Z10, Z11
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z12
+	VMOVUPS       Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z13
+	VADDPD        Z13, Z12, Z12
+	VMULPD        Z11, Z12, Z12
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z13
+	VMOVUPS       Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
+	VADDPD        Z14, Z13, Z13
+	VMULPD        Z11, Z13, Z13
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z11
+	VADDPD        Z11, Z13, Z13
+	VMULPD        Z10, Z13, Z13
+	VADDPD        Z13, Z12, Z12
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z10
+	VMULPD        Z10, Z7, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z12, Z10, Z12
+	VMULPD        Z12, Z9, Z12
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z9
+	VMULPD        Z9, Z8, Z13
+	VADDPD        Z13, Z12, Z12
+	VSUBPD        Z12, Z10, Z12
+	VSUBPD        Z7, Z12, Z12
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z7
+	VMULPD        Z7, Z8, Z13
+	VSUBPD        Z12, Z13, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z6
+	VADDPD        Z5, Z7, Z5
+	VCVTPD2PS     Z6, Y3
+	VCVTPD2PS     Z5, Y4
+	VINSERTF64X4  $0x01, Y4, Z3, Z3
+	MOVQ          dst_base+0(FP), AX
+	TESTQ         AX, AX
+	JE            none25
+	ADDQ          (SP), AX
+	VMOVUPS       Z0, (AX)
+	VMOVUPS       Z1, 64(AX)
+	VMOVUPS       Z2, 128(AX)
+	VMOVUPS       Z3, 192(AX)
+
+none25:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000040, 8(SP)
+	JMP  wide15
+
+	// columns, a register at a time, the last one in part
+narrow16:
+	CMPQ 8(SP), $+0
+	JE   end18
+
+narrow17:
+	MOVQ         $0x00000010, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes26:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (AX), K1, Z1
+	VMAXPS       Z1, Z0, Z0
+	ADDQ         CX, AX
+	DECQ         DX
+	JNE          planes26
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none27
+	ADDQ         (SP), AX
+	VMOVUPS      Z0, K1, (AX)
+
+none27:
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 16384(BX), SI
+
+lanes28:
+	VMOVUPS.Z   (AX), K1, Z12
+	VSUBPS      Z0, Z12, Z12
+	VMOVUPS     Z2, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VSUBPS      Z2, Z13, Z13
+	VMOVUPS     Z12, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VFMADD231PS Z6, Z13, Z14
+	VMOVUPS     Z7, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VCMPPS      $0x15, Z1, Z12, K2
+	VSCALEFPS.Z Z13, Z15, K2, Z15
+	VPXORD      Z12, Z12, Z12
+	VADDPS      Z15, Z12, Z12
+	VMOVUPS     Z12, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          lanes28
+
+	// the lanes again
+wrap30:
+	SUBQ $0x00004000, BX
+
+again29:
+	VMOVUPS.Z   (AX), K1, Z12
+	VSUBPS      Z0, Z12, Z12
+	VMOVUPS     Z2, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VSUBPS      Z2, Z13, Z13
+	VMOVUPS     Z12, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VFMADD231PS Z6, Z13, Z14
+	VMOVUPS     Z7, Z15
+	VFMADD213PS Z8, Z14, Z15
+	VFMADD213PS Z9, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
+	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VCMPPS      $0x15, Z1, Z12, K2
+	VSCALEFPS.Z Z13, Z15, K2, Z15
+	VMOVUPS     (BX), Z12
+	VADDPS      Z15, Z12, Z12
+	VMOVUPS     Z12, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          again29
+	JMP         wrap30
+
+end31:
+	// fold the planes of [read scratch]
+	LEAQ          335(SP), DI
+	ANDQ          $-64, DI
+	LEAQ          16(SP), R8
+	MOVQ          $0x00000040, R9
+	MOVQ          planes+48(FP), SI
+	CALL          ·foldF32AVX512<>(SB)
+	MOVQ          dst_base+0(FP), AX
+	ADDQ          (SP), AX
+	VMOVUPS.Z     (AX), K1, Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y0, Z3
+	VCVTPS2PD     Y2, Z2
+	VSUBPS        Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VPADDQ        c00095f619980c433<>+0(SB), Z3, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z4
+	VPSRLQ        $0x34, Z4, Z5
+	VPORD         c4330000000000000<>+0(SB), Z5, Z5
+	VMOVUPS       c43300000000003ff<>+0(SB), Z6
+	VSUBPD        Z6, Z5, Z5
+	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
+	VSUBPD        Z6, Z4, Z4
+	VMOVUPS       c4000000000000000<>+0(SB), Z6
+	VADDPD        Z6, Z4, Z6
+	VDIVPD        Z6, Z4, Z6
+	VMULPD        Z6, Z6, Z7
+	VMULPD        Z7, Z7, Z8
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
+	VMOVUPS       Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
+	VMULPD        Z8, Z9, Z9
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z8, Z10, Z10
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
+	VADDPD        Z8, Z10, Z10
+	VMULPD        Z7, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
+	VMULPD        Z7, Z4, Z7
+	VMULPD        Z4, Z7, Z7
+	VADDPD        Z9, Z7, Z9
+	VMULPD        Z9, Z6, Z9
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
+	VMULPD        Z6, Z5, Z10
+	VADDPD        Z10, Z9, Z9
+	VSUBPD        Z9, Z7, Z9
+	VSUBPD        Z4, Z9, Z9
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
+	VMULPD        Z4, Z5, Z10
+	VSUBPD        Z9, Z10, Z2
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z3, Z1, Z3
+	VADDPD        Z2, Z4, Z2
+	VCVTPD2PS     Z3, Y0
+	VCVTPD2PS     Z2, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	MOVQ          dst_base+0(FP), AX
+	TESTQ         AX, AX
+	JE            none32
+	ADDQ          (SP), AX
+	VMOVUPS       Z0, K1, (AX)
+
+none32:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JA   narrow17
+
+end18:
+end1:
+	VZEROUPPER
+	RET
+
+// func logSumExpPlanesF64AVX512(dst []float64, src []float64, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·logSumExpPlanesF64AVX512(SB), $8528-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+	MOVQ planes+48(FP), AX
+	CMPQ AX, $0x00000020
+	JA   many2
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+
+	// every plane: [write scratch read src]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x03, DX
+	MOVQ planes+48(FP), BX
+
+planes7:
+	VMOVUPD (CX), Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD Z4, (AX)
+	VMOVUPD 64(CX), Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD 128(CX), Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD 192(CX), Z4
+	VMAXPD  Z4, Z3, Z3
+	VMOVUPD Z4, 192(AX)
+	ADDQ    $0x00000100, AX
+	ADDQ    DX, CX
+	DECQ    BX
+	JNE     planes7
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none8
+	ADDQ    (SP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+
+none8:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
+	VMOVUPS c3fc5555555555558<>+0(SB), Z18
+	VMOVUPS c3fe0000000000009<>+0(SB), Z19
+
+	// every plane: [read scratch write scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	LEAQ 335(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes9:
+	VMOVUPD     (AX), Z20
+	VSUBPD      Z0, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, (CX)
+	VMOVUPD     64(AX), Z20
+	VSUBPD      Z1, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 64(CX)
+	VMOVUPD     128(AX), Z20
+	VSUBPD      Z2, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 128(CX)
+	VMOVUPD     192(AX), Z20
+	VSUBPD      Z3, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPD     Z23, 192(CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	DECQ        DX
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD (AX), Z4
+	VMOVUPS Z0, Z5
+	VSUBPD  Z0, Z0, Z0
+	VADDPD  Z0, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z0
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 64(AX), Z4
+	VMOVUPS Z1, Z5
+	VSUBPD  Z1, Z1, Z1
+	VADDPD  Z1, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z1
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 128(AX), Z4
+	VMOVUPS Z2, Z5
+	VSUBPD  Z2, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z2
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 192(AX), Z4
+	VMOVUPS Z3, Z5
+	VSUBPD  Z3, Z3, Z3
+	VADDPD  Z3, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z3
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none10
+	ADDQ    (SP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+
+none10:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	CMPQ 8(SP), $+0
+	JE   end6
+
+narrow5:
+	MOVQ         $0x00000008, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+
+	// every plane: [write scratch read src]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ stride+64(FP), DX
+	SHLQ $0x03, DX
+	MOVQ planes+48(FP), BX
+
+planes11:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (CX), K1, Z1
+	VMAXPD       Z1, Z0, Z0
+	VMOVUPD      Z1, (AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         DX, CX
+	DECQ         BX
+	JNE          planes11
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none12
+	ADDQ         (SP), AX
+	VMOVUPD      Z0, K1, (AX)
+
+none12:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS c4338000000000000<>+0(SB), Z2
+	VMOVUPS c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z6
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z7
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z8
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z9
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z11
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z12
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z13
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
+	VMOVUPS c3fc5555555555558<>+0(SB), Z15
+	VMOVUPS c3fe0000000000009<>+0(SB), Z16
+
+	// every plane: [read scratch write scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	LEAQ 335(SP), CX
+	ANDQ $-64, CX
+	MOVQ planes+48(FP), DX
+
+planes13:
+	VMOVUPD     (AX), Z17
+	VSUBPD      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PD Z4, Z17, Z18
+	VSUBPD      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PD Z5, Z18, Z19
+	VFMADD231PD Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PD Z8, Z19, Z20
+	VFMADD213PD Z9, Z19, Z20
+	VFMADD213PD Z10, Z19, Z20
+	VFMADD213PD Z11, Z19, Z20
+	VFMADD213PD Z12, Z19, Z20
+	VFMADD213PD Z13, Z19, Z20
+	VFMADD213PD Z14, Z19, Z20
+	VFMADD213PD Z15, Z19, Z20
+	VFMADD213PD Z16, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VCMPPD      $0x15, Z1, Z17, K2
+	VSCALEFPD.Z Z18, Z20, K2, Z20
+	VMOVUPD     Z20, (CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	DECQ        DX
+	JNE         planes13
+
+	// fold the planes of [read scratch]
+	LEAQ      335(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000040, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF64AVX512<>(SB)
+	MOVQ      dst_base+0(FP), AX
+	ADDQ      (SP), AX
+	VMOVUPD.Z (AX), K1, Z1
+	VMOVUPS   Z0, Z2
+	VSUBPD    Z0, Z0, Z0
+	VADDPD    Z0, Z1, Z1
+	VPADDQ    c00095f619980c433<>+0(SB), Z2, Z3
+	VPSRLQ    $0x34, Z3, Z4
+	VPORD     c4330000000000000<>+0(SB), Z4, Z4
+	VMOVUPS   c43300000000003ff<>+0(SB), Z5
+	VSUBPD    Z5, Z4, Z4
+	VPANDD    c000fffffffffffff<>+0(SB), Z3, Z3
+	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
+	VMOVUPS   c3ff0000000000000<>+0(SB), Z5
+	VSUBPD    Z5, Z3, Z3
+	VMOVUPS   c4000000000000000<>+0(SB), Z5
+	VADDPD    Z5, Z3, Z5
+	VDIVPD    Z5, Z3, Z5
+	VMULPD    Z5, Z5, Z6
+	VMULPD    Z6, Z6, Z7
+	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Z8
+	VMOVUPS   Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fcc71c51d8e78af<>+0(SB), Z9
+	VADDPD    Z9, Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fd999999997fa04<>+0(SB), Z9
+	VADDPD    Z9, Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Z9
+	VMOVUPS   Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fc7466496cb03de<>+0(SB), Z10
+	VADDPD    Z10, Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fd2492494229359<>+0(SB), Z10
+	VADDPD    Z10, Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fe5555555555593<>+0(SB), Z7
+	VADDPD    Z7, Z9, Z9
+	VMULPD    Z6, Z9, Z9
+	VADDPD    Z9, Z8, Z8
+	VMOVUPS   c3fe0000000000000<>+0(SB), Z6
+	VMULPD    Z6, Z3, Z6
+	VMULPD    Z3, Z6, Z6
+	VADDPD    Z8, Z6, Z8
+	VMULPD    Z8, Z5, Z8
+	VMOVUPS   c3dea39ef35793c76<>+0(SB), Z5
+	VMULPD    Z5, Z4, Z9
+	VADDPD    Z9, Z8, Z8
+	VSUBPD    Z8, Z6, Z8
+	VSUBPD    Z3, Z8, Z8
+	VMOVUPS   c3fe62e42fee00000<>+0(SB), Z3
+	VMULPD    Z3, Z4, Z9
+	VSUBPD    Z8, Z9, Z2
+	VMOVUPS   Z1, Z1
+	VADDPD    Z2, Z1, Z2
+	VMOVUPS   Z2, Z0
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none14
+	ADDQ      (SP), AX
+	VMOVUPD   Z0, K1, (AX)
+
+none14:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow5
+
+end6:
+	JMP end1
+
+many2:
+	// columns, 4 registers at a time
+wide15:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow16
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes19:
+	VMOVUPD (AX), Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD 64(AX), Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD 128(AX), Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD 192(AX), Z4
+	VMAXPD  Z4, Z3, Z3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes19
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none20
+	ADDQ    (SP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+
+none20:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
+	VMOVUPS c3fc5555555555558<>+0(SB), Z18
+	VMOVUPS c3fe0000000000009<>+0(SB), Z19
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes21:
+	VMOVUPD     (AX), Z20
+	VSUBPD      Z0, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VPXORD      Z20, Z20, Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, (BX)
+	VMOVUPD     64(AX), Z20
+	VSUBPD      Z1, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VPXORD      Z20, Z20, Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, 64(BX)
+	VMOVUPD     128(AX), Z20
+	VSUBPD      Z2, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VPXORD      Z20, Z20, Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, 128(BX)
+	VMOVUPD     192(AX), Z20
+	VSUBPD      Z3, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VPXORD      Z20, Z20, Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, 192(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          lanes21
+
+	// the lanes again
+wrap23:
+	SUBQ $0x00002000, BX
+
+again22:
+	VMOVUPD     (AX), Z20
+	VSUBPD      Z0, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPS     (BX), Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, (BX)
+	VMOVUPD     64(AX), Z20
+	VSUBPD      Z1, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPS     64(BX), Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, 64(BX)
+	VMOVUPD     128(AX), Z20
+	VSUBPD      Z2, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPS     128(BX), Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, 128(BX)
+	VMOVUPD     192(AX), Z20
+	VSUBPD      Z3, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
+	VMOVUPS     Z20, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
+	VMOVUPS     Z10, Z23
+	VFMADD213PD Z11, Z22, Z23
+	VFMADD213PD Z12, Z22, Z23
+	VFMADD213PD Z13, Z22, Z23
+	VFMADD213PD Z14, Z22, Z23
+	VFMADD213PD Z15, Z22, Z23
+	VFMADD213PD Z16, Z22, Z23
+	VFMADD213PD Z17, Z22, Z23
+	VFMADD213PD Z18, Z22, Z23
+	VFMADD213PD Z19, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z21, Z23, K1, Z23
+	VMOVUPS     192(BX), Z20
+	VADDPD      Z23, Z20, Z20
+	VMOVUPS     Z20, 192(BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end24
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          again22
+	JMP         wrap23
+
+end24:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD (AX), Z4
+	VMOVUPS Z0, Z5
+	VSUBPD  Z0, Z0, Z0
+	VADDPD  Z0, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z0
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 64(AX), Z4
+	VMOVUPS Z1, Z5
+	VSUBPD  Z1, Z1, Z1
+	VADDPD  Z1, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z1
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 128(AX), Z4
+	VMOVUPS Z2, Z5
+	VSUBPD  Z2, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z2
+	MOVQ    dst_base+0(FP), AX
+	ADDQ    (SP), AX
+	VMOVUPD 192(AX), Z4
+	VMOVUPS Z3, Z5
+	VSUBPD  Z3, Z3, Z3
+	VADDPD  Z3, Z4, Z4
+	VPADDQ  c00095f619980c433<>+0(SB), Z5, Z6
+	VPSRLQ  $0x34, Z6, Z7
+	VPORD   c4330000000000000<>+0(SB), Z7, Z7
+	VMOVUPS c43300000000003ff<>+0(SB), Z8
+	VSUBPD  Z8, Z7, Z7
+	VPANDD  c000fffffffffffff<>+0(SB), Z6, Z6
+	VPADDQ  c3fe6a09e667f3bcd<>+0(SB), Z6, Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z8
+	VSUBPD  Z8, Z6, Z6
+	VMOVUPS c4000000000000000<>+0(SB), Z8
+	VADDPD  Z8, Z6, Z8
+	VDIVPD  Z8, Z6, Z8
+	VMULPD  Z8, Z8, Z9
+	VMULPD  Z9, Z9, Z10
+	VMOVUPS c3fc39a09d078c69f<>+0(SB), Z11
+	VMOVUPS Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fcc71c51d8e78af<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fd999999997fa04<>+0(SB), Z12
+	VADDPD  Z12, Z11, Z11
+	VMULPD  Z10, Z11, Z11
+	VMOVUPS c3fc2f112df3e5244<>+0(SB), Z12
+	VMOVUPS Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fc7466496cb03de<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fd2492494229359<>+0(SB), Z13
+	VADDPD  Z13, Z12, Z12
+	VMULPD  Z10, Z12, Z12
+	VMOVUPS c3fe5555555555593<>+0(SB), Z10
+	VADDPD  Z10, Z12, Z12
+	VMULPD  Z9, Z12, Z12
+	VADDPD  Z12, Z11, Z11
+	VMOVUPS c3fe0000000000000<>+0(SB), Z9
+	VMULPD  Z9, Z6, Z9
+	VMULPD  Z6, Z9, Z9
+	VADDPD  Z11, Z9, Z11
+	VMULPD  Z11, Z8, Z11
+	VMOVUPS c3dea39ef35793c76<>+0(SB), Z8
+	VMULPD  Z8, Z7, Z12
+	VADDPD  Z12, Z11, Z11
+	VSUBPD  Z11, Z9, Z11
+	VSUBPD  Z6, Z11, Z11
+	VMOVUPS c3fe62e42fee00000<>+0(SB), Z6
+	VMULPD  Z6, Z7, Z12
+	VSUBPD  Z11, Z12, Z5
+	VMOVUPS Z4, Z4
+	VADDPD  Z5, Z4, Z5
+	VMOVUPS Z5, Z3
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none25
+	ADDQ    (SP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+
+none25:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide15
+
+	// columns, a register at a time, the last one in part
+narrow16:
+	CMPQ 8(SP), $+0
+	JE   end18
+
+narrow17:
+	MOVQ         $0x00000008, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes26:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (AX), K1, Z1
+	VMAXPD       Z1, Z0, Z0
+	ADDQ         CX, AX
+	DECQ         DX
+	JNE          planes26
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none27
+	ADDQ         (SP), AX
+	VMOVUPD      Z0, K1, (AX)
+
+none27:
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS c4338000000000000<>+0(SB), Z2
+	VMOVUPS c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z6
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z7
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z8
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z9
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z11
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z12
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z13
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
+	VMOVUPS c3fc5555555555558<>+0(SB), Z15
+	VMOVUPS c3fe0000000000009<>+0(SB), Z16
+
+	// every plane, added up: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes28:
+	VMOVUPD.Z   (AX), K1, Z17
+	VSUBPD      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PD Z4, Z17, Z18
+	VSUBPD      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PD Z5, Z18, Z19
+	VFMADD231PD Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PD Z8, Z19, Z20
+	VFMADD213PD Z9, Z19, Z20
+	VFMADD213PD Z10, Z19, Z20
+	VFMADD213PD Z11, Z19, Z20
+	VFMADD213PD Z12, Z19, Z20
+	VFMADD213PD Z13, Z19, Z20
+	VFMADD213PD Z14, Z19, Z20
+	VFMADD213PD Z15, Z19, Z20
+	VFMADD213PD Z16, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VCMPPD      $0x15, Z1, Z17, K2
+	VSCALEFPD.Z Z18, Z20, K2, Z20
+	VPXORD      Z17, Z17, Z17
+	VADDPD      Z20, Z17, Z17
+	VMOVUPS     Z17, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          lanes28
+
+	// the lanes again
+wrap30:
+	SUBQ $0x00002000, BX
+
+again29:
+	VMOVUPD.Z   (AX), K1, Z17
+	VSUBPD      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PD Z4, Z17, Z18
+	VSUBPD      Z2, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PD Z5, Z18, Z19
+	VFMADD231PD Z6, Z18, Z19
+	VMOVUPS     Z7, Z20
+	VFMADD213PD Z8, Z19, Z20
+	VFMADD213PD Z9, Z19, Z20
+	VFMADD213PD Z10, Z19, Z20
+	VFMADD213PD Z11, Z19, Z20
+	VFMADD213PD Z12, Z19, Z20
+	VFMADD213PD Z13, Z19, Z20
+	VFMADD213PD Z14, Z19, Z20
+	VFMADD213PD Z15, Z19, Z20
+	VFMADD213PD Z16, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VCMPPD      $0x15, Z1, Z17, K2
+	VSCALEFPD.Z Z18, Z20, K2, Z20
+	VMOVUPS     (BX), Z17
+	VADDPD      Z20, Z17, Z17
+	VMOVUPS     Z17, (BX)
+	ADDQ        CX, AX
+	DECQ        DX
+	JE          end31
+	ADDQ        $0x00000100, BX
+	CMPQ        BX, SI
+	JB          again29
+	JMP         wrap30
+
+end31:
+	// fold the planes of [read scratch]
+	LEAQ      335(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000040, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF64AVX512<>(SB)
+	MOVQ      dst_base+0(FP), AX
+	ADDQ      (SP), AX
+	VMOVUPD.Z (AX), K1, Z1
+	VMOVUPS   Z0, Z2
+	VSUBPD    Z0, Z0, Z0
+	VADDPD    Z0, Z1, Z1
+	VPADDQ    c00095f619980c433<>+0(SB), Z2, Z3
+	VPSRLQ    $0x34, Z3, Z4
+	VPORD     c4330000000000000<>+0(SB), Z4, Z4
+	VMOVUPS   c43300000000003ff<>+0(SB), Z5
+	VSUBPD    Z5, Z4, Z4
+	VPANDD    c000fffffffffffff<>+0(SB), Z3, Z3
+	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
+	VMOVUPS   c3ff0000000000000<>+0(SB), Z5
+	VSUBPD    Z5, Z3, Z3
+	VMOVUPS   c4000000000000000<>+0(SB), Z5
+	VADDPD    Z5, Z3, Z5
+	VDIVPD    Z5, Z3, Z5
+	VMULPD    Z5, Z5, Z6
+	VMULPD    Z6, Z6, Z7
+	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Z8
+	VMOVUPS   Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fcc71c51d8e78af<>+0(SB), Z9
+	VADDPD    Z9, Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fd999999997fa04<>+0(SB), Z9
+	VADDPD    Z9, Z8, Z8
+	VMULPD    Z7, Z8, Z8
+	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Z9
+	VMOVUPS   Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fc7466496cb03de<>+0(SB), Z10
+	VADDPD    Z10, Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fd2492494229359<>+0(SB), Z10
+	VADDPD    Z10, Z9, Z9
+	VMULPD    Z7, Z9, Z9
+	VMOVUPS   c3fe5555555555593<>+0(SB), Z7
+	VADDPD    Z7, Z9, Z9
+	VMULPD    Z6, Z9, Z9
+	VADDPD    Z9, Z8, Z8
+	VMOVUPS   c3fe0000000000000<>+0(SB), Z6
+	VMULPD    Z6, Z3, Z6
+	VMULPD    Z3, Z6, Z6
+	VADDPD    Z8, Z6, Z8
+	VMULPD    Z8, Z5, Z8
+	VMOVUPS   c3dea39ef35793c76<>+0(SB), Z5
+	VMULPD    Z5, Z4, Z9
+	VADDPD    Z9, Z8, Z8
+	VSUBPD    Z8, Z6, Z8
+	VSUBPD    Z3, Z8, Z8
+	VMOVUPS   c3fe62e42fee00000<>+0(SB), Z3
+	VMULPD    Z3, Z4, Z9
+	VSUBPD    Z8, Z9, Z2
+	VMOVUPS   Z1, Z1
+	VADDPD    Z2, Z1, Z2
+	VMOVUPS   Z2, Z0
+	MOVQ      dst_base+0(FP), AX
+	TESTQ     AX, AX
+	JE        none32
+	ADDQ      (SP), AX
+	VMOVUPD   Z0, K1, (AX)
+
+none32:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow17
+
+end18:
+end1:
+	VZEROUPPER
+	RET
+
+// func softmaxGradPlanesF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·softmaxGradPlanesF32AVX512(SB), $16720-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000040
+	JB   narrow3
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16384(DI), R8
+
+lanes6:
+	VMOVUPS (AX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, (DI)
+	VMOVUPS 64(AX), Z0
+	VMOVUPS 64(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS 128(AX), Z0
+	VMOVUPS 128(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 128(DI)
+	VMOVUPS 192(AX), Z0
+	VMOVUPS 192(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 192(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000100, DI
+	CMPQ    DI, R8
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00004000, DI
+
+again7:
+	VMOVUPS (AX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS (DI), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, (DI)
+	VMOVUPS 64(AX), Z0
+	VMOVUPS 64(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS 64(DI), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS 128(AX), Z0
+	VMOVUPS 128(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS 128(DI), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 128(DI)
+	VMOVUPS 192(AX), Z0
+	VMOVUPS 192(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS 192(DI), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 192(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000100, DI
+	CMPQ    DI, R8
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPS (AX), Z4
+	VMOVUPS (DX), Z5
+	VSUBPS  Z0, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, (SI)
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 64(DX), Z5
+	VSUBPS  Z1, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, 64(SI)
+	VMOVUPS 128(AX), Z4
+	VMOVUPS 128(DX), Z5
+	VSUBPS  Z2, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, 128(SI)
+	VMOVUPS 192(AX), Z4
+	VMOVUPS 192(DX), Z5
+	VSUBPS  Z3, Z5, Z5
+	VMULPS  Z5, Z4, Z4
+	VMOVUPS Z4, 192(SI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNE     planes10
+	ADDQ    $0x00000100, (SP)
+	SUBQ    $0x00000040, 8(SP)
+	JMP     wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16384(DI), R8
+
+lanes11:
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VADDPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (DI)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	DECQ      SI
+	JE        end14
+	ADDQ      $0x00000100, DI
+	CMPQ      DI, R8
+	JB        lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00004000, DI
+
+again12:
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   (DI), Z1
+	VADDPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (DI)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	DECQ      SI
+	JE        end14
+	ADDQ      $0x00000100, DI
+	CMPQ      DI, R8
+	JB        again12
+	JMP       wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16(SP), R8
+	MOVQ $0x00000040, R9
+	MOVQ planes+72(FP), SI
+	CALL ·foldF32AVX512<>(SB)
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VSUBPS    Z0, Z2, Z2
+	VMULPS    Z2, Z1, Z1
+	VMOVUPS   Z1, K1, (SI)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	DECQ      R8
+	JNE       planes15
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000010, 8(SP)
+	JA        narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func softmaxGradPlanesF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·softmaxGradPlanesF64AVX512(SB), $8528-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow3
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 8192(DI), R8
+
+lanes6:
+	VMOVUPD (AX), Z0
+	VMOVUPD (DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, (DI)
+	VMOVUPD 64(AX), Z0
+	VMOVUPD 64(DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VMOVUPD 128(AX), Z0
+	VMOVUPD 128(DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 128(DI)
+	VMOVUPD 192(AX), Z0
+	VMOVUPD 192(DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 192(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000100, DI
+	CMPQ    DI, R8
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00002000, DI
+
+again7:
+	VMOVUPD (AX), Z0
+	VMOVUPD (DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VMOVUPS (DI), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, (DI)
+	VMOVUPD 64(AX), Z0
+	VMOVUPD 64(DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VMOVUPS 64(DI), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VMOVUPD 128(AX), Z0
+	VMOVUPD 128(DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VMOVUPS 128(DI), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 128(DI)
+	VMOVUPD 192(AX), Z0
+	VMOVUPD 192(DX), Z1
+	VMULPD  Z1, Z0, Z0
+	VMOVUPS 192(DI), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 192(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	DECQ    SI
+	JE      end9
+	ADDQ    $0x00000100, DI
+	CMPQ    DI, R8
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPD (AX), Z4
+	VMOVUPD (DX), Z5
+	VSUBPD  Z0, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, (SI)
+	VMOVUPD 64(AX), Z4
+	VMOVUPD 64(DX), Z5
+	VSUBPD  Z1, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, 64(SI)
+	VMOVUPD 128(AX), Z4
+	VMOVUPD 128(DX), Z5
+	VSUBPD  Z2, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, 128(SI)
+	VMOVUPD 192(AX), Z4
+	VMOVUPD 192(DX), Z5
+	VSUBPD  Z3, Z5, Z5
+	VMULPD  Z5, Z4, Z4
+	VMOVUPD Z4, 192(SI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    DI, SI
+	DECQ    R8
+	JNE     planes10
+	ADDQ    $0x00000100, (SP)
+	SUBQ    $0x00000020, 8(SP)
+	JMP     wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ    $0x00000008, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// every plane, added up: [read y read dy]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ planes+72(FP), SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 8192(DI), R8
+
+lanes11:
+	VMOVUPD.Z (AX), K1, Z0
+	VMOVUPD.Z (DX), K1, Z1
+	VMULPD    Z1, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VADDPD    Z0, Z1, Z1
+	VMOVUPS   Z1, (DI)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	DECQ      SI
+	JE        end14
+	ADDQ      $0x00000100, DI
+	CMPQ      DI, R8
+	JB        lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00002000, DI
+
+again12:
+	VMOVUPD.Z (AX), K1, Z0
+	VMOVUPD.Z (DX), K1, Z1
+	VMULPD    Z1, Z0, Z0
+	VMOVUPS   (DI), Z1
+	VADDPD    Z0, Z1, Z1
+	VMOVUPS   Z1, (DI)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	DECQ      SI
+	JE        end14
+	ADDQ      $0x00000100, DI
+	CMPQ      DI, R8
+	JB        again12
+	JMP       wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16(SP), R8
+	MOVQ $0x00000040, R9
+	MOVQ planes+72(FP), SI
+	CALL ·foldF64AVX512<>(SB)
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMOVUPD.Z (AX), K1, Z1
+	VMOVUPD.Z (DX), K1, Z2
+	VSUBPD    Z0, Z2, Z2
+	VMULPD    Z2, Z1, Z1
+	VMOVUPD   Z1, K1, (SI)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      DI, SI
+	DECQ      R8
+	JNE       planes15
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000008, 8(SP)
+	JA        narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxGradPlanesF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·logSoftmaxGradPlanesF32AVX512(SB), $16720-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000040
+	JB   narrow3
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 16384(BX), SI
+
+lanes6:
+	VMOVUPS (AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, (BX)
+	VMOVUPS 64(AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS 128(AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 128(BX)
+	VMOVUPS 192(AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 192(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000100, BX
+	CMPQ    BX, SI
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00004000, BX
+
+again7:
+	VMOVUPS (AX), Z0
+	VMOVUPS (BX), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, (BX)
+	VMOVUPS 64(AX), Z0
+	VMOVUPS 64(BX), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS 128(AX), Z0
+	VMOVUPS 128(BX), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 128(BX)
+	VMOVUPS 192(AX), Z0
+	VMOVUPS 192(BX), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, 192(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000100, BX
+	CMPQ    BX, SI
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPS     (AX), Z15
+	VMOVUPS     (DX), Z16
+	VPXORD      Z17, Z17, Z17
+	VMINPS      Z15, Z17, Z15
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z15, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z15, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z10, Z19
+	VFMADD213PS Z11, Z18, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMULPS      Z0, Z19, Z19
+	VSUBPS      Z19, Z16, Z16
+	VMOVUPS     Z16, (SI)
+	VMOVUPS     64(AX), Z15
+	VMOVUPS     64(DX), Z16
+	VPXORD      Z17, Z17, Z17
+	VMINPS      Z15, Z17, Z15
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z15, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z15, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z10, Z19
+	VFMADD213PS Z11, Z18, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMULPS      Z1, Z19, Z19
+	VSUBPS      Z19, Z16, Z16
+	VMOVUPS     Z16, 64(SI)
+	VMOVUPS     128(AX), Z15
+	VMOVUPS     128(DX), Z16
+	VPXORD      Z17, Z17, Z17
+	VMINPS      Z15, Z17, Z15
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z15, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z15, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z10, Z19
+	VFMADD213PS Z11, Z18, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMULPS      Z2, Z19, Z19
+	VSUBPS      Z19, Z16, Z16
+	VMOVUPS     Z16, 128(SI)
+	VMOVUPS     192(AX), Z15
+	VMOVUPS     192(DX), Z16
+	VPXORD      Z17, Z17, Z17
+	VMINPS      Z15, Z17, Z15
+	VMOVUPS     Z5, Z17
+	VFMADD231PS Z7, Z15, Z17
+	VSUBPS      Z5, Z17, Z17
+	VMOVUPS     Z15, Z18
+	VFMADD231PS Z8, Z17, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMOVUPS     Z10, Z19
+	VFMADD213PS Z11, Z18, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VFMADD213PS Z6, Z18, Z19
+	VCMPPS      $0x15, Z4, Z15, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMULPS      Z3, Z19, Z19
+	VSUBPS      Z19, Z16, Z16
+	VMOVUPS     Z16, 192(SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes10
+	ADDQ        $0x00000100, (SP)
+	SUBQ        $0x00000040, 8(SP)
+	JMP         wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 16384(BX), SI
+
+lanes11:
+	VMOVUPS.Z (AX), K1, Z0
+	VPXORD    Z1, Z1, Z1
+	VADDPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (BX)
+	ADDQ      CX, AX
+	DECQ      DX
+	JE        end14
+	ADDQ      $0x00000100, BX
+	CMPQ      BX, SI
+	JB        lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00004000, BX
+
+again12:
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS   (BX), Z1
+	VADDPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (BX)
+	ADDQ      CX, AX
+	DECQ      DX
+	JE        end14
+	ADDQ      $0x00000100, BX
+	CMPQ      BX, SI
+	JB        again12
+	JMP       wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMOVUPS.Z   (AX), K1, Z12
+	VMOVUPS.Z   (DX), K1, Z13
+	VPXORD      Z14, Z14, Z14
+	VMINPS      Z12, Z14, Z12
+	VMOVUPS     Z2, Z14
+	VFMADD231PS Z4, Z12, Z14
+	VSUBPS      Z2, Z14, Z14
+	VMOVUPS     Z12, Z15
+	VFMADD231PS Z5, Z14, Z15
+	VFMADD231PS Z6, Z14, Z15
+	VMOVUPS     Z7, Z16
+	VFMADD213PS Z8, Z15, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z11, Z15, Z16
+	VFMADD213PS Z3, Z15, Z16
+	VFMADD213PS Z3, Z15, Z16
+	VCMPPS      $0x15, Z1, Z12, K2
+	VSCALEFPS.Z Z14, Z16, K2, Z16
+	VMULPS      Z0, Z16, Z16
+	VSUBPS      Z16, Z13, Z13
+	VMOVUPS     Z13, K1, (SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes15
+	ADDQ        $0x00000040, (SP)
+	SUBQ        $0x00000010, 8(SP)
+	JA          narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxGradPlanesF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·logSoftmaxGradPlanesF64AVX512(SB), $8528-96
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow3
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes6:
+	VMOVUPD (AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, (BX)
+	VMOVUPD 64(AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 64(BX)
+	VMOVUPD 128(AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 128(BX)
+	VMOVUPD 192(AX), Z0
+	VPXORD  Z1, Z1, Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 192(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000100, BX
+	CMPQ    BX, SI
+	JB      lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00002000, BX
+
+again7:
+	VMOVUPD (AX), Z0
+	VMOVUPS (BX), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, (BX)
+	VMOVUPD 64(AX), Z0
+	VMOVUPS 64(BX), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 64(BX)
+	VMOVUPD 128(AX), Z0
+	VMOVUPS 128(BX), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 128(BX)
+	VMOVUPD 192(AX), Z0
+	VMOVUPS 192(BX), Z1
+	VADDPD  Z0, Z1, Z1
+	VMOVUPS Z1, 192(BX)
+	ADDQ    CX, AX
+	DECQ    DX
+	JE      end9
+	ADDQ    $0x00000100, BX
+	CMPQ    BX, SI
+	JB      again7
+	JMP     wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z9
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
+	VMOVUPS c3fc5555555555558<>+0(SB), Z18
+	VMOVUPS c3fe0000000000009<>+0(SB), Z19
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes10:
+	VMOVUPD     (AX), Z20
+	VMOVUPD     (DX), Z21
+	VPXORD      Z22, Z22, Z22
+	VMINPD      Z20, Z22, Z20
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z7, Z20, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z20, Z23
+	VFMADD231PD Z8, Z22, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VMOVUPS     Z10, Z24
+	VFMADD213PD Z11, Z23, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMULPD      Z0, Z24, Z24
+	VSUBPD      Z24, Z21, Z21
+	VMOVUPD     Z21, (SI)
+	VMOVUPD     64(AX), Z20
+	VMOVUPD     64(DX), Z21
+	VPXORD      Z22, Z22, Z22
+	VMINPD      Z20, Z22, Z20
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z7, Z20, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z20, Z23
+	VFMADD231PD Z8, Z22, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VMOVUPS     Z10, Z24
+	VFMADD213PD Z11, Z23, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMULPD      Z1, Z24, Z24
+	VSUBPD      Z24, Z21, Z21
+	VMOVUPD     Z21, 64(SI)
+	VMOVUPD     128(AX), Z20
+	VMOVUPD     128(DX), Z21
+	VPXORD      Z22, Z22, Z22
+	VMINPD      Z20, Z22, Z20
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z7, Z20, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z20, Z23
+	VFMADD231PD Z8, Z22, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VMOVUPS     Z10, Z24
+	VFMADD213PD Z11, Z23, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMULPD      Z2, Z24, Z24
+	VSUBPD      Z24, Z21, Z21
+	VMOVUPD     Z21, 128(SI)
+	VMOVUPD     192(AX), Z20
+	VMOVUPD     192(DX), Z21
+	VPXORD      Z22, Z22, Z22
+	VMINPD      Z20, Z22, Z20
+	VMOVUPS     Z5, Z22
+	VFMADD231PD Z7, Z20, Z22
+	VSUBPD      Z5, Z22, Z22
+	VMOVUPS     Z20, Z23
+	VFMADD231PD Z8, Z22, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VMOVUPS     Z10, Z24
+	VFMADD213PD Z11, Z23, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VFMADD213PD Z6, Z23, Z24
+	VCMPPD      $0x15, Z4, Z20, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMULPD      Z3, Z24, Z24
+	VSUBPD      Z24, Z21, Z21
+	VMOVUPD     Z21, 192(SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes10
+	ADDQ        $0x00000100, (SP)
+	SUBQ        $0x00000020, 8(SP)
+	JMP         wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ    $0x00000008, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// every plane, added up: [read dy]
+	MOVQ dy_base+48(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+72(FP), DX
+	LEAQ 335(SP), BX
+	ANDQ $-64, BX
+	LEAQ 8192(BX), SI
+
+lanes11:
+	VMOVUPD.Z (AX), K1, Z0
+	VPXORD    Z1, Z1, Z1
+	VADDPD    Z0, Z1, Z1
+	VMOVUPS   Z1, (BX)
+	ADDQ      CX, AX
+	DECQ      DX
+	JE        end14
+	ADDQ      $0x00000100, BX
+	CMPQ      BX, SI
+	JB        lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00002000, BX
+
+again12:
+	VMOVUPD.Z (AX), K1, Z0
+	VMOVUPS   (BX), Z1
+	VADDPD    Z0, Z1, Z1
+	VMOVUPS   Z1, (BX)
+	ADDQ      CX, AX
+	DECQ      DX
+	JE        end14
+	ADDQ      $0x00000100, BX
+	CMPQ      BX, SI
+	JB        again12
+	JMP       wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+72(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS c4338000000000000<>+0(SB), Z2
+	VMOVUPS c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z6
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z7
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z8
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z9
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z11
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z12
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z13
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
+	VMOVUPS c3fc5555555555558<>+0(SB), Z15
+	VMOVUPS c3fe0000000000009<>+0(SB), Z16
+
+	// every plane: [read y read dy write dx]
+	MOVQ y_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+88(FP), CX
+	SHLQ $0x03, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ stride+88(FP), BX
+	SHLQ $0x03, BX
+	MOVQ dx_base+0(FP), SI
+	ADDQ (SP), SI
+	MOVQ stride+88(FP), DI
+	SHLQ $0x03, DI
+	MOVQ planes+72(FP), R8
+
+planes15:
+	VMOVUPD.Z   (AX), K1, Z17
+	VMOVUPD.Z   (DX), K1, Z18
+	VPXORD      Z19, Z19, Z19
+	VMINPD      Z17, Z19, Z17
+	VMOVUPS     Z2, Z19
+	VFMADD231PD Z4, Z17, Z19
+	VSUBPD      Z2, Z19, Z19
+	VMOVUPS     Z17, Z20
+	VFMADD231PD Z5, Z19, Z20
+	VFMADD231PD Z6, Z19, Z20
+	VMOVUPS     Z7, Z21
+	VFMADD213PD Z8, Z20, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z16, Z20, Z21
+	VFMADD213PD Z3, Z20, Z21
+	VFMADD213PD Z3, Z20, Z21
+	VCMPPD      $0x15, Z1, Z17, K2
+	VSCALEFPD.Z Z19, Z21, K2, Z21
+	VMULPD      Z0, Z21, Z21
+	VSUBPD      Z21, Z18, Z18
+	VMOVUPD     Z18, K1, (SI)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes15
+	ADDQ        $0x00000040, (SP)
+	SUBQ        $0x00000008, 8(SP)
+	JA          narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func aboveF32AVX512(x []float32, threshold float32) int
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·aboveF32AVX512(SB), NOSPLIT, $0-40
+	VBROADCASTSS threshold+24(FP), Z0
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), DX
+	MOVQ         DX, BX
+	LEAQ         (DX)(AX*4), CX
+
+blocks1:
+	LEAQ     256(BX), SI
+	CMPQ     SI, CX
+	JA       registers2
+	VCMPPS   $0x19, (BX), Z0, K1
+	VCMPPS   $0x19, 64(BX), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x19, 128(BX), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPS   $0x19, 192(BX), Z0, K2
+	KORTESTW K1, K2
+	JNE      registers2
+	MOVQ     SI, BX
+	JMP      blocks1
+
+registers2:
+	MOVQ    CX, SI
+	SUBQ    BX, SI
+	JE      done5
+	CMPQ    SI, $0x00000040
+	JB      last3
+	VMOVUPS (BX), Z1
+	VCMPPS  $0x16, Z0, Z1, K1
+	KMOVW   K1, DI
+	TESTL   DI, DI
+	JNE     hit4
+	ADDQ    $0x00000040, BX
+	JMP     registers2
+
+last3:
+	SHRQ         $0x02, SI
+	MOVQ         SI, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (BX), K1, Z1
+	VCMPPS       $0x16, Z0, Z1, K1
+	KMOVW        K1, CX
+	MOVQ         CX, DI
+	TESTL        DI, DI
+	JE           done5
+
+hit4:
+	BSFL DI, DI
+	MOVQ BX, AX
+	SUBQ DX, AX
+	SHRQ $0x02, AX
+	ADDQ DI, AX
+
+done5:
+	MOVQ AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func aboveF64AVX512(x []float64, threshold float64) int
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·aboveF64AVX512(SB), NOSPLIT, $0-40
+	VBROADCASTSD threshold+24(FP), Z0
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), DX
+	MOVQ         DX, BX
+	LEAQ         (DX)(AX*8), CX
+
+blocks1:
+	LEAQ     256(BX), SI
+	CMPQ     SI, CX
+	JA       registers2
+	VCMPPD   $0x19, (BX), Z0, K1
+	VCMPPD   $0x19, 64(BX), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x19, 128(BX), Z0, K2
+	KORW     K1, K2, K1
+	VCMPPD   $0x19, 192(BX), Z0, K2
+	KORTESTW K1, K2
+	JNE      registers2
+	MOVQ     SI, BX
+	JMP      blocks1
+
+registers2:
+	MOVQ    CX, SI
+	SUBQ    BX, SI
+	JE      done5
+	CMPQ    SI, $0x00000040
+	JB      last3
+	VMOVUPD (BX), Z1
+	VCMPPD  $0x16, Z0, Z1, K1
+	KMOVW   K1, DI
+	TESTL   DI, DI
+	JNE     hit4
+	ADDQ    $0x00000040, BX
+	JMP     registers2
+
+last3:
+	SHRQ         $0x03, SI
+	MOVQ         SI, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (BX), K1, Z1
+	VCMPPD       $0x16, Z0, Z1, K1
+	KMOVW        K1, CX
+	MOVQ         CX, DI
+	TESTL        DI, DI
+	JE           done5
+
+hit4:
+	BSFL DI, DI
+	MOVQ BX, AX
+	SUBQ DX, AX
+	SHRQ $0x03, AX
+	ADDQ DI, AX
+
+done5:
+	MOVQ AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func fromFloat16AVX512(dst []float32, src []uint16)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·fromFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ src_len+32(FP), CX
+	MOVQ src_base+24(FP), AX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VCVTPH2PS (AX), Z0
+	VMOVUPS   Z0, (DX)
+	VCVTPH2PS 32(AX), Z0
+	VMOVUPS   Z0, 64(DX)
+	VCVTPH2PS 64(AX), Z0
+	VMOVUPS   Z0, 128(DX)
+	VCVTPH2PS 96(AX), Z0
+	VMOVUPS   Z0, 192(DX)
+	ADDQ      $+128, AX
+	ADDQ      $+256, DX
+	SUBQ      $+64, CX
+	CMPQ      CX, $0x00000040
+	JAE       blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part4
+
+one3:
+	VCVTPH2PS -32(AX)(BX*2), Z0
+	VMOVUPS   Z0, -64(DX)(BX*4)
+	ADDQ      $+16, BX
+	CMPQ      BX, CX
+	JBE       one3
+
+part4:
+	ANDQ        $+15, CX
+	JE          end5
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VCVTPH2PS.Z -32(AX)(BX*2), K1, Z0
+	VMOVUPS     Z0, K1, -64(DX)(BX*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func fromBFloat16AVX512(dst []float32, src []uint16)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·fromBFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ src_len+32(FP), CX
+	MOVQ src_base+24(FP), AX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VPMOVZXWD (AX), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, (DX)
+	VPMOVZXWD 32(AX), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, 64(DX)
+	VPMOVZXWD 64(AX), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, 128(DX)
+	VPMOVZXWD 96(AX), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, 192(DX)
+	ADDQ      $+128, AX
+	ADDQ      $+256, DX
+	SUBQ      $+64, CX
+	CMPQ      CX, $0x00000040
+	JAE       blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part4
+
+one3:
+	VPMOVZXWD -32(AX)(BX*2), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VMOVUPS   Z0, -64(DX)(BX*4)
+	ADDQ      $+16, BX
+	CMPQ      BX, CX
+	JBE       one3
+
+part4:
+	ANDQ        $+15, CX
+	JE          end5
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VPMOVZXWD.Z -32(AX)(BX*2), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	VMOVUPS     Z0, K1, -64(DX)(BX*4)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func toFloat16AVX512(dst []uint16, src []float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·toFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ src_len+32(FP), CX
+	MOVQ src_base+24(FP), AX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (AX), Z0
+	VCVTPS2PH $0x00, Z0, (DX)
+	VMOVUPS   64(AX), Z0
+	VCVTPS2PH $0x00, Z0, 32(DX)
+	VMOVUPS   128(AX), Z0
+	VCVTPS2PH $0x00, Z0, 64(DX)
+	VMOVUPS   192(AX), Z0
+	VCVTPS2PH $0x00, Z0, 96(DX)
+	ADDQ      $+256, AX
+	ADDQ      $+128, DX
+	SUBQ      $+64, CX
+	CMPQ      CX, $0x00000040
+	JAE       blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part4
+
+one3:
+	VMOVUPS   -64(AX)(BX*4), Z0
+	VCVTPS2PH $0x00, Z0, -32(DX)(BX*2)
+	ADDQ      $+16, BX
+	CMPQ      BX, CX
+	JBE       one3
+
+part4:
+	ANDQ      $+15, CX
+	JE        end5
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z -64(AX)(BX*4), K1, Z0
+	VCVTPS2PH $0x00, Z0, K1, -32(DX)(BX*2)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func toBFloat16AVX512(dst []uint16, src []float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·toBFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ src_len+32(FP), CX
+	MOVQ src_base+24(FP), AX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS (AX), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  c00000001<>+0(SB), Z1, Z1
+	VPADDD  Z0, Z1, Z1
+	VPADDD  c00007fff<>+0(SB), Z1, Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   c00400000<>+0(SB), Z0, K1, Z1
+	VPSRLD  $0x10, Z1, Z0
+	VPMOVDW Z0, (DX)
+	VMOVUPS 64(AX), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  c00000001<>+0(SB), Z1, Z1
+	VPADDD  Z0, Z1, Z1
+	VPADDD  c00007fff<>+0(SB), Z1, Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   c00400000<>+0(SB), Z0, K1, Z1
+	VPSRLD  $0x10, Z1, Z0
+	VPMOVDW Z0, 32(DX)
+	VMOVUPS 128(AX), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  c00000001<>+0(SB), Z1, Z1
+	VPADDD  Z0, Z1, Z1
+	VPADDD  c00007fff<>+0(SB), Z1, Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   c00400000<>+0(SB), Z0, K1, Z1
+	VPSRLD  $0x10, Z1, Z0
+	VPMOVDW Z0, 64(DX)
+	VMOVUPS 192(AX), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  c00000001<>+0(SB), Z1, Z1
+	VPADDD  Z0, Z1, Z1
+	VPADDD  c00007fff<>+0(SB), Z1, Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   c00400000<>+0(SB), Z0, K1, Z1
+	VPSRLD  $0x10, Z1, Z0
+	VPMOVDW Z0, 96(DX)
+	ADDQ    $+256, AX
+	ADDQ    $+128, DX
+	SUBQ    $+64, CX
+	CMPQ    CX, $0x00000040
+	JAE     blocks1
+
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part4
+
+one3:
+	VMOVUPS -64(AX)(BX*4), Z0
+	VPSRLD  $0x10, Z0, Z1
+	VPANDD  c00000001<>+0(SB), Z1, Z1
+	VPADDD  Z0, Z1, Z1
+	VPADDD  c00007fff<>+0(SB), Z1, Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VPORD   c00400000<>+0(SB), Z0, K1, Z1
+	VPSRLD  $0x10, Z1, Z0
+	VPMOVDW Z0, -32(DX)(BX*2)
+	ADDQ    $+16, BX
+	CMPQ    BX, CX
+	JBE     one3
+
+part4:
+	ANDQ      $+15, CX
+	JE        end5
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z -64(AX)(BX*4), K1, Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    c00000001<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPADDD    c00007fff<>+0(SB), Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K2
+	VPORD     c00400000<>+0(SB), Z0, K2, Z1
+	VPSRLD    $0x10, Z1, Z0
+	VPMOVDW   Z0, K1, -32(DX)(BX*2)
+
+end5:
+	VZEROUPPER
+	RET
+
+// func dotFloat16AVX512(h []uint16, x []float32) float32
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·dotFloat16AVX512(SB), NOSPLIT, $0-52
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   h_len+8(FP), AX
+	MOVQ   h_base+0(FP), DX
+	MOVQ   x_base+24(FP), BX
+
+	// blocks of 64: [read h read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VCVTPH2PS (DX), Z4
+	VMULPS    (BX), Z4, Z4
+	VADDPS    Z4, Z0, Z0
+	VCVTPH2PS 32(DX), Z4
+	VMULPS    64(BX), Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	VCVTPH2PS 64(DX), Z4
+	VMULPS    128(BX), Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	VCVTPH2PS 96(DX), Z4
+	VMULPS    192(BX), Z4, Z4
+	VADDPS    Z4, Z3, Z3
+	ADDQ      $+128, DX
+	ADDQ      $+256, BX
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000010
+	JB        part4
+	VCVTPH2PS (DX), Z4
+	VMULPS    (BX), Z4, Z4
+	VADDPS    Z4, Z0, Z0
+	CMPQ      AX, $0x00000020
+	JB        part5
+	VCVTPH2PS 32(DX), Z4
+	VMULPS    64(BX), Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	CMPQ      AX, $0x00000030
+	JB        part6
+	VCVTPH2PS 64(DX), Z4
+	VMULPS    128(BX), Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	CMPQ      AX, $0x00000040
+	JB        part7
+
+part4:
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VCVTPH2PS.Z (DX), K1, Z4
+	VMOVUPS.Z   (BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z0, Z0
+	JMP         end3
+
+part5:
+	CMPQ        AX, $0x00000010
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VCVTPH2PS.Z 32(DX), K1, Z4
+	VMOVUPS.Z   64(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	JMP         end3
+
+part6:
+	CMPQ        AX, $0x00000020
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VCVTPH2PS.Z 64(DX), K1, Z4
+	VMOVUPS.Z   128(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z2, Z2
+	JMP         end3
+
+part7:
+	CMPQ        AX, $0x00000030
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, AX
+	SHLQ        CL, AX
+	NOTQ        AX
+	KMOVQ       AX, K1
+	VCVTPH2PS.Z 96(DX), K1, Z4
+	VMOVUPS.Z   192(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z3, Z3
+
+end3:
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	MOVQ          h_len+8(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPS        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPS        Y3, Y2, Y1
+	VSHUFPS       $0x44, Y1, Y0, Y2
+	VSHUFPS       $0xee, Y1, Y0, Y1
+	VADDPS        Y1, Y2, Y0
+	VSHUFPS       $0x88, Y0, Y0, Y1
+	VSHUFPS       $0xdd, Y0, Y0, Y2
+	VADDPS        Y2, Y1, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func dotBFloat16AVX512(h []uint16, x []float32) float32
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·dotBFloat16AVX512(SB), NOSPLIT, $0-52
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   h_len+8(FP), AX
+	MOVQ   h_base+0(FP), DX
+	MOVQ   x_base+24(FP), BX
+
+	// blocks of 64: [read h read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VPMOVZXWD (DX), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    (BX), Z4, Z4
+	VADDPS    Z4, Z0, Z0
+	VPMOVZXWD 32(DX), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    64(BX), Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	VPMOVZXWD 64(DX), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    128(BX), Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	VPMOVZXWD 96(DX), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    192(BX), Z4, Z4
+	VADDPS    Z4, Z3, Z3
+	ADDQ      $+128, DX
+	ADDQ      $+256, BX
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000010
+	JB        part4
+	VPMOVZXWD (DX), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    (BX), Z4, Z4
+	VADDPS    Z4, Z0, Z0
+	CMPQ      AX, $0x00000020
+	JB        part5
+	VPMOVZXWD 32(DX), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    64(BX), Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	CMPQ      AX, $0x00000030
+	JB        part6
+	VPMOVZXWD 64(DX), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    128(BX), Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	CMPQ      AX, $0x00000040
+	JB        part7
+
+part4:
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VPMOVZXWD.Z (DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS.Z   (BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z0, Z0
+	JMP         end3
+
+part5:
+	CMPQ        AX, $0x00000010
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VPMOVZXWD.Z 32(DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS.Z   64(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	JMP         end3
+
+part6:
+	CMPQ        AX, $0x00000020
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VPMOVZXWD.Z 64(DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS.Z   128(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z2, Z2
+	JMP         end3
+
+part7:
+	CMPQ        AX, $0x00000030
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, AX
+	SHLQ        CL, AX
+	NOTQ        AX
+	KMOVQ       AX, K1
+	VPMOVZXWD.Z 96(DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS.Z   192(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z3, Z3
+
+end3:
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	MOVQ          h_len+8(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups8
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum9
+
+groups8:
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y3
+	VSHUFF64X2    $0x00, Y2, Y0, Y4
+	VSHUFF64X2    $0x03, Y2, Y0, Y2
+	VADDPS        Y2, Y4, Y0
+	VSHUFF64X2    $0x00, Y3, Y1, Y2
+	VSHUFF64X2    $0x03, Y3, Y1, Y3
+	VADDPS        Y3, Y2, Y1
+	VSHUFPS       $0x44, Y1, Y0, Y2
+	VSHUFPS       $0xee, Y1, Y0, Y1
+	VADDPS        Y1, Y2, Y0
+	VSHUFPS       $0x88, Y0, Y0, Y1
+	VSHUFPS       $0xdd, Y0, Y0, Y2
+	VADDPS        Y2, Y1, Y0
+	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+
+sum9:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func dotInt8AVX512(a []int8, b []int8) int32
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·dotInt8AVX512(SB), NOSPLIT, $0-52
+	MOVQ   a_base+0(FP), AX
+	MOVQ   b_base+24(FP), DX
+	MOVQ   a_len+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	SUBQ   $0x00000080, CX
+	JB     tail2
+
+blocks1:
+	VPMOVSXBW (AX), Z4
+	VPMOVSXBW (DX), Z5
+	VPMADDWD  Z5, Z4, Z4
+	VPADDD    Z4, Z0, Z0
+	VPMOVSXBW 32(AX), Z4
+	VPMOVSXBW 32(DX), Z5
+	VPMADDWD  Z5, Z4, Z4
+	VPADDD    Z4, Z1, Z1
+	VPMOVSXBW 64(AX), Z4
+	VPMOVSXBW 64(DX), Z5
+	VPMADDWD  Z5, Z4, Z4
+	VPADDD    Z4, Z2, Z2
+	VPMOVSXBW 96(AX), Z4
+	VPMOVSXBW 96(DX), Z5
+	VPMADDWD  Z5, Z4, Z4
+	VPADDD    Z4, Z3, Z3
+	ADDQ      $0x00000080, AX
+	ADDQ      $0x00000080, DX
+	SUBQ      $0x00000080, CX
+	JAE       blocks1
+
+tail2:
+	ADDQ $0x00000060, CX
+	JNC  rest4
+
+registers3:
+	VPMOVSXBW (AX), Z4
+	VPMOVSXBW (DX), Z5
+	VPMADDWD  Z5, Z4, Z4
+	VPADDD    Z4, Z0, Z0
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, DX
+	SUBQ      $0x00000020, CX
+	JAE       registers3
+
+rest4:
+	ADDQ          $0x00000020, CX
+	MOVQ          $-1, BX
+	SHLQ          CL, BX
+	NOTQ          BX
+	KMOVQ         BX, K1
+	VMOVDQU8.Z    (AX), K1, Y4
+	VMOVDQU8.Z    (DX), K1, Y5
+	VPMOVSXBW     Y4, Z4
+	VPMOVSXBW     Y5, Z5
+	VPMADDWD      Z5, Z4, Z4
+	VPADDD        Z4, Z1, Z1
+	VPADDD        Z2, Z0, Z0
+	VPADDD        Z3, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPADDD        Y1, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDD        X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPADDD        X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPADDD        X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, ret+48(FP)
 	VZEROUPPER
 	RET
 

@@ -243,3 +243,138 @@ func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStr
 //
 //go:noescape
 func softmaxPlanesGradToRowsF64NEON(dx, y, dy []float64, cols, n, yStride, dyStride int)
+
+// squaredDistanceF32NEON returns Σ (aᵢ − bᵢ)² of at most piece elements.
+//
+//go:noescape
+func squaredDistanceF32NEON(a, b []float32) float32
+
+// squaredDistanceF64NEON returns Σ (aᵢ − bᵢ)² of at most piece elements.
+//
+//go:noescape
+func squaredDistanceF64NEON(a, b []float64) float64
+
+// sumSquaresF32NEON returns Σ xᵢ² of at most piece elements, in float64.
+//
+//go:noescape
+func sumSquaresF32NEON(x []float32) float64
+
+// sumSquaresF64NEON returns Σ xᵢ² of at most piece elements, in float64.
+//
+//go:noescape
+func sumSquaresF64NEON(x []float64) float64
+
+// sigmoidF32NEON writes 1/(1 + exp(−src)).
+//
+//go:noescape
+func sigmoidF32NEON(dst, src []float32)
+
+// sigmoidF64NEON writes 1/(1 + exp(−src)).
+//
+//go:noescape
+func sigmoidF64NEON(dst, src []float64)
+
+// sigmoidGradF32NEON writes y·(1 − y)·dy.
+//
+//go:noescape
+func sigmoidGradF32NEON(dx, y, dy []float32)
+
+// sigmoidGradF64NEON writes y·(1 − y)·dy.
+//
+//go:noescape
+func sigmoidGradF64NEON(dx, y, dy []float64)
+
+// scaleAddF32NEON writes src·factor + mask.
+//
+//go:noescape
+func scaleAddF32NEON(dst, src, mask []float32, factor float32)
+
+// scaleAddF64NEON writes src·factor + mask.
+//
+//go:noescape
+func scaleAddF64NEON(dst, src, mask []float64, factor float64)
+
+// logSumExpRowsF32NEON writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one.
+//
+//go:noescape
+func logSumExpRowsF32NEON(dst, src []float32, cols int)
+
+// logSumExpRowsF64NEON writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one.
+//
+//go:noescape
+func logSumExpRowsF64NEON(dst, src []float64, cols int)
+
+// logSumExpPlanesF32NEON is logSumExpRows down every column.
+//
+//go:noescape
+func logSumExpPlanesF32NEON(dst, src []float32, planes, n, stride int)
+
+// logSumExpPlanesF64NEON is logSumExpRows down every column.
+//
+//go:noescape
+func logSumExpPlanesF64NEON(dst, src []float64, planes, n, stride int)
+
+// softmaxGradPlanesF32NEON writes y·(dy − Σ y·dy) down every column.
+//
+//go:noescape
+func softmaxGradPlanesF32NEON(dx, y, dy []float32, planes, n, stride int)
+
+// softmaxGradPlanesF64NEON writes y·(dy − Σ y·dy) down every column.
+//
+//go:noescape
+func softmaxGradPlanesF64NEON(dx, y, dy []float64, planes, n, stride int)
+
+// logSoftmaxGradPlanesF32NEON writes dy − exp(min(y, 0))·Σ dy down every column.
+//
+//go:noescape
+func logSoftmaxGradPlanesF32NEON(dx, y, dy []float32, planes, n, stride int)
+
+// logSoftmaxGradPlanesF64NEON writes dy − exp(min(y, 0))·Σ dy down every column.
+//
+//go:noescape
+func logSoftmaxGradPlanesF64NEON(dx, y, dy []float64, planes, n, stride int)
+
+// aboveF32NEON returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none.
+//
+//go:noescape
+func aboveF32NEON(x []float32, threshold float32) int
+
+// aboveF64NEON returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none.
+//
+//go:noescape
+func aboveF64NEON(x []float64, threshold float64) int
+
+// fromFloat16NEON writes the values of float16.
+//
+//go:noescape
+func fromFloat16NEON(dst []float32, src []uint16)
+
+// fromBFloat16NEON writes the values of bfloat16.
+//
+//go:noescape
+func fromBFloat16NEON(dst []float32, src []uint16)
+
+// toFloat16NEON rounds to float16.
+//
+//go:noescape
+func toFloat16NEON(dst []uint16, src []float32)
+
+// toBFloat16NEON rounds to bfloat16.
+//
+//go:noescape
+func toBFloat16NEON(dst []uint16, src []float32)
+
+// dotFloat16NEON returns Σ hᵢ·xᵢ of at most piece elements.
+//
+//go:noescape
+func dotFloat16NEON(h []uint16, x []float32) float32
+
+// dotBFloat16NEON returns Σ hᵢ·xᵢ of at most piece elements.
+//
+//go:noescape
+func dotBFloat16NEON(h []uint16, x []float32) float32
+
+// dotInt8NEON returns Σ aᵢ·bᵢ.
+//
+//go:noescape
+func dotInt8NEON(a, b []int8) int32

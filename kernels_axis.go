@@ -20,7 +20,7 @@ func LogSumExpRows[T Float](dst, src []T, cols int) {
 	}
 	for rows := max(1, stretch/cols); len(dst) > 0; {
 		n := min(rows, len(dst))
-		logSumExpRowsGeneric(dst[:n], src[:n*cols], cols)
+		logSumExpRows(active, dst[:n], src[:n*cols], cols)
 		for i, v := range dst[:n] {
 			if v != v {
 				dst[i] = extreme(src[i*cols:], cols, 1)
@@ -55,7 +55,7 @@ func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
 	for size := axis * inner; len(src) > 0; dst, src = dst[inner:], src[size:] {
 		for i := 0; i < inner; i += step {
 			n := min(step, inner-i)
-			logSumExpPlanesGeneric(dst[i:i+n], src[i:size], axis, n, inner)
+			logSumExpPlanes(active, dst[i:i+n], src[i:size], axis, n, inner)
 		}
 		for i, v := range dst[:inner] {
 			if v != v {
@@ -91,7 +91,7 @@ func SoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
 		for i := 0; i < inner; i += step {
-			softmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
+			softmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
 		}
 	}
 }
@@ -107,7 +107,7 @@ func LogSoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
 		for i := 0; i < inner; i += step {
-			logSoftmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
+			logSoftmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
 		}
 	}
 }

@@ -15,12 +15,12 @@ func SquaredDistance[T Float](a, b []T) T {
 		panicLengths("SquaredDistance", "len(a)", len(a), "len(b)", len(b))
 	}
 	if len(a) <= piece {
-		return squaredDistanceGeneric(a, b)
+		return squaredDistance(active, a, b)
 	}
 	var sum float64
 	for len(a) > 0 {
 		n := min(len(a), piece)
-		sum += float64(squaredDistanceGeneric(a[:n], b[:n]))
+		sum += float64(squaredDistance(active, a[:n], b[:n]))
 		a, b = a[n:], b[n:]
 	}
 	return T(sum)
@@ -59,7 +59,7 @@ func Norm[T Float](x []T) T {
 // norm returns the norm of x·factor, in a range in which it can be divided by, and factor, a power of two: 1 unless x is very large or very
 // small. The norm of zeros is 0.
 func norm[T Float](x []T) (r, factor float64) {
-	s := sumSquares(x)
+	s := sumSquaresPieces(x)
 	if unsafe.Sizeof(T(0)) == 4 {
 		switch { // s itself is exact enough: every square of a float32 is a normal float64
 		case s < 0x1p-200:
@@ -84,17 +84,17 @@ func norm[T Float](x []T) (r, factor float64) {
 	for len(x) > 0 {
 		n := min(len(x), len(scaled))
 		scaleAll(scaled[:n], x[:n], T(factor))
-		s += sumSquaresGeneric(scaled[:n])
+		s += sumSquares(active, scaled[:n])
 		x = x[n:]
 	}
 	return math.Sqrt(s), factor
 }
 
-// sumSquares returns Σ xᵢ².
-func sumSquares[T Float](x []T) (sum float64) {
+// sumSquaresPieces returns Σ xᵢ².
+func sumSquaresPieces[T Float](x []T) (sum float64) {
 	for len(x) > 0 {
 		n := min(len(x), piece)
-		sum += sumSquaresGeneric(x[:n])
+		sum += sumSquares(active, x[:n])
 		x = x[n:]
 	}
 	return sum

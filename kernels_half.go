@@ -8,7 +8,7 @@ func FromFloat16(dst []float32, src []uint16) {
 	checkHalf("FromFloat16", len(dst), len(src))
 	for len(src) > 0 {
 		n := min(len(src), stretch)
-		fromFloat16Generic(dst[:n], src[:n])
+		fromFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -19,7 +19,7 @@ func ToFloat16(dst []uint16, src []float32) {
 	checkHalf("ToFloat16", len(dst), len(src))
 	for len(src) > 0 {
 		n := min(len(src), stretch)
-		toFloat16Generic(dst[:n], src[:n])
+		toFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -29,7 +29,7 @@ func FromBFloat16(dst []float32, src []uint16) {
 	checkHalf("FromBFloat16", len(dst), len(src))
 	for len(src) > 0 {
 		n := min(len(src), stretch)
-		fromBFloat16Generic(dst[:n], src[:n])
+		fromBFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -40,7 +40,7 @@ func ToBFloat16(dst []uint16, src []float32) {
 	checkHalf("ToBFloat16", len(dst), len(src))
 	for len(src) > 0 {
 		n := min(len(src), stretch)
-		toBFloat16Generic(dst[:n], src[:n])
+		toBFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -52,13 +52,13 @@ func DotRowsFloat16(dst []float32, m []uint16, x []float32) {
 	for r := range dst {
 		row := m[r*len(x) : (r+1)*len(x)]
 		if len(x) <= piece {
-			dst[r] = dotFloat16Generic(row, x)
+			dst[r] = dotFloat16(active, row, x)
 			continue
 		}
 		var sum float64
 		for i := 0; i < len(x); i += piece {
 			end := min(i+piece, len(x))
-			sum += float64(dotFloat16Generic(row[i:end], x[i:end]))
+			sum += float64(dotFloat16(active, row[i:end], x[i:end]))
 		}
 		dst[r] = float32(sum)
 	}
@@ -70,13 +70,13 @@ func DotRowsBFloat16(dst []float32, m []uint16, x []float32) {
 	for r := range dst {
 		row := m[r*len(x) : (r+1)*len(x)]
 		if len(x) <= piece {
-			dst[r] = dotBFloat16Generic(row, x)
+			dst[r] = dotBFloat16(active, row, x)
 			continue
 		}
 		var sum float64
 		for i := 0; i < len(x); i += piece {
 			end := min(i+piece, len(x))
-			sum += float64(dotBFloat16Generic(row[i:end], x[i:end]))
+			sum += float64(dotBFloat16(active, row[i:end], x[i:end]))
 		}
 		dst[r] = float32(sum)
 	}

@@ -15,7 +15,7 @@ func DotInt8(a, b []int8) int32 {
 		panicLengths("DotInt8", "len(a)", len(a), "len(b)", len(b))
 	}
 	checkInt8("DotInt8", len(a))
-	return dotInt8Generic(a, b)
+	return dotInt8(active, a, b)
 }
 
 // DotRowsInt8 multiplies a matrix by a vector: m is row-major [len(dst), len(x)], and dst[r] is what DotInt8 gives for row r and x. An empty
@@ -24,7 +24,7 @@ func DotRowsInt8(dst []int32, m, x []int8) {
 	checkMatrix("DotRowsInt8", len(dst), len(m), len(x))
 	checkInt8("DotRowsInt8", len(x))
 	for r := range dst {
-		dst[r] = dotInt8Generic(m[r*len(x):(r+1)*len(x)], x)
+		dst[r] = dotInt8(active, m[r*len(x):(r+1)*len(x)], x)
 	}
 }
 

@@ -42,9 +42,9 @@ func scaledRows[T Float](dst, src, mask []T, cols int, scale T) {
 			case oneMask:
 				j := i % cols
 				m = min(m, cols-j)
-				scaleAddGeneric(dst[i:i+m], src[i:i+m], mask[j:j+m], scale)
+				scaleAdd(active, dst[i:i+m], src[i:i+m], mask[j:j+m], scale)
 			default:
-				scaleAddGeneric(dst[i:i+m], src[i:i+m], mask[i:i+m], scale)
+				scaleAdd(active, dst[i:i+m], src[i:i+m], mask[i:i+m], scale)
 			}
 		}
 		if mask != nil && !oneMask {

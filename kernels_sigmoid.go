@@ -8,7 +8,7 @@ func Sigmoid[T Float](dst, src []T) {
 	checkUnary("Sigmoid", dst, src)
 	for len(src) > 0 {
 		n := min(len(src), stretch)
-		sigmoidGeneric(dst[:n], src[:n])
+		sigmoid(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -21,7 +21,7 @@ func SigmoidGrad[T Float](dx, y, dy []T) {
 	checkUnary("SigmoidGrad", dx, dy)
 	for len(y) > 0 {
 		n := min(len(y), stretch)
-		sigmoidGradGeneric(dx[:n], y[:n], dy[:n])
+		sigmoidGrad(active, dx[:n], y[:n], dy[:n])
 		dx, y, dy = dx[n:], y[n:], dy[n:]
 	}
 }

@@ -95,7 +95,7 @@ func nextAbove[T Float](src []T, i int, threshold T) int {
 			return i
 		}
 		n := min(len(src)-i, stretch)
-		j := aboveGeneric(src[i:i+n], threshold)
+		j := above(active, src[i:i+n], threshold)
 		i += j
 		if j < n {
 			return i

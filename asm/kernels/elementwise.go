@@ -48,3 +48,12 @@ func classErrors(m machine.Machine) {
 		return p
 	}, machine.In("probs", 0), machine.In("labels", 0), machine.Out("dst"))
 }
+
+func scaleAdd(m machine.Machine) {
+	factor := m.Arg("factor")
+	m.Each(func(j int, x []V) V {
+		m.Mul(x[0], x[0], factor)
+		m.Add(x[0], x[0], x[1])
+		return x[0]
+	}, machine.In("src", 0), machine.Operand("mask"), machine.Out("dst"))
+}

@@ -77,4 +77,48 @@ var All = []pipeline.Kernel{
 		Doc: "is softmaxPlanes from n rows of cols elements."},
 	{Name: "softmaxPlanesGradToRows", Signature: "func(dx, y, dy []T, cols, n, yStride, dyStride int)", On: pipeline.Everywhere(softmaxPlanesGradToRows),
 		Doc: "is softmaxPlanesGrad to n rows of cols elements."},
+
+	// distances and norms
+	{Name: "squaredDistance", Signature: "func(a, b []T) T", On: pipeline.Everywhere(squaredDistance),
+		Doc: "returns Σ (aᵢ − bᵢ)² of at most piece elements."},
+	{Name: "sumSquares", Signature: "func(x []T) float64", On: pipeline.Everywhere(sumSquares),
+		Doc: "returns Σ xᵢ² of at most piece elements, in float64."},
+
+	// elementwise
+	{Name: "sigmoid", Signature: "func(dst, src []T)", On: pipeline.Everywhere(sigmoid),
+		Doc: "writes 1/(1 + exp(−src))."},
+	{Name: "sigmoidGrad", Signature: "func(dx, y, dy []T)", On: pipeline.Everywhere(sigmoidGrad),
+		Doc: "writes y·(1 − y)·dy."},
+	{Name: "scaleAdd", Signature: "func(dst, src, mask []T, factor T)", On: pipeline.Everywhere(scaleAdd),
+		Doc: "writes src·factor + mask."},
+
+	// rows and columns, as above
+	{Name: "logSumExpRows", Signature: "func(dst, src []T, cols int)", On: pipeline.Everywhere(logSumExpRows),
+		Doc: "writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one."},
+	{Name: "logSumExpPlanes", Signature: "func(dst, src []T, planes, n, stride int)", On: pipeline.Everywhere(logSumExpPlanes),
+		Doc: "is logSumExpRows down every column."},
+	{Name: "softmaxGradPlanes", Signature: "func(dx, y, dy []T, planes, n, stride int)", On: pipeline.Everywhere(softmaxGradPlanes),
+		Doc: "writes y·(dy − Σ y·dy) down every column."},
+	{Name: "logSoftmaxGradPlanes", Signature: "func(dx, y, dy []T, planes, n, stride int)", On: pipeline.Everywhere(logSoftmaxGradPlanes),
+		Doc: "writes dy − exp(min(y, 0))·Σ dy down every column."},
+
+	// selection
+	{Name: "above", Signature: "func(x []T, threshold T) int", On: pipeline.Everywhere(above),
+		Doc: "returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none."},
+
+	// elements of 16 and 8 bits
+	{Name: "fromFloat16", Signature: "func(dst []float32, src []uint16)", On: pipeline.Everywhere(widenHalves(machine.Float16)),
+		Doc: "writes the values of float16."},
+	{Name: "fromBFloat16", Signature: "func(dst []float32, src []uint16)", On: pipeline.Everywhere(widenHalves(machine.BFloat16)),
+		Doc: "writes the values of bfloat16."},
+	{Name: "toFloat16", Signature: "func(dst []uint16, src []float32)", On: pipeline.Everywhere(roundToHalves(machine.Float16)),
+		Doc: "rounds to float16."},
+	{Name: "toBFloat16", Signature: "func(dst []uint16, src []float32)", On: pipeline.Everywhere(roundToHalves(machine.BFloat16)),
+		Doc: "rounds to bfloat16."},
+	{Name: "dotFloat16", Signature: "func(h []uint16, x []float32) float32", On: pipeline.Everywhere(dotHalves(machine.Float16)),
+		Doc: "returns Σ hᵢ·xᵢ of at most piece elements."},
+	{Name: "dotBFloat16", Signature: "func(h []uint16, x []float32) float32", On: pipeline.Everywhere(dotHalves(machine.BFloat16)),
+		Doc: "returns Σ hᵢ·xᵢ of at most piece elements."},
+	{Name: "dotInt8", Signature: "func(a, b []int8) int32", On: pipeline.Everywhere(dotInt8),
+		Doc: "returns Σ aᵢ·bᵢ."},
 }

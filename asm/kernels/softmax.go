@@ -9,7 +9,7 @@ func softmaxRows(m machine.Machine) {
 		factor(m, s)
 		rowScale(m, s, "dst", "dst")
 	}, func(c machine.Columns) {
-		s := columnExp(m, c, columnMax(m, c, machine.Scratch))
+		s := columnExp(m, c, columnMax(m, c, machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
 		columnScale(m, c, s, machine.Scratch, machine.Scratch)
 	}, []string{"src"}, "dst")
 }
@@ -38,7 +38,7 @@ func softmaxRowsToPlanes(m machine.Machine) {
 
 // columnSoftmax writes the softmax of Scratch to dst, and what it is made of to max and sum.
 func columnSoftmax(m machine.Machine, c machine.Columns, top []V) {
-	s := columnExp(m, c, top)
+	s := columnExp(m, c, top, machine.Ahead("src"), machine.Ahead("dst"))
 	c.Store("max", top)
 	c.Store("sum", s)
 	columnScale(m, c, s, machine.Scratch, "dst")
@@ -53,12 +53,13 @@ func columnMax(m machine.Machine, c machine.Columns, src string, dst ...machine.
 	return top
 }
 
-func columnExp(m machine.Machine, c machine.Columns, top []V) []V {
+// columnExp replaces Scratch by its exponentials and returns their sums.
+func columnExp(m machine.Machine, c machine.Columns, top []V, ahead ...machine.Buf) []V {
 	e := newExp(m)
 	c.Each(func(j int, x []V) V {
 		m.Sub(x[0], x[0], top[j])
 		return e.of(x[0])
-	}, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
+	}, append(ahead, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch))...)
 	return c.Fold(nil, machine.In(machine.Scratch, 0))
 }
 
