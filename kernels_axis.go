@@ -55,7 +55,11 @@ func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
 	for size := axis * inner; len(src) > 0; dst, src = dst[inner:], src[size:] {
 		for i := 0; i < inner; i += step {
 			n := min(step, inner-i)
-			logSumExpPlanes(active, dst[i:i+n], src[i:size], axis, n, inner)
+			if axis > piece { // more planes are not worth assembly
+				logSumExpPlanesGeneric(dst[i:i+n], src[i:size], axis, n, inner)
+			} else {
+				logSumExpPlanes(active, dst[i:i+n], src[i:size], axis, n, inner)
+			}
 		}
 		for i, v := range dst[:inner] {
 			if v != v {
@@ -91,7 +95,11 @@ func SoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
 		for i := 0; i < inner; i += step {
-			softmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
+			if n := min(step, inner-i); axis > piece {
+				softmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+			} else {
+				softmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+			}
 		}
 	}
 }
@@ -107,7 +115,11 @@ func LogSoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
 		for i := 0; i < inner; i += step {
-			logSoftmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, min(step, inner-i), inner)
+			if n := min(step, inner-i); axis > piece {
+				logSoftmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+			} else {
+				logSoftmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+			}
 		}
 	}
 }
