@@ -39,7 +39,14 @@ type typed struct {
 	make   func(n int) instance
 }
 
-func (k kernel) types() []typed { return []typed{{k, "float32", 4, k.f32}, {k, "float64", 8, k.f64}} }
+// types are those that a kernel has: what is narrower than float32 stands with it.
+func (k kernel) types() []typed {
+	t := []typed{{k, "float32", 4, k.f32}, {k, "float64", 8, k.f64}}
+	if k.f64 == nil {
+		t = t[:1]
+	}
+	return t
+}
 
 // measureCase measures Lanewise on every ISA, the peers and the probes in turn.
 func measureCase(t typed, in instance, others *externals, p plan) []row {

@@ -9,7 +9,7 @@ import (
 func TestPeers(t *testing.T) {
 	for name, p := range peers {
 		kernels := 0
-		for _, kernel := range []string{"Dot", "DotRows", "Softmax", "SoftmaxRows", "SoftmaxPlanes", "LogSoftmaxRows", "CumSum"} {
+		for _, kernel := range []string{"Dot", "DotRows", "SquaredDistance", "SquaredDistanceRows", "Softmax", "SoftmaxRows", "SoftmaxPlanes", "LogSoftmaxRows", "CumSum"} {
 			kernels += checkPeer(t, name, kernel, p.f32) + checkPeer(t, name, kernel, p.f64)
 		}
 		if kernels == 0 && !(name == "weaviate" && weaviateDot == nil) {
@@ -54,6 +54,14 @@ func definition[T float](kernel string, cols int, src [][]T) []float64 {
 		dst := make([]float64, len(x)/len(y))
 		for i, v := range x {
 			dst[i/len(y)] += v * float64(y[i%len(y)])
+		}
+		return dst
+	case "SquaredDistance", "SquaredDistanceRows":
+		y := src[1]
+		dst := make([]float64, len(x)/len(y))
+		for i, v := range x {
+			d := v - float64(y[i%len(y)])
+			dst[i/len(y)] += d * d
 		}
 		return dst
 	case "SoftmaxPlanes":

@@ -2,4 +2,4 @@
 
 package main
 
-var weaviateDot func(a, b []float32) float32
+var weaviateDot, weaviateL2 func(a, b []float32) float32
