@@ -655,6 +655,54 @@ func sigmoidGrad[T Float](isa ISA, dx, y, dy []T) {
 	sigmoidGradGeneric(dx, y, dy)
 }
 
+// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive and finite.
+func softmaxRowsScaled[T Float](isa ISA, dst, src []T, cols int, scale T) {
+	if is32[T]() {
+		switch isa {
+		case AVX512:
+			softmaxRowsScaledF32AVX512(as[float32](dst), as[float32](src), cols, float32(scale))
+			return
+		case AVX2:
+			softmaxRowsScaledF32AVX2(as[float32](dst), as[float32](src), cols, float32(scale))
+			return
+		}
+	} else {
+		switch isa {
+		case AVX512:
+			softmaxRowsScaledF64AVX512(as[float64](dst), as[float64](src), cols, float64(scale))
+			return
+		case AVX2:
+			softmaxRowsScaledF64AVX2(as[float64](dst), as[float64](src), cols, float64(scale))
+			return
+		}
+	}
+	softmaxRowsScaledGeneric(dst, src, cols, scale)
+}
+
+// softmaxRowsMasked writes the softmax of every row of src·scale + mask, scale finite.
+func softmaxRowsMasked[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
+	if is32[T]() {
+		switch isa {
+		case AVX512:
+			softmaxRowsMaskedF32AVX512(as[float32](dst), as[float32](src), as[float32](mask), cols, float32(scale))
+			return
+		case AVX2:
+			softmaxRowsMaskedF32AVX2(as[float32](dst), as[float32](src), as[float32](mask), cols, float32(scale))
+			return
+		}
+	} else {
+		switch isa {
+		case AVX512:
+			softmaxRowsMaskedF64AVX512(as[float64](dst), as[float64](src), as[float64](mask), cols, float64(scale))
+			return
+		case AVX2:
+			softmaxRowsMaskedF64AVX2(as[float64](dst), as[float64](src), as[float64](mask), cols, float64(scale))
+			return
+		}
+	}
+	softmaxRowsMaskedGeneric(dst, src, mask, cols, scale)
+}
+
 // scaleAdd writes src·factor + mask.
 func scaleAdd[T Float](isa ISA, dst, src, mask []T, factor T) {
 	if is32[T]() {

@@ -150,6 +150,16 @@ func sigmoidGrad[T Float](isa ISA, dx, y, dy []T) {
 	sigmoidGradGeneric(dx, y, dy)
 }
 
+// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive and finite.
+func softmaxRowsScaled[T Float](isa ISA, dst, src []T, cols int, scale T) {
+	softmaxRowsScaledGeneric(dst, src, cols, scale)
+}
+
+// softmaxRowsMasked writes the softmax of every row of src·scale + mask, scale finite.
+func softmaxRowsMasked[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
+	softmaxRowsMaskedGeneric(dst, src, mask, cols, scale)
+}
+
 // scaleAdd writes src·factor + mask.
 func scaleAdd[T Float](isa ISA, dst, src, mask []T, factor T) {
 	scaleAddGeneric(dst, src, mask, factor)

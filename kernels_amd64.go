@@ -284,6 +284,26 @@ func sigmoidGradF32AVX2(dx []float32, y []float32, dy []float32)
 //go:noescape
 func sigmoidGradF64AVX2(dx []float64, y []float64, dy []float64)
 
+// softmaxRowsScaledF32AVX2 writes the softmax of every row of src·scale, scale positive and finite.
+//
+//go:noescape
+func softmaxRowsScaledF32AVX2(dst []float32, src []float32, cols int, scale float32)
+
+// softmaxRowsScaledF64AVX2 writes the softmax of every row of src·scale, scale positive and finite.
+//
+//go:noescape
+func softmaxRowsScaledF64AVX2(dst []float64, src []float64, cols int, scale float64)
+
+// softmaxRowsMaskedF32AVX2 writes the softmax of every row of src·scale + mask, scale finite.
+//
+//go:noescape
+func softmaxRowsMaskedF32AVX2(dst []float32, src []float32, mask []float32, cols int, scale float32)
+
+// softmaxRowsMaskedF64AVX2 writes the softmax of every row of src·scale + mask, scale finite.
+//
+//go:noescape
+func softmaxRowsMaskedF64AVX2(dst []float64, src []float64, mask []float64, cols int, scale float64)
+
 // scaleAddF32AVX2 writes src·factor + mask.
 //
 //go:noescape
@@ -763,6 +783,26 @@ func sigmoidGradF32AVX512(dx []float32, y []float32, dy []float32)
 //
 //go:noescape
 func sigmoidGradF64AVX512(dx []float64, y []float64, dy []float64)
+
+// softmaxRowsScaledF32AVX512 writes the softmax of every row of src·scale, scale positive and finite.
+//
+//go:noescape
+func softmaxRowsScaledF32AVX512(dst []float32, src []float32, cols int, scale float32)
+
+// softmaxRowsScaledF64AVX512 writes the softmax of every row of src·scale, scale positive and finite.
+//
+//go:noescape
+func softmaxRowsScaledF64AVX512(dst []float64, src []float64, cols int, scale float64)
+
+// softmaxRowsMaskedF32AVX512 writes the softmax of every row of src·scale + mask, scale finite.
+//
+//go:noescape
+func softmaxRowsMaskedF32AVX512(dst []float32, src []float32, mask []float32, cols int, scale float32)
+
+// softmaxRowsMaskedF64AVX512 writes the softmax of every row of src·scale + mask, scale finite.
+//
+//go:noescape
+func softmaxRowsMaskedF64AVX512(dst []float64, src []float64, mask []float64, cols int, scale float64)
 
 // scaleAddF32AVX512 writes src·factor + mask.
 //

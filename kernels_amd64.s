@@ -27321,6 +27321,9782 @@ end3:
 	VZEROUPPER
 	RET
 
+// func softmaxRowsScaledF32AVX2(dst []float32, src []float32, cols int, scale float32)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsScaledF32AVX2(SB), $8704-60
+	VBROADCASTSS scale+56(FP), Y0
+	LEAQ         191(SP), AX
+	ANDQ         $-64, AX
+	XORQ         CX, CX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 8384(SP)
+	MOVQ         cols+48(FP), BX
+	CMPQ         BX, $0x00000040
+	JA           row1
+	LEAQ         (BX)(BX*2), AX
+	MOVQ         8384(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         BX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 8384(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000020
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, DI
+
+registers9:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(BX*4), Y1, Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X2
+	VINSERTF128 $0x01, (R11)(BX*4), Y2, Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X3
+	VINSERTF128 $0x01, (R11)(BX*4), Y3, Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X4
+	VINSERTF128 $0x01, (R11)(BX*4), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y2, 128(R10)
+	VMOVUPS     Y5, 256(R10)
+	VMOVUPS     Y1, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done12
+	CMPQ        R8, R11
+	JAE         next11
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next11:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, DI
+
+registers13:
+	MOVQ         cols+48(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit14:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	MOVQ        R9, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X2
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X3
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X4
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X5
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y2, Y2
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y3, Y3
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y4, Y4
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y5, Y5
+	VUNPCKLPS   Y3, Y2, Y6
+	VUNPCKHPS   Y3, Y2, Y2
+	VUNPCKLPS   Y5, Y4, Y3
+	VUNPCKHPS   Y5, Y4, Y4
+	VUNPCKLPD   Y3, Y6, Y5
+	VUNPCKHPD   Y3, Y6, Y3
+	VUNPCKLPD   Y4, Y2, Y6
+	VUNPCKHPD   Y4, Y2, Y2
+	VMOVUPS     Y5, (R10)
+	VMOVUPS     Y3, 128(R10)
+	VMOVUPS     Y6, 256(R10)
+	VMOVUPS     Y2, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done16
+	CMPQ        R8, R11
+	JAE         next15
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next15:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit14
+
+done16:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers13
+
+moved8:
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes18:
+	VMOVUPS (AX), Y5
+	VMULPS  Y0, Y5, Y5
+	VMAXPS  Y5, Y1, Y1
+	VMOVUPS Y5, (DX)
+	VMOVUPS 32(AX), Y5
+	VMULPS  Y0, Y5, Y5
+	VMAXPS  Y5, Y2, Y2
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS 64(AX), Y5
+	VMULPS  Y0, Y5, Y5
+	VMAXPS  Y5, Y3, Y3
+	VMOVUPS Y5, 64(DX)
+	VMOVUPS 96(AX), Y5
+	VMULPS  Y0, Y5, Y5
+	VMAXPS  Y5, Y4, Y4
+	VMOVUPS Y5, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes18
+	VMOVUPS cc2aeac4f<>+0(SB), Y5
+	VMOVUPS c4b400000<>+0(SB), Y6
+	VMOVUPS c3f800000<>+0(SB), Y7
+	VMOVUPS c3fb8aa3b<>+0(SB), Y8
+	VMOVUPS cbf317200<>+0(SB), Y9
+	VMOVUPS cb5bfbe80<>+0(SB), Y10
+	VMOVUPS c3ab563a5<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+48(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x07, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes19:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (DX)
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, (DI)
+	VMOVUPS     32(BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 32(DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(DX)
+	VMOVUPS     64(BX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 64(DI)
+	VMOVUPS     96(BX), Y12
+	VSUBPS      Y4, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 96(DI)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, DI
+	DECQ        R8
+	JNE         planes19
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column20:
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+48(FP), DX
+	LEAQ   191(SP), BX
+	ANDQ   $-64, BX
+	ADDQ   AX, BX
+	LEAQ   8192(BX), DI
+
+groups21:
+	CMPQ    DX, $+16
+	JLT     part24
+	VMOVUPS (BX), Y2
+	VMOVUPS 1024(BX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 512(BX), Y3
+	VMOVUPS 1536(BX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 256(BX), Y4
+	VMOVUPS 1280(BX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 768(BX), Y5
+	VMOVUPS 1792(BX), Y6
+	VADDPS  Y6, Y5, Y5
+	JMP     folded25
+
+part24:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none26
+	VMOVUPS (BX), Y6
+	VADDPS  Y6, Y2, Y2
+	CMPQ    DX, $+8
+	JLE     none26
+	VMOVUPS 1024(BX), Y6
+	VADDPS  Y6, Y2, Y2
+
+none26:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+4
+	JLE     none27
+	VMOVUPS 512(BX), Y6
+	VADDPS  Y6, Y3, Y3
+	CMPQ    DX, $+12
+	JLE     none27
+	VMOVUPS 1536(BX), Y6
+	VADDPS  Y6, Y3, Y3
+
+none27:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+2
+	JLE     none28
+	VMOVUPS 256(BX), Y6
+	VADDPS  Y6, Y4, Y4
+	CMPQ    DX, $+10
+	JLE     none28
+	VMOVUPS 1280(BX), Y6
+	VADDPS  Y6, Y4, Y4
+
+none28:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+6
+	JLE     none29
+	VMOVUPS 768(BX), Y6
+	VADDPS  Y6, Y5, Y5
+	CMPQ    DX, $+14
+	JLE     none29
+	VMOVUPS 1792(BX), Y6
+	VADDPS  Y6, Y5, Y5
+
+none29:
+folded25:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y6
+	CMPQ    DX, $+16
+	JLT     part30
+	VMOVUPS 128(BX), Y7
+	VMOVUPS 1152(BX), Y8
+	VADDPS  Y8, Y7, Y2
+	VMOVUPS 640(BX), Y7
+	VMOVUPS 1664(BX), Y8
+	VADDPS  Y8, Y7, Y3
+	VMOVUPS 384(BX), Y7
+	VMOVUPS 1408(BX), Y8
+	VADDPS  Y8, Y7, Y4
+	VMOVUPS 896(BX), Y7
+	VMOVUPS 1920(BX), Y8
+	VADDPS  Y8, Y7, Y5
+	JMP     folded31
+
+part30:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none32
+	VMOVUPS 128(BX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    DX, $+9
+	JLE     none32
+	VMOVUPS 1152(BX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none32:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+5
+	JLE     none33
+	VMOVUPS 640(BX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    DX, $+13
+	JLE     none33
+	VMOVUPS 1664(BX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none33:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+3
+	JLE     none34
+	VMOVUPS 384(BX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    DX, $+11
+	JLE     none34
+	VMOVUPS 1408(BX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none34:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+7
+	JLE     none35
+	VMOVUPS 896(BX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    DX, $+15
+	JLE     none35
+	VMOVUPS 1920(BX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none35:
+folded31:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	ADDQ    $0x00000800, BX
+	SUBQ    $+16, DX
+	JLE     pair22
+	CMPQ    DX, $+16
+	JLT     part36
+	VMOVUPS (BX), Y2
+	VMOVUPS 1024(BX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 512(BX), Y3
+	VMOVUPS 1536(BX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 256(BX), Y4
+	VMOVUPS 1280(BX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 768(BX), Y5
+	VMOVUPS 1792(BX), Y7
+	VADDPS  Y7, Y5, Y5
+	JMP     folded37
+
+part36:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none38
+	VMOVUPS (BX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    DX, $+8
+	JLE     none38
+	VMOVUPS 1024(BX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none38:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+4
+	JLE     none39
+	VMOVUPS 512(BX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    DX, $+12
+	JLE     none39
+	VMOVUPS 1536(BX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none39:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+2
+	JLE     none40
+	VMOVUPS 256(BX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    DX, $+10
+	JLE     none40
+	VMOVUPS 1280(BX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none40:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+6
+	JLE     none41
+	VMOVUPS 768(BX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    DX, $+14
+	JLE     none41
+	VMOVUPS 1792(BX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none41:
+folded37:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y7
+	CMPQ    DX, $+16
+	JLT     part42
+	VMOVUPS 128(BX), Y8
+	VMOVUPS 1152(BX), Y9
+	VADDPS  Y9, Y8, Y2
+	VMOVUPS 640(BX), Y8
+	VMOVUPS 1664(BX), Y9
+	VADDPS  Y9, Y8, Y3
+	VMOVUPS 384(BX), Y8
+	VMOVUPS 1408(BX), Y9
+	VADDPS  Y9, Y8, Y4
+	VMOVUPS 896(BX), Y8
+	VMOVUPS 1920(BX), Y9
+	VADDPS  Y9, Y8, Y5
+	JMP     folded43
+
+part42:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none44
+	VMOVUPS 128(BX), Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    DX, $+9
+	JLE     none44
+	VMOVUPS 1152(BX), Y8
+	VADDPS  Y8, Y2, Y2
+
+none44:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+5
+	JLE     none45
+	VMOVUPS 640(BX), Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    DX, $+13
+	JLE     none45
+	VMOVUPS 1664(BX), Y8
+	VADDPS  Y8, Y3, Y3
+
+none45:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+3
+	JLE     none46
+	VMOVUPS 384(BX), Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    DX, $+11
+	JLE     none46
+	VMOVUPS 1408(BX), Y8
+	VADDPS  Y8, Y4, Y4
+
+none46:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+7
+	JLE     none47
+	VMOVUPS 896(BX), Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    DX, $+15
+	JLE     none47
+	VMOVUPS 1920(BX), Y8
+	VADDPS  Y8, Y5, Y5
+
+none47:
+folded43:
+	VADDPS Y3, Y2, Y2
+	VADDPS Y5, Y4, Y3
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y7, Y7
+	ADDQ   $0x00000800, BX
+	SUBQ   $+16, DX
+	VADDPS Y7, Y6, Y6
+
+pair22:
+	VADDPS Y6, Y1, Y1
+	TESTQ  DX, DX
+	JLE    sum23
+	CMPQ   BX, DI
+	JB     groups21
+
+sum23:
+	LEAQ      (SP), DX
+	VMOVUPS   Y1, (DX)(AX*1)
+	ADDQ      $0x00000020, AX
+	CMPQ      AX, $0x00000080
+	JB        column20
+	VMOVUPS   (SP), Y1
+	VMOVUPS   32(SP), Y2
+	VMOVUPS   64(SP), Y3
+	VMOVUPS   96(SP), Y4
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y1, Y5, Y1
+	VCMPPS    $0x03, Y1, Y1, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y1, Y1
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y2, Y5, Y2
+	VCMPPS    $0x03, Y2, Y2, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y2, Y2
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y3, Y5, Y3
+	VCMPPS    $0x03, Y3, Y3, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y4, Y5, Y4
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y4, Y4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes48:
+	VMOVUPS (AX), Y5
+	VMULPS  Y5, Y1, Y5
+	VMOVUPS Y5, (DX)
+	VMOVUPS 32(AX), Y5
+	VMULPS  Y5, Y2, Y5
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS 64(AX), Y5
+	VMULPS  Y5, Y3, Y5
+	VMOVUPS Y5, 64(DX)
+	VMOVUPS 96(AX), Y5
+	VMULPS  Y5, Y4, Y5
+	VMOVUPS Y5, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes48
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful49
+	MOVQ  $0x00000004, DI
+
+registers51:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit52:
+	VMOVUPS      (R10), Y1
+	VMOVUPS      128(R10), Y2
+	VMOVUPS      256(R10), Y3
+	VMOVUPS      384(R10), Y4
+	VUNPCKLPS    Y2, Y1, Y5
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPD    Y2, Y5, Y4
+	VUNPCKHPD    Y2, Y5, Y2
+	VUNPCKLPD    Y3, Y1, Y5
+	VUNPCKHPD    Y3, Y1, Y1
+	MOVQ         R9, R11
+	VMOVUPS      X4, (R11)
+	VEXTRACTF128 $0x01, Y4, (R11)(BX*4)
+	ADDQ         BX, R11
+	VMOVUPS      X2, (R11)
+	VEXTRACTF128 $0x01, Y2, (R11)(BX*4)
+	ADDQ         BX, R11
+	VMOVUPS      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, (R11)(BX*4)
+	ADDQ         BX, R11
+	VMOVUPS      X1, (R11)
+	VEXTRACTF128 $0x01, Y1, (R11)(BX*4)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done54
+	CMPQ         R8, R11
+	JAE          next53
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next53:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit52
+
+done54:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers51
+	JMP  moved50
+
+	// rows that are not there, or shorter than a unit
+careful49:
+	MOVQ $0x00000004, DI
+
+registers55:
+	MOVQ         cols+48(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit56:
+	VMOVUPS      (R10), Y2
+	VMOVUPS      128(R10), Y3
+	VMOVUPS      256(R10), Y4
+	VMOVUPS      384(R10), Y5
+	VUNPCKLPS    Y3, Y2, Y6
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPS    Y5, Y4, Y3
+	VUNPCKHPS    Y5, Y4, Y4
+	VUNPCKLPD    Y3, Y6, Y5
+	VUNPCKHPD    Y3, Y6, Y3
+	VUNPCKLPD    Y4, Y2, Y6
+	VUNPCKHPD    Y4, Y2, Y2
+	MOVQ         R9, R11
+	VMASKMOVPS   X5, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPS   X3, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPS   X6, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPS   X2, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y5, X4
+	VMASKMOVPS   X4, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y3, X3
+	VMASKMOVPS   X3, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y6, X3
+	VMASKMOVPS   X3, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPS   X2, X1, (R11)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done58
+	CMPQ         R8, R11
+	JAE          next57
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next57:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit56
+
+done58:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers55
+
+moved50:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000020, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ         $0x00000008, AX
+	CMPQ         SI, AX
+	CMOVQCS      SI, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit62:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(BX*4), Y1, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(BX*4), Y2, Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X3
+	VINSERTF128 $0x01, (R10)(BX*4), Y3, Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X4
+	VINSERTF128 $0x01, (R10)(BX*4), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R9)
+	VMOVUPS     Y2, 32(R9)
+	VMOVUPS     Y5, 64(R9)
+	VMOVUPS     Y1, 96(R9)
+	MOVQ        $0x00000004, R10
+	SUBQ        R10, DI
+	JLE         done64
+	CMPQ        DI, R10
+	JAE         next63
+	MOVQ        DI, R10
+	MOVQ        $0x00000004, DI
+
+next63:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit62
+
+done64:
+	JMP moved61
+
+	// rows that are not there, or shorter than a unit
+careful60:
+	MOVQ         cols+48(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000004, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit65:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	MOVQ        AX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X2
+	CMPQ        SI, $0x00000001
+	JBE         rows68
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X3
+	CMPQ        SI, $0x00000002
+	JBE         rows68
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X4
+	CMPQ        SI, $0x00000003
+	JBE         rows68
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X5
+	CMPQ        SI, $0x00000004
+	JBE         rows68
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y2, Y2
+	CMPQ        SI, $0x00000005
+	JBE         rows68
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y3, Y3
+	CMPQ        SI, $0x00000006
+	JBE         rows68
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y4, Y4
+	CMPQ        SI, $0x00000007
+	JBE         rows68
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y5, Y5
+
+rows68:
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y2
+	VUNPCKLPS Y5, Y4, Y3
+	VUNPCKHPS Y5, Y4, Y4
+	VUNPCKLPD Y3, Y6, Y5
+	VUNPCKHPD Y3, Y6, Y3
+	VUNPCKLPD Y4, Y2, Y6
+	VUNPCKHPD Y4, Y2, Y2
+	VMOVUPS   Y5, (DX)
+	VMOVUPS   Y3, 32(DX)
+	VMOVUPS   Y6, 64(DX)
+	VMOVUPS   Y2, 96(DX)
+	MOVQ      $0x00000004, R8
+	SUBQ      R8, DI
+	JLE       done67
+	CMPQ      DI, R8
+	JAE       next66
+	MOVQ      DI, R8
+	MOVQ      $0x00000004, DI
+
+next66:
+	LEAQ (AX)(R8*4), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit65
+
+done67:
+moved61:
+	VBROADCASTSS cff800000<>+0(SB), Y1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes69:
+	VMOVUPS (AX), Y2
+	VMULPS  Y0, Y2, Y2
+	VMAXPS  Y2, Y1, Y1
+	VMOVUPS Y2, (DX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes69
+	VMOVUPS cc2aeac4f<>+0(SB), Y2
+	VMOVUPS c4b400000<>+0(SB), Y3
+	VMOVUPS c3f800000<>+0(SB), Y4
+	VMOVUPS c3fb8aa3b<>+0(SB), Y5
+	VMOVUPS cbf317200<>+0(SB), Y6
+	VMOVUPS cb5bfbe80<>+0(SB), Y7
+	VMOVUPS c3ab563a5<>+0(SB), Y8
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x05, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+48(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x05, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes70:
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VMOVUPS     Y11, (DI)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DI
+	DECQ        R8
+	JNE         planes70
+
+	// fold the planes of [read scratch]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+48(FP), AX
+	LEAQ   191(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   2048(DX), BX
+
+groups72:
+	CMPQ    AX, $+16
+	JLT     part75
+	VMOVUPS (DX), Y2
+	VMOVUPS 256(DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 128(DX), Y3
+	VMOVUPS 384(DX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 64(DX), Y4
+	VMOVUPS 320(DX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 192(DX), Y5
+	VMOVUPS 448(DX), Y6
+	VADDPS  Y6, Y5, Y5
+	JMP     folded76
+
+part75:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none77
+	VMOVUPS (DX), Y6
+	VADDPS  Y6, Y2, Y2
+	CMPQ    AX, $+8
+	JLE     none77
+	VMOVUPS 256(DX), Y6
+	VADDPS  Y6, Y2, Y2
+
+none77:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+4
+	JLE     none78
+	VMOVUPS 128(DX), Y6
+	VADDPS  Y6, Y3, Y3
+	CMPQ    AX, $+12
+	JLE     none78
+	VMOVUPS 384(DX), Y6
+	VADDPS  Y6, Y3, Y3
+
+none78:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+2
+	JLE     none79
+	VMOVUPS 64(DX), Y6
+	VADDPS  Y6, Y4, Y4
+	CMPQ    AX, $+10
+	JLE     none79
+	VMOVUPS 320(DX), Y6
+	VADDPS  Y6, Y4, Y4
+
+none79:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+6
+	JLE     none80
+	VMOVUPS 192(DX), Y6
+	VADDPS  Y6, Y5, Y5
+	CMPQ    AX, $+14
+	JLE     none80
+	VMOVUPS 448(DX), Y6
+	VADDPS  Y6, Y5, Y5
+
+none80:
+folded76:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y6
+	CMPQ    AX, $+16
+	JLT     part81
+	VMOVUPS 32(DX), Y7
+	VMOVUPS 288(DX), Y8
+	VADDPS  Y8, Y7, Y2
+	VMOVUPS 160(DX), Y7
+	VMOVUPS 416(DX), Y8
+	VADDPS  Y8, Y7, Y3
+	VMOVUPS 96(DX), Y7
+	VMOVUPS 352(DX), Y8
+	VADDPS  Y8, Y7, Y4
+	VMOVUPS 224(DX), Y7
+	VMOVUPS 480(DX), Y8
+	VADDPS  Y8, Y7, Y5
+	JMP     folded82
+
+part81:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none83
+	VMOVUPS 32(DX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    AX, $+9
+	JLE     none83
+	VMOVUPS 288(DX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none83:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+5
+	JLE     none84
+	VMOVUPS 160(DX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    AX, $+13
+	JLE     none84
+	VMOVUPS 416(DX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none84:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+3
+	JLE     none85
+	VMOVUPS 96(DX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    AX, $+11
+	JLE     none85
+	VMOVUPS 352(DX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none85:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+7
+	JLE     none86
+	VMOVUPS 224(DX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    AX, $+15
+	JLE     none86
+	VMOVUPS 480(DX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none86:
+folded82:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	ADDQ    $0x00000200, DX
+	SUBQ    $+16, AX
+	JLE     pair73
+	CMPQ    AX, $+16
+	JLT     part87
+	VMOVUPS (DX), Y2
+	VMOVUPS 256(DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 128(DX), Y3
+	VMOVUPS 384(DX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 64(DX), Y4
+	VMOVUPS 320(DX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 192(DX), Y5
+	VMOVUPS 448(DX), Y7
+	VADDPS  Y7, Y5, Y5
+	JMP     folded88
+
+part87:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none89
+	VMOVUPS (DX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    AX, $+8
+	JLE     none89
+	VMOVUPS 256(DX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none89:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+4
+	JLE     none90
+	VMOVUPS 128(DX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    AX, $+12
+	JLE     none90
+	VMOVUPS 384(DX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none90:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+2
+	JLE     none91
+	VMOVUPS 64(DX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    AX, $+10
+	JLE     none91
+	VMOVUPS 320(DX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none91:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+6
+	JLE     none92
+	VMOVUPS 192(DX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    AX, $+14
+	JLE     none92
+	VMOVUPS 448(DX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none92:
+folded88:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y7
+	CMPQ    AX, $+16
+	JLT     part93
+	VMOVUPS 32(DX), Y8
+	VMOVUPS 288(DX), Y9
+	VADDPS  Y9, Y8, Y2
+	VMOVUPS 160(DX), Y8
+	VMOVUPS 416(DX), Y9
+	VADDPS  Y9, Y8, Y3
+	VMOVUPS 96(DX), Y8
+	VMOVUPS 352(DX), Y9
+	VADDPS  Y9, Y8, Y4
+	VMOVUPS 224(DX), Y8
+	VMOVUPS 480(DX), Y9
+	VADDPS  Y9, Y8, Y5
+	JMP     folded94
+
+part93:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none95
+	VMOVUPS 32(DX), Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    AX, $+9
+	JLE     none95
+	VMOVUPS 288(DX), Y8
+	VADDPS  Y8, Y2, Y2
+
+none95:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+5
+	JLE     none96
+	VMOVUPS 160(DX), Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    AX, $+13
+	JLE     none96
+	VMOVUPS 416(DX), Y8
+	VADDPS  Y8, Y3, Y3
+
+none96:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+3
+	JLE     none97
+	VMOVUPS 96(DX), Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    AX, $+11
+	JLE     none97
+	VMOVUPS 352(DX), Y8
+	VADDPS  Y8, Y4, Y4
+
+none97:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+7
+	JLE     none98
+	VMOVUPS 224(DX), Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    AX, $+15
+	JLE     none98
+	VMOVUPS 480(DX), Y8
+	VADDPS  Y8, Y5, Y5
+
+none98:
+folded94:
+	VADDPS Y3, Y2, Y2
+	VADDPS Y5, Y4, Y3
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y7, Y7
+	ADDQ   $0x00000200, DX
+	SUBQ   $+16, AX
+	VADDPS Y7, Y6, Y6
+
+pair73:
+	VADDPS Y6, Y1, Y1
+	TESTQ  AX, AX
+	JLE    sum74
+	CMPQ   DX, BX
+	JB     groups72
+
+sum74:
+	VMOVUPS   Y1, Y1
+	VMOVUPS   c3f800000<>+0(SB), Y2
+	VDIVPS    Y1, Y2, Y1
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, c7fc00000<>+0(SB), Y1, Y1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes99:
+	VMOVUPS (AX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, (DX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes99
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit102:
+	VMOVUPS      (R9), Y1
+	VMOVUPS      32(R9), Y2
+	VMOVUPS      64(R9), Y3
+	VMOVUPS      96(R9), Y4
+	VUNPCKLPS    Y2, Y1, Y5
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPD    Y2, Y5, Y4
+	VUNPCKHPD    Y2, Y5, Y2
+	VUNPCKLPD    Y3, Y1, Y5
+	VUNPCKHPD    Y3, Y1, Y1
+	MOVQ         R8, R10
+	VMOVUPS      X4, (R10)
+	VEXTRACTF128 $0x01, Y4, (R10)(BX*4)
+	ADDQ         BX, R10
+	VMOVUPS      X2, (R10)
+	VEXTRACTF128 $0x01, Y2, (R10)(BX*4)
+	ADDQ         BX, R10
+	VMOVUPS      X5, (R10)
+	VEXTRACTF128 $0x01, Y5, (R10)(BX*4)
+	ADDQ         BX, R10
+	VMOVUPS      X1, (R10)
+	VEXTRACTF128 $0x01, Y1, (R10)(BX*4)
+	MOVQ         $0x00000004, R10
+	SUBQ         R10, DI
+	JLE          done104
+	CMPQ         DI, R10
+	JAE          next103
+	MOVQ         DI, R10
+	MOVQ         $0x00000004, DI
+
+next103:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit102
+
+done104:
+	JMP moved101
+
+	// rows that are not there, or shorter than a unit
+careful100:
+	MOVQ         cols+48(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000004, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit105:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VMOVUPS      64(DX), Y4
+	VMOVUPS      96(DX), Y5
+	VUNPCKLPS    Y3, Y2, Y6
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPS    Y5, Y4, Y3
+	VUNPCKHPS    Y5, Y4, Y4
+	VUNPCKLPD    Y3, Y6, Y5
+	VUNPCKHPD    Y3, Y6, Y3
+	VUNPCKLPD    Y4, Y2, Y6
+	VUNPCKHPD    Y4, Y2, Y2
+	MOVQ         AX, R8
+	VMASKMOVPS   X5, X1, (R8)
+	CMPQ         SI, $0x00000001
+	JBE          rows108
+	ADDQ         BX, R8
+	VMASKMOVPS   X3, X1, (R8)
+	CMPQ         SI, $0x00000002
+	JBE          rows108
+	ADDQ         BX, R8
+	VMASKMOVPS   X6, X1, (R8)
+	CMPQ         SI, $0x00000003
+	JBE          rows108
+	ADDQ         BX, R8
+	VMASKMOVPS   X2, X1, (R8)
+	CMPQ         SI, $0x00000004
+	JBE          rows108
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y5, X4
+	VMASKMOVPS   X4, X1, (R8)
+	CMPQ         SI, $0x00000005
+	JBE          rows108
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y3, X3
+	VMASKMOVPS   X3, X1, (R8)
+	CMPQ         SI, $0x00000006
+	JBE          rows108
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y6, X3
+	VMASKMOVPS   X3, X1, (R8)
+	CMPQ         SI, $0x00000007
+	JBE          rows108
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPS   X2, X1, (R8)
+
+rows108:
+	MOVQ $0x00000004, R8
+	SUBQ R8, DI
+	JLE  done107
+	CMPQ DI, R8
+	JAE  next106
+	MOVQ DI, R8
+	MOVQ $0x00000004, DI
+
+next106:
+	LEAQ (AX)(R8*4), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit105
+
+done107:
+moved101:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000008, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         8384(SP), $+0
+	JE           end2
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
+	VBROADCASTSS cff800000<>+0(SB), Y5
+	VBROADCASTSS cff800000<>+0(SB), Y6
+	VBROADCASTSS cff800000<>+0(SB), Y7
+	VBROADCASTSS cff800000<>+0(SB), Y8
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         CX, DX
+
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail110
+
+blocks109:
+	VMOVUPS (DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y1, Y1
+	VMOVUPS 32(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y2, Y2
+	VMOVUPS 64(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y3, Y3
+	VMOVUPS 96(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y4, Y4
+	VMOVUPS 128(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y5, Y5
+	VMOVUPS 160(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y6, Y6
+	VMOVUPS 192(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y7, Y7
+	VMOVUPS 224(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y8, Y8
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	JAE     blocks109
+
+	// the last block, register by register
+tail110:
+	ADDQ    $+64, AX
+	JE      end111
+	CMPQ    AX, $0x00000008
+	JB      part112
+	VMOVUPS (DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y1, Y1
+	CMPQ    AX, $0x00000010
+	JB      part113
+	VMOVUPS 32(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y2, Y2
+	CMPQ    AX, $0x00000018
+	JB      part114
+	VMOVUPS 64(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y3, Y3
+	CMPQ    AX, $0x00000020
+	JB      part115
+	VMOVUPS 96(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y4, Y4
+	CMPQ    AX, $0x00000028
+	JB      part116
+	VMOVUPS 128(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y5, Y5
+	CMPQ    AX, $0x00000030
+	JB      part117
+	VMOVUPS 160(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y6, Y6
+	CMPQ    AX, $0x00000038
+	JB      part118
+	VMOVUPS 192(DX), Y9
+	VMULPS  Y0, Y9, Y9
+	VMAXPS  Y9, Y7, Y7
+	CMPQ    AX, $0x00000040
+	JB      part119
+
+part112:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   (DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y1, Y1
+	JMP          end111
+
+part113:
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   32(DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y2, Y2
+	JMP          end111
+
+part114:
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   64(DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y3, Y3
+	JMP          end111
+
+part115:
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   96(DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y4, Y4
+	JMP          end111
+
+part116:
+	CMPQ         AX, $0x00000020
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   128(DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y5, Y5
+	JMP          end111
+
+part117:
+	CMPQ         AX, $0x00000028
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   160(DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y6, Y6
+	JMP          end111
+
+part118:
+	CMPQ         AX, $0x00000030
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   192(DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y7, Y7
+	JMP          end111
+
+part119:
+	CMPQ         AX, $0x00000038
+	JBE          end111
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   224(DX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMAXPS       Y10, Y8, Y8
+
+end111:
+	VMAXPS     Y5, Y1, Y1
+	VMAXPS     Y6, Y2, Y2
+	VMAXPS     Y7, Y3, Y3
+	VMAXPS     Y8, Y4, Y4
+	VMAXPS     Y3, Y1, Y1
+	VMAXPS     Y4, Y2, Y2
+	VMAXPS     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VMAXPS     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VMAXPS     Y2, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VMAXPS     Y2, Y1, Y1
+	VMOVUPS    Y1, Y1
+	VMOVUPS    cc2aeac4f<>+0(SB), Y2
+	VMOVUPS    c4b400000<>+0(SB), Y3
+	VMOVUPS    c3f800000<>+0(SB), Y4
+	VMOVUPS    c3fb8aa3b<>+0(SB), Y5
+	VMOVUPS    cbf317200<>+0(SB), Y6
+	VMOVUPS    cb5bfbe80<>+0(SB), Y7
+	VMOVUPS    c3ab563a5<>+0(SB), Y8
+	VXORPS     Y9, Y9, Y9
+	LEAQ       8448(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y9, (AX)
+	VMOVUPS    Y9, 32(AX)
+	VMOVUPS    Y9, 64(AX)
+	VMOVUPS    Y9, 96(AX)
+	VMOVUPS    Y9, 128(AX)
+	VMOVUPS    Y9, 160(AX)
+	VMOVUPS    Y9, 192(AX)
+	VMOVUPS    Y9, 224(AX)
+	MOVQ       cols+48(FP), DX
+	MOVQ       src_base+24(FP), BX
+	ADDQ       CX, BX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       CX, SI
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, DX
+	JB   tail121
+
+blocks120:
+	VMOVUPS     (BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      (AX), Y11, Y9
+	VMOVUPS     Y9, (AX)
+	VMOVUPS     Y11, (SI)
+	VMOVUPS     32(BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      32(AX), Y11, Y9
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPS     Y11, 32(SI)
+	VMOVUPS     64(BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      64(AX), Y11, Y9
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPS     Y11, 64(SI)
+	VMOVUPS     96(BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      96(AX), Y11, Y9
+	VMOVUPS     Y9, 96(AX)
+	VMOVUPS     Y11, 96(SI)
+	VMOVUPS     128(BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      128(AX), Y11, Y9
+	VMOVUPS     Y9, 128(AX)
+	VMOVUPS     Y11, 128(SI)
+	VMOVUPS     160(BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      160(AX), Y11, Y9
+	VMOVUPS     Y9, 160(AX)
+	VMOVUPS     Y11, 160(SI)
+	VMOVUPS     192(BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      192(AX), Y11, Y9
+	VMOVUPS     Y9, 192(AX)
+	VMOVUPS     Y11, 192(SI)
+	VMOVUPS     224(BX), Y9
+	VMULPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      224(AX), Y11, Y9
+	VMOVUPS     Y9, 224(AX)
+	VMOVUPS     Y11, 224(SI)
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+64, DX
+	JAE         blocks120
+
+	// the last block, register by register
+tail121:
+	ADDQ         $+64, DX
+	JE           end122
+	VMOVQ        DX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y10
+	VMASKMOVPS   (BX), Y10, Y11
+	VPANDN       cff800000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPS   Y13, Y10, (SI)
+	CMPQ         DX, $0x00000008
+	JBE          end122
+	VPCMPGTD     iota32<>+32(SB), Y9, Y10
+	VMASKMOVPS   32(BX), Y10, Y11
+	VPANDN       cff800000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPS   Y13, Y10, 32(SI)
+	CMPQ         DX, $0x00000010
+	JBE          end122
+	VPCMPGTD     iota32<>+64(SB), Y9, Y10
+	VMASKMOVPS   64(BX), Y10, Y11
+	VPANDN       cff800000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPS   Y13, Y10, 64(SI)
+	CMPQ         DX, $0x00000018
+	JBE          end122
+	VPCMPGTD     iota32<>+96(SB), Y9, Y10
+	VMASKMOVPS   96(BX), Y10, Y11
+	VPANDN       cff800000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPS   Y13, Y10, 96(SI)
+	CMPQ         DX, $0x00000020
+	JBE          end122
+	VPCMPGTD     iota32<>+128(SB), Y9, Y10
+	VMASKMOVPS   128(BX), Y10, Y11
+	VPANDN       cff800000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPS   Y13, Y10, 128(SI)
+	CMPQ         DX, $0x00000028
+	JBE          end122
+	VPCMPGTD     iota32<>+160(SB), Y9, Y10
+	VMASKMOVPS   160(BX), Y10, Y11
+	VPANDN       cff800000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPS   Y13, Y10, 160(SI)
+	CMPQ         DX, $0x00000030
+	JBE          end122
+	VPCMPGTD     iota32<>+192(SB), Y9, Y10
+	VMASKMOVPS   192(BX), Y10, Y11
+	VPANDN       cff800000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPS   Y13, Y10, 192(SI)
+	CMPQ         DX, $0x00000038
+	JBE          end122
+	VPCMPGTD     iota32<>+224(SB), Y9, Y9
+	VMASKMOVPS   224(BX), Y9, Y10
+	VPANDN       cff800000<>+0(SB), Y9, Y11
+	VPOR         Y11, Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VSUBPS       Y1, Y10, Y10
+	VMOVUPS      Y3, Y1
+	VFMADD231PS  Y5, Y10, Y1
+	VSUBPS       Y3, Y1, Y3
+	VMOVUPS      Y10, Y5
+	VFMADD231PS  Y6, Y3, Y5
+	VFMADD231PS  Y7, Y3, Y5
+	VMOVUPS      Y8, Y3
+	VFMADD213PS  c3c091ef0<>+0(SB), Y5, Y3
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y5, Y3
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y5, Y3
+	VFMADD213PS  c3efffffe<>+0(SB), Y5, Y3
+	VFMADD213PS  Y4, Y5, Y3
+	VFMADD213PS  Y4, Y5, Y3
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       c3f800000<>+0(SB), Y1, Y1
+	VMULPS       Y1, Y3, Y3
+	VCMPPS       $0x15, Y2, Y10, Y1
+	VPAND        Y1, Y3, Y3
+	VADDPS       224(AX), Y3, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMASKMOVPS   Y3, Y9, 224(SI)
+
+end122:
+	VMOVUPS    (AX), Y1
+	VMOVUPS    32(AX), Y2
+	VMOVUPS    64(AX), Y3
+	VMOVUPS    96(AX), Y4
+	VMOVUPS    128(AX), Y5
+	VMOVUPS    160(AX), Y6
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VADDPS     Y2, Y1, Y1
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups123
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	JMP        sum124
+
+groups123:
+	VADDPS     Y4, Y3, Y3
+	VADDPS     Y6, Y5, Y5
+	VADDPS     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y5, Y1, Y2
+	VPERM2F128 $0x31, Y5, Y1, Y4
+	VADDPS     Y4, Y2, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y2
+	VPERM2F128 $0x31, Y7, Y3, Y4
+	VADDPS     Y4, Y2, Y3
+	VSHUFPS    $0x44, Y3, Y1, Y2
+	VSHUFPS    $0xee, Y3, Y1, Y3
+	VADDPS     Y3, Y2, Y1
+	VSHUFPS    $0x88, Y1, Y1, Y2
+	VSHUFPS    $0xdd, Y1, Y1, Y3
+	VADDPS     Y3, Y2, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+
+sum124:
+	VMOVUPS      Y1, Y1
+	VBROADCASTSS X1, Y1
+	VMOVUPS      c3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VCMPPS       $0x03, Y1, Y1, Y2
+	VBLENDVPS    Y2, c7fc00000<>+0(SB), Y1, Y1
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dst_base+0(FP), BX
+	ADDQ         CX, BX
+
+	// blocks of 64: [read dst write dst]
+	SUBQ $+64, AX
+	JB   tail126
+
+blocks125:
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, (BX)
+	VMOVUPS 32(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS 64(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS 96(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(BX)
+	VMOVUPS 128(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 128(BX)
+	VMOVUPS 160(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 160(BX)
+	VMOVUPS 192(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 192(BX)
+	VMOVUPS 224(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 224(BX)
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	JAE     blocks125
+
+	// the last block, register by register
+tail126:
+	ADDQ    $+64, AX
+	JE      end127
+	CMPQ    AX, $0x00000008
+	JB      part128
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, (BX)
+	CMPQ    AX, $0x00000010
+	JB      part129
+	VMOVUPS 32(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(BX)
+	CMPQ    AX, $0x00000018
+	JB      part130
+	VMOVUPS 64(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(BX)
+	CMPQ    AX, $0x00000020
+	JB      part131
+	VMOVUPS 96(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(BX)
+	CMPQ    AX, $0x00000028
+	JB      part132
+	VMOVUPS 128(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 128(BX)
+	CMPQ    AX, $0x00000030
+	JB      part133
+	VMOVUPS 160(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 160(BX)
+	CMPQ    AX, $0x00000038
+	JB      part134
+	VMOVUPS 192(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 192(BX)
+	CMPQ    AX, $0x00000040
+	JB      part135
+
+part128:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   (DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, (BX)
+	JMP          end127
+
+part129:
+	CMPQ         AX, $0x00000008
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   32(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 32(BX)
+	JMP          end127
+
+part130:
+	CMPQ         AX, $0x00000010
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   64(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 64(BX)
+	JMP          end127
+
+part131:
+	CMPQ         AX, $0x00000018
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   96(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 96(BX)
+	JMP          end127
+
+part132:
+	CMPQ         AX, $0x00000020
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   128(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 128(BX)
+	JMP          end127
+
+part133:
+	CMPQ         AX, $0x00000028
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   160(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 160(BX)
+	JMP          end127
+
+part134:
+	CMPQ         AX, $0x00000030
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   192(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 192(BX)
+	JMP          end127
+
+part135:
+	CMPQ         AX, $0x00000038
+	JBE          end127
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   224(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 224(BX)
+
+end127:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 8384(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, CX
+	JMP  row1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsScaledF64AVX2(dst []float64, src []float64, cols int, scale float64)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsScaledF64AVX2(SB), $4608-64
+	VBROADCASTSD scale+56(FP), Y0
+	LEAQ         191(SP), AX
+	ANDQ         $-64, AX
+	XORQ         CX, CX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 4288(SP)
+	MOVQ         cols+48(FP), BX
+	CMPQ         BX, $0x00000020
+	JA           row1
+	LEAQ         (BX)(BX*2), AX
+	MOVQ         4288(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         BX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 4288(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000010
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, DI
+
+registers9:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(BX*2), Y1, Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X2
+	VINSERTF128 $0x01, (R11)(BX*2), Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R10)
+	VMOVUPS     Y1, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done12
+	CMPQ        R8, R11
+	JAE         next11
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next11:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, DI
+
+registers13:
+	MOVQ         cols+48(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit14:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	MOVQ        R9, R11
+	VMASKMOVPD  (R11), X1, X4
+	VMOVUPS     X4, X2
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VMOVUPS     X4, X3
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VINSERTF128 $0x01, X4, Y2, Y2
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VINSERTF128 $0x01, X4, Y3, Y3
+	VUNPCKLPD   Y3, Y2, Y4
+	VUNPCKHPD   Y3, Y2, Y2
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y2, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done16
+	CMPQ        R8, R11
+	JAE         next15
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next15:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit14
+
+done16:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers13
+
+moved8:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes18:
+	VMOVUPD (AX), Y5
+	VMULPD  Y0, Y5, Y5
+	VMAXPD  Y5, Y1, Y1
+	VMOVUPD Y5, (DX)
+	VMOVUPD 32(AX), Y5
+	VMULPD  Y0, Y5, Y5
+	VMAXPD  Y5, Y2, Y2
+	VMOVUPD Y5, 32(DX)
+	VMOVUPD 64(AX), Y5
+	VMULPD  Y0, Y5, Y5
+	VMAXPD  Y5, Y3, Y3
+	VMOVUPD Y5, 64(DX)
+	VMOVUPD 96(AX), Y5
+	VMULPD  Y0, Y5, Y5
+	VMAXPD  Y5, Y4, Y4
+	VMOVUPD Y5, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes18
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y5
+	VMOVUPS c4338000000000000<>+0(SB), Y6
+	VMOVUPS c3ff0000000000000<>+0(SB), Y7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+48(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x07, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes19:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (DX)
+	VMOVUPD     (BX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, (DI)
+	VMOVUPD     32(BX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 32(DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(DX)
+	VMOVUPD     64(BX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 64(DI)
+	VMOVUPD     96(BX), Y12
+	VSUBPD      Y4, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 96(DI)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, DI
+	DECQ        R8
+	JNE         planes19
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column20:
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+48(FP), DX
+	LEAQ   191(SP), BX
+	ANDQ   $-64, BX
+	ADDQ   AX, BX
+	LEAQ   4096(BX), DI
+
+groups21:
+	CMPQ    DX, $+8
+	JLT     part24
+	VMOVUPS (BX), Y2
+	VMOVUPS 512(BX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 256(BX), Y3
+	VMOVUPS 768(BX), Y4
+	VADDPD  Y4, Y3, Y3
+	JMP     folded25
+
+part24:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none26
+	VMOVUPS (BX), Y4
+	VADDPD  Y4, Y2, Y2
+	CMPQ    DX, $+4
+	JLE     none26
+	VMOVUPS 512(BX), Y4
+	VADDPD  Y4, Y2, Y2
+
+none26:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+2
+	JLE     none27
+	VMOVUPS 256(BX), Y4
+	VADDPD  Y4, Y3, Y3
+	CMPQ    DX, $+6
+	JLE     none27
+	VMOVUPS 768(BX), Y4
+	VADDPD  Y4, Y3, Y3
+
+none27:
+folded25:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y4
+	CMPQ    DX, $+8
+	JLT     part28
+	VMOVUPS 128(BX), Y5
+	VMOVUPS 640(BX), Y6
+	VADDPD  Y6, Y5, Y2
+	VMOVUPS 384(BX), Y5
+	VMOVUPS 896(BX), Y6
+	VADDPD  Y6, Y5, Y3
+	JMP     folded29
+
+part28:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none30
+	VMOVUPS 128(BX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    DX, $+5
+	JLE     none30
+	VMOVUPS 640(BX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none30:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+3
+	JLE     none31
+	VMOVUPS 384(BX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    DX, $+7
+	JLE     none31
+	VMOVUPS 896(BX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none31:
+folded29:
+	VADDPD  Y3, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	ADDQ    $0x00000400, BX
+	SUBQ    $+8, DX
+	JLE     pair22
+	CMPQ    DX, $+8
+	JLT     part32
+	VMOVUPS (BX), Y2
+	VMOVUPS 512(BX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 256(BX), Y3
+	VMOVUPS 768(BX), Y5
+	VADDPD  Y5, Y3, Y3
+	JMP     folded33
+
+part32:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none34
+	VMOVUPS (BX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    DX, $+4
+	JLE     none34
+	VMOVUPS 512(BX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none34:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+2
+	JLE     none35
+	VMOVUPS 256(BX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    DX, $+6
+	JLE     none35
+	VMOVUPS 768(BX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none35:
+folded33:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y5
+	CMPQ    DX, $+8
+	JLT     part36
+	VMOVUPS 128(BX), Y6
+	VMOVUPS 640(BX), Y7
+	VADDPD  Y7, Y6, Y2
+	VMOVUPS 384(BX), Y6
+	VMOVUPS 896(BX), Y7
+	VADDPD  Y7, Y6, Y3
+	JMP     folded37
+
+part36:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none38
+	VMOVUPS 128(BX), Y6
+	VADDPD  Y6, Y2, Y2
+	CMPQ    DX, $+5
+	JLE     none38
+	VMOVUPS 640(BX), Y6
+	VADDPD  Y6, Y2, Y2
+
+none38:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+3
+	JLE     none39
+	VMOVUPS 384(BX), Y6
+	VADDPD  Y6, Y3, Y3
+	CMPQ    DX, $+7
+	JLE     none39
+	VMOVUPS 896(BX), Y6
+	VADDPD  Y6, Y3, Y3
+
+none39:
+folded37:
+	VADDPD Y3, Y2, Y2
+	VADDPD Y2, Y5, Y5
+	ADDQ   $0x00000400, BX
+	SUBQ   $+8, DX
+	VADDPD Y5, Y4, Y4
+
+pair22:
+	VADDPD Y4, Y1, Y1
+	TESTQ  DX, DX
+	JLE    sum23
+	CMPQ   BX, DI
+	JB     groups21
+
+sum23:
+	LEAQ      (SP), DX
+	VMOVUPS   Y1, (DX)(AX*1)
+	ADDQ      $0x00000020, AX
+	CMPQ      AX, $0x00000080
+	JB        column20
+	VMOVUPS   (SP), Y1
+	VMOVUPS   32(SP), Y2
+	VMOVUPS   64(SP), Y3
+	VMOVUPS   96(SP), Y4
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y1, Y5, Y1
+	VCMPPD    $0x03, Y1, Y1, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y1, Y1
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y2, Y5, Y2
+	VCMPPD    $0x03, Y2, Y2, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y2, Y2
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y3, Y5, Y3
+	VCMPPD    $0x03, Y3, Y3, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y3, Y3
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y4, Y5, Y4
+	VCMPPD    $0x03, Y4, Y4, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y4, Y4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes40:
+	VMOVUPD (AX), Y5
+	VMULPD  Y5, Y1, Y5
+	VMOVUPD Y5, (DX)
+	VMOVUPD 32(AX), Y5
+	VMULPD  Y5, Y2, Y5
+	VMOVUPD Y5, 32(DX)
+	VMOVUPD 64(AX), Y5
+	VMULPD  Y5, Y3, Y5
+	VMOVUPD Y5, 64(DX)
+	VMOVUPD 96(AX), Y5
+	VMULPD  Y5, Y4, Y5
+	VMOVUPD Y5, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes40
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful41
+	MOVQ  $0x00000004, DI
+
+registers43:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit44:
+	VMOVUPS      (R10), Y1
+	VMOVUPS      128(R10), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	MOVQ         R9, R11
+	VMOVUPS      X3, (R11)
+	VEXTRACTF128 $0x01, Y3, (R11)(BX*2)
+	ADDQ         BX, R11
+	VMOVUPS      X1, (R11)
+	VEXTRACTF128 $0x01, Y1, (R11)(BX*2)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done46
+	CMPQ         R8, R11
+	JAE          next45
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next45:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit44
+
+done46:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers43
+	JMP  moved42
+
+	// rows that are not there, or shorter than a unit
+careful41:
+	MOVQ $0x00000004, DI
+
+registers47:
+	MOVQ         cols+48(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit48:
+	VMOVUPS      (R10), Y2
+	VMOVUPS      128(R10), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	MOVQ         R9, R11
+	VMASKMOVPD   X4, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPD   X2, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y4, X3
+	VMASKMOVPD   X3, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPD   X2, X1, (R11)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done50
+	CMPQ         R8, R11
+	JAE          next49
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next49:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit48
+
+done50:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers47
+
+moved42:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000010, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ         $0x00000004, AX
+	CMPQ         SI, AX
+	CMOVQCS      SI, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit54:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(BX*2), Y1, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(BX*2), Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R9)
+	VMOVUPS     Y1, 32(R9)
+	MOVQ        $0x00000002, R10
+	SUBQ        R10, DI
+	JLE         done56
+	CMPQ        DI, R10
+	JAE         next55
+	MOVQ        DI, R10
+	MOVQ        $0x00000002, DI
+
+next55:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit54
+
+done56:
+	JMP moved53
+
+	// rows that are not there, or shorter than a unit
+careful52:
+	MOVQ         cols+48(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000002, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit57:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	MOVQ        AX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X2
+	CMPQ        SI, $0x00000001
+	JBE         rows60
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X3
+	CMPQ        SI, $0x00000002
+	JBE         rows60
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y2, Y2
+	CMPQ        SI, $0x00000003
+	JBE         rows60
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y3, Y3
+
+rows60:
+	VUNPCKLPD Y3, Y2, Y4
+	VUNPCKHPD Y3, Y2, Y2
+	VMOVUPS   Y4, (DX)
+	VMOVUPS   Y2, 32(DX)
+	MOVQ      $0x00000002, R8
+	SUBQ      R8, DI
+	JLE       done59
+	CMPQ      DI, R8
+	JAE       next58
+	MOVQ      DI, R8
+	MOVQ      $0x00000002, DI
+
+next58:
+	LEAQ (AX)(R8*8), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit57
+
+done59:
+moved53:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes61:
+	VMOVUPD (AX), Y2
+	VMULPD  Y0, Y2, Y2
+	VMAXPD  Y2, Y1, Y1
+	VMOVUPD Y2, (DX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes61
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y2
+	VMOVUPS c4338000000000000<>+0(SB), Y3
+	VMOVUPS c3ff0000000000000<>+0(SB), Y4
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y5
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y6
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x05, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+48(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x05, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes62:
+	VMOVUPD     (BX), Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VMOVUPD     Y11, (DI)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DI
+	DECQ        R8
+	JNE         planes62
+
+	// fold the planes of [read scratch]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+48(FP), AX
+	LEAQ   191(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   1024(DX), BX
+
+groups64:
+	CMPQ    AX, $+8
+	JLT     part67
+	VMOVUPS (DX), Y2
+	VMOVUPS 128(DX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 192(DX), Y4
+	VADDPD  Y4, Y3, Y3
+	JMP     folded68
+
+part67:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none69
+	VMOVUPS (DX), Y4
+	VADDPD  Y4, Y2, Y2
+	CMPQ    AX, $+4
+	JLE     none69
+	VMOVUPS 128(DX), Y4
+	VADDPD  Y4, Y2, Y2
+
+none69:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+2
+	JLE     none70
+	VMOVUPS 64(DX), Y4
+	VADDPD  Y4, Y3, Y3
+	CMPQ    AX, $+6
+	JLE     none70
+	VMOVUPS 192(DX), Y4
+	VADDPD  Y4, Y3, Y3
+
+none70:
+folded68:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y4
+	CMPQ    AX, $+8
+	JLT     part71
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 160(DX), Y6
+	VADDPD  Y6, Y5, Y2
+	VMOVUPS 96(DX), Y5
+	VMOVUPS 224(DX), Y6
+	VADDPD  Y6, Y5, Y3
+	JMP     folded72
+
+part71:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none73
+	VMOVUPS 32(DX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    AX, $+5
+	JLE     none73
+	VMOVUPS 160(DX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none73:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+3
+	JLE     none74
+	VMOVUPS 96(DX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    AX, $+7
+	JLE     none74
+	VMOVUPS 224(DX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none74:
+folded72:
+	VADDPD  Y3, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	ADDQ    $0x00000100, DX
+	SUBQ    $+8, AX
+	JLE     pair65
+	CMPQ    AX, $+8
+	JLT     part75
+	VMOVUPS (DX), Y2
+	VMOVUPS 128(DX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 192(DX), Y5
+	VADDPD  Y5, Y3, Y3
+	JMP     folded76
+
+part75:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none77
+	VMOVUPS (DX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    AX, $+4
+	JLE     none77
+	VMOVUPS 128(DX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none77:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+2
+	JLE     none78
+	VMOVUPS 64(DX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    AX, $+6
+	JLE     none78
+	VMOVUPS 192(DX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none78:
+folded76:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y5
+	CMPQ    AX, $+8
+	JLT     part79
+	VMOVUPS 32(DX), Y6
+	VMOVUPS 160(DX), Y7
+	VADDPD  Y7, Y6, Y2
+	VMOVUPS 96(DX), Y6
+	VMOVUPS 224(DX), Y7
+	VADDPD  Y7, Y6, Y3
+	JMP     folded80
+
+part79:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none81
+	VMOVUPS 32(DX), Y6
+	VADDPD  Y6, Y2, Y2
+	CMPQ    AX, $+5
+	JLE     none81
+	VMOVUPS 160(DX), Y6
+	VADDPD  Y6, Y2, Y2
+
+none81:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+3
+	JLE     none82
+	VMOVUPS 96(DX), Y6
+	VADDPD  Y6, Y3, Y3
+	CMPQ    AX, $+7
+	JLE     none82
+	VMOVUPS 224(DX), Y6
+	VADDPD  Y6, Y3, Y3
+
+none82:
+folded80:
+	VADDPD Y3, Y2, Y2
+	VADDPD Y2, Y5, Y5
+	ADDQ   $0x00000100, DX
+	SUBQ   $+8, AX
+	VADDPD Y5, Y4, Y4
+
+pair65:
+	VADDPD Y4, Y1, Y1
+	TESTQ  AX, AX
+	JLE    sum66
+	CMPQ   DX, BX
+	JB     groups64
+
+sum66:
+	VMOVUPS   Y1, Y1
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y2
+	VDIVPD    Y1, Y2, Y1
+	VCMPPD    $0x03, Y1, Y1, Y2
+	VBLENDVPD Y2, c7ff8000000000001<>+0(SB), Y1, Y1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+48(FP), BX
+
+planes83:
+	VMOVUPD (AX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, (DX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes83
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit86:
+	VMOVUPS      (R9), Y1
+	VMOVUPS      32(R9), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	MOVQ         R8, R10
+	VMOVUPS      X3, (R10)
+	VEXTRACTF128 $0x01, Y3, (R10)(BX*2)
+	ADDQ         BX, R10
+	VMOVUPS      X1, (R10)
+	VEXTRACTF128 $0x01, Y1, (R10)(BX*2)
+	MOVQ         $0x00000002, R10
+	SUBQ         R10, DI
+	JLE          done88
+	CMPQ         DI, R10
+	JAE          next87
+	MOVQ         DI, R10
+	MOVQ         $0x00000002, DI
+
+next87:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit86
+
+done88:
+	JMP moved85
+
+	// rows that are not there, or shorter than a unit
+careful84:
+	MOVQ         cols+48(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000002, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit89:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	MOVQ         AX, R8
+	VMASKMOVPD   X4, X1, (R8)
+	CMPQ         SI, $0x00000001
+	JBE          rows92
+	ADDQ         BX, R8
+	VMASKMOVPD   X2, X1, (R8)
+	CMPQ         SI, $0x00000002
+	JBE          rows92
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y4, X3
+	VMASKMOVPD   X3, X1, (R8)
+	CMPQ         SI, $0x00000003
+	JBE          rows92
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPD   X2, X1, (R8)
+
+rows92:
+	MOVQ $0x00000002, R8
+	SUBQ R8, DI
+	JLE  done91
+	CMPQ DI, R8
+	JAE  next90
+	MOVQ DI, R8
+	MOVQ $0x00000002, DI
+
+next90:
+	LEAQ (AX)(R8*8), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit89
+
+done91:
+moved85:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000004, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         4288(SP), $+0
+	JE           end2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         CX, DX
+
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail94
+
+blocks93:
+	VMOVUPD (DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	VMOVUPD 32(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	VMOVUPD 64(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	VMOVUPD 96(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	VMOVUPD 128(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	VMOVUPD 160(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y6, Y6
+	VMOVUPD 192(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	VMOVUPD 224(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y8, Y8
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	JAE     blocks93
+
+	// the last block, register by register
+tail94:
+	ADDQ    $+32, AX
+	JE      end95
+	CMPQ    AX, $0x00000004
+	JB      part96
+	VMOVUPD (DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	CMPQ    AX, $0x00000008
+	JB      part97
+	VMOVUPD 32(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	CMPQ    AX, $0x0000000c
+	JB      part98
+	VMOVUPD 64(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	CMPQ    AX, $0x00000010
+	JB      part99
+	VMOVUPD 96(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	CMPQ    AX, $0x00000014
+	JB      part100
+	VMOVUPD 128(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	CMPQ    AX, $0x00000018
+	JB      part101
+	VMOVUPD 160(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y6, Y6
+	CMPQ    AX, $0x0000001c
+	JB      part102
+	VMOVUPD 192(DX), Y9
+	VMULPD  Y0, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	CMPQ    AX, $0x00000020
+	JB      part103
+
+part96:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   (DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y1, Y1
+	JMP          end95
+
+part97:
+	CMPQ         AX, $0x00000004
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   32(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y2, Y2
+	JMP          end95
+
+part98:
+	CMPQ         AX, $0x00000008
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   64(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y3, Y3
+	JMP          end95
+
+part99:
+	CMPQ         AX, $0x0000000c
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   96(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y4, Y4
+	JMP          end95
+
+part100:
+	CMPQ         AX, $0x00000010
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   128(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y5, Y5
+	JMP          end95
+
+part101:
+	CMPQ         AX, $0x00000014
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   160(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y6, Y6
+	JMP          end95
+
+part102:
+	CMPQ         AX, $0x00000018
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   192(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y7, Y7
+	JMP          end95
+
+part103:
+	CMPQ         AX, $0x0000001c
+	JBE          end95
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   224(DX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VMAXPD       Y10, Y8, Y8
+
+end95:
+	VMAXPD     Y5, Y1, Y1
+	VMAXPD     Y6, Y2, Y2
+	VMAXPD     Y7, Y3, Y3
+	VMAXPD     Y8, Y4, Y4
+	VMAXPD     Y3, Y1, Y1
+	VMAXPD     Y4, Y2, Y2
+	VMAXPD     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VMAXPD     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VMAXPD     Y2, Y1, Y1
+	VMOVUPS    Y1, Y1
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y2
+	VMOVUPS    c4338000000000000<>+0(SB), Y3
+	VMOVUPS    c3ff0000000000000<>+0(SB), Y4
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y5
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y6
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
+	VXORPS     Y9, Y9, Y9
+	LEAQ       4352(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y9, (AX)
+	VMOVUPS    Y9, 32(AX)
+	VMOVUPS    Y9, 64(AX)
+	VMOVUPS    Y9, 96(AX)
+	VMOVUPS    Y9, 128(AX)
+	VMOVUPS    Y9, 160(AX)
+	VMOVUPS    Y9, 192(AX)
+	VMOVUPS    Y9, 224(AX)
+	MOVQ       cols+48(FP), DX
+	MOVQ       src_base+24(FP), BX
+	ADDQ       CX, BX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       CX, SI
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, DX
+	JB   tail105
+
+blocks104:
+	VMOVUPD     (BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      (AX), Y11, Y9
+	VMOVUPS     Y9, (AX)
+	VMOVUPD     Y11, (SI)
+	VMOVUPD     32(BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      32(AX), Y11, Y9
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPD     Y11, 32(SI)
+	VMOVUPD     64(BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      64(AX), Y11, Y9
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPD     Y11, 64(SI)
+	VMOVUPD     96(BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      96(AX), Y11, Y9
+	VMOVUPS     Y9, 96(AX)
+	VMOVUPD     Y11, 96(SI)
+	VMOVUPD     128(BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      128(AX), Y11, Y9
+	VMOVUPS     Y9, 128(AX)
+	VMOVUPD     Y11, 128(SI)
+	VMOVUPD     160(BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      160(AX), Y11, Y9
+	VMOVUPS     Y9, 160(AX)
+	VMOVUPD     Y11, 160(SI)
+	VMOVUPD     192(BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      192(AX), Y11, Y9
+	VMOVUPS     Y9, 192(AX)
+	VMOVUPD     Y11, 192(SI)
+	VMOVUPD     224(BX), Y9
+	VMULPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      224(AX), Y11, Y9
+	VMOVUPS     Y9, 224(AX)
+	VMOVUPD     Y11, 224(SI)
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+32, DX
+	JAE         blocks104
+
+	// the last block, register by register
+tail105:
+	ADDQ         $+32, DX
+	JE           end106
+	VMOVQ        DX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
+	VMASKMOVPD   (BX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPD   Y13, Y10, (SI)
+	CMPQ         DX, $0x00000004
+	JBE          end106
+	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
+	VMASKMOVPD   32(BX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPD   Y13, Y10, 32(SI)
+	CMPQ         DX, $0x00000008
+	JBE          end106
+	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
+	VMASKMOVPD   64(BX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPD   Y13, Y10, 64(SI)
+	CMPQ         DX, $0x0000000c
+	JBE          end106
+	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
+	VMASKMOVPD   96(BX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPD   Y13, Y10, 96(SI)
+	CMPQ         DX, $0x00000010
+	JBE          end106
+	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
+	VMASKMOVPD   128(BX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPD   Y13, Y10, 128(SI)
+	CMPQ         DX, $0x00000014
+	JBE          end106
+	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
+	VMASKMOVPD   160(BX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPD   Y13, Y10, 160(SI)
+	CMPQ         DX, $0x00000018
+	JBE          end106
+	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
+	VMASKMOVPD   192(BX), Y10, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPD   Y13, Y10, 192(SI)
+	CMPQ         DX, $0x0000001c
+	JBE          end106
+	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
+	VMASKMOVPD   224(BX), Y9, Y10
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y11
+	VPOR         Y11, Y10, Y10
+	VMULPD       Y0, Y10, Y10
+	VSUBPD       Y1, Y10, Y10
+	VMOVUPS      Y3, Y1
+	VFMADD231PD  Y5, Y10, Y1
+	VSUBPD       Y3, Y1, Y3
+	VMOVUPS      Y10, Y5
+	VFMADD231PD  Y6, Y3, Y5
+	VFMADD231PD  Y7, Y3, Y5
+	VMOVUPS      Y8, Y3
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y5, Y3
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y5, Y3
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y5, Y3
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y5, Y3
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y5, Y3
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y5, Y3
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y5, Y3
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y5, Y3
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y5, Y3
+	VFMADD213PD  Y4, Y5, Y3
+	VFMADD213PD  Y4, Y5, Y3
+	VPSLLQ       $0x34, Y1, Y1
+	VPADDQ       c3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD       Y1, Y3, Y3
+	VCMPPD       $0x15, Y2, Y10, Y1
+	VPAND        Y1, Y3, Y3
+	VADDPD       224(AX), Y3, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMASKMOVPD   Y3, Y9, 224(SI)
+
+end106:
+	VMOVUPS    (AX), Y1
+	VMOVUPS    32(AX), Y2
+	VMOVUPS    64(AX), Y3
+	VMOVUPS    96(AX), Y4
+	VMOVUPS    128(AX), Y5
+	VMOVUPS    160(AX), Y6
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VADDPD     Y2, Y1, Y1
+	MOVQ       cols+48(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups107
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	JMP        sum108
+
+groups107:
+	VADDPD     Y4, Y3, Y3
+	VADDPD     Y6, Y5, Y5
+	VADDPD     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y5, Y1, Y2
+	VPERM2F128 $0x31, Y5, Y1, Y4
+	VADDPD     Y4, Y2, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y2
+	VPERM2F128 $0x31, Y7, Y3, Y4
+	VADDPD     Y4, Y2, Y3
+	VUNPCKLPD  Y3, Y1, Y2
+	VUNPCKHPD  Y3, Y1, Y3
+	VADDPD     Y3, Y2, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+
+sum108:
+	VMOVUPS      Y1, Y1
+	VBROADCASTSD X1, Y1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VCMPPD       $0x03, Y1, Y1, Y2
+	VBLENDVPD    Y2, c7ff8000000000001<>+0(SB), Y1, Y1
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dst_base+0(FP), BX
+	ADDQ         CX, BX
+
+	// blocks of 32: [read dst write dst]
+	SUBQ $+32, AX
+	JB   tail110
+
+blocks109:
+	VMOVUPD (DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, (BX)
+	VMOVUPD 32(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 32(BX)
+	VMOVUPD 64(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 64(BX)
+	VMOVUPD 96(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 96(BX)
+	VMOVUPD 128(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 128(BX)
+	VMOVUPD 160(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 160(BX)
+	VMOVUPD 192(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 192(BX)
+	VMOVUPD 224(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 224(BX)
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, AX
+	JAE     blocks109
+
+	// the last block, register by register
+tail110:
+	ADDQ    $+32, AX
+	JE      end111
+	CMPQ    AX, $0x00000004
+	JB      part112
+	VMOVUPD (DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, (BX)
+	CMPQ    AX, $0x00000008
+	JB      part113
+	VMOVUPD 32(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 32(BX)
+	CMPQ    AX, $0x0000000c
+	JB      part114
+	VMOVUPD 64(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 64(BX)
+	CMPQ    AX, $0x00000010
+	JB      part115
+	VMOVUPD 96(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 96(BX)
+	CMPQ    AX, $0x00000014
+	JB      part116
+	VMOVUPD 128(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 128(BX)
+	CMPQ    AX, $0x00000018
+	JB      part117
+	VMOVUPD 160(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 160(BX)
+	CMPQ    AX, $0x0000001c
+	JB      part118
+	VMOVUPD 192(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 192(BX)
+	CMPQ    AX, $0x00000020
+	JB      part119
+
+part112:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   (DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, (BX)
+	JMP          end111
+
+part113:
+	CMPQ         AX, $0x00000004
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   32(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 32(BX)
+	JMP          end111
+
+part114:
+	CMPQ         AX, $0x00000008
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   64(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 64(BX)
+	JMP          end111
+
+part115:
+	CMPQ         AX, $0x0000000c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   96(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 96(BX)
+	JMP          end111
+
+part116:
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   128(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 128(BX)
+	JMP          end111
+
+part117:
+	CMPQ         AX, $0x00000014
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   160(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 160(BX)
+	JMP          end111
+
+part118:
+	CMPQ         AX, $0x00000018
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   192(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 192(BX)
+	JMP          end111
+
+part119:
+	CMPQ         AX, $0x0000001c
+	JBE          end111
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   224(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 224(BX)
+
+end111:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 4288(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, CX
+	JMP  row1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF32AVX2(dst []float32, src []float32, mask []float32, cols int, scale float32)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsMaskedF32AVX2(SB), $16960-84
+	VBROADCASTSS scale+80(FP), Y0
+	LEAQ         191(SP), AX
+	ANDQ         $-64, AX
+	XORQ         CX, CX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 8384(SP)
+	MOVQ         cols+72(FP), BX
+	CMPQ         BX, $0x00000040
+	JA           row1
+	LEAQ         (BX)(BX*2), AX
+	MOVQ         8384(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         BX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 8384(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000020
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, DI
+
+registers9:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(BX*4), Y1, Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X2
+	VINSERTF128 $0x01, (R11)(BX*4), Y2, Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X3
+	VINSERTF128 $0x01, (R11)(BX*4), Y3, Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X4
+	VINSERTF128 $0x01, (R11)(BX*4), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y2, 128(R10)
+	VMOVUPS     Y5, 256(R10)
+	VMOVUPS     Y1, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done12
+	CMPQ        R8, R11
+	JAE         next11
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next11:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, DI
+
+registers13:
+	MOVQ         cols+72(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit14:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	MOVQ        R9, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X2
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X3
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X4
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X5
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y2, Y2
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y3, Y3
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y4, Y4
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y5, Y5
+	VUNPCKLPS   Y3, Y2, Y6
+	VUNPCKHPS   Y3, Y2, Y2
+	VUNPCKLPS   Y5, Y4, Y3
+	VUNPCKHPS   Y5, Y4, Y4
+	VUNPCKLPD   Y3, Y6, Y5
+	VUNPCKHPD   Y3, Y6, Y3
+	VUNPCKLPD   Y4, Y2, Y6
+	VUNPCKHPD   Y4, Y2, Y2
+	VMOVUPS     Y5, (R10)
+	VMOVUPS     Y3, 128(R10)
+	VMOVUPS     Y6, 256(R10)
+	VMOVUPS     Y2, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done16
+	CMPQ        R8, R11
+	JAE         next15
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next15:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit14
+
+done16:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers13
+
+moved8:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful18
+	MOVQ  $0x00000004, DI
+
+registers20:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit21:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(BX*4), Y1, Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X2
+	VINSERTF128 $0x01, (R11)(BX*4), Y2, Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X3
+	VINSERTF128 $0x01, (R11)(BX*4), Y3, Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X4
+	VINSERTF128 $0x01, (R11)(BX*4), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y2, 128(R10)
+	VMOVUPS     Y5, 256(R10)
+	VMOVUPS     Y1, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done23
+	CMPQ        R8, R11
+	JAE         next22
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next22:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit21
+
+done23:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers20
+	JMP  moved19
+
+	// rows that are not there, or shorter than a unit
+careful18:
+	MOVQ $0x00000004, DI
+
+registers24:
+	MOVQ         cols+72(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit25:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	MOVQ        R9, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X2
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X3
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X4
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VMOVUPS     X6, X5
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y2, Y2
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y3, Y3
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y4, Y4
+	ADDQ        BX, R11
+	VMASKMOVPS  (R11), X1, X6
+	VINSERTF128 $0x01, X6, Y5, Y5
+	VUNPCKLPS   Y3, Y2, Y6
+	VUNPCKHPS   Y3, Y2, Y2
+	VUNPCKLPS   Y5, Y4, Y3
+	VUNPCKHPS   Y5, Y4, Y4
+	VUNPCKLPD   Y3, Y6, Y5
+	VUNPCKHPD   Y3, Y6, Y3
+	VUNPCKLPD   Y4, Y2, Y6
+	VUNPCKHPD   Y4, Y2, Y2
+	VMOVUPS     Y5, (R10)
+	VMOVUPS     Y3, 128(R10)
+	VMOVUPS     Y6, 256(R10)
+	VMOVUPS     Y2, 384(R10)
+	MOVQ        $0x00000004, R11
+	SUBQ        R11, R8
+	JLE         done27
+	CMPQ        R8, R11
+	JAE         next26
+	MOVQ        R8, R11
+	MOVQ        $0x00000004, R8
+
+next26:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit25
+
+done27:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers24
+
+moved19:
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ cols+72(FP), DI
+
+planes29:
+	VMOVUPS (AX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y0, Y5, Y5
+	VADDPS  Y6, Y5, Y5
+	VMAXPS  Y5, Y1, Y1
+	VMOVUPS Y5, (BX)
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 32(DX), Y6
+	VMULPS  Y0, Y5, Y5
+	VADDPS  Y6, Y5, Y5
+	VMAXPS  Y5, Y2, Y2
+	VMOVUPS Y5, 32(BX)
+	VMOVUPS 64(AX), Y5
+	VMOVUPS 64(DX), Y6
+	VMULPS  Y0, Y5, Y5
+	VADDPS  Y6, Y5, Y5
+	VMAXPS  Y5, Y3, Y3
+	VMOVUPS Y5, 64(BX)
+	VMOVUPS 96(AX), Y5
+	VMOVUPS 96(DX), Y6
+	VMULPS  Y0, Y5, Y5
+	VADDPS  Y6, Y5, Y5
+	VMAXPS  Y5, Y4, Y4
+	VMOVUPS Y5, 96(BX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	ADDQ    $0x00000080, BX
+	DECQ    DI
+	JNE     planes29
+	VMOVUPS cc2aeac4f<>+0(SB), Y5
+	VMOVUPS c4b400000<>+0(SB), Y6
+	VMOVUPS c3f800000<>+0(SB), Y7
+	VMOVUPS c3fb8aa3b<>+0(SB), Y8
+	VMOVUPS cbf317200<>+0(SB), Y9
+	VMOVUPS cb5bfbe80<>+0(SB), Y10
+	VMOVUPS c3ab563a5<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+72(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x07, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes30:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (DX)
+	VMOVUPS     (BX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, (DI)
+	VMOVUPS     32(BX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 32(DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(DX)
+	VMOVUPS     64(BX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 64(DI)
+	VMOVUPS     96(BX), Y12
+	VSUBPS      Y4, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PS Y8, Y12, Y13
+	VSUBPS      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VFMADD231PS Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PS c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VFMADD213PS Y7, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPS     Y14, 96(DI)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, DI
+	DECQ        R8
+	JNE         planes30
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column31:
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+72(FP), DX
+	LEAQ   191(SP), BX
+	ANDQ   $-64, BX
+	ADDQ   AX, BX
+	LEAQ   8192(BX), DI
+
+groups32:
+	CMPQ    DX, $+16
+	JLT     part35
+	VMOVUPS (BX), Y2
+	VMOVUPS 1024(BX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 512(BX), Y3
+	VMOVUPS 1536(BX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 256(BX), Y4
+	VMOVUPS 1280(BX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 768(BX), Y5
+	VMOVUPS 1792(BX), Y6
+	VADDPS  Y6, Y5, Y5
+	JMP     folded36
+
+part35:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none37
+	VMOVUPS (BX), Y6
+	VADDPS  Y6, Y2, Y2
+	CMPQ    DX, $+8
+	JLE     none37
+	VMOVUPS 1024(BX), Y6
+	VADDPS  Y6, Y2, Y2
+
+none37:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+4
+	JLE     none38
+	VMOVUPS 512(BX), Y6
+	VADDPS  Y6, Y3, Y3
+	CMPQ    DX, $+12
+	JLE     none38
+	VMOVUPS 1536(BX), Y6
+	VADDPS  Y6, Y3, Y3
+
+none38:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+2
+	JLE     none39
+	VMOVUPS 256(BX), Y6
+	VADDPS  Y6, Y4, Y4
+	CMPQ    DX, $+10
+	JLE     none39
+	VMOVUPS 1280(BX), Y6
+	VADDPS  Y6, Y4, Y4
+
+none39:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+6
+	JLE     none40
+	VMOVUPS 768(BX), Y6
+	VADDPS  Y6, Y5, Y5
+	CMPQ    DX, $+14
+	JLE     none40
+	VMOVUPS 1792(BX), Y6
+	VADDPS  Y6, Y5, Y5
+
+none40:
+folded36:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y6
+	CMPQ    DX, $+16
+	JLT     part41
+	VMOVUPS 128(BX), Y7
+	VMOVUPS 1152(BX), Y8
+	VADDPS  Y8, Y7, Y2
+	VMOVUPS 640(BX), Y7
+	VMOVUPS 1664(BX), Y8
+	VADDPS  Y8, Y7, Y3
+	VMOVUPS 384(BX), Y7
+	VMOVUPS 1408(BX), Y8
+	VADDPS  Y8, Y7, Y4
+	VMOVUPS 896(BX), Y7
+	VMOVUPS 1920(BX), Y8
+	VADDPS  Y8, Y7, Y5
+	JMP     folded42
+
+part41:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none43
+	VMOVUPS 128(BX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    DX, $+9
+	JLE     none43
+	VMOVUPS 1152(BX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none43:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+5
+	JLE     none44
+	VMOVUPS 640(BX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    DX, $+13
+	JLE     none44
+	VMOVUPS 1664(BX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none44:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+3
+	JLE     none45
+	VMOVUPS 384(BX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    DX, $+11
+	JLE     none45
+	VMOVUPS 1408(BX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none45:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+7
+	JLE     none46
+	VMOVUPS 896(BX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    DX, $+15
+	JLE     none46
+	VMOVUPS 1920(BX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none46:
+folded42:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	ADDQ    $0x00000800, BX
+	SUBQ    $+16, DX
+	JLE     pair33
+	CMPQ    DX, $+16
+	JLT     part47
+	VMOVUPS (BX), Y2
+	VMOVUPS 1024(BX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 512(BX), Y3
+	VMOVUPS 1536(BX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 256(BX), Y4
+	VMOVUPS 1280(BX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 768(BX), Y5
+	VMOVUPS 1792(BX), Y7
+	VADDPS  Y7, Y5, Y5
+	JMP     folded48
+
+part47:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none49
+	VMOVUPS (BX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    DX, $+8
+	JLE     none49
+	VMOVUPS 1024(BX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none49:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+4
+	JLE     none50
+	VMOVUPS 512(BX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    DX, $+12
+	JLE     none50
+	VMOVUPS 1536(BX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none50:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+2
+	JLE     none51
+	VMOVUPS 256(BX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    DX, $+10
+	JLE     none51
+	VMOVUPS 1280(BX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none51:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+6
+	JLE     none52
+	VMOVUPS 768(BX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    DX, $+14
+	JLE     none52
+	VMOVUPS 1792(BX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none52:
+folded48:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y7
+	CMPQ    DX, $+16
+	JLT     part53
+	VMOVUPS 128(BX), Y8
+	VMOVUPS 1152(BX), Y9
+	VADDPS  Y9, Y8, Y2
+	VMOVUPS 640(BX), Y8
+	VMOVUPS 1664(BX), Y9
+	VADDPS  Y9, Y8, Y3
+	VMOVUPS 384(BX), Y8
+	VMOVUPS 1408(BX), Y9
+	VADDPS  Y9, Y8, Y4
+	VMOVUPS 896(BX), Y8
+	VMOVUPS 1920(BX), Y9
+	VADDPS  Y9, Y8, Y5
+	JMP     folded54
+
+part53:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none55
+	VMOVUPS 128(BX), Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    DX, $+9
+	JLE     none55
+	VMOVUPS 1152(BX), Y8
+	VADDPS  Y8, Y2, Y2
+
+none55:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+5
+	JLE     none56
+	VMOVUPS 640(BX), Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    DX, $+13
+	JLE     none56
+	VMOVUPS 1664(BX), Y8
+	VADDPS  Y8, Y3, Y3
+
+none56:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    DX, $+3
+	JLE     none57
+	VMOVUPS 384(BX), Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    DX, $+11
+	JLE     none57
+	VMOVUPS 1408(BX), Y8
+	VADDPS  Y8, Y4, Y4
+
+none57:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    DX, $+7
+	JLE     none58
+	VMOVUPS 896(BX), Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    DX, $+15
+	JLE     none58
+	VMOVUPS 1920(BX), Y8
+	VADDPS  Y8, Y5, Y5
+
+none58:
+folded54:
+	VADDPS Y3, Y2, Y2
+	VADDPS Y5, Y4, Y3
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y7, Y7
+	ADDQ   $0x00000800, BX
+	SUBQ   $+16, DX
+	VADDPS Y7, Y6, Y6
+
+pair33:
+	VADDPS Y6, Y1, Y1
+	TESTQ  DX, DX
+	JLE    sum34
+	CMPQ   BX, DI
+	JB     groups32
+
+sum34:
+	LEAQ      (SP), DX
+	VMOVUPS   Y1, (DX)(AX*1)
+	ADDQ      $0x00000020, AX
+	CMPQ      AX, $0x00000080
+	JB        column31
+	VMOVUPS   (SP), Y1
+	VMOVUPS   32(SP), Y2
+	VMOVUPS   64(SP), Y3
+	VMOVUPS   96(SP), Y4
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y1, Y5, Y1
+	VCMPPS    $0x03, Y1, Y1, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y1, Y1
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y2, Y5, Y2
+	VCMPPS    $0x03, Y2, Y2, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y2, Y2
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y3, Y5, Y3
+	VCMPPS    $0x03, Y3, Y3, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y5
+	VDIVPS    Y4, Y5, Y4
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, c7fc00000<>+0(SB), Y4, Y4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes59:
+	VMOVUPS (AX), Y5
+	VMULPS  Y5, Y1, Y5
+	VMOVUPS Y5, (DX)
+	VMOVUPS 32(AX), Y5
+	VMULPS  Y5, Y2, Y5
+	VMOVUPS Y5, 32(DX)
+	VMOVUPS 64(AX), Y5
+	VMULPS  Y5, Y3, Y5
+	VMOVUPS Y5, 64(DX)
+	VMOVUPS 96(AX), Y5
+	VMULPS  Y5, Y4, Y5
+	VMOVUPS Y5, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes59
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful60
+	MOVQ  $0x00000004, DI
+
+registers62:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit63:
+	VMOVUPS      (R10), Y1
+	VMOVUPS      128(R10), Y2
+	VMOVUPS      256(R10), Y3
+	VMOVUPS      384(R10), Y4
+	VUNPCKLPS    Y2, Y1, Y5
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPD    Y2, Y5, Y4
+	VUNPCKHPD    Y2, Y5, Y2
+	VUNPCKLPD    Y3, Y1, Y5
+	VUNPCKHPD    Y3, Y1, Y1
+	MOVQ         R9, R11
+	VMOVUPS      X4, (R11)
+	VEXTRACTF128 $0x01, Y4, (R11)(BX*4)
+	ADDQ         BX, R11
+	VMOVUPS      X2, (R11)
+	VEXTRACTF128 $0x01, Y2, (R11)(BX*4)
+	ADDQ         BX, R11
+	VMOVUPS      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, (R11)(BX*4)
+	ADDQ         BX, R11
+	VMOVUPS      X1, (R11)
+	VEXTRACTF128 $0x01, Y1, (R11)(BX*4)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done65
+	CMPQ         R8, R11
+	JAE          next64
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next64:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit63
+
+done65:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers62
+	JMP  moved61
+
+	// rows that are not there, or shorter than a unit
+careful60:
+	MOVQ $0x00000004, DI
+
+registers66:
+	MOVQ         cols+72(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit67:
+	VMOVUPS      (R10), Y2
+	VMOVUPS      128(R10), Y3
+	VMOVUPS      256(R10), Y4
+	VMOVUPS      384(R10), Y5
+	VUNPCKLPS    Y3, Y2, Y6
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPS    Y5, Y4, Y3
+	VUNPCKHPS    Y5, Y4, Y4
+	VUNPCKLPD    Y3, Y6, Y5
+	VUNPCKHPD    Y3, Y6, Y3
+	VUNPCKLPD    Y4, Y2, Y6
+	VUNPCKHPD    Y4, Y2, Y2
+	MOVQ         R9, R11
+	VMASKMOVPS   X5, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPS   X3, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPS   X6, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPS   X2, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y5, X4
+	VMASKMOVPS   X4, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y3, X3
+	VMASKMOVPS   X3, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y6, X3
+	VMASKMOVPS   X3, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPS   X2, X1, (R11)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done69
+	CMPQ         R8, R11
+	JAE          next68
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next68:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit67
+
+done69:
+	MOVQ BX, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers66
+
+moved61:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000020, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ         $0x00000008, AX
+	CMPQ         SI, AX
+	CMOVQCS      SI, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful71
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful71
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit73:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(BX*4), Y1, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(BX*4), Y2, Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X3
+	VINSERTF128 $0x01, (R10)(BX*4), Y3, Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X4
+	VINSERTF128 $0x01, (R10)(BX*4), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R9)
+	VMOVUPS     Y2, 32(R9)
+	VMOVUPS     Y5, 64(R9)
+	VMOVUPS     Y1, 96(R9)
+	MOVQ        $0x00000004, R10
+	SUBQ        R10, DI
+	JLE         done75
+	CMPQ        DI, R10
+	JAE         next74
+	MOVQ        DI, R10
+	MOVQ        $0x00000004, DI
+
+next74:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit73
+
+done75:
+	JMP moved72
+
+	// rows that are not there, or shorter than a unit
+careful71:
+	MOVQ         cols+72(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000004, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit76:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	MOVQ        AX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X2
+	CMPQ        SI, $0x00000001
+	JBE         rows79
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X3
+	CMPQ        SI, $0x00000002
+	JBE         rows79
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X4
+	CMPQ        SI, $0x00000003
+	JBE         rows79
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X5
+	CMPQ        SI, $0x00000004
+	JBE         rows79
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y2, Y2
+	CMPQ        SI, $0x00000005
+	JBE         rows79
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y3, Y3
+	CMPQ        SI, $0x00000006
+	JBE         rows79
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y4, Y4
+	CMPQ        SI, $0x00000007
+	JBE         rows79
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y5, Y5
+
+rows79:
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y2
+	VUNPCKLPS Y5, Y4, Y3
+	VUNPCKHPS Y5, Y4, Y4
+	VUNPCKLPD Y3, Y6, Y5
+	VUNPCKHPD Y3, Y6, Y3
+	VUNPCKLPD Y4, Y2, Y6
+	VUNPCKHPD Y4, Y2, Y2
+	VMOVUPS   Y5, (DX)
+	VMOVUPS   Y3, 32(DX)
+	VMOVUPS   Y6, 64(DX)
+	VMOVUPS   Y2, 96(DX)
+	MOVQ      $0x00000004, R8
+	SUBQ      R8, DI
+	JLE       done78
+	CMPQ      DI, R8
+	JAE       next77
+	MOVQ      DI, R8
+	MOVQ      $0x00000004, DI
+
+next77:
+	LEAQ (AX)(R8*4), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit76
+
+done78:
+moved72:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  8455(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful80
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful80
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit82:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(BX*4), Y1, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(BX*4), Y2, Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X3
+	VINSERTF128 $0x01, (R10)(BX*4), Y3, Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X4
+	VINSERTF128 $0x01, (R10)(BX*4), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y1
+	VUNPCKLPS   Y4, Y3, Y2
+	VUNPCKHPS   Y4, Y3, Y3
+	VUNPCKLPD   Y2, Y5, Y4
+	VUNPCKHPD   Y2, Y5, Y2
+	VUNPCKLPD   Y3, Y1, Y5
+	VUNPCKHPD   Y3, Y1, Y1
+	VMOVUPS     Y4, (R9)
+	VMOVUPS     Y2, 32(R9)
+	VMOVUPS     Y5, 64(R9)
+	VMOVUPS     Y1, 96(R9)
+	MOVQ        $0x00000004, R10
+	SUBQ        R10, DI
+	JLE         done84
+	CMPQ        DI, R10
+	JAE         next83
+	MOVQ        DI, R10
+	MOVQ        $0x00000004, DI
+
+next83:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit82
+
+done84:
+	JMP moved81
+
+	// rows that are not there, or shorter than a unit
+careful80:
+	MOVQ         cols+72(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000004, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit85:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	MOVQ        AX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X2
+	CMPQ        SI, $0x00000001
+	JBE         rows88
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X3
+	CMPQ        SI, $0x00000002
+	JBE         rows88
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X4
+	CMPQ        SI, $0x00000003
+	JBE         rows88
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VMOVUPS     X6, X5
+	CMPQ        SI, $0x00000004
+	JBE         rows88
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y2, Y2
+	CMPQ        SI, $0x00000005
+	JBE         rows88
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y3, Y3
+	CMPQ        SI, $0x00000006
+	JBE         rows88
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y4, Y4
+	CMPQ        SI, $0x00000007
+	JBE         rows88
+	ADDQ        BX, R8
+	VMASKMOVPS  (R8), X1, X6
+	VINSERTF128 $0x01, X6, Y5, Y5
+
+rows88:
+	VUNPCKLPS Y3, Y2, Y6
+	VUNPCKHPS Y3, Y2, Y2
+	VUNPCKLPS Y5, Y4, Y3
+	VUNPCKHPS Y5, Y4, Y4
+	VUNPCKLPD Y3, Y6, Y5
+	VUNPCKHPD Y3, Y6, Y3
+	VUNPCKLPD Y4, Y2, Y6
+	VUNPCKHPD Y4, Y2, Y2
+	VMOVUPS   Y5, (DX)
+	VMOVUPS   Y3, 32(DX)
+	VMOVUPS   Y6, 64(DX)
+	VMOVUPS   Y2, 96(DX)
+	MOVQ      $0x00000004, R8
+	SUBQ      R8, DI
+	JLE       done87
+	CMPQ      DI, R8
+	JAE       next86
+	MOVQ      DI, R8
+	MOVQ      $0x00000004, DI
+
+next86:
+	LEAQ (AX)(R8*4), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit85
+
+done87:
+moved81:
+	VBROADCASTSS cff800000<>+0(SB), Y1
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8455(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ cols+72(FP), DI
+
+planes89:
+	VMOVUPS (AX), Y2
+	VMOVUPS (DX), Y3
+	VMULPS  Y0, Y2, Y2
+	VADDPS  Y3, Y2, Y2
+	VMAXPS  Y2, Y1, Y1
+	VMOVUPS Y2, (BX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	DECQ    DI
+	JNE     planes89
+	VMOVUPS cc2aeac4f<>+0(SB), Y2
+	VMOVUPS c4b400000<>+0(SB), Y3
+	VMOVUPS c3f800000<>+0(SB), Y4
+	VMOVUPS c3fb8aa3b<>+0(SB), Y5
+	VMOVUPS cbf317200<>+0(SB), Y6
+	VMOVUPS cb5bfbe80<>+0(SB), Y7
+	VMOVUPS c3ab563a5<>+0(SB), Y8
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x05, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+72(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x05, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes90:
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VMOVUPS     Y11, (DI)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DI
+	DECQ        R8
+	JNE         planes90
+
+	// fold the planes of [read scratch]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+72(FP), AX
+	LEAQ   191(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   2048(DX), BX
+
+groups92:
+	CMPQ    AX, $+16
+	JLT     part95
+	VMOVUPS (DX), Y2
+	VMOVUPS 256(DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 128(DX), Y3
+	VMOVUPS 384(DX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 64(DX), Y4
+	VMOVUPS 320(DX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 192(DX), Y5
+	VMOVUPS 448(DX), Y6
+	VADDPS  Y6, Y5, Y5
+	JMP     folded96
+
+part95:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none97
+	VMOVUPS (DX), Y6
+	VADDPS  Y6, Y2, Y2
+	CMPQ    AX, $+8
+	JLE     none97
+	VMOVUPS 256(DX), Y6
+	VADDPS  Y6, Y2, Y2
+
+none97:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+4
+	JLE     none98
+	VMOVUPS 128(DX), Y6
+	VADDPS  Y6, Y3, Y3
+	CMPQ    AX, $+12
+	JLE     none98
+	VMOVUPS 384(DX), Y6
+	VADDPS  Y6, Y3, Y3
+
+none98:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+2
+	JLE     none99
+	VMOVUPS 64(DX), Y6
+	VADDPS  Y6, Y4, Y4
+	CMPQ    AX, $+10
+	JLE     none99
+	VMOVUPS 320(DX), Y6
+	VADDPS  Y6, Y4, Y4
+
+none99:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+6
+	JLE     none100
+	VMOVUPS 192(DX), Y6
+	VADDPS  Y6, Y5, Y5
+	CMPQ    AX, $+14
+	JLE     none100
+	VMOVUPS 448(DX), Y6
+	VADDPS  Y6, Y5, Y5
+
+none100:
+folded96:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y6
+	CMPQ    AX, $+16
+	JLT     part101
+	VMOVUPS 32(DX), Y7
+	VMOVUPS 288(DX), Y8
+	VADDPS  Y8, Y7, Y2
+	VMOVUPS 160(DX), Y7
+	VMOVUPS 416(DX), Y8
+	VADDPS  Y8, Y7, Y3
+	VMOVUPS 96(DX), Y7
+	VMOVUPS 352(DX), Y8
+	VADDPS  Y8, Y7, Y4
+	VMOVUPS 224(DX), Y7
+	VMOVUPS 480(DX), Y8
+	VADDPS  Y8, Y7, Y5
+	JMP     folded102
+
+part101:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none103
+	VMOVUPS 32(DX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    AX, $+9
+	JLE     none103
+	VMOVUPS 288(DX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none103:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+5
+	JLE     none104
+	VMOVUPS 160(DX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    AX, $+13
+	JLE     none104
+	VMOVUPS 416(DX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none104:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+3
+	JLE     none105
+	VMOVUPS 96(DX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    AX, $+11
+	JLE     none105
+	VMOVUPS 352(DX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none105:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+7
+	JLE     none106
+	VMOVUPS 224(DX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    AX, $+15
+	JLE     none106
+	VMOVUPS 480(DX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none106:
+folded102:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	ADDQ    $0x00000200, DX
+	SUBQ    $+16, AX
+	JLE     pair93
+	CMPQ    AX, $+16
+	JLT     part107
+	VMOVUPS (DX), Y2
+	VMOVUPS 256(DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS 128(DX), Y3
+	VMOVUPS 384(DX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS 64(DX), Y4
+	VMOVUPS 320(DX), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS 192(DX), Y5
+	VMOVUPS 448(DX), Y7
+	VADDPS  Y7, Y5, Y5
+	JMP     folded108
+
+part107:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none109
+	VMOVUPS (DX), Y7
+	VADDPS  Y7, Y2, Y2
+	CMPQ    AX, $+8
+	JLE     none109
+	VMOVUPS 256(DX), Y7
+	VADDPS  Y7, Y2, Y2
+
+none109:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+4
+	JLE     none110
+	VMOVUPS 128(DX), Y7
+	VADDPS  Y7, Y3, Y3
+	CMPQ    AX, $+12
+	JLE     none110
+	VMOVUPS 384(DX), Y7
+	VADDPS  Y7, Y3, Y3
+
+none110:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+2
+	JLE     none111
+	VMOVUPS 64(DX), Y7
+	VADDPS  Y7, Y4, Y4
+	CMPQ    AX, $+10
+	JLE     none111
+	VMOVUPS 320(DX), Y7
+	VADDPS  Y7, Y4, Y4
+
+none111:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+6
+	JLE     none112
+	VMOVUPS 192(DX), Y7
+	VADDPS  Y7, Y5, Y5
+	CMPQ    AX, $+14
+	JLE     none112
+	VMOVUPS 448(DX), Y7
+	VADDPS  Y7, Y5, Y5
+
+none112:
+folded108:
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y5, Y4, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, Y7
+	CMPQ    AX, $+16
+	JLT     part113
+	VMOVUPS 32(DX), Y8
+	VMOVUPS 288(DX), Y9
+	VADDPS  Y9, Y8, Y2
+	VMOVUPS 160(DX), Y8
+	VMOVUPS 416(DX), Y9
+	VADDPS  Y9, Y8, Y3
+	VMOVUPS 96(DX), Y8
+	VMOVUPS 352(DX), Y9
+	VADDPS  Y9, Y8, Y4
+	VMOVUPS 224(DX), Y8
+	VMOVUPS 480(DX), Y9
+	VADDPS  Y9, Y8, Y5
+	JMP     folded114
+
+part113:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none115
+	VMOVUPS 32(DX), Y8
+	VADDPS  Y8, Y2, Y2
+	CMPQ    AX, $+9
+	JLE     none115
+	VMOVUPS 288(DX), Y8
+	VADDPS  Y8, Y2, Y2
+
+none115:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+5
+	JLE     none116
+	VMOVUPS 160(DX), Y8
+	VADDPS  Y8, Y3, Y3
+	CMPQ    AX, $+13
+	JLE     none116
+	VMOVUPS 416(DX), Y8
+	VADDPS  Y8, Y3, Y3
+
+none116:
+	VXORPS  Y4, Y4, Y4
+	CMPQ    AX, $+3
+	JLE     none117
+	VMOVUPS 96(DX), Y8
+	VADDPS  Y8, Y4, Y4
+	CMPQ    AX, $+11
+	JLE     none117
+	VMOVUPS 352(DX), Y8
+	VADDPS  Y8, Y4, Y4
+
+none117:
+	VXORPS  Y5, Y5, Y5
+	CMPQ    AX, $+7
+	JLE     none118
+	VMOVUPS 224(DX), Y8
+	VADDPS  Y8, Y5, Y5
+	CMPQ    AX, $+15
+	JLE     none118
+	VMOVUPS 480(DX), Y8
+	VADDPS  Y8, Y5, Y5
+
+none118:
+folded114:
+	VADDPS Y3, Y2, Y2
+	VADDPS Y5, Y4, Y3
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y7, Y7
+	ADDQ   $0x00000200, DX
+	SUBQ   $+16, AX
+	VADDPS Y7, Y6, Y6
+
+pair93:
+	VADDPS Y6, Y1, Y1
+	TESTQ  AX, AX
+	JLE    sum94
+	CMPQ   DX, BX
+	JB     groups92
+
+sum94:
+	VMOVUPS   Y1, Y1
+	VMOVUPS   c3f800000<>+0(SB), Y2
+	VDIVPS    Y1, Y2, Y1
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, c7fc00000<>+0(SB), Y1, Y1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes119:
+	VMOVUPS (AX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, (DX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes119
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x02, BX
+	CMPQ  SI, $0x00000008
+	JB    careful120
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful120
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit122:
+	VMOVUPS      (R9), Y1
+	VMOVUPS      32(R9), Y2
+	VMOVUPS      64(R9), Y3
+	VMOVUPS      96(R9), Y4
+	VUNPCKLPS    Y2, Y1, Y5
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPD    Y2, Y5, Y4
+	VUNPCKHPD    Y2, Y5, Y2
+	VUNPCKLPD    Y3, Y1, Y5
+	VUNPCKHPD    Y3, Y1, Y1
+	MOVQ         R8, R10
+	VMOVUPS      X4, (R10)
+	VEXTRACTF128 $0x01, Y4, (R10)(BX*4)
+	ADDQ         BX, R10
+	VMOVUPS      X2, (R10)
+	VEXTRACTF128 $0x01, Y2, (R10)(BX*4)
+	ADDQ         BX, R10
+	VMOVUPS      X5, (R10)
+	VEXTRACTF128 $0x01, Y5, (R10)(BX*4)
+	ADDQ         BX, R10
+	VMOVUPS      X1, (R10)
+	VEXTRACTF128 $0x01, Y1, (R10)(BX*4)
+	MOVQ         $0x00000004, R10
+	SUBQ         R10, DI
+	JLE          done124
+	CMPQ         DI, R10
+	JAE          next123
+	MOVQ         DI, R10
+	MOVQ         $0x00000004, DI
+
+next123:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit122
+
+done124:
+	JMP moved121
+
+	// rows that are not there, or shorter than a unit
+careful120:
+	MOVQ         cols+72(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000004, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTD X1, X1
+	VPCMPGTD     iota32<>+0(SB), X1, X1
+
+unit125:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VMOVUPS      64(DX), Y4
+	VMOVUPS      96(DX), Y5
+	VUNPCKLPS    Y3, Y2, Y6
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPS    Y5, Y4, Y3
+	VUNPCKHPS    Y5, Y4, Y4
+	VUNPCKLPD    Y3, Y6, Y5
+	VUNPCKHPD    Y3, Y6, Y3
+	VUNPCKLPD    Y4, Y2, Y6
+	VUNPCKHPD    Y4, Y2, Y2
+	MOVQ         AX, R8
+	VMASKMOVPS   X5, X1, (R8)
+	CMPQ         SI, $0x00000001
+	JBE          rows128
+	ADDQ         BX, R8
+	VMASKMOVPS   X3, X1, (R8)
+	CMPQ         SI, $0x00000002
+	JBE          rows128
+	ADDQ         BX, R8
+	VMASKMOVPS   X6, X1, (R8)
+	CMPQ         SI, $0x00000003
+	JBE          rows128
+	ADDQ         BX, R8
+	VMASKMOVPS   X2, X1, (R8)
+	CMPQ         SI, $0x00000004
+	JBE          rows128
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y5, X4
+	VMASKMOVPS   X4, X1, (R8)
+	CMPQ         SI, $0x00000005
+	JBE          rows128
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y3, X3
+	VMASKMOVPS   X3, X1, (R8)
+	CMPQ         SI, $0x00000006
+	JBE          rows128
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y6, X3
+	VMASKMOVPS   X3, X1, (R8)
+	CMPQ         SI, $0x00000007
+	JBE          rows128
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPS   X2, X1, (R8)
+
+rows128:
+	MOVQ $0x00000004, R8
+	SUBQ R8, DI
+	JLE  done127
+	CMPQ DI, R8
+	JAE  next126
+	MOVQ DI, R8
+	MOVQ $0x00000004, DI
+
+next126:
+	LEAQ (AX)(R8*4), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit125
+
+done127:
+moved121:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000008, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         8384(SP), $+0
+	JE           end2
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
+	VBROADCASTSS cff800000<>+0(SB), Y5
+	VBROADCASTSS cff800000<>+0(SB), Y6
+	VBROADCASTSS cff800000<>+0(SB), Y7
+	VBROADCASTSS cff800000<>+0(SB), Y8
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         CX, DX
+	MOVQ         mask_base+48(FP), BX
+	ADDQ         CX, BX
+
+	// blocks of 64: [read src read mask]
+	SUBQ $+64, AX
+	JB   tail130
+
+blocks129:
+	VMOVUPS (DX), Y9
+	VMOVUPS (BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y1, Y1
+	VMOVUPS 32(DX), Y9
+	VMOVUPS 32(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y2, Y2
+	VMOVUPS 64(DX), Y9
+	VMOVUPS 64(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y3, Y3
+	VMOVUPS 96(DX), Y9
+	VMOVUPS 96(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y4, Y4
+	VMOVUPS 128(DX), Y9
+	VMOVUPS 128(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y5, Y5
+	VMOVUPS 160(DX), Y9
+	VMOVUPS 160(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y6, Y6
+	VMOVUPS 192(DX), Y9
+	VMOVUPS 192(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y7, Y7
+	VMOVUPS 224(DX), Y9
+	VMOVUPS 224(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y8, Y8
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	JAE     blocks129
+
+	// the last block, register by register
+tail130:
+	ADDQ    $+64, AX
+	JE      end131
+	CMPQ    AX, $0x00000008
+	JB      part132
+	VMOVUPS (DX), Y9
+	VMOVUPS (BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y1, Y1
+	CMPQ    AX, $0x00000010
+	JB      part133
+	VMOVUPS 32(DX), Y9
+	VMOVUPS 32(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y2, Y2
+	CMPQ    AX, $0x00000018
+	JB      part134
+	VMOVUPS 64(DX), Y9
+	VMOVUPS 64(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y3, Y3
+	CMPQ    AX, $0x00000020
+	JB      part135
+	VMOVUPS 96(DX), Y9
+	VMOVUPS 96(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y4, Y4
+	CMPQ    AX, $0x00000028
+	JB      part136
+	VMOVUPS 128(DX), Y9
+	VMOVUPS 128(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y5, Y5
+	CMPQ    AX, $0x00000030
+	JB      part137
+	VMOVUPS 160(DX), Y9
+	VMOVUPS 160(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y6, Y6
+	CMPQ    AX, $0x00000038
+	JB      part138
+	VMOVUPS 192(DX), Y9
+	VMOVUPS 192(BX), Y10
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y10, Y9, Y9
+	VMAXPS  Y9, Y7, Y7
+	CMPQ    AX, $0x00000040
+	JB      part139
+
+part132:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   (DX), Y9, Y10
+	VMASKMOVPS   (BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y1, Y1
+	JMP          end131
+
+part133:
+	CMPQ         AX, $0x00000008
+	JBE          end131
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   32(DX), Y9, Y10
+	VMASKMOVPS   32(BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y2, Y2
+	JMP          end131
+
+part134:
+	CMPQ         AX, $0x00000010
+	JBE          end131
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   64(DX), Y9, Y10
+	VMASKMOVPS   64(BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y3, Y3
+	JMP          end131
+
+part135:
+	CMPQ         AX, $0x00000018
+	JBE          end131
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   96(DX), Y9, Y10
+	VMASKMOVPS   96(BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y4, Y4
+	JMP          end131
+
+part136:
+	CMPQ         AX, $0x00000020
+	JBE          end131
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   128(DX), Y9, Y10
+	VMASKMOVPS   128(BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y5, Y5
+	JMP          end131
+
+part137:
+	CMPQ         AX, $0x00000028
+	JBE          end131
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   160(DX), Y9, Y10
+	VMASKMOVPS   160(BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y6, Y6
+	JMP          end131
+
+part138:
+	CMPQ         AX, $0x00000030
+	JBE          end131
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   192(DX), Y9, Y10
+	VMASKMOVPS   192(BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y7, Y7
+	JMP          end131
+
+part139:
+	CMPQ         AX, $0x00000038
+	JBE          end131
+	ANDQ         $+7, AX
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y9
+	VMASKMOVPS   224(DX), Y9, Y10
+	VMASKMOVPS   224(BX), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VMAXPS       Y10, Y8, Y8
+
+end131:
+	VMAXPS     Y5, Y1, Y1
+	VMAXPS     Y6, Y2, Y2
+	VMAXPS     Y7, Y3, Y3
+	VMAXPS     Y8, Y4, Y4
+	VMAXPS     Y3, Y1, Y1
+	VMAXPS     Y4, Y2, Y2
+	VMAXPS     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VMAXPS     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VMAXPS     Y2, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VMAXPS     Y2, Y1, Y1
+	VMOVUPS    Y1, Y1
+	VMOVUPS    cc2aeac4f<>+0(SB), Y2
+	VMOVUPS    c4b400000<>+0(SB), Y3
+	VMOVUPS    c3f800000<>+0(SB), Y4
+	VMOVUPS    c3fb8aa3b<>+0(SB), Y5
+	VMOVUPS    cbf317200<>+0(SB), Y6
+	VMOVUPS    cb5bfbe80<>+0(SB), Y7
+	VMOVUPS    c3ab563a5<>+0(SB), Y8
+	VXORPS     Y9, Y9, Y9
+	LEAQ       16704(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y9, (AX)
+	VMOVUPS    Y9, 32(AX)
+	VMOVUPS    Y9, 64(AX)
+	VMOVUPS    Y9, 96(AX)
+	VMOVUPS    Y9, 128(AX)
+	VMOVUPS    Y9, 160(AX)
+	VMOVUPS    Y9, 192(AX)
+	VMOVUPS    Y9, 224(AX)
+	MOVQ       cols+72(FP), DX
+	MOVQ       src_base+24(FP), BX
+	ADDQ       CX, BX
+	MOVQ       mask_base+48(FP), SI
+	ADDQ       CX, SI
+	MOVQ       dst_base+0(FP), DI
+	ADDQ       CX, DI
+
+	// blocks of 64: [read src read mask write dst]
+	SUBQ $+64, DX
+	JB   tail141
+
+blocks140:
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      (AX), Y11, Y9
+	VMOVUPS     Y9, (AX)
+	VMOVUPS     Y11, (DI)
+	VMOVUPS     32(BX), Y9
+	VMOVUPS     32(SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      32(AX), Y11, Y9
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPS     Y11, 32(DI)
+	VMOVUPS     64(BX), Y9
+	VMOVUPS     64(SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      64(AX), Y11, Y9
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPS     Y11, 64(DI)
+	VMOVUPS     96(BX), Y9
+	VMOVUPS     96(SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      96(AX), Y11, Y9
+	VMOVUPS     Y9, 96(AX)
+	VMOVUPS     Y11, 96(DI)
+	VMOVUPS     128(BX), Y9
+	VMOVUPS     128(SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      128(AX), Y11, Y9
+	VMOVUPS     Y9, 128(AX)
+	VMOVUPS     Y11, 128(DI)
+	VMOVUPS     160(BX), Y9
+	VMOVUPS     160(SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      160(AX), Y11, Y9
+	VMOVUPS     Y9, 160(AX)
+	VMOVUPS     Y11, 160(DI)
+	VMOVUPS     192(BX), Y9
+	VMOVUPS     192(SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      192(AX), Y11, Y9
+	VMOVUPS     Y9, 192(AX)
+	VMOVUPS     Y11, 192(DI)
+	VMOVUPS     224(BX), Y9
+	VMOVUPS     224(SI), Y10
+	VMULPS      Y0, Y9, Y9
+	VADDPS      Y10, Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PS Y5, Y9, Y10
+	VSUBPS      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y6, Y11, Y12
+	VFMADD231PS Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PS c3c091ef0<>+0(SB), Y12, Y11
+	VFMADD213PS c3d2aac2c<>+0(SB), Y12, Y11
+	VFMADD213PS c3e2aaa46<>+0(SB), Y12, Y11
+	VFMADD213PS c3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VFMADD213PS Y4, Y12, Y11
+	VPSLLD      $0x17, Y10, Y10
+	VPADDD      c3f800000<>+0(SB), Y10, Y10
+	VMULPS      Y10, Y11, Y11
+	VCMPPS      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPS      224(AX), Y11, Y9
+	VMOVUPS     Y9, 224(AX)
+	VMOVUPS     Y11, 224(DI)
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	SUBQ        $+64, DX
+	JAE         blocks140
+
+	// the last block, register by register
+tail141:
+	ADDQ         $+64, DX
+	JE           end142
+	VMOVQ        DX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y10
+	VMASKMOVPS   (BX), Y10, Y11
+	VMASKMOVPS   (SI), Y10, Y12
+	VPANDN       cff800000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y0, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPS   Y13, Y10, (DI)
+	CMPQ         DX, $0x00000008
+	JBE          end142
+	VPCMPGTD     iota32<>+32(SB), Y9, Y10
+	VMASKMOVPS   32(BX), Y10, Y11
+	VMASKMOVPS   32(SI), Y10, Y12
+	VPANDN       cff800000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y0, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPS   Y13, Y10, 32(DI)
+	CMPQ         DX, $0x00000010
+	JBE          end142
+	VPCMPGTD     iota32<>+64(SB), Y9, Y10
+	VMASKMOVPS   64(BX), Y10, Y11
+	VMASKMOVPS   64(SI), Y10, Y12
+	VPANDN       cff800000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y0, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPS   Y13, Y10, 64(DI)
+	CMPQ         DX, $0x00000018
+	JBE          end142
+	VPCMPGTD     iota32<>+96(SB), Y9, Y10
+	VMASKMOVPS   96(BX), Y10, Y11
+	VMASKMOVPS   96(SI), Y10, Y12
+	VPANDN       cff800000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y0, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPS   Y13, Y10, 96(DI)
+	CMPQ         DX, $0x00000020
+	JBE          end142
+	VPCMPGTD     iota32<>+128(SB), Y9, Y10
+	VMASKMOVPS   128(BX), Y10, Y11
+	VMASKMOVPS   128(SI), Y10, Y12
+	VPANDN       cff800000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y0, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPS   Y13, Y10, 128(DI)
+	CMPQ         DX, $0x00000028
+	JBE          end142
+	VPCMPGTD     iota32<>+160(SB), Y9, Y10
+	VMASKMOVPS   160(BX), Y10, Y11
+	VMASKMOVPS   160(SI), Y10, Y12
+	VPANDN       cff800000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y0, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPS   Y13, Y10, 160(DI)
+	CMPQ         DX, $0x00000030
+	JBE          end142
+	VPCMPGTD     iota32<>+192(SB), Y9, Y10
+	VMASKMOVPS   192(BX), Y10, Y11
+	VMASKMOVPS   192(SI), Y10, Y12
+	VPANDN       cff800000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPS       Y0, Y11, Y11
+	VADDPS       Y12, Y11, Y11
+	VSUBPS       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y5, Y11, Y12
+	VSUBPS       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y6, Y13, Y14
+	VFMADD231PS  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PS  c3c091ef0<>+0(SB), Y14, Y13
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y14, Y13
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y14, Y13
+	VFMADD213PS  c3efffffe<>+0(SB), Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VFMADD213PS  Y4, Y14, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       c3f800000<>+0(SB), Y12, Y12
+	VMULPS       Y12, Y13, Y13
+	VCMPPS       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPS       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPS   Y13, Y10, 192(DI)
+	CMPQ         DX, $0x00000038
+	JBE          end142
+	VPCMPGTD     iota32<>+224(SB), Y9, Y9
+	VMASKMOVPS   224(BX), Y9, Y10
+	VMASKMOVPS   224(SI), Y9, Y11
+	VPANDN       cff800000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPS       Y0, Y10, Y10
+	VADDPS       Y11, Y10, Y10
+	VSUBPS       Y1, Y10, Y10
+	VMOVUPS      Y3, Y1
+	VFMADD231PS  Y5, Y10, Y1
+	VSUBPS       Y3, Y1, Y3
+	VMOVUPS      Y10, Y5
+	VFMADD231PS  Y6, Y3, Y5
+	VFMADD231PS  Y7, Y3, Y5
+	VMOVUPS      Y8, Y3
+	VFMADD213PS  c3c091ef0<>+0(SB), Y5, Y3
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y5, Y3
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y5, Y3
+	VFMADD213PS  c3efffffe<>+0(SB), Y5, Y3
+	VFMADD213PS  Y4, Y5, Y3
+	VFMADD213PS  Y4, Y5, Y3
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       c3f800000<>+0(SB), Y1, Y1
+	VMULPS       Y1, Y3, Y3
+	VCMPPS       $0x15, Y2, Y10, Y1
+	VPAND        Y1, Y3, Y3
+	VADDPS       224(AX), Y3, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMASKMOVPS   Y3, Y9, 224(DI)
+
+end142:
+	VMOVUPS    (AX), Y1
+	VMOVUPS    32(AX), Y2
+	VMOVUPS    64(AX), Y3
+	VMOVUPS    96(AX), Y4
+	VMOVUPS    128(AX), Y5
+	VMOVUPS    160(AX), Y6
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VADDPS     Y2, Y1, Y1
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups143
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	JMP        sum144
+
+groups143:
+	VADDPS     Y4, Y3, Y3
+	VADDPS     Y6, Y5, Y5
+	VADDPS     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y5, Y1, Y2
+	VPERM2F128 $0x31, Y5, Y1, Y4
+	VADDPS     Y4, Y2, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y2
+	VPERM2F128 $0x31, Y7, Y3, Y4
+	VADDPS     Y4, Y2, Y3
+	VSHUFPS    $0x44, Y3, Y1, Y2
+	VSHUFPS    $0xee, Y3, Y1, Y3
+	VADDPS     Y3, Y2, Y1
+	VSHUFPS    $0x88, Y1, Y1, Y2
+	VSHUFPS    $0xdd, Y1, Y1, Y3
+	VADDPS     Y3, Y2, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+
+sum144:
+	VMOVUPS      Y1, Y1
+	VBROADCASTSS X1, Y1
+	VMOVUPS      c3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VCMPPS       $0x03, Y1, Y1, Y2
+	VBLENDVPS    Y2, c7fc00000<>+0(SB), Y1, Y1
+	MOVQ         cols+72(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dst_base+0(FP), BX
+	ADDQ         CX, BX
+
+	// blocks of 64: [read dst write dst]
+	SUBQ $+64, AX
+	JB   tail146
+
+blocks145:
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, (BX)
+	VMOVUPS 32(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS 64(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS 96(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(BX)
+	VMOVUPS 128(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 128(BX)
+	VMOVUPS 160(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 160(BX)
+	VMOVUPS 192(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 192(BX)
+	VMOVUPS 224(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 224(BX)
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+64, AX
+	JAE     blocks145
+
+	// the last block, register by register
+tail146:
+	ADDQ    $+64, AX
+	JE      end147
+	CMPQ    AX, $0x00000008
+	JB      part148
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, (BX)
+	CMPQ    AX, $0x00000010
+	JB      part149
+	VMOVUPS 32(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(BX)
+	CMPQ    AX, $0x00000018
+	JB      part150
+	VMOVUPS 64(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(BX)
+	CMPQ    AX, $0x00000020
+	JB      part151
+	VMOVUPS 96(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(BX)
+	CMPQ    AX, $0x00000028
+	JB      part152
+	VMOVUPS 128(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 128(BX)
+	CMPQ    AX, $0x00000030
+	JB      part153
+	VMOVUPS 160(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 160(BX)
+	CMPQ    AX, $0x00000038
+	JB      part154
+	VMOVUPS 192(DX), Y2
+	VMULPS  Y2, Y1, Y2
+	VMOVUPS Y2, 192(BX)
+	CMPQ    AX, $0x00000040
+	JB      part155
+
+part148:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   (DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, (BX)
+	JMP          end147
+
+part149:
+	CMPQ         AX, $0x00000008
+	JBE          end147
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   32(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 32(BX)
+	JMP          end147
+
+part150:
+	CMPQ         AX, $0x00000010
+	JBE          end147
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   64(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 64(BX)
+	JMP          end147
+
+part151:
+	CMPQ         AX, $0x00000018
+	JBE          end147
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   96(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 96(BX)
+	JMP          end147
+
+part152:
+	CMPQ         AX, $0x00000020
+	JBE          end147
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   128(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 128(BX)
+	JMP          end147
+
+part153:
+	CMPQ         AX, $0x00000028
+	JBE          end147
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   160(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 160(BX)
+	JMP          end147
+
+part154:
+	CMPQ         AX, $0x00000030
+	JBE          end147
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   192(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 192(BX)
+	JMP          end147
+
+part155:
+	CMPQ         AX, $0x00000038
+	JBE          end147
+	ANDQ         $+7, AX
+	VMOVQ        AX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	VMASKMOVPS   224(DX), Y2, Y3
+	VMULPS       Y3, Y1, Y3
+	VMASKMOVPS   Y3, Y2, 224(BX)
+
+end147:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 8384(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, CX
+	JMP  row1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF64AVX2(dst []float64, src []float64, mask []float64, cols int, scale float64)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·softmaxRowsMaskedF64AVX2(SB), $8768-88
+	VBROADCASTSD scale+80(FP), Y0
+	LEAQ         191(SP), AX
+	ANDQ         $-64, AX
+	XORQ         CX, CX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 4288(SP)
+	MOVQ         cols+72(FP), BX
+	CMPQ         BX, $0x00000020
+	JA           row1
+	LEAQ         (BX)(BX*2), AX
+	MOVQ         4288(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         BX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 4288(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000010
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, DI
+
+registers9:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(BX*2), Y1, Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X2
+	VINSERTF128 $0x01, (R11)(BX*2), Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R10)
+	VMOVUPS     Y1, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done12
+	CMPQ        R8, R11
+	JAE         next11
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next11:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, DI
+
+registers13:
+	MOVQ         cols+72(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit14:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	MOVQ        R9, R11
+	VMASKMOVPD  (R11), X1, X4
+	VMOVUPS     X4, X2
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VMOVUPS     X4, X3
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VINSERTF128 $0x01, X4, Y2, Y2
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VINSERTF128 $0x01, X4, Y3, Y3
+	VUNPCKLPD   Y3, Y2, Y4
+	VUNPCKHPD   Y3, Y2, Y2
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y2, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done16
+	CMPQ        R8, R11
+	JAE         next15
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next15:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit14
+
+done16:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers13
+
+moved8:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful18
+	MOVQ  $0x00000004, DI
+
+registers20:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit21:
+	MOVQ        R9, R11
+	VMOVUPS     (R11), X1
+	VINSERTF128 $0x01, (R11)(BX*2), Y1, Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), X2
+	VINSERTF128 $0x01, (R11)(BX*2), Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R10)
+	VMOVUPS     Y1, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done23
+	CMPQ        R8, R11
+	JAE         next22
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next22:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit21
+
+done23:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers20
+	JMP  moved19
+
+	// rows that are not there, or shorter than a unit
+careful18:
+	MOVQ $0x00000004, DI
+
+registers24:
+	MOVQ         cols+72(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit25:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	MOVQ        R9, R11
+	VMASKMOVPD  (R11), X1, X4
+	VMOVUPS     X4, X2
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VMOVUPS     X4, X3
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VINSERTF128 $0x01, X4, Y2, Y2
+	ADDQ        BX, R11
+	VMASKMOVPD  (R11), X1, X4
+	VINSERTF128 $0x01, X4, Y3, Y3
+	VUNPCKLPD   Y3, Y2, Y4
+	VUNPCKHPD   Y3, Y2, Y2
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y2, 128(R10)
+	MOVQ        $0x00000002, R11
+	SUBQ        R11, R8
+	JLE         done27
+	CMPQ        R8, R11
+	JAE         next26
+	MOVQ        R8, R11
+	MOVQ        $0x00000002, R8
+
+next26:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit25
+
+done27:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers24
+
+moved19:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y4
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ cols+72(FP), DI
+
+planes29:
+	VMOVUPD (AX), Y5
+	VMOVUPD (DX), Y6
+	VMULPD  Y0, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VMAXPD  Y5, Y1, Y1
+	VMOVUPD Y5, (BX)
+	VMOVUPD 32(AX), Y5
+	VMOVUPD 32(DX), Y6
+	VMULPD  Y0, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VMAXPD  Y5, Y2, Y2
+	VMOVUPD Y5, 32(BX)
+	VMOVUPD 64(AX), Y5
+	VMOVUPD 64(DX), Y6
+	VMULPD  Y0, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VMAXPD  Y5, Y3, Y3
+	VMOVUPD Y5, 64(BX)
+	VMOVUPD 96(AX), Y5
+	VMOVUPD 96(DX), Y6
+	VMULPD  Y0, Y5, Y5
+	VADDPD  Y6, Y5, Y5
+	VMAXPD  Y5, Y4, Y4
+	VMOVUPD Y5, 96(BX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	ADDQ    $0x00000080, BX
+	DECQ    DI
+	JNE     planes29
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y5
+	VMOVUPS c4338000000000000<>+0(SB), Y6
+	VMOVUPS c3ff0000000000000<>+0(SB), Y7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y11
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x07, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+72(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x07, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes30:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (DX)
+	VMOVUPD     (BX), Y12
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, (DI)
+	VMOVUPD     32(BX), Y12
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 32(DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(DX)
+	VMOVUPD     64(BX), Y12
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 64(DI)
+	VMOVUPD     96(BX), Y12
+	VSUBPD      Y4, Y12, Y12
+	VMOVUPS     Y6, Y13
+	VFMADD231PD Y8, Y12, Y13
+	VSUBPD      Y6, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PD Y9, Y14, Y15
+	VFMADD231PD Y10, Y14, Y15
+	VMOVUPS     Y11, Y14
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y15, Y14
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VFMADD213PD Y7, Y15, Y14
+	VPSLLQ      $0x34, Y13, Y13
+	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
+	VMULPD      Y13, Y14, Y14
+	VCMPPD      $0x15, Y5, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VMOVUPD     Y14, 96(DI)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, DI
+	DECQ        R8
+	JNE         planes30
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column31:
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+72(FP), DX
+	LEAQ   191(SP), BX
+	ANDQ   $-64, BX
+	ADDQ   AX, BX
+	LEAQ   4096(BX), DI
+
+groups32:
+	CMPQ    DX, $+8
+	JLT     part35
+	VMOVUPS (BX), Y2
+	VMOVUPS 512(BX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 256(BX), Y3
+	VMOVUPS 768(BX), Y4
+	VADDPD  Y4, Y3, Y3
+	JMP     folded36
+
+part35:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none37
+	VMOVUPS (BX), Y4
+	VADDPD  Y4, Y2, Y2
+	CMPQ    DX, $+4
+	JLE     none37
+	VMOVUPS 512(BX), Y4
+	VADDPD  Y4, Y2, Y2
+
+none37:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+2
+	JLE     none38
+	VMOVUPS 256(BX), Y4
+	VADDPD  Y4, Y3, Y3
+	CMPQ    DX, $+6
+	JLE     none38
+	VMOVUPS 768(BX), Y4
+	VADDPD  Y4, Y3, Y3
+
+none38:
+folded36:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y4
+	CMPQ    DX, $+8
+	JLT     part39
+	VMOVUPS 128(BX), Y5
+	VMOVUPS 640(BX), Y6
+	VADDPD  Y6, Y5, Y2
+	VMOVUPS 384(BX), Y5
+	VMOVUPS 896(BX), Y6
+	VADDPD  Y6, Y5, Y3
+	JMP     folded40
+
+part39:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none41
+	VMOVUPS 128(BX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    DX, $+5
+	JLE     none41
+	VMOVUPS 640(BX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none41:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+3
+	JLE     none42
+	VMOVUPS 384(BX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    DX, $+7
+	JLE     none42
+	VMOVUPS 896(BX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none42:
+folded40:
+	VADDPD  Y3, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	ADDQ    $0x00000400, BX
+	SUBQ    $+8, DX
+	JLE     pair33
+	CMPQ    DX, $+8
+	JLT     part43
+	VMOVUPS (BX), Y2
+	VMOVUPS 512(BX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 256(BX), Y3
+	VMOVUPS 768(BX), Y5
+	VADDPD  Y5, Y3, Y3
+	JMP     folded44
+
+part43:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+0
+	JLE     none45
+	VMOVUPS (BX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    DX, $+4
+	JLE     none45
+	VMOVUPS 512(BX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none45:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+2
+	JLE     none46
+	VMOVUPS 256(BX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    DX, $+6
+	JLE     none46
+	VMOVUPS 768(BX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none46:
+folded44:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y5
+	CMPQ    DX, $+8
+	JLT     part47
+	VMOVUPS 128(BX), Y6
+	VMOVUPS 640(BX), Y7
+	VADDPD  Y7, Y6, Y2
+	VMOVUPS 384(BX), Y6
+	VMOVUPS 896(BX), Y7
+	VADDPD  Y7, Y6, Y3
+	JMP     folded48
+
+part47:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    DX, $+1
+	JLE     none49
+	VMOVUPS 128(BX), Y6
+	VADDPD  Y6, Y2, Y2
+	CMPQ    DX, $+5
+	JLE     none49
+	VMOVUPS 640(BX), Y6
+	VADDPD  Y6, Y2, Y2
+
+none49:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    DX, $+3
+	JLE     none50
+	VMOVUPS 384(BX), Y6
+	VADDPD  Y6, Y3, Y3
+	CMPQ    DX, $+7
+	JLE     none50
+	VMOVUPS 896(BX), Y6
+	VADDPD  Y6, Y3, Y3
+
+none50:
+folded48:
+	VADDPD Y3, Y2, Y2
+	VADDPD Y2, Y5, Y5
+	ADDQ   $0x00000400, BX
+	SUBQ   $+8, DX
+	VADDPD Y5, Y4, Y4
+
+pair33:
+	VADDPD Y4, Y1, Y1
+	TESTQ  DX, DX
+	JLE    sum34
+	CMPQ   BX, DI
+	JB     groups32
+
+sum34:
+	LEAQ      (SP), DX
+	VMOVUPS   Y1, (DX)(AX*1)
+	ADDQ      $0x00000020, AX
+	CMPQ      AX, $0x00000080
+	JB        column31
+	VMOVUPS   (SP), Y1
+	VMOVUPS   32(SP), Y2
+	VMOVUPS   64(SP), Y3
+	VMOVUPS   96(SP), Y4
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y1, Y5, Y1
+	VCMPPD    $0x03, Y1, Y1, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y1, Y1
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y2, Y5, Y2
+	VCMPPD    $0x03, Y2, Y2, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y2, Y2
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y3, Y5, Y3
+	VCMPPD    $0x03, Y3, Y3, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y3, Y3
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y5
+	VDIVPD    Y4, Y5, Y4
+	VCMPPD    $0x03, Y4, Y4, Y5
+	VBLENDVPD Y5, c7ff8000000000001<>+0(SB), Y4, Y4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes51:
+	VMOVUPD (AX), Y5
+	VMULPD  Y5, Y1, Y5
+	VMOVUPD Y5, (DX)
+	VMOVUPD 32(AX), Y5
+	VMULPD  Y5, Y2, Y5
+	VMOVUPD Y5, 32(DX)
+	VMOVUPD 64(AX), Y5
+	VMULPD  Y5, Y3, Y5
+	VMOVUPD Y5, 64(DX)
+	VMOVUPD 96(AX), Y5
+	VMULPD  Y5, Y4, Y5
+	VMOVUPD Y5, 96(DX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	DECQ    BX
+	JNE     planes51
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful52
+	MOVQ  $0x00000004, DI
+
+registers54:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit55:
+	VMOVUPS      (R10), Y1
+	VMOVUPS      128(R10), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	MOVQ         R9, R11
+	VMOVUPS      X3, (R11)
+	VEXTRACTF128 $0x01, Y3, (R11)(BX*2)
+	ADDQ         BX, R11
+	VMOVUPS      X1, (R11)
+	VEXTRACTF128 $0x01, Y1, (R11)(BX*2)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done57
+	CMPQ         R8, R11
+	JAE          next56
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next56:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit55
+
+done57:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers54
+	JMP  moved53
+
+	// rows that are not there, or shorter than a unit
+careful52:
+	MOVQ $0x00000004, DI
+
+registers58:
+	MOVQ         cols+72(FP), R8
+	MOVQ         AX, R9
+	MOVQ         DX, R10
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R12
+	CMPQ         R11, R12
+	CMOVQHI      R12, R11
+	VMOVQ        R11, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit59:
+	VMOVUPS      (R10), Y2
+	VMOVUPS      128(R10), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	MOVQ         R9, R11
+	VMASKMOVPD   X4, X1, (R11)
+	ADDQ         BX, R11
+	VMASKMOVPD   X2, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y4, X3
+	VMASKMOVPD   X3, X1, (R11)
+	ADDQ         BX, R11
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPD   X2, X1, (R11)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done61
+	CMPQ         R8, R11
+	JAE          next60
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next60:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x07, R11
+	ADDQ R11, R10
+	JMP  unit59
+
+done61:
+	MOVQ BX, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	ADDQ $0x00000020, DX
+	DECQ DI
+	JNE  registers58
+
+moved53:
+	ADDQ $0x00000080, CX
+	SUBQ $0x00000010, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ         $0x00000004, AX
+	CMPQ         SI, AX
+	CMOVQCS      SI, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful63
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful63
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit65:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(BX*2), Y1, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(BX*2), Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R9)
+	VMOVUPS     Y1, 32(R9)
+	MOVQ        $0x00000002, R10
+	SUBQ        R10, DI
+	JLE         done67
+	CMPQ        DI, R10
+	JAE         next66
+	MOVQ        DI, R10
+	MOVQ        $0x00000002, DI
+
+next66:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit65
+
+done67:
+	JMP moved64
+
+	// rows that are not there, or shorter than a unit
+careful63:
+	MOVQ         cols+72(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000002, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit68:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	MOVQ        AX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X2
+	CMPQ        SI, $0x00000001
+	JBE         rows71
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X3
+	CMPQ        SI, $0x00000002
+	JBE         rows71
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y2, Y2
+	CMPQ        SI, $0x00000003
+	JBE         rows71
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y3, Y3
+
+rows71:
+	VUNPCKLPD Y3, Y2, Y4
+	VUNPCKHPD Y3, Y2, Y2
+	VMOVUPS   Y4, (DX)
+	VMOVUPS   Y2, 32(DX)
+	MOVQ      $0x00000002, R8
+	SUBQ      R8, DI
+	JLE       done70
+	CMPQ      DI, R8
+	JAE       next69
+	MOVQ      DI, R8
+	MOVQ      $0x00000002, DI
+
+next69:
+	LEAQ (AX)(R8*8), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit68
+
+done70:
+moved64:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  4359(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful72
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful72
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit74:
+	MOVQ        R8, R10
+	VMOVUPS     (R10), X1
+	VINSERTF128 $0x01, (R10)(BX*2), Y1, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), X2
+	VINSERTF128 $0x01, (R10)(BX*2), Y2, Y2
+	VUNPCKLPD   Y2, Y1, Y3
+	VUNPCKHPD   Y2, Y1, Y1
+	VMOVUPS     Y3, (R9)
+	VMOVUPS     Y1, 32(R9)
+	MOVQ        $0x00000002, R10
+	SUBQ        R10, DI
+	JLE         done76
+	CMPQ        DI, R10
+	JAE         next75
+	MOVQ        DI, R10
+	MOVQ        $0x00000002, DI
+
+next75:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit74
+
+done76:
+	JMP moved73
+
+	// rows that are not there, or shorter than a unit
+careful72:
+	MOVQ         cols+72(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000002, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit77:
+	VXORPS      Y2, Y2, Y2
+	VXORPS      Y3, Y3, Y3
+	MOVQ        AX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X2
+	CMPQ        SI, $0x00000001
+	JBE         rows80
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VMOVUPS     X4, X3
+	CMPQ        SI, $0x00000002
+	JBE         rows80
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y2, Y2
+	CMPQ        SI, $0x00000003
+	JBE         rows80
+	ADDQ        BX, R8
+	VMASKMOVPD  (R8), X1, X4
+	VINSERTF128 $0x01, X4, Y3, Y3
+
+rows80:
+	VUNPCKLPD Y3, Y2, Y4
+	VUNPCKHPD Y3, Y2, Y2
+	VMOVUPS   Y4, (DX)
+	VMOVUPS   Y2, 32(DX)
+	MOVQ      $0x00000002, R8
+	SUBQ      R8, DI
+	JLE       done79
+	CMPQ      DI, R8
+	JAE       next78
+	MOVQ      DI, R8
+	MOVQ      $0x00000002, DI
+
+next78:
+	LEAQ (AX)(R8*8), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit77
+
+done79:
+moved73:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 4359(SP), DX
+	ANDQ $-64, DX
+	LEAQ 191(SP), BX
+	ANDQ $-64, BX
+	MOVQ cols+72(FP), DI
+
+planes81:
+	VMOVUPD (AX), Y2
+	VMOVUPD (DX), Y3
+	VMULPD  Y0, Y2, Y2
+	VADDPD  Y3, Y2, Y2
+	VMAXPD  Y2, Y1, Y1
+	VMOVUPD Y2, (BX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	DECQ    DI
+	JNE     planes81
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y2
+	VMOVUPS c4338000000000000<>+0(SB), Y3
+	VMOVUPS c3ff0000000000000<>+0(SB), Y4
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y5
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y6
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x05, DX
+	ADDQ  DX, AX
+	MOVQ  dst_base+0(FP), DX
+	MOVQ  cols+72(FP), BX
+	IMULQ CX, BX
+	ADDQ  BX, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x05, BX
+	ADDQ  BX, DX
+	LEAQ  191(SP), BX
+	ANDQ  $-64, BX
+	LEAQ  191(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes82:
+	VMOVUPD     (BX), Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VMOVUPD     Y11, (DI)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DI
+	DECQ        R8
+	JNE         planes82
+
+	// fold the planes of [read scratch]
+	VXORPS Y1, Y1, Y1
+	MOVQ   cols+72(FP), AX
+	LEAQ   191(SP), DX
+	ANDQ   $-64, DX
+	LEAQ   1024(DX), BX
+
+groups84:
+	CMPQ    AX, $+8
+	JLT     part87
+	VMOVUPS (DX), Y2
+	VMOVUPS 128(DX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 192(DX), Y4
+	VADDPD  Y4, Y3, Y3
+	JMP     folded88
+
+part87:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none89
+	VMOVUPS (DX), Y4
+	VADDPD  Y4, Y2, Y2
+	CMPQ    AX, $+4
+	JLE     none89
+	VMOVUPS 128(DX), Y4
+	VADDPD  Y4, Y2, Y2
+
+none89:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+2
+	JLE     none90
+	VMOVUPS 64(DX), Y4
+	VADDPD  Y4, Y3, Y3
+	CMPQ    AX, $+6
+	JLE     none90
+	VMOVUPS 192(DX), Y4
+	VADDPD  Y4, Y3, Y3
+
+none90:
+folded88:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y4
+	CMPQ    AX, $+8
+	JLT     part91
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 160(DX), Y6
+	VADDPD  Y6, Y5, Y2
+	VMOVUPS 96(DX), Y5
+	VMOVUPS 224(DX), Y6
+	VADDPD  Y6, Y5, Y3
+	JMP     folded92
+
+part91:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none93
+	VMOVUPS 32(DX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    AX, $+5
+	JLE     none93
+	VMOVUPS 160(DX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none93:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+3
+	JLE     none94
+	VMOVUPS 96(DX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    AX, $+7
+	JLE     none94
+	VMOVUPS 224(DX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none94:
+folded92:
+	VADDPD  Y3, Y2, Y2
+	VADDPD  Y2, Y4, Y4
+	ADDQ    $0x00000100, DX
+	SUBQ    $+8, AX
+	JLE     pair85
+	CMPQ    AX, $+8
+	JLT     part95
+	VMOVUPS (DX), Y2
+	VMOVUPS 128(DX), Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS 64(DX), Y3
+	VMOVUPS 192(DX), Y5
+	VADDPD  Y5, Y3, Y3
+	JMP     folded96
+
+part95:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+0
+	JLE     none97
+	VMOVUPS (DX), Y5
+	VADDPD  Y5, Y2, Y2
+	CMPQ    AX, $+4
+	JLE     none97
+	VMOVUPS 128(DX), Y5
+	VADDPD  Y5, Y2, Y2
+
+none97:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+2
+	JLE     none98
+	VMOVUPS 64(DX), Y5
+	VADDPD  Y5, Y3, Y3
+	CMPQ    AX, $+6
+	JLE     none98
+	VMOVUPS 192(DX), Y5
+	VADDPD  Y5, Y3, Y3
+
+none98:
+folded96:
+	VADDPD  Y3, Y2, Y2
+	VMOVUPS Y2, Y5
+	CMPQ    AX, $+8
+	JLT     part99
+	VMOVUPS 32(DX), Y6
+	VMOVUPS 160(DX), Y7
+	VADDPD  Y7, Y6, Y2
+	VMOVUPS 96(DX), Y6
+	VMOVUPS 224(DX), Y7
+	VADDPD  Y7, Y6, Y3
+	JMP     folded100
+
+part99:
+	VXORPS  Y2, Y2, Y2
+	CMPQ    AX, $+1
+	JLE     none101
+	VMOVUPS 32(DX), Y6
+	VADDPD  Y6, Y2, Y2
+	CMPQ    AX, $+5
+	JLE     none101
+	VMOVUPS 160(DX), Y6
+	VADDPD  Y6, Y2, Y2
+
+none101:
+	VXORPS  Y3, Y3, Y3
+	CMPQ    AX, $+3
+	JLE     none102
+	VMOVUPS 96(DX), Y6
+	VADDPD  Y6, Y3, Y3
+	CMPQ    AX, $+7
+	JLE     none102
+	VMOVUPS 224(DX), Y6
+	VADDPD  Y6, Y3, Y3
+
+none102:
+folded100:
+	VADDPD Y3, Y2, Y2
+	VADDPD Y2, Y5, Y5
+	ADDQ   $0x00000100, DX
+	SUBQ   $+8, AX
+	VADDPD Y5, Y4, Y4
+
+pair85:
+	VADDPD Y4, Y1, Y1
+	TESTQ  AX, AX
+	JLE    sum86
+	CMPQ   DX, BX
+	JB     groups84
+
+sum86:
+	VMOVUPS   Y1, Y1
+	VMOVUPS   c3ff0000000000000<>+0(SB), Y2
+	VDIVPD    Y1, Y2, Y1
+	VCMPPD    $0x03, Y1, Y1, Y2
+	VBLENDVPD Y2, c7ff8000000000001<>+0(SB), Y1, Y1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 191(SP), AX
+	ANDQ $-64, AX
+	LEAQ 191(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), BX
+
+planes103:
+	VMOVUPD (AX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, (DX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNE     planes103
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), DX
+	IMULQ CX, DX
+	ADDQ  DX, AX
+	LEAQ  191(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), BX
+	SHLQ  $0x03, BX
+	CMPQ  SI, $0x00000004
+	JB    careful104
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful104
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  DX, R9
+
+unit106:
+	VMOVUPS      (R9), Y1
+	VMOVUPS      32(R9), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	MOVQ         R8, R10
+	VMOVUPS      X3, (R10)
+	VEXTRACTF128 $0x01, Y3, (R10)(BX*2)
+	ADDQ         BX, R10
+	VMOVUPS      X1, (R10)
+	VEXTRACTF128 $0x01, Y1, (R10)(BX*2)
+	MOVQ         $0x00000002, R10
+	SUBQ         R10, DI
+	JLE          done108
+	CMPQ         DI, R10
+	JAE          next107
+	MOVQ         DI, R10
+	MOVQ         $0x00000002, DI
+
+next107:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x05, R10
+	ADDQ R10, R9
+	JMP  unit106
+
+done108:
+	JMP moved105
+
+	// rows that are not there, or shorter than a unit
+careful104:
+	MOVQ         cols+72(FP), DI
+	MOVQ         DX, DX
+	MOVQ         DI, R8
+	MOVQ         $0x00000002, R9
+	CMPQ         R8, R9
+	CMOVQHI      R9, R8
+	VMOVQ        R8, X1
+	VPBROADCASTQ X1, X1
+	VPCMPGTQ     iota64<>+0(SB), X1, X1
+
+unit109:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	MOVQ         AX, R8
+	VMASKMOVPD   X4, X1, (R8)
+	CMPQ         SI, $0x00000001
+	JBE          rows112
+	ADDQ         BX, R8
+	VMASKMOVPD   X2, X1, (R8)
+	CMPQ         SI, $0x00000002
+	JBE          rows112
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y4, X3
+	VMASKMOVPD   X3, X1, (R8)
+	CMPQ         SI, $0x00000003
+	JBE          rows112
+	ADDQ         BX, R8
+	VEXTRACTF128 $0x01, Y2, X2
+	VMASKMOVPD   X2, X1, (R8)
+
+rows112:
+	MOVQ $0x00000002, R8
+	SUBQ R8, DI
+	JLE  done111
+	CMPQ DI, R8
+	JAE  next110
+	MOVQ DI, R8
+	MOVQ $0x00000002, DI
+
+next110:
+	LEAQ (AX)(R8*8), AX
+	SHLQ $0x05, R8
+	ADDQ R8, DX
+	JMP  unit109
+
+done111:
+moved105:
+	ADDQ $0x00000020, CX
+	SUBQ $0x00000004, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         4288(SP), $+0
+	JE           end2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         CX, DX
+	MOVQ         mask_base+48(FP), BX
+	ADDQ         CX, BX
+
+	// blocks of 32: [read src read mask]
+	SUBQ $+32, AX
+	JB   tail114
+
+blocks113:
+	VMOVUPD (DX), Y9
+	VMOVUPD (BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	VMOVUPD 32(DX), Y9
+	VMOVUPD 32(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	VMOVUPD 64(DX), Y9
+	VMOVUPD 64(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	VMOVUPD 96(DX), Y9
+	VMOVUPD 96(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	VMOVUPD 128(DX), Y9
+	VMOVUPD 128(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	VMOVUPD 160(DX), Y9
+	VMOVUPD 160(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y6, Y6
+	VMOVUPD 192(DX), Y9
+	VMOVUPD 192(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	VMOVUPD 224(DX), Y9
+	VMOVUPD 224(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y8, Y8
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, AX
+	JAE     blocks113
+
+	// the last block, register by register
+tail114:
+	ADDQ    $+32, AX
+	JE      end115
+	CMPQ    AX, $0x00000004
+	JB      part116
+	VMOVUPD (DX), Y9
+	VMOVUPD (BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y1, Y1
+	CMPQ    AX, $0x00000008
+	JB      part117
+	VMOVUPD 32(DX), Y9
+	VMOVUPD 32(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y2, Y2
+	CMPQ    AX, $0x0000000c
+	JB      part118
+	VMOVUPD 64(DX), Y9
+	VMOVUPD 64(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y3, Y3
+	CMPQ    AX, $0x00000010
+	JB      part119
+	VMOVUPD 96(DX), Y9
+	VMOVUPD 96(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y4, Y4
+	CMPQ    AX, $0x00000014
+	JB      part120
+	VMOVUPD 128(DX), Y9
+	VMOVUPD 128(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y5, Y5
+	CMPQ    AX, $0x00000018
+	JB      part121
+	VMOVUPD 160(DX), Y9
+	VMOVUPD 160(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y6, Y6
+	CMPQ    AX, $0x0000001c
+	JB      part122
+	VMOVUPD 192(DX), Y9
+	VMOVUPD 192(BX), Y10
+	VMULPD  Y0, Y9, Y9
+	VADDPD  Y10, Y9, Y9
+	VMAXPD  Y9, Y7, Y7
+	CMPQ    AX, $0x00000020
+	JB      part123
+
+part116:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   (DX), Y9, Y10
+	VMASKMOVPD   (BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y1, Y1
+	JMP          end115
+
+part117:
+	CMPQ         AX, $0x00000004
+	JBE          end115
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   32(DX), Y9, Y10
+	VMASKMOVPD   32(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y2, Y2
+	JMP          end115
+
+part118:
+	CMPQ         AX, $0x00000008
+	JBE          end115
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   64(DX), Y9, Y10
+	VMASKMOVPD   64(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y3, Y3
+	JMP          end115
+
+part119:
+	CMPQ         AX, $0x0000000c
+	JBE          end115
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   96(DX), Y9, Y10
+	VMASKMOVPD   96(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y4, Y4
+	JMP          end115
+
+part120:
+	CMPQ         AX, $0x00000010
+	JBE          end115
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   128(DX), Y9, Y10
+	VMASKMOVPD   128(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y5, Y5
+	JMP          end115
+
+part121:
+	CMPQ         AX, $0x00000014
+	JBE          end115
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   160(DX), Y9, Y10
+	VMASKMOVPD   160(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y6, Y6
+	JMP          end115
+
+part122:
+	CMPQ         AX, $0x00000018
+	JBE          end115
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   192(DX), Y9, Y10
+	VMASKMOVPD   192(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y7, Y7
+	JMP          end115
+
+part123:
+	CMPQ         AX, $0x0000001c
+	JBE          end115
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   224(DX), Y9, Y10
+	VMASKMOVPD   224(BX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y8, Y8
+
+end115:
+	VMAXPD     Y5, Y1, Y1
+	VMAXPD     Y6, Y2, Y2
+	VMAXPD     Y7, Y3, Y3
+	VMAXPD     Y8, Y4, Y4
+	VMAXPD     Y3, Y1, Y1
+	VMAXPD     Y4, Y2, Y2
+	VMAXPD     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VMAXPD     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VMAXPD     Y2, Y1, Y1
+	VMOVUPS    Y1, Y1
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y2
+	VMOVUPS    c4338000000000000<>+0(SB), Y3
+	VMOVUPS    c3ff0000000000000<>+0(SB), Y4
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y5
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y6
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
+	VXORPS     Y9, Y9, Y9
+	LEAQ       8512(SP), AX
+	ANDQ       $-64, AX
+	VMOVUPS    Y9, (AX)
+	VMOVUPS    Y9, 32(AX)
+	VMOVUPS    Y9, 64(AX)
+	VMOVUPS    Y9, 96(AX)
+	VMOVUPS    Y9, 128(AX)
+	VMOVUPS    Y9, 160(AX)
+	VMOVUPS    Y9, 192(AX)
+	VMOVUPS    Y9, 224(AX)
+	MOVQ       cols+72(FP), DX
+	MOVQ       src_base+24(FP), BX
+	ADDQ       CX, BX
+	MOVQ       mask_base+48(FP), SI
+	ADDQ       CX, SI
+	MOVQ       dst_base+0(FP), DI
+	ADDQ       CX, DI
+
+	// blocks of 32: [read src read mask write dst]
+	SUBQ $+32, DX
+	JB   tail125
+
+blocks124:
+	VMOVUPD     (BX), Y9
+	VMOVUPD     (SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      (AX), Y11, Y9
+	VMOVUPS     Y9, (AX)
+	VMOVUPD     Y11, (DI)
+	VMOVUPD     32(BX), Y9
+	VMOVUPD     32(SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      32(AX), Y11, Y9
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPD     Y11, 32(DI)
+	VMOVUPD     64(BX), Y9
+	VMOVUPD     64(SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      64(AX), Y11, Y9
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPD     Y11, 64(DI)
+	VMOVUPD     96(BX), Y9
+	VMOVUPD     96(SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      96(AX), Y11, Y9
+	VMOVUPS     Y9, 96(AX)
+	VMOVUPD     Y11, 96(DI)
+	VMOVUPD     128(BX), Y9
+	VMOVUPD     128(SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      128(AX), Y11, Y9
+	VMOVUPS     Y9, 128(AX)
+	VMOVUPD     Y11, 128(DI)
+	VMOVUPD     160(BX), Y9
+	VMOVUPD     160(SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      160(AX), Y11, Y9
+	VMOVUPS     Y9, 160(AX)
+	VMOVUPD     Y11, 160(DI)
+	VMOVUPD     192(BX), Y9
+	VMOVUPD     192(SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      192(AX), Y11, Y9
+	VMOVUPS     Y9, 192(AX)
+	VMOVUPD     Y11, 192(DI)
+	VMOVUPD     224(BX), Y9
+	VMOVUPD     224(SI), Y10
+	VMULPD      Y0, Y9, Y9
+	VADDPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y9, Y9
+	VMOVUPS     Y3, Y10
+	VFMADD231PD Y5, Y9, Y10
+	VSUBPD      Y3, Y10, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PD Y6, Y11, Y12
+	VFMADD231PD Y7, Y11, Y12
+	VMOVUPS     Y8, Y11
+	VFMADD213PD c3e928b41da12708b<>+0(SB), Y12, Y11
+	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
+	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
+	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
+	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y12, Y11
+	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y12, Y11
+	VFMADD213PD c3fa55555555503cf<>+0(SB), Y12, Y11
+	VFMADD213PD c3fc5555555555558<>+0(SB), Y12, Y11
+	VFMADD213PD c3fe0000000000009<>+0(SB), Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VFMADD213PD Y4, Y12, Y11
+	VPSLLQ      $0x34, Y10, Y10
+	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
+	VMULPD      Y10, Y11, Y11
+	VCMPPD      $0x15, Y2, Y9, Y10
+	VPAND       Y10, Y11, Y11
+	VADDPD      224(AX), Y11, Y9
+	VMOVUPS     Y9, 224(AX)
+	VMOVUPD     Y11, 224(DI)
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	SUBQ        $+32, DX
+	JAE         blocks124
+
+	// the last block, register by register
+tail125:
+	ADDQ         $+32, DX
+	JE           end126
+	VMOVQ        DX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y10
+	VMASKMOVPD   (BX), Y10, Y11
+	VMASKMOVPD   (SI), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y0, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       (AX), Y13, Y11
+	VMOVUPS      Y11, (AX)
+	VMASKMOVPD   Y13, Y10, (DI)
+	CMPQ         DX, $0x00000004
+	JBE          end126
+	VPCMPGTQ     iota64<>+32(SB), Y9, Y10
+	VMASKMOVPD   32(BX), Y10, Y11
+	VMASKMOVPD   32(SI), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y0, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       32(AX), Y13, Y11
+	VMOVUPS      Y11, 32(AX)
+	VMASKMOVPD   Y13, Y10, 32(DI)
+	CMPQ         DX, $0x00000008
+	JBE          end126
+	VPCMPGTQ     iota64<>+64(SB), Y9, Y10
+	VMASKMOVPD   64(BX), Y10, Y11
+	VMASKMOVPD   64(SI), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y0, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       64(AX), Y13, Y11
+	VMOVUPS      Y11, 64(AX)
+	VMASKMOVPD   Y13, Y10, 64(DI)
+	CMPQ         DX, $0x0000000c
+	JBE          end126
+	VPCMPGTQ     iota64<>+96(SB), Y9, Y10
+	VMASKMOVPD   96(BX), Y10, Y11
+	VMASKMOVPD   96(SI), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y0, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       96(AX), Y13, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMASKMOVPD   Y13, Y10, 96(DI)
+	CMPQ         DX, $0x00000010
+	JBE          end126
+	VPCMPGTQ     iota64<>+128(SB), Y9, Y10
+	VMASKMOVPD   128(BX), Y10, Y11
+	VMASKMOVPD   128(SI), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y0, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       128(AX), Y13, Y11
+	VMOVUPS      Y11, 128(AX)
+	VMASKMOVPD   Y13, Y10, 128(DI)
+	CMPQ         DX, $0x00000014
+	JBE          end126
+	VPCMPGTQ     iota64<>+160(SB), Y9, Y10
+	VMASKMOVPD   160(BX), Y10, Y11
+	VMASKMOVPD   160(SI), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y0, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       160(AX), Y13, Y11
+	VMOVUPS      Y11, 160(AX)
+	VMASKMOVPD   Y13, Y10, 160(DI)
+	CMPQ         DX, $0x00000018
+	JBE          end126
+	VPCMPGTQ     iota64<>+192(SB), Y9, Y10
+	VMASKMOVPD   192(BX), Y10, Y11
+	VMASKMOVPD   192(SI), Y10, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y10, Y13
+	VPOR         Y13, Y12, Y12
+	VMULPD       Y0, Y11, Y11
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y1, Y11, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PD  Y5, Y11, Y12
+	VSUBPD       Y3, Y12, Y13
+	VMOVUPS      Y11, Y14
+	VFMADD231PD  Y6, Y13, Y14
+	VFMADD231PD  Y7, Y13, Y14
+	VMOVUPS      Y8, Y13
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y14, Y13
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y14, Y13
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y14, Y13
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y14, Y13
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VFMADD213PD  Y4, Y14, Y13
+	VPSLLQ       $0x34, Y12, Y12
+	VPADDQ       c3ff0000000000000<>+0(SB), Y12, Y12
+	VMULPD       Y12, Y13, Y13
+	VCMPPD       $0x15, Y2, Y11, Y12
+	VPAND        Y12, Y13, Y13
+	VADDPD       192(AX), Y13, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMASKMOVPD   Y13, Y10, 192(DI)
+	CMPQ         DX, $0x0000001c
+	JBE          end126
+	VPCMPGTQ     iota64<>+224(SB), Y9, Y9
+	VMASKMOVPD   224(BX), Y9, Y10
+	VMASKMOVPD   224(SI), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y12
+	VPOR         Y12, Y11, Y11
+	VMULPD       Y0, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y1, Y10, Y10
+	VMOVUPS      Y3, Y1
+	VFMADD231PD  Y5, Y10, Y1
+	VSUBPD       Y3, Y1, Y3
+	VMOVUPS      Y10, Y5
+	VFMADD231PD  Y6, Y3, Y5
+	VFMADD231PD  Y7, Y3, Y5
+	VMOVUPS      Y8, Y3
+	VFMADD213PD  c3e928b41da12708b<>+0(SB), Y5, Y3
+	VFMADD213PD  c3ec71ddf6ab977fb<>+0(SB), Y5, Y3
+	VFMADD213PD  c3efa01993a5e7f04<>+0(SB), Y5, Y3
+	VFMADD213PD  c3f2a01a01b00f205<>+0(SB), Y5, Y3
+	VFMADD213PD  c3f56c16c18606b59<>+0(SB), Y5, Y3
+	VFMADD213PD  c3f8111111110f7fd<>+0(SB), Y5, Y3
+	VFMADD213PD  c3fa55555555503cf<>+0(SB), Y5, Y3
+	VFMADD213PD  c3fc5555555555558<>+0(SB), Y5, Y3
+	VFMADD213PD  c3fe0000000000009<>+0(SB), Y5, Y3
+	VFMADD213PD  Y4, Y5, Y3
+	VFMADD213PD  Y4, Y5, Y3
+	VPSLLQ       $0x34, Y1, Y1
+	VPADDQ       c3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD       Y1, Y3, Y3
+	VCMPPD       $0x15, Y2, Y10, Y1
+	VPAND        Y1, Y3, Y3
+	VADDPD       224(AX), Y3, Y1
+	VMOVUPS      Y1, 224(AX)
+	VMASKMOVPD   Y3, Y9, 224(DI)
+
+end126:
+	VMOVUPS    (AX), Y1
+	VMOVUPS    32(AX), Y2
+	VMOVUPS    64(AX), Y3
+	VMOVUPS    96(AX), Y4
+	VMOVUPS    128(AX), Y5
+	VMOVUPS    160(AX), Y6
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VADDPD     Y2, Y1, Y1
+	MOVQ       cols+72(FP), AX
+	CMPQ       AX, $0x00000008
+	JA         groups127
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	JMP        sum128
+
+groups127:
+	VADDPD     Y4, Y3, Y3
+	VADDPD     Y6, Y5, Y5
+	VADDPD     Y8, Y7, Y7
+	VPERM2F128 $0x20, Y5, Y1, Y2
+	VPERM2F128 $0x31, Y5, Y1, Y4
+	VADDPD     Y4, Y2, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y2
+	VPERM2F128 $0x31, Y7, Y3, Y4
+	VADDPD     Y4, Y2, Y3
+	VUNPCKLPD  Y3, Y1, Y2
+	VUNPCKHPD  Y3, Y1, Y3
+	VADDPD     Y3, Y2, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPD     Y2, Y1, Y1
+
+sum128:
+	VMOVUPS      Y1, Y1
+	VBROADCASTSD X1, Y1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VCMPPD       $0x03, Y1, Y1, Y2
+	VBLENDVPD    Y2, c7ff8000000000001<>+0(SB), Y1, Y1
+	MOVQ         cols+72(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         CX, DX
+	MOVQ         dst_base+0(FP), BX
+	ADDQ         CX, BX
+
+	// blocks of 32: [read dst write dst]
+	SUBQ $+32, AX
+	JB   tail130
+
+blocks129:
+	VMOVUPD (DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, (BX)
+	VMOVUPD 32(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 32(BX)
+	VMOVUPD 64(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 64(BX)
+	VMOVUPD 96(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 96(BX)
+	VMOVUPD 128(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 128(BX)
+	VMOVUPD 160(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 160(BX)
+	VMOVUPD 192(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 192(BX)
+	VMOVUPD 224(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 224(BX)
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	SUBQ    $+32, AX
+	JAE     blocks129
+
+	// the last block, register by register
+tail130:
+	ADDQ    $+32, AX
+	JE      end131
+	CMPQ    AX, $0x00000004
+	JB      part132
+	VMOVUPD (DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, (BX)
+	CMPQ    AX, $0x00000008
+	JB      part133
+	VMOVUPD 32(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 32(BX)
+	CMPQ    AX, $0x0000000c
+	JB      part134
+	VMOVUPD 64(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 64(BX)
+	CMPQ    AX, $0x00000010
+	JB      part135
+	VMOVUPD 96(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 96(BX)
+	CMPQ    AX, $0x00000014
+	JB      part136
+	VMOVUPD 128(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 128(BX)
+	CMPQ    AX, $0x00000018
+	JB      part137
+	VMOVUPD 160(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 160(BX)
+	CMPQ    AX, $0x0000001c
+	JB      part138
+	VMOVUPD 192(DX), Y2
+	VMULPD  Y2, Y1, Y2
+	VMOVUPD Y2, 192(BX)
+	CMPQ    AX, $0x00000020
+	JB      part139
+
+part132:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   (DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, (BX)
+	JMP          end131
+
+part133:
+	CMPQ         AX, $0x00000004
+	JBE          end131
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   32(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 32(BX)
+	JMP          end131
+
+part134:
+	CMPQ         AX, $0x00000008
+	JBE          end131
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   64(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 64(BX)
+	JMP          end131
+
+part135:
+	CMPQ         AX, $0x0000000c
+	JBE          end131
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   96(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 96(BX)
+	JMP          end131
+
+part136:
+	CMPQ         AX, $0x00000010
+	JBE          end131
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   128(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 128(BX)
+	JMP          end131
+
+part137:
+	CMPQ         AX, $0x00000014
+	JBE          end131
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   160(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 160(BX)
+	JMP          end131
+
+part138:
+	CMPQ         AX, $0x00000018
+	JBE          end131
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   192(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 192(BX)
+	JMP          end131
+
+part139:
+	CMPQ         AX, $0x0000001c
+	JBE          end131
+	ANDQ         $+3, AX
+	VMOVQ        AX, X2
+	VPBROADCASTQ X2, Y2
+	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
+	VMASKMOVPD   224(DX), Y2, Y3
+	VMULPD       Y3, Y1, Y3
+	VMASKMOVPD   Y3, Y2, 224(BX)
+
+end131:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 4288(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, CX
+	JMP  row1
+
+end2:
+	VZEROUPPER
+	RET
+
 // func scaleAddF32AVX2(dst []float32, src []float32, mask []float32, factor float32)
 // Requires: AVX, AVX2
 TEXT ·scaleAddF32AVX2(SB), NOSPLIT, $0-76
@@ -62965,6 +72741,8668 @@ end30:
 	JMP  row2
 
 end3:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsScaledF32AVX512(dst []float32, src []float32, cols int, scale float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsScaledF32AVX512(SB), $16712-60
+	VBROADCASTSS scale+56(FP), Z0
+	LEAQ         319(SP), AX
+	ANDQ         $-64, AX
+	XORQ         BX, BX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 16704(SP)
+	MOVQ         cols+48(FP), CX
+	CMPQ         CX, $0x00000040
+	JA           row1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         16704(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 16704(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000040
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, CX
+
+registers9:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z1, Z1
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z1, Z1
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X2
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z2, Z2
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z2, Z2
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X3
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z3, Z3
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z3, Z3
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X4
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z4, Z4
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z4, Z4
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R10)
+	VMOVUPS      Z2, 256(R10)
+	VMOVUPS      Z5, 512(R10)
+	VMOVUPS      Z1, 768(R10)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done12
+	CMPQ         R8, R11
+	JAE          next11
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next11:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ DI, R8
+	SHLQ $0x04, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, R8
+
+registers13:
+	MOVQ    cols+48(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000004, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit14:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	MOVQ         R10, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z4, Z4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z4, Z4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R11)
+	VMOVUPS      Z2, 256(R11)
+	VMOVUPS      Z5, 512(R11)
+	VMOVUPS      Z1, 768(R11)
+	MOVQ         $0x00000004, CX
+	SUBQ         CX, R9
+	JLE          done16
+	CMPQ         R9, CX
+	JAE          next15
+	MOVQ         R9, CX
+	MOVQ         $0x00000004, R9
+
+next15:
+	LEAQ (R10)(CX*4), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit14
+
+done16:
+	MOVQ DI, CX
+	SHLQ $0x04, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers13
+
+moved8:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	VBROADCASTSS cff800000<>+0(SB), Z4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes18:
+	VMOVUPS (AX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z1, Z1
+	VMOVUPS Z5, (CX)
+	VMOVUPS 64(AX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z2, Z2
+	VMOVUPS Z5, 64(CX)
+	VMOVUPS 128(AX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z3, Z3
+	VMOVUPS Z5, 128(CX)
+	VMOVUPS 192(AX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z4, Z4
+	VMOVUPS Z5, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes18
+	VMOVUPS cc2aeac4f<>+0(SB), Z5
+	VMOVUPS c4b400000<>+0(SB), Z6
+	VMOVUPS c3f800000<>+0(SB), Z7
+	VMOVUPS c3fb8aa3b<>+0(SB), Z8
+	VMOVUPS cbf317200<>+0(SB), Z9
+	VMOVUPS cb5bfbe80<>+0(SB), Z10
+	VMOVUPS c3ab563a5<>+0(SB), Z11
+	VMOVUPS c3c091ef0<>+0(SB), Z12
+	VMOVUPS c3d2aac2c<>+0(SB), Z13
+	VMOVUPS c3e2aaa46<>+0(SB), Z14
+	VMOVUPS c3efffffe<>+0(SB), Z15
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes19:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Z16
+	VSUBPS      Z1, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, (DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 64(DI)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPS     128(DX), Z16
+	VSUBPS      Z3, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 128(DI)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPS     192(DX), Z16
+	VSUBPS      Z4, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 192(DI)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, DI
+	DECQ        R8
+	JNE         planes19
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column20:
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+48(FP), CX
+	LEAQ   319(SP), DX
+	ANDQ   $-64, DX
+	ADDQ   AX, DX
+	LEAQ   16384(DX), DI
+
+groups21:
+	CMPQ    CX, $+16
+	JLT     part24
+	VMOVUPS (DX), Z2
+	VMOVUPS 2048(DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 1024(DX), Z3
+	VMOVUPS 3072(DX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 512(DX), Z4
+	VMOVUPS 2560(DX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 1536(DX), Z5
+	VMOVUPS 3584(DX), Z6
+	VADDPS  Z6, Z5, Z5
+	JMP     folded25
+
+part24:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none26
+	VMOVUPS (DX), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    CX, $+8
+	JLE     none26
+	VMOVUPS 2048(DX), Z6
+	VADDPS  Z6, Z2, Z2
+
+none26:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+4
+	JLE     none27
+	VMOVUPS 1024(DX), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    CX, $+12
+	JLE     none27
+	VMOVUPS 3072(DX), Z6
+	VADDPS  Z6, Z3, Z3
+
+none27:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+2
+	JLE     none28
+	VMOVUPS 512(DX), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    CX, $+10
+	JLE     none28
+	VMOVUPS 2560(DX), Z6
+	VADDPS  Z6, Z4, Z4
+
+none28:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+6
+	JLE     none29
+	VMOVUPS 1536(DX), Z6
+	VADDPS  Z6, Z5, Z5
+	CMPQ    CX, $+14
+	JLE     none29
+	VMOVUPS 3584(DX), Z6
+	VADDPS  Z6, Z5, Z5
+
+none29:
+folded25:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z6
+	CMPQ    CX, $+16
+	JLT     part30
+	VMOVUPS 256(DX), Z7
+	VMOVUPS 2304(DX), Z8
+	VADDPS  Z8, Z7, Z2
+	VMOVUPS 1280(DX), Z7
+	VMOVUPS 3328(DX), Z8
+	VADDPS  Z8, Z7, Z3
+	VMOVUPS 768(DX), Z7
+	VMOVUPS 2816(DX), Z8
+	VADDPS  Z8, Z7, Z4
+	VMOVUPS 1792(DX), Z7
+	VMOVUPS 3840(DX), Z8
+	VADDPS  Z8, Z7, Z5
+	JMP     folded31
+
+part30:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none32
+	VMOVUPS 256(DX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    CX, $+9
+	JLE     none32
+	VMOVUPS 2304(DX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none32:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+5
+	JLE     none33
+	VMOVUPS 1280(DX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    CX, $+13
+	JLE     none33
+	VMOVUPS 3328(DX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none33:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+3
+	JLE     none34
+	VMOVUPS 768(DX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    CX, $+11
+	JLE     none34
+	VMOVUPS 2816(DX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none34:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+7
+	JLE     none35
+	VMOVUPS 1792(DX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    CX, $+15
+	JLE     none35
+	VMOVUPS 3840(DX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none35:
+folded31:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	ADDQ    $0x00001000, DX
+	SUBQ    $+16, CX
+	JLE     pair22
+	CMPQ    CX, $+16
+	JLT     part36
+	VMOVUPS (DX), Z2
+	VMOVUPS 2048(DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 1024(DX), Z3
+	VMOVUPS 3072(DX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 512(DX), Z4
+	VMOVUPS 2560(DX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 1536(DX), Z5
+	VMOVUPS 3584(DX), Z7
+	VADDPS  Z7, Z5, Z5
+	JMP     folded37
+
+part36:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none38
+	VMOVUPS (DX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    CX, $+8
+	JLE     none38
+	VMOVUPS 2048(DX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none38:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+4
+	JLE     none39
+	VMOVUPS 1024(DX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    CX, $+12
+	JLE     none39
+	VMOVUPS 3072(DX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none39:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+2
+	JLE     none40
+	VMOVUPS 512(DX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    CX, $+10
+	JLE     none40
+	VMOVUPS 2560(DX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none40:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+6
+	JLE     none41
+	VMOVUPS 1536(DX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    CX, $+14
+	JLE     none41
+	VMOVUPS 3584(DX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none41:
+folded37:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z7
+	CMPQ    CX, $+16
+	JLT     part42
+	VMOVUPS 256(DX), Z8
+	VMOVUPS 2304(DX), Z9
+	VADDPS  Z9, Z8, Z2
+	VMOVUPS 1280(DX), Z8
+	VMOVUPS 3328(DX), Z9
+	VADDPS  Z9, Z8, Z3
+	VMOVUPS 768(DX), Z8
+	VMOVUPS 2816(DX), Z9
+	VADDPS  Z9, Z8, Z4
+	VMOVUPS 1792(DX), Z8
+	VMOVUPS 3840(DX), Z9
+	VADDPS  Z9, Z8, Z5
+	JMP     folded43
+
+part42:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none44
+	VMOVUPS 256(DX), Z8
+	VADDPS  Z8, Z2, Z2
+	CMPQ    CX, $+9
+	JLE     none44
+	VMOVUPS 2304(DX), Z8
+	VADDPS  Z8, Z2, Z2
+
+none44:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+5
+	JLE     none45
+	VMOVUPS 1280(DX), Z8
+	VADDPS  Z8, Z3, Z3
+	CMPQ    CX, $+13
+	JLE     none45
+	VMOVUPS 3328(DX), Z8
+	VADDPS  Z8, Z3, Z3
+
+none45:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+3
+	JLE     none46
+	VMOVUPS 768(DX), Z8
+	VADDPS  Z8, Z4, Z4
+	CMPQ    CX, $+11
+	JLE     none46
+	VMOVUPS 2816(DX), Z8
+	VADDPS  Z8, Z4, Z4
+
+none46:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+7
+	JLE     none47
+	VMOVUPS 1792(DX), Z8
+	VADDPS  Z8, Z5, Z5
+	CMPQ    CX, $+15
+	JLE     none47
+	VMOVUPS 3840(DX), Z8
+	VADDPS  Z8, Z5, Z5
+
+none47:
+folded43:
+	VADDPS Z3, Z2, Z2
+	VADDPS Z5, Z4, Z3
+	VADDPS Z3, Z2, Z2
+	VADDPS Z2, Z7, Z7
+	ADDQ   $0x00001000, DX
+	SUBQ   $+16, CX
+	VADDPS Z7, Z6, Z6
+
+pair22:
+	VADDPS Z6, Z1, Z1
+	TESTQ  CX, CX
+	JLE    sum23
+	CMPQ   DX, DI
+	JB     groups21
+
+sum23:
+	LEAQ         (SP), CX
+	VMOVUPS      Z1, (CX)(AX*1)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, $0x00000100
+	JB           column20
+	VMOVUPS      (SP), Z1
+	VMOVUPS      64(SP), Z2
+	VMOVUPS      128(SP), Z3
+	VMOVUPS      192(SP), Z4
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z1, Z5, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z2, Z5, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z2
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z3, Z5, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z3
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z4, Z5, Z4
+	VCMPPS       $0x03, Z4, Z4, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes48:
+	VMOVUPS (AX), Z5
+	VMULPS  Z5, Z1, Z5
+	VMOVUPS Z5, (CX)
+	VMOVUPS 64(AX), Z5
+	VMULPS  Z5, Z2, Z5
+	VMOVUPS Z5, 64(CX)
+	VMOVUPS 128(AX), Z5
+	VMULPS  Z5, Z3, Z5
+	VMOVUPS Z5, 128(CX)
+	VMOVUPS 192(AX), Z5
+	VMULPS  Z5, Z4, Z5
+	VMOVUPS Z5, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes48
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful49
+	MOVQ  $0x00000004, CX
+
+registers51:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit52:
+	VMOVUPS       (R10), Z1
+	VMOVUPS       256(R10), Z2
+	VMOVUPS       512(R10), Z3
+	VMOVUPS       768(R10), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          R9, R11
+	VMOVUPS       X4, (R11)
+	VEXTRACTF32X4 $0x01, Z4, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z4, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z4, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X2, (R11)
+	VEXTRACTF32X4 $0x01, Z2, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z2, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z2, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X5, (R11)
+	VEXTRACTF32X4 $0x01, Z5, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z5, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z5, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X1, (R11)
+	VEXTRACTF32X4 $0x01, Z1, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z1, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z1, (R12)(DI*8)
+	MOVQ          $0x00000004, R11
+	SUBQ          R11, R8
+	JLE           done54
+	CMPQ          R8, R11
+	JAE           next53
+	MOVQ          R8, R11
+	MOVQ          $0x00000004, R8
+
+next53:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit52
+
+done54:
+	MOVQ DI, R8
+	SHLQ $0x04, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers51
+	JMP  moved50
+
+	// rows that are not there, or shorter than a unit
+careful49:
+	MOVQ $0x00000004, R8
+
+registers55:
+	MOVQ    cols+48(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000004, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit56:
+	VMOVUPS       (R11), Z1
+	VMOVUPS       256(R11), Z2
+	VMOVUPS       512(R11), Z3
+	VMOVUPS       768(R11), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          R10, CX
+	VMOVUPS       X4, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPS       X5, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPS       X1, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z2, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z5, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPS       X1, K1, (CX)
+	MOVQ          $0x00000004, CX
+	SUBQ          CX, R9
+	JLE           done58
+	CMPQ          R9, CX
+	JAE           next57
+	MOVQ          R9, CX
+	MOVQ          $0x00000004, R9
+
+next57:
+	LEAQ (R10)(CX*4), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit56
+
+done58:
+	MOVQ DI, CX
+	SHLQ $0x04, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers55
+
+moved50:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ    $0x00000010, AX
+	CMPQ    SI, AX
+	CMOVQCS SI, AX
+	MOVQ    AX, CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful60
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit62:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z1, Z1
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z1, Z1
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X2
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z2, Z2
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z2, Z2
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X3
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z3, Z3
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z3, Z3
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X4
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z4, Z4
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z4, Z4
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z2, 64(R9)
+	VMOVUPS      Z5, 128(R9)
+	VMOVUPS      Z1, 192(R9)
+	MOVQ         $0x00000004, R10
+	SUBQ         R10, DI
+	JLE          done64
+	CMPQ         DI, R10
+	JAE          next63
+	MOVQ         DI, R10
+	MOVQ         $0x00000004, DI
+
+next63:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit62
+
+done64:
+	JMP moved61
+
+	// rows that are not there, or shorter than a unit
+careful60:
+	MOVQ    cols+48(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000004, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit65:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	MOVQ         AX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X1
+	CMPQ         SI, $0x00000001
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X2
+	CMPQ         SI, $0x00000002
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X3
+	CMPQ         SI, $0x00000003
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X4
+	CMPQ         SI, $0x00000004
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z1, Z1
+	CMPQ         SI, $0x00000005
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z2, Z2
+	CMPQ         SI, $0x00000006
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z3, Z3
+	CMPQ         SI, $0x00000007
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z4, Z4
+	CMPQ         SI, $0x00000008
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z1, Z1
+	CMPQ         SI, $0x00000009
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z2, Z2
+	CMPQ         SI, $0x0000000a
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z3, Z3
+	CMPQ         SI, $0x0000000b
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z4, Z4
+	CMPQ         SI, $0x0000000c
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z1, Z1
+	CMPQ         SI, $0x0000000d
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z2, Z2
+	CMPQ         SI, $0x0000000e
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z3, Z3
+	CMPQ         SI, $0x0000000f
+	JBE          rows68
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z4, Z4
+
+rows68:
+	VUNPCKLPS Z2, Z1, Z5
+	VUNPCKHPS Z2, Z1, Z1
+	VUNPCKLPS Z4, Z3, Z2
+	VUNPCKHPS Z4, Z3, Z3
+	VUNPCKLPD Z2, Z5, Z4
+	VUNPCKHPD Z2, Z5, Z2
+	VUNPCKLPD Z3, Z1, Z5
+	VUNPCKHPD Z3, Z1, Z1
+	VMOVUPS   Z4, (R8)
+	VMOVUPS   Z2, 64(R8)
+	VMOVUPS   Z5, 128(R8)
+	VMOVUPS   Z1, 192(R8)
+	MOVQ      $0x00000004, CX
+	SUBQ      CX, DI
+	JLE       done67
+	CMPQ      DI, CX
+	JAE       next66
+	MOVQ      DI, CX
+	MOVQ      $0x00000004, DI
+
+next66:
+	LEAQ (AX)(CX*4), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit65
+
+done67:
+moved61:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes69:
+	VMOVUPS (AX), Z2
+	VMULPS  Z0, Z2, Z2
+	VMAXPS  Z2, Z1, Z1
+	VMOVUPS Z2, (CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	DECQ    DX
+	JNE     planes69
+	VMOVUPS cc2aeac4f<>+0(SB), Z2
+	VMOVUPS c4b400000<>+0(SB), Z3
+	VMOVUPS c3f800000<>+0(SB), Z4
+	VMOVUPS c3fb8aa3b<>+0(SB), Z5
+	VMOVUPS cbf317200<>+0(SB), Z6
+	VMOVUPS cb5bfbe80<>+0(SB), Z7
+	VMOVUPS c3ab563a5<>+0(SB), Z8
+	VMOVUPS c3c091ef0<>+0(SB), Z9
+	VMOVUPS c3d2aac2c<>+0(SB), Z10
+	VMOVUPS c3e2aaa46<>+0(SB), Z11
+	VMOVUPS c3efffffe<>+0(SB), Z12
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x06, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x06, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes70:
+	VMOVUPS     (DX), Z13
+	VSUBPS      Z1, Z13, Z13
+	VMOVUPS     Z3, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VSUBPS      Z3, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z6, Z14, Z15
+	VFMADD231PS Z7, Z14, Z15
+	VMOVUPS     Z8, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z11, Z15, Z16
+	VFMADD213PS Z12, Z15, Z16
+	VFMADD213PS Z4, Z15, Z16
+	VFMADD213PS Z4, Z15, Z16
+	VCMPPS      $0x15, Z2, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VMOVUPS     Z16, (DI)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, DI
+	DECQ        R8
+	JNE         planes70
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+48(FP), AX
+	LEAQ   319(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   4096(CX), DX
+
+groups72:
+	CMPQ    AX, $+16
+	JLT     part75
+	VMOVUPS (CX), Z2
+	VMOVUPS 512(CX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 256(CX), Z3
+	VMOVUPS 768(CX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 128(CX), Z4
+	VMOVUPS 640(CX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 384(CX), Z5
+	VMOVUPS 896(CX), Z6
+	VADDPS  Z6, Z5, Z5
+	JMP     folded76
+
+part75:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none77
+	VMOVUPS (CX), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    AX, $+8
+	JLE     none77
+	VMOVUPS 512(CX), Z6
+	VADDPS  Z6, Z2, Z2
+
+none77:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+4
+	JLE     none78
+	VMOVUPS 256(CX), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    AX, $+12
+	JLE     none78
+	VMOVUPS 768(CX), Z6
+	VADDPS  Z6, Z3, Z3
+
+none78:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+2
+	JLE     none79
+	VMOVUPS 128(CX), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    AX, $+10
+	JLE     none79
+	VMOVUPS 640(CX), Z6
+	VADDPS  Z6, Z4, Z4
+
+none79:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+6
+	JLE     none80
+	VMOVUPS 384(CX), Z6
+	VADDPS  Z6, Z5, Z5
+	CMPQ    AX, $+14
+	JLE     none80
+	VMOVUPS 896(CX), Z6
+	VADDPS  Z6, Z5, Z5
+
+none80:
+folded76:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z6
+	CMPQ    AX, $+16
+	JLT     part81
+	VMOVUPS 64(CX), Z7
+	VMOVUPS 576(CX), Z8
+	VADDPS  Z8, Z7, Z2
+	VMOVUPS 320(CX), Z7
+	VMOVUPS 832(CX), Z8
+	VADDPS  Z8, Z7, Z3
+	VMOVUPS 192(CX), Z7
+	VMOVUPS 704(CX), Z8
+	VADDPS  Z8, Z7, Z4
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 960(CX), Z8
+	VADDPS  Z8, Z7, Z5
+	JMP     folded82
+
+part81:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none83
+	VMOVUPS 64(CX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    AX, $+9
+	JLE     none83
+	VMOVUPS 576(CX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none83:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+5
+	JLE     none84
+	VMOVUPS 320(CX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    AX, $+13
+	JLE     none84
+	VMOVUPS 832(CX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none84:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+3
+	JLE     none85
+	VMOVUPS 192(CX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    AX, $+11
+	JLE     none85
+	VMOVUPS 704(CX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none85:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+7
+	JLE     none86
+	VMOVUPS 448(CX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    AX, $+15
+	JLE     none86
+	VMOVUPS 960(CX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none86:
+folded82:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	ADDQ    $0x00000400, CX
+	SUBQ    $+16, AX
+	JLE     pair73
+	CMPQ    AX, $+16
+	JLT     part87
+	VMOVUPS (CX), Z2
+	VMOVUPS 512(CX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 256(CX), Z3
+	VMOVUPS 768(CX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 128(CX), Z4
+	VMOVUPS 640(CX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 384(CX), Z5
+	VMOVUPS 896(CX), Z7
+	VADDPS  Z7, Z5, Z5
+	JMP     folded88
+
+part87:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none89
+	VMOVUPS (CX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    AX, $+8
+	JLE     none89
+	VMOVUPS 512(CX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none89:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+4
+	JLE     none90
+	VMOVUPS 256(CX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    AX, $+12
+	JLE     none90
+	VMOVUPS 768(CX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none90:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+2
+	JLE     none91
+	VMOVUPS 128(CX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    AX, $+10
+	JLE     none91
+	VMOVUPS 640(CX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none91:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+6
+	JLE     none92
+	VMOVUPS 384(CX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    AX, $+14
+	JLE     none92
+	VMOVUPS 896(CX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none92:
+folded88:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z7
+	CMPQ    AX, $+16
+	JLT     part93
+	VMOVUPS 64(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VADDPS  Z9, Z8, Z2
+	VMOVUPS 320(CX), Z8
+	VMOVUPS 832(CX), Z9
+	VADDPS  Z9, Z8, Z3
+	VMOVUPS 192(CX), Z8
+	VMOVUPS 704(CX), Z9
+	VADDPS  Z9, Z8, Z4
+	VMOVUPS 448(CX), Z8
+	VMOVUPS 960(CX), Z9
+	VADDPS  Z9, Z8, Z5
+	JMP     folded94
+
+part93:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none95
+	VMOVUPS 64(CX), Z8
+	VADDPS  Z8, Z2, Z2
+	CMPQ    AX, $+9
+	JLE     none95
+	VMOVUPS 576(CX), Z8
+	VADDPS  Z8, Z2, Z2
+
+none95:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+5
+	JLE     none96
+	VMOVUPS 320(CX), Z8
+	VADDPS  Z8, Z3, Z3
+	CMPQ    AX, $+13
+	JLE     none96
+	VMOVUPS 832(CX), Z8
+	VADDPS  Z8, Z3, Z3
+
+none96:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+3
+	JLE     none97
+	VMOVUPS 192(CX), Z8
+	VADDPS  Z8, Z4, Z4
+	CMPQ    AX, $+11
+	JLE     none97
+	VMOVUPS 704(CX), Z8
+	VADDPS  Z8, Z4, Z4
+
+none97:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+7
+	JLE     none98
+	VMOVUPS 448(CX), Z8
+	VADDPS  Z8, Z5, Z5
+	CMPQ    AX, $+15
+	JLE     none98
+	VMOVUPS 960(CX), Z8
+	VADDPS  Z8, Z5, Z5
+
+none98:
+folded94:
+	VADDPS Z3, Z2, Z2
+	VADDPS Z5, Z4, Z3
+	VADDPS Z3, Z2, Z2
+	VADDPS Z2, Z7, Z7
+	ADDQ   $0x00000400, CX
+	SUBQ   $+16, AX
+	VADDPS Z7, Z6, Z6
+
+pair73:
+	VADDPS Z6, Z1, Z1
+	TESTQ  AX, AX
+	JLE    sum74
+	CMPQ   CX, DX
+	JB     groups72
+
+sum74:
+	VMOVUPS      Z1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z2
+	VDIVPS       Z1, Z2, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes99:
+	VMOVUPS (AX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, (CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	DECQ    DX
+	JNE     planes99
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful100
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit102:
+	VMOVUPS       (R9), Z1
+	VMOVUPS       64(R9), Z2
+	VMOVUPS       128(R9), Z3
+	VMOVUPS       192(R9), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          R8, R10
+	VMOVUPS       X4, (R10)
+	VEXTRACTF32X4 $0x01, Z4, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z4, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z4, (R11)(DX*8)
+	ADDQ          DX, R10
+	VMOVUPS       X2, (R10)
+	VEXTRACTF32X4 $0x01, Z2, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z2, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z2, (R11)(DX*8)
+	ADDQ          DX, R10
+	VMOVUPS       X5, (R10)
+	VEXTRACTF32X4 $0x01, Z5, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z5, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z5, (R11)(DX*8)
+	ADDQ          DX, R10
+	VMOVUPS       X1, (R10)
+	VEXTRACTF32X4 $0x01, Z1, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z1, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z1, (R11)(DX*8)
+	MOVQ          $0x00000004, R10
+	SUBQ          R10, DI
+	JLE           done104
+	CMPQ          DI, R10
+	JAE           next103
+	MOVQ          DI, R10
+	MOVQ          $0x00000004, DI
+
+next103:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit102
+
+done104:
+	JMP moved101
+
+	// rows that are not there, or shorter than a unit
+careful100:
+	MOVQ    cols+48(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000004, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit105:
+	VMOVUPS       (R8), Z1
+	VMOVUPS       64(R8), Z2
+	VMOVUPS       128(R8), Z3
+	VMOVUPS       192(R8), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          AX, CX
+	VMOVUPS       X4, K1, (CX)
+	CMPQ          SI, $0x00000001
+	JBE           rows108
+	ADDQ          DX, CX
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          SI, $0x00000002
+	JBE           rows108
+	ADDQ          DX, CX
+	VMOVUPS       X5, K1, (CX)
+	CMPQ          SI, $0x00000003
+	JBE           rows108
+	ADDQ          DX, CX
+	VMOVUPS       X1, K1, (CX)
+	CMPQ          SI, $0x00000004
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000005
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000006
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000007
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000008
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000009
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000a
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000b
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000c
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000d
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z2, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          SI, $0x0000000e
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z5, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          SI, $0x0000000f
+	JBE           rows108
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPS       X1, K1, (CX)
+
+rows108:
+	MOVQ $0x00000004, CX
+	SUBQ CX, DI
+	JLE  done107
+	CMPQ DI, CX
+	JAE  next106
+	MOVQ DI, CX
+	MOVQ $0x00000004, DI
+
+next106:
+	LEAQ (AX)(CX*4), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit105
+
+done107:
+moved101:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         16704(SP), $+0
+	JE           end2
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	VBROADCASTSS cff800000<>+0(SB), Z4
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         BX, DX
+
+	// blocks of 64: [read src]
+	SUBQ $+64, AX
+	JB   tail110
+
+blocks109:
+	VMOVUPS (DX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z1, Z1
+	VMOVUPS 64(DX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z2, Z2
+	VMOVUPS 128(DX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z3, Z3
+	VMOVUPS 192(DX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z4, Z4
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	JAE     blocks109
+
+	// the last block, register by register
+tail110:
+	ADDQ    $+64, AX
+	JE      end111
+	CMPQ    AX, $0x00000010
+	JB      part112
+	VMOVUPS (DX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z1, Z1
+	CMPQ    AX, $0x00000020
+	JB      part113
+	VMOVUPS 64(DX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z2, Z2
+	CMPQ    AX, $0x00000030
+	JB      part114
+	VMOVUPS 128(DX), Z5
+	VMULPS  Z0, Z5, Z5
+	VMAXPS  Z5, Z3, Z3
+	CMPQ    AX, $0x00000040
+	JB      part115
+
+part112:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      (DX), K1, Z5
+	VMULPS       Z0, Z5, Z5
+	VMAXPS       Z5, Z1, Z1
+	JMP          end111
+
+part113:
+	CMPQ         AX, $0x00000010
+	JBE          end111
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      64(DX), K1, Z5
+	VMULPS       Z0, Z5, Z5
+	VMAXPS       Z5, Z2, Z2
+	JMP          end111
+
+part114:
+	CMPQ         AX, $0x00000020
+	JBE          end111
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      128(DX), K1, Z5
+	VMULPS       Z0, Z5, Z5
+	VMAXPS       Z5, Z3, Z3
+	JMP          end111
+
+part115:
+	CMPQ         AX, $0x00000030
+	JBE          end111
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      192(DX), K1, Z5
+	VMULPS       Z0, Z5, Z5
+	VMAXPS       Z5, Z4, Z4
+
+end111:
+	VMAXPS     Z3, Z1, Z1
+	VMAXPS     Z4, Z2, Z2
+	VMAXPS     Z2, Z1, Z1
+	VSHUFF64X2 $0x4e, Z1, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VSHUFF64X2 $0xb1, Z1, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VMOVUPS    Z1, Z1
+	VMOVUPS    cc2aeac4f<>+0(SB), Z2
+	VMOVUPS    c4b400000<>+0(SB), Z3
+	VMOVUPS    c3f800000<>+0(SB), Z4
+	VMOVUPS    c3fb8aa3b<>+0(SB), Z5
+	VMOVUPS    cbf317200<>+0(SB), Z6
+	VMOVUPS    cb5bfbe80<>+0(SB), Z7
+	VMOVUPS    c3ab563a5<>+0(SB), Z8
+	VMOVUPS    c3c091ef0<>+0(SB), Z9
+	VMOVUPS    c3d2aac2c<>+0(SB), Z10
+	VMOVUPS    c3e2aaa46<>+0(SB), Z11
+	VMOVUPS    c3efffffe<>+0(SB), Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	MOVQ       cols+48(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       BX, DX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       BX, SI
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail117
+
+blocks116:
+	VMOVUPS     (DX), Z17
+	VMULPS      Z0, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z13, Z13
+	VMOVUPS     Z20, (SI)
+	VMOVUPS     64(DX), Z17
+	VMULPS      Z0, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z14, Z14
+	VMOVUPS     Z20, 64(SI)
+	VMOVUPS     128(DX), Z17
+	VMULPS      Z0, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z15, Z15
+	VMOVUPS     Z20, 128(SI)
+	VMOVUPS     192(DX), Z17
+	VMULPS      Z0, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z16, Z16
+	VMOVUPS     Z20, 192(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, SI
+	SUBQ        $+64, AX
+	JAE         blocks116
+
+	// the last block, register by register
+tail117:
+	ADDQ         $+64, AX
+	JE           end118
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      (DX), K1, Z17
+	VMULPS       Z0, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z5, Z17, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VFMADD231PS  Z7, Z18, Z19
+	VMOVUPS      Z8, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z10, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z13, Z13
+	VMOVUPS      Z20, K1, (SI)
+	CMPQ         AX, $0x00000010
+	JBE          end118
+	KSHIFTRQ     $0x10, K1, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      64(DX), K1, Z17
+	VMULPS       Z0, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z5, Z17, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VFMADD231PS  Z7, Z18, Z19
+	VMOVUPS      Z8, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z10, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z14, Z14
+	VMOVUPS      Z20, K1, 64(SI)
+	CMPQ         AX, $0x00000020
+	JBE          end118
+	KSHIFTRQ     $0x10, K1, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      128(DX), K1, Z17
+	VMULPS       Z0, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z5, Z17, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VFMADD231PS  Z7, Z18, Z19
+	VMOVUPS      Z8, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z10, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z15, Z15
+	VMOVUPS      Z20, K1, 128(SI)
+	CMPQ         AX, $0x00000030
+	JBE          end118
+	KSHIFTRQ     $0x10, K1, K1
+	VBROADCASTSS cff800000<>+0(SB), Z17
+	VMOVUPS      192(DX), K1, Z17
+	VMULPS       Z0, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z1
+	VFMADD231PS  Z5, Z17, Z1
+	VSUBPS       Z3, Z1, Z1
+	VMOVUPS      Z17, Z3
+	VFMADD231PS  Z6, Z1, Z3
+	VFMADD231PS  Z7, Z1, Z3
+	VMOVUPS      Z8, Z5
+	VFMADD213PS  Z9, Z3, Z5
+	VFMADD213PS  Z10, Z3, Z5
+	VFMADD213PS  Z11, Z3, Z5
+	VFMADD213PS  Z12, Z3, Z5
+	VFMADD213PS  Z4, Z3, Z5
+	VFMADD213PS  Z4, Z3, Z5
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z1, Z5, K2, Z5
+	VADDPS       Z5, Z16, Z16
+	VMOVUPS      Z5, K1, 192(SI)
+
+end118:
+	VEXTRACTF64X4 $0x01, Z13, Y1
+	VADDPS        Y1, Y13, Y13
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups119
+	VSHUFF64X2    $0x01, Y13, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	VPERMILPS     $0x4e, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	VPERMILPS     $0xb1, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	JMP           sum120
+
+groups119:
+	VEXTRACTF64X4 $0x01, Z14, Y1
+	VADDPS        Y1, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y1
+	VADDPS        Y1, Y15, Y15
+	VEXTRACTF64X4 $0x01, Z16, Y1
+	VADDPS        Y1, Y16, Y16
+	VSHUFF64X2    $0x00, Y15, Y13, Y1
+	VSHUFF64X2    $0x03, Y15, Y13, Y2
+	VADDPS        Y2, Y1, Y13
+	VSHUFF64X2    $0x00, Y16, Y14, Y1
+	VSHUFF64X2    $0x03, Y16, Y14, Y2
+	VADDPS        Y2, Y1, Y14
+	VSHUFPS       $0x44, Y14, Y13, Y1
+	VSHUFPS       $0xee, Y14, Y13, Y2
+	VADDPS        Y2, Y1, Y13
+	VSHUFPS       $0x88, Y13, Y13, Y1
+	VSHUFPS       $0xdd, Y13, Y13, Y2
+	VADDPS        Y2, Y1, Y13
+	VPERMILPS     $0xb1, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	VSHUFF64X2    $0x01, Y13, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+
+sum120:
+	VMOVUPS      Y13, Y1
+	VBROADCASTSS X1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z2
+	VDIVPS       Z1, Z2, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dst_base+0(FP), SI
+	ADDQ         BX, SI
+
+	// blocks of 64: [read dst write dst]
+	SUBQ $+64, AX
+	JB   tail122
+
+blocks121:
+	VMOVUPS (DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, (SI)
+	VMOVUPS 64(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(SI)
+	VMOVUPS 128(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS 192(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 192(SI)
+	ADDQ    $+256, DX
+	ADDQ    $+256, SI
+	SUBQ    $+64, AX
+	JAE     blocks121
+
+	// the last block, register by register
+tail122:
+	ADDQ    $+64, AX
+	JE      end123
+	CMPQ    AX, $0x00000010
+	JB      part124
+	VMOVUPS (DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, (SI)
+	CMPQ    AX, $0x00000020
+	JB      part125
+	VMOVUPS 64(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(SI)
+	CMPQ    AX, $0x00000030
+	JB      part126
+	VMOVUPS 128(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 128(SI)
+	CMPQ    AX, $0x00000040
+	JB      part127
+
+part124:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z (DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, (SI)
+	JMP       end123
+
+part125:
+	CMPQ      AX, $0x00000010
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z 64(DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, 64(SI)
+	JMP       end123
+
+part126:
+	CMPQ      AX, $0x00000020
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z 128(DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, 128(SI)
+	JMP       end123
+
+part127:
+	CMPQ      AX, $0x00000030
+	JBE       end123
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPS.Z 192(DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, 192(SI)
+
+end123:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 16704(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, BX
+	JMP  row1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsScaledF64AVX512(dst []float64, src []float64, cols int, scale float64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsScaledF64AVX512(SB), $8520-64
+	VBROADCASTSD scale+56(FP), Z0
+	LEAQ         319(SP), AX
+	ANDQ         $-64, AX
+	XORQ         BX, BX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 8512(SP)
+	MOVQ         cols+48(FP), CX
+	CMPQ         CX, $0x00000020
+	JA           row1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         8512(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 8512(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000020
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, CX
+
+registers9:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z1, Z1
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z1, Z1
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X2
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z2, Z2
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R10)
+	VMOVUPS      Z1, 256(R10)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done12
+	CMPQ         R8, R11
+	JAE          next11
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next11:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ DI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, R8
+
+registers13:
+	MOVQ    cols+48(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000002, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit14:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         R10, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R11)
+	VMOVUPS      Z1, 256(R11)
+	MOVQ         $0x00000002, CX
+	SUBQ         CX, R9
+	JLE          done16
+	CMPQ         R9, CX
+	JAE          next15
+	MOVQ         R9, CX
+	MOVQ         $0x00000002, R9
+
+next15:
+	LEAQ (R10)(CX*8), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit14
+
+done16:
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers13
+
+moved8:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes18:
+	VMOVUPD (AX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z1, Z1
+	VMOVUPD Z5, (CX)
+	VMOVUPD 64(AX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z2, Z2
+	VMOVUPD Z5, 64(CX)
+	VMOVUPD 128(AX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z3, Z3
+	VMOVUPD Z5, 128(CX)
+	VMOVUPD 192(AX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z4, Z4
+	VMOVUPD Z5, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes18
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z5
+	VMOVUPS c4338000000000000<>+0(SB), Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z11
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z12
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z13
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z14
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z15
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z16
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z17
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z18
+	VMOVUPS c3fc5555555555558<>+0(SB), Z19
+	VMOVUPS c3fe0000000000009<>+0(SB), Z20
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes19:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Z21
+	VSUBPD      Z1, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, (DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Z21
+	VSUBPD      Z2, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 64(DI)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPD     128(DX), Z21
+	VSUBPD      Z3, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 128(DI)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPD     192(DX), Z21
+	VSUBPD      Z4, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 192(DI)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, DI
+	DECQ        R8
+	JNE         planes19
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column20:
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+48(FP), CX
+	LEAQ   319(SP), DX
+	ANDQ   $-64, DX
+	ADDQ   AX, DX
+	LEAQ   8192(DX), DI
+
+groups21:
+	CMPQ    CX, $+8
+	JLT     part24
+	VMOVUPS (DX), Z2
+	VMOVUPS 1024(DX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 512(DX), Z3
+	VMOVUPS 1536(DX), Z4
+	VADDPD  Z4, Z3, Z3
+	JMP     folded25
+
+part24:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none26
+	VMOVUPS (DX), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none26
+	VMOVUPS 1024(DX), Z4
+	VADDPD  Z4, Z2, Z2
+
+none26:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none27
+	VMOVUPS 512(DX), Z4
+	VADDPD  Z4, Z3, Z3
+	CMPQ    CX, $+6
+	JLE     none27
+	VMOVUPS 1536(DX), Z4
+	VADDPD  Z4, Z3, Z3
+
+none27:
+folded25:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z4
+	CMPQ    CX, $+8
+	JLT     part28
+	VMOVUPS 256(DX), Z5
+	VMOVUPS 1280(DX), Z6
+	VADDPD  Z6, Z5, Z2
+	VMOVUPS 768(DX), Z5
+	VMOVUPS 1792(DX), Z6
+	VADDPD  Z6, Z5, Z3
+	JMP     folded29
+
+part28:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none30
+	VMOVUPS 256(DX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none30
+	VMOVUPS 1280(DX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none30:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none31
+	VMOVUPS 768(DX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    CX, $+7
+	JLE     none31
+	VMOVUPS 1792(DX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none31:
+folded29:
+	VADDPD  Z3, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	ADDQ    $0x00000800, DX
+	SUBQ    $+8, CX
+	JLE     pair22
+	CMPQ    CX, $+8
+	JLT     part32
+	VMOVUPS (DX), Z2
+	VMOVUPS 1024(DX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 512(DX), Z3
+	VMOVUPS 1536(DX), Z5
+	VADDPD  Z5, Z3, Z3
+	JMP     folded33
+
+part32:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none34
+	VMOVUPS (DX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none34
+	VMOVUPS 1024(DX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none34:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none35
+	VMOVUPS 512(DX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    CX, $+6
+	JLE     none35
+	VMOVUPS 1536(DX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none35:
+folded33:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z5
+	CMPQ    CX, $+8
+	JLT     part36
+	VMOVUPS 256(DX), Z6
+	VMOVUPS 1280(DX), Z7
+	VADDPD  Z7, Z6, Z2
+	VMOVUPS 768(DX), Z6
+	VMOVUPS 1792(DX), Z7
+	VADDPD  Z7, Z6, Z3
+	JMP     folded37
+
+part36:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none38
+	VMOVUPS 256(DX), Z6
+	VADDPD  Z6, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none38
+	VMOVUPS 1280(DX), Z6
+	VADDPD  Z6, Z2, Z2
+
+none38:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none39
+	VMOVUPS 768(DX), Z6
+	VADDPD  Z6, Z3, Z3
+	CMPQ    CX, $+7
+	JLE     none39
+	VMOVUPS 1792(DX), Z6
+	VADDPD  Z6, Z3, Z3
+
+none39:
+folded37:
+	VADDPD Z3, Z2, Z2
+	VADDPD Z2, Z5, Z5
+	ADDQ   $0x00000800, DX
+	SUBQ   $+8, CX
+	VADDPD Z5, Z4, Z4
+
+pair22:
+	VADDPD Z4, Z1, Z1
+	TESTQ  CX, CX
+	JLE    sum23
+	CMPQ   DX, DI
+	JB     groups21
+
+sum23:
+	LEAQ         (SP), CX
+	VMOVUPS      Z1, (CX)(AX*1)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, $0x00000100
+	JB           column20
+	VMOVUPS      (SP), Z1
+	VMOVUPS      64(SP), Z2
+	VMOVUPS      128(SP), Z3
+	VMOVUPS      192(SP), Z4
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z1, Z5, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z2, Z5, Z2
+	VCMPPD       $0x03, Z2, Z2, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z3, Z5, Z3
+	VCMPPD       $0x03, Z3, Z3, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z3
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z4, Z5, Z4
+	VCMPPD       $0x03, Z4, Z4, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes40:
+	VMOVUPD (AX), Z5
+	VMULPD  Z5, Z1, Z5
+	VMOVUPD Z5, (CX)
+	VMOVUPD 64(AX), Z5
+	VMULPD  Z5, Z2, Z5
+	VMOVUPD Z5, 64(CX)
+	VMOVUPD 128(AX), Z5
+	VMULPD  Z5, Z3, Z5
+	VMOVUPD Z5, 128(CX)
+	VMOVUPD 192(AX), Z5
+	VMULPD  Z5, Z4, Z5
+	VMOVUPD Z5, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes40
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+48(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+48(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful41
+	MOVQ  $0x00000004, CX
+
+registers43:
+	MOVQ cols+48(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit44:
+	VMOVUPS       (R10), Z1
+	VMOVUPS       256(R10), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          R9, R11
+	VMOVUPS       X3, (R11)
+	VEXTRACTF32X4 $0x01, Z3, (R11)(DI*2)
+	VEXTRACTF32X4 $0x02, Z3, (R11)(DI*4)
+	LEAQ          (R11)(DI*2), R12
+	VEXTRACTF32X4 $0x03, Z3, (R12)(DI*4)
+	ADDQ          DI, R11
+	VMOVUPS       X1, (R11)
+	VEXTRACTF32X4 $0x01, Z1, (R11)(DI*2)
+	VEXTRACTF32X4 $0x02, Z1, (R11)(DI*4)
+	LEAQ          (R11)(DI*2), R12
+	VEXTRACTF32X4 $0x03, Z1, (R12)(DI*4)
+	MOVQ          $0x00000002, R11
+	SUBQ          R11, R8
+	JLE           done46
+	CMPQ          R8, R11
+	JAE           next45
+	MOVQ          R8, R11
+	MOVQ          $0x00000002, R8
+
+next45:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit44
+
+done46:
+	MOVQ DI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers43
+	JMP  moved42
+
+	// rows that are not there, or shorter than a unit
+careful41:
+	MOVQ $0x00000004, R8
+
+registers47:
+	MOVQ    cols+48(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000002, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit48:
+	VMOVUPS       (R11), Z1
+	VMOVUPS       256(R11), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          R10, CX
+	VMOVUPD       X3, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPD       X1, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPD       X1, K1, (CX)
+	MOVQ          $0x00000002, CX
+	SUBQ          CX, R9
+	JLE           done50
+	CMPQ          R9, CX
+	JAE           next49
+	MOVQ          R9, CX
+	MOVQ          $0x00000002, R9
+
+next49:
+	LEAQ (R10)(CX*8), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit48
+
+done50:
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers47
+
+moved42:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000020, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ    $0x00000008, AX
+	CMPQ    SI, AX
+	CMOVQCS SI, AX
+	MOVQ    AX, CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful52
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit54:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(DX*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(DX*4), Z1, Z1
+	LEAQ         (R10)(DX*2), R11
+	VINSERTF32X4 $0x03, (R11)(DX*4), Z1, Z1
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X2
+	VINSERTF32X4 $0x01, (R10)(DX*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R10)(DX*4), Z2, Z2
+	LEAQ         (R10)(DX*2), R11
+	VINSERTF32X4 $0x03, (R11)(DX*4), Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R9)
+	VMOVUPS      Z1, 64(R9)
+	MOVQ         $0x00000002, R10
+	SUBQ         R10, DI
+	JLE          done56
+	CMPQ         DI, R10
+	JAE          next55
+	MOVQ         DI, R10
+	MOVQ         $0x00000002, DI
+
+next55:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit54
+
+done56:
+	JMP moved53
+
+	// rows that are not there, or shorter than a unit
+careful52:
+	MOVQ    cols+48(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000002, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit57:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         AX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X1
+	CMPQ         SI, $0x00000001
+	JBE          rows60
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X2
+	CMPQ         SI, $0x00000002
+	JBE          rows60
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z1, Z1
+	CMPQ         SI, $0x00000003
+	JBE          rows60
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z2, Z2
+	CMPQ         SI, $0x00000004
+	JBE          rows60
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z1, Z1
+	CMPQ         SI, $0x00000005
+	JBE          rows60
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z2, Z2
+	CMPQ         SI, $0x00000006
+	JBE          rows60
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z1, Z1
+	CMPQ         SI, $0x00000007
+	JBE          rows60
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z2, Z2
+
+rows60:
+	VUNPCKLPD Z2, Z1, Z3
+	VUNPCKHPD Z2, Z1, Z1
+	VMOVUPS   Z3, (R8)
+	VMOVUPS   Z1, 64(R8)
+	MOVQ      $0x00000002, CX
+	SUBQ      CX, DI
+	JLE       done59
+	CMPQ      DI, CX
+	JAE       next58
+	MOVQ      DI, CX
+	MOVQ      $0x00000002, DI
+
+next58:
+	LEAQ (AX)(CX*8), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit57
+
+done59:
+moved53:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes61:
+	VMOVUPD (AX), Z2
+	VMULPD  Z0, Z2, Z2
+	VMAXPD  Z2, Z1, Z1
+	VMOVUPD Z2, (CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	DECQ    DX
+	JNE     planes61
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z2
+	VMOVUPS c4338000000000000<>+0(SB), Z3
+	VMOVUPS c3ff0000000000000<>+0(SB), Z4
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z5
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z6
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS c3fe0000000000009<>+0(SB), Z17
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+48(FP), CX
+	SHLQ  $0x06, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+48(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x06, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+48(FP), R8
+
+planes62:
+	VMOVUPD     (DX), Z18
+	VSUBPD      Z1, Z18, Z18
+	VMOVUPS     Z3, Z19
+	VFMADD231PD Z5, Z18, Z19
+	VSUBPD      Z3, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z6, Z19, Z20
+	VFMADD231PD Z7, Z19, Z20
+	VMOVUPS     Z8, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z16, Z20, Z21
+	VFMADD213PD Z17, Z20, Z21
+	VFMADD213PD Z4, Z20, Z21
+	VFMADD213PD Z4, Z20, Z21
+	VCMPPD      $0x15, Z2, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VMOVUPD     Z21, (DI)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, DI
+	DECQ        R8
+	JNE         planes62
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+48(FP), AX
+	LEAQ   319(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   2048(CX), DX
+
+groups64:
+	CMPQ    AX, $+8
+	JLT     part67
+	VMOVUPS (CX), Z2
+	VMOVUPS 256(CX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 128(CX), Z3
+	VMOVUPS 384(CX), Z4
+	VADDPD  Z4, Z3, Z3
+	JMP     folded68
+
+part67:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none69
+	VMOVUPS (CX), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    AX, $+4
+	JLE     none69
+	VMOVUPS 256(CX), Z4
+	VADDPD  Z4, Z2, Z2
+
+none69:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+2
+	JLE     none70
+	VMOVUPS 128(CX), Z4
+	VADDPD  Z4, Z3, Z3
+	CMPQ    AX, $+6
+	JLE     none70
+	VMOVUPS 384(CX), Z4
+	VADDPD  Z4, Z3, Z3
+
+none70:
+folded68:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z4
+	CMPQ    AX, $+8
+	JLT     part71
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 320(CX), Z6
+	VADDPD  Z6, Z5, Z2
+	VMOVUPS 192(CX), Z5
+	VMOVUPS 448(CX), Z6
+	VADDPD  Z6, Z5, Z3
+	JMP     folded72
+
+part71:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none73
+	VMOVUPS 64(CX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    AX, $+5
+	JLE     none73
+	VMOVUPS 320(CX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none73:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+3
+	JLE     none74
+	VMOVUPS 192(CX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    AX, $+7
+	JLE     none74
+	VMOVUPS 448(CX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none74:
+folded72:
+	VADDPD  Z3, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	ADDQ    $0x00000200, CX
+	SUBQ    $+8, AX
+	JLE     pair65
+	CMPQ    AX, $+8
+	JLT     part75
+	VMOVUPS (CX), Z2
+	VMOVUPS 256(CX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 128(CX), Z3
+	VMOVUPS 384(CX), Z5
+	VADDPD  Z5, Z3, Z3
+	JMP     folded76
+
+part75:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none77
+	VMOVUPS (CX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    AX, $+4
+	JLE     none77
+	VMOVUPS 256(CX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none77:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+2
+	JLE     none78
+	VMOVUPS 128(CX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    AX, $+6
+	JLE     none78
+	VMOVUPS 384(CX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none78:
+folded76:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z5
+	CMPQ    AX, $+8
+	JLT     part79
+	VMOVUPS 64(CX), Z6
+	VMOVUPS 320(CX), Z7
+	VADDPD  Z7, Z6, Z2
+	VMOVUPS 192(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VADDPD  Z7, Z6, Z3
+	JMP     folded80
+
+part79:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none81
+	VMOVUPS 64(CX), Z6
+	VADDPD  Z6, Z2, Z2
+	CMPQ    AX, $+5
+	JLE     none81
+	VMOVUPS 320(CX), Z6
+	VADDPD  Z6, Z2, Z2
+
+none81:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+3
+	JLE     none82
+	VMOVUPS 192(CX), Z6
+	VADDPD  Z6, Z3, Z3
+	CMPQ    AX, $+7
+	JLE     none82
+	VMOVUPS 448(CX), Z6
+	VADDPD  Z6, Z3, Z3
+
+none82:
+folded80:
+	VADDPD Z3, Z2, Z2
+	VADDPD Z2, Z5, Z5
+	ADDQ   $0x00000200, CX
+	SUBQ   $+8, AX
+	VADDPD Z5, Z4, Z4
+
+pair65:
+	VADDPD Z4, Z1, Z1
+	TESTQ  AX, AX
+	JLE    sum66
+	CMPQ   CX, DX
+	JB     groups64
+
+sum66:
+	VMOVUPS      Z1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes83:
+	VMOVUPD (AX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, (CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	DECQ    DX
+	JNE     planes83
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+48(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+48(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful84
+	MOVQ  cols+48(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit86:
+	VMOVUPS       (R9), Z1
+	VMOVUPS       64(R9), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          R8, R10
+	VMOVUPS       X3, (R10)
+	VEXTRACTF32X4 $0x01, Z3, (R10)(DX*2)
+	VEXTRACTF32X4 $0x02, Z3, (R10)(DX*4)
+	LEAQ          (R10)(DX*2), R11
+	VEXTRACTF32X4 $0x03, Z3, (R11)(DX*4)
+	ADDQ          DX, R10
+	VMOVUPS       X1, (R10)
+	VEXTRACTF32X4 $0x01, Z1, (R10)(DX*2)
+	VEXTRACTF32X4 $0x02, Z1, (R10)(DX*4)
+	LEAQ          (R10)(DX*2), R11
+	VEXTRACTF32X4 $0x03, Z1, (R11)(DX*4)
+	MOVQ          $0x00000002, R10
+	SUBQ          R10, DI
+	JLE           done88
+	CMPQ          DI, R10
+	JAE           next87
+	MOVQ          DI, R10
+	MOVQ          $0x00000002, DI
+
+next87:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit86
+
+done88:
+	JMP moved85
+
+	// rows that are not there, or shorter than a unit
+careful84:
+	MOVQ    cols+48(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000002, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit89:
+	VMOVUPS       (R8), Z1
+	VMOVUPS       64(R8), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          AX, CX
+	VMOVUPD       X3, K1, (CX)
+	CMPQ          SI, $0x00000001
+	JBE           rows92
+	ADDQ          DX, CX
+	VMOVUPD       X1, K1, (CX)
+	CMPQ          SI, $0x00000002
+	JBE           rows92
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000003
+	JBE           rows92
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000004
+	JBE           rows92
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000005
+	JBE           rows92
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000006
+	JBE           rows92
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000007
+	JBE           rows92
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPD       X1, K1, (CX)
+
+rows92:
+	MOVQ $0x00000002, CX
+	SUBQ CX, DI
+	JLE  done91
+	CMPQ DI, CX
+	JAE  next90
+	MOVQ DI, CX
+	MOVQ $0x00000002, DI
+
+next90:
+	LEAQ (AX)(CX*8), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit89
+
+done91:
+moved85:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000008, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         8512(SP), $+0
+	JE           end2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         BX, DX
+
+	// blocks of 32: [read src]
+	SUBQ $+32, AX
+	JB   tail94
+
+blocks93:
+	VMOVUPD (DX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z1, Z1
+	VMOVUPD 64(DX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z2, Z2
+	VMOVUPD 128(DX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z3, Z3
+	VMOVUPD 192(DX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z4, Z4
+	ADDQ    $+256, DX
+	SUBQ    $+32, AX
+	JAE     blocks93
+
+	// the last block, register by register
+tail94:
+	ADDQ    $+32, AX
+	JE      end95
+	CMPQ    AX, $0x00000008
+	JB      part96
+	VMOVUPD (DX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z1, Z1
+	CMPQ    AX, $0x00000010
+	JB      part97
+	VMOVUPD 64(DX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z2, Z2
+	CMPQ    AX, $0x00000018
+	JB      part98
+	VMOVUPD 128(DX), Z5
+	VMULPD  Z0, Z5, Z5
+	VMAXPD  Z5, Z3, Z3
+	CMPQ    AX, $0x00000020
+	JB      part99
+
+part96:
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      (DX), K1, Z5
+	VMULPD       Z0, Z5, Z5
+	VMAXPD       Z5, Z1, Z1
+	JMP          end95
+
+part97:
+	CMPQ         AX, $0x00000008
+	JBE          end95
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      64(DX), K1, Z5
+	VMULPD       Z0, Z5, Z5
+	VMAXPD       Z5, Z2, Z2
+	JMP          end95
+
+part98:
+	CMPQ         AX, $0x00000010
+	JBE          end95
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      128(DX), K1, Z5
+	VMULPD       Z0, Z5, Z5
+	VMAXPD       Z5, Z3, Z3
+	JMP          end95
+
+part99:
+	CMPQ         AX, $0x00000018
+	JBE          end95
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      192(DX), K1, Z5
+	VMULPD       Z0, Z5, Z5
+	VMAXPD       Z5, Z4, Z4
+
+end95:
+	VMAXPD     Z3, Z1, Z1
+	VMAXPD     Z4, Z2, Z2
+	VMAXPD     Z2, Z1, Z1
+	VSHUFF64X2 $0x4e, Z1, Z1, Z2
+	VMAXPD     Z2, Z1, Z1
+	VSHUFF64X2 $0xb1, Z1, Z1, Z2
+	VMAXPD     Z2, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z2
+	VMAXPD     Z2, Z1, Z1
+	VMOVUPS    Z1, Z1
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Z2
+	VMOVUPS    c4338000000000000<>+0(SB), Z3
+	VMOVUPS    c3ff0000000000000<>+0(SB), Z4
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Z5
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Z6
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS    c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS    c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS    c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS    c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS    c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS    c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS    c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS    c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS    c3fe0000000000009<>+0(SB), Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	MOVQ       cols+48(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       BX, DX
+	MOVQ       dst_base+0(FP), SI
+	ADDQ       BX, SI
+
+	// blocks of 32: [read src write dst]
+	SUBQ $+32, AX
+	JB   tail101
+
+blocks100:
+	VMOVUPD     (DX), Z22
+	VMULPD      Z0, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z18, Z18
+	VMOVUPD     Z25, (SI)
+	VMOVUPD     64(DX), Z22
+	VMULPD      Z0, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z19, Z19
+	VMOVUPD     Z25, 64(SI)
+	VMOVUPD     128(DX), Z22
+	VMULPD      Z0, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z20, Z20
+	VMOVUPD     Z25, 128(SI)
+	VMOVUPD     192(DX), Z22
+	VMULPD      Z0, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z21, Z21
+	VMOVUPD     Z25, 192(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, SI
+	SUBQ        $+32, AX
+	JAE         blocks100
+
+	// the last block, register by register
+tail101:
+	ADDQ         $+32, AX
+	JE           end102
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      (DX), K1, Z22
+	VMULPD       Z0, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z23
+	VFMADD231PD  Z5, Z22, Z23
+	VSUBPD       Z3, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z6, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z18, Z18
+	VMOVUPD      Z25, K1, (SI)
+	CMPQ         AX, $0x00000008
+	JBE          end102
+	KSHIFTRQ     $0x08, K1, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      64(DX), K1, Z22
+	VMULPD       Z0, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z23
+	VFMADD231PD  Z5, Z22, Z23
+	VSUBPD       Z3, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z6, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z19, Z19
+	VMOVUPD      Z25, K1, 64(SI)
+	CMPQ         AX, $0x00000010
+	JBE          end102
+	KSHIFTRQ     $0x08, K1, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      128(DX), K1, Z22
+	VMULPD       Z0, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z23
+	VFMADD231PD  Z5, Z22, Z23
+	VSUBPD       Z3, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z6, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z20, Z20
+	VMOVUPD      Z25, K1, 128(SI)
+	CMPQ         AX, $0x00000018
+	JBE          end102
+	KSHIFTRQ     $0x08, K1, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z22
+	VMOVUPD      192(DX), K1, Z22
+	VMULPD       Z0, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z1
+	VFMADD231PD  Z5, Z22, Z1
+	VSUBPD       Z3, Z1, Z1
+	VMOVUPS      Z22, Z3
+	VFMADD231PD  Z6, Z1, Z3
+	VFMADD231PD  Z7, Z1, Z3
+	VMOVUPS      Z8, Z5
+	VFMADD213PD  Z9, Z3, Z5
+	VFMADD213PD  Z10, Z3, Z5
+	VFMADD213PD  Z11, Z3, Z5
+	VFMADD213PD  Z12, Z3, Z5
+	VFMADD213PD  Z13, Z3, Z5
+	VFMADD213PD  Z14, Z3, Z5
+	VFMADD213PD  Z15, Z3, Z5
+	VFMADD213PD  Z16, Z3, Z5
+	VFMADD213PD  Z17, Z3, Z5
+	VFMADD213PD  Z4, Z3, Z5
+	VFMADD213PD  Z4, Z3, Z5
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z1, Z5, K2, Z5
+	VADDPD       Z5, Z21, Z21
+	VMOVUPD      Z5, K1, 192(SI)
+
+end102:
+	VEXTRACTF64X4 $0x01, Z18, Y1
+	VADDPD        Y1, Y18, Y18
+	MOVQ          cols+48(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups103
+	VSHUFF64X2    $0x01, Y18, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+	VPERMILPS     $0x4e, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+	JMP           sum104
+
+groups103:
+	VEXTRACTF64X4 $0x01, Z19, Y1
+	VADDPD        Y1, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y1
+	VADDPD        Y1, Y20, Y20
+	VEXTRACTF64X4 $0x01, Z21, Y1
+	VADDPD        Y1, Y21, Y21
+	VSHUFF64X2    $0x00, Y20, Y18, Y1
+	VSHUFF64X2    $0x03, Y20, Y18, Y2
+	VADDPD        Y2, Y1, Y18
+	VSHUFF64X2    $0x00, Y21, Y19, Y1
+	VSHUFF64X2    $0x03, Y21, Y19, Y2
+	VADDPD        Y2, Y1, Y19
+	VUNPCKLPD     Y19, Y18, Y1
+	VUNPCKHPD     Y19, Y18, Y2
+	VADDPD        Y2, Y1, Y18
+	VPERMILPS     $0x4e, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+	VSHUFF64X2    $0x01, Y18, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+
+sum104:
+	VMOVUPS      Y18, Y1
+	VBROADCASTSD X1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+	MOVQ         cols+48(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dst_base+0(FP), SI
+	ADDQ         BX, SI
+
+	// blocks of 32: [read dst write dst]
+	SUBQ $+32, AX
+	JB   tail106
+
+blocks105:
+	VMOVUPD (DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, (SI)
+	VMOVUPD 64(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 64(SI)
+	VMOVUPD 128(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 128(SI)
+	VMOVUPD 192(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 192(SI)
+	ADDQ    $+256, DX
+	ADDQ    $+256, SI
+	SUBQ    $+32, AX
+	JAE     blocks105
+
+	// the last block, register by register
+tail106:
+	ADDQ    $+32, AX
+	JE      end107
+	CMPQ    AX, $0x00000008
+	JB      part108
+	VMOVUPD (DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, (SI)
+	CMPQ    AX, $0x00000010
+	JB      part109
+	VMOVUPD 64(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 64(SI)
+	CMPQ    AX, $0x00000018
+	JB      part110
+	VMOVUPD 128(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 128(SI)
+	CMPQ    AX, $0x00000020
+	JB      part111
+
+part108:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z (DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, (SI)
+	JMP       end107
+
+part109:
+	CMPQ      AX, $0x00000008
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z 64(DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, 64(SI)
+	JMP       end107
+
+part110:
+	CMPQ      AX, $0x00000010
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z 128(DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, 128(SI)
+	JMP       end107
+
+part111:
+	CMPQ      AX, $0x00000018
+	JBE       end107
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPD.Z 192(DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, 192(SI)
+
+end107:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 8512(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, BX
+	JMP  row1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF32AVX512(dst []float32, src []float32, mask []float32, cols int, scale float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsMaskedF32AVX512(SB), $33160-84
+	VBROADCASTSS scale+80(FP), Z0
+	LEAQ         319(SP), AX
+	ANDQ         $-64, AX
+	XORQ         BX, BX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 16704(SP)
+	MOVQ         cols+72(FP), CX
+	CMPQ         CX, $0x00000040
+	JA           row1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         16704(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 16704(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000040
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful7
+	MOVQ  $0x00000004, CX
+
+registers9:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z1, Z1
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z1, Z1
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X2
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z2, Z2
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z2, Z2
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X3
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z3, Z3
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z3, Z3
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X4
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z4, Z4
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z4, Z4
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R10)
+	VMOVUPS      Z2, 256(R10)
+	VMOVUPS      Z5, 512(R10)
+	VMOVUPS      Z1, 768(R10)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done12
+	CMPQ         R8, R11
+	JAE          next11
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next11:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ DI, R8
+	SHLQ $0x04, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, R8
+
+registers13:
+	MOVQ    cols+72(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000004, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit14:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	MOVQ         R10, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z4, Z4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z4, Z4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R11)
+	VMOVUPS      Z2, 256(R11)
+	VMOVUPS      Z5, 512(R11)
+	VMOVUPS      Z1, 768(R11)
+	MOVQ         $0x00000004, CX
+	SUBQ         CX, R9
+	JLE          done16
+	CMPQ         R9, CX
+	JAE          next15
+	MOVQ         R9, CX
+	MOVQ         $0x00000004, R9
+
+next15:
+	LEAQ (R10)(CX*4), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit14
+
+done16:
+	MOVQ DI, CX
+	SHLQ $0x04, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers13
+
+moved8:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  16775(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful18
+	MOVQ  $0x00000004, CX
+
+registers20:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit21:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z1, Z1
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z1, Z1
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X2
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z2, Z2
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z2, Z2
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X3
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z3, Z3
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z3, Z3
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X4
+	VINSERTF32X4 $0x01, (R11)(DI*4), Z4, Z4
+	VINSERTF32X4 $0x02, (R11)(DI*8), Z4, Z4
+	LEAQ         (R11)(DI*4), R12
+	VINSERTF32X4 $0x03, (R12)(DI*8), Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R10)
+	VMOVUPS      Z2, 256(R10)
+	VMOVUPS      Z5, 512(R10)
+	VMOVUPS      Z1, 768(R10)
+	MOVQ         $0x00000004, R11
+	SUBQ         R11, R8
+	JLE          done23
+	CMPQ         R8, R11
+	JAE          next22
+	MOVQ         R8, R11
+	MOVQ         $0x00000004, R8
+
+next22:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit21
+
+done23:
+	MOVQ DI, R8
+	SHLQ $0x04, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers20
+	JMP  moved19
+
+	// rows that are not there, or shorter than a unit
+careful18:
+	MOVQ $0x00000004, R8
+
+registers24:
+	MOVQ    cols+72(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000004, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit25:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	MOVQ         R10, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z4, Z4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z4, Z4
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z3, Z3
+	ADDQ         DI, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R11)
+	VMOVUPS      Z2, 256(R11)
+	VMOVUPS      Z5, 512(R11)
+	VMOVUPS      Z1, 768(R11)
+	MOVQ         $0x00000004, CX
+	SUBQ         CX, R9
+	JLE          done27
+	CMPQ         R9, CX
+	JAE          next26
+	MOVQ         R9, CX
+	MOVQ         $0x00000004, R9
+
+next26:
+	LEAQ (R10)(CX*4), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit25
+
+done27:
+	MOVQ DI, CX
+	SHLQ $0x04, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers24
+
+moved19:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	VBROADCASTSS cff800000<>+0(SB), Z4
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+
+planes29:
+	VMOVUPS (AX), Z5
+	VMOVUPS (CX), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z1, Z1
+	VMOVUPS Z5, (DX)
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 64(CX), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z2, Z2
+	VMOVUPS Z5, 64(DX)
+	VMOVUPS 128(AX), Z5
+	VMOVUPS 128(CX), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z3, Z3
+	VMOVUPS Z5, 128(DX)
+	VMOVUPS 192(AX), Z5
+	VMOVUPS 192(CX), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z4, Z4
+	VMOVUPS Z5, 192(DX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	DECQ    DI
+	JNE     planes29
+	VMOVUPS cc2aeac4f<>+0(SB), Z5
+	VMOVUPS c4b400000<>+0(SB), Z6
+	VMOVUPS c3f800000<>+0(SB), Z7
+	VMOVUPS c3fb8aa3b<>+0(SB), Z8
+	VMOVUPS cbf317200<>+0(SB), Z9
+	VMOVUPS cb5bfbe80<>+0(SB), Z10
+	VMOVUPS c3ab563a5<>+0(SB), Z11
+	VMOVUPS c3c091ef0<>+0(SB), Z12
+	VMOVUPS c3d2aac2c<>+0(SB), Z13
+	VMOVUPS c3e2aaa46<>+0(SB), Z14
+	VMOVUPS c3efffffe<>+0(SB), Z15
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes30:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPS     (DX), Z16
+	VSUBPS      Z1, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, (DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPS     64(DX), Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 64(DI)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPS     128(DX), Z16
+	VSUBPS      Z3, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 128(DI)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPS     192(DX), Z16
+	VSUBPS      Z4, Z16, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD231PS Z8, Z16, Z17
+	VSUBPS      Z6, Z17, Z17
+	VMOVUPS     Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VFMADD231PS Z10, Z17, Z18
+	VMOVUPS     Z11, Z19
+	VFMADD213PS Z12, Z18, Z19
+	VFMADD213PS Z13, Z18, Z19
+	VFMADD213PS Z14, Z18, Z19
+	VFMADD213PS Z15, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VFMADD213PS Z7, Z18, Z19
+	VCMPPS      $0x15, Z5, Z16, K1
+	VSCALEFPS.Z Z17, Z19, K1, Z19
+	VMOVUPS     Z19, 192(DI)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, DI
+	DECQ        R8
+	JNE         planes30
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column31:
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+72(FP), CX
+	LEAQ   319(SP), DX
+	ANDQ   $-64, DX
+	ADDQ   AX, DX
+	LEAQ   16384(DX), DI
+
+groups32:
+	CMPQ    CX, $+16
+	JLT     part35
+	VMOVUPS (DX), Z2
+	VMOVUPS 2048(DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 1024(DX), Z3
+	VMOVUPS 3072(DX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 512(DX), Z4
+	VMOVUPS 2560(DX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 1536(DX), Z5
+	VMOVUPS 3584(DX), Z6
+	VADDPS  Z6, Z5, Z5
+	JMP     folded36
+
+part35:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none37
+	VMOVUPS (DX), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    CX, $+8
+	JLE     none37
+	VMOVUPS 2048(DX), Z6
+	VADDPS  Z6, Z2, Z2
+
+none37:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+4
+	JLE     none38
+	VMOVUPS 1024(DX), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    CX, $+12
+	JLE     none38
+	VMOVUPS 3072(DX), Z6
+	VADDPS  Z6, Z3, Z3
+
+none38:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+2
+	JLE     none39
+	VMOVUPS 512(DX), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    CX, $+10
+	JLE     none39
+	VMOVUPS 2560(DX), Z6
+	VADDPS  Z6, Z4, Z4
+
+none39:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+6
+	JLE     none40
+	VMOVUPS 1536(DX), Z6
+	VADDPS  Z6, Z5, Z5
+	CMPQ    CX, $+14
+	JLE     none40
+	VMOVUPS 3584(DX), Z6
+	VADDPS  Z6, Z5, Z5
+
+none40:
+folded36:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z6
+	CMPQ    CX, $+16
+	JLT     part41
+	VMOVUPS 256(DX), Z7
+	VMOVUPS 2304(DX), Z8
+	VADDPS  Z8, Z7, Z2
+	VMOVUPS 1280(DX), Z7
+	VMOVUPS 3328(DX), Z8
+	VADDPS  Z8, Z7, Z3
+	VMOVUPS 768(DX), Z7
+	VMOVUPS 2816(DX), Z8
+	VADDPS  Z8, Z7, Z4
+	VMOVUPS 1792(DX), Z7
+	VMOVUPS 3840(DX), Z8
+	VADDPS  Z8, Z7, Z5
+	JMP     folded42
+
+part41:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none43
+	VMOVUPS 256(DX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    CX, $+9
+	JLE     none43
+	VMOVUPS 2304(DX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none43:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+5
+	JLE     none44
+	VMOVUPS 1280(DX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    CX, $+13
+	JLE     none44
+	VMOVUPS 3328(DX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none44:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+3
+	JLE     none45
+	VMOVUPS 768(DX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    CX, $+11
+	JLE     none45
+	VMOVUPS 2816(DX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none45:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+7
+	JLE     none46
+	VMOVUPS 1792(DX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    CX, $+15
+	JLE     none46
+	VMOVUPS 3840(DX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none46:
+folded42:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	ADDQ    $0x00001000, DX
+	SUBQ    $+16, CX
+	JLE     pair33
+	CMPQ    CX, $+16
+	JLT     part47
+	VMOVUPS (DX), Z2
+	VMOVUPS 2048(DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 1024(DX), Z3
+	VMOVUPS 3072(DX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 512(DX), Z4
+	VMOVUPS 2560(DX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 1536(DX), Z5
+	VMOVUPS 3584(DX), Z7
+	VADDPS  Z7, Z5, Z5
+	JMP     folded48
+
+part47:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none49
+	VMOVUPS (DX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    CX, $+8
+	JLE     none49
+	VMOVUPS 2048(DX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none49:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+4
+	JLE     none50
+	VMOVUPS 1024(DX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    CX, $+12
+	JLE     none50
+	VMOVUPS 3072(DX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none50:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+2
+	JLE     none51
+	VMOVUPS 512(DX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    CX, $+10
+	JLE     none51
+	VMOVUPS 2560(DX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none51:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+6
+	JLE     none52
+	VMOVUPS 1536(DX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    CX, $+14
+	JLE     none52
+	VMOVUPS 3584(DX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none52:
+folded48:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z7
+	CMPQ    CX, $+16
+	JLT     part53
+	VMOVUPS 256(DX), Z8
+	VMOVUPS 2304(DX), Z9
+	VADDPS  Z9, Z8, Z2
+	VMOVUPS 1280(DX), Z8
+	VMOVUPS 3328(DX), Z9
+	VADDPS  Z9, Z8, Z3
+	VMOVUPS 768(DX), Z8
+	VMOVUPS 2816(DX), Z9
+	VADDPS  Z9, Z8, Z4
+	VMOVUPS 1792(DX), Z8
+	VMOVUPS 3840(DX), Z9
+	VADDPS  Z9, Z8, Z5
+	JMP     folded54
+
+part53:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none55
+	VMOVUPS 256(DX), Z8
+	VADDPS  Z8, Z2, Z2
+	CMPQ    CX, $+9
+	JLE     none55
+	VMOVUPS 2304(DX), Z8
+	VADDPS  Z8, Z2, Z2
+
+none55:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+5
+	JLE     none56
+	VMOVUPS 1280(DX), Z8
+	VADDPS  Z8, Z3, Z3
+	CMPQ    CX, $+13
+	JLE     none56
+	VMOVUPS 3328(DX), Z8
+	VADDPS  Z8, Z3, Z3
+
+none56:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    CX, $+3
+	JLE     none57
+	VMOVUPS 768(DX), Z8
+	VADDPS  Z8, Z4, Z4
+	CMPQ    CX, $+11
+	JLE     none57
+	VMOVUPS 2816(DX), Z8
+	VADDPS  Z8, Z4, Z4
+
+none57:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    CX, $+7
+	JLE     none58
+	VMOVUPS 1792(DX), Z8
+	VADDPS  Z8, Z5, Z5
+	CMPQ    CX, $+15
+	JLE     none58
+	VMOVUPS 3840(DX), Z8
+	VADDPS  Z8, Z5, Z5
+
+none58:
+folded54:
+	VADDPS Z3, Z2, Z2
+	VADDPS Z5, Z4, Z3
+	VADDPS Z3, Z2, Z2
+	VADDPS Z2, Z7, Z7
+	ADDQ   $0x00001000, DX
+	SUBQ   $+16, CX
+	VADDPS Z7, Z6, Z6
+
+pair33:
+	VADDPS Z6, Z1, Z1
+	TESTQ  CX, CX
+	JLE    sum34
+	CMPQ   DX, DI
+	JB     groups32
+
+sum34:
+	LEAQ         (SP), CX
+	VMOVUPS      Z1, (CX)(AX*1)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, $0x00000100
+	JB           column31
+	VMOVUPS      (SP), Z1
+	VMOVUPS      64(SP), Z2
+	VMOVUPS      128(SP), Z3
+	VMOVUPS      192(SP), Z4
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z1, Z5, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z2, Z5, Z2
+	VCMPPS       $0x03, Z2, Z2, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z2
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z3, Z5, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z3
+	VMOVUPS      c3f800000<>+0(SB), Z5
+	VDIVPS       Z4, Z5, Z4
+	VCMPPS       $0x03, Z4, Z4, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes59:
+	VMOVUPS (AX), Z5
+	VMULPS  Z5, Z1, Z5
+	VMOVUPS Z5, (CX)
+	VMOVUPS 64(AX), Z5
+	VMULPS  Z5, Z2, Z5
+	VMOVUPS Z5, 64(CX)
+	VMOVUPS 128(AX), Z5
+	VMULPS  Z5, Z3, Z5
+	VMOVUPS Z5, 128(CX)
+	VMOVUPS 192(AX), Z5
+	VMULPS  Z5, Z4, Z5
+	VMOVUPS Z5, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes59
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000004
+	JB    careful60
+	MOVQ  $0x00000004, CX
+
+registers62:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit63:
+	VMOVUPS       (R10), Z1
+	VMOVUPS       256(R10), Z2
+	VMOVUPS       512(R10), Z3
+	VMOVUPS       768(R10), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          R9, R11
+	VMOVUPS       X4, (R11)
+	VEXTRACTF32X4 $0x01, Z4, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z4, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z4, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X2, (R11)
+	VEXTRACTF32X4 $0x01, Z2, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z2, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z2, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X5, (R11)
+	VEXTRACTF32X4 $0x01, Z5, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z5, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z5, (R12)(DI*8)
+	ADDQ          DI, R11
+	VMOVUPS       X1, (R11)
+	VEXTRACTF32X4 $0x01, Z1, (R11)(DI*4)
+	VEXTRACTF32X4 $0x02, Z1, (R11)(DI*8)
+	LEAQ          (R11)(DI*4), R12
+	VEXTRACTF32X4 $0x03, Z1, (R12)(DI*8)
+	MOVQ          $0x00000004, R11
+	SUBQ          R11, R8
+	JLE           done65
+	CMPQ          R8, R11
+	JAE           next64
+	MOVQ          R8, R11
+	MOVQ          $0x00000004, R8
+
+next64:
+	LEAQ (R9)(R11*4), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit63
+
+done65:
+	MOVQ DI, R8
+	SHLQ $0x04, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers62
+	JMP  moved61
+
+	// rows that are not there, or shorter than a unit
+careful60:
+	MOVQ $0x00000004, R8
+
+registers66:
+	MOVQ    cols+72(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000004, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit67:
+	VMOVUPS       (R11), Z1
+	VMOVUPS       256(R11), Z2
+	VMOVUPS       512(R11), Z3
+	VMOVUPS       768(R11), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          R10, CX
+	VMOVUPS       X4, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPS       X5, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPS       X1, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z2, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z5, X2
+	VMOVUPS       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPS       X1, K1, (CX)
+	MOVQ          $0x00000004, CX
+	SUBQ          CX, R9
+	JLE           done69
+	CMPQ          R9, CX
+	JAE           next68
+	MOVQ          R9, CX
+	MOVQ          $0x00000004, R9
+
+next68:
+	LEAQ (R10)(CX*4), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit67
+
+done69:
+	MOVQ DI, CX
+	SHLQ $0x04, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers66
+
+moved61:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000040, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ    $0x00000010, AX
+	CMPQ    SI, AX
+	CMOVQCS SI, AX
+	MOVQ    AX, CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful71
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful71
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit73:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z1, Z1
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z1, Z1
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X2
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z2, Z2
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z2, Z2
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X3
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z3, Z3
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z3, Z3
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X4
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z4, Z4
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z4, Z4
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z2, 64(R9)
+	VMOVUPS      Z5, 128(R9)
+	VMOVUPS      Z1, 192(R9)
+	MOVQ         $0x00000004, R10
+	SUBQ         R10, DI
+	JLE          done75
+	CMPQ         DI, R10
+	JAE          next74
+	MOVQ         DI, R10
+	MOVQ         $0x00000004, DI
+
+next74:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit73
+
+done75:
+	JMP moved72
+
+	// rows that are not there, or shorter than a unit
+careful71:
+	MOVQ    cols+72(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000004, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit76:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	MOVQ         AX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X1
+	CMPQ         SI, $0x00000001
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X2
+	CMPQ         SI, $0x00000002
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X3
+	CMPQ         SI, $0x00000003
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X4
+	CMPQ         SI, $0x00000004
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z1, Z1
+	CMPQ         SI, $0x00000005
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z2, Z2
+	CMPQ         SI, $0x00000006
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z3, Z3
+	CMPQ         SI, $0x00000007
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z4, Z4
+	CMPQ         SI, $0x00000008
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z1, Z1
+	CMPQ         SI, $0x00000009
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z2, Z2
+	CMPQ         SI, $0x0000000a
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z3, Z3
+	CMPQ         SI, $0x0000000b
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z4, Z4
+	CMPQ         SI, $0x0000000c
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z1, Z1
+	CMPQ         SI, $0x0000000d
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z2, Z2
+	CMPQ         SI, $0x0000000e
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z3, Z3
+	CMPQ         SI, $0x0000000f
+	JBE          rows79
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z4, Z4
+
+rows79:
+	VUNPCKLPS Z2, Z1, Z5
+	VUNPCKHPS Z2, Z1, Z1
+	VUNPCKLPS Z4, Z3, Z2
+	VUNPCKHPS Z4, Z3, Z3
+	VUNPCKLPD Z2, Z5, Z4
+	VUNPCKHPD Z2, Z5, Z2
+	VUNPCKLPD Z3, Z1, Z5
+	VUNPCKHPD Z3, Z1, Z1
+	VMOVUPS   Z4, (R8)
+	VMOVUPS   Z2, 64(R8)
+	VMOVUPS   Z5, 128(R8)
+	VMOVUPS   Z1, 192(R8)
+	MOVQ      $0x00000004, CX
+	SUBQ      CX, DI
+	JLE       done78
+	CMPQ      DI, CX
+	JAE       next77
+	MOVQ      DI, CX
+	MOVQ      $0x00000004, DI
+
+next77:
+	LEAQ (AX)(CX*4), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit76
+
+done78:
+moved72:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  16775(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful80
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful80
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit82:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z1, Z1
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z1, Z1
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X2
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z2, Z2
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z2, Z2
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z2, Z2
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X3
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z3, Z3
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z3, Z3
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z3, Z3
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X4
+	VINSERTF32X4 $0x01, (R10)(DX*4), Z4, Z4
+	VINSERTF32X4 $0x02, (R10)(DX*8), Z4, Z4
+	LEAQ         (R10)(DX*4), R11
+	VINSERTF32X4 $0x03, (R11)(DX*8), Z4, Z4
+	VUNPCKLPS    Z2, Z1, Z5
+	VUNPCKHPS    Z2, Z1, Z1
+	VUNPCKLPS    Z4, Z3, Z2
+	VUNPCKHPS    Z4, Z3, Z3
+	VUNPCKLPD    Z2, Z5, Z4
+	VUNPCKHPD    Z2, Z5, Z2
+	VUNPCKLPD    Z3, Z1, Z5
+	VUNPCKHPD    Z3, Z1, Z1
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z2, 64(R9)
+	VMOVUPS      Z5, 128(R9)
+	VMOVUPS      Z1, 192(R9)
+	MOVQ         $0x00000004, R10
+	SUBQ         R10, DI
+	JLE          done84
+	CMPQ         DI, R10
+	JAE          next83
+	MOVQ         DI, R10
+	MOVQ         $0x00000004, DI
+
+next83:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit82
+
+done84:
+	JMP moved81
+
+	// rows that are not there, or shorter than a unit
+careful80:
+	MOVQ    cols+72(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000004, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit85:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	MOVQ         AX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X1
+	CMPQ         SI, $0x00000001
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X2
+	CMPQ         SI, $0x00000002
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X3
+	CMPQ         SI, $0x00000003
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VMOVUPS      X5, X4
+	CMPQ         SI, $0x00000004
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z1, Z1
+	CMPQ         SI, $0x00000005
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z2, Z2
+	CMPQ         SI, $0x00000006
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z3, Z3
+	CMPQ         SI, $0x00000007
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x01, X5, Z4, Z4
+	CMPQ         SI, $0x00000008
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z1, Z1
+	CMPQ         SI, $0x00000009
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z2, Z2
+	CMPQ         SI, $0x0000000a
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z3, Z3
+	CMPQ         SI, $0x0000000b
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x02, X5, Z4, Z4
+	CMPQ         SI, $0x0000000c
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z1, Z1
+	CMPQ         SI, $0x0000000d
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z2, Z2
+	CMPQ         SI, $0x0000000e
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z3, Z3
+	CMPQ         SI, $0x0000000f
+	JBE          rows88
+	ADDQ         DX, CX
+	VMOVUPS.Z    (CX), K1, X5
+	VINSERTF32X4 $0x03, X5, Z4, Z4
+
+rows88:
+	VUNPCKLPS Z2, Z1, Z5
+	VUNPCKHPS Z2, Z1, Z1
+	VUNPCKLPS Z4, Z3, Z2
+	VUNPCKHPS Z4, Z3, Z3
+	VUNPCKLPD Z2, Z5, Z4
+	VUNPCKHPD Z2, Z5, Z2
+	VUNPCKLPD Z3, Z1, Z5
+	VUNPCKHPD Z3, Z1, Z1
+	VMOVUPS   Z4, (R8)
+	VMOVUPS   Z2, 64(R8)
+	VMOVUPS   Z5, 128(R8)
+	VMOVUPS   Z1, 192(R8)
+	MOVQ      $0x00000004, CX
+	SUBQ      CX, DI
+	JLE       done87
+	CMPQ      DI, CX
+	JAE       next86
+	MOVQ      DI, CX
+	MOVQ      $0x00000004, DI
+
+next86:
+	LEAQ (AX)(CX*4), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit85
+
+done87:
+moved81:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 16775(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+
+planes89:
+	VMOVUPS (AX), Z2
+	VMOVUPS (CX), Z3
+	VMULPS  Z0, Z2, Z2
+	VADDPS  Z3, Z2, Z2
+	VMAXPS  Z2, Z1, Z1
+	VMOVUPS Z2, (DX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	ADDQ    $0x00000040, DX
+	DECQ    DI
+	JNE     planes89
+	VMOVUPS cc2aeac4f<>+0(SB), Z2
+	VMOVUPS c4b400000<>+0(SB), Z3
+	VMOVUPS c3f800000<>+0(SB), Z4
+	VMOVUPS c3fb8aa3b<>+0(SB), Z5
+	VMOVUPS cbf317200<>+0(SB), Z6
+	VMOVUPS cb5bfbe80<>+0(SB), Z7
+	VMOVUPS c3ab563a5<>+0(SB), Z8
+	VMOVUPS c3c091ef0<>+0(SB), Z9
+	VMOVUPS c3d2aac2c<>+0(SB), Z10
+	VMOVUPS c3e2aaa46<>+0(SB), Z11
+	VMOVUPS c3efffffe<>+0(SB), Z12
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x06, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x06, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes90:
+	VMOVUPS     (DX), Z13
+	VSUBPS      Z1, Z13, Z13
+	VMOVUPS     Z3, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VSUBPS      Z3, Z14, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z6, Z14, Z15
+	VFMADD231PS Z7, Z14, Z15
+	VMOVUPS     Z8, Z16
+	VFMADD213PS Z9, Z15, Z16
+	VFMADD213PS Z10, Z15, Z16
+	VFMADD213PS Z11, Z15, Z16
+	VFMADD213PS Z12, Z15, Z16
+	VFMADD213PS Z4, Z15, Z16
+	VFMADD213PS Z4, Z15, Z16
+	VCMPPS      $0x15, Z2, Z13, K1
+	VSCALEFPS.Z Z14, Z16, K1, Z16
+	VMOVUPS     Z16, (DI)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, DI
+	DECQ        R8
+	JNE         planes90
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+72(FP), AX
+	LEAQ   319(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   4096(CX), DX
+
+groups92:
+	CMPQ    AX, $+16
+	JLT     part95
+	VMOVUPS (CX), Z2
+	VMOVUPS 512(CX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 256(CX), Z3
+	VMOVUPS 768(CX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 128(CX), Z4
+	VMOVUPS 640(CX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 384(CX), Z5
+	VMOVUPS 896(CX), Z6
+	VADDPS  Z6, Z5, Z5
+	JMP     folded96
+
+part95:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none97
+	VMOVUPS (CX), Z6
+	VADDPS  Z6, Z2, Z2
+	CMPQ    AX, $+8
+	JLE     none97
+	VMOVUPS 512(CX), Z6
+	VADDPS  Z6, Z2, Z2
+
+none97:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+4
+	JLE     none98
+	VMOVUPS 256(CX), Z6
+	VADDPS  Z6, Z3, Z3
+	CMPQ    AX, $+12
+	JLE     none98
+	VMOVUPS 768(CX), Z6
+	VADDPS  Z6, Z3, Z3
+
+none98:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+2
+	JLE     none99
+	VMOVUPS 128(CX), Z6
+	VADDPS  Z6, Z4, Z4
+	CMPQ    AX, $+10
+	JLE     none99
+	VMOVUPS 640(CX), Z6
+	VADDPS  Z6, Z4, Z4
+
+none99:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+6
+	JLE     none100
+	VMOVUPS 384(CX), Z6
+	VADDPS  Z6, Z5, Z5
+	CMPQ    AX, $+14
+	JLE     none100
+	VMOVUPS 896(CX), Z6
+	VADDPS  Z6, Z5, Z5
+
+none100:
+folded96:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z6
+	CMPQ    AX, $+16
+	JLT     part101
+	VMOVUPS 64(CX), Z7
+	VMOVUPS 576(CX), Z8
+	VADDPS  Z8, Z7, Z2
+	VMOVUPS 320(CX), Z7
+	VMOVUPS 832(CX), Z8
+	VADDPS  Z8, Z7, Z3
+	VMOVUPS 192(CX), Z7
+	VMOVUPS 704(CX), Z8
+	VADDPS  Z8, Z7, Z4
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 960(CX), Z8
+	VADDPS  Z8, Z7, Z5
+	JMP     folded102
+
+part101:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none103
+	VMOVUPS 64(CX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    AX, $+9
+	JLE     none103
+	VMOVUPS 576(CX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none103:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+5
+	JLE     none104
+	VMOVUPS 320(CX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    AX, $+13
+	JLE     none104
+	VMOVUPS 832(CX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none104:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+3
+	JLE     none105
+	VMOVUPS 192(CX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    AX, $+11
+	JLE     none105
+	VMOVUPS 704(CX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none105:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+7
+	JLE     none106
+	VMOVUPS 448(CX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    AX, $+15
+	JLE     none106
+	VMOVUPS 960(CX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none106:
+folded102:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	ADDQ    $0x00000400, CX
+	SUBQ    $+16, AX
+	JLE     pair93
+	CMPQ    AX, $+16
+	JLT     part107
+	VMOVUPS (CX), Z2
+	VMOVUPS 512(CX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS 256(CX), Z3
+	VMOVUPS 768(CX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS 128(CX), Z4
+	VMOVUPS 640(CX), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS 384(CX), Z5
+	VMOVUPS 896(CX), Z7
+	VADDPS  Z7, Z5, Z5
+	JMP     folded108
+
+part107:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none109
+	VMOVUPS (CX), Z7
+	VADDPS  Z7, Z2, Z2
+	CMPQ    AX, $+8
+	JLE     none109
+	VMOVUPS 512(CX), Z7
+	VADDPS  Z7, Z2, Z2
+
+none109:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+4
+	JLE     none110
+	VMOVUPS 256(CX), Z7
+	VADDPS  Z7, Z3, Z3
+	CMPQ    AX, $+12
+	JLE     none110
+	VMOVUPS 768(CX), Z7
+	VADDPS  Z7, Z3, Z3
+
+none110:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+2
+	JLE     none111
+	VMOVUPS 128(CX), Z7
+	VADDPS  Z7, Z4, Z4
+	CMPQ    AX, $+10
+	JLE     none111
+	VMOVUPS 640(CX), Z7
+	VADDPS  Z7, Z4, Z4
+
+none111:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+6
+	JLE     none112
+	VMOVUPS 384(CX), Z7
+	VADDPS  Z7, Z5, Z5
+	CMPQ    AX, $+14
+	JLE     none112
+	VMOVUPS 896(CX), Z7
+	VADDPS  Z7, Z5, Z5
+
+none112:
+folded108:
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z5, Z4, Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, Z7
+	CMPQ    AX, $+16
+	JLT     part113
+	VMOVUPS 64(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VADDPS  Z9, Z8, Z2
+	VMOVUPS 320(CX), Z8
+	VMOVUPS 832(CX), Z9
+	VADDPS  Z9, Z8, Z3
+	VMOVUPS 192(CX), Z8
+	VMOVUPS 704(CX), Z9
+	VADDPS  Z9, Z8, Z4
+	VMOVUPS 448(CX), Z8
+	VMOVUPS 960(CX), Z9
+	VADDPS  Z9, Z8, Z5
+	JMP     folded114
+
+part113:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none115
+	VMOVUPS 64(CX), Z8
+	VADDPS  Z8, Z2, Z2
+	CMPQ    AX, $+9
+	JLE     none115
+	VMOVUPS 576(CX), Z8
+	VADDPS  Z8, Z2, Z2
+
+none115:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+5
+	JLE     none116
+	VMOVUPS 320(CX), Z8
+	VADDPS  Z8, Z3, Z3
+	CMPQ    AX, $+13
+	JLE     none116
+	VMOVUPS 832(CX), Z8
+	VADDPS  Z8, Z3, Z3
+
+none116:
+	VPXORD  Z4, Z4, Z4
+	CMPQ    AX, $+3
+	JLE     none117
+	VMOVUPS 192(CX), Z8
+	VADDPS  Z8, Z4, Z4
+	CMPQ    AX, $+11
+	JLE     none117
+	VMOVUPS 704(CX), Z8
+	VADDPS  Z8, Z4, Z4
+
+none117:
+	VPXORD  Z5, Z5, Z5
+	CMPQ    AX, $+7
+	JLE     none118
+	VMOVUPS 448(CX), Z8
+	VADDPS  Z8, Z5, Z5
+	CMPQ    AX, $+15
+	JLE     none118
+	VMOVUPS 960(CX), Z8
+	VADDPS  Z8, Z5, Z5
+
+none118:
+folded114:
+	VADDPS Z3, Z2, Z2
+	VADDPS Z5, Z4, Z3
+	VADDPS Z3, Z2, Z2
+	VADDPS Z2, Z7, Z7
+	ADDQ   $0x00000400, CX
+	SUBQ   $+16, AX
+	VADDPS Z7, Z6, Z6
+
+pair93:
+	VADDPS Z6, Z1, Z1
+	TESTQ  AX, AX
+	JLE    sum94
+	CMPQ   CX, DX
+	JB     groups92
+
+sum94:
+	VMOVUPS      Z1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z2
+	VDIVPS       Z1, Z2, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes119:
+	VMOVUPS (AX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, (CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	DECQ    DX
+	JNE     planes119
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x02, DX
+	CMPQ  SI, $0x00000010
+	JB    careful120
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000004
+	JB    careful120
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit122:
+	VMOVUPS       (R9), Z1
+	VMOVUPS       64(R9), Z2
+	VMOVUPS       128(R9), Z3
+	VMOVUPS       192(R9), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          R8, R10
+	VMOVUPS       X4, (R10)
+	VEXTRACTF32X4 $0x01, Z4, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z4, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z4, (R11)(DX*8)
+	ADDQ          DX, R10
+	VMOVUPS       X2, (R10)
+	VEXTRACTF32X4 $0x01, Z2, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z2, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z2, (R11)(DX*8)
+	ADDQ          DX, R10
+	VMOVUPS       X5, (R10)
+	VEXTRACTF32X4 $0x01, Z5, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z5, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z5, (R11)(DX*8)
+	ADDQ          DX, R10
+	VMOVUPS       X1, (R10)
+	VEXTRACTF32X4 $0x01, Z1, (R10)(DX*4)
+	VEXTRACTF32X4 $0x02, Z1, (R10)(DX*8)
+	LEAQ          (R10)(DX*4), R11
+	VEXTRACTF32X4 $0x03, Z1, (R11)(DX*8)
+	MOVQ          $0x00000004, R10
+	SUBQ          R10, DI
+	JLE           done124
+	CMPQ          DI, R10
+	JAE           next123
+	MOVQ          DI, R10
+	MOVQ          $0x00000004, DI
+
+next123:
+	LEAQ (R8)(R10*4), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit122
+
+done124:
+	JMP moved121
+
+	// rows that are not there, or shorter than a unit
+careful120:
+	MOVQ    cols+72(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000004, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit125:
+	VMOVUPS       (R8), Z1
+	VMOVUPS       64(R8), Z2
+	VMOVUPS       128(R8), Z3
+	VMOVUPS       192(R8), Z4
+	VUNPCKLPS     Z2, Z1, Z5
+	VUNPCKHPS     Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z3, Z2
+	VUNPCKHPS     Z4, Z3, Z3
+	VUNPCKLPD     Z2, Z5, Z4
+	VUNPCKHPD     Z2, Z5, Z2
+	VUNPCKLPD     Z3, Z1, Z5
+	VUNPCKHPD     Z3, Z1, Z1
+	MOVQ          AX, CX
+	VMOVUPS       X4, K1, (CX)
+	CMPQ          SI, $0x00000001
+	JBE           rows128
+	ADDQ          DX, CX
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          SI, $0x00000002
+	JBE           rows128
+	ADDQ          DX, CX
+	VMOVUPS       X5, K1, (CX)
+	CMPQ          SI, $0x00000003
+	JBE           rows128
+	ADDQ          DX, CX
+	VMOVUPS       X1, K1, (CX)
+	CMPQ          SI, $0x00000004
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000005
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000006
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000007
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000008
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x00000009
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z2, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000a
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z5, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000b
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z1, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000c
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z4, X3
+	VMOVUPS       X3, K1, (CX)
+	CMPQ          SI, $0x0000000d
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z2, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          SI, $0x0000000e
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z5, X2
+	VMOVUPS       X2, K1, (CX)
+	CMPQ          SI, $0x0000000f
+	JBE           rows128
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPS       X1, K1, (CX)
+
+rows128:
+	MOVQ $0x00000004, CX
+	SUBQ CX, DI
+	JLE  done127
+	CMPQ DI, CX
+	JAE  next126
+	MOVQ DI, CX
+	MOVQ $0x00000004, DI
+
+next126:
+	LEAQ (AX)(CX*4), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit125
+
+done127:
+moved121:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         16704(SP), $+0
+	JE           end2
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	VBROADCASTSS cff800000<>+0(SB), Z4
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         BX, DX
+	MOVQ         mask_base+48(FP), SI
+	ADDQ         BX, SI
+
+	// blocks of 64: [read src read mask]
+	SUBQ $+64, AX
+	JB   tail130
+
+blocks129:
+	VMOVUPS (DX), Z5
+	VMOVUPS (SI), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z1, Z1
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 64(SI), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z2, Z2
+	VMOVUPS 128(DX), Z5
+	VMOVUPS 128(SI), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z3, Z3
+	VMOVUPS 192(DX), Z5
+	VMOVUPS 192(SI), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z4, Z4
+	ADDQ    $+256, DX
+	ADDQ    $+256, SI
+	SUBQ    $+64, AX
+	JAE     blocks129
+
+	// the last block, register by register
+tail130:
+	ADDQ    $+64, AX
+	JE      end131
+	CMPQ    AX, $0x00000010
+	JB      part132
+	VMOVUPS (DX), Z5
+	VMOVUPS (SI), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z1, Z1
+	CMPQ    AX, $0x00000020
+	JB      part133
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 64(SI), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z2, Z2
+	CMPQ    AX, $0x00000030
+	JB      part134
+	VMOVUPS 128(DX), Z5
+	VMOVUPS 128(SI), Z6
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z6, Z5, Z5
+	VMAXPS  Z5, Z3, Z3
+	CMPQ    AX, $0x00000040
+	JB      part135
+
+part132:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPS.Z    (DX), K1, Z5
+	VBROADCASTSS cff800000<>+0(SB), Z6
+	VMOVUPS      (SI), K1, Z6
+	VMULPS       Z0, Z5, Z5
+	VADDPS       Z6, Z5, Z5
+	VMAXPS       Z5, Z1, Z1
+	JMP          end131
+
+part133:
+	CMPQ         AX, $0x00000010
+	JBE          end131
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPS.Z    64(DX), K1, Z5
+	VBROADCASTSS cff800000<>+0(SB), Z6
+	VMOVUPS      64(SI), K1, Z6
+	VMULPS       Z0, Z5, Z5
+	VADDPS       Z6, Z5, Z5
+	VMAXPS       Z5, Z2, Z2
+	JMP          end131
+
+part134:
+	CMPQ         AX, $0x00000020
+	JBE          end131
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPS.Z    128(DX), K1, Z5
+	VBROADCASTSS cff800000<>+0(SB), Z6
+	VMOVUPS      128(SI), K1, Z6
+	VMULPS       Z0, Z5, Z5
+	VADDPS       Z6, Z5, Z5
+	VMAXPS       Z5, Z3, Z3
+	JMP          end131
+
+part135:
+	CMPQ         AX, $0x00000030
+	JBE          end131
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VMOVUPS.Z    192(DX), K1, Z5
+	VBROADCASTSS cff800000<>+0(SB), Z6
+	VMOVUPS      192(SI), K1, Z6
+	VMULPS       Z0, Z5, Z5
+	VADDPS       Z6, Z5, Z5
+	VMAXPS       Z5, Z4, Z4
+
+end131:
+	VMAXPS     Z3, Z1, Z1
+	VMAXPS     Z4, Z2, Z2
+	VMAXPS     Z2, Z1, Z1
+	VSHUFF64X2 $0x4e, Z1, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VSHUFF64X2 $0xb1, Z1, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z2
+	VMAXPS     Z2, Z1, Z1
+	VMOVUPS    Z1, Z1
+	VMOVUPS    cc2aeac4f<>+0(SB), Z2
+	VMOVUPS    c4b400000<>+0(SB), Z3
+	VMOVUPS    c3f800000<>+0(SB), Z4
+	VMOVUPS    c3fb8aa3b<>+0(SB), Z5
+	VMOVUPS    cbf317200<>+0(SB), Z6
+	VMOVUPS    cb5bfbe80<>+0(SB), Z7
+	VMOVUPS    c3ab563a5<>+0(SB), Z8
+	VMOVUPS    c3c091ef0<>+0(SB), Z9
+	VMOVUPS    c3d2aac2c<>+0(SB), Z10
+	VMOVUPS    c3e2aaa46<>+0(SB), Z11
+	VMOVUPS    c3efffffe<>+0(SB), Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	MOVQ       cols+72(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       BX, DX
+	MOVQ       mask_base+48(FP), SI
+	ADDQ       BX, SI
+	MOVQ       dst_base+0(FP), DI
+	ADDQ       BX, DI
+
+	// blocks of 64: [read src read mask write dst]
+	SUBQ $+64, AX
+	JB   tail137
+
+blocks136:
+	VMOVUPS     (DX), Z17
+	VMOVUPS     (SI), Z18
+	VMULPS      Z0, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z13, Z13
+	VMOVUPS     Z20, (DI)
+	VMOVUPS     64(DX), Z17
+	VMOVUPS     64(SI), Z18
+	VMULPS      Z0, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z14, Z14
+	VMOVUPS     Z20, 64(DI)
+	VMOVUPS     128(DX), Z17
+	VMOVUPS     128(SI), Z18
+	VMULPS      Z0, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z15, Z15
+	VMOVUPS     Z20, 128(DI)
+	VMOVUPS     192(DX), Z17
+	VMOVUPS     192(SI), Z18
+	VMULPS      Z0, Z17, Z17
+	VADDPS      Z18, Z17, Z17
+	VSUBPS      Z1, Z17, Z17
+	VMOVUPS     Z3, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z17, Z19
+	VFMADD231PS Z6, Z18, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VMOVUPS     Z8, Z20
+	VFMADD213PS Z9, Z19, Z20
+	VFMADD213PS Z10, Z19, Z20
+	VFMADD213PS Z11, Z19, Z20
+	VFMADD213PS Z12, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VFMADD213PS Z4, Z19, Z20
+	VCMPPS      $0x15, Z2, Z17, K1
+	VSCALEFPS.Z Z18, Z20, K1, Z20
+	VADDPS      Z20, Z16, Z16
+	VMOVUPS     Z20, 192(DI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	SUBQ        $+64, AX
+	JAE         blocks136
+
+	// the last block, register by register
+tail137:
+	ADDQ         $+64, AX
+	JE           end138
+	MOVQ         AX, CX
+	MOVQ         $-1, R8
+	SHLQ         CL, R8
+	NOTQ         R8
+	KMOVQ        R8, K1
+	VMOVUPS.Z    (DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      (SI), K1, Z18
+	VMULPS       Z0, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z5, Z17, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VFMADD231PS  Z7, Z18, Z19
+	VMOVUPS      Z8, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z10, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z13, Z13
+	VMOVUPS      Z20, K1, (DI)
+	CMPQ         AX, $0x00000010
+	JBE          end138
+	KSHIFTRQ     $0x10, K1, K1
+	VMOVUPS.Z    64(DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      64(SI), K1, Z18
+	VMULPS       Z0, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z5, Z17, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VFMADD231PS  Z7, Z18, Z19
+	VMOVUPS      Z8, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z10, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z14, Z14
+	VMOVUPS      Z20, K1, 64(DI)
+	CMPQ         AX, $0x00000020
+	JBE          end138
+	KSHIFTRQ     $0x10, K1, K1
+	VMOVUPS.Z    128(DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      128(SI), K1, Z18
+	VMULPS       Z0, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z5, Z17, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMOVUPS      Z17, Z19
+	VFMADD231PS  Z6, Z18, Z19
+	VFMADD231PS  Z7, Z18, Z19
+	VMOVUPS      Z8, Z20
+	VFMADD213PS  Z9, Z19, Z20
+	VFMADD213PS  Z10, Z19, Z20
+	VFMADD213PS  Z11, Z19, Z20
+	VFMADD213PS  Z12, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VFMADD213PS  Z4, Z19, Z20
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z18, Z20, K2, Z20
+	VADDPS       Z20, Z15, Z15
+	VMOVUPS      Z20, K1, 128(DI)
+	CMPQ         AX, $0x00000030
+	JBE          end138
+	KSHIFTRQ     $0x10, K1, K1
+	VMOVUPS.Z    192(DX), K1, Z17
+	VBROADCASTSS cff800000<>+0(SB), Z18
+	VMOVUPS      192(SI), K1, Z18
+	VMULPS       Z0, Z17, Z17
+	VADDPS       Z18, Z17, Z17
+	VSUBPS       Z1, Z17, Z17
+	VMOVUPS      Z3, Z1
+	VFMADD231PS  Z5, Z17, Z1
+	VSUBPS       Z3, Z1, Z1
+	VMOVUPS      Z17, Z3
+	VFMADD231PS  Z6, Z1, Z3
+	VFMADD231PS  Z7, Z1, Z3
+	VMOVUPS      Z8, Z5
+	VFMADD213PS  Z9, Z3, Z5
+	VFMADD213PS  Z10, Z3, Z5
+	VFMADD213PS  Z11, Z3, Z5
+	VFMADD213PS  Z12, Z3, Z5
+	VFMADD213PS  Z4, Z3, Z5
+	VFMADD213PS  Z4, Z3, Z5
+	VCMPPS       $0x15, Z2, Z17, K2
+	VSCALEFPS.Z  Z1, Z5, K2, Z5
+	VADDPS       Z5, Z16, Z16
+	VMOVUPS      Z5, K1, 192(DI)
+
+end138:
+	VEXTRACTF64X4 $0x01, Z13, Y1
+	VADDPS        Y1, Y13, Y13
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups139
+	VSHUFF64X2    $0x01, Y13, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	VPERMILPS     $0x4e, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	VPERMILPS     $0xb1, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	JMP           sum140
+
+groups139:
+	VEXTRACTF64X4 $0x01, Z14, Y1
+	VADDPS        Y1, Y14, Y14
+	VEXTRACTF64X4 $0x01, Z15, Y1
+	VADDPS        Y1, Y15, Y15
+	VEXTRACTF64X4 $0x01, Z16, Y1
+	VADDPS        Y1, Y16, Y16
+	VSHUFF64X2    $0x00, Y15, Y13, Y1
+	VSHUFF64X2    $0x03, Y15, Y13, Y2
+	VADDPS        Y2, Y1, Y13
+	VSHUFF64X2    $0x00, Y16, Y14, Y1
+	VSHUFF64X2    $0x03, Y16, Y14, Y2
+	VADDPS        Y2, Y1, Y14
+	VSHUFPS       $0x44, Y14, Y13, Y1
+	VSHUFPS       $0xee, Y14, Y13, Y2
+	VADDPS        Y2, Y1, Y13
+	VSHUFPS       $0x88, Y13, Y13, Y1
+	VSHUFPS       $0xdd, Y13, Y13, Y2
+	VADDPS        Y2, Y1, Y13
+	VPERMILPS     $0xb1, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+	VSHUFF64X2    $0x01, Y13, Y13, Y1
+	VADDPS        Y1, Y13, Y13
+
+sum140:
+	VMOVUPS      Y13, Y1
+	VBROADCASTSS X1, Z1
+	VMOVUPS      c3f800000<>+0(SB), Z2
+	VDIVPS       Z1, Z2, Z1
+	VCMPPS       $0x03, Z1, Z1, K1
+	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
+	MOVQ         cols+72(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dst_base+0(FP), SI
+	ADDQ         BX, SI
+
+	// blocks of 64: [read dst write dst]
+	SUBQ $+64, AX
+	JB   tail142
+
+blocks141:
+	VMOVUPS (DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, (SI)
+	VMOVUPS 64(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(SI)
+	VMOVUPS 128(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS 192(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 192(SI)
+	ADDQ    $+256, DX
+	ADDQ    $+256, SI
+	SUBQ    $+64, AX
+	JAE     blocks141
+
+	// the last block, register by register
+tail142:
+	ADDQ    $+64, AX
+	JE      end143
+	CMPQ    AX, $0x00000010
+	JB      part144
+	VMOVUPS (DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, (SI)
+	CMPQ    AX, $0x00000020
+	JB      part145
+	VMOVUPS 64(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(SI)
+	CMPQ    AX, $0x00000030
+	JB      part146
+	VMOVUPS 128(DX), Z2
+	VMULPS  Z2, Z1, Z2
+	VMOVUPS Z2, 128(SI)
+	CMPQ    AX, $0x00000040
+	JB      part147
+
+part144:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z (DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, (SI)
+	JMP       end143
+
+part145:
+	CMPQ      AX, $0x00000010
+	JBE       end143
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z 64(DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, 64(SI)
+	JMP       end143
+
+part146:
+	CMPQ      AX, $0x00000020
+	JBE       end143
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPS.Z 128(DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, 128(SI)
+	JMP       end143
+
+part147:
+	CMPQ      AX, $0x00000030
+	JBE       end143
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPS.Z 192(DX), K1, Z2
+	VMULPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, 192(SI)
+
+end143:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 16704(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, BX
+	JMP  row1
+
+end2:
+	VZEROUPPER
+	RET
+
+// func softmaxRowsMaskedF64AVX512(dst []float64, src []float64, mask []float64, cols int, scale float64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
+TEXT ·softmaxRowsMaskedF64AVX512(SB), $16776-88
+	VBROADCASTSD scale+80(FP), Z0
+	LEAQ         319(SP), AX
+	ANDQ         $-64, AX
+	XORQ         BX, BX
+	MOVQ         src_len+32(FP), AX
+	MOVQ         AX, 8512(SP)
+	MOVQ         cols+72(FP), CX
+	CMPQ         CX, $0x00000020
+	JA           row1
+	LEAQ         (CX)(CX*2), AX
+	MOVQ         8512(SP), SI
+	CMPQ         SI, AX
+	JB           row1
+	MOVL         SI, AX
+	XORL         DX, DX
+	DIVL         CX
+	MOVL         AX, SI
+	MOVQ         $0x00000000, 8512(SP)
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ SI, $0x00000020
+	JB   narrow4
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful7
+	MOVQ  $0x00000004, CX
+
+registers9:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit10:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z1, Z1
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z1, Z1
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X2
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z2, Z2
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R10)
+	VMOVUPS      Z1, 256(R10)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done12
+	CMPQ         R8, R11
+	JAE          next11
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next11:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit10
+
+done12:
+	MOVQ DI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers9
+	JMP  moved8
+
+	// rows that are not there, or shorter than a unit
+careful7:
+	MOVQ $0x00000004, R8
+
+registers13:
+	MOVQ    cols+72(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000002, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit14:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         R10, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R11)
+	VMOVUPS      Z1, 256(R11)
+	MOVQ         $0x00000002, CX
+	SUBQ         CX, R9
+	JLE          done16
+	CMPQ         R9, CX
+	JAE          next15
+	MOVQ         R9, CX
+	MOVQ         $0x00000002, R9
+
+next15:
+	LEAQ (R10)(CX*8), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit14
+
+done16:
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers13
+
+moved8:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  8583(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful18
+	MOVQ  $0x00000004, CX
+
+registers20:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit21:
+	MOVQ         R9, R11
+	VMOVUPS      (R11), X1
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z1, Z1
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z1, Z1
+	ADDQ         DI, R11
+	VMOVUPS      (R11), X2
+	VINSERTF32X4 $0x01, (R11)(DI*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R11)(DI*4), Z2, Z2
+	LEAQ         (R11)(DI*2), R12
+	VINSERTF32X4 $0x03, (R12)(DI*4), Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R10)
+	VMOVUPS      Z1, 256(R10)
+	MOVQ         $0x00000002, R11
+	SUBQ         R11, R8
+	JLE          done23
+	CMPQ         R8, R11
+	JAE          next22
+	MOVQ         R8, R11
+	MOVQ         $0x00000002, R8
+
+next22:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit21
+
+done23:
+	MOVQ DI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers20
+	JMP  moved19
+
+	// rows that are not there, or shorter than a unit
+careful18:
+	MOVQ $0x00000004, R8
+
+registers24:
+	MOVQ    cols+72(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000002, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit25:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         R10, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z2, Z2
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z1, Z1
+	ADDQ         DI, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R11)
+	VMOVUPS      Z1, 256(R11)
+	MOVQ         $0x00000002, CX
+	SUBQ         CX, R9
+	JLE          done27
+	CMPQ         R9, CX
+	JAE          next26
+	MOVQ         R9, CX
+	MOVQ         $0x00000002, R9
+
+next26:
+	LEAQ (R10)(CX*8), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit25
+
+done27:
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers24
+
+moved19:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+
+planes29:
+	VMOVUPD (AX), Z5
+	VMOVUPD (CX), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z1, Z1
+	VMOVUPD Z5, (DX)
+	VMOVUPD 64(AX), Z5
+	VMOVUPD 64(CX), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z2, Z2
+	VMOVUPD Z5, 64(DX)
+	VMOVUPD 128(AX), Z5
+	VMOVUPD 128(CX), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z3, Z3
+	VMOVUPD Z5, 128(DX)
+	VMOVUPD 192(AX), Z5
+	VMOVUPD 192(CX), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z4, Z4
+	VMOVUPD Z5, 192(DX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	DECQ    DI
+	JNE     planes29
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z5
+	VMOVUPS c4338000000000000<>+0(SB), Z6
+	VMOVUPS c3ff0000000000000<>+0(SB), Z7
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z8
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z9
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z11
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z12
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z13
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z14
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z15
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z16
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z17
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z18
+	VMOVUPS c3fc5555555555558<>+0(SB), Z19
+	VMOVUPS c3fe0000000000009<>+0(SB), Z20
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x08, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x08, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes30:
+	PREFETCHT0  (AX)
+	PREFETCHT0  (CX)
+	VMOVUPD     (DX), Z21
+	VSUBPD      Z1, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, (DI)
+	PREFETCHT0  64(AX)
+	PREFETCHT0  64(CX)
+	VMOVUPD     64(DX), Z21
+	VSUBPD      Z2, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 64(DI)
+	PREFETCHT0  128(AX)
+	PREFETCHT0  128(CX)
+	VMOVUPD     128(DX), Z21
+	VSUBPD      Z3, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 128(DI)
+	PREFETCHT0  192(AX)
+	PREFETCHT0  192(CX)
+	VMOVUPD     192(DX), Z21
+	VSUBPD      Z4, Z21, Z21
+	VMOVUPS     Z6, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VSUBPD      Z6, Z22, Z22
+	VMOVUPS     Z21, Z23
+	VFMADD231PD Z9, Z22, Z23
+	VFMADD231PD Z10, Z22, Z23
+	VMOVUPS     Z11, Z24
+	VFMADD213PD Z12, Z23, Z24
+	VFMADD213PD Z13, Z23, Z24
+	VFMADD213PD Z14, Z23, Z24
+	VFMADD213PD Z15, Z23, Z24
+	VFMADD213PD Z16, Z23, Z24
+	VFMADD213PD Z17, Z23, Z24
+	VFMADD213PD Z18, Z23, Z24
+	VFMADD213PD Z19, Z23, Z24
+	VFMADD213PD Z20, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VFMADD213PD Z7, Z23, Z24
+	VCMPPD      $0x15, Z5, Z21, K1
+	VSCALEFPD.Z Z22, Z24, K1, Z24
+	VMOVUPD     Z24, 192(DI)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, DI
+	DECQ        R8
+	JNE         planes30
+
+	// fold the planes of [read scratch]
+	XORQ AX, AX
+
+column31:
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+72(FP), CX
+	LEAQ   319(SP), DX
+	ANDQ   $-64, DX
+	ADDQ   AX, DX
+	LEAQ   8192(DX), DI
+
+groups32:
+	CMPQ    CX, $+8
+	JLT     part35
+	VMOVUPS (DX), Z2
+	VMOVUPS 1024(DX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 512(DX), Z3
+	VMOVUPS 1536(DX), Z4
+	VADDPD  Z4, Z3, Z3
+	JMP     folded36
+
+part35:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none37
+	VMOVUPS (DX), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none37
+	VMOVUPS 1024(DX), Z4
+	VADDPD  Z4, Z2, Z2
+
+none37:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none38
+	VMOVUPS 512(DX), Z4
+	VADDPD  Z4, Z3, Z3
+	CMPQ    CX, $+6
+	JLE     none38
+	VMOVUPS 1536(DX), Z4
+	VADDPD  Z4, Z3, Z3
+
+none38:
+folded36:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z4
+	CMPQ    CX, $+8
+	JLT     part39
+	VMOVUPS 256(DX), Z5
+	VMOVUPS 1280(DX), Z6
+	VADDPD  Z6, Z5, Z2
+	VMOVUPS 768(DX), Z5
+	VMOVUPS 1792(DX), Z6
+	VADDPD  Z6, Z5, Z3
+	JMP     folded40
+
+part39:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none41
+	VMOVUPS 256(DX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none41
+	VMOVUPS 1280(DX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none41:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none42
+	VMOVUPS 768(DX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    CX, $+7
+	JLE     none42
+	VMOVUPS 1792(DX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none42:
+folded40:
+	VADDPD  Z3, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	ADDQ    $0x00000800, DX
+	SUBQ    $+8, CX
+	JLE     pair33
+	CMPQ    CX, $+8
+	JLT     part43
+	VMOVUPS (DX), Z2
+	VMOVUPS 1024(DX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 512(DX), Z3
+	VMOVUPS 1536(DX), Z5
+	VADDPD  Z5, Z3, Z3
+	JMP     folded44
+
+part43:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+0
+	JLE     none45
+	VMOVUPS (DX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    CX, $+4
+	JLE     none45
+	VMOVUPS 1024(DX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none45:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+2
+	JLE     none46
+	VMOVUPS 512(DX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    CX, $+6
+	JLE     none46
+	VMOVUPS 1536(DX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none46:
+folded44:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z5
+	CMPQ    CX, $+8
+	JLT     part47
+	VMOVUPS 256(DX), Z6
+	VMOVUPS 1280(DX), Z7
+	VADDPD  Z7, Z6, Z2
+	VMOVUPS 768(DX), Z6
+	VMOVUPS 1792(DX), Z7
+	VADDPD  Z7, Z6, Z3
+	JMP     folded48
+
+part47:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    CX, $+1
+	JLE     none49
+	VMOVUPS 256(DX), Z6
+	VADDPD  Z6, Z2, Z2
+	CMPQ    CX, $+5
+	JLE     none49
+	VMOVUPS 1280(DX), Z6
+	VADDPD  Z6, Z2, Z2
+
+none49:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    CX, $+3
+	JLE     none50
+	VMOVUPS 768(DX), Z6
+	VADDPD  Z6, Z3, Z3
+	CMPQ    CX, $+7
+	JLE     none50
+	VMOVUPS 1792(DX), Z6
+	VADDPD  Z6, Z3, Z3
+
+none50:
+folded48:
+	VADDPD Z3, Z2, Z2
+	VADDPD Z2, Z5, Z5
+	ADDQ   $0x00000800, DX
+	SUBQ   $+8, CX
+	VADDPD Z5, Z4, Z4
+
+pair33:
+	VADDPD Z4, Z1, Z1
+	TESTQ  CX, CX
+	JLE    sum34
+	CMPQ   DX, DI
+	JB     groups32
+
+sum34:
+	LEAQ         (SP), CX
+	VMOVUPS      Z1, (CX)(AX*1)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, $0x00000100
+	JB           column31
+	VMOVUPS      (SP), Z1
+	VMOVUPS      64(SP), Z2
+	VMOVUPS      128(SP), Z3
+	VMOVUPS      192(SP), Z4
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z1, Z5, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z2, Z5, Z2
+	VCMPPD       $0x03, Z2, Z2, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z3, Z5, Z3
+	VCMPPD       $0x03, Z3, Z3, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z3
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
+	VDIVPD       Z4, Z5, Z4
+	VCMPPD       $0x03, Z4, Z4, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z4
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes51:
+	VMOVUPD (AX), Z5
+	VMULPD  Z5, Z1, Z5
+	VMOVUPD Z5, (CX)
+	VMOVUPD 64(AX), Z5
+	VMULPD  Z5, Z2, Z5
+	VMOVUPD Z5, 64(CX)
+	VMOVUPD 128(AX), Z5
+	VMULPD  Z5, Z3, Z5
+	VMOVUPD Z5, 128(CX)
+	VMOVUPD 192(AX), Z5
+	VMULPD  Z5, Z4, Z5
+	VMOVUPD Z5, 192(CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes51
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	MOVQ  cols+72(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  cols+72(FP), CX
+	CMPQ  CX, $0x00000002
+	JB    careful52
+	MOVQ  $0x00000004, CX
+
+registers54:
+	MOVQ cols+72(FP), R8
+	MOVQ AX, R9
+	MOVQ DX, R10
+
+unit55:
+	VMOVUPS       (R10), Z1
+	VMOVUPS       256(R10), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          R9, R11
+	VMOVUPS       X3, (R11)
+	VEXTRACTF32X4 $0x01, Z3, (R11)(DI*2)
+	VEXTRACTF32X4 $0x02, Z3, (R11)(DI*4)
+	LEAQ          (R11)(DI*2), R12
+	VEXTRACTF32X4 $0x03, Z3, (R12)(DI*4)
+	ADDQ          DI, R11
+	VMOVUPS       X1, (R11)
+	VEXTRACTF32X4 $0x01, Z1, (R11)(DI*2)
+	VEXTRACTF32X4 $0x02, Z1, (R11)(DI*4)
+	LEAQ          (R11)(DI*2), R12
+	VEXTRACTF32X4 $0x03, Z1, (R12)(DI*4)
+	MOVQ          $0x00000002, R11
+	SUBQ          R11, R8
+	JLE           done57
+	CMPQ          R8, R11
+	JAE           next56
+	MOVQ          R8, R11
+	MOVQ          $0x00000002, R8
+
+next56:
+	LEAQ (R9)(R11*8), R9
+	SHLQ $0x08, R11
+	ADDQ R11, R10
+	JMP  unit55
+
+done57:
+	MOVQ DI, R8
+	SHLQ $0x03, R8
+	ADDQ R8, AX
+	ADDQ $0x00000040, DX
+	DECQ CX
+	JNE  registers54
+	JMP  moved53
+
+	// rows that are not there, or shorter than a unit
+careful52:
+	MOVQ $0x00000004, R8
+
+registers58:
+	MOVQ    cols+72(FP), R9
+	MOVQ    AX, R10
+	MOVQ    DX, R11
+	MOVQ    R9, CX
+	MOVQ    $0x00000002, R12
+	CMPQ    CX, R12
+	CMOVQHI R12, CX
+	MOVQ    $-1, R12
+	SHLQ    CL, R12
+	NOTQ    R12
+	KMOVQ   R12, K1
+
+unit59:
+	VMOVUPS       (R11), Z1
+	VMOVUPS       256(R11), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          R10, CX
+	VMOVUPD       X3, K1, (CX)
+	ADDQ          DI, CX
+	VMOVUPD       X1, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	ADDQ          DI, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPD       X1, K1, (CX)
+	MOVQ          $0x00000002, CX
+	SUBQ          CX, R9
+	JLE           done61
+	CMPQ          R9, CX
+	JAE           next60
+	MOVQ          R9, CX
+	MOVQ          $0x00000002, R9
+
+next60:
+	LEAQ (R10)(CX*8), R10
+	SHLQ $0x08, CX
+	ADDQ CX, R11
+	JMP  unit59
+
+done61:
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, AX
+	ADDQ $0x00000040, DX
+	DECQ R8
+	JNE  registers58
+
+moved53:
+	ADDQ $0x00000100, BX
+	SUBQ $0x00000020, SI
+	JMP  wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	TESTQ SI, SI
+	JE    end6
+
+narrow5:
+	MOVQ    $0x00000008, AX
+	CMPQ    SI, AX
+	CMOVQCS SI, AX
+	MOVQ    AX, CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// transpose src to scratch
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful63
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful63
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit65:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(DX*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(DX*4), Z1, Z1
+	LEAQ         (R10)(DX*2), R11
+	VINSERTF32X4 $0x03, (R11)(DX*4), Z1, Z1
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X2
+	VINSERTF32X4 $0x01, (R10)(DX*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R10)(DX*4), Z2, Z2
+	LEAQ         (R10)(DX*2), R11
+	VINSERTF32X4 $0x03, (R11)(DX*4), Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R9)
+	VMOVUPS      Z1, 64(R9)
+	MOVQ         $0x00000002, R10
+	SUBQ         R10, DI
+	JLE          done67
+	CMPQ         DI, R10
+	JAE          next66
+	MOVQ         DI, R10
+	MOVQ         $0x00000002, DI
+
+next66:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit65
+
+done67:
+	JMP moved64
+
+	// rows that are not there, or shorter than a unit
+careful63:
+	MOVQ    cols+72(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000002, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit68:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         AX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X1
+	CMPQ         SI, $0x00000001
+	JBE          rows71
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X2
+	CMPQ         SI, $0x00000002
+	JBE          rows71
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z1, Z1
+	CMPQ         SI, $0x00000003
+	JBE          rows71
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z2, Z2
+	CMPQ         SI, $0x00000004
+	JBE          rows71
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z1, Z1
+	CMPQ         SI, $0x00000005
+	JBE          rows71
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z2, Z2
+	CMPQ         SI, $0x00000006
+	JBE          rows71
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z1, Z1
+	CMPQ         SI, $0x00000007
+	JBE          rows71
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z2, Z2
+
+rows71:
+	VUNPCKLPD Z2, Z1, Z3
+	VUNPCKHPD Z2, Z1, Z1
+	VMOVUPS   Z3, (R8)
+	VMOVUPS   Z1, 64(R8)
+	MOVQ      $0x00000002, CX
+	SUBQ      CX, DI
+	JLE       done70
+	CMPQ      DI, CX
+	JAE       next69
+	MOVQ      DI, CX
+	MOVQ      $0x00000002, DI
+
+next69:
+	LEAQ (AX)(CX*8), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit68
+
+done70:
+moved64:
+	// transpose mask to scratch2
+	MOVQ  mask_base+48(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  8583(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful72
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful72
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit74:
+	MOVQ         R8, R10
+	VMOVUPS      (R10), X1
+	VINSERTF32X4 $0x01, (R10)(DX*2), Z1, Z1
+	VINSERTF32X4 $0x02, (R10)(DX*4), Z1, Z1
+	LEAQ         (R10)(DX*2), R11
+	VINSERTF32X4 $0x03, (R11)(DX*4), Z1, Z1
+	ADDQ         DX, R10
+	VMOVUPS      (R10), X2
+	VINSERTF32X4 $0x01, (R10)(DX*2), Z2, Z2
+	VINSERTF32X4 $0x02, (R10)(DX*4), Z2, Z2
+	LEAQ         (R10)(DX*2), R11
+	VINSERTF32X4 $0x03, (R11)(DX*4), Z2, Z2
+	VUNPCKLPD    Z2, Z1, Z3
+	VUNPCKHPD    Z2, Z1, Z1
+	VMOVUPS      Z3, (R9)
+	VMOVUPS      Z1, 64(R9)
+	MOVQ         $0x00000002, R10
+	SUBQ         R10, DI
+	JLE          done76
+	CMPQ         DI, R10
+	JAE          next75
+	MOVQ         DI, R10
+	MOVQ         $0x00000002, DI
+
+next75:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit74
+
+done76:
+	JMP moved73
+
+	// rows that are not there, or shorter than a unit
+careful72:
+	MOVQ    cols+72(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000002, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit77:
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         AX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X1
+	CMPQ         SI, $0x00000001
+	JBE          rows80
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VMOVUPS      X3, X2
+	CMPQ         SI, $0x00000002
+	JBE          rows80
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z1, Z1
+	CMPQ         SI, $0x00000003
+	JBE          rows80
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x01, X3, Z2, Z2
+	CMPQ         SI, $0x00000004
+	JBE          rows80
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z1, Z1
+	CMPQ         SI, $0x00000005
+	JBE          rows80
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x02, X3, Z2, Z2
+	CMPQ         SI, $0x00000006
+	JBE          rows80
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z1, Z1
+	CMPQ         SI, $0x00000007
+	JBE          rows80
+	ADDQ         DX, CX
+	VMOVUPD.Z    (CX), K1, X3
+	VINSERTF32X4 $0x03, X3, Z2, Z2
+
+rows80:
+	VUNPCKLPD Z2, Z1, Z3
+	VUNPCKHPD Z2, Z1, Z1
+	VMOVUPS   Z3, (R8)
+	VMOVUPS   Z1, 64(R8)
+	MOVQ      $0x00000002, CX
+	SUBQ      CX, DI
+	JLE       done79
+	CMPQ      DI, CX
+	JAE       next78
+	MOVQ      DI, CX
+	MOVQ      $0x00000002, DI
+
+next78:
+	LEAQ (AX)(CX*8), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit77
+
+done79:
+moved73:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+
+	// every plane: [read scratch read scratch2 write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 8583(SP), CX
+	ANDQ $-64, CX
+	LEAQ 319(SP), DX
+	ANDQ $-64, DX
+	MOVQ cols+72(FP), DI
+
+planes81:
+	VMOVUPD (AX), Z2
+	VMOVUPD (CX), Z3
+	VMULPD  Z0, Z2, Z2
+	VADDPD  Z3, Z2, Z2
+	VMAXPD  Z2, Z1, Z1
+	VMOVUPD Z2, (DX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	ADDQ    $0x00000040, DX
+	DECQ    DI
+	JNE     planes81
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z2
+	VMOVUPS c4338000000000000<>+0(SB), Z3
+	VMOVUPS c3ff0000000000000<>+0(SB), Z4
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z5
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z6
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS c3fe0000000000009<>+0(SB), Z17
+
+	// every plane: [fetch src fetch dst read scratch write scratch]
+	MOVQ  src_base+24(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	MOVQ  cols+72(FP), CX
+	SHLQ  $0x06, CX
+	ADDQ  CX, AX
+	MOVQ  dst_base+0(FP), CX
+	MOVQ  cols+72(FP), DX
+	IMULQ BX, DX
+	ADDQ  DX, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x06, DX
+	ADDQ  DX, CX
+	LEAQ  319(SP), DX
+	ANDQ  $-64, DX
+	LEAQ  319(SP), DI
+	ANDQ  $-64, DI
+	MOVQ  cols+72(FP), R8
+
+planes82:
+	VMOVUPD     (DX), Z18
+	VSUBPD      Z1, Z18, Z18
+	VMOVUPS     Z3, Z19
+	VFMADD231PD Z5, Z18, Z19
+	VSUBPD      Z3, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PD Z6, Z19, Z20
+	VFMADD231PD Z7, Z19, Z20
+	VMOVUPS     Z8, Z21
+	VFMADD213PD Z9, Z20, Z21
+	VFMADD213PD Z10, Z20, Z21
+	VFMADD213PD Z11, Z20, Z21
+	VFMADD213PD Z12, Z20, Z21
+	VFMADD213PD Z13, Z20, Z21
+	VFMADD213PD Z14, Z20, Z21
+	VFMADD213PD Z15, Z20, Z21
+	VFMADD213PD Z16, Z20, Z21
+	VFMADD213PD Z17, Z20, Z21
+	VFMADD213PD Z4, Z20, Z21
+	VFMADD213PD Z4, Z20, Z21
+	VCMPPD      $0x15, Z2, Z18, K1
+	VSCALEFPD.Z Z19, Z21, K1, Z21
+	VMOVUPD     Z21, (DI)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, DI
+	DECQ        R8
+	JNE         planes82
+
+	// fold the planes of [read scratch]
+	VPXORD Z1, Z1, Z1
+	MOVQ   cols+72(FP), AX
+	LEAQ   319(SP), CX
+	ANDQ   $-64, CX
+	LEAQ   2048(CX), DX
+
+groups84:
+	CMPQ    AX, $+8
+	JLT     part87
+	VMOVUPS (CX), Z2
+	VMOVUPS 256(CX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 128(CX), Z3
+	VMOVUPS 384(CX), Z4
+	VADDPD  Z4, Z3, Z3
+	JMP     folded88
+
+part87:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none89
+	VMOVUPS (CX), Z4
+	VADDPD  Z4, Z2, Z2
+	CMPQ    AX, $+4
+	JLE     none89
+	VMOVUPS 256(CX), Z4
+	VADDPD  Z4, Z2, Z2
+
+none89:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+2
+	JLE     none90
+	VMOVUPS 128(CX), Z4
+	VADDPD  Z4, Z3, Z3
+	CMPQ    AX, $+6
+	JLE     none90
+	VMOVUPS 384(CX), Z4
+	VADDPD  Z4, Z3, Z3
+
+none90:
+folded88:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z4
+	CMPQ    AX, $+8
+	JLT     part91
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 320(CX), Z6
+	VADDPD  Z6, Z5, Z2
+	VMOVUPS 192(CX), Z5
+	VMOVUPS 448(CX), Z6
+	VADDPD  Z6, Z5, Z3
+	JMP     folded92
+
+part91:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none93
+	VMOVUPS 64(CX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    AX, $+5
+	JLE     none93
+	VMOVUPS 320(CX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none93:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+3
+	JLE     none94
+	VMOVUPS 192(CX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    AX, $+7
+	JLE     none94
+	VMOVUPS 448(CX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none94:
+folded92:
+	VADDPD  Z3, Z2, Z2
+	VADDPD  Z2, Z4, Z4
+	ADDQ    $0x00000200, CX
+	SUBQ    $+8, AX
+	JLE     pair85
+	CMPQ    AX, $+8
+	JLT     part95
+	VMOVUPS (CX), Z2
+	VMOVUPS 256(CX), Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS 128(CX), Z3
+	VMOVUPS 384(CX), Z5
+	VADDPD  Z5, Z3, Z3
+	JMP     folded96
+
+part95:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+0
+	JLE     none97
+	VMOVUPS (CX), Z5
+	VADDPD  Z5, Z2, Z2
+	CMPQ    AX, $+4
+	JLE     none97
+	VMOVUPS 256(CX), Z5
+	VADDPD  Z5, Z2, Z2
+
+none97:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+2
+	JLE     none98
+	VMOVUPS 128(CX), Z5
+	VADDPD  Z5, Z3, Z3
+	CMPQ    AX, $+6
+	JLE     none98
+	VMOVUPS 384(CX), Z5
+	VADDPD  Z5, Z3, Z3
+
+none98:
+folded96:
+	VADDPD  Z3, Z2, Z2
+	VMOVUPS Z2, Z5
+	CMPQ    AX, $+8
+	JLT     part99
+	VMOVUPS 64(CX), Z6
+	VMOVUPS 320(CX), Z7
+	VADDPD  Z7, Z6, Z2
+	VMOVUPS 192(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VADDPD  Z7, Z6, Z3
+	JMP     folded100
+
+part99:
+	VPXORD  Z2, Z2, Z2
+	CMPQ    AX, $+1
+	JLE     none101
+	VMOVUPS 64(CX), Z6
+	VADDPD  Z6, Z2, Z2
+	CMPQ    AX, $+5
+	JLE     none101
+	VMOVUPS 320(CX), Z6
+	VADDPD  Z6, Z2, Z2
+
+none101:
+	VPXORD  Z3, Z3, Z3
+	CMPQ    AX, $+3
+	JLE     none102
+	VMOVUPS 192(CX), Z6
+	VADDPD  Z6, Z3, Z3
+	CMPQ    AX, $+7
+	JLE     none102
+	VMOVUPS 448(CX), Z6
+	VADDPD  Z6, Z3, Z3
+
+none102:
+folded100:
+	VADDPD Z3, Z2, Z2
+	VADDPD Z2, Z5, Z5
+	ADDQ   $0x00000200, CX
+	SUBQ   $+8, AX
+	VADDPD Z5, Z4, Z4
+
+pair85:
+	VADDPD Z4, Z1, Z1
+	TESTQ  AX, AX
+	JLE    sum86
+	CMPQ   CX, DX
+	JB     groups84
+
+sum86:
+	VMOVUPS      Z1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+
+	// every plane: [read scratch write scratch]
+	LEAQ 319(SP), AX
+	ANDQ $-64, AX
+	LEAQ 319(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+72(FP), DX
+
+planes103:
+	VMOVUPD (AX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, (CX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	DECQ    DX
+	JNE     planes103
+
+	// transpose scratch to dst
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  cols+72(FP), CX
+	IMULQ BX, CX
+	ADDQ  CX, AX
+	LEAQ  319(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  cols+72(FP), DX
+	SHLQ  $0x03, DX
+	CMPQ  SI, $0x00000008
+	JB    careful104
+	MOVQ  cols+72(FP), DI
+	CMPQ  DI, $0x00000002
+	JB    careful104
+	MOVQ  cols+72(FP), DI
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+
+unit106:
+	VMOVUPS       (R9), Z1
+	VMOVUPS       64(R9), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          R8, R10
+	VMOVUPS       X3, (R10)
+	VEXTRACTF32X4 $0x01, Z3, (R10)(DX*2)
+	VEXTRACTF32X4 $0x02, Z3, (R10)(DX*4)
+	LEAQ          (R10)(DX*2), R11
+	VEXTRACTF32X4 $0x03, Z3, (R11)(DX*4)
+	ADDQ          DX, R10
+	VMOVUPS       X1, (R10)
+	VEXTRACTF32X4 $0x01, Z1, (R10)(DX*2)
+	VEXTRACTF32X4 $0x02, Z1, (R10)(DX*4)
+	LEAQ          (R10)(DX*2), R11
+	VEXTRACTF32X4 $0x03, Z1, (R11)(DX*4)
+	MOVQ          $0x00000002, R10
+	SUBQ          R10, DI
+	JLE           done108
+	CMPQ          DI, R10
+	JAE           next107
+	MOVQ          DI, R10
+	MOVQ          $0x00000002, DI
+
+next107:
+	LEAQ (R8)(R10*8), R8
+	SHLQ $0x06, R10
+	ADDQ R10, R9
+	JMP  unit106
+
+done108:
+	JMP moved105
+
+	// rows that are not there, or shorter than a unit
+careful104:
+	MOVQ    cols+72(FP), DI
+	MOVQ    CX, R8
+	MOVQ    DI, CX
+	MOVQ    $0x00000002, R9
+	CMPQ    CX, R9
+	CMOVQHI R9, CX
+	MOVQ    $-1, R9
+	SHLQ    CL, R9
+	NOTQ    R9
+	KMOVQ   R9, K1
+
+unit109:
+	VMOVUPS       (R8), Z1
+	VMOVUPS       64(R8), Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	MOVQ          AX, CX
+	VMOVUPD       X3, K1, (CX)
+	CMPQ          SI, $0x00000001
+	JBE           rows112
+	ADDQ          DX, CX
+	VMOVUPD       X1, K1, (CX)
+	CMPQ          SI, $0x00000002
+	JBE           rows112
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000003
+	JBE           rows112
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x01, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000004
+	JBE           rows112
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000005
+	JBE           rows112
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000006
+	JBE           rows112
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z3, X2
+	VMOVUPD       X2, K1, (CX)
+	CMPQ          SI, $0x00000007
+	JBE           rows112
+	ADDQ          DX, CX
+	VEXTRACTF32X4 $0x03, Z1, X1
+	VMOVUPD       X1, K1, (CX)
+
+rows112:
+	MOVQ $0x00000002, CX
+	SUBQ CX, DI
+	JLE  done111
+	CMPQ DI, CX
+	JAE  next110
+	MOVQ DI, CX
+	MOVQ $0x00000002, DI
+
+next110:
+	LEAQ (AX)(CX*8), AX
+	SHLQ $0x06, CX
+	ADDQ CX, R8
+	JMP  unit109
+
+done111:
+moved105:
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000008, SI
+	JA   narrow5
+
+end6:
+	// a row at a time
+row1:
+	CMPQ         8512(SP), $+0
+	JE           end2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+	MOVQ         cols+72(FP), AX
+	MOVQ         src_base+24(FP), DX
+	ADDQ         BX, DX
+	MOVQ         mask_base+48(FP), SI
+	ADDQ         BX, SI
+
+	// blocks of 32: [read src read mask]
+	SUBQ $+32, AX
+	JB   tail114
+
+blocks113:
+	VMOVUPD (DX), Z5
+	VMOVUPD (SI), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z1, Z1
+	VMOVUPD 64(DX), Z5
+	VMOVUPD 64(SI), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z2, Z2
+	VMOVUPD 128(DX), Z5
+	VMOVUPD 128(SI), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z3, Z3
+	VMOVUPD 192(DX), Z5
+	VMOVUPD 192(SI), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z4, Z4
+	ADDQ    $+256, DX
+	ADDQ    $+256, SI
+	SUBQ    $+32, AX
+	JAE     blocks113
+
+	// the last block, register by register
+tail114:
+	ADDQ    $+32, AX
+	JE      end115
+	CMPQ    AX, $0x00000008
+	JB      part116
+	VMOVUPD (DX), Z5
+	VMOVUPD (SI), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z1, Z1
+	CMPQ    AX, $0x00000010
+	JB      part117
+	VMOVUPD 64(DX), Z5
+	VMOVUPD 64(SI), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z2, Z2
+	CMPQ    AX, $0x00000018
+	JB      part118
+	VMOVUPD 128(DX), Z5
+	VMOVUPD 128(SI), Z6
+	VMULPD  Z0, Z5, Z5
+	VADDPD  Z6, Z5, Z5
+	VMAXPD  Z5, Z3, Z3
+	CMPQ    AX, $0x00000020
+	JB      part119
+
+part116:
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPD.Z    (DX), K1, Z5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	VMOVUPD      (SI), K1, Z6
+	VMULPD       Z0, Z5, Z5
+	VADDPD       Z6, Z5, Z5
+	VMAXPD       Z5, Z1, Z1
+	JMP          end115
+
+part117:
+	CMPQ         AX, $0x00000008
+	JBE          end115
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPD.Z    64(DX), K1, Z5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	VMOVUPD      64(SI), K1, Z6
+	VMULPD       Z0, Z5, Z5
+	VADDPD       Z6, Z5, Z5
+	VMAXPD       Z5, Z2, Z2
+	JMP          end115
+
+part118:
+	CMPQ         AX, $0x00000010
+	JBE          end115
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, DI
+	SHLQ         CL, DI
+	NOTQ         DI
+	KMOVQ        DI, K1
+	VMOVUPD.Z    128(DX), K1, Z5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	VMOVUPD      128(SI), K1, Z6
+	VMULPD       Z0, Z5, Z5
+	VADDPD       Z6, Z5, Z5
+	VMAXPD       Z5, Z3, Z3
+	JMP          end115
+
+part119:
+	CMPQ         AX, $0x00000018
+	JBE          end115
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VMOVUPD.Z    192(DX), K1, Z5
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	VMOVUPD      192(SI), K1, Z6
+	VMULPD       Z0, Z5, Z5
+	VADDPD       Z6, Z5, Z5
+	VMAXPD       Z5, Z4, Z4
+
+end115:
+	VMAXPD     Z3, Z1, Z1
+	VMAXPD     Z4, Z2, Z2
+	VMAXPD     Z2, Z1, Z1
+	VSHUFF64X2 $0x4e, Z1, Z1, Z2
+	VMAXPD     Z2, Z1, Z1
+	VSHUFF64X2 $0xb1, Z1, Z1, Z2
+	VMAXPD     Z2, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z2
+	VMAXPD     Z2, Z1, Z1
+	VMOVUPS    Z1, Z1
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Z2
+	VMOVUPS    c4338000000000000<>+0(SB), Z3
+	VMOVUPS    c3ff0000000000000<>+0(SB), Z4
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Z5
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Z6
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Z7
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Z8
+	VMOVUPS    c3e928b41da12708b<>+0(SB), Z9
+	VMOVUPS    c3ec71ddf6ab977fb<>+0(SB), Z10
+	VMOVUPS    c3efa01993a5e7f04<>+0(SB), Z11
+	VMOVUPS    c3f2a01a01b00f205<>+0(SB), Z12
+	VMOVUPS    c3f56c16c18606b59<>+0(SB), Z13
+	VMOVUPS    c3f8111111110f7fd<>+0(SB), Z14
+	VMOVUPS    c3fa55555555503cf<>+0(SB), Z15
+	VMOVUPS    c3fc5555555555558<>+0(SB), Z16
+	VMOVUPS    c3fe0000000000009<>+0(SB), Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	MOVQ       cols+72(FP), AX
+	MOVQ       src_base+24(FP), DX
+	ADDQ       BX, DX
+	MOVQ       mask_base+48(FP), SI
+	ADDQ       BX, SI
+	MOVQ       dst_base+0(FP), DI
+	ADDQ       BX, DI
+
+	// blocks of 32: [read src read mask write dst]
+	SUBQ $+32, AX
+	JB   tail121
+
+blocks120:
+	VMOVUPD     (DX), Z22
+	VMOVUPD     (SI), Z23
+	VMULPD      Z0, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z18, Z18
+	VMOVUPD     Z25, (DI)
+	VMOVUPD     64(DX), Z22
+	VMOVUPD     64(SI), Z23
+	VMULPD      Z0, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z19, Z19
+	VMOVUPD     Z25, 64(DI)
+	VMOVUPD     128(DX), Z22
+	VMOVUPD     128(SI), Z23
+	VMULPD      Z0, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z20, Z20
+	VMOVUPD     Z25, 128(DI)
+	VMOVUPD     192(DX), Z22
+	VMOVUPD     192(SI), Z23
+	VMULPD      Z0, Z22, Z22
+	VADDPD      Z23, Z22, Z22
+	VSUBPD      Z1, Z22, Z22
+	VMOVUPS     Z3, Z23
+	VFMADD231PD Z5, Z22, Z23
+	VSUBPD      Z3, Z23, Z23
+	VMOVUPS     Z22, Z24
+	VFMADD231PD Z6, Z23, Z24
+	VFMADD231PD Z7, Z23, Z24
+	VMOVUPS     Z8, Z25
+	VFMADD213PD Z9, Z24, Z25
+	VFMADD213PD Z10, Z24, Z25
+	VFMADD213PD Z11, Z24, Z25
+	VFMADD213PD Z12, Z24, Z25
+	VFMADD213PD Z13, Z24, Z25
+	VFMADD213PD Z14, Z24, Z25
+	VFMADD213PD Z15, Z24, Z25
+	VFMADD213PD Z16, Z24, Z25
+	VFMADD213PD Z17, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VFMADD213PD Z4, Z24, Z25
+	VCMPPD      $0x15, Z2, Z22, K1
+	VSCALEFPD.Z Z23, Z25, K1, Z25
+	VADDPD      Z25, Z21, Z21
+	VMOVUPD     Z25, 192(DI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	SUBQ        $+32, AX
+	JAE         blocks120
+
+	// the last block, register by register
+tail121:
+	ADDQ         $+32, AX
+	JE           end122
+	MOVQ         AX, CX
+	MOVQ         $-1, R8
+	SHLQ         CL, R8
+	NOTQ         R8
+	KMOVQ        R8, K1
+	VMOVUPD.Z    (DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      (SI), K1, Z23
+	VMULPD       Z0, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z23
+	VFMADD231PD  Z5, Z22, Z23
+	VSUBPD       Z3, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z6, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z18, Z18
+	VMOVUPD      Z25, K1, (DI)
+	CMPQ         AX, $0x00000008
+	JBE          end122
+	KSHIFTRQ     $0x08, K1, K1
+	VMOVUPD.Z    64(DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      64(SI), K1, Z23
+	VMULPD       Z0, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z23
+	VFMADD231PD  Z5, Z22, Z23
+	VSUBPD       Z3, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z6, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z19, Z19
+	VMOVUPD      Z25, K1, 64(DI)
+	CMPQ         AX, $0x00000010
+	JBE          end122
+	KSHIFTRQ     $0x08, K1, K1
+	VMOVUPD.Z    128(DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      128(SI), K1, Z23
+	VMULPD       Z0, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z23
+	VFMADD231PD  Z5, Z22, Z23
+	VSUBPD       Z3, Z23, Z23
+	VMOVUPS      Z22, Z24
+	VFMADD231PD  Z6, Z23, Z24
+	VFMADD231PD  Z7, Z23, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD213PD  Z9, Z24, Z25
+	VFMADD213PD  Z10, Z24, Z25
+	VFMADD213PD  Z11, Z24, Z25
+	VFMADD213PD  Z12, Z24, Z25
+	VFMADD213PD  Z13, Z24, Z25
+	VFMADD213PD  Z14, Z24, Z25
+	VFMADD213PD  Z15, Z24, Z25
+	VFMADD213PD  Z16, Z24, Z25
+	VFMADD213PD  Z17, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VFMADD213PD  Z4, Z24, Z25
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z23, Z25, K2, Z25
+	VADDPD       Z25, Z20, Z20
+	VMOVUPD      Z25, K1, 128(DI)
+	CMPQ         AX, $0x00000018
+	JBE          end122
+	KSHIFTRQ     $0x08, K1, K1
+	VMOVUPD.Z    192(DX), K1, Z22
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z23
+	VMOVUPD      192(SI), K1, Z23
+	VMULPD       Z0, Z22, Z22
+	VADDPD       Z23, Z22, Z22
+	VSUBPD       Z1, Z22, Z22
+	VMOVUPS      Z3, Z1
+	VFMADD231PD  Z5, Z22, Z1
+	VSUBPD       Z3, Z1, Z1
+	VMOVUPS      Z22, Z3
+	VFMADD231PD  Z6, Z1, Z3
+	VFMADD231PD  Z7, Z1, Z3
+	VMOVUPS      Z8, Z5
+	VFMADD213PD  Z9, Z3, Z5
+	VFMADD213PD  Z10, Z3, Z5
+	VFMADD213PD  Z11, Z3, Z5
+	VFMADD213PD  Z12, Z3, Z5
+	VFMADD213PD  Z13, Z3, Z5
+	VFMADD213PD  Z14, Z3, Z5
+	VFMADD213PD  Z15, Z3, Z5
+	VFMADD213PD  Z16, Z3, Z5
+	VFMADD213PD  Z17, Z3, Z5
+	VFMADD213PD  Z4, Z3, Z5
+	VFMADD213PD  Z4, Z3, Z5
+	VCMPPD       $0x15, Z2, Z22, K2
+	VSCALEFPD.Z  Z1, Z5, K2, Z5
+	VADDPD       Z5, Z21, Z21
+	VMOVUPD      Z5, K1, 192(DI)
+
+end122:
+	VEXTRACTF64X4 $0x01, Z18, Y1
+	VADDPD        Y1, Y18, Y18
+	MOVQ          cols+72(FP), AX
+	CMPQ          AX, $0x00000008
+	JA            groups123
+	VSHUFF64X2    $0x01, Y18, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+	VPERMILPS     $0x4e, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+	JMP           sum124
+
+groups123:
+	VEXTRACTF64X4 $0x01, Z19, Y1
+	VADDPD        Y1, Y19, Y19
+	VEXTRACTF64X4 $0x01, Z20, Y1
+	VADDPD        Y1, Y20, Y20
+	VEXTRACTF64X4 $0x01, Z21, Y1
+	VADDPD        Y1, Y21, Y21
+	VSHUFF64X2    $0x00, Y20, Y18, Y1
+	VSHUFF64X2    $0x03, Y20, Y18, Y2
+	VADDPD        Y2, Y1, Y18
+	VSHUFF64X2    $0x00, Y21, Y19, Y1
+	VSHUFF64X2    $0x03, Y21, Y19, Y2
+	VADDPD        Y2, Y1, Y19
+	VUNPCKLPD     Y19, Y18, Y1
+	VUNPCKHPD     Y19, Y18, Y2
+	VADDPD        Y2, Y1, Y18
+	VPERMILPS     $0x4e, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+	VSHUFF64X2    $0x01, Y18, Y18, Y1
+	VADDPD        Y1, Y18, Y18
+
+sum124:
+	VMOVUPS      Y18, Y1
+	VBROADCASTSD X1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VCMPPD       $0x03, Z1, Z1, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
+	MOVQ         cols+72(FP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         BX, DX
+	MOVQ         dst_base+0(FP), SI
+	ADDQ         BX, SI
+
+	// blocks of 32: [read dst write dst]
+	SUBQ $+32, AX
+	JB   tail126
+
+blocks125:
+	VMOVUPD (DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, (SI)
+	VMOVUPD 64(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 64(SI)
+	VMOVUPD 128(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 128(SI)
+	VMOVUPD 192(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 192(SI)
+	ADDQ    $+256, DX
+	ADDQ    $+256, SI
+	SUBQ    $+32, AX
+	JAE     blocks125
+
+	// the last block, register by register
+tail126:
+	ADDQ    $+32, AX
+	JE      end127
+	CMPQ    AX, $0x00000008
+	JB      part128
+	VMOVUPD (DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, (SI)
+	CMPQ    AX, $0x00000010
+	JB      part129
+	VMOVUPD 64(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 64(SI)
+	CMPQ    AX, $0x00000018
+	JB      part130
+	VMOVUPD 128(DX), Z2
+	VMULPD  Z2, Z1, Z2
+	VMOVUPD Z2, 128(SI)
+	CMPQ    AX, $0x00000020
+	JB      part131
+
+part128:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z (DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, (SI)
+	JMP       end127
+
+part129:
+	CMPQ      AX, $0x00000008
+	JBE       end127
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z 64(DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, 64(SI)
+	JMP       end127
+
+part130:
+	CMPQ      AX, $0x00000010
+	JBE       end127
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, DI
+	SHLQ      CL, DI
+	NOTQ      DI
+	KMOVQ     DI, K1
+	VMOVUPD.Z 128(DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, 128(SI)
+	JMP       end127
+
+part131:
+	CMPQ      AX, $0x00000018
+	JBE       end127
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPD.Z 192(DX), K1, Z2
+	VMULPD    Z2, Z1, Z2
+	VMOVUPD   Z2, K1, 192(SI)
+
+end127:
+	MOVQ cols+72(FP), AX
+	SUBQ AX, 8512(SP)
+	SHLQ $0x03, AX
+	ADDQ AX, BX
+	JMP  row1
+
+end2:
 	VZEROUPPER
 	RET
 

@@ -284,6 +284,26 @@ func sigmoidGradF32NEON(dx, y, dy []float32)
 //go:noescape
 func sigmoidGradF64NEON(dx, y, dy []float64)
 
+// softmaxRowsScaledF32NEON writes the softmax of every row of src·scale, scale positive and finite.
+//
+//go:noescape
+func softmaxRowsScaledF32NEON(dst, src []float32, cols int, scale float32)
+
+// softmaxRowsScaledF64NEON writes the softmax of every row of src·scale, scale positive and finite.
+//
+//go:noescape
+func softmaxRowsScaledF64NEON(dst, src []float64, cols int, scale float64)
+
+// softmaxRowsMaskedF32NEON writes the softmax of every row of src·scale + mask, scale finite.
+//
+//go:noescape
+func softmaxRowsMaskedF32NEON(dst, src, mask []float32, cols int, scale float32)
+
+// softmaxRowsMaskedF64NEON writes the softmax of every row of src·scale + mask, scale finite.
+//
+//go:noescape
+func softmaxRowsMaskedF64NEON(dst, src, mask []float64, cols int, scale float64)
+
 // scaleAddF32NEON writes src·factor + mask.
 //
 //go:noescape

@@ -1,6 +1,10 @@
 package lanewise
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"unsafe"
+)
 
 // SoftmaxScaled is the softmax of src·scale: scale is 1 over the temperature, or attention's 1/√d. Every product is rounded to T, and what
 // holds for Softmax of these products holds here.
@@ -31,26 +35,74 @@ func SoftmaxRowsScaled[T Float](dst, src, mask []T, cols int, scale T) {
 }
 
 func scaledRows[T Float](dst, src, mask []T, cols int, scale T) {
-	oneMask := len(mask) == cols
-	for step := max(1, piece/cols) * cols; len(src) > 0; { // so much stays in L1
-		n := min(step, len(src))
-		for i, m := 0, 0; i < n; i += m {
-			m = min(n-i, stretch)
-			switch {
-			case mask == nil:
-				scaleAll(dst[i:i+m], src[i:i+m], scale)
-			case oneMask:
-				j := i % cols
-				m = min(m, cols-j)
-				scaleAdd(active, dst[i:i+m], src[i:i+m], mask[j:j+m], scale)
-			default:
-				scaleAdd(active, dst[i:i+m], src[i:i+m], mask[i:i+m], scale)
-			}
+	switch {
+	case cols > piece || !(scale > 0 && scale <= maxOf[T]()): // the kernels do not take them
+		scaledPasses(dst, src, mask, cols, scale)
+	case mask == nil || len(mask) == len(src):
+		scaledWhole(dst, src, mask, cols, scale)
+	case cols > repeated/2:
+		for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
+			scaledWhole(dst[:cols], src[:cols], mask, cols, scale)
 		}
-		if mask != nil && !oneMask {
+	default:
+		scaledRepeated(dst, src, mask, cols, scale)
+	}
+}
+
+// scaledWhole has no mask, or one of the length of src.
+func scaledWhole[T Float](dst, src, mask []T, cols int, scale T) {
+	isa := active
+	for step := rowsStep(cols); len(src) > 0; {
+		n := min(step, len(src))
+		if mask == nil {
+			softmaxRowsScaled(isa, dst[:n], src[:n], cols, scale)
+		} else {
+			softmaxRowsMasked(isa, dst[:n], src[:n], mask[:n], cols, scale)
 			mask = mask[n:]
 		}
-		SoftmaxRows(dst[:n], dst[:n], cols)
 		dst, src = dst[n:], src[n:]
 	}
+}
+
+// repeated is how many elements of a mask of one row stand side by side, for many rows at once.
+const repeated = 2048
+
+func scaledRepeated[T Float](dst, src, mask []T, cols int, scale T) {
+	var rows [repeated]T
+	step := min(repeated/cols*cols, len(src))
+	for i := 0; i < step; i += cols {
+		copy(rows[i:], mask)
+	}
+	for len(src) > 0 {
+		n := min(step, len(src))
+		scaledWhole(dst[:n], src[:n], rows[:n], cols, scale)
+		dst, src = dst[n:], src[n:]
+	}
+}
+
+// maxOf returns the largest finite number.
+func maxOf[T Float]() T {
+	if unsafe.Sizeof(T(0)) == 4 {
+		return math.MaxFloat32
+	}
+	largest := math.MaxFloat64
+	return T(largest)
+}
+
+// scaledPasses writes src·scale + mask to dst first.
+func scaledPasses[T Float](dst, src, mask []T, cols int, scale T) {
+	for i := 0; i < len(src); i += cols {
+		for j := 0; j < cols; j += stretch {
+			from, end := i+j, min(i+j+stretch, i+cols)
+			switch {
+			case mask == nil:
+				scaleAll(dst[from:end], src[from:end], scale)
+			case len(mask) == cols:
+				scaleAdd(active, dst[from:end], src[from:end], mask[j:j+end-from], scale)
+			default:
+				scaleAdd(active, dst[from:end], src[from:end], mask[from:end], scale)
+			}
+		}
+	}
+	SoftmaxRows(dst, dst, cols)
 }

@@ -89,6 +89,10 @@ var All = []pipeline.Kernel{
 		Doc: "writes 1/(1 + exp(−src))."},
 	{Name: "sigmoidGrad", Signature: "func(dx, y, dy []T)", On: pipeline.Everywhere(sigmoidGrad),
 		Doc: "writes y·(1 − y)·dy."},
+	{Name: "softmaxRowsScaled", Signature: "func(dst, src []T, cols int, scale T)", On: pipeline.Everywhere(softmaxRowsScaled),
+		Doc: "writes the softmax of every row of src·scale, scale positive and finite."},
+	{Name: "softmaxRowsMasked", Signature: "func(dst, src, mask []T, cols int, scale T)", On: pipeline.Everywhere(softmaxRowsMasked),
+		Doc: "writes the softmax of every row of src·scale + mask, scale finite."},
 	{Name: "scaleAdd", Signature: "func(dst, src, mask []T, factor T)", On: pipeline.Everywhere(scaleAdd),
 		Doc: "writes src·factor + mask."},
 
