@@ -276,7 +276,8 @@ func TestParallel(t *testing.T) {
 
 // TestShutdown: a request that has begun is answered, later ones are not taken.
 func TestShutdown(t *testing.T) {
-	url, stop := start(t, testServer())
+	s := testServer()
+	url, stop := start(t, s)
 	body, more := io.Pipe()
 	type answer struct {
 		status int
@@ -296,6 +297,11 @@ func TestShutdown(t *testing.T) {
 	whole := npy("<f4", "(5, 4, 3)", logits(5, 12, 0))
 	if _, err := more.Write(whole[:100]); err != nil {
 		t.Fatal(err)
+	}
+	for begun := time.Now(); len(s.turns) == 0; time.Sleep(time.Millisecond) { // it has not come in yet
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("the request does not begin")
+		}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- stop() }()
