@@ -100,6 +100,68 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "softmaxPlanesGradToRowsF32AVX512", AVX2: "softmaxPlanesGradToRowsF32AVX2", NEON: "softmaxPlanesGradToRowsF32NEON"}},
 	{name: "softmaxPlanesGradToRows", element: "F64", new: func() arguments { return new(softmaxPlanesGradToRowsArgs[float64]) },
 		serves: map[ISA]string{AVX512: "softmaxPlanesGradToRowsF64AVX512", AVX2: "softmaxPlanesGradToRowsF64AVX2", NEON: "softmaxPlanesGradToRowsF64NEON"}},
+	{name: "squaredDistance", element: "F32", new: func() arguments { return new(squaredDistanceArgs[float32]) },
+		serves: map[ISA]string{AVX512: "squaredDistanceF32AVX512", AVX2: "squaredDistanceF32AVX2", NEON: "squaredDistanceF32NEON"}, results: []string{"result"}},
+	{name: "squaredDistance", element: "F64", new: func() arguments { return new(squaredDistanceArgs[float64]) },
+		serves: map[ISA]string{AVX512: "squaredDistanceF64AVX512", AVX2: "squaredDistanceF64AVX2", NEON: "squaredDistanceF64NEON"}, results: []string{"result"}},
+	{name: "sumSquares", element: "F32", new: func() arguments { return new(sumSquaresArgs[float32]) },
+		serves: map[ISA]string{AVX512: "sumSquaresF32AVX512", AVX2: "sumSquaresF32AVX2", NEON: "sumSquaresF32NEON"}, results: []string{"result"}},
+	{name: "sumSquares", element: "F64", new: func() arguments { return new(sumSquaresArgs[float64]) },
+		serves: map[ISA]string{AVX512: "sumSquaresF64AVX512", AVX2: "sumSquaresF64AVX2", NEON: "sumSquaresF64NEON"}, results: []string{"result"}},
+	{name: "sigmoid", element: "F32", new: func() arguments { return new(sigmoidArgs[float32]) },
+		serves: map[ISA]string{AVX512: "sigmoidF32AVX512", AVX2: "sigmoidF32AVX2", NEON: "sigmoidF32NEON"}},
+	{name: "sigmoid", element: "F64", new: func() arguments { return new(sigmoidArgs[float64]) },
+		serves: map[ISA]string{AVX512: "sigmoidF64AVX512", AVX2: "sigmoidF64AVX2", NEON: "sigmoidF64NEON"}},
+	{name: "sigmoidGrad", element: "F32", new: func() arguments { return new(sigmoidGradArgs[float32]) },
+		serves: map[ISA]string{AVX512: "sigmoidGradF32AVX512", AVX2: "sigmoidGradF32AVX2", NEON: "sigmoidGradF32NEON"}},
+	{name: "sigmoidGrad", element: "F64", new: func() arguments { return new(sigmoidGradArgs[float64]) },
+		serves: map[ISA]string{AVX512: "sigmoidGradF64AVX512", AVX2: "sigmoidGradF64AVX2", NEON: "sigmoidGradF64NEON"}},
+	{name: "softmaxRowsScaled", element: "F32", new: func() arguments { return new(softmaxRowsScaledArgs[float32]) },
+		serves: map[ISA]string{AVX512: "softmaxRowsScaledF32AVX512", AVX2: "softmaxRowsScaledF32AVX2", NEON: "softmaxRowsScaledF32NEON"}},
+	{name: "softmaxRowsScaled", element: "F64", new: func() arguments { return new(softmaxRowsScaledArgs[float64]) },
+		serves: map[ISA]string{AVX512: "softmaxRowsScaledF64AVX512", AVX2: "softmaxRowsScaledF64AVX2", NEON: "softmaxRowsScaledF64NEON"}},
+	{name: "softmaxRowsMasked", element: "F32", new: func() arguments { return new(softmaxRowsMaskedArgs[float32]) },
+		serves: map[ISA]string{AVX512: "softmaxRowsMaskedF32AVX512", AVX2: "softmaxRowsMaskedF32AVX2", NEON: "softmaxRowsMaskedF32NEON"}},
+	{name: "softmaxRowsMasked", element: "F64", new: func() arguments { return new(softmaxRowsMaskedArgs[float64]) },
+		serves: map[ISA]string{AVX512: "softmaxRowsMaskedF64AVX512", AVX2: "softmaxRowsMaskedF64AVX2", NEON: "softmaxRowsMaskedF64NEON"}},
+	{name: "scaleAdd", element: "F32", new: func() arguments { return new(scaleAddArgs[float32]) },
+		serves: map[ISA]string{AVX512: "scaleAddF32AVX512", AVX2: "scaleAddF32AVX2", NEON: "scaleAddF32NEON"}},
+	{name: "scaleAdd", element: "F64", new: func() arguments { return new(scaleAddArgs[float64]) },
+		serves: map[ISA]string{AVX512: "scaleAddF64AVX512", AVX2: "scaleAddF64AVX2", NEON: "scaleAddF64NEON"}},
+	{name: "logSumExpRows", element: "F32", new: func() arguments { return new(logSumExpRowsArgs[float32]) },
+		serves: map[ISA]string{AVX512: "logSumExpRowsF32AVX512", AVX2: "logSumExpRowsF32AVX2", NEON: "logSumExpRowsF32NEON"}},
+	{name: "logSumExpRows", element: "F64", new: func() arguments { return new(logSumExpRowsArgs[float64]) },
+		serves: map[ISA]string{AVX512: "logSumExpRowsF64AVX512", AVX2: "logSumExpRowsF64AVX2", NEON: "logSumExpRowsF64NEON"}},
+	{name: "logSumExpPlanes", element: "F32", new: func() arguments { return new(logSumExpPlanesArgs[float32]) },
+		serves: map[ISA]string{AVX512: "logSumExpPlanesF32AVX512", AVX2: "logSumExpPlanesF32AVX2", NEON: "logSumExpPlanesF32NEON"}},
+	{name: "logSumExpPlanes", element: "F64", new: func() arguments { return new(logSumExpPlanesArgs[float64]) },
+		serves: map[ISA]string{AVX512: "logSumExpPlanesF64AVX512", AVX2: "logSumExpPlanesF64AVX2", NEON: "logSumExpPlanesF64NEON"}},
+	{name: "softmaxGradPlanes", element: "F32", new: func() arguments { return new(softmaxGradPlanesArgs[float32]) },
+		serves: map[ISA]string{AVX512: "softmaxGradPlanesF32AVX512", AVX2: "softmaxGradPlanesF32AVX2", NEON: "softmaxGradPlanesF32NEON"}},
+	{name: "softmaxGradPlanes", element: "F64", new: func() arguments { return new(softmaxGradPlanesArgs[float64]) },
+		serves: map[ISA]string{AVX512: "softmaxGradPlanesF64AVX512", AVX2: "softmaxGradPlanesF64AVX2", NEON: "softmaxGradPlanesF64NEON"}},
+	{name: "logSoftmaxGradPlanes", element: "F32", new: func() arguments { return new(logSoftmaxGradPlanesArgs[float32]) },
+		serves: map[ISA]string{AVX512: "logSoftmaxGradPlanesF32AVX512", AVX2: "logSoftmaxGradPlanesF32AVX2", NEON: "logSoftmaxGradPlanesF32NEON"}},
+	{name: "logSoftmaxGradPlanes", element: "F64", new: func() arguments { return new(logSoftmaxGradPlanesArgs[float64]) },
+		serves: map[ISA]string{AVX512: "logSoftmaxGradPlanesF64AVX512", AVX2: "logSoftmaxGradPlanesF64AVX2", NEON: "logSoftmaxGradPlanesF64NEON"}},
+	{name: "above", element: "F32", new: func() arguments { return new(aboveArgs[float32]) },
+		serves: map[ISA]string{AVX512: "aboveF32AVX512", AVX2: "aboveF32AVX2", NEON: "aboveF32NEON"}, results: []string{"result"}},
+	{name: "above", element: "F64", new: func() arguments { return new(aboveArgs[float64]) },
+		serves: map[ISA]string{AVX512: "aboveF64AVX512", AVX2: "aboveF64AVX2", NEON: "aboveF64NEON"}, results: []string{"result"}},
+	{name: "fromFloat16", element: "", new: func() arguments { return new(fromFloat16Args) },
+		serves: map[ISA]string{AVX512: "fromFloat16AVX512", AVX2: "fromFloat16AVX2", NEON: "fromFloat16NEON"}},
+	{name: "fromBFloat16", element: "", new: func() arguments { return new(fromBFloat16Args) },
+		serves: map[ISA]string{AVX512: "fromBFloat16AVX512", AVX2: "fromBFloat16AVX2", NEON: "fromBFloat16NEON"}},
+	{name: "toFloat16", element: "", new: func() arguments { return new(toFloat16Args) },
+		serves: map[ISA]string{AVX512: "toFloat16AVX512", AVX2: "toFloat16AVX2", NEON: "toFloat16NEON"}},
+	{name: "toBFloat16", element: "", new: func() arguments { return new(toBFloat16Args) },
+		serves: map[ISA]string{AVX512: "toBFloat16AVX512", AVX2: "toBFloat16AVX2", NEON: "toBFloat16NEON"}},
+	{name: "dotFloat16", element: "", new: func() arguments { return new(dotFloat16Args) },
+		serves: map[ISA]string{AVX512: "dotFloat16AVX512", AVX2: "dotFloat16AVX2", NEON: "dotFloat16NEON"}, results: []string{"result"}},
+	{name: "dotBFloat16", element: "", new: func() arguments { return new(dotBFloat16Args) },
+		serves: map[ISA]string{AVX512: "dotBFloat16AVX512", AVX2: "dotBFloat16AVX2", NEON: "dotBFloat16NEON"}, results: []string{"result"}},
+	{name: "dotInt8", element: "", new: func() arguments { return new(dotInt8Args) },
+		serves: map[ISA]string{AVX512: "dotInt8AVX512", AVX2: "dotInt8AVX2", NEON: "dotInt8NEON"}, results: []string{"result"}},
 	{name: "lossSplit1", element: "", new: func() arguments { return new(lossSplit1Args) },
 		serves: map[ISA]string{AVX512: "lossSplit1AVX512", AVX2: "lossSplit1AVX2", NEON: "lossSplit1Generic"}},
 	{name: "lossSplit2", element: "", new: func() arguments { return new(lossSplit2Args) },
@@ -626,6 +688,340 @@ func (a *softmaxPlanesGradToRowsArgs[T]) each(f func(name string, p any)) {
 	f("n", &a.n)
 	f("yStride", &a.yStride)
 	f("dyStride", &a.dyStride)
+}
+
+// squaredDistanceArgs are the arguments of squaredDistance, and what it returns.
+type squaredDistanceArgs[T Float] struct {
+	a      []T
+	b      []T
+	result T
+}
+
+func (a *squaredDistanceArgs[T]) call(isa ISA)     { a.result = squaredDistance(isa, a.a, a.b) }
+func (a *squaredDistanceArgs[T]) define()          { a.result = squaredDistanceGeneric(a.a, a.b) }
+func (a *squaredDistanceArgs[T]) clone() arguments { b := *a; return &b }
+func (a *squaredDistanceArgs[T]) each(f func(name string, p any)) {
+	f("a", &a.a)
+	f("b", &a.b)
+	f("result", &a.result)
+}
+
+// sumSquaresArgs are the arguments of sumSquares, and what it returns.
+type sumSquaresArgs[T Float] struct {
+	x      []T
+	result float64
+}
+
+func (a *sumSquaresArgs[T]) call(isa ISA)     { a.result = sumSquares(isa, a.x) }
+func (a *sumSquaresArgs[T]) define()          { a.result = sumSquaresGeneric(a.x) }
+func (a *sumSquaresArgs[T]) clone() arguments { b := *a; return &b }
+func (a *sumSquaresArgs[T]) each(f func(name string, p any)) {
+	f("x", &a.x)
+	f("result", &a.result)
+}
+
+// sigmoidArgs are the arguments of sigmoid, and what it returns.
+type sigmoidArgs[T Float] struct {
+	dst []T
+	src []T
+}
+
+func (a *sigmoidArgs[T]) call(isa ISA)     { sigmoid(isa, a.dst, a.src) }
+func (a *sigmoidArgs[T]) define()          { sigmoidGeneric(a.dst, a.src) }
+func (a *sigmoidArgs[T]) clone() arguments { b := *a; return &b }
+func (a *sigmoidArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+}
+
+// sigmoidGradArgs are the arguments of sigmoidGrad, and what it returns.
+type sigmoidGradArgs[T Float] struct {
+	dx []T
+	y  []T
+	dy []T
+}
+
+func (a *sigmoidGradArgs[T]) call(isa ISA)     { sigmoidGrad(isa, a.dx, a.y, a.dy) }
+func (a *sigmoidGradArgs[T]) define()          { sigmoidGradGeneric(a.dx, a.y, a.dy) }
+func (a *sigmoidGradArgs[T]) clone() arguments { b := *a; return &b }
+func (a *sigmoidGradArgs[T]) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("y", &a.y)
+	f("dy", &a.dy)
+}
+
+// softmaxRowsScaledArgs are the arguments of softmaxRowsScaled, and what it returns.
+type softmaxRowsScaledArgs[T Float] struct {
+	dst   []T
+	src   []T
+	cols  int
+	scale T
+}
+
+func (a *softmaxRowsScaledArgs[T]) call(isa ISA) {
+	softmaxRowsScaled(isa, a.dst, a.src, a.cols, a.scale)
+}
+func (a *softmaxRowsScaledArgs[T]) define()          { softmaxRowsScaledGeneric(a.dst, a.src, a.cols, a.scale) }
+func (a *softmaxRowsScaledArgs[T]) clone() arguments { b := *a; return &b }
+func (a *softmaxRowsScaledArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("cols", &a.cols)
+	f("scale", &a.scale)
+}
+
+// softmaxRowsMaskedArgs are the arguments of softmaxRowsMasked, and what it returns.
+type softmaxRowsMaskedArgs[T Float] struct {
+	dst   []T
+	src   []T
+	mask  []T
+	cols  int
+	scale T
+}
+
+func (a *softmaxRowsMaskedArgs[T]) call(isa ISA) {
+	softmaxRowsMasked(isa, a.dst, a.src, a.mask, a.cols, a.scale)
+}
+func (a *softmaxRowsMaskedArgs[T]) define() {
+	softmaxRowsMaskedGeneric(a.dst, a.src, a.mask, a.cols, a.scale)
+}
+func (a *softmaxRowsMaskedArgs[T]) clone() arguments { b := *a; return &b }
+func (a *softmaxRowsMaskedArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("mask", &a.mask)
+	f("cols", &a.cols)
+	f("scale", &a.scale)
+}
+
+// scaleAddArgs are the arguments of scaleAdd, and what it returns.
+type scaleAddArgs[T Float] struct {
+	dst    []T
+	src    []T
+	mask   []T
+	factor T
+}
+
+func (a *scaleAddArgs[T]) call(isa ISA)     { scaleAdd(isa, a.dst, a.src, a.mask, a.factor) }
+func (a *scaleAddArgs[T]) define()          { scaleAddGeneric(a.dst, a.src, a.mask, a.factor) }
+func (a *scaleAddArgs[T]) clone() arguments { b := *a; return &b }
+func (a *scaleAddArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("mask", &a.mask)
+	f("factor", &a.factor)
+}
+
+// logSumExpRowsArgs are the arguments of logSumExpRows, and what it returns.
+type logSumExpRowsArgs[T Float] struct {
+	dst  []T
+	src  []T
+	cols int
+}
+
+func (a *logSumExpRowsArgs[T]) call(isa ISA)     { logSumExpRows(isa, a.dst, a.src, a.cols) }
+func (a *logSumExpRowsArgs[T]) define()          { logSumExpRowsGeneric(a.dst, a.src, a.cols) }
+func (a *logSumExpRowsArgs[T]) clone() arguments { b := *a; return &b }
+func (a *logSumExpRowsArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("cols", &a.cols)
+}
+
+// logSumExpPlanesArgs are the arguments of logSumExpPlanes, and what it returns.
+type logSumExpPlanesArgs[T Float] struct {
+	dst    []T
+	src    []T
+	planes int
+	n      int
+	stride int
+}
+
+func (a *logSumExpPlanesArgs[T]) call(isa ISA) {
+	logSumExpPlanes(isa, a.dst, a.src, a.planes, a.n, a.stride)
+}
+func (a *logSumExpPlanesArgs[T]) define() {
+	logSumExpPlanesGeneric(a.dst, a.src, a.planes, a.n, a.stride)
+}
+func (a *logSumExpPlanesArgs[T]) clone() arguments { b := *a; return &b }
+func (a *logSumExpPlanesArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("stride", &a.stride)
+}
+
+// softmaxGradPlanesArgs are the arguments of softmaxGradPlanes, and what it returns.
+type softmaxGradPlanesArgs[T Float] struct {
+	dx     []T
+	y      []T
+	dy     []T
+	planes int
+	n      int
+	stride int
+}
+
+func (a *softmaxGradPlanesArgs[T]) call(isa ISA) {
+	softmaxGradPlanes(isa, a.dx, a.y, a.dy, a.planes, a.n, a.stride)
+}
+func (a *softmaxGradPlanesArgs[T]) define() {
+	softmaxGradPlanesGeneric(a.dx, a.y, a.dy, a.planes, a.n, a.stride)
+}
+func (a *softmaxGradPlanesArgs[T]) clone() arguments { b := *a; return &b }
+func (a *softmaxGradPlanesArgs[T]) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("y", &a.y)
+	f("dy", &a.dy)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("stride", &a.stride)
+}
+
+// logSoftmaxGradPlanesArgs are the arguments of logSoftmaxGradPlanes, and what it returns.
+type logSoftmaxGradPlanesArgs[T Float] struct {
+	dx     []T
+	y      []T
+	dy     []T
+	planes int
+	n      int
+	stride int
+}
+
+func (a *logSoftmaxGradPlanesArgs[T]) call(isa ISA) {
+	logSoftmaxGradPlanes(isa, a.dx, a.y, a.dy, a.planes, a.n, a.stride)
+}
+func (a *logSoftmaxGradPlanesArgs[T]) define() {
+	logSoftmaxGradPlanesGeneric(a.dx, a.y, a.dy, a.planes, a.n, a.stride)
+}
+func (a *logSoftmaxGradPlanesArgs[T]) clone() arguments { b := *a; return &b }
+func (a *logSoftmaxGradPlanesArgs[T]) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("y", &a.y)
+	f("dy", &a.dy)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("stride", &a.stride)
+}
+
+// aboveArgs are the arguments of above, and what it returns.
+type aboveArgs[T Float] struct {
+	x         []T
+	threshold T
+	result    int
+}
+
+func (a *aboveArgs[T]) call(isa ISA)     { a.result = above(isa, a.x, a.threshold) }
+func (a *aboveArgs[T]) define()          { a.result = aboveGeneric(a.x, a.threshold) }
+func (a *aboveArgs[T]) clone() arguments { b := *a; return &b }
+func (a *aboveArgs[T]) each(f func(name string, p any)) {
+	f("x", &a.x)
+	f("threshold", &a.threshold)
+	f("result", &a.result)
+}
+
+// fromFloat16Args are the arguments of fromFloat16, and what it returns.
+type fromFloat16Args struct {
+	dst []float32
+	src []uint16
+}
+
+func (a *fromFloat16Args) call(isa ISA)     { fromFloat16(isa, a.dst, a.src) }
+func (a *fromFloat16Args) define()          { fromFloat16Generic(a.dst, a.src) }
+func (a *fromFloat16Args) clone() arguments { b := *a; return &b }
+func (a *fromFloat16Args) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+}
+
+// fromBFloat16Args are the arguments of fromBFloat16, and what it returns.
+type fromBFloat16Args struct {
+	dst []float32
+	src []uint16
+}
+
+func (a *fromBFloat16Args) call(isa ISA)     { fromBFloat16(isa, a.dst, a.src) }
+func (a *fromBFloat16Args) define()          { fromBFloat16Generic(a.dst, a.src) }
+func (a *fromBFloat16Args) clone() arguments { b := *a; return &b }
+func (a *fromBFloat16Args) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+}
+
+// toFloat16Args are the arguments of toFloat16, and what it returns.
+type toFloat16Args struct {
+	dst []uint16
+	src []float32
+}
+
+func (a *toFloat16Args) call(isa ISA)     { toFloat16(isa, a.dst, a.src) }
+func (a *toFloat16Args) define()          { toFloat16Generic(a.dst, a.src) }
+func (a *toFloat16Args) clone() arguments { b := *a; return &b }
+func (a *toFloat16Args) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+}
+
+// toBFloat16Args are the arguments of toBFloat16, and what it returns.
+type toBFloat16Args struct {
+	dst []uint16
+	src []float32
+}
+
+func (a *toBFloat16Args) call(isa ISA)     { toBFloat16(isa, a.dst, a.src) }
+func (a *toBFloat16Args) define()          { toBFloat16Generic(a.dst, a.src) }
+func (a *toBFloat16Args) clone() arguments { b := *a; return &b }
+func (a *toBFloat16Args) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+}
+
+// dotFloat16Args are the arguments of dotFloat16, and what it returns.
+type dotFloat16Args struct {
+	h      []uint16
+	x      []float32
+	result float32
+}
+
+func (a *dotFloat16Args) call(isa ISA)     { a.result = dotFloat16(isa, a.h, a.x) }
+func (a *dotFloat16Args) define()          { a.result = dotFloat16Generic(a.h, a.x) }
+func (a *dotFloat16Args) clone() arguments { b := *a; return &b }
+func (a *dotFloat16Args) each(f func(name string, p any)) {
+	f("h", &a.h)
+	f("x", &a.x)
+	f("result", &a.result)
+}
+
+// dotBFloat16Args are the arguments of dotBFloat16, and what it returns.
+type dotBFloat16Args struct {
+	h      []uint16
+	x      []float32
+	result float32
+}
+
+func (a *dotBFloat16Args) call(isa ISA)     { a.result = dotBFloat16(isa, a.h, a.x) }
+func (a *dotBFloat16Args) define()          { a.result = dotBFloat16Generic(a.h, a.x) }
+func (a *dotBFloat16Args) clone() arguments { b := *a; return &b }
+func (a *dotBFloat16Args) each(f func(name string, p any)) {
+	f("h", &a.h)
+	f("x", &a.x)
+	f("result", &a.result)
+}
+
+// dotInt8Args are the arguments of dotInt8, and what it returns.
+type dotInt8Args struct {
+	a      []int8
+	b      []int8
+	result int32
+}
+
+func (a *dotInt8Args) call(isa ISA)     { a.result = dotInt8(isa, a.a, a.b) }
+func (a *dotInt8Args) define()          { a.result = dotInt8Generic(a.a, a.b) }
+func (a *dotInt8Args) clone() arguments { b := *a; return &b }
+func (a *dotInt8Args) each(f func(name string, p any)) {
+	f("a", &a.a)
+	f("b", &a.b)
+	f("result", &a.result)
 }
 
 // lossSplit1Args are the arguments of lossSplit1, and what it returns.

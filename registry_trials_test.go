@@ -14,6 +14,11 @@ var trials = map[string]trial{
 
 	"softmaxPlanes": planesOf(2), "logSoftmaxPlanes": planesOf(2), "softmaxPlanesGrad": planesOf(3), "argMaxPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
 
+	"softmaxRowsScaled": {shape: rowsOf().shape, prepare: scalePositive}, "softmaxRowsMasked": {shape: maskedShape, prepare: scalePositive},
+	"logSumExpRows": rowsOf("dst"), "logSumExpPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
+	"softmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)}, "logSoftmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)},
+	"above": {prepare: thresholdInside},
+
 	"softmaxRowsToPlanes": {shape: func(n int, element string) map[string]int {
 		cols, stride := 1+n%sumLanes(element), n+3
 		s := map[string]int{"cols": cols, "n": n, "dstStride": stride, "dst": (cols-1)*stride + n, "src": n * cols}
@@ -191,6 +196,63 @@ func largestFirst(a arguments, n int, r *random) func(string, int) bool {
 		x.max = slices.Max(x.src)
 	}
 	return nil
+}
+
+// scalePositive makes a scale what its kernels take: positive and finite.
+func scalePositive(a arguments, n int, r *random) func(string, int) bool {
+	scale := []float32{1, 0.125, 3, 0x1p-140, 1e38}[r.below(5)]
+	switch x := a.(type) {
+	case *softmaxRowsScaledArgs[float32]:
+		x.scale = scale
+	case *softmaxRowsScaledArgs[float64]:
+		x.scale = float64(scale)
+	case *softmaxRowsMaskedArgs[float32]:
+		x.scale = scale
+	case *softmaxRowsMaskedArgs[float64]:
+		x.scale = float64(scale)
+	}
+	return nil
+}
+
+// thresholdInside has a threshold that is one of the elements, often one that few are above.
+func thresholdInside(a arguments, n int, r *random) func(string, int) bool {
+	switch x := a.(type) {
+	case *aboveArgs[float32]:
+		x.threshold = thresholdOf(x.x, r)
+	case *aboveArgs[float64]:
+		x.threshold = thresholdOf(x.x, r)
+	}
+	return nil
+}
+
+func thresholdOf[T Float](x []T, r *random) T {
+	t := x[0]
+	for range 1 + r.below(2*len(x)) {
+		if v := x[r.below(len(x))]; !(v <= t) {
+			t = v
+		}
+	}
+	if t != t {
+		t = 0
+		for i := range x[:r.below(len(x)+1)] { // the first ones are below
+			x[i] = -1
+		}
+	}
+	return t
+}
+
+// maskedShape is that of rowsOf with a mask for each row.
+func maskedShape(n int, element string) map[string]int {
+	s := rowsOf().shape(n, element)
+	s["mask"] = s["src"]
+	return s
+}
+
+// gradShape has planes of one stride.
+func gradShape(n int, element string) map[string]int {
+	planes := 1 + n*5%70
+	size := (planes-1)*(n+3) + n
+	return map[string]int{"planes": planes, "n": n, "stride": n + 3, "dx": size, "y": size, "dy": size}
 }
 
 // rowsOf has some rows of n elements, and one element for each row in the slices named.
