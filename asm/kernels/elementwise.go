@@ -51,7 +51,7 @@ func classErrors(m machine.Machine) {
 
 func scaleAdd(m machine.Machine) {
 	factor := m.Arg("factor")
-	m.Each(func(j int, x []V) V {
+	m.Map(func(x []V) V {
 		m.Mul(x[0], x[0], factor)
 		m.Add(x[0], x[0], x[1])
 		return x[0]

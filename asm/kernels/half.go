@@ -6,13 +6,13 @@ import "github.com/lanewise/lanewise/asm/machine"
 
 func widenHalves(format machine.Half) func(machine.Machine) {
 	return func(m machine.Machine) {
-		m.Each(func(j int, x []V) V { return x[0] }, machine.In("src", 0).As(format), machine.Out("dst"))
+		m.Map(func(x []V) V { return x[0] }, machine.In("src", 0).As(format), machine.Out("dst"))
 	}
 }
 
 func roundToHalves(format machine.Half) func(machine.Machine) {
 	return func(m machine.Machine) {
-		m.Each(func(j int, x []V) V { return x[0] }, machine.In("src", 0), machine.Out("dst").As(format))
+		m.Map(func(x []V) V { return x[0] }, machine.In("src", 0), machine.Out("dst").As(format))
 	}
 }
 

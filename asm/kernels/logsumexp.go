@@ -4,9 +4,7 @@ import "github.com/lanewise/lanewise/asm/machine"
 
 func logSumExpRows(m machine.Machine) {
 	m.Rows(func() {
-		top, s := m.New(), m.New()
-		rowMax(m, top, "src")
-		rowExp(m, newExp(m), s, top, machine.In("src", -inf))
+		s, top := rowSumExp(m, rowMax(m, "src"), "src")
 		addLog(m, s, top)
 		m.StoreRow(s)
 	}, func(c machine.Columns) {

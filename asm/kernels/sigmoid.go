@@ -5,7 +5,7 @@ import "github.com/lanewise/lanewise/asm/machine"
 func sigmoid(m machine.Machine) {
 	e := newExp(m)
 	one := m.Const(1)
-	m.Each(func(j int, x []V) V {
+	m.Map(func(x []V) V {
 		n, y := m.New(), m.New()
 		m.NegAbs(n, x[0])
 		n = e.of(n)
@@ -18,7 +18,7 @@ func sigmoid(m machine.Machine) {
 
 func sigmoidGrad(m machine.Machine) {
 	one := m.Const(1)
-	m.Each(func(j int, x []V) V {
+	m.Map(func(x []V) V {
 		q := m.New()
 		m.Sub(q, one, x[0])
 		m.Mul(x[0], x[0], q)
