@@ -10,13 +10,16 @@ import (
 
 // LovaszCounts is the state of the binned loss over any pixels anywhere: for every class how many pixels' errors fall into each bin, as
 // integers, so that Add in any split and Merge in any order, on any machine, give the same bits. It takes 0.5 MB a class, and is not safe
-// for concurrent use.
+// for concurrent use: a method called while another goroutine is in one panics.
 //
 // A zero LovaszCounts has no configuration: UnmarshalBinary gives it one, all else answers ErrConfig.
 type LovaszCounts struct {
-	l     *Lovasz
+	inUse
+	plan  *plan
+	call  call
+	sum   lossSum
 	state []bins // [classes]; nil where nothing is counted
-	kept  uint64 // pixels counted
+	kept  uint64 // pixels counted; with masks, looked at
 }
 
 // NewLovaszCounts returns an empty state for cfg. Method Binned is implied; PerImage and CrossEntropy are ErrConfig.
@@ -31,33 +34,61 @@ func NewLovaszCounts(cfg LovaszConfig) (*LovaszCounts, error) {
 		return nil, errorf(ErrConfig, "LovaszCounts has no CrossEntropy")
 	}
 	cfg.Method = Binned
-	l, err := NewLovasz(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return &LovaszCounts{l: l, state: make([]bins, cfg.Classes)}, nil
+	c := &LovaszCounts{plan: newPlan(cfg.clone()), state: make([]bins, cfg.Classes)}
+	c.call.maxWorkers = cfg.workers()
+	return c, nil
 }
 
 // Add counts the pixels of logits [images, pixels, classes] and labels [images, pixels]. The errors are those of Lovasz.Forward; then
 // nothing is counted.
 func (c *LovaszCounts) Add(logits []float32, labels []int32, images int) error {
-	if c.l == nil {
+	return c.add(arguments{logits: logits, labels: labels, images: images})
+}
+
+// AddMasks is Add for classes that may overlap, with the masks of Lovasz.ForwardMasks.
+func (c *LovaszCounts) AddMasks(logits []float32, masks []uint8, images int) error {
+	return c.add(arguments{logits: logits, masks: masks, masked: true, images: images})
+}
+
+func (c *LovaszCounts) add(a arguments) error {
+	c.enter("LovaszCounts")
+	defer c.leave()
+	defer c.call.close()
+	if err := c.load(a); err != nil {
+		return err
+	}
+	pixels := uint64(len(c.call.target)) / uint64(len(c.state)/c.call.width)
+	if !a.masked {
+		pixels = uint64(c.call.groups[0].keptN)
+	}
+	if err := c.room(pixels); err != nil {
+		return err
+	}
+	c.call.each(len(c.state), func(run *call, w *worker, k int) {
+		group := &run.groups[k/run.width]
+		if !run.averaged[k] || group.keptN == 0 {
+			return
+		}
+		b := c.bins(k)
+		w.binned.use(run, w)
+		for i := range group.blocks {
+			w.binned.count(b, 0, run.plane(&run.blocks[group.firstBlock+i], k%run.width))
+		}
+		w.binned.flush(b, 0)
+	})
+	c.kept += pixels
+	return nil
+}
+
+// load finds the errors of the arguments' pixels.
+func (c *LovaszCounts) load(a arguments) error {
+	if c.plan == nil {
 		return errNoConfig()
 	}
-	defer c.l.end()
-	if err := c.l.begin(nil, logits, labels, images); err != nil {
+	if err := c.call.open(c.plan, a); err != nil {
 		return err
 	}
-	if err := c.room(uint64(len(c.l.target))); err != nil {
-		return err
-	}
-	c.l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
-		if l.averaged[k] {
-			l.countErrors(w, c.bins(k), 0, k, 0)
-		}
-	})
-	c.kept += uint64(len(c.l.target))
-	return nil
+	return c.call.load(0, c.call.images)
 }
 
 // maxCounted is how many pixels a state counts: the sums of the bins stay far from overflow.
@@ -82,10 +113,16 @@ func (c *LovaszCounts) bins(k int) bins {
 // Merge adds the pixels that other has counted. The error is ErrConfig where the configurations differ in more than Workers and Layout, and
 // ErrShape where the pixels would be more than 2⁴⁸.
 func (c *LovaszCounts) Merge(other *LovaszCounts) error {
-	if c.l == nil || other == nil || other.l == nil {
+	c.enter("LovaszCounts")
+	defer c.leave()
+	if other != nil && other != c {
+		other.enter("LovaszCounts")
+		defer other.leave()
+	}
+	if c.plan == nil || other == nil || other.plan == nil {
 		return errNoConfig()
 	}
-	if !slices.Equal(c.l.cfg.key(), other.l.cfg.key()) {
+	if !slices.Equal(c.plan.cfg.key(), other.plan.cfg.key()) {
 		return errorf(ErrConfig, "the configurations of the merged counts differ")
 	}
 	if err := c.room(other.kept); err != nil {
@@ -103,66 +140,86 @@ func (c *LovaszCounts) Merge(other *LovaszCounts) error {
 // Result returns the loss of all pixels counted: the bits of Lovasz.Forward over them with Method Binned, in whatever order and wherever
 // they were counted. PerClass is valid until the next call of a method.
 func (c *LovaszCounts) Result() LovaszResult {
-	if c.l == nil {
+	c.enter("LovaszCounts")
+	defer c.leave()
+	if c.plan == nil {
 		return LovaszResult{}
 	}
+	c.call.plan = c.plan
 	c.average()
 	for k, b := range c.state {
-		if class := &c.l.classes[k]; class.takesPart {
+		if class := &c.call.classes[k]; class.takesPart {
 			class.loss, class.gap = b.weigh(class.foreground.Load(), 0, nil)
 		}
 	}
-	return c.l.result()
+	c.sum.begin(c.plan)
+	c.sum.account(&c.call)
+	return c.sum.result(c.plan, 1)
 }
 
-// average makes the classes, and what the one group averages, those of all pixels counted. Their losses are still to be found.
+// average makes the classes, and what the one unit averages, those of all pixels counted. Their losses are still to be found.
 func (c *LovaszCounts) average() {
-	l := c.l
-	l.groups, l.classes, l.images = resize(l.groups, 1), resize(l.classes, l.cfg.Classes), 0
-	clear(l.classes)
-	group := &l.groups[0]
-	group.weight, group.lovasz, group.gap, group.entropyN = 0, 0, 0, 0
+	run := &c.call
+	run.units, run.classes, run.took = resize(run.units, 1), resize(run.classes, len(c.state)), 1
+	clear(run.units)
+	clear(run.classes)
+	u := &run.units[0]
 	for k, b := range c.state {
-		class := &l.classes[k]
-		foreground := b.foreground()
+		class := &run.classes[k]
+		pixels, foreground := b.pixels()
 		class.foreground.Store(foreground)
-		class.takesPart = l.averaged[k] && c.kept > 0 && (foreground > 0 || l.absentToo)
+		class.takesPart = c.plan.averaged[k] && pixels > 0 && (foreground > 0 || c.plan.absentToo)
 		if class.takesPart {
-			group.weight += l.weights[k]
+			u.weight += c.plan.weights[k]
 		}
 	}
-	group.takesPart = group.weight > 0
-	if group.takesPart {
-		l.images = 1
-	}
+	u.takesPart = u.weight > 0
 }
 
 // Backward writes to grad these pixels' share of the gradient of Result: the pixels are among those counted, and all their shares together
 // are the gradient of the one loss. grad has the length of logits and may be the same slice. The errors are those of Lovasz.Backward.
 func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images int) error {
-	if c.l == nil {
+	return c.backward(arguments{grad: grad, logits: logits, labels: labels, images: images})
+}
+
+// BackwardMasks is Backward for pixels that AddMasks counted.
+func (c *LovaszCounts) BackwardMasks(grad, logits []float32, masks []uint8, images int) error {
+	return c.backward(arguments{grad: grad, logits: logits, masks: masks, masked: true, images: images})
+}
+
+func (c *LovaszCounts) backward(a arguments) error {
+	c.enter("LovaszCounts")
+	defer c.leave()
+	defer c.call.close()
+	if c.plan == nil {
 		return errNoConfig()
 	}
-	l := c.l
-	defer l.end()
-	if err := checkGradient(grad, logits, "logits"); err != nil {
+	if err := checkGradient(a.grad, a.logits, "logits"); err != nil {
 		return err
 	}
-	if err := l.begin(grad, logits, labels, images); err != nil {
+	if err := c.load(a); err != nil {
 		return err
 	}
 	c.average()
-	l.each(len(c.state), func(l *Lovasz, w *worker, k int) {
-		if l.classes[k].takesPart {
-			l.weighBins(w, c.state[k], 0, k, 0)
+	c.call.each(len(c.state), func(run *call, w *worker, i int) {
+		if !run.classes[i].takesPart {
+			return
 		}
+		g, k := i/run.width, i%run.width
+		group := &run.groups[g]
+		w.binned.use(run, w)
+		w.binned.stats.foreground, w.binned.lowest = run.classes[i].foreground.Load(), 0
+		w.binned.plane = run.planes[group.planes+k*group.stride:][:group.keptN]
+		w.binned.weighBins(c.state[i], run.weightsOf(g, k), &run.found[i])
 	})
-	l.each(len(l.blocks), (*Lovasz).gradient)
+	c.call.each(len(c.call.blocks), (*call).gradient)
 	return nil
 }
 
 // Reset forgets all pixels.
 func (c *LovaszCounts) Reset() {
+	c.enter("LovaszCounts")
+	defer c.leave()
 	c.kept = 0
 	clear(c.state)
 }
@@ -206,15 +263,17 @@ func decodeConfig(d *decoder) LovaszConfig {
 // pixels, of background and of foreground: 19 classes of 2¹⁹ pixels some 0.3 MB where the network knows nothing, and 0.8 to 0.9 MB where it is
 // sure of most pixels.
 func (c *LovaszCounts) AppendBinary(b []byte) ([]byte, error) {
-	if c.l == nil {
+	c.enter("LovaszCounts")
+	defer c.leave()
+	if c.plan == nil {
 		return b, errNoConfig()
 	}
 	start := len(b)
 	b = append(b, countsMagic...)
-	b = append(b, c.l.cfg.key()...)
+	b = append(b, c.plan.cfg.key()...)
 	w := bitWriter{to: binary.AppendUvarint(b, c.kept)}
 	for k, bins := range c.state {
-		if c.l.averaged[k] {
+		if c.plan.averaged[k] {
 			bins.append(&w)
 		}
 	}
@@ -231,7 +290,7 @@ const unknownMemory = 1 << 30
 // memory is how many bytes the bins of all classes take.
 func (c *LovaszCounts) memory() uint64 {
 	classes := uint64(0)
-	for _, averaged := range c.l.averaged {
+	for _, averaged := range c.plan.averaged {
 		if averaged {
 			classes++
 		}
@@ -243,34 +302,36 @@ func (c *LovaszCounts) memory() uint64 {
 // than 2,000 classes and less than 64 bytes for each; for another one the error is ErrConfig if it differs. Bytes that are truncated, corrupt or
 // something else are ErrFormat. After an error the state is what it was.
 func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
+	c.enter("LovaszCounts")
+	defer c.leave()
 	d := newDecoder(data, countsMagic)
 	cfg := decodeConfig(d)
 	if d.err != nil {
 		return d.err
 	}
-	if c.l != nil {
-		if !slices.Equal(cfg.key(), c.l.cfg.key()) {
+	if c.plan != nil {
+		if !slices.Equal(cfg.key(), c.plan.cfg.key()) {
 			return errorf(ErrConfig, "the encoded LovaszCounts has another configuration")
 		}
-		cfg = c.l.cfg
+		cfg = c.plan.cfg
 	}
 	read, err := NewLovaszCounts(cfg)
 	if err != nil {
 		return errorf(ErrFormat, "encoded LovaszCounts: %v", err)
 	}
 	read.kept = d.uint(maxCounted)
-	if c.l == nil && read.kept > 0 && read.memory() > max(unknownMemory, 8192*uint64(len(data))) {
+	if c.plan == nil && read.kept > 0 && read.memory() > max(unknownMemory, 8192*uint64(len(data))) {
 		return errorf(ErrFormat, "the state takes %d MB, far more than its bytes: decode it into a NewLovaszCounts of its configuration", read.memory()>>20)
 	}
 	for k := range read.state {
-		if read.l.averaged[k] {
-			read.state[k] = decodeBins(d, read.kept)
+		if read.plan.averaged[k] {
+			read.state[k] = decodeBins(d, read.kept, cfg.Activation == SoftmaxActivation)
 		}
 	}
 	if err := d.end(); err != nil {
 		return err
 	}
-	*c = *read
+	c.plan, c.call, c.sum, c.state, c.kept = read.plan, call{team: team{maxWorkers: cfg.workers()}}, lossSum{}, read.state, read.kept
 	return nil
 }
 
@@ -299,8 +360,8 @@ func (b bins) append(w *bitWriter) {
 // restOrder is the order of the code for how far the rests of n pixels are from the middle.
 func restOrder(n uint64) int { return restBits - 1 + (bits.Len64(n)-1)/2 }
 
-// decodeBins reads the bins of a class, of so many pixels.
-func decodeBins(d *decoder, pixels uint64) bins {
+// decodeBins reads the bins of a class, of so many pixels, or where masks may have dropped some, at most so many.
+func decodeBins(d *decoder, pixels uint64, exactly bool) bins {
 	var b bins
 	left := pixels
 	for f := range 2 {
@@ -325,7 +386,7 @@ func decodeBins(d *decoder, pixels uint64) bins {
 			at, order = at+1, bits.Len64(n)-1
 		}
 	}
-	if left > 0 {
+	if left > 0 && exactly {
 		d.fail("the bins hold %d pixels of %d", pixels-left, pixels)
 	}
 	return b

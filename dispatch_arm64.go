@@ -711,24 +711,141 @@ func dotInt8(isa ISA, a, b []int8) int32 {
 	return dotInt8Generic(a, b)
 }
 
-// lossSplit1 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
-func lossSplit1(isa ISA, keys *[8][]uint32, n, from *[8]uint32, probs []float32) {
-	lossSplit1Generic(keys, n, from, probs)
+// lossSoftmax writes the softmax down every column, and what it is made of.
+func lossSoftmax(isa ISA, dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int) {
+	switch isa {
+	case NEON:
+		lossSoftmaxNEON(dst, src, max, rest, comp, planes, n, dstStride, srcStride)
+		return
+	}
+	lossSoftmaxGeneric(dst, src, max, rest, comp, planes, n, dstStride, srcStride)
 }
 
-// lossSplit2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
-func lossSplit2(isa ISA, keys *[8][]uint32, n, from *[8]uint32, probs []float32) {
-	lossSplit2Generic(keys, n, from, probs)
+// lossSoftmaxRows is lossSoftmax of n rows.
+func lossSoftmaxRows(isa ISA, dst, src, max, rest, comp []float32, cols, n, dstStride int) {
+	switch isa {
+	case NEON:
+		lossSoftmaxRowsNEON(dst, src, max, rest, comp, cols, n, dstStride)
+		return
+	}
+	lossSoftmaxRowsGeneric(dst, src, max, rest, comp, cols, n, dstStride)
 }
 
-// lossSplit4 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
-func lossSplit4(isa ISA, keys *[8][]uint32, n, from *[8]uint32, probs []float32) {
-	lossSplit4Generic(keys, n, from, probs)
+// lossSoftmaxGrad writes the gradient by the logits down every column.
+func lossSoftmaxGrad(isa ISA, dx, s, dy, own, comp []float32, planes, n, dxStride, sStride, dyStride int) {
+	switch isa {
+	case NEON:
+		lossSoftmaxGradNEON(dx, s, dy, own, comp, planes, n, dxStride, sStride, dyStride)
+		return
+	}
+	lossSoftmaxGradGeneric(dx, s, dy, own, comp, planes, n, dxStride, sStride, dyStride)
 }
 
-// lossSplit8 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
-func lossSplit8(isa ISA, keys *[8][]uint32, n, from *[8]uint32, probs []float32) {
-	lossSplit8Generic(keys, n, from, probs)
+// lossSoftmaxGradRows is lossSoftmaxGrad, which it writes as n rows.
+func lossSoftmaxGradRows(isa ISA, dx, s, dy, own, comp []float32, cols, n, sStride, dyStride int) {
+	switch isa {
+	case NEON:
+		lossSoftmaxGradRowsNEON(dx, s, dy, own, comp, cols, n, sStride, dyStride)
+		return
+	}
+	lossSoftmaxGradRowsGeneric(dx, s, dy, own, comp, cols, n, sStride, dyStride)
+}
+
+// lossSigmoid writes the errors of the sigmoids of src, negative where target is class.
+func lossSigmoid(isa ISA, dst, src []float32, target []int32, class int32) {
+	switch isa {
+	case NEON:
+		lossSigmoidNEON(dst, src, target, class)
+		return
+	}
+	lossSigmoidGeneric(dst, src, target, class)
+}
+
+// lossHinge writes the hinge errors of src, negative where target is class.
+func lossHinge(isa ISA, dst, src []float32, target []int32, class int32) {
+	switch isa {
+	case NEON:
+		lossHingeNEON(dst, src, target, class)
+		return
+	}
+	lossHingeGeneric(dst, src, target, class)
+}
+
+// lossClamp writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+func lossClamp(isa ISA, dst, src []float32, target []int32, class int32) float32 {
+	switch isa {
+	case NEON:
+		return lossClampNEON(dst, src, target, class)
+	}
+	return lossClampGeneric(dst, src, target, class)
+}
+
+// lossSigmoidGrad writes the gradient by the logits x: p·(1 − p)·dy.
+func lossSigmoidGrad(isa ISA, dx, x, dy []float32) {
+	switch isa {
+	case NEON:
+		lossSigmoidGradNEON(dx, x, dy)
+		return
+	}
+	lossSigmoidGradGeneric(dx, x, dy)
+}
+
+// lossNearest returns the largest element with a negative sign; −Inf without one.
+func lossNearest(isa ISA, x []float32) float32 {
+	switch isa {
+	case NEON:
+		return lossNearestNEON(x)
+	}
+	return lossNearestGeneric(x)
+}
+
+// lossLargest returns the largest absolute value.
+func lossLargest(isa ISA, x []float32) float32 {
+	switch isa {
+	case NEON:
+		return lossLargestNEON(x)
+	}
+	return lossLargestGeneric(x)
+}
+
+// lossAddProduct adds s·a to every plane of dst; a is one plane.
+func lossAddProduct(isa ISA, dst, s, a []float32, planes, n, dstStride, sStride int) {
+	switch isa {
+	case NEON:
+		lossAddProductNEON(dst, s, a, planes, n, dstStride, sStride)
+		return
+	}
+	lossAddProductGeneric(dst, s, a, planes, n, dstStride, sStride)
+}
+
+// lossLog1p writes log(1 + src); src is not negative.
+func lossLog1p(isa ISA, dst, src []float32) {
+	switch isa {
+	case NEON:
+		lossLog1pNEON(dst, src)
+		return
+	}
+	lossLog1pGeneric(dst, src)
+}
+
+// lossSplit1 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+func lossSplit1(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	lossSplit1Generic(keys, n, from, signed)
+}
+
+// lossSplit2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+func lossSplit2(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	lossSplit2Generic(keys, n, from, signed)
+}
+
+// lossSplit4 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+func lossSplit4(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	lossSplit4Generic(keys, n, from, signed)
+}
+
+// lossSplit8 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+func lossSplit8(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	lossSplit8Generic(keys, n, from, signed)
 }
 
 // lossCount counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
@@ -746,9 +863,9 @@ func lossRank(isa ISA, weights []float32, slots []uint16, scratch []uint64, base
 	return lossRankGeneric(weights, slots, scratch, base, twice, more)
 }
 
-// lossGather writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1).
-func lossGather(isa ISA, dst []float32, positions, keys []uint32, weights []float32) (sum int64) {
-	return lossGatherGeneric(dst, positions, keys, weights)
+// lossGather writes the weights at the positions of the keys, and returns Σ bits(1 + error·scale·weight) - bits(1).
+func lossGather(isa ISA, dst []float32, positions, keys []uint32, weights []float32, scale float64) (sum int64) {
+	return lossGatherGeneric(dst, positions, keys, weights, scale)
 }
 
 // lossTally counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.
@@ -757,28 +874,28 @@ func lossTally(isa ISA, packed []uint64, keys []uint32) {
 }
 
 // lossLookUp writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
-func lossLookUp(isa ISA, dst, probs, table []float32, first uint32, factor float32) {
-	lossLookUpGeneric(dst, probs, table, first, factor)
+func lossLookUp(isa ISA, dst, signed, table []float32, first uint32, factor float32) {
+	lossLookUpGeneric(dst, signed, table, first, factor)
 }
 
 // lossExpand1 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
-func lossExpand1(isa ISA, dst, probs, weights []float32, at, from *[8]uint32, factor float32) {
-	lossExpand1Generic(dst, probs, weights, at, from, factor)
+func lossExpand1(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	lossExpand1Generic(dst, signed, weights, at, from, factor)
 }
 
 // lossExpand2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
-func lossExpand2(isa ISA, dst, probs, weights []float32, at, from *[8]uint32, factor float32) {
-	lossExpand2Generic(dst, probs, weights, at, from, factor)
+func lossExpand2(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	lossExpand2Generic(dst, signed, weights, at, from, factor)
 }
 
 // lossExpand4 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
-func lossExpand4(isa ISA, dst, probs, weights []float32, at, from *[8]uint32, factor float32) {
-	lossExpand4Generic(dst, probs, weights, at, from, factor)
+func lossExpand4(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	lossExpand4Generic(dst, signed, weights, at, from, factor)
 }
 
 // lossExpand8 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
-func lossExpand8(isa ISA, dst, probs, weights []float32, at, from *[8]uint32, factor float32) {
-	lossExpand8Generic(dst, probs, weights, at, from, factor)
+func lossExpand8(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	lossExpand8Generic(dst, signed, weights, at, from, factor)
 }
 
 // sortCount32 counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32.

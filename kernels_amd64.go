@@ -399,25 +399,85 @@ func dotBFloat16AVX2(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8AVX2(a []int8, b []int8) int32
 
-// lossSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxAVX2 writes the softmax down every column, and what it is made of.
 //
 //go:noescape
-func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxAVX2(dst []float32, src []float32, max []float32, rest []float32, comp []float32, planes int, n int, dstStride int, srcStride int)
 
-// lossSplit2AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxRowsAVX2 is lossSoftmax of n rows.
 //
 //go:noescape
-func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxRowsAVX2(dst []float32, src []float32, max []float32, rest []float32, comp []float32, cols int, n int, dstStride int)
 
-// lossSplit4AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxGradAVX2 writes the gradient by the logits down every column.
 //
 //go:noescape
-func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxGradAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, planes int, n int, dxStride int, sStride int, dyStride int)
 
-// lossSplit8AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxGradRowsAVX2 is lossSoftmaxGrad, which it writes as n rows.
 //
 //go:noescape
-func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxGradRowsAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
+
+// lossSigmoidAVX2 writes the errors of the sigmoids of src, negative where target is class.
+//
+//go:noescape
+func lossSigmoidAVX2(dst []float32, src []float32, target []int32, class int32)
+
+// lossHingeAVX2 writes the hinge errors of src, negative where target is class.
+//
+//go:noescape
+func lossHingeAVX2(dst []float32, src []float32, target []int32, class int32)
+
+// lossClampAVX2 writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+//
+//go:noescape
+func lossClampAVX2(dst []float32, src []float32, target []int32, class int32) float32
+
+// lossSigmoidGradAVX2 writes the gradient by the logits x: p·(1 − p)·dy.
+//
+//go:noescape
+func lossSigmoidGradAVX2(dx []float32, x []float32, dy []float32)
+
+// lossNearestAVX2 returns the largest element with a negative sign; −Inf without one.
+//
+//go:noescape
+func lossNearestAVX2(x []float32) float32
+
+// lossLargestAVX2 returns the largest absolute value.
+//
+//go:noescape
+func lossLargestAVX2(x []float32) float32
+
+// lossAddProductAVX2 adds s·a to every plane of dst; a is one plane.
+//
+//go:noescape
+func lossAddProductAVX2(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
+
+// lossLog1pAVX2 writes log(1 + src); src is not negative.
+//
+//go:noescape
+func lossLog1pAVX2(dst []float32, src []float32)
+
+// lossSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit2AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit4AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit8AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
 // lossCountAVX2 counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
 //
@@ -434,10 +494,10 @@ func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []u
 //go:noescape
 func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 
-// lossGatherAVX2 writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1).
+// lossGatherAVX2 writes the weights at the positions of the keys, and returns Σ bits(1 + error·scale·weight) - bits(1).
 //
 //go:noescape
-func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 
 // lossTallyAVX2 counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.
 //
@@ -447,27 +507,27 @@ func lossTallyAVX2(packed []uint64, keys []uint32)
 // lossLookUpAVX2 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 //
 //go:noescape
-func lossLookUpAVX2(dst []float32, probs []float32, table []float32, first uint32, factor float32)
+func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 
 // lossExpand1AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand1AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand1AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // lossExpand2AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand2AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand2AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // lossExpand4AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand4AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand4AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // lossExpand8AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand8AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand8AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // sortCount32AVX2 counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32.
 //
@@ -899,25 +959,85 @@ func dotBFloat16AVX512(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8AVX512(a []int8, b []int8) int32
 
-// lossSplit1AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxAVX512 writes the softmax down every column, and what it is made of.
 //
 //go:noescape
-func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxAVX512(dst []float32, src []float32, max []float32, rest []float32, comp []float32, planes int, n int, dstStride int, srcStride int)
 
-// lossSplit2AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxRowsAVX512 is lossSoftmax of n rows.
 //
 //go:noescape
-func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxRowsAVX512(dst []float32, src []float32, max []float32, rest []float32, comp []float32, cols int, n int, dstStride int)
 
-// lossSplit4AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxGradAVX512 writes the gradient by the logits down every column.
 //
 //go:noescape
-func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxGradAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, planes int, n int, dxStride int, sStride int, dyStride int)
 
-// lossSplit8AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Foreground has a negative sign. It writes up to 16 keys more.
+// lossSoftmaxGradRowsAVX512 is lossSoftmaxGrad, which it writes as n rows.
 //
 //go:noescape
-func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+func lossSoftmaxGradRowsAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
+
+// lossSigmoidAVX512 writes the errors of the sigmoids of src, negative where target is class.
+//
+//go:noescape
+func lossSigmoidAVX512(dst []float32, src []float32, target []int32, class int32)
+
+// lossHingeAVX512 writes the hinge errors of src, negative where target is class.
+//
+//go:noescape
+func lossHingeAVX512(dst []float32, src []float32, target []int32, class int32)
+
+// lossClampAVX512 writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+//
+//go:noescape
+func lossClampAVX512(dst []float32, src []float32, target []int32, class int32) float32
+
+// lossSigmoidGradAVX512 writes the gradient by the logits x: p·(1 − p)·dy.
+//
+//go:noescape
+func lossSigmoidGradAVX512(dx []float32, x []float32, dy []float32)
+
+// lossNearestAVX512 returns the largest element with a negative sign; −Inf without one.
+//
+//go:noescape
+func lossNearestAVX512(x []float32) float32
+
+// lossLargestAVX512 returns the largest absolute value.
+//
+//go:noescape
+func lossLargestAVX512(x []float32) float32
+
+// lossAddProductAVX512 adds s·a to every plane of dst; a is one plane.
+//
+//go:noescape
+func lossAddProductAVX512(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
+
+// lossLog1pAVX512 writes log(1 + src); src is not negative.
+//
+//go:noescape
+func lossLog1pAVX512(dst []float32, src []float32)
+
+// lossSplit1AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit2AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit4AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit8AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
 // lossPlaceAVX512 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.
 //
@@ -929,35 +1049,35 @@ func lossPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, starts [
 //go:noescape
 func lossRankAVX512(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 
-// lossGatherAVX512 writes the weights at the positions of the keys, and returns Σ bits(1 + error·weight) - bits(1).
+// lossGatherAVX512 writes the weights at the positions of the keys, and returns Σ bits(1 + error·scale·weight) - bits(1).
 //
 //go:noescape
-func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 
 // lossLookUpAVX512 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 //
 //go:noescape
-func lossLookUpAVX512(dst []float32, probs []float32, table []float32, first uint32, factor float32)
+func lossLookUpAVX512(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 
 // lossExpand1AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand1AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand1AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // lossExpand2AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand2AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand2AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // lossExpand4AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand4AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand4AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // lossExpand8AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
-func lossExpand8AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+func lossExpand8AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
 // sortByBinsAVX512 sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.
 //

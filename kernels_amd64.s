@@ -34968,7 +34968,6573 @@ done6:
 	VZEROUPPER
 	RET
 
-// func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSoftmaxAVX2(dst []float32, src []float32, max []float32, rest []float32, comp []float32, planes int, n int, dstStride int, srcStride int)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·lossSoftmaxAVX2(SB), $8400-152
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+	MOVQ planes+120(FP), AX
+	CMPQ AX, $0x00000040
+	JA   many2
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow4
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [write scratch read src]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ srcStride+144(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes7:
+	VMOVUPS (CX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS Y4, (AX)
+	VMOVUPS 32(CX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS 64(CX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS 96(CX), Y4
+	VMAXPS  Y4, Y3, Y3
+	VMOVUPS Y4, 96(AX)
+	ADDQ    $0x00000080, AX
+	ADDQ    DX, CX
+	DECQ    BX
+	JNE     planes7
+	MOVQ    max_base+48(FP), AX
+	TESTQ   AX, AX
+	JE      none8
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none8:
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	LEAQ 207(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ (SP), DX
+	ADDQ $0x00000080, DX
+	MOVQ srcStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ (SP), SI
+	ADDQ $0x00000080, SI
+	MOVQ dstStride+136(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+120(FP), R8
+
+planes9:
+	VMOVUPS     (AX), Y12
+	PREFETCHT0  (DX)
+	PREFETCHT0  (SI)
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, (CX)
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, 32(CX)
+	VMOVUPS     64(AX), Y12
+	PREFETCHT0  64(DX)
+	PREFETCHT0  64(SI)
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, 64(CX)
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, 96(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+
+	// every plane: [read scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ planes+120(FP), CX
+
+planes10:
+	VMOVUPS   (AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   32(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y5, Y5
+	VMOVUPS   64(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y6, Y6
+	VMOVUPS   96(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      $0x00000080, AX
+	DECQ      CX
+	JNE       planes10
+	VSUBPS    c3f800000<>+0(SB), Y4, Y4
+	VADDPS    Y0, Y4, Y0
+	VSUBPS    c3f800000<>+0(SB), Y5, Y5
+	VADDPS    Y1, Y5, Y1
+	VSUBPS    c3f800000<>+0(SB), Y6, Y6
+	VADDPS    Y2, Y6, Y2
+	VSUBPS    c3f800000<>+0(SB), Y7, Y7
+	VADDPS    Y3, Y7, Y3
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none11
+	ADDQ      (SP), AX
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	VMOVUPS   Y2, 64(AX)
+	VMOVUPS   Y3, 96(AX)
+
+none11:
+	VADDPS  c3f800000<>+0(SB), Y0, Y4
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y4, Y8, Y4
+	VMULPS  Y4, Y0, Y0
+	VADDPS  c3f800000<>+0(SB), Y1, Y5
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y5, Y8, Y5
+	VMULPS  Y5, Y1, Y1
+	VADDPS  c3f800000<>+0(SB), Y2, Y6
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y6, Y8, Y6
+	VMULPS  Y6, Y2, Y2
+	VADDPS  c3f800000<>+0(SB), Y3, Y7
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y7, Y8, Y7
+	VMULPS  Y7, Y3, Y3
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none12
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none12:
+	// every plane: [read scratch write dst]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes13:
+	VMOVUPS   (AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y4, Y0
+	VMOVUPS   Y0, (CX)
+	VMOVUPS   32(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y5, Y0
+	VMOVUPS   Y0, 32(CX)
+	VMOVUPS   64(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y6, Y0
+	VMOVUPS   Y0, 64(CX)
+	VMOVUPS   96(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y7, Y0
+	VMOVUPS   Y0, 96(CX)
+	ADDQ      $0x00000080, AX
+	ADDQ      DX, CX
+	DECQ      BX
+	JNE       planes13
+	ADDQ      $0x00000080, (SP)
+	SUBQ      $0x00000020, 8(SP)
+	JMP       wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	CMPQ 8(SP), $+0
+	JE   end6
+
+narrow5:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [write scratch read src]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ srcStride+144(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes14:
+	VMASKMOVPS (CX), Y10, Y1
+	VPANDN     cff800000<>+0(SB), Y10, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	VMOVUPS    Y1, (AX)
+	ADDQ       $0x00000080, AX
+	ADDQ       DX, CX
+	DECQ       BX
+	JNE        planes14
+	MOVQ       max_base+48(FP), AX
+	TESTQ      AX, AX
+	JE         none15
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none15:
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+	VMOVUPS c3c091ef0<>+0(SB), Y8
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	LEAQ 207(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ (SP), DX
+	ADDQ $0x00000020, DX
+	MOVQ srcStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ (SP), SI
+	ADDQ $0x00000020, SI
+	MOVQ dstStride+136(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+120(FP), R8
+
+planes16:
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VPCMPEQD    c3f800000<>+0(SB), Y12, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMOVUPS     c3f000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VBLENDVPS   Y9, c80000000<>+0(SB), Y12, Y12
+	VMOVUPS     Y12, (CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes16
+
+	// fold the planes of [read scratch]
+	LEAQ   207(SP), DI
+	ANDQ   $-64, DI
+	LEAQ   16(SP), R8
+	MOVQ   $0x00000020, R9
+	MOVQ   planes+120(FP), SI
+	CALL   ·foldF32AVX2<>(SB)
+	VXORPS Y1, Y1, Y1
+
+	// every plane: [read scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ planes+120(FP), CX
+
+planes17:
+	VMOVUPS    (AX), Y2
+	VMOVUPS    c00000000<>+0(SB), Y3
+	VBLENDVPS  Y2, c3f800000<>+0(SB), Y3, Y2
+	VADDPS     Y2, Y1, Y1
+	ADDQ       $0x00000080, AX
+	DECQ       CX
+	JNE        planes17
+	VSUBPS     c3f800000<>+0(SB), Y1, Y1
+	VADDPS     Y0, Y1, Y0
+	MOVQ       rest_base+72(FP), AX
+	TESTQ      AX, AX
+	JE         none18
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none18:
+	VADDPS     c3f800000<>+0(SB), Y0, Y1
+	VMOVUPS    c3f800000<>+0(SB), Y2
+	VDIVPS     Y1, Y2, Y1
+	VMULPS     Y1, Y0, Y0
+	MOVQ       comp_base+96(FP), AX
+	TESTQ      AX, AX
+	JE         none19
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none19:
+	// every plane: [read scratch write dst]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes20:
+	VMOVUPS    (AX), Y0
+	VBLENDVPS  Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y10, (CX)
+	ADDQ       $0x00000080, AX
+	ADDQ       DX, CX
+	DECQ       BX
+	JNE        planes20
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000008, 8(SP)
+	JA         narrow5
+
+end6:
+	JMP end1
+
+many2:
+	// columns, 4 registers at a time
+wide21:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow22
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes25:
+	VMOVUPS (AX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS 32(AX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS 64(AX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4
+	VMAXPS  Y4, Y3, Y3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes25
+	MOVQ    max_base+48(FP), AX
+	TESTQ   AX, AX
+	JE      none26
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none26:
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ dstStride+136(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+120(FP), SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 8192(DI), R8
+
+lanes27:
+	VMOVUPS     (AX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, (DI)
+	VMOVUPS     Y14, (DX)
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 32(DI)
+	VMOVUPS     Y14, 32(DX)
+	VMOVUPS     64(AX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 64(DI)
+	VMOVUPS     Y14, 64(DX)
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VXORPS      Y12, Y12, Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 96(DI)
+	VMOVUPS     Y14, 96(DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end30
+	ADDQ        $0x00000080, DI
+	CMPQ        DI, R8
+	JB          lanes27
+
+	// the lanes again
+wrap29:
+	SUBQ $0x00002000, DI
+
+again28:
+	VMOVUPS     (AX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     (DI), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, (DI)
+	VMOVUPS     Y14, (DX)
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     32(DI), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 32(DI)
+	VMOVUPS     Y14, 32(DX)
+	VMOVUPS     64(AX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     64(DI), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 64(DI)
+	VMOVUPS     Y14, 64(DX)
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     96(DI), Y12
+	VADDPS      Y14, Y12, Y12
+	VMOVUPS     Y12, 96(DI)
+	VMOVUPS     Y14, 96(DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end30
+	ADDQ        $0x00000080, DI
+	CMPQ        DI, R8
+	JB          again28
+	JMP         wrap29
+
+end30:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+
+	// every plane: [read dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes31:
+	VMOVUPS   (AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   32(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y5, Y5
+	VMOVUPS   64(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y6, Y6
+	VMOVUPS   96(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      CX, AX
+	DECQ      DX
+	JNE       planes31
+	VSUBPS    c3f800000<>+0(SB), Y4, Y4
+	VADDPS    Y0, Y4, Y0
+	VSUBPS    c3f800000<>+0(SB), Y5, Y5
+	VADDPS    Y1, Y5, Y1
+	VSUBPS    c3f800000<>+0(SB), Y6, Y6
+	VADDPS    Y2, Y6, Y2
+	VSUBPS    c3f800000<>+0(SB), Y7, Y7
+	VADDPS    Y3, Y7, Y3
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none32
+	ADDQ      (SP), AX
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	VMOVUPS   Y2, 64(AX)
+	VMOVUPS   Y3, 96(AX)
+
+none32:
+	VADDPS  c3f800000<>+0(SB), Y0, Y4
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y4, Y8, Y4
+	VMULPS  Y4, Y0, Y0
+	VADDPS  c3f800000<>+0(SB), Y1, Y5
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y5, Y8, Y5
+	VMULPS  Y5, Y1, Y1
+	VADDPS  c3f800000<>+0(SB), Y2, Y6
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y6, Y8, Y6
+	VMULPS  Y6, Y2, Y2
+	VADDPS  c3f800000<>+0(SB), Y3, Y7
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y7, Y8, Y7
+	VMULPS  Y7, Y3, Y3
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none33
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none33:
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ planes+120(FP), BX
+
+planes34:
+	VMOVUPS   (AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y4, Y0
+	VMOVUPS   Y0, (DX)
+	VMOVUPS   32(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y5, Y0
+	VMOVUPS   Y0, 32(DX)
+	VMOVUPS   64(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y6, Y0
+	VMOVUPS   Y0, 64(DX)
+	VMOVUPS   96(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y7, Y0
+	VMOVUPS   Y0, 96(DX)
+	ADDQ      CX, AX
+	ADDQ      CX, DX
+	DECQ      BX
+	JNE       planes34
+	ADDQ      $0x00000080, (SP)
+	SUBQ      $0x00000020, 8(SP)
+	JMP       wide21
+
+	// columns, a register at a time, the last one in part
+narrow22:
+	CMPQ 8(SP), $+0
+	JE   end24
+
+narrow23:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes35:
+	VMASKMOVPS (AX), Y10, Y1
+	VPANDN     cff800000<>+0(SB), Y10, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	ADDQ       CX, AX
+	DECQ       DX
+	JNE        planes35
+	MOVQ       max_base+48(FP), AX
+	TESTQ      AX, AX
+	JE         none36
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none36:
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+	VMOVUPS c3c091ef0<>+0(SB), Y8
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ dstStride+136(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+120(FP), SI
+	LEAQ 207(SP), DI
+	ANDQ $-64, DI
+	LEAQ 8192(DI), R8
+
+lanes37:
+	VMASKMOVPS  (AX), Y10, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VPCMPEQD    c3f800000<>+0(SB), Y12, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMOVUPS     c3f000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VBLENDVPS   Y9, c80000000<>+0(SB), Y12, Y12
+	VXORPS      Y9, Y9, Y9
+	VADDPS      Y12, Y9, Y9
+	VMOVUPS     Y9, (DI)
+	VMASKMOVPS  Y12, Y10, (DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end40
+	ADDQ        $0x00000080, DI
+	CMPQ        DI, R8
+	JB          lanes37
+
+	// the lanes again
+wrap39:
+	SUBQ $0x00002000, DI
+
+again38:
+	VMASKMOVPS  (AX), Y10, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VPCMPEQD    c3f800000<>+0(SB), Y12, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMOVUPS     c3f000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VBLENDVPS   Y9, c80000000<>+0(SB), Y12, Y12
+	VMOVUPS     (DI), Y9
+	VADDPS      Y12, Y9, Y9
+	VMOVUPS     Y9, (DI)
+	VMASKMOVPS  Y12, Y10, (DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end40
+	ADDQ        $0x00000080, DI
+	CMPQ        DI, R8
+	JB          again38
+	JMP         wrap39
+
+end40:
+	// fold the planes of [read scratch]
+	LEAQ   207(SP), DI
+	ANDQ   $-64, DI
+	LEAQ   16(SP), R8
+	MOVQ   $0x00000020, R9
+	MOVQ   planes+120(FP), SI
+	CALL   ·foldF32AVX2<>(SB)
+	VXORPS Y1, Y1, Y1
+
+	// every plane: [read dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes41:
+	VMASKMOVPS (AX), Y10, Y2
+	VMOVUPS    c00000000<>+0(SB), Y3
+	VBLENDVPS  Y2, c3f800000<>+0(SB), Y3, Y2
+	VADDPS     Y2, Y1, Y1
+	ADDQ       CX, AX
+	DECQ       DX
+	JNE        planes41
+	VSUBPS     c3f800000<>+0(SB), Y1, Y1
+	VADDPS     Y0, Y1, Y0
+	MOVQ       rest_base+72(FP), AX
+	TESTQ      AX, AX
+	JE         none42
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none42:
+	VADDPS     c3f800000<>+0(SB), Y0, Y1
+	VMOVUPS    c3f800000<>+0(SB), Y2
+	VDIVPS     Y1, Y2, Y1
+	VMULPS     Y1, Y0, Y0
+	MOVQ       comp_base+96(FP), AX
+	TESTQ      AX, AX
+	JE         none43
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none43:
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ planes+120(FP), BX
+
+planes44:
+	VMASKMOVPS (AX), Y10, Y0
+	VBLENDVPS  Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y10, (DX)
+	ADDQ       CX, AX
+	ADDQ       CX, DX
+	DECQ       BX
+	JNE        planes44
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000008, 8(SP)
+	JA         narrow23
+
+end24:
+end1:
+	VZEROUPPER
+	RET
+
+DATA c00000000<>+0(SB)/4, $0x00000000
+DATA c00000000<>+4(SB)/4, $0x00000000
+DATA c00000000<>+8(SB)/4, $0x00000000
+DATA c00000000<>+12(SB)/4, $0x00000000
+DATA c00000000<>+16(SB)/4, $0x00000000
+DATA c00000000<>+20(SB)/4, $0x00000000
+DATA c00000000<>+24(SB)/4, $0x00000000
+DATA c00000000<>+28(SB)/4, $0x00000000
+DATA c00000000<>+32(SB)/4, $0x00000000
+DATA c00000000<>+36(SB)/4, $0x00000000
+DATA c00000000<>+40(SB)/4, $0x00000000
+DATA c00000000<>+44(SB)/4, $0x00000000
+DATA c00000000<>+48(SB)/4, $0x00000000
+DATA c00000000<>+52(SB)/4, $0x00000000
+DATA c00000000<>+56(SB)/4, $0x00000000
+DATA c00000000<>+60(SB)/4, $0x00000000
+GLOBL c00000000<>(SB), RODATA|NOPTR, $64
+
+// func lossSoftmaxRowsAVX2(dst []float32, src []float32, max []float32, rest []float32, comp []float32, cols int, n int, dstStride int)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
+TEXT ·lossSoftmaxRowsAVX2(SB), $8400-144
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow2
+
+	// transpose src to scratch
+	MOVQ         $0x00000020, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+120(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         207(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+120(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes5:
+	VMOVUPS (AX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS 32(AX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS 64(AX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4
+	VMAXPS  Y4, Y3, Y3
+	ADDQ    $0x00000080, AX
+	DECQ    CX
+	JNE     planes5
+	MOVQ    max_base+48(FP), AX
+	TESTQ   AX, AX
+	JE      none6
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none6:
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  207(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  207(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+120(FP), BX
+	IMULQ (SP), BX
+	ADDQ  BX, DX
+	MOVQ  cols+120(FP), BX
+	SHLQ  $0x07, BX
+	ADDQ  BX, DX
+	MOVQ  dst_base+0(FP), BX
+	ADDQ  (SP), BX
+	ADDQ  $0x00000080, BX
+	MOVQ  dstStride+136(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  cols+120(FP), DI
+
+planes7:
+	VMOVUPS     (AX), Y12
+	PREFETCHT0  (DX)
+	PREFETCHT0  (BX)
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, (CX)
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, 32(CX)
+	VMOVUPS     64(AX), Y12
+	PREFETCHT0  64(DX)
+	PREFETCHT0  64(BX)
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, 64(CX)
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
+	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
+	VPAND       c3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     c3f000000<>+0(SB), Y13
+	VSUBPS      Y12, Y13, Y12
+	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
+	VMOVUPS     Y14, 96(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        SI, BX
+	DECQ        DI
+	JNE         planes7
+
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    cols+120(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+
+	// every plane: [read scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes8:
+	VMOVUPS   (AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   32(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y5, Y5
+	VMOVUPS   64(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y6, Y6
+	VMOVUPS   96(AX), Y8
+	VMOVUPS   c00000000<>+0(SB), Y9
+	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
+	VADDPS    Y8, Y7, Y7
+	ADDQ      $0x00000080, AX
+	DECQ      CX
+	JNE       planes8
+	VSUBPS    c3f800000<>+0(SB), Y4, Y4
+	VADDPS    Y0, Y4, Y0
+	VSUBPS    c3f800000<>+0(SB), Y5, Y5
+	VADDPS    Y1, Y5, Y1
+	VSUBPS    c3f800000<>+0(SB), Y6, Y6
+	VADDPS    Y2, Y6, Y2
+	VSUBPS    c3f800000<>+0(SB), Y7, Y7
+	VADDPS    Y3, Y7, Y3
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none9
+	ADDQ      (SP), AX
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	VMOVUPS   Y2, 64(AX)
+	VMOVUPS   Y3, 96(AX)
+
+none9:
+	VADDPS  c3f800000<>+0(SB), Y0, Y4
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y4, Y8, Y4
+	VMULPS  Y4, Y0, Y0
+	VADDPS  c3f800000<>+0(SB), Y1, Y5
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y5, Y8, Y5
+	VMULPS  Y5, Y1, Y1
+	VADDPS  c3f800000<>+0(SB), Y2, Y6
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y6, Y8, Y6
+	VMULPS  Y6, Y2, Y2
+	VADDPS  c3f800000<>+0(SB), Y3, Y7
+	VMOVUPS c3f800000<>+0(SB), Y8
+	VDIVPS  Y7, Y8, Y7
+	VMULPS  Y7, Y3, Y3
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none10
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none10:
+	// every plane: [read scratch write dst]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ cols+120(FP), BX
+
+planes11:
+	VMOVUPS   (AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y4, Y0
+	VMOVUPS   Y0, (CX)
+	VMOVUPS   32(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y5, Y0
+	VMOVUPS   Y0, 32(CX)
+	VMOVUPS   64(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y6, Y0
+	VMOVUPS   Y0, 64(CX)
+	VMOVUPS   96(AX), Y0
+	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS    Y0, Y7, Y0
+	VMOVUPS   Y0, 96(CX)
+	ADDQ      $0x00000080, AX
+	ADDQ      DX, CX
+	DECQ      BX
+	JNE       planes11
+	ADDQ      $0x00000080, (SP)
+	SUBQ      $0x00000020, 8(SP)
+	JMP       wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	CMPQ 8(SP), $+0
+	JE   end4
+
+narrow3:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+
+	// transpose src to scratch
+	MOVQ         $0x00000008, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+120(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         207(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+120(FP), R8
+	CALL         ·rowsInF32AVX2<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Y0
+
+	// every plane: [read scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes12:
+	VMOVUPS    (AX), Y1
+	VMAXPS     Y1, Y0, Y0
+	ADDQ       $0x00000080, AX
+	DECQ       CX
+	JNE        planes12
+	MOVQ       max_base+48(FP), AX
+	TESTQ      AX, AX
+	JE         none13
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none13:
+	VMOVUPS cc2aeac4f<>+0(SB), Y1
+	VMOVUPS c4b400000<>+0(SB), Y2
+	VMOVUPS c3f800000<>+0(SB), Y3
+	VMOVUPS c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS cbf317200<>+0(SB), Y5
+	VMOVUPS cb5bfbe80<>+0(SB), Y6
+	VMOVUPS c3ab563a5<>+0(SB), Y7
+	VMOVUPS c3c091ef0<>+0(SB), Y8
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  207(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  207(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+120(FP), BX
+	IMULQ (SP), BX
+	ADDQ  BX, DX
+	MOVQ  cols+120(FP), BX
+	SHLQ  $0x07, BX
+	ADDQ  BX, DX
+	MOVQ  dst_base+0(FP), BX
+	ADDQ  (SP), BX
+	ADDQ  $0x00000020, BX
+	MOVQ  dstStride+136(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  cols+120(FP), DI
+
+planes14:
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VPCMPEQD    c3f800000<>+0(SB), Y12, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMOVUPS     c3f000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VBLENDVPS   Y9, c80000000<>+0(SB), Y12, Y12
+	VMOVUPS     Y12, (CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        SI, BX
+	DECQ        DI
+	JNE         planes14
+
+	// fold the planes of [read scratch]
+	LEAQ   207(SP), DI
+	ANDQ   $-64, DI
+	LEAQ   16(SP), R8
+	MOVQ   $0x00000020, R9
+	MOVQ   cols+120(FP), SI
+	CALL   ·foldF32AVX2<>(SB)
+	VXORPS Y1, Y1, Y1
+
+	// every plane: [read scratch]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes15:
+	VMOVUPS    (AX), Y2
+	VMOVUPS    c00000000<>+0(SB), Y3
+	VBLENDVPS  Y2, c3f800000<>+0(SB), Y3, Y2
+	VADDPS     Y2, Y1, Y1
+	ADDQ       $0x00000080, AX
+	DECQ       CX
+	JNE        planes15
+	VSUBPS     c3f800000<>+0(SB), Y1, Y1
+	VADDPS     Y0, Y1, Y0
+	MOVQ       rest_base+72(FP), AX
+	TESTQ      AX, AX
+	JE         none16
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none16:
+	VADDPS     c3f800000<>+0(SB), Y0, Y1
+	VMOVUPS    c3f800000<>+0(SB), Y2
+	VDIVPS     Y1, Y2, Y1
+	VMULPS     Y1, Y0, Y0
+	MOVQ       comp_base+96(FP), AX
+	TESTQ      AX, AX
+	JE         none17
+	ADDQ       (SP), AX
+	VMASKMOVPS Y0, Y10, (AX)
+
+none17:
+	// every plane: [read scratch write dst]
+	LEAQ 207(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ cols+120(FP), BX
+
+planes18:
+	VMOVUPS    (AX), Y0
+	VBLENDVPS  Y0, c3f800000<>+0(SB), Y0, Y0
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y10, (CX)
+	ADDQ       $0x00000080, AX
+	ADDQ       DX, CX
+	DECQ       BX
+	JNE        planes18
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000008, 8(SP)
+	JA         narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func lossSoftmaxGradAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, planes int, n int, dxStride int, sStride int, dyStride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·lossSoftmaxGradAVX2(SB), $8400-160
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ   8(SP), $0x00000020
+	JB     narrow3
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000080, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000080, R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+	LEAQ 207(SP), R11
+	ANDQ $-64, R11
+	LEAQ 8192(R11), R12
+
+lanes6:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    (DX), Y1
+	VMOVUPS    (SI), Y2
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y10, Y10
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R11)
+	VMOVUPS    32(AX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    32(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 32(R11)
+	VMOVUPS    64(AX), Y0
+	VMOVUPS    64(DX), Y1
+	VMOVUPS    64(SI), Y2
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y12, Y12
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 64(R11)
+	VMOVUPS    96(AX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVUPS    96(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y13, Y13
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 96(R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end9
+	ADDQ       $0x00000080, R11
+	CMPQ       R11, R12
+	JB         lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00002000, R11
+
+again7:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    (DX), Y1
+	VMOVUPS    (SI), Y2
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y10, Y10
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    (R11), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R11)
+	VMOVUPS    32(AX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    32(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    32(R11), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 32(R11)
+	VMOVUPS    64(AX), Y0
+	VMOVUPS    64(DX), Y1
+	VMOVUPS    64(SI), Y2
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y12, Y12
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    64(R11), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 64(R11)
+	VMOVUPS    96(AX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVUPS    96(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y13, Y13
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    96(R11), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 96(R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end9
+	ADDQ       $0x00000080, R11
+	CMPQ       R11, R12
+	JB         again7
+	JMP        wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VADDPS  Y10, Y0, Y10
+	VADDPS  Y11, Y1, Y11
+	VADDPS  Y12, Y2, Y12
+	VADDPS  Y13, Y3, Y13
+
+	// every plane: [read s read dy read own read comp write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+
+planes10:
+	VMOVUPS   (AX), Y4
+	VMOVUPS   (DX), Y5
+	VMOVUPS   (SI), Y6
+	VMOVUPS   (DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y0, Y10, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, (R8)
+	VMOVUPS   32(AX), Y4
+	VMOVUPS   32(DX), Y5
+	VMOVUPS   32(SI), Y6
+	VMOVUPS   32(DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y1, Y11, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, 32(R8)
+	VMOVUPS   64(AX), Y4
+	VMOVUPS   64(DX), Y5
+	VMOVUPS   64(SI), Y6
+	VMOVUPS   64(DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y2, Y12, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, 64(R8)
+	VMOVUPS   96(AX), Y4
+	VMOVUPS   96(DX), Y5
+	VMOVUPS   96(SI), Y6
+	VMOVUPS   96(DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y3, Y13, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, 96(R8)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      R9, R8
+	DECQ      R10
+	JNE       planes10
+	ADDQ      $0x00000080, (SP)
+	SUBQ      $0x00000020, 8(SP)
+	JMP       wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VXORPS       Y11, Y11, Y11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000020, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000020, R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+	LEAQ 207(SP), R11
+	ANDQ $-64, R11
+	LEAQ 8192(R11), R12
+
+lanes11:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMASKMOVPS (SI), Y10, Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end14
+	ADDQ       $0x00000080, R11
+	CMPQ       R11, R12
+	JB         lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00002000, R11
+
+again12:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMASKMOVPS (SI), Y10, Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    (R11), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end14
+	ADDQ       $0x00000080, R11
+	CMPQ       R11, R12
+	JB         again12
+	JMP        wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ   207(SP), DI
+	ANDQ   $-64, DI
+	LEAQ   16(SP), R8
+	MOVQ   $0x00000020, R9
+	MOVQ   planes+120(FP), SI
+	CALL   ·foldF32AVX2<>(SB)
+	VADDPS Y11, Y0, Y11
+
+	// every plane: [read s read dy read own read comp write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+
+planes15:
+	VMASKMOVPS (AX), Y10, Y1
+	VMASKMOVPS (DX), Y10, Y2
+	VMASKMOVPS (SI), Y10, Y3
+	VMASKMOVPS (DI), Y10, Y4
+	VBLENDVPS  Y1, Y3, Y1, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y3
+	VSUBPS     Y1, Y3, Y3
+	VMOVUPS    c3f800000<>+0(SB), Y5
+	VBLENDVPS  Y3, Y4, Y5, Y4
+	VMULPS     Y4, Y2, Y2
+	VBLENDVPS  Y3, Y0, Y11, Y3
+	VSUBPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y10, (R8)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       R9, R8
+	DECQ       R10
+	JNE        planes15
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000008, 8(SP)
+	JA         narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func lossSoftmaxGradRowsAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·lossSoftmaxGradRowsAVX2(SB), $8400-152
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ   8(SP), $0x00000020
+	JB     narrow2
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+136(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+144(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000080, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+120(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	LEAQ  207(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  8192(R10), R11
+
+lanes5:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    (DX), Y1
+	VMOVUPS    (SI), Y2
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y10, Y10
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    32(AX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    32(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 32(R10)
+	VMOVUPS    64(AX), Y0
+	VMOVUPS    64(DX), Y1
+	VMOVUPS    64(SI), Y2
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y12, Y12
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 64(R10)
+	VMOVUPS    96(AX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVUPS    96(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y13, Y13
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 96(R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000080, R8
+	DECQ       R9
+	JE         end8
+	ADDQ       $0x00000080, R10
+	CMPQ       R10, R11
+	JB         lanes5
+
+	// the lanes again
+wrap7:
+	SUBQ $0x00002000, R10
+
+again6:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    (DX), Y1
+	VMOVUPS    (SI), Y2
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y10, Y10
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    (R10), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    32(AX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    32(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    32(R10), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 32(R10)
+	VMOVUPS    64(AX), Y0
+	VMOVUPS    64(DX), Y1
+	VMOVUPS    64(SI), Y2
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y12, Y12
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    64(R10), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 64(R10)
+	VMOVUPS    96(AX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVUPS    96(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y13, Y13
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    96(R10), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 96(R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000080, R8
+	DECQ       R9
+	JE         end8
+	ADDQ       $0x00000080, R10
+	CMPQ       R10, R11
+	JB         again6
+	JMP        wrap7
+
+end8:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    cols+120(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VADDPS  Y10, Y0, Y10
+	VADDPS  Y11, Y1, Y11
+	VADDPS  Y12, Y2, Y12
+	VADDPS  Y13, Y3, Y13
+
+	// every plane: [read s read dy read own read comp write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	LEAQ 207(SP), R8
+	ANDQ $-64, R8
+	MOVQ cols+120(FP), R9
+
+planes9:
+	VMOVUPS   (AX), Y4
+	VMOVUPS   (DX), Y5
+	VMOVUPS   (SI), Y6
+	VMOVUPS   (DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y0, Y10, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, (R8)
+	VMOVUPS   32(AX), Y4
+	VMOVUPS   32(DX), Y5
+	VMOVUPS   32(SI), Y6
+	VMOVUPS   32(DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y1, Y11, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, 32(R8)
+	VMOVUPS   64(AX), Y4
+	VMOVUPS   64(DX), Y5
+	VMOVUPS   64(SI), Y6
+	VMOVUPS   64(DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y2, Y12, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, 64(R8)
+	VMOVUPS   96(AX), Y4
+	VMOVUPS   96(DX), Y5
+	VMOVUPS   96(SI), Y6
+	VMOVUPS   96(DI), Y7
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y8
+	VBLENDVPS Y6, Y7, Y8, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y3, Y13, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VMOVUPS   Y4, 96(R8)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      $0x00000080, R8
+	DECQ      R9
+	JNE       planes9
+
+	// transpose scratch to dx
+	MOVQ  $0x00000020, R9
+	MOVQ  dx_base+0(FP), DI
+	MOVQ  cols+120(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  207(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+120(FP), R8
+	CALL  ·rowsOutF32AVX2<>(SB)
+	ADDQ  $0x00000080, (SP)
+	SUBQ  $0x00000020, 8(SP)
+	JMP   wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	CMPQ 8(SP), $+0
+	JE   end4
+
+narrow3:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VXORPS       Y11, Y11, Y11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+136(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+144(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000020, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+120(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	LEAQ  207(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  8192(R10), R11
+
+lanes10:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMASKMOVPS (SI), Y10, Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VXORPS     Y0, Y0, Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000080, R8
+	DECQ       R9
+	JE         end13
+	ADDQ       $0x00000080, R10
+	CMPQ       R10, R11
+	JB         lanes10
+
+	// the lanes again
+wrap12:
+	SUBQ $0x00002000, R10
+
+again11:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMASKMOVPS (SI), Y10, Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VMOVUPS    (R10), Y0
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000080, R8
+	DECQ       R9
+	JE         end13
+	ADDQ       $0x00000080, R10
+	CMPQ       R10, R11
+	JB         again11
+	JMP        wrap12
+
+end13:
+	// fold the planes of [read scratch]
+	LEAQ   207(SP), DI
+	ANDQ   $-64, DI
+	LEAQ   16(SP), R8
+	MOVQ   $0x00000020, R9
+	MOVQ   cols+120(FP), SI
+	CALL   ·foldF32AVX2<>(SB)
+	VADDPS Y11, Y0, Y11
+
+	// every plane: [read s read dy read own read comp write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	LEAQ 207(SP), R8
+	ANDQ $-64, R8
+	MOVQ cols+120(FP), R9
+
+planes14:
+	VMASKMOVPS (AX), Y10, Y1
+	VMASKMOVPS (DX), Y10, Y2
+	VMASKMOVPS (SI), Y10, Y3
+	VMASKMOVPS (DI), Y10, Y4
+	VBLENDVPS  Y1, Y3, Y1, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y3
+	VSUBPS     Y1, Y3, Y3
+	VMOVUPS    c3f800000<>+0(SB), Y5
+	VBLENDVPS  Y3, Y4, Y5, Y4
+	VMULPS     Y4, Y2, Y2
+	VBLENDVPS  Y3, Y0, Y11, Y3
+	VSUBPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	VMOVUPS    Y1, (R8)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       $0x00000080, R8
+	DECQ       R9
+	JNE        planes14
+
+	// transpose scratch to dx
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dx_base+0(FP), DI
+	MOVQ    cols+120(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    207(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+120(FP), R8
+	CALL    ·rowsOutF32AVX2<>(SB)
+	ADDQ    $0x00000020, (SP)
+	SUBQ    $0x00000008, 8(SP)
+	JA      narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func lossSigmoidAVX2(dst []float32, src []float32, target []int32, class int32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lossSigmoidAVX2(SB), NOSPLIT, $0-76
+	VMOVUPS      cc2aeac4f<>+0(SB), Y0
+	VMOVUPS      c4b400000<>+0(SB), Y1
+	VMOVUPS      c3f800000<>+0(SB), Y2
+	VMOVUPS      c3fb8aa3b<>+0(SB), Y3
+	VMOVUPS      cbf317200<>+0(SB), Y4
+	VMOVUPS      cb5bfbe80<>+0(SB), Y5
+	VMOVUPS      c3ab563a5<>+0(SB), Y6
+	MOVLQSX      class+72(FP), AX
+	VMOVD        AX, X7
+	VPBROADCASTD X7, Y7
+	MOVQ         src_len+32(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         target_base+48(FP), DX
+	MOVQ         dst_base+0(FP), BX
+
+	// blocks of 64: [read src read target write dst]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, (BX)
+	VMOVUPS     32(CX), Y8
+	VMOVUPS     32(DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, 32(BX)
+	VMOVUPS     64(CX), Y8
+	VMOVUPS     64(DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, 64(BX)
+	VMOVUPS     96(CX), Y8
+	VMOVUPS     96(DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, 96(BX)
+	VMOVUPS     128(CX), Y8
+	VMOVUPS     128(DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, 128(BX)
+	VMOVUPS     160(CX), Y8
+	VMOVUPS     160(DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, 160(BX)
+	VMOVUPS     192(CX), Y8
+	VMOVUPS     192(DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, 192(BX)
+	VMOVUPS     224(CX), Y8
+	VMOVUPS     224(DX), Y9
+	VPCMPEQD    Y7, Y9, Y9
+	VPAND       c3f800000<>+0(SB), Y9, Y9
+	VMULPS      cc0000000<>+0(SB), Y9, Y9
+	VADDPS      c3f800000<>+0(SB), Y9, Y9
+	VMULPS      Y9, Y8, Y8
+	VPAND       c7fffffff<>+0(SB), Y8, Y10
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y10, Y11, Y10
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y10, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y10, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS c3c091ef0<>+0(SB), Y13, Y12
+	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y10, Y11
+	VPAND       Y11, Y12, Y12
+	VMOVUPS     c3f800000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y12, Y10, Y8
+	VADDPS      c3f800000<>+0(SB), Y12, Y12
+	VDIVPS      Y12, Y8, Y12
+	VMULPS      Y9, Y12, Y12
+	VMOVUPS     Y12, 224(BX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	SUBQ        $+64, AX
+	JAE         blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ         $+64, AX
+	JE           end3
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y9
+	VMASKMOVPS   (CX), Y9, Y10
+	VPMASKMOVD   (DX), Y9, Y11
+	VPCMPEQD     Y7, Y11, Y11
+	VPAND        c3f800000<>+0(SB), Y11, Y11
+	VMULPS       cc0000000<>+0(SB), Y11, Y11
+	VADDPS       c3f800000<>+0(SB), Y11, Y11
+	VMULPS       Y11, Y10, Y10
+	VPAND        c7fffffff<>+0(SB), Y10, Y12
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y12
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y12, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y12, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y12, Y13
+	VPAND        Y13, Y14, Y14
+	VMOVUPS      c3f800000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y14, Y12, Y10
+	VADDPS       c3f800000<>+0(SB), Y14, Y14
+	VDIVPS       Y14, Y10, Y14
+	VMULPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y9, (BX)
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	VPCMPGTD     iota32<>+32(SB), Y8, Y9
+	VMASKMOVPS   32(CX), Y9, Y10
+	VPMASKMOVD   32(DX), Y9, Y11
+	VPCMPEQD     Y7, Y11, Y11
+	VPAND        c3f800000<>+0(SB), Y11, Y11
+	VMULPS       cc0000000<>+0(SB), Y11, Y11
+	VADDPS       c3f800000<>+0(SB), Y11, Y11
+	VMULPS       Y11, Y10, Y10
+	VPAND        c7fffffff<>+0(SB), Y10, Y12
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y12
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y12, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y12, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y12, Y13
+	VPAND        Y13, Y14, Y14
+	VMOVUPS      c3f800000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y14, Y12, Y10
+	VADDPS       c3f800000<>+0(SB), Y14, Y14
+	VDIVPS       Y14, Y10, Y14
+	VMULPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y9, 32(BX)
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	VPCMPGTD     iota32<>+64(SB), Y8, Y9
+	VMASKMOVPS   64(CX), Y9, Y10
+	VPMASKMOVD   64(DX), Y9, Y11
+	VPCMPEQD     Y7, Y11, Y11
+	VPAND        c3f800000<>+0(SB), Y11, Y11
+	VMULPS       cc0000000<>+0(SB), Y11, Y11
+	VADDPS       c3f800000<>+0(SB), Y11, Y11
+	VMULPS       Y11, Y10, Y10
+	VPAND        c7fffffff<>+0(SB), Y10, Y12
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y12
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y12, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y12, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y12, Y13
+	VPAND        Y13, Y14, Y14
+	VMOVUPS      c3f800000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y14, Y12, Y10
+	VADDPS       c3f800000<>+0(SB), Y14, Y14
+	VDIVPS       Y14, Y10, Y14
+	VMULPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y9, 64(BX)
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	VPCMPGTD     iota32<>+96(SB), Y8, Y9
+	VMASKMOVPS   96(CX), Y9, Y10
+	VPMASKMOVD   96(DX), Y9, Y11
+	VPCMPEQD     Y7, Y11, Y11
+	VPAND        c3f800000<>+0(SB), Y11, Y11
+	VMULPS       cc0000000<>+0(SB), Y11, Y11
+	VADDPS       c3f800000<>+0(SB), Y11, Y11
+	VMULPS       Y11, Y10, Y10
+	VPAND        c7fffffff<>+0(SB), Y10, Y12
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y12
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y12, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y12, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y12, Y13
+	VPAND        Y13, Y14, Y14
+	VMOVUPS      c3f800000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y14, Y12, Y10
+	VADDPS       c3f800000<>+0(SB), Y14, Y14
+	VDIVPS       Y14, Y10, Y14
+	VMULPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y9, 96(BX)
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	VPCMPGTD     iota32<>+128(SB), Y8, Y9
+	VMASKMOVPS   128(CX), Y9, Y10
+	VPMASKMOVD   128(DX), Y9, Y11
+	VPCMPEQD     Y7, Y11, Y11
+	VPAND        c3f800000<>+0(SB), Y11, Y11
+	VMULPS       cc0000000<>+0(SB), Y11, Y11
+	VADDPS       c3f800000<>+0(SB), Y11, Y11
+	VMULPS       Y11, Y10, Y10
+	VPAND        c7fffffff<>+0(SB), Y10, Y12
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y12
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y12, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y12, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y12, Y13
+	VPAND        Y13, Y14, Y14
+	VMOVUPS      c3f800000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y14, Y12, Y10
+	VADDPS       c3f800000<>+0(SB), Y14, Y14
+	VDIVPS       Y14, Y10, Y14
+	VMULPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y9, 128(BX)
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	VPCMPGTD     iota32<>+160(SB), Y8, Y9
+	VMASKMOVPS   160(CX), Y9, Y10
+	VPMASKMOVD   160(DX), Y9, Y11
+	VPCMPEQD     Y7, Y11, Y11
+	VPAND        c3f800000<>+0(SB), Y11, Y11
+	VMULPS       cc0000000<>+0(SB), Y11, Y11
+	VADDPS       c3f800000<>+0(SB), Y11, Y11
+	VMULPS       Y11, Y10, Y10
+	VPAND        c7fffffff<>+0(SB), Y10, Y12
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y12
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y12, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y12, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y12, Y13
+	VPAND        Y13, Y14, Y14
+	VMOVUPS      c3f800000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y14, Y12, Y10
+	VADDPS       c3f800000<>+0(SB), Y14, Y14
+	VDIVPS       Y14, Y10, Y14
+	VMULPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y9, 160(BX)
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	VPCMPGTD     iota32<>+192(SB), Y8, Y9
+	VMASKMOVPS   192(CX), Y9, Y10
+	VPMASKMOVD   192(DX), Y9, Y11
+	VPCMPEQD     Y7, Y11, Y11
+	VPAND        c3f800000<>+0(SB), Y11, Y11
+	VMULPS       cc0000000<>+0(SB), Y11, Y11
+	VADDPS       c3f800000<>+0(SB), Y11, Y11
+	VMULPS       Y11, Y10, Y10
+	VPAND        c7fffffff<>+0(SB), Y10, Y12
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y12
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y12, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y12, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  c3c091ef0<>+0(SB), Y15, Y14
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y12, Y13
+	VPAND        Y13, Y14, Y14
+	VMOVUPS      c3f800000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y14, Y12, Y10
+	VADDPS       c3f800000<>+0(SB), Y14, Y14
+	VDIVPS       Y14, Y10, Y14
+	VMULPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y9, 192(BX)
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	VPCMPGTD     iota32<>+224(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VPMASKMOVD   224(DX), Y8, Y10
+	VPCMPEQD     Y7, Y10, Y10
+	VPAND        c3f800000<>+0(SB), Y10, Y10
+	VMULPS       cc0000000<>+0(SB), Y10, Y10
+	VADDPS       c3f800000<>+0(SB), Y10, Y10
+	VMULPS       Y10, Y9, Y9
+	VPAND        c7fffffff<>+0(SB), Y9, Y7
+	VMOVUPS      c00000000<>+0(SB), Y11
+	VSUBPS       Y7, Y11, Y7
+	VMOVUPS      Y1, Y11
+	VFMADD231PS  Y3, Y7, Y11
+	VSUBPS       Y1, Y11, Y1
+	VMOVUPS      Y7, Y3
+	VFMADD231PS  Y4, Y1, Y3
+	VFMADD231PS  Y5, Y1, Y3
+	VMOVUPS      Y6, Y1
+	VFMADD213PS  c3c091ef0<>+0(SB), Y3, Y1
+	VFMADD213PS  c3d2aac2c<>+0(SB), Y3, Y1
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y3, Y1
+	VFMADD213PS  c3efffffe<>+0(SB), Y3, Y1
+	VFMADD213PS  Y2, Y3, Y1
+	VFMADD213PS  Y2, Y3, Y1
+	VPSLLD       $0x17, Y11, Y2
+	VPADDD       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VCMPPS       $0x15, Y0, Y7, Y2
+	VPAND        Y2, Y1, Y1
+	VMOVUPS      c3f800000<>+0(SB), Y0
+	VBLENDVPS    Y9, Y1, Y0, Y0
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y0, Y1
+	VMULPS       Y10, Y1, Y1
+	VMASKMOVPS   Y1, Y8, 224(BX)
+
+end3:
+	VZEROUPPER
+	RET
+
+DATA cc0000000<>+0(SB)/4, $0xc0000000
+DATA cc0000000<>+4(SB)/4, $0xc0000000
+DATA cc0000000<>+8(SB)/4, $0xc0000000
+DATA cc0000000<>+12(SB)/4, $0xc0000000
+DATA cc0000000<>+16(SB)/4, $0xc0000000
+DATA cc0000000<>+20(SB)/4, $0xc0000000
+DATA cc0000000<>+24(SB)/4, $0xc0000000
+DATA cc0000000<>+28(SB)/4, $0xc0000000
+DATA cc0000000<>+32(SB)/4, $0xc0000000
+DATA cc0000000<>+36(SB)/4, $0xc0000000
+DATA cc0000000<>+40(SB)/4, $0xc0000000
+DATA cc0000000<>+44(SB)/4, $0xc0000000
+DATA cc0000000<>+48(SB)/4, $0xc0000000
+DATA cc0000000<>+52(SB)/4, $0xc0000000
+DATA cc0000000<>+56(SB)/4, $0xc0000000
+DATA cc0000000<>+60(SB)/4, $0xc0000000
+GLOBL cc0000000<>(SB), RODATA|NOPTR, $64
+
+// func lossHingeAVX2(dst []float32, src []float32, target []int32, class int32)
+// Requires: AVX, AVX2
+TEXT ·lossHingeAVX2(SB), NOSPLIT, $0-76
+	MOVLQSX      class+72(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	MOVQ         src_len+32(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         target_base+48(FP), DX
+	MOVQ         dst_base+0(FP), BX
+
+	// blocks of 64: [read src read target write dst]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (CX), Y1
+	VMOVUPS   (DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, (BX)
+	VMOVUPS   32(CX), Y1
+	VMOVUPS   32(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 32(BX)
+	VMOVUPS   64(CX), Y1
+	VMOVUPS   64(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 64(BX)
+	VMOVUPS   96(CX), Y1
+	VMOVUPS   96(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 96(BX)
+	VMOVUPS   128(CX), Y1
+	VMOVUPS   128(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 128(BX)
+	VMOVUPS   160(CX), Y1
+	VMOVUPS   160(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 160(BX)
+	VMOVUPS   192(CX), Y1
+	VMOVUPS   192(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 192(BX)
+	VMOVUPS   224(CX), Y1
+	VMOVUPS   224(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 224(BX)
+	ADDQ      $+256, CX
+	ADDQ      $+256, DX
+	ADDQ      $+256, BX
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000008
+	JB        part4
+	VMOVUPS   (CX), Y1
+	VMOVUPS   (DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, (BX)
+	CMPQ      AX, $0x00000010
+	JB        part5
+	VMOVUPS   32(CX), Y1
+	VMOVUPS   32(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 32(BX)
+	CMPQ      AX, $0x00000018
+	JB        part6
+	VMOVUPS   64(CX), Y1
+	VMOVUPS   64(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 64(BX)
+	CMPQ      AX, $0x00000020
+	JB        part7
+	VMOVUPS   96(CX), Y1
+	VMOVUPS   96(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 96(BX)
+	CMPQ      AX, $0x00000028
+	JB        part8
+	VMOVUPS   128(CX), Y1
+	VMOVUPS   128(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 128(BX)
+	CMPQ      AX, $0x00000030
+	JB        part9
+	VMOVUPS   160(CX), Y1
+	VMOVUPS   160(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 160(BX)
+	CMPQ      AX, $0x00000038
+	JB        part10
+	VMOVUPS   192(CX), Y1
+	VMOVUPS   192(DX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VMULPS    cc0000000<>+0(SB), Y2, Y2
+	VADDPS    c3f800000<>+0(SB), Y2, Y2
+	VMULPS    Y2, Y1, Y1
+	VADDPS    c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 192(BX)
+	CMPQ      AX, $0x00000040
+	JB        part11
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VPMASKMOVD   (DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, (BX)
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(CX), Y1, Y2
+	VPMASKMOVD   32(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 32(BX)
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   64(CX), Y1, Y2
+	VPMASKMOVD   64(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 64(BX)
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   96(CX), Y1, Y2
+	VPMASKMOVD   96(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 96(BX)
+	JMP          end3
+
+part8:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   128(CX), Y1, Y2
+	VPMASKMOVD   128(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 128(BX)
+	JMP          end3
+
+part9:
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   160(CX), Y1, Y2
+	VPMASKMOVD   160(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 160(BX)
+	JMP          end3
+
+part10:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   192(CX), Y1, Y2
+	VPMASKMOVD   192(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 192(BX)
+	JMP          end3
+
+part11:
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   224(CX), Y1, Y2
+	VPMASKMOVD   224(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 224(BX)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossClampAVX2(dst []float32, src []float32, target []int32, class int32) float32
+// Requires: AVX, AVX2
+TEXT ·lossClampAVX2(SB), NOSPLIT, $312-84
+	MOVLQSX      class+72(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VXORPS       Y1, Y1, Y1
+	LEAQ         56(SP), AX
+	ANDQ         $-64, AX
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y1, 64(AX)
+	VMOVUPS      Y1, 96(AX)
+	VMOVUPS      Y1, 128(AX)
+	VMOVUPS      Y1, 160(AX)
+	VMOVUPS      Y1, 192(AX)
+	VMOVUPS      Y1, 224(AX)
+	MOVQ         src_len+32(FP), CX
+	MOVQ         src_base+24(FP), DX
+	MOVQ         target_base+48(FP), BX
+	MOVQ         dst_base+0(FP), SI
+
+	// blocks of 64: [read src read target write dst]
+	SUBQ $+64, CX
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (DX), Y1
+	VMOVUPS   (BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    (AX), Y4, Y1
+	VMOVUPS   Y1, (AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, (SI)
+	VMOVUPS   32(DX), Y1
+	VMOVUPS   32(BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    32(AX), Y4, Y1
+	VMOVUPS   Y1, 32(AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, 32(SI)
+	VMOVUPS   64(DX), Y1
+	VMOVUPS   64(BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    64(AX), Y4, Y1
+	VMOVUPS   Y1, 64(AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, 64(SI)
+	VMOVUPS   96(DX), Y1
+	VMOVUPS   96(BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    96(AX), Y4, Y1
+	VMOVUPS   Y1, 96(AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, 96(SI)
+	VMOVUPS   128(DX), Y1
+	VMOVUPS   128(BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    128(AX), Y4, Y1
+	VMOVUPS   Y1, 128(AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, 128(SI)
+	VMOVUPS   160(DX), Y1
+	VMOVUPS   160(BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    160(AX), Y4, Y1
+	VMOVUPS   Y1, 160(AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, 160(SI)
+	VMOVUPS   192(DX), Y1
+	VMOVUPS   192(BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    192(AX), Y4, Y1
+	VMOVUPS   Y1, 192(AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, 192(SI)
+	VMOVUPS   224(DX), Y1
+	VMOVUPS   224(BX), Y2
+	VPCMPEQD  Y0, Y2, Y2
+	VPAND     c3f800000<>+0(SB), Y2, Y2
+	VSUBPS    Y1, Y2, Y1
+	VMULPS    cc0000000<>+0(SB), Y2, Y3
+	VADDPS    c3f800000<>+0(SB), Y3, Y2
+	VMULPS    Y2, Y1, Y3
+	VMOVUPS   c00000000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y3
+	VMOVUPS   Y3, Y1
+	VBLENDVPS Y3, c00000000<>+0(SB), Y3, Y3
+	VMOVUPS   c3f800000<>+0(SB), Y4
+	VSUBPS    Y3, Y4, Y4
+	VBLENDVPS Y4, c3f800000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y1, Y4
+	VPAND     c7fffffff<>+0(SB), Y4, Y4
+	VADDPS    224(AX), Y4, Y1
+	VMOVUPS   Y1, 224(AX)
+	VMULPS    Y2, Y3, Y3
+	VMOVUPS   Y3, 224(SI)
+	ADDQ      $+256, DX
+	ADDQ      $+256, BX
+	ADDQ      $+256, SI
+	SUBQ      $+64, CX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ         $+64, CX
+	JE           end3
+	VMOVQ        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y2
+	VMASKMOVPS   (DX), Y2, Y3
+	VPMASKMOVD   (BX), Y2, Y4
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c3f800000<>+0(SB), Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VMULPS       cc0000000<>+0(SB), Y4, Y5
+	VADDPS       c3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y3, Y5
+	VMOVUPS      c00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VMOVUPS      Y5, Y3
+	VBLENDVPS    Y5, c00000000<>+0(SB), Y5, Y5
+	VMOVUPS      c3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y6, c3f800000<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y3, Y6
+	VPAND        c7fffffff<>+0(SB), Y6, Y6
+	VADDPS       (AX), Y6, Y3
+	VMOVUPS      Y3, (AX)
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y2, (SI)
+	CMPQ         CX, $0x00000008
+	JBE          end3
+	VPCMPGTD     iota32<>+32(SB), Y1, Y2
+	VMASKMOVPS   32(DX), Y2, Y3
+	VPMASKMOVD   32(BX), Y2, Y4
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c3f800000<>+0(SB), Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VMULPS       cc0000000<>+0(SB), Y4, Y5
+	VADDPS       c3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y3, Y5
+	VMOVUPS      c00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VMOVUPS      Y5, Y3
+	VBLENDVPS    Y5, c00000000<>+0(SB), Y5, Y5
+	VMOVUPS      c3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y6, c3f800000<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y3, Y6
+	VPAND        c7fffffff<>+0(SB), Y6, Y6
+	VADDPS       32(AX), Y6, Y3
+	VMOVUPS      Y3, 32(AX)
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y2, 32(SI)
+	CMPQ         CX, $0x00000010
+	JBE          end3
+	VPCMPGTD     iota32<>+64(SB), Y1, Y2
+	VMASKMOVPS   64(DX), Y2, Y3
+	VPMASKMOVD   64(BX), Y2, Y4
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c3f800000<>+0(SB), Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VMULPS       cc0000000<>+0(SB), Y4, Y5
+	VADDPS       c3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y3, Y5
+	VMOVUPS      c00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VMOVUPS      Y5, Y3
+	VBLENDVPS    Y5, c00000000<>+0(SB), Y5, Y5
+	VMOVUPS      c3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y6, c3f800000<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y3, Y6
+	VPAND        c7fffffff<>+0(SB), Y6, Y6
+	VADDPS       64(AX), Y6, Y3
+	VMOVUPS      Y3, 64(AX)
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y2, 64(SI)
+	CMPQ         CX, $0x00000018
+	JBE          end3
+	VPCMPGTD     iota32<>+96(SB), Y1, Y2
+	VMASKMOVPS   96(DX), Y2, Y3
+	VPMASKMOVD   96(BX), Y2, Y4
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c3f800000<>+0(SB), Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VMULPS       cc0000000<>+0(SB), Y4, Y5
+	VADDPS       c3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y3, Y5
+	VMOVUPS      c00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VMOVUPS      Y5, Y3
+	VBLENDVPS    Y5, c00000000<>+0(SB), Y5, Y5
+	VMOVUPS      c3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y6, c3f800000<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y3, Y6
+	VPAND        c7fffffff<>+0(SB), Y6, Y6
+	VADDPS       96(AX), Y6, Y3
+	VMOVUPS      Y3, 96(AX)
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y2, 96(SI)
+	CMPQ         CX, $0x00000020
+	JBE          end3
+	VPCMPGTD     iota32<>+128(SB), Y1, Y2
+	VMASKMOVPS   128(DX), Y2, Y3
+	VPMASKMOVD   128(BX), Y2, Y4
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c3f800000<>+0(SB), Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VMULPS       cc0000000<>+0(SB), Y4, Y5
+	VADDPS       c3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y3, Y5
+	VMOVUPS      c00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VMOVUPS      Y5, Y3
+	VBLENDVPS    Y5, c00000000<>+0(SB), Y5, Y5
+	VMOVUPS      c3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y6, c3f800000<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y3, Y6
+	VPAND        c7fffffff<>+0(SB), Y6, Y6
+	VADDPS       128(AX), Y6, Y3
+	VMOVUPS      Y3, 128(AX)
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y2, 128(SI)
+	CMPQ         CX, $0x00000028
+	JBE          end3
+	VPCMPGTD     iota32<>+160(SB), Y1, Y2
+	VMASKMOVPS   160(DX), Y2, Y3
+	VPMASKMOVD   160(BX), Y2, Y4
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c3f800000<>+0(SB), Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VMULPS       cc0000000<>+0(SB), Y4, Y5
+	VADDPS       c3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y3, Y5
+	VMOVUPS      c00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VMOVUPS      Y5, Y3
+	VBLENDVPS    Y5, c00000000<>+0(SB), Y5, Y5
+	VMOVUPS      c3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y6, c3f800000<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y3, Y6
+	VPAND        c7fffffff<>+0(SB), Y6, Y6
+	VADDPS       160(AX), Y6, Y3
+	VMOVUPS      Y3, 160(AX)
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y2, 160(SI)
+	CMPQ         CX, $0x00000030
+	JBE          end3
+	VPCMPGTD     iota32<>+192(SB), Y1, Y2
+	VMASKMOVPS   192(DX), Y2, Y3
+	VPMASKMOVD   192(BX), Y2, Y4
+	VPCMPEQD     Y0, Y4, Y4
+	VPAND        c3f800000<>+0(SB), Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VMULPS       cc0000000<>+0(SB), Y4, Y5
+	VADDPS       c3f800000<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y3, Y5
+	VMOVUPS      c00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y5
+	VMOVUPS      Y5, Y3
+	VBLENDVPS    Y5, c00000000<>+0(SB), Y5, Y5
+	VMOVUPS      c3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VBLENDVPS    Y6, c3f800000<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y3, Y6
+	VPAND        c7fffffff<>+0(SB), Y6, Y6
+	VADDPS       192(AX), Y6, Y3
+	VMOVUPS      Y3, 192(AX)
+	VMULPS       Y4, Y5, Y5
+	VMASKMOVPS   Y5, Y2, 192(SI)
+	CMPQ         CX, $0x00000038
+	JBE          end3
+	VPCMPGTD     iota32<>+224(SB), Y1, Y1
+	VMASKMOVPS   224(DX), Y1, Y2
+	VPMASKMOVD   224(BX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y3, Y2
+	VMULPS       cc0000000<>+0(SB), Y3, Y0
+	VADDPS       c3f800000<>+0(SB), Y0, Y3
+	VMULPS       Y3, Y2, Y0
+	VMOVUPS      c00000000<>+0(SB), Y4
+	VSUBPS       Y0, Y4, Y0
+	VMOVUPS      Y0, Y2
+	VBLENDVPS    Y0, c00000000<>+0(SB), Y0, Y0
+	VMOVUPS      c3f800000<>+0(SB), Y4
+	VSUBPS       Y0, Y4, Y4
+	VBLENDVPS    Y4, c3f800000<>+0(SB), Y0, Y0
+	VSUBPS       Y0, Y2, Y4
+	VPAND        c7fffffff<>+0(SB), Y4, Y4
+	VADDPS       224(AX), Y4, Y2
+	VMOVUPS      Y2, 224(AX)
+	VMULPS       Y3, Y0, Y0
+	VMASKMOVPS   Y0, Y1, 224(SI)
+
+end3:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	VMOVUPS    64(AX), Y2
+	VMOVUPS    96(AX), Y3
+	VMOVUPS    128(AX), Y4
+	VMOVUPS    160(AX), Y5
+	VMOVUPS    192(AX), Y6
+	VMOVUPS    224(AX), Y7
+	VADDPS     Y1, Y0, Y0
+	MOVQ       src_len+32(FP), AX
+	CMPQ       AX, $0x00000010
+	JA         groups4
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	JMP        sum5
+
+groups4:
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y5, Y4, Y4
+	VADDPS     Y7, Y6, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y1
+	VPERM2F128 $0x31, Y4, Y0, Y3
+	VADDPS     Y3, Y1, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y1
+	VPERM2F128 $0x31, Y6, Y2, Y3
+	VADDPS     Y3, Y1, Y2
+	VSHUFPS    $0x44, Y2, Y0, Y1
+	VSHUFPS    $0xee, Y2, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VSHUFPS    $0x88, Y0, Y0, Y1
+	VSHUFPS    $0xdd, Y0, Y0, Y2
+	VADDPS     Y2, Y1, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+
+sum5:
+	VMOVUPS Y0, Y0
+	VMOVSS  X0, ret+80(FP)
+	VZEROUPPER
+	RET
+
+// func lossSigmoidGradAVX2(dx []float32, x []float32, dy []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lossSigmoidGradAVX2(SB), NOSPLIT, $0-72
+	VMOVUPS cc2aeac4f<>+0(SB), Y0
+	VMOVUPS c4b400000<>+0(SB), Y1
+	VMOVUPS c3f800000<>+0(SB), Y2
+	VMOVUPS c3fb8aa3b<>+0(SB), Y3
+	VMOVUPS cbf317200<>+0(SB), Y4
+	VMOVUPS cb5bfbe80<>+0(SB), Y5
+	VMOVUPS c3ab563a5<>+0(SB), Y6
+	VMOVUPS c3c091ef0<>+0(SB), Y7
+	VMOVUPS c3d2aac2c<>+0(SB), Y8
+	MOVQ    x_len+32(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    dy_base+48(FP), DX
+	MOVQ    dx_base+0(FP), BX
+
+	// blocks of 64: [read x read dy write dx]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS     (CX), Y9
+	VMOVUPS     (DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (BX)
+	VMOVUPS     32(CX), Y9
+	VMOVUPS     32(DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 32(BX)
+	VMOVUPS     64(CX), Y9
+	VMOVUPS     64(DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 64(BX)
+	VMOVUPS     96(CX), Y9
+	VMOVUPS     96(DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 96(BX)
+	VMOVUPS     128(CX), Y9
+	VMOVUPS     128(DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 128(BX)
+	VMOVUPS     160(CX), Y9
+	VMOVUPS     160(DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 160(BX)
+	VMOVUPS     192(CX), Y9
+	VMOVUPS     192(DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 192(BX)
+	VMOVUPS     224(CX), Y9
+	VMOVUPS     224(DX), Y10
+	VPAND       c7fffffff<>+0(SB), Y9, Y9
+	VMOVUPS     c00000000<>+0(SB), Y11
+	VSUBPS      Y9, Y11, Y9
+	VMOVUPS     Y1, Y11
+	VFMADD231PS Y3, Y9, Y11
+	VSUBPS      Y1, Y11, Y12
+	VMOVUPS     Y9, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y5, Y12, Y13
+	VMOVUPS     Y6, Y12
+	VFMADD213PS Y7, Y13, Y12
+	VFMADD213PS Y8, Y13, Y12
+	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
+	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VFMADD213PS Y2, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y0, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      c3f800000<>+0(SB), Y12, Y9
+	VMOVUPS     c3f800000<>+0(SB), Y11
+	VDIVPS      Y9, Y11, Y9
+	VMULPS      Y9, Y12, Y12
+	VMULPS      Y12, Y9, Y9
+	VMULPS      Y10, Y9, Y9
+	VMOVUPS     Y9, 224(BX)
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	SUBQ        $+64, AX
+	JAE         blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ         $+64, AX
+	JE           end3
+	VMOVQ        AX, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     iota32<>+0(SB), Y9, Y10
+	VMASKMOVPS   (CX), Y10, Y11
+	VMASKMOVPS   (DX), Y10, Y12
+	VPAND        c7fffffff<>+0(SB), Y11, Y11
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y11, Y13, Y11
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y11, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y11, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  Y7, Y15, Y14
+	VFMADD213PS  Y8, Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y11, Y13
+	VPAND        Y13, Y14, Y14
+	VADDPS       c3f800000<>+0(SB), Y14, Y11
+	VMOVUPS      c3f800000<>+0(SB), Y13
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y11, Y14, Y14
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, (BX)
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	VPCMPGTD     iota32<>+32(SB), Y9, Y10
+	VMASKMOVPS   32(CX), Y10, Y11
+	VMASKMOVPS   32(DX), Y10, Y12
+	VPAND        c7fffffff<>+0(SB), Y11, Y11
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y11, Y13, Y11
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y11, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y11, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  Y7, Y15, Y14
+	VFMADD213PS  Y8, Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y11, Y13
+	VPAND        Y13, Y14, Y14
+	VADDPS       c3f800000<>+0(SB), Y14, Y11
+	VMOVUPS      c3f800000<>+0(SB), Y13
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y11, Y14, Y14
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, 32(BX)
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	VPCMPGTD     iota32<>+64(SB), Y9, Y10
+	VMASKMOVPS   64(CX), Y10, Y11
+	VMASKMOVPS   64(DX), Y10, Y12
+	VPAND        c7fffffff<>+0(SB), Y11, Y11
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y11, Y13, Y11
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y11, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y11, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  Y7, Y15, Y14
+	VFMADD213PS  Y8, Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y11, Y13
+	VPAND        Y13, Y14, Y14
+	VADDPS       c3f800000<>+0(SB), Y14, Y11
+	VMOVUPS      c3f800000<>+0(SB), Y13
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y11, Y14, Y14
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, 64(BX)
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	VPCMPGTD     iota32<>+96(SB), Y9, Y10
+	VMASKMOVPS   96(CX), Y10, Y11
+	VMASKMOVPS   96(DX), Y10, Y12
+	VPAND        c7fffffff<>+0(SB), Y11, Y11
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y11, Y13, Y11
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y11, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y11, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  Y7, Y15, Y14
+	VFMADD213PS  Y8, Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y11, Y13
+	VPAND        Y13, Y14, Y14
+	VADDPS       c3f800000<>+0(SB), Y14, Y11
+	VMOVUPS      c3f800000<>+0(SB), Y13
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y11, Y14, Y14
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, 96(BX)
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	VPCMPGTD     iota32<>+128(SB), Y9, Y10
+	VMASKMOVPS   128(CX), Y10, Y11
+	VMASKMOVPS   128(DX), Y10, Y12
+	VPAND        c7fffffff<>+0(SB), Y11, Y11
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y11, Y13, Y11
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y11, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y11, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  Y7, Y15, Y14
+	VFMADD213PS  Y8, Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y11, Y13
+	VPAND        Y13, Y14, Y14
+	VADDPS       c3f800000<>+0(SB), Y14, Y11
+	VMOVUPS      c3f800000<>+0(SB), Y13
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y11, Y14, Y14
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, 128(BX)
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	VPCMPGTD     iota32<>+160(SB), Y9, Y10
+	VMASKMOVPS   160(CX), Y10, Y11
+	VMASKMOVPS   160(DX), Y10, Y12
+	VPAND        c7fffffff<>+0(SB), Y11, Y11
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y11, Y13, Y11
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y11, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y11, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  Y7, Y15, Y14
+	VFMADD213PS  Y8, Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y11, Y13
+	VPAND        Y13, Y14, Y14
+	VADDPS       c3f800000<>+0(SB), Y14, Y11
+	VMOVUPS      c3f800000<>+0(SB), Y13
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y11, Y14, Y14
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, 160(BX)
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	VPCMPGTD     iota32<>+192(SB), Y9, Y10
+	VMASKMOVPS   192(CX), Y10, Y11
+	VMASKMOVPS   192(DX), Y10, Y12
+	VPAND        c7fffffff<>+0(SB), Y11, Y11
+	VMOVUPS      c00000000<>+0(SB), Y13
+	VSUBPS       Y11, Y13, Y11
+	VMOVUPS      Y1, Y13
+	VFMADD231PS  Y3, Y11, Y13
+	VSUBPS       Y1, Y13, Y14
+	VMOVUPS      Y11, Y15
+	VFMADD231PS  Y4, Y14, Y15
+	VFMADD231PS  Y5, Y14, Y15
+	VMOVUPS      Y6, Y14
+	VFMADD213PS  Y7, Y15, Y14
+	VFMADD213PS  Y8, Y15, Y14
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y15, Y14
+	VFMADD213PS  c3efffffe<>+0(SB), Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VFMADD213PS  Y2, Y15, Y14
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       c3f800000<>+0(SB), Y13, Y13
+	VMULPS       Y13, Y14, Y14
+	VCMPPS       $0x15, Y0, Y11, Y13
+	VPAND        Y13, Y14, Y14
+	VADDPS       c3f800000<>+0(SB), Y14, Y11
+	VMOVUPS      c3f800000<>+0(SB), Y13
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y11, Y14, Y14
+	VMULPS       Y14, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMASKMOVPS   Y11, Y10, 192(BX)
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	VPCMPGTD     iota32<>+224(SB), Y9, Y9
+	VMASKMOVPS   224(CX), Y9, Y10
+	VMASKMOVPS   224(DX), Y9, Y11
+	VPAND        c7fffffff<>+0(SB), Y10, Y10
+	VMOVUPS      c00000000<>+0(SB), Y12
+	VSUBPS       Y10, Y12, Y10
+	VMOVUPS      Y1, Y12
+	VFMADD231PS  Y3, Y10, Y12
+	VSUBPS       Y1, Y12, Y1
+	VMOVUPS      Y10, Y3
+	VFMADD231PS  Y4, Y1, Y3
+	VFMADD231PS  Y5, Y1, Y3
+	VMOVUPS      Y6, Y1
+	VFMADD213PS  Y7, Y3, Y1
+	VFMADD213PS  Y8, Y3, Y1
+	VFMADD213PS  c3e2aaa46<>+0(SB), Y3, Y1
+	VFMADD213PS  c3efffffe<>+0(SB), Y3, Y1
+	VFMADD213PS  Y2, Y3, Y1
+	VFMADD213PS  Y2, Y3, Y1
+	VPSLLD       $0x17, Y12, Y2
+	VPADDD       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VCMPPS       $0x15, Y0, Y10, Y2
+	VPAND        Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y0
+	VMOVUPS      c3f800000<>+0(SB), Y2
+	VDIVPS       Y0, Y2, Y0
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y11, Y0, Y0
+	VMASKMOVPS   Y0, Y9, 224(BX)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossNearestAVX2(x []float32) float32
+// Requires: AVX, AVX2
+TEXT ·lossNearestAVX2(SB), NOSPLIT, $0-28
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
+	VBROADCASTSS cff800000<>+0(SB), Y5
+	VBROADCASTSS cff800000<>+0(SB), Y6
+	VBROADCASTSS cff800000<>+0(SB), Y7
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), CX
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y0, Y0
+	VMOVUPS   32(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y1, Y1
+	VMOVUPS   64(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y2, Y2
+	VMOVUPS   96(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y3, Y3
+	VMOVUPS   128(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y4, Y4
+	VMOVUPS   160(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y5, Y5
+	VMOVUPS   192(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y6, Y6
+	VMOVUPS   224(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y7, Y7
+	ADDQ      $+256, CX
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000008
+	JB        part4
+	VMOVUPS   (CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y0, Y0
+	CMPQ      AX, $0x00000010
+	JB        part5
+	VMOVUPS   32(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y1, Y1
+	CMPQ      AX, $0x00000018
+	JB        part6
+	VMOVUPS   64(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y2, Y2
+	CMPQ      AX, $0x00000020
+	JB        part7
+	VMOVUPS   96(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y3, Y3
+	CMPQ      AX, $0x00000028
+	JB        part8
+	VMOVUPS   128(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y4, Y4
+	CMPQ      AX, $0x00000030
+	JB        part9
+	VMOVUPS   160(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y5, Y5
+	CMPQ      AX, $0x00000038
+	JB        part10
+	VMOVUPS   192(CX), Y8
+	VMOVUPS   cff800000<>+0(SB), Y9
+	VBLENDVPS Y8, Y8, Y9, Y8
+	VMAXPS    Y8, Y6, Y6
+	CMPQ      AX, $0x00000040
+	JB        part11
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y0, Y0
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end3
+
+part8:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end3
+
+part9:
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y5, Y5
+	JMP          end3
+
+part10:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y6, Y6
+	JMP          end3
+
+part11:
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y7, Y7
+
+end3:
+	VMAXPS     Y4, Y0, Y0
+	VMAXPS     Y5, Y1, Y1
+	VMAXPS     Y6, Y2, Y2
+	VMAXPS     Y7, Y3, Y3
+	VMAXPS     Y2, Y0, Y0
+	VMAXPS     Y3, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VMOVUPS    Y0, Y0
+	VMOVSS     X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func lossLargestAVX2(x []float32) float32
+// Requires: AVX, AVX2
+TEXT ·lossLargestAVX2(SB), NOSPLIT, $0-28
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   x_len+8(FP), AX
+	MOVQ   x_base+0(FP), CX
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS (CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y0, Y0
+	VMOVUPS 32(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y1, Y1
+	VMOVUPS 64(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y2, Y2
+	VMOVUPS 96(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y3, Y3
+	VMOVUPS 128(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y4, Y4
+	VMOVUPS 160(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y5, Y5
+	VMOVUPS 192(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y6, Y6
+	VMOVUPS 224(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y7, Y7
+	ADDQ    $+256, CX
+	SUBQ    $+64, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000008
+	JB      part4
+	VMOVUPS (CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y0, Y0
+	CMPQ    AX, $0x00000010
+	JB      part5
+	VMOVUPS 32(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y1, Y1
+	CMPQ    AX, $0x00000018
+	JB      part6
+	VMOVUPS 64(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y2, Y2
+	CMPQ    AX, $0x00000020
+	JB      part7
+	VMOVUPS 96(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y3, Y3
+	CMPQ    AX, $0x00000028
+	JB      part8
+	VMOVUPS 128(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y4, Y4
+	CMPQ    AX, $0x00000030
+	JB      part9
+	VMOVUPS 160(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y5, Y5
+	CMPQ    AX, $0x00000038
+	JB      part10
+	VMOVUPS 192(CX), Y8
+	VPAND   c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS  Y8, Y6, Y6
+	CMPQ    AX, $0x00000040
+	JB      part11
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y0, Y0
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y1, Y1
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y2, Y2
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y3, Y3
+	JMP          end3
+
+part8:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y4, Y4
+	JMP          end3
+
+part9:
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y5, Y5
+	JMP          end3
+
+part10:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   192(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y6, Y6
+	JMP          end3
+
+part11:
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y7, Y7
+
+end3:
+	VMAXPS     Y4, Y0, Y0
+	VMAXPS     Y5, Y1, Y1
+	VMAXPS     Y6, Y2, Y2
+	VMAXPS     Y7, Y3, Y3
+	VMAXPS     Y2, Y0, Y0
+	VMAXPS     Y3, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y1
+	VMAXPS     Y1, Y0, Y0
+	VMOVUPS    Y0, Y0
+	VMOVSS     X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func lossAddProductAVX2(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·lossAddProductAVX2(SB), NOSPLIT, $144-104
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000020
+	JB   narrow3
+
+	// every plane: [read dst read s read a write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ s_base+24(FP), DX
+	ADDQ (SP), DX
+	MOVQ sStride+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ a_base+48(FP), SI
+	ADDQ (SP), SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ (SP), DI
+	MOVQ planes+72(FP), R8
+
+planes6:
+	VMOVUPS (AX), Y0
+	VMOVUPS (DX), Y1
+	VMOVUPS (SI), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VMOVUPS 32(AX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 32(SI), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(DI)
+	VMOVUPS 64(AX), Y0
+	VMOVUPS 64(DX), Y1
+	VMOVUPS 64(SI), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 64(DI)
+	VMOVUPS 96(AX), Y0
+	VMOVUPS 96(DX), Y1
+	VMOVUPS 96(SI), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 96(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    CX, DI
+	DECQ    R8
+	JNE     planes6
+	ADDQ    $0x00000080, (SP)
+	SUBQ    $0x00000020, 8(SP)
+	JMP     wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+
+	// every plane: [read dst read s read a write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ s_base+24(FP), DX
+	ADDQ (SP), DX
+	MOVQ sStride+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ a_base+48(FP), SI
+	ADDQ (SP), SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ (SP), DI
+	MOVQ planes+72(FP), R8
+
+planes7:
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (DX), Y0, Y2
+	VMASKMOVPS (SI), Y0, Y3
+	VMULPS     Y3, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (DI)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	DECQ       R8
+	JNE        planes7
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000008, 8(SP)
+	JA         narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func lossLog1pAVX2(dst []float32, src []float32)
+// Requires: AVX, AVX2
+TEXT ·lossLog1pAVX2(SB), NOSPLIT, $0-48
+	MOVQ src_len+32(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_base+0(FP), DX
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS      (CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, (DX)
+	VMOVUPS      32(CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, 32(DX)
+	VMOVUPS      64(CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, 64(DX)
+	VMOVUPS      96(CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, 96(DX)
+	VMOVUPS      128(CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, 128(DX)
+	VMOVUPS      160(CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, 160(DX)
+	VMOVUPS      192(CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, 192(DX)
+	VMOVUPS      224(CX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y2
+	VCVTPS2PD    X1, Y1
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y2, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y1, Y3
+	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y1, Y4
+	VDIVPD       Y3, Y4, Y4
+	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y5
+	VPSRLQ       $0x34, Y5, Y6
+	VPOR         c4330000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c43300000000003ff<>+0(SB), Y6, Y6
+	VPAND        c000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y5
+	VADDPD       c4000000000000000<>+0(SB), Y5, Y7
+	VDIVPD       Y7, Y5, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       c3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       c3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y10
+	VMULPD       c3fe0000000000000<>+0(SB), Y5, Y8
+	VMULPD       Y5, Y8, Y8
+	VADDPD       Y10, Y8, Y10
+	VMULPD       Y10, Y7, Y10
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y6, Y11
+	VADDPD       Y11, Y10, Y10
+	VSUBPD       Y10, Y8, Y10
+	VSUBPD       Y5, Y10, Y10
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y6, Y11
+	VSUBPD       Y10, Y11, Y3
+	VADDPD       Y4, Y3, Y1
+	VCVTPD2PSY   Y2, X0
+	VCVTPD2PSY   Y1, X1
+	VINSERTF128  $0x01, X1, Y0, Y0
+	VMOVUPS      Y0, 224(DX)
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, AX
+	JAE          blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ         $+64, AX
+	JE           end3
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y4, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y4
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y3, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y3
+	VCVTPD2PSY   Y4, X2
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $0x01, X3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, (DX)
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	VPCMPGTD     iota32<>+32(SB), Y0, Y1
+	VMASKMOVPS   32(CX), Y1, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y4, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y4
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y3, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y3
+	VCVTPD2PSY   Y4, X2
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $0x01, X3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 32(DX)
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	VPCMPGTD     iota32<>+64(SB), Y0, Y1
+	VMASKMOVPS   64(CX), Y1, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y4, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y4
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y3, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y3
+	VCVTPD2PSY   Y4, X2
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $0x01, X3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 64(DX)
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	VPCMPGTD     iota32<>+96(SB), Y0, Y1
+	VMASKMOVPS   96(CX), Y1, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y4, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y4
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y3, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y3
+	VCVTPD2PSY   Y4, X2
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $0x01, X3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 96(DX)
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	VPCMPGTD     iota32<>+128(SB), Y0, Y1
+	VMASKMOVPS   128(CX), Y1, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y4, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y4
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y3, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y3
+	VCVTPD2PSY   Y4, X2
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $0x01, X3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 128(DX)
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	VPCMPGTD     iota32<>+160(SB), Y0, Y1
+	VMASKMOVPS   160(CX), Y1, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y4, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y4
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y3, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y3
+	VCVTPD2PSY   Y4, X2
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $0x01, X3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 160(DX)
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	VPCMPGTD     iota32<>+192(SB), Y0, Y1
+	VMASKMOVPS   192(CX), Y1, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y4, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y4
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y5
+	VSUBPD       c3ff0000000000000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y3, Y6
+	VDIVPD       Y5, Y6, Y6
+	VPADDQ       c00095f619980c433<>+0(SB), Y5, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VPOR         c4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c43300000000003ff<>+0(SB), Y8, Y8
+	VPAND        c000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       c4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       c3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       c3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VADDPD       Y13, Y12, Y12
+	VMULPD       c3fe0000000000000<>+0(SB), Y7, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y12, Y10, Y12
+	VMULPD       Y12, Y9, Y12
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y8, Y13
+	VADDPD       Y13, Y12, Y12
+	VSUBPD       Y12, Y10, Y12
+	VSUBPD       Y7, Y12, Y12
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y8, Y13
+	VSUBPD       Y12, Y13, Y5
+	VADDPD       Y6, Y5, Y3
+	VCVTPD2PSY   Y4, X2
+	VCVTPD2PSY   Y3, X3
+	VINSERTF128  $0x01, X3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 192(DX)
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	VPCMPGTD     iota32<>+224(SB), Y0, Y0
+	VMASKMOVPS   224(CX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y3
+	VCVTPS2PD    X2, Y2
+	VADDPD       c3ff0000000000000<>+0(SB), Y3, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       Y5, Y3, Y5
+	VDIVPD       Y4, Y5, Y5
+	VPADDQ       c00095f619980c433<>+0(SB), Y4, Y6
+	VPSRLQ       $0x34, Y6, Y7
+	VPOR         c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD       c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND        c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD       c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VADDPD       Y12, Y11, Y11
+	VMULPD       c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y11, Y9, Y11
+	VMULPD       Y11, Y8, Y11
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y11, Y9, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD       Y11, Y12, Y4
+	VADDPD       Y5, Y4, Y3
+	VADDPD       c3ff0000000000000<>+0(SB), Y2, Y4
+	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y5
+	VSUBPD       Y5, Y2, Y5
+	VDIVPD       Y4, Y5, Y5
+	VPADDQ       c00095f619980c433<>+0(SB), Y4, Y6
+	VPSRLQ       $0x34, Y6, Y7
+	VPOR         c4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD       c43300000000003ff<>+0(SB), Y7, Y7
+	VPAND        c000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       c3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD       c4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       c3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       c3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       c3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       c3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VADDPD       Y12, Y11, Y11
+	VMULPD       c3fe0000000000000<>+0(SB), Y6, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y11, Y9, Y11
+	VMULPD       Y11, Y8, Y11
+	VMULPD       c3dea39ef35793c76<>+0(SB), Y7, Y12
+	VADDPD       Y12, Y11, Y11
+	VSUBPD       Y11, Y9, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       c3fe62e42fee00000<>+0(SB), Y7, Y12
+	VSUBPD       Y11, Y12, Y4
+	VADDPD       Y5, Y4, Y2
+	VCVTPD2PSY   Y3, X1
+	VCVTPD2PSY   Y2, X2
+	VINSERTF128  $0x01, X2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, 224(DX)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit1AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
@@ -34980,21 +41546,21 @@ TEXT ·lossSplit1AVX2(SB), NOSPLIT, $0-48
 	VPCMPEQD     Y14, Y14, Y14
 	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), DX
-	MOVL         $0x3f800000, BX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), DX
+	MOVQ         from+16(FP), BX
+	VPBROADCASTD 32(BX), Y0
 
 loop:
 	CMPQ       DX, $0x08
 	JLT        tail
 	PREFETCHT0 4096(AX)
 	VMOVDQU    (AX), Y5
-	VPSRAD     $0x1f, Y5, Y2
-	VPAND      Y0, Y2, Y1
-	VADDPS     Y5, Y1, Y1
-	VPSUBD     Y2, Y1, Y2
+	VPSLLD     $0x01, Y5, Y1
+	VPSRLD     $0x01, Y1, Y1
+	VPMINUD    Y0, Y1, Y1
+	VPSRLD     $0x1f, Y5, Y2
+	VPADDD     Y1, Y2, Y2
 	VPADDD     Y1, Y2, Y2
 	VPCMPGTD   Y6, Y1, Y4
 	VMOVDQA    Y4, Y3
@@ -35021,10 +41587,11 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(AX)
 	VMASKMOVPS   (AX), Y15, Y5
-	VPSRAD       $0x1f, Y5, Y2
-	VPAND        Y0, Y2, Y1
-	VADDPS       Y5, Y1, Y1
-	VPSUBD       Y2, Y1, Y2
+	VPSLLD       $0x01, Y5, Y1
+	VPSRLD       $0x01, Y1, Y1
+	VPMINUD      Y0, Y1, Y1
+	VPSRLD       $0x1f, Y5, Y2
+	VPADDD       Y1, Y2, Y2
 	VPADDD       Y1, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -35563,7 +42130,7 @@ DATA expandBytes<>+2032(SB)/8, $0x0605040302010000
 DATA expandBytes<>+2040(SB)/8, $0x0706050403020100
 GLOBL expandBytes<>(SB), RODATA|NOPTR, $2048
 
-// func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit2AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
@@ -35581,21 +42148,21 @@ TEXT ·lossSplit2AVX2(SB), NOSPLIT, $0-48
 	VPADDD       Y14, Y6, Y6
 	VPBROADCASTD 4(AX), Y7
 	VPADDD       Y14, Y7, Y7
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), BX
-	MOVL         $0x3f800000, SI
-	VMOVD        SI, X0
-	VPBROADCASTD X0, Y0
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), BX
+	MOVQ         from+16(FP), SI
+	VPBROADCASTD 32(SI), Y0
 
 loop:
 	CMPQ       BX, $0x08
 	JLT        tail
 	PREFETCHT0 4096(AX)
 	VMOVDQU    (AX), Y5
-	VPSRAD     $0x1f, Y5, Y2
-	VPAND      Y0, Y2, Y1
-	VADDPS     Y5, Y1, Y1
-	VPSUBD     Y2, Y1, Y2
+	VPSLLD     $0x01, Y5, Y1
+	VPSRLD     $0x01, Y1, Y1
+	VPMINUD    Y0, Y1, Y1
+	VPSRLD     $0x1f, Y5, Y2
+	VPADDD     Y1, Y2, Y2
 	VPADDD     Y1, Y2, Y2
 	VPCMPGTD   Y6, Y1, Y4
 	VMOVDQA    Y4, Y3
@@ -35632,10 +42199,11 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(AX)
 	VMASKMOVPS   (AX), Y15, Y5
-	VPSRAD       $0x1f, Y5, Y2
-	VPAND        Y0, Y2, Y1
-	VADDPS       Y5, Y1, Y1
-	VPSUBD       Y2, Y1, Y2
+	VPSLLD       $0x01, Y5, Y1
+	VPSRLD       $0x01, Y1, Y1
+	VPMINUD      Y0, Y1, Y1
+	VPSRLD       $0x1f, Y5, Y2
+	VPADDD       Y1, Y2, Y2
 	VPADDD       Y1, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -35674,7 +42242,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit4AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
@@ -35704,21 +42272,21 @@ TEXT ·lossSplit4AVX2(SB), NOSPLIT, $0-48
 	VPADDD       Y14, Y8, Y8
 	VPBROADCASTD 12(AX), Y9
 	VPADDD       Y14, Y9, Y9
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), DI
-	MOVL         $0x3f800000, R8
-	VMOVD        R8, X0
-	VPBROADCASTD X0, Y0
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), DI
+	MOVQ         from+16(FP), R8
+	VPBROADCASTD 32(R8), Y0
 
 loop:
 	CMPQ       DI, $0x08
 	JLT        tail
 	PREFETCHT0 4096(AX)
 	VMOVDQU    (AX), Y5
-	VPSRAD     $0x1f, Y5, Y2
-	VPAND      Y0, Y2, Y1
-	VADDPS     Y5, Y1, Y1
-	VPSUBD     Y2, Y1, Y2
+	VPSLLD     $0x01, Y5, Y1
+	VPSRLD     $0x01, Y1, Y1
+	VPMINUD    Y0, Y1, Y1
+	VPSRLD     $0x1f, Y5, Y2
+	VPADDD     Y1, Y2, Y2
 	VPADDD     Y1, Y2, Y2
 	VPCMPGTD   Y6, Y1, Y4
 	VMOVDQA    Y4, Y3
@@ -35775,10 +42343,11 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(AX)
 	VMASKMOVPS   (AX), Y15, Y5
-	VPSRAD       $0x1f, Y5, Y2
-	VPAND        Y0, Y2, Y1
-	VADDPS       Y5, Y1, Y1
-	VPSUBD       Y2, Y1, Y2
+	VPSLLD       $0x01, Y5, Y1
+	VPSRLD       $0x01, Y1, Y1
+	VPMINUD      Y0, Y1, Y1
+	VPSRLD       $0x1f, Y5, Y2
+	VPADDD       Y1, Y2, Y2
 	VPADDD       Y1, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -35849,7 +42418,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
+// func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit8AVX2(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
@@ -35903,21 +42472,21 @@ TEXT ·lossSplit8AVX2(SB), NOSPLIT, $0-48
 	VPADDD       Y14, Y12, Y12
 	VPBROADCASTD 28(AX), Y13
 	VPADDD       Y14, Y13, Y13
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), R11
-	MOVL         $0x3f800000, R12
-	VMOVD        R12, X0
-	VPBROADCASTD X0, Y0
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), R11
+	MOVQ         from+16(FP), R12
+	VPBROADCASTD 32(R12), Y0
 
 loop:
 	CMPQ       R11, $0x08
 	JLT        tail
 	PREFETCHT0 4096(AX)
 	VMOVDQU    (AX), Y5
-	VPSRAD     $0x1f, Y5, Y2
-	VPAND      Y0, Y2, Y1
-	VADDPS     Y5, Y1, Y1
-	VPSUBD     Y2, Y1, Y2
+	VPSLLD     $0x01, Y5, Y1
+	VPSRLD     $0x01, Y1, Y1
+	VPMINUD    Y0, Y1, Y1
+	VPSRLD     $0x1f, Y5, Y2
+	VPADDD     Y1, Y2, Y2
 	VPADDD     Y1, Y2, Y2
 	VPCMPGTD   Y6, Y1, Y4
 	VMOVDQA    Y4, Y3
@@ -36014,10 +42583,11 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(AX)
 	VMASKMOVPS   (AX), Y15, Y5
-	VPSRAD       $0x1f, Y5, Y2
-	VPAND        Y0, Y2, Y1
-	VADDPS       Y5, Y1, Y1
-	VPSUBD       Y2, Y1, Y2
+	VPSLLD       $0x01, Y5, Y1
+	VPSRLD       $0x01, Y1, Y1
+	VPMINUD      Y0, Y1, Y1
+	VPSRLD       $0x1f, Y5, Y2
+	VPADDD       Y1, Y2, Y2
 	VPADDD       Y1, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -36907,14 +43477,15 @@ done1:
 	VZEROUPPER
 	RET
 
-// func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+// func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·lossGatherAVX2(SB), NOSPLIT, $0-104
+TEXT ·lossGatherAVX2(SB), NOSPLIT, $0-112
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         positions_base+24(FP), CX
 	MOVQ         keys_base+48(FP), DX
 	MOVQ         weights_base+72(FP), BX
 	MOVQ         keys_len+56(FP), SI
+	VBROADCASTSD scale+96(FP), Y7
 	MOVQ         $0x3ff0000000000000, DI
 	VMOVQ        DI, X5
 	VPBROADCASTQ X5, Y5
@@ -36935,12 +43506,14 @@ loop:
 	VPSRLD       $0x01, Y1, Y1
 	VCVTPS2PD    X1, Y3
 	VCVTPS2PD    X2, Y4
+	VMULPD       Y7, Y3, Y3
 	VFMADD213PD  Y5, Y3, Y4
 	VPADDQ       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y1, X1
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
+	VMULPD       Y7, Y1, Y1
 	VFMADD213PD  Y5, Y1, Y2
 	VPADDQ       Y2, Y0, Y0
 	ADDQ         $0x20, AX
@@ -36968,12 +43541,14 @@ tail:
 	VPSRLD       $0x01, Y1, Y1
 	VCVTPS2PD    X1, Y3
 	VCVTPS2PD    X2, Y4
+	VMULPD       Y7, Y3, Y3
 	VFMADD213PD  Y5, Y3, Y4
 	VPADDQ       Y4, Y0, Y0
 	VEXTRACTF128 $0x01, Y1, X1
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
+	VMULPD       Y7, Y1, Y1
 	VFMADD213PD  Y5, Y1, Y2
 	VPADDQ       Y2, Y0, Y0
 
@@ -36986,7 +43561,7 @@ done:
 	IMULQ        DI, R8
 	VMOVQ        X0, DI
 	SUBQ         R8, DI
-	MOVQ         DI, sum+96(FP)
+	MOVQ         DI, sum+104(FP)
 	VZEROUPPER
 	RET
 
@@ -37237,13 +43812,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossLookUpAVX2(dst []float32, probs []float32, table []float32, first uint32, factor float32)
+// func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), CX
+	MOVQ         signed_base+24(FP), CX
 	MOVQ         table_base+48(FP), DX
-	MOVQ         probs_len+32(FP), BX
+	MOVQ         signed_len+32(FP), BX
 	MOVL         first+72(FP), SI
 	VMOVD        SI, X8
 	VPBROADCASTD X8, Y8
@@ -37257,14 +43832,15 @@ loop:
 	JLT        tail
 	PREFETCHT0 4096(CX)
 	VMOVDQU    (CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPAND      Y9, Y2, Y1
-	VADDPS     Y0, Y1, Y1
+	VPSLLD     $0x01, Y0, Y1
+	VPSRLD     $0x01, Y1, Y1
+	VPMINUD    Y9, Y1, Y1
 	VPSRLD     $0x0e, Y1, Y1
 	VPMAXUD    Y8, Y1, Y1
 	VPSUBD     Y8, Y1, Y1
 	VPADDD     Y1, Y1, Y1
-	VPSUBD     Y2, Y1, Y1
+	VPSRLD     $0x1f, Y0, Y2
+	VPADDD     Y2, Y1, Y1
 	VPCMPEQD   Y3, Y3, Y3
 	VPGATHERDD Y3, (DX)(Y1*4), Y5
 	VMULPS     Y10, Y5, Y5
@@ -37288,14 +43864,15 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(CX)
 	VMASKMOVPS   (CX), Y15, Y0
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y9, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
+	VPMINUD      Y9, Y1, Y1
 	VPSRLD       $0x0e, Y1, Y1
 	VPMAXUD      Y8, Y1, Y1
 	VPSUBD       Y8, Y1, Y1
 	VPADDD       Y1, Y1, Y1
-	VPSUBD       Y2, Y1, Y1
+	VPSRLD       $0x1f, Y0, Y2
+	VPADDD       Y2, Y1, Y1
 	VPCMPEQD     Y3, Y3, Y3
 	VPGATHERDD   Y3, (DX)(Y1*4), Y5
 	VMULPS       Y10, Y5, Y5
@@ -37308,7 +43885,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand1AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand1AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand1AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
@@ -37320,20 +43897,16 @@ TEXT ·lossExpand1AVX2(SB), NOSPLIT, $0-92
 	VPBROADCASTD (AX), Y6
 	VPADDD       Y14, Y6, Y6
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), DX
-	MOVQ         probs_len+32(FP), BX
+	MOVQ         signed_base+24(FP), DX
+	MOVQ         signed_len+32(FP), BX
 
 loop:
 	CMPQ         BX, $0x08
 	JLT          tail
 	PREFETCHT0   4096(DX)
 	VMOVDQU      (DX), Y0
-	MOVL         $0x3f800000, SI
-	VMOVD        SI, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VMOVDQA      Y4, Y3
@@ -37368,12 +43941,8 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(DX)
 	VMASKMOVPS   (DX), Y15, Y0
-	MOVL         $0x3f800000, DX
-	VMOVD        DX, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -37402,7 +43971,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand2AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand2AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand2AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
@@ -37419,20 +43988,16 @@ TEXT ·lossExpand2AVX2(SB), NOSPLIT, $0-92
 	VPBROADCASTD 4(AX), Y7
 	VPADDD       Y14, Y7, Y7
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), BX
-	MOVQ         probs_len+32(FP), SI
+	MOVQ         signed_base+24(FP), BX
+	MOVQ         signed_len+32(FP), SI
 
 loop:
 	CMPQ         SI, $0x08
 	JLT          tail
 	PREFETCHT0   4096(BX)
 	VMOVDQU      (BX), Y0
-	MOVL         $0x3f800000, DI
-	VMOVD        DI, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VMOVDQA      Y4, Y3
@@ -37478,12 +44043,8 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(BX)
 	VMASKMOVPS   (BX), Y15, Y0
-	MOVL         $0x3f800000, BX
-	VMOVD        BX, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -37528,7 +44089,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand4AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand4AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand4AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
@@ -37555,20 +44116,16 @@ TEXT ·lossExpand4AVX2(SB), NOSPLIT, $0-92
 	VPBROADCASTD 12(AX), Y9
 	VPADDD       Y14, Y9, Y9
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), DI
-	MOVQ         probs_len+32(FP), R8
+	MOVQ         signed_base+24(FP), DI
+	MOVQ         signed_len+32(FP), R8
 
 loop:
 	CMPQ         R8, $0x08
 	JLT          tail
 	PREFETCHT0   4096(DI)
 	VMOVDQU      (DI), Y0
-	MOVL         $0x3f800000, R9
-	VMOVD        R9, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VMOVDQA      Y4, Y3
@@ -37636,12 +44193,8 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(DI)
 	VMASKMOVPS   (DI), Y15, Y0
-	MOVL         $0x3f800000, DI
-	VMOVD        DI, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -37718,7 +44271,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand8AVX2(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
+// func lossExpand8AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand8AVX2(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
@@ -37765,20 +44318,16 @@ TEXT ·lossExpand8AVX2(SB), NOSPLIT, $0-92
 	VPBROADCASTD 28(AX), Y13
 	VPADDD       Y14, Y13, Y13
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), R11
-	MOVQ         probs_len+32(FP), R12
+	MOVQ         signed_base+24(FP), R11
+	MOVQ         signed_len+32(FP), R12
 
 loop:
 	CMPQ         R12, $0x08
 	JLT          tail
 	PREFETCHT0   4096(R11)
 	VMOVDQU      (R11), Y0
-	MOVL         $0x3f800000, R13
-	VMOVD        R13, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VMOVDQA      Y4, Y3
@@ -37890,12 +44439,8 @@ tail:
 	VPCMPGTD     Y14, Y15, Y15
 	PREFETCHT0   4096(R11)
 	VMASKMOVPS   (R11), Y15, Y0
-	MOVL         $0x3f800000, R11
-	VMOVD        R11, X4
-	VPBROADCASTD X4, Y4
-	VPSRAD       $0x1f, Y0, Y2
-	VPAND        Y4, Y2, Y1
-	VADDPS       Y0, Y1, Y1
+	VPSLLD       $0x01, Y0, Y1
+	VPSRLD       $0x01, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPCMPGTD     Y6, Y1, Y4
 	VPAND        Y15, Y4, Y3
@@ -43602,33 +50147,29 @@ TEXT ·classErrorsF32AVX512(SB), NOSPLIT, $0-76
 blocks1:
 	VMOVUPS   (AX), Z1
 	VMOVUPS   (DX), Z2
-	VMOVUPS   c3f800000<>+0(SB), Z3
 	VPCMPEQD  Z0, Z2, K1
-	VMOVAPS.Z Z3, K1, Z2
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z2
 	VSUBPS    Z1, Z2, Z1
 	VPANDD    c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS   Z1, (BX)
 	VMOVUPS   64(AX), Z1
 	VMOVUPS   64(DX), Z2
-	VMOVUPS   c3f800000<>+0(SB), Z3
 	VPCMPEQD  Z0, Z2, K1
-	VMOVAPS.Z Z3, K1, Z2
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z2
 	VSUBPS    Z1, Z2, Z1
 	VPANDD    c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS   Z1, 64(BX)
 	VMOVUPS   128(AX), Z1
 	VMOVUPS   128(DX), Z2
-	VMOVUPS   c3f800000<>+0(SB), Z3
 	VPCMPEQD  Z0, Z2, K1
-	VMOVAPS.Z Z3, K1, Z2
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z2
 	VSUBPS    Z1, Z2, Z1
 	VPANDD    c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS   Z1, 128(BX)
 	VMOVUPS   192(AX), Z1
 	VMOVUPS   192(DX), Z2
-	VMOVUPS   c3f800000<>+0(SB), Z3
 	VPCMPEQD  Z0, Z2, K1
-	VMOVAPS.Z Z3, K1, Z2
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z2
 	VSUBPS    Z1, Z2, Z1
 	VPANDD    c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS   Z1, 192(BX)
@@ -43648,9 +50189,8 @@ tail2:
 one3:
 	VMOVUPS   -64(AX)(SI*4), Z1
 	VMOVUPS   -64(DX)(SI*4), Z2
-	VMOVUPS   c3f800000<>+0(SB), Z3
 	VPCMPEQD  Z0, Z2, K1
-	VMOVAPS.Z Z3, K1, Z2
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z2
 	VSUBPS    Z1, Z2, Z1
 	VPANDD    c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS   Z1, -64(BX)(SI*4)
@@ -43667,9 +50207,8 @@ part4:
 	KMOVQ       DI, K1
 	VMOVUPS.Z   -64(AX)(SI*4), K1, Z1
 	VMOVDQU32.Z -64(DX)(SI*4), K1, Z2
-	VMOVUPS     c3f800000<>+0(SB), Z3
 	VPCMPEQD    Z0, Z2, K2
-	VMOVAPS.Z   Z3, K2, Z2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z2
 	VSUBPS      Z1, Z2, Z1
 	VPANDD      c7fffffff<>+0(SB), Z1, Z1
 	VMOVUPS     Z1, K1, -64(BX)(SI*4)
@@ -43696,33 +50235,29 @@ TEXT ·classErrorsF64AVX512(SB), NOSPLIT, $0-76
 blocks1:
 	VMOVUPD   (AX), Z1
 	VPMOVSXDQ (DX), Z2
-	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
 	VPCMPEQQ  Z0, Z2, K1
-	VMOVAPD.Z Z3, K1, Z2
+	VMOVUPD.Z c3ff0000000000000<>+0(SB), K1, Z2
 	VSUBPD    Z1, Z2, Z1
 	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD   Z1, (BX)
 	VMOVUPD   64(AX), Z1
 	VPMOVSXDQ 32(DX), Z2
-	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
 	VPCMPEQQ  Z0, Z2, K1
-	VMOVAPD.Z Z3, K1, Z2
+	VMOVUPD.Z c3ff0000000000000<>+0(SB), K1, Z2
 	VSUBPD    Z1, Z2, Z1
 	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD   Z1, 64(BX)
 	VMOVUPD   128(AX), Z1
 	VPMOVSXDQ 64(DX), Z2
-	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
 	VPCMPEQQ  Z0, Z2, K1
-	VMOVAPD.Z Z3, K1, Z2
+	VMOVUPD.Z c3ff0000000000000<>+0(SB), K1, Z2
 	VSUBPD    Z1, Z2, Z1
 	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD   Z1, 128(BX)
 	VMOVUPD   192(AX), Z1
 	VPMOVSXDQ 96(DX), Z2
-	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
 	VPCMPEQQ  Z0, Z2, K1
-	VMOVAPD.Z Z3, K1, Z2
+	VMOVUPD.Z c3ff0000000000000<>+0(SB), K1, Z2
 	VSUBPD    Z1, Z2, Z1
 	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD   Z1, 192(BX)
@@ -43742,9 +50277,8 @@ tail2:
 one3:
 	VMOVUPD   -64(AX)(SI*8), Z1
 	VPMOVSXDQ -32(DX)(SI*4), Z2
-	VMOVUPS   c3ff0000000000000<>+0(SB), Z3
 	VPCMPEQQ  Z0, Z2, K1
-	VMOVAPD.Z Z3, K1, Z2
+	VMOVUPD.Z c3ff0000000000000<>+0(SB), K1, Z2
 	VSUBPD    Z1, Z2, Z1
 	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD   Z1, -64(BX)(SI*8)
@@ -43761,9 +50295,8 @@ part4:
 	KMOVQ       DI, K1
 	VMOVUPD.Z   -64(AX)(SI*8), K1, Z1
 	VPMOVSXDQ.Z -32(DX)(SI*4), K1, Z2
-	VMOVUPS     c3ff0000000000000<>+0(SB), Z3
 	VPCMPEQQ    Z0, Z2, K2
-	VMOVAPD.Z   Z3, K2, Z2
+	VMOVUPD.Z   c3ff0000000000000<>+0(SB), K2, Z2
 	VSUBPD      Z1, Z2, Z1
 	VPANDD      c7fffffffffffffff<>+0(SB), Z1, Z1
 	VMOVUPD     Z1, K1, -64(BX)(SI*8)
@@ -70075,8 +76608,4952 @@ rest4:
 	VZEROUPPER
 	RET
 
-// func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossSoftmaxAVX512(dst []float32, src []float32, max []float32, rest []float32, comp []float32, planes int, n int, dstStride int, srcStride int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·lossSoftmaxAVX512(SB), $16720-152
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+	MOVQ planes+120(FP), AX
+	CMPQ AX, $0x00000040
+	JA   many2
+
+	// columns, 4 registers at a time
+wide3:
+	CMPQ         8(SP), $0x00000040
+	JB           narrow4
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [write scratch read src]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ srcStride+144(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes7:
+	VMOVUPS (CX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS Z4, (AX)
+	VMOVUPS 64(CX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS 128(CX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS 192(CX), Z4
+	VMAXPS  Z4, Z3, Z3
+	VMOVUPS Z4, 192(AX)
+	ADDQ    $0x00000100, AX
+	ADDQ    DX, CX
+	DECQ    BX
+	JNE     planes7
+	MOVQ    max_base+48(FP), AX
+	TESTQ   AX, AX
+	JE      none8
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none8:
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+	VMOVUPS c3f800000<>+0(SB), Z15
+	VMOVUPS c3f000000<>+0(SB), Z16
+	VMOVUPS c80000000<>+0(SB), Z17
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	LEAQ 335(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ (SP), DX
+	ADDQ $0x00000100, DX
+	MOVQ srcStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ (SP), SI
+	ADDQ $0x00000100, SI
+	MOVQ dstStride+136(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+120(FP), R8
+
+planes9:
+	VMOVUPS     (AX), Z18
+	PREFETCHT0  (DX)
+	PREFETCHT0  (SI)
+	VSUBPS      Z0, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, (CX)
+	VMOVUPS     64(AX), Z18
+	PREFETCHT0  64(DX)
+	PREFETCHT0  64(SI)
+	VSUBPS      Z1, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, 64(CX)
+	VMOVUPS     128(AX), Z18
+	PREFETCHT0  128(DX)
+	PREFETCHT0  128(SI)
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, 128(CX)
+	VMOVUPS     192(AX), Z18
+	PREFETCHT0  192(DX)
+	PREFETCHT0  192(SI)
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, 192(CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes9
+
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VMOVUPS c3f800000<>+0(SB), Z4
+	VMOVUPS c00000000<>+0(SB), Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+
+	// every plane: [read scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ planes+120(FP), CX
+
+planes10:
+	VMOVUPS   (AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z6, Z6
+	VMOVUPS   64(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z7, Z7
+	VMOVUPS   128(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z8, Z8
+	VMOVUPS   192(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z9, Z9
+	ADDQ      $0x00000100, AX
+	DECQ      CX
+	JNE       planes10
+	VSUBPS    Z4, Z6, Z6
+	VADDPS    Z0, Z6, Z0
+	VSUBPS    Z4, Z7, Z7
+	VADDPS    Z1, Z7, Z1
+	VSUBPS    Z4, Z8, Z8
+	VADDPS    Z2, Z8, Z2
+	VSUBPS    Z4, Z9, Z9
+	VADDPS    Z3, Z9, Z3
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none11
+	ADDQ      (SP), AX
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, 64(AX)
+	VMOVUPS   Z2, 128(AX)
+	VMOVUPS   Z3, 192(AX)
+
+none11:
+	VADDPS  Z4, Z0, Z6
+	VDIVPS  Z6, Z4, Z6
+	VMULPS  Z6, Z0, Z0
+	VADDPS  Z4, Z1, Z7
+	VDIVPS  Z7, Z4, Z7
+	VMULPS  Z7, Z1, Z1
+	VADDPS  Z4, Z2, Z8
+	VDIVPS  Z8, Z4, Z8
+	VMULPS  Z8, Z2, Z2
+	VADDPS  Z4, Z3, Z9
+	VDIVPS  Z9, Z4, Z9
+	VMULPS  Z9, Z3, Z3
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none12
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none12:
+	// every plane: [read scratch write dst]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes13:
+	VMOVUPS   (AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z6, Z0
+	VMOVUPS   Z0, (CX)
+	VMOVUPS   64(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z7, Z0
+	VMOVUPS   Z0, 64(CX)
+	VMOVUPS   128(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z8, Z0
+	VMOVUPS   Z0, 128(CX)
+	VMOVUPS   192(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z9, Z0
+	VMOVUPS   Z0, 192(CX)
+	ADDQ      $0x00000100, AX
+	ADDQ      DX, CX
+	DECQ      BX
+	JNE       planes13
+	ADDQ      $0x00000100, (SP)
+	SUBQ      $0x00000040, 8(SP)
+	JMP       wide3
+
+	// columns, a register at a time, the last one in part
+narrow4:
+	CMPQ 8(SP), $+0
+	JE   end6
+
+narrow5:
+	MOVQ         $0x00000010, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [write scratch read src]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ src_base+24(FP), CX
+	ADDQ (SP), CX
+	MOVQ srcStride+144(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes14:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (CX), K1, Z1
+	VMAXPS       Z1, Z0, Z0
+	VMOVUPS      Z1, (AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         DX, CX
+	DECQ         BX
+	JNE          planes14
+	MOVQ         max_base+48(FP), AX
+	TESTQ        AX, AX
+	JE           none15
+	ADDQ         (SP), AX
+	VMOVUPS      Z0, K1, (AX)
+
+none15:
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+	VMOVUPS c3f800000<>+0(SB), Z12
+	VMOVUPS c3f000000<>+0(SB), Z13
+	VMOVUPS c80000000<>+0(SB), Z14
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	LEAQ 335(SP), CX
+	ANDQ $-64, CX
+	MOVQ src_base+24(FP), DX
+	ADDQ (SP), DX
+	ADDQ $0x00000040, DX
+	MOVQ srcStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dst_base+0(FP), SI
+	ADDQ (SP), SI
+	ADDQ $0x00000040, SI
+	MOVQ dstStride+136(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planes+120(FP), R8
+
+planes16:
+	VMOVUPS     (AX), Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z2, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z5, Z16, Z17
+	VFMADD231PS Z6, Z16, Z17
+	VMOVUPS     Z7, Z18
+	VFMADD213PS Z8, Z17, Z18
+	VFMADD213PS Z9, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VCMPPS      $0x15, Z1, Z15, K2
+	VSCALEFPS.Z Z16, Z18, K2, Z18
+	VPCMPEQD    Z12, Z18, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z15
+	VSUBPS      Z15, Z13, Z15
+	VPMOVD2M    Z15, K2
+	VBLENDMPS   Z14, Z18, K2, Z18
+	VMOVUPS     Z18, (CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        BX, DX
+	ADDQ        DI, SI
+	DECQ        R8
+	JNE         planes16
+
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS c3f800000<>+0(SB), Z1
+	VMOVUPS c00000000<>+0(SB), Z2
+	VPXORD  Z3, Z3, Z3
+
+	// every plane: [read scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ planes+120(FP), CX
+
+planes17:
+	VMOVUPS   (AX), Z4
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z1, Z2, K2, Z4
+	VADDPS    Z4, Z3, Z3
+	ADDQ      $0x00000100, AX
+	DECQ      CX
+	JNE       planes17
+	VSUBPS    Z1, Z3, Z3
+	VADDPS    Z0, Z3, Z0
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none18
+	ADDQ      (SP), AX
+	VMOVUPS   Z0, K1, (AX)
+
+none18:
+	VADDPS  Z1, Z0, Z3
+	VDIVPS  Z3, Z1, Z3
+	VMULPS  Z3, Z0, Z0
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none19
+	ADDQ    (SP), AX
+	VMOVUPS Z0, K1, (AX)
+
+none19:
+	// every plane: [read scratch write dst]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ planes+120(FP), BX
+
+planes20:
+	VMOVUPS   (AX), Z0
+	VPMOVD2M  Z0, K2
+	VBLENDMPS Z1, Z0, K2, Z0
+	VMULPS    Z0, Z3, Z0
+	VMOVUPS   Z0, K1, (CX)
+	ADDQ      $0x00000100, AX
+	ADDQ      DX, CX
+	DECQ      BX
+	JNE       planes20
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000010, 8(SP)
+	JA        narrow5
+
+end6:
+	JMP end1
+
+many2:
+	// columns, 4 registers at a time
+wide21:
+	CMPQ         8(SP), $0x00000040
+	JB           narrow22
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes25:
+	VMOVUPS (AX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes25
+	MOVQ    max_base+48(FP), AX
+	TESTQ   AX, AX
+	JE      none26
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none26:
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+	VMOVUPS c3f800000<>+0(SB), Z15
+	VMOVUPS c3f000000<>+0(SB), Z16
+	VMOVUPS c80000000<>+0(SB), Z17
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ dstStride+136(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+120(FP), SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16384(DI), R8
+
+lanes27:
+	VMOVUPS     (AX), Z18
+	VSUBPS      Z0, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VPXORD      Z18, Z18, Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VMOVUPS     Z21, (DX)
+	VMOVUPS     64(AX), Z18
+	VSUBPS      Z1, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VPXORD      Z18, Z18, Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, 64(DI)
+	VMOVUPS     Z21, 64(DX)
+	VMOVUPS     128(AX), Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VPXORD      Z18, Z18, Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, 128(DI)
+	VMOVUPS     Z21, 128(DX)
+	VMOVUPS     192(AX), Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VPXORD      Z18, Z18, Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, 192(DI)
+	VMOVUPS     Z21, 192(DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end30
+	ADDQ        $0x00000100, DI
+	CMPQ        DI, R8
+	JB          lanes27
+
+	// the lanes again
+wrap29:
+	SUBQ $0x00004000, DI
+
+again28:
+	VMOVUPS     (AX), Z18
+	VSUBPS      Z0, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     (DI), Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, (DI)
+	VMOVUPS     Z21, (DX)
+	VMOVUPS     64(AX), Z18
+	VSUBPS      Z1, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     64(DI), Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, 64(DI)
+	VMOVUPS     Z21, 64(DX)
+	VMOVUPS     128(AX), Z18
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     128(DI), Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, 128(DI)
+	VMOVUPS     Z21, 128(DX)
+	VMOVUPS     192(AX), Z18
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     192(DI), Z18
+	VADDPS      Z21, Z18, Z18
+	VMOVUPS     Z18, 192(DI)
+	VMOVUPS     Z21, 192(DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end30
+	ADDQ        $0x00000100, DI
+	CMPQ        DI, R8
+	JB          again28
+	JMP         wrap29
+
+end30:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VMOVUPS c3f800000<>+0(SB), Z4
+	VMOVUPS c00000000<>+0(SB), Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+
+	// every plane: [read dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes31:
+	VMOVUPS   (AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z6, Z6
+	VMOVUPS   64(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z7, Z7
+	VMOVUPS   128(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z8, Z8
+	VMOVUPS   192(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z9, Z9
+	ADDQ      CX, AX
+	DECQ      DX
+	JNE       planes31
+	VSUBPS    Z4, Z6, Z6
+	VADDPS    Z0, Z6, Z0
+	VSUBPS    Z4, Z7, Z7
+	VADDPS    Z1, Z7, Z1
+	VSUBPS    Z4, Z8, Z8
+	VADDPS    Z2, Z8, Z2
+	VSUBPS    Z4, Z9, Z9
+	VADDPS    Z3, Z9, Z3
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none32
+	ADDQ      (SP), AX
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, 64(AX)
+	VMOVUPS   Z2, 128(AX)
+	VMOVUPS   Z3, 192(AX)
+
+none32:
+	VADDPS  Z4, Z0, Z6
+	VDIVPS  Z6, Z4, Z6
+	VMULPS  Z6, Z0, Z0
+	VADDPS  Z4, Z1, Z7
+	VDIVPS  Z7, Z4, Z7
+	VMULPS  Z7, Z1, Z1
+	VADDPS  Z4, Z2, Z8
+	VDIVPS  Z8, Z4, Z8
+	VMULPS  Z8, Z2, Z2
+	VADDPS  Z4, Z3, Z9
+	VDIVPS  Z9, Z4, Z9
+	VMULPS  Z9, Z3, Z3
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none33
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none33:
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ planes+120(FP), BX
+
+planes34:
+	VMOVUPS   (AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z6, Z0
+	VMOVUPS   Z0, (DX)
+	VMOVUPS   64(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z7, Z0
+	VMOVUPS   Z0, 64(DX)
+	VMOVUPS   128(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z8, Z0
+	VMOVUPS   Z0, 128(DX)
+	VMOVUPS   192(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z9, Z0
+	VMOVUPS   Z0, 192(DX)
+	ADDQ      CX, AX
+	ADDQ      CX, DX
+	DECQ      BX
+	JNE       planes34
+	ADDQ      $0x00000100, (SP)
+	SUBQ      $0x00000040, 8(SP)
+	JMP       wide21
+
+	// columns, a register at a time, the last one in part
+narrow22:
+	CMPQ 8(SP), $+0
+	JE   end24
+
+narrow23:
+	MOVQ         $0x00000010, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes35:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (AX), K1, Z1
+	VMAXPS       Z1, Z0, Z0
+	ADDQ         CX, AX
+	DECQ         DX
+	JNE          planes35
+	MOVQ         max_base+48(FP), AX
+	TESTQ        AX, AX
+	JE           none36
+	ADDQ         (SP), AX
+	VMOVUPS      Z0, K1, (AX)
+
+none36:
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+	VMOVUPS c3f800000<>+0(SB), Z12
+	VMOVUPS c3f000000<>+0(SB), Z13
+	VMOVUPS c80000000<>+0(SB), Z14
+
+	// every plane, added up: [read src write dst]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ srcStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ dstStride+136(FP), BX
+	SHLQ $0x02, BX
+	MOVQ planes+120(FP), SI
+	LEAQ 335(SP), DI
+	ANDQ $-64, DI
+	LEAQ 16384(DI), R8
+
+lanes37:
+	VMOVUPS.Z   (AX), K1, Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z2, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z5, Z16, Z17
+	VFMADD231PS Z6, Z16, Z17
+	VMOVUPS     Z7, Z18
+	VFMADD213PS Z8, Z17, Z18
+	VFMADD213PS Z9, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VCMPPS      $0x15, Z1, Z15, K2
+	VSCALEFPS.Z Z16, Z18, K2, Z18
+	VPCMPEQD    Z12, Z18, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z15
+	VSUBPS      Z15, Z13, Z15
+	VPMOVD2M    Z15, K2
+	VBLENDMPS   Z14, Z18, K2, Z18
+	VPXORD      Z15, Z15, Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, (DI)
+	VMOVUPS     Z18, K1, (DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end40
+	ADDQ        $0x00000100, DI
+	CMPQ        DI, R8
+	JB          lanes37
+
+	// the lanes again
+wrap39:
+	SUBQ $0x00004000, DI
+
+again38:
+	VMOVUPS.Z   (AX), K1, Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z2, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z5, Z16, Z17
+	VFMADD231PS Z6, Z16, Z17
+	VMOVUPS     Z7, Z18
+	VFMADD213PS Z8, Z17, Z18
+	VFMADD213PS Z9, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VCMPPS      $0x15, Z1, Z15, K2
+	VSCALEFPS.Z Z16, Z18, K2, Z18
+	VPCMPEQD    Z12, Z18, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z15
+	VSUBPS      Z15, Z13, Z15
+	VPMOVD2M    Z15, K2
+	VBLENDMPS   Z14, Z18, K2, Z18
+	VMOVUPS     (DI), Z15
+	VADDPS      Z18, Z15, Z15
+	VMOVUPS     Z15, (DI)
+	VMOVUPS     Z18, K1, (DX)
+	ADDQ        CX, AX
+	ADDQ        BX, DX
+	DECQ        SI
+	JE          end40
+	ADDQ        $0x00000100, DI
+	CMPQ        DI, R8
+	JB          again38
+	JMP         wrap39
+
+end40:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS c3f800000<>+0(SB), Z1
+	VMOVUPS c00000000<>+0(SB), Z2
+	VPXORD  Z3, Z3, Z3
+
+	// every plane: [read dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+120(FP), DX
+
+planes41:
+	VMOVUPS.Z (AX), K1, Z4
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z1, Z2, K2, Z4
+	VADDPS    Z4, Z3, Z3
+	ADDQ      CX, AX
+	DECQ      DX
+	JNE       planes41
+	VSUBPS    Z1, Z3, Z3
+	VADDPS    Z0, Z3, Z0
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none42
+	ADDQ      (SP), AX
+	VMOVUPS   Z0, K1, (AX)
+
+none42:
+	VADDPS  Z1, Z0, Z3
+	VDIVPS  Z3, Z1, Z3
+	VMULPS  Z3, Z0, Z0
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none43
+	ADDQ    (SP), AX
+	VMOVUPS Z0, K1, (AX)
+
+none43:
+	// every plane: [read dst write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dst_base+0(FP), DX
+	ADDQ (SP), DX
+	MOVQ planes+120(FP), BX
+
+planes44:
+	VMOVUPS.Z (AX), K1, Z0
+	VPMOVD2M  Z0, K2
+	VBLENDMPS Z1, Z0, K2, Z0
+	VMULPS    Z0, Z3, Z0
+	VMOVUPS   Z0, K1, (DX)
+	ADDQ      CX, AX
+	ADDQ      CX, DX
+	DECQ      BX
+	JNE       planes44
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000010, 8(SP)
+	JA        narrow23
+
+end24:
+end1:
+	VZEROUPPER
+	RET
+
+// func lossSoftmaxRowsAVX512(dst []float32, src []float32, max []float32, rest []float32, comp []float32, cols int, n int, dstStride int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·lossSoftmaxRowsAVX512(SB), $16720-144
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ 8(SP), $0x00000040
+	JB   narrow2
+
+	// transpose src to scratch
+	MOVQ         $0x00000040, R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+120(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         335(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+120(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes5:
+	VMOVUPS (AX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    $0x00000100, AX
+	DECQ    CX
+	JNE     planes5
+	MOVQ    max_base+48(FP), AX
+	TESTQ   AX, AX
+	JE      none6
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none6:
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
+	VMOVUPS c3efffffe<>+0(SB), Z14
+	VMOVUPS c3f800000<>+0(SB), Z15
+	VMOVUPS c3f000000<>+0(SB), Z16
+	VMOVUPS c80000000<>+0(SB), Z17
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  335(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  335(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+120(FP), BX
+	IMULQ (SP), BX
+	ADDQ  BX, DX
+	MOVQ  cols+120(FP), BX
+	SHLQ  $0x08, BX
+	ADDQ  BX, DX
+	MOVQ  dst_base+0(FP), BX
+	ADDQ  (SP), BX
+	ADDQ  $0x00000100, BX
+	MOVQ  dstStride+136(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  cols+120(FP), DI
+
+planes7:
+	VMOVUPS     (AX), Z18
+	PREFETCHT0  (DX)
+	PREFETCHT0  (BX)
+	VSUBPS      Z0, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, (CX)
+	VMOVUPS     64(AX), Z18
+	PREFETCHT0  64(DX)
+	PREFETCHT0  64(BX)
+	VSUBPS      Z1, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, 64(CX)
+	VMOVUPS     128(AX), Z18
+	PREFETCHT0  128(DX)
+	PREFETCHT0  128(BX)
+	VSUBPS      Z2, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, 128(CX)
+	VMOVUPS     192(AX), Z18
+	PREFETCHT0  192(DX)
+	PREFETCHT0  192(BX)
+	VSUBPS      Z3, Z18, Z18
+	VMOVUPS     Z5, Z19
+	VFMADD231PS Z7, Z18, Z19
+	VSUBPS      Z5, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z8, Z19, Z20
+	VFMADD231PS Z9, Z19, Z20
+	VMOVUPS     Z10, Z21
+	VFMADD213PS Z11, Z20, Z21
+	VFMADD213PS Z12, Z20, Z21
+	VFMADD213PS Z13, Z20, Z21
+	VFMADD213PS Z14, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VFMADD213PS Z6, Z20, Z21
+	VCMPPS      $0x15, Z4, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPCMPEQD    Z15, Z21, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
+	VSUBPS      Z18, Z16, Z18
+	VPMOVD2M    Z18, K1
+	VBLENDMPS   Z17, Z21, K1, Z21
+	VMOVUPS     Z21, 192(CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        SI, BX
+	DECQ        DI
+	JNE         planes7
+
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    cols+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VMOVUPS c3f800000<>+0(SB), Z4
+	VMOVUPS c00000000<>+0(SB), Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+
+	// every plane: [read scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes8:
+	VMOVUPS   (AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z6, Z6
+	VMOVUPS   64(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z7, Z7
+	VMOVUPS   128(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z8, Z8
+	VMOVUPS   192(AX), Z10
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z4, Z5, K1, Z10
+	VADDPS    Z10, Z9, Z9
+	ADDQ      $0x00000100, AX
+	DECQ      CX
+	JNE       planes8
+	VSUBPS    Z4, Z6, Z6
+	VADDPS    Z0, Z6, Z0
+	VSUBPS    Z4, Z7, Z7
+	VADDPS    Z1, Z7, Z1
+	VSUBPS    Z4, Z8, Z8
+	VADDPS    Z2, Z8, Z2
+	VSUBPS    Z4, Z9, Z9
+	VADDPS    Z3, Z9, Z3
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none9
+	ADDQ      (SP), AX
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, 64(AX)
+	VMOVUPS   Z2, 128(AX)
+	VMOVUPS   Z3, 192(AX)
+
+none9:
+	VADDPS  Z4, Z0, Z6
+	VDIVPS  Z6, Z4, Z6
+	VMULPS  Z6, Z0, Z0
+	VADDPS  Z4, Z1, Z7
+	VDIVPS  Z7, Z4, Z7
+	VMULPS  Z7, Z1, Z1
+	VADDPS  Z4, Z2, Z8
+	VDIVPS  Z8, Z4, Z8
+	VMULPS  Z8, Z2, Z2
+	VADDPS  Z4, Z3, Z9
+	VDIVPS  Z9, Z4, Z9
+	VMULPS  Z9, Z3, Z3
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none10
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none10:
+	// every plane: [read scratch write dst]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ cols+120(FP), BX
+
+planes11:
+	VMOVUPS   (AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z6, Z0
+	VMOVUPS   Z0, (CX)
+	VMOVUPS   64(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z7, Z0
+	VMOVUPS   Z0, 64(CX)
+	VMOVUPS   128(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z8, Z0
+	VMOVUPS   Z0, 128(CX)
+	VMOVUPS   192(AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z4, Z0, K1, Z0
+	VMULPS    Z0, Z9, Z0
+	VMOVUPS   Z0, 192(CX)
+	ADDQ      $0x00000100, AX
+	ADDQ      DX, CX
+	DECQ      BX
+	JNE       planes11
+	ADDQ      $0x00000100, (SP)
+	SUBQ      $0x00000040, 8(SP)
+	JMP       wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	CMPQ 8(SP), $+0
+	JE   end4
+
+narrow3:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K2
+
+	// transpose src to scratch
+	MOVQ         $0x00000010, R9
+	CMPQ         R9, 8(SP)
+	CMOVQHI      8(SP), R9
+	MOVQ         src_base+24(FP), DI
+	MOVQ         cols+120(FP), AX
+	IMULQ        (SP), AX
+	ADDQ         AX, DI
+	LEAQ         335(SP), SI
+	ANDQ         $-64, SI
+	MOVQ         cols+120(FP), R8
+	CALL         ·rowsInF32AVX512<>(SB)
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes12:
+	VMOVUPS (AX), Z1
+	VMAXPS  Z1, Z0, Z0
+	ADDQ    $0x00000100, AX
+	DECQ    CX
+	JNE     planes12
+	MOVQ    max_base+48(FP), AX
+	TESTQ   AX, AX
+	JE      none13
+	ADDQ    (SP), AX
+	VMOVUPS Z0, K2, (AX)
+
+none13:
+	VMOVUPS cc2aeac4f<>+0(SB), Z1
+	VMOVUPS c4b400000<>+0(SB), Z2
+	VMOVUPS c3f800000<>+0(SB), Z3
+	VMOVUPS c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS cbf317200<>+0(SB), Z5
+	VMOVUPS cb5bfbe80<>+0(SB), Z6
+	VMOVUPS c3ab563a5<>+0(SB), Z7
+	VMOVUPS c3c091ef0<>+0(SB), Z8
+	VMOVUPS c3d2aac2c<>+0(SB), Z9
+	VMOVUPS c3e2aaa46<>+0(SB), Z10
+	VMOVUPS c3efffffe<>+0(SB), Z11
+	VMOVUPS c3f800000<>+0(SB), Z12
+	VMOVUPS c3f000000<>+0(SB), Z13
+	VMOVUPS c80000000<>+0(SB), Z14
+
+	// every plane: [read scratch write scratch fetch src fetch dst]
+	LEAQ  335(SP), AX
+	ANDQ  $-64, AX
+	LEAQ  335(SP), CX
+	ANDQ  $-64, CX
+	MOVQ  src_base+24(FP), DX
+	MOVQ  cols+120(FP), BX
+	IMULQ (SP), BX
+	ADDQ  BX, DX
+	MOVQ  cols+120(FP), BX
+	SHLQ  $0x08, BX
+	ADDQ  BX, DX
+	MOVQ  dst_base+0(FP), BX
+	ADDQ  (SP), BX
+	ADDQ  $0x00000040, BX
+	MOVQ  dstStride+136(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  cols+120(FP), DI
+
+planes14:
+	VMOVUPS     (AX), Z15
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z2, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VSUBPS      Z2, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z5, Z16, Z17
+	VFMADD231PS Z6, Z16, Z17
+	VMOVUPS     Z7, Z18
+	VFMADD213PS Z8, Z17, Z18
+	VFMADD213PS Z9, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VFMADD213PS Z3, Z17, Z18
+	VCMPPS      $0x15, Z1, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VPCMPEQD    Z12, Z18, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z15
+	VSUBPS      Z15, Z13, Z15
+	VPMOVD2M    Z15, K1
+	VBLENDMPS   Z14, Z18, K1, Z18
+	VMOVUPS     Z18, (CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        SI, BX
+	DECQ        DI
+	JNE         planes14
+
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    cols+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS c3f800000<>+0(SB), Z1
+	VMOVUPS c00000000<>+0(SB), Z2
+	VPXORD  Z3, Z3, Z3
+
+	// every plane: [read scratch]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ cols+120(FP), CX
+
+planes15:
+	VMOVUPS   (AX), Z4
+	VPMOVD2M  Z4, K1
+	VBLENDMPS Z1, Z2, K1, Z4
+	VADDPS    Z4, Z3, Z3
+	ADDQ      $0x00000100, AX
+	DECQ      CX
+	JNE       planes15
+	VSUBPS    Z1, Z3, Z3
+	VADDPS    Z0, Z3, Z0
+	MOVQ      rest_base+72(FP), AX
+	TESTQ     AX, AX
+	JE        none16
+	ADDQ      (SP), AX
+	VMOVUPS   Z0, K2, (AX)
+
+none16:
+	VADDPS  Z1, Z0, Z3
+	VDIVPS  Z3, Z1, Z3
+	VMULPS  Z3, Z0, Z0
+	MOVQ    comp_base+96(FP), AX
+	TESTQ   AX, AX
+	JE      none17
+	ADDQ    (SP), AX
+	VMOVUPS Z0, K2, (AX)
+
+none17:
+	// every plane: [read scratch write dst]
+	LEAQ 335(SP), AX
+	ANDQ $-64, AX
+	MOVQ dst_base+0(FP), CX
+	ADDQ (SP), CX
+	MOVQ dstStride+136(FP), DX
+	SHLQ $0x02, DX
+	MOVQ cols+120(FP), BX
+
+planes18:
+	VMOVUPS   (AX), Z0
+	VPMOVD2M  Z0, K1
+	VBLENDMPS Z1, Z0, K1, Z0
+	VMULPS    Z0, Z3, Z0
+	VMOVUPS   Z0, K2, (CX)
+	ADDQ      $0x00000100, AX
+	ADDQ      DX, CX
+	DECQ      BX
+	JNE       planes18
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000010, 8(SP)
+	JA        narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func lossSoftmaxGradAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, planes int, n int, dxStride int, sStride int, dyStride int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·lossSoftmaxGradAVX512(SB), $16720-160
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ    8(SP), $0x00000040
+	JB      narrow3
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000100, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000100, R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+	LEAQ 335(SP), R11
+	ANDQ $-64, R11
+	LEAQ 16384(R11), R12
+
+lanes6:
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (SI), Z3
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z11, Z11
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, (R11)
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    64(DX), Z2
+	VMOVUPS    64(SI), Z3
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z12, Z12
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 64(R11)
+	VMOVUPS    128(AX), Z1
+	VMOVUPS    128(DX), Z2
+	VMOVUPS    128(SI), Z3
+	PREFETCHT0 128(DI)
+	PREFETCHT0 128(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z13, Z13
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 128(R11)
+	VMOVUPS    192(AX), Z1
+	VMOVUPS    192(DX), Z2
+	VMOVUPS    192(SI), Z3
+	PREFETCHT0 192(DI)
+	PREFETCHT0 192(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z14, Z14
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 192(R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end9
+	ADDQ       $0x00000100, R11
+	CMPQ       R11, R12
+	JB         lanes6
+
+	// the lanes again
+wrap8:
+	SUBQ $0x00004000, R11
+
+again7:
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (SI), Z3
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z11, Z11
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    (R11), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, (R11)
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    64(DX), Z2
+	VMOVUPS    64(SI), Z3
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z12, Z12
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    64(R11), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 64(R11)
+	VMOVUPS    128(AX), Z1
+	VMOVUPS    128(DX), Z2
+	VMOVUPS    128(SI), Z3
+	PREFETCHT0 128(DI)
+	PREFETCHT0 128(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z13, Z13
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    128(R11), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 128(R11)
+	VMOVUPS    192(AX), Z1
+	VMOVUPS    192(DX), Z2
+	VMOVUPS    192(SI), Z3
+	PREFETCHT0 192(DI)
+	PREFETCHT0 192(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z14, Z14
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    192(R11), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 192(R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end9
+	ADDQ       $0x00000100, R11
+	CMPQ       R11, R12
+	JB         again7
+	JMP        wrap8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VADDPS  Z11, Z0, Z11
+	VADDPS  Z12, Z1, Z12
+	VADDPS  Z13, Z2, Z13
+	VADDPS  Z14, Z3, Z14
+	VMOVUPS c3f800000<>+0(SB), Z4
+
+	// every plane: [read s read dy read own read comp write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+
+planes10:
+	VMOVUPS   (AX), Z5
+	VMOVUPS   (DX), Z6
+	VMOVUPS   (SI), Z7
+	VMOVUPS   (DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z0, Z11, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, (R8)
+	VMOVUPS   64(AX), Z5
+	VMOVUPS   64(DX), Z6
+	VMOVUPS   64(SI), Z7
+	VMOVUPS   64(DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z1, Z12, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 64(R8)
+	VMOVUPS   128(AX), Z5
+	VMOVUPS   128(DX), Z6
+	VMOVUPS   128(SI), Z7
+	VMOVUPS   128(DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z2, Z13, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 128(R8)
+	VMOVUPS   192(AX), Z5
+	VMOVUPS   192(DX), Z6
+	VMOVUPS   192(SI), Z7
+	VMOVUPS   192(DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z3, Z14, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 192(R8)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      R9, R8
+	DECQ      R10
+	JNE       planes10
+	ADDQ      $0x00000100, (SP)
+	SUBQ      $0x00000040, 8(SP)
+	JMP       wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000040, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000040, R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+	LEAQ 335(SP), R11
+	ANDQ $-64, R11
+	LEAQ 16384(R11), R12
+
+lanes11:
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VMOVUPS.Z (SI), K1, Z3
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z3, Z1, K2, Z1
+	VMULPS    Z2, Z1, Z2
+	VSUBPS    Z1, Z10, Z1
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z2, Z0, K2, Z1
+	VADDPS    Z1, Z11, Z11
+	VSUBPS    Z1, Z2, Z2
+	VPXORD    Z1, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, (R11)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      CX, DI
+	ADDQ      R9, R8
+	DECQ      R10
+	JE        end14
+	ADDQ      $0x00000100, R11
+	CMPQ      R11, R12
+	JB        lanes11
+
+	// the lanes again
+wrap13:
+	SUBQ $0x00004000, R11
+
+again12:
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VMOVUPS.Z (SI), K1, Z3
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z3, Z1, K2, Z1
+	VMULPS    Z2, Z1, Z2
+	VSUBPS    Z1, Z10, Z1
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z2, Z0, K2, Z1
+	VADDPS    Z1, Z11, Z11
+	VSUBPS    Z1, Z2, Z2
+	VMOVUPS   (R11), Z1
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, (R11)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      CX, DI
+	ADDQ      R9, R8
+	DECQ      R10
+	JE        end14
+	ADDQ      $0x00000100, R11
+	CMPQ      R11, R12
+	JB        again12
+	JMP       wrap13
+
+end14:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VADDPS  Z11, Z0, Z11
+	VMOVUPS c3f800000<>+0(SB), Z1
+
+	// every plane: [read s read dy read own read comp write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+144(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+152(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	MOVQ dxStride+136(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+120(FP), R10
+
+planes15:
+	VMOVUPS.Z (AX), K1, Z2
+	VMOVUPS.Z (DX), K1, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS.Z (DI), K1, Z5
+	VPMOVD2M  Z2, K2
+	VBLENDMPS Z4, Z2, K2, Z2
+	VSUBPS    Z2, Z10, Z4
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z5, Z1, K2, Z5
+	VMULPS    Z5, Z3, Z3
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z0, Z11, K2, Z4
+	VSUBPS    Z4, Z3, Z3
+	VMULPS    Z3, Z2, Z2
+	VMOVUPS   Z2, K1, (R8)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      R9, R8
+	DECQ      R10
+	JNE       planes15
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000010, 8(SP)
+	JA        narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func lossSoftmaxGradRowsAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·lossSoftmaxGradRowsAVX512(SB), $16720-152
+	MOVQ $0x00000000, (SP)
+	MOVQ n+128(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ    8(SP), $0x00000040
+	JB      narrow2
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+136(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+144(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000100, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+120(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	LEAQ  335(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  16384(R10), R11
+
+lanes5:
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (SI), Z3
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z11, Z11
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, (R10)
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    64(DX), Z2
+	VMOVUPS    64(SI), Z3
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z12, Z12
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 64(R10)
+	VMOVUPS    128(AX), Z1
+	VMOVUPS    128(DX), Z2
+	VMOVUPS    128(SI), Z3
+	PREFETCHT0 128(DI)
+	PREFETCHT0 128(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z13, Z13
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 128(R10)
+	VMOVUPS    192(AX), Z1
+	VMOVUPS    192(DX), Z2
+	VMOVUPS    192(SI), Z3
+	PREFETCHT0 192(DI)
+	PREFETCHT0 192(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z14, Z14
+	VSUBPS     Z1, Z2, Z2
+	VPXORD     Z1, Z1, Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 192(R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000100, R8
+	DECQ       R9
+	JE         end8
+	ADDQ       $0x00000100, R10
+	CMPQ       R10, R11
+	JB         lanes5
+
+	// the lanes again
+wrap7:
+	SUBQ $0x00004000, R10
+
+again6:
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (SI), Z3
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z11, Z11
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    (R10), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, (R10)
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    64(DX), Z2
+	VMOVUPS    64(SI), Z3
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z12, Z12
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    64(R10), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 64(R10)
+	VMOVUPS    128(AX), Z1
+	VMOVUPS    128(DX), Z2
+	VMOVUPS    128(SI), Z3
+	PREFETCHT0 128(DI)
+	PREFETCHT0 128(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z13, Z13
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    128(R10), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 128(R10)
+	VMOVUPS    192(AX), Z1
+	VMOVUPS    192(DX), Z2
+	VMOVUPS    192(SI), Z3
+	PREFETCHT0 192(DI)
+	PREFETCHT0 192(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z14, Z14
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    192(R10), Z1
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    Z1, 192(R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000100, R8
+	DECQ       R9
+	JE         end8
+	ADDQ       $0x00000100, R10
+	CMPQ       R10, R11
+	JB         again6
+	JMP        wrap7
+
+end8:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    cols+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VADDPS  Z11, Z0, Z11
+	VADDPS  Z12, Z1, Z12
+	VADDPS  Z13, Z2, Z13
+	VADDPS  Z14, Z3, Z14
+	VMOVUPS c3f800000<>+0(SB), Z4
+
+	// every plane: [read s read dy read own read comp write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	LEAQ 335(SP), R8
+	ANDQ $-64, R8
+	MOVQ cols+120(FP), R9
+
+planes9:
+	VMOVUPS   (AX), Z5
+	VMOVUPS   (DX), Z6
+	VMOVUPS   (SI), Z7
+	VMOVUPS   (DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z0, Z11, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, (R8)
+	VMOVUPS   64(AX), Z5
+	VMOVUPS   64(DX), Z6
+	VMOVUPS   64(SI), Z7
+	VMOVUPS   64(DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z1, Z12, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 64(R8)
+	VMOVUPS   128(AX), Z5
+	VMOVUPS   128(DX), Z6
+	VMOVUPS   128(SI), Z7
+	VMOVUPS   128(DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z2, Z13, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 128(R8)
+	VMOVUPS   192(AX), Z5
+	VMOVUPS   192(DX), Z6
+	VMOVUPS   192(SI), Z7
+	VMOVUPS   192(DI), Z8
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z3, Z14, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 192(R8)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      $0x00000100, R8
+	DECQ      R9
+	JNE       planes9
+
+	// transpose scratch to dx
+	MOVQ  $0x00000040, R9
+	MOVQ  dx_base+0(FP), DI
+	MOVQ  cols+120(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  335(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+120(FP), R8
+	CALL  ·rowsOutF32AVX512<>(SB)
+	ADDQ  $0x00000100, (SP)
+	SUBQ  $0x00000040, 8(SP)
+	JMP   wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	CMPQ 8(SP), $+0
+	JE   end4
+
+narrow3:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+136(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+144(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000040, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+120(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  cols+120(FP), R9
+	LEAQ  335(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  16384(R10), R11
+
+lanes10:
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VMOVUPS.Z (SI), K1, Z3
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z3, Z1, K2, Z1
+	VMULPS    Z2, Z1, Z2
+	VSUBPS    Z1, Z10, Z1
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z2, Z0, K2, Z1
+	VADDPS    Z1, Z11, Z11
+	VSUBPS    Z1, Z2, Z2
+	VPXORD    Z1, Z1, Z1
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, (R10)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      CX, DI
+	ADDQ      $0x00000100, R8
+	DECQ      R9
+	JE        end13
+	ADDQ      $0x00000100, R10
+	CMPQ      R10, R11
+	JB        lanes10
+
+	// the lanes again
+wrap12:
+	SUBQ $0x00004000, R10
+
+again11:
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VMOVUPS.Z (SI), K1, Z3
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z3, Z1, K2, Z1
+	VMULPS    Z2, Z1, Z2
+	VSUBPS    Z1, Z10, Z1
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z2, Z0, K2, Z1
+	VADDPS    Z1, Z11, Z11
+	VSUBPS    Z1, Z2, Z2
+	VMOVUPS   (R10), Z1
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, (R10)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      CX, DI
+	ADDQ      $0x00000100, R8
+	DECQ      R9
+	JE        end13
+	ADDQ      $0x00000100, R10
+	CMPQ      R10, R11
+	JB        again11
+	JMP       wrap12
+
+end13:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    cols+120(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VADDPS  Z11, Z0, Z11
+	VMOVUPS c3f800000<>+0(SB), Z1
+
+	// every plane: [read s read dy read own read comp write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+136(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	LEAQ 335(SP), R8
+	ANDQ $-64, R8
+	MOVQ cols+120(FP), R9
+
+planes14:
+	VMOVUPS.Z (AX), K1, Z2
+	VMOVUPS.Z (DX), K1, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS.Z (DI), K1, Z5
+	VPMOVD2M  Z2, K2
+	VBLENDMPS Z4, Z2, K2, Z2
+	VSUBPS    Z2, Z10, Z4
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z5, Z1, K2, Z5
+	VMULPS    Z5, Z3, Z3
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z0, Z11, K2, Z4
+	VSUBPS    Z4, Z3, Z3
+	VMULPS    Z3, Z2, Z2
+	VMOVUPS   Z2, (R8)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      $0x00000100, R8
+	DECQ      R9
+	JNE       planes14
+
+	// transpose scratch to dx
+	MOVQ    $0x00000010, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dx_base+0(FP), DI
+	MOVQ    cols+120(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    335(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+120(FP), R8
+	CALL    ·rowsOutF32AVX512<>(SB)
+	ADDQ    $0x00000040, (SP)
+	SUBQ    $0x00000010, 8(SP)
+	JA      narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func lossSigmoidAVX512(dst []float32, src []float32, target []int32, class int32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
+TEXT ·lossSigmoidAVX512(SB), NOSPLIT, $0-76
+	VMOVUPS      cc2aeac4f<>+0(SB), Z0
+	VMOVUPS      c4b400000<>+0(SB), Z1
+	VMOVUPS      c3f800000<>+0(SB), Z2
+	VMOVUPS      c3fb8aa3b<>+0(SB), Z3
+	VMOVUPS      cbf317200<>+0(SB), Z4
+	VMOVUPS      cb5bfbe80<>+0(SB), Z5
+	VMOVUPS      c3ab563a5<>+0(SB), Z6
+	VMOVUPS      c3c091ef0<>+0(SB), Z7
+	VMOVUPS      c3d2aac2c<>+0(SB), Z8
+	VMOVUPS      c3e2aaa46<>+0(SB), Z9
+	VMOVUPS      c3efffffe<>+0(SB), Z10
+	VMOVUPS      c00000000<>+0(SB), Z11
+	VMOVUPS      c3f800000<>+0(SB), Z12
+	MOVLQSX      class+72(FP), AX
+	VMOVD        AX, X13
+	VPBROADCASTD X13, Z13
+	VMOVUPS      cc0000000<>+0(SB), Z14
+	VMOVUPS      c3f800000<>+0(SB), Z15
+	MOVQ         src_len+32(FP), AX
+	MOVQ         src_base+24(FP), DX
+	MOVQ         target_base+48(FP), BX
+	MOVQ         dst_base+0(FP), SI
+
+	// blocks of 64: [read src read target write dst]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS     (DX), Z16
+	VMOVUPS     (BX), Z17
+	VPCMPEQD    Z13, Z17, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z18
+	VSUBPS      Z18, Z11, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PS Z3, Z18, Z19
+	VSUBPS      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z4, Z19, Z20
+	VFMADD231PS Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PS Z7, Z20, Z21
+	VFMADD213PS Z8, Z20, Z21
+	VFMADD213PS Z9, Z20, Z21
+	VFMADD213PS Z10, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VCMPPS      $0x15, Z0, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPMOVD2M    Z16, K1
+	VBLENDMPS   Z21, Z12, K1, Z16
+	VADDPS      Z12, Z21, Z21
+	VDIVPS      Z21, Z16, Z21
+	VMULPS      Z17, Z21, Z21
+	VMOVUPS     Z21, (SI)
+	VMOVUPS     64(DX), Z16
+	VMOVUPS     64(BX), Z17
+	VPCMPEQD    Z13, Z17, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z18
+	VSUBPS      Z18, Z11, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PS Z3, Z18, Z19
+	VSUBPS      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z4, Z19, Z20
+	VFMADD231PS Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PS Z7, Z20, Z21
+	VFMADD213PS Z8, Z20, Z21
+	VFMADD213PS Z9, Z20, Z21
+	VFMADD213PS Z10, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VCMPPS      $0x15, Z0, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPMOVD2M    Z16, K1
+	VBLENDMPS   Z21, Z12, K1, Z16
+	VADDPS      Z12, Z21, Z21
+	VDIVPS      Z21, Z16, Z21
+	VMULPS      Z17, Z21, Z21
+	VMOVUPS     Z21, 64(SI)
+	VMOVUPS     128(DX), Z16
+	VMOVUPS     128(BX), Z17
+	VPCMPEQD    Z13, Z17, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z18
+	VSUBPS      Z18, Z11, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PS Z3, Z18, Z19
+	VSUBPS      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z4, Z19, Z20
+	VFMADD231PS Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PS Z7, Z20, Z21
+	VFMADD213PS Z8, Z20, Z21
+	VFMADD213PS Z9, Z20, Z21
+	VFMADD213PS Z10, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VCMPPS      $0x15, Z0, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPMOVD2M    Z16, K1
+	VBLENDMPS   Z21, Z12, K1, Z16
+	VADDPS      Z12, Z21, Z21
+	VDIVPS      Z21, Z16, Z21
+	VMULPS      Z17, Z21, Z21
+	VMOVUPS     Z21, 128(SI)
+	VMOVUPS     192(DX), Z16
+	VMOVUPS     192(BX), Z17
+	VPCMPEQD    Z13, Z17, K1
+	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z18
+	VSUBPS      Z18, Z11, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PS Z3, Z18, Z19
+	VSUBPS      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z4, Z19, Z20
+	VFMADD231PS Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PS Z7, Z20, Z21
+	VFMADD213PS Z8, Z20, Z21
+	VFMADD213PS Z9, Z20, Z21
+	VFMADD213PS Z10, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VCMPPS      $0x15, Z0, Z18, K1
+	VSCALEFPS.Z Z19, Z21, K1, Z21
+	VPMOVD2M    Z16, K1
+	VBLENDMPS   Z21, Z12, K1, Z16
+	VADDPS      Z12, Z21, Z21
+	VDIVPS      Z21, Z16, Z21
+	VMULPS      Z17, Z21, Z21
+	VMOVUPS     Z21, 192(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+64, AX
+	JAE         blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ        $+64, AX
+	JE          end3
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
+	VMOVUPS.Z   (DX), K1, Z16
+	VMOVDQU32.Z (BX), K1, Z17
+	VPCMPEQD    Z13, Z17, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z18
+	VSUBPS      Z18, Z11, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PS Z3, Z18, Z19
+	VSUBPS      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z4, Z19, Z20
+	VFMADD231PS Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PS Z7, Z20, Z21
+	VFMADD213PS Z8, Z20, Z21
+	VFMADD213PS Z9, Z20, Z21
+	VFMADD213PS Z10, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VCMPPS      $0x15, Z0, Z18, K2
+	VSCALEFPS.Z Z19, Z21, K2, Z21
+	VPMOVD2M    Z16, K2
+	VBLENDMPS   Z21, Z12, K2, Z16
+	VADDPS      Z12, Z21, Z21
+	VDIVPS      Z21, Z16, Z21
+	VMULPS      Z17, Z21, Z21
+	VMOVUPS     Z21, K1, (SI)
+	CMPQ        AX, $0x00000010
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   64(DX), K1, Z16
+	VMOVDQU32.Z 64(BX), K1, Z17
+	VPCMPEQD    Z13, Z17, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z18
+	VSUBPS      Z18, Z11, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PS Z3, Z18, Z19
+	VSUBPS      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z4, Z19, Z20
+	VFMADD231PS Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PS Z7, Z20, Z21
+	VFMADD213PS Z8, Z20, Z21
+	VFMADD213PS Z9, Z20, Z21
+	VFMADD213PS Z10, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VCMPPS      $0x15, Z0, Z18, K2
+	VSCALEFPS.Z Z19, Z21, K2, Z21
+	VPMOVD2M    Z16, K2
+	VBLENDMPS   Z21, Z12, K2, Z16
+	VADDPS      Z12, Z21, Z21
+	VDIVPS      Z21, Z16, Z21
+	VMULPS      Z17, Z21, Z21
+	VMOVUPS     Z21, K1, 64(SI)
+	CMPQ        AX, $0x00000020
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   128(DX), K1, Z16
+	VMOVDQU32.Z 128(BX), K1, Z17
+	VPCMPEQD    Z13, Z17, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z18
+	VSUBPS      Z18, Z11, Z18
+	VMOVUPS     Z1, Z19
+	VFMADD231PS Z3, Z18, Z19
+	VSUBPS      Z1, Z19, Z19
+	VMOVUPS     Z18, Z20
+	VFMADD231PS Z4, Z19, Z20
+	VFMADD231PS Z5, Z19, Z20
+	VMOVUPS     Z6, Z21
+	VFMADD213PS Z7, Z20, Z21
+	VFMADD213PS Z8, Z20, Z21
+	VFMADD213PS Z9, Z20, Z21
+	VFMADD213PS Z10, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VFMADD213PS Z2, Z20, Z21
+	VCMPPS      $0x15, Z0, Z18, K2
+	VSCALEFPS.Z Z19, Z21, K2, Z21
+	VPMOVD2M    Z16, K2
+	VBLENDMPS   Z21, Z12, K2, Z16
+	VADDPS      Z12, Z21, Z21
+	VDIVPS      Z21, Z16, Z21
+	VMULPS      Z17, Z21, Z21
+	VMOVUPS     Z21, K1, 128(SI)
+	CMPQ        AX, $0x00000030
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   192(DX), K1, Z16
+	VMOVDQU32.Z 192(BX), K1, Z17
+	VPCMPEQD    Z13, Z17, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z17
+	VMULPS      Z14, Z17, Z17
+	VADDPS      Z15, Z17, Z17
+	VMULPS      Z17, Z16, Z16
+	VPANDD      c7fffffff<>+0(SB), Z16, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z11
+	VFMADD231PS Z3, Z13, Z11
+	VSUBPS      Z1, Z11, Z1
+	VMOVUPS     Z13, Z3
+	VFMADD231PS Z4, Z1, Z3
+	VFMADD231PS Z5, Z1, Z3
+	VMOVUPS     Z6, Z4
+	VFMADD213PS Z7, Z3, Z4
+	VFMADD213PS Z8, Z3, Z4
+	VFMADD213PS Z9, Z3, Z4
+	VFMADD213PS Z10, Z3, Z4
+	VFMADD213PS Z2, Z3, Z4
+	VFMADD213PS Z2, Z3, Z4
+	VCMPPS      $0x15, Z0, Z13, K2
+	VSCALEFPS.Z Z1, Z4, K2, Z4
+	VPMOVD2M    Z16, K2
+	VBLENDMPS   Z4, Z12, K2, Z0
+	VADDPS      Z12, Z4, Z4
+	VDIVPS      Z4, Z0, Z4
+	VMULPS      Z17, Z4, Z4
+	VMOVUPS     Z4, K1, 192(SI)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossHingeAVX512(dst []float32, src []float32, target []int32, class int32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
+TEXT ·lossHingeAVX512(SB), NOSPLIT, $0-76
+	VMOVUPS      c00000000<>+0(SB), Z0
+	VMOVUPS      c3f800000<>+0(SB), Z1
+	MOVLQSX      class+72(FP), AX
+	VMOVD        AX, X2
+	VPBROADCASTD X2, Z2
+	VMOVUPS      cc0000000<>+0(SB), Z3
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	MOVQ         src_len+32(FP), AX
+	MOVQ         src_base+24(FP), DX
+	MOVQ         target_base+48(FP), BX
+	MOVQ         dst_base+0(FP), SI
+
+	// blocks of 64: [read src read target write dst]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (DX), Z5
+	VMOVUPS   (BX), Z6
+	VPCMPEQD  Z2, Z6, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z6
+	VMULPS    Z3, Z6, Z6
+	VADDPS    Z4, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z0, Z5, K1, Z5
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, (SI)
+	VMOVUPS   64(DX), Z5
+	VMOVUPS   64(BX), Z6
+	VPCMPEQD  Z2, Z6, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z6
+	VMULPS    Z3, Z6, Z6
+	VADDPS    Z4, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z0, Z5, K1, Z5
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 64(SI)
+	VMOVUPS   128(DX), Z5
+	VMOVUPS   128(BX), Z6
+	VPCMPEQD  Z2, Z6, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z6
+	VMULPS    Z3, Z6, Z6
+	VADDPS    Z4, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z0, Z5, K1, Z5
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 128(SI)
+	VMOVUPS   192(DX), Z5
+	VMOVUPS   192(BX), Z6
+	VPCMPEQD  Z2, Z6, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z6
+	VMULPS    Z3, Z6, Z6
+	VADDPS    Z4, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z0, Z5, K1, Z5
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 192(SI)
+	ADDQ      $+256, DX
+	ADDQ      $+256, BX
+	ADDQ      $+256, SI
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000010
+	JB        part4
+	VMOVUPS   (DX), Z5
+	VMOVUPS   (BX), Z6
+	VPCMPEQD  Z2, Z6, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z6
+	VMULPS    Z3, Z6, Z6
+	VADDPS    Z4, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z0, Z5, K1, Z5
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, (SI)
+	CMPQ      AX, $0x00000020
+	JB        part5
+	VMOVUPS   64(DX), Z5
+	VMOVUPS   64(BX), Z6
+	VPCMPEQD  Z2, Z6, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z6
+	VMULPS    Z3, Z6, Z6
+	VADDPS    Z4, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z0, Z5, K1, Z5
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 64(SI)
+	CMPQ      AX, $0x00000030
+	JB        part6
+	VMOVUPS   128(DX), Z5
+	VMOVUPS   128(BX), Z6
+	VPCMPEQD  Z2, Z6, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z6
+	VMULPS    Z3, Z6, Z6
+	VADDPS    Z4, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z0, Z5, K1, Z5
+	VMULPS    Z6, Z5, Z5
+	VMOVUPS   Z5, 128(SI)
+	CMPQ      AX, $0x00000040
+	JB        part7
+
+part4:
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
+	VMOVUPS.Z   (DX), K1, Z5
+	VMOVDQU32.Z (BX), K1, Z6
+	VPCMPEQD    Z2, Z6, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K2
+	VBLENDMPS   Z0, Z5, K2, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, K1, (SI)
+	JMP         end3
+
+part5:
+	CMPQ        AX, $0x00000010
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
+	VMOVUPS.Z   64(DX), K1, Z5
+	VMOVDQU32.Z 64(BX), K1, Z6
+	VPCMPEQD    Z2, Z6, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K2
+	VBLENDMPS   Z0, Z5, K2, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, K1, 64(SI)
+	JMP         end3
+
+part6:
+	CMPQ        AX, $0x00000020
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
+	VMOVUPS.Z   128(DX), K1, Z5
+	VMOVDQU32.Z 128(BX), K1, Z6
+	VPCMPEQD    Z2, Z6, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K2
+	VBLENDMPS   Z0, Z5, K2, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, K1, 128(SI)
+	JMP         end3
+
+part7:
+	CMPQ        AX, $0x00000030
+	JBE         end3
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, AX
+	SHLQ        CL, AX
+	NOTQ        AX
+	KMOVQ       AX, K1
+	VMOVUPS.Z   192(DX), K1, Z5
+	VMOVDQU32.Z 192(BX), K1, Z6
+	VPCMPEQD    Z2, Z6, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K2
+	VBLENDMPS   Z0, Z5, K2, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, K1, 192(SI)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossClampAVX512(dst []float32, src []float32, target []int32, class int32) float32
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL
+TEXT ·lossClampAVX512(SB), NOSPLIT, $0-84
+	MOVLQSX      class+72(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Z0
+	VMOVUPS      c00000000<>+0(SB), Z1
+	VMOVUPS      c3f800000<>+0(SB), Z2
+	VMOVUPS      cc0000000<>+0(SB), Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	MOVQ         src_len+32(FP), AX
+	MOVQ         src_base+24(FP), DX
+	MOVQ         target_base+48(FP), BX
+	MOVQ         dst_base+0(FP), SI
+
+	// blocks of 64: [read src read target write dst]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (DX), Z8
+	VMOVUPS   (BX), Z9
+	VPCMPEQD  Z0, Z9, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z9
+	VSUBPS    Z8, Z9, Z8
+	VMULPS    Z3, Z9, Z10
+	VADDPS    Z2, Z10, Z9
+	VMULPS    Z9, Z8, Z10
+	VSUBPS    Z10, Z1, Z10
+	VMOVUPS   Z10, Z8
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z1, Z10, K1, Z10
+	VSUBPS    Z10, Z2, Z11
+	VPMOVD2M  Z11, K1
+	VBLENDMPS Z2, Z10, K1, Z10
+	VSUBPS    Z10, Z8, Z11
+	VPANDD    c7fffffff<>+0(SB), Z11, Z11
+	VADDPS    Z11, Z4, Z4
+	VMULPS    Z9, Z10, Z10
+	VMOVUPS   Z10, (SI)
+	VMOVUPS   64(DX), Z8
+	VMOVUPS   64(BX), Z9
+	VPCMPEQD  Z0, Z9, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z9
+	VSUBPS    Z8, Z9, Z8
+	VMULPS    Z3, Z9, Z10
+	VADDPS    Z2, Z10, Z9
+	VMULPS    Z9, Z8, Z10
+	VSUBPS    Z10, Z1, Z10
+	VMOVUPS   Z10, Z8
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z1, Z10, K1, Z10
+	VSUBPS    Z10, Z2, Z11
+	VPMOVD2M  Z11, K1
+	VBLENDMPS Z2, Z10, K1, Z10
+	VSUBPS    Z10, Z8, Z11
+	VPANDD    c7fffffff<>+0(SB), Z11, Z11
+	VADDPS    Z11, Z5, Z5
+	VMULPS    Z9, Z10, Z10
+	VMOVUPS   Z10, 64(SI)
+	VMOVUPS   128(DX), Z8
+	VMOVUPS   128(BX), Z9
+	VPCMPEQD  Z0, Z9, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z9
+	VSUBPS    Z8, Z9, Z8
+	VMULPS    Z3, Z9, Z10
+	VADDPS    Z2, Z10, Z9
+	VMULPS    Z9, Z8, Z10
+	VSUBPS    Z10, Z1, Z10
+	VMOVUPS   Z10, Z8
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z1, Z10, K1, Z10
+	VSUBPS    Z10, Z2, Z11
+	VPMOVD2M  Z11, K1
+	VBLENDMPS Z2, Z10, K1, Z10
+	VSUBPS    Z10, Z8, Z11
+	VPANDD    c7fffffff<>+0(SB), Z11, Z11
+	VADDPS    Z11, Z6, Z6
+	VMULPS    Z9, Z10, Z10
+	VMOVUPS   Z10, 128(SI)
+	VMOVUPS   192(DX), Z8
+	VMOVUPS   192(BX), Z9
+	VPCMPEQD  Z0, Z9, K1
+	VMOVUPS.Z c3f800000<>+0(SB), K1, Z9
+	VSUBPS    Z8, Z9, Z8
+	VMULPS    Z3, Z9, Z10
+	VADDPS    Z2, Z10, Z9
+	VMULPS    Z9, Z8, Z10
+	VSUBPS    Z10, Z1, Z10
+	VMOVUPS   Z10, Z8
+	VPMOVD2M  Z10, K1
+	VBLENDMPS Z1, Z10, K1, Z10
+	VSUBPS    Z10, Z2, Z11
+	VPMOVD2M  Z11, K1
+	VBLENDMPS Z2, Z10, K1, Z10
+	VSUBPS    Z10, Z8, Z11
+	VPANDD    c7fffffff<>+0(SB), Z11, Z11
+	VADDPS    Z11, Z7, Z7
+	VMULPS    Z9, Z10, Z10
+	VMOVUPS   Z10, 192(SI)
+	ADDQ      $+256, DX
+	ADDQ      $+256, BX
+	ADDQ      $+256, SI
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ        $+64, AX
+	JE          end3
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
+	VMOVUPS.Z   (DX), K1, Z8
+	VMOVDQU32.Z (BX), K1, Z9
+	VPCMPEQD    Z0, Z9, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z9
+	VSUBPS      Z8, Z9, Z8
+	VMULPS      Z3, Z9, Z10
+	VADDPS      Z2, Z10, Z9
+	VMULPS      Z9, Z8, Z10
+	VSUBPS      Z10, Z1, Z10
+	VMOVUPS     Z10, Z8
+	VPMOVD2M    Z10, K2
+	VBLENDMPS   Z1, Z10, K2, Z10
+	VSUBPS      Z10, Z2, Z11
+	VPMOVD2M    Z11, K2
+	VBLENDMPS   Z2, Z10, K2, Z10
+	VSUBPS      Z10, Z8, Z11
+	VPANDD      c7fffffff<>+0(SB), Z11, Z11
+	VADDPS      Z11, Z4, Z4
+	VMULPS      Z9, Z10, Z10
+	VMOVUPS     Z10, K1, (SI)
+	CMPQ        AX, $0x00000010
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   64(DX), K1, Z8
+	VMOVDQU32.Z 64(BX), K1, Z9
+	VPCMPEQD    Z0, Z9, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z9
+	VSUBPS      Z8, Z9, Z8
+	VMULPS      Z3, Z9, Z10
+	VADDPS      Z2, Z10, Z9
+	VMULPS      Z9, Z8, Z10
+	VSUBPS      Z10, Z1, Z10
+	VMOVUPS     Z10, Z8
+	VPMOVD2M    Z10, K2
+	VBLENDMPS   Z1, Z10, K2, Z10
+	VSUBPS      Z10, Z2, Z11
+	VPMOVD2M    Z11, K2
+	VBLENDMPS   Z2, Z10, K2, Z10
+	VSUBPS      Z10, Z8, Z11
+	VPANDD      c7fffffff<>+0(SB), Z11, Z11
+	VADDPS      Z11, Z5, Z5
+	VMULPS      Z9, Z10, Z10
+	VMOVUPS     Z10, K1, 64(SI)
+	CMPQ        AX, $0x00000020
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   128(DX), K1, Z8
+	VMOVDQU32.Z 128(BX), K1, Z9
+	VPCMPEQD    Z0, Z9, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z9
+	VSUBPS      Z8, Z9, Z8
+	VMULPS      Z3, Z9, Z10
+	VADDPS      Z2, Z10, Z9
+	VMULPS      Z9, Z8, Z10
+	VSUBPS      Z10, Z1, Z10
+	VMOVUPS     Z10, Z8
+	VPMOVD2M    Z10, K2
+	VBLENDMPS   Z1, Z10, K2, Z10
+	VSUBPS      Z10, Z2, Z11
+	VPMOVD2M    Z11, K2
+	VBLENDMPS   Z2, Z10, K2, Z10
+	VSUBPS      Z10, Z8, Z11
+	VPANDD      c7fffffff<>+0(SB), Z11, Z11
+	VADDPS      Z11, Z6, Z6
+	VMULPS      Z9, Z10, Z10
+	VMOVUPS     Z10, K1, 128(SI)
+	CMPQ        AX, $0x00000030
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   192(DX), K1, Z8
+	VMOVDQU32.Z 192(BX), K1, Z9
+	VPCMPEQD    Z0, Z9, K2
+	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z9
+	VSUBPS      Z8, Z9, Z8
+	VMULPS      Z3, Z9, Z0
+	VADDPS      Z2, Z0, Z9
+	VMULPS      Z9, Z8, Z0
+	VSUBPS      Z0, Z1, Z0
+	VMOVUPS     Z0, Z8
+	VPMOVD2M    Z0, K2
+	VBLENDMPS   Z1, Z0, K2, Z0
+	VSUBPS      Z0, Z2, Z1
+	VPMOVD2M    Z1, K2
+	VBLENDMPS   Z2, Z0, K2, Z0
+	VSUBPS      Z0, Z8, Z1
+	VPANDD      c7fffffff<>+0(SB), Z1, Z1
+	VADDPS      Z1, Z7, Z7
+	VMULPS      Z9, Z0, Z0
+	VMOVUPS     Z0, K1, 192(SI)
+
+end3:
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y4
+	MOVQ          src_len+32(FP), AX
+	CMPQ          AX, $0x00000010
+	JA            groups4
+	VSHUFF64X2    $0x01, Y4, Y4, Y0
+	VADDPS        Y0, Y4, Y4
+	VPERMILPS     $0x4e, Y4, Y0
+	VADDPS        Y0, Y4, Y4
+	VPERMILPS     $0xb1, Y4, Y0
+	VADDPS        Y0, Y4, Y4
+	JMP           sum5
+
+groups4:
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y7
+	VSHUFF64X2    $0x00, Y6, Y4, Y0
+	VSHUFF64X2    $0x03, Y6, Y4, Y1
+	VADDPS        Y1, Y0, Y4
+	VSHUFF64X2    $0x00, Y7, Y5, Y0
+	VSHUFF64X2    $0x03, Y7, Y5, Y1
+	VADDPS        Y1, Y0, Y5
+	VSHUFPS       $0x44, Y5, Y4, Y0
+	VSHUFPS       $0xee, Y5, Y4, Y1
+	VADDPS        Y1, Y0, Y4
+	VSHUFPS       $0x88, Y4, Y4, Y0
+	VSHUFPS       $0xdd, Y4, Y4, Y1
+	VADDPS        Y1, Y0, Y4
+	VPERMILPS     $0xb1, Y4, Y0
+	VADDPS        Y0, Y4, Y4
+	VSHUFF64X2    $0x01, Y4, Y4, Y0
+	VADDPS        Y0, Y4, Y4
+
+sum5:
+	VMOVUPS Y4, Y0
+	VMOVSS  X0, ret+80(FP)
+	VZEROUPPER
+	RET
+
+// func lossSigmoidGradAVX512(dx []float32, x []float32, dy []float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·lossSigmoidGradAVX512(SB), NOSPLIT, $0-72
+	VMOVUPS cc2aeac4f<>+0(SB), Z0
+	VMOVUPS c4b400000<>+0(SB), Z1
+	VMOVUPS c3f800000<>+0(SB), Z2
+	VMOVUPS c3fb8aa3b<>+0(SB), Z3
+	VMOVUPS cbf317200<>+0(SB), Z4
+	VMOVUPS cb5bfbe80<>+0(SB), Z5
+	VMOVUPS c3ab563a5<>+0(SB), Z6
+	VMOVUPS c3c091ef0<>+0(SB), Z7
+	VMOVUPS c3d2aac2c<>+0(SB), Z8
+	VMOVUPS c3e2aaa46<>+0(SB), Z9
+	VMOVUPS c3efffffe<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z11
+	VMOVUPS c3f800000<>+0(SB), Z12
+	MOVQ    x_len+32(FP), AX
+	MOVQ    x_base+24(FP), DX
+	MOVQ    dy_base+48(FP), BX
+	MOVQ    dx_base+0(FP), SI
+
+	// blocks of 64: [read x read dy write dx]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS     (DX), Z13
+	VMOVUPS     (BX), Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z15
+	VFMADD231PS Z3, Z13, Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z13, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD213PS Z7, Z16, Z17
+	VFMADD213PS Z8, Z16, Z17
+	VFMADD213PS Z9, Z16, Z17
+	VFMADD213PS Z10, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z15, Z17, K1, Z17
+	VADDPS      Z12, Z17, Z13
+	VDIVPS      Z13, Z12, Z13
+	VMULPS      Z13, Z17, Z17
+	VMULPS      Z17, Z13, Z13
+	VMULPS      Z14, Z13, Z13
+	VMOVUPS     Z13, (SI)
+	VMOVUPS     64(DX), Z13
+	VMOVUPS     64(BX), Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z15
+	VFMADD231PS Z3, Z13, Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z13, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD213PS Z7, Z16, Z17
+	VFMADD213PS Z8, Z16, Z17
+	VFMADD213PS Z9, Z16, Z17
+	VFMADD213PS Z10, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z15, Z17, K1, Z17
+	VADDPS      Z12, Z17, Z13
+	VDIVPS      Z13, Z12, Z13
+	VMULPS      Z13, Z17, Z17
+	VMULPS      Z17, Z13, Z13
+	VMULPS      Z14, Z13, Z13
+	VMOVUPS     Z13, 64(SI)
+	VMOVUPS     128(DX), Z13
+	VMOVUPS     128(BX), Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z15
+	VFMADD231PS Z3, Z13, Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z13, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD213PS Z7, Z16, Z17
+	VFMADD213PS Z8, Z16, Z17
+	VFMADD213PS Z9, Z16, Z17
+	VFMADD213PS Z10, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z15, Z17, K1, Z17
+	VADDPS      Z12, Z17, Z13
+	VDIVPS      Z13, Z12, Z13
+	VMULPS      Z13, Z17, Z17
+	VMULPS      Z17, Z13, Z13
+	VMULPS      Z14, Z13, Z13
+	VMOVUPS     Z13, 128(SI)
+	VMOVUPS     192(DX), Z13
+	VMOVUPS     192(BX), Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z15
+	VFMADD231PS Z3, Z13, Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z13, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD213PS Z7, Z16, Z17
+	VFMADD213PS Z8, Z16, Z17
+	VFMADD213PS Z9, Z16, Z17
+	VFMADD213PS Z10, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VCMPPS      $0x15, Z0, Z13, K1
+	VSCALEFPS.Z Z15, Z17, K1, Z17
+	VADDPS      Z12, Z17, Z13
+	VDIVPS      Z13, Z12, Z13
+	VMULPS      Z13, Z17, Z17
+	VMULPS      Z17, Z13, Z13
+	VMULPS      Z14, Z13, Z13
+	VMOVUPS     Z13, 192(SI)
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	SUBQ        $+64, AX
+	JAE         blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ        $+64, AX
+	JE          end3
+	MOVQ        AX, CX
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
+	VMOVUPS.Z   (DX), K1, Z13
+	VMOVUPS.Z   (BX), K1, Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z15
+	VFMADD231PS Z3, Z13, Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z13, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD213PS Z7, Z16, Z17
+	VFMADD213PS Z8, Z16, Z17
+	VFMADD213PS Z9, Z16, Z17
+	VFMADD213PS Z10, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VCMPPS      $0x15, Z0, Z13, K2
+	VSCALEFPS.Z Z15, Z17, K2, Z17
+	VADDPS      Z12, Z17, Z13
+	VDIVPS      Z13, Z12, Z13
+	VMULPS      Z13, Z17, Z17
+	VMULPS      Z17, Z13, Z13
+	VMULPS      Z14, Z13, Z13
+	VMOVUPS     Z13, K1, (SI)
+	CMPQ        AX, $0x00000010
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   64(DX), K1, Z13
+	VMOVUPS.Z   64(BX), K1, Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z15
+	VFMADD231PS Z3, Z13, Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z13, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD213PS Z7, Z16, Z17
+	VFMADD213PS Z8, Z16, Z17
+	VFMADD213PS Z9, Z16, Z17
+	VFMADD213PS Z10, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VCMPPS      $0x15, Z0, Z13, K2
+	VSCALEFPS.Z Z15, Z17, K2, Z17
+	VADDPS      Z12, Z17, Z13
+	VDIVPS      Z13, Z12, Z13
+	VMULPS      Z13, Z17, Z17
+	VMULPS      Z17, Z13, Z13
+	VMULPS      Z14, Z13, Z13
+	VMOVUPS     Z13, K1, 64(SI)
+	CMPQ        AX, $0x00000020
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   128(DX), K1, Z13
+	VMOVUPS.Z   128(BX), K1, Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z15
+	VFMADD231PS Z3, Z13, Z15
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z13, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VMOVUPS     Z6, Z17
+	VFMADD213PS Z7, Z16, Z17
+	VFMADD213PS Z8, Z16, Z17
+	VFMADD213PS Z9, Z16, Z17
+	VFMADD213PS Z10, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VFMADD213PS Z2, Z16, Z17
+	VCMPPS      $0x15, Z0, Z13, K2
+	VSCALEFPS.Z Z15, Z17, K2, Z17
+	VADDPS      Z12, Z17, Z13
+	VDIVPS      Z13, Z12, Z13
+	VMULPS      Z13, Z17, Z17
+	VMULPS      Z17, Z13, Z13
+	VMULPS      Z14, Z13, Z13
+	VMOVUPS     Z13, K1, 128(SI)
+	CMPQ        AX, $0x00000030
+	JBE         end3
+	KSHIFTRQ    $0x10, K1, K1
+	VMOVUPS.Z   192(DX), K1, Z13
+	VMOVUPS.Z   192(BX), K1, Z14
+	VPANDD      c7fffffff<>+0(SB), Z13, Z13
+	VSUBPS      Z13, Z11, Z13
+	VMOVUPS     Z1, Z11
+	VFMADD231PS Z3, Z13, Z11
+	VSUBPS      Z1, Z11, Z1
+	VMOVUPS     Z13, Z3
+	VFMADD231PS Z4, Z1, Z3
+	VFMADD231PS Z5, Z1, Z3
+	VMOVUPS     Z6, Z4
+	VFMADD213PS Z7, Z3, Z4
+	VFMADD213PS Z8, Z3, Z4
+	VFMADD213PS Z9, Z3, Z4
+	VFMADD213PS Z10, Z3, Z4
+	VFMADD213PS Z2, Z3, Z4
+	VFMADD213PS Z2, Z3, Z4
+	VCMPPS      $0x15, Z0, Z13, K2
+	VSCALEFPS.Z Z1, Z4, K2, Z4
+	VADDPS      Z12, Z4, Z0
+	VDIVPS      Z0, Z12, Z0
+	VMULPS      Z0, Z4, Z4
+	VMULPS      Z4, Z0, Z0
+	VMULPS      Z14, Z0, Z0
+	VMOVUPS     Z0, K1, 192(SI)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossNearestAVX512(x []float32) float32
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F
+TEXT ·lossNearestAVX512(SB), NOSPLIT, $0-28
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	VMOVUPS      cff800000<>+0(SB), Z4
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), DX
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS   (DX), Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z5, Z4, K1, Z5
+	VMAXPS    Z5, Z0, Z0
+	VMOVUPS   64(DX), Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z5, Z4, K1, Z5
+	VMAXPS    Z5, Z1, Z1
+	VMOVUPS   128(DX), Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z5, Z4, K1, Z5
+	VMAXPS    Z5, Z2, Z2
+	VMOVUPS   192(DX), Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z5, Z4, K1, Z5
+	VMAXPS    Z5, Z3, Z3
+	ADDQ      $+256, DX
+	SUBQ      $+64, AX
+	JAE       blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000010
+	JB        part4
+	VMOVUPS   (DX), Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z5, Z4, K1, Z5
+	VMAXPS    Z5, Z0, Z0
+	CMPQ      AX, $0x00000020
+	JB        part5
+	VMOVUPS   64(DX), Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z5, Z4, K1, Z5
+	VMAXPS    Z5, Z1, Z1
+	CMPQ      AX, $0x00000030
+	JB        part6
+	VMOVUPS   128(DX), Z5
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z5, Z4, K1, Z5
+	VMAXPS    Z5, Z2, Z2
+	CMPQ      AX, $0x00000040
+	JB        part7
+
+part4:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      (DX), K1, Z5
+	VPMOVD2M     Z5, K1
+	VBLENDMPS    Z5, Z4, K1, Z5
+	VMAXPS       Z5, Z0, Z0
+	JMP          end3
+
+part5:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      64(DX), K1, Z5
+	VPMOVD2M     Z5, K1
+	VBLENDMPS    Z5, Z4, K1, Z5
+	VMAXPS       Z5, Z1, Z1
+	JMP          end3
+
+part6:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      128(DX), K1, Z5
+	VPMOVD2M     Z5, K1
+	VBLENDMPS    Z5, Z4, K1, Z5
+	VMAXPS       Z5, Z2, Z2
+	JMP          end3
+
+part7:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      192(DX), K1, Z5
+	VPMOVD2M     Z5, K1
+	VBLENDMPS    Z5, Z4, K1, Z5
+	VMAXPS       Z5, Z3, Z3
+
+end3:
+	VMAXPS     Z2, Z0, Z0
+	VMAXPS     Z3, Z1, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VMOVUPS    Z0, Z0
+	VMOVSS     X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func lossLargestAVX512(x []float32) float32
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·lossLargestAVX512(SB), NOSPLIT, $0-28
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x_len+8(FP), AX
+	MOVQ   x_base+0(FP), DX
+
+	// blocks of 64: [read x]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS (DX), Z4
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(DX), Z4
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(DX), Z4
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(DX), Z4
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	JAE     blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ    $+64, AX
+	JE      end3
+	CMPQ    AX, $0x00000010
+	JB      part4
+	VMOVUPS (DX), Z4
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS  Z4, Z0, Z0
+	CMPQ    AX, $0x00000020
+	JB      part5
+	VMOVUPS 64(DX), Z4
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS  Z4, Z1, Z1
+	CMPQ    AX, $0x00000030
+	JB      part6
+	VMOVUPS 128(DX), Z4
+	VPANDD  c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS  Z4, Z2, Z2
+	CMPQ    AX, $0x00000040
+	JB      part7
+
+part4:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPS.Z (DX), K1, Z4
+	VPANDD    c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS    Z4, Z0, Z0
+	JMP       end3
+
+part5:
+	CMPQ      AX, $0x00000010
+	JBE       end3
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VPANDD    c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS    Z4, Z1, Z1
+	JMP       end3
+
+part6:
+	CMPQ      AX, $0x00000020
+	JBE       end3
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPS.Z 128(DX), K1, Z4
+	VPANDD    c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS    Z4, Z2, Z2
+	JMP       end3
+
+part7:
+	CMPQ      AX, $0x00000030
+	JBE       end3
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, AX
+	SHLQ      CL, AX
+	NOTQ      AX
+	KMOVQ     AX, K1
+	VMOVUPS.Z 192(DX), K1, Z4
+	VPANDD    c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS    Z4, Z3, Z3
+
+end3:
+	VMAXPS     Z2, Z0, Z0
+	VMAXPS     Z3, Z1, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VMAXPS     Z1, Z0, Z0
+	VMOVUPS    Z0, Z0
+	VMOVSS     X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func lossAddProductAVX512(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·lossAddProductAVX512(SB), NOSPLIT, $272-104
+	MOVQ $0x00000000, (SP)
+	MOVQ n+80(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ 8(SP), $0x00000040
+	JB   narrow3
+
+	// every plane: [read dst read s read a write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ s_base+24(FP), DX
+	ADDQ (SP), DX
+	MOVQ sStride+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ a_base+48(FP), SI
+	ADDQ (SP), SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ (SP), DI
+	MOVQ planes+72(FP), R8
+
+planes6:
+	VMOVUPS (AX), Z0
+	VMOVUPS (DX), Z1
+	VMOVUPS (SI), Z2
+	VMULPS  Z2, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VMOVUPS 64(AX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 64(SI), Z2
+	VMULPS  Z2, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 64(DI)
+	VMOVUPS 128(AX), Z0
+	VMOVUPS 128(DX), Z1
+	VMOVUPS 128(SI), Z2
+	VMULPS  Z2, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 128(DI)
+	VMOVUPS 192(AX), Z0
+	VMOVUPS 192(DX), Z1
+	VMOVUPS 192(SI), Z2
+	VMULPS  Z2, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 192(DI)
+	ADDQ    CX, AX
+	ADDQ    BX, DX
+	ADDQ    CX, DI
+	DECQ    R8
+	JNE     planes6
+	ADDQ    $0x00000100, (SP)
+	SUBQ    $0x00000040, 8(SP)
+	JMP     wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+
+	// every plane: [read dst read s read a write dst]
+	MOVQ dst_base+0(FP), AX
+	ADDQ (SP), AX
+	MOVQ dstStride+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ s_base+24(FP), DX
+	ADDQ (SP), DX
+	MOVQ sStride+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ a_base+48(FP), SI
+	ADDQ (SP), SI
+	MOVQ dst_base+0(FP), DI
+	ADDQ (SP), DI
+	MOVQ planes+72(FP), R8
+
+planes7:
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS.Z (SI), K1, Z2
+	VMULPS    Z2, Z1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      CX, DI
+	DECQ      R8
+	JNE       planes7
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000010, 8(SP)
+	JA        narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func lossLog1pAVX512(dst []float32, src []float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·lossLog1pAVX512(SB), NOSPLIT, $0-48
+	MOVQ src_len+32(FP), AX
+	MOVQ src_base+24(FP), DX
+	MOVQ dst_base+0(FP), BX
+
+	// blocks of 64: [read src write dst]
+	SUBQ $+64, AX
+	JB   tail2
+
+blocks1:
+	VMOVUPS       (DX), Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, (BX)
+	VMOVUPS       64(DX), Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, 64(BX)
+	VMOVUPS       128(DX), Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, 128(BX)
+	VMOVUPS       192(DX), Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, 192(BX)
+	ADDQ          $+256, DX
+	ADDQ          $+256, BX
+	SUBQ          $+64, AX
+	JAE           blocks1
+
+	// the last block, register by register
+tail2:
+	ADDQ          $+64, AX
+	JE            end3
+	MOVQ          AX, CX
+	MOVQ          $-1, SI
+	SHLQ          CL, SI
+	NOTQ          SI
+	KMOVQ         SI, K1
+	VMOVUPS.Z     (DX), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, K1, (BX)
+	CMPQ          AX, $0x00000010
+	JBE           end3
+	KSHIFTRQ      $0x10, K1, K1
+	VMOVUPS.Z     64(DX), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, K1, 64(BX)
+	CMPQ          AX, $0x00000020
+	JBE           end3
+	KSHIFTRQ      $0x10, K1, K1
+	VMOVUPS.Z     128(DX), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, K1, 128(BX)
+	CMPQ          AX, $0x00000030
+	JBE           end3
+	KSHIFTRQ      $0x10, K1, K1
+	VMOVUPS.Z     192(DX), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z2
+	VCVTPS2PD     Y1, Z1
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z2, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z2, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z2
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z3
+	VADDPD        Z3, Z1, Z4
+	VSUBPD        Z3, Z4, Z3
+	VSUBPD        Z3, Z1, Z3
+	VDIVPD        Z4, Z3, Z3
+	VPADDQ        c00095f619980c433<>+0(SB), Z4, Z5
+	VPSRLQ        $0x34, Z5, Z6
+	VPORD         c4330000000000000<>+0(SB), Z6, Z6
+	VMOVUPS       c43300000000003ff<>+0(SB), Z7
+	VSUBPD        Z7, Z6, Z6
+	VPANDD        c000fffffffffffff<>+0(SB), Z5, Z5
+	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z5, Z5
+	VMOVUPS       c3ff0000000000000<>+0(SB), Z7
+	VSUBPD        Z7, Z5, Z5
+	VMOVUPS       c4000000000000000<>+0(SB), Z7
+	VADDPD        Z7, Z5, Z7
+	VDIVPD        Z7, Z5, Z7
+	VMULPD        Z7, Z7, Z8
+	VMULPD        Z8, Z8, Z9
+	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z10
+	VMOVUPS       Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fd999999997fa04<>+0(SB), Z11
+	VADDPD        Z11, Z10, Z10
+	VMULPD        Z9, Z10, Z10
+	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z11
+	VMOVUPS       Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z12
+	VADDPD        Z12, Z11, Z11
+	VMULPD        Z9, Z11, Z11
+	VMOVUPS       c3fe5555555555593<>+0(SB), Z9
+	VADDPD        Z9, Z11, Z11
+	VMULPD        Z8, Z11, Z11
+	VADDPD        Z11, Z10, Z10
+	VMOVUPS       c3fe0000000000000<>+0(SB), Z8
+	VMULPD        Z8, Z5, Z8
+	VMULPD        Z5, Z8, Z8
+	VADDPD        Z10, Z8, Z10
+	VMULPD        Z10, Z7, Z10
+	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z7
+	VMULPD        Z7, Z6, Z11
+	VADDPD        Z11, Z10, Z10
+	VSUBPD        Z10, Z8, Z10
+	VSUBPD        Z5, Z10, Z10
+	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z5
+	VMULPD        Z5, Z6, Z11
+	VSUBPD        Z10, Z11, Z4
+	VADDPD        Z3, Z4, Z1
+	VCVTPD2PS     Z2, Y0
+	VCVTPD2PS     Z1, Y1
+	VINSERTF64X4  $0x01, Y1, Z0, Z0
+	VMOVUPS       Z0, K1, 192(BX)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit1AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
@@ -70085,23 +81562,23 @@ TEXT ·lossSplit1AVX512(SB), NOSPLIT, $0-48
 	LEAQ         (DX)(AX*4), DX
 	MOVQ         from+16(FP), AX
 	VPBROADCASTD (AX), Z8
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x00000001, BX
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, BX
 	VPBROADCASTD BX, Z0
-	MOVL         $0x3f800000, BX
-	VPBROADCASTD BX, Z1
+	MOVQ         from+16(FP), BX
+	VPBROADCASTD 32(BX), Z1
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	PREFETCHT0    4096(AX)
 	VMOVDQU32     (AX), Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	PREFETCHT0    1024(DX)
@@ -70123,11 +81600,11 @@ tail:
 	KMOVW         BX, K7
 	PREFETCHT0    4096(AX)
 	VMOVDQU32.Z   (AX), K7, Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	KANDW         K7, K1, K1
@@ -70148,8 +81625,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit2AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
@@ -70163,23 +81640,23 @@ TEXT ·lossSplit2AVX512(SB), NOSPLIT, $0-48
 	MOVQ         from+16(FP), AX
 	VPBROADCASTD (AX), Z8
 	VPBROADCASTD 4(AX), Z9
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x00000001, SI
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, SI
 	VPBROADCASTD SI, Z0
-	MOVL         $0x3f800000, SI
-	VPBROADCASTD SI, Z1
+	MOVQ         from+16(FP), SI
+	VPBROADCASTD 32(SI), Z1
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	PREFETCHT0    4096(AX)
 	VMOVDQU32     (AX), Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	PREFETCHT0    1024(DX)
@@ -70209,11 +81686,11 @@ tail:
 	KMOVW         SI, K7
 	PREFETCHT0    4096(AX)
 	VMOVDQU32.Z   (AX), K7, Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	KANDW         K7, K1, K1
@@ -70248,8 +81725,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit4AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
@@ -70273,23 +81750,23 @@ TEXT ·lossSplit4AVX512(SB), NOSPLIT, $0-48
 	VPBROADCASTD 4(AX), Z9
 	VPBROADCASTD 8(AX), Z10
 	VPBROADCASTD 12(AX), Z11
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x00000001, R8
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, R8
 	VPBROADCASTD R8, Z0
-	MOVL         $0x3f800000, R8
-	VPBROADCASTD R8, Z1
+	MOVQ         from+16(FP), R8
+	VPBROADCASTD 32(R8), Z1
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	PREFETCHT0    4096(AX)
 	VMOVDQU32     (AX), Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	PREFETCHT0    1024(DX)
@@ -70335,11 +81812,11 @@ tail:
 	KMOVW         R8, K7
 	PREFETCHT0    4096(AX)
 	VMOVDQU32.Z   (AX), K7, Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	KANDW         K7, K1, K1
@@ -70402,8 +81879,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[8]uint32, probs []float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit8AVX512(SB), NOSPLIT, $0-48
 	MOVQ         n+8(FP), AX
 	MOVQ         keys+0(FP), CX
@@ -70447,23 +81924,23 @@ TEXT ·lossSplit8AVX512(SB), NOSPLIT, $0-48
 	VPBROADCASTD 20(AX), Z13
 	VPBROADCASTD 24(AX), Z14
 	VPBROADCASTD 28(AX), Z15
-	MOVQ         probs_base+24(FP), AX
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x00000001, R12
+	MOVQ         signed_base+24(FP), AX
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, R12
 	VPBROADCASTD R12, Z0
-	MOVL         $0x3f800000, R12
-	VPBROADCASTD R12, Z1
+	MOVQ         from+16(FP), R12
+	VPBROADCASTD 32(R12), Z1
 
 loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	PREFETCHT0    4096(AX)
 	VMOVDQU32     (AX), Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	PREFETCHT0    1024(DX)
@@ -70541,11 +82018,11 @@ tail:
 	KMOVW         R12, K7
 	PREFETCHT0    4096(AX)
 	VMOVDQU32.Z   (AX), K7, Z4
-	VPMOVD2M      Z4, K2
-	VMOVDQA32     Z4, Z2
-	VADDPS        Z1, Z4, K2, Z2
-	VPADDD        Z2, Z2, Z3
-	VPORD         Z0, Z3, K2, Z3
+	VPANDD        Z0, Z4, Z2
+	VPMINUD       Z1, Z2, Z2
+	VPSRLD        $0x1f, Z4, Z3
+	VPADDD        Z2, Z3, Z3
+	VPADDD        Z2, Z3, Z3
 	VPCMPUD       $0x05, Z8, Z2, K3
 	KMOVW         K3, K1
 	KANDW         K7, K1, K1
@@ -71161,14 +82638,15 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32) (sum int64)
+// func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 // Requires: AVX, AVX2, AVX512F, MMX+
-TEXT ·lossGatherAVX512(SB), NOSPLIT, $0-104
+TEXT ·lossGatherAVX512(SB), NOSPLIT, $0-112
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         positions_base+24(FP), DX
 	MOVQ         keys_base+48(FP), BX
 	MOVQ         weights_base+72(FP), SI
 	MOVQ         keys_len+56(FP), CX
+	VBROADCASTSD scale+96(FP), Z19
 	MOVQ         $0x3ff0000000000000, DI
 	VPBROADCASTQ DI, Z16
 	VPXORD       Z17, Z17, Z17
@@ -71191,6 +82669,8 @@ loop:
 	VCVTPS2PD     Y1, Z1
 	VCVTPS2PD     Y3, Z3
 	VCVTPS2PD     Y4, Z4
+	VMULPD        Z19, Z0, Z0
+	VMULPD        Z19, Z3, Z3
 	VFMADD213PD   Z16, Z1, Z0
 	VFMADD213PD   Z16, Z4, Z3
 	VPSUBQ        Z16, Z0, Z0
@@ -71224,6 +82704,8 @@ tail:
 	VCVTPS2PD     Y1, Z1
 	VCVTPS2PD     Y3, Z3
 	VCVTPS2PD     Y4, Z4
+	VMULPD        Z19, Z0, Z0
+	VMULPD        Z19, Z3, Z3
 	VFMADD213PD   Z16, Z1, Z0
 	VFMADD213PD   Z16, Z4, Z3
 	VPSUBQ        Z16, Z0, Z0
@@ -71240,20 +82722,20 @@ done:
 	VPSRLDQ       $0x08, X0, X1
 	VPADDQ        X1, X0, X0
 	VMOVQ         X0, DI
-	MOVQ          DI, sum+96(FP)
+	MOVQ          DI, sum+104(FP)
 	VZEROUPPER
 	RET
 
-// func lossLookUpAVX512(dst []float32, probs []float32, table []float32, first uint32, factor float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// func lossLookUpAVX512(dst []float32, signed []float32, table []float32, first uint32, factor float32)
+// Requires: AVX, AVX512F, MMX+
 TEXT ·lossLookUpAVX512(SB), NOSPLIT, $0-80
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), DX
+	MOVQ         signed_base+24(FP), DX
 	MOVQ         table_base+48(FP), BX
-	MOVQ         probs_len+32(FP), CX
+	MOVQ         signed_len+32(FP), CX
 	MOVL         first+72(FP), SI
 	VPBROADCASTD SI, Z8
-	MOVL         $0x00000001, SI
+	MOVL         $0x7fffffff, SI
 	VPBROADCASTD SI, Z9
 	MOVL         $0x3f800000, SI
 	VPBROADCASTD SI, Z16
@@ -71266,14 +82748,14 @@ loop:
 	JLT        tail
 	PREFETCHT0 4096(DX)
 	VMOVDQU32  (DX), Z4
-	VPMOVD2M   Z4, K2
-	VMOVDQA32  Z4, Z0
-	VADDPS     Z16, Z4, K2, Z0
+	VPANDD     Z9, Z4, Z0
+	VPMINUD    Z16, Z0, Z0
 	VPSRLD     $0x0e, Z0, Z0
 	VPMAXUD    Z8, Z0, Z0
 	VPSUBD     Z8, Z0, Z0
 	VPADDD     Z0, Z0, Z0
-	VPADDD     Z9, Z0, K2, Z0
+	VPSRLD     $0x1f, Z4, Z1
+	VPADDD     Z1, Z0, Z0
 	KXNORW     K1, K1, K1
 	VPGATHERDD (BX)(Z0*4), K1, Z1
 	VMULPS     Z18, Z1, Z1
@@ -71293,14 +82775,14 @@ tail:
 	KMOVW       SI, K7
 	PREFETCHT0  4096(DX)
 	VMOVDQU32.Z (DX), K7, Z4
-	VPMOVD2M    Z4, K2
-	VMOVDQA32   Z4, Z0
-	VADDPS      Z16, Z4, K2, Z0
+	VPANDD      Z9, Z4, Z0
+	VPMINUD     Z16, Z0, Z0
 	VPSRLD      $0x0e, Z0, Z0
 	VPMAXUD     Z8, Z0, Z0
 	VPSUBD      Z8, Z0, Z0
 	VPADDD      Z0, Z0, Z0
-	VPADDD      Z9, Z0, K2, Z0
+	VPSRLD      $0x1f, Z4, Z1
+	VPADDD      Z1, Z0, Z0
 	KXNORW      K1, K1, K1
 	VPGATHERDD  (BX)(Z0*4), K1, Z1
 	VMULPS      Z18, Z1, Z1
@@ -71311,8 +82793,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand1AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossExpand1AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand1AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), DX
@@ -71321,9 +82803,9 @@ TEXT ·lossExpand1AVX512(SB), NOSPLIT, $0-92
 	MOVQ         from+80(FP), AX
 	VPBROADCASTD (AX), Z8
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), BX
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x3f800000, SI
+	MOVQ         signed_base+24(FP), BX
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, SI
 	VPBROADCASTD SI, Z16
 	MOVL         $0x80000000, SI
 	VPBROADCASTD SI, Z17
@@ -71334,9 +82816,7 @@ loop:
 	JLT        tail
 	PREFETCHT0 4096(BX)
 	VMOVDQU32  (BX), Z4
-	VPMOVD2M   Z4, K2
-	VMOVDQA32  Z4, Z0
-	VADDPS     Z16, Z4, K2, Z0
+	VPANDD     Z16, Z4, Z0
 	VPXORD     Z1, Z1, Z1
 	VPCMPUD    $0x05, Z8, Z0, K3
 	KMOVW      K3, K1
@@ -71363,9 +82843,7 @@ tail:
 	KMOVW       SI, K7
 	PREFETCHT0  4096(BX)
 	VMOVDQU32.Z (BX), K7, Z4
-	VPMOVD2M    Z4, K2
-	VMOVDQA32   Z4, Z0
-	VADDPS      Z16, Z4, K2, Z0
+	VPANDD      Z16, Z4, Z0
 	VPXORD      Z1, Z1, Z1
 	VPCMPUD     $0x05, Z8, Z0, K3
 	KMOVW       K3, K1
@@ -71389,8 +82867,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand2AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossExpand2AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand2AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), DX
@@ -71403,9 +82881,9 @@ TEXT ·lossExpand2AVX512(SB), NOSPLIT, $0-92
 	VPBROADCASTD (AX), Z8
 	VPBROADCASTD 4(AX), Z9
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), SI
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x3f800000, DI
+	MOVQ         signed_base+24(FP), SI
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, DI
 	VPBROADCASTD DI, Z16
 	MOVL         $0x80000000, DI
 	VPBROADCASTD DI, Z17
@@ -71416,9 +82894,7 @@ loop:
 	JLT        tail
 	PREFETCHT0 4096(SI)
 	VMOVDQU32  (SI), Z4
-	VPMOVD2M   Z4, K2
-	VMOVDQA32  Z4, Z0
-	VADDPS     Z16, Z4, K2, Z0
+	VPANDD     Z16, Z4, Z0
 	VPXORD     Z1, Z1, Z1
 	VPCMPUD    $0x05, Z8, Z0, K3
 	KMOVW      K3, K1
@@ -71453,9 +82929,7 @@ tail:
 	KMOVW       DI, K7
 	PREFETCHT0  4096(SI)
 	VMOVDQU32.Z (SI), K7, Z4
-	VPMOVD2M    Z4, K2
-	VMOVDQA32   Z4, Z0
-	VADDPS      Z16, Z4, K2, Z0
+	VPANDD      Z16, Z4, Z0
 	VPXORD      Z1, Z1, Z1
 	VPCMPUD     $0x05, Z8, Z0, K3
 	KMOVW       K3, K1
@@ -71492,8 +82966,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand4AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossExpand4AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand4AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), DX
@@ -71514,9 +82988,9 @@ TEXT ·lossExpand4AVX512(SB), NOSPLIT, $0-92
 	VPBROADCASTD 8(AX), Z10
 	VPBROADCASTD 12(AX), Z11
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), R8
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x3f800000, R9
+	MOVQ         signed_base+24(FP), R8
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, R9
 	VPBROADCASTD R9, Z16
 	MOVL         $0x80000000, R9
 	VPBROADCASTD R9, Z17
@@ -71527,9 +83001,7 @@ loop:
 	JLT        tail
 	PREFETCHT0 4096(R8)
 	VMOVDQU32  (R8), Z4
-	VPMOVD2M   Z4, K2
-	VMOVDQA32  Z4, Z0
-	VADDPS     Z16, Z4, K2, Z0
+	VPANDD     Z16, Z4, Z0
 	VPXORD     Z1, Z1, Z1
 	VPCMPUD    $0x05, Z8, Z0, K3
 	KMOVW      K3, K1
@@ -71580,9 +83052,7 @@ tail:
 	KMOVW       R9, K7
 	PREFETCHT0  4096(R8)
 	VMOVDQU32.Z (R8), K7, Z4
-	VPMOVD2M    Z4, K2
-	VMOVDQA32   Z4, Z0
-	VADDPS      Z16, Z4, K2, Z0
+	VPANDD      Z16, Z4, Z0
 	VPXORD      Z1, Z1, Z1
 	VPCMPUD     $0x05, Z8, Z0, K3
 	KMOVW       K3, K1
@@ -71645,8 +83115,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossExpand8AVX512(dst []float32, probs []float32, weights []float32, at *[8]uint32, from *[8]uint32, factor float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// func lossExpand8AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand8AVX512(SB), NOSPLIT, $0-92
 	MOVQ         at+72(FP), AX
 	MOVQ         weights_base+48(FP), DX
@@ -71683,9 +83153,9 @@ TEXT ·lossExpand8AVX512(SB), NOSPLIT, $0-92
 	VPBROADCASTD 24(AX), Z14
 	VPBROADCASTD 28(AX), Z15
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         probs_base+24(FP), R12
-	MOVQ         probs_len+32(FP), CX
-	MOVL         $0x3f800000, R13
+	MOVQ         signed_base+24(FP), R12
+	MOVQ         signed_len+32(FP), CX
+	MOVL         $0x7fffffff, R13
 	VPBROADCASTD R13, Z16
 	MOVL         $0x80000000, R13
 	VPBROADCASTD R13, Z17
@@ -71696,9 +83166,7 @@ loop:
 	JLT        tail
 	PREFETCHT0 4096(R12)
 	VMOVDQU32  (R12), Z4
-	VPMOVD2M   Z4, K2
-	VMOVDQA32  Z4, Z0
-	VADDPS     Z16, Z4, K2, Z0
+	VPANDD     Z16, Z4, Z0
 	VPXORD     Z1, Z1, Z1
 	VPCMPUD    $0x05, Z8, Z0, K3
 	KMOVW      K3, K1
@@ -71781,9 +83249,7 @@ tail:
 	KMOVW       R13, K7
 	PREFETCHT0  4096(R12)
 	VMOVDQU32.Z (R12), K7, Z4
-	VPMOVD2M    Z4, K2
-	VMOVDQA32   Z4, Z0
-	VADDPS      Z16, Z4, K2, Z0
+	VPANDD      Z16, Z4, Z0
 	VPXORD      Z1, Z1, Z1
 	VPCMPUD     $0x05, Z8, Z0, K3
 	KMOVW       K3, K1

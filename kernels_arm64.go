@@ -398,3 +398,63 @@ func dotBFloat16NEON(h []uint16, x []float32) float32
 //
 //go:noescape
 func dotInt8NEON(a, b []int8) int32
+
+// lossSoftmaxNEON writes the softmax down every column, and what it is made of.
+//
+//go:noescape
+func lossSoftmaxNEON(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)
+
+// lossSoftmaxRowsNEON is lossSoftmax of n rows.
+//
+//go:noescape
+func lossSoftmaxRowsNEON(dst, src, max, rest, comp []float32, cols, n, dstStride int)
+
+// lossSoftmaxGradNEON writes the gradient by the logits down every column.
+//
+//go:noescape
+func lossSoftmaxGradNEON(dx, s, dy, own, comp []float32, planes, n, dxStride, sStride, dyStride int)
+
+// lossSoftmaxGradRowsNEON is lossSoftmaxGrad, which it writes as n rows.
+//
+//go:noescape
+func lossSoftmaxGradRowsNEON(dx, s, dy, own, comp []float32, cols, n, sStride, dyStride int)
+
+// lossSigmoidNEON writes the errors of the sigmoids of src, negative where target is class.
+//
+//go:noescape
+func lossSigmoidNEON(dst, src []float32, target []int32, class int32)
+
+// lossHingeNEON writes the hinge errors of src, negative where target is class.
+//
+//go:noescape
+func lossHingeNEON(dst, src []float32, target []int32, class int32)
+
+// lossClampNEON writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+//
+//go:noescape
+func lossClampNEON(dst, src []float32, target []int32, class int32) float32
+
+// lossSigmoidGradNEON writes the gradient by the logits x: p·(1 − p)·dy.
+//
+//go:noescape
+func lossSigmoidGradNEON(dx, x, dy []float32)
+
+// lossNearestNEON returns the largest element with a negative sign; −Inf without one.
+//
+//go:noescape
+func lossNearestNEON(x []float32) float32
+
+// lossLargestNEON returns the largest absolute value.
+//
+//go:noescape
+func lossLargestNEON(x []float32) float32
+
+// lossAddProductNEON adds s·a to every plane of dst; a is one plane.
+//
+//go:noescape
+func lossAddProductNEON(dst, s, a []float32, planes, n, dstStride, sStride int)
+
+// lossLog1pNEON writes log(1 + src); src is not negative.
+//
+//go:noescape
+func lossLog1pNEON(dst, src []float32)

@@ -6,9 +6,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 // Layout says how the logits of [images, pixels, classes] lie in memory.
@@ -67,9 +65,14 @@ type LovaszConfig struct {
 	PerImage     bool       // the loss of every image, then their mean; false: all pixels of the batch together
 	Method       Method     // Exact (default) or Binned
 	Workers      int        // goroutines per call; 0: GOMAXPROCS; 1: all on the caller's. Results do not depend on it
+
+	// The cross-entropy's own weights and smoothing, by the conventions of torch.nn.CrossEntropyLoss; both need CrossEntropy > 0. With
+	// sigmoids a weight is that of the class's binary cross-entropies, and the smoothed labels are ε/2 and 1 − ε/2.
+	CrossEntropyWeights []float32 // per class, nil: all 1; the mean is weighted by that of each pixel's label
+	LabelSmoothing      float64   // ε in [0, 1): how much of each label is spread over all classes
 }
 
-// LovaszResult is what Forward, Backward and Hinge return.
+// LovaszResult is what a Lovasz returns.
 type LovaszResult struct {
 	Loss         float64   // Lovasz + λ · CrossEntropy; 0 where there is no pixel or no class to average
 	Lovasz       float64   // the (weighted) mean of the class losses
@@ -77,6 +80,12 @@ type LovaszResult struct {
 	Gap          float64   // the exact Lovasz lies in [Lovasz, Lovasz+Gap], proved from the counts; 0 with Exact
 	PerClass     []float64 // [classes], NaN for a class that took no part; with PerImage its mean over the images where it did; valid until the next call
 	PerImage     []float64 // [images] with PerImage: each one's Lovasz, NaN for an image that took no part; valid until the next call; nil otherwise
+}
+
+// Clone returns a result with slices of its own, which later calls leave alone.
+func (r LovaszResult) Clone() LovaszResult {
+	r.PerClass, r.PerImage = slices.Clone(r.PerClass), slices.Clone(r.PerImage)
+	return r
 }
 
 // What errors.Is finds in the errors of this package.
@@ -127,44 +136,18 @@ func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, erro
 }
 
 // A Lovasz computes the Lovász-Softmax loss (Berman, Rannen Triki and Blaschko, CVPR 2018) again and again without allocating. It is not
-// safe for concurrent use: have one per goroutine.
+// safe for concurrent use: have one per goroutine. A method called while another goroutine is in one panics.
 //
-// It keeps its scratch from call to call: 4 bytes a logit, 8 with a gradient, 4 a pixel (12 with cross-entropy). With Exact a gradient takes
-// 32 bytes a class more for every 8,192 pixels (and for every image with PerImage or ClassMajor), and every worker some 8 bytes a pixel (at
-// most 27, where all errors crowd together; 20 in plain Go); with Binned every worker takes 1 MB.
+// It keeps its scratch from call to call, until Release: 4 bytes a logit, 8 with a gradient, 4 a pixel (12 with cross-entropy, and 8 more with
+// the gradient of a softmax). With Exact a gradient takes 4 bytes a class more for every 8,192 pixels (32 where a loss has more than 150,000),
+// and every worker some 8 bytes a pixel (at most 27, where all errors crowd together; 20 in plain Go); with Binned every worker takes 1 MB.
+// What is known of every image and class takes less than a quarter of the logits, or 1 MB.
 type Lovasz struct {
-	cfg        LovaszConfig
-	averaged   []bool    // which classes the average knows
-	absentToo  bool      // whether these count without a pixel
-	weights    []float64 // [classes]
-	targets    labelMap
-	binary     labelMap // of Hinge
-	size       int      // pixels of a tile, whose probabilities stay in the cache
-	everyPixel []int32  // 0 … size−1
-
-	// One call: its arguments, how they are divided, and what is known of the parts.
-	in         input
-	blocks     []block
-	groups     []group
-	target     []int32            // [kept pixels] the class of each, background or voidBackground
-	probs      []float32          // the planes of the groups, [groups][classes][kept pixels of the group], signed: negative for a pixel's own class
-	sparse     []float32          // likewise: with Exact the weights of the pixels that have one, one after the other; with Binned see binTable
-	cursors    [][maxParts]uint32 // with Exact, [blocks][classes]: where in a plane of sparse the weights of a block's pixels begin, for every part of the keys
-	entropy    []float64          // the cross-entropy of each pixel that has one
-	classes    []class            // [groups][classes]
-	images     int                // groups that take part
-	labelError error              // the first bad label, where no pixel before it is bad
-
-	maxWorkers int
-	workers    []*worker // as many as there was work for
-	task       func(l *Lovasz, w *worker, task int)
-	tasks      int
-	next       atomic.Int64 // the next task to take
-	failed     atomic.Int64 // the first task known to have failed
-	busy       atomic.Int32 // helpers that are not done
-	wait       sync.WaitGroup
-	perClass   []float64
-	perImage   []float64
+	inUse
+	plan   *plan // nil: no configuration
+	hinges *plan // of Hinge
+	call   call
+	sum    lossSum
 }
 
 // NewLovasz returns a Lovasz for cfg, of which it keeps a copy. The error is ErrConfig.
@@ -172,42 +155,24 @@ func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	cfg.OnlyClasses, cfg.SkipClasses = slices.Clone(cfg.OnlyClasses), slices.Clone(cfg.SkipClasses)
-	cfg.VoidLabels, cfg.Weights = slices.Clone(cfg.VoidLabels), slices.Clone(cfg.Weights)
-	l := &Lovasz{
-		cfg:       cfg,
-		averaged:  make([]bool, cfg.Classes),
-		absentToo: cfg.Average == AllClasses || cfg.OnlyClasses != nil,
-		weights:   make([]float64, cfg.Classes),
-		targets:   newLabelMap(cfg, cfg.Classes),
-		binary:    newLabelMap(cfg, 1),
-		size:      min(max(16384/cfg.Classes, 64), 1024) &^ 63,
-		perClass:  make([]float64, cfg.Classes),
-
-		maxWorkers: cfg.Workers,
-		workers:    []*worker{new(worker)},
-	}
-	l.everyPixel = make([]int32, l.size)
-	for i := range l.everyPixel {
-		l.everyPixel[i] = int32(i)
-	}
-	for _, c := range cfg.OnlyClasses {
-		l.averaged[c] = true
-	}
-	for c := range l.averaged {
-		l.averaged[c] = l.averaged[c] || cfg.OnlyClasses == nil
-		l.weights[c] = 1
-		if cfg.Weights != nil {
-			l.weights[c] = float64(cfg.Weights[c])
-		}
-	}
-	for _, c := range cfg.SkipClasses {
-		l.averaged[c] = false
-	}
-	if l.maxWorkers == 0 {
-		l.maxWorkers = runtime.GOMAXPROCS(0)
-	}
+	l := &Lovasz{plan: newPlan(cfg.clone())}
+	l.hinges = l.plan.hinge()
+	l.call.maxWorkers = cfg.workers()
 	return l, nil
+}
+
+// clone returns a configuration with slices of its own.
+func (cfg LovaszConfig) clone() LovaszConfig {
+	cfg.OnlyClasses, cfg.SkipClasses = slices.Clone(cfg.OnlyClasses), slices.Clone(cfg.SkipClasses)
+	cfg.VoidLabels, cfg.Weights, cfg.CrossEntropyWeights = slices.Clone(cfg.VoidLabels), slices.Clone(cfg.Weights), slices.Clone(cfg.CrossEntropyWeights)
+	return cfg
+}
+
+func (cfg *LovaszConfig) workers() int {
+	if cfg.Workers == 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return cfg.Workers
 }
 
 // maxClasses bounds what a bad number, or a few bytes that claim to be a LovaszCounts, can make NewLovasz allocate.
@@ -231,12 +196,16 @@ func (cfg *LovaszConfig) check() error {
 		return errorf(ErrConfig, "the softmax of one class is always 1: take SigmoidActivation, or two classes")
 	case cfg.OnlyClasses != nil && len(cfg.OnlyClasses) == 0:
 		return errorf(ErrConfig, "OnlyClasses is empty, want nil or class ids")
-	case cfg.Weights != nil && len(cfg.Weights) != cfg.Classes:
-		return errorf(ErrConfig, "%d Weights for %d classes", len(cfg.Weights), cfg.Classes)
 	case !(cfg.CrossEntropy >= 0) || math.IsInf(cfg.CrossEntropy, 1):
 		return errorf(ErrConfig, "CrossEntropy is %v, want a finite λ >= 0", cfg.CrossEntropy)
 	case cfg.CrossEntropy > 0 && cfg.Activation == NoActivation:
 		return errorf(ErrConfig, "CrossEntropy needs logits, not NoActivation")
+	case !(cfg.LabelSmoothing >= 0 && cfg.LabelSmoothing < 1):
+		return errorf(ErrConfig, "LabelSmoothing is %v, want at least 0 and less than 1", cfg.LabelSmoothing)
+	case cfg.CrossEntropy == 0 && cfg.LabelSmoothing > 0:
+		return errorf(ErrConfig, "LabelSmoothing needs CrossEntropy > 0")
+	case cfg.CrossEntropy == 0 && cfg.CrossEntropyWeights != nil:
+		return errorf(ErrConfig, "CrossEntropyWeights need CrossEntropy > 0")
 	case cfg.Workers < 0:
 		return errorf(ErrConfig, "Workers is %d", cfg.Workers)
 	}
@@ -246,15 +215,28 @@ func (cfg *LovaszConfig) check() error {
 	if err := checkClassIDs("SkipClasses", cfg.SkipClasses, cfg.Classes); err != nil {
 		return err
 	}
+	if err := checkWeights("Weights", cfg.Weights, cfg.Classes); err != nil {
+		return err
+	}
+	return checkWeights("CrossEntropyWeights", cfg.CrossEntropyWeights, cfg.Classes)
+}
+
+func checkWeights(name string, weights []float32, classes int) error {
+	if weights == nil {
+		return nil
+	}
+	if len(weights) != classes {
+		return errorf(ErrConfig, "%d %s for %d classes", len(weights), name, classes)
+	}
 	var sum float64
-	for c, w := range cfg.Weights {
+	for c, w := range weights {
 		if !(w >= 0) || math.IsInf(float64(w), 1) {
-			return errorf(ErrConfig, "the weight of class %d is %v", c, w)
+			return errorf(ErrConfig, "%s: that of class %d is %v", name, c, w)
 		}
 		sum += float64(w)
 	}
-	if cfg.Weights != nil && sum == 0 {
-		return errorf(ErrConfig, "all Weights are 0")
+	if sum == 0 {
+		return errorf(ErrConfig, "all %s are 0", name)
 	}
 	return nil
 }
@@ -273,62 +255,10 @@ func checkClassIDs(name string, ids []int, classes int) error {
 	return nil
 }
 
-// input is the arguments of one call.
-type input struct {
-	grad, logits []float32
-	labels       []int32
-	targets      *labelMap
-	images       int
-	pixels       int  // of an image
-	hinge        bool // the logits are scores
-}
-
-// A block is what a worker takes at a time: some pixels of one image.
-type block struct {
-	pixel, pixels     int // the first one, as index into the labels, and how many
-	image             int
-	group             int
-	kept, keptN       int // where the pixels that take part stand among all that do, and how many
-	entropy, entropyN int // likewise for those that have a cross-entropy
-}
-
-const blockSize = 1 << 13 // pixels
-
-// A tile is the part of a block that a worker has in its cache.
-type tile struct {
-	block
-	picked []int32 // the pixels that take part, as indices into the tile
-}
-
-// A group is the pixels of one loss: an image with PerImage, else all of them.
-type group struct {
-	firstBlock  int
-	blocks      int
-	kept, keptN int     // its pixels that take part
-	planes      int     // where its planes begin
-	stride      int     // how far they are apart
-	entropyN    int     // those with a cross-entropy
-	weight      float64 // Σ of the weights of the classes that it averages
-	takesPart   bool
-	lovasz      float64
-	gap         float64
-	entropy     float64 // the mean cross-entropy
-}
-
-// A class is what is known of one class in one group.
-type class struct {
-	foreground atomic.Int64  // G
-	nearest    atomic.Uint32 // oneBits − the bits of the smallest error of foreground
-	takesPart  bool
-	ranges     ranges   // of its keys, with Exact
-	table      binTable // with Binned
-	loss, gap  float64
-}
-
 // Forward returns the loss of logits [images, pixels, classes], in the configured layout, and labels [images, pixels]; pixels is
 // len(labels)/images. The errors are ErrShape, ErrLabel, ErrNotFinite and ErrRange; the first bad pixel in memory is named.
 func (l *Lovasz) Forward(logits []float32, labels []int32, images int) (LovaszResult, error) {
-	return l.run(nil, logits, labels, images)
+	return l.run(arguments{logits: logits, labels: labels, images: images})
 }
 
 // Backward does what Forward does, and writes d loss / d logits, in the logits' layout, to grad, which has their length and may be the
@@ -337,231 +267,73 @@ func (l *Lovasz) Backward(grad, logits []float32, labels []int32, images int) (L
 	if err := checkGradient(grad, logits, "logits"); err != nil {
 		return LovaszResult{}, err
 	}
-	return l.run(grad, logits, labels, images)
+	return l.run(arguments{grad: grad, logits: logits, labels: labels, images: images})
 }
 
-// run is the algorithm: the probabilities, the weights of every class's errors in descending order, the losses, and the gradient.
-func (l *Lovasz) run(grad, logits []float32, labels []int32, images int) (LovaszResult, error) {
-	defer l.end()
-	if err := l.begin(grad, logits, labels, images); err != nil {
+// ForwardMasks is Forward for classes that may overlap: masks has the logits' layout, and says of every pixel and class whether it is
+// background (0) or foreground (1). Any other value is void, there alone: by the VoidPolicy the pixel takes no part in the class, or is its
+// background without a cross-entropy. PerClass, averages and PerImage are what they are with labels; the cross-entropy is the mean over the
+// pixels and classes that are not void. VoidLabels do not matter. The Activation has to be SigmoidActivation or NoActivation, else the
+// error is ErrConfig; masks have the length of logits, else it is ErrShape.
+func (l *Lovasz) ForwardMasks(logits []float32, masks []uint8, images int) (LovaszResult, error) {
+	return l.run(arguments{logits: logits, masks: masks, masked: true, images: images})
+}
+
+// BackwardMasks does what ForwardMasks does, and writes the gradient as Backward does.
+func (l *Lovasz) BackwardMasks(grad, logits []float32, masks []uint8, images int) (LovaszResult, error) {
+	if err := checkGradient(grad, logits, "logits"); err != nil {
 		return LovaszResult{}, err
 	}
-	l.each(len(l.classes), (*Lovasz).weigh)
-	r := l.result()
+	return l.run(arguments{grad: grad, logits: logits, masks: masks, masked: true, images: images})
+}
+
+func (l *Lovasz) run(a arguments) (LovaszResult, error) {
+	l.enter("Lovasz")
+	defer l.leave()
+	if l.plan == nil {
+		return LovaszResult{}, errorf(ErrConfig, "the Lovasz has no configuration: it comes from NewLovasz")
+	}
+	return l.call.run(l.plan, a, &l.sum)
+}
+
+// Hinge returns the binary Lovász hinge (Yu and Blaschko, 2015) of one score per pixel, without a sigmoid: scores [images, pixels], labels
+// [images, pixels] 0 or 1, or void. The error of a pixel is max(0, 1 − s) for foreground and max(0, 1 + s) for background; where there is
+// no foreground the largest error has the weight 1. The gradient goes to grad unless that is nil; it has the length of scores and may be
+// the same slice; an error that is 0 has gradient 0.
+//
+// It is always exact. Of the configuration only VoidLabels, Void (AsBackground makes void pixels 0), PerImage and Workers matter. PerClass
+// is nil, and Gap 0. A score that is not finite is ErrNotFinite; the other errors are those of Forward.
+func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (LovaszResult, error) {
+	l.enter("Lovasz")
+	defer l.leave()
+	if l.plan == nil {
+		return LovaszResult{}, errorf(ErrConfig, "the Lovasz has no configuration: it comes from NewLovasz")
+	}
 	if grad != nil {
-		l.each(len(l.blocks), (*Lovasz).gradient)
+		if err := checkGradient(grad, scores, "scores"); err != nil {
+			return LovaszResult{}, err
+		}
 	}
-	return r, nil
+	r, err := l.call.run(l.hinges, arguments{grad: grad, logits: scores, labels: labels, images: images}, &l.sum)
+	r.PerClass = nil
+	return r, err
 }
 
-// begin checks the arguments, divides the pixels into groups and blocks, and finds their probabilities.
-func (l *Lovasz) begin(grad, logits []float32, labels []int32, images int) error {
-	if err := l.divide(input{grad: grad, logits: logits, labels: labels, images: images}, &l.targets); err != nil {
-		return err
-	}
-	for g := range l.groups {
-		group := &l.groups[g]
-		for c := range l.cfg.Classes {
-			class := &l.classes[g*l.cfg.Classes+c]
-			class.takesPart = l.averaged[c] && group.keptN > 0 && (class.foreground.Load() > 0 || l.absentToo)
-			if class.takesPart {
-				group.weight += l.weights[c]
-			}
-		}
-		group.takesPart = group.weight > 0 || l.cfg.CrossEntropy > 0 && group.entropyN > 0
-		if group.takesPart {
-			l.images++
-		}
-	}
-	planes := l.layPlanes()
-	l.probs = resize(l.probs, planes)
-	if grad != nil {
-		l.sparse = resize(l.sparse, planes+padding)
-		if l.cfg.Method == Exact {
-			l.cursors = resize(l.cursors, len(l.blocks)*l.cfg.Classes)
-		}
-	}
-	if l.cfg.CrossEntropy > 0 {
-		entropies := 0
-		for _, g := range l.groups {
-			entropies += g.entropyN
-		}
-		l.entropy = resize(l.entropy, entropies)
-	}
-	return l.tryBlocks((*Lovasz).probabilities)
+// Release drops the scratch, and the slices of the last result with it. The Lovasz stays usable: the next call allocates anew.
+func (l *Lovasz) Release() {
+	l.enter("Lovasz")
+	defer l.leave()
+	l.call.release()
+	l.sum = lossSum{}
 }
 
-func checkGradient(grad, logits []float32, name string) error {
-	if grad == nil || len(grad) != len(logits) {
-		return errorf(ErrShape, "grad holds %d values, %s %d", len(grad), name, len(logits))
-	}
-	if unsafe.SliceData(grad) != unsafe.SliceData(logits) && overlap(grad, logits) {
-		return errorf(ErrShape, "grad overlaps %s, and is not the same slice", name)
-	}
-	return nil
-}
+// inUse tells when two goroutines use something that is one's. Where they do, the later one panics before it has touched anything.
+type inUse struct{ users uint32 }
 
-// layPlanes gives every group its planes, and returns how long they are together.
-func (l *Lovasz) layPlanes() int {
-	length := 0
-	for g := range l.groups {
-		group := &l.groups[g]
-		group.stride = (group.keptN + 15) &^ 15
-		if group.stride%1024 == 0 {
-			group.stride += 16 // planes a multiple of the page size apart would share the sets of the cache
-		}
-		group.planes = length
-		length += group.stride * l.cfg.Classes
-	}
-	return length
-}
-
-// end lets go of the caller's slices.
-func (l *Lovasz) end() { l.in = input{} }
-
-// weigh finds the weights of one class of one group, and the class's loss.
-func (l *Lovasz) weigh(w *worker, task int) {
-	class := &l.classes[task]
-	if !class.takesPart {
-		return
-	}
-	g, c := task/l.cfg.Classes, task%l.cfg.Classes
-	group, foreground := &l.groups[g], class.foreground.Load()
-	probs := l.probs[group.planes+c*group.stride:][:group.keptN]
-	from := class.smallest()
-	if foreground == 0 {
-		from = math.Float32bits(l.largest(g, c))
-	}
-	if l.cfg.Method == Exact {
-		w.exact.restart(&w.keys, probs, from, foreground)
-		l.split(&w.keys, g, c)
-		class.ranges = w.keys.ranges
-		class.loss = w.exact.weigh(&w.keys, foreground, l.sparseOf(g, c))
-		return
-	}
-	lowest := binOf(from)
-	w.binned.bins.clear(lowest)
-	l.countErrors(w, w.binned.bins, g, c, lowest)
-	class.loss, class.gap = l.weighBins(w, w.binned.bins, g, c, lowest)
-}
-
-// largest returns the largest probability of one class of one group.
-func (l *Lovasz) largest(g, c int) float32 {
-	var p float32
-	group := &l.groups[g]
-	for i := range group.blocks {
-		if plane := l.plane(&l.blocks[group.firstBlock+i], c); len(plane) > 0 {
-			p = max(p, largest(active, plane))
-		}
-	}
-	return p
-}
-
-// split takes the keys of one class of one group, and where a gradient is wanted notes where those of every block begin.
-func (l *Lovasz) split(keys *keyLists, g, c int) {
-	group := &l.groups[g]
-	keys.reserve(group.keptN)
-	for i := range group.blocks {
-		i += group.firstBlock
-		if l.in.grad != nil {
-			l.cursors[i*l.cfg.Classes+c] = keys.n
-		}
-		keys.split(active, l.plane(&l.blocks[i], c))
-	}
-	if l.in.grad == nil {
-		return
-	}
-	for i := range group.blocks { // the parts lie one after the other
-		cursor := &l.cursors[(group.firstBlock+i)*l.cfg.Classes+c]
-		begin := uint32(0)
-		for t := range keys.parts {
-			cursor[t] += begin
-			begin += keys.n[t]
-		}
+func (u *inUse) enter(name string) {
+	if !atomic.CompareAndSwapUint32(&u.users, 0, 1) {
+		panic("lanewise: a " + name + " is used by two goroutines at the same time: have one for each")
 	}
 }
 
-// sparseOf returns the place for the weights of one class of one group, nil where there is no gradient.
-func (l *Lovasz) sparseOf(g, c int) []float32 {
-	if l.in.grad == nil {
-		return nil
-	}
-	group := &l.groups[g]
-	return l.sparse[group.planes+c*group.stride:]
-}
-
-// result adds up what the classes and groups have.
-func (l *Lovasz) result() LovaszResult {
-	classes := l.cfg.Classes
-	entropies := l.entropy
-	for g := range l.groups {
-		group := &l.groups[g]
-		for c := range classes {
-			class := &l.classes[g*classes+c]
-			if class.takesPart && group.weight > 0 {
-				group.lovasz += float64(l.weights[c] * class.loss)
-				group.gap += float64(l.weights[c] * class.gap)
-			}
-		}
-		if group.weight > 0 {
-			group.lovasz /= group.weight
-			group.gap /= group.weight
-		}
-		if l.cfg.CrossEntropy > 0 && group.entropyN > 0 {
-			group.entropy = sumPieces(active, entropies[:group.entropyN]) / l.entropyTerms(group)
-			entropies = entropies[group.entropyN:]
-		}
-	}
-	r := l.meanOfGroups()
-	r.PerClass = l.perClass
-	r.Loss = r.Lovasz + float64(l.cfg.CrossEntropy*r.CrossEntropy)
-	for c := range r.PerClass {
-		var sum float64
-		n := 0
-		for g := range l.groups {
-			if class := &l.classes[g*classes+c]; class.takesPart {
-				sum += class.loss
-				n++
-			}
-		}
-		r.PerClass[c] = sum / float64(n) // NaN without any
-	}
-	return r
-}
-
-// meanOfGroups returns the means over the groups that take part, and with PerImage the loss of each.
-func (l *Lovasz) meanOfGroups() LovaszResult {
-	var r LovaszResult
-	if l.cfg.PerImage {
-		l.perImage = resize(l.perImage, len(l.groups))
-		r.PerImage = l.perImage
-	}
-	for g := range l.groups {
-		group := &l.groups[g]
-		if group.takesPart {
-			r.Lovasz += group.lovasz
-			r.Gap += group.gap
-			r.CrossEntropy += group.entropy
-		}
-		if r.PerImage != nil {
-			r.PerImage[g] = math.NaN()
-			if group.takesPart {
-				r.PerImage[g] = group.lovasz
-			}
-		}
-	}
-	if l.images > 1 {
-		r.Lovasz /= float64(l.images)
-		r.Gap /= float64(l.images)
-		r.CrossEntropy /= float64(l.images)
-	}
-	return r
-}
-
-// entropyTerms is how many terms a group's mean cross-entropy has.
-func (l *Lovasz) entropyTerms(g *group) float64 {
-	if l.cfg.Activation == SigmoidActivation {
-		return float64(g.entropyN) * float64(l.cfg.Classes)
-	}
-	return float64(g.entropyN)
-}
+func (u *inUse) leave() { atomic.StoreUint32(&u.users, 0) }

@@ -26,16 +26,8 @@ func TestColumnBounds(t *testing.T) {
 					columnErrors[n%len(columnErrors)].fill(rng, errors, target)
 					target[rng.IntN(n)] = 0
 					p, d := probs.place(n, 0), dst.place(n, 0)
-					copy(p, signedProbs(errors, target))
-					g := int64(0)
-					from := uint32(math.MaxUint32)
-					for _, v := range p {
-						if e, foreground := errorBits(v); foreground != 0 {
-							g++
-							from = min(from, e)
-						}
-					}
-					c.run(isa, p, g, from, 1, d)
+					copy(p, signedErrors(errors, target))
+					c.run(c.inColumns(isa), isa, p, statsOf(p), 1, d)
 					if !probs.intact() || !dst.intact() {
 						t.Fatalf("%d pixels: wrote beside them", n)
 					}

@@ -145,87 +145,92 @@ var columnErrors = []struct {
 	}},
 }
 
-// signedProbs returns what a class gives errors of these pixels, as nearly as it can: negative for foreground.
-func signedProbs(errors []float32, target []int32) []float32 {
-	probs := make([]float32, len(errors))
-	for i, e := range errors {
-		if probs[i] = e; target[i] == 0 {
-			probs[i] = -(1 - e)
-			if e == 1 {
-				probs[i] = float32(math.Copysign(0, -1))
-			}
+// signedErrors returns the errors of these pixels, negative for foreground, which is target 0.
+func signedErrors(errors []float32, target []int32) []float32 {
+	signed := slices.Clone(errors)
+	for i := range signed {
+		if target[i] == 0 {
+			signed[i] = -signed[i]
 		}
 	}
-	return probs
+	return signed
 }
 
 // A columnCase finds the weights of one class in columns and by sorting. Its slices are used again.
 type columnCase struct {
-	columns     columnScratch
-	sorter      sorter
 	keys, plain keyLists
+	columns     columnWeigher
+	sorted      sortedWeigher
 	weights     []float32
 }
 
-// run returns the weights of the pixels times factor, and the loss, by the kernels of an ISA; the pixels come in pieces.
-func (c *columnCase) run(isa ISA, probs []float32, g int64, from uint32, factor float32, dst []float32) float64 {
-	c.keys.restart(from)
-	c.columns.plan(&c.keys, probs, from)
-	pieces := [2]int{0, len(probs)/3*2 + 1}
-	var cursors [2][maxParts]uint32
-	for i, at := range pieces {
-		cursors[i] = c.keys.n
-		c.keys.split(isa, probs[min(at, len(probs)):append(pieces[1:], len(probs))[i]])
+// run returns the weights of the pixels times factor, and the loss, by a weigher; the pixels come in pieces.
+func (c *columnCase) run(w weigher, isa ISA, signed []float32, s stats, factor float32, dst []float32) float64 {
+	w.begin(s, signed)
+	ends := [2]int{min(len(signed)/3*2+1, len(signed)), len(signed)}
+	var marks [2][maxParts]uint32
+	at := 0
+	for i, end := range ends {
+		w.add(signed[at:end], marks[i][:])
+		at = end
 	}
-	c.weights = resize(c.weights, len(probs)+padding)
-	sum := c.columns.weigh(isa, &c.keys, g, c.weights)
-	for i, at := range pieces {
-		begin := uint32(0)
-		for t, n := range c.keys.n {
-			cursors[i][t] += begin
-			begin += n
+	c.weights = resize(c.weights, len(signed)+padding)
+	var found spread
+	loss, _ := w.weigh(c.weights, &found)
+	at = 0
+	for i, end := range ends {
+		for t := range found.parts {
+			marks[i][t] += found.begin[t]
 		}
-		to := append(pieces[1:], len(probs))[i]
-		c.keys.ranges.expand(isa, dst[min(at, len(probs)):to], probs[min(at, len(probs)):to], c.weights, &cursors[i], factor)
+		found.spread(isa, dst[at:end], signed[at:end], c.weights, at, &marks[i], factor)
+		at = end
 	}
-	return sum.value()
-}
-
-// sorted is run by sorting.
-func (c *columnCase) sorted(probs []float32, g int64, from uint32, factor float32, dst []float32) float64 {
-	c.plain.restart(from)
-	c.plain.split(Generic, probs)
-	weights := make([]float32, len(c.plain.all()))
-	loss := sortedWeights(&c.sorter, c.plain.all(), g, weights)
-	c.plain.expand(Generic, dst, probs, weights, new([maxParts]uint32), factor)
 	return loss
 }
 
-// checkColumns compares an ISA's weights and loss with those of the sort.
-func checkColumns(t *testing.T, c *columnCase, isa ISA, probs []float32) {
-	t.Helper()
-	g, from := int64(0), uint32(math.MaxUint32)
-	for _, p := range probs {
-		if e, foreground := errorBits(p); foreground != 0 {
-			g++
-			from = min(from, e)
+func (c *columnCase) inColumns(isa ISA) weigher {
+	c.columns.isa, c.columns.keys = isa, &c.keys
+	return &c.columns
+}
+
+func (c *columnCase) bySorting() weigher {
+	c.sorted.isa, c.sorted.keys = Generic, &c.plain
+	return &c.sorted
+}
+
+// statsOf returns what a call knows of a class.
+func statsOf(signed []float32) stats {
+	s := stats{from: math.MaxUint32, top: oneBits}
+	for _, v := range signed {
+		e, foreground := errorBits(v)
+		if foreground != 0 {
+			s.foreground++
+			s.from = min(s.from, e)
 		}
+		s.top = max(s.top, e)
 	}
-	if g == 0 {
+	return s
+}
+
+// checkColumns compares an ISA's weights and loss with those of the sort.
+func checkColumns(t *testing.T, c *columnCase, isa ISA, signed []float32) {
+	t.Helper()
+	st := statsOf(signed)
+	if st.foreground == 0 {
 		return
 	}
 	const factor = 0.7
-	got, want := make([]float32, len(probs)), make([]float32, len(probs))
-	loss, wantLoss := c.run(isa, probs, g, from, factor, got), c.sorted(probs, g, from, factor, want)
+	got, want := make([]float32, len(signed)), make([]float32, len(signed))
+	loss, wantLoss := c.run(c.inColumns(isa), isa, signed, st, factor, got), c.run(c.bySorting(), Generic, signed, st, factor, want)
 	for i := range got {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
-			t.Fatalf("pixel %d of %d, probability %v (%d foreground): %v, want %v", i, len(got), probs[i], g, got[i], want[i])
+			t.Fatalf("pixel %d of %d, error %v (%d foreground): %v, want %v", i, len(got), signed[i], st.foreground, got[i], want[i])
 		}
 	}
 	if loss != wantLoss {
 		t.Fatalf("loss %v, want %v", loss, wantLoss)
 	}
-	if forward := c.columns.weigh(isa, &c.keys, g, nil).value(); forward != wantLoss {
+	if forward, _ := c.columns.weigh(nil, nil); forward != wantLoss {
 		t.Fatalf("loss without the weights %v, want %v", forward, wantLoss)
 	}
 	for i, x := range c.columns.slots {
@@ -251,7 +256,7 @@ func TestColumnWeights(t *testing.T) {
 				for _, n := range sizes {
 					errors, target := make([]float32, n), make([]int32, n)
 					data.fill(rng, errors, target)
-					checkColumns(t, &c, isa, signedProbs(errors, target))
+					checkColumns(t, &c, isa, signedErrors(errors, target))
 				}
 			})
 		}
@@ -268,10 +273,10 @@ func TestColumnForeground(t *testing.T) {
 			errors[i], target[i] = float32(rng.IntN(1000))/999, 1
 		}
 		for i := range rng.Perm(len(errors)) {
-			checkColumns(t, &c, isa, signedProbs(errors, target))
+			checkColumns(t, &c, isa, signedErrors(errors, target))
 			target[i] = 0
 		}
-		checkColumns(t, &c, isa, signedProbs(errors, target))
+		checkColumns(t, &c, isa, signedErrors(errors, target))
 	}
 }
 
@@ -293,7 +298,7 @@ func FuzzColumnWeights(f *testing.F) {
 			}
 		}
 		for _, isa := range columnISAs() {
-			checkColumns(t, new(columnCase), isa, signedProbs(errors, target))
+			checkColumns(t, new(columnCase), isa, signedErrors(errors, target))
 		}
 	})
 }
@@ -304,19 +309,8 @@ func BenchmarkExactWeights(b *testing.B) {
 	for _, data := range columnErrors {
 		errors, target := make([]float32, pixels), make([]int32, pixels)
 		data.fill(rand.New(rand.NewPCG(1, 2)), errors, target)
-		g := int64(0)
-		for _, c := range target {
-			if c == 0 {
-				g++
-			}
-		}
-		probs, dst := signedProbs(errors, target), make([]float32, pixels)
-		from := uint32(math.MaxUint32)
-		for i, p := range probs {
-			if e, _ := errorBits(p); target[i] == 0 {
-				from = min(from, e)
-			}
-		}
+		signed, dst := signedErrors(errors, target), make([]float32, pixels)
+		st := statsOf(signed)
 		var c columnCase
 		report := func(name string, f func()) {
 			b.Run(data.name+"/"+name, func(b *testing.B) {
@@ -327,8 +321,8 @@ func BenchmarkExactWeights(b *testing.B) {
 			})
 		}
 		for _, isa := range columnISAs() {
-			report(isa.String(), func() { c.run(isa, probs, g, from, 1, dst) })
+			report(isa.String(), func() { c.run(c.inColumns(isa), isa, signed, st, 1, dst) })
 		}
-		report("sorted", func() { c.sorted(probs, g, from, 1, dst) })
+		report("sorted", func() { c.run(c.bySorting(), Generic, signed, st, 1, dst) })
 	}
 }

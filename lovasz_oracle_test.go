@@ -16,10 +16,14 @@ type oracle[T Float] struct{ LovaszConfig }
 
 // oraclePixel is a pixel that takes part.
 type oraclePixel[T Float] struct {
-	at      int       // index into the labels
-	label   int32     // −1 for a void one
-	p, q    []T       // its classes' probabilities; q = 1 − p, the way the sigmoid finds it
-	entropy []float64 // the terms of its cross-entropy: none for a void one
+	at       int     // index into the labels
+	label    int32   // −1 for a void one
+	p        []T     // its classes' probabilities
+	e        []T     // and their errors
+	slope    []T     // of the sigmoid: p·(1 − p)
+	comp     T       // of a softmax, the sum of all probabilities but the largest
+	entropy  float64 // its cross-entropy, unless it is void
+	entropyN float64 // and the sum of its terms' weights
 }
 
 func (o oracle[T]) foreground(px oraclePixel[T], class int) bool {
@@ -29,34 +33,86 @@ func (o oracle[T]) foreground(px oraclePixel[T], class int) bool {
 	return int(px.label) == class
 }
 
+// refLog1p returns log(1 + x).
+func refLog1p(x float64) float64 {
+	w := 1 + x
+	return refLog(w) + (x-(w-1))/w
+}
+
+func (o oracle[T]) entropyWeight(class int) float64 {
+	if o.CrossEntropyWeights == nil {
+		return 1
+	}
+	return float64(o.CrossEntropyWeights[class])
+}
+
 func (o oracle[T]) pixel(at int, x []T, label int32) oraclePixel[T] {
-	px := oraclePixel[T]{at: at, label: label}
+	px := oraclePixel[T]{at: at, label: label, p: make([]T, len(x)), e: make([]T, len(x)), slope: make([]T, len(x))}
 	if slices.Contains(o.VoidLabels, label) {
 		px.label = -1
 	}
 	entropy := px.label >= 0 && o.CrossEntropy > 0
 	switch o.Activation {
 	case NoActivation:
-		px.p = slices.Clone(x)
+		for k, p := range x {
+			px.p[k], px.e[k] = p, p
+			if o.foreground(px, k) {
+				px.e[k] = 1 - p
+			}
+			px.e[k] = min(max(px.e[k], 0), 1)
+		}
 	case SoftmaxActivation:
-		px.p = refSoftmax(x)
+		top, ones := refMax(x), 0
+		others := make([]T, len(x))
+		for k, v := range x {
+			px.p[k] = refExp(v - top)
+			if others[k] = px.p[k]; px.p[k] == 1 {
+				ones++
+				others[k] = 0
+			}
+		}
+		rest := T(ones-1) + refSum(others)
+		inverse := 1 / (1 + rest)
+		px.comp = rest * inverse
+		for k := range x {
+			px.p[k] *= inverse
+			px.e[k] = px.p[k]
+			if o.foreground(px, k) {
+				if px.e[k] = 1 - px.p[k]; px.p[k] > 0.5 {
+					px.e[k] = px.comp
+				}
+			}
+		}
 		if entropy {
-			px.entropy = append(px.entropy, float64(-refLogSoftmax(x)[label]))
+			var smooth float64
+			minusLog := func(k int) float64 {
+				return float64(T(refLog1p(float64(rest)))) + (float64(top) - float64(x[k]))
+			}
+			for k := range x {
+				smooth += float64(o.entropyWeight(k) * minusLog(k))
+			}
+			px.entropyN = o.entropyWeight(int(px.label))
+			px.entropy = minusLog(int(px.label)) * px.entropyN
+			if o.LabelSmoothing > 0 {
+				px.entropy = float64((1-o.LabelSmoothing)*px.entropy) + float64(o.LabelSmoothing/float64(len(x))*smooth)
+			}
 		}
 	case SigmoidActivation:
 		for k, v := range x {
-			e := refExp(-max(v, -v))
-			p, q := 1/(1+e), e/(1+e)
-			if v < 0 {
-				p, q = q, p
+			z := v
+			if o.foreground(px, k) {
+				z = -z
 			}
-			px.p, px.q = append(px.p, p), append(px.q, q)
+			e := refExp(-max(z, -z))
+			px.e[k] = 1 / (1 + e)
+			px.slope[k] = px.e[k] * T(e*px.e[k])
+			if z < 0 {
+				px.e[k] = e / (1 + e)
+			}
 			if entropy {
-				t := max(float64(v), 0)
-				if o.foreground(px, k) {
-					t -= float64(v)
-				}
-				px.entropy = append(px.entropy, t+refLog(1+float64(e)))
+				h := max(float64(z), 0) + float64(T(refLog1p(float64(e)))) - float64(float64(z)*(o.LabelSmoothing/2))
+				px.entropyN += o.entropyWeight(k)
+				px.entropy += float64(o.entropyWeight(k) * h)
 			}
 		}
 	}
@@ -124,6 +180,11 @@ func oracleBin(e float64) int { return max(0, int(math.Float32bits(float32(e))>>
 
 // class finds the weights of the errors e, and their loss.
 func (o oracle[T]) class(e []T, fg []bool) oracleClass[T] {
+	return o.classUpTo(e, fg, slices.Max(append([]T{0}, e...)))
+}
+
+// classUpTo is class where no error is above top.
+func (o oracle[T]) classUpTo(e []T, fg []bool, top T) oracleClass[T] {
 	keys, G := make([]uint64, len(e)), 0
 	for i := range e {
 		keys[i] = bitsOf(e[i]) // in the order of the errors, which are not negative
@@ -153,11 +214,11 @@ func (o oracle[T]) class(e []T, fg []bool) oracleClass[T] {
 		loss, gap := oracleBinned(e, fg, r, G)
 		return oracleClass[T]{loss, gap, w}
 	}
-	return oracleClass[T]{oracleLoss(e, w), 0, w}
+	return oracleClass[T]{oracleLoss(e, w, top), 0, w}
 }
 
-// oracleLoss is Σ e·w; for float32 as the sum of integers that docs/numerics.md has.
-func oracleLoss[T Float](e, w []T) (loss float64) {
+// oracleLoss is Σ e·w; for float32 as a sum of integers, of products that the power of two next to top takes to 1 at most.
+func oracleLoss[T Float](e, w []T, top T) (loss float64) {
 	if is64[T]() {
 		for i := range e {
 			loss += float64(e[i] * w[i])
@@ -165,10 +226,17 @@ func oracleLoss[T Float](e, w []T) (loss float64) {
 		return loss
 	}
 	var sum uint64
-	for i := range e {
-		sum += math.Float64bits(1+float64(float64(e[i])*float64(w[i]))) - math.Float64bits(1)
+	scale := 1.0
+	for top > 0 && float64(top) > scale {
+		scale *= 2
 	}
-	return float64(sum) * 0x1p-52
+	for top > 0 && float64(top) <= scale/2 && scale > 0x1p-126 {
+		scale /= 2
+	}
+	for i := range e {
+		sum += math.Float64bits(1+float64(float64(e[i])/scale*float64(w[i]))) - math.Float64bits(1)
+	}
+	return float64(sum) * 0x1p-52 * scale
 }
 
 // oracleBinned is the loss of a class from the counts of its bins, and the certificate of how much larger the exact loss can be.
@@ -314,13 +382,13 @@ type oracleGroup[T Float] struct {
 	class                []oracleClass[T]
 	sumWeights           float64 // of the classes averaged
 	lovasz, gap, entropy float64
-	terms                int // of the cross-entropy
+	terms                float64 // Σ of the weights in the cross-entropy
 }
 
 // group computes the losses of the pixels from … to−1.
 func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracleGroup[T] {
 	g := oracleGroup[T]{class: make([]oracleClass[T], o.Classes)}
-	var terms []float64
+	var entropies []float64
 	for at := from; at < to; at++ {
 		if o.Void == DropPixels && slices.Contains(o.VoidLabels, labels[at]) {
 			continue
@@ -330,11 +398,14 @@ func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracl
 			x[k] = logits[o.index(at, k, pixels)]
 		}
 		px := o.pixel(at, x, labels[at])
-		terms = append(terms, px.entropy...)
+		if px.label >= 0 && o.CrossEntropy > 0 {
+			entropies = append(entropies, px.entropy)
+			g.terms += px.entropyN
+		}
 		g.px = append(g.px, px)
 	}
-	if g.terms = len(terms); g.terms > 0 {
-		g.entropy = refSum(terms) / float64(g.terms)
+	if g.terms > 0 {
+		g.entropy = refSum(entropies) / g.terms
 	}
 	if len(g.px) == 0 {
 		return g
@@ -342,11 +413,7 @@ func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracl
 	for k := range g.class {
 		e, fg := make([]T, len(g.px)), make([]bool, len(g.px))
 		for i, px := range g.px {
-			e[i] = px.p[k]
-			if fg[i] = o.foreground(px, k); fg[i] {
-				e[i] = 1 - e[i]
-			}
-			e[i] = min(max(e[i], 0), 1)
+			e[i], fg[i] = px.e[k], o.foreground(px, k)
 		}
 		G := 0
 		for _, f := range fg {
@@ -355,7 +422,7 @@ func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracl
 		if !o.averaged(k, G) {
 			continue
 		}
-		g.class[k] = o.class(e, fg)
+		g.class[k] = o.classUpTo(e, fg, o.top(g, e))
 		g.sumWeights += o.weight(k)
 		g.lovasz += float64(o.weight(k) * g.class[k].loss)
 		g.gap += float64(o.weight(k) * g.class[k].gap)
@@ -365,6 +432,20 @@ func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracl
 		g.gap /= g.sumWeights
 	}
 	return g
+}
+
+// top is what the errors e of a class do not exceed: the largest of them, but for a softmax, where all classes have one bound.
+func (o oracle[T]) top(g oracleGroup[T], e []T) (top T) {
+	if o.Activation != SoftmaxActivation {
+		return slices.Max(e)
+	}
+	for _, px := range g.px {
+		if px.label < 0 || px.p[px.label] <= 0.5 {
+			return 1
+		}
+		top = max(top, px.comp)
+	}
+	return top
 }
 
 // gradient writes the gradient of one group, of which groups took part.
@@ -382,23 +463,73 @@ func (o oracle[T]) gradient(grad []T, g oracleGroup[T], groups float64, pixels i
 		}
 		switch o.Activation {
 		case SoftmaxActivation:
-			v = refSoftmaxGrad(px.p, v)
+			v = px.softmaxGrad(v)
 		case SigmoidActivation:
 			for k := range v {
-				v[k] = T(px.p[k]*px.q[k]) * v[k]
+				v[k] = px.slope[k] * v[k]
 			}
 		}
 		for k := range v {
-			if len(px.entropy) > 0 {
-				d := px.p[k] - T(b2i(o.foreground(px, k)))
-				v[k] += T(T(o.CrossEntropy/float64(g.terms)/groups) * d)
+			if g.terms > 0 {
+				v[k] = o.addEntropyGrad(v[k], px, k, o.CrossEntropy/g.terms/groups)
 			}
 			grad[o.index(px.at, k, pixels)] = v[k]
 		}
 	}
 }
 
-// hinge is Hinge. Its errors pass 1, so that the loss is added up in float64, in the order of the pixels.
+// softmaxGrad is p·(v − Σ p·v), where the one probability above ½ knows what the others add up to.
+func (px oraclePixel[T]) softmaxGrad(v []T) []T {
+	others, large := make([]T, len(v)), T(0)
+	for k, p := range px.p {
+		if others[k] = p * v[k]; p > 0.5 {
+			large, others[k] = others[k], 0
+		}
+	}
+	sum := refSum(others)
+	all := sum + large
+	grad := make([]T, len(v))
+	for k, p := range px.p {
+		if p > 0.5 {
+			grad[k] = p * (T(v[k]*px.comp) - sum)
+		} else {
+			grad[k] = p * (v[k] - all)
+		}
+	}
+	return grad
+}
+
+// addEntropyGrad adds the gradient of a pixel's cross-entropy by one logit, times a factor.
+func (o oracle[T]) addEntropyGrad(grad T, px oraclePixel[T], k int, factor float64) T {
+	signed, smoothing := px.e[k], o.LabelSmoothing
+	if o.foreground(px, k) {
+		signed = -signed
+	}
+	if px.label < 0 {
+		return grad + 0*signed
+	}
+	if o.Activation == SigmoidActivation {
+		base := T(T(factor) * T(o.entropyWeight(k)))
+		grad += T(base * signed)
+		if d := T(base * T(smoothing/2)); smoothing > 0 && o.foreground(px, k) {
+			grad += d
+		} else if smoothing > 0 {
+			grad -= d
+		}
+		return grad
+	}
+	grad += T(T(T((1-smoothing)*factor)*T(o.entropyWeight(int(px.label)))) * signed)
+	if smoothing > 0 {
+		var sum float64
+		for k := range o.Classes {
+			sum += o.entropyWeight(k)
+		}
+		grad += T(T(smoothing/float64(o.Classes)*factor) * (T(T(sum)*px.p[k]) - T(o.entropyWeight(k))))
+	}
+	return grad
+}
+
+// hinge is Hinge. Its errors pass 1.
 func (o oracle[T]) hinge(scores []T, labels []int32, images int) oracleResult[T] {
 	groups, size := 1, len(labels)
 	res := oracleResult[T]{grad: make([]T, len(scores))}
@@ -426,13 +557,14 @@ func (o oracle[T]) hinge(scores []T, labels []int32, images int) oracleResult[T]
 		loss := math.NaN()
 		if len(at) > 0 {
 			took++
-			loss = 0
-			w := oracle[T]{}.class(e, fg).w
+			c := oracle[T]{}.class(e, fg)
+			loss = c.loss
+			w := c.w
 			for j := range e {
-				loss += float64(float64(e[j]) * float64(w[j]))
-				if e[j] > 0 {
-					res.grad[at[j]] = -sign[j] * w[j]
+				if e[j] == 0 {
+					w[j] = 0
 				}
+				res.grad[at[j]] = -sign[j] * w[j]
 			}
 			res.Lovasz += loss
 		}

@@ -446,11 +446,7 @@ func exactLoss(c lossCase) float64 {
 	var e []float64
 	var fg []bool
 	for _, px := range g.px {
-		p, f := px.p[k], o.foreground(px, k)
-		if f {
-			p = 1 - p
-		}
-		e, fg = append(e, float64(min(max(p, 0), 1))), append(fg, f)
+		e, fg = append(e, float64(px.e[k])), append(fg, o.foreground(px, k))
 	}
 	if len(e) == 0 {
 		return 0
@@ -708,12 +704,14 @@ func TestBinnedManyPixels(t *testing.T) {
 	e := math.Float32bits(0.7) | (1<<restBits - 1) // the last one of its bin
 	onEveryISA(t, func(isa ISA) {
 		for f := range uint32(2) {
-			keys := slices.Repeat([]uint32{e<<1 | f}, blockSize)
-			var s binnedScratch
+			signed := slices.Repeat([]float32{negateWhere(math.Float32frombits(e), f)}, blockSize)
+			var w worker
+			s := &w.binned
+			s.use(&call{isa: isa}, &w)
 			var b bins
 			b.clear(0)
-			for left := pixels; left > 0; left -= len(keys) {
-				s.count(b, 0, keys[:min(left, len(keys))])
+			for left := pixels; left > 0; left -= len(signed) {
+				s.count(b, 0, signed[:min(left, len(signed))])
 			}
 			s.flush(b, 0)
 			got, want := b[binOf(e)], bin{}

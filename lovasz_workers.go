@@ -3,25 +3,40 @@ package lanewise
 import (
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
+// A team is the goroutines of a call: they take its tasks in turn.
+type team struct {
+	maxWorkers int
+	serial     bool      // the call is too small to be divided
+	workers    []*worker // as many as there was work for
+	task       func(c *call, w *worker, task int)
+	tasks      int
+	next       atomic.Int64 // the next task to take
+	failed     atomic.Int64 // the first task known to have failed
+	busy       atomic.Int32 // helpers that are not done
+	wait       sync.WaitGroup
+}
+
 // A worker is the scratch of one goroutine.
 type worker struct {
-	dprobs   []float32          // [classes][size] the gradient by the probabilities
-	grads    []float32          // [classes][size] by the logits
-	exp      []float32          // [classes][size] exp(−|x|), of sigmoids
-	max, sum []float32          // [size]
-	picked   []int32            // [size] the pixels of a tile that take part
-	counts   []int32            // [classes] a block's pixels
-	cursors  [][maxParts]uint32 // [classes] how far a block's weights are read
-	keys     keyLists
-	exact    exactScratch
-	binned   binnedScratch
-	err      error // why its last task failed
-	failed   int64 // and which one that was
+	dprobs, grads  []float32 // [width][size] the gradient by the probabilities; the logits, and the gradient by them
+	max, rest      []float32 // [size]
+	own, comp      []float32
+	sums           []float64
+	picked, target []int32            // the pixels of a tile that take part, and what they are
+	counts         []int32            // [width] a block's pixels
+	marks          [][maxParts]uint32 // [width] how far a block's weights are read
+	keys           keyLists
+	columns        columnWeigher
+	sorted         sortedWeigher
+	binned         binnedWeigher
+	err            error // why its last task failed
+	failed         int64 // and which one that was
 
-	help   func()        // Lovasz.help with this worker: a go statement without arguments allocates nothing
+	help   func()        // team.help with this worker: a go statement without arguments allocates nothing
 	helper atomic.Uint32 // what the goroutine is doing that works with it; the first worker is the caller's
 }
 
@@ -36,47 +51,48 @@ const (
 // woken takes longer than that, and than the tasks of a small call.
 const linger = 1 << 14
 
-// tryBlocks calls f for every block, and returns the error of the first bad pixel.
-func (l *Lovasz) tryBlocks(f func(l *Lovasz, w *worker, task int)) error {
-	if err := l.try(len(l.blocks), f); err != nil {
-		return err
-	}
-	return l.labelError
-}
-
 // each calls f for every task, on all workers.
-func (l *Lovasz) each(tasks int, f func(l *Lovasz, w *worker, task int)) {
-	l.try(tasks, f)
-}
+func (c *call) each(tasks int, f func(c *call, w *worker, task int)) { c.try(tasks, f) }
 
 // try calls f for every task in order, on all workers, until one leaves an error in its worker; it returns the first task's.
-func (l *Lovasz) try(tasks int, f func(l *Lovasz, w *worker, task int)) error {
-	l.next.Store(0)
-	l.failed.Store(math.MaxInt64)
-	for len(l.workers) < min(l.maxWorkers, tasks) {
-		w := new(worker)
-		w.help = func() { l.help(w) }
-		l.workers = append(l.workers, w)
+func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
+	if len(c.workers) == 0 {
+		c.workers = append(c.workers, new(worker))
 	}
-	for _, w := range l.workers {
+	if c.serial || c.maxWorkers == 1 || tasks < 2 {
+		w := c.workers[0]
+		w.err = nil
+		for i := 0; i < tasks && w.err == nil; i++ {
+			f(c, w, i)
+		}
+		return w.err
+	}
+	c.next.Store(0)
+	c.failed.Store(math.MaxInt64)
+	for len(c.workers) < min(c.maxWorkers, tasks) {
+		w := new(worker)
+		w.help = func() { c.help(w) }
+		c.workers = append(c.workers, w)
+	}
+	for _, w := range c.workers {
 		w.failed, w.err = math.MaxInt64, nil
 	}
-	l.tasks, l.task = tasks, f
-	helpers := l.workers[1:max(1, min(len(l.workers), tasks))]
-	l.busy.Store(int32(len(helpers)))
-	l.wait.Add(len(helpers))
+	c.tasks, c.task = tasks, f
+	helpers := c.workers[1:max(1, min(len(c.workers), tasks))]
+	c.busy.Store(int32(len(helpers)))
+	c.wait.Add(len(helpers))
 	for _, w := range helpers {
 		if !w.helper.CompareAndSwap(waiting, working) {
 			w.helper.Store(working)
 			go w.help()
 		}
 	}
-	l.work(l.workers[0])
-	for i := 0; i < linger && l.busy.Load() > 0; i++ {
+	c.work(c.workers[0])
+	for i := 0; i < linger && c.busy.Load() > 0; i++ {
 	}
-	l.wait.Wait()
-	first := l.workers[0]
-	for _, w := range l.workers {
+	c.wait.Wait()
+	first := c.workers[0]
+	for _, w := range c.workers {
 		if w.failed < first.failed {
 			first = w
 		}
@@ -85,12 +101,12 @@ func (l *Lovasz) try(tasks int, f func(l *Lovasz, w *worker, task int)) error {
 }
 
 // help works with w, call of try after call, until none comes soon. It alone decides to go, so that no worker ever has two helpers.
-func (l *Lovasz) help(w *worker) {
+func (c *call) help(w *worker) {
 	for {
-		l.work(w)
+		c.work(w)
 		w.helper.Store(waiting)
-		l.busy.Add(-1)
-		l.wait.Done()
+		c.busy.Add(-1)
+		c.wait.Done()
 		for i := 0; w.helper.Load() == waiting; i++ {
 			if i == linger && w.helper.CompareAndSwap(waiting, gone) {
 				return
@@ -100,25 +116,29 @@ func (l *Lovasz) help(w *worker) {
 }
 
 // work does tasks until there are no more, or one has failed.
-func (l *Lovasz) work(w *worker) {
+func (c *call) work(w *worker) {
 	for {
 		// Tasks are taken in order, so those before one that failed are done, or being done.
-		task := l.next.Add(1) - 1
-		if task >= int64(l.tasks) || task > l.failed.Load() {
+		task := c.next.Add(1) - 1
+		if task >= int64(c.tasks) || task > c.failed.Load() {
 			return
 		}
-		if l.task(l, w, int(task)); w.err != nil {
+		if c.task(c, w, int(task)); w.err != nil {
 			w.failed = task
-			l.failed.Store(min(task, l.failed.Load()))
+			c.failed.Store(min(task, c.failed.Load()))
 			return
 		}
 	}
 }
 
-func (w *worker) resize(classes, size int) {
-	if w.grads == nil {
-		w.dprobs, w.grads, w.exp = make([]float32, classes*size), make([]float32, classes*size), make([]float32, classes*size)
-		w.max, w.sum, w.picked = make([]float32, size), make([]float32, size), make([]int32, size)
+// resize makes room for tiles of so many pixels and classes.
+func (w *worker) resize(width, size int) {
+	if width*size > len(w.dprobs) || width > len(w.counts) {
+		w.dprobs, w.grads, w.counts = make([]float32, width*size), make([]float32, width*size), make([]int32, width)
+	}
+	if size > len(w.max) {
+		w.max, w.rest, w.own, w.comp = make([]float32, size), make([]float32, size), make([]float32, size), make([]float32, size)
+		w.sums, w.picked, w.target = make([]float64, size), make([]int32, size), make([]int32, size)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // all are the kernels of the library.
-var all = slices.Concat(kernels.All, loss.All, sort.All)
+var all = slices.Concat(kernels.All, kernels.Loss, loss.All, sort.All)
 
 func main() {
 	log.SetFlags(0)

@@ -276,6 +276,30 @@ func (m mach) logic(what string, d, a, b Op) {
 	}
 }
 
+func (m mach) BySign(d, s, a, b V) {
+	if _, ok := m.op(b).(Mem); ok {
+		t := m.New()
+		m.Set(t, b)
+		b = t
+	}
+	f32 := m.typ == machine.F32
+	switch {
+	case m.zmm():
+		k := m.K()
+		if f32 {
+			m.VPMOVD2M(m.r(s), k)
+		} else {
+			m.VPMOVQ2M(m.r(s), k)
+		}
+		m.ps(m.VBLENDMPS, m.VBLENDMPD)(m.op(a), m.r(b), k, m.r(d))
+		m.last().Inputs = []Op{m.op(a), m.r(b), k} // avo thinks that it keeps lanes of d
+	case f32:
+		m.VBLENDVPS(m.r(s), m.op(a), m.r(b), m.r(d))
+	default:
+		m.VBLENDVPD(m.r(s), m.op(a), m.r(b), m.r(d))
+	}
+}
+
 func (m mach) canonicalNaN() uint64 {
 	if m.typ == machine.F64 {
 		return 0x7ff8000000000001
@@ -385,15 +409,15 @@ func (m mach) Narrow(d V, x []V) {
 }
 
 func (m mach) Equal(d V, labels, class V) {
-	one := m.Const(1)
+	one := m.constBits(m.bits(1))
 	cmp := m.ps(m.VPCMPEQD, m.VPCMPEQQ)
 	if m.zmm() {
 		k := m.K()
 		cmp(m.op(class), m.op(labels), k)
 		if m.typ == machine.F32 {
-			m.VMOVAPS_Z(m.op(one), k, m.op(d))
+			m.VMOVUPS_Z(m.op(one), k, m.op(d))
 		} else {
-			m.VMOVAPD_Z(m.op(one), k, m.op(d))
+			m.VMOVUPD_Z(m.op(one), k, m.op(d))
 		}
 		return
 	}

@@ -193,6 +193,9 @@ func (c *columns) pointers(bufs []machine.Buf) (p []reg.GPVirtual, next []Op) {
 		if b.Ahead {
 			c.ahead(b.Name, p[i])
 		}
+		if b.Fixed {
+			continue
+		}
 		if scratch(b.Name) || c.isTurned(b.Name) {
 			next[i] = U32(c.stride())
 			continue
@@ -226,7 +229,9 @@ func (c *columns) plane(p []reg.GPVirtual, next []Op, body func(j int, x []V) V,
 		c.one(bufs, mems, c.mask, func(x []V) V { return body(j, x) })
 	}
 	for i := range p {
-		c.ADDQ(next[i], p[i])
+		if next[i] != nil {
+			c.ADDQ(next[i], p[i])
+		}
 	}
 }
 

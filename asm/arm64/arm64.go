@@ -219,6 +219,19 @@ func (m mach) MinZero(d, a V) {
 	m.VFMIN(m.a(z), m.a(a), m.a(d))
 }
 
+func (m mach) BySign(d, s, a, b V) {
+	negative := m.New()
+	m.VCMLT(m.a(s), m.a(negative))
+	if d == a {
+		m.VBIF(m.b(negative), m.b(b), m.b(d))
+		return
+	}
+	if d != b {
+		m.Set(d, b)
+	}
+	m.VBIT(m.b(negative), m.b(a), m.b(d))
+}
+
 func (m mach) canonicalNaN() uint64 {
 	if m.typ == machine.F64 {
 		return 0x7ff8000000000001

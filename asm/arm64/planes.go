@@ -169,6 +169,9 @@ func (c *columns) planes(bufs []machine.Buf) planes {
 			}
 			c.ADD(by, w.p[i], w.p[i])
 		}
+		if b.Fixed {
+			continue
+		}
 		if c.isTurned(b.Name) || scratch(b.Name) {
 			w.next[w.p[i]] = emit.Imm(c.stride())
 			continue
@@ -201,8 +204,8 @@ func (w planes) plane(body func(j int, x []V) V) {
 		}
 	}
 	for i, p := range w.p {
-		if firstOf(w.p, i) {
-			w.ADD(w.next[p], p, p)
+		if next := w.next[p]; next != nil && firstOf(w.p, i) {
+			w.ADD(next, p, p)
 		}
 	}
 }

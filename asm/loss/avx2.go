@@ -90,11 +90,10 @@ func (c code) permutation(table Mem, mask GPVirtual, y VecPhysical) {
 	c.VPMOVZXBD(indexed(base, mask, 8), y)
 }
 
-// errors256 turns probabilities into errors; fg is all ones where they are foreground's.
-func (c code) errors256(probs, one, e, fg VecPhysical) {
-	c.VPSRAD(U8(31), probs, fg)
-	c.VPAND(one, fg, e)
-	c.VADDPS(probs, e, e)
+// errors256 takes the sign from errors.
+func (c code) errors256(signed, e VecPhysical) {
+	c.VPSLLD(U8(1), signed, e)
+	c.VPSRLD(U8(1), e, e)
 }
 
 func (c code) split256(parts int) {
@@ -102,14 +101,16 @@ func (c code) split256(parts int) {
 	s, keep := c.written(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
-	p, n := c.Base("probs"), c.Length("probs")
-	one := Y0
-	c.Broadcast256(oneBits, one)
+	p, n := c.Base("signed"), c.Length("signed")
+	top := Y0
+	c.VPBROADCASTD(at(c.Pointer("from"), 4*maxParts), top)
 	c.Vectors256(n, func(masked bool) {
 		c.Prefetch(ahead, p)
 		c.Load256(at(p, 0), Y5, masked)
-		c.errors256(Y5, one, Y1, Y2)
-		c.VPSUBD(Y2, Y1, Y2)
+		c.errors256(Y5, Y1)
+		c.VPMINUD(top, Y1, Y1)
+		c.VPSRLD(U8(31), Y5, Y2)
+		c.VPADDD(Y1, Y2, Y2)
 		c.VPADDD(Y1, Y2, Y2)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
 			c.Prefetch(near, s[t])
@@ -407,7 +408,8 @@ func (c code) rank256() {
 
 func (c code) gather256() {
 	dst, positions, keys, weights, n := c.Base("dst"), c.Base("positions"), c.Base("keys"), c.Base("weights"), c.Length("keys")
-	one, sum, lanes := Y5, Y0, c.GP64()
+	one, sum, scale, lanes := Y5, Y0, Y7, c.GP64()
+	c.VBROADCASTSD(c.Operand("scale"), scale)
 	r := c.GP64()
 	c.MOVQ(U64(one64), r)
 	c.VMOVQ(r, one.AsX())
@@ -424,12 +426,14 @@ func (c code) gather256() {
 		c.VPSRLD(U8(1), Y1, Y1)
 		c.VCVTPS2PD(X1, Y3)
 		c.VCVTPS2PD(X2, Y4)
+		c.VMULPD(scale, Y3, Y3)
 		c.VFMADD213PD(one, Y3, Y4)
 		c.VPADDQ(Y4, sum, sum)
 		c.VEXTRACTF128(U8(1), Y1, X1)
 		c.VEXTRACTF128(U8(1), Y2, X2)
 		c.VCVTPS2PD(X1, Y1)
 		c.VCVTPS2PD(X2, Y2)
+		c.VMULPD(scale, Y1, Y1)
 		c.VFMADD213PD(one, Y1, Y2)
 		c.VPADDQ(Y2, sum, sum)
 	}, dst, positions, keys)
@@ -507,20 +511,22 @@ func (c code) tally256() {
 }
 
 func (c code) lookUp256() {
-	dst, p, table, n := c.Base("dst"), c.Base("probs"), c.Base("table"), c.Length("probs")
-	first, one, factor := Y8, Y9, Y10
+	dst, p, table, n := c.Base("dst"), c.Base("signed"), c.Base("table"), c.Length("signed")
+	first, top, factor := Y8, Y9, Y10
 	c.Scalar256("first", first)
-	c.Broadcast256(oneBits, one)
+	c.Broadcast256(oneBits, top)
 	c.VBROADCASTSS(c.Operand("factor"), factor)
 	c.Vectors256(n, func(masked bool) {
 		c.Prefetch(ahead, p)
 		c.Load256(at(p, 0), Y0, masked)
-		c.errors256(Y0, one, Y1, Y2)
+		c.errors256(Y0, Y1)
+		c.VPMINUD(top, Y1, Y1)
 		c.VPSRLD(U8(restBits), Y1, Y1)
 		c.VPMAXUD(first, Y1, Y1)
 		c.VPSUBD(first, Y1, Y1)
 		c.VPADDD(Y1, Y1, Y1)
-		c.VPSUBD(Y2, Y1, Y1) // 1 more where it is foreground
+		c.VPSRLD(U8(31), Y0, Y2)
+		c.VPADDD(Y2, Y1, Y1) // 1 more where it is foreground
 		c.Pick256(table, Y1, Y5)
 		c.VMULPS(factor, Y5, Y5)
 		c.negate256(Y0, Y5)
@@ -541,13 +547,12 @@ func (c code) expand256(parts int) {
 	s, keep := c.read(parts)
 	above := []VecPhysical{Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13}[:parts]
 	c.bounds256(above)
-	dst, p, n := c.Base("dst"), c.Base("probs"), c.Length("probs")
+	dst, p, n := c.Base("dst"), c.Base("signed"), c.Length("signed")
 	w := Y2
 	c.Vectors256(n, func(masked bool) {
 		c.Prefetch(ahead, p)
 		c.Load256(at(p, 0), Y0, masked)
-		c.Broadcast256(oneBits, Y4)
-		c.errors256(Y0, Y4, Y1, Y2)
+		c.errors256(Y0, Y1)
 		c.Zero256(w)
 		c.each256(Y1, above, masked, func(t int, mask GPVirtual) {
 			c.Prefetch(near, s[t])

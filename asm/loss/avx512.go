@@ -41,27 +41,22 @@ func (c code) advance(stream GPVirtual) {
 	c.LEAQ(indexed(stream, n.As64(), 4), stream)
 }
 
-// errors turns probabilities into errors, K2 has the foreground.
-func (c code) errors(probs, one, e VecPhysical) {
-	c.VPMOVD2M(probs, K2)
-	c.VMOVDQA32(probs, e)
-	c.VADDPS(one, probs, K2, e)
-}
-
 func (c code) split512(parts int) {
 	s, keep := c.written(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
-	p, n := c.Base("probs"), c.Length("probs")
-	bit, one := Z0, Z1
-	c.Broadcast512(1, bit)
-	c.Broadcast512(oneBits, one)
+	p, n := c.Base("signed"), c.Length("signed")
+	magnitude, top := Z0, Z1
+	c.Broadcast512(1<<31-1, magnitude)
+	c.VPBROADCASTD(at(c.Pointer("from"), 4*maxParts), top)
 	c.Vectors512(n, func(masked bool) {
 		c.Prefetch(ahead, p)
 		c.Load512(at(p, 0), Z4, masked)
-		c.errors(Z4, one, Z2)
-		c.VPADDD(Z2, Z2, Z3)
-		c.VPORD(bit, Z3, K2, Z3)
+		c.VPANDD(magnitude, Z4, Z2)
+		c.VPMINUD(top, Z2, Z2)
+		c.VPSRLD(U8(31), Z4, Z3)
+		c.VPADDD(Z2, Z3, Z3)
+		c.VPADDD(Z2, Z3, Z3)
 		c.each(Z2, from, func(t int) {
 			if masked {
 				c.KANDW(K7, K1, K1)
@@ -282,7 +277,8 @@ func (c code) rank512() {
 
 func (c code) gather512() {
 	dst, positions, keys, weights, n := c.Base("dst"), c.Base("positions"), c.Base("keys"), c.Base("weights"), c.Length("keys")
-	one, sum0, sum1 := Z16, Z17, Z18
+	one, sum0, sum1, scale := Z16, Z17, Z18, Z19
+	c.VBROADCASTSD(c.Operand("scale"), scale)
 	r := c.GP64()
 	c.MOVQ(U64(one64), r)
 	c.VPBROADCASTQ(r, one)
@@ -301,6 +297,8 @@ func (c code) gather512() {
 		c.VCVTPS2PD(Y1, Z1)
 		c.VCVTPS2PD(Y3, Z3)
 		c.VCVTPS2PD(Y4, Z4)
+		c.VMULPD(scale, Z0, Z0)
+		c.VMULPD(scale, Z3, Z3)
 		c.VFMADD213PD(one, Z1, Z0)
 		c.VFMADD213PD(one, Z4, Z3)
 		c.VPSUBQ(one, Z0, Z0)
@@ -321,22 +319,24 @@ func (c code) gather512() {
 }
 
 func (c code) lookUp512() {
-	dst, p, table, n := c.Base("dst"), c.Base("probs"), c.Base("table"), c.Length("probs")
-	first, bit, one, sign, factor := Z8, Z9, Z16, Z17, Z18
+	dst, p, table, n := c.Base("dst"), c.Base("signed"), c.Base("table"), c.Length("signed")
+	first, magnitude, top, sign, factor := Z8, Z9, Z16, Z17, Z18
 	c.Scalar512("first", first)
-	c.Broadcast512(1, bit)
-	c.Broadcast512(oneBits, one)
+	c.Broadcast512(1<<31-1, magnitude)
+	c.Broadcast512(oneBits, top)
 	c.Broadcast512(1<<31, sign)
 	c.VBROADCASTSS(c.Operand("factor"), factor)
 	c.Vectors512(n, func(masked bool) {
 		c.Prefetch(ahead, p)
 		c.Load512(at(p, 0), Z4, masked)
-		c.errors(Z4, one, Z0)
+		c.VPANDD(magnitude, Z4, Z0)
+		c.VPMINUD(top, Z0, Z0)
 		c.VPSRLD(U8(restBits), Z0, Z0)
 		c.VPMAXUD(first, Z0, Z0)
 		c.VPSUBD(first, Z0, Z0)
 		c.VPADDD(Z0, Z0, Z0)
-		c.VPADDD(bit, Z0, K2, Z0)
+		c.VPSRLD(U8(31), Z4, Z1)
+		c.VPADDD(Z1, Z0, Z0) // 1 more where it is foreground
 		c.Pick512(table, Z0, Z1)
 		c.VMULPS(factor, Z1, Z1)
 		c.negate(Z4, sign, Z1)
@@ -352,15 +352,15 @@ func (c code) expand512(parts int) {
 	s, keep := c.read(parts)
 	from := []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}[:parts]
 	c.thresholds(from)
-	dst, p, n := c.Base("dst"), c.Base("probs"), c.Length("probs")
-	one, sign, factor := Z16, Z17, Z18
-	c.Broadcast512(oneBits, one)
+	dst, p, n := c.Base("dst"), c.Base("signed"), c.Length("signed")
+	magnitude, sign, factor := Z16, Z17, Z18
+	c.Broadcast512(1<<31-1, magnitude)
 	c.Broadcast512(1<<31, sign)
 	c.VBROADCASTSS(c.Operand("factor"), factor)
 	c.Vectors512(n, func(masked bool) {
 		c.Prefetch(ahead, p)
 		c.Load512(at(p, 0), Z4, masked)
-		c.errors(Z4, one, Z0)
+		c.VPANDD(magnitude, Z4, Z0)
 		c.Zero512(Z1)
 		c.each(Z0, from, func(t int) {
 			if masked {

@@ -32,6 +32,7 @@ type Buf struct {
 	Read, Write bool
 	Fill        float64 // what is read past the end
 	Ahead       bool    // only fetched into the caches, for the next block of columns
+	Fixed       bool    // one element for each column, whatever the plane
 	Half        Half    // of a slice of uint16
 	operand     bool
 }
@@ -69,6 +70,9 @@ func (b Buf) String() string {
 
 // Out is a buffer that takes a body's result.
 func Out(name string) Buf { return Buf{Name: name, Write: true} }
+
+// Column is In with one element for each column, the same for every plane.
+func Column(name string) Buf { return Buf{Name: name, Read: true, Fixed: true} }
 
 // Ahead is a slice whose next elements are wanted soon.
 func Ahead(name string) Buf { return Buf{Name: name, Ahead: true} }
@@ -109,6 +113,7 @@ type Machine interface {
 	Max(d, a, b V)       // anything where there is a NaN
 	MinZero(d, a V)      // 0 where a is positive; a NaN stays
 	Abs(d, a V)
+	BySign(d, s, a, b V) // a where s has the sign bit, else b
 	NegAbs(d, a V)
 	WhereNegative(d, x, a, b V) // a where x is negative, b where it is positive; where it is 0 or NaN, one of them
 	Canonical(d V)              // every NaN becomes the canonical one

@@ -262,6 +262,16 @@ func (f *Func) VFCMGE(m, n, d Arranged) { f.sized("fcmge", 0x6e20e400, m, n, d) 
 func (f *Func) VFCMGT(m, n, d Arranged) { f.sized("fcmgt", 0x6ea0e400, m, n, d) } // n > m
 func (f *Func) VFABS(n, d Arranged)     { f.sized("fabs", 0x4ea0f800, n, d) }
 
+// VCMLT is all ones where the integers of n are negative.
+func (f *Func) VCMLT(n, d Arranged) {
+	f.same("cmlt", floats, n, d)
+	code := uint32(0x4ea0a800)
+	if d.Arrangement == D2 {
+		code |= wide
+	}
+	f.word("cmlt", code, Imm(0), n, d)
+}
+
 // VBIC is n where m is not.
 func (f *Func) VBIC(m, n, d Arranged) {
 	f.same("bic", bytes, m, n, d)

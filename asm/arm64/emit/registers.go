@@ -131,7 +131,7 @@ func (e Element) arm(n numbering) string {
 	return fmt.Sprintf("v%d.%c[%d]", n(e.r), e.size|0x20, e.index)
 }
 
-func (i Imm) arm(numbering) string    { panic("no WORD") }
+func (i Imm) arm(numbering) string    { return fmt.Sprintf("#%d", int64(i)) }
 func (g GP) arm(numbering) string     { panic("no WORD") }
 func (m Mem) arm(numbering) string    { panic("no WORD") }
 func (v Vec) arm(numbering) string    { panic("no WORD") }

@@ -25,18 +25,16 @@ type bin struct {
 	count, rest [2]uint64
 }
 
-func (b *bin) pixels() uint64 { return b.count[0] + b.count[1] }
-
 // bins are the state of one class.
 type bins []bin
 
-// foreground is G, the number of foreground pixels.
-func (b bins) foreground() int64 {
-	var g uint64
+// pixels returns how many there are, and how many of them are foreground, G.
+func (b bins) pixels() (all, foreground int64) {
 	for i := range b {
-		g += b[i].count[1]
+		all += int64(b[i].count[0] + b[i].count[1])
+		foreground += int64(b[i].count[1])
 	}
-	return int64(g)
+	return all, foreground
 }
 
 // clear empties the bins from lowest on, and makes them first where there are none.
@@ -152,8 +150,13 @@ func binWidth(i int) float64 {
 	return power2((i-1)>>binBits - octaves - binBits)
 }
 
-// A binnedScratch is what one worker needs.
-type binnedScratch struct {
+// A binnedWeigher counts the keys by bins.
+type binnedWeigher struct {
+	isa     ISA
+	keys    *keyLists
+	stats   stats
+	plane   []float32
+	lowest  int // bin
 	bins    bins
 	packed  *[2 * binCount]uint64 // the bins' background, then their foreground: pixels<<packedShift + Σ of the keys without their bin
 	counted int                   // pixels in packed, which is all 0 without any
@@ -164,6 +167,60 @@ const (
 	packedShift = 39
 	packedMost  = 1 << (packedShift - restBits - 1) // pixels that sum and count have room for
 )
+
+// use makes it part of a call.
+func (s *binnedWeigher) use(c *call, w *worker) { s.keys, s.isa = &w.keys, c.isa }
+
+func (s *binnedWeigher) begin(st stats, plane []float32) {
+	s.stats, s.plane, s.lowest = st, plane, binOf(st.from)
+	s.stats.from = binFloor(s.lowest)
+	s.bins.clear(s.lowest)
+}
+
+func (s *binnedWeigher) add(piece []float32, _ []uint32) { s.count(s.bins, s.lowest, piece) }
+
+func (s *binnedWeigher) weigh(weights []float32, found *spread) (loss, gap float64) {
+	s.flush(s.bins, s.lowest)
+	return s.weighBins(s.bins, weights, found)
+}
+
+// weighBins finds the weights of bins from s.lowest on.
+func (s *binnedWeigher) weighBins(b bins, weights []float32, found *spread) (loss, gap float64) {
+	if found == nil {
+		return b.weigh(s.stats.foreground, s.lowest, nil)
+	}
+	lowest := max(s.lowest-1, 0) // a bin with the weight 0, which lookUp gives to all smaller errors
+	*found = spread{kind: byBin, lowest: int32(lowest)}
+	size := 2 * (binCount - lowest)
+	table := weights
+	if size > len(s.plane) {
+		found.kind = byPixel
+		s.table = resize(s.table, size)
+		table = s.table
+	}
+	table = table[:size]
+	clear(table)
+	loss, gap = b.weigh(s.stats.foreground, s.lowest, table[2*(s.lowest-lowest):])
+	if found.kind == byPixel {
+		lossLookUp(s.isa, weights[:len(s.plane)], s.plane, table, uint32(firstBin+lowest), 1)
+	}
+	return loss, gap
+}
+
+// count counts errors by their bins, from the bin lowest on. flush adds them to the bins.
+func (s *binnedWeigher) count(b bins, lowest int, signed []float32) {
+	s.keys.restart(stats{from: binFloor(lowest), top: oneBits})
+	s.keys.split(s.isa, signed, nil)
+	keys := s.keys.all()
+	if s.packed == nil {
+		s.packed = new([2 * binCount]uint64)
+	}
+	if s.counted+len(keys) > packedMost {
+		s.flush(b, lowest)
+	}
+	s.counted += len(keys)
+	lossTally(s.isa, s.packed[:], keys)
+}
 
 // binOf returns the bin of an error in [0, 1] that has these bits.
 func binOf(e uint32) int { return max(0, int(e>>restBits)-firstBin) }
@@ -176,19 +233,7 @@ func binFloor(bin int) uint32 {
 	return uint32(firstBin+bin) << restBits
 }
 
-// count counts errors by their keys, of at most packedMost pixels, whose bins are from lowest on; flush adds them to the bins.
-func (s *binnedScratch) count(b bins, lowest int, keys []uint32) {
-	if s.packed == nil {
-		s.packed = new([2 * binCount]uint64)
-	}
-	if s.counted+len(keys) > packedMost {
-		s.flush(b, lowest)
-	}
-	s.counted += len(keys)
-	lossTally(active, s.packed[:], keys)
-}
-
-func (s *binnedScratch) flush(b bins, lowest int) {
+func (s *binnedWeigher) flush(b bins, lowest int) {
 	if s.counted == 0 {
 		return
 	}
@@ -202,54 +247,4 @@ func (s *binnedScratch) flush(b bins, lowest int) {
 		}
 		clear(packed)
 	}
-}
-
-// countErrors adds the errors of one class of one group from the bin lowest on to these bins.
-func (l *Lovasz) countErrors(w *worker, b bins, g, c, lowest int) {
-	group, from := &l.groups[g], binFloor(lowest)
-	for i := range group.blocks {
-		w.keys.restart(from)
-		w.keys.split(active, l.plane(&l.blocks[group.firstBlock+i], c))
-		w.binned.count(b, lowest, w.keys.all())
-	}
-	w.binned.flush(b, lowest)
-}
-
-// A binTable says what the gradient finds in a class's plane of sparse: in its beginning the weights of the bins from lowest on, or where
-// the plane is too short for them, what every pixel's weight contributes to the gradient.
-type binTable struct {
-	lowest  int // bin
-	byPixel bool
-}
-
-func (t *binTable) size() int { return 2 * (binCount - t.lowest) }
-
-// weighBins finds the weights of one class of one group, which has bins from lowest on, and keeps them for the gradient, if that is wanted,
-// as binTable says; its share of the loss is known by then. It returns the loss, and the bound of weigh.
-func (l *Lovasz) weighBins(w *worker, b bins, g, c, lowest int) (loss, gap float64) {
-	group, class, plane := &l.groups[g], &l.classes[g*l.cfg.Classes+c], l.sparseOf(g, c)
-	foreground := class.foreground.Load()
-	if plane == nil {
-		return b.weigh(foreground, lowest, nil)
-	}
-	t := &class.table
-	t.lowest = max(lowest-1, 0) // a bin with the weight 0, which lookUp gives to all smaller errors
-	t.byPixel = t.size() > group.stride
-	table := plane
-	if t.byPixel {
-		w.binned.table = resize(w.binned.table, t.size())
-		table = w.binned.table
-	}
-	table = table[:t.size()]
-	clear(table)
-	loss, gap = b.weigh(foreground, lowest, table[2*(lowest-t.lowest):])
-	if t.byPixel {
-		t.lookUp(plane[:group.keptN], l.probs[group.planes+c*group.stride:][:group.keptN], table, l.share(g, c))
-	}
-	return loss, gap
-}
-
-// lookUp writes to dst what the pixels' weights, by their bins, contribute to the gradient.
-func (t *binTable) lookUp(dst, probs, table []float32, factor float32) {
-	lossLookUp(active, dst, probs, table[:t.size()], uint32(firstBin+t.lowest), factor)
 }

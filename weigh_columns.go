@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// The exact weights without a sort. A weight needs counts, not an order:
+// The exact weights without a sort. They need counts, not an order:
 //
 //   - a sample of the errors divides the keys into parts that are small enough for the cache, and each part into bins of about as many
 //     pixels, so that the bins are small;
@@ -18,28 +18,31 @@ import (
 // The bins' sizes depend on the sample, the weights do not. Where ties make a bin too long for a column, it is a list: the pixels of each of
 // its values are counted.
 
+// hasColumns says whether an ISA has assembly for columns; in plain Go the weights are sorted.
+func hasColumns(isa ISA) bool { return isa == AVX2 || isa == AVX512 }
+
 const (
 	columns      = 32      // bins side by side: a group
 	maxRows      = 96      // of a column; counts of a column's pixels fit 7 bits
 	occupancy    = 20      // pixels of a bin, where the errors are evenly spread
 	crowd        = 60      // pixels of a bin, where they are not: more than maxRows would be a list
 	partSize     = 150_000 // pixels of a part: its slots, and then its weights, stay in L2
+	onePart      = partSize
 	minShift     = 8       // bits of a key below its bin
 	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
 	chunk        = 1 << 15 // pixels, or keys of a sort, that a kernel gets at a time
 	fewestPixels = 4096    // pixels for which columns pay
 	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
-	oneBits      = 0x3f800000
 	listStart    = 1 << 31 // marks the start of a list
 
 	rankScratch = (maxRows+3)*4*64 + 512 // bytes that rank needs
 )
 
-// hasColumns says whether an ISA has assembly for columns; in plain Go the weights are sorted.
-func hasColumns(isa ISA) bool { return isa == AVX2 || isa == AVX512 }
-
-// columnScratch is what one worker needs. All slots are 0 between calls.
-type columnScratch struct {
+// A columnWeigher is what one worker needs. All slots are 0 between calls.
+type columnWeigher struct {
+	isa       ISA
+	keys      *keyLists
+	stats     stats
 	coarse    []uint32         // how many keys the sample has, by their upper 16 bits
 	shifts    [maxParts]uint32 // how wide the bins of each part are: so many bits of a key lie below
 	counts    []uint32         // by bin; then where the bins begin
@@ -65,50 +68,61 @@ type columnList struct {
 	lane, start, n uint32
 }
 
-// weigh finds the weights of the keys of a class with g foreground pixels, which plan has divided, and returns the sum of their losses. It
-// writes the weights to dst unless that is nil.
-func (s *columnScratch) weigh(isa ISA, keys *keyLists, g int64, dst []float32) unitSum {
+func (s *columnWeigher) begin(st stats, plane []float32) {
+	s.stats = st
+	s.keys.restart(st)
+	s.plan(plane)
+	s.keys.reserve(len(plane))
+}
+
+func (s *columnWeigher) add(piece []float32, marks []uint32) { s.keys.split(s.isa, piece, marks) }
+
+func (s *columnWeigher) weigh(weights []float32, found *spread) (loss, gap float64) {
+	keys := s.keys
+	if found != nil {
+		*found = keys.found()
+	}
 	var sum unitSum
 	var tp, fp uint32
-	largest := uint32(oneBits)
+	largest, scale := s.stats.top, s.stats.scale()
 	for t := range keys.parts {
 		if n := int(keys.n[t]); n > 0 {
-			sum += s.part(isa, keys.keys[t], n, keys.from[t], largest, s.shifts[t], uint32(g), &tp, &fp, dst)
-			if dst != nil {
-				dst = dst[n:]
+			sum += s.part(keys.keys[t], n, keys.from[t], largest, s.shifts[t], &tp, &fp, scale, weights)
+			if weights != nil {
+				weights = weights[n:]
 			}
 		}
 		largest = keys.from[t] - 1
 	}
-	return sum
+	return sum.value(scale), 0
 }
 
-// plan divides the keys of a class with errors from the bits smallest on into parts of about the same size, and says how wide the bins of each
-// are.
-func (s *columnScratch) plan(keys *keyLists, probs []float32, smallest uint32) {
+// plan divides the keys of a class into parts of about the same size, and says how wide the bins of each are.
+func (s *columnWeigher) plan(plane []float32) {
 	const run = 64
-	stride := max(1, len(probs)/4096) * run
+	keys, smallest := s.keys, s.stats.from
+	stride := max(1, len(plane)/4096) * run
 	if s.coarse == nil {
-		s.coarse = make([]uint32, oneBits>>16+1)
+		s.coarse = make([]uint32, 1<<15)
 	}
-	coarse := s.coarse[smallest>>16:]
+	coarse := s.coarse[smallest>>16 : s.stats.top>>16+1]
 	sampled := 0
-	for i := 0; i+run <= len(probs); i += stride {
-		for _, p := range probs[i:][:run] {
-			if e, _ := errorBits(p); e >= smallest {
-				coarse[e>>16-smallest>>16]++
+	for i := 0; i+run <= len(plane); i += stride {
+		for _, v := range plane[i:][:run] {
+			if e, _ := errorBits(v); e >= smallest {
+				coarse[min(e, s.stats.top)>>16-smallest>>16]++
 				sampled++
 			}
 		}
 	}
 	scale := float64(stride) / run // pixels for every sampled one
 	keys.parts = 1
-	for keys.parts < maxParts && float64(sampled)*scale > 1.1*float64(partSize*int(keys.parts)) {
+	for len(plane) > onePart && keys.parts < maxParts && float64(sampled)*scale > 1.1*float64(partSize*int(keys.parts)) {
 		keys.parts *= 2
 	}
 	parts := int(keys.parts)
 	top, seen := len(coarse), 0
-	end := uint32(oneBits)
+	end := s.stats.top
 	for t := range parts {
 		at := top
 		for at > 0 && (t == parts-1 || seen*parts < sampled*(t+1)) {
@@ -156,8 +170,9 @@ func binShift(coarse []uint32, scale float64, width int) uint32 {
 	return uint32(shift)
 }
 
-// part is weigh for the n keys of a part. tp and fp are the foreground and background pixels with larger keys.
-func (s *columnScratch) part(isa ISA, keys []uint32, n int, smallest, largest, shift uint32, g uint32, tp, fp *uint32, dst []float32) unitSum {
+// part weighs the n keys of a part. tp and fp are the foreground and background pixels with larger keys.
+func (s *columnWeigher) part(keys []uint32, n int, smallest, largest, shift uint32, tp, fp *uint32, scale float64, dst []float32) unitSum {
+	g := uint32(s.stats.foreground)
 	first := smallest >> shift &^ (columns - 1)
 	bins := int(largest>>shift|(columns-1)) + 1 - int(first)
 	s.positions = ensure(s.positions, 0, n+padding)
@@ -166,7 +181,7 @@ func (s *columnScratch) part(isa ISA, keys []uint32, n int, smallest, largest, s
 	clear(counts)
 	for i := 0; i < n; i += chunk {
 		e := min(i+chunk, n)
-		lossCount(isa, counts, s.positions[i:], keys[i:e], shift+1, first)
+		lossCount(s.isa, counts, s.positions[i:], keys[i:e], shift+1, first)
 	}
 	slots := s.layOut(counts, first)
 	if len(s.slots) < slots {
@@ -177,23 +192,23 @@ func (s *columnScratch) part(isa ISA, keys []uint32, n int, smallest, largest, s
 	}
 	for i := 0; i < n; i += chunk {
 		e := min(i+chunk, n)
-		lossPlace(isa, s.slots, s.positions[i:], keys[i:e], counts, shift+1, first)
+		lossPlace(s.isa, s.slots, s.positions[i:], keys[i:e], counts, shift+1, first)
 	}
-	s.rank(isa, g, tp, fp)
+	s.rank(g, tp, fp)
 	if dst == nil {
 		dst = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(s.positions))), n)
 	}
 	var sum int64
 	for i := 0; i < n; i += chunk {
 		e := min(i+chunk, n)
-		sum += lossGather(isa, dst[i:e], s.positions[i:], keys[i:e], s.weights)
+		sum += lossGather(s.isa, dst[i:e], s.positions[i:], keys[i:e], s.weights, scale)
 	}
 	return unitSum(sum)
 }
 
 // layOut finds the groups, the bin with the largest keys first, and replaces the counts by where the bins begin. It returns how many slots
 // there are.
-func (s *columnScratch) layOut(counts []uint32, first uint32) int {
+func (s *columnWeigher) layOut(counts []uint32, first uint32) int {
 	s.groups, s.lists = s.groups[:0], s.lists[:0]
 	slots := uint32(0)
 	for i := len(counts) - columns; i >= 0; i -= columns {
@@ -243,7 +258,7 @@ func (s *columnScratch) layOut(counts []uint32, first uint32) int {
 var noMore [2][columns]uint32
 
 // rank finds the weights of all slots.
-func (s *columnScratch) rank(isa ISA, g uint32, tp, fp *uint32) {
+func (s *columnWeigher) rank(g uint32, tp, fp *uint32) {
 	if s.rows == nil {
 		s.rows = make([]uint64, rankScratch/8)
 	}
@@ -260,7 +275,7 @@ func (s *columnScratch) rank(isa ISA, g uint32, tp, fp *uint32) {
 			more, listed = s.rankLists(lists, slots, g, *tp, *fp)
 		}
 		if group.rows > 0 {
-			bg, fg := lossRank(isa, weights, slots, s.rows, g+*fp, 2*(g-*tp), more)
+			bg, fg := lossRank(s.isa, weights, slots, s.rows, g+*fp, 2*(g-*tp), more)
 			*tp, *fp = *tp+fg, *fp+bg
 		}
 		*tp, *fp = *tp+listed[1], *fp+listed[0]
@@ -293,7 +308,7 @@ func (v *valueCounts) take(value int) (n [2]uint32) {
 
 // rankLists finds the weights of the lists of a group, whose columns are slots. It returns what the lists add to the lanes, and how many
 // pixels there are in all lists, background and foreground.
-func (s *columnScratch) rankLists(lists []columnList, slots []uint16, g, tp, fp uint32) (more *[2][columns]uint32, listed [2]uint32) {
+func (s *columnWeigher) rankLists(lists []columnList, slots []uint16, g, tp, fp uint32) (more *[2][columns]uint32, listed [2]uint32) {
 	if s.values == nil {
 		s.values = new(listValues)
 	}

@@ -1,0 +1,283 @@
+package kernels
+
+import (
+	"github.com/lanewise/lanewise/asm/machine"
+	"github.com/lanewise/lanewise/asm/pipeline"
+)
+
+// Loss is the kernels of the loss that have one description. Slices fit each other and are not empty.
+var Loss = []pipeline.Kernel{
+	{Name: "lossSoftmax", Signature: "func(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(lossSoftmax),
+		Doc: "writes the softmax down every column, and what it is made of."},
+	{Name: "lossSoftmaxRows", Signature: "func(dst, src, max, rest, comp []float32, cols, n, dstStride int)", On: pipeline.Everywhere(lossSoftmaxRows),
+		Doc: "is lossSoftmax of n rows."},
+	{Name: "lossSoftmaxGrad", Signature: "func(dx, s, dy, own, comp []float32, planes, n, dxStride, sStride, dyStride int)", On: pipeline.Everywhere(lossSoftmaxGrad),
+		Doc: "writes the gradient by the logits down every column."},
+	{Name: "lossSoftmaxGradRows", Signature: "func(dx, s, dy, own, comp []float32, cols, n, sStride, dyStride int)", On: pipeline.Everywhere(lossSoftmaxGradRows),
+		Doc: "is lossSoftmaxGrad, which it writes as n rows."},
+	{Name: "lossSigmoid", Signature: "func(dst, src []float32, target []int32, class int32)", On: pipeline.Everywhere(lossSigmoid),
+		Doc: "writes the errors of the sigmoids of src, negative where target is class."},
+	{Name: "lossHinge", Signature: "func(dst, src []float32, target []int32, class int32)", On: pipeline.Everywhere(lossHinge),
+		Doc: "writes the hinge errors of src, negative where target is class."},
+	{Name: "lossClamp", Signature: "func(dst, src []float32, target []int32, class int32) float32", On: pipeline.Everywhere(lossClamp),
+		Doc: "writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN."},
+	{Name: "lossSigmoidGrad", Signature: "func(dx, x, dy []float32)", On: pipeline.Everywhere(lossSigmoidGrad),
+		Doc: "writes the gradient by the logits x: p·(1 − p)·dy."},
+	{Name: "lossNearest", Signature: "func(x []float32) float32", On: pipeline.Everywhere(lossNearest),
+		Doc: "returns the largest element with a negative sign; −Inf without one."},
+	{Name: "lossLargest", Signature: "func(x []float32) float32", On: pipeline.Everywhere(lossLargest),
+		Doc: "returns the largest absolute value."},
+	{Name: "lossAddProduct", Signature: "func(dst, s, a []float32, planes, n, dstStride, sStride int)", On: pipeline.Everywhere(lossAddProduct),
+		Doc: "adds s·a to every plane of dst; a is one plane."},
+	{Name: "lossLog1p", Signature: "func(dst, src []float32)", On: pipeline.Everywhere(lossLog1p),
+		Doc: "writes log(1 + src); src is not negative."},
+}
+
+func lossSoftmax(m machine.Machine) {
+	m.Planes(func(c machine.Columns) {
+		columnErrors(m, c, columnMax(m, c, "src", machine.Out(machine.Scratch)))
+	}, func(c machine.Columns) {
+		top := columnMax(m, c, "src")
+		ones := columnExps(m, c, top, machine.In("src", 0), machine.Out("dst"))
+		one := m.Const(1)
+		others := c.Sum(func(j int, x []V) V { return withoutOne(m, one, x[0]) }, nil, machine.In("dst", 0))
+		columnInverse(m, c, ones, others, "dst")
+	})
+}
+
+func lossSoftmaxRows(m machine.Machine) {
+	m.Turn(func(c machine.Columns) {
+		columnErrors(m, c, columnMax(m, c, machine.Scratch))
+	}, []string{"src"}, "")
+}
+
+// columnErrors is lossSoftmax of Scratch.
+func columnErrors(m machine.Machine, c machine.Columns, top []V) {
+	ones := columnExps(m, c, top, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
+	one := m.Const(1)
+	others := c.Fold(func(x []V) V { return withoutOne(m, one, x[0]) }, nil, machine.In(machine.Scratch, 0))
+	columnInverse(m, c, ones, others, machine.Scratch)
+}
+
+// columnExps writes exp(x − top), and returns how many of them are 1. It stores top, which is not used any more.
+func columnExps(m machine.Machine, c machine.Columns, top []V, bufs ...machine.Buf) []V {
+	e, one, ones := newExp(m), m.Const(1), c.Block(0)
+	c.Each(func(j int, x []V) V {
+		m.Sub(x[0], x[0], top[j])
+		y := e.of(x[0])
+		m.Equal(x[0], y, one)
+		m.Add(ones[j], ones[j], x[0])
+		return y
+	}, bufs...)
+	c.Store("max", top)
+	return ones
+}
+
+// withoutOne returns x, or 0 where it is 1.
+func withoutOne(m machine.Machine, one, x V) V {
+	is := m.New()
+	m.Equal(is, x, one)
+	m.Sub(x, x, is)
+	return x
+}
+
+// columnInverse turns exponentials into probabilities: ones of them are 1, and the others have that sum.
+func columnInverse(m machine.Machine, c machine.Columns, ones, others []V, src string) {
+	one := m.Const(1)
+	for j, rest := range others {
+		m.Sub(ones[j], ones[j], one)
+		m.Add(rest, ones[j], rest)
+	}
+	c.Store("rest", others)
+	for j, rest := range others {
+		inverse := ones[j]
+		m.Add(inverse, rest, one)
+		m.Div(inverse, one, inverse)
+		m.Mul(rest, rest, inverse)
+	}
+	c.Store("comp", others)
+	c.Each(func(j int, x []V) V {
+		m.Mul(x[0], ones[j], x[0])
+		return x[0]
+	}, machine.In(src, 0), machine.Out("dst"))
+}
+
+func lossSoftmaxGrad(m machine.Machine) {
+	m.Planes(nil, func(c machine.Columns) { columnErrorsGrad(m, c, "dx") })
+}
+
+func lossSoftmaxGradRows(m machine.Machine) {
+	m.Turn(func(c machine.Columns) { columnErrorsGrad(m, c, machine.Scratch) }, nil, "dx")
+}
+
+func columnErrorsGrad(m machine.Machine, c machine.Columns, dx string) {
+	half, zero := m.Const(0.5), m.Const(0)
+	large := c.Block(0)
+	others := c.Sum(func(j int, x []V) V {
+		p, v := x[0], x[1]
+		m.BySign(p, p, x[2], p)
+		m.Mul(v, p, v)
+		m.Sub(p, half, p) // negative for the one probability above ½
+		m.BySign(p, p, v, zero)
+		m.Add(large[j], large[j], p)
+		m.Sub(v, v, p)
+		return v
+	}, nil, machine.In("s", 0), machine.In("dy", 0), machine.Column("own"), machine.Ahead("s"), machine.Ahead("dx"))
+	for j := range large {
+		m.Add(large[j], others[j], large[j])
+	}
+	one := m.Const(1)
+	c.Each(func(j int, x []V) V {
+		p, v, t := x[0], x[1], m.New()
+		m.BySign(p, p, x[2], p)
+		m.Sub(t, half, p)
+		m.BySign(x[3], t, x[3], one)
+		m.Mul(v, v, x[3])
+		m.BySign(t, t, others[j], large[j])
+		m.Sub(v, v, t)
+		m.Mul(p, p, v)
+		return p
+	}, machine.In("s", 0), machine.In("dy", 0), machine.Column("own"), machine.Column("comp"), machine.Out(dx))
+}
+
+// sigmoidOf returns 1/(1 + e) for x ≥ 0 and e/(1 + e) for others, e = exp(−|x|).
+func sigmoidOf(m machine.Machine, e exp, zero, one, x V) V {
+	y, top := expMinusAbs(m, e, zero, x), m.New()
+	m.BySign(top, x, y, one)
+	m.Add(y, y, one)
+	m.Div(y, top, y)
+	return y
+}
+
+// expMinusAbs returns exp(−|x|).
+func expMinusAbs(m machine.Machine, e exp, zero, x V) V {
+	a := m.New()
+	m.Abs(a, x)
+	m.Sub(a, zero, a)
+	return e.of(a)
+}
+
+// targets hands body the registers of src, turned around for foreground; what it returns is turned around for foreground again.
+func targets(m machine.Machine, body func(x V) V) {
+	class, minusTwo, one := m.Arg("class"), m.Const(-2), m.Const(1)
+	m.Each(func(j int, r []V) V {
+		x, sign := r[0], r[1]
+		m.Equal(sign, sign, class)
+		m.Mul(sign, sign, minusTwo)
+		m.Add(sign, sign, one)
+		m.Mul(x, x, sign)
+		y := body(x)
+		m.Mul(y, y, sign)
+		return y
+	}, machine.In("src", 0), machine.In("target", 0), machine.Out("dst"))
+}
+
+func lossSigmoid(m machine.Machine) {
+	e, zero, one := newExp(m), m.Const(0), m.Const(1)
+	targets(m, func(x V) V { return sigmoidOf(m, e, zero, one, x) })
+}
+
+func lossHinge(m machine.Machine) {
+	zero, one := m.Const(0), m.Const(1)
+	targets(m, func(x V) V {
+		m.Add(x, x, one)
+		m.BySign(x, x, zero, x)
+		return x
+	})
+}
+
+func lossClamp(m machine.Machine) {
+	class, zero, one, minusTwo := m.Arg("class"), m.Const(0), m.Const(1), m.Const(-2)
+	check := m.Sums()
+	m.Each(func(j int, x []V) V {
+		e, target, t := x[0], x[1], m.New()
+		m.Equal(target, target, class)
+		m.Sub(e, target, e) // 1 − p, or −p
+		m.Mul(t, target, minusTwo)
+		m.Add(target, t, one)
+		m.Mul(t, e, target)
+		m.Sub(t, zero, t) // the error
+		m.Set(e, t)
+		m.BySign(t, t, zero, t)
+		above := m.New()
+		m.Sub(above, one, t)
+		m.BySign(t, above, one, t)
+		m.Sub(above, e, t)
+		m.Abs(above, above)
+		m.Add(check[j], check[j], above)
+		m.Mul(t, t, target)
+		return t
+	}, machine.In("src", 0), machine.In("target", 0), machine.Out("dst"))
+	sum := m.New()
+	m.Sum(sum, check)
+	m.Return(sum)
+}
+
+func lossSigmoidGrad(m machine.Machine) {
+	e, zero, one := newExp(m), m.Const(0), m.Const(1)
+	m.Each(func(j int, x []V) V {
+		y, p := expMinusAbs(m, e, zero, x[0]), m.New()
+		m.Add(p, y, one)
+		m.Div(p, one, p)
+		m.Mul(y, y, p)
+		m.Mul(p, p, y)
+		m.Mul(p, p, x[1])
+		return p
+	}, machine.In("x", 0), machine.In("dy", 0), machine.Out("dx"))
+}
+
+// lossNearest returns the smallest error of foreground, negative; −Inf where there is none.
+func lossNearest(m machine.Machine) {
+	block := m.Block(-inf)
+	low := m.Const(-inf)
+	m.Each(func(j int, x []V) V {
+		m.BySign(x[0], x[0], x[0], low)
+		m.Max(block[j], block[j], x[0])
+		return machine.None
+	}, machine.In("x", -inf))
+	top := m.New()
+	m.Largest(top, block)
+	m.Return(top)
+}
+
+func lossLargest(m machine.Machine) {
+	block := m.Block(0)
+	m.Each(func(j int, x []V) V {
+		m.Abs(x[0], x[0])
+		m.Max(block[j], block[j], x[0])
+		return machine.None
+	}, machine.In("x", 0))
+	top := m.New()
+	m.Largest(top, block)
+	m.Return(top)
+}
+
+func lossAddProduct(m machine.Machine) {
+	m.Planes(nil, func(c machine.Columns) {
+		c.Each(func(j int, x []V) V {
+			m.Mul(x[1], x[1], x[2])
+			m.Add(x[0], x[0], x[1])
+			return x[0]
+		}, machine.In("dst", 0), machine.In("s", 0), machine.Column("a"), machine.Out("dst"))
+	})
+}
+
+// lossLog1p writes log(1 + x) for x ≥ 0, in float64 and then rounded: the logarithm of 1 + x, and what 1 + x has lost of x.
+func lossLog1p(m machine.Machine) {
+	m.Each(func(j int, x []V) V {
+		w := m.Widen(x[0])
+		for _, x := range w {
+			d := m.Double()
+			sum, lost := d.New(), d.New()
+			one := d.Const(1)
+			d.Add(sum, x, one)
+			d.Sub(lost, sum, one)
+			d.Sub(lost, x, lost)
+			d.Div(lost, lost, sum)
+			log64(d, sum)
+			d.Add(x, sum, lost)
+		}
+		m.Narrow(x[0], w)
+		return x[0]
+	}, machine.In("src", 0), machine.Out("dst"))
+}

@@ -1,0 +1,141 @@
+package lanewise
+
+import "math"
+
+// The cross-entropy that a call adds, by the conventions of torch.nn.CrossEntropyLoss: with weights w, smoothing ε and C classes, that of a
+// pixel with the label y is
+//
+//	(1 − ε)·w[y]·(−log p[y]) + ε/C·Σ w[c]·(−log p[c])
+//
+// and the mean is their sum over Σ w[y]. −log p[y] is log(1 + rest) + (m − x[y]), m being the largest logit and rest the sum of the
+// exponentials without its. Of sigmoids every class has a binary cross-entropy, max(z, 0) + log(1 + exp(−|z|)) − z·ε/2, where z is the
+// logit, negated for foreground, and the mean over pixels and classes is weighted by the class.
+
+// softmaxEntropy writes the cross-entropies of a tile's pixels. It returns the first pixel whose is not finite, or how many pixels there
+// are.
+func (c *call) softmaxEntropy(w *worker, t *tile) int {
+	logs := w.rest[:t.keptN]
+	lossLog1p(c.isa, logs, logs)
+	for i, own := range t.target {
+		if own == voidBackground {
+			continue
+		}
+		top := t.pixel + int(t.picked[i])
+		h := float64(logs[i]) + (float64(w.max[i]) - float64(c.logits[c.logit(top, &t.block, int(own))]))
+		if c.entropyWeights != nil {
+			h *= float64(c.entropyWeights[own])
+		}
+		if c.cfg.LabelSmoothing > 0 {
+			var sum float64
+			for k := range c.width {
+				term := float64(logs[i]) + (float64(w.max[i]) - float64(c.logits[c.logit(top, &t.block, k)]))
+				sum += float64(float64(c.entropyWeight(k)) * term)
+			}
+			h = float64((1-c.cfg.LabelSmoothing)*h) + float64(c.cfg.LabelSmoothing/float64(c.width)*sum)
+		}
+		if h-h != 0 {
+			return i
+		}
+		c.entropy[t.entropy] = h
+		t.entropy++
+	}
+	return t.keptN
+}
+
+// sigmoidEntropy writes the cross-entropies of a tile's pixels, which are those of its classes together.
+func (c *call) sigmoidEntropy(w *worker, t *tile, src []float32, srcStride int) {
+	logs, sums := w.rest[:t.keptN], w.sums[:t.keptN]
+	clear(sums)
+	for k := range c.width {
+		x := src[k*srcStride:][:t.keptN]
+		for i, v := range x {
+			logs[i] = -float32(math.Abs(float64(v)))
+		}
+		expSum(c.isa, logs, logs, 0)
+		lossLog1p(c.isa, logs, logs)
+		weight, smoothing := float64(c.entropyWeight(t.class+k)), c.cfg.LabelSmoothing/2
+		for i, v := range x {
+			z := float64(v)
+			if t.target[i] == int32(k) {
+				z = -z
+			}
+			h := max(z, 0) + float64(logs[i]) - float64(z*smoothing)
+			sums[i] += float64(weight * h)
+		}
+	}
+	for i, h := range sums {
+		if t.target[i] != voidBackground {
+			c.entropy[t.entropy] = h
+			t.entropy++
+		}
+	}
+}
+
+// entropyWeight is the weight of a class in the cross-entropy.
+func (p *plan) entropyWeight(class int) float32 {
+	if p.entropyWeights == nil {
+		return 1
+	}
+	return p.entropyWeights[class]
+}
+
+// addEntropyGradient adds the gradient of the cross-entropy: of every class weight·(p − y), and p − y is the signed error.
+func (c *call) addEntropyGradient(w *worker, t *tile, dst []float32, stride int) {
+	u, n := c.unitOf(t.group*c.width), t.keptN
+	if u.terms == 0 {
+		return
+	}
+	s, sStride, factors := c.planesOf(t), c.groups[t.group].stride, w.max[:n]
+	smoothing := c.cfg.LabelSmoothing
+	factor := c.lambda / u.terms / float64(c.took)
+	if c.activation == SoftmaxActivation {
+		base := float32((1 - smoothing) * factor)
+		for i, own := range t.target {
+			factors[i] = 0
+			if own != voidBackground {
+				factors[i] = base * c.entropyWeight(int(own))
+			}
+		}
+		lossAddProduct(c.isa, dst, s, factors, c.width, n, stride, sStride)
+	} else {
+		for k := range c.width {
+			base := float32(factor) * c.entropyWeight(t.class+k)
+			for i, own := range t.target {
+				factors[i] = 0
+				if own != voidBackground {
+					factors[i] = base
+				}
+			}
+			lossAddProduct(c.isa, dst[k*stride:], s[k*sStride:], factors, 1, n, stride, sStride)
+		}
+	}
+	if smoothing > 0 {
+		c.addSmoothingGradient(t, dst, stride, factor)
+	}
+}
+
+// addSmoothingGradient adds what the labels' smoothing adds to the gradient.
+func (c *call) addSmoothingGradient(t *tile, dst []float32, stride int, factor float64) {
+	s, sStride := c.planesOf(t), c.groups[t.group].stride
+	smooth := float32(c.cfg.LabelSmoothing / float64(c.width) * factor)
+	half := float32(c.cfg.LabelSmoothing / 2)
+	for k := range c.width {
+		weight := c.entropyWeight(t.class + k)
+		s, d := s[k*sStride:][:t.keptN], dst[k*stride:][:t.keptN]
+		for i, own := range t.target {
+			switch {
+			case own == voidBackground:
+			case c.activation == SoftmaxActivation:
+				p := s[i]
+				if int(own) == k {
+					p = c.own[t.kept+i]
+				}
+				d[i] += float32(smooth * (float32(c.entropySum*p) - weight))
+			case int(own) == k:
+				d[i] += float32(float32(factor) * weight * half)
+			default:
+				d[i] -= float32(float32(factor) * weight * half)
+			}
+		}
+	}
+}
