@@ -42,15 +42,15 @@ func NewLovaszCounts(cfg LovaszConfig) (*LovaszCounts, error) {
 // Add counts the pixels of logits [images, pixels, classes] and labels [images, pixels]. The errors are those of Lovasz.Forward; then
 // nothing is counted.
 func (c *LovaszCounts) Add(logits []float32, labels []int32, images int) error {
-	return c.add(arguments{logits: logits, labels: labels, images: images})
+	return c.add(input{logits: logits, labels: labels, images: images})
 }
 
 // AddMasks is Add for classes that may overlap, with the masks of Lovasz.ForwardMasks.
 func (c *LovaszCounts) AddMasks(logits []float32, masks []uint8, images int) error {
-	return c.add(arguments{logits: logits, masks: masks, masked: true, images: images})
+	return c.add(input{logits: logits, masks: masks, masked: true, images: images})
 }
 
-func (c *LovaszCounts) add(a arguments) error {
+func (c *LovaszCounts) add(a input) error {
 	c.enter("LovaszCounts")
 	defer c.leave()
 	defer c.call.close()
@@ -81,7 +81,7 @@ func (c *LovaszCounts) add(a arguments) error {
 }
 
 // load finds the errors of the arguments' pixels.
-func (c *LovaszCounts) load(a arguments) error {
+func (c *LovaszCounts) load(a input) error {
 	if c.plan == nil {
 		return errNoConfig()
 	}
@@ -179,15 +179,15 @@ func (c *LovaszCounts) average() {
 // Backward writes to grad these pixels' share of the gradient of Result: the pixels are among those counted, and all their shares together
 // are the gradient of the one loss. grad has the length of logits and may be the same slice. The errors are those of Lovasz.Backward.
 func (c *LovaszCounts) Backward(grad, logits []float32, labels []int32, images int) error {
-	return c.backward(arguments{grad: grad, logits: logits, labels: labels, images: images})
+	return c.backward(input{grad: grad, logits: logits, labels: labels, images: images})
 }
 
 // BackwardMasks is Backward for pixels that AddMasks counted.
 func (c *LovaszCounts) BackwardMasks(grad, logits []float32, masks []uint8, images int) error {
-	return c.backward(arguments{grad: grad, logits: logits, masks: masks, masked: true, images: images})
+	return c.backward(input{grad: grad, logits: logits, masks: masks, masked: true, images: images})
 }
 
-func (c *LovaszCounts) backward(a arguments) error {
+func (c *LovaszCounts) backward(a input) error {
 	c.enter("LovaszCounts")
 	defer c.leave()
 	defer c.call.close()

@@ -154,9 +154,10 @@ func lossHingeGeneric(dst, src []float32, target []int32, class int32) {
 	}
 }
 
-// lossClampGeneric writes the errors of the probabilities src, clamped to [0, 1] and negative where target is class. It returns 0 if none
-// had to be clamped, otherwise something positive or NaN.
-func lossClampGeneric(dst, src []float32, target []int32, class int32) (clamped float32) {
+// lossClampGeneric writes the errors of the probabilities src, clamped to [0, 1] and negative where target is class. It returns by how
+// much they were clamped together, a sum in lanes.
+func lossClampGeneric(dst, src []float32, target []int32, class int32) float32 {
+	var lanes [maxLanes]float32
 	for i, p := range src {
 		e := p
 		if target[i] == class {
@@ -166,10 +167,10 @@ func lossClampGeneric(dst, src []float32, target []int32, class int32) (clamped 
 		if t > 1 {
 			t = 1
 		}
-		clamped += max(t-e, e-t)
+		lanes[i%maxLanes] += max(t-e, e-t)
 		dst[i] = float32(t+0) * towards(target[i], class)
 	}
-	return clamped
+	return fold(&lanes, len(src))
 }
 
 // lossSigmoidGradGeneric writes the gradient by the logits x, given the one by the probabilities: p·(1 − p)·dy, of which p is 1/(1 + e) and
@@ -246,8 +247,9 @@ func lossSplit1Generic(keys *[maxParts][]uint32, n *[maxParts]uint32, from *[max
 	to := keys[0][n[0]:]
 	i := 0
 	for _, s := range signed {
-		if e, foreground := errorBits(s); e >= from[0] {
-			to[i] = min(e, from[maxParts])<<1 | foreground
+		e, foreground := errorBits(s)
+		if e = min(e, from[maxParts]); e >= from[0] {
+			to[i] = e<<1 | foreground
 			i++
 		}
 	}

@@ -258,7 +258,7 @@ func checkClassIDs(name string, ids []int, classes int) error {
 // Forward returns the loss of logits [images, pixels, classes], in the configured layout, and labels [images, pixels]; pixels is
 // len(labels)/images. The errors are ErrShape, ErrLabel, ErrNotFinite and ErrRange; the first bad pixel in memory is named.
 func (l *Lovasz) Forward(logits []float32, labels []int32, images int) (LovaszResult, error) {
-	return l.run(arguments{logits: logits, labels: labels, images: images})
+	return l.run(input{logits: logits, labels: labels, images: images})
 }
 
 // Backward does what Forward does, and writes d loss / d logits, in the logits' layout, to grad, which has their length and may be the
@@ -267,7 +267,7 @@ func (l *Lovasz) Backward(grad, logits []float32, labels []int32, images int) (L
 	if err := checkGradient(grad, logits, "logits"); err != nil {
 		return LovaszResult{}, err
 	}
-	return l.run(arguments{grad: grad, logits: logits, labels: labels, images: images})
+	return l.run(input{grad: grad, logits: logits, labels: labels, images: images})
 }
 
 // ForwardMasks is Forward for classes that may overlap: masks has the logits' layout, and says of every pixel and class whether it is
@@ -276,7 +276,7 @@ func (l *Lovasz) Backward(grad, logits []float32, labels []int32, images int) (L
 // pixels and classes that are not void. VoidLabels do not matter. The Activation has to be SigmoidActivation or NoActivation, else the
 // error is ErrConfig; masks have the length of logits, else it is ErrShape.
 func (l *Lovasz) ForwardMasks(logits []float32, masks []uint8, images int) (LovaszResult, error) {
-	return l.run(arguments{logits: logits, masks: masks, masked: true, images: images})
+	return l.run(input{logits: logits, masks: masks, masked: true, images: images})
 }
 
 // BackwardMasks does what ForwardMasks does, and writes the gradient as Backward does.
@@ -284,10 +284,10 @@ func (l *Lovasz) BackwardMasks(grad, logits []float32, masks []uint8, images int
 	if err := checkGradient(grad, logits, "logits"); err != nil {
 		return LovaszResult{}, err
 	}
-	return l.run(arguments{grad: grad, logits: logits, masks: masks, masked: true, images: images})
+	return l.run(input{grad: grad, logits: logits, masks: masks, masked: true, images: images})
 }
 
-func (l *Lovasz) run(a arguments) (LovaszResult, error) {
+func (l *Lovasz) run(a input) (LovaszResult, error) {
 	l.enter("Lovasz")
 	defer l.leave()
 	if l.plan == nil {
@@ -314,7 +314,7 @@ func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (Lova
 			return LovaszResult{}, err
 		}
 	}
-	r, err := l.call.run(l.hinges, arguments{grad: grad, logits: scores, labels: labels, images: images}, &l.sum)
+	r, err := l.call.run(l.hinges, input{grad: grad, logits: scores, labels: labels, images: images}, &l.sum)
 	r.PerClass = nil
 	return r, err
 }

@@ -107,8 +107,8 @@ func (p *plan) hinge() *plan {
 	return h
 }
 
-// arguments are those of a call.
-type arguments struct {
+// input is the arguments of a call.
+type input struct {
 	grad, logits []float32
 	labels       []int32
 	masks        []uint8
@@ -166,7 +166,7 @@ func (c *call) unitOf(i int) *unit { return &c.units[i/c.cfg.Classes] }
 const maxEmptyImages = 1 << 16
 
 // open checks the shapes of the arguments.
-func (c *call) open(p *plan, a arguments) error {
+func (c *call) open(p *plan, a input) error {
 	count, classes := len(a.labels), p.cfg.Classes
 	if a.masked {
 		count = len(a.masks) / classes
@@ -568,7 +568,7 @@ func (s *lossSum) result(p *plan, took int) LovaszResult {
 }
 
 // run is the algorithm: the errors, the weights of every class's errors in descending order, the losses, and the gradient.
-func (c *call) run(p *plan, a arguments, sum *lossSum) (LovaszResult, error) {
+func (c *call) run(p *plan, a input, sum *lossSum) (LovaszResult, error) {
 	defer c.close()
 	if a.masked && p.activation == SoftmaxActivation {
 		return LovaszResult{}, errorf(ErrConfig, "masks need SigmoidActivation or NoActivation")

@@ -26,7 +26,7 @@ func TestColumnBounds(t *testing.T) {
 					columnErrors[n%len(columnErrors)].fill(rng, errors, target)
 					target[rng.IntN(n)] = 0
 					p, d := probs.place(n, 0), dst.place(n, 0)
-					copy(p, signedErrors(errors, target))
+					copy(p, signedBy(errors, target))
 					c.run(c.inColumns(isa), isa, p, statsOf(p), 1, d)
 					if !probs.intact() || !dst.intact() {
 						t.Fatalf("%d pixels: wrote beside them", n)

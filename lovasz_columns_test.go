@@ -145,8 +145,8 @@ var columnErrors = []struct {
 	}},
 }
 
-// signedErrors returns the errors of these pixels, negative for foreground, which is target 0.
-func signedErrors(errors []float32, target []int32) []float32 {
+// signedBy returns the errors of these pixels, negative for foreground, which is target 0.
+func signedBy(errors []float32, target []int32) []float32 {
 	signed := slices.Clone(errors)
 	for i := range signed {
 		if target[i] == 0 {
@@ -256,7 +256,7 @@ func TestColumnWeights(t *testing.T) {
 				for _, n := range sizes {
 					errors, target := make([]float32, n), make([]int32, n)
 					data.fill(rng, errors, target)
-					checkColumns(t, &c, isa, signedErrors(errors, target))
+					checkColumns(t, &c, isa, signedBy(errors, target))
 				}
 			})
 		}
@@ -273,10 +273,10 @@ func TestColumnForeground(t *testing.T) {
 			errors[i], target[i] = float32(rng.IntN(1000))/999, 1
 		}
 		for i := range rng.Perm(len(errors)) {
-			checkColumns(t, &c, isa, signedErrors(errors, target))
+			checkColumns(t, &c, isa, signedBy(errors, target))
 			target[i] = 0
 		}
-		checkColumns(t, &c, isa, signedErrors(errors, target))
+		checkColumns(t, &c, isa, signedBy(errors, target))
 	}
 }
 
@@ -298,7 +298,7 @@ func FuzzColumnWeights(f *testing.F) {
 			}
 		}
 		for _, isa := range columnISAs() {
-			checkColumns(t, new(columnCase), isa, signedErrors(errors, target))
+			checkColumns(t, new(columnCase), isa, signedBy(errors, target))
 		}
 	})
 }
@@ -309,7 +309,7 @@ func BenchmarkExactWeights(b *testing.B) {
 	for _, data := range columnErrors {
 		errors, target := make([]float32, pixels), make([]int32, pixels)
 		data.fill(rand.New(rand.NewPCG(1, 2)), errors, target)
-		signed, dst := signedErrors(errors, target), make([]float32, pixels)
+		signed, dst := signedBy(errors, target), make([]float32, pixels)
 		st := statsOf(signed)
 		var c columnCase
 		report := func(name string, f func()) {

@@ -162,6 +162,30 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "dotBFloat16AVX512", AVX2: "dotBFloat16AVX2", NEON: "dotBFloat16NEON"}, results: []string{"result"}},
 	{name: "dotInt8", element: "", new: func() arguments { return new(dotInt8Args) },
 		serves: map[ISA]string{AVX512: "dotInt8AVX512", AVX2: "dotInt8AVX2", NEON: "dotInt8NEON"}, results: []string{"result"}},
+	{name: "lossSoftmax", element: "", new: func() arguments { return new(lossSoftmaxArgs) },
+		serves: map[ISA]string{AVX512: "lossSoftmaxAVX512", AVX2: "lossSoftmaxAVX2", NEON: "lossSoftmaxNEON"}},
+	{name: "lossSoftmaxRows", element: "", new: func() arguments { return new(lossSoftmaxRowsArgs) },
+		serves: map[ISA]string{AVX512: "lossSoftmaxRowsAVX512", AVX2: "lossSoftmaxRowsAVX2", NEON: "lossSoftmaxRowsNEON"}},
+	{name: "lossSoftmaxGrad", element: "", new: func() arguments { return new(lossSoftmaxGradArgs) },
+		serves: map[ISA]string{AVX512: "lossSoftmaxGradAVX512", AVX2: "lossSoftmaxGradAVX2", NEON: "lossSoftmaxGradNEON"}},
+	{name: "lossSoftmaxGradRows", element: "", new: func() arguments { return new(lossSoftmaxGradRowsArgs) },
+		serves: map[ISA]string{AVX512: "lossSoftmaxGradRowsAVX512", AVX2: "lossSoftmaxGradRowsAVX2", NEON: "lossSoftmaxGradRowsNEON"}},
+	{name: "lossSigmoid", element: "", new: func() arguments { return new(lossSigmoidArgs) },
+		serves: map[ISA]string{AVX512: "lossSigmoidAVX512", AVX2: "lossSigmoidAVX2", NEON: "lossSigmoidNEON"}},
+	{name: "lossHinge", element: "", new: func() arguments { return new(lossHingeArgs) },
+		serves: map[ISA]string{AVX512: "lossHingeAVX512", AVX2: "lossHingeAVX2", NEON: "lossHingeNEON"}},
+	{name: "lossClamp", element: "", new: func() arguments { return new(lossClampArgs) },
+		serves: map[ISA]string{AVX512: "lossClampAVX512", AVX2: "lossClampAVX2", NEON: "lossClampNEON"}, results: []string{"result"}},
+	{name: "lossSigmoidGrad", element: "", new: func() arguments { return new(lossSigmoidGradArgs) },
+		serves: map[ISA]string{AVX512: "lossSigmoidGradAVX512", AVX2: "lossSigmoidGradAVX2", NEON: "lossSigmoidGradNEON"}},
+	{name: "lossNearest", element: "", new: func() arguments { return new(lossNearestArgs) },
+		serves: map[ISA]string{AVX512: "lossNearestAVX512", AVX2: "lossNearestAVX2", NEON: "lossNearestNEON"}, results: []string{"result"}},
+	{name: "lossLargest", element: "", new: func() arguments { return new(lossLargestArgs) },
+		serves: map[ISA]string{AVX512: "lossLargestAVX512", AVX2: "lossLargestAVX2", NEON: "lossLargestNEON"}, results: []string{"result"}},
+	{name: "lossAddProduct", element: "", new: func() arguments { return new(lossAddProductArgs) },
+		serves: map[ISA]string{AVX512: "lossAddProductAVX512", AVX2: "lossAddProductAVX2", NEON: "lossAddProductNEON"}},
+	{name: "lossLog1p", element: "", new: func() arguments { return new(lossLog1pArgs) },
+		serves: map[ISA]string{AVX512: "lossLog1pAVX512", AVX2: "lossLog1pAVX2", NEON: "lossLog1pNEON"}},
 	{name: "lossSplit1", element: "", new: func() arguments { return new(lossSplit1Args) },
 		serves: map[ISA]string{AVX512: "lossSplit1AVX512", AVX2: "lossSplit1AVX2", NEON: "lossSplit1Generic"}},
 	{name: "lossSplit2", element: "", new: func() arguments { return new(lossSplit2Args) },
@@ -1024,76 +1048,346 @@ func (a *dotInt8Args) each(f func(name string, p any)) {
 	f("result", &a.result)
 }
 
-// lossSplit1Args are the arguments of lossSplit1, and what it returns.
-type lossSplit1Args struct {
-	keys  *[8][]uint32
-	n     *[8]uint32
-	from  *[8]uint32
-	probs []float32
+// lossSoftmaxArgs are the arguments of lossSoftmax, and what it returns.
+type lossSoftmaxArgs struct {
+	dst       []float32
+	src       []float32
+	max       []float32
+	rest      []float32
+	comp      []float32
+	planes    int
+	n         int
+	dstStride int
+	srcStride int
 }
 
-func (a *lossSplit1Args) call(isa ISA)     { lossSplit1(isa, a.keys, a.n, a.from, a.probs) }
-func (a *lossSplit1Args) define()          { lossSplit1Generic(a.keys, a.n, a.from, a.probs) }
+func (a *lossSoftmaxArgs) call(isa ISA) {
+	lossSoftmax(isa, a.dst, a.src, a.max, a.rest, a.comp, a.planes, a.n, a.dstStride, a.srcStride)
+}
+func (a *lossSoftmaxArgs) define() {
+	lossSoftmaxGeneric(a.dst, a.src, a.max, a.rest, a.comp, a.planes, a.n, a.dstStride, a.srcStride)
+}
+func (a *lossSoftmaxArgs) clone() arguments { b := *a; return &b }
+func (a *lossSoftmaxArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("max", &a.max)
+	f("rest", &a.rest)
+	f("comp", &a.comp)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("dstStride", &a.dstStride)
+	f("srcStride", &a.srcStride)
+}
+
+// lossSoftmaxRowsArgs are the arguments of lossSoftmaxRows, and what it returns.
+type lossSoftmaxRowsArgs struct {
+	dst       []float32
+	src       []float32
+	max       []float32
+	rest      []float32
+	comp      []float32
+	cols      int
+	n         int
+	dstStride int
+}
+
+func (a *lossSoftmaxRowsArgs) call(isa ISA) {
+	lossSoftmaxRows(isa, a.dst, a.src, a.max, a.rest, a.comp, a.cols, a.n, a.dstStride)
+}
+func (a *lossSoftmaxRowsArgs) define() {
+	lossSoftmaxRowsGeneric(a.dst, a.src, a.max, a.rest, a.comp, a.cols, a.n, a.dstStride)
+}
+func (a *lossSoftmaxRowsArgs) clone() arguments { b := *a; return &b }
+func (a *lossSoftmaxRowsArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("max", &a.max)
+	f("rest", &a.rest)
+	f("comp", &a.comp)
+	f("cols", &a.cols)
+	f("n", &a.n)
+	f("dstStride", &a.dstStride)
+}
+
+// lossSoftmaxGradArgs are the arguments of lossSoftmaxGrad, and what it returns.
+type lossSoftmaxGradArgs struct {
+	dx       []float32
+	s        []float32
+	dy       []float32
+	own      []float32
+	comp     []float32
+	planes   int
+	n        int
+	dxStride int
+	sStride  int
+	dyStride int
+}
+
+func (a *lossSoftmaxGradArgs) call(isa ISA) {
+	lossSoftmaxGrad(isa, a.dx, a.s, a.dy, a.own, a.comp, a.planes, a.n, a.dxStride, a.sStride, a.dyStride)
+}
+func (a *lossSoftmaxGradArgs) define() {
+	lossSoftmaxGradGeneric(a.dx, a.s, a.dy, a.own, a.comp, a.planes, a.n, a.dxStride, a.sStride, a.dyStride)
+}
+func (a *lossSoftmaxGradArgs) clone() arguments { b := *a; return &b }
+func (a *lossSoftmaxGradArgs) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("s", &a.s)
+	f("dy", &a.dy)
+	f("own", &a.own)
+	f("comp", &a.comp)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("dxStride", &a.dxStride)
+	f("sStride", &a.sStride)
+	f("dyStride", &a.dyStride)
+}
+
+// lossSoftmaxGradRowsArgs are the arguments of lossSoftmaxGradRows, and what it returns.
+type lossSoftmaxGradRowsArgs struct {
+	dx       []float32
+	s        []float32
+	dy       []float32
+	own      []float32
+	comp     []float32
+	cols     int
+	n        int
+	sStride  int
+	dyStride int
+}
+
+func (a *lossSoftmaxGradRowsArgs) call(isa ISA) {
+	lossSoftmaxGradRows(isa, a.dx, a.s, a.dy, a.own, a.comp, a.cols, a.n, a.sStride, a.dyStride)
+}
+func (a *lossSoftmaxGradRowsArgs) define() {
+	lossSoftmaxGradRowsGeneric(a.dx, a.s, a.dy, a.own, a.comp, a.cols, a.n, a.sStride, a.dyStride)
+}
+func (a *lossSoftmaxGradRowsArgs) clone() arguments { b := *a; return &b }
+func (a *lossSoftmaxGradRowsArgs) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("s", &a.s)
+	f("dy", &a.dy)
+	f("own", &a.own)
+	f("comp", &a.comp)
+	f("cols", &a.cols)
+	f("n", &a.n)
+	f("sStride", &a.sStride)
+	f("dyStride", &a.dyStride)
+}
+
+// lossSigmoidArgs are the arguments of lossSigmoid, and what it returns.
+type lossSigmoidArgs struct {
+	dst    []float32
+	src    []float32
+	target []int32
+	class  int32
+}
+
+func (a *lossSigmoidArgs) call(isa ISA)     { lossSigmoid(isa, a.dst, a.src, a.target, a.class) }
+func (a *lossSigmoidArgs) define()          { lossSigmoidGeneric(a.dst, a.src, a.target, a.class) }
+func (a *lossSigmoidArgs) clone() arguments { b := *a; return &b }
+func (a *lossSigmoidArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("target", &a.target)
+	f("class", &a.class)
+}
+
+// lossHingeArgs are the arguments of lossHinge, and what it returns.
+type lossHingeArgs struct {
+	dst    []float32
+	src    []float32
+	target []int32
+	class  int32
+}
+
+func (a *lossHingeArgs) call(isa ISA)     { lossHinge(isa, a.dst, a.src, a.target, a.class) }
+func (a *lossHingeArgs) define()          { lossHingeGeneric(a.dst, a.src, a.target, a.class) }
+func (a *lossHingeArgs) clone() arguments { b := *a; return &b }
+func (a *lossHingeArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("target", &a.target)
+	f("class", &a.class)
+}
+
+// lossClampArgs are the arguments of lossClamp, and what it returns.
+type lossClampArgs struct {
+	dst    []float32
+	src    []float32
+	target []int32
+	class  int32
+	result float32
+}
+
+func (a *lossClampArgs) call(isa ISA)     { a.result = lossClamp(isa, a.dst, a.src, a.target, a.class) }
+func (a *lossClampArgs) define()          { a.result = lossClampGeneric(a.dst, a.src, a.target, a.class) }
+func (a *lossClampArgs) clone() arguments { b := *a; return &b }
+func (a *lossClampArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("target", &a.target)
+	f("class", &a.class)
+	f("result", &a.result)
+}
+
+// lossSigmoidGradArgs are the arguments of lossSigmoidGrad, and what it returns.
+type lossSigmoidGradArgs struct {
+	dx []float32
+	x  []float32
+	dy []float32
+}
+
+func (a *lossSigmoidGradArgs) call(isa ISA)     { lossSigmoidGrad(isa, a.dx, a.x, a.dy) }
+func (a *lossSigmoidGradArgs) define()          { lossSigmoidGradGeneric(a.dx, a.x, a.dy) }
+func (a *lossSigmoidGradArgs) clone() arguments { b := *a; return &b }
+func (a *lossSigmoidGradArgs) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("x", &a.x)
+	f("dy", &a.dy)
+}
+
+// lossNearestArgs are the arguments of lossNearest, and what it returns.
+type lossNearestArgs struct {
+	x      []float32
+	result float32
+}
+
+func (a *lossNearestArgs) call(isa ISA)     { a.result = lossNearest(isa, a.x) }
+func (a *lossNearestArgs) define()          { a.result = lossNearestGeneric(a.x) }
+func (a *lossNearestArgs) clone() arguments { b := *a; return &b }
+func (a *lossNearestArgs) each(f func(name string, p any)) {
+	f("x", &a.x)
+	f("result", &a.result)
+}
+
+// lossLargestArgs are the arguments of lossLargest, and what it returns.
+type lossLargestArgs struct {
+	x      []float32
+	result float32
+}
+
+func (a *lossLargestArgs) call(isa ISA)     { a.result = lossLargest(isa, a.x) }
+func (a *lossLargestArgs) define()          { a.result = lossLargestGeneric(a.x) }
+func (a *lossLargestArgs) clone() arguments { b := *a; return &b }
+func (a *lossLargestArgs) each(f func(name string, p any)) {
+	f("x", &a.x)
+	f("result", &a.result)
+}
+
+// lossAddProductArgs are the arguments of lossAddProduct, and what it returns.
+type lossAddProductArgs struct {
+	dst       []float32
+	s         []float32
+	a         []float32
+	planes    int
+	n         int
+	dstStride int
+	sStride   int
+}
+
+func (a *lossAddProductArgs) call(isa ISA) {
+	lossAddProduct(isa, a.dst, a.s, a.a, a.planes, a.n, a.dstStride, a.sStride)
+}
+func (a *lossAddProductArgs) define() {
+	lossAddProductGeneric(a.dst, a.s, a.a, a.planes, a.n, a.dstStride, a.sStride)
+}
+func (a *lossAddProductArgs) clone() arguments { b := *a; return &b }
+func (a *lossAddProductArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("s", &a.s)
+	f("a", &a.a)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("dstStride", &a.dstStride)
+	f("sStride", &a.sStride)
+}
+
+// lossLog1pArgs are the arguments of lossLog1p, and what it returns.
+type lossLog1pArgs struct {
+	dst []float32
+	src []float32
+}
+
+func (a *lossLog1pArgs) call(isa ISA)     { lossLog1p(isa, a.dst, a.src) }
+func (a *lossLog1pArgs) define()          { lossLog1pGeneric(a.dst, a.src) }
+func (a *lossLog1pArgs) clone() arguments { b := *a; return &b }
+func (a *lossLog1pArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+}
+
+// lossSplit1Args are the arguments of lossSplit1, and what it returns.
+type lossSplit1Args struct {
+	keys   *[8][]uint32
+	n      *[8]uint32
+	from   *[9]uint32
+	signed []float32
+}
+
+func (a *lossSplit1Args) call(isa ISA)     { lossSplit1(isa, a.keys, a.n, a.from, a.signed) }
+func (a *lossSplit1Args) define()          { lossSplit1Generic(a.keys, a.n, a.from, a.signed) }
 func (a *lossSplit1Args) clone() arguments { b := *a; return &b }
 func (a *lossSplit1Args) each(f func(name string, p any)) {
 	f("keys", &a.keys)
 	f("n", &a.n)
 	f("from", &a.from)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 }
 
 // lossSplit2Args are the arguments of lossSplit2, and what it returns.
 type lossSplit2Args struct {
-	keys  *[8][]uint32
-	n     *[8]uint32
-	from  *[8]uint32
-	probs []float32
+	keys   *[8][]uint32
+	n      *[8]uint32
+	from   *[9]uint32
+	signed []float32
 }
 
-func (a *lossSplit2Args) call(isa ISA)     { lossSplit2(isa, a.keys, a.n, a.from, a.probs) }
-func (a *lossSplit2Args) define()          { lossSplit2Generic(a.keys, a.n, a.from, a.probs) }
+func (a *lossSplit2Args) call(isa ISA)     { lossSplit2(isa, a.keys, a.n, a.from, a.signed) }
+func (a *lossSplit2Args) define()          { lossSplit2Generic(a.keys, a.n, a.from, a.signed) }
 func (a *lossSplit2Args) clone() arguments { b := *a; return &b }
 func (a *lossSplit2Args) each(f func(name string, p any)) {
 	f("keys", &a.keys)
 	f("n", &a.n)
 	f("from", &a.from)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 }
 
 // lossSplit4Args are the arguments of lossSplit4, and what it returns.
 type lossSplit4Args struct {
-	keys  *[8][]uint32
-	n     *[8]uint32
-	from  *[8]uint32
-	probs []float32
+	keys   *[8][]uint32
+	n      *[8]uint32
+	from   *[9]uint32
+	signed []float32
 }
 
-func (a *lossSplit4Args) call(isa ISA)     { lossSplit4(isa, a.keys, a.n, a.from, a.probs) }
-func (a *lossSplit4Args) define()          { lossSplit4Generic(a.keys, a.n, a.from, a.probs) }
+func (a *lossSplit4Args) call(isa ISA)     { lossSplit4(isa, a.keys, a.n, a.from, a.signed) }
+func (a *lossSplit4Args) define()          { lossSplit4Generic(a.keys, a.n, a.from, a.signed) }
 func (a *lossSplit4Args) clone() arguments { b := *a; return &b }
 func (a *lossSplit4Args) each(f func(name string, p any)) {
 	f("keys", &a.keys)
 	f("n", &a.n)
 	f("from", &a.from)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 }
 
 // lossSplit8Args are the arguments of lossSplit8, and what it returns.
 type lossSplit8Args struct {
-	keys  *[8][]uint32
-	n     *[8]uint32
-	from  *[8]uint32
-	probs []float32
+	keys   *[8][]uint32
+	n      *[8]uint32
+	from   *[9]uint32
+	signed []float32
 }
 
-func (a *lossSplit8Args) call(isa ISA)     { lossSplit8(isa, a.keys, a.n, a.from, a.probs) }
-func (a *lossSplit8Args) define()          { lossSplit8Generic(a.keys, a.n, a.from, a.probs) }
+func (a *lossSplit8Args) call(isa ISA)     { lossSplit8(isa, a.keys, a.n, a.from, a.signed) }
+func (a *lossSplit8Args) define()          { lossSplit8Generic(a.keys, a.n, a.from, a.signed) }
 func (a *lossSplit8Args) clone() arguments { b := *a; return &b }
 func (a *lossSplit8Args) each(f func(name string, p any)) {
 	f("keys", &a.keys)
 	f("n", &a.n)
 	f("from", &a.from)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 }
 
 // lossCountArgs are the arguments of lossCount, and what it returns.
@@ -1178,19 +1472,23 @@ type lossGatherArgs struct {
 	positions []uint32
 	keys      []uint32
 	weights   []float32
+	scale     float64
 	sum       int64
 }
 
 func (a *lossGatherArgs) call(isa ISA) {
-	a.sum = lossGather(isa, a.dst, a.positions, a.keys, a.weights)
+	a.sum = lossGather(isa, a.dst, a.positions, a.keys, a.weights, a.scale)
 }
-func (a *lossGatherArgs) define()          { a.sum = lossGatherGeneric(a.dst, a.positions, a.keys, a.weights) }
+func (a *lossGatherArgs) define() {
+	a.sum = lossGatherGeneric(a.dst, a.positions, a.keys, a.weights, a.scale)
+}
 func (a *lossGatherArgs) clone() arguments { b := *a; return &b }
 func (a *lossGatherArgs) each(f func(name string, p any)) {
 	f("dst", &a.dst)
 	f("positions", &a.positions)
 	f("keys", &a.keys)
 	f("weights", &a.weights)
+	f("scale", &a.scale)
 	f("sum", &a.sum)
 }
 
@@ -1211,18 +1509,18 @@ func (a *lossTallyArgs) each(f func(name string, p any)) {
 // lossLookUpArgs are the arguments of lossLookUp, and what it returns.
 type lossLookUpArgs struct {
 	dst    []float32
-	probs  []float32
+	signed []float32
 	table  []float32
 	first  uint32
 	factor float32
 }
 
-func (a *lossLookUpArgs) call(isa ISA)     { lossLookUp(isa, a.dst, a.probs, a.table, a.first, a.factor) }
-func (a *lossLookUpArgs) define()          { lossLookUpGeneric(a.dst, a.probs, a.table, a.first, a.factor) }
+func (a *lossLookUpArgs) call(isa ISA)     { lossLookUp(isa, a.dst, a.signed, a.table, a.first, a.factor) }
+func (a *lossLookUpArgs) define()          { lossLookUpGeneric(a.dst, a.signed, a.table, a.first, a.factor) }
 func (a *lossLookUpArgs) clone() arguments { b := *a; return &b }
 func (a *lossLookUpArgs) each(f func(name string, p any)) {
 	f("dst", &a.dst)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 	f("table", &a.table)
 	f("first", &a.first)
 	f("factor", &a.factor)
@@ -1231,23 +1529,23 @@ func (a *lossLookUpArgs) each(f func(name string, p any)) {
 // lossExpand1Args are the arguments of lossExpand1, and what it returns.
 type lossExpand1Args struct {
 	dst     []float32
-	probs   []float32
+	signed  []float32
 	weights []float32
 	at      *[8]uint32
-	from    *[8]uint32
+	from    *[9]uint32
 	factor  float32
 }
 
 func (a *lossExpand1Args) call(isa ISA) {
-	lossExpand1(isa, a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand1(isa, a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand1Args) define() {
-	lossExpand1Generic(a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand1Generic(a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand1Args) clone() arguments { b := *a; return &b }
 func (a *lossExpand1Args) each(f func(name string, p any)) {
 	f("dst", &a.dst)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 	f("weights", &a.weights)
 	f("at", &a.at)
 	f("from", &a.from)
@@ -1257,23 +1555,23 @@ func (a *lossExpand1Args) each(f func(name string, p any)) {
 // lossExpand2Args are the arguments of lossExpand2, and what it returns.
 type lossExpand2Args struct {
 	dst     []float32
-	probs   []float32
+	signed  []float32
 	weights []float32
 	at      *[8]uint32
-	from    *[8]uint32
+	from    *[9]uint32
 	factor  float32
 }
 
 func (a *lossExpand2Args) call(isa ISA) {
-	lossExpand2(isa, a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand2(isa, a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand2Args) define() {
-	lossExpand2Generic(a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand2Generic(a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand2Args) clone() arguments { b := *a; return &b }
 func (a *lossExpand2Args) each(f func(name string, p any)) {
 	f("dst", &a.dst)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 	f("weights", &a.weights)
 	f("at", &a.at)
 	f("from", &a.from)
@@ -1283,23 +1581,23 @@ func (a *lossExpand2Args) each(f func(name string, p any)) {
 // lossExpand4Args are the arguments of lossExpand4, and what it returns.
 type lossExpand4Args struct {
 	dst     []float32
-	probs   []float32
+	signed  []float32
 	weights []float32
 	at      *[8]uint32
-	from    *[8]uint32
+	from    *[9]uint32
 	factor  float32
 }
 
 func (a *lossExpand4Args) call(isa ISA) {
-	lossExpand4(isa, a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand4(isa, a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand4Args) define() {
-	lossExpand4Generic(a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand4Generic(a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand4Args) clone() arguments { b := *a; return &b }
 func (a *lossExpand4Args) each(f func(name string, p any)) {
 	f("dst", &a.dst)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 	f("weights", &a.weights)
 	f("at", &a.at)
 	f("from", &a.from)
@@ -1309,23 +1607,23 @@ func (a *lossExpand4Args) each(f func(name string, p any)) {
 // lossExpand8Args are the arguments of lossExpand8, and what it returns.
 type lossExpand8Args struct {
 	dst     []float32
-	probs   []float32
+	signed  []float32
 	weights []float32
 	at      *[8]uint32
-	from    *[8]uint32
+	from    *[9]uint32
 	factor  float32
 }
 
 func (a *lossExpand8Args) call(isa ISA) {
-	lossExpand8(isa, a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand8(isa, a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand8Args) define() {
-	lossExpand8Generic(a.dst, a.probs, a.weights, a.at, a.from, a.factor)
+	lossExpand8Generic(a.dst, a.signed, a.weights, a.at, a.from, a.factor)
 }
 func (a *lossExpand8Args) clone() arguments { b := *a; return &b }
 func (a *lossExpand8Args) each(f func(name string, p any)) {
 	f("dst", &a.dst)
-	f("probs", &a.probs)
+	f("signed", &a.signed)
 	f("weights", &a.weights)
 	f("at", &a.at)
 	f("from", &a.from)

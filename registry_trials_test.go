@@ -34,6 +34,42 @@ var trials = map[string]trial{
 			"dst": (cols-1)*(rows+3) + rows, "src": (rows-1)*(cols+5) + cols}
 	}, sizes: upTo(1, 300, 1000)},
 
+	"lossSoftmax": {shape: func(n int, element string) map[string]int {
+		planes, dst, src := 1+n*5%70, n+3, n+1
+		s := map[string]int{"planes": planes, "n": n, "dstStride": dst, "srcStride": src, "dst": (planes-1)*dst + n, "src": (planes-1)*src + n}
+		return withRest(s, n)
+	}, zeros: []string{"max"}, sizes: upTo(1, 300, 1000)},
+	"lossSoftmaxRows": {shape: func(n int, element string) map[string]int {
+		cols, dst := 1+n%64, n+3
+		return withRest(map[string]int{"cols": cols, "n": n, "dstStride": dst, "dst": (cols-1)*dst + n, "src": n * cols}, n)
+	}, zeros: []string{"max"}, sizes: upTo(1, 300, 1000)},
+	"lossSoftmaxGrad": {shape: func(n int, element string) map[string]int {
+		planes := 1 + n*5%70
+		return map[string]int{"planes": planes, "n": n, "dxStride": n + 3, "sStride": n + 5, "dyStride": n + 1,
+			"dx": (planes-1)*(n+3) + n, "s": (planes-1)*(n+5) + n, "dy": (planes-1)*(n+1) + n}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossSoftmaxGradArgs)
+		softmaxErrorsOf(x.s, x.own, x.comp, r)
+		return nil
+	}, sizes: upTo(1, 300, 1000)},
+	"lossSoftmaxGradRows": {shape: func(n int, element string) map[string]int {
+		cols := 1 + n%64
+		return map[string]int{"cols": cols, "n": n, "sStride": n + 5, "dyStride": n + 1, "dx": n * cols, "s": (cols-1)*(n+5) + n, "dy": (cols-1)*(n+1) + n}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossSoftmaxGradRowsArgs)
+		softmaxErrorsOf(x.s, x.own, x.comp, r)
+		return nil
+	}, sizes: upTo(1, 300, 1000)},
+	"lossAddProduct": {shape: func(n int, element string) map[string]int {
+		planes := 1 + n*5%70
+		return map[string]int{"planes": planes, "n": n, "dstStride": n + 3, "sStride": n + 5, "dst": (planes-1)*(n+3) + n, "s": (planes-1)*(n+5) + n}
+	}, sizes: upTo(1, 300, 1000)},
+	"lossLog1p": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		for i, v := range a.(*lossLog1pArgs).src {
+			a.(*lossLog1pArgs).src[i] = max(v, -v)
+		}
+		return nil
+	}},
 	"lossSplit1": splitInput(1), "lossSplit2": splitInput(2), "lossSplit4": splitInput(4), "lossSplit8": splitInput(8),
 	"lossExpand1": expandInput(1), "lossExpand2": expandInput(2), "lossExpand4": expandInput(4), "lossExpand8": expandInput(8),
 	"lossCount": {shape: func(n int, element string) map[string]int {
@@ -84,6 +120,7 @@ var trials = map[string]trial{
 	}, sizes: upTo(0, maxRows-1)},
 	"lossGather": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*lossGatherArgs)
+		x.scale = power2(-r.below(5))
 		for i := range x.weights {
 			x.weights[i] = float32(r.below(1<<24)) * 0x1p-24
 		}
@@ -105,7 +142,7 @@ var trials = map[string]trial{
 		lowest := n * 31 % binCount
 		return map[string]int{"table": 2 * (binCount - lowest), "first": firstBin + lowest}
 	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
-		signedErrors(a.(*lossLookUpArgs).probs, r)
+		signedErrors(a.(*lossLookUpArgs).signed, r)
 		return nil
 	}, sizes: upTo(1, 300)},
 
@@ -290,20 +327,39 @@ func withSums(s map[string]int, n int) map[string]int {
 	return s
 }
 
+// withRest adds what lossSoftmax writes beside the planes; every other time there is no place for some of it.
+func withRest(s map[string]int, n int) map[string]int {
+	if s["max"], s["rest"], s["comp"] = n, n, n; n%2 == 1 {
+		s["max"], s["rest"] = -1, -1
+	}
+	return s
+}
+
+// softmaxErrorsOf fills in errors, and probabilities.
+func softmaxErrorsOf(s, own, comp []float32, r *random) {
+	signedErrors(s, r)
+	for _, p := range [][]float32{own, comp} {
+		signedErrors(p, r)
+		for i, v := range p {
+			p[i] = max(v, -v)
+		}
+	}
+}
+
 func argMaxShape(n int, element string) map[string]int {
 	planes := 1 + n*5%70
 	return map[string]int{"planes": planes, "n": n, "stride": n + 3, "dst": n, "src": (planes-1)*(n+3) + n}
 }
 
-// signedErrors fills probs with errors as the loss has them: negative for foreground.
-func signedErrors(probs []float32, r *random) {
-	for i := range probs {
+// signedErrors fills signed with errors as the loss has them: negative for foreground.
+func signedErrors(signed []float32, r *random) {
+	for i := range signed {
 		p := float32(r.below(1<<24+1)) * 0x1p-24
 		if r.below(3) == 0 {
 			p *= float32(1) / float32(uint(1)<<r.below(40))
 		}
-		if probs[i] = p; r.below(2) == 0 {
-			probs[i] = -p
+		if signed[i] = p; r.below(2) == 0 {
+			signed[i] = -p
 		}
 	}
 }
@@ -335,26 +391,28 @@ func thresholds(parts int, from []uint32, r *random) {
 	for t := range parts {
 		from[t] = uint32(oneBits - (t+1)*r.below(3<<23))
 	}
+	from[maxParts] = oneBits - uint32(r.below(3)*r.below(1<<20))
 	slices.SortFunc(from[:parts], func(a, b uint32) int { return int(b) - int(a) })
 }
 
 func splitInput(parts int) trial {
 	return trial{prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		var keys *[maxParts][]uint32
-		var written, from *[maxParts]uint32
+		var written *[maxParts]uint32
+		var from *[maxParts + 1]uint32
 		switch x := a.(type) {
 		case *lossSplit1Args:
 			keys, written, from = x.keys, x.n, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		case *lossSplit2Args:
 			keys, written, from = x.keys, x.n, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		case *lossSplit4Args:
 			keys, written, from = x.keys, x.n, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		case *lossSplit8Args:
 			keys, written, from = x.keys, x.n, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		}
 		thresholds(parts, from[:], r)
 		for t := range parts {
@@ -374,20 +432,21 @@ func splitInput(parts int) trial {
 
 func expandInput(parts int) trial {
 	return trial{prepare: func(a arguments, n int, r *random) func(string, int) bool {
-		var at, from *[maxParts]uint32
+		var at *[maxParts]uint32
+		var from *[maxParts + 1]uint32
 		switch x := a.(type) {
 		case *lossExpand1Args:
 			at, from = x.at, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		case *lossExpand2Args:
 			at, from = x.at, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		case *lossExpand4Args:
 			at, from = x.at, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		case *lossExpand8Args:
 			at, from = x.at, x.from
-			signedErrors(x.probs, r)
+			signedErrors(x.signed, r)
 		}
 		thresholds(parts, from[:], r)
 		for t := range parts {

@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"math"
+
 	"github.com/lanewise/lanewise/asm/machine"
 	"github.com/lanewise/lanewise/asm/pipeline"
 )
@@ -38,10 +40,9 @@ func lossSoftmax(m machine.Machine) {
 		columnErrors(m, c, columnMax(m, c, "src", machine.Out(machine.Scratch)))
 	}, func(c machine.Columns) {
 		top := columnMax(m, c, "src")
-		ones := columnExps(m, c, top, machine.In("src", 0), machine.Out("dst"))
-		one := m.Const(1)
-		others := c.Sum(func(j int, x []V) V { return withoutOne(m, one, x[0]) }, nil, machine.In("dst", 0))
-		columnInverse(m, c, ones, others, "dst")
+		c.Store("max", top)
+		others := c.Sum(expsBut1(m, top), nil, machine.In("src", 0), machine.Out("dst"))
+		columnInverse(m, c, others, "dst")
 	})
 }
 
@@ -53,37 +54,33 @@ func lossSoftmaxRows(m machine.Machine) {
 
 // columnErrors is lossSoftmax of Scratch.
 func columnErrors(m machine.Machine, c machine.Columns, top []V) {
-	ones := columnExps(m, c, top, machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
-	one := m.Const(1)
-	others := c.Fold(func(x []V) V { return withoutOne(m, one, x[0]) }, nil, machine.In(machine.Scratch, 0))
-	columnInverse(m, c, ones, others, machine.Scratch)
+	c.Store("max", top)
+	c.Each(expsBut1(m, top), machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
+	others := c.Fold(nil, machine.In(machine.Scratch, 0))
+	columnInverse(m, c, others, machine.Scratch)
 }
 
-// columnExps writes exp(x − top), and returns how many of them are 1. It stores top, which is not used any more.
-func columnExps(m machine.Machine, c machine.Columns, top []V, bufs ...machine.Buf) []V {
-	e, one, ones := newExp(m), m.Const(1), c.Block(0)
-	c.Each(func(j int, x []V) V {
+// expsBut1 returns exp(x − top), or −0 where that is 1.
+func expsBut1(m machine.Machine, top []V) func(j int, x []V) V {
+	e, one, half, minus0 := newExp(m), m.Const(1), m.Const(0.5), m.Const(math.Copysign(0, -1))
+	return func(j int, x []V) V {
 		m.Sub(x[0], x[0], top[j])
 		y := e.of(x[0])
 		m.Equal(x[0], y, one)
-		m.Add(ones[j], ones[j], x[0])
+		m.Sub(x[0], half, x[0])
+		m.BySign(y, x[0], minus0, y)
 		return y
-	}, bufs...)
-	c.Store("max", top)
-	return ones
+	}
 }
 
-// withoutOne returns x, or 0 where it is 1.
-func withoutOne(m machine.Machine, one, x V) V {
-	is := m.New()
-	m.Equal(is, x, one)
-	m.Sub(x, x, is)
-	return x
-}
-
-// columnInverse turns exponentials into probabilities: ones of them are 1, and the others have that sum.
-func columnInverse(m machine.Machine, c machine.Columns, ones, others []V, src string) {
-	one := m.Const(1)
+// columnInverse turns exponentials into probabilities. Those that are 1 stand there as −0; the others have that sum.
+func columnInverse(m machine.Machine, c machine.Columns, others []V, src string) {
+	one, zero, ones := m.Const(1), m.Const(0), c.Block(0)
+	c.Each(func(j int, x []V) V {
+		m.BySign(x[0], x[0], one, zero)
+		m.Add(ones[j], ones[j], x[0])
+		return machine.None
+	}, machine.In(src, 0))
 	for j, rest := range others {
 		m.Sub(ones[j], ones[j], one)
 		m.Add(rest, ones[j], rest)
@@ -97,6 +94,7 @@ func columnInverse(m machine.Machine, c machine.Columns, ones, others []V, src s
 	}
 	c.Store("comp", others)
 	c.Each(func(j int, x []V) V {
+		m.BySign(x[0], x[0], one, x[0])
 		m.Mul(x[0], ones[j], x[0])
 		return x[0]
 	}, machine.In(src, 0), machine.Out("dst"))
