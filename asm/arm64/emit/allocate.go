@@ -192,6 +192,16 @@ func (f *Func) allocate(live []set) (numbering, error) {
 	}, nil
 }
 
+// isMove says whether an instruction does nothing but copy a register.
 func (i *inst) isMove() bool {
-	return (i.mnemonic == "VMOV" || i.mnemonic == "MOVD") && len(i.in) == 1 && len(i.out) == 1 && len(i.args) == 2 && i.pure
+	if len(i.args) != 2 || !i.pure {
+		return false
+	}
+	switch i.args[0].(type) {
+	case GP:
+		return i.mnemonic == "MOVD" && len(i.in) == 1 && len(i.out) == 1
+	case Arranged:
+		return i.mnemonic == "VMOV" && len(i.in) == 1 && len(i.out) == 1
+	}
+	return false
 }

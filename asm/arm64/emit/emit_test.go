@@ -45,7 +45,8 @@ func example() *File {
 	for _, as := range []Arrangement{S4, D2} {
 		for _, three := range []func(m, n, d Arranged){
 			fn.VADD, fn.VCMEQ, fn.VZIP1, fn.VZIP2, fn.VUZP1, fn.VTRN1, fn.VTRN2, fn.VFMLA, fn.VFADD, fn.VFSUB, fn.VFMUL,
-			fn.VFDIV, fn.VFMAX, fn.VFMIN, fn.VFADDP, fn.VFMAXP, fn.VFCMEQ, fn.VFCMGE, fn.VFCMGT,
+			fn.VFDIV, fn.VFMAX, fn.VFMIN, fn.VFADDP, fn.VFMAXP, fn.VFCMEQ, fn.VFCMGE, fn.VFCMGT, fn.VSUB, fn.VUZP2, fn.VCMGT,
+			fn.VCMHI, fn.VUSHL,
 		} {
 			three(v[0].As(as), v[31].As(as), v[7].As(as))
 			three(v[30].As(as), v[9].As(as), v[31].As(as))
@@ -59,7 +60,12 @@ func example() *File {
 	for _, three := range []func(m, n, d Arranged){fn.VAND, fn.VORR, fn.VEOR, fn.VBIT, fn.VBIF, fn.VBIC} {
 		three(v[1].B16(), v[31].B16(), v[17].B16())
 	}
-	fn.VUMAXP(v[1].S4(), v[2].S4(), v[3].S4())
+	for _, as := range []Arrangement{H8, S4} {
+		for _, three := range []func(m, n, d Arranged){fn.VUMAXP, fn.VUMINP, fn.VUMAX, fn.VUMIN, fn.VADD, fn.VSUB} {
+			three(v[1].As(as), v[2].As(as), v[3].As(as))
+		}
+	}
+	fn.VDUP(v[8].H(7), v[9].H8())
 	fn.VEXT(8, v[1].B16(), v[2].B16(), v[3].B16())
 	fn.VMOV(v[1].B16(), v[3].B16())
 	fn.VMOVI(0, v[3].B16())
@@ -106,6 +112,15 @@ func example() *File {
 		op(q, a, a)
 		op(Imm(16), a, a)
 	}
+	fn.ADD(Shifted{q, 3}, a, a)
+	fn.MOVD(Indexed(p, q, 8), a)
+	fn.MOVWU(Indexed(p, q, 4), a)
+	fn.MOVHU(Indexed(p, q, 2), a)
+	fn.MOVD(a, Indexed(p, q, 8))
+	fn.MOVW(a, Indexed(p, q, 4))
+	fn.MOVH(a, Indexed(p, q, 2))
+	fn.MOVH(a, At(p, 2))
+	fn.MOVB(a, At(p, 1))
 	fn.LSL(3, a, a)
 	fn.LSR(2, a, a)
 	fn.UDIV(q, a, a)

@@ -11,6 +11,11 @@ func registers(ops ...Operand) (all []register) {
 			all = append(all, o.r)
 		case Mem:
 			all = append(all, o.Base.r)
+			if o.index != (GP{}) {
+				all = append(all, o.index.r)
+			}
+		case Shifted:
+			all = append(all, o.r)
 		case Vec:
 			all = append(all, o.r)
 		case Scalar:
@@ -72,6 +77,10 @@ func (f *Func) MOVD(from, to Operand) { f.mov("MOVD", from, to) }
 
 // MOVW does the same with 32 bits, whose sign it extends.
 func (f *Func) MOVW(from, to Operand) { f.mov("MOVW", from, to) }
+
+// MOVWU and MOVHU load 32 and 16 bits.
+func (f *Func) MOVWU(from Operand, to GP) { f.op("MOVWU", from, to).pure = true }
+func (f *Func) MOVHU(from Operand, to GP) { f.op("MOVHU", from, to).pure = true }
 
 // MOVH moves 16 bits from or to memory, MOVB 8; loading them extends their sign.
 func (f *Func) MOVH(from, to Operand) { f.mov("MOVH", from, to) }
@@ -144,8 +153,10 @@ func (f *Func) same(mnemonic string, legal []Arrangement, v ...Arranged) {
 }
 
 var (
-	floats = []Arrangement{S4, D2}
-	bytes  = []Arrangement{B16}
+	floats   = []Arrangement{S4, D2}
+	integers = []Arrangement{H8, S4, D2}
+	short    = []Arrangement{H8, S4}
+	bytes    = []Arrangement{B16}
 )
 
 func (f *Func) three(mnemonic string, legal []Arrangement, m, n, d Arranged) {
@@ -158,11 +169,13 @@ func (f *Func) threeUpdate(mnemonic string, legal []Arrangement, m, n, d Arrange
 	f.update(mnemonic, m, n, d)
 }
 
-func (f *Func) VADD(m, n, d Arranged)      { f.three("VADD", floats, m, n, d) }
+func (f *Func) VADD(m, n, d Arranged)      { f.three("VADD", integers, m, n, d) }
+func (f *Func) VSUB(m, n, d Arranged)      { f.three("VSUB", integers, m, n, d) }
 func (f *Func) VCMEQ(m, n, d Arranged)     { f.three("VCMEQ", floats, m, n, d) }
 func (f *Func) VZIP1(m, n, d Arranged)     { f.three("VZIP1", floats, m, n, d) }
 func (f *Func) VZIP2(m, n, d Arranged)     { f.three("VZIP2", floats, m, n, d) }
 func (f *Func) VUZP1(m, n, d Arranged)     { f.three("VUZP1", floats, m, n, d) }
+func (f *Func) VUZP2(m, n, d Arranged)     { f.three("VUZP2", floats, m, n, d) }
 func (f *Func) VTRN1(m, n, d Arranged)     { f.three("VTRN1", floats, m, n, d) }
 func (f *Func) VTRN2(m, n, d Arranged)     { f.three("VTRN2", floats, m, n, d) }
 func (f *Func) VAND(m, n, d Arranged)      { f.three("VAND", bytes, m, n, d) }
@@ -278,11 +291,21 @@ func (f *Func) VBIC(m, n, d Arranged) {
 	f.word("bic", 0x4e601c00, m, n, d)
 }
 
-// VUMAXP takes the larger one of neighbours, unsigned.
-func (f *Func) VUMAXP(m, n, d Arranged) {
-	f.same("umaxp", []Arrangement{S4}, m, n, d)
-	f.word("umaxp", 0x6ea0a400, m, n, d)
+// Integers. Those of 16 and 32 bits have their size in the two bits from 22 on, too.
+func (f *Func) unsigned(mnemonic string, code uint32, m, n, d Arranged) {
+	f.same(mnemonic, short, m, n, d)
+	f.word(mnemonic, code|map[Arrangement]uint32{H8: 1 << 22, S4: 2 << 22}[d.Arrangement], m, n, d)
 }
+
+// VUMAXP takes the larger one of neighbours, unsigned; VUMINP the smaller one.
+func (f *Func) VUMAXP(m, n, d Arranged) { f.unsigned("umaxp", 0x6e20a400, m, n, d) }
+func (f *Func) VUMINP(m, n, d Arranged) { f.unsigned("uminp", 0x6e20ac00, m, n, d) }
+func (f *Func) VUMAX(m, n, d Arranged)  { f.unsigned("umax", 0x6e206400, m, n, d) }
+func (f *Func) VUMIN(m, n, d Arranged)  { f.unsigned("umin", 0x6e206c00, m, n, d) }
+
+func (f *Func) VCMGT(m, n, d Arranged) { f.sized("cmgt", 0x4ea03400, m, n, d) } // n > m
+func (f *Func) VCMHI(m, n, d Arranged) { f.sized("cmhi", 0x6ea03400, m, n, d) } // likewise, unsigned
+func (f *Func) VUSHL(m, n, d Arranged) { f.sized("ushl", 0x6ea04400, m, n, d) } // n shifted left by m, or right by −m
 
 // VFCVTL widens the lower half of n to float64, VFCVTL2 the upper one; VFCVTN narrows to the lower half of d, VFCVTN2 to the upper one.
 func (f *Func) VFCVTL(n, d Arranged) {

@@ -1,6 +1,9 @@
 package emit
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // A register is one of a file, virtual until the function is printed. The zero value is no register.
 type register int
@@ -53,10 +56,11 @@ func (v Vec) As(a Arrangement) Arranged { return Arranged{v, a} }
 // An Element is one lane of a vector register.
 type Element struct {
 	Vec
-	size  byte // 'S' or 'D'
+	size  byte // 'H', 'S' or 'D'
 	index int
 }
 
+func (v Vec) H(i int) Element { return Element{v, 'H', i} }
 func (v Vec) S(i int) Element { return Element{v, 'S', i} }
 func (v Vec) D(i int) Element { return Element{v, 'D', i} }
 
@@ -69,15 +73,28 @@ func (v Vec) F() Scalar { return Scalar{v} }
 // A Pair is the two registers of FLDPQ and FSTPQ.
 type Pair struct{ a, b Vec }
 
-// Mem is memory at a register and an offset.
+// Mem is memory at a register and an offset, or one that counts elements, whose size is a power of two.
 type Mem struct {
 	Base     GP
 	Disp     int
+	index    GP
+	shift    int
 	constant *constant // then the offset is the constant's
 }
 
 // At returns the memory at r.
 func At(r GP, disp int) Mem { return Mem{Base: r, Disp: disp} }
+
+// Indexed returns the memory of element i, of so many bytes each, from r on.
+func Indexed(r, i GP, size int) Mem {
+	return Mem{Base: r, index: i, shift: bits.TrailingZeros(uint(size))}
+}
+
+// A Shifted is a register, shifted left.
+type Shifted struct {
+	GP
+	By int
+}
 
 // An Imm is a constant.
 type Imm int64
@@ -107,12 +124,16 @@ func (m Mem) plan9(n numbering) string {
 	if m.constant != nil {
 		m.Disp = m.constant.offset
 	}
+	if m.index != (GP{}) {
+		return fmt.Sprintf("(%s)(%s<<%d)", m.Base.plan9(n), m.index.plan9(n), m.shift)
+	}
 	if m.Disp == 0 {
 		return "(" + m.Base.plan9(n) + ")"
 	}
 	return fmt.Sprintf("%d(%s)", m.Disp, m.Base.plan9(n))
 }
 
+func (s Shifted) plan9(n numbering) string  { return fmt.Sprintf("%s<<%d", s.GP.plan9(n), s.By) }
 func (v Vec) plan9(n numbering) string      { return fmt.Sprintf("V%d", n(v.r)) }
 func (v Scalar) plan9(n numbering) string   { return fmt.Sprintf("F%d", n(v.r)) }
 func (v Arranged) plan9(n numbering) string { return fmt.Sprintf("V%d.%v", n(v.r), v.Arrangement) }
