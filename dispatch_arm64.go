@@ -898,37 +898,118 @@ func lossExpand8(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[
 	lossExpand8Generic(dst, signed, weights, at, from, factor)
 }
 
-// sortCount32 counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32.
-func sortCount32(isa ISA, counts []uint32, keys []uint32, shift uint32) (nan bool) {
+// sortCount32 counts float32s by the bits of their keys above shift, and reports whether there is a NaN.
+func sortCount32(isa ISA, counts, keys []uint32, shift uint32) (nan bool) {
+	switch isa {
+	case NEON:
+		return sortCount32NEON(counts, keys, shift)
+	}
 	return sortCount32Generic(counts, keys, shift)
 }
 
-// sortCount64 counts float64s by the bits of their keys, shifted left by up, above shift + 32. NaNs have the key 0. It takes a multiple of 32.
-func sortCount64(isa ISA, counts []uint32, keys []uint64, shift, up uint32) {
-	sortCount64Generic(counts, keys, shift, up)
-}
-
-// sortSplit32 moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN.
-func sortSplit32(isa ISA, items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32) {
+// sortSplit32 moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the bits of their keys above shift.
+func sortSplit32(isa ISA, items []uint64, keys []uint32, index uint32, parts, next []uint32, shift uint32) {
+	switch isa {
+	case NEON:
+		sortSplit32NEON(items, keys, index, parts, next, shift)
+		return
+	}
 	sortSplit32Generic(items, keys, index, parts, next, shift)
 }
 
-// sortSplit64 moves float64s, the first of which has the index, to their parts in values, and their indices to the same places in perm: parts by the bits that sortCount64 counts. It takes a multiple of 32.
-func sortSplit64(isa ISA, values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift, up uint32) {
-	sortSplit64Generic(values, perm, keys, index, parts, next, shift, up)
-}
-
-// sortPack64 turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is. It takes a multiple of 8.
-func sortPack64(isa ISA, items, values []uint64, up, low uint32) {
-	sortPack64Generic(items, values, up, low)
-}
-
-// sortByBins sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.
-func sortByBins(isa ISA, sorted, items []uint64, counts []uint16) (ok bool) {
-	return sortByBinsGeneric(sorted, items, counts)
-}
-
-// sortUnpack turns items into keys and the indices where they came from. It takes a multiple of 8 items.
+// sortUnpack turns items into float32s and their indices.
 func sortUnpack(isa ISA, keys []uint32, perm []int32, items []uint64) {
+	switch isa {
+	case NEON:
+		sortUnpackNEON(keys, perm, items)
+		return
+	}
 	sortUnpackGeneric(keys, perm, items)
+}
+
+// sortCount64 counts float64s by the bits of their keys, shifted left by up, above shift + 32.
+func sortCount64(isa ISA, counts []uint32, keys []uint64, up, shift uint32) {
+	switch isa {
+	case NEON:
+		sortCount64NEON(counts, keys, up, shift)
+		return
+	}
+	sortCount64Generic(counts, keys, up, shift)
+}
+
+// sortSplit64 moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places in perm: parts by the bits that sortCount64 counts.
+func sortSplit64(isa ISA, values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32) {
+	switch isa {
+	case NEON:
+		sortSplit64NEON(values, perm, keys, index, parts, next, up, shift)
+		return
+	}
+	sortSplit64Generic(values, perm, keys, index, parts, next, up, shift)
+}
+
+// sortItems64 turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is.
+func sortItems64(isa ISA, items, keys []uint64, up, low uint32) {
+	switch isa {
+	case NEON:
+		sortItems64NEON(items, keys, up, low)
+		return
+	}
+	sortItems64Generic(items, keys, up, low)
+}
+
+// sortBounds returns the smallest and the largest key of items.
+func sortBounds(isa ISA, items []uint64) (least, largest uint32) {
+	switch isa {
+	case NEON:
+		return sortBoundsNEON(items)
+	}
+	return sortBoundsGeneric(items)
+}
+
+// sortCount counts items by how far their keys are above the least, shifted right.
+func sortCount(isa ISA, counts []uint16, items []uint64, least, shift uint32) {
+	switch isa {
+	case NEON:
+		sortCountNEON(counts, items, least, shift)
+		return
+	}
+	sortCountGeneric(counts, items, least, shift)
+}
+
+// sortPlace moves items to the next places in their bins: bins by what sortCount counts.
+func sortPlace(isa ISA, sorted, items []uint64, next []uint16, least, shift uint32) {
+	switch isa {
+	case NEON:
+		sortPlaceNEON(sorted, items, next, least, shift)
+		return
+	}
+	sortPlaceGeneric(sorted, items, next, least, shift)
+}
+
+// sortSums turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 16.
+func sortSums(isa ISA, counts []uint16) (most uint16) {
+	switch isa {
+	case NEON:
+		return sortSumsNEON(counts)
+	}
+	return sortSumsGeneric(counts)
+}
+
+// sortNeighbours orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 16.
+func sortNeighbours(isa ISA, items []uint64) {
+	switch isa {
+	case NEON:
+		sortNeighboursNEON(items)
+		return
+	}
+	sortNeighboursGeneric(items)
+}
+
+// sortBelow returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16.
+func sortBelow(isa ISA, items, limits []uint64) (at int) {
+	switch isa {
+	case NEON:
+		return sortBelowNEON(items, limits)
+	}
+	return sortBelowGeneric(items, limits)
 }

@@ -529,40 +529,65 @@ func lossExpand4AVX2(dst []float32, signed []float32, weights []float32, at *[8]
 //go:noescape
 func lossExpand8AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// sortCount32AVX2 counts the items that float32s become, by the bits of their keys above shift, and reports whether there is a NaN. It takes a multiple of 32.
+// sortCount32AVX2 counts float32s by the bits of their keys above shift, and reports whether there is a NaN.
 //
 //go:noescape
 func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
 
-// sortCount64AVX2 counts float64s by the bits of their keys, shifted left by up, above shift + 32. NaNs have the key 0. It takes a multiple of 32.
+// sortSplit32AVX2 moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the bits of their keys above shift.
 //
 //go:noescape
-func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, up uint32)
+func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next []uint32, shift uint32)
 
-// sortSplit32AVX2 moves the items that float32s become, the first of which has the index, to their parts: parts by the bits of their keys above shift. It takes a multiple of 32, none of them a NaN.
-//
-//go:noescape
-func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)
-
-// sortSplit64AVX2 moves float64s, the first of which has the index, to their parts in values, and their indices to the same places in perm: parts by the bits that sortCount64 counts. It takes a multiple of 32.
-//
-//go:noescape
-func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, up uint32)
-
-// sortPack64AVX2 turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is. It takes a multiple of 8.
-//
-//go:noescape
-func sortPack64AVX2(items []uint64, values []uint64, up uint32, low uint32)
-
-// sortByBinsAVX2 sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.
-//
-//go:noescape
-func sortByBinsAVX2(sorted []uint64, items []uint64, counts []uint16) (ok bool)
-
-// sortUnpackAVX2 turns items into keys and the indices where they came from. It takes a multiple of 8 items.
+// sortUnpackAVX2 turns items into float32s and their indices.
 //
 //go:noescape
 func sortUnpackAVX2(keys []uint32, perm []int32, items []uint64)
+
+// sortCount64AVX2 counts float64s by the bits of their keys, shifted left by up, above shift + 32.
+//
+//go:noescape
+func sortCount64AVX2(counts []uint32, keys []uint64, up uint32, shift uint32)
+
+// sortSplit64AVX2 moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places in perm: parts by the bits that sortCount64 counts.
+//
+//go:noescape
+func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next []uint32, up uint32, shift uint32)
+
+// sortItems64AVX2 turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is.
+//
+//go:noescape
+func sortItems64AVX2(items []uint64, keys []uint64, up uint32, low uint32)
+
+// sortBoundsAVX2 returns the smallest and the largest key of items.
+//
+//go:noescape
+func sortBoundsAVX2(items []uint64) (least uint32, largest uint32)
+
+// sortCountAVX2 counts items by how far their keys are above the least, shifted right.
+//
+//go:noescape
+func sortCountAVX2(counts []uint16, items []uint64, least uint32, shift uint32)
+
+// sortPlaceAVX2 moves items to the next places in their bins: bins by what sortCount counts.
+//
+//go:noescape
+func sortPlaceAVX2(sorted []uint64, items []uint64, next []uint16, least uint32, shift uint32)
+
+// sortSumsAVX2 turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 16.
+//
+//go:noescape
+func sortSumsAVX2(counts []uint16) (most uint16)
+
+// sortNeighboursAVX2 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 16.
+//
+//go:noescape
+func sortNeighboursAVX2(items []uint64)
+
+// sortBelowAVX2 returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16.
+//
+//go:noescape
+func sortBelowAVX2(items []uint64, limits []uint64) (at int)
 
 // dotF32AVX512 returns Σ aᵢ·bᵢ of at most piece elements.
 //
@@ -1079,7 +1104,32 @@ func lossExpand4AVX512(dst []float32, signed []float32, weights []float32, at *[
 //go:noescape
 func lossExpand8AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// sortByBinsAVX512 sorts 8 to 65535 items, by as many bins as there are counts at most, a power of two from 32 on, which divide the range of their keys evenly. It writes up to 24 items more to sorted. It returns false, and has not sorted, where a bin has more than 48 items, unless all keys are the same and the items in order.
+// sortUnpackAVX512 turns items into float32s and their indices.
 //
 //go:noescape
-func sortByBinsAVX512(sorted []uint64, items []uint64, counts []uint16) (ok bool)
+func sortUnpackAVX512(keys []uint32, perm []int32, items []uint64)
+
+// sortItems64AVX512 turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is.
+//
+//go:noescape
+func sortItems64AVX512(items []uint64, keys []uint64, up uint32, low uint32)
+
+// sortBoundsAVX512 returns the smallest and the largest key of items.
+//
+//go:noescape
+func sortBoundsAVX512(items []uint64) (least uint32, largest uint32)
+
+// sortSumsAVX512 turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 16.
+//
+//go:noescape
+func sortSumsAVX512(counts []uint16) (most uint16)
+
+// sortNeighboursAVX512 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 16.
+//
+//go:noescape
+func sortNeighboursAVX512(items []uint64)
+
+// sortBelowAVX512 returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16.
+//
+//go:noescape
+func sortBelowAVX512(items []uint64, limits []uint64) (at int)

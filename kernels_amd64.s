@@ -44582,2095 +44582,3505 @@ done:
 	RET
 
 // func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
-// Requires: AVX, AVX2, MMX+
-TEXT ·sortCount32AVX2(SB), NOSPLIT, $128-57
-	MOVQ     counts_base+0(FP), AX
-	MOVQ     keys_base+24(FP), CX
-	MOVQ     keys_len+32(FP), DX
-	MOVL     shift+48(FP), BX
-	VMOVD    BX, X15
-	VPCMPEQD Y13, Y13, Y13
-	VPSLLD   $0x1f, Y13, Y12
-	VPSRLD   $0x01, Y13, Y13
-	VPXOR    Y14, Y14, Y14
-
-loop:
-	SUBQ       $0x20, DX
-	JL         done
-	PREFETCHT0 2048(CX)
-	VMOVDQU    (CX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y14, Y14
-	VMOVDQU    Y1, (SP)
-	PREFETCHT0 2080(CX)
-	VMOVDQU    32(CX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y14, Y14
-	VMOVDQU    Y1, 32(SP)
-	PREFETCHT0 2112(CX)
-	VMOVDQU    64(CX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y14, Y14
-	VMOVDQU    Y1, 64(SP)
-	PREFETCHT0 2144(CX)
-	VMOVDQU    96(CX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPAND      Y13, Y0, Y0
-	VPMAXUD    Y0, Y14, Y14
-	VMOVDQU    Y1, 96(SP)
-	MOVL       (SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       4(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       8(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       12(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       16(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       20(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       24(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       28(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       32(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       36(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       40(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       44(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       48(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       52(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       56(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       60(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       64(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       68(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       72(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       76(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       80(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       84(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       88(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       92(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       96(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       100(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       104(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       108(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       112(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       116(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       120(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       124(SP), BX
-	INCL       (AX)(BX*4)
-	ADDQ       $0x00000080, CX
-	JMP        loop
-
-done:
-	MOVL         $0x7f800000, AX
-	VMOVD        AX, X0
-	VPBROADCASTD X0, Y0
-	VPCMPGTD     Y0, Y14, Y0
-	VPTEST       Y0, Y0
-	SETNE        AL
-	MOVB         AL, nan+56(FP)
-	VZEROUPPER
-	RET
-
-// func sortCount64AVX2(counts []uint32, keys []uint64, shift uint32, up uint32)
-// Requires: AVX, AVX2, MMX+
-TEXT ·sortCount64AVX2(SB), NOSPLIT, $128-56
-	MOVQ     counts_base+0(FP), AX
-	MOVQ     keys_base+24(FP), CX
-	MOVQ     keys_len+32(FP), DX
-	MOVL     shift+48(FP), BX
-	ADDL     $0x20, BX
-	VMOVD    BX, X15
-	MOVL     up+52(FP), BX
-	VMOVD    BX, X9
-	VPCMPEQQ Y13, Y13, Y13
-	VPSLLQ   $0x3f, Y13, Y12
-	VPSLLQ   $0x35, Y13, Y14
-	VPSRLQ   $0x01, Y13, Y13
-	VPSRLQ   $0x01, Y14, Y14
-
-loop:
-	SUBQ       $0x20, DX
-	JL         done
-	PREFETCHT0 2048(CX)
-	VMOVDQU    (CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    32(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VMOVDQU    Y1, (SP)
-	PREFETCHT0 2112(CX)
-	VMOVDQU    64(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    96(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VMOVDQU    Y1, 32(SP)
-	PREFETCHT0 2176(CX)
-	VMOVDQU    128(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    160(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VMOVDQU    Y1, 64(SP)
-	PREFETCHT0 2240(CX)
-	VMOVDQU    192(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    224(CX), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VMOVDQU    Y1, 96(SP)
-	MOVL       (SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       4(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       8(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       12(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       16(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       20(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       24(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       28(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       32(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       36(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       40(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       44(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       48(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       52(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       56(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       60(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       64(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       68(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       72(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       76(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       80(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       84(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       88(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       92(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       96(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       100(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       104(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       108(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       112(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       116(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       120(SP), BX
-	INCL       (AX)(BX*4)
-	MOVL       124(SP), BX
-	INCL       (AX)(BX*4)
-	ADDQ       $0x00000100, CX
-	JMP        loop
-
-done:
-	VZEROUPPER
-	RET
-
-// func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next *[1024]uint32, shift uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·sortSplit32AVX2(SB), NOSPLIT, $384-92
-	MOVQ         items_base+0(FP), AX
-	MOVL         shift+88(FP), CX
-	VMOVD        CX, X15
-	VPCMPEQD     Y13, Y13, Y13
-	VPSLLD       $0x1f, Y13, Y12
-	VPSRLD       $0x01, Y13, Y13
-	VPXOR        Y14, Y14, Y14
-	MOVL         index+48(FP), CX
-	VMOVD        CX, X10
-	VPBROADCASTD X10, Y10
-	MOVQ         $0x0706050403020100, CX
-	VMOVQ        CX, X11
-	VPMOVZXBD    X11, Y11
-	VPADDD       Y11, Y10, Y10
-	VPADDD       Y10, Y10, Y10
-	MOVL         $0x00000010, CX
-	VMOVD        CX, X11
-	VPBROADCASTD X11, Y11
-	MOVQ         items_len+8(FP), CX
-	MOVQ         keys_base+24(FP), DX
-	MOVQ         keys_len+32(FP), BX
-	MOVQ         parts_base+56(FP), SI
-	MOVQ         next+80(FP), DI
-	DECQ         CX
+TEXT ·sortCount32AVX2(SB), NOSPLIT, $256-57
+	MOVQ    counts_base+0(FP), AX
+	MOVQ    keys_base+24(FP), CX
+	MOVL    shift+48(FP), DX
+	VMOVD   DX, X0
+	VMOVDQU c80000000<>+0(SB), Y1
+	VMOVDQU c7fffffff<>+0(SB), Y2
+	VMOVDQU c7f800000<>+0(SB), Y3
+	VPXOR   Y4, Y4, Y4
+	MOVQ    keys_len+32(FP), DX
+	XORL    BX, BX
+	CMPQ    DX, $0x20
+	JLT     few3
+	LEAQ    -32(DX), SI
 
-loop:
-	SUBQ       $0x20, BX
-	JL         done
-	PREFETCHT0 2048(DX)
-	VMOVDQU    (DX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPADDD     Y11, Y10, Y10
-	VPUNPCKLDQ Y4, Y2, Y6
-	VPUNPCKHDQ Y4, Y2, Y7
-	VPERM2I128 $0x20, Y7, Y6, Y8
-	VPERM2I128 $0x31, Y7, Y6, Y9
-	VMOVDQU    Y8, (SP)
-	VMOVDQU    Y9, 32(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
-	VMOVDQU    Y5, 256(SP)
-	PREFETCHT0 2080(DX)
-	VMOVDQU    32(DX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPADDD     Y11, Y10, Y10
-	VPUNPCKLDQ Y4, Y2, Y6
-	VPUNPCKHDQ Y4, Y2, Y7
-	VPERM2I128 $0x20, Y7, Y6, Y8
-	VPERM2I128 $0x31, Y7, Y6, Y9
-	VMOVDQU    Y8, 64(SP)
-	VMOVDQU    Y9, 96(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
-	VMOVDQU    Y5, 288(SP)
-	PREFETCHT0 2112(DX)
-	VMOVDQU    64(DX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPADDD     Y11, Y10, Y10
-	VPUNPCKLDQ Y4, Y2, Y6
-	VPUNPCKHDQ Y4, Y2, Y7
-	VPERM2I128 $0x20, Y7, Y6, Y8
-	VPERM2I128 $0x31, Y7, Y6, Y9
-	VMOVDQU    Y8, 128(SP)
-	VMOVDQU    Y9, 160(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
-	VMOVDQU    Y5, 320(SP)
-	PREFETCHT0 2144(DX)
-	VMOVDQU    96(DX), Y0
-	VPSRAD     $0x1f, Y0, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y0, Y4, Y4
-	VPCMPEQD   Y12, Y0, Y2
-	VPADDD     Y2, Y4, Y4
-	VPSRLD     X15, Y4, Y1
-	VPSUBD     Y2, Y10, Y2
-	VPADDD     Y11, Y10, Y10
-	VPUNPCKLDQ Y4, Y2, Y6
-	VPUNPCKHDQ Y4, Y2, Y7
-	VPERM2I128 $0x20, Y7, Y6, Y8
-	VPERM2I128 $0x31, Y7, Y6, Y9
-	VMOVDQU    Y8, 192(SP)
-	VMOVDQU    Y9, 224(SP)
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y1*4), Y5
-	VMOVDQU    Y5, 352(SP)
-	MOVL       256(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 256(SP)
-	MOVL       260(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 260(SP)
-	MOVL       264(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 264(SP)
-	MOVL       268(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 268(SP)
-	MOVL       272(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 272(SP)
-	MOVL       276(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 276(SP)
-	MOVL       280(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 280(SP)
-	MOVL       284(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 284(SP)
-	MOVL       288(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 288(SP)
-	MOVL       292(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 292(SP)
-	MOVL       296(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 296(SP)
-	MOVL       300(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 300(SP)
-	MOVL       304(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 304(SP)
-	MOVL       308(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 308(SP)
-	MOVL       312(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 312(SP)
-	MOVL       316(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 316(SP)
-	MOVL       320(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 320(SP)
-	MOVL       324(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 324(SP)
-	MOVL       328(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 328(SP)
-	MOVL       332(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 332(SP)
-	MOVL       336(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 336(SP)
-	MOVL       340(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 340(SP)
-	MOVL       344(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 344(SP)
-	MOVL       348(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 348(SP)
-	MOVL       352(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 352(SP)
-	MOVL       356(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 356(SP)
-	MOVL       360(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 360(SP)
-	MOVL       364(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 364(SP)
-	MOVL       368(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 368(SP)
-	MOVL       372(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 372(SP)
-	MOVL       376(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 376(SP)
-	MOVL       380(SP), R8
-	MOVL       (DI)(R8*4), R9
-	LEAL       1(R9), R10
-	MOVL       R10, (DI)(R8*4)
-	CMPL       R9, CX
-	CMOVLHI    CX, R9
-	PREFETCHT0 (AX)(R9*8)
-	MOVL       R9, 380(SP)
-	MOVL       256(SP), R9
-	MOVQ       (SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       260(SP), R9
-	MOVQ       8(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       264(SP), R9
-	MOVQ       16(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       268(SP), R9
-	MOVQ       24(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       272(SP), R9
-	MOVQ       32(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       276(SP), R9
-	MOVQ       40(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       280(SP), R9
-	MOVQ       48(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       284(SP), R9
-	MOVQ       56(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       288(SP), R9
-	MOVQ       64(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       292(SP), R9
-	MOVQ       72(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       296(SP), R9
-	MOVQ       80(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       300(SP), R9
-	MOVQ       88(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       304(SP), R9
-	MOVQ       96(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       308(SP), R9
-	MOVQ       104(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       312(SP), R9
-	MOVQ       112(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       316(SP), R9
-	MOVQ       120(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       320(SP), R9
-	MOVQ       128(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       324(SP), R9
-	MOVQ       136(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       328(SP), R9
-	MOVQ       144(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       332(SP), R9
-	MOVQ       152(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       336(SP), R9
-	MOVQ       160(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       340(SP), R9
-	MOVQ       168(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       344(SP), R9
-	MOVQ       176(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       348(SP), R9
-	MOVQ       184(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       352(SP), R9
-	MOVQ       192(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       356(SP), R9
-	MOVQ       200(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       360(SP), R9
-	MOVQ       208(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       364(SP), R9
-	MOVQ       216(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       368(SP), R9
-	MOVQ       224(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       372(SP), R9
-	MOVQ       232(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       376(SP), R9
-	MOVQ       240(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	MOVL       380(SP), R9
-	MOVQ       248(SP), R8
-	MOVQ       R8, (AX)(R9*8)
-	ADDQ       $0x00000080, DX
-	JMP        loop
+turns1:
+	PREFETCHT0 2048(CX)(BX*4)
+	VMOVDQU    (CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, (SP)
+	VMOVDQU    32(CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, 32(SP)
+	PREFETCHT0 2112(CX)(BX*4)
+	VMOVDQU    64(CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, 64(SP)
+	VMOVDQU    96(CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, 96(SP)
+	MOVL       (SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       4(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       8(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       12(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       16(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       20(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       24(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       28(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       32(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       36(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       40(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       44(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       48(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       52(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       56(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       60(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       64(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       68(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       72(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       76(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       80(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       84(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       88(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       92(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       96(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       100(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       104(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       108(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       112(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       116(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       120(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       124(SP), DI
+	INCL       (AX)(DI*4)
+	ADDQ       $0x20, BX
+	CMPQ       BX, SI
+	JLE        turns1
+	CMPQ       BX, DX
+	JEQ        end5
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	MOVQ       SI, BX
+	MOVQ       $0x00000020, SI
 
-done:
-	VZEROUPPER
-	RET
+part2:
+	PREFETCHT0 2048(CX)(BX*4)
+	VMOVDQU    (CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, (SP)
+	VMOVDQU    32(CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, 32(SP)
+	PREFETCHT0 2112(CX)(BX*4)
+	VMOVDQU    64(CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, 64(SP)
+	VMOVDQU    96(CX)(BX*4), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQD   Y1, Y5, Y7
+	VPADDD     Y7, Y6, Y6
+	VPSRLD     X0, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPMAXUD    Y5, Y4, Y4
+	VMOVDQU    Y6, 96(SP)
+	MOVQ       DI, R8
 
-// func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next *[1024]uint32, shift uint32, up uint32)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·sortSplit64AVX2(SB), NOSPLIT, $128-120
-	MOVQ     values_base+0(FP), AX
-	MOVQ     perm_base+24(FP), CX
-	MOVL     index+72(FP), DX
-	MOVL     shift+112(FP), BX
-	ADDL     $0x20, BX
-	VMOVD    BX, X15
-	MOVL     up+116(FP), BX
-	VMOVD    BX, X9
-	VPCMPEQQ Y13, Y13, Y13
-	VPSLLQ   $0x3f, Y13, Y12
-	VPSLLQ   $0x35, Y13, Y14
-	VPSRLQ   $0x01, Y13, Y13
-	VPSRLQ   $0x01, Y14, Y14
-	MOVQ     values_len+8(FP), BX
-	MOVQ     keys_base+48(FP), SI
-	MOVQ     keys_len+56(FP), DI
-	MOVQ     parts_base+80(FP), R8
-	MOVQ     next+104(FP), R9
-	DECQ     BX
+lanes6:
+	MOVL (SP)(R8*4), R9
+	INCL (AX)(R9*4)
+	INCQ R8
+	CMPQ R8, SI
+	JLT  lanes6
+	JMP  all4
 
-loop:
-	SUBQ       $0x20, DI
-	JL         done
-	PREFETCHT0 2048(SI)
-	VMOVDQU    (SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    32(SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
-	VMOVDQU    Y5, (SP)
-	PREFETCHT0 2112(SI)
-	VMOVDQU    64(SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    96(SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
-	VMOVDQU    Y5, 32(SP)
-	PREFETCHT0 2176(SI)
-	VMOVDQU    128(SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    160(SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
-	VMOVDQU    Y5, 64(SP)
-	PREFETCHT0 2240(SI)
-	VMOVDQU    192(SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y4
-	VMOVDQU    224(SI), Y0
-	VPSRAD     $0x1f, Y0, Y2
-	VPSHUFD    $0xf5, Y2, Y2
-	VPANDN     Y13, Y2, Y2
-	VPXOR      Y0, Y2, Y2
-	VPCMPEQQ   Y12, Y0, Y3
-	VPADDQ     Y3, Y2, Y2
-	VPAND      Y13, Y0, Y3
-	VPCMPGTQ   Y14, Y3, Y3
-	VPANDN     Y2, Y3, Y2
-	VPSLLQ     X9, Y2, Y5
-	VPSRLQ     X15, Y4, Y6
-	VPSRLQ     X15, Y5, Y7
-	VSHUFPS    $0x88, Y7, Y6, Y1
-	VPERMQ     $0xd8, Y1, Y1
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (R8)(Y1*4), Y5
-	VMOVDQU    Y5, 96(SP)
-	MOVL       (SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, (SP)
-	MOVL       4(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 4(SP)
-	MOVL       8(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 8(SP)
-	MOVL       12(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 12(SP)
-	MOVL       16(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 16(SP)
-	MOVL       20(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 20(SP)
-	MOVL       24(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 24(SP)
-	MOVL       28(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 28(SP)
-	MOVL       32(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 32(SP)
-	MOVL       36(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 36(SP)
-	MOVL       40(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 40(SP)
-	MOVL       44(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 44(SP)
-	MOVL       48(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 48(SP)
-	MOVL       52(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 52(SP)
-	MOVL       56(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 56(SP)
-	MOVL       60(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 60(SP)
-	MOVL       64(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 64(SP)
-	MOVL       68(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 68(SP)
-	MOVL       72(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 72(SP)
-	MOVL       76(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 76(SP)
-	MOVL       80(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 80(SP)
-	MOVL       84(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 84(SP)
-	MOVL       88(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 88(SP)
-	MOVL       92(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 92(SP)
-	MOVL       96(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 96(SP)
-	MOVL       100(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 100(SP)
-	MOVL       104(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 104(SP)
-	MOVL       108(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 108(SP)
-	MOVL       112(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 112(SP)
-	MOVL       116(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 116(SP)
-	MOVL       120(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 120(SP)
-	MOVL       124(SP), R10
-	MOVL       (R9)(R10*4), R11
-	LEAL       1(R11), R12
-	MOVL       R12, (R9)(R10*4)
-	CMPL       R11, BX
-	CMOVLHI    BX, R11
-	PREFETCHT0 (AX)(R11*8)
-	PREFETCHT0 (CX)(R11*4)
-	MOVL       R11, 124(SP)
-	MOVL       (SP), R11
-	MOVQ       (SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       (DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       4(SP), R11
-	MOVQ       8(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       1(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       8(SP), R11
-	MOVQ       16(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       2(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       12(SP), R11
-	MOVQ       24(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       3(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       16(SP), R11
-	MOVQ       32(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       4(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       20(SP), R11
-	MOVQ       40(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       5(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       24(SP), R11
-	MOVQ       48(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       6(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       28(SP), R11
-	MOVQ       56(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       7(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       32(SP), R11
-	MOVQ       64(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       8(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       36(SP), R11
-	MOVQ       72(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       9(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       40(SP), R11
-	MOVQ       80(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       10(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       44(SP), R11
-	MOVQ       88(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       11(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       48(SP), R11
-	MOVQ       96(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       12(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       52(SP), R11
-	MOVQ       104(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       13(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       56(SP), R11
-	MOVQ       112(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       14(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       60(SP), R11
-	MOVQ       120(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       15(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       64(SP), R11
-	MOVQ       128(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       16(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       68(SP), R11
-	MOVQ       136(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       17(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       72(SP), R11
-	MOVQ       144(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       18(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       76(SP), R11
-	MOVQ       152(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       19(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       80(SP), R11
-	MOVQ       160(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       20(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       84(SP), R11
-	MOVQ       168(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       21(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       88(SP), R11
-	MOVQ       176(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       22(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       92(SP), R11
-	MOVQ       184(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       23(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       96(SP), R11
-	MOVQ       192(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       24(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       100(SP), R11
-	MOVQ       200(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       25(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       104(SP), R11
-	MOVQ       208(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       26(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       108(SP), R11
-	MOVQ       216(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       27(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       112(SP), R11
-	MOVQ       224(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       28(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       116(SP), R11
-	MOVQ       232(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       29(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       120(SP), R11
-	MOVQ       240(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       30(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	MOVL       124(SP), R11
-	MOVQ       248(SI), R10
-	MOVQ       R10, (AX)(R11*8)
-	LEAL       31(DX), R12
-	MOVL       R12, (CX)(R11*4)
-	ADDQ       $0x20, DX
-	ADDQ       $0x00000100, SI
-	JMP        loop
+few3:
+	TESTQ DX, DX
+	JEQ   end5
+	XORL  R8, R8
+	XORL  R9, R9
 
-done:
-	VZEROUPPER
-	RET
+in7:
+	MOVQ    R8, R10
+	CMPQ    R8, DX
+	CMOVQGE R9, R10
+	MOVL    (CX)(R10*4), R10
+	MOVL    R10, 128(SP)(R8*4)
+	INCQ    R8
+	CMPQ    R8, $0x20
+	JLT     in7
+	LEAQ    128(SP), CX
+	XORL    DI, DI
+	MOVQ    DX, SI
+	JMP     part2
 
-// func sortPack64AVX2(items []uint64, values []uint64, up uint32, low uint32)
-// Requires: AVX, AVX2
-TEXT ·sortPack64AVX2(SB), NOSPLIT, $0-56
-	MOVQ         items_base+0(FP), AX
-	MOVQ         values_base+24(FP), CX
-	MOVQ         values_len+32(FP), DX
-	MOVL         low+52(FP), BX
-	VMOVD        BX, X0
-	VPCMPEQQ     Y8, Y8, Y8
-	VPSLLQ       X0, Y8, Y8
-	MOVL         up+48(FP), BX
-	VMOVD        BX, X9
-	VPCMPEQQ     Y13, Y13, Y13
-	VPSLLQ       $0x3f, Y13, Y12
-	VPSLLQ       $0x35, Y13, Y14
-	VPSRLQ       $0x01, Y13, Y13
-	VPSRLQ       $0x01, Y14, Y14
-	MOVQ         $0x0706050403020100, BX
-	VMOVQ        BX, X10
-	VPMOVZXBD    X10, Y10
-	VPMOVZXDQ    X10, Y10
-	MOVL         $0x00000004, BX
-	VMOVD        BX, X11
-	VPBROADCASTD X11, Y11
-	VPMOVZXDQ    X11, Y11
+all4:
+	MOVQ keys_len+32(FP), DX
+	CMPQ DX, $0x20
+	JGE  end5
 
-loop:
-	SUBQ     $0x08, DX
-	JL       done
-	VMOVDQU  (CX), Y0
-	VPSRAD   $0x1f, Y0, Y2
-	VPSHUFD  $0xf5, Y2, Y2
-	VPANDN   Y13, Y2, Y2
-	VPXOR    Y0, Y2, Y2
-	VPCMPEQQ Y12, Y0, Y3
-	VPADDQ   Y3, Y2, Y2
-	VPAND    Y13, Y0, Y3
-	VPCMPGTQ Y14, Y3, Y3
-	VPANDN   Y2, Y3, Y2
-	VPSLLQ   X9, Y2, Y4
-	VMOVDQU  32(CX), Y0
-	VPSRAD   $0x1f, Y0, Y2
-	VPSHUFD  $0xf5, Y2, Y2
-	VPANDN   Y13, Y2, Y2
-	VPXOR    Y0, Y2, Y2
-	VPCMPEQQ Y12, Y0, Y3
-	VPADDQ   Y3, Y2, Y2
-	VPAND    Y13, Y0, Y3
-	VPCMPGTQ Y14, Y3, Y3
-	VPANDN   Y2, Y3, Y2
-	VPSLLQ   X9, Y2, Y5
-	VPAND    Y8, Y4, Y4
-	VPOR     Y10, Y4, Y4
-	VPADDQ   Y11, Y10, Y10
-	VMOVDQU  Y4, (AX)
-	VPAND    Y8, Y5, Y5
-	VPOR     Y10, Y5, Y5
-	VPADDQ   Y11, Y10, Y10
-	VMOVDQU  Y5, 32(AX)
-	ADDQ     $0x40, CX
-	ADDQ     $0x40, AX
-	JMP      loop
-
-done:
-	VZEROUPPER
-	RET
-
-// func sortByBinsAVX2(sorted []uint64, items []uint64, counts []uint16) (ok bool)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·sortByBinsAVX2(SB), NOSPLIT, $128-73
-	MOVQ     sorted_base+0(FP), AX
-	MOVQ     items_base+24(FP), DX
-	MOVQ     items_len+32(FP), BX
-	MOVQ     counts_base+48(FP), SI
-	MOVQ     counts_len+56(FP), DI
-	MOVQ     DX, R8
-	LEAQ     -64(DX), R9
-	LEAQ     (R9)(BX*8), R9
-	VPCMPEQD Y14, Y14, Y14
-	VPXOR    Y13, Y13, Y13
-	JMP      boundsCheck
-
-bounds:
-	PREFETCHT0 2048(R8)
-	VMOVUPS    (R8), Y0
-	VSHUFPS    $0xdd, 32(R8), Y0, Y0
-	VPMINUD    Y0, Y14, Y14
-	VPMAXUD    Y0, Y13, Y13
-	ADDQ       $0x40, R8
-
-boundsCheck:
-	CMPQ         R8, R9
-	JB           bounds
-	VMOVUPS      (R9), Y0
-	VSHUFPS      $0xdd, 32(R9), Y0, Y0
-	VPMINUD      Y0, Y14, Y14
-	VPMAXUD      Y0, Y13, Y13
-	VEXTRACTI128 $0x01, Y14, X0
-	VPMINUD      X0, X14, X14
-	VPSHUFD      $0x4e, X14, X0
-	VPMINUD      X0, X14, X14
-	VPSHUFD      $0xb1, X14, X0
-	VPMINUD      X0, X14, X14
-	VEXTRACTI128 $0x01, Y13, X0
-	VPMAXUD      X0, X13, X13
-	VPSHUFD      $0x4e, X13, X0
-	VPMAXUD      X0, X13, X13
-	VPSHUFD      $0xb1, X13, X0
-	VPMAXUD      X0, X13, X13
-	VPBROADCASTD X14, Y14
-	VMOVD        X14, R8
-	VMOVD        X13, R9
-	SUBL         R8, R9
-	JZ           same
-	BSRQ         DI, DI
-	BSRL         R9, CX
-	INCL         CX
-	XORL         R8, R8
-	SUBL         DI, CX
-	CMOVLLT      R8, CX
-	VMOVD        CX, X15
-	SHRL         CL, R9
-	LEAL         32(R9), DI
-	ANDQ         $-32, DI
-	MOVQ         SI, R8
-	MOVQ         DI, R9
-	VPXOR        Y0, Y0, Y0
-
-clear:
-	VMOVDQU Y0, (R8)
-	VMOVDQU Y0, 32(R8)
-	ADDQ    $0x40, R8
-	SUBQ    $0x20, R9
-	JNZ     clear
-	MOVQ    DX, R9
-	MOVQ    BX, R10
-
-countLoop:
-	CMPQ    R10, $0x20
-	JLT     countTail
-	VMOVUPS (R9), Y0
-	VSHUFPS $0xdd, 32(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, (SP)
-	VMOVUPS 64(R9), Y0
-	VSHUFPS $0xdd, 96(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 32(SP)
-	VMOVUPS 128(R9), Y0
-	VSHUFPS $0xdd, 160(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 64(SP)
-	VMOVUPS 192(R9), Y0
-	VSHUFPS $0xdd, 224(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 96(SP)
-	MOVL    (SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    4(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    8(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    12(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    16(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    20(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    24(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    28(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    32(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    36(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    40(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    44(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    48(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    52(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    56(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    60(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    64(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    68(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    72(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    76(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    80(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    84(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    88(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    92(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    96(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    100(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    104(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    108(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    112(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    116(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    120(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    124(SP), R11
-	INCW    (SI)(R11*2)
-	ADDQ    $0x00000100, R9
-	SUBQ    $0x20, R10
-	JMP     countLoop
-
-countTail:
-	TESTQ R10, R10
-	JZ    countDone
-	VMOVD X14, R12
-
-countRest:
-	MOVL 4(R9), R11
-	SUBL R12, R11
-	SHRL CL, R11
-	INCW (SI)(R11*2)
-	ADDQ $0x08, R9
-	DECQ R10
-	JNZ  countRest
-
-countDone:
-	MOVQ         SI, R9
-	MOVL         $0x0f0e0f0e, R10
-	VMOVD        R10, X10
-	VPBROADCASTD X10, Y10
-	VPXOR        Y11, Y11, Y11
-	VPXOR        Y12, Y12, Y12
-
-sum:
-	VMOVDQU      (R9), Y0
-	VPMAXUW      Y0, Y11, Y11
-	VPSUBW       Y0, Y12, Y3
-	VPSLLDQ      $0x02, Y0, Y1
-	VPADDW       Y1, Y0, Y0
-	VPSLLDQ      $0x04, Y0, Y1
-	VPADDW       Y1, Y0, Y0
-	VPSLLDQ      $0x08, Y0, Y1
-	VPADDW       Y1, Y0, Y0
-	VPSHUFB      Y10, Y0, Y1
-	VPERM2I128   $0x08, Y1, Y1, Y2
-	VPADDW       Y2, Y0, Y0
-	VPADDW       Y3, Y0, Y0
-	VMOVDQU      Y0, (R9)
-	VPADDW       Y2, Y1, Y1
-	VPERMQ       $0xee, Y1, Y1
-	VPADDW       Y1, Y12, Y12
-	ADDQ         $0x20, R9
-	SUBQ         $0x10, DI
-	JNZ          sum
-	MOVL         $0x00300030, DI
-	VMOVD        DI, X0
-	VPBROADCASTD X0, Y0
-	VPMAXUW      Y0, Y11, Y11
-	VPXOR        Y0, Y11, Y11
-	VPTEST       Y11, Y11
-	JNZ          skewed
-	MOVQ         DX, DI
-	MOVQ         BX, R9
-
-placeLoop:
-	CMPQ    R9, $0x20
-	JLT     placeTail
-	VMOVUPS (DI), Y0
-	VSHUFPS $0xdd, 32(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, (SP)
-	VMOVUPS 64(DI), Y0
-	VSHUFPS $0xdd, 96(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 32(SP)
-	VMOVUPS 128(DI), Y0
-	VSHUFPS $0xdd, 160(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 64(SP)
-	VMOVUPS 192(DI), Y0
-	VSHUFPS $0xdd, 224(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 96(SP)
-	MOVL    (SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    (DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    4(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    8(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    8(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    32(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    12(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    40(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    16(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    16(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    20(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    24(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    24(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    48(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    28(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    56(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    32(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    64(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    36(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    72(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    40(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    96(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    44(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    104(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    48(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    80(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    52(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    88(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    56(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    112(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    60(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    120(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    64(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    128(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    68(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    136(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    72(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    160(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    76(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    168(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    80(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    144(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    84(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    152(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    88(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    176(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    92(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    184(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    96(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    192(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    100(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    200(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    104(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    224(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    108(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    232(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    112(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    208(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    116(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    216(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    120(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    240(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    124(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    248(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x20, R9
-	JMP     placeLoop
-
-placeTail:
-	TESTQ R9, R9
-	JZ    placeDone
-	VMOVD X14, R14
-
-placeRest:
-	MOVL    4(DI), R10
-	SUBL    R14, R10
-	SHRL    CL, R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    (DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	ADDQ    $0x08, DI
-	DECQ    R9
-	JNZ     placeRest
-
-placeDone:
-	LEAQ       (AX)(BX*8), CX
-	VPCMPEQD   Y0, Y0, Y0
-	VMOVDQU    Y0, (CX)
-	VMOVDQU    Y0, 32(CX)
-	VMOVDQU    Y0, 64(CX)
-	VMOVDQU    Y0, 96(CX)
-	VMOVDQU    Y0, 128(CX)
-	VMOVDQU    Y0, 160(CX)
-	MOVQ       AX, SI
-	VPCMPEQQ   Y13, Y13, Y13
-	VPSLLQ     $0x3f, Y13, Y13
-	VPERM2I128 $0x28, (SI), Y3, Y3
-	VPXOR      Y13, Y3, Y3
-	VPSHUFD    $0x4e, Y3, Y8
-	VPCMPGTQ   Y8, Y3, Y9
-	VPSHUFD    $0x44, Y9, Y9
-	VBLENDVPD  Y9, Y8, Y3, Y3
-	VPXOR      16(SI), Y13, Y1
-	VPSHUFD    $0x4e, Y1, Y8
-	VPCMPGTQ   Y8, Y1, Y9
-	VPSHUFD    $0x44, Y9, Y9
-	VBLENDVPD  Y9, Y8, Y1, Y1
-	VPBLENDD   $0x03, Y1, Y3, Y4
-	VPERMQ     $0x39, Y4, Y4
-	VPSHUFD    $0x4e, Y4, Y8
-	VPCMPGTQ   Y8, Y4, Y9
-	VPSHUFD    $0x44, Y9, Y9
-	VBLENDVPD  Y9, Y8, Y4, Y4
-	VMOVDQA    Y1, Y3
-
-neighbours:
-	VPXOR     48(SI), Y13, Y1
-	VPSHUFD   $0x4e, Y1, Y8
-	VPCMPGTQ  Y8, Y1, Y9
-	VPSHUFD   $0x44, Y9, Y9
-	VBLENDVPD Y9, Y8, Y1, Y1
-	VPBLENDD  $0x03, Y1, Y3, Y2
-	VPERMQ    $0x39, Y2, Y2
-	VPSHUFD   $0x4e, Y2, Y8
-	VPCMPGTQ  Y8, Y2, Y9
-	VPSHUFD   $0x44, Y9, Y9
-	VBLENDVPD Y9, Y8, Y2, Y2
-	VPBLENDD  $0x03, Y2, Y4, Y0
-	VPERMQ    $0x39, Y0, Y0
-	VPSHUFD   $0x4e, Y0, Y8
-	VPCMPGTQ  Y8, Y0, Y9
-	VPSHUFD   $0x44, Y9, Y9
-	VBLENDVPD Y9, Y8, Y0, Y0
-	VPXOR     Y13, Y0, Y0
-	VMOVDQU   Y0, (SI)
-	VMOVDQA   Y1, Y3
-	VMOVDQA   Y2, Y4
-	ADDQ      $0x20, SI
-	CMPQ      SI, CX
-	JB        neighbours
-	LEAQ      8(AX), R8
-	JMP       check
-
-next:
-	VPXOR    (R8), Y13, Y0
-	VPXOR    -8(R8), Y13, Y1
-	VPCMPGTQ Y0, Y1, Y0
+end5:
+	VPCMPGTD Y3, Y4, Y0
 	VPTEST   Y0, Y0
-	JNZ      find
-	ADDQ     $0x20, R8
-
-check:
-	CMPQ R8, CX
-	JB   next
-
-sorted:
+	SETNE    AL
+	MOVB     AL, nan+56(FP)
 	VZEROUPPER
-	MOVB $0x01, SI
-	MOVB SI, ok+72(FP)
 	RET
 
-find:
-	MOVQ (R8), R13
-	CMPQ R13, -8(R8)
-	JB   insert
-	ADDQ $0x08, R8
-	JMP  find
+DATA c7f800000<>+0(SB)/4, $0x7f800000
+DATA c7f800000<>+4(SB)/4, $0x7f800000
+DATA c7f800000<>+8(SB)/4, $0x7f800000
+DATA c7f800000<>+12(SB)/4, $0x7f800000
+DATA c7f800000<>+16(SB)/4, $0x7f800000
+DATA c7f800000<>+20(SB)/4, $0x7f800000
+DATA c7f800000<>+24(SB)/4, $0x7f800000
+DATA c7f800000<>+28(SB)/4, $0x7f800000
+DATA c7f800000<>+32(SB)/4, $0x7f800000
+DATA c7f800000<>+36(SB)/4, $0x7f800000
+DATA c7f800000<>+40(SB)/4, $0x7f800000
+DATA c7f800000<>+44(SB)/4, $0x7f800000
+DATA c7f800000<>+48(SB)/4, $0x7f800000
+DATA c7f800000<>+52(SB)/4, $0x7f800000
+DATA c7f800000<>+56(SB)/4, $0x7f800000
+DATA c7f800000<>+60(SB)/4, $0x7f800000
+GLOBL c7f800000<>(SB), RODATA|NOPTR, $64
 
-insert:
-	MOVQ R8, DI
+// func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next []uint32, shift uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·sortSplit32AVX2(SB), NOSPLIT, $640-108
+	MOVQ         items_base+0(FP), AX
+	MOVQ         keys_base+24(FP), CX
+	MOVL         index+48(FP), DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	MOVQ         parts_base+56(FP), DX
+	MOVQ         next_base+80(FP), BX
+	MOVL         shift+104(FP), SI
+	VMOVD        SI, X1
+	VMOVDQU      c80000000<>+0(SB), Y2
+	VMOVDQU      c7fffffff<>+0(SB), Y3
+	MOVQ         items_len+8(FP), SI
+	DECQ         SI
+	MOVQ         keys_len+32(FP), DI
+	XORL         R8, R8
+	CMPQ         DI, $0x20
+	JLT          few3
+	LEAQ         -32(DI), R9
 
-shift:
-	MOVQ -8(DI), R9
-	MOVQ R9, (DI)
-	SUBQ $0x08, DI
-	CMPQ DI, AX
-	JEQ  there
-	CMPQ R13, -8(DI)
-	JB   shift
+turns1:
+	PREFETCHT0   2048(CX)(R8*4)
+	VMOVDQU      (CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+0(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, (SP)
+	VMOVDQU      Y7, 128(SP)
+	VMOVDQU      Y4, 160(SP)
+	VMOVDQU      32(CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+32(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, 32(SP)
+	VMOVDQU      Y7, 192(SP)
+	VMOVDQU      Y4, 224(SP)
+	PREFETCHT0   2112(CX)(R8*4)
+	VMOVDQU      64(CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+64(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, 64(SP)
+	VMOVDQU      Y7, 256(SP)
+	VMOVDQU      Y4, 288(SP)
+	VMOVDQU      96(CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+96(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, 96(SP)
+	VMOVDQU      Y7, 320(SP)
+	VMOVDQU      Y4, 352(SP)
+	MOVL         (SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 384(SP)
+	MOVL         4(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 388(SP)
+	MOVL         8(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 392(SP)
+	MOVL         12(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 396(SP)
+	MOVL         16(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 400(SP)
+	MOVL         20(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 404(SP)
+	MOVL         24(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 408(SP)
+	MOVL         28(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 412(SP)
+	MOVL         32(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 416(SP)
+	MOVL         36(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 420(SP)
+	MOVL         40(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 424(SP)
+	MOVL         44(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 428(SP)
+	MOVL         48(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 432(SP)
+	MOVL         52(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 436(SP)
+	MOVL         56(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 440(SP)
+	MOVL         60(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 444(SP)
+	MOVL         64(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 448(SP)
+	MOVL         68(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 452(SP)
+	MOVL         72(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 456(SP)
+	MOVL         76(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 460(SP)
+	MOVL         80(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 464(SP)
+	MOVL         84(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 468(SP)
+	MOVL         88(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 472(SP)
+	MOVL         92(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 476(SP)
+	MOVL         96(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 480(SP)
+	MOVL         100(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 484(SP)
+	MOVL         104(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 488(SP)
+	MOVL         108(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 492(SP)
+	MOVL         112(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 496(SP)
+	MOVL         116(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 500(SP)
+	MOVL         120(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 504(SP)
+	MOVL         124(SP), R10
+	MOVL         (DX)(R10*4), R10
+	MOVL         (BX)(R10*4), R11
+	LEAL         1(R11), R12
+	MOVL         R12, (BX)(R10*4)
+	CMPL         R11, SI
+	CMOVLHI      SI, R11
+	PREFETCHT0   (AX)(R11*8)
+	MOVL         R11, 508(SP)
+	MOVL         384(SP), R10
+	MOVQ         128(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         388(SP), R10
+	MOVQ         136(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         392(SP), R10
+	MOVQ         144(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         396(SP), R10
+	MOVQ         152(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         400(SP), R10
+	MOVQ         160(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         404(SP), R10
+	MOVQ         168(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         408(SP), R10
+	MOVQ         176(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         412(SP), R10
+	MOVQ         184(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         416(SP), R10
+	MOVQ         192(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         420(SP), R10
+	MOVQ         200(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         424(SP), R10
+	MOVQ         208(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         428(SP), R10
+	MOVQ         216(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         432(SP), R10
+	MOVQ         224(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         436(SP), R10
+	MOVQ         232(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         440(SP), R10
+	MOVQ         240(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         444(SP), R10
+	MOVQ         248(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         448(SP), R10
+	MOVQ         256(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         452(SP), R10
+	MOVQ         264(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         456(SP), R10
+	MOVQ         272(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         460(SP), R10
+	MOVQ         280(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         464(SP), R10
+	MOVQ         288(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         468(SP), R10
+	MOVQ         296(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         472(SP), R10
+	MOVQ         304(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         476(SP), R10
+	MOVQ         312(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         480(SP), R10
+	MOVQ         320(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         484(SP), R10
+	MOVQ         328(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         488(SP), R10
+	MOVQ         336(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         492(SP), R10
+	MOVQ         344(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         496(SP), R10
+	MOVQ         352(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         500(SP), R10
+	MOVQ         360(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         504(SP), R10
+	MOVQ         368(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	MOVL         508(SP), R10
+	MOVQ         376(SP), R11
+	MOVQ         R11, (AX)(R10*8)
+	ADDQ         $0x20, R8
+	CMPQ         R8, R9
+	JLE          turns1
+	CMPQ         R8, DI
+	JEQ          end5
+	MOVQ         R8, R10
+	SUBQ         R9, R10
+	MOVQ         R9, R8
+	MOVQ         $0x00000020, R9
 
-there:
-	MOVQ R13, (DI)
-	ADDQ $0x08, R8
-	CMPQ R8, CX
-	JAE  check
-	MOVQ (R8), R13
-	CMPQ R13, -8(R8)
-	JB   insert
-	JMP  check
+part2:
+	PREFETCHT0   2048(CX)(R8*4)
+	VMOVDQU      (CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+0(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, (SP)
+	VMOVDQU      Y7, 128(SP)
+	VMOVDQU      Y4, 160(SP)
+	VMOVDQU      32(CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+32(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, 32(SP)
+	VMOVDQU      Y7, 192(SP)
+	VMOVDQU      Y4, 224(SP)
+	PREFETCHT0   2112(CX)(R8*4)
+	VMOVDQU      64(CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+64(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, 64(SP)
+	VMOVDQU      Y7, 256(SP)
+	VMOVDQU      Y4, 288(SP)
+	VMOVDQU      96(CX)(R8*4), Y4
+	VPSRAD       $0x1f, Y4, Y5
+	VPANDN       Y3, Y5, Y5
+	VPXOR        Y5, Y4, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VMOVD        R8, X6
+	VPBROADCASTD X6, Y6
+	VPADDD       iota32<>+96(SB), Y6, Y6
+	VPADDD       Y0, Y6, Y6
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y4, Y6, Y6
+	VPUNPCKLDQ   Y5, Y6, Y4
+	VPUNPCKHDQ   Y5, Y6, Y6
+	VPERM2I128   $0x20, Y6, Y4, Y7
+	VPERM2I128   $0x31, Y6, Y4, Y4
+	VPSRLD       X1, Y5, Y5
+	VMOVDQU      Y5, 96(SP)
+	VMOVDQU      Y7, 320(SP)
+	VMOVDQU      Y4, 352(SP)
+	MOVQ         R10, R11
 
-same:
-	XORL R9, R9
+lanes6:
+	MOVL       (SP)(R11*4), R12
+	MOVL       (DX)(R12*4), R12
+	MOVL       (BX)(R12*4), R13
+	LEAL       1(R13), R14
+	MOVL       R14, (BX)(R12*4)
+	CMPL       R13, SI
+	CMOVLHI    SI, R13
+	PREFETCHT0 (AX)(R13*8)
+	MOVL       R13, 384(SP)(R11*4)
+	INCQ       R11
+	CMPQ       R11, R9
+	JLT        lanes6
+	MOVQ       R10, R11
 
-copy:
-	MOVQ (DX), R13
-	CMPQ R13, R9
-	JB   skewed
-	MOVQ R13, R9
-	MOVQ R13, (AX)
-	ADDQ $0x08, DX
-	ADDQ $0x08, AX
-	DECQ BX
-	JNZ  copy
-	JMP  sorted
+lanes7:
+	MOVL 384(SP)(R11*4), R12
+	MOVQ 128(SP)(R11*8), R13
+	MOVQ R13, (AX)(R12*8)
+	INCQ R11
+	CMPQ R11, R9
+	JLT  lanes7
+	JMP  all4
 
-skewed:
+few3:
+	TESTQ DI, DI
+	JEQ   end5
+	XORL  R11, R11
+	XORL  R12, R12
+
+in8:
+	MOVQ    R11, R13
+	CMPQ    R11, DI
+	CMOVQGE R12, R13
+	MOVL    (CX)(R13*4), R13
+	MOVL    R13, 512(SP)(R11*4)
+	INCQ    R11
+	CMPQ    R11, $0x20
+	JLT     in8
+	LEAQ    512(SP), CX
+	XORL    R10, R10
+	MOVQ    DI, R9
+	JMP     part2
+
+all4:
+	MOVQ keys_len+32(FP), DI
+	CMPQ DI, $0x20
+	JGE  end5
+
+end5:
 	VZEROUPPER
-	XORB SI, SI
-	MOVB SI, ok+72(FP)
 	RET
 
 // func sortUnpackAVX2(keys []uint32, perm []int32, items []uint64)
-// Requires: AVX, AVX2, MMX+
-TEXT ·sortUnpackAVX2(SB), NOSPLIT, $0-72
-	MOVQ     keys_base+0(FP), AX
-	MOVQ     perm_base+24(FP), CX
-	MOVQ     items_base+48(FP), DX
-	MOVQ     items_len+56(FP), BX
-	VPCMPEQD Y13, Y13, Y13
-	VPSRLD   $0x1f, Y13, Y12
-	VPSRLD   $0x01, Y13, Y13
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·sortUnpackAVX2(SB), NOSPLIT, $512-72
+	MOVQ    keys_base+0(FP), AX
+	MOVQ    perm_base+24(FP), CX
+	MOVQ    items_base+48(FP), DX
+	VMOVDQU c7fffffff<>+0(SB), Y0
+	VMOVDQU c00000001<>+0(SB), Y1
+	MOVQ    keys_len+8(FP), BX
+	XORL    SI, SI
+	CMPQ    BX, $0x20
+	JLT     few3
+	LEAQ    -32(BX), DI
 
-loop:
-	SUBQ       $0x08, BX
-	JL         done
-	PREFETCHT0 2048(AX)
-	PREFETCHT0 2048(CX)
-	VMOVUPS    (DX), Y0
-	VMOVUPS    32(DX), Y1
-	VSHUFPS    $0x88, Y1, Y0, Y2
-	VSHUFPS    $0xdd, Y1, Y0, Y3
+turns1:
+	PREFETCHT0 2048(AX)(SI*4)
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU    (DX)(SI*8), Y2
+	VMOVDQU    32(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
 	VPERMQ     $0xd8, Y2, Y2
-	VPERMQ     $0xd8, Y3, Y3
-	VPAND      Y12, Y2, Y4
-	VPADDD     Y4, Y3, Y3
-	VPSRAD     $0x1f, Y3, Y4
-	VPANDN     Y13, Y4, Y4
-	VPXOR      Y4, Y3, Y3
-	VPSRLD     $0x01, Y2, Y2
-	VMOVDQU    Y3, (AX)
-	VMOVDQU    Y2, (CX)
-	ADDQ       $0x40, DX
-	ADDQ       $0x20, AX
-	ADDQ       $0x20, CX
-	JMP        loop
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, (AX)(SI*4)
+	VMOVDQU    Y4, (CX)(SI*4)
+	VMOVDQU    64(DX)(SI*8), Y2
+	VMOVDQU    96(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, 32(AX)(SI*4)
+	VMOVDQU    Y4, 32(CX)(SI*4)
+	PREFETCHT0 2112(AX)(SI*4)
+	PREFETCHT0 2112(CX)(SI*4)
+	VMOVDQU    128(DX)(SI*8), Y2
+	VMOVDQU    160(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, 64(AX)(SI*4)
+	VMOVDQU    Y4, 64(CX)(SI*4)
+	VMOVDQU    192(DX)(SI*8), Y2
+	VMOVDQU    224(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, 96(AX)(SI*4)
+	VMOVDQU    Y4, 96(CX)(SI*4)
+	ADDQ       $0x20, SI
+	CMPQ       SI, DI
+	JLE        turns1
+	CMPQ       SI, BX
+	JEQ        end5
+	MOVQ       SI, R8
+	SUBQ       DI, R8
+	MOVQ       DI, SI
+	MOVQ       $0x00000020, DI
 
-done:
+part2:
+	PREFETCHT0 2048(AX)(SI*4)
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU    (DX)(SI*8), Y2
+	VMOVDQU    32(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, (AX)(SI*4)
+	VMOVDQU    Y4, (CX)(SI*4)
+	VMOVDQU    64(DX)(SI*8), Y2
+	VMOVDQU    96(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, 32(AX)(SI*4)
+	VMOVDQU    Y4, 32(CX)(SI*4)
+	PREFETCHT0 2112(AX)(SI*4)
+	PREFETCHT0 2112(CX)(SI*4)
+	VMOVDQU    128(DX)(SI*8), Y2
+	VMOVDQU    160(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, 64(AX)(SI*4)
+	VMOVDQU    Y4, 64(CX)(SI*4)
+	VMOVDQU    192(DX)(SI*8), Y2
+	VMOVDQU    224(DX)(SI*8), Y3
+	VSHUFPS    $0x88, Y3, Y2, Y4
+	VPERMQ     $0xd8, Y4, Y4
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPAND      Y1, Y4, Y3
+	VPADDD     Y3, Y2, Y2
+	VPSRAD     $0x1f, Y2, Y3
+	VPANDN     Y0, Y3, Y3
+	VPXOR      Y3, Y2, Y2
+	VPSRLD     $0x01, Y4, Y4
+	VMOVDQU    Y2, 96(AX)(SI*4)
+	VMOVDQU    Y4, 96(CX)(SI*4)
+	JMP        all4
+
+few3:
+	TESTQ BX, BX
+	JEQ   end5
+	LEAQ  (SP), AX
+	LEAQ  128(SP), CX
+	XORL  R9, R9
+	XORL  R10, R10
+
+in6:
+	MOVQ    R9, R11
+	CMPQ    R9, BX
+	CMOVQGE R10, R11
+	MOVQ    (DX)(R11*8), R11
+	MOVQ    R11, 256(SP)(R9*8)
+	INCQ    R9
+	CMPQ    R9, $0x20
+	JLT     in6
+	LEAQ    256(SP), DX
+	XORL    R8, R8
+	MOVQ    BX, DI
+	JMP     part2
+
+all4:
+	MOVQ keys_len+8(FP), BX
+	CMPQ BX, $0x20
+	JGE  end5
+	MOVQ keys_base+0(FP), AX
+	XORL CX, CX
+
+out7:
+	MOVL (SP)(CX*4), DX
+	MOVL DX, (AX)(CX*4)
+	INCQ CX
+	CMPQ CX, BX
+	JLT  out7
+	MOVQ perm_base+24(FP), AX
+	XORL CX, CX
+
+out8:
+	MOVL 128(SP)(CX*4), DX
+	MOVL DX, (AX)(CX*4)
+	INCQ CX
+	CMPQ CX, BX
+	JLT  out8
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sortCount64AVX2(counts []uint32, keys []uint64, up uint32, shift uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·sortCount64AVX2(SB), NOSPLIT, $384-56
+	MOVQ    counts_base+0(FP), AX
+	MOVQ    keys_base+24(FP), CX
+	MOVL    shift+52(FP), DX
+	ADDL    $0x20, DX
+	VMOVD   DX, X0
+	VMOVDQU c8000000000000000<>+0(SB), Y1
+	VMOVDQU c7fffffffffffffff<>+0(SB), Y2
+	VMOVDQU c7ff0000000000000<>+0(SB), Y3
+	MOVL    up+48(FP), DX
+	VMOVD   DX, X4
+	MOVQ    keys_len+32(FP), DX
+	XORL    BX, BX
+	CMPQ    DX, $0x20
+	JLT     few3
+	LEAQ    -32(DX), SI
+
+turns1:
+	PREFETCHT0 2048(CX)(BX*8)
+	VMOVDQU    (CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    32(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, (SP)
+	PREFETCHT0 2112(CX)(BX*8)
+	VMOVDQU    64(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    96(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 32(SP)
+	PREFETCHT0 2176(CX)(BX*8)
+	VMOVDQU    128(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    160(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 64(SP)
+	PREFETCHT0 2240(CX)(BX*8)
+	VMOVDQU    192(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    224(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 96(SP)
+	MOVL       (SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       4(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       8(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       12(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       16(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       20(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       24(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       28(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       32(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       36(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       40(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       44(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       48(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       52(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       56(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       60(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       64(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       68(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       72(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       76(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       80(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       84(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       88(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       92(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       96(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       100(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       104(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       108(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       112(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       116(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       120(SP), DI
+	INCL       (AX)(DI*4)
+	MOVL       124(SP), DI
+	INCL       (AX)(DI*4)
+	ADDQ       $0x20, BX
+	CMPQ       BX, SI
+	JLE        turns1
+	CMPQ       BX, DX
+	JEQ        end5
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	MOVQ       SI, BX
+	MOVQ       $0x00000020, SI
+
+part2:
+	PREFETCHT0 2048(CX)(BX*8)
+	VMOVDQU    (CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    32(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, (SP)
+	PREFETCHT0 2112(CX)(BX*8)
+	VMOVDQU    64(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    96(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 32(SP)
+	PREFETCHT0 2176(CX)(BX*8)
+	VMOVDQU    128(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    160(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 64(SP)
+	PREFETCHT0 2240(CX)(BX*8)
+	VMOVDQU    192(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    224(CX)(BX*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 96(SP)
+	MOVQ       DI, R8
+
+lanes6:
+	MOVL (SP)(R8*4), R9
+	INCL (AX)(R9*4)
+	INCQ R8
+	CMPQ R8, SI
+	JLT  lanes6
+	JMP  all4
+
+few3:
+	TESTQ DX, DX
+	JEQ   end5
+	XORL  R8, R8
+	XORL  R9, R9
+
+in7:
+	MOVQ    R8, R10
+	CMPQ    R8, DX
+	CMOVQGE R9, R10
+	MOVQ    (CX)(R10*8), R10
+	MOVQ    R10, 128(SP)(R8*8)
+	INCQ    R8
+	CMPQ    R8, $0x20
+	JLT     in7
+	LEAQ    128(SP), CX
+	XORL    DI, DI
+	MOVQ    DX, SI
+	JMP     part2
+
+all4:
+	MOVQ keys_len+32(FP), DX
+	CMPQ DX, $0x20
+	JGE  end5
+
+end5:
+	VZEROUPPER
+	RET
+
+DATA c7ff0000000000000<>+0(SB)/8, $0x7ff0000000000000
+DATA c7ff0000000000000<>+8(SB)/8, $0x7ff0000000000000
+DATA c7ff0000000000000<>+16(SB)/8, $0x7ff0000000000000
+DATA c7ff0000000000000<>+24(SB)/8, $0x7ff0000000000000
+DATA c7ff0000000000000<>+32(SB)/8, $0x7ff0000000000000
+DATA c7ff0000000000000<>+40(SB)/8, $0x7ff0000000000000
+DATA c7ff0000000000000<>+48(SB)/8, $0x7ff0000000000000
+DATA c7ff0000000000000<>+56(SB)/8, $0x7ff0000000000000
+GLOBL c7ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+// func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next []uint32, up uint32, shift uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·sortSplit64AVX2(SB), NOSPLIT, $512-136
+	MOVQ    values_base+0(FP), AX
+	MOVQ    perm_base+24(FP), CX
+	MOVQ    keys_base+48(FP), DX
+	MOVQ    parts_base+80(FP), BX
+	MOVQ    next_base+104(FP), SI
+	MOVL    shift+132(FP), DI
+	ADDL    $0x20, DI
+	VMOVD   DI, X0
+	VMOVDQU c8000000000000000<>+0(SB), Y1
+	VMOVDQU c7fffffffffffffff<>+0(SB), Y2
+	VMOVDQU c7ff0000000000000<>+0(SB), Y3
+	MOVL    up+128(FP), DI
+	VMOVD   DI, X4
+	MOVQ    values_len+8(FP), DI
+	DECQ    DI
+	MOVQ    keys_len+56(FP), R8
+	XORL    R9, R9
+	CMPQ    R8, $0x20
+	JLT     few3
+	LEAQ    -32(R8), R10
+
+turns1:
+	PREFETCHT0 2048(DX)(R9*8)
+	VMOVDQU    (DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    32(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, (SP)
+	PREFETCHT0 2112(DX)(R9*8)
+	VMOVDQU    64(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    96(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 32(SP)
+	PREFETCHT0 2176(DX)(R9*8)
+	VMOVDQU    128(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    160(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 64(SP)
+	PREFETCHT0 2240(DX)(R9*8)
+	VMOVDQU    192(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    224(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 96(SP)
+	MOVL       (SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 128(SP)
+	MOVL       4(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 132(SP)
+	MOVL       8(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 136(SP)
+	MOVL       12(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 140(SP)
+	MOVL       16(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 144(SP)
+	MOVL       20(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 148(SP)
+	MOVL       24(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 152(SP)
+	MOVL       28(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 156(SP)
+	MOVL       32(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 160(SP)
+	MOVL       36(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 164(SP)
+	MOVL       40(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 168(SP)
+	MOVL       44(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 172(SP)
+	MOVL       48(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 176(SP)
+	MOVL       52(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 180(SP)
+	MOVL       56(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 184(SP)
+	MOVL       60(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 188(SP)
+	MOVL       64(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 192(SP)
+	MOVL       68(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 196(SP)
+	MOVL       72(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 200(SP)
+	MOVL       76(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 204(SP)
+	MOVL       80(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 208(SP)
+	MOVL       84(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 212(SP)
+	MOVL       88(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 216(SP)
+	MOVL       92(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 220(SP)
+	MOVL       96(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 224(SP)
+	MOVL       100(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 228(SP)
+	MOVL       104(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 232(SP)
+	MOVL       108(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 236(SP)
+	MOVL       112(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 240(SP)
+	MOVL       116(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 244(SP)
+	MOVL       120(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 248(SP)
+	MOVL       124(SP), R11
+	MOVL       (BX)(R11*4), R11
+	MOVL       (SI)(R11*4), R12
+	LEAL       1(R12), R13
+	MOVL       R13, (SI)(R11*4)
+	CMPL       R12, DI
+	CMOVLHI    DI, R12
+	PREFETCHT0 (AX)(R12*8)
+	PREFETCHT0 (CX)(R12*4)
+	MOVL       R12, 252(SP)
+	MOVL       128(SP), R11
+	MOVQ       (DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       (R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       132(SP), R11
+	MOVQ       8(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       1(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       136(SP), R11
+	MOVQ       16(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       2(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       140(SP), R11
+	MOVQ       24(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       3(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       144(SP), R11
+	MOVQ       32(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       4(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       148(SP), R11
+	MOVQ       40(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       5(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       152(SP), R11
+	MOVQ       48(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       6(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       156(SP), R11
+	MOVQ       56(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       7(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       160(SP), R11
+	MOVQ       64(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       8(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       164(SP), R11
+	MOVQ       72(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       9(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       168(SP), R11
+	MOVQ       80(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       10(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       172(SP), R11
+	MOVQ       88(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       11(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       176(SP), R11
+	MOVQ       96(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       12(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       180(SP), R11
+	MOVQ       104(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       13(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       184(SP), R11
+	MOVQ       112(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       14(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       188(SP), R11
+	MOVQ       120(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       15(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       192(SP), R11
+	MOVQ       128(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       16(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       196(SP), R11
+	MOVQ       136(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       17(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       200(SP), R11
+	MOVQ       144(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       18(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       204(SP), R11
+	MOVQ       152(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       19(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       208(SP), R11
+	MOVQ       160(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       20(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       212(SP), R11
+	MOVQ       168(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       21(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       216(SP), R11
+	MOVQ       176(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       22(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       220(SP), R11
+	MOVQ       184(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       23(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       224(SP), R11
+	MOVQ       192(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       24(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       228(SP), R11
+	MOVQ       200(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       25(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       232(SP), R11
+	MOVQ       208(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       26(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       236(SP), R11
+	MOVQ       216(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       27(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       240(SP), R11
+	MOVQ       224(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       28(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       244(SP), R11
+	MOVQ       232(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       29(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       248(SP), R11
+	MOVQ       240(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       30(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	MOVL       252(SP), R11
+	MOVQ       248(DX)(R9*8), R12
+	MOVQ       R12, (AX)(R11*8)
+	LEAL       31(R9), R12
+	ADDL       index+72(FP), R12
+	MOVL       R12, (CX)(R11*4)
+	ADDQ       $0x20, R9
+	CMPQ       R9, R10
+	JLE        turns1
+	CMPQ       R9, R8
+	JEQ        end5
+	MOVQ       R9, R11
+	SUBQ       R10, R11
+	MOVQ       R10, R9
+	MOVQ       $0x00000020, R10
+
+part2:
+	PREFETCHT0 2048(DX)(R9*8)
+	VMOVDQU    (DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    32(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, (SP)
+	PREFETCHT0 2112(DX)(R9*8)
+	VMOVDQU    64(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    96(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 32(SP)
+	PREFETCHT0 2176(DX)(R9*8)
+	VMOVDQU    128(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    160(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 64(SP)
+	PREFETCHT0 2240(DX)(R9*8)
+	VMOVDQU    192(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y6
+	VPSHUFD    $0xf5, Y6, Y6
+	VPANDN     Y2, Y6, Y6
+	VPXOR      Y6, Y5, Y6
+	VPCMPEQQ   Y1, Y5, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y6, Y5, Y6
+	VPSLLQ     X4, Y6, Y6
+	VPSRLQ     X0, Y6, Y6
+	VMOVDQU    224(DX)(R9*8), Y5
+	VPSRAD     $0x1f, Y5, Y7
+	VPSHUFD    $0xf5, Y7, Y7
+	VPANDN     Y2, Y7, Y7
+	VPXOR      Y7, Y5, Y7
+	VPCMPEQQ   Y1, Y5, Y8
+	VPADDQ     Y8, Y7, Y7
+	VPAND      Y2, Y5, Y5
+	VPCMPGTQ   Y3, Y5, Y5
+	VPANDN     Y7, Y5, Y7
+	VPSLLQ     X4, Y7, Y7
+	VPSRLQ     X0, Y7, Y7
+	VSHUFPS    $0x88, Y7, Y6, Y5
+	VPERMQ     $0xd8, Y5, Y5
+	VMOVDQU    Y5, 96(SP)
+	MOVQ       R11, R12
+
+lanes6:
+	MOVL       (SP)(R12*4), R13
+	MOVL       (BX)(R13*4), R13
+	MOVL       (SI)(R13*4), R14
+	LEAL       1(R14), R15
+	MOVL       R15, (SI)(R13*4)
+	CMPL       R14, DI
+	CMOVLHI    DI, R14
+	PREFETCHT0 (AX)(R14*8)
+	PREFETCHT0 (CX)(R14*4)
+	MOVL       R14, 128(SP)(R12*4)
+	INCQ       R12
+	CMPQ       R12, R10
+	JLT        lanes6
+	MOVQ       R11, R12
+
+lanes7:
+	MOVL 128(SP)(R12*4), R13
+	LEAQ (R9)(R12*1), R14
+	MOVQ (DX)(R14*8), R14
+	MOVQ R14, (AX)(R13*8)
+	LEAL (R9)(R12*1), R14
+	ADDL index+72(FP), R14
+	MOVL R14, (CX)(R13*4)
+	INCQ R12
+	CMPQ R12, R10
+	JLT  lanes7
+	JMP  all4
+
+few3:
+	TESTQ R8, R8
+	JEQ   end5
+	XORL  R12, R12
+	XORL  R13, R13
+
+in8:
+	MOVQ    R12, R14
+	CMPQ    R12, R8
+	CMOVQGE R13, R14
+	MOVQ    (DX)(R14*8), R14
+	MOVQ    R14, 256(SP)(R12*8)
+	INCQ    R12
+	CMPQ    R12, $0x20
+	JLT     in8
+	LEAQ    256(SP), DX
+	XORL    R11, R11
+	MOVQ    R8, R10
+	JMP     part2
+
+all4:
+	MOVQ keys_len+56(FP), R8
+	CMPQ R8, $0x20
+	JGE  end5
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sortItems64AVX2(items []uint64, keys []uint64, up uint32, low uint32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·sortItems64AVX2(SB), NOSPLIT, $512-56
+	MOVQ    items_base+0(FP), AX
+	MOVQ    keys_base+24(FP), CX
+	MOVL    low+52(FP), DX
+	VMOVD   DX, X0
+	VMOVDQU c8000000000000000<>+0(SB), Y1
+	VMOVDQU c7fffffffffffffff<>+0(SB), Y2
+	VMOVDQU c7ff0000000000000<>+0(SB), Y3
+	MOVL    up+48(FP), DX
+	VMOVD   DX, X4
+	VMOVDQU cffffffffffffffff<>+0(SB), Y5
+	VPSLLQ  X0, Y5, Y5
+	MOVQ    items_len+8(FP), DX
+	XORL    BX, BX
+	CMPQ    DX, $0x20
+	JLT     few3
+	LEAQ    -32(DX), SI
+
+turns1:
+	VMOVDQU      (CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+0(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, (AX)(BX*8)
+	VMOVDQU      32(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+32(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 32(AX)(BX*8)
+	VMOVDQU      64(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+64(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 64(AX)(BX*8)
+	VMOVDQU      96(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+96(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 96(AX)(BX*8)
+	VMOVDQU      128(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+128(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 128(AX)(BX*8)
+	VMOVDQU      160(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+160(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 160(AX)(BX*8)
+	VMOVDQU      192(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+192(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 192(AX)(BX*8)
+	VMOVDQU      224(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+224(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 224(AX)(BX*8)
+	ADDQ         $0x20, BX
+	CMPQ         BX, SI
+	JLE          turns1
+	CMPQ         BX, DX
+	JEQ          end5
+	MOVQ         BX, DI
+	SUBQ         SI, DI
+	MOVQ         SI, BX
+	MOVQ         $0x00000020, SI
+
+part2:
+	VMOVDQU      (CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+0(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, (AX)(BX*8)
+	VMOVDQU      32(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+32(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 32(AX)(BX*8)
+	VMOVDQU      64(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+64(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 64(AX)(BX*8)
+	VMOVDQU      96(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+96(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 96(AX)(BX*8)
+	VMOVDQU      128(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+128(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 128(AX)(BX*8)
+	VMOVDQU      160(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+160(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 160(AX)(BX*8)
+	VMOVDQU      192(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+192(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 192(AX)(BX*8)
+	VMOVDQU      224(CX)(BX*8), Y0
+	VPSRAD       $0x1f, Y0, Y6
+	VPSHUFD      $0xf5, Y6, Y6
+	VPANDN       Y2, Y6, Y6
+	VPXOR        Y6, Y0, Y6
+	VPCMPEQQ     Y1, Y0, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPAND        Y2, Y0, Y0
+	VPCMPGTQ     Y3, Y0, Y0
+	VPANDN       Y6, Y0, Y6
+	VPSLLQ       X4, Y6, Y6
+	VPAND        Y5, Y6, Y6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	VPADDQ       iota64<>+224(SB), Y0, Y0
+	VPOR         Y0, Y6, Y6
+	VMOVDQU      Y6, 224(AX)(BX*8)
+	JMP          all4
+
+few3:
+	TESTQ DX, DX
+	JEQ   end5
+	LEAQ  (SP), AX
+	XORL  R8, R8
+	XORL  R9, R9
+
+in6:
+	MOVQ    R8, R10
+	CMPQ    R8, DX
+	CMOVQGE R9, R10
+	MOVQ    (CX)(R10*8), R10
+	MOVQ    R10, 256(SP)(R8*8)
+	INCQ    R8
+	CMPQ    R8, $0x20
+	JLT     in6
+	LEAQ    256(SP), CX
+	XORL    DI, DI
+	MOVQ    DX, SI
+	JMP     part2
+
+all4:
+	MOVQ items_len+8(FP), DX
+	CMPQ DX, $0x20
+	JGE  end5
+	MOVQ items_base+0(FP), AX
+	XORL CX, CX
+
+out7:
+	MOVQ (SP)(CX*8), BX
+	MOVQ BX, (AX)(CX*8)
+	INCQ CX
+	CMPQ CX, DX
+	JLT  out7
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sortBoundsAVX2(items []uint64) (least uint32, largest uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·sortBoundsAVX2(SB), NOSPLIT, $256-32
+	MOVQ    items_base+0(FP), AX
+	VMOVDQU cffffffff<>+0(SB), Y0
+	VPXOR   Y1, Y1, Y1
+	MOVQ    items_len+8(FP), CX
+	XORL    DX, DX
+	CMPQ    CX, $0x20
+	JLT     few3
+	LEAQ    -32(CX), BX
+
+turns1:
+	PREFETCHT0 2048(AX)(DX*8)
+	VMOVDQU    (AX)(DX*8), Y2
+	VMOVDQU    32(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	PREFETCHT0 2112(AX)(DX*8)
+	VMOVDQU    64(AX)(DX*8), Y2
+	VMOVDQU    96(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	PREFETCHT0 2176(AX)(DX*8)
+	VMOVDQU    128(AX)(DX*8), Y2
+	VMOVDQU    160(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	PREFETCHT0 2240(AX)(DX*8)
+	VMOVDQU    192(AX)(DX*8), Y2
+	VMOVDQU    224(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	ADDQ       $0x20, DX
+	CMPQ       DX, BX
+	JLE        turns1
+	CMPQ       DX, CX
+	JEQ        end5
+	MOVQ       DX, SI
+	SUBQ       BX, SI
+	MOVQ       BX, DX
+	MOVQ       $0x00000020, BX
+
+part2:
+	PREFETCHT0 2048(AX)(DX*8)
+	VMOVDQU    (AX)(DX*8), Y2
+	VMOVDQU    32(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	PREFETCHT0 2112(AX)(DX*8)
+	VMOVDQU    64(AX)(DX*8), Y2
+	VMOVDQU    96(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	PREFETCHT0 2176(AX)(DX*8)
+	VMOVDQU    128(AX)(DX*8), Y2
+	VMOVDQU    160(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	PREFETCHT0 2240(AX)(DX*8)
+	VMOVDQU    192(AX)(DX*8), Y2
+	VMOVDQU    224(AX)(DX*8), Y3
+	VSHUFPS    $0xdd, Y3, Y2, Y2
+	VPERMQ     $0xd8, Y2, Y2
+	VPMINUD    Y2, Y0, Y0
+	VPMAXUD    Y2, Y1, Y1
+	JMP        all4
+
+few3:
+	TESTQ CX, CX
+	JEQ   end5
+	XORL  DI, DI
+	XORL  R8, R8
+
+in6:
+	MOVQ    DI, R9
+	CMPQ    DI, CX
+	CMOVQGE R8, R9
+	MOVQ    (AX)(R9*8), R9
+	MOVQ    R9, (SP)(DI*8)
+	INCQ    DI
+	CMPQ    DI, $0x20
+	JLT     in6
+	LEAQ    (SP), AX
+	XORL    SI, SI
+	MOVQ    CX, BX
+	JMP     part2
+
+all4:
+	MOVQ items_len+8(FP), CX
+	CMPQ CX, $0x20
+	JGE  end5
+
+end5:
+	VMOVDQA      X0, X2
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMINUD      X0, X2, X2
+	VPSRLDQ      $0x08, X2, X0
+	VPMINUD      X0, X2, X2
+	VPSRLDQ      $0x04, X2, X0
+	VPMINUD      X0, X2, X2
+	VMOVD        X2, AX
+	MOVL         AX, least+24(FP)
+	VMOVDQA      X1, X0
+	VEXTRACTI128 $0x01, Y1, X1
+	VPMAXUD      X1, X0, X0
+	VPSRLDQ      $0x08, X0, X1
+	VPMAXUD      X1, X0, X0
+	VPSRLDQ      $0x04, X0, X1
+	VPMAXUD      X1, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, largest+28(FP)
+	VZEROUPPER
+	RET
+
+// func sortCountAVX2(counts []uint16, items []uint64, least uint32, shift uint32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·sortCountAVX2(SB), NOSPLIT, $384-56
+	MOVQ         counts_base+0(FP), AX
+	MOVQ         items_base+24(FP), CX
+	MOVL         least+48(FP), DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         shift+52(FP), DX
+	VMOVD        DX, X1
+	MOVQ         items_len+32(FP), DX
+	XORL         BX, BX
+	CMPQ         DX, $0x20
+	JLT          few3
+	LEAQ         -32(DX), SI
+
+turns1:
+	VMOVDQU (CX)(BX*8), Y2
+	VMOVDQU 32(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU 64(CX)(BX*8), Y2
+	VMOVDQU 96(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 32(SP)
+	VMOVDQU 128(CX)(BX*8), Y2
+	VMOVDQU 160(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 64(SP)
+	VMOVDQU 192(CX)(BX*8), Y2
+	VMOVDQU 224(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 96(SP)
+	MOVL    (SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    4(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    8(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    12(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    16(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    20(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    24(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    28(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    32(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    36(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    40(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    44(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    48(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    52(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    56(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    60(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    64(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    68(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    72(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    76(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    80(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    84(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    88(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    92(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    96(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    100(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    104(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    108(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    112(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    116(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    120(SP), DI
+	INCW    (AX)(DI*2)
+	MOVL    124(SP), DI
+	INCW    (AX)(DI*2)
+	ADDQ    $0x20, BX
+	CMPQ    BX, SI
+	JLE     turns1
+	CMPQ    BX, DX
+	JEQ     end5
+	MOVQ    BX, DI
+	SUBQ    SI, DI
+	MOVQ    SI, BX
+	MOVQ    $0x00000020, SI
+
+part2:
+	VMOVDQU (CX)(BX*8), Y2
+	VMOVDQU 32(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU 64(CX)(BX*8), Y2
+	VMOVDQU 96(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 32(SP)
+	VMOVDQU 128(CX)(BX*8), Y2
+	VMOVDQU 160(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 64(SP)
+	VMOVDQU 192(CX)(BX*8), Y2
+	VMOVDQU 224(CX)(BX*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 96(SP)
+	MOVQ    DI, R8
+
+lanes6:
+	MOVL (SP)(R8*4), R9
+	INCW (AX)(R9*2)
+	INCQ R8
+	CMPQ R8, SI
+	JLT  lanes6
+	JMP  all4
+
+few3:
+	TESTQ DX, DX
+	JEQ   end5
+	XORL  R8, R8
+	XORL  R9, R9
+
+in7:
+	MOVQ    R8, R10
+	CMPQ    R8, DX
+	CMOVQGE R9, R10
+	MOVQ    (CX)(R10*8), R10
+	MOVQ    R10, 128(SP)(R8*8)
+	INCQ    R8
+	CMPQ    R8, $0x20
+	JLT     in7
+	LEAQ    128(SP), CX
+	XORL    DI, DI
+	MOVQ    DX, SI
+	JMP     part2
+
+all4:
+	MOVQ items_len+32(FP), DX
+	CMPQ DX, $0x20
+	JGE  end5
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sortPlaceAVX2(sorted []uint64, items []uint64, next []uint16, least uint32, shift uint32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·sortPlaceAVX2(SB), NOSPLIT, $384-80
+	MOVQ         sorted_base+0(FP), AX
+	MOVQ         items_base+24(FP), CX
+	MOVQ         next_base+48(FP), DX
+	MOVL         least+72(FP), BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         shift+76(FP), BX
+	VMOVD        BX, X1
+	MOVQ         items_len+32(FP), BX
+	XORL         SI, SI
+	CMPQ         BX, $0x20
+	JLT          few3
+	LEAQ         -32(BX), DI
+
+turns1:
+	VMOVDQU (CX)(SI*8), Y2
+	VMOVDQU 32(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU 64(CX)(SI*8), Y2
+	VMOVDQU 96(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 32(SP)
+	VMOVDQU 128(CX)(SI*8), Y2
+	VMOVDQU 160(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 64(SP)
+	VMOVDQU 192(CX)(SI*8), Y2
+	VMOVDQU 224(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 96(SP)
+	MOVL    (SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    (CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    4(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    8(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    8(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    16(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    12(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    24(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    16(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    32(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    20(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    40(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    24(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    48(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    28(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    56(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    32(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    64(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    36(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    72(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    40(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    80(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    44(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    88(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    48(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    96(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    52(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    104(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    56(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    112(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    60(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    120(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    64(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    128(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    68(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    136(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    72(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    144(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    76(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    152(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    80(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    160(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    84(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    168(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    88(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    176(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    92(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    184(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    96(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    192(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    100(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    200(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    104(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    208(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    108(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    216(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    112(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    224(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    116(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    232(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    120(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    240(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	MOVL    124(SP), R8
+	MOVWLZX (DX)(R8*2), R9
+	LEAL    1(R9), R10
+	MOVW    R10, (DX)(R8*2)
+	MOVQ    248(CX)(SI*8), R8
+	MOVQ    R8, (AX)(R9*8)
+	ADDQ    $0x20, SI
+	CMPQ    SI, DI
+	JLE     turns1
+	CMPQ    SI, BX
+	JEQ     end5
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	MOVQ    DI, SI
+	MOVQ    $0x00000020, DI
+
+part2:
+	VMOVDQU (CX)(SI*8), Y2
+	VMOVDQU 32(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, (SP)
+	VMOVDQU 64(CX)(SI*8), Y2
+	VMOVDQU 96(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 32(SP)
+	VMOVDQU 128(CX)(SI*8), Y2
+	VMOVDQU 160(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 64(SP)
+	VMOVDQU 192(CX)(SI*8), Y2
+	VMOVDQU 224(CX)(SI*8), Y3
+	VSHUFPS $0xdd, Y3, Y2, Y2
+	VPERMQ  $0xd8, Y2, Y2
+	VPSUBD  Y0, Y2, Y2
+	VPSRLD  X1, Y2, Y2
+	VMOVDQU Y2, 96(SP)
+	MOVQ    R8, R9
+
+lanes6:
+	MOVL    (SP)(R9*4), R10
+	MOVWLZX (DX)(R10*2), R11
+	LEAL    1(R11), R12
+	MOVW    R12, (DX)(R10*2)
+	LEAQ    (SI)(R9*1), R10
+	MOVQ    (CX)(R10*8), R10
+	MOVQ    R10, (AX)(R11*8)
+	INCQ    R9
+	CMPQ    R9, DI
+	JLT     lanes6
+	JMP     all4
+
+few3:
+	TESTQ BX, BX
+	JEQ   end5
+	XORL  R9, R9
+	XORL  R10, R10
+
+in7:
+	MOVQ    R9, R11
+	CMPQ    R9, BX
+	CMOVQGE R10, R11
+	MOVQ    (CX)(R11*8), R11
+	MOVQ    R11, 128(SP)(R9*8)
+	INCQ    R9
+	CMPQ    R9, $0x20
+	JLT     in7
+	LEAQ    128(SP), CX
+	XORL    R8, R8
+	MOVQ    BX, DI
+	JMP     part2
+
+all4:
+	MOVQ items_len+32(FP), BX
+	CMPQ BX, $0x20
+	JGE  end5
+
+end5:
+	VZEROUPPER
+	RET
+
+// func sortSumsAVX2(counts []uint16) (most uint16)
+// Requires: AVX, AVX2
+TEXT ·sortSumsAVX2(SB), NOSPLIT, $0-26
+	MOVQ  counts_base+0(FP), AX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  counts_len+8(FP), CX
+	XORL  DX, DX
+	JMP   check2
+
+turns1:
+	VMOVDQU    (AX)(DX*2), Y2
+	VPMAXUW    Y2, Y0, Y0
+	VPSUBW     Y2, Y1, Y3
+	VPSLLDQ    $0x02, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x04, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x08, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSHUFB    c0f0e0f0e<>+0(SB), Y2, Y4
+	VPERM2I128 $0x08, Y4, Y4, Y5
+	VPADDW     Y5, Y2, Y2
+	VPADDW     Y3, Y2, Y2
+	VPADDW     Y5, Y4, Y4
+	VPERMQ     $0xee, Y4, Y4
+	VPADDW     Y4, Y1, Y1
+	VMOVDQU    Y2, (AX)(DX*2)
+	VMOVDQU    32(AX)(DX*2), Y2
+	VPMAXUW    Y2, Y0, Y0
+	VPSUBW     Y2, Y1, Y3
+	VPSLLDQ    $0x02, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x04, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x08, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSHUFB    c0f0e0f0e<>+0(SB), Y2, Y4
+	VPERM2I128 $0x08, Y4, Y4, Y5
+	VPADDW     Y5, Y2, Y2
+	VPADDW     Y3, Y2, Y2
+	VPADDW     Y5, Y4, Y4
+	VPERMQ     $0xee, Y4, Y4
+	VPADDW     Y4, Y1, Y1
+	VMOVDQU    Y2, 32(AX)(DX*2)
+	ADDQ       $0x20, DX
+
+check2:
+	CMPQ         DX, CX
+	JLT          turns1
+	VMOVDQA      X0, X1
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMAXUW      X0, X1, X1
+	VPSRLDQ      $0x08, X1, X0
+	VPMAXUW      X0, X1, X1
+	VPSRLDQ      $0x04, X1, X0
+	VPMAXUW      X0, X1, X1
+	VPSRLDQ      $0x02, X1, X0
+	VPMAXUW      X0, X1, X1
+	VMOVD        X1, AX
+	MOVW         AX, most+24(FP)
+	VZEROUPPER
+	RET
+
+DATA c0f0e0f0e<>+0(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+4(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+8(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+12(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+16(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+20(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+24(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+28(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+32(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+36(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+40(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+44(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+48(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+52(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+56(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+60(SB)/4, $0x0f0e0f0e
+GLOBL c0f0e0f0e<>(SB), RODATA|NOPTR, $64
+
+// func sortNeighboursAVX2(items []uint64)
+// Requires: AVX, AVX2
+TEXT ·sortNeighboursAVX2(SB), NOSPLIT, $0-24
+	MOVQ        items_base+0(FP), AX
+	VMOVDQU     (AX), X0
+	VINSERTI128 $0x01, 32(AX), Y0, Y0
+	VMOVDQU     16(AX), X1
+	VINSERTI128 $0x01, 48(AX), Y1, Y1
+	VPXOR       c8000000000000000<>+0(SB), Y0, Y0
+	VPXOR       c8000000000000000<>+0(SB), Y1, Y1
+	VPUNPCKLQDQ Y1, Y0, Y2
+	VPUNPCKHQDQ Y1, Y0, Y0
+	VPCMPGTQ    Y0, Y2, Y1
+	VBLENDVPD   Y1, Y0, Y2, Y3
+	VBLENDVPD   Y1, Y2, Y0, Y0
+	VMOVDQA     Y3, Y2
+	VMOVDQU     c8000000000000000<>+0(SB), Y1
+	VPBLENDD    $0x03, Y2, Y1, Y1
+	VPERMQ      $0x39, Y1, Y1
+	MOVQ        items_len+8(FP), CX
+	LEAQ        -64(AX)(CX*8), CX
+	CMPQ        AX, CX
+	JEQ         last2
+
+pairs1:
+	VMOVDQU      64(AX), X3
+	VINSERTI128  $0x01, 96(AX), Y3, Y3
+	VMOVDQU      80(AX), X4
+	VINSERTI128  $0x01, 112(AX), Y4, Y4
+	VPXOR        c8000000000000000<>+0(SB), Y3, Y3
+	VPXOR        c8000000000000000<>+0(SB), Y4, Y4
+	VPUNPCKLQDQ  Y4, Y3, Y5
+	VPUNPCKHQDQ  Y4, Y3, Y3
+	VPCMPGTQ     Y3, Y5, Y4
+	VBLENDVPD    Y4, Y3, Y5, Y6
+	VBLENDVPD    Y4, Y5, Y3, Y3
+	VMOVDQA      Y6, Y5
+	VPBLENDD     $0x03, Y5, Y2, Y4
+	VPERMQ       $0x39, Y4, Y4
+	VPCMPGTQ     Y4, Y0, Y6
+	VBLENDVPD    Y6, Y4, Y0, Y7
+	VBLENDVPD    Y6, Y0, Y4, Y4
+	VMOVDQA      Y7, Y0
+	VPBLENDD     $0xc0, Y1, Y4, Y2
+	VPERMQ       $0x93, Y2, Y2
+	VPCMPGTQ     Y0, Y2, Y6
+	VBLENDVPD    Y6, Y0, Y2, Y7
+	VBLENDVPD    Y6, Y2, Y0, Y0
+	VMOVDQA      Y7, Y2
+	VPUNPCKLQDQ  Y0, Y2, Y6
+	VPUNPCKHQDQ  Y0, Y2, Y7
+	VPXOR        c8000000000000000<>+0(SB), Y6, Y6
+	VPXOR        c8000000000000000<>+0(SB), Y7, Y7
+	VMOVDQU      X6, (AX)
+	VMOVDQU      X7, 16(AX)
+	VEXTRACTI128 $0x01, Y6, 32(AX)
+	VEXTRACTI128 $0x01, Y7, 48(AX)
+	VMOVDQA      Y4, Y1
+	VMOVDQA      Y5, Y2
+	VMOVDQA      Y3, Y0
+	ADDQ         $0x40, AX
+	CMPQ         AX, CX
+	JB           pairs1
+
+last2:
+	VMOVDQU      c7fffffffffffffff<>+0(SB), Y3
+	VMOVDQU      c7fffffffffffffff<>+0(SB), Y4
+	VPCMPGTQ     Y4, Y3, Y5
+	VBLENDVPD    Y5, Y4, Y3, Y6
+	VBLENDVPD    Y5, Y3, Y4, Y4
+	VMOVDQA      Y6, Y3
+	VPBLENDD     $0x03, Y3, Y2, Y5
+	VPERMQ       $0x39, Y5, Y5
+	VPCMPGTQ     Y5, Y0, Y6
+	VBLENDVPD    Y6, Y5, Y0, Y7
+	VBLENDVPD    Y6, Y0, Y5, Y5
+	VMOVDQA      Y7, Y0
+	VPBLENDD     $0xc0, Y1, Y5, Y2
+	VPERMQ       $0x93, Y2, Y2
+	VPCMPGTQ     Y0, Y2, Y6
+	VBLENDVPD    Y6, Y0, Y2, Y7
+	VBLENDVPD    Y6, Y2, Y0, Y0
+	VMOVDQA      Y7, Y2
+	VPUNPCKLQDQ  Y0, Y2, Y6
+	VPUNPCKHQDQ  Y0, Y2, Y7
+	VPXOR        c8000000000000000<>+0(SB), Y6, Y6
+	VPXOR        c8000000000000000<>+0(SB), Y7, Y7
+	VMOVDQU      X6, (AX)
+	VMOVDQU      X7, 16(AX)
+	VEXTRACTI128 $0x01, Y6, 32(AX)
+	VEXTRACTI128 $0x01, Y7, 48(AX)
+	VMOVDQA      Y5, Y1
+	VMOVDQA      Y3, Y2
+	VMOVDQA      Y4, Y0
+	VZEROUPPER
+	RET
+
+// func sortBelowAVX2(items []uint64, limits []uint64) (at int)
+// Requires: AVX, AVX2
+TEXT ·sortBelowAVX2(SB), NOSPLIT, $0-56
+	MOVQ items_base+0(FP), AX
+	MOVQ limits_base+24(FP), CX
+	MOVQ items_len+8(FP), DX
+	XORL BX, BX
+	JMP  check2
+
+turns1:
+	VMOVDQU  (AX)(BX*8), Y0
+	VMOVDQU  (CX)(BX*8), Y1
+	VPXOR    c8000000000000000<>+0(SB), Y0, Y0
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPCMPGTQ Y0, Y1, Y0
+	VMOVDQU  32(AX)(BX*8), Y1
+	VMOVDQU  32(CX)(BX*8), Y2
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPXOR    c8000000000000000<>+0(SB), Y2, Y2
+	VPCMPGTQ Y1, Y2, Y1
+	VPOR     Y1, Y0, Y0
+	VMOVDQU  64(AX)(BX*8), Y1
+	VMOVDQU  64(CX)(BX*8), Y2
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPXOR    c8000000000000000<>+0(SB), Y2, Y2
+	VPCMPGTQ Y1, Y2, Y1
+	VPOR     Y1, Y0, Y0
+	VMOVDQU  96(AX)(BX*8), Y1
+	VMOVDQU  96(CX)(BX*8), Y2
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPXOR    c8000000000000000<>+0(SB), Y2, Y2
+	VPCMPGTQ Y1, Y2, Y1
+	VPOR     Y1, Y0, Y0
+	VMOVDQU  128(AX)(BX*8), Y1
+	VMOVDQU  128(CX)(BX*8), Y2
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPXOR    c8000000000000000<>+0(SB), Y2, Y2
+	VPCMPGTQ Y1, Y2, Y1
+	VPOR     Y1, Y0, Y0
+	VMOVDQU  160(AX)(BX*8), Y1
+	VMOVDQU  160(CX)(BX*8), Y2
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPXOR    c8000000000000000<>+0(SB), Y2, Y2
+	VPCMPGTQ Y1, Y2, Y1
+	VPOR     Y1, Y0, Y0
+	VMOVDQU  192(AX)(BX*8), Y1
+	VMOVDQU  192(CX)(BX*8), Y2
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPXOR    c8000000000000000<>+0(SB), Y2, Y2
+	VPCMPGTQ Y1, Y2, Y1
+	VPOR     Y1, Y0, Y0
+	VMOVDQU  224(AX)(BX*8), Y1
+	VMOVDQU  224(CX)(BX*8), Y2
+	VPXOR    c8000000000000000<>+0(SB), Y1, Y1
+	VPXOR    c8000000000000000<>+0(SB), Y2, Y2
+	VPCMPGTQ Y1, Y2, Y1
+	VPOR     Y1, Y0, Y0
+	VPTEST   Y0, Y0
+	JNE      found3
+	ADDQ     $0x20, BX
+
+check2:
+	CMPQ BX, DX
+	JLT  turns1
+
+found3:
+	MOVQ BX, at+48(FP)
 	VZEROUPPER
 	RET
 
@@ -83364,576 +84774,710 @@ done:
 	VZEROUPPER
 	RET
 
-// func sortByBinsAVX512(sorted []uint64, items []uint64, counts []uint16) (ok bool)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, CMOV, MMX+
-TEXT ·sortByBinsAVX512(SB), NOSPLIT, $128-73
-	MOVQ     sorted_base+0(FP), AX
-	MOVQ     items_base+24(FP), DX
-	MOVQ     items_len+32(FP), BX
-	MOVQ     counts_base+48(FP), SI
-	MOVQ     counts_len+56(FP), DI
-	MOVQ     DX, R8
-	LEAQ     -64(DX), R9
-	LEAQ     (R9)(BX*8), R9
-	VPCMPEQD Y14, Y14, Y14
-	VPXOR    Y13, Y13, Y13
-	JMP      boundsCheck
+// func sortUnpackAVX512(keys []uint32, perm []int32, items []uint64)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·sortUnpackAVX512(SB), NOSPLIT, $512-72
+	MOVQ      keys_base+0(FP), AX
+	MOVQ      perm_base+24(FP), CX
+	MOVQ      items_base+48(FP), DX
+	VMOVDQU64 c7fffffff<>+0(SB), Z0
+	VMOVDQU64 c00000001<>+0(SB), Z1
+	MOVQ      keys_len+8(FP), BX
+	XORL      SI, SI
+	CMPQ      BX, $0x20
+	JLT       few3
+	LEAQ      -32(BX), DI
 
-bounds:
-	PREFETCHT0 2048(R8)
-	VMOVUPS    (R8), Y0
-	VSHUFPS    $0xdd, 32(R8), Y0, Y0
-	VPMINUD    Y0, Y14, Y14
-	VPMAXUD    Y0, Y13, Y13
-	ADDQ       $0x40, R8
+turns1:
+	PREFETCHT0 2048(AX)(SI*4)
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU64  (DX)(SI*8), Z2
+	VMOVDQU64  64(DX)(SI*8), Z3
+	VMOVDQU64  lanes00020406080a0c0e10121416181a1c1e<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z5
+	VPERMI2D   Z3, Z2, Z5
+	VPANDQ     Z1, Z4, Z2
+	VPADDD     Z2, Z5, Z5
+	VPSRAD     $0x1f, Z5, Z2
+	VPANDNQ    Z0, Z2, Z2
+	VPXORQ     Z2, Z5, Z5
+	VPSRLD     $0x01, Z4, Z4
+	VMOVDQU64  Z5, (AX)(SI*4)
+	VMOVDQU64  Z4, (CX)(SI*4)
+	PREFETCHT0 2112(AX)(SI*4)
+	PREFETCHT0 2112(CX)(SI*4)
+	VMOVDQU64  128(DX)(SI*8), Z2
+	VMOVDQU64  192(DX)(SI*8), Z3
+	VMOVDQU64  lanes00020406080a0c0e10121416181a1c1e<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z5
+	VPERMI2D   Z3, Z2, Z5
+	VPANDQ     Z1, Z4, Z2
+	VPADDD     Z2, Z5, Z5
+	VPSRAD     $0x1f, Z5, Z2
+	VPANDNQ    Z0, Z2, Z2
+	VPXORQ     Z2, Z5, Z5
+	VPSRLD     $0x01, Z4, Z4
+	VMOVDQU64  Z5, 64(AX)(SI*4)
+	VMOVDQU64  Z4, 64(CX)(SI*4)
+	ADDQ       $0x20, SI
+	CMPQ       SI, DI
+	JLE        turns1
+	CMPQ       SI, BX
+	JEQ        end5
+	MOVQ       SI, R8
+	SUBQ       DI, R8
+	MOVQ       DI, SI
+	MOVQ       $0x00000020, DI
 
-boundsCheck:
-	CMPQ         R8, R9
-	JB           bounds
-	VMOVUPS      (R9), Y0
-	VSHUFPS      $0xdd, 32(R9), Y0, Y0
-	VPMINUD      Y0, Y14, Y14
-	VPMAXUD      Y0, Y13, Y13
-	VEXTRACTI128 $0x01, Y14, X0
-	VPMINUD      X0, X14, X14
-	VPSHUFD      $0x4e, X14, X0
-	VPMINUD      X0, X14, X14
-	VPSHUFD      $0xb1, X14, X0
-	VPMINUD      X0, X14, X14
-	VEXTRACTI128 $0x01, Y13, X0
-	VPMAXUD      X0, X13, X13
-	VPSHUFD      $0x4e, X13, X0
-	VPMAXUD      X0, X13, X13
-	VPSHUFD      $0xb1, X13, X0
-	VPMAXUD      X0, X13, X13
-	VPBROADCASTD X14, Y14
-	VMOVD        X14, R8
-	VMOVD        X13, R9
-	SUBL         R8, R9
-	JZ           same
-	BSRQ         DI, DI
-	BSRL         R9, CX
-	INCL         CX
-	XORL         R8, R8
-	SUBL         DI, CX
-	CMOVLLT      R8, CX
-	VMOVD        CX, X15
-	SHRL         CL, R9
-	LEAL         32(R9), DI
-	ANDQ         $-32, DI
-	MOVQ         SI, R8
-	MOVQ         DI, R9
-	VPXOR        Y0, Y0, Y0
+part2:
+	PREFETCHT0 2048(AX)(SI*4)
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU64  (DX)(SI*8), Z2
+	VMOVDQU64  64(DX)(SI*8), Z3
+	VMOVDQU64  lanes00020406080a0c0e10121416181a1c1e<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z5
+	VPERMI2D   Z3, Z2, Z5
+	VPANDQ     Z1, Z4, Z2
+	VPADDD     Z2, Z5, Z5
+	VPSRAD     $0x1f, Z5, Z2
+	VPANDNQ    Z0, Z2, Z2
+	VPXORQ     Z2, Z5, Z5
+	VPSRLD     $0x01, Z4, Z4
+	VMOVDQU64  Z5, (AX)(SI*4)
+	VMOVDQU64  Z4, (CX)(SI*4)
+	PREFETCHT0 2112(AX)(SI*4)
+	PREFETCHT0 2112(CX)(SI*4)
+	VMOVDQU64  128(DX)(SI*8), Z2
+	VMOVDQU64  192(DX)(SI*8), Z3
+	VMOVDQU64  lanes00020406080a0c0e10121416181a1c1e<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z5
+	VPERMI2D   Z3, Z2, Z5
+	VPANDQ     Z1, Z4, Z2
+	VPADDD     Z2, Z5, Z5
+	VPSRAD     $0x1f, Z5, Z2
+	VPANDNQ    Z0, Z2, Z2
+	VPXORQ     Z2, Z5, Z5
+	VPSRLD     $0x01, Z4, Z4
+	VMOVDQU64  Z5, 64(AX)(SI*4)
+	VMOVDQU64  Z4, 64(CX)(SI*4)
+	JMP        all4
 
-clear:
-	VMOVDQU Y0, (R8)
-	VMOVDQU Y0, 32(R8)
-	ADDQ    $0x40, R8
-	SUBQ    $0x20, R9
-	JNZ     clear
-	MOVQ    DX, R9
-	MOVQ    BX, R10
+few3:
+	TESTQ BX, BX
+	JEQ   end5
+	LEAQ  (SP), AX
+	LEAQ  128(SP), CX
+	XORL  R9, R9
+	XORL  R10, R10
 
-countLoop:
-	CMPQ    R10, $0x20
-	JLT     countTail
-	VMOVUPS (R9), Y0
-	VSHUFPS $0xdd, 32(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, (SP)
-	VMOVUPS 64(R9), Y0
-	VSHUFPS $0xdd, 96(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 32(SP)
-	VMOVUPS 128(R9), Y0
-	VSHUFPS $0xdd, 160(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 64(SP)
-	VMOVUPS 192(R9), Y0
-	VSHUFPS $0xdd, 224(R9), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 96(SP)
-	MOVL    (SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    4(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    8(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    12(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    16(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    20(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    24(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    28(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    32(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    36(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    40(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    44(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    48(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    52(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    56(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    60(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    64(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    68(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    72(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    76(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    80(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    84(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    88(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    92(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    96(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    100(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    104(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    108(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    112(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    116(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    120(SP), R11
-	INCW    (SI)(R11*2)
-	MOVL    124(SP), R11
-	INCW    (SI)(R11*2)
-	ADDQ    $0x00000100, R9
-	SUBQ    $0x20, R10
-	JMP     countLoop
-
-countTail:
-	TESTQ R10, R10
-	JZ    countDone
-	VMOVD X14, R12
-
-countRest:
-	MOVL 4(R9), R11
-	SUBL R12, R11
-	SHRL CL, R11
-	INCW (SI)(R11*2)
-	ADDQ $0x08, R9
-	DECQ R10
-	JNZ  countRest
-
-countDone:
-	MOVQ         SI, R9
-	MOVL         $0x0f0e0f0e, R10
-	VMOVD        R10, X10
-	VPBROADCASTD X10, Y10
-	VPXOR        Y11, Y11, Y11
-	VPXOR        Y12, Y12, Y12
-
-sum:
-	VMOVDQU      (R9), Y0
-	VPMAXUW      Y0, Y11, Y11
-	VPSUBW       Y0, Y12, Y3
-	VPSLLDQ      $0x02, Y0, Y1
-	VPADDW       Y1, Y0, Y0
-	VPSLLDQ      $0x04, Y0, Y1
-	VPADDW       Y1, Y0, Y0
-	VPSLLDQ      $0x08, Y0, Y1
-	VPADDW       Y1, Y0, Y0
-	VPSHUFB      Y10, Y0, Y1
-	VPERM2I128   $0x08, Y1, Y1, Y2
-	VPADDW       Y2, Y0, Y0
-	VPADDW       Y3, Y0, Y0
-	VMOVDQU      Y0, (R9)
-	VPADDW       Y2, Y1, Y1
-	VPERMQ       $0xee, Y1, Y1
-	VPADDW       Y1, Y12, Y12
-	ADDQ         $0x20, R9
-	SUBQ         $0x10, DI
-	JNZ          sum
-	MOVL         $0x00300030, DI
-	VMOVD        DI, X0
-	VPBROADCASTD X0, Y0
-	VPMAXUW      Y0, Y11, Y11
-	VPXOR        Y0, Y11, Y11
-	VPTEST       Y11, Y11
-	JNZ          skewed
-	MOVQ         DX, DI
-	MOVQ         BX, R9
-
-placeLoop:
+in6:
+	MOVQ    R9, R11
+	CMPQ    R9, BX
+	CMOVQGE R10, R11
+	MOVQ    (DX)(R11*8), R11
+	MOVQ    R11, 256(SP)(R9*8)
+	INCQ    R9
 	CMPQ    R9, $0x20
-	JLT     placeTail
-	VMOVUPS (DI), Y0
-	VSHUFPS $0xdd, 32(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, (SP)
-	VMOVUPS 64(DI), Y0
-	VSHUFPS $0xdd, 96(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 32(SP)
-	VMOVUPS 128(DI), Y0
-	VSHUFPS $0xdd, 160(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 64(SP)
-	VMOVUPS 192(DI), Y0
-	VSHUFPS $0xdd, 224(DI), Y0, Y0
-	VPSUBD  Y14, Y0, Y0
-	VPSRLD  X15, Y0, Y0
-	VMOVDQU Y0, 96(SP)
-	MOVL    (SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    (DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    4(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    8(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    8(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    32(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    12(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    40(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    16(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    16(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    20(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    24(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    24(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    48(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    28(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    56(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    32(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    64(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    36(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    72(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    40(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    96(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    44(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    104(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    48(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    80(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    52(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    88(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    56(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    112(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    60(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    120(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    64(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    128(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    68(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    136(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    72(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    160(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    76(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    168(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    80(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    144(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    84(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    152(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    88(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    176(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    92(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    184(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    96(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    192(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    100(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    200(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    104(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    224(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    108(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    232(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    112(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    208(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    116(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    216(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    120(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    240(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	MOVL    124(SP), R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    248(DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	ADDQ    $0x00000100, DI
-	SUBQ    $0x20, R9
-	JMP     placeLoop
+	JLT     in6
+	LEAQ    256(SP), DX
+	XORL    R8, R8
+	MOVQ    BX, DI
+	JMP     part2
 
-placeTail:
-	TESTQ R9, R9
-	JZ    placeDone
-	VMOVD X14, R14
+all4:
+	MOVQ keys_len+8(FP), BX
+	CMPQ BX, $0x20
+	JGE  end5
+	MOVQ keys_base+0(FP), AX
+	XORL CX, CX
 
-placeRest:
-	MOVL    4(DI), R10
-	SUBL    R14, R10
-	SHRL    CL, R10
-	MOVWLZX (SI)(R10*2), R11
-	LEAL    1(R11), R12
-	MOVW    R12, (SI)(R10*2)
-	MOVQ    (DI), R13
-	MOVQ    R13, (AX)(R11*8)
-	ADDQ    $0x08, DI
-	DECQ    R9
-	JNZ     placeRest
+out7:
+	MOVL (SP)(CX*4), DX
+	MOVL DX, (AX)(CX*4)
+	INCQ CX
+	CMPQ CX, BX
+	JLT  out7
+	MOVQ perm_base+24(FP), AX
+	XORL CX, CX
 
-placeDone:
-	LEAQ      (AX)(BX*8), CX
-	VPCMPEQD  Y0, Y0, Y0
-	VMOVDQU   Y0, (CX)
-	VMOVDQU   Y0, 32(CX)
-	VMOVDQU   Y0, 64(CX)
-	VMOVDQU   Y0, 96(CX)
-	VMOVDQU   Y0, 128(CX)
-	VMOVDQU   Y0, 160(CX)
-	MOVQ      AX, SI
-	MOVL      $0x000000aa, DI
-	KMOVW     DI, K1
-	VPXORD    Z3, Z3, Z3
-	VMOVDQU64 (SI), Z8
-	VALIGNQ   $0x06, Z3, Z8, Z3
-	VPSHUFD   $0x4e, Z3, Z8
-	VPMINUQ   Z3, Z8, Z9
-	VPMAXUQ   Z3, Z8, K1, Z9
-	VMOVDQA64 Z9, Z3
-	VMOVDQU64 48(SI), Z1
-	VPSHUFD   $0x4e, Z1, Z8
-	VPMINUQ   Z1, Z8, Z9
-	VPMAXUQ   Z1, Z8, K1, Z9
-	VMOVDQA64 Z9, Z1
-	VALIGNQ   $0x01, Z3, Z1, Z4
-	VPSHUFD   $0x4e, Z4, Z8
-	VPMINUQ   Z4, Z8, Z9
-	VPMAXUQ   Z4, Z8, K1, Z9
-	VMOVDQA64 Z9, Z4
-	VMOVDQA64 Z1, Z3
+out8:
+	MOVL 128(SP)(CX*4), DX
+	MOVL DX, (AX)(CX*4)
+	INCQ CX
+	CMPQ CX, BX
+	JLT  out8
 
-neighbours:
-	VMOVDQU64 112(SI), Z1
-	VPSHUFD   $0x4e, Z1, Z8
-	VPMINUQ   Z1, Z8, Z9
-	VPMAXUQ   Z1, Z8, K1, Z9
-	VMOVDQA64 Z9, Z1
-	VALIGNQ   $0x01, Z3, Z1, Z2
-	VPSHUFD   $0x4e, Z2, Z8
-	VPMINUQ   Z2, Z8, Z9
-	VPMAXUQ   Z2, Z8, K1, Z9
-	VMOVDQA64 Z9, Z2
-	VALIGNQ   $0x01, Z4, Z2, Z0
-	VPSHUFD   $0x4e, Z0, Z8
-	VPMINUQ   Z0, Z8, Z9
-	VPMAXUQ   Z0, Z8, K1, Z9
-	VMOVDQA64 Z9, Z0
-	VMOVDQU64 Z0, (SI)
-	VMOVDQA64 Z1, Z3
-	VMOVDQA64 Z2, Z4
-	ADDQ      $0x40, SI
-	CMPQ      SI, CX
-	JB        neighbours
-	LEAQ      8(AX), R8
-	JMP       check
-
-next:
-	VMOVDQU64 (R8), Z0
-	VPCMPUQ   $0x01, -8(R8), Z0, K2
-	KTESTW    K2, K2
-	JNZ       find
-	ADDQ      $0x40, R8
-
-check:
-	CMPQ R8, CX
-	JB   next
-
-sorted:
+end5:
 	VZEROUPPER
-	MOVB $0x01, SI
-	MOVB SI, ok+72(FP)
 	RET
 
-find:
-	MOVQ (R8), R13
-	CMPQ R13, -8(R8)
-	JB   insert
-	ADDQ $0x08, R8
-	JMP  find
+DATA lanes00020406080a0c0e10121416181a1c1e<>+0(SB)/4, $0x00000000
+DATA lanes00020406080a0c0e10121416181a1c1e<>+4(SB)/4, $0x00000002
+DATA lanes00020406080a0c0e10121416181a1c1e<>+8(SB)/4, $0x00000004
+DATA lanes00020406080a0c0e10121416181a1c1e<>+12(SB)/4, $0x00000006
+DATA lanes00020406080a0c0e10121416181a1c1e<>+16(SB)/4, $0x00000008
+DATA lanes00020406080a0c0e10121416181a1c1e<>+20(SB)/4, $0x0000000a
+DATA lanes00020406080a0c0e10121416181a1c1e<>+24(SB)/4, $0x0000000c
+DATA lanes00020406080a0c0e10121416181a1c1e<>+28(SB)/4, $0x0000000e
+DATA lanes00020406080a0c0e10121416181a1c1e<>+32(SB)/4, $0x00000010
+DATA lanes00020406080a0c0e10121416181a1c1e<>+36(SB)/4, $0x00000012
+DATA lanes00020406080a0c0e10121416181a1c1e<>+40(SB)/4, $0x00000014
+DATA lanes00020406080a0c0e10121416181a1c1e<>+44(SB)/4, $0x00000016
+DATA lanes00020406080a0c0e10121416181a1c1e<>+48(SB)/4, $0x00000018
+DATA lanes00020406080a0c0e10121416181a1c1e<>+52(SB)/4, $0x0000001a
+DATA lanes00020406080a0c0e10121416181a1c1e<>+56(SB)/4, $0x0000001c
+DATA lanes00020406080a0c0e10121416181a1c1e<>+60(SB)/4, $0x0000001e
+GLOBL lanes00020406080a0c0e10121416181a1c1e<>(SB), RODATA|NOPTR, $64
 
-insert:
-	MOVQ R8, DI
+DATA lanes01030507090b0d0f11131517191b1d1f<>+0(SB)/4, $0x00000001
+DATA lanes01030507090b0d0f11131517191b1d1f<>+4(SB)/4, $0x00000003
+DATA lanes01030507090b0d0f11131517191b1d1f<>+8(SB)/4, $0x00000005
+DATA lanes01030507090b0d0f11131517191b1d1f<>+12(SB)/4, $0x00000007
+DATA lanes01030507090b0d0f11131517191b1d1f<>+16(SB)/4, $0x00000009
+DATA lanes01030507090b0d0f11131517191b1d1f<>+20(SB)/4, $0x0000000b
+DATA lanes01030507090b0d0f11131517191b1d1f<>+24(SB)/4, $0x0000000d
+DATA lanes01030507090b0d0f11131517191b1d1f<>+28(SB)/4, $0x0000000f
+DATA lanes01030507090b0d0f11131517191b1d1f<>+32(SB)/4, $0x00000011
+DATA lanes01030507090b0d0f11131517191b1d1f<>+36(SB)/4, $0x00000013
+DATA lanes01030507090b0d0f11131517191b1d1f<>+40(SB)/4, $0x00000015
+DATA lanes01030507090b0d0f11131517191b1d1f<>+44(SB)/4, $0x00000017
+DATA lanes01030507090b0d0f11131517191b1d1f<>+48(SB)/4, $0x00000019
+DATA lanes01030507090b0d0f11131517191b1d1f<>+52(SB)/4, $0x0000001b
+DATA lanes01030507090b0d0f11131517191b1d1f<>+56(SB)/4, $0x0000001d
+DATA lanes01030507090b0d0f11131517191b1d1f<>+60(SB)/4, $0x0000001f
+GLOBL lanes01030507090b0d0f11131517191b1d1f<>(SB), RODATA|NOPTR, $64
 
-shift:
-	MOVQ -8(DI), R9
-	MOVQ R9, (DI)
-	SUBQ $0x08, DI
-	CMPQ DI, AX
-	JEQ  there
-	CMPQ R13, -8(DI)
-	JB   shift
+// func sortItems64AVX512(items []uint64, keys []uint64, up uint32, low uint32)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·sortItems64AVX512(SB), NOSPLIT, $512-56
+	MOVQ      items_base+0(FP), AX
+	MOVQ      keys_base+24(FP), CX
+	MOVL      low+52(FP), DX
+	VMOVD     DX, X0
+	VMOVDQU64 c8000000000000000<>+0(SB), Z1
+	VMOVDQU64 c7fffffffffffffff<>+0(SB), Z2
+	VMOVDQU64 c7ff0000000000000<>+0(SB), Z3
+	MOVL      up+48(FP), DX
+	VMOVD     DX, X4
+	VMOVDQU64 cffffffffffffffff<>+0(SB), Z5
+	VPSLLQ    X0, Z5, Z5
+	MOVQ      items_len+8(FP), DX
+	XORL      BX, BX
+	CMPQ      DX, $0x20
+	JLT       few3
+	LEAQ      -32(DX), SI
 
-there:
-	MOVQ R13, (DI)
-	ADDQ $0x08, R8
-	CMPQ R8, CX
-	JAE  check
-	MOVQ (R8), R13
-	CMPQ R13, -8(R8)
-	JB   insert
-	JMP  check
+turns1:
+	VMOVDQU64    (CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+0(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, (AX)(BX*8)
+	VMOVDQU64    64(CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+64(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, 64(AX)(BX*8)
+	VMOVDQU64    128(CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+128(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, 128(AX)(BX*8)
+	VMOVDQU64    192(CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+192(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, 192(AX)(BX*8)
+	ADDQ         $0x20, BX
+	CMPQ         BX, SI
+	JLE          turns1
+	CMPQ         BX, DX
+	JEQ          end5
+	MOVQ         BX, DI
+	SUBQ         SI, DI
+	MOVQ         SI, BX
+	MOVQ         $0x00000020, SI
 
-same:
-	XORL R9, R9
+part2:
+	VMOVDQU64    (CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+0(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, (AX)(BX*8)
+	VMOVDQU64    64(CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+64(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, 64(AX)(BX*8)
+	VMOVDQU64    128(CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+128(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, 128(AX)(BX*8)
+	VMOVDQU64    192(CX)(BX*8), Z0
+	VPSRAQ       $0x3f, Z0, Z6
+	VPANDNQ      Z2, Z6, Z6
+	VPXORQ       Z6, Z0, Z6
+	VPCMPEQQ     Z1, Z0, K1
+	VPSUBQ       c0000000000000001<>+0(SB), Z6, K1, Z6
+	VPANDQ       Z2, Z0, Z0
+	VPCMPGTQ     Z3, Z0, K1
+	VPXORQ       Z6, Z6, K1, Z6
+	VPSLLQ       X4, Z6, Z6
+	VPANDQ       Z5, Z6, Z6
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Z0
+	VPADDQ       iota64<>+192(SB), Z0, Z0
+	VPORQ        Z0, Z6, Z6
+	VMOVDQU64    Z6, 192(AX)(BX*8)
+	JMP          all4
 
-copy:
-	MOVQ (DX), R13
-	CMPQ R13, R9
-	JB   skewed
-	MOVQ R13, R9
-	MOVQ R13, (AX)
-	ADDQ $0x08, DX
-	ADDQ $0x08, AX
-	DECQ BX
-	JNZ  copy
-	JMP  sorted
+few3:
+	TESTQ DX, DX
+	JEQ   end5
+	LEAQ  (SP), AX
+	XORL  R8, R8
+	XORL  R9, R9
 
-skewed:
+in6:
+	MOVQ    R8, R10
+	CMPQ    R8, DX
+	CMOVQGE R9, R10
+	MOVQ    (CX)(R10*8), R10
+	MOVQ    R10, 256(SP)(R8*8)
+	INCQ    R8
+	CMPQ    R8, $0x20
+	JLT     in6
+	LEAQ    256(SP), CX
+	XORL    DI, DI
+	MOVQ    DX, SI
+	JMP     part2
+
+all4:
+	MOVQ items_len+8(FP), DX
+	CMPQ DX, $0x20
+	JGE  end5
+	MOVQ items_base+0(FP), AX
+	XORL CX, CX
+
+out7:
+	MOVQ (SP)(CX*8), BX
+	MOVQ BX, (AX)(CX*8)
+	INCQ CX
+	CMPQ CX, DX
+	JLT  out7
+
+end5:
 	VZEROUPPER
-	XORB SI, SI
-	MOVB SI, ok+72(FP)
+	RET
+
+// func sortBoundsAVX512(items []uint64) (least uint32, largest uint32)
+// Requires: AVX, AVX2, AVX512F, CMOV, MMX+
+TEXT ·sortBoundsAVX512(SB), NOSPLIT, $256-32
+	MOVQ      items_base+0(FP), AX
+	VMOVDQU64 cffffffff<>+0(SB), Z0
+	VPXORD    Z1, Z1, Z1
+	MOVQ      items_len+8(FP), CX
+	XORL      DX, DX
+	CMPQ      CX, $0x20
+	JLT       few3
+	LEAQ      -32(CX), BX
+
+turns1:
+	PREFETCHT0 2048(AX)(DX*8)
+	PREFETCHT0 2112(AX)(DX*8)
+	VMOVDQU64  (AX)(DX*8), Z2
+	VMOVDQU64  64(AX)(DX*8), Z3
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VPMINUD    Z4, Z0, Z0
+	VPMAXUD    Z4, Z1, Z1
+	PREFETCHT0 2176(AX)(DX*8)
+	PREFETCHT0 2240(AX)(DX*8)
+	VMOVDQU64  128(AX)(DX*8), Z2
+	VMOVDQU64  192(AX)(DX*8), Z3
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VPMINUD    Z4, Z0, Z0
+	VPMAXUD    Z4, Z1, Z1
+	ADDQ       $0x20, DX
+	CMPQ       DX, BX
+	JLE        turns1
+	CMPQ       DX, CX
+	JEQ        end5
+	MOVQ       DX, SI
+	SUBQ       BX, SI
+	MOVQ       BX, DX
+	MOVQ       $0x00000020, BX
+
+part2:
+	PREFETCHT0 2048(AX)(DX*8)
+	PREFETCHT0 2112(AX)(DX*8)
+	VMOVDQU64  (AX)(DX*8), Z2
+	VMOVDQU64  64(AX)(DX*8), Z3
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VPMINUD    Z4, Z0, Z0
+	VPMAXUD    Z4, Z1, Z1
+	PREFETCHT0 2176(AX)(DX*8)
+	PREFETCHT0 2240(AX)(DX*8)
+	VMOVDQU64  128(AX)(DX*8), Z2
+	VMOVDQU64  192(AX)(DX*8), Z3
+	VMOVDQU64  lanes01030507090b0d0f11131517191b1d1f<>+0(SB), Z4
+	VPERMI2D   Z3, Z2, Z4
+	VPMINUD    Z4, Z0, Z0
+	VPMAXUD    Z4, Z1, Z1
+	JMP        all4
+
+few3:
+	TESTQ CX, CX
+	JEQ   end5
+	XORL  DI, DI
+	XORL  R8, R8
+
+in6:
+	MOVQ    DI, R9
+	CMPQ    DI, CX
+	CMOVQGE R8, R9
+	MOVQ    (AX)(R9*8), R9
+	MOVQ    R9, (SP)(DI*8)
+	INCQ    DI
+	CMPQ    DI, $0x20
+	JLT     in6
+	LEAQ    (SP), AX
+	XORL    SI, SI
+	MOVQ    CX, BX
+	JMP     part2
+
+all4:
+	MOVQ items_len+8(FP), CX
+	CMPQ CX, $0x20
+	JGE  end5
+
+end5:
+	VMOVDQA       X0, X2
+	VEXTRACTI64X4 $0x01, Z0, Y3
+	VPMINUD       Y3, Y0, Y0
+	VMOVDQA       X0, X2
+	VEXTRACTI128  $0x01, Y0, X3
+	VPMINUD       X3, X2, X2
+	VPSRLDQ       $0x08, X2, X3
+	VPMINUD       X3, X2, X2
+	VPSRLDQ       $0x04, X2, X3
+	VPMINUD       X3, X2, X2
+	VMOVD         X2, AX
+	MOVL          AX, least+24(FP)
+	VMOVDQA       X1, X0
+	VEXTRACTI64X4 $0x01, Z1, Y2
+	VPMAXUD       Y2, Y1, Y1
+	VMOVDQA       X1, X0
+	VEXTRACTI128  $0x01, Y1, X2
+	VPMAXUD       X2, X0, X0
+	VPSRLDQ       $0x08, X0, X2
+	VPMAXUD       X2, X0, X0
+	VPSRLDQ       $0x04, X0, X2
+	VPMAXUD       X2, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, largest+28(FP)
+	VZEROUPPER
+	RET
+
+// func sortSumsAVX512(counts []uint16) (most uint16)
+// Requires: AVX, AVX2
+TEXT ·sortSumsAVX512(SB), NOSPLIT, $0-26
+	MOVQ  counts_base+0(FP), AX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  counts_len+8(FP), CX
+	XORL  DX, DX
+	JMP   check2
+
+turns1:
+	VMOVDQU    (AX)(DX*2), Y2
+	VPMAXUW    Y2, Y0, Y0
+	VPSUBW     Y2, Y1, Y3
+	VPSLLDQ    $0x02, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x04, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x08, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSHUFB    c0f0e0f0e<>+0(SB), Y2, Y4
+	VPERM2I128 $0x08, Y4, Y4, Y5
+	VPADDW     Y5, Y2, Y2
+	VPADDW     Y3, Y2, Y2
+	VPADDW     Y5, Y4, Y4
+	VPERMQ     $0xee, Y4, Y4
+	VPADDW     Y4, Y1, Y1
+	VMOVDQU    Y2, (AX)(DX*2)
+	VMOVDQU    32(AX)(DX*2), Y2
+	VPMAXUW    Y2, Y0, Y0
+	VPSUBW     Y2, Y1, Y3
+	VPSLLDQ    $0x02, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x04, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSLLDQ    $0x08, Y2, Y4
+	VPADDW     Y4, Y2, Y2
+	VPSHUFB    c0f0e0f0e<>+0(SB), Y2, Y4
+	VPERM2I128 $0x08, Y4, Y4, Y5
+	VPADDW     Y5, Y2, Y2
+	VPADDW     Y3, Y2, Y2
+	VPADDW     Y5, Y4, Y4
+	VPERMQ     $0xee, Y4, Y4
+	VPADDW     Y4, Y1, Y1
+	VMOVDQU    Y2, 32(AX)(DX*2)
+	ADDQ       $0x20, DX
+
+check2:
+	CMPQ         DX, CX
+	JLT          turns1
+	VMOVDQA      X0, X1
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMAXUW      X0, X1, X1
+	VPSRLDQ      $0x08, X1, X0
+	VPMAXUW      X0, X1, X1
+	VPSRLDQ      $0x04, X1, X0
+	VPMAXUW      X0, X1, X1
+	VPSRLDQ      $0x02, X1, X0
+	VPMAXUW      X0, X1, X1
+	VMOVD        X1, AX
+	MOVW         AX, most+24(FP)
+	VZEROUPPER
+	RET
+
+// func sortNeighboursAVX512(items []uint64)
+// Requires: AVX, AVX512F
+TEXT ·sortNeighboursAVX512(SB), NOSPLIT, $0-24
+	MOVQ      items_base+0(FP), AX
+	VMOVDQU64 (AX), Z0
+	VMOVDQU64 64(AX), Z1
+	VMOVDQU64 lanes00020406080a0c0e<>+0(SB), Z2
+	VPERMI2Q  Z1, Z0, Z2
+	VMOVDQU64 lanes01030507090b0d0f<>+0(SB), Z3
+	VPERMI2Q  Z1, Z0, Z3
+	VPMINUQ   Z3, Z2, Z0
+	VPMAXUQ   Z3, Z2, Z3
+	VMOVDQA64 Z0, Z2
+	VPXORD    Z0, Z0, Z0
+	VALIGNQ   $0x01, Z0, Z2, Z0
+	MOVQ      items_len+8(FP), CX
+	LEAQ      -128(AX)(CX*8), CX
+	CMPQ      AX, CX
+	JEQ       last2
+
+pairs1:
+	VMOVDQU64 128(AX), Z1
+	VMOVDQU64 192(AX), Z4
+	VMOVDQU64 lanes00020406080a0c0e<>+0(SB), Z5
+	VPERMI2Q  Z4, Z1, Z5
+	VMOVDQU64 lanes01030507090b0d0f<>+0(SB), Z6
+	VPERMI2Q  Z4, Z1, Z6
+	VPMINUQ   Z6, Z5, Z1
+	VPMAXUQ   Z6, Z5, Z6
+	VMOVDQA64 Z1, Z5
+	VALIGNQ   $0x01, Z2, Z5, Z1
+	VPMINUQ   Z1, Z3, Z4
+	VPMAXUQ   Z1, Z3, Z1
+	VMOVDQA64 Z4, Z3
+	VALIGNQ   $0x07, Z0, Z1, Z2
+	VPMINUQ   Z3, Z2, Z4
+	VPMAXUQ   Z3, Z2, Z3
+	VMOVDQA64 Z4, Z2
+	VMOVDQU64 lanes00080109020a030b<>+0(SB), Z4
+	VPERMI2Q  Z3, Z2, Z4
+	VMOVDQU64 lanes040c050d060e070f<>+0(SB), Z7
+	VPERMI2Q  Z3, Z2, Z7
+	VMOVDQU64 Z4, (AX)
+	VMOVDQU64 Z7, 64(AX)
+	VMOVDQA64 Z1, Z0
+	VMOVDQA64 Z5, Z2
+	VMOVDQA64 Z6, Z3
+	ADDQ      $0x80, AX
+	CMPQ      AX, CX
+	JB        pairs1
+
+last2:
+	VMOVDQU64 cffffffffffffffff<>+0(SB), Z1
+	VMOVDQU64 cffffffffffffffff<>+0(SB), Z4
+	VPMINUQ   Z4, Z1, Z5
+	VPMAXUQ   Z4, Z1, Z4
+	VMOVDQA64 Z5, Z1
+	VALIGNQ   $0x01, Z2, Z1, Z5
+	VPMINUQ   Z5, Z3, Z6
+	VPMAXUQ   Z5, Z3, Z5
+	VMOVDQA64 Z6, Z3
+	VALIGNQ   $0x07, Z0, Z5, Z2
+	VPMINUQ   Z3, Z2, Z6
+	VPMAXUQ   Z3, Z2, Z3
+	VMOVDQA64 Z6, Z2
+	VMOVDQU64 lanes00080109020a030b<>+0(SB), Z6
+	VPERMI2Q  Z3, Z2, Z6
+	VMOVDQU64 lanes040c050d060e070f<>+0(SB), Z7
+	VPERMI2Q  Z3, Z2, Z7
+	VMOVDQU64 Z6, (AX)
+	VMOVDQU64 Z7, 64(AX)
+	VMOVDQA64 Z5, Z0
+	VMOVDQA64 Z1, Z2
+	VMOVDQA64 Z4, Z3
+	VZEROUPPER
+	RET
+
+DATA lanes00020406080a0c0e<>+0(SB)/8, $0x0000000000000000
+DATA lanes00020406080a0c0e<>+8(SB)/8, $0x0000000000000002
+DATA lanes00020406080a0c0e<>+16(SB)/8, $0x0000000000000004
+DATA lanes00020406080a0c0e<>+24(SB)/8, $0x0000000000000006
+DATA lanes00020406080a0c0e<>+32(SB)/8, $0x0000000000000008
+DATA lanes00020406080a0c0e<>+40(SB)/8, $0x000000000000000a
+DATA lanes00020406080a0c0e<>+48(SB)/8, $0x000000000000000c
+DATA lanes00020406080a0c0e<>+56(SB)/8, $0x000000000000000e
+GLOBL lanes00020406080a0c0e<>(SB), RODATA|NOPTR, $64
+
+DATA lanes01030507090b0d0f<>+0(SB)/8, $0x0000000000000001
+DATA lanes01030507090b0d0f<>+8(SB)/8, $0x0000000000000003
+DATA lanes01030507090b0d0f<>+16(SB)/8, $0x0000000000000005
+DATA lanes01030507090b0d0f<>+24(SB)/8, $0x0000000000000007
+DATA lanes01030507090b0d0f<>+32(SB)/8, $0x0000000000000009
+DATA lanes01030507090b0d0f<>+40(SB)/8, $0x000000000000000b
+DATA lanes01030507090b0d0f<>+48(SB)/8, $0x000000000000000d
+DATA lanes01030507090b0d0f<>+56(SB)/8, $0x000000000000000f
+GLOBL lanes01030507090b0d0f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes00080109020a030b<>+0(SB)/8, $0x0000000000000000
+DATA lanes00080109020a030b<>+8(SB)/8, $0x0000000000000008
+DATA lanes00080109020a030b<>+16(SB)/8, $0x0000000000000001
+DATA lanes00080109020a030b<>+24(SB)/8, $0x0000000000000009
+DATA lanes00080109020a030b<>+32(SB)/8, $0x0000000000000002
+DATA lanes00080109020a030b<>+40(SB)/8, $0x000000000000000a
+DATA lanes00080109020a030b<>+48(SB)/8, $0x0000000000000003
+DATA lanes00080109020a030b<>+56(SB)/8, $0x000000000000000b
+GLOBL lanes00080109020a030b<>(SB), RODATA|NOPTR, $64
+
+DATA lanes040c050d060e070f<>+0(SB)/8, $0x0000000000000004
+DATA lanes040c050d060e070f<>+8(SB)/8, $0x000000000000000c
+DATA lanes040c050d060e070f<>+16(SB)/8, $0x0000000000000005
+DATA lanes040c050d060e070f<>+24(SB)/8, $0x000000000000000d
+DATA lanes040c050d060e070f<>+32(SB)/8, $0x0000000000000006
+DATA lanes040c050d060e070f<>+40(SB)/8, $0x000000000000000e
+DATA lanes040c050d060e070f<>+48(SB)/8, $0x0000000000000007
+DATA lanes040c050d060e070f<>+56(SB)/8, $0x000000000000000f
+GLOBL lanes040c050d060e070f<>(SB), RODATA|NOPTR, $64
+
+// func sortBelowAVX512(items []uint64, limits []uint64) (at int)
+// Requires: AVX, AVX512F
+TEXT ·sortBelowAVX512(SB), NOSPLIT, $0-56
+	MOVQ items_base+0(FP), AX
+	MOVQ limits_base+24(FP), CX
+	MOVQ items_len+8(FP), DX
+	XORL BX, BX
+	JMP  check2
+
+turns1:
+	VMOVDQU64 (AX)(BX*8), Z0
+	VMOVDQU64 (CX)(BX*8), Z1
+	VPCMPUQ   $0x01, Z1, Z0, K1
+	VMOVDQU64 64(AX)(BX*8), Z0
+	VMOVDQU64 64(CX)(BX*8), Z1
+	VPCMPUQ   $0x01, Z1, Z0, K2
+	KORW      K2, K1, K1
+	VMOVDQU64 128(AX)(BX*8), Z0
+	VMOVDQU64 128(CX)(BX*8), Z1
+	VPCMPUQ   $0x01, Z1, Z0, K2
+	KORW      K2, K1, K1
+	VMOVDQU64 192(AX)(BX*8), Z0
+	VMOVDQU64 192(CX)(BX*8), Z1
+	VPCMPUQ   $0x01, Z1, Z0, K2
+	KORW      K2, K1, K1
+	KORTESTW  K1, K1
+	JNE       found3
+	ADDQ      $0x20, BX
+
+check2:
+	CMPQ BX, DX
+	JLT  turns1
+
+found3:
+	MOVQ BX, at+48(FP)
+	VZEROUPPER
 	RET

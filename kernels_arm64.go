@@ -458,3 +458,63 @@ func lossAddProductNEON(dst, s, a []float32, planes, n, dstStride, sStride int)
 //
 //go:noescape
 func lossLog1pNEON(dst, src []float32)
+
+// sortCount32NEON counts float32s by the bits of their keys above shift, and reports whether there is a NaN.
+//
+//go:noescape
+func sortCount32NEON(counts, keys []uint32, shift uint32) (nan bool)
+
+// sortSplit32NEON moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the bits of their keys above shift.
+//
+//go:noescape
+func sortSplit32NEON(items []uint64, keys []uint32, index uint32, parts, next []uint32, shift uint32)
+
+// sortUnpackNEON turns items into float32s and their indices.
+//
+//go:noescape
+func sortUnpackNEON(keys []uint32, perm []int32, items []uint64)
+
+// sortCount64NEON counts float64s by the bits of their keys, shifted left by up, above shift + 32.
+//
+//go:noescape
+func sortCount64NEON(counts []uint32, keys []uint64, up, shift uint32)
+
+// sortSplit64NEON moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places in perm: parts by the bits that sortCount64 counts.
+//
+//go:noescape
+func sortSplit64NEON(values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32)
+
+// sortItems64NEON turns float64s into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is.
+//
+//go:noescape
+func sortItems64NEON(items, keys []uint64, up, low uint32)
+
+// sortBoundsNEON returns the smallest and the largest key of items.
+//
+//go:noescape
+func sortBoundsNEON(items []uint64) (least, largest uint32)
+
+// sortCountNEON counts items by how far their keys are above the least, shifted right.
+//
+//go:noescape
+func sortCountNEON(counts []uint16, items []uint64, least, shift uint32)
+
+// sortPlaceNEON moves items to the next places in their bins: bins by what sortCount counts.
+//
+//go:noescape
+func sortPlaceNEON(sorted, items []uint64, next []uint16, least, shift uint32)
+
+// sortSumsNEON turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32.
+//
+//go:noescape
+func sortSumsNEON(counts []uint16) (most uint16)
+
+// sortNeighboursNEON orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
+//
+//go:noescape
+func sortNeighboursNEON(items []uint64)
+
+// sortBelowNEON returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
+//
+//go:noescape
+func sortBelowNEON(items, limits []uint64) (at int)

@@ -11599,7 +11599,7 @@ blocks1:
 	VZIP2 V2.D2, V1.D2, V1.D2
 	VZIP1 V4.D2, V3.D2, V2.D2
 	VZIP2 V4.D2, V3.D2, V3.D2
-	FMOVQ 416(R0), F4
+	FMOVQ 432(R0), F4
 	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
 	VZIP1 V1.D2, V4.D2, V6.D2
 	WORD  $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
@@ -11650,7 +11650,7 @@ in1:
 	VZIP2 V2.D2, V1.D2, V1.D2
 	VZIP1 V4.D2, V3.D2, V2.D2
 	VZIP2 V4.D2, V3.D2, V3.D2
-	FMOVQ 416(R0), F4
+	FMOVQ 432(R0), F4
 	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
 	VZIP1 V1.D2, V4.D2, V6.D2
 	WORD  $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
@@ -11947,16 +11947,16 @@ search1:
 	BLT   single1
 	FLDPQ (R8), (F0, F1)
 	FLDPQ 32(R8), (F2, F3)
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e22e442 // fcmeq v2.4s, v2.4s, v2.4s
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e23e463 // fcmeq v3.4s, v3.4s, v3.4s
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -11969,7 +11969,7 @@ search1:
 	B     search1
 single1:
 	FMOVS (R8), F0
-	FMOVQ 432(R0), F1
+	FMOVQ 416(R0), F1
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.S[0], R1
@@ -12275,16 +12275,16 @@ search1:
 	BLT   single1
 	FLDPQ (R8), (F0, F1)
 	FLDPQ 32(R8), (F2, F3)
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e61e421 // fcmeq v1.2d, v1.2d, v1.2d
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e62e442 // fcmeq v2.2d, v2.2d, v2.2d
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e63e463 // fcmeq v3.2d, v3.2d, v3.2d
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -12297,7 +12297,7 @@ search1:
 	B     search1
 single1:
 	FMOVD (R8), F0
-	FMOVQ 432(R0), F1
+	FMOVQ 416(R0), F1
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.D[0], R1
@@ -38096,7 +38096,7 @@ moved1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 432(R0), F17
+	FMOVQ 416(R0), F17
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R6
@@ -38257,7 +38257,7 @@ moved2:
 	FMOVQ 400(R0), F0
 	FMOVQ 16(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R6
@@ -38316,7 +38316,7 @@ element3:
 	FMOVQ 400(R0), F0
 	FMOVQ 16(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R6
@@ -38609,16 +38609,16 @@ search1:
 	BLT   single1
 	FLDPQ (R11), (F0, F1)
 	FLDPQ 32(R11), (F2, F3)
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e22e442 // fcmeq v2.4s, v2.4s, v2.4s
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e23e463 // fcmeq v3.4s, v3.4s, v3.4s
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -38631,7 +38631,7 @@ search1:
 	B     search1
 single1:
 	FMOVS (R11), F0
-	FMOVQ 432(R0), F1
+	FMOVQ 416(R0), F1
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.S[0], R5
@@ -38793,7 +38793,7 @@ moved1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 432(R0), F17
+	FMOVQ 416(R0), F17
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R6
@@ -38947,7 +38947,7 @@ moved2:
 	FMOVQ 544(R0), F0
 	FMOVQ 32(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R6
@@ -39007,7 +39007,7 @@ element3:
 	FMOVQ 544(R0), F0
 	FMOVQ 32(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R5
@@ -39285,16 +39285,16 @@ search1:
 	BLT   single1
 	FLDPQ (R11), (F0, F1)
 	FLDPQ 32(R11), (F2, F3)
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e61e421 // fcmeq v1.2d, v1.2d, v1.2d
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e62e442 // fcmeq v2.2d, v2.2d, v2.2d
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 432(R0), F4
+	FMOVQ 416(R0), F4
 	WORD  $0x4e63e463 // fcmeq v3.2d, v3.2d, v3.2d
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -39307,7 +39307,7 @@ search1:
 	B     search1
 single1:
 	FMOVD (R11), F0
-	FMOVQ 432(R0), F1
+	FMOVQ 416(R0), F1
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.D[0], R5
@@ -53218,7 +53218,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 432(R0), F17
+	FMOVQ 416(R0), F17
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -53300,7 +53300,7 @@ columns2:
 	FMOVQ 400(R0), F0
 	FMOVQ 16(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -53335,7 +53335,7 @@ rest2:
 	FMOVQ 400(R0), F0
 	FMOVQ 16(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
@@ -53406,7 +53406,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 432(R0), F17
+	FMOVQ 416(R0), F17
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -53497,7 +53497,7 @@ columns2:
 	FMOVQ 544(R0), F0
 	FMOVQ 32(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -53534,7 +53534,7 @@ rest2:
 	FMOVQ 544(R0), F0
 	FMOVQ 32(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
@@ -61263,8 +61263,8 @@ TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
 	BLT   tail1
 blocks1:
 	FLDPQ (R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61349,8 +61349,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), (R4)
 	FLDPQ 32(R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61435,8 +61435,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 32(R4)
 	FLDPQ 64(R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61521,8 +61521,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 64(R4)
 	FLDPQ 96(R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61607,8 +61607,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 96(R4)
 	FLDPQ 128(R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61693,8 +61693,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 128(R4)
 	FLDPQ 160(R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61779,8 +61779,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 160(R4)
 	FLDPQ 192(R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61865,8 +61865,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 192(R4)
 	FLDPQ 224(R3), (F5, F6)
-	FMOVQ 416(R0), F7
-	FMOVQ 416(R0), F8
+	FMOVQ 432(R0), F7
+	FMOVQ 432(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -144(R0), F9
@@ -61979,7 +61979,7 @@ whole1:
 	MOVD  R1, R4
 register1:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62032,7 +62032,7 @@ register1:
 	MOVD  R1, R4
 register2:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62085,7 +62085,7 @@ register2:
 	MOVD  R1, R4
 register3:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62138,7 +62138,7 @@ register3:
 	MOVD  R1, R4
 register4:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62191,7 +62191,7 @@ register4:
 	MOVD  R1, R4
 register5:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62244,7 +62244,7 @@ register5:
 	MOVD  R1, R4
 register6:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62297,7 +62297,7 @@ register6:
 	MOVD  R1, R4
 register7:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62350,7 +62350,7 @@ register7:
 	MOVD  R1, R4
 register8:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62403,7 +62403,7 @@ register8:
 	MOVD  R1, R4
 register9:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62456,7 +62456,7 @@ register9:
 	MOVD  R1, R4
 register10:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62509,7 +62509,7 @@ register10:
 	MOVD  R1, R4
 register11:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62562,7 +62562,7 @@ register11:
 	MOVD  R1, R4
 register12:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62615,7 +62615,7 @@ register12:
 	MOVD  R1, R4
 register13:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62668,7 +62668,7 @@ register13:
 	MOVD  R1, R4
 register14:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62721,7 +62721,7 @@ register14:
 	MOVD  R1, R4
 register15:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -62774,7 +62774,7 @@ register15:
 	MOVD  R1, R4
 register16:
 	FMOVQ (R3), F5
-	FMOVQ 416(R0), F6
+	FMOVQ 432(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -144(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -98438,7 +98438,7 @@ TEXT ·aboveF32NEON(SB), NOSPLIT, $64-40
 	MOVD  x_len+8(FP), R3
 	LSL   $2, R3, R3
 	ADD   R1, R3, R3
-	FMOVQ 432(R0), F1
+	FMOVQ 416(R0), F1
 blocks1:
 	SUB   R2, R3, R0
 	CMP   $64, R0
@@ -98483,7 +98483,7 @@ TEXT ·aboveF64NEON(SB), NOSPLIT, $64-40
 	MOVD  x_len+8(FP), R3
 	LSL   $3, R3, R3
 	ADD   R1, R3, R3
-	FMOVQ 432(R0), F1
+	FMOVQ 416(R0), F1
 blocks1:
 	SUB   R2, R3, R0
 	CMP   $64, R0
@@ -118421,6 +118421,4683 @@ done2:
 end1:
 	RET
 
+// func sortCount32NEON(counts, keys []uint32, shift uint32) (nan bool)
+TEXT ·sortCount32NEON(SB), NOSPLIT, $256-57
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-256(SP), R1
+	MOVD  $local1-128(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  counts_base+0(FP), R3
+	MOVD  keys_base+24(FP), R4
+	MOVWU shift+48(FP), R5
+	ADD   $0, R5, R5
+	SUB   R5, ZR, R5
+	VDUP  R5, V1.S4
+	FMOVQ 384(R0), F2
+	FMOVQ 576(R0), F3
+	FMOVQ 1008(R0), F4
+	VMOVI $0, V5.B16
+	MOVD  keys_len+32(FP), R0
+	MOVD  $0, R5
+	CMP   $32, R0
+	BLT   few1
+	SUB   $32, R0, R1
+turns1:
+	ADD   R5<<2, R4, R6
+	PRFM  2048(R6), PLDL1KEEP
+	FMOVQ (R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, (R2)
+	FMOVQ 16(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 16(R2)
+	FMOVQ 32(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 32(R2)
+	FMOVQ 48(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 48(R2)
+	PRFM  2112(R6), PLDL1KEEP
+	FMOVQ 64(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 64(R2)
+	FMOVQ 80(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 80(R2)
+	FMOVQ 96(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 96(R2)
+	FMOVQ 112(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 112(R2)
+	MOVWU (R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 4(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 8(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 12(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 16(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 20(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 24(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 28(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 32(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 36(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 40(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 44(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 48(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 52(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 56(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 60(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 64(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 68(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 72(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 76(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 80(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 84(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 88(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 92(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 96(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 100(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 104(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 108(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 112(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 116(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 120(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 124(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	ADD   $32, R5, R5
+	CMP   R1, R5
+	BLE   turns1
+	CMP   R0, R5
+	BEQ   end1
+	SUB   R1, R5, R7
+	MOVD  R1, R5
+	MOVD  $32, R0
+part1:
+	ADD   R5<<2, R4, R6
+	PRFM  2048(R6), PLDL1KEEP
+	FMOVQ (R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, (R2)
+	FMOVQ 16(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 16(R2)
+	FMOVQ 32(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 32(R2)
+	FMOVQ 48(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 48(R2)
+	PRFM  2112(R6), PLDL1KEEP
+	FMOVQ 64(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 64(R2)
+	FMOVQ 80(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 80(R2)
+	FMOVQ 96(R6), F6
+	WORD  $0x4ea63407 // cmgt v7.4s, v0.4s, v6.4s
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.S4, V6.S4, V8.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	WORD  $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F7, 96(R2)
+	FMOVQ 112(R6), F6
+	WORD  $0x4ea63400 // cmgt v0.4s, v0.4s, v6.4s
+	WORD  $0x4e601c60 // bic v0.16b, v3.16b, v0.16b
+	VEOR  V0.B16, V6.B16, V0.B16
+	VCMEQ V2.S4, V6.S4, V2.S4
+	VADD  V2.S4, V0.S4, V0.S4
+	WORD  $0x6ea14400 // ushl v0.4s, v0.4s, v1.4s
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x6ea664a5 // umax v5.4s, v5.4s, v6.4s
+	FMOVQ F0, 112(R2)
+lanes1:
+	MOVWU (R2)(R7<<2), R1
+	MOVWU (R3)(R1<<2), R4
+	ADD   $1, R4, R4
+	MOVW  R4, (R3)(R1<<2)
+	ADD   $1, R7, R7
+	CMP   R0, R7
+	BLT   lanes1
+	B     all1
+few1:
+	CBZ   R0, end1
+	MOVD  $0, R6
+in1:
+	CMP   R0, R6
+	CSEL  LT, R6, ZR, R7
+	MOVWU (R4)(R7<<2), R7
+	MOVW  R7, (R1)(R6<<2)
+	ADD   $1, R6, R6
+	CMP   $32, R6
+	BLT   in1
+	MOVD  R1, R4
+	MOVD  $0, R7
+	B     part1
+all1:
+	MOVD  keys_len+32(FP), R0
+	CMP   $32, R0
+	BGE   end1
+end1:
+	WORD  $0x4ea434a0 // cmgt v0.4s, v5.4s, v4.4s
+	WORD  $0x6ea0a400 // umaxp v0.4s, v0.4s, v0.4s
+	VMOV  V0.D[0], R0
+	MOVD  $1, R1
+	CMP   ZR, R0
+	CSEL  NE, R1, R0, R0
+	MOVB  R0, nan+56(FP)
+	RET
+
+// func sortSplit32NEON(items []uint64, keys []uint32, index uint32, parts, next []uint32, shift uint32)
+TEXT ·sortSplit32NEON(SB), 0, $640-108
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local4-640(SP), R1
+	MOVD  $local3-512(SP), R2
+	MOVD  $local2-384(SP), R3
+	MOVD  $local1-128(SP), R4
+	VMOVI $0, V0.B16
+	MOVD  items_base+0(FP), R5
+	MOVD  keys_base+24(FP), R6
+	MOVWU index+48(FP), R7
+	VDUP  R7, V1.S4
+	MOVD  parts_base+56(FP), R7
+	MOVD  next_base+80(FP), R8
+	MOVWU shift+104(FP), R9
+	ADD   $0, R9, R9
+	SUB   R9, ZR, R9
+	VDUP  R9, V2.S4
+	FMOVQ 384(R0), F3
+	FMOVQ 576(R0), F4
+	MOVD  items_len+8(FP), R9
+	SUB   $1, R9, R9
+	MOVD  keys_len+32(FP), R10
+	MOVD  $0, R11
+	CMP   $32, R10
+	BLT   few1
+	SUB   $32, R10, R1
+turns1:
+	ADD   R11<<2, R6, R12
+	PRFM  2048(R12), PLDL1KEEP
+	FMOVQ (R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 624(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, (R4)
+	FMOVQ F5, (R3)
+	FMOVQ F7, 16(R3)
+	FMOVQ 16(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 640(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 16(R4)
+	FMOVQ F5, 32(R3)
+	FMOVQ F7, 48(R3)
+	FMOVQ 32(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 656(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 32(R4)
+	FMOVQ F5, 64(R3)
+	FMOVQ F7, 80(R3)
+	FMOVQ 48(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 672(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 48(R4)
+	FMOVQ F5, 96(R3)
+	FMOVQ F7, 112(R3)
+	PRFM  2112(R12), PLDL1KEEP
+	FMOVQ 64(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 688(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 64(R4)
+	FMOVQ F5, 128(R3)
+	FMOVQ F7, 144(R3)
+	FMOVQ 80(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 704(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 80(R4)
+	FMOVQ F5, 160(R3)
+	FMOVQ F7, 176(R3)
+	FMOVQ 96(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 720(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 96(R4)
+	FMOVQ F5, 192(R3)
+	FMOVQ F7, 208(R3)
+	FMOVQ 112(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 736(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 112(R4)
+	FMOVQ F5, 224(R3)
+	FMOVQ F7, 240(R3)
+	MOVWU (R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, (R2)
+	MOVWU 4(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 4(R2)
+	MOVWU 8(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 8(R2)
+	MOVWU 12(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 12(R2)
+	MOVWU 16(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 16(R2)
+	MOVWU 20(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 20(R2)
+	MOVWU 24(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 24(R2)
+	MOVWU 28(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 28(R2)
+	MOVWU 32(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 32(R2)
+	MOVWU 36(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 36(R2)
+	MOVWU 40(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 40(R2)
+	MOVWU 44(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 44(R2)
+	MOVWU 48(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 48(R2)
+	MOVWU 52(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 52(R2)
+	MOVWU 56(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 56(R2)
+	MOVWU 60(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 60(R2)
+	MOVWU 64(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 64(R2)
+	MOVWU 68(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 68(R2)
+	MOVWU 72(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 72(R2)
+	MOVWU 76(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 76(R2)
+	MOVWU 80(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 80(R2)
+	MOVWU 84(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 84(R2)
+	MOVWU 88(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 88(R2)
+	MOVWU 92(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 92(R2)
+	MOVWU 96(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 96(R2)
+	MOVWU 100(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 100(R2)
+	MOVWU 104(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 104(R2)
+	MOVWU 108(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 108(R2)
+	MOVWU 112(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 112(R2)
+	MOVWU 116(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 116(R2)
+	MOVWU 120(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 120(R2)
+	MOVWU 124(R4), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R9, R13
+	CSEL  LO, R13, R9, R13
+	ADD   R13<<3, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 124(R2)
+	MOVWU (R2), R12
+	MOVD  (R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 4(R2), R12
+	MOVD  8(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 8(R2), R12
+	MOVD  16(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 12(R2), R12
+	MOVD  24(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 16(R2), R12
+	MOVD  32(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 20(R2), R12
+	MOVD  40(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 24(R2), R12
+	MOVD  48(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 28(R2), R12
+	MOVD  56(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 32(R2), R12
+	MOVD  64(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 36(R2), R12
+	MOVD  72(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 40(R2), R12
+	MOVD  80(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 44(R2), R12
+	MOVD  88(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 48(R2), R12
+	MOVD  96(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 52(R2), R12
+	MOVD  104(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 56(R2), R12
+	MOVD  112(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 60(R2), R12
+	MOVD  120(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 64(R2), R12
+	MOVD  128(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 68(R2), R12
+	MOVD  136(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 72(R2), R12
+	MOVD  144(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 76(R2), R12
+	MOVD  152(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 80(R2), R12
+	MOVD  160(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 84(R2), R12
+	MOVD  168(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 88(R2), R12
+	MOVD  176(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 92(R2), R12
+	MOVD  184(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 96(R2), R12
+	MOVD  192(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 100(R2), R12
+	MOVD  200(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 104(R2), R12
+	MOVD  208(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 108(R2), R12
+	MOVD  216(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 112(R2), R12
+	MOVD  224(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 116(R2), R12
+	MOVD  232(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 120(R2), R12
+	MOVD  240(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	MOVWU 124(R2), R12
+	MOVD  248(R3), R13
+	MOVD  R13, (R5)(R12<<3)
+	ADD   $32, R11, R11
+	CMP   R1, R11
+	BLE   turns1
+	CMP   R10, R11
+	BEQ   end1
+	SUB   R1, R11, R13
+	MOVD  R1, R11
+	MOVD  $32, R10
+part1:
+	ADD   R11<<2, R6, R12
+	PRFM  2048(R12), PLDL1KEEP
+	FMOVQ (R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 624(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, (R4)
+	FMOVQ F5, (R3)
+	FMOVQ F7, 16(R3)
+	FMOVQ 16(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 640(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 16(R4)
+	FMOVQ F5, 32(R3)
+	FMOVQ F7, 48(R3)
+	FMOVQ 32(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 656(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 32(R4)
+	FMOVQ F5, 64(R3)
+	FMOVQ F7, 80(R3)
+	FMOVQ 48(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 672(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 48(R4)
+	FMOVQ F5, 96(R3)
+	FMOVQ F7, 112(R3)
+	PRFM  2112(R12), PLDL1KEEP
+	FMOVQ 64(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 688(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 64(R4)
+	FMOVQ F5, 128(R3)
+	FMOVQ F7, 144(R3)
+	FMOVQ 80(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 704(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 80(R4)
+	FMOVQ F5, 160(R3)
+	FMOVQ F7, 176(R3)
+	FMOVQ 96(R12), F5
+	WORD  $0x4ea53406 // cmgt v6.4s, v0.4s, v5.4s
+	WORD  $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VEOR  V6.B16, V5.B16, V6.B16
+	VCMEQ V3.S4, V5.S4, V5.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	FMOVQ 720(R0), F7
+	VDUP  R11, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VADD  V1.S4, V8.S4, V8.S4
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V5.S4, V8.S4, V8.S4
+	VZIP1 V6.S4, V8.S4, V5.S4
+	VZIP2 V6.S4, V8.S4, V7.S4
+	WORD  $0x6ea244c6 // ushl v6.4s, v6.4s, v2.4s
+	FMOVQ F6, 96(R4)
+	FMOVQ F5, 192(R3)
+	FMOVQ F7, 208(R3)
+	FMOVQ 112(R12), F5
+	WORD  $0x4ea53400 // cmgt v0.4s, v0.4s, v5.4s
+	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
+	VEOR  V0.B16, V5.B16, V0.B16
+	VCMEQ V3.S4, V5.S4, V3.S4
+	VADD  V3.S4, V0.S4, V0.S4
+	FMOVQ 736(R0), F4
+	VDUP  R11, V5.S4
+	VADD  V4.S4, V5.S4, V5.S4
+	VADD  V1.S4, V5.S4, V5.S4
+	VADD  V5.S4, V5.S4, V5.S4
+	VSUB  V3.S4, V5.S4, V5.S4
+	VZIP1 V0.S4, V5.S4, V1.S4
+	VZIP2 V0.S4, V5.S4, V3.S4
+	WORD  $0x6ea24400 // ushl v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 112(R4)
+	FMOVQ F1, 224(R3)
+	FMOVQ F3, 240(R3)
+	MOVD  R13, R0
+lanes1:
+	MOVWU (R4)(R0<<2), R1
+	MOVWU (R7)(R1<<2), R1
+	MOVWU (R8)(R1<<2), R6
+	ADD   $1, R6, R11
+	MOVW  R11, (R8)(R1<<2)
+	CMP   R9, R6
+	CSEL  LO, R6, R9, R6
+	ADD   R6<<3, R5, R1
+	PRFM  (R1), PLDL1KEEP
+	MOVW  R6, (R2)(R0<<2)
+	ADD   $1, R0, R0
+	CMP   R10, R0
+	BLT   lanes1
+lanes2:
+	MOVWU (R2)(R13<<2), R0
+	MOVD  (R3)(R13<<3), R1
+	MOVD  R1, (R5)(R0<<3)
+	ADD   $1, R13, R13
+	CMP   R10, R13
+	BLT   lanes2
+	B     all1
+few1:
+	CBZ   R10, end1
+	MOVD  $0, R12
+in1:
+	CMP   R10, R12
+	CSEL  LT, R12, ZR, R13
+	MOVWU (R6)(R13<<2), R13
+	MOVW  R13, (R1)(R12<<2)
+	ADD   $1, R12, R12
+	CMP   $32, R12
+	BLT   in1
+	MOVD  R1, R6
+	MOVD  $0, R13
+	B     part1
+all1:
+	MOVD  keys_len+32(FP), R10
+	CMP   $32, R10
+	BGE   end1
+end1:
+	RET
+
+// func sortUnpackNEON(keys []uint32, perm []int32, items []uint64)
+TEXT ·sortUnpackNEON(SB), 0, $512-72
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local3-512(SP), R1
+	MOVD  $local2-256(SP), R2
+	MOVD  $local1-128(SP), R3
+	VMOVI $0, V0.B16
+	MOVD  keys_base+0(FP), R4
+	MOVD  perm_base+24(FP), R5
+	MOVD  items_base+48(FP), R6
+	FMOVQ 576(R0), F1
+	FMOVQ 400(R0), F2
+	MOVD  keys_len+8(FP), R0
+	MOVD  $0, R7
+	CMP   $32, R0
+	BLT   few1
+	SUB   $32, R0, R1
+turns1:
+	ADD   R7<<2, R4, R8
+	ADD   R7<<2, R5, R9
+	ADD   R7<<3, R6, R10
+	PRFM  2048(R8), PLDL1KEEP
+	PRFM  2048(R9), PLDL1KEEP
+	FMOVQ (R10), F3
+	FMOVQ 16(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, (R8)
+	FMOVQ F5, (R9)
+	FMOVQ 32(R10), F3
+	FMOVQ 48(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 16(R8)
+	FMOVQ F5, 16(R9)
+	FMOVQ 64(R10), F3
+	FMOVQ 80(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 32(R8)
+	FMOVQ F5, 32(R9)
+	FMOVQ 96(R10), F3
+	FMOVQ 112(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 48(R8)
+	FMOVQ F5, 48(R9)
+	PRFM  2112(R8), PLDL1KEEP
+	PRFM  2112(R9), PLDL1KEEP
+	FMOVQ 128(R10), F3
+	FMOVQ 144(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 64(R8)
+	FMOVQ F5, 64(R9)
+	FMOVQ 160(R10), F3
+	FMOVQ 176(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 80(R8)
+	FMOVQ F5, 80(R9)
+	FMOVQ 192(R10), F3
+	FMOVQ 208(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 96(R8)
+	FMOVQ F5, 96(R9)
+	FMOVQ 224(R10), F3
+	FMOVQ 240(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 112(R8)
+	FMOVQ F5, 112(R9)
+	ADD   $32, R7, R7
+	CMP   R1, R7
+	BLE   turns1
+	CMP   R0, R7
+	BEQ   end1
+	SUB   R1, R7, R0
+	MOVD  R1, R7
+part1:
+	ADD   R7<<2, R4, R8
+	ADD   R7<<2, R5, R9
+	ADD   R7<<3, R6, R10
+	PRFM  2048(R8), PLDL1KEEP
+	PRFM  2048(R9), PLDL1KEEP
+	FMOVQ (R10), F3
+	FMOVQ 16(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, (R8)
+	FMOVQ F5, (R9)
+	FMOVQ 32(R10), F3
+	FMOVQ 48(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 16(R8)
+	FMOVQ F5, 16(R9)
+	FMOVQ 64(R10), F3
+	FMOVQ 80(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 32(R8)
+	FMOVQ F5, 32(R9)
+	FMOVQ 96(R10), F3
+	FMOVQ 112(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 48(R8)
+	FMOVQ F5, 48(R9)
+	PRFM  2112(R8), PLDL1KEEP
+	PRFM  2112(R9), PLDL1KEEP
+	FMOVQ 128(R10), F3
+	FMOVQ 144(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 64(R8)
+	FMOVQ F5, 64(R9)
+	FMOVQ 160(R10), F3
+	FMOVQ 176(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 80(R8)
+	FMOVQ F5, 80(R9)
+	FMOVQ 192(R10), F3
+	FMOVQ 208(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V4.B16
+	VADD  V4.S4, V3.S4, V3.S4
+	WORD  $0x4ea33404 // cmgt v4.4s, v0.4s, v3.4s
+	WORD  $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VEOR  V4.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 96(R8)
+	FMOVQ F5, 96(R9)
+	FMOVQ 224(R10), F3
+	FMOVQ 240(R10), F4
+	VUZP1 V4.S4, V3.S4, V5.S4
+	VUZP2 V4.S4, V3.S4, V3.S4
+	VAND  V2.B16, V5.B16, V2.B16
+	VADD  V2.S4, V3.S4, V3.S4
+	WORD  $0x4ea33400 // cmgt v0.4s, v0.4s, v3.4s
+	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
+	VEOR  V0.B16, V3.B16, V3.B16
+	VUSHR $1, V5.S4, V5.S4
+	FMOVQ F3, 112(R8)
+	FMOVQ F5, 112(R9)
+	B     all1
+few1:
+	CBZ   R0, end1
+	MOVD  R3, R4
+	MOVD  R2, R5
+	MOVD  $0, R8
+in1:
+	CMP   R0, R8
+	CSEL  LT, R8, ZR, R9
+	MOVD  (R6)(R9<<3), R9
+	MOVD  R9, (R1)(R8<<3)
+	ADD   $1, R8, R8
+	CMP   $32, R8
+	BLT   in1
+	MOVD  R1, R6
+	B     part1
+all1:
+	MOVD  keys_len+8(FP), R0
+	CMP   $32, R0
+	BGE   end1
+	MOVD  keys_base+0(FP), R1
+	MOVD  $0, R4
+out1:
+	MOVWU (R3)(R4<<2), R5
+	MOVW  R5, (R1)(R4<<2)
+	ADD   $1, R4, R4
+	CMP   R0, R4
+	BLT   out1
+	MOVD  perm_base+24(FP), R1
+	MOVD  $0, R3
+out2:
+	MOVWU (R2)(R3<<2), R4
+	MOVW  R4, (R1)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R0, R3
+	BLT   out2
+end1:
+	RET
+
+// func sortCount64NEON(counts []uint32, keys []uint64, up, shift uint32)
+TEXT ·sortCount64NEON(SB), 0, $384-56
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-384(SP), R1
+	MOVD  $local1-128(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  counts_base+0(FP), R3
+	MOVD  keys_base+24(FP), R4
+	MOVWU shift+52(FP), R5
+	ADD   $32, R5, R5
+	SUB   R5, ZR, R5
+	VDUP  R5, V1.S4
+	FMOVQ 432(R0), F2
+	FMOVQ 592(R0), F3
+	FMOVQ 608(R0), F4
+	MOVWU up+48(FP), R0
+	VDUP  R0, V5.S4
+	MOVD  keys_len+32(FP), R0
+	MOVD  $0, R5
+	CMP   $32, R0
+	BLT   few1
+	SUB   $32, R0, R1
+turns1:
+	ADD   R5<<3, R4, R6
+	PRFM  2048(R6), PLDL1KEEP
+	FMOVQ (R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 16(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, (R2)
+	FMOVQ 32(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 48(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 16(R2)
+	PRFM  2112(R6), PLDL1KEEP
+	FMOVQ 64(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 80(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 32(R2)
+	FMOVQ 96(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 112(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 48(R2)
+	PRFM  2176(R6), PLDL1KEEP
+	FMOVQ 128(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 144(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 64(R2)
+	FMOVQ 160(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 176(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 80(R2)
+	PRFM  2240(R6), PLDL1KEEP
+	FMOVQ 192(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 208(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 96(R2)
+	FMOVQ 224(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 240(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 112(R2)
+	MOVWU (R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 4(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 8(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 12(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 16(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 20(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 24(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 28(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 32(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 36(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 40(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 44(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 48(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 52(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 56(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 60(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 64(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 68(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 72(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 76(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 80(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 84(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 88(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 92(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 96(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 100(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 104(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 108(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 112(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 116(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 120(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	MOVWU 124(R2), R6
+	MOVWU (R3)(R6<<2), R7
+	ADD   $1, R7, R7
+	MOVW  R7, (R3)(R6<<2)
+	ADD   $32, R5, R5
+	CMP   R1, R5
+	BLE   turns1
+	CMP   R0, R5
+	BEQ   end1
+	SUB   R1, R5, R7
+	MOVD  R1, R5
+	MOVD  $32, R0
+part1:
+	ADD   R5<<3, R4, R6
+	PRFM  2048(R6), PLDL1KEEP
+	FMOVQ (R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 16(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, (R2)
+	FMOVQ 32(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 48(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 16(R2)
+	PRFM  2112(R6), PLDL1KEEP
+	FMOVQ 64(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 80(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 32(R2)
+	FMOVQ 96(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 112(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 48(R2)
+	PRFM  2176(R6), PLDL1KEEP
+	FMOVQ 128(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 144(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 64(R2)
+	FMOVQ 160(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 176(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 80(R2)
+	PRFM  2240(R6), PLDL1KEEP
+	FMOVQ 192(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 208(R6), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 96(R2)
+	FMOVQ 224(R6), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 240(R6), F6
+	WORD  $0x4ee63400 // cmgt v0.2d, v0.2d, v6.2d
+	WORD  $0x4e601c60 // bic v0.16b, v3.16b, v0.16b
+	VEOR  V0.B16, V6.B16, V0.B16
+	VCMEQ V2.D2, V6.D2, V2.D2
+	VADD  V2.D2, V0.D2, V0.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c2 // cmgt v2.2d, v6.2d, v4.2d
+	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
+	WORD  $0x6ee54400 // ushl v0.2d, v0.2d, v5.2d
+	WORD  $0x6ee14400 // ushl v0.2d, v0.2d, v1.2d
+	VUZP1 V0.S4, V7.S4, V0.S4
+	FMOVQ F0, 112(R2)
+lanes1:
+	MOVWU (R2)(R7<<2), R1
+	MOVWU (R3)(R1<<2), R4
+	ADD   $1, R4, R4
+	MOVW  R4, (R3)(R1<<2)
+	ADD   $1, R7, R7
+	CMP   R0, R7
+	BLT   lanes1
+	B     all1
+few1:
+	CBZ   R0, end1
+	MOVD  $0, R6
+in1:
+	CMP   R0, R6
+	CSEL  LT, R6, ZR, R7
+	MOVD  (R4)(R7<<3), R7
+	MOVD  R7, (R1)(R6<<3)
+	ADD   $1, R6, R6
+	CMP   $32, R6
+	BLT   in1
+	MOVD  R1, R4
+	MOVD  $0, R7
+	B     part1
+all1:
+	MOVD  keys_len+32(FP), R0
+	CMP   $32, R0
+	BGE   end1
+end1:
+	RET
+
+// func sortSplit64NEON(values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32)
+TEXT ·sortSplit64NEON(SB), 0, $512-136
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local3-512(SP), R1
+	MOVD  $local2-256(SP), R2
+	MOVD  $local1-128(SP), R3
+	VMOVI $0, V0.B16
+	MOVD  values_base+0(FP), R4
+	MOVD  perm_base+24(FP), R5
+	MOVD  keys_base+48(FP), R6
+	MOVD  parts_base+80(FP), R7
+	MOVD  next_base+104(FP), R8
+	MOVWU shift+132(FP), R9
+	ADD   $32, R9, R9
+	SUB   R9, ZR, R9
+	VDUP  R9, V1.S4
+	FMOVQ 432(R0), F2
+	FMOVQ 592(R0), F3
+	FMOVQ 608(R0), F4
+	MOVWU up+128(FP), R0
+	VDUP  R0, V5.S4
+	MOVD  values_len+8(FP), R0
+	SUB   $1, R0, R0
+	MOVD  keys_len+56(FP), R9
+	MOVD  $0, R10
+	CMP   $32, R9
+	BLT   few1
+	SUB   $32, R9, R1
+turns1:
+	ADD   R10<<3, R6, R11
+	PRFM  2048(R11), PLDL1KEEP
+	FMOVQ (R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 16(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, (R3)
+	FMOVQ 32(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 48(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 16(R3)
+	PRFM  2112(R11), PLDL1KEEP
+	FMOVQ 64(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 80(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 32(R3)
+	FMOVQ 96(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 112(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 48(R3)
+	PRFM  2176(R11), PLDL1KEEP
+	FMOVQ 128(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 144(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 64(R3)
+	FMOVQ 160(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 176(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 80(R3)
+	PRFM  2240(R11), PLDL1KEEP
+	FMOVQ 192(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 208(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 96(R3)
+	FMOVQ 224(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 240(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 112(R3)
+	MOVWU (R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, (R2)
+	MOVWU 4(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 4(R2)
+	MOVWU 8(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 8(R2)
+	MOVWU 12(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 12(R2)
+	MOVWU 16(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 16(R2)
+	MOVWU 20(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 20(R2)
+	MOVWU 24(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 24(R2)
+	MOVWU 28(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 28(R2)
+	MOVWU 32(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 32(R2)
+	MOVWU 36(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 36(R2)
+	MOVWU 40(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 40(R2)
+	MOVWU 44(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 44(R2)
+	MOVWU 48(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 48(R2)
+	MOVWU 52(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 52(R2)
+	MOVWU 56(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 56(R2)
+	MOVWU 60(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 60(R2)
+	MOVWU 64(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 64(R2)
+	MOVWU 68(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 68(R2)
+	MOVWU 72(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 72(R2)
+	MOVWU 76(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 76(R2)
+	MOVWU 80(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 80(R2)
+	MOVWU 84(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 84(R2)
+	MOVWU 88(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 88(R2)
+	MOVWU 92(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 92(R2)
+	MOVWU 96(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 96(R2)
+	MOVWU 100(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 100(R2)
+	MOVWU 104(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 104(R2)
+	MOVWU 108(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 108(R2)
+	MOVWU 112(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 112(R2)
+	MOVWU 116(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 116(R2)
+	MOVWU 120(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 120(R2)
+	MOVWU 124(R3), R12
+	MOVWU (R7)(R12<<2), R12
+	MOVWU (R8)(R12<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R12<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R12
+	PRFM  (R12), PLDL1KEEP
+	ADD   R13<<2, R5, R12
+	PRFM  (R12), PLDL1KEEP
+	MOVW  R13, 124(R2)
+	MOVWU (R2), R12
+	MOVD  (R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $0, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 4(R2), R12
+	MOVD  8(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $1, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 8(R2), R12
+	MOVD  16(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $2, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 12(R2), R12
+	MOVD  24(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $3, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 16(R2), R12
+	MOVD  32(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $4, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 20(R2), R12
+	MOVD  40(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $5, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 24(R2), R12
+	MOVD  48(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $6, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 28(R2), R12
+	MOVD  56(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $7, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 32(R2), R12
+	MOVD  64(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $8, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 36(R2), R12
+	MOVD  72(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $9, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 40(R2), R12
+	MOVD  80(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $10, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 44(R2), R12
+	MOVD  88(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $11, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 48(R2), R12
+	MOVD  96(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $12, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 52(R2), R12
+	MOVD  104(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $13, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 56(R2), R12
+	MOVD  112(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $14, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 60(R2), R12
+	MOVD  120(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $15, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 64(R2), R12
+	MOVD  128(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $16, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 68(R2), R12
+	MOVD  136(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $17, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 72(R2), R12
+	MOVD  144(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $18, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 76(R2), R12
+	MOVD  152(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $19, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 80(R2), R12
+	MOVD  160(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $20, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 84(R2), R12
+	MOVD  168(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $21, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 88(R2), R12
+	MOVD  176(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $22, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 92(R2), R12
+	MOVD  184(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $23, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 96(R2), R12
+	MOVD  192(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $24, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 100(R2), R12
+	MOVD  200(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $25, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 104(R2), R12
+	MOVD  208(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $26, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 108(R2), R12
+	MOVD  216(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $27, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 112(R2), R12
+	MOVD  224(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $28, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 116(R2), R12
+	MOVD  232(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $29, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 120(R2), R12
+	MOVD  240(R11), R13
+	MOVD  R13, (R4)(R12<<3)
+	MOVWU index+72(FP), R13
+	ADD   R10, R13, R13
+	ADD   $30, R13, R13
+	MOVW  R13, (R5)(R12<<2)
+	MOVWU 124(R2), R12
+	MOVD  248(R11), R11
+	MOVD  R11, (R4)(R12<<3)
+	MOVWU index+72(FP), R11
+	ADD   R10, R11, R11
+	ADD   $31, R11, R11
+	MOVW  R11, (R5)(R12<<2)
+	ADD   $32, R10, R10
+	CMP   R1, R10
+	BLE   turns1
+	CMP   R9, R10
+	BEQ   end1
+	SUB   R1, R10, R12
+	MOVD  R1, R10
+	MOVD  $32, R9
+part1:
+	ADD   R10<<3, R6, R11
+	PRFM  2048(R11), PLDL1KEEP
+	FMOVQ (R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 16(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, (R3)
+	FMOVQ 32(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 48(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 16(R3)
+	PRFM  2112(R11), PLDL1KEEP
+	FMOVQ 64(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 80(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 32(R3)
+	FMOVQ 96(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 112(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 48(R3)
+	PRFM  2176(R11), PLDL1KEEP
+	FMOVQ 128(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 144(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 64(R3)
+	FMOVQ 160(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 176(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 80(R3)
+	PRFM  2240(R11), PLDL1KEEP
+	FMOVQ 192(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 208(R11), F6
+	WORD  $0x4ee63408 // cmgt v8.2d, v0.2d, v6.2d
+	WORD  $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VEOR  V8.B16, V6.B16, V8.B16
+	VCMEQ V2.D2, V6.D2, V9.D2
+	VADD  V9.D2, V8.D2, V8.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	WORD  $0x6ee54508 // ushl v8.2d, v8.2d, v5.2d
+	WORD  $0x6ee14508 // ushl v8.2d, v8.2d, v1.2d
+	VUZP1 V8.S4, V7.S4, V6.S4
+	FMOVQ F6, 96(R3)
+	FMOVQ 224(R11), F6
+	WORD  $0x4ee63407 // cmgt v7.2d, v0.2d, v6.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V6.B16, V7.B16
+	VCMEQ V2.D2, V6.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c6 // cmgt v6.2d, v6.2d, v4.2d
+	WORD  $0x4e661ce7 // bic v7.16b, v7.16b, v6.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	WORD  $0x6ee144e7 // ushl v7.2d, v7.2d, v1.2d
+	FMOVQ 240(R11), F6
+	WORD  $0x4ee63400 // cmgt v0.2d, v0.2d, v6.2d
+	WORD  $0x4e601c60 // bic v0.16b, v3.16b, v0.16b
+	VEOR  V0.B16, V6.B16, V0.B16
+	VCMEQ V2.D2, V6.D2, V2.D2
+	VADD  V2.D2, V0.D2, V0.D2
+	VAND  V3.B16, V6.B16, V6.B16
+	WORD  $0x4ee434c2 // cmgt v2.2d, v6.2d, v4.2d
+	WORD  $0x4e621c00 // bic v0.16b, v0.16b, v2.16b
+	WORD  $0x6ee54400 // ushl v0.2d, v0.2d, v5.2d
+	WORD  $0x6ee14400 // ushl v0.2d, v0.2d, v1.2d
+	VUZP1 V0.S4, V7.S4, V0.S4
+	FMOVQ F0, 112(R3)
+	MOVD  R12, R1
+lanes1:
+	MOVWU (R3)(R1<<2), R6
+	MOVWU (R7)(R6<<2), R6
+	MOVWU (R8)(R6<<2), R13
+	ADD   $1, R13, R14
+	MOVW  R14, (R8)(R6<<2)
+	CMP   R0, R13
+	CSEL  LO, R13, R0, R13
+	ADD   R13<<3, R4, R6
+	PRFM  (R6), PLDL1KEEP
+	ADD   R13<<2, R5, R6
+	PRFM  (R6), PLDL1KEEP
+	MOVW  R13, (R2)(R1<<2)
+	ADD   $1, R1, R1
+	CMP   R9, R1
+	BLT   lanes1
+lanes2:
+	MOVWU (R2)(R12<<2), R0
+	MOVD  (R11)(R12<<3), R1
+	MOVD  R1, (R4)(R0<<3)
+	MOVWU index+72(FP), R1
+	ADD   R10, R1, R1
+	ADD   R12, R1, R1
+	MOVW  R1, (R5)(R0<<2)
+	ADD   $1, R12, R12
+	CMP   R9, R12
+	BLT   lanes2
+	B     all1
+few1:
+	CBZ   R9, end1
+	MOVD  $0, R11
+in1:
+	CMP   R9, R11
+	CSEL  LT, R11, ZR, R12
+	MOVD  (R6)(R12<<3), R12
+	MOVD  R12, (R1)(R11<<3)
+	ADD   $1, R11, R11
+	CMP   $32, R11
+	BLT   in1
+	MOVD  R1, R6
+	MOVD  $0, R12
+	B     part1
+all1:
+	MOVD  keys_len+56(FP), R9
+	CMP   $32, R9
+	BGE   end1
+end1:
+	RET
+
+// func sortItems64NEON(items, keys []uint64, up, low uint32)
+TEXT ·sortItems64NEON(SB), 0, $512-56
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-512(SP), R1
+	MOVD  $local1-256(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  items_base+0(FP), R3
+	MOVD  keys_base+24(FP), R4
+	MOVWU low+52(FP), R5
+	VDUP  R5, V1.S4
+	FMOVQ 432(R0), F2
+	FMOVQ 592(R0), F3
+	FMOVQ 608(R0), F4
+	MOVWU up+48(FP), R5
+	VDUP  R5, V5.S4
+	FMOVQ 416(R0), F6
+	WORD  $0x6ee144c6 // ushl v6.2d, v6.2d, v1.2d
+	MOVD  items_len+8(FP), R5
+	MOVD  $0, R6
+	CMP   $32, R5
+	BLT   few1
+	SUB   $32, R5, R1
+turns1:
+	ADD   R6<<3, R3, R7
+	ADD   R6<<3, R4, R8
+	FMOVQ (R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 752(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, (R7)
+	FMOVQ 16(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 768(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 16(R7)
+	FMOVQ 32(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 784(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 32(R7)
+	FMOVQ 48(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 800(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 48(R7)
+	FMOVQ 64(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 816(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 64(R7)
+	FMOVQ 80(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 832(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 80(R7)
+	FMOVQ 96(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 848(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 96(R7)
+	FMOVQ 112(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 864(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 112(R7)
+	FMOVQ 128(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 880(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 128(R7)
+	FMOVQ 144(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 896(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 144(R7)
+	FMOVQ 160(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 912(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 160(R7)
+	FMOVQ 176(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 928(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 176(R7)
+	FMOVQ 192(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 944(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 192(R7)
+	FMOVQ 208(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 960(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 208(R7)
+	FMOVQ 224(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 976(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 224(R7)
+	FMOVQ 240(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 992(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 240(R7)
+	ADD   $32, R6, R6
+	CMP   R1, R6
+	BLE   turns1
+	CMP   R5, R6
+	BEQ   end1
+	SUB   R1, R6, R5
+	MOVD  R1, R6
+part1:
+	ADD   R6<<3, R3, R7
+	ADD   R6<<3, R4, R8
+	FMOVQ (R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 752(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, (R7)
+	FMOVQ 16(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 768(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 16(R7)
+	FMOVQ 32(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 784(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 32(R7)
+	FMOVQ 48(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 800(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 48(R7)
+	FMOVQ 64(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 816(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 64(R7)
+	FMOVQ 80(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 832(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 80(R7)
+	FMOVQ 96(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 848(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 96(R7)
+	FMOVQ 112(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 864(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 112(R7)
+	FMOVQ 128(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 880(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 128(R7)
+	FMOVQ 144(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 896(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 144(R7)
+	FMOVQ 160(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 912(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 160(R7)
+	FMOVQ 176(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 928(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 176(R7)
+	FMOVQ 192(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 944(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 192(R7)
+	FMOVQ 208(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 960(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 208(R7)
+	FMOVQ 224(R8), F1
+	WORD  $0x4ee13407 // cmgt v7.2d, v0.2d, v1.2d
+	WORD  $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
+	VEOR  V7.B16, V1.B16, V7.B16
+	VCMEQ V2.D2, V1.D2, V8.D2
+	VADD  V8.D2, V7.D2, V7.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
+	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
+	VAND  V6.B16, V7.B16, V7.B16
+	FMOVQ 976(R0), F1
+	VDUP  R6, V8.D2
+	VADD  V1.D2, V8.D2, V8.D2
+	VORR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 224(R7)
+	FMOVQ 240(R8), F1
+	WORD  $0x4ee13400 // cmgt v0.2d, v0.2d, v1.2d
+	WORD  $0x4e601c60 // bic v0.16b, v3.16b, v0.16b
+	VEOR  V0.B16, V1.B16, V0.B16
+	VCMEQ V2.D2, V1.D2, V2.D2
+	VADD  V2.D2, V0.D2, V0.D2
+	VAND  V3.B16, V1.B16, V1.B16
+	WORD  $0x4ee43421 // cmgt v1.2d, v1.2d, v4.2d
+	WORD  $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
+	WORD  $0x6ee54400 // ushl v0.2d, v0.2d, v5.2d
+	VAND  V6.B16, V0.B16, V0.B16
+	FMOVQ 992(R0), F1
+	VDUP  R6, V2.D2
+	VADD  V1.D2, V2.D2, V2.D2
+	VORR  V2.B16, V0.B16, V0.B16
+	FMOVQ F0, 240(R7)
+	B     all1
+few1:
+	CBZ   R5, end1
+	MOVD  R2, R3
+	MOVD  $0, R7
+in1:
+	CMP   R5, R7
+	CSEL  LT, R7, ZR, R8
+	MOVD  (R4)(R8<<3), R8
+	MOVD  R8, (R1)(R7<<3)
+	ADD   $1, R7, R7
+	CMP   $32, R7
+	BLT   in1
+	MOVD  R1, R4
+	B     part1
+all1:
+	MOVD  items_len+8(FP), R5
+	CMP   $32, R5
+	BGE   end1
+	MOVD  items_base+0(FP), R0
+	MOVD  $0, R1
+out1:
+	MOVD  (R2)(R1<<3), R3
+	MOVD  R3, (R0)(R1<<3)
+	ADD   $1, R1, R1
+	CMP   R5, R1
+	BLT   out1
+end1:
+	RET
+
+// func sortBoundsNEON(items []uint64) (least, largest uint32)
+TEXT ·sortBoundsNEON(SB), NOSPLIT, $256-32
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local1-256(SP), R1
+	MOVD  items_base+0(FP), R2
+	FMOVQ 416(R0), F0
+	VMOVI $0, V1.B16
+	MOVD  items_len+8(FP), R0
+	MOVD  $0, R3
+	CMP   $32, R0
+	BLT   few1
+	SUB   $32, R0, R1
+turns1:
+	ADD   R3<<3, R2, R4
+	PRFM  2048(R4), PLDL1KEEP
+	FMOVQ (R4), F2
+	FMOVQ 16(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 32(R4), F2
+	FMOVQ 48(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	PRFM  2112(R4), PLDL1KEEP
+	FMOVQ 64(R4), F2
+	FMOVQ 80(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 96(R4), F2
+	FMOVQ 112(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	PRFM  2176(R4), PLDL1KEEP
+	FMOVQ 128(R4), F2
+	FMOVQ 144(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 160(R4), F2
+	FMOVQ 176(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	PRFM  2240(R4), PLDL1KEEP
+	FMOVQ 192(R4), F2
+	FMOVQ 208(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 224(R4), F2
+	FMOVQ 240(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	ADD   $32, R3, R3
+	CMP   R1, R3
+	BLE   turns1
+	CMP   R0, R3
+	BEQ   end1
+	SUB   R1, R3, R0
+	MOVD  R1, R3
+part1:
+	ADD   R3<<3, R2, R4
+	PRFM  2048(R4), PLDL1KEEP
+	FMOVQ (R4), F2
+	FMOVQ 16(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 32(R4), F2
+	FMOVQ 48(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	PRFM  2112(R4), PLDL1KEEP
+	FMOVQ 64(R4), F2
+	FMOVQ 80(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 96(R4), F2
+	FMOVQ 112(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	PRFM  2176(R4), PLDL1KEEP
+	FMOVQ 128(R4), F2
+	FMOVQ 144(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 160(R4), F2
+	FMOVQ 176(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	PRFM  2240(R4), PLDL1KEEP
+	FMOVQ 192(R4), F2
+	FMOVQ 208(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	FMOVQ 224(R4), F2
+	FMOVQ 240(R4), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	WORD  $0x6ea26421 // umax v1.4s, v1.4s, v2.4s
+	B     all1
+few1:
+	CBZ   R0, end1
+	MOVD  $0, R4
+in1:
+	CMP   R0, R4
+	CSEL  LT, R4, ZR, R5
+	MOVD  (R2)(R5<<3), R5
+	MOVD  R5, (R1)(R4<<3)
+	ADD   $1, R4, R4
+	CMP   $32, R4
+	BLT   in1
+	MOVD  R1, R2
+	B     part1
+all1:
+	MOVD  items_len+8(FP), R0
+	CMP   $32, R0
+	BGE   end1
+end1:
+	WORD  $0x6ea0ac00 // uminp v0.4s, v0.4s, v0.4s
+	WORD  $0x6ea0ac00 // uminp v0.4s, v0.4s, v0.4s
+	VMOV  V0.S[0], R0
+	MOVW  R0, least+24(FP)
+	WORD  $0x6ea1a421 // umaxp v1.4s, v1.4s, v1.4s
+	WORD  $0x6ea1a421 // umaxp v1.4s, v1.4s, v1.4s
+	VMOV  V1.S[0], R0
+	MOVW  R0, largest+28(FP)
+	RET
+
+// func sortCountNEON(counts []uint16, items []uint64, least, shift uint32)
+TEXT ·sortCountNEON(SB), 0, $384-56
+	MOVD  $local2-384(SP), R0
+	MOVD  $local1-128(SP), R1
+	MOVD  counts_base+0(FP), R2
+	MOVD  items_base+24(FP), R3
+	MOVWU least+48(FP), R4
+	VDUP  R4, V0.S4
+	MOVWU shift+52(FP), R4
+	ADD   $0, R4, R4
+	SUB   R4, ZR, R4
+	VDUP  R4, V1.S4
+	MOVD  items_len+32(FP), R4
+	MOVD  $0, R5
+	CMP   $32, R4
+	BLT   few1
+	SUB   $32, R4, R0
+turns1:
+	ADD   R5<<3, R3, R6
+	FMOVQ (R6), F2
+	FMOVQ 16(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, (R1)
+	FMOVQ 32(R6), F2
+	FMOVQ 48(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 16(R1)
+	FMOVQ 64(R6), F2
+	FMOVQ 80(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 32(R1)
+	FMOVQ 96(R6), F2
+	FMOVQ 112(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 48(R1)
+	FMOVQ 128(R6), F2
+	FMOVQ 144(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 64(R1)
+	FMOVQ 160(R6), F2
+	FMOVQ 176(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 80(R1)
+	FMOVQ 192(R6), F2
+	FMOVQ 208(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 96(R1)
+	FMOVQ 224(R6), F2
+	FMOVQ 240(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 112(R1)
+	MOVWU (R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 4(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 8(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 12(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 16(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 20(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 24(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 28(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 32(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 36(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 40(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 44(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 48(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 52(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 56(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 60(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 64(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 68(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 72(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 76(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 80(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 84(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 88(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 92(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 96(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 100(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 104(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 108(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 112(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 116(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 120(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	MOVWU 124(R1), R6
+	MOVHU (R2)(R6<<1), R7
+	ADD   $1, R7, R7
+	MOVH  R7, (R2)(R6<<1)
+	ADD   $32, R5, R5
+	CMP   R0, R5
+	BLE   turns1
+	CMP   R4, R5
+	BEQ   end1
+	SUB   R0, R5, R7
+	MOVD  R0, R5
+	MOVD  $32, R4
+part1:
+	ADD   R5<<3, R3, R6
+	FMOVQ (R6), F2
+	FMOVQ 16(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, (R1)
+	FMOVQ 32(R6), F2
+	FMOVQ 48(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 16(R1)
+	FMOVQ 64(R6), F2
+	FMOVQ 80(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 32(R1)
+	FMOVQ 96(R6), F2
+	FMOVQ 112(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 48(R1)
+	FMOVQ 128(R6), F2
+	FMOVQ 144(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 64(R1)
+	FMOVQ 160(R6), F2
+	FMOVQ 176(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 80(R1)
+	FMOVQ 192(R6), F2
+	FMOVQ 208(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 96(R1)
+	FMOVQ 224(R6), F2
+	FMOVQ 240(R6), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 112(R1)
+lanes1:
+	MOVWU (R1)(R7<<2), R0
+	MOVHU (R2)(R0<<1), R3
+	ADD   $1, R3, R3
+	MOVH  R3, (R2)(R0<<1)
+	ADD   $1, R7, R7
+	CMP   R4, R7
+	BLT   lanes1
+	B     all1
+few1:
+	CBZ   R4, end1
+	MOVD  $0, R6
+in1:
+	CMP   R4, R6
+	CSEL  LT, R6, ZR, R7
+	MOVD  (R3)(R7<<3), R7
+	MOVD  R7, (R0)(R6<<3)
+	ADD   $1, R6, R6
+	CMP   $32, R6
+	BLT   in1
+	MOVD  R0, R3
+	MOVD  $0, R7
+	B     part1
+all1:
+	MOVD  items_len+32(FP), R4
+	CMP   $32, R4
+	BGE   end1
+end1:
+	RET
+
+// func sortPlaceNEON(sorted, items []uint64, next []uint16, least, shift uint32)
+TEXT ·sortPlaceNEON(SB), 0, $384-80
+	MOVD  $local2-384(SP), R0
+	MOVD  $local1-128(SP), R1
+	MOVD  sorted_base+0(FP), R2
+	MOVD  items_base+24(FP), R3
+	MOVD  next_base+48(FP), R4
+	MOVWU least+72(FP), R5
+	VDUP  R5, V0.S4
+	MOVWU shift+76(FP), R5
+	ADD   $0, R5, R5
+	SUB   R5, ZR, R5
+	VDUP  R5, V1.S4
+	MOVD  items_len+32(FP), R5
+	MOVD  $0, R6
+	CMP   $32, R5
+	BLT   few1
+	SUB   $32, R5, R0
+turns1:
+	ADD   R6<<3, R3, R7
+	FMOVQ (R7), F2
+	FMOVQ 16(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, (R1)
+	FMOVQ 32(R7), F2
+	FMOVQ 48(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 16(R1)
+	FMOVQ 64(R7), F2
+	FMOVQ 80(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 32(R1)
+	FMOVQ 96(R7), F2
+	FMOVQ 112(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 48(R1)
+	FMOVQ 128(R7), F2
+	FMOVQ 144(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 64(R1)
+	FMOVQ 160(R7), F2
+	FMOVQ 176(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 80(R1)
+	FMOVQ 192(R7), F2
+	FMOVQ 208(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 96(R1)
+	FMOVQ 224(R7), F2
+	FMOVQ 240(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 112(R1)
+	MOVWU (R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  (R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 4(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  8(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 8(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  16(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 12(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  24(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 16(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  32(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 20(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  40(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 24(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  48(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 28(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  56(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 32(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  64(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 36(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  72(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 40(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  80(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 44(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  88(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 48(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  96(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 52(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  104(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 56(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  112(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 60(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  120(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 64(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  128(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 68(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  136(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 72(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  144(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 76(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  152(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 80(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  160(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 84(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  168(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 88(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  176(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 92(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  184(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 96(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  192(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 100(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  200(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 104(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  208(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 108(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  216(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 112(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  224(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 116(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  232(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 120(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  240(R7), R8
+	MOVD  R8, (R2)(R9<<3)
+	MOVWU 124(R1), R8
+	MOVHU (R4)(R8<<1), R9
+	ADD   $1, R9, R10
+	MOVH  R10, (R4)(R8<<1)
+	MOVD  248(R7), R7
+	MOVD  R7, (R2)(R9<<3)
+	ADD   $32, R6, R6
+	CMP   R0, R6
+	BLE   turns1
+	CMP   R5, R6
+	BEQ   end1
+	SUB   R0, R6, R8
+	MOVD  R0, R6
+	MOVD  $32, R5
+part1:
+	ADD   R6<<3, R3, R7
+	FMOVQ (R7), F2
+	FMOVQ 16(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, (R1)
+	FMOVQ 32(R7), F2
+	FMOVQ 48(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 16(R1)
+	FMOVQ 64(R7), F2
+	FMOVQ 80(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 32(R1)
+	FMOVQ 96(R7), F2
+	FMOVQ 112(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 48(R1)
+	FMOVQ 128(R7), F2
+	FMOVQ 144(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 64(R1)
+	FMOVQ 160(R7), F2
+	FMOVQ 176(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 80(R1)
+	FMOVQ 192(R7), F2
+	FMOVQ 208(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 96(R1)
+	FMOVQ 224(R7), F2
+	FMOVQ 240(R7), F3
+	VUZP2 V3.S4, V2.S4, V2.S4
+	VSUB  V0.S4, V2.S4, V2.S4
+	WORD  $0x6ea14442 // ushl v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 112(R1)
+lanes1:
+	MOVWU (R1)(R8<<2), R0
+	MOVHU (R4)(R0<<1), R3
+	ADD   $1, R3, R6
+	MOVH  R6, (R4)(R0<<1)
+	MOVD  (R7)(R8<<3), R0
+	MOVD  R0, (R2)(R3<<3)
+	ADD   $1, R8, R8
+	CMP   R5, R8
+	BLT   lanes1
+	B     all1
+few1:
+	CBZ   R5, end1
+	MOVD  $0, R7
+in1:
+	CMP   R5, R7
+	CSEL  LT, R7, ZR, R8
+	MOVD  (R3)(R8<<3), R8
+	MOVD  R8, (R0)(R7<<3)
+	ADD   $1, R7, R7
+	CMP   $32, R7
+	BLT   in1
+	MOVD  R0, R3
+	MOVD  $0, R8
+	B     part1
+all1:
+	MOVD  items_len+32(FP), R5
+	CMP   $32, R5
+	BGE   end1
+end1:
+	RET
+
+// func sortSumsNEON(counts []uint16) (most uint16)
+TEXT ·sortSumsNEON(SB), NOSPLIT, $0-26
+	VMOVI $0, V0.B16
+	MOVD  counts_base+0(FP), R0
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	MOVD  counts_len+8(FP), R1
+	MOVD  $0, R2
+	B     check1
+turns1:
+	ADD   R2<<1, R0, R3
+	FMOVQ (R3), F3
+	WORD  $0x6e636421 // umax v1.8h, v1.8h, v3.8h
+	VSUB  V3.H8, V2.H8, V4.H8
+	VMOV  V3.B16, V5.B16
+	VEXT  $14, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $12, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $8, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VADD  V4.H8, V5.H8, V3.H8
+	VDUP  V5.H[7], V6.H8
+	VADD  V6.H8, V2.H8, V2.H8
+	FMOVQ F3, (R3)
+	FMOVQ 16(R3), F3
+	WORD  $0x6e636421 // umax v1.8h, v1.8h, v3.8h
+	VSUB  V3.H8, V2.H8, V4.H8
+	VMOV  V3.B16, V5.B16
+	VEXT  $14, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $12, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $8, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VADD  V4.H8, V5.H8, V3.H8
+	VDUP  V5.H[7], V6.H8
+	VADD  V6.H8, V2.H8, V2.H8
+	FMOVQ F3, 16(R3)
+	FMOVQ 32(R3), F3
+	WORD  $0x6e636421 // umax v1.8h, v1.8h, v3.8h
+	VSUB  V3.H8, V2.H8, V4.H8
+	VMOV  V3.B16, V5.B16
+	VEXT  $14, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $12, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $8, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VADD  V4.H8, V5.H8, V3.H8
+	VDUP  V5.H[7], V6.H8
+	VADD  V6.H8, V2.H8, V2.H8
+	FMOVQ F3, 32(R3)
+	FMOVQ 48(R3), F3
+	WORD  $0x6e636421 // umax v1.8h, v1.8h, v3.8h
+	VSUB  V3.H8, V2.H8, V4.H8
+	VMOV  V3.B16, V5.B16
+	VEXT  $14, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $12, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VEXT  $8, V5.B16, V0.B16, V6.B16
+	VADD  V6.H8, V5.H8, V5.H8
+	VADD  V4.H8, V5.H8, V3.H8
+	VDUP  V5.H[7], V6.H8
+	VADD  V6.H8, V2.H8, V2.H8
+	FMOVQ F3, 48(R3)
+	ADD   $32, R2, R2
+check1:
+	CMP   R1, R2
+	BLT   turns1
+	WORD  $0x6e61a421 // umaxp v1.8h, v1.8h, v1.8h
+	WORD  $0x6e61a421 // umaxp v1.8h, v1.8h, v1.8h
+	WORD  $0x6e61a421 // umaxp v1.8h, v1.8h, v1.8h
+	VMOV  V1.S[0], R0
+	MOVH  R0, most+24(FP)
+	RET
+
+// func sortNeighboursNEON(items []uint64)
+TEXT ·sortNeighboursNEON(SB), NOSPLIT, $0-24
+	MOVD  $constants<>+256(SB), R0
+	MOVD  items_base+0(FP), R1
+	FLDPQ (R1), (F0, F1)
+	VUZP1 V1.D2, V0.D2, V2.D2
+	VUZP2 V1.D2, V0.D2, V0.D2
+	WORD  $0x6ee03441 // cmhi v1.2d, v2.2d, v0.2d
+	VMOV  V2.B16, V3.B16
+	VBIT  V1.B16, V0.B16, V2.B16
+	VBIT  V1.B16, V3.B16, V0.B16
+	VMOVI $0, V1.B16
+	VEXT  $8, V2.B16, V1.B16, V1.B16
+	MOVD  items_len+8(FP), R2
+	ADD   R2<<3, R1, R2
+	SUB   $32, R2, R2
+	CMP   R2, R1
+	BEQ   last1
+pairs1:
+	FLDPQ 32(R1), (F3, F4)
+	VUZP1 V4.D2, V3.D2, V5.D2
+	VUZP2 V4.D2, V3.D2, V3.D2
+	WORD  $0x6ee334a4 // cmhi v4.2d, v5.2d, v3.2d
+	VMOV  V5.B16, V6.B16
+	VBIT  V4.B16, V3.B16, V5.B16
+	VBIT  V4.B16, V6.B16, V3.B16
+	VEXT  $8, V5.B16, V2.B16, V4.B16
+	WORD  $0x6ee43402 // cmhi v2.2d, v0.2d, v4.2d
+	VMOV  V0.B16, V6.B16
+	VBIT  V2.B16, V4.B16, V0.B16
+	VBIT  V2.B16, V6.B16, V4.B16
+	VEXT  $8, V4.B16, V1.B16, V2.B16
+	WORD  $0x6ee03441 // cmhi v1.2d, v2.2d, v0.2d
+	VMOV  V2.B16, V6.B16
+	VBIT  V1.B16, V0.B16, V2.B16
+	VBIT  V1.B16, V6.B16, V0.B16
+	VZIP1 V0.D2, V2.D2, V1.D2
+	VZIP2 V0.D2, V2.D2, V0.D2
+	FSTPQ (F1, F0), (R1)
+	VMOV  V4.B16, V1.B16
+	VMOV  V5.B16, V2.B16
+	VMOV  V3.B16, V0.B16
+	ADD   $32, R1, R1
+	CMP   R2, R1
+	BLT   pairs1
+last1:
+	FMOVQ 416(R0), F3
+	FMOVQ 416(R0), F4
+	WORD  $0x6ee43465 // cmhi v5.2d, v3.2d, v4.2d
+	VMOV  V3.B16, V6.B16
+	VBIT  V5.B16, V4.B16, V3.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	VEXT  $8, V3.B16, V2.B16, V2.B16
+	WORD  $0x6ee23403 // cmhi v3.2d, v0.2d, v2.2d
+	VMOV  V0.B16, V4.B16
+	VBIT  V3.B16, V2.B16, V0.B16
+	VBIT  V3.B16, V4.B16, V2.B16
+	VEXT  $8, V2.B16, V1.B16, V2.B16
+	WORD  $0x6ee03441 // cmhi v1.2d, v2.2d, v0.2d
+	VMOV  V2.B16, V3.B16
+	VBIT  V1.B16, V0.B16, V2.B16
+	VBIT  V1.B16, V3.B16, V0.B16
+	VZIP1 V0.D2, V2.D2, V1.D2
+	VZIP2 V0.D2, V2.D2, V0.D2
+	FSTPQ (F1, F0), (R1)
+	RET
+
+// func sortBelowNEON(items, limits []uint64) (at int)
+TEXT ·sortBelowNEON(SB), NOSPLIT, $0-56
+	MOVD  items_base+0(FP), R0
+	MOVD  limits_base+24(FP), R1
+	MOVD  items_len+8(FP), R2
+	MOVD  $0, R3
+	B     check1
+turns1:
+	ADD   R3<<3, R0, R4
+	ADD   R3<<3, R1, R5
+	FMOVQ (R4), F0
+	FMOVQ (R5), F1
+	WORD  $0x6ee03420 // cmhi v0.2d, v1.2d, v0.2d
+	FMOVQ 16(R4), F1
+	FMOVQ 16(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 32(R4), F1
+	FMOVQ 32(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 48(R4), F1
+	FMOVQ 48(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 64(R4), F1
+	FMOVQ 64(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 80(R4), F1
+	FMOVQ 80(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 96(R4), F1
+	FMOVQ 96(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 112(R4), F1
+	FMOVQ 112(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 128(R4), F1
+	FMOVQ 128(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 144(R4), F1
+	FMOVQ 144(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 160(R4), F1
+	FMOVQ 160(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 176(R4), F1
+	FMOVQ 176(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 192(R4), F1
+	FMOVQ 192(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 208(R4), F1
+	FMOVQ 208(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 224(R4), F1
+	FMOVQ 224(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	FMOVQ 240(R4), F1
+	FMOVQ 240(R5), F2
+	WORD  $0x6ee13441 // cmhi v1.2d, v2.2d, v1.2d
+	VORR  V1.B16, V0.B16, V0.B16
+	WORD  $0x6ea0a400 // umaxp v0.4s, v0.4s, v0.4s
+	VMOV  V0.D[0], R4
+	CBNZ  R4, found1
+	ADD   $32, R3, R3
+check1:
+	CMP   R2, R3
+	BLT   turns1
+found1:
+	MOVD  R3, at+48(FP)
+	RET
+
 DATA constants<>+0(SB)/8, $0x3f8000003f800000
 DATA constants<>+8(SB)/8, $0x3f8000003f800000
 DATA constants<>+16(SB)/8, $0x3ff0000000000000
@@ -118505,10 +123182,10 @@ DATA constants<>+640(SB)/8, $0x8000000080000000
 DATA constants<>+648(SB)/8, $0x8000000080000000
 DATA constants<>+656(SB)/8, $0x0000000100000001
 DATA constants<>+664(SB)/8, $0x0000000100000001
-DATA constants<>+672(SB)/8, $0x8000000000000000
-DATA constants<>+680(SB)/8, $0x8000000000000000
-DATA constants<>+688(SB)/8, $0xffffffffffffffff
-DATA constants<>+696(SB)/8, $0xffffffffffffffff
+DATA constants<>+672(SB)/8, $0xffffffffffffffff
+DATA constants<>+680(SB)/8, $0xffffffffffffffff
+DATA constants<>+688(SB)/8, $0x8000000000000000
+DATA constants<>+696(SB)/8, $0x8000000000000000
 DATA constants<>+704(SB)/8, $0x00007fff00007fff
 DATA constants<>+712(SB)/8, $0x00007fff00007fff
 DATA constants<>+720(SB)/8, $0x0040000000400000
@@ -118525,20 +123202,76 @@ DATA constants<>+800(SB)/8, $0x0000000000000001
 DATA constants<>+808(SB)/8, $0x0000000000000001
 DATA constants<>+816(SB)/8, $0xc0000000c0000000
 DATA constants<>+824(SB)/8, $0xc0000000c0000000
-DATA constants<>+832(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+840(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+848(SB)/8, $0xbf317200bf317200
-DATA constants<>+856(SB)/8, $0xbf317200bf317200
-DATA constants<>+864(SB)/8, $0xb5bfbe80b5bfbe80
-DATA constants<>+872(SB)/8, $0xb5bfbe80b5bfbe80
-DATA constants<>+880(SB)/8, $0x3ab563a53ab563a5
-DATA constants<>+888(SB)/8, $0x3ab563a53ab563a5
-DATA constants<>+896(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+904(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+912(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+920(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+928(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+936(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+944(SB)/8, $0x3e5af633a92c2458
-DATA constants<>+952(SB)/8, $0x3e5af633a92c2458
-GLOBL constants<>(SB), RODATA|NOPTR, $960
+DATA constants<>+832(SB)/8, $0x7fffffff7fffffff
+DATA constants<>+840(SB)/8, $0x7fffffff7fffffff
+DATA constants<>+848(SB)/8, $0x7fffffffffffffff
+DATA constants<>+856(SB)/8, $0x7fffffffffffffff
+DATA constants<>+864(SB)/8, $0x7ff0000000000000
+DATA constants<>+872(SB)/8, $0x7ff0000000000000
+DATA constants<>+880(SB)/8, $0x0000000100000000
+DATA constants<>+888(SB)/8, $0x0000000300000002
+DATA constants<>+896(SB)/8, $0x0000000500000004
+DATA constants<>+904(SB)/8, $0x0000000700000006
+DATA constants<>+912(SB)/8, $0x0000000900000008
+DATA constants<>+920(SB)/8, $0x0000000b0000000a
+DATA constants<>+928(SB)/8, $0x0000000d0000000c
+DATA constants<>+936(SB)/8, $0x0000000f0000000e
+DATA constants<>+944(SB)/8, $0x0000001100000010
+DATA constants<>+952(SB)/8, $0x0000001300000012
+DATA constants<>+960(SB)/8, $0x0000001500000014
+DATA constants<>+968(SB)/8, $0x0000001700000016
+DATA constants<>+976(SB)/8, $0x0000001900000018
+DATA constants<>+984(SB)/8, $0x0000001b0000001a
+DATA constants<>+992(SB)/8, $0x0000001d0000001c
+DATA constants<>+1000(SB)/8, $0x0000001f0000001e
+DATA constants<>+1008(SB)/8, $0x0000000000000000
+DATA constants<>+1016(SB)/8, $0x0000000000000001
+DATA constants<>+1024(SB)/8, $0x0000000000000002
+DATA constants<>+1032(SB)/8, $0x0000000000000003
+DATA constants<>+1040(SB)/8, $0x0000000000000004
+DATA constants<>+1048(SB)/8, $0x0000000000000005
+DATA constants<>+1056(SB)/8, $0x0000000000000006
+DATA constants<>+1064(SB)/8, $0x0000000000000007
+DATA constants<>+1072(SB)/8, $0x0000000000000008
+DATA constants<>+1080(SB)/8, $0x0000000000000009
+DATA constants<>+1088(SB)/8, $0x000000000000000a
+DATA constants<>+1096(SB)/8, $0x000000000000000b
+DATA constants<>+1104(SB)/8, $0x000000000000000c
+DATA constants<>+1112(SB)/8, $0x000000000000000d
+DATA constants<>+1120(SB)/8, $0x000000000000000e
+DATA constants<>+1128(SB)/8, $0x000000000000000f
+DATA constants<>+1136(SB)/8, $0x0000000000000010
+DATA constants<>+1144(SB)/8, $0x0000000000000011
+DATA constants<>+1152(SB)/8, $0x0000000000000012
+DATA constants<>+1160(SB)/8, $0x0000000000000013
+DATA constants<>+1168(SB)/8, $0x0000000000000014
+DATA constants<>+1176(SB)/8, $0x0000000000000015
+DATA constants<>+1184(SB)/8, $0x0000000000000016
+DATA constants<>+1192(SB)/8, $0x0000000000000017
+DATA constants<>+1200(SB)/8, $0x0000000000000018
+DATA constants<>+1208(SB)/8, $0x0000000000000019
+DATA constants<>+1216(SB)/8, $0x000000000000001a
+DATA constants<>+1224(SB)/8, $0x000000000000001b
+DATA constants<>+1232(SB)/8, $0x000000000000001c
+DATA constants<>+1240(SB)/8, $0x000000000000001d
+DATA constants<>+1248(SB)/8, $0x000000000000001e
+DATA constants<>+1256(SB)/8, $0x000000000000001f
+DATA constants<>+1264(SB)/8, $0x7f8000007f800000
+DATA constants<>+1272(SB)/8, $0x7f8000007f800000
+DATA constants<>+1280(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+1288(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+1296(SB)/8, $0xbf317200bf317200
+DATA constants<>+1304(SB)/8, $0xbf317200bf317200
+DATA constants<>+1312(SB)/8, $0xb5bfbe80b5bfbe80
+DATA constants<>+1320(SB)/8, $0xb5bfbe80b5bfbe80
+DATA constants<>+1328(SB)/8, $0x3ab563a53ab563a5
+DATA constants<>+1336(SB)/8, $0x3ab563a53ab563a5
+DATA constants<>+1344(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1352(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1360(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+1368(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+1376(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+1384(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+1392(SB)/8, $0x3e5af633a92c2458
+DATA constants<>+1400(SB)/8, $0x3e5af633a92c2458
+GLOBL constants<>(SB), RODATA|NOPTR, $1408

@@ -51,12 +51,6 @@ func descend[T Float](keys []T) bool {
 	return true
 }
 
-// descending turns the bits of a float into an integer that is smaller the larger the float is, and back.
-func descending[K uint32 | uint64](b K) K {
-	sign := b >> (8*unsafe.Sizeof(b) - 1)
-	return b ^ (sign-1)>>1
-}
-
 // sort32 is SortDescending on the bits of float32. NaNs go to the front. The others become items, and the end of their sort turns the items
 // into keys and perm.
 func (s *sorter) sort32(keys []uint32, perm []int32) {
@@ -64,10 +58,8 @@ func (s *sorter) sort32(keys []uint32, perm []int32) {
 	keys, perm = keys[nans:], perm[nans:]
 	for _, p := range s.parts {
 		items, keys, perm := s.items[p.start:p.end], keys[p.start:p.end], perm[p.start:p.end]
-		if sorted := s.inBins(items); sorted != nil {
-			done := len(sorted) &^ 7
-			sortUnpack(active, keys, perm, sorted[:done])
-			sortUnpackGeneric(keys[done:], perm[done:], sorted[done:])
+		if sorted := s.byBins(items); sorted != nil {
+			sortUnpack(s.isa, keys, perm, sorted)
 		} else if len(items) <= insertionMax {
 			insertionSort(items)
 			sortUnpackGeneric(keys, perm, items)
@@ -81,47 +73,31 @@ func (s *sorter) sort32(keys []uint32, perm []int32) {
 // divide32 turns keys into items, divided into parts, and moves NaNs to the front.
 func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 	items := s.resize(len(keys))
-	if !s.divides(len(keys)) || s.count32(keys) {
+	if !s.divides(len(keys)) {
+		n := fill32(items, keys, perm)
+		s.parts = append(s.parts[:0], sortPart{0, n, 4})
+		return len(keys) - n
+	}
+	if s.count32(keys) {
 		n := fill32(items, keys, perm)
 		s.split(n)
 		return len(keys) - n
 	}
 	s.plan(len(keys))
-	done := forKernels(len(keys))
-	for i := 0; i < done; i += chunk {
-		sortSplit32(active, items, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift))
+	for i := 0; i < len(keys); i += chunk {
+		sortSplit32(s.isa, items, keys[i:min(i+chunk, len(keys))], uint32(i), s.coarse, s.next, uint32(s.shift))
 	}
-	sortSplit32Generic(items, keys[done:], uint32(done), s.coarse, s.next, uint32(s.shift))
 	return 0
 }
 
 // count32 counts the items that keys become, by the upper bits of their keys, unless there is a NaN, which it reports.
 func (s *sorter) count32(keys []uint32) (nan bool) {
-	done := forKernels(len(keys))
-	for i := 0; i < done; i += chunk {
-		if sortCount32(active, s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift)) {
+	for i := 0; i < len(keys); i += chunk {
+		if sortCount32(s.isa, s.coarse, keys[i:min(i+chunk, len(keys))], uint32(s.shift)) {
 			return true
 		}
 	}
-	return sortCount32Generic(s.coarse, keys[done:], uint32(s.shift))
-}
-
-// forKernels is how many of n keys the kernels take.
-func forKernels(n int) int { return n &^ (sortBlock - 1) }
-
-func isNaN32(b uint32) bool { return b<<1 > 0xff<<24 }
-
-// pack32 returns the item of a float32 that is not a NaN: its key, its index, and a bit that tells −0 from +0, whose key it has.
-func pack32(b uint32, i int) uint64 {
-	zero := uint32(0)
-	if b == 1<<31 {
-		zero = 1
-	}
-	return uint64(descending(b)-zero)<<32 | uint64(i)<<1 | uint64(zero)
-}
-
-func unpack32(it uint64) (b uint32, i int32) {
-	return descending(uint32(it>>32) + uint32(it)&1), int32(uint32(it) >> 1)
+	return false
 }
 
 // fill32 turns keys into n items, and moves NaNs to the front.
@@ -131,7 +107,8 @@ func fill32(items []uint64, keys []uint32, perm []int32) (n int) {
 			keys[i-n], perm[i-n] = b, int32(i)
 			continue
 		}
-		items[n] = pack32(b, i)
+		key, zero := key32(b)
+		items[n] = uint64(key)<<32 | uint64(i)<<1 | uint64(zero)
 		n++
 	}
 	return n
@@ -169,8 +146,8 @@ func (s *sorter) sortPart64(keys []uint64, perm []int32, values []uint64, digits
 	width := uint(bits.Len(uint(len(values) - 1)))
 	s.packed = resize(s.packed, len(values))
 	items := s.packed
-	packItems64(items, values, up, width)
-	sorted, low := s.inBins(items), width // how many of their lowest bits are not in order
+	sortItems64(s.isa, items, values, uint32(up), uint32(width))
+	sorted, low := s.byBins(items), width // how many of their lowest bits are not in order
 	if sorted == nil {
 		s.byRadix(items, digits)
 		sorted, low = items, 32
@@ -212,38 +189,12 @@ func (s *sorter) divide64(keys []uint64, perm []int32, up uint) {
 		inOrder(perm)
 		return
 	}
-	done := forKernels(len(keys))
-	for i := 0; i < done; i += chunk {
-		sortCount64(active, s.coarse, keys[i:min(i+chunk, done)], uint32(s.shift), uint32(up))
+	for i := 0; i < len(keys); i += chunk {
+		sortCount64(s.isa, s.coarse, keys[i:min(i+chunk, len(keys))], uint32(up), uint32(s.shift))
 	}
-	sortCount64Generic(s.coarse, keys[done:], uint32(s.shift), uint32(up))
 	s.plan(len(keys))
-	for i := 0; i < done; i += chunk {
-		sortSplit64(active, values, perm, keys[i:min(i+chunk, done)], uint32(i), s.coarse, s.next, uint32(s.shift), uint32(up))
-	}
-	sortSplit64Generic(values, perm, keys[done:], uint32(done), s.coarse, s.next, uint32(s.shift), uint32(up))
-}
-
-func isNaN64(b uint64) bool { return b<<1 > 0x7ff<<53 }
-
-// key64 is descending, with one key for both zeros and one for all NaNs.
-func key64(b uint64) uint64 {
-	k := descending(b)
-	if b == 1<<63 {
-		k--
-	}
-	if isNaN64(b) {
-		k = 0
-	}
-	return k
-}
-
-// packItems64 turns values into items: their keys, shifted left by up, and in the lowest bits, low of them, where each is.
-func packItems64(items, values []uint64, up, low uint) {
-	done := len(values) &^ 7
-	sortPack64(active, items, values[:done], uint32(up), uint32(low))
-	for i, b := range values[done:] {
-		items[done+i] = key64(b)<<(up&63)>>(low&63)<<(low&63) | uint64(done+i)
+	for i := 0; i < len(keys); i += chunk {
+		sortSplit64(s.isa, values, perm, keys[i:min(i+chunk, len(keys))], uint32(i), s.coarse, s.next, uint32(up), uint32(s.shift))
 	}
 }
 

@@ -11,10 +11,11 @@ import "math/bits"
 // together that they share bins, a part is sorted by radix, with digits of 8 bits, the lowest first. What all keys of a part share is not
 // sorted, so that most parts need two digits.
 type sorter struct {
+	isa          ISA
 	items, spare []uint64
 	parts        []sortPart
 	coarse       []uint32              // by the upper bits of a key: how many items, then their part
-	next         *[maxSortParts]uint32 // where the next item of a part goes
+	next         []uint32              // where the next item of a part goes
 	shift        uint                  // of a key: the bits below those that divide into parts
 	least        int                   // items of a part, where they are many keys
 	counts       []uint16              // of a part, by bin
@@ -35,23 +36,21 @@ const (
 	maxSortParts = 1024
 	sortDigits   = 1 << 8
 
-	binnedSplitMin = 256       // splitMin of the kernels
-	binnedPartMin  = 64        // sortPartMin of the kernels
-	sortBlock      = 32        // they take keys in multiples of this
-	maxBinned      = 1<<16 - 1 // items that a kernel sorts
-	maxBins        = 1 << 16   // that it sorts them by
-	mostInBin      = 48        // items of a bin
-	sortSlack      = 24        // items that it may write behind those it sorts
+	binnedSplitMin = 256       // splitMin with bins
+	binnedPartMin  = 64        // sortPartMin with bins
+	maxBinned      = 1<<16 - 1 // items that are sorted by bins
+	maxBins        = 1 << 16
+	mostInBin      = 48 // items of a bin
+	sortTurn       = 32 // sortSums, sortNeighbours and sortBelow take a multiple of this
+	sortSlack      = 33 // items behind those of a part that make them such a multiple, and one more
 )
-
-// hasBins says whether an ISA has assembly for bins; in plain Go digits are faster.
-func hasBins(isa ISA) bool { return isa == AVX2 || isa == AVX512 }
 
 // resize returns the items to fill in, n of them.
 func (s *sorter) resize(n int) []uint64 {
+	s.isa = active
 	if cap(s.items) < n+sortSlack {
 		s.items, s.spare = make([]uint64, n+sortSlack), make([]uint64, n+sortSlack)
-		s.counts = make([]uint16, min(4*n, maxBins))
+		s.counts = make([]uint16, min(4*n+sortTurn, maxBins))
 	}
 	s.items, s.spare = s.items[:n], s.spare[:n]
 	return s.items
@@ -82,11 +81,14 @@ func (s *sorter) split(n int) {
 	}
 }
 
+// inBins reports whether parts are sorted by bins. In plain Go digits are faster.
+func (s *sorter) inBins() bool { return s.isa != Generic }
+
 // divides reports whether n items are worth dividing, and clears the histogram for that. Otherwise they are one part.
 func (s *sorter) divides(n int) bool {
 	least := splitMin
 	s.shift, s.least = 16, sortPartMin
-	if hasBins(active) {
+	if s.inBins() {
 		least = binnedSplitMin
 		s.shift, s.least = uint(32-min(max(bits.Len(uint(n))-3, 8), 16)), binnedPartMin
 	}
@@ -96,9 +98,7 @@ func (s *sorter) divides(n int) bool {
 	}
 	s.coarse = resize(s.coarse, 1<<(32-s.shift))
 	clear(s.coarse)
-	if s.next == nil {
-		s.next = new([maxSortParts]uint32)
-	}
+	s.next = resize(s.next, maxSortParts)
 	return true
 }
 
@@ -129,27 +129,21 @@ func (s *sorter) plan(n int) {
 }
 
 // splitItems moves the items to their parts.
-func splitItems(to, from []uint64, coarse []uint32, next *[maxSortParts]uint32, shift uint) {
+func splitItems(to, from []uint64, coarse, next []uint32, shift uint) {
 	for _, it := range from {
-		to[place(it, coarse, next, shift)] = it
+		part := coarse[upper(it, shift)]
+		to[next[part]] = it
+		next[part]++
 	}
 }
 
 // upper returns the bits of an item's key above shift.
 func upper(it uint64, shift uint) uint64 { return it >> 32 >> (shift & 31) }
 
-// place takes the next place in the part of an item.
-func place(it uint64, coarse []uint32, next *[maxSortParts]uint32, shift uint) uint32 {
-	p := coarse[upper(it, shift)] % maxSortParts
-	at := next[p]
-	next[p] = at + 1
-	return at
-}
-
 // sortPart sorts the items of a part.
 func (s *sorter) sortPart(p sortPart) {
 	items := s.items[p.start:p.end]
-	if sorted := s.inBins(items); sorted != nil {
+	if sorted := s.byBins(items); sorted != nil {
 		copy(items, sorted)
 	} else {
 		s.byRadix(items, p.digits)
@@ -165,17 +159,56 @@ func (s *sorter) byRadix(items []uint64, digits int) {
 	}
 }
 
-// inBins returns the items of a part, sorted by bins, in s.spare; nil where that is not possible or does not pay.
-func (s *sorter) inBins(items []uint64) []uint64 {
+// byBins returns the items of a part, sorted by bins, in s.spare; nil where that is not possible or does not pay. The bins, two to four an
+// item, divide the range of the keys evenly, so that most have one item or none, and neighbours that change places three times over sort
+// nearly all others. The few items that are still out of order are inserted.
+func (s *sorter) byBins(items []uint64) []uint64 {
 	n := len(items)
-	if !hasBins(active) || n <= insertionMax || n > maxBinned {
+	if !s.inBins() || n <= insertionMax || n > maxBinned {
 		return nil
 	}
-	bins := min(1<<bits.Len(uint(2*n)), maxBins) // two to four an item
-	if !sortByBins(active, s.spare[:n+sortSlack], items, s.counts[:bins]) {
+	sorted := s.spare[:n]
+	least, largest := sortBounds(s.isa, items)
+	if least == largest { // in order, unless there are more bits of a key
+		before := uint64(0)
+		for i, it := range items {
+			if it < before {
+				return nil
+			}
+			before, sorted[i] = it, it
+		}
+		return sorted
+	}
+	shift := max(bits.Len32(largest-least)-min(bits.Len(uint(2*n)), 16), 0)
+	counts := s.counts[:((largest-least)>>(shift&31)+sortTurn)&^(sortTurn-1)]
+	clear(counts)
+	sortCount(s.isa, counts, items, least, uint32(shift))
+	if sortSums(s.isa, counts) > mostInBin {
 		return nil
 	}
-	return s.spare[:n]
+	sortPlace(s.isa, sorted, items, counts, least, uint32(shift))
+	turns := (n + sortTurn - 1) &^ (sortTurn - 1)
+	padded := s.spare[:turns+1]
+	for i := n; i < len(padded); i++ {
+		padded[i] = 1<<64 - 1
+	}
+	sortNeighbours(s.isa, padded[:turns])
+	for i := 0; i < turns; i += sortTurn {
+		i += sortBelow(s.isa, padded[i+1:], padded[i:turns])
+		for j := i + 1; j < min(i+1+sortTurn, n); j++ {
+			insertItem(sorted, j)
+		}
+	}
+	return sorted
+}
+
+// insertItem moves an item to where it belongs among those before it, which are in order.
+func insertItem(items []uint64, i int) {
+	it := items[i]
+	for ; i > 0 && items[i-1] > it; i-- {
+		items[i] = items[i-1]
+	}
+	items[i] = it
 }
 
 // radix sorts items whose keys differ in that many digits.
@@ -193,7 +226,7 @@ func (s *sorter) radix(items, scratch []uint64, digits int) {
 // lowDigits sorts items by all their digits but the last. It returns them, in items or in scratch, and what moves them to where they belong:
 // the last digit's next and its shift.
 func (s *sorter) lowDigits(items, scratch []uint64, digits int) (sorted []uint64, next *[sortDigits]uint32, shift uint) {
-	s.count(items, digits)
+	s.countDigits(items, digits)
 	scratch = scratch[:len(items)]
 	shift = 32
 	for d := range digits - 1 {
@@ -210,8 +243,8 @@ func (s *sorter) lowDigits(items, scratch []uint64, digits int) (sorted []uint64
 	return items, next, shift
 }
 
-// count counts the digits of the items, from the lowest on.
-func (s *sorter) count(items []uint64, digits int) {
+// countDigits counts the digits of the items, from the lowest on.
+func (s *sorter) countDigits(items []uint64, digits int) {
 	c := &s.digits
 	clear(c[:digits])
 	switch digits {
@@ -257,11 +290,6 @@ func scatter(to, from []uint64, next *[sortDigits]uint32, shift uint) {
 
 func insertionSort(items []uint64) {
 	for i := 1; i < len(items); i++ {
-		it := items[i]
-		j := i
-		for ; j > 0 && items[j-1] > it; j-- {
-			items[j] = items[j-1]
-		}
-		items[j] = it
+		insertItem(items, i)
 	}
 }

@@ -11,18 +11,29 @@ import (
 	"testing"
 )
 
-// TestSortBounds compares the kernels of the sort with plain Go, on slices that touch unmapped pages, on either side.
+// sortSizes are the lengths that kernels of the sort are tried with.
+func sortSizes() []int {
+	sizes := []int{1000, 4099}
+	for n := range 301 {
+		sizes = append(sizes, n)
+	}
+	return sizes
+}
+
+// TestSortBounds compares the kernels of the sort with their definitions, on slices that touch unmapped pages, on either side.
 func TestSortBounds(t *testing.T) {
 	for _, isa := range available {
 		for _, before := range []bool{false, true} {
-			rng := rand.New(rand.NewPCG(13, 14))
-			clean := func(name string, f func()) { leavesClean(t, isa, name, f) }
+			b := newSortFences(t, isa, before)
 			t.Run(fmt.Sprintf("%v/before=%v", isa, before), func(t *testing.T) {
-				t.Run("divide32", func(t *testing.T) { divideBounds32(t, isa, rng, before, clean) })
-				t.Run("divide64", func(t *testing.T) { divideBounds64(t, isa, rng, before, clean) })
-				t.Run("part", func(t *testing.T) { partBounds(t, isa, rng, before, clean) })
-				t.Run("pack64", func(t *testing.T) { packBounds64(t, isa, rng, before, clean) })
-				t.Run("unpack", func(t *testing.T) { unpackBounds(t, isa, rng, before, clean) })
+				for _, n := range sortSizes() {
+					b.T, b.n = t, n
+					b.divide32()
+					b.divide64()
+					b.items64()
+					b.unpack()
+					b.part()
+				}
 			})
 		}
 	}
@@ -54,194 +65,202 @@ func anyBits64(rng *rand.Rand) uint64 {
 	}
 }
 
-// A divider counts the items that keys become, and splits them.
-type divider[K any] struct {
-	count func(counts []uint32, keys []K, shift uint) (nan bool)
-	split func(items []uint64, keys []K, parts []uint32, next *[maxSortParts]uint32, shift uint) (perm []int32) // the first key has the index 1000
+// sortFences is what kernels are given: slices of n elements at unmapped pages.
+type sortFences struct {
+	*testing.T
+	isa ISA
+	n   int
+	rng *rand.Rand
+	u16 *fence[uint16]
+	u32 [3]*fence[uint32]
+	i32 *fence[int32]
+	u64 [2]*fence[uint64]
 }
 
-func divideBounds32(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
-	divideBounds(t, rng, before, clean, func(nan bool) uint32 { return anyBits(rng, nan) }, divider[uint32]{
-		count: func(counts []uint32, keys []uint32, shift uint) bool {
-			return sortCount32(isa, counts, keys, uint32(shift))
-		},
-		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
-			sortSplit32(isa, items, keys, 1000, parts, next, uint32(shift))
-			return nil
-		},
-	}, divider[uint32]{
-		count: func(counts []uint32, keys []uint32, shift uint) bool {
-			return sortCount32Generic(counts, keys, uint32(shift))
-		},
-		split: func(items []uint64, keys []uint32, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
-			sortSplit32Generic(items, keys, 1000, parts, next, uint32(shift))
-			return nil
-		},
-	})
+func newSortFences(t *testing.T, isa ISA, before bool) *sortFences {
+	b := &sortFences{T: t, isa: isa, rng: rand.New(rand.NewPCG(13, 14)), u16: newFence[uint16](t, 1<<17, 7), i32: newFence[int32](t, 1<<15, 7)}
+	b.u16.before, b.i32.before = before, before
+	for i := range b.u32 {
+		b.u32[i] = newFence[uint32](t, 1<<18, 7)
+		b.u32[i].before = before
+	}
+	for i := range b.u64 {
+		b.u64[i] = newFence[uint64](t, 1<<16, 7)
+		b.u64[i].before = before
+	}
+	return b
 }
 
-func divideBounds64(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
-	fence := newFence[int32](t, 1<<14, 7)
-	fence.before = before
-	for _, up := range []uint{0, 1, 12, 31, 32, 40, 63} {
-		divideBounds(t, rng, before, clean, func(bool) uint64 { return anyBits64(rng) }, divider[uint64]{
-			count: func(counts []uint32, keys []uint64, shift uint) bool {
-				sortCount64(isa, counts, keys, uint32(shift), uint32(up))
-				return false
-			},
-			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
-				perm := fence.place(len(keys), 0)
-				sortSplit64(isa, values, perm, keys, 1000, parts, next, uint32(shift), uint32(up))
-				if !fence.intact() {
-					t.Fatalf("%d keys, shift %d: wrote outside of perm", len(keys), shift)
-				}
-				return perm
-			},
-		}, divider[uint64]{
-			count: func(counts []uint32, keys []uint64, shift uint) bool {
-				sortCount64Generic(counts, keys, uint32(shift), uint32(up))
-				return false
-			},
-			split: func(values []uint64, keys []uint64, parts []uint32, next *[maxSortParts]uint32, shift uint) []int32 {
-				perm := make([]int32, len(keys))
-				sortSplit64Generic(values, perm, keys, 1000, parts, next, uint32(shift), uint32(up))
-				return perm
-			},
+// check runs a kernel, and fails if it wrote outside of the slices, left vector state behind, or if same is false after it.
+func (b *sortFences) check(name string, kernel func(), same func() bool) {
+	b.Helper()
+	leavesClean(b.T, b.isa, name, kernel)
+	intact := b.u16.intact() && b.i32.intact()
+	for _, f := range b.u32 {
+		intact = intact && f.intact()
+	}
+	for _, f := range b.u64 {
+		intact = intact && f.intact()
+	}
+	if !intact {
+		b.Fatalf("%s of %d: wrote outside of a slice", name, b.n)
+	}
+	if !same() {
+		b.Fatalf("%s of %d: not what its definition says", name, b.n)
+	}
+}
+
+// parts gives keys with the upper bits i the part i modulo parts, and returns where the items of each begin, if there are counts of i.
+func parts(counts []uint32, parts uint32) (next []uint32) {
+	next = make([]uint32, parts)
+	for i, c := range counts {
+		next[uint32(i)%parts] += c
+		counts[i] = uint32(i) % parts
+	}
+	at := uint32(0)
+	for i, c := range next {
+		next[i] = at
+		at += c
+	}
+	return next
+}
+
+func (b *sortFences) divide32() {
+	const index = 1000
+	shift := uint32(16 + b.rng.IntN(9))
+	keys := b.u32[0].place(b.n, 0)
+	for i := range keys {
+		keys[i] = anyBits(b.rng, b.n%3 == 0)
+	}
+	counts := b.u32[1].place(1<<(32-shift), 0)
+	clear(counts)
+	want := slices.Clone(counts)
+	nan, wantNaN := false, sortCount32Generic(want, keys, shift)
+	b.check("sortCount32", func() { nan = sortCount32(b.isa, counts, keys, shift) }, func() bool { return nan == wantNaN && slices.Equal(counts, want) })
+	if nan {
+		return
+	}
+	starts := parts(counts, uint32(1+b.rng.IntN(40)))
+	next, wantNext := b.u32[2].place(len(starts), 0), slices.Clone(starts)
+	copy(next, starts)
+	items, wantItems := b.u64[0].place(b.n, 0), make([]uint64, b.n)
+	sortSplit32Generic(wantItems, keys, index, counts, wantNext, shift)
+	b.check("sortSplit32", func() { sortSplit32(b.isa, items, keys, index, counts, next, shift) },
+		func() bool { return slices.Equal(items, wantItems) && slices.Equal(next, wantNext) })
+	for i := range next { // as if others were counted
+		next[i] = uint32(max(b.n-3, 0))
+	}
+	b.check("sortSplit32 of other keys", func() { sortSplit32(b.isa, items, keys, index, counts, next, shift) }, func() bool { return true })
+}
+
+func (b *sortFences) divide64() {
+	const index = 1000
+	up := []uint32{0, 1, 12, 31, 32, 40, 63}[b.rng.IntN(7)]
+	shift := uint32(16 + b.rng.IntN(9))
+	keys := b.u64[0].place(b.n, 0)
+	for i := range keys {
+		keys[i] = anyBits64(b.rng)
+	}
+	counts := b.u32[1].place(1<<(32-shift), 0)
+	clear(counts)
+	want := slices.Clone(counts)
+	sortCount64Generic(want, keys, up, shift)
+	b.check("sortCount64", func() { sortCount64(b.isa, counts, keys, up, shift) }, func() bool { return slices.Equal(counts, want) })
+	starts := parts(counts, uint32(1+b.rng.IntN(40)))
+	next, wantNext := b.u32[2].place(len(starts), 0), slices.Clone(starts)
+	copy(next, starts)
+	values, wantValues := b.u64[1].place(b.n, 0), make([]uint64, b.n)
+	perm, wantPerm := b.i32.place(b.n, 0), make([]int32, b.n)
+	sortSplit64Generic(wantValues, wantPerm, keys, index, counts, wantNext, up, shift)
+	b.check("sortSplit64", func() { sortSplit64(b.isa, values, perm, keys, index, counts, next, up, shift) },
+		func() bool {
+			return slices.Equal(values, wantValues) && slices.Equal(perm, wantPerm) && slices.Equal(next, wantNext)
 		})
+	for i := range next {
+		next[i] = uint32(max(b.n-3, 0))
 	}
+	b.check("sortSplit64 of other keys", func() { sortSplit64(b.isa, values, perm, keys, index, counts, next, up, shift) }, func() bool { return true })
 }
 
-func divideBounds[K uint32 | uint64](t *testing.T, rng *rand.Rand, before bool, clean func(string, func()), anyKey func(nan bool) K, kernel, plain divider[K]) {
-	keys, items, counts := newFence[K](t, 1<<14, 7), newFence[uint64](t, 1<<14, 7), newFence[uint32](t, 1<<18, 7)
-	keys.before, items.before, counts.before = before, before, before
-	for n := 0; n < 2000; n += 32 {
-		shift, parts := uint(16+rng.IntN(9)), uint32(1+rng.IntN(40))
-		keys, to := keys.place(n, 0), items.place(n, 0)
-		for i := range keys {
-			keys[i] = anyKey(n%3 == 0)
-		}
-		got, want := counts.place(1<<(32-shift), 0), make([]uint32, 1<<(32-shift))
-		clear(got)
-		wantNaN, nan := plain.count(want, keys, shift), false
-		clean("count", func() { nan = kernel.count(got, keys, shift) })
-		if !slices.Equal(got, want) || nan != wantNaN {
-			t.Fatalf("%d keys, shift %d: other counts", n, shift)
-		}
-		if nan {
-			continue
-		}
-		var next [maxSortParts]uint32 // of the part of each key, its bits above shift modulo parts
-		for i, c := range want {
-			next[uint32(i)%parts] += c
-			got[i] = uint32(i) % parts
-		}
-		at := uint32(0)
-		for i, c := range next {
-			next[i] = at
-			at += c
-		}
-		wantNext, wantItems := next, make([]uint64, n)
-		wantPerm, perm := plain.split(wantItems, keys, got, &wantNext, shift), []int32(nil)
-		clean("split", func() { perm = kernel.split(to, keys, got, &next, shift) })
-		if !slices.Equal(to, wantItems) || !slices.Equal(perm, wantPerm) || next != wantNext || !items.intact() || !counts.intact() {
-			t.Fatalf("%d keys, shift %d: other items", n, shift)
-		}
-		for i := range next { // as if others were counted
-			next[i] = uint32(max(n-3, 0))
-		}
-		kernel.split(to, keys, got, &next, shift)
-		if !items.intact() {
-			t.Fatalf("%d keys, shift %d: wrote behind the items", n, shift)
-		}
+func (b *sortFences) items64() {
+	up, low := []uint32{0, 1, 12, 32, 63}[b.rng.IntN(5)], uint32(b.rng.IntN(33))
+	keys, items, want := b.u64[0].place(b.n, 0), b.u64[1].place(b.n, 0), make([]uint64, b.n)
+	for i := range keys {
+		keys[i] = anyBits64(b.rng)
 	}
+	sortItems64Generic(want, keys, up, low)
+	b.check("sortItems64", func() { sortItems64(b.isa, items, keys, up, low) }, func() bool { return slices.Equal(items, want) })
 }
 
-func partBounds(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
-	items, sorted, counts := newFence[uint64](t, 1<<15, 7), newFence[uint64](t, 1<<15, 7), newFence[uint16](t, 1<<15, 7)
-	items.before, sorted.before, counts.before = before, before, before
-	skewed := 0
-	for n := 8; n < 3000; n += 1 + n/100 {
-		for _, crowd := range []int{1, 3, 20, 200, 5000} { // items of a bin, about
-			bins := 32 << rng.IntN(9)
-			from, to, c := items.place(n, 0), sorted.place(n+sortSlack, 0), counts.place(bins, 0)
-			width := uint32(1) << rng.IntN(31) // of the keys
-			first := rng.Uint32N(1 << 30)
-			for i := range from {
-				key := first + rng.Uint32N(width)
-				if crowd > 1 {
-					key = first + (key-first)/uint32(crowd)
-				}
-				if i > 0 && rng.IntN(4) == 0 {
-					key = uint32(from[rng.IntN(i)] >> 32) // again
-				}
-				from[i] = uint64(key)<<32 | uint64(i)<<1 | uint64(rng.IntN(2))
-				if n%3 == 0 { // more bits of a key, that is
-					from[i] ^= uint64(rng.IntN(8)) << 16
-				}
-			}
-			if rng.IntN(4) == 0 {
-				from[rng.IntN(n)] |= 0xffff << 48 // far from the others
-			}
-			want := slices.Clone(from)
-			slices.Sort(want)
-			least, largest := uint32(want[0]>>32), uint32(want[n-1]>>32)
-			shift := max(bits.Len32(largest-least)-bits.Len(uint(bins))+1, 0)
-			inBin, most := make([]int, bins), 0
-			for _, it := range from {
-				bin := (uint32(it>>32) - least) >> shift
-				inBin[bin]++
-				most = max(most, inBin[bin])
-			}
-			sortable, ok := most <= mostInBin, false
-			if least == largest {
-				sortable = slices.IsSorted(from)
-			}
-			clean("part", func() { ok = sortByBins(isa, to, from, c) })
-			if ok != sortable || ok && !slices.Equal(to[:n], want) || !items.intact() || !sorted.intact() || !counts.intact() {
-				t.Fatalf("%d items in %d bins, at most %d in one: sorted %v, %v", n, bins, most, ok, to)
-			}
-			if !ok {
-				skewed++
-			}
-		}
+func (b *sortFences) unpack() {
+	items, keys, perm := b.u64[0].place(b.n, 0), b.u32[0].place(b.n, 0), b.i32.place(b.n, 0)
+	for i := range items {
+		key, zero := key32(anyBits(b.rng, false))
+		items[i] = uint64(key)<<32 | uint64(b.rng.IntN(math.MaxInt32))<<1 | uint64(zero)
 	}
-	if skewed == 0 {
-		t.Error("no bin had too many items")
-	}
+	wantKeys, wantPerm := make([]uint32, b.n), make([]int32, b.n)
+	sortUnpackGeneric(wantKeys, wantPerm, items)
+	b.check("sortUnpack", func() { sortUnpack(b.isa, keys, perm, items) }, func() bool { return slices.Equal(keys, wantKeys) && slices.Equal(perm, wantPerm) })
 }
 
-func packBounds64(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
-	items, values := newFence[uint64](t, 1<<13, 7), newFence[uint64](t, 1<<13, 7)
-	items.before, values.before = before, before
-	for n := 0; n < 300; n += 8 {
-		for _, up := range []uint{0, 1, 12, 32, 63} {
-			from, to, low := values.place(n, 0), items.place(n, 0), uint(rng.IntN(33))
-			for i := range from {
-				from[i] = anyBits64(rng)
-			}
-			want := make([]uint64, n)
-			sortPack64Generic(want, from, uint32(up), uint32(low))
-			clean("pack64", func() { sortPack64(isa, to, from, uint32(up), uint32(low)) })
-			if !slices.Equal(to, want) || !items.intact() || !values.intact() {
-				t.Fatalf("%d values, up %d, low %d: %x, want %x", n, up, low, to, want)
-			}
+// part tries what sorts a part, step by step.
+func (b *sortFences) part() {
+	items := b.u64[0].place(b.n, 0)
+	width, first := uint32(1)<<b.rng.IntN(32), b.rng.Uint32()
+	for i := range items {
+		items[i] = uint64(first+b.rng.Uint32N(width))<<32 | uint64(b.rng.Uint32())
+		if i > 0 && b.rng.IntN(4) == 0 {
+			items[i] = items[b.rng.IntN(i)]>>32<<32 | uint64(i) // again
 		}
 	}
-}
+	var least, largest uint32
+	wantLeast, wantLargest := sortBoundsGeneric(items)
+	if b.n > 0 {
+		b.check("sortBounds", func() { least, largest = sortBounds(b.isa, items) }, func() bool { return least == wantLeast && largest == wantLargest })
+	}
+	shift := uint32(max(bits.Len32(wantLargest-wantLeast)-8, 0))
+	counts := b.u16.place(1<<8, 0)
+	clear(counts)
+	want := slices.Clone(counts)
+	sortCountGeneric(want, items, wantLeast, shift)
+	b.check("sortCount", func() { sortCount(b.isa, counts, items, wantLeast, shift) }, func() bool { return slices.Equal(counts, want) })
 
-func unpackBounds(t *testing.T, isa ISA, rng *rand.Rand, before bool, clean func(string, func())) {
-	items, keys, perm := newFence[uint64](t, 1<<13, 7), newFence[uint32](t, 1<<13, 7), newFence[int32](t, 1<<13, 7)
-	items.before, keys.before, perm.before = before, before, before
-	for n := 0; n < 300; n += 8 {
-		from, to, indices := items.place(n, 0), keys.place(n, 0), perm.place(n, 0)
-		wantKeys, wantPerm := make([]uint32, n), make([]int32, n)
-		for i := range from {
-			from[i] = pack32(anyBits(rng, false), rng.IntN(math.MaxInt32))
+	turns := b.n &^ (sortTurn - 1)
+	sums, most := b.u16.place(turns, 0), uint16(0)
+	for i := range sums {
+		sums[i] = uint16(b.rng.IntN(1 << b.rng.IntN(17)))
+	}
+	wantSums := slices.Clone(sums)
+	wantMost := sortSumsGeneric(wantSums)
+	b.check("sortSums", func() { most = sortSums(b.isa, sums) }, func() bool { return most == wantMost && slices.Equal(sums, wantSums) })
+
+	next := b.u16.place(1<<8, 0)
+	copy(next, want)
+	sortSumsGeneric(next)
+	wantNext := slices.Clone(next)
+	sorted, wantSorted := b.u64[1].place(b.n, 0), make([]uint64, b.n)
+	sortPlaceGeneric(wantSorted, items, wantNext, wantLeast, shift)
+	b.check("sortPlace", func() { sortPlace(b.isa, sorted, items, next, wantLeast, shift) },
+		func() bool { return slices.Equal(sorted, wantSorted) && slices.Equal(next, wantNext) })
+
+	if turns > 0 {
+		x := b.u64[1].place(turns, 0)
+		copy(x, items)
+		if b.n%2 == 0 {
+			copy(x, wantSorted)
 		}
-		sortUnpackGeneric(wantKeys, wantPerm, from)
-		clean("unpack", func() { sortUnpack(isa, to, indices, from) })
-		if !slices.Equal(to, wantKeys) || !slices.Equal(indices, wantPerm) || !items.intact() || !keys.intact() || !perm.intact() {
-			t.Fatalf("%d items: %x %v, want %x %v", n, to, indices, wantKeys, wantPerm)
+		wantSorted = slices.Clone(x)
+		sortNeighboursGeneric(wantSorted)
+		b.check("sortNeighbours", func() { sortNeighbours(b.isa, x) }, func() bool { return slices.Equal(x, wantSorted) })
+	}
+	x, limits := b.u64[0].place(turns, 0), b.u64[1].place(turns, 0)
+	for i := range limits {
+		limits[i] = b.rng.Uint64()
+		x[i] = limits[i] + b.rng.Uint64N(-limits[i])
+		if b.rng.IntN(100) == 0 {
+			x[i] = limits[i] - uint64(b.rng.IntN(2))
 		}
 	}
+	at, wantAt := 0, sortBelowGeneric(x, limits)
+	b.check("sortBelow", func() { at = sortBelow(b.isa, x, limits) }, func() bool { return at == wantAt })
 }

@@ -12,11 +12,10 @@ import (
 	"github.com/lanewise/lanewise/asm/kernels"
 	"github.com/lanewise/lanewise/asm/loss"
 	"github.com/lanewise/lanewise/asm/pipeline"
-	"github.com/lanewise/lanewise/asm/sort"
 )
 
 // all are the kernels of the library.
-var all = slices.Concat(kernels.All, kernels.Loss, loss.All, sort.All)
+var all = slices.Concat(kernels.All, kernels.Loss, loss.All, kernels.Sort)
 
 func main() {
 	log.SetFlags(0)

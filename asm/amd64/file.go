@@ -65,10 +65,12 @@ type Code struct {
 	ints  map[string]bool // parameters that are []int32
 	fn    *ir.Function
 	local *routines
+
+	signature string
 }
 
 func begin(isa *ISA, t machine.Type, kept int, fn machine.Function, local *routines) *Code {
-	c := &Code{Context: build.NewContext(), ISA: isa, typ: t, kept: kept, ints: fn.Int32s(), local: local}
+	c := &Code{Context: build.NewContext(), ISA: isa, typ: t, kept: kept, ints: fn.Int32s(), local: local, signature: fn.Signature}
 	c.Function(fn.Name)
 	c.Attributes(attr.NOSPLIT)
 	c.Doc(fn.Name + " " + fn.Doc)

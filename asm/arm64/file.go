@@ -17,7 +17,7 @@ func NewFile() *File { return &File{emit.NewFile("arm64 && !purego")} }
 
 // Add writes a function.
 func (f *File) Add(t machine.Type, fn machine.Function, write func(*Code)) {
-	write(&Code{f.Func(fn.Name, fn.Signature, fn.Name+" "+fn.Doc), f.File, t, fn.Int32s()})
+	write(&Code{f.Func(fn.Name, fn.Signature, fn.Name+" "+fn.Doc), f.File, t, fn.Int32s(), fn.Signature})
 }
 
 // A Code is a function that has begun: emit's Func writes its instructions.
@@ -26,6 +26,8 @@ type Code struct {
 	file *emit.File
 	typ  machine.Type
 	ints map[string]bool // parameters that are []int32
+
+	signature string
 }
 
 // Describe writes all of the function as a description says.

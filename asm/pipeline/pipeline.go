@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanewise/lanewise/asm/amd64"
 	"github.com/lanewise/lanewise/asm/arm64"
+	"github.com/lanewise/lanewise/asm/lanes"
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
@@ -39,6 +40,29 @@ func Everywhere(describe func(machine.Machine)) On {
 		arm64: func(c *arm64.Code) { c.Describe(describe) },
 	}
 	return On{c, c, c}
+}
+
+// Lanes is one description in lanes for all ISAs.
+func Lanes(describe func(lanes.Machine)) On {
+	c := Code{
+		amd64: func(c *amd64.Code) {
+			describe(c.Lanes())
+			c.End()
+		},
+		arm64: func(c *arm64.Code) {
+			describe(c.Lanes())
+			c.RET()
+		},
+	}
+	return On{c, c, c}
+}
+
+// LanesOf256 is Lanes, but for AVX-512, which uses the function of AVX2: scalars load lanes that vectors have just stored, and the larger a
+// store is, the longer the loads take.
+func LanesOf256(describe func(lanes.Machine)) On {
+	on := Lanes(describe)
+	on.AVX512 = Of("AVX2")
+	return on
 }
 
 // A Code is what one ISA has of a kernel.

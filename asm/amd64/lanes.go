@@ -1,0 +1,861 @@
+package amd64
+
+import (
+	"fmt"
+
+	"github.com/lanewise/lanewise/asm/lanes"
+	"github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// laner is a lanes.Machine. Registers with 16 lanes of 16 bits are YMM on both widths.
+type laner struct {
+	*build.Context
+	mach      mach // for labels and tables
+	isa       *ISA
+	signature string
+	vectors   []reg.VecVirtual
+	masks     []reg.Register
+	shifts    []reg.VecVirtual
+	slices    []*slice
+	at, n     reg.GPVirtual // of a loop: the first element of a turn, how many there are
+
+	scalars  []reg.GPVirtual
+	room     []Mem         // for each L of a turn
+	bits     []int         // of its lanes
+	calls    int           // of Spill and Lanes by this run of a body
+	register int           // of a turn, that it is at
+	later    []func()      // what Lanes left for the end of a turn
+	lane     int           // which f of Lanes is at
+	offset   reg.GPVirtual // and where that begins, in elements from at, unless it is nil
+}
+
+// A slice is an argument that is one.
+type slice struct {
+	name          string
+	size          int // of an element
+	base          reg.GPVirtual
+	loaded, saved bool // by the body of a loop
+}
+
+// Lanes returns the lanes.Machine that writes the function.
+func (c *Code) Lanes() lanes.Machine {
+	return &laner{Context: c.Context, mach: newMachine(c), isa: c.ISA, signature: c.signature}
+}
+
+func (l *laner) Slice(name string) lanes.S {
+	bits := lanes.ElementBits(l.signature, name)
+	l.slices = append(l.slices, &slice{name: name, size: bits / 8, base: l.Context.Load(l.Param(name).Base(), l.GP64()).(reg.GPVirtual)})
+	return lanes.S{ID: len(l.slices) - 1, Bits: bits}
+}
+
+func (l *laner) length(s lanes.S) reg.GPVirtual {
+	return l.Context.Load(l.Param(l.slices[s.ID].name).Len(), l.GP64()).(reg.GPVirtual)
+}
+
+// lanes is how many lanes of so many bits a register has.
+func (l *laner) lanes(bits int) int { return min(8*l.isa.bytes/bits, 16) }
+
+func (l *laner) bytes(bits int) int { return l.lanes(bits) * bits / 8 }
+
+// wide says whether v is a ZMM.
+func (l *laner) wide(v lanes.V) bool { return l.bytes(v.Bits) == 64 }
+
+func (l *laner) New(bits int) lanes.V {
+	spec := reg.Spec(reg.S256)
+	if l.bytes(bits) == 64 {
+		spec = reg.S512
+	}
+	l.vectors = append(l.vectors, l.Vec(spec))
+	return lanes.V{ID: len(l.vectors) - 1, Bits: bits}
+}
+
+func (l *laner) r(v lanes.V) reg.VecVirtual { return l.vectors[v.ID] }
+func (l *laner) x(v lanes.V) reg.Register   { return l.r(v).AsX() }
+func (l *laner) y(v lanes.V) reg.Register   { return l.r(v).AsY() }
+
+// sized returns the instruction for the lanes of a vector.
+func sized(v lanes.V, w, d, q func(...Op)) func(...Op) {
+	f := map[int]func(...Op){16: w, 32: d, 64: q}[v.Bits]
+	if f == nil {
+		panic(fmt.Sprintf("no instruction for %d bits", v.Bits))
+	}
+	return f
+}
+
+// three writes an instruction with the sources in Intel's order.
+func (l *laner) three(f func(...Op), d, a, b lanes.V) { f(l.r(b), l.r(a), l.r(d)) }
+
+func (l *laner) splat(v lanes.V, x uint64) Mem { return l.mach.splat(x, v.Bits/8) }
+
+func (l *laner) Const(bits int, x uint64) lanes.V {
+	v := l.New(bits)
+	if x == 0 {
+		l.zero(v)
+		return v
+	}
+	if bits == 16 {
+		panic("no constant of 16 bits but 0")
+	}
+	l.load(l.splat(v, x), v)
+	return v
+}
+
+func (l *laner) zero(v lanes.V) {
+	if l.wide(v) {
+		l.VPXORD(l.r(v), l.r(v), l.r(v))
+
+	} else {
+		l.VPXOR(l.r(v), l.r(v), l.r(v))
+	}
+}
+
+func (l *laner) load(m Mem, v lanes.V) {
+	if l.wide(v) {
+		l.VMOVDQU64(m, l.r(v))
+	} else {
+		l.VMOVDQU(m, l.r(v))
+	}
+}
+
+func (l *laner) store(v lanes.V, m Mem) {
+	if l.wide(v) {
+		l.VMOVDQU64(l.r(v), m)
+	} else {
+		l.VMOVDQU(l.r(v), m)
+	}
+}
+
+func (l *laner) Set(d, x lanes.V) {
+	if l.wide(d) {
+		l.VMOVDQA64(l.r(x), l.r(d))
+	} else {
+		l.VMOVDQA(l.r(x), l.r(d))
+	}
+}
+
+// Arguments and results.
+
+func (l *laner) Arg(name string, bits int) lanes.V {
+	v := l.New(bits)
+	if bits != 32 {
+		panic("no argument in lanes of other than 32 bits")
+	}
+	l.VMOVD(l.Context.Load(l.Param(name), l.GP32()), l.x(v))
+	l.VPBROADCASTD(l.x(v), l.r(v))
+	return v
+}
+
+func (l *laner) shift(count reg.GPVirtual) lanes.Shift {
+	x := l.XMM()
+	l.VMOVD(count, x)
+	l.shifts = append(l.shifts, x)
+	return lanes.Shift(len(l.shifts)) // to the left, and minus that to the right
+}
+
+func (l *laner) ShiftLeft(arg string) lanes.Shift {
+	return l.shift(l.Context.Load(l.Param(arg), l.GP32()).(reg.GPVirtual))
+}
+
+func (l *laner) ShiftRight(arg string, more int) lanes.Shift {
+	count := l.Context.Load(l.Param(arg), l.GP32()).(reg.GPVirtual)
+	if more > 0 {
+		l.ADDL(Imm(uint64(more)), count)
+	}
+	return -l.shift(count)
+}
+
+func (l *laner) ReturnAny(result string, m lanes.M) {
+	any := l.GP8()
+	l.test(m)
+	l.SETNE(any)
+	l.Context.Store(any, l.Return(result))
+}
+
+// test leaves the zero flag clear where m is anywhere.
+func (l *laner) test(m lanes.M) {
+	k := l.masks[m.ID]
+	if l.isa == AVX2 {
+		l.VPTEST(k, k)
+	} else {
+		l.KORTESTW(k, k)
+	}
+}
+
+func (l *laner) ReturnLeast(result string, v lanes.V) {
+	l.fold(result, v, sized(v, l.VPMINUW, l.VPMINUD, nil))
+}
+
+func (l *laner) ReturnLargest(result string, v lanes.V) {
+	l.fold(result, v, sized(v, l.VPMAXUW, l.VPMAXUD, nil))
+}
+
+// fold returns what f makes of all lanes, which it leaves in lane 0.
+func (l *laner) fold(result string, v lanes.V, f func(...Op)) {
+	d := l.XMM()
+	l.VMOVDQA(l.x(v), d)
+	t := l.New(v.Bits)
+	if l.wide(v) {
+		l.VEXTRACTI64X4(U8(1), l.r(v), l.y(t))
+		f(l.y(t), l.y(v), l.y(v))
+		l.VMOVDQA(l.x(v), d)
+	}
+	l.VEXTRACTI128(U8(1), l.y(v), l.x(t))
+	f(l.x(t), d, d)
+	for bytes := 8; bytes >= v.Bits/8; bytes /= 2 {
+		l.VPSRLDQ(U8(bytes), d, l.x(t))
+		f(l.x(t), d, d)
+	}
+	lane := l.GP32()
+	l.VMOVD(d, lane)
+	l.Context.Store(map[int]reg.Register{16: lane.As16(), 32: lane}[v.Bits], l.Return(result))
+}
+
+// Integers.
+
+func (l *laner) Add(d, a, b lanes.V) { l.three(sized(d, l.VPADDW, l.VPADDD, l.VPADDQ), d, a, b) }
+func (l *laner) Sub(d, a, b lanes.V) { l.three(sized(d, l.VPSUBW, l.VPSUBD, l.VPSUBQ), d, a, b) }
+func (l *laner) Min(d, a, b lanes.V) { l.three(sized(d, l.VPMINUW, l.VPMINUD, nil), d, a, b) }
+func (l *laner) Max(d, a, b lanes.V) { l.three(sized(d, l.VPMAXUW, l.VPMAXUD, nil), d, a, b) }
+func (l *laner) And(d, a, b lanes.V) { l.logic(l.VPAND, l.VPANDQ, d, a, b) }
+func (l *laner) Or(d, a, b lanes.V)  { l.logic(l.VPOR, l.VPORQ, d, a, b) }
+func (l *laner) Xor(d, a, b lanes.V) { l.logic(l.VPXOR, l.VPXORQ, d, a, b) }
+
+func (l *laner) AndNot(d, a, b lanes.V) { l.logic(l.VPANDN, l.VPANDNQ, d, b, a) }
+
+func (l *laner) logic(y func(b, a, d Op), z func(...Op), d, a, b lanes.V) {
+	if l.wide(d) {
+		l.three(z, d, a, b)
+	} else {
+		y(l.r(b), l.r(a), l.r(d))
+	}
+}
+
+func (l *laner) Shift(d, a lanes.V, s lanes.Shift) {
+	f := sized(d, nil, l.VPSLLD, l.VPSLLQ)
+	if s < 0 {
+		f, s = sized(d, nil, l.VPSRLD, l.VPSRLQ), -s
+	}
+	f(l.shifts[s-1], l.r(a), l.r(d))
+}
+
+func (l *laner) ShiftRightBy(d, a lanes.V, n int) {
+	sized(d, nil, l.VPSRLD, l.VPSRLQ)(U8(n), l.r(a), l.r(d))
+}
+
+func (l *laner) Sign(d, a lanes.V) {
+	switch {
+	case d.Bits == 32:
+		l.VPSRAD(U8(31), l.r(a), l.r(d))
+	case l.wide(d):
+		l.VPSRAQ(U8(63), l.r(a), l.r(d))
+	default:
+		l.VPSRAD(U8(31), l.r(a), l.r(d))
+		l.VPSHUFD(U8(0xf5), l.r(d), l.r(d)) // the upper halves
+	}
+}
+
+// Masks.
+
+func (l *laner) mask(bits int) lanes.M {
+	var k reg.Register = l.K()
+	if l.isa == AVX2 {
+		k = l.YMM()
+	}
+	l.masks = append(l.masks, k)
+	return lanes.M{ID: len(l.masks) - 1, Bits: bits}
+}
+
+func (l *laner) compare(f func(...Op), a, b lanes.V) lanes.M {
+	m := l.mask(a.Bits)
+	f(l.r(b), l.r(a), l.masks[m.ID])
+	return m
+}
+
+func (l *laner) Equal(a, b lanes.V) lanes.M {
+	return l.compare(sized(a, nil, l.VPCMPEQD, l.VPCMPEQQ), a, b)
+}
+
+func (l *laner) Above(a, b lanes.V) lanes.M {
+	return l.compare(sized(a, nil, l.VPCMPGTD, l.VPCMPGTQ), a, b)
+}
+
+func (l *laner) Below(a, b lanes.V) lanes.M {
+	if l.wide(a) {
+		m := l.mask(a.Bits)
+		l.VPCMPUQ(U8(1), l.r(b), l.r(a), l.masks[m.ID])
+		return m
+	}
+	x, y, sign := l.New(64), l.New(64), l.splat(a, 1<<63)
+	l.VPXOR(sign, l.r(a), l.r(x))
+	l.VPXOR(sign, l.r(b), l.r(y))
+	return l.Above(y, x)
+}
+
+func (l *laner) Increment(d lanes.V, m lanes.M) {
+	if l.isa == AVX2 {
+		sized(d, nil, l.VPSUBD, l.VPSUBQ)(l.masks[m.ID], l.r(d), l.r(d))
+	} else {
+		sized(d, nil, l.VPADDD, l.VPADDQ)(l.splat(d, 1), l.r(d), l.masks[m.ID], l.r(d))
+	}
+}
+
+func (l *laner) Decrement(d lanes.V, m lanes.M) {
+	if l.isa == AVX2 {
+		sized(d, nil, l.VPADDD, l.VPADDQ)(l.masks[m.ID], l.r(d), l.r(d))
+	} else {
+		sized(d, nil, l.VPSUBD, l.VPSUBQ)(l.splat(d, 1), l.r(d), l.masks[m.ID], l.r(d))
+	}
+}
+
+func (l *laner) ZeroWhere(d lanes.V, m lanes.M) {
+	if l.isa == AVX2 {
+		l.VPANDN(l.r(d), l.masks[m.ID], l.r(d))
+	} else {
+		sized(d, nil, l.VPXORD, l.VPXORQ)(l.r(d), l.r(d), l.masks[m.ID], l.r(d))
+	}
+}
+
+// Halves.
+
+// permuted sets d to lanes of a and b, by their numbers in these, one after the other.
+func (l *laner) permuted(d, a, b lanes.V, number func(i int) int) {
+	name := "lanes"
+	n := l.lanes(d.Bits)
+	for i := range n {
+		name += fmt.Sprintf("%x", number(i)/16) + fmt.Sprintf("%x", number(i)%16)
+	}
+	l.load(l.mach.table(name, func() {
+		for i := range n {
+			l.mach.datum(i*d.Bits/8, uint64(number(i)), d.Bits/8)
+		}
+	}), d)
+	sized(d, nil, l.VPERMI2D, l.VPERMI2Q)(l.r(b), l.r(a), l.r(d))
+}
+
+func (l *laner) Zip(a, b, low, high lanes.V) {
+	if l.wide(low) {
+		l.permuted(lanes.V{ID: a.ID, Bits: 32}, low, high, func(i int) int { return i/2 + i%2*16 })
+		l.permuted(lanes.V{ID: b.ID, Bits: 32}, low, high, func(i int) int { return 8 + i/2 + i%2*16 })
+		return
+	}
+	s, t := l.YMM(), l.YMM()
+	l.VPUNPCKLDQ(l.r(high), l.r(low), s)
+	l.VPUNPCKHDQ(l.r(high), l.r(low), t)
+	l.VPERM2I128(U8(0x20), t, s, l.r(a))
+	l.VPERM2I128(U8(0x31), t, s, l.r(b))
+}
+
+func (l *laner) Low(d, a, b lanes.V)  { l.half(0, d, a, b) }
+func (l *laner) High(d, a, b lanes.V) { l.half(1, d, a, b) }
+
+func (l *laner) Unzip(low, high, a, b lanes.V) {
+	l.Low(low, a, b)
+	l.High(high, a, b)
+}
+
+func (l *laner) half(which int, d, a, b lanes.V) {
+	if l.wide(d) {
+		l.permuted(d, a, b, func(i int) int { return 2*i + which })
+		return
+	}
+	l.VSHUFPS(U8([]int{0x88, 0xdd}[which]), l.r(b), l.r(a), l.r(d))
+	l.VPERMQ(U8(0xd8), l.r(d), l.r(d))
+}
+
+// Prefix adds what is 1, 2 and 4 lanes before within 128 bits, then the lower half's sum to the upper half.
+func (l *laner) Prefix(d, x, carry lanes.V) {
+	rest, t, last := l.YMM(), l.YMM(), l.mach.splat(0x0f0e0f0e, 4)
+	l.VPSUBW(l.r(x), l.r(carry), rest)
+	sum := l.r(x)
+	for _, bytes := range []int{2, 4, 8} {
+		l.VPSLLDQ(U8(bytes), sum, t)
+		l.VPADDW(t, sum, l.r(d))
+		sum = l.r(d)
+	}
+	halves, lower := l.YMM(), l.YMM()
+	l.VPSHUFB(last, sum, halves)
+	l.VPERM2I128(U8(0x08), halves, halves, lower)
+	l.VPADDW(lower, sum, sum)
+	l.VPADDW(rest, sum, sum)
+	l.VPADDW(lower, halves, halves)
+	l.VPERMQ(U8(0xee), halves, halves)
+	l.VPADDW(halves, l.r(carry), l.r(carry))
+}
+
+// Pairs. AVX2 compares signed integers: the signs are flipped in its registers.
+
+func (l *laner) Least(d lanes.V) {
+	if l.wide(d) {
+		l.zero(d)
+	} else {
+		l.load(l.splat(d, 1<<63), d)
+	}
+}
+
+func (l *laner) largest(d lanes.V) {
+	if l.wide(d) {
+		l.load(l.splat(d, 1<<64-1), d)
+	} else {
+		l.load(l.splat(d, 1<<63-1), d)
+	}
+}
+
+func (l *laner) LoadPairs(a, b lanes.V, s lanes.S) { l.loadPairs(a, b, Mem{Base: l.slices[s.ID].base}) }
+
+func (l *laner) loadPairs(a, b lanes.V, m Mem) {
+	if l.wide(a) {
+		x, y := l.New(64), l.New(64)
+		l.load(m, x)
+		l.load(m.Offset(64), y)
+		l.permuted(a, x, y, func(i int) int { return 2 * i })
+		l.permuted(b, x, y, func(i int) int { return 2*i + 1 })
+		return
+	}
+	x, y := l.New(64), l.New(64)
+	for i, v := range []lanes.V{x, y} {
+		l.VMOVDQU(m.Offset(16*i), l.x(v))
+		l.VINSERTI128(U8(1), m.Offset(32+16*i), l.r(v), l.r(v))
+		l.mach.last().Inputs = []Op{m.Offset(32 + 16*i), l.x(v)} // what is above is replaced
+	}
+	sign := l.splat(a, 1<<63)
+	l.VPXOR(sign, l.r(x), l.r(x))
+	l.VPXOR(sign, l.r(y), l.r(y))
+	l.VPUNPCKLQDQ(l.r(y), l.r(x), l.r(a))
+	l.VPUNPCKHQDQ(l.r(y), l.r(x), l.r(b))
+}
+
+func (l *laner) storePairs(a, b lanes.V, m Mem) {
+	x, y := l.New(64), l.New(64)
+	if l.wide(a) {
+		l.permuted(x, a, b, func(i int) int { return i/2 + i%2*8 })
+		l.permuted(y, a, b, func(i int) int { return 4 + i/2 + i%2*8 })
+		l.store(x, m)
+		l.store(y, m.Offset(64))
+		return
+	}
+	l.VPUNPCKLQDQ(l.r(b), l.r(a), l.r(x))
+	l.VPUNPCKHQDQ(l.r(b), l.r(a), l.r(y))
+	sign := l.splat(a, 1<<63)
+	l.VPXOR(sign, l.r(x), l.r(x))
+	l.VPXOR(sign, l.r(y), l.r(y))
+	l.VMOVDQU(l.x(x), m)
+	l.VMOVDQU(l.x(y), m.Offset(16))
+	l.VEXTRACTI128(U8(1), l.r(x), m.Offset(32))
+	l.VEXTRACTI128(U8(1), l.r(y), m.Offset(48))
+}
+
+func (l *laner) Order(a, b lanes.V) {
+	t := l.New(64)
+	if l.wide(a) {
+		l.VPMINUQ(l.r(b), l.r(a), l.r(t))
+		l.VPMAXUQ(l.r(b), l.r(a), l.r(b))
+	} else {
+		larger := l.YMM()
+		l.VPCMPGTQ(l.r(b), l.r(a), larger)
+		l.VBLENDVPD(larger, l.r(b), l.r(a), l.r(t))
+		l.VBLENDVPD(larger, l.r(a), l.r(b), l.r(b))
+	}
+	l.Set(a, t)
+}
+
+func (l *laner) Next(d, a, b lanes.V) {
+	if l.wide(d) {
+		l.VALIGNQ(U8(1), l.r(a), l.r(b), l.r(d))
+		return
+	}
+	l.VPBLENDD(U8(0x03), l.r(b), l.r(a), l.r(d))
+	l.VPERMQ(U8(0x39), l.r(d), l.r(d))
+}
+
+func (l *laner) Before(d, a, b lanes.V) {
+	if l.wide(d) {
+		l.VALIGNQ(U8(7), l.r(a), l.r(b), l.r(d))
+		return
+	}
+	l.VPBLENDD(U8(0xc0), l.r(a), l.r(b), l.r(d))
+	l.VPERMQ(U8(0x93), l.r(d), l.r(d))
+}
+
+func (l *laner) Pairs(s lanes.S, body func(after, store func(a, b lanes.V))) {
+	step := 2 * l.bytes(64)
+	p, last := l.GP64(), l.length(s)
+	l.MOVQ(l.slices[s.ID].base, p)
+	l.LEAQ(Mem{Base: p, Index: last, Scale: 8, Disp: -step}, last)
+	loop, end := l.mach.label("pairs"), l.mach.label("last")
+	l.CMPQ(p, last)
+	l.JEQ(LabelRef(end))
+	store := func(a, b lanes.V) { l.storePairs(a, b, Mem{Base: p}) }
+	l.Label(loop)
+	body(func(a, b lanes.V) { l.loadPairs(a, b, Mem{Base: p, Disp: step}) }, store)
+	l.ADDQ(Imm(uint64(step)), p)
+	l.CMPQ(p, last)
+	l.JB(LabelRef(loop))
+	l.Label(end)
+	body(func(a, b lanes.V) {
+		l.largest(a)
+		l.largest(b)
+	}, store)
+}
+
+// Loops.
+
+func (l *laner) mem(s lanes.S, i int, v lanes.V) Mem {
+	a := l.slices[s.ID]
+	if v.Bits != s.Bits {
+		panic(fmt.Sprintf("%d bits of %s, whose elements have %d", v.Bits, a.name, s.Bits))
+	}
+	return Mem{Base: a.base, Index: l.at, Scale: uint8(a.size), Disp: i * l.bytes(v.Bits)}
+}
+
+func (l *laner) Load(d lanes.V, s lanes.S, i int) {
+	l.slices[s.ID].loaded = true
+	l.load(l.mem(s, i, d), d)
+}
+
+func (l *laner) Store(s lanes.S, i int, x lanes.V) {
+	l.slices[s.ID].saved = true
+	l.store(x, l.mem(s, i, x))
+}
+
+func (l *laner) Position(d lanes.V, i int) {
+	first := l.mach.iota(d.Bits / 8).Offset(i * l.bytes(d.Bits))
+	if d.Bits == 32 {
+		l.VMOVD(l.at.As32(), l.x(d))
+		l.VPBROADCASTD(l.x(d), l.r(d))
+		l.VPADDD(first, l.r(d), l.r(d))
+	} else {
+		l.VMOVQ(l.at, l.x(d))
+		l.VPBROADCASTQ(l.x(d), l.r(d))
+		l.VPADDQ(first, l.r(d), l.r(d))
+	}
+}
+
+// start sets the registers of a loop.
+func (l *laner) start(s []lanes.S) {
+	l.n, l.at = l.length(s[0]), l.GP64()
+	l.XORL(l.at.As32(), l.at.As32())
+}
+
+// turn runs body for the registers of a turn.
+func (l *laner) turn(bits int, body func(j int)) {
+	l.later, l.bits = nil, l.bits[:0]
+	for j := range lanes.Turn / l.lanes(bits) {
+		l.register, l.calls = j, 0
+		body(j)
+	}
+}
+
+// finish does what Lanes left: for a whole turn, or from the lane from on to the one before to.
+func (l *laner) finish(from, to reg.GPVirtual) {
+	for _, f := range l.later {
+		if from == nil {
+			for l.lane = range lanes.Turn {
+				f()
+			}
+			continue
+		}
+		loop := l.mach.label("lanes")
+		l.lane, l.offset = 0, l.GP64()
+		l.MOVQ(from, l.offset)
+		l.Label(loop)
+		f()
+		l.INCQ(l.offset)
+		l.CMPQ(l.offset, to)
+		l.JLT(LabelRef(loop))
+		l.offset = nil
+	}
+}
+
+func (l *laner) Each(bits int, body func(j int), s ...lanes.S) {
+	l.start(s)
+	last, from, to := l.GP64(), l.GP64(), l.GP64()
+	turns, part, few, all, end := l.mach.label("turns"), l.mach.label("part"), l.mach.label("few"), l.mach.label("all"), l.mach.label("end")
+	l.CMPQ(l.n, Imm(lanes.Turn))
+	l.JLT(LabelRef(few))
+	l.LEAQ(Mem{Base: l.n, Disp: -lanes.Turn}, last)
+	l.Label(turns)
+	l.turn(bits, body)
+	l.finish(nil, nil)
+	l.ADDQ(Imm(lanes.Turn), l.at)
+	l.CMPQ(l.at, last)
+	l.JLE(LabelRef(turns))
+	l.CMPQ(l.at, l.n)
+	l.JEQ(LabelRef(end))
+	l.MOVQ(l.at, from)
+	l.SUBQ(last, from)
+	l.MOVQ(last, l.at)
+	l.MOVQ(U32(lanes.Turn), to)
+	l.Label(part)
+	l.turn(bits, body)
+	l.finish(from, to)
+	l.JMP(LabelRef(all))
+
+	l.Label(few)
+	l.TESTQ(l.n, l.n)
+	l.JEQ(LabelRef(end))
+	slots := make([]Mem, len(s))
+	for i, s := range s {
+		a := l.slices[s.ID]
+		slots[i] = l.AllocLocal(lanes.Turn * a.size)
+		if a.loaded {
+			l.copyIn(a, slots[i])
+		}
+		l.LEAQ(slots[i], a.base)
+	}
+	l.XORL(from.As32(), from.As32())
+	l.MOVQ(l.n, to)
+	l.JMP(LabelRef(part))
+
+	l.Label(all)
+	l.Context.Load(l.Param(l.slices[s[0].ID].name).Len(), l.n)
+	l.CMPQ(l.n, Imm(lanes.Turn))
+	l.JGE(LabelRef(end))
+	for i, s := range s {
+		if a := l.slices[s.ID]; a.saved {
+			l.copyOut(a, slots[i])
+		}
+	}
+	l.Label(end)
+}
+
+// copyIn copies the elements of a slice, fewer than a turn, to a slot, and the first one to the rest of it.
+func (l *laner) copyIn(a *slice, slot Mem) {
+	i, from, zero := l.GP64(), l.GP64(), l.GP64()
+	loop := l.mach.label("in")
+	l.XORL(i.As32(), i.As32())
+	l.XORL(zero.As32(), zero.As32())
+	l.Label(loop)
+	l.MOVQ(i, from)
+	l.CMPQ(i, l.n)
+	l.CMOVQGE(zero, from)
+	l.move(a.size, Mem{Base: a.base, Index: from, Scale: uint8(a.size)}, slot.Idx(i, uint8(a.size)))
+	l.INCQ(i)
+	l.CMPQ(i, Imm(lanes.Turn))
+	l.JLT(LabelRef(loop))
+}
+
+// copyOut copies them to the slice.
+func (l *laner) copyOut(a *slice, slot Mem) {
+	i, to := l.GP64(), l.Context.Load(l.Param(a.name).Base(), l.GP64())
+	loop := l.mach.label("out")
+	l.XORL(i.As32(), i.As32())
+	l.Label(loop)
+	l.move(a.size, slot.Idx(i, uint8(a.size)), Mem{Base: to, Index: i, Scale: uint8(a.size)})
+	l.INCQ(i)
+	l.CMPQ(i, l.n)
+	l.JLT(LabelRef(loop))
+}
+
+func (l *laner) move(size int, from, to Mem) {
+	t := l.GP64()
+	l.get(8*size, from, t)
+	l.put(8*size, t, to)
+}
+
+func (l *laner) get(bits int, from Mem, to reg.GPVirtual) {
+	switch bits {
+	case 16:
+		l.MOVWLZX(from, to.As32())
+	case 32:
+		l.MOVL(from, to.As32())
+	case 64:
+		l.MOVQ(from, to)
+	}
+}
+
+func (l *laner) put(bits int, from reg.GPVirtual, to Mem) {
+	switch bits {
+	case 16:
+		l.MOVW(from.As16(), to)
+	case 32:
+		l.MOVL(from.As32(), to)
+	case 64:
+		l.MOVQ(from, to)
+	}
+}
+
+func (l *laner) Whole(bits int, body func(j int), s ...lanes.S) {
+	l.start(s)
+	turns, check := l.mach.label("turns"), l.mach.label("check")
+	l.JMP(LabelRef(check))
+	l.Label(turns)
+	l.turn(bits, body)
+	l.finish(nil, nil)
+	l.ADDQ(Imm(lanes.Turn), l.at)
+	l.Label(check)
+	l.CMPQ(l.at, l.n)
+	l.JLT(LabelRef(turns))
+}
+
+func (l *laner) Until(result string, bits int, body func(j int) lanes.M, s ...lanes.S) {
+	l.start(s)
+	turns, check, found := l.mach.label("turns"), l.mach.label("check"), l.mach.label("found")
+	l.JMP(LabelRef(check))
+	l.Label(turns)
+	var any lanes.M
+	for j := range lanes.Turn / l.lanes(bits) {
+		m := body(j)
+		switch a, b := l.masks[any.ID], l.masks[m.ID]; {
+		case j == 0:
+			any = m
+		case l.isa == AVX2:
+			l.VPOR(b, a, a)
+		default:
+			l.KORW(b, a, a)
+		}
+	}
+	l.test(any)
+	l.JNE(LabelRef(found))
+	l.ADDQ(Imm(lanes.Turn), l.at)
+	l.Label(check)
+	l.CMPQ(l.at, l.n)
+	l.JLT(LabelRef(turns))
+	l.Label(found)
+	l.Context.Store(l.at, l.Return(result))
+}
+
+// Scalars.
+
+func (l *laner) scalar(r reg.GPVirtual) lanes.R {
+	l.scalars = append(l.scalars, r)
+	return lanes.R(len(l.scalars) - 1)
+}
+
+// memory returns the lanes that the body asks for in this call.
+func (l *laner) memory(bits int) lanes.L {
+	if l.register == 0 {
+		l.bits = append(l.bits, bits)
+	}
+	l.calls++
+	return lanes.L(l.calls - 1)
+}
+
+// lanesOf returns where they are.
+func (l *laner) lanesOf(x lanes.L) Mem {
+	for len(l.room) <= int(x) {
+		l.room = append(l.room, Mem{})
+	}
+	if l.room[x].Base == nil {
+		l.room[x] = l.AllocLocal(lanes.Turn * l.bits[x] / 8)
+	}
+	return l.room[x]
+}
+
+func (l *laner) Spill(v ...lanes.V) lanes.L {
+	to := l.memory(v[0].Bits)
+	for i, x := range v {
+		l.store(x, l.lanesOf(to).Offset((l.register*len(v)+i)*l.bytes(x.Bits)))
+	}
+	return to
+}
+
+func (l *laner) Lanes(f func(x []lanes.R) lanes.R, x ...lanes.L) lanes.L {
+	to := l.memory(32)
+	if l.register > 0 {
+		return to
+	}
+	l.later = append(l.later, func() {
+		var in []lanes.R
+		for _, x := range x {
+			r := l.GP64()
+			l.get(l.bits[x], l.laneAt(l.lanesOf(x), l.bits[x]/8), r)
+			in = append(in, l.scalar(r))
+		}
+		if y := f(in); y != lanes.None {
+			l.put(32, l.scalars[y], l.laneAt(l.lanesOf(to), 4))
+		}
+	})
+	return to
+}
+
+// laneAt returns where the lane is among those that begin at m.
+func (l *laner) laneAt(m Mem, size int) Mem {
+	if l.offset != nil {
+		return m.Idx(l.offset, uint8(size))
+	}
+	return m.Offset(l.lane * size)
+}
+
+func (l *laner) Own(s lanes.S) lanes.R {
+	a, r := l.slices[s.ID], l.GP64()
+	a.loaded = true
+	m := Mem{Base: a.base, Index: l.at, Scale: uint8(a.size), Disp: l.lane * a.size}
+	if l.offset != nil {
+		i := l.GP64()
+		l.LEAQ(Mem{Base: l.at, Index: l.offset, Scale: 1}, i)
+		m.Index = i
+	}
+	l.get(s.Bits, m, r)
+	return l.scalar(r)
+}
+
+func (l *laner) Index(arg string) lanes.R {
+	r := l.GP64()
+	m := Mem{Base: l.at, Disp: l.lane}
+	if l.offset != nil {
+		m.Index, m.Scale = l.offset, 1
+	}
+	l.LEAL(m, r.As32())
+	b, err := l.Param(arg).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	l.ADDL(b.Addr, r.As32())
+	return l.scalar(r)
+}
+
+func (l *laner) Last(s lanes.S) lanes.R {
+	n := l.length(s)
+	l.DECQ(n)
+	return l.scalar(n)
+}
+
+func (l *laner) AtMost(x, limit lanes.R) {
+	l.CMPL(l.scalars[x].As32(), l.scalars[limit].As32())
+	l.CMOVLHI(l.scalars[limit].As32(), l.scalars[x].As32())
+}
+
+func (l *laner) element(s lanes.S, i lanes.R) Mem {
+	return Mem{Base: l.slices[s.ID].base, Index: l.scalars[i], Scale: uint8(s.Bits / 8)}
+}
+
+func (l *laner) Get(s lanes.S, i lanes.R) lanes.R {
+	r := l.GP64()
+	l.get(s.Bits, l.element(s, i), r)
+	return l.scalar(r)
+}
+
+func (l *laner) Put(s lanes.S, i, x lanes.R) { l.put(s.Bits, l.scalars[x], l.element(s, i)) }
+
+func (l *laner) Increment1(s lanes.S, i lanes.R) {
+	m := l.element(s, i)
+	switch s.Bits {
+	case 16:
+		l.INCW(m)
+	case 32:
+		l.INCL(m)
+	}
+}
+
+func (l *laner) Advance(s lanes.S, i lanes.R) lanes.R {
+	r, next := l.GP64(), l.GP64()
+	m := l.element(s, i)
+	l.get(s.Bits, m, r)
+	l.LEAL(Mem{Base: r, Disp: 1}, next.As32())
+	l.put(s.Bits, next, m)
+	return l.scalar(r)
+}
+
+func (l *laner) Fetch(s lanes.S, i lanes.R) { l.PREFETCHT0(l.element(s, i)) }
+
+// ahead is how far ahead of a loop memory is fetched, in bytes.
+const ahead = 2048
+
+func (l *laner) Ahead(s lanes.S, i int) {
+	if at := i * l.bytes(s.Bits); at%64 == 0 {
+		a := l.slices[s.ID]
+		l.PREFETCHT0(Mem{Base: a.base, Index: l.at, Scale: uint8(a.size), Disp: at + ahead})
+	}
+}
