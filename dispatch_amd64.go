@@ -1346,7 +1346,7 @@ func sortPlace(isa ISA, sorted, items []uint64, next []uint16, least, shift uint
 	sortPlaceGeneric(sorted, items, next, least, shift)
 }
 
-// sortSums turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 16.
+// sortSums turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32.
 func sortSums(isa ISA, counts []uint16) (most uint16) {
 	switch isa {
 	case AVX512:
@@ -1357,7 +1357,7 @@ func sortSums(isa ISA, counts []uint16) (most uint16) {
 	return sortSumsGeneric(counts)
 }
 
-// sortNeighbours orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 16.
+// sortNeighbours orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
 func sortNeighbours(isa ISA, items []uint64) {
 	switch isa {
 	case AVX512:
@@ -1370,7 +1370,7 @@ func sortNeighbours(isa ISA, items []uint64) {
 	sortNeighboursGeneric(items)
 }
 
-// sortBelow returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16.
+// sortBelow returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
 func sortBelow(isa ISA, items, limits []uint64) (at int) {
 	switch isa {
 	case AVX512:

@@ -574,17 +574,17 @@ func sortCountAVX2(counts []uint16, items []uint64, least uint32, shift uint32)
 //go:noescape
 func sortPlaceAVX2(sorted []uint64, items []uint64, next []uint16, least uint32, shift uint32)
 
-// sortSumsAVX2 turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 16.
+// sortSumsAVX2 turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32.
 //
 //go:noescape
 func sortSumsAVX2(counts []uint16) (most uint16)
 
-// sortNeighboursAVX2 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 16.
+// sortNeighboursAVX2 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
 //
 //go:noescape
 func sortNeighboursAVX2(items []uint64)
 
-// sortBelowAVX2 returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16.
+// sortBelowAVX2 returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
 //
 //go:noescape
 func sortBelowAVX2(items []uint64, limits []uint64) (at int)
@@ -1119,17 +1119,17 @@ func sortItems64AVX512(items []uint64, keys []uint64, up uint32, low uint32)
 //go:noescape
 func sortBoundsAVX512(items []uint64) (least uint32, largest uint32)
 
-// sortSumsAVX512 turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 16.
+// sortSumsAVX512 turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32.
 //
 //go:noescape
 func sortSumsAVX512(counts []uint16) (most uint16)
 
-// sortNeighboursAVX512 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 16.
+// sortNeighboursAVX512 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
 //
 //go:noescape
 func sortNeighboursAVX512(items []uint64)
 
-// sortBelowAVX512 returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16.
+// sortBelowAVX512 returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
 //
 //go:noescape
 func sortBelowAVX512(items []uint64, limits []uint64) (at int)

@@ -109,7 +109,7 @@ func sortNeighboursGeneric(items []uint64) {
 	}
 }
 
-// sortBelowGeneric returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16.
+// sortBelowGeneric returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
 func sortBelowGeneric(items, limits []uint64) (at int) {
 	for i, it := range items {
 		if it < limits[i] {

@@ -221,20 +221,29 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "lossExpand8AVX512", AVX2: "lossExpand8AVX2", NEON: "lossExpand8Generic"},
 		beyond: map[string]beyond{"weights": {16, 0}}},
 	{name: "sortCount32", element: "", new: func() arguments { return new(sortCount32Args) },
-		serves: map[ISA]string{AVX512: "sortCount32AVX2", AVX2: "sortCount32AVX2", NEON: "sortCount32Generic"}, results: []string{"nan"}},
-	{name: "sortCount64", element: "", new: func() arguments { return new(sortCount64Args) },
-		serves: map[ISA]string{AVX512: "sortCount64AVX2", AVX2: "sortCount64AVX2", NEON: "sortCount64Generic"}},
+		serves: map[ISA]string{AVX512: "sortCount32AVX2", AVX2: "sortCount32AVX2", NEON: "sortCount32NEON"}, results: []string{"nan"}},
 	{name: "sortSplit32", element: "", new: func() arguments { return new(sortSplit32Args) },
-		serves: map[ISA]string{AVX512: "sortSplit32AVX2", AVX2: "sortSplit32AVX2", NEON: "sortSplit32Generic"}},
-	{name: "sortSplit64", element: "", new: func() arguments { return new(sortSplit64Args) },
-		serves: map[ISA]string{AVX512: "sortSplit64AVX2", AVX2: "sortSplit64AVX2", NEON: "sortSplit64Generic"}},
-	{name: "sortPack64", element: "", new: func() arguments { return new(sortPack64Args) },
-		serves: map[ISA]string{AVX512: "sortPack64AVX2", AVX2: "sortPack64AVX2", NEON: "sortPack64Generic"}},
-	{name: "sortByBins", element: "", new: func() arguments { return new(sortByBinsArgs) },
-		serves: map[ISA]string{AVX512: "sortByBinsAVX512", AVX2: "sortByBinsAVX2", NEON: "sortByBinsGeneric"}, results: []string{"ok"},
-		beyond: map[string]beyond{"sorted": {0, 24}}},
+		serves: map[ISA]string{AVX512: "sortSplit32AVX2", AVX2: "sortSplit32AVX2", NEON: "sortSplit32NEON"}},
 	{name: "sortUnpack", element: "", new: func() arguments { return new(sortUnpackArgs) },
-		serves: map[ISA]string{AVX512: "sortUnpackAVX2", AVX2: "sortUnpackAVX2", NEON: "sortUnpackGeneric"}},
+		serves: map[ISA]string{AVX512: "sortUnpackAVX512", AVX2: "sortUnpackAVX2", NEON: "sortUnpackNEON"}},
+	{name: "sortCount64", element: "", new: func() arguments { return new(sortCount64Args) },
+		serves: map[ISA]string{AVX512: "sortCount64AVX2", AVX2: "sortCount64AVX2", NEON: "sortCount64NEON"}},
+	{name: "sortSplit64", element: "", new: func() arguments { return new(sortSplit64Args) },
+		serves: map[ISA]string{AVX512: "sortSplit64AVX2", AVX2: "sortSplit64AVX2", NEON: "sortSplit64NEON"}},
+	{name: "sortItems64", element: "", new: func() arguments { return new(sortItems64Args) },
+		serves: map[ISA]string{AVX512: "sortItems64AVX512", AVX2: "sortItems64AVX2", NEON: "sortItems64NEON"}},
+	{name: "sortBounds", element: "", new: func() arguments { return new(sortBoundsArgs) },
+		serves: map[ISA]string{AVX512: "sortBoundsAVX512", AVX2: "sortBoundsAVX2", NEON: "sortBoundsNEON"}, results: []string{"least", "largest"}},
+	{name: "sortCount", element: "", new: func() arguments { return new(sortCountArgs) },
+		serves: map[ISA]string{AVX512: "sortCountAVX2", AVX2: "sortCountAVX2", NEON: "sortCountNEON"}},
+	{name: "sortPlace", element: "", new: func() arguments { return new(sortPlaceArgs) },
+		serves: map[ISA]string{AVX512: "sortPlaceAVX2", AVX2: "sortPlaceAVX2", NEON: "sortPlaceNEON"}},
+	{name: "sortSums", element: "", new: func() arguments { return new(sortSumsArgs) },
+		serves: map[ISA]string{AVX512: "sortSumsAVX512", AVX2: "sortSumsAVX2", NEON: "sortSumsNEON"}, results: []string{"most"}},
+	{name: "sortNeighbours", element: "", new: func() arguments { return new(sortNeighboursArgs) },
+		serves: map[ISA]string{AVX512: "sortNeighboursAVX512", AVX2: "sortNeighboursAVX2", NEON: "sortNeighboursNEON"}},
+	{name: "sortBelow", element: "", new: func() arguments { return new(sortBelowArgs) },
+		serves: map[ISA]string{AVX512: "sortBelowAVX512", AVX2: "sortBelowAVX2", NEON: "sortBelowNEON"}, results: []string{"at"}},
 }
 
 // features are what each ISA asks the CPU for, by the names that GODEBUG knows them by.
@@ -1648,31 +1657,13 @@ func (a *sortCount32Args) each(f func(name string, p any)) {
 	f("nan", &a.nan)
 }
 
-// sortCount64Args are the arguments of sortCount64, and what it returns.
-type sortCount64Args struct {
-	counts []uint32
-	keys   []uint64
-	shift  uint32
-	up     uint32
-}
-
-func (a *sortCount64Args) call(isa ISA)     { sortCount64(isa, a.counts, a.keys, a.shift, a.up) }
-func (a *sortCount64Args) define()          { sortCount64Generic(a.counts, a.keys, a.shift, a.up) }
-func (a *sortCount64Args) clone() arguments { b := *a; return &b }
-func (a *sortCount64Args) each(f func(name string, p any)) {
-	f("counts", &a.counts)
-	f("keys", &a.keys)
-	f("shift", &a.shift)
-	f("up", &a.up)
-}
-
 // sortSplit32Args are the arguments of sortSplit32, and what it returns.
 type sortSplit32Args struct {
 	items []uint64
 	keys  []uint32
 	index uint32
 	parts []uint32
-	next  *[1024]uint32
+	next  []uint32
 	shift uint32
 }
 
@@ -1692,72 +1683,6 @@ func (a *sortSplit32Args) each(f func(name string, p any)) {
 	f("shift", &a.shift)
 }
 
-// sortSplit64Args are the arguments of sortSplit64, and what it returns.
-type sortSplit64Args struct {
-	values []uint64
-	perm   []int32
-	keys   []uint64
-	index  uint32
-	parts  []uint32
-	next   *[1024]uint32
-	shift  uint32
-	up     uint32
-}
-
-func (a *sortSplit64Args) call(isa ISA) {
-	sortSplit64(isa, a.values, a.perm, a.keys, a.index, a.parts, a.next, a.shift, a.up)
-}
-func (a *sortSplit64Args) define() {
-	sortSplit64Generic(a.values, a.perm, a.keys, a.index, a.parts, a.next, a.shift, a.up)
-}
-func (a *sortSplit64Args) clone() arguments { b := *a; return &b }
-func (a *sortSplit64Args) each(f func(name string, p any)) {
-	f("values", &a.values)
-	f("perm", &a.perm)
-	f("keys", &a.keys)
-	f("index", &a.index)
-	f("parts", &a.parts)
-	f("next", &a.next)
-	f("shift", &a.shift)
-	f("up", &a.up)
-}
-
-// sortPack64Args are the arguments of sortPack64, and what it returns.
-type sortPack64Args struct {
-	items  []uint64
-	values []uint64
-	up     uint32
-	low    uint32
-}
-
-func (a *sortPack64Args) call(isa ISA)     { sortPack64(isa, a.items, a.values, a.up, a.low) }
-func (a *sortPack64Args) define()          { sortPack64Generic(a.items, a.values, a.up, a.low) }
-func (a *sortPack64Args) clone() arguments { b := *a; return &b }
-func (a *sortPack64Args) each(f func(name string, p any)) {
-	f("items", &a.items)
-	f("values", &a.values)
-	f("up", &a.up)
-	f("low", &a.low)
-}
-
-// sortByBinsArgs are the arguments of sortByBins, and what it returns.
-type sortByBinsArgs struct {
-	sorted []uint64
-	items  []uint64
-	counts []uint16
-	ok     bool
-}
-
-func (a *sortByBinsArgs) call(isa ISA)     { a.ok = sortByBins(isa, a.sorted, a.items, a.counts) }
-func (a *sortByBinsArgs) define()          { a.ok = sortByBinsGeneric(a.sorted, a.items, a.counts) }
-func (a *sortByBinsArgs) clone() arguments { b := *a; return &b }
-func (a *sortByBinsArgs) each(f func(name string, p any)) {
-	f("sorted", &a.sorted)
-	f("items", &a.items)
-	f("counts", &a.counts)
-	f("ok", &a.ok)
-}
-
 // sortUnpackArgs are the arguments of sortUnpack, and what it returns.
 type sortUnpackArgs struct {
 	keys  []uint32
@@ -1772,4 +1697,166 @@ func (a *sortUnpackArgs) each(f func(name string, p any)) {
 	f("keys", &a.keys)
 	f("perm", &a.perm)
 	f("items", &a.items)
+}
+
+// sortCount64Args are the arguments of sortCount64, and what it returns.
+type sortCount64Args struct {
+	counts []uint32
+	keys   []uint64
+	up     uint32
+	shift  uint32
+}
+
+func (a *sortCount64Args) call(isa ISA)     { sortCount64(isa, a.counts, a.keys, a.up, a.shift) }
+func (a *sortCount64Args) define()          { sortCount64Generic(a.counts, a.keys, a.up, a.shift) }
+func (a *sortCount64Args) clone() arguments { b := *a; return &b }
+func (a *sortCount64Args) each(f func(name string, p any)) {
+	f("counts", &a.counts)
+	f("keys", &a.keys)
+	f("up", &a.up)
+	f("shift", &a.shift)
+}
+
+// sortSplit64Args are the arguments of sortSplit64, and what it returns.
+type sortSplit64Args struct {
+	values []uint64
+	perm   []int32
+	keys   []uint64
+	index  uint32
+	parts  []uint32
+	next   []uint32
+	up     uint32
+	shift  uint32
+}
+
+func (a *sortSplit64Args) call(isa ISA) {
+	sortSplit64(isa, a.values, a.perm, a.keys, a.index, a.parts, a.next, a.up, a.shift)
+}
+func (a *sortSplit64Args) define() {
+	sortSplit64Generic(a.values, a.perm, a.keys, a.index, a.parts, a.next, a.up, a.shift)
+}
+func (a *sortSplit64Args) clone() arguments { b := *a; return &b }
+func (a *sortSplit64Args) each(f func(name string, p any)) {
+	f("values", &a.values)
+	f("perm", &a.perm)
+	f("keys", &a.keys)
+	f("index", &a.index)
+	f("parts", &a.parts)
+	f("next", &a.next)
+	f("up", &a.up)
+	f("shift", &a.shift)
+}
+
+// sortItems64Args are the arguments of sortItems64, and what it returns.
+type sortItems64Args struct {
+	items []uint64
+	keys  []uint64
+	up    uint32
+	low   uint32
+}
+
+func (a *sortItems64Args) call(isa ISA)     { sortItems64(isa, a.items, a.keys, a.up, a.low) }
+func (a *sortItems64Args) define()          { sortItems64Generic(a.items, a.keys, a.up, a.low) }
+func (a *sortItems64Args) clone() arguments { b := *a; return &b }
+func (a *sortItems64Args) each(f func(name string, p any)) {
+	f("items", &a.items)
+	f("keys", &a.keys)
+	f("up", &a.up)
+	f("low", &a.low)
+}
+
+// sortBoundsArgs are the arguments of sortBounds, and what it returns.
+type sortBoundsArgs struct {
+	items   []uint64
+	least   uint32
+	largest uint32
+}
+
+func (a *sortBoundsArgs) call(isa ISA)     { a.least, a.largest = sortBounds(isa, a.items) }
+func (a *sortBoundsArgs) define()          { a.least, a.largest = sortBoundsGeneric(a.items) }
+func (a *sortBoundsArgs) clone() arguments { b := *a; return &b }
+func (a *sortBoundsArgs) each(f func(name string, p any)) {
+	f("items", &a.items)
+	f("least", &a.least)
+	f("largest", &a.largest)
+}
+
+// sortCountArgs are the arguments of sortCount, and what it returns.
+type sortCountArgs struct {
+	counts []uint16
+	items  []uint64
+	least  uint32
+	shift  uint32
+}
+
+func (a *sortCountArgs) call(isa ISA)     { sortCount(isa, a.counts, a.items, a.least, a.shift) }
+func (a *sortCountArgs) define()          { sortCountGeneric(a.counts, a.items, a.least, a.shift) }
+func (a *sortCountArgs) clone() arguments { b := *a; return &b }
+func (a *sortCountArgs) each(f func(name string, p any)) {
+	f("counts", &a.counts)
+	f("items", &a.items)
+	f("least", &a.least)
+	f("shift", &a.shift)
+}
+
+// sortPlaceArgs are the arguments of sortPlace, and what it returns.
+type sortPlaceArgs struct {
+	sorted []uint64
+	items  []uint64
+	next   []uint16
+	least  uint32
+	shift  uint32
+}
+
+func (a *sortPlaceArgs) call(isa ISA)     { sortPlace(isa, a.sorted, a.items, a.next, a.least, a.shift) }
+func (a *sortPlaceArgs) define()          { sortPlaceGeneric(a.sorted, a.items, a.next, a.least, a.shift) }
+func (a *sortPlaceArgs) clone() arguments { b := *a; return &b }
+func (a *sortPlaceArgs) each(f func(name string, p any)) {
+	f("sorted", &a.sorted)
+	f("items", &a.items)
+	f("next", &a.next)
+	f("least", &a.least)
+	f("shift", &a.shift)
+}
+
+// sortSumsArgs are the arguments of sortSums, and what it returns.
+type sortSumsArgs struct {
+	counts []uint16
+	most   uint16
+}
+
+func (a *sortSumsArgs) call(isa ISA)     { a.most = sortSums(isa, a.counts) }
+func (a *sortSumsArgs) define()          { a.most = sortSumsGeneric(a.counts) }
+func (a *sortSumsArgs) clone() arguments { b := *a; return &b }
+func (a *sortSumsArgs) each(f func(name string, p any)) {
+	f("counts", &a.counts)
+	f("most", &a.most)
+}
+
+// sortNeighboursArgs are the arguments of sortNeighbours, and what it returns.
+type sortNeighboursArgs struct {
+	items []uint64
+}
+
+func (a *sortNeighboursArgs) call(isa ISA)     { sortNeighbours(isa, a.items) }
+func (a *sortNeighboursArgs) define()          { sortNeighboursGeneric(a.items) }
+func (a *sortNeighboursArgs) clone() arguments { b := *a; return &b }
+func (a *sortNeighboursArgs) each(f func(name string, p any)) {
+	f("items", &a.items)
+}
+
+// sortBelowArgs are the arguments of sortBelow, and what it returns.
+type sortBelowArgs struct {
+	items  []uint64
+	limits []uint64
+	at     int
+}
+
+func (a *sortBelowArgs) call(isa ISA)     { a.at = sortBelow(isa, a.items, a.limits) }
+func (a *sortBelowArgs) define()          { a.at = sortBelowGeneric(a.items, a.limits) }
+func (a *sortBelowArgs) clone() arguments { b := *a; return &b }
+func (a *sortBelowArgs) each(f func(name string, p any)) {
+	f("items", &a.items)
+	f("limits", &a.limits)
+	f("at", &a.at)
 }

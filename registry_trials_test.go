@@ -146,12 +146,12 @@ var trials = map[string]trial{
 		return nil
 	}, sizes: upTo(1, 300)},
 
-	"sortCount32": {shape: func(n int, element string) map[string]int { return map[string]int{"shift": 24, "counts": 256} }, sizes: multiples(32)},
+	"sortCount32": {shape: func(n int, element string) map[string]int { return map[string]int{"shift": 24, "counts": 256} }},
 	"sortCount64": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"shift": 24, "counts": 256, "up": n / 32 % 40}
-	}, sizes: multiples(32)},
+		return map[string]int{"shift": 24, "counts": 256, "up": n % 40}
+	}},
 	"sortSplit32": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"shift": 24, "parts": 256, "index": 1000}
+		return map[string]int{"shift": 24, "parts": 256, "next": sortTrialParts, "index": 1000}
 	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*sortSplit32Args)
 		for i, b := range x.keys {
@@ -163,38 +163,48 @@ var trials = map[string]trial{
 		sortCount32Generic(counts, x.keys, x.shift)
 		partsOf(counts, x.parts, x.next)
 		return nil
-	}, sizes: multiples(32)},
+	}},
 	"sortSplit64": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"shift": 24, "parts": 256, "index": 1000, "up": n / 32 % 40}
+		return map[string]int{"shift": 24, "parts": 256, "next": sortTrialParts, "index": 1000, "up": n % 40}
 	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*sortSplit64Args)
 		counts := make([]uint32, 256)
-		sortCount64Generic(counts, x.keys, x.shift, x.up)
+		sortCount64Generic(counts, x.keys, x.up, x.shift)
 		partsOf(counts, x.parts, x.next)
 		return nil
-	}, sizes: multiples(32)},
-	"sortPack64": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"up": n / 8 % 64, "low": n / 8 % 33}
-	}, sizes: multiples(8)},
+	}},
+	"sortItems64": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"up": n % 64, "low": n % 33}
+	}},
 	"sortUnpack": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*sortUnpackArgs)
 		for i := range x.items {
-			x.items[i] = pack32(uint32(r.next())&^(1<<30), r.below(1<<31-1))
+			key, zero := key32(uint32(r.next()) &^ (1 << 30))
+			x.items[i] = uint64(key)<<32 | uint64(r.below(1<<31-1))<<1 | uint64(zero)
 		}
 		return nil
-	}, sizes: multiples(8)},
-	"sortByBins": {shape: func(n int, element string) map[string]int { return map[string]int{"counts": 32 << (n % 8)} },
-		prepare: func(a arguments, n int, r *random) func(string, int) bool {
-			x := a.(*sortByBinsArgs)
-			width := 1 + r.below(1<<r.below(31))
-			if n%16 == 3 {
-				width = 1
-			}
-			for i := range x.items {
-				x.items[i] = uint64(1<<20+r.below(width))<<32 | uint64(i)
-			}
-			return func(name string, i int) bool { return name == "counts" || name == "sorted" && !x.ok }
-		}, sizes: upTo(8, 300, 1000, 5000)},
+	}},
+	"sortCount": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"counts": 256, "least": 0, "shift": 24}
+	}},
+	"sortPlace": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"next": 256, "least": 0, "shift": 24}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*sortPlaceArgs)
+		clear(x.next)
+		sortCountGeneric(x.next, x.items, x.least, x.shift)
+		sortSumsGeneric(x.next)
+		return nil
+	}},
+	"sortSums": {sizes: multiples(sortTurn)}, "sortNeighbours": {sizes: multiples(sortTurn)},
+	"sortBelow": {sizes: multiples(sortTurn), prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*sortBelowArgs)
+		copy(x.items, x.limits)
+		if i := r.below(2 * n); i < n {
+			x.items[i]--
+		}
+		return nil
+	}},
 }
 
 func upTo(from, to int, others ...int) []int {
@@ -456,14 +466,18 @@ func expandInput(parts int) trial {
 	}, shape: func(n int, element string) map[string]int { return map[string]int{"weights": parts * n} }, sizes: upTo(1, 300, 1000)}
 }
 
+// sortTrialParts is how many parts keys are split into.
+const sortTrialParts = 40
+
 // partsOf turns counts of items into parts, and where each begins.
-func partsOf(counts, parts []uint32, next *[maxSortParts]uint32) {
-	at := uint32(0)
+func partsOf(counts, parts, next []uint32) {
+	clear(next)
 	for i, c := range counts {
-		parts[i] = uint32(i) % 40
+		parts[i] = uint32(i % len(next))
 		next[parts[i]] += c
 	}
-	for i, c := range next[:40] {
+	at := uint32(0)
+	for i, c := range next {
 		next[i] = at
 		at += c
 	}

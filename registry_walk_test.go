@@ -105,7 +105,7 @@ func (e *entry) spans(a arguments) []span {
 				}
 			}
 			return
-		case *float32, *float64, *int, *int32, *uint32, *int64, *bool:
+		case *float32, *float64, *int, *int32, *uint16, *uint32, *int64, *bool:
 			return
 		default:
 			panic(fmt.Sprintf("%v: the suite knows no %T", e, p))
@@ -291,6 +291,8 @@ func sameScalar(p, q any, zeros bool) bool {
 		return *p == *q.(*int)
 	case *int32:
 		return *p == *q.(*int32)
+	case *uint16:
+		return *p == *q.(*uint16)
 	case *uint32:
 		return *p == *q.(*uint32)
 	case *int64:

@@ -26,11 +26,11 @@ var Sort = []pipeline.Kernel{
 	{Name: "sortPlace", Signature: "func(sorted, items []uint64, next []uint16, least, shift uint32)", On: pipeline.LanesOf256(sortPlace),
 		Doc: "moves items to the next places in their bins: bins by what sortCount counts."},
 	{Name: "sortSums", Signature: "func(counts []uint16) (most uint16)", On: pipeline.Lanes(sortSums),
-		Doc: "turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 16."},
+		Doc: "turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32."},
 	{Name: "sortNeighbours", Signature: "func(items []uint64)", On: pipeline.Lanes(sortNeighbours),
-		Doc: "orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 16."},
+		Doc: "orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32."},
 	{Name: "sortBelow", Signature: "func(items, limits []uint64) (at int)", On: pipeline.Lanes(sortBelow),
-		Doc: "returns where the first 16 items begin of which one is below its limit, or how many items there are. It takes a multiple of 16."},
+		Doc: "returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32."},
 }
 
 // descending turns the bits of floats into integers that are smaller the larger the floats are, and back; others is all bits but the sign.
