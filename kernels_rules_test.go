@@ -857,19 +857,32 @@ func testAllocations[T Float](t *testing.T) {
 	}
 }
 
-// TestDotStack: Dot leaves arrays on the stack.
-func TestDotStack(t *testing.T) { eachType(t, testDotStack[float32], testDotStack[float64]) }
+// TestStack: kernels leave arrays on the stack of their callers.
+func TestStack(t *testing.T) { eachType(t, testStack[float32], testStack[float64]) }
 
-func testDotStack[T Float](t *testing.T) {
-	var dot, rows T
-	allocs := testing.AllocsPerRun(5, func() {
-		a, b, c := [100]T{3, 99: 2}, [100]T{5, 99: 7}, [2]T{}
-		dot = Dot(a[:], b[:])
-		DotRows(c[:], a[:], b[:50])
-		rows = c[0]
-	})
-	if allocs != 0 || dot != 29 || rows != 15 {
-		t.Errorf("Dot and DotRows of arrays on the stack allocate %v times and give %v, %v", allocs, dot, rows)
+func testStack[T Float](t *testing.T) {
+	for name, f := range map[string]func(){
+		"Dot":                func() { a, b := [100]T{}, [100]T{}; _ = Dot(a[:], b[:]) },
+		"DotRows":            func() { m, x, y := [100]T{}, [50]T{}, [2]T{}; DotRows(y[:], m[:], x[:]) },
+		"Softmax":            func() { v := [19]T{}; Softmax(v[:], v[:]) },
+		"SoftmaxRows":        func() { v := [38]T{}; SoftmaxRows(v[:], v[:], 19) },
+		"SoftmaxPlanes":      func() { v := [38]T{}; SoftmaxPlanes(v[:], v[:], 19) },
+		"SoftmaxAxis":        func() { v := [38]T{}; SoftmaxAxis(v[:], v[:], 1, 19, 2) },
+		"LogSoftmaxRows":     func() { v := [38]T{}; LogSoftmaxRows(v[:], v[:], 19) },
+		"LogSoftmaxAxis":     func() { v := [38]T{}; LogSoftmaxAxis(v[:], v[:], 1, 19, 2) },
+		"LogSumExp":          func() { v := [19]T{}; _ = LogSumExp(v[:]) },
+		"SoftmaxRowsGrad":    func() { x, y, z := [38]T{}, [38]T{}, [38]T{}; SoftmaxRowsGrad(x[:], y[:], z[:], 19) },
+		"LogSoftmaxRowsGrad": func() { x, y, z := [38]T{}, [38]T{}, [38]T{}; LogSoftmaxRowsGrad(x[:], y[:], z[:], 19) },
+		"CumSum":             func() { v := [100]T{}; CumSum(v[:], v[:]) },
+		"ArgMax":             func() { v := [100]T{}; _ = ArgMax(v[:]) },
+		"ArgMaxRows":         func() { v, i := [38]T{}, [2]int32{}; ArgMaxRows(i[:], v[:], 19) },
+		"ArgMaxPlanes":       func() { v, i := [38]T{}, [2]int32{}; ArgMaxPlanes(i[:], v[:], 19) },
+		"ClassErrors":        func() { v, l := [38]T{}, [38]int32{}; ClassErrors(v[:], v[:], l[:], 1) },
+		"LovaszGrad":         func() { v, f := [38]T{}, [38]uint8{}; LovaszGrad(v[:], f[:]) },
+	} {
+		if allocs := testing.AllocsPerRun(5, f); allocs != 0 {
+			t.Errorf("%s of arrays on the stack allocates %v times", name, allocs)
+		}
 	}
 }
 

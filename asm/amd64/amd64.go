@@ -61,6 +61,7 @@ type function struct {
 	elem    machine.Type
 	values  []Op
 	globals map[string]Mem
+	summed  map[V]bool      // values of Sums, which are in memory
 	ints    map[string]bool // arguments that are []int32
 	labels  int
 	partial bool          // within the last block of Each
@@ -74,7 +75,7 @@ type function struct {
 func (c *Code) Machine() machine.Machine { return newMachine(c) }
 
 func newMachine(c *Code) mach {
-	return mach{&function{Code: c, elem: c.typ, globals: map[string]Mem{}, ints: c.ints}, c.ISA, c.typ}
+	return mach{&function{Code: c, elem: c.typ, globals: map[string]Mem{}, summed: map[V]bool{}, ints: c.ints}, c.ISA, c.typ}
 }
 
 func (m mach) Type() machine.Type      { return m.typ }
@@ -193,7 +194,7 @@ func (m mach) Consts(x ...float64) []V {
 // constBits returns a constant in memory.
 func (m mach) constBits(bits uint64) V { return m.value(m.splat(bits, m.size())) }
 
-func (m mach) Set(d, x V) { m.VMOVUPS(m.op(x), m.op(d)) }
+func (m mach) Set(d, x V) { m.VMOVUPS(m.op(x), m.r(d)) }
 
 func (m mach) zero(d V) {
 	if m.zmm() {
@@ -224,7 +225,10 @@ func (m mach) binary(f func(...Op), d, a, b V) {
 }
 
 func (m mach) Add(d, a, b V) {
-	if mem, ok := m.op(d).(Mem); ok { // one of Sums
+	if mem, ok := m.op(d).(Mem); ok {
+		if !m.summed[d] {
+			panic(fmt.Sprintf("%s: Add to memory that is not of Sums", m.fn.Name))
+		}
 		t := m.New()
 		m.ps(m.VADDPS, m.VADDPD)(mem, m.op(b), m.r(t))
 		m.VMOVUPS(m.r(t), mem)
@@ -444,6 +448,7 @@ func (m mach) Sums() []V {
 	slots := m.aligned(machine.BlockBytes)
 	for i := range b {
 		b[i] = m.value(slots.Offset(i * m.isa.bytes))
+		m.summed[b[i]] = true
 		m.VMOVUPS(m.r(zero), m.op(b[i]))
 	}
 	return b
