@@ -34,7 +34,7 @@ func (c *Confusion) Add(predicted, labels []int32) error {
 		return errNoClasses()
 	}
 	if len(predicted) != len(labels) {
-		return errorf(ErrShape, "%d predictions for %d labels", len(predicted), len(labels))
+		return errorf(ErrShape, "predicted holds %d values, want %d as labels", len(predicted), len(labels))
 	}
 	var more int64
 	for i, p := range predicted {
@@ -72,7 +72,7 @@ func (c *Confusion) Merge(other *Confusion) error {
 		return errNoClasses()
 	}
 	if c.classes != other.classes {
-		return errorf(ErrConfig, "a Confusion of %d classes does not merge into one of %d", other.classes, c.classes)
+		return errorf(ErrConfig, "the Confusion to merge has %d classes, want %d", other.classes, c.classes)
 	}
 	if err := c.room(other.total); err != nil {
 		return err

@@ -29,7 +29,7 @@ func (isa ISA) String() string {
 }
 
 // ErrISA is what UseISA returns for an ISA that this CPU, or this build, lacks.
-var ErrISA = errors.New("instruction set not available")
+var ErrISA = errors.New("lanewise: instruction set not available")
 
 // available are the ISAs that this CPU can run, best first.
 var available = append(detect(), Generic)
@@ -49,7 +49,7 @@ func AvailableISAs() []ISA { return slices.Clone(available) }
 // runs. The error is ErrISA where the CPU lacks isa.
 func UseISA(isa ISA) error {
 	if !slices.Contains(available, isa) {
-		return fmt.Errorf("lanewise: %w: %v (available: %v)", ErrISA, isa, available)
+		return fmt.Errorf("%w: %v, want one of %v", ErrISA, isa, available)
 	}
 	active = isa
 	return nil
