@@ -54,7 +54,7 @@ func (m mach) ArgMax(slice string) machine.Index {
 	m.each(left, []emit.GP{at}, func(j int, x []V) V {
 		m.Max(block[j], block[j], x[0])
 		return machine.None
-	}, []machine.Buf{in})
+	}, []machine.Buf{in}, false)
 	m.ADD(bytes, start, at) // each may have left it in the slots
 	top := m.New()
 	m.Largest(top, block)

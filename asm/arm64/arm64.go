@@ -62,9 +62,8 @@ func (m mach) local(name string, n int) emit.Symbol {
 	return m.locals[name]
 }
 
-// end returns, and sets up at the beginning what was asked for since.
-func (m mach) end() {
-	m.RET()
+// prologue sets up at the beginning what was asked for since.
+func (m mach) prologue() {
 	m.Prologue(func() {
 		m.MOVD(m.Local("slots", 4*registerBytes), m.slots)
 		for i, v := range m.packed {

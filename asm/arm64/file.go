@@ -32,7 +32,12 @@ type Code struct {
 
 // Describe writes all of the function as a description says.
 func (c *Code) Describe(describe func(machine.Machine)) {
-	m := mach{&function{Func: c.Func, file: c.file, elem: c.typ, ints: c.ints, locals: map[string]emit.Symbol{}, slots: c.GP()}, c.typ}
+	m := newMachine(c)
 	describe(m)
-	m.end()
+	m.RET()
+	m.prologue()
+}
+
+func newMachine(c *Code) mach {
+	return mach{&function{Func: c.Func, file: c.file, elem: c.typ, ints: c.ints, locals: map[string]emit.Symbol{}, slots: c.GP()}, c.typ}
 }

@@ -165,15 +165,12 @@ func (m mach) part(bufs []machine.Buf, p []emit.GP, n emit.GP, body func(x []V) 
 
 func (m mach) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 	w := m.slices(bufs[0].Name)
-	m.each(w.length(), pointers(bufs, w.pointer), body, bufs)
-}
-
-func (m mach) Share(name string, names []string, in []V, body func(m machine.Machine, in []V) []V) []V {
-	return body(m, in)
+	m.each(w.length(), pointers(bufs, w.pointer), body, bufs, false)
 }
 
 func (m mach) Map(body func(x []V) V, bufs ...machine.Buf) {
-	m.Each(func(_ int, x []V) V { return body(x) }, bufs...)
+	w := m.slices(bufs[0].Name)
+	m.each(w.length(), pointers(bufs, w.pointer), func(_ int, x []V) V { return body(x) }, bufs, true)
 }
 
 // pointers returns a pointer into each buffer, the same one for buffers of one name.
@@ -201,8 +198,8 @@ func (m mach) advance(p []emit.GP, by func(i int) emit.Imm) {
 	}
 }
 
-// each is Each for n elements at pointers p; it changes them.
-func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []machine.Buf) {
+// each is Each for n elements at pointers p; it changes them. same says that body does the same to every register.
+func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []machine.Buf, same bool) {
 	at := func(disp int) []emit.Mem {
 		mems := make([]emit.Mem, len(bufs))
 		for i, b := range bufs {
@@ -227,7 +224,7 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 	m.BEQ(done)
 
 	// What is left: a register at a time. Where it does not fill the last one, it goes there by way of a slot, so that there is only one
-	// copy of body for each register.
+	// copy of body for each register, or one at all: sums that are in memory pass by.
 	m.Commentf("the last block, register by register")
 	slot := make([]emit.GP, len(bufs))
 	rest, whole := m.GP(), m.NewLabel("whole")
@@ -266,7 +263,16 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 	}
 	m.Label(whole)
 	last := m.NewLabel("last")
-	for j := range regs {
+	copies, loop := regs, m.NewLabel("one")
+	sumsAt := m.sumsAt
+	if m.sums != nil {
+		m.sumsAt = m.copyGP(sumsAt)
+	}
+	if same || m.sums != nil {
+		copies = 1
+		m.Label(loop)
+	}
+	for j := range copies {
 		ready := m.NewLabel("register")
 		m.CMP(emit.Imm(m.lanes()), n)
 		m.BGE(ready)
@@ -278,9 +284,17 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 		m.Label(ready)
 		m.one(bufs, at(0), func(x []V) V { return body(j, x) })
 		m.advance(p, func(i int) emit.Imm { return emit.Imm(m.step(bufs[i])) })
+		if m.sums != nil {
+			m.ADD(emit.Imm(registerBytes), m.sumsAt, m.sumsAt)
+		}
 		m.SUBS(emit.Imm(m.lanes()), n, n)
-		m.BLE(last)
+		if copies == 1 {
+			m.BGT(loop)
+		} else {
+			m.BLE(last)
+		}
 	}
+	m.sumsAt = sumsAt
 	m.Label(last)
 	m.CBZ(rest, done)
 	for i, b := range bufs {

@@ -80,7 +80,7 @@ func (c *columns) blocks(left emit.GP, body func(machine.Columns)) {
 		c.BLT(rest)
 		c.Label(loop)
 		body(c)
-		c.ADD(emit.Imm(c.stride()), c.off, c.off)
+		c.ADD(emit.Imm(c.regs*registerBytes), c.off, c.off)
 		c.SUB(n, left, left)
 		c.CMP(n, left)
 		c.BGE(loop)
@@ -94,8 +94,8 @@ func (c *columns) blocks(left emit.GP, body func(machine.Columns)) {
 	c.Label(done)
 }
 
-// stride returns the bytes from plane to plane of scratch memory.
-func (c *columns) stride() int { return c.regs * registerBytes }
+// stride is the bytes from plane to plane of scratch memory.
+const stride = blockRegs * registerBytes
 
 func scratch(name string) bool { return name == machine.Scratch || name == machine.Scratch2 }
 
@@ -161,10 +161,10 @@ func (c *columns) planes(bufs []machine.Buf) planes {
 	strides := map[string]emit.GP{}
 	for i, b := range bufs {
 		if b.Ahead { // the next block: of rows, it lies in one piece
-			by := emit.Operand(emit.Imm(c.stride()))
+			by := emit.Operand(emit.Imm(stride))
 			if c.isTurned(b.Name) {
 				bytes := c.param("cols")
-				c.LSL(log2(c.stride()), bytes, bytes)
+				c.LSL(log2(stride), bytes, bytes)
 				by = bytes
 			}
 			c.ADD(by, w.p[i], w.p[i])
@@ -173,7 +173,7 @@ func (c *columns) planes(bufs []machine.Buf) planes {
 			continue
 		}
 		if c.isTurned(b.Name) || scratch(b.Name) {
-			w.next[w.p[i]] = emit.Imm(c.stride())
+			w.next[w.p[i]] = emit.Imm(stride)
 			continue
 		}
 		if _, ok := strides[b.Name]; !ok {
@@ -226,40 +226,34 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	w := c.planes(bufs)
 	left := c.param(c.count)
 	lane, end := c.at(machine.Scratch), c.GP()
-	first, again, wrap, done := c.NewLabel("lanes"), c.NewLabel("again"), c.NewLabel("wrap"), c.NewLabel("end")
-	c.ADD(emit.Imm(c.typ.Lanes()*c.stride()), lane, end)
-	// the first plane of every lane, from +0
-	c.Label(first)
-	zero := c.New()
+	c.ADD(emit.Imm(c.typ.Lanes()*stride), lane, end)
+	// the first plane of every lane is added to zeros, those that come round again to the lane
+	zero, from, step := c.New(), c.GP(), c.GP()
 	c.fill(zero, 0)
+	c.MOVD(c.local("zeros", stride), from)
+	for j := 0; j < blockRegs; j += 2 {
+		c.FSTPQ(c.r(zero), c.r(zero), emit.At(from, j*registerBytes))
+	}
+	c.MOVD(emit.Imm(0), step)
+	loop, done := c.NewLabel("lanes"), c.NewLabel("end")
+	c.Label(loop)
 	w.plane(func(j int, x []V) V {
 		y, s := body(j, x), c.New()
-		c.Add(s, zero, y)
+		c.FMOVQ(emit.At(from, j*registerBytes), c.r(s))
+		c.Add(s, s, y)
 		c.FMOVQ(c.r(s), emit.At(lane, j*registerBytes))
 		return y
 	})
-	next := func(loop emit.Label) {
-		c.SUBS(emit.Imm(1), left, left)
-		c.BEQ(done)
-		c.ADD(emit.Imm(c.stride()), lane, lane)
-		c.CMP(end, lane)
-		c.BLT(loop)
-	}
-	next(first)
-	c.Commentf("the lanes again")
-	c.Label(wrap)
-	c.SUB(emit.Imm(c.typ.Lanes()*c.stride()), end, lane)
-	c.Label(again)
-	w.plane(func(j int, x []V) V {
-		y, s := body(j, x), c.New()
-		mem := emit.At(lane, j*registerBytes)
-		c.FMOVQ(mem, c.r(s))
-		c.Add(s, s, y)
-		c.FMOVQ(c.r(s), mem)
-		return y
-	})
-	next(again)
-	c.B(wrap)
+	c.SUBS(emit.Imm(1), left, left)
+	c.BEQ(done)
+	c.ADD(emit.Imm(stride), lane, lane)
+	c.ADD(step, from, from)
+	c.CMP(end, lane)
+	c.BLT(loop)
+	c.SUB(emit.Imm(c.typ.Lanes()*stride), end, lane)
+	c.MOVD(lane, from)
+	c.MOVD(emit.Imm(stride), step)
+	c.B(loop)
 	c.Label(done)
 	return c.Fold(then, machine.In(machine.Scratch, 0))
 }
@@ -296,100 +290,142 @@ func (c *columns) Stored(slice string, j int) V {
 	return v
 }
 
-// Fold adds up the lanes of one register of columns after the other. A lane that no plane went to is left out.
+// Fold adds up the lanes of one register of columns after the other.
 func (c *columns) Fold(then func(V), bufs ...machine.Buf) []V {
 	c.Commentf("fold the planes of %v", bufs)
-	group := c.typ.Lanes() / 4
-	sums := c.GP()
-	c.MOVD(c.local("columnSums", blockRegs*registerBytes), sums)
-	column := pointers(bufs, c.at)
-	slot := c.copyGP(sums)
-	total, pair, second := c.New(), c.New(), c.New()
-	columns, pairs, single, done := c.NewLabel("column"), c.NewLabel("groups"), c.NewLabel("pair"), c.NewLabel("sum")
-	p, end := make([]emit.GP, len(bufs)), c.GP()
-	c.Label(columns)
-	c.fill(total, 0)
-	left := c.param(c.count)
-	for i := range p {
-		p[i] = c.copyGP(column[i])
+	var ints []emit.GP
+	for _, b := range bufs {
+		ints = append(ints, c.at(b.Name))
 	}
-	c.ADD(emit.Imm(c.typ.Lanes()*c.stride()), p[0], end)
-	next := func(int) emit.Imm { return emit.Imm(group * c.stride()) }
-	c.Label(pairs)
-	c.group(pair, p, left)
-	c.advance(p, next)
-	c.SUBS(emit.Imm(group), left, left)
-	c.BLE(single)
-	c.group(second, p, left)
-	c.advance(p, next)
-	c.SUB(emit.Imm(group), left, left)
-	c.Add(pair, pair, second)
-	c.Label(single)
-	c.Add(total, total, pair)
-	c.CMP(emit.Imm(0), left)
-	c.BLE(done)
-	c.CMP(end, p[0])
-	c.BLT(pairs)
-	c.Label(done)
-	if then != nil {
-		then(total)
+	totals, size := c.GP(), c.GP()
+	c.MOVD(c.local("columnSums", blockRegs*registerBytes), totals)
+	c.MOVD(emit.Imm(c.regs*registerBytes), size)
+	name := [...]string{"", "fold", "foldProducts"}[len(bufs)]
+	last := c.call(name, append(ints, c.param(c.count), totals, size), nil, foldColumns)[0]
+	if then != nil && c.regs == 1 {
+		then(last)
+	} else if then != nil {
+		loop, at, x := c.NewLabel("totals"), c.copyGP(totals), c.New()
+		c.Label(loop)
+		c.FMOVQ(emit.At(at, 0), c.r(x))
+		then(x)
+		c.FMOVQ(c.r(x), emit.At(at, 0))
+		c.ADD(emit.Imm(registerBytes), at, at)
+		c.SUBS(emit.Imm(registerBytes), size, size)
+		c.BNE(loop)
 	}
 	if c.regs == 1 {
-		return []V{total}
+		return []V{last}
 	}
-	c.FMOVQ(c.r(total), emit.At(slot, 0))
-	c.ADD(emit.Imm(registerBytes), slot, slot)
-	c.advance(column, func(int) emit.Imm { return registerBytes })
-	last := c.GP()
-	c.ADD(emit.Imm(c.stride()), sums, last)
-	c.CMP(last, slot)
-	c.BLT(columns)
 	d := make([]V, c.regs)
 	for j := range d {
 		d[j] = c.New()
-		c.FMOVQ(emit.At(sums, j*registerBytes), c.r(d[j]))
+		c.FMOVQ(emit.At(totals, j*registerBytes), c.r(d[j]))
 	}
 	return d
 }
 
-// group sets d to the sum of the group of lanes at p, of which left exist, and more may follow.
-func (c *columns) group(d V, p []emit.GP, left emit.GP) {
-	acc := make([]V, c.typ.Lanes()/4)
-	part, folded := c.NewLabel("part"), c.NewLabel("folded")
-	for i := range acc {
-		acc[i] = c.New()
+// foldColumns adds up the lanes at one or two pointers, for one register of columns after the other, and writes the totals; the last one it
+// returns. Its arguments are the pointers, how many planes there are, where the totals go, and how many bytes they take.
+func foldColumns(m mach, ints []emit.GP, _ []V) []V {
+	n := len(ints) - 3
+	column, planes, totals, end := ints[:n], ints[n], ints[n+1], m.GP()
+	loop := m.NewLabel("column")
+	m.ADD(ints[n+2], totals, end)
+	m.Label(loop)
+	p, left := make([]emit.GP, n), m.copyGP(planes)
+	for i := range p {
+		p[i] = m.copyGP(column[i])
 	}
-	load := func(i int) {
-		x := make([]V, len(p))
-		for b := range p {
-			x[b] = c.New()
-			c.FMOVQ(emit.At(p[b], i*c.stride()), c.r(x[b]))
+	total := m.foldPlanes(p, left)
+	m.FMOVQ(m.r(total), emit.At(totals, 0))
+	m.advance(column, func(int) emit.Imm { return registerBytes })
+	m.ADD(emit.Imm(registerBytes), totals, totals)
+	m.CMP(end, totals)
+	m.BLT(loop)
+	return []V{total}
+}
+
+// foldPlanes adds up the lanes at p, or the products of the lanes at two pointers, of which left exist, and more may follow. A lane that no
+// plane went to is left out.
+func (m mach) foldPlanes(p []emit.GP, left emit.GP) V {
+	group := m.typ.Lanes() / 4
+	total, pair, sum := m.New(), m.New(), m.New()
+	end, odd := m.GP(), m.GP()
+	loop, added, again, done := m.NewLabel("group"), m.NewLabel("added"), m.NewLabel("again"), m.NewLabel("sum")
+	m.fill(total, 0)
+	m.fill(pair, 0)
+	m.ADD(emit.Imm(m.typ.Lanes()*stride), p[0], end)
+	m.Label(again)
+	m.MOVD(emit.Imm(2), odd)
+	m.Label(loop)
+	m.foldGroup(sum, p, group, left, added)
+	m.Label(added)
+	m.Add(pair, pair, sum)
+	m.SUBS(emit.Imm(group), left, left)
+	m.BLE(done)
+	m.advance(p, func(int) emit.Imm { return emit.Imm(group * stride) })
+	m.SUBS(emit.Imm(1), odd, odd)
+	m.BNE(loop)
+	m.Add(total, total, pair)
+	m.fill(pair, 0)
+	m.CMP(end, p[0])
+	m.BLT(again)
+	m.Label(done)
+	m.Add(total, total, pair)
+	return total
+}
+
+// foldGroup sets d to the sum of the group of n lanes at p, lane i with lane i + n/2, and so on. Where fewer than n are left, that is the sum
+// of half or a quarter of them, to which only some of the others are added. It jumps to done, or ends there.
+func (m mach) foldGroup(d V, p []emit.GP, n int, left emit.GP, done emit.Label) {
+	all := m.NewLabel("all")
+	m.CMP(emit.Imm(n), left)
+	m.BGE(all)
+	fold := func(n int, some bool) {
+		half, folded := max(1, n/2), m.NewLabel("folded")
+		acc := make([]V, half)
+		for i := range acc {
+			acc[i] = m.New()
+			m.loadLane(acc[i], p, i)
 		}
-		if len(x) > 1 {
-			c.Mul(x[0], x[0], x[1])
+		for i := range n - half {
+			if some && i > 0 {
+				m.CMP(emit.Imm(half+i), left)
+				m.BLE(folded)
+			}
+			x := m.New()
+			m.loadLane(x, p, half+i)
+			m.Add(acc[i], acc[i], x)
 		}
-		c.Set(acc[i], x[0])
-	}
-	c.CMP(emit.Imm(len(acc)), left)
-	c.BLT(part)
-	for i := range acc {
-		load(i)
-	}
-	c.B(folded)
-	c.Label(part)
-	for i := range acc {
-		c.fill(acc[i], 0)
-	}
-	for i := range acc {
-		c.CMP(emit.Imm(i), left)
-		c.BLE(folded)
-		load(i)
-	}
-	c.Label(folded)
-	for n := len(acc) / 2; n > 0; n /= 2 {
-		for i := range n {
-			c.Add(acc[i], acc[i], acc[i+n])
+		m.Label(folded)
+		for n := half / 2; n > 0; n /= 2 {
+			for i := range n {
+				m.Add(acc[i], acc[i], acc[i+n])
+			}
 		}
+		m.Set(d, acc[0])
 	}
-	c.Set(d, acc[0])
+	for few := n; few > 0; few /= 2 {
+		fewer := m.NewLabel("fewer")
+		if few > 1 {
+			m.CMP(emit.Imm(few/2), left)
+			m.BLE(fewer)
+		}
+		fold(few, true)
+		m.B(done)
+		m.Label(fewer)
+	}
+	m.Label(all)
+	fold(n, false)
+}
+
+// loadLane reads a lane of the planes at p, or the product of two.
+func (m mach) loadLane(d V, p []emit.GP, lane int) {
+	m.FMOVQ(emit.At(p[0], lane*stride), m.r(d))
+	if len(p) > 1 {
+		x := m.New()
+		m.FMOVQ(emit.At(p[1], lane*stride), m.r(x))
+		m.Mul(d, d, x)
+	}
 }

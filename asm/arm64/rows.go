@@ -11,12 +11,14 @@ const fewRows = 3
 func (m mach) Rows(long func(), short func(machine.Columns), in []string, out string) {
 	c := m.columns("cols")
 	n := m.len(in[0])
+	oneByOne, longLoop, done := m.NewLabel("long"), m.NewLabel("row"), m.NewLabel("end")
+	m.short(c, oneByOne, n, short, in, out)
+	m.B(done)
+	m.Commentf("a row at a time")
+	m.Label(oneByOne)
 	if out == "" { // a value for each row
 		m.out = m.base("dst")
 	}
-	longLoop, done := m.NewLabel("row"), m.NewLabel("end")
-	m.short(c, longLoop, n, short, in, out)
-	m.Commentf("a row at a time")
 	m.Label(longLoop)
 	m.CBZ(n, done)
 	m.row = &walk{c.at, func() emit.GP { return m.param("cols") }}
@@ -30,7 +32,7 @@ func (m mach) Rows(long func(), short func(machine.Columns), in []string, out st
 	m.Label(done)
 }
 
-// short takes the rows if they are short and not few, and leaves n at 0; otherwise it jumps to long.
+// short takes the rows if they are short and not few; otherwise it jumps to long.
 func (m mach) short(c *columns, long emit.Label, n emit.GP, body func(machine.Columns), in []string, out string) {
 	cols, left := m.param("cols"), m.GP()
 	m.CMP(emit.Imm(m.typ.Lanes()), cols)
@@ -38,94 +40,106 @@ func (m mach) short(c *columns, long emit.Label, n emit.GP, body func(machine.Co
 	m.UDIV(cols, n, left)
 	m.CMP(emit.Imm(fewRows), left)
 	m.BLT(long)
-	m.MOVD(emit.ZR, n)
 	c.turn(left, body, in, out)
 }
 
-// transposed moves the rows of a block from a slice to scratch memory, a register of columns for each element, or back: by squares of as
-// many elements as a register has. The last square of some rows may overlap the one before.
+// transposed moves the rows of a block from a slice to scratch memory, a register of columns for each element, or back.
 func (c *columns) transposed(slice, tile string, back bool) {
+	name := "rowsIn"
 	if back {
 		c.Commentf("transpose %s to %s", tile, slice)
+		name = "rowsOut"
 	} else {
 		c.Commentf("transpose %s to %s", slice, tile)
 	}
-	p, s := c.at(slice), c.at(tile)
-	stride, tileStride := c.param("cols"), c.GP()
-	c.LSL(log2(c.size()), stride, stride)
-	c.MOVD(emit.Imm(c.stride()), tileStride)
-	careful := func(rows emit.GP) {
-		cols := c.param("cols")
-		if back {
-			c.moveElements(cols, rows, s, p, tileStride, stride)
-		} else {
-			c.moveElements(rows, cols, p, s, stride, tileStride)
-		}
-	}
+	rows := c.GP()
 	if c.partial != nil {
-		careful(c.copyGP(*c.partial))
-		return
+		c.MOVD(*c.partial, rows)
+	} else {
+		c.MOVD(emit.Imm(c.regs*c.lanes()), rows)
 	}
-	wide, registers, done := c.NewLabel("wide"), c.NewLabel("registers"), c.NewLabel("moved")
-	count := c.GP()
-	c.CMP(emit.Imm(c.lanes()), c.param("cols"))
-	c.BGE(wide)
-	c.MOVD(emit.Imm(c.regs*c.lanes()), count)
-	careful(count)
-	c.B(done)
-	c.Label(wide)
-	c.MOVD(emit.Imm(c.regs), count)
-	c.Label(registers)
-	c.squares(p, s, stride, back)
-	for range c.lanes() {
-		c.ADD(stride, p, p)
+	c.call(name, []emit.GP{c.at(slice), c.at(tile), c.param("cols"), rows}, nil, func(m mach, ints []emit.GP, _ []V) []V {
+		m.rows(ints[0], ints[1], ints[2], ints[3], back)
+		return nil
+	})
+}
+
+// rows moves rows of cols elements at p to scratch memory at s, or back, by squares of as many elements as a register has: the rows of one
+// register of columns after the other. The last square of some rows may overlap the one before.
+func (m mach) rows(p, s, cols, rows emit.GP, back bool) {
+	loop, careful, next, done := m.NewLabel("register"), m.NewLabel("careful"), m.NewLabel("next"), m.NewLabel("moved")
+	bytes := m.GP()
+	m.LSL(log2(m.size()), cols, bytes)
+	m.Label(loop)
+	m.CMP(emit.Imm(m.lanes()), rows)
+	m.BLT(careful)
+	m.CMP(emit.Imm(m.lanes()), cols)
+	m.BLT(careful)
+	m.squares(p, s, cols, bytes, back)
+	m.Label(next)
+	for range m.lanes() {
+		m.ADD(bytes, p, p)
 	}
-	c.ADD(emit.Imm(registerBytes), s, s)
-	c.SUBS(emit.Imm(1), count, count)
-	c.BNE(registers)
-	c.Label(done)
+	m.ADD(emit.Imm(registerBytes), s, s)
+	m.SUBS(emit.Imm(m.lanes()), rows, rows)
+	m.BGT(loop)
+	m.B(done)
+	m.Commentf("rows that are not there, or shorter than a register")
+	m.Label(careful)
+	some, tile, n := m.GP(), m.GP(), m.copyGP(cols)
+	m.MOVD(emit.Imm(m.lanes()), some)
+	m.CMP(some, rows)
+	m.CSEL("LT", rows, some, some)
+	m.MOVD(emit.Imm(stride), tile)
+	if back {
+		m.moveElements(n, some, m.copyGP(s), m.copyGP(p), tile, bytes)
+	} else {
+		m.moveElements(some, n, m.copyGP(p), m.copyGP(s), bytes, tile)
+	}
+	m.B(next)
+	m.Label(done)
 }
 
 // squares moves the rows at p, as many as a register has lanes, to s or back.
-func (c *columns) squares(p, s, stride emit.GP, back bool) {
-	rows := []emit.GP{c.copyGP(p)}
-	for r := 1; r < c.lanes(); r++ {
-		rows = append(rows, c.GP())
-		c.ADD(stride, rows[r-1], rows[r])
+func (m mach) squares(p, s, cols, bytes emit.GP, back bool) {
+	rows := []emit.GP{m.copyGP(p)}
+	for r := 1; r < m.lanes(); r++ {
+		rows = append(rows, m.GP())
+		m.ADD(bytes, rows[r-1], rows[r])
 	}
-	tile, left, step := c.copyGP(s), c.param("cols"), c.GP()
-	loop, next, done := c.NewLabel("square"), c.NewLabel("next"), c.NewLabel("done")
-	c.Label(loop)
+	tile, left, step := m.copyGP(s), m.copyGP(cols), m.GP()
+	loop, next, done := m.NewLabel("square"), m.NewLabel("next"), m.NewLabel("done")
+	m.Label(loop)
 	var from, to []emit.Mem
 	for i, r := range rows {
-		from, to = append(from, emit.At(r, 0)), append(to, emit.At(tile, i*c.stride()))
+		from, to = append(from, emit.At(r, 0)), append(to, emit.At(tile, i*stride))
 	}
 	if back {
 		from, to = to, from
 	}
-	v := make([]V, c.lanes())
+	v := make([]V, m.lanes())
 	for i := range v {
-		v[i] = c.New()
-		c.FMOVQ(from[i], c.r(v[i]))
+		v[i] = m.New()
+		m.FMOVQ(from[i], m.r(v[i]))
 	}
-	for i, v := range c.transpose(v) {
-		c.FMOVQ(c.r(v), to[i])
+	for i, v := range m.transpose(v) {
+		m.FMOVQ(m.r(v), to[i])
 	}
-	c.SUBS(emit.Imm(c.lanes()), left, left)
-	c.BLE(done)
-	c.MOVD(emit.Imm(c.lanes()), step)
-	c.CMP(step, left)
-	c.BGE(next)
-	c.MOVD(left, step)
-	c.MOVD(emit.Imm(c.lanes()), left)
-	c.Label(next)
-	bytes := c.GP()
-	c.LSL(log2(c.size()), step, bytes)
+	m.SUBS(emit.Imm(m.lanes()), left, left)
+	m.BLE(done)
+	m.MOVD(emit.Imm(m.lanes()), step)
+	m.CMP(step, left)
+	m.BGE(next)
+	m.MOVD(left, step)
+	m.MOVD(emit.Imm(m.lanes()), left)
+	m.Label(next)
+	on := m.GP()
+	m.LSL(log2(m.size()), step, on)
 	for _, r := range rows {
-		c.ADD(bytes, r, r)
+		m.ADD(on, r, r)
 	}
-	c.LSL(log2(c.stride()), step, step)
-	c.ADD(step, tile, tile)
-	c.B(loop)
-	c.Label(done)
+	m.LSL(log2(stride), step, step)
+	m.ADD(step, tile, tile)
+	m.B(loop)
+	m.Label(done)
 }

@@ -110,7 +110,7 @@ func (f *Func) liveness() ([]set, error) {
 		}
 	}
 	for r := range f.vectors {
-		if live[0].has(r) {
+		if _, given := f.pinned[register(r)]; live[0].has(r) && !(given && f.routine) {
 			for i, inst := range f.insts {
 				if slices.Contains(inst.in, register(r)) {
 					return nil, fmt.Errorf("%s: instruction %d, %s, reads a register that may not have been written", f.name, i, inst.mnemonic)
@@ -161,7 +161,28 @@ func (f *Func) allocate(live []set) (numbering, error) {
 		all[i] = i
 	}
 	busy := map[bool]map[int]set{false: {}, true: {}}
+	give := func(r register, n int) {
+		numbers[r] = n
+		taken := busy[f.vectors[r]]
+		if taken[n] == nil {
+			taken[n] = newSet(places)
+		}
+		for w := range taken[n] {
+			taken[n][w] |= use[r][w]
+		}
+	}
 	for _, r := range order {
+		if n, ok := f.pinned[r]; ok {
+			if t := busy[f.vectors[r]][n]; t != nil && use[r].meets(t) {
+				return nil, fmt.Errorf("%s: two values in register %d", f.name, n)
+			}
+			give(r, n)
+		}
+	}
+	for _, r := range order {
+		if numbers[r] >= 0 {
+			continue
+		}
 		file := general
 		if f.vectors[r] {
 			file = all
@@ -174,14 +195,7 @@ func (f *Func) allocate(live []set) (numbering, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("%s: no register is left", f.name)
 		}
-		n := file[i]
-		numbers[r] = n
-		if taken[n] == nil {
-			taken[n] = newSet(places)
-		}
-		for w := range taken[n] {
-			taken[n][w] |= use[r][w]
-		}
+		give(r, file[i])
 	}
 	f.insts = slices.DeleteFunc(f.insts, func(i *inst) bool { return i.isMove() && numbers[i.in[0]] == numbers[i.out[0]] })
 	return func(r register) int {

@@ -37,6 +37,9 @@ type Func struct {
 	vectors           []bool // by register: whether it is one of the vector file
 	insts             []*inst
 	labels            map[string]int
+	pinned            map[register]int // registers whose numbers are given
+	routine           bool
+	numbers           numbering // of a routine
 }
 
 // An inst is an instruction, a label or a comment.
@@ -257,6 +260,7 @@ type File struct {
 	constraint string
 	funcs      []*Func
 	constants  []*constant
+	routines   map[string]*Routine
 }
 
 // A constant is 128 bits of the table of a file.
@@ -323,6 +327,9 @@ func (f *File) Generate() (asm, stubs []byte, err error) {
 	fmt.Fprintf(&g, "%s//go:build %s\n\npackage lanewise\n", header, f.constraint)
 	numbers := make([]numbering, len(f.funcs))
 	for i, fn := range f.funcs {
+		if numbers[i] = fn.numbers; fn.routine {
+			continue
+		}
 		if numbers[i], err = fn.finish(); err != nil {
 			return nil, nil, err
 		}
@@ -331,13 +338,16 @@ func (f *File) Generate() (asm, stubs []byte, err error) {
 	for i, fn := range f.funcs {
 		n := numbers[i]
 		flags := "NOSPLIT"
-		if fn.locals > 256 {
+		if fn.locals > 256 && !fn.routine { // what a routine is given would not survive the check
 			flags = "0"
 		}
 		signature := strings.TrimPrefix(fn.source, "func")
 		fmt.Fprintf(&s, "\n// func %s%s\nTEXT ·%s(SB), %s, $%d-%d\n", fn.name, signature, fn.name, flags, fn.locals, fn.argBytes)
 		for _, i := range fn.insts {
 			s.WriteString(i.print(n) + "\n")
+		}
+		if fn.routine {
+			continue
 		}
 		fmt.Fprintf(&g, "\n// %s\n//\n//go:noescape\nfunc %s%s\n", strings.ReplaceAll(fn.doc, "\n", "\n// "), fn.name, signature)
 	}
