@@ -218,6 +218,22 @@ func classErrors[T Float](isa ISA, dst, probs []T, labels []int32, class int32) 
 	classErrorsGeneric(dst, probs, labels, class)
 }
 
+// lovaszWeights writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+func lovaszWeights[T Float](isa ISA, dst []T, foreground []uint8, left, union int) int {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			return lovaszWeightsF32NEON(as[float32](dst), foreground, left, union)
+		}
+	} else {
+		switch isa {
+		case NEON:
+			return lovaszWeightsF64NEON(as[float64](dst), foreground, left, union)
+		}
+	}
+	return lovaszWeightsGeneric(dst, foreground, left, union)
+}
+
 // transpose writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols.
 func transpose[T Float](isa ISA, dst, src []T, rows, cols, dstStride, srcStride int) {
 	if is32[T]() {

@@ -70,6 +70,11 @@ func classErrors[T Float](isa ISA, dst, probs []T, labels []int32, class int32) 
 	classErrorsGeneric(dst, probs, labels, class)
 }
 
+// lovaszWeights writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+func lovaszWeights[T Float](isa ISA, dst []T, foreground []uint8, left, union int) int {
+	return lovaszWeightsGeneric(dst, foreground, left, union)
+}
+
 // transpose writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols.
 func transpose[T Float](isa ISA, dst, src []T, rows, cols, dstStride, srcStride int) {
 	transposeGeneric(dst, src, rows, cols, dstStride, srcStride)

@@ -1,6 +1,7 @@
 package lanewise
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"unsafe"
@@ -421,7 +422,23 @@ func LovaszGrad[T Float](dst []T, foreground []uint8) {
 	if len(dst) != len(foreground) {
 		panicLengths("LovaszGrad", "len(dst)", len(dst), "len(foreground)", len(foreground))
 	}
-	lovaszGrad(dst, foreground)
+	g := len(foreground) - bytes.Count(foreground, []byte{0})
+	if g == 0 {
+		clear(dst)
+		if len(dst) > 0 {
+			dst[0] = 1
+		}
+		return
+	}
+	isa := active
+	left, union := g, g
+	for len(dst) > 0 {
+		n := min(len(dst), stretch)
+		after := lovaszWeights(isa, dst[:n], foreground[:n], left, union)
+		union += n - (left - after)
+		left = after
+		dst, foreground = dst[n:], foreground[n:]
+	}
 }
 
 func checkUnary[T Float](name string, dst, src []T) {

@@ -124,6 +124,16 @@ func classErrorsF32AVX2(dst []float32, probs []float32, labels []int32, class in
 //go:noescape
 func classErrorsF64AVX2(dst []float64, probs []float64, labels []int32, class int32)
 
+// lovaszWeightsF32AVX2 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+//
+//go:noescape
+func lovaszWeightsF32AVX2(dst []float32, foreground []uint8, left int, union int) int
+
+// lovaszWeightsF64AVX2 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+//
+//go:noescape
+func lovaszWeightsF64AVX2(dst []float64, foreground []uint8, left int, union int) int
+
 // transposeF32AVX2 writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols.
 //
 //go:noescape
@@ -708,6 +718,16 @@ func classErrorsF32AVX512(dst []float32, probs []float32, labels []int32, class 
 //
 //go:noescape
 func classErrorsF64AVX512(dst []float64, probs []float64, labels []int32, class int32)
+
+// lovaszWeightsF32AVX512 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+//
+//go:noescape
+func lovaszWeightsF32AVX512(dst []float32, foreground []uint8, left int, union int) int
+
+// lovaszWeightsF64AVX512 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+//
+//go:noescape
+func lovaszWeightsF64AVX512(dst []float64, foreground []uint8, left int, union int) int
 
 // transposeF32AVX512 writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols.
 //

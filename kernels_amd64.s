@@ -6065,6 +6065,306 @@ DATA c7fffffffffffffff<>+48(SB)/8, $0x7fffffffffffffff
 DATA c7fffffffffffffff<>+56(SB)/8, $0x7fffffffffffffff
 GLOBL c7fffffffffffffff<>(SB), RODATA|NOPTR, $64
 
+// func lovaszWeightsF32AVX2(dst []float32, foreground []uint8, left int, union int) int
+// Requires: AVX, AVX2
+TEXT ·lovaszWeightsF32AVX2(SB), NOSPLIT, $64-72
+	MOVQ         foreground_base+24(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         foreground_len+32(FP), DX
+	VXORPS       X0, X0, X0
+	MOVQ         union+56(FP), BX
+	VCVTSI2SDQ   BX, X0, X0
+	VBROADCASTSD X0, Y0
+	VXORPS       X1, X1, X1
+	MOVQ         left+48(FP), BX
+	VCVTSI2SDQ   BX, X1, X1
+	VBROADCASTSD X1, Y1
+	VSUBPD       counts64<>+0(SB), Y1, Y2
+	VSUBPD       counts64<>+32(SB), Y1, Y1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS      c4020000000000000<>+0(SB), Y4
+	VPXOR        X5, X5, X5
+	SUBQ         $+8, DX
+	JB           tail2
+
+pixels1:
+	VMOVQ        (AX), X6
+	VPCMPEQB     X5, X6, X7
+	VMOVDQA      X7, X8
+	VPSLLQ       $0x08, X8, X9
+	VPADDB       X9, X8, X8
+	VPSLLQ       $0x10, X8, X9
+	VPADDB       X9, X8, X8
+	VPSLLQ       $0x20, X8, X9
+	VPADDB       X9, X8, X8
+	VPSRLQ       $0x38, X8, X9
+	VPSUBB       X7, X8, X8
+	VPMOVSXBD    X9, X9
+	VPMOVSXBD    X8, Y8
+	VPBROADCASTD X9, X9
+	VCVTDQ2PD    X9, Y10
+	VCVTDQ2PD    X8, Y11
+	VEXTRACTI128 $0x01, Y8, X9
+	VCVTDQ2PD    X9, Y8
+	VSUBPD       Y11, Y0, Y9
+	VSUBPD       Y11, Y2, Y11
+	VADDPD       Y3, Y9, Y12
+	VPMOVSXBQ    X7, Y13
+	VMULPD       Y12, Y9, Y12
+	VBLENDVPD    Y13, Y12, Y9, Y9
+	VBLENDVPD    Y13, Y11, Y3, Y11
+	VDIVPD       Y9, Y11, Y11
+	VCVTPD2PSY   Y11, X11
+	VMOVUPS      X11, (CX)
+	VSUBPD       Y8, Y0, Y9
+	VSUBPD       Y8, Y1, Y8
+	VADDPD       Y3, Y9, Y11
+	VPSRLDQ      $0x04, X7, X7
+	VPMOVSXBQ    X7, Y7
+	VMULPD       Y11, Y9, Y11
+	VBLENDVPD    Y7, Y11, Y9, Y9
+	VBLENDVPD    Y7, Y8, Y3, Y7
+	VDIVPD       Y9, Y7, Y7
+	VCVTPD2PSY   Y7, X7
+	VMOVUPS      X7, 16(CX)
+	VSUBPD       Y10, Y0, Y0
+	VADDPD       Y4, Y10, Y10
+	VSUBPD       Y10, Y2, Y2
+	VSUBPD       Y10, Y1, Y1
+	ADDQ         $+8, AX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JAE          pixels1
+
+tail2:
+	ADDQ $+8, DX
+	JE   end3
+
+	// fewer than eight: background after them
+	XORQ BX, BX
+	MOVQ DX, SI
+
+in4:
+	SHLQ         $0x08, BX
+	MOVBQZX      -1(AX)(SI*1), DI
+	ORQ          DI, BX
+	DECQ         SI
+	JNE          in4
+	VMOVQ        BX, X6
+	LEAQ         (SP), AX
+	VPCMPEQB     X5, X6, X5
+	VMOVDQA      X5, X6
+	VPSLLQ       $0x08, X6, X7
+	VPADDB       X7, X6, X6
+	VPSLLQ       $0x10, X6, X7
+	VPADDB       X7, X6, X6
+	VPSLLQ       $0x20, X6, X7
+	VPADDB       X7, X6, X6
+	VPSRLQ       $0x38, X6, X7
+	VPSUBB       X5, X6, X6
+	VPMOVSXBD    X7, X7
+	VPMOVSXBD    X6, Y6
+	VPBROADCASTD X7, X7
+	VCVTDQ2PD    X7, Y8
+	VCVTDQ2PD    X6, Y9
+	VEXTRACTI128 $0x01, Y6, X7
+	VCVTDQ2PD    X7, Y6
+	VSUBPD       Y9, Y0, Y7
+	VSUBPD       Y9, Y2, Y9
+	VADDPD       Y3, Y7, Y10
+	VPMOVSXBQ    X5, Y11
+	VMULPD       Y10, Y7, Y10
+	VBLENDVPD    Y11, Y10, Y7, Y7
+	VBLENDVPD    Y11, Y9, Y3, Y9
+	VDIVPD       Y7, Y9, Y9
+	VCVTPD2PSY   Y9, X9
+	VMOVUPS      X9, (AX)
+	VSUBPD       Y6, Y0, Y7
+	VSUBPD       Y6, Y1, Y6
+	VADDPD       Y3, Y7, Y9
+	VPSRLDQ      $0x04, X5, X5
+	VPMOVSXBQ    X5, Y5
+	VMULPD       Y9, Y7, Y9
+	VBLENDVPD    Y5, Y9, Y7, Y7
+	VBLENDVPD    Y5, Y6, Y3, Y3
+	VDIVPD       Y7, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 16(AX)
+	VSUBPD       Y8, Y0, Y0
+	VADDPD       Y4, Y8, Y8
+	VSUBPD       Y8, Y2, Y2
+	VSUBPD       Y8, Y1, Y1
+
+out5:
+	MOVL -4(AX)(DX*4), DI
+	MOVL DI, -4(CX)(DX*4)
+	DECQ DX
+	JNE  out5
+
+end3:
+	VCVTTSD2SIQ X2, AX
+	MOVQ        AX, ret+64(FP)
+	VZEROUPPER
+	RET
+
+DATA counts64<>+0(SB)/8, $0x0000000000000000
+DATA counts64<>+8(SB)/8, $0x3ff0000000000000
+DATA counts64<>+16(SB)/8, $0x4000000000000000
+DATA counts64<>+24(SB)/8, $0x4008000000000000
+DATA counts64<>+32(SB)/8, $0x4010000000000000
+DATA counts64<>+40(SB)/8, $0x4014000000000000
+DATA counts64<>+48(SB)/8, $0x4018000000000000
+DATA counts64<>+56(SB)/8, $0x401c000000000000
+GLOBL counts64<>(SB), RODATA|NOPTR, $64
+
+DATA c4020000000000000<>+0(SB)/8, $0x4020000000000000
+DATA c4020000000000000<>+8(SB)/8, $0x4020000000000000
+DATA c4020000000000000<>+16(SB)/8, $0x4020000000000000
+DATA c4020000000000000<>+24(SB)/8, $0x4020000000000000
+DATA c4020000000000000<>+32(SB)/8, $0x4020000000000000
+DATA c4020000000000000<>+40(SB)/8, $0x4020000000000000
+DATA c4020000000000000<>+48(SB)/8, $0x4020000000000000
+DATA c4020000000000000<>+56(SB)/8, $0x4020000000000000
+GLOBL c4020000000000000<>(SB), RODATA|NOPTR, $64
+
+// func lovaszWeightsF64AVX2(dst []float64, foreground []uint8, left int, union int) int
+// Requires: AVX, AVX2
+TEXT ·lovaszWeightsF64AVX2(SB), NOSPLIT, $64-72
+	MOVQ         foreground_base+24(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         foreground_len+32(FP), DX
+	VXORPS       X0, X0, X0
+	MOVQ         union+56(FP), BX
+	VCVTSI2SDQ   BX, X0, X0
+	VBROADCASTSD X0, Y0
+	VXORPS       X1, X1, X1
+	MOVQ         left+48(FP), BX
+	VCVTSI2SDQ   BX, X1, X1
+	VBROADCASTSD X1, Y1
+	VSUBPD       counts64<>+0(SB), Y1, Y2
+	VSUBPD       counts64<>+32(SB), Y1, Y1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS      c4020000000000000<>+0(SB), Y4
+	VPXOR        X5, X5, X5
+	SUBQ         $+8, DX
+	JB           tail2
+
+pixels1:
+	VMOVQ        (AX), X6
+	VPCMPEQB     X5, X6, X7
+	VMOVDQA      X7, X8
+	VPSLLQ       $0x08, X8, X9
+	VPADDB       X9, X8, X8
+	VPSLLQ       $0x10, X8, X9
+	VPADDB       X9, X8, X8
+	VPSLLQ       $0x20, X8, X9
+	VPADDB       X9, X8, X8
+	VPSRLQ       $0x38, X8, X9
+	VPSUBB       X7, X8, X8
+	VPMOVSXBD    X9, X9
+	VPMOVSXBD    X8, Y8
+	VPBROADCASTD X9, X9
+	VCVTDQ2PD    X9, Y10
+	VCVTDQ2PD    X8, Y11
+	VEXTRACTI128 $0x01, Y8, X9
+	VCVTDQ2PD    X9, Y8
+	VSUBPD       Y11, Y0, Y9
+	VSUBPD       Y11, Y2, Y11
+	VADDPD       Y3, Y9, Y12
+	VPMOVSXBQ    X7, Y13
+	VMULPD       Y12, Y9, Y12
+	VBLENDVPD    Y13, Y12, Y9, Y9
+	VBLENDVPD    Y13, Y11, Y3, Y11
+	VDIVPD       Y9, Y11, Y11
+	VMOVUPD      Y11, (CX)
+	VSUBPD       Y8, Y0, Y9
+	VSUBPD       Y8, Y1, Y8
+	VADDPD       Y3, Y9, Y11
+	VPSRLDQ      $0x04, X7, X7
+	VPMOVSXBQ    X7, Y7
+	VMULPD       Y11, Y9, Y11
+	VBLENDVPD    Y7, Y11, Y9, Y9
+	VBLENDVPD    Y7, Y8, Y3, Y7
+	VDIVPD       Y9, Y7, Y7
+	VMOVUPD      Y7, 32(CX)
+	VSUBPD       Y10, Y0, Y0
+	VADDPD       Y4, Y10, Y10
+	VSUBPD       Y10, Y2, Y2
+	VSUBPD       Y10, Y1, Y1
+	ADDQ         $+8, AX
+	ADDQ         $+64, CX
+	SUBQ         $+8, DX
+	JAE          pixels1
+
+tail2:
+	ADDQ $+8, DX
+	JE   end3
+
+	// fewer than eight: background after them
+	XORQ BX, BX
+	MOVQ DX, SI
+
+in4:
+	SHLQ         $0x08, BX
+	MOVBQZX      -1(AX)(SI*1), DI
+	ORQ          DI, BX
+	DECQ         SI
+	JNE          in4
+	VMOVQ        BX, X6
+	LEAQ         (SP), AX
+	VPCMPEQB     X5, X6, X5
+	VMOVDQA      X5, X6
+	VPSLLQ       $0x08, X6, X7
+	VPADDB       X7, X6, X6
+	VPSLLQ       $0x10, X6, X7
+	VPADDB       X7, X6, X6
+	VPSLLQ       $0x20, X6, X7
+	VPADDB       X7, X6, X6
+	VPSRLQ       $0x38, X6, X7
+	VPSUBB       X5, X6, X6
+	VPMOVSXBD    X7, X7
+	VPMOVSXBD    X6, Y6
+	VPBROADCASTD X7, X7
+	VCVTDQ2PD    X7, Y8
+	VCVTDQ2PD    X6, Y9
+	VEXTRACTI128 $0x01, Y6, X7
+	VCVTDQ2PD    X7, Y6
+	VSUBPD       Y9, Y0, Y7
+	VSUBPD       Y9, Y2, Y9
+	VADDPD       Y3, Y7, Y10
+	VPMOVSXBQ    X5, Y11
+	VMULPD       Y10, Y7, Y10
+	VBLENDVPD    Y11, Y10, Y7, Y7
+	VBLENDVPD    Y11, Y9, Y3, Y9
+	VDIVPD       Y7, Y9, Y9
+	VMOVUPD      Y9, (AX)
+	VSUBPD       Y6, Y0, Y7
+	VSUBPD       Y6, Y1, Y6
+	VADDPD       Y3, Y7, Y9
+	VPSRLDQ      $0x04, X5, X5
+	VPMOVSXBQ    X5, Y5
+	VMULPD       Y9, Y7, Y9
+	VBLENDVPD    Y5, Y9, Y7, Y7
+	VBLENDVPD    Y5, Y6, Y3, Y3
+	VDIVPD       Y7, Y3, Y3
+	VMOVUPD      Y3, 32(AX)
+	VSUBPD       Y8, Y0, Y0
+	VADDPD       Y4, Y8, Y8
+	VSUBPD       Y8, Y2, Y2
+	VSUBPD       Y8, Y1, Y1
+
+out5:
+	MOVQ -8(AX)(DX*8), DI
+	MOVQ DI, -8(CX)(DX*8)
+	DECQ DX
+	JNE  out5
+
+end3:
+	VCVTTSD2SIQ X2, AX
+	MOVQ        AX, ret+64(FP)
+	VZEROUPPER
+	RET
+
 // func transposeF32AVX2(dst []float32, src []float32, rows int, cols int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·transposeF32AVX2(SB), NOSPLIT, $0-80
@@ -8716,97 +9016,18 @@ planes9:
 	CALL ·foldF32AVX2<>(SB)
 
 totals10:
-	VMOVUPS      (R10), Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VCVTPS2PD    X0, Y2
-	VCVTPS2PD    X1, Y1
-	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y2
-	VPADDQ       c00095f619980c433<>+0(SB), Y1, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y1
-	VCVTPD2PSY   Y2, X2
-	VCVTPD2PSY   Y1, X1
-	VINSERTF128  $0x01, X1, Y2, Y2
-	VSUBPS       Y0, Y0, Y0
-	VSUBPS       Y2, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y1
-	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS      Y0, (R10)
-	ADDQ         $0x00000020, R10
-	SUBQ         $0x00000020, R11
-	JNE          totals10
-	VMOVUPS      16(SP), Y0
-	VMOVUPS      48(SP), Y1
-	VMOVUPS      80(SP), Y2
-	VMOVUPS      112(SP), Y3
+	VMOVUPS (R10), Y14
+	VMOVAPS Y14, Y0
+	CALL    ·minusLogF32AVX2<>(SB)
+	VMOVUPS Y0, Y14
+	VMOVUPS Y14, (R10)
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R11
+	JNE     totals10
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
 
 	// every plane: [read scratch write scratch]
 	LEAQ 215(SP), AX
@@ -8949,12 +9170,161 @@ planes13:
 	JNE         planes13
 
 	// fold the planes of [read scratch2]
-	LEAQ         8471(SP), DI
-	ANDQ         $-64, DI
-	LEAQ         16(SP), R8
-	MOVQ         $0x00000020, R9
+	LEAQ    8471(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    cols+48(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVAPS Y0, Y11
+	VMOVAPS Y11, Y0
+	CALL    ·minusLogF32AVX2<>(SB)
+	VMOVUPS Y0, Y11
+
+	// every plane: [read scratch write scratch]
+	LEAQ 215(SP), AX
+	ANDQ $-64, AX
+	LEAQ 215(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes14:
+	VMOVUPS (AX), Y0
+	VSUBPS  Y10, Y0, Y0
+	VADDPS  Y0, Y11, Y0
+	VMOVUPS Y0, (CX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     planes14
+
+	// transpose scratch to dst
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+48(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    215(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+48(FP), R8
+	CALL    ·rowsOutF32AVX2<>(SB)
+	ADDQ    $0x00000020, (SP)
+	SUBQ    $0x00000008, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         144(SP), $+0
+	JE           end3
+	MOVQ         src_base+24(FP), DI
+	ADDQ         (SP), DI
 	MOVQ         cols+48(FP), SI
-	CALL         ·foldF32AVX2<>(SB)
+	CALL         ·rowMaxF32AVX2<>(SB)
+	MOVQ         src_base+24(FP), DI
+	ADDQ         (SP), DI
+	MOVQ         cols+48(FP), SI
+	CALL         ·rowSumExpF32AVX2<>(SB)
+	VMOVAPS      Y0, Y10
+	VMOVAPS      Y1, Y11
+	VBROADCASTSS X10, Y10
+	VMOVAPS      Y10, Y0
+	CALL         ·minusLogF32AVX2<>(SB)
+	VMOVUPS      Y0, Y10
+	MOVQ         cols+48(FP), AX
+	MOVQ         src_base+24(FP), CX
+	ADDQ         (SP), CX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ AX, $0x00000040
+	JB   tail16
+
+blocks15:
+	VMOVUPS (CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, (DX)
+	VMOVUPS 32(CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, 32(DX)
+	VMOVUPS 64(CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, 64(DX)
+	VMOVUPS 96(CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, 96(DX)
+	VMOVUPS 128(CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, 128(DX)
+	VMOVUPS 160(CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, 160(DX)
+	VMOVUPS 192(CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, 192(DX)
+	VMOVUPS 224(CX), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, 224(DX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	CMPQ    AX, $0x00000040
+	JAE     blocks15
+
+	// the last ones, register by register
+tail16:
+	MOVQ $0x00000008, BX
+	CMPQ AX, BX
+	JB   part18
+
+one17:
+	VMOVUPS -32(CX)(BX*4), Y0
+	VSUBPS  Y11, Y0, Y0
+	VADDPS  Y0, Y10, Y0
+	VMOVUPS Y0, -32(DX)(BX*4)
+	ADDQ    $+8, BX
+	CMPQ    BX, AX
+	JBE     one17
+
+part18:
+	ANDQ         $+7, AX
+	JE           end19
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+	VMASKMOVPS   -32(CX)(BX*4), Y0, Y1
+	VSUBPS       Y11, Y1, Y1
+	VADDPS       Y1, Y10, Y1
+	VMASKMOVPS   Y1, Y0, -32(DX)(BX*4)
+
+end19:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 144(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func minusLogF32AVX2<>()
+// Requires: AVX, AVX2
+TEXT ·minusLogF32AVX2<>(SB), NOSPLIT, $0
 	VEXTRACTF128 $0x01, Y0, X1
 	VCVTPS2PD    X0, Y2
 	VCVTPS2PD    X1, Y1
@@ -9037,223 +9407,6 @@ planes13:
 	VSUBPS       Y2, Y0, Y0
 	VCMPPS       $0x03, Y0, Y0, Y1
 	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
-
-	// every plane: [read scratch write scratch]
-	LEAQ 215(SP), AX
-	ANDQ $-64, AX
-	LEAQ 215(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-
-planes14:
-	VMOVUPS (AX), Y1
-	VSUBPS  Y10, Y1, Y1
-	VADDPS  Y1, Y0, Y1
-	VMOVUPS Y1, (CX)
-	ADDQ    $0x00000080, AX
-	ADDQ    $0x00000080, CX
-	DECQ    DX
-	JNE     planes14
-
-	// transpose scratch to dst
-	MOVQ    $0x00000008, R9
-	CMPQ    R9, 8(SP)
-	CMOVQHI 8(SP), R9
-	MOVQ    dst_base+0(FP), DI
-	MOVQ    cols+48(FP), AX
-	IMULQ   (SP), AX
-	ADDQ    AX, DI
-	LEAQ    215(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    cols+48(FP), R8
-	CALL    ·rowsOutF32AVX2<>(SB)
-	ADDQ    $0x00000020, (SP)
-	SUBQ    $0x00000008, 8(SP)
-	JA      narrow6
-
-end7:
-	JMP end3
-
-	// a row at a time
-long1:
-row2:
-	CMPQ         144(SP), $+0
-	JE           end3
-	MOVQ         src_base+24(FP), DI
-	ADDQ         (SP), DI
-	MOVQ         cols+48(FP), SI
-	CALL         ·rowMaxF32AVX2<>(SB)
-	MOVQ         src_base+24(FP), DI
-	ADDQ         (SP), DI
-	MOVQ         cols+48(FP), SI
-	CALL         ·rowSumExpF32AVX2<>(SB)
-	VBROADCASTSS X0, Y0
-	VEXTRACTF128 $0x01, Y0, X2
-	VCVTPS2PD    X0, Y3
-	VCVTPS2PD    X2, Y2
-	VPADDQ       c00095f619980c433<>+0(SB), Y3, Y4
-	VPSRLQ       $0x34, Y4, Y5
-	VPOR         c4330000000000000<>+0(SB), Y5, Y5
-	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
-	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
-	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
-	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
-	VDIVPD       Y6, Y4, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       Y7, Y7, Y8
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       c3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       c3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y7, Y10, Y10
-	VADDPD       Y10, Y9, Y9
-	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
-	VMULPD       Y4, Y7, Y7
-	VADDPD       Y9, Y7, Y9
-	VMULPD       Y9, Y6, Y9
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y10
-	VADDPD       Y10, Y9, Y9
-	VSUBPD       Y9, Y7, Y9
-	VSUBPD       Y4, Y9, Y9
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y10
-	VSUBPD       Y9, Y10, Y3
-	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y4
-	VPSRLQ       $0x34, Y4, Y5
-	VPOR         c4330000000000000<>+0(SB), Y5, Y5
-	VSUBPD       c43300000000003ff<>+0(SB), Y5, Y5
-	VPAND        c000fffffffffffff<>+0(SB), Y4, Y4
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y4, Y4
-	VSUBPD       c3ff0000000000000<>+0(SB), Y4, Y4
-	VADDPD       c4000000000000000<>+0(SB), Y4, Y6
-	VDIVPD       Y6, Y4, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       Y7, Y7, Y8
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       c3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       c3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       c3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y7, Y10, Y10
-	VADDPD       Y10, Y9, Y9
-	VMULPD       c3fe0000000000000<>+0(SB), Y4, Y7
-	VMULPD       Y4, Y7, Y7
-	VADDPD       Y9, Y7, Y9
-	VMULPD       Y9, Y6, Y9
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y5, Y10
-	VADDPD       Y10, Y9, Y9
-	VSUBPD       Y9, Y7, Y9
-	VSUBPD       Y4, Y9, Y9
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y5, Y10
-	VSUBPD       Y9, Y10, Y2
-	VCVTPD2PSY   Y3, X3
-	VCVTPD2PSY   Y2, X2
-	VINSERTF128  $0x01, X2, Y3, Y3
-	VSUBPS       Y0, Y0, Y0
-	VSUBPS       Y3, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y2
-	VBLENDVPS    Y2, c7fc00000<>+0(SB), Y0, Y0
-	MOVQ         cols+48(FP), AX
-	MOVQ         src_base+24(FP), CX
-	ADDQ         (SP), CX
-	MOVQ         dst_base+0(FP), DX
-	ADDQ         (SP), DX
-
-	// blocks of registers: [read src write dst]
-	CMPQ AX, $0x00000040
-	JB   tail16
-
-blocks15:
-	VMOVUPS (CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, (DX)
-	VMOVUPS 32(CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, 32(DX)
-	VMOVUPS 64(CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, 64(DX)
-	VMOVUPS 96(CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, 96(DX)
-	VMOVUPS 128(CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, 128(DX)
-	VMOVUPS 160(CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, 160(DX)
-	VMOVUPS 192(CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, 192(DX)
-	VMOVUPS 224(CX), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, 224(DX)
-	ADDQ    $+256, CX
-	ADDQ    $+256, DX
-	SUBQ    $+64, AX
-	CMPQ    AX, $0x00000040
-	JAE     blocks15
-
-	// the last ones, register by register
-tail16:
-	MOVQ $0x00000008, BX
-	CMPQ AX, BX
-	JB   part18
-
-one17:
-	VMOVUPS -32(CX)(BX*4), Y2
-	VSUBPS  Y1, Y2, Y2
-	VADDPS  Y2, Y0, Y2
-	VMOVUPS Y2, -32(DX)(BX*4)
-	ADDQ    $+8, BX
-	CMPQ    BX, AX
-	JBE     one17
-
-part18:
-	ANDQ         $+7, AX
-	JE           end19
-	VMOVQ        AX, X2
-	VPBROADCASTD X2, Y2
-	VPCMPGTD     iota32<>+0(SB), Y2, Y2
-	VMASKMOVPS   -32(CX)(BX*4), Y2, Y3
-	VSUBPS       Y1, Y3, Y3
-	VADDPS       Y3, Y0, Y3
-	VMASKMOVPS   Y3, Y2, -32(DX)(BX*4)
-
-end19:
-	MOVQ cols+48(FP), AX
-	SUBQ AX, 144(SP)
-	SHLQ $0x02, AX
-	ADDQ AX, (SP)
-	JMP  row2
-
-end3:
-	VZEROUPPER
 	RET
 
 DATA c00095f619980c433<>+0(SB)/8, $0x00095f619980c433
@@ -9450,10 +9603,10 @@ wide4:
 	ANDQ         $-64, SI
 	MOVQ         cols+48(FP), R8
 	CALL         ·rowsInF64AVX2<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y10
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y11
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y12
 
 	// every plane: [read scratch]
 	LEAQ 215(SP), AX
@@ -9462,13 +9615,13 @@ wide4:
 
 planes8:
 	VMOVUPD (AX), Y0
-	VMAXPD  Y0, Y6, Y6
-	VMOVUPD 32(AX), Y0
-	VMAXPD  Y0, Y7, Y7
-	VMOVUPD 64(AX), Y0
-	VMAXPD  Y0, Y8, Y8
-	VMOVUPD 96(AX), Y0
 	VMAXPD  Y0, Y9, Y9
+	VMOVUPD 32(AX), Y0
+	VMAXPD  Y0, Y10, Y10
+	VMOVUPD 64(AX), Y0
+	VMAXPD  Y0, Y11, Y11
+	VMOVUPD 96(AX), Y0
+	VMAXPD  Y0, Y12, Y12
 	ADDQ    $0x00000080, AX
 	DECQ    CX
 	JNE     planes8
@@ -9478,8 +9631,8 @@ planes8:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y7
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ  215(SP), AX
@@ -9503,18 +9656,18 @@ planes8:
 	MOVQ  cols+48(FP), SI
 
 planes9:
-	VMOVUPD     (AX), Y12
+	VMOVUPD     (AX), Y8
 	PREFETCHT0  (DX)
 	PREFETCHT0  (BX)
-	VSUBPD      Y6, Y12, Y12
+	VSUBPD      Y9, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -9528,19 +9681,19 @@ planes9:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, (CX)
-	VMOVUPD     32(AX), Y12
-	VSUBPD      Y7, Y12, Y12
+	VMOVUPD     32(AX), Y8
+	VSUBPD      Y10, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -9554,21 +9707,21 @@ planes9:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 32(CX)
-	VMOVUPD     64(AX), Y12
+	VMOVUPD     64(AX), Y8
 	PREFETCHT0  64(DX)
 	PREFETCHT0  64(BX)
-	VSUBPD      Y8, Y12, Y12
+	VSUBPD      Y11, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -9582,19 +9735,19 @@ planes9:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 64(CX)
-	VMOVUPD     96(AX), Y12
-	VSUBPD      Y9, Y12, Y12
+	VMOVUPD     96(AX), Y8
+	VSUBPD      Y12, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -9608,7 +9761,7 @@ planes9:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 96(CX)
 	ADDQ        $0x00000080, AX
@@ -9629,57 +9782,18 @@ planes9:
 	CALL ·foldF64AVX2<>(SB)
 
 totals10:
-	VMOVUPS   (R10), Y0
-	VMOVUPS   Y0, Y1
-	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
-	VPSRLQ    $0x34, Y2, Y3
-	VPOR      c4330000000000000<>+0(SB), Y3, Y3
-	VSUBPD    c43300000000003ff<>+0(SB), Y3, Y3
-	VPAND     c000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD    c3ff0000000000000<>+0(SB), Y2, Y2
-	VADDPD    c4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD    Y4, Y2, Y4
-	VMULPD    Y4, Y4, Y5
-	VMULPD    Y5, Y5, Y10
-	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Y11
-	VMULPD    Y10, Y11, Y11
-	VADDPD    c3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD    Y10, Y11, Y11
-	VADDPD    c3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD    Y10, Y11, Y11
-	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD    Y5, Y12, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    c3fe0000000000000<>+0(SB), Y2, Y5
-	VMULPD    Y2, Y5, Y5
-	VADDPD    Y11, Y5, Y11
-	VMULPD    Y11, Y4, Y11
-	VMULPD    c3dea39ef35793c76<>+0(SB), Y3, Y12
-	VADDPD    Y12, Y11, Y11
-	VSUBPD    Y11, Y5, Y11
-	VSUBPD    Y2, Y11, Y11
-	VMULPD    c3fe62e42fee00000<>+0(SB), Y3, Y12
-	VSUBPD    Y11, Y12, Y1
-	VMOVUPS   Y1, Y1
-	VSUBPD    Y0, Y0, Y0
-	VSUBPD    Y1, Y0, Y0
-	VCMPPD    $0x03, Y0, Y0, Y1
-	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, (R10)
-	ADDQ      $0x00000020, R10
-	SUBQ      $0x00000020, R11
-	JNE       totals10
-	VMOVUPS   16(SP), Y0
-	VMOVUPS   48(SP), Y1
-	VMOVUPS   80(SP), Y2
-	VMOVUPS   112(SP), Y3
+	VMOVUPS (R10), Y13
+	VMOVAPS Y13, Y0
+	CALL    ·minusLogF64AVX2<>(SB)
+	VMOVUPS Y0, Y13
+	VMOVUPS Y13, (R10)
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R11
+	JNE     totals10
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
 
 	// every plane: [read scratch write scratch]
 	LEAQ 215(SP), AX
@@ -9690,19 +9804,19 @@ totals10:
 
 planes11:
 	VMOVUPD (AX), Y4
-	VSUBPD  Y6, Y4, Y4
+	VSUBPD  Y9, Y4, Y4
 	VADDPD  Y4, Y0, Y4
 	VMOVUPD Y4, (CX)
 	VMOVUPD 32(AX), Y4
-	VSUBPD  Y7, Y4, Y4
+	VSUBPD  Y10, Y4, Y4
 	VADDPD  Y4, Y1, Y4
 	VMOVUPD Y4, 32(CX)
 	VMOVUPD 64(AX), Y4
-	VSUBPD  Y8, Y4, Y4
+	VSUBPD  Y11, Y4, Y4
 	VADDPD  Y4, Y2, Y4
 	VMOVUPD Y4, 64(CX)
 	VMOVUPD 96(AX), Y4
-	VSUBPD  Y9, Y4, Y4
+	VSUBPD  Y12, Y4, Y4
 	VADDPD  Y4, Y3, Y4
 	VMOVUPD Y4, 96(CX)
 	ADDQ    $0x00000080, AX
@@ -9749,7 +9863,7 @@ narrow6:
 	ANDQ         $-64, SI
 	MOVQ         cols+48(FP), R8
 	CALL         ·rowsInF64AVX2<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y9
 
 	// every plane: [read scratch]
 	LEAQ 215(SP), AX
@@ -9758,7 +9872,7 @@ narrow6:
 
 planes12:
 	VMOVUPD (AX), Y0
-	VMAXPD  Y0, Y6, Y6
+	VMAXPD  Y0, Y9, Y9
 	ADDQ    $0x00000080, AX
 	DECQ    CX
 	JNE     planes12
@@ -9768,8 +9882,8 @@ planes12:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Y7
-	VMOVUPS c3e928b41da12708b<>+0(SB), Y8
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y7
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ  215(SP), AX
@@ -9793,16 +9907,16 @@ planes12:
 	MOVQ  cols+48(FP), SI
 
 planes13:
-	VMOVUPD     (AX), Y9
-	VSUBPD      Y6, Y9, Y9
+	VMOVUPD     (AX), Y8
+	VSUBPD      Y9, Y8, Y8
 	VMOVUPS     Y1, Y10
-	VFMADD231PD Y3, Y9, Y10
+	VFMADD231PD Y3, Y8, Y10
 	VSUBPD      Y1, Y10, Y11
-	VMOVUPS     Y9, Y12
+	VMOVUPS     Y8, Y12
 	VFMADD231PD Y4, Y11, Y12
 	VFMADD231PD Y5, Y11, Y12
-	VMOVUPS     Y7, Y11
-	VFMADD213PD Y8, Y12, Y11
+	VMOVUPS     Y6, Y11
+	VFMADD213PD Y7, Y12, Y11
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y12, Y11
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y12, Y11
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y12, Y11
@@ -9816,7 +9930,7 @@ planes13:
 	VPSLLQ      $0x34, Y10, Y10
 	VPADDQ      c3ff0000000000000<>+0(SB), Y10, Y10
 	VMULPD      Y10, Y11, Y11
-	VCMPPD      $0x15, Y0, Y9, Y10
+	VCMPPD      $0x15, Y0, Y8, Y10
 	VPAND       Y10, Y11, Y11
 	VMOVUPD     Y11, (CX)
 	ADDQ        $0x00000080, AX
@@ -9827,54 +9941,16 @@ planes13:
 	JNE         planes13
 
 	// fold the planes of [read scratch2]
-	LEAQ      4375(SP), DI
-	ANDQ      $-64, DI
-	LEAQ      16(SP), R8
-	MOVQ      $0x00000020, R9
-	MOVQ      cols+48(FP), SI
-	CALL      ·foldF64AVX2<>(SB)
-	VMOVUPS   Y0, Y1
-	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
-	VPSRLQ    $0x34, Y2, Y3
-	VPOR      c4330000000000000<>+0(SB), Y3, Y3
-	VSUBPD    c43300000000003ff<>+0(SB), Y3, Y3
-	VPAND     c000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD    c3ff0000000000000<>+0(SB), Y2, Y2
-	VADDPD    c4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD    Y4, Y2, Y4
-	VMULPD    Y4, Y4, Y5
-	VMULPD    Y5, Y5, Y7
-	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD    Y7, Y8, Y8
-	VADDPD    c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD    Y7, Y8, Y8
-	VADDPD    c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD    Y7, Y8, Y8
-	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD    Y7, Y9, Y9
-	VADDPD    c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD    Y7, Y9, Y9
-	VADDPD    c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD    Y7, Y9, Y9
-	VADDPD    c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD    Y5, Y9, Y9
-	VADDPD    Y9, Y8, Y8
-	VMULPD    c3fe0000000000000<>+0(SB), Y2, Y5
-	VMULPD    Y2, Y5, Y5
-	VADDPD    Y8, Y5, Y8
-	VMULPD    Y8, Y4, Y8
-	VMULPD    c3dea39ef35793c76<>+0(SB), Y3, Y9
-	VADDPD    Y9, Y8, Y8
-	VSUBPD    Y8, Y5, Y8
-	VSUBPD    Y2, Y8, Y8
-	VMULPD    c3fe62e42fee00000<>+0(SB), Y3, Y9
-	VSUBPD    Y8, Y9, Y1
-	VMOVUPS   Y1, Y1
-	VSUBPD    Y0, Y0, Y0
-	VSUBPD    Y1, Y0, Y0
-	VCMPPD    $0x03, Y0, Y0, Y1
-	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+	LEAQ    4375(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    cols+48(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVAPS Y0, Y10
+	VMOVAPS Y10, Y0
+	CALL    ·minusLogF64AVX2<>(SB)
+	VMOVUPS Y0, Y10
 
 	// every plane: [read scratch write scratch]
 	LEAQ 215(SP), AX
@@ -9884,10 +9960,10 @@ planes13:
 	MOVQ cols+48(FP), DX
 
 planes14:
-	VMOVUPD (AX), Y1
-	VSUBPD  Y6, Y1, Y1
-	VADDPD  Y1, Y0, Y1
-	VMOVUPD Y1, (CX)
+	VMOVUPD (AX), Y0
+	VSUBPD  Y9, Y0, Y0
+	VADDPD  Y0, Y10, Y0
+	VMOVUPD Y0, (CX)
 	ADDQ    $0x00000080, AX
 	ADDQ    $0x00000080, CX
 	DECQ    DX
@@ -9925,49 +10001,12 @@ row2:
 	ADDQ         (SP), DI
 	MOVQ         cols+48(FP), SI
 	CALL         ·rowSumExpF64AVX2<>(SB)
-	VBROADCASTSD X0, Y0
-	VMOVUPS      Y0, Y2
-	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y2
-	VMOVUPS      Y2, Y2
-	VSUBPD       Y0, Y0, Y0
-	VSUBPD       Y2, Y0, Y0
-	VCMPPD       $0x03, Y0, Y0, Y2
-	VBLENDVPD    Y2, c7ff8000000000001<>+0(SB), Y0, Y0
+	VMOVAPS      Y0, Y9
+	VMOVAPS      Y1, Y10
+	VBROADCASTSD X9, Y9
+	VMOVAPS      Y9, Y0
+	CALL         ·minusLogF64AVX2<>(SB)
+	VMOVUPS      Y0, Y9
 	MOVQ         cols+48(FP), AX
 	MOVQ         src_base+24(FP), CX
 	ADDQ         (SP), CX
@@ -9979,38 +10018,38 @@ row2:
 	JB   tail16
 
 blocks15:
-	VMOVUPD (CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, (DX)
-	VMOVUPD 32(CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, 32(DX)
-	VMOVUPD 64(CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, 64(DX)
-	VMOVUPD 96(CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, 96(DX)
-	VMOVUPD 128(CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, 128(DX)
-	VMOVUPD 160(CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, 160(DX)
-	VMOVUPD 192(CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, 192(DX)
-	VMOVUPD 224(CX), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, 224(DX)
+	VMOVUPD (CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, (DX)
+	VMOVUPD 32(CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, 32(DX)
+	VMOVUPD 64(CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, 64(DX)
+	VMOVUPD 96(CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, 96(DX)
+	VMOVUPD 128(CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, 128(DX)
+	VMOVUPD 160(CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, 160(DX)
+	VMOVUPD 192(CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, 192(DX)
+	VMOVUPD 224(CX), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, 224(DX)
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+32, AX
@@ -10024,10 +10063,10 @@ tail16:
 	JB   part18
 
 one17:
-	VMOVUPD -32(CX)(BX*8), Y2
-	VSUBPD  Y1, Y2, Y2
-	VADDPD  Y2, Y0, Y2
-	VMOVUPD Y2, -32(DX)(BX*8)
+	VMOVUPD -32(CX)(BX*8), Y0
+	VSUBPD  Y10, Y0, Y0
+	VADDPD  Y0, Y9, Y0
+	VMOVUPD Y0, -32(DX)(BX*8)
 	ADDQ    $+4, BX
 	CMPQ    BX, AX
 	JBE     one17
@@ -10035,13 +10074,13 @@ one17:
 part18:
 	ANDQ         $+3, AX
 	JE           end19
-	VMOVQ        AX, X2
-	VPBROADCASTQ X2, Y2
-	VPCMPGTQ     iota64<>+0(SB), Y2, Y2
-	VMASKMOVPD   -32(CX)(BX*8), Y2, Y3
-	VSUBPD       Y1, Y3, Y3
-	VADDPD       Y3, Y0, Y3
-	VMASKMOVPD   Y3, Y2, -32(DX)(BX*8)
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
+	VMASKMOVPD   -32(CX)(BX*8), Y0, Y1
+	VSUBPD       Y10, Y1, Y1
+	VADDPD       Y1, Y9, Y1
+	VMASKMOVPD   Y1, Y0, -32(DX)(BX*8)
 
 end19:
 	MOVQ cols+48(FP), AX
@@ -10052,6 +10091,53 @@ end19:
 
 end3:
 	VZEROUPPER
+	RET
+
+// func minusLogF64AVX2<>()
+// Requires: AVX, AVX2
+TEXT ·minusLogF64AVX2<>(SB), NOSPLIT, $0
+	VMOVUPS   Y0, Y1
+	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
+	VPSRLQ    $0x34, Y2, Y3
+	VPOR      c4330000000000000<>+0(SB), Y3, Y3
+	VSUBPD    c43300000000003ff<>+0(SB), Y3, Y3
+	VPAND     c000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD    c3ff0000000000000<>+0(SB), Y2, Y2
+	VADDPD    c4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD    Y4, Y2, Y4
+	VMULPD    Y4, Y4, Y5
+	VMULPD    Y5, Y5, Y6
+	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Y7
+	VMULPD    Y6, Y7, Y7
+	VADDPD    c3fcc71c51d8e78af<>+0(SB), Y7, Y7
+	VMULPD    Y6, Y7, Y7
+	VADDPD    c3fd999999997fa04<>+0(SB), Y7, Y7
+	VMULPD    Y6, Y7, Y7
+	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Y8
+	VMULPD    Y6, Y8, Y8
+	VADDPD    c3fc7466496cb03de<>+0(SB), Y8, Y8
+	VMULPD    Y6, Y8, Y8
+	VADDPD    c3fd2492494229359<>+0(SB), Y8, Y8
+	VMULPD    Y6, Y8, Y8
+	VADDPD    c3fe5555555555593<>+0(SB), Y8, Y8
+	VMULPD    Y5, Y8, Y8
+	VADDPD    Y8, Y7, Y7
+	VMULPD    c3fe0000000000000<>+0(SB), Y2, Y5
+	VMULPD    Y2, Y5, Y5
+	VADDPD    Y7, Y5, Y7
+	VMULPD    Y7, Y4, Y7
+	VMULPD    c3dea39ef35793c76<>+0(SB), Y3, Y8
+	VADDPD    Y8, Y7, Y7
+	VSUBPD    Y7, Y5, Y7
+	VSUBPD    Y2, Y7, Y7
+	VMULPD    c3fe62e42fee00000<>+0(SB), Y3, Y8
+	VSUBPD    Y7, Y8, Y1
+	VMOVUPS   Y1, Y1
+	VSUBPD    Y0, Y0, Y0
+	VSUBPD    Y1, Y0, Y0
+	VCMPPD    $0x03, Y0, Y0, Y1
+	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
 	RET
 
 // func softmaxRowsGradF32AVX2(dx []float32, y []float32, dy []float32, cols int)
@@ -14328,6 +14414,8 @@ planes21:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes22:
 	VMOVUPS     (AX), Y8
@@ -14350,8 +14438,7 @@ lanes22:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      (R9), Y14, Y8
 	VMOVUPS     Y8, (DI)
 	VMOVUPS     Y14, (DX)
 	VMOVUPS     32(AX), Y8
@@ -14374,8 +14461,7 @@ lanes22:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      32(R9), Y14, Y8
 	VMOVUPS     Y8, 32(DI)
 	VMOVUPS     Y14, 32(DX)
 	VMOVUPS     64(AX), Y8
@@ -14398,8 +14484,7 @@ lanes22:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      64(R9), Y14, Y8
 	VMOVUPS     Y8, 64(DI)
 	VMOVUPS     Y14, 64(DX)
 	VMOVUPS     96(AX), Y8
@@ -14422,129 +14507,23 @@ lanes22:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      96(R9), Y14, Y8
 	VMOVUPS     Y8, 96(DI)
 	VMOVUPS     Y14, 96(DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end25
+	JE          end23
 	ADDQ        $0x00000080, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
 	JB          lanes22
+	SUBQ        $0x00002000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000080, R10
+	JMP         lanes22
 
-	// the lanes again
-wrap24:
-	SUBQ $0x00002000, DI
-
-again23:
-	VMOVUPS     (AX), Y8
-	VSUBPS      Y10, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     (DI), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, (DI)
-	VMOVUPS     Y14, (DX)
-	VMOVUPS     32(AX), Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     32(DI), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, 32(DI)
-	VMOVUPS     Y14, 32(DX)
-	VMOVUPS     64(AX), Y8
-	VSUBPS      Y12, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     64(DI), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, 64(DI)
-	VMOVUPS     Y14, 64(DX)
-	VMOVUPS     96(AX), Y8
-	VSUBPS      Y13, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     96(DI), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, 96(DI)
-	VMOVUPS     Y14, 96(DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end25
-	ADDQ        $0x00000080, DI
-	CMPQ        DI, R8
-	JB          again23
-	JMP         wrap24
-
-end25:
+end23:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -14558,24 +14537,24 @@ end25:
 	VMOVUPS 112(SP), Y3
 	MOVQ    max_base+48(FP), AX
 	TESTQ   AX, AX
-	JE      none26
+	JE      none24
 	ADDQ    (SP), AX
 	VMOVUPS Y10, (AX)
 	VMOVUPS Y11, 32(AX)
 	VMOVUPS Y12, 64(AX)
 	VMOVUPS Y13, 96(AX)
 
-none26:
+none24:
 	MOVQ    sum_base+72(FP), AX
 	TESTQ   AX, AX
-	JE      none27
+	JE      none25
 	ADDQ    (SP), AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
 	VMOVUPS Y3, 96(AX)
 
-none27:
+none25:
 	VMOVUPS   c3f800000<>+0(SB), Y4
 	VDIVPS    Y0, Y4, Y0
 	VCMPPS    $0x03, Y0, Y0, Y4
@@ -14602,7 +14581,7 @@ none27:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes28:
+planes26:
 	VMOVUPS (AX), Y4
 	VMULPS  Y4, Y0, Y4
 	VMOVUPS Y4, (DX)
@@ -14618,7 +14597,7 @@ planes28:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes28
+	JNE     planes26
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide17
@@ -14644,14 +14623,14 @@ narrow19:
 	SHLQ $0x02, CX
 	MOVQ planes+96(FP), DX
 
-planes29:
+planes27:
 	VMASKMOVPS (AX), Y10, Y0
 	VPANDN     cff800000<>+0(SB), Y10, Y1
 	VPOR       Y1, Y0, Y0
 	VMAXPS     Y0, Y11, Y11
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes29
+	JNE        planes27
 	VMOVUPS    cc2aeac4f<>+0(SB), Y0
 	VMOVUPS    c4b400000<>+0(SB), Y1
 	VMOVUPS    c3f800000<>+0(SB), Y2
@@ -14674,8 +14653,10 @@ planes29:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes30:
+lanes28:
 	VMASKMOVPS  (AX), Y10, Y8
 	VSUBPS      Y11, Y8, Y8
 	VMOVUPS     Y1, Y9
@@ -14696,57 +14677,23 @@ lanes30:
 	VMULPS      Y9, Y12, Y12
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y12, Y12
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y12, Y8, Y8
+	VADDPS      (R9), Y12, Y8
 	VMOVUPS     Y8, (DI)
 	VMASKMOVPS  Y12, Y10, (DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end33
+	JE          end29
 	ADDQ        $0x00000080, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes30
+	JB          lanes28
+	SUBQ        $0x00002000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000080, R10
+	JMP         lanes28
 
-	// the lanes again
-wrap32:
-	SUBQ $0x00002000, DI
-
-again31:
-	VMASKMOVPS  (AX), Y10, Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y12
-	VMOVUPS     Y8, Y13
-	VFMADD231PS Y4, Y12, Y13
-	VFMADD231PS Y5, Y12, Y13
-	VMOVUPS     Y6, Y12
-	VFMADD213PS Y7, Y13, Y12
-	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
-	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
-	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y12, Y12
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y12, Y12
-	VMOVUPS     (DI), Y8
-	VADDPS      Y12, Y8, Y8
-	VMOVUPS     Y8, (DI)
-	VMASKMOVPS  Y12, Y10, (DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end33
-	ADDQ        $0x00000080, DI
-	CMPQ        DI, R8
-	JB          again31
-	JMP         wrap32
-
-end33:
+end29:
 	// fold the planes of [read scratch]
 	LEAQ       207(SP), DI
 	ANDQ       $-64, DI
@@ -14756,18 +14703,18 @@ end33:
 	CALL       ·foldF32AVX2<>(SB)
 	MOVQ       max_base+48(FP), AX
 	TESTQ      AX, AX
-	JE         none34
+	JE         none30
 	ADDQ       (SP), AX
 	VMASKMOVPS Y11, Y10, (AX)
 
-none34:
+none30:
 	MOVQ       sum_base+72(FP), AX
 	TESTQ      AX, AX
-	JE         none35
+	JE         none31
 	ADDQ       (SP), AX
 	VMASKMOVPS Y0, Y10, (AX)
 
-none35:
+none31:
 	VMOVUPS   c3f800000<>+0(SB), Y1
 	VDIVPS    Y0, Y1, Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
@@ -14782,14 +14729,14 @@ none35:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes36:
+planes32:
 	VMASKMOVPS (AX), Y10, Y1
 	VMULPS     Y1, Y0, Y1
 	VMASKMOVPS Y1, Y10, (DX)
 	ADDQ       CX, AX
 	ADDQ       CX, DX
 	DECQ       BX
-	JNE        planes36
+	JNE        planes32
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
 	JA         narrow19
@@ -14798,6 +14745,40 @@ end20:
 end1:
 	VZEROUPPER
 	RET
+
+DATA zeros<>+0(SB)/8, $0x0000000000000000
+DATA zeros<>+8(SB)/8, $0x0000000000000000
+DATA zeros<>+16(SB)/8, $0x0000000000000000
+DATA zeros<>+24(SB)/8, $0x0000000000000000
+DATA zeros<>+32(SB)/8, $0x0000000000000000
+DATA zeros<>+40(SB)/8, $0x0000000000000000
+DATA zeros<>+48(SB)/8, $0x0000000000000000
+DATA zeros<>+56(SB)/8, $0x0000000000000000
+DATA zeros<>+64(SB)/8, $0x0000000000000000
+DATA zeros<>+72(SB)/8, $0x0000000000000000
+DATA zeros<>+80(SB)/8, $0x0000000000000000
+DATA zeros<>+88(SB)/8, $0x0000000000000000
+DATA zeros<>+96(SB)/8, $0x0000000000000000
+DATA zeros<>+104(SB)/8, $0x0000000000000000
+DATA zeros<>+112(SB)/8, $0x0000000000000000
+DATA zeros<>+120(SB)/8, $0x0000000000000000
+DATA zeros<>+128(SB)/8, $0x0000000000000000
+DATA zeros<>+136(SB)/8, $0x0000000000000000
+DATA zeros<>+144(SB)/8, $0x0000000000000000
+DATA zeros<>+152(SB)/8, $0x0000000000000000
+DATA zeros<>+160(SB)/8, $0x0000000000000000
+DATA zeros<>+168(SB)/8, $0x0000000000000000
+DATA zeros<>+176(SB)/8, $0x0000000000000000
+DATA zeros<>+184(SB)/8, $0x0000000000000000
+DATA zeros<>+192(SB)/8, $0x0000000000000000
+DATA zeros<>+200(SB)/8, $0x0000000000000000
+DATA zeros<>+208(SB)/8, $0x0000000000000000
+DATA zeros<>+216(SB)/8, $0x0000000000000000
+DATA zeros<>+224(SB)/8, $0x0000000000000000
+DATA zeros<>+232(SB)/8, $0x0000000000000000
+DATA zeros<>+240(SB)/8, $0x0000000000000000
+DATA zeros<>+248(SB)/8, $0x0000000000000000
+GLOBL zeros<>(SB), RODATA|NOPTR, $256
 
 // func softmaxPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
@@ -15258,6 +15239,8 @@ planes21:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 4096(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes22:
 	VMOVUPD     (AX), Y12
@@ -15285,8 +15268,7 @@ lanes22:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      (R9), Y14, Y12
 	VMOVUPS     Y12, (DI)
 	VMOVUPD     Y14, (DX)
 	VMOVUPD     32(AX), Y12
@@ -15314,8 +15296,7 @@ lanes22:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      32(R9), Y14, Y12
 	VMOVUPS     Y12, 32(DI)
 	VMOVUPD     Y14, 32(DX)
 	VMOVUPD     64(AX), Y12
@@ -15343,8 +15324,7 @@ lanes22:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      64(R9), Y14, Y12
 	VMOVUPS     Y12, 64(DI)
 	VMOVUPD     Y14, 64(DX)
 	VMOVUPD     96(AX), Y12
@@ -15372,149 +15352,23 @@ lanes22:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y0, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      96(R9), Y14, Y12
 	VMOVUPS     Y12, 96(DI)
 	VMOVUPD     Y14, 96(DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end25
+	JE          end23
 	ADDQ        $0x00000080, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
 	JB          lanes22
+	SUBQ        $0x00001000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000080, R10
+	JMP         lanes22
 
-	// the lanes again
-wrap24:
-	SUBQ $0x00001000, DI
-
-again23:
-	VMOVUPD     (AX), Y12
-	VSUBPD      Y6, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     (DI), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, (DI)
-	VMOVUPD     Y14, (DX)
-	VMOVUPD     32(AX), Y12
-	VSUBPD      Y7, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     32(DI), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 32(DI)
-	VMOVUPD     Y14, 32(DX)
-	VMOVUPD     64(AX), Y12
-	VSUBPD      Y8, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     64(DI), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 64(DI)
-	VMOVUPD     Y14, 64(DX)
-	VMOVUPD     96(AX), Y12
-	VSUBPD      Y9, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     96(DI), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 96(DI)
-	VMOVUPD     Y14, 96(DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end25
-	ADDQ        $0x00000080, DI
-	CMPQ        DI, R8
-	JB          again23
-	JMP         wrap24
-
-end25:
+end23:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -15528,24 +15382,24 @@ end25:
 	VMOVUPS 112(SP), Y3
 	MOVQ    max_base+48(FP), AX
 	TESTQ   AX, AX
-	JE      none26
+	JE      none24
 	ADDQ    (SP), AX
 	VMOVUPD Y6, (AX)
 	VMOVUPD Y7, 32(AX)
 	VMOVUPD Y8, 64(AX)
 	VMOVUPD Y9, 96(AX)
 
-none26:
+none24:
 	MOVQ    sum_base+72(FP), AX
 	TESTQ   AX, AX
-	JE      none27
+	JE      none25
 	ADDQ    (SP), AX
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 
-none27:
+none25:
 	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
 	VDIVPD    Y0, Y4, Y0
 	VCMPPD    $0x03, Y0, Y0, Y4
@@ -15572,7 +15426,7 @@ none27:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes28:
+planes26:
 	VMOVUPD (AX), Y4
 	VMULPD  Y4, Y0, Y4
 	VMOVUPD Y4, (DX)
@@ -15588,7 +15442,7 @@ planes28:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes28
+	JNE     planes26
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000010, 8(SP)
 	JMP     wide17
@@ -15614,14 +15468,14 @@ narrow19:
 	SHLQ $0x03, CX
 	MOVQ planes+96(FP), DX
 
-planes29:
+planes27:
 	VMASKMOVPD (AX), Y6, Y0
 	VPANDN     cfff0000000000000<>+0(SB), Y6, Y1
 	VPOR       Y1, Y0, Y0
 	VMAXPD     Y0, Y7, Y7
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes29
+	JNE        planes27
 	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y0
 	VMOVUPS    c4338000000000000<>+0(SB), Y1
 	VMOVUPS    c3ff0000000000000<>+0(SB), Y2
@@ -15644,8 +15498,10 @@ planes29:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 4096(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes30:
+lanes28:
 	VMASKMOVPD  (AX), Y6, Y10
 	VSUBPD      Y7, Y10, Y10
 	VMOVUPS     Y1, Y11
@@ -15671,62 +15527,23 @@ lanes30:
 	VMULPD      Y11, Y12, Y12
 	VCMPPD      $0x15, Y0, Y10, Y11
 	VPAND       Y11, Y12, Y12
-	VXORPS      Y10, Y10, Y10
-	VADDPD      Y12, Y10, Y10
+	VADDPD      (R9), Y12, Y10
 	VMOVUPS     Y10, (DI)
 	VMASKMOVPD  Y12, Y6, (DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end33
+	JE          end29
 	ADDQ        $0x00000080, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes30
+	JB          lanes28
+	SUBQ        $0x00001000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000080, R10
+	JMP         lanes28
 
-	// the lanes again
-wrap32:
-	SUBQ $0x00001000, DI
-
-again31:
-	VMASKMOVPD  (AX), Y6, Y10
-	VSUBPD      Y7, Y10, Y10
-	VMOVUPS     Y1, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VSUBPD      Y1, Y11, Y12
-	VMOVUPS     Y10, Y13
-	VFMADD231PD Y4, Y12, Y13
-	VFMADD231PD Y5, Y12, Y13
-	VMOVUPS     Y8, Y12
-	VFMADD213PD Y9, Y13, Y12
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VPSLLQ      $0x34, Y11, Y11
-	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
-	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y0, Y10, Y11
-	VPAND       Y11, Y12, Y12
-	VMOVUPS     (DI), Y10
-	VADDPD      Y12, Y10, Y10
-	VMOVUPS     Y10, (DI)
-	VMASKMOVPD  Y12, Y6, (DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end33
-	ADDQ        $0x00000080, DI
-	CMPQ        DI, R8
-	JB          again31
-	JMP         wrap32
-
-end33:
+end29:
 	// fold the planes of [read scratch]
 	LEAQ       207(SP), DI
 	ANDQ       $-64, DI
@@ -15736,18 +15553,18 @@ end33:
 	CALL       ·foldF64AVX2<>(SB)
 	MOVQ       max_base+48(FP), AX
 	TESTQ      AX, AX
-	JE         none34
+	JE         none30
 	ADDQ       (SP), AX
 	VMASKMOVPD Y7, Y6, (AX)
 
-none34:
+none30:
 	MOVQ       sum_base+72(FP), AX
 	TESTQ      AX, AX
-	JE         none35
+	JE         none31
 	ADDQ       (SP), AX
 	VMASKMOVPD Y0, Y6, (AX)
 
-none35:
+none31:
 	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
 	VDIVPD    Y0, Y1, Y0
 	VCMPPD    $0x03, Y0, Y0, Y1
@@ -15762,14 +15579,14 @@ none35:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes36:
+planes32:
 	VMASKMOVPD (AX), Y6, Y1
 	VMULPD     Y1, Y0, Y1
 	VMASKMOVPD Y1, Y6, (DX)
 	ADDQ       CX, AX
 	ADDQ       CX, DX
 	DECQ       BX
-	JNE        planes36
+	JNE        planes32
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000004, 8(SP)
 	JA         narrow19
@@ -15957,97 +15774,18 @@ planes8:
 	CALL ·foldF32AVX2<>(SB)
 
 totals9:
-	VMOVUPS      (R10), Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VCVTPS2PD    X0, Y2
-	VCVTPS2PD    X1, Y1
-	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y2
-	VPADDQ       c00095f619980c433<>+0(SB), Y1, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y1
-	VCVTPD2PSY   Y2, X2
-	VCVTPD2PSY   Y1, X1
-	VINSERTF128  $0x01, X1, Y2, Y2
-	VSUBPS       Y0, Y0, Y0
-	VSUBPS       Y2, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y1
-	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS      Y0, (R10)
-	ADDQ         $0x00000020, R10
-	SUBQ         $0x00000020, R11
-	JNE          totals9
-	VMOVUPS      16(SP), Y0
-	VMOVUPS      48(SP), Y1
-	VMOVUPS      80(SP), Y2
-	VMOVUPS      112(SP), Y3
+	VMOVUPS (R10), Y14
+	VMOVAPS Y14, Y0
+	CALL    ·minusLogF32AVX2<>(SB)
+	VMOVUPS Y0, Y14
+	VMOVUPS Y14, (R10)
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R11
+	JNE     totals9
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
 
 	// every plane: [read scratch write dst]
 	LEAQ 207(SP), AX
@@ -16172,94 +15910,16 @@ planes12:
 	JNE         planes12
 
 	// fold the planes of [read scratch2]
-	LEAQ         8463(SP), DI
-	ANDQ         $-64, DI
-	LEAQ         16(SP), R8
-	MOVQ         $0x00000020, R9
-	MOVQ         planes+48(FP), SI
-	CALL         ·foldF32AVX2<>(SB)
-	VEXTRACTF128 $0x01, Y0, X1
-	VCVTPS2PD    X0, Y2
-	VCVTPS2PD    X1, Y1
-	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y2
-	VPADDQ       c00095f619980c433<>+0(SB), Y1, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y1
-	VCVTPD2PSY   Y2, X2
-	VCVTPD2PSY   Y1, X1
-	VINSERTF128  $0x01, X1, Y2, Y2
-	VSUBPS       Y0, Y0, Y0
-	VSUBPS       Y2, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y1
-	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
+	LEAQ    8463(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVAPS Y0, Y12
+	VMOVAPS Y12, Y0
+	CALL    ·minusLogF32AVX2<>(SB)
+	VMOVUPS Y0, Y12
 
 	// every plane: [read scratch write dst]
 	LEAQ 207(SP), AX
@@ -16271,10 +15931,10 @@ planes12:
 	MOVQ planes+48(FP), BX
 
 planes13:
-	VMOVUPS    (AX), Y1
-	VSUBPS     Y11, Y1, Y1
-	VADDPS     Y1, Y0, Y1
-	VMASKMOVPS Y1, Y10, (CX)
+	VMOVUPS    (AX), Y0
+	VSUBPS     Y11, Y0, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y10, (CX)
 	ADDQ       $0x00000080, AX
 	ADDQ       DX, CX
 	DECQ       BX
@@ -16333,6 +15993,8 @@ planes18:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes19:
 	VMOVUPS     (AX), Y8
@@ -16355,8 +16017,7 @@ lanes19:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      (DI), Y14, Y8
 	VMOVUPS     Y8, (BX)
 	VMOVUPS     32(AX), Y8
 	VSUBPS      Y11, Y8, Y8
@@ -16378,8 +16039,7 @@ lanes19:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      32(DI), Y14, Y8
 	VMOVUPS     Y8, 32(BX)
 	VMOVUPS     64(AX), Y8
 	VSUBPS      Y12, Y8, Y8
@@ -16401,8 +16061,7 @@ lanes19:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      64(DI), Y14, Y8
 	VMOVUPS     Y8, 64(BX)
 	VMOVUPS     96(AX), Y8
 	VSUBPS      Y13, Y8, Y8
@@ -16424,122 +16083,21 @@ lanes19:
 	VMULPS      Y9, Y14, Y14
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y14, Y14
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y14, Y8, Y8
+	VADDPS      96(DI), Y14, Y8
 	VMOVUPS     Y8, 96(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end22
+	JE          end20
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes19
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes19
 
-	// the lanes again
-wrap21:
-	SUBQ $0x00002000, BX
-
-again20:
-	VMOVUPS     (AX), Y8
-	VSUBPS      Y10, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     (BX), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, (BX)
-	VMOVUPS     32(AX), Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     32(BX), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, 32(BX)
-	VMOVUPS     64(AX), Y8
-	VSUBPS      Y12, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     64(BX), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, 64(BX)
-	VMOVUPS     96(AX), Y8
-	VSUBPS      Y13, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     96(BX), Y8
-	VADDPS      Y14, Y8, Y8
-	VMOVUPS     Y8, 96(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end22
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again20
-	JMP         wrap21
-
-end22:
+end20:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -16550,98 +16108,19 @@ end22:
 	MOVQ R11, R9
 	CALL ·foldF32AVX2<>(SB)
 
-totals23:
-	VMOVUPS      (R10), Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VCVTPS2PD    X0, Y2
-	VCVTPS2PD    X1, Y1
-	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y2
-	VPADDQ       c00095f619980c433<>+0(SB), Y1, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y1
-	VCVTPD2PSY   Y2, X2
-	VCVTPD2PSY   Y1, X1
-	VINSERTF128  $0x01, X1, Y2, Y2
-	VSUBPS       Y0, Y0, Y0
-	VSUBPS       Y2, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y1
-	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS      Y0, (R10)
-	ADDQ         $0x00000020, R10
-	SUBQ         $0x00000020, R11
-	JNE          totals23
-	VMOVUPS      16(SP), Y0
-	VMOVUPS      48(SP), Y1
-	VMOVUPS      80(SP), Y2
-	VMOVUPS      112(SP), Y3
+totals21:
+	VMOVUPS (R10), Y14
+	VMOVAPS Y14, Y0
+	CALL    ·minusLogF32AVX2<>(SB)
+	VMOVUPS Y0, Y14
+	VMOVUPS Y14, (R10)
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R11
+	JNE     totals21
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -16654,7 +16133,7 @@ totals23:
 	SHLQ $0x02, BX
 	MOVQ planes+48(FP), SI
 
-planes24:
+planes22:
 	VMOVUPS (AX), Y4
 	VSUBPS  Y10, Y4, Y4
 	VADDPS  Y4, Y0, Y4
@@ -16674,7 +16153,7 @@ planes24:
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JNE     planes24
+	JNE     planes22
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide14
@@ -16700,14 +16179,14 @@ narrow16:
 	SHLQ $0x02, CX
 	MOVQ planes+48(FP), DX
 
-planes25:
+planes23:
 	VMASKMOVPS (AX), Y10, Y0
 	VPANDN     cff800000<>+0(SB), Y10, Y1
 	VPOR       Y1, Y0, Y0
 	VMAXPS     Y0, Y11, Y11
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes25
+	JNE        planes23
 	VMOVUPS    cc2aeac4f<>+0(SB), Y0
 	VMOVUPS    c4b400000<>+0(SB), Y1
 	VMOVUPS    c3f800000<>+0(SB), Y2
@@ -16726,8 +16205,10 @@ planes25:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes26:
+lanes24:
 	VMASKMOVPS  (AX), Y10, Y8
 	VSUBPS      Y11, Y8, Y8
 	VMOVUPS     Y1, Y9
@@ -16748,142 +16229,32 @@ lanes26:
 	VMULPS      Y9, Y12, Y12
 	VCMPPS      $0x15, Y0, Y8, Y9
 	VPAND       Y9, Y12, Y12
-	VXORPS      Y8, Y8, Y8
-	VADDPS      Y12, Y8, Y8
+	VADDPS      (DI), Y12, Y8
 	VMOVUPS     Y8, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end29
+	JE          end25
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes26
+	JB          lanes24
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes24
 
-	// the lanes again
-wrap28:
-	SUBQ $0x00002000, BX
-
-again27:
-	VMASKMOVPS  (AX), Y10, Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y12
-	VMOVUPS     Y8, Y13
-	VFMADD231PS Y4, Y12, Y13
-	VFMADD231PS Y5, Y12, Y13
-	VMOVUPS     Y6, Y12
-	VFMADD213PS Y7, Y13, Y12
-	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
-	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
-	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y12, Y12
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y12, Y12
-	VMOVUPS     (BX), Y8
-	VADDPS      Y12, Y8, Y8
-	VMOVUPS     Y8, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end29
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again27
-	JMP         wrap28
-
-end29:
+end25:
 	// fold the planes of [read scratch]
-	LEAQ         207(SP), DI
-	ANDQ         $-64, DI
-	LEAQ         16(SP), R8
-	MOVQ         $0x00000020, R9
-	MOVQ         planes+48(FP), SI
-	CALL         ·foldF32AVX2<>(SB)
-	VEXTRACTF128 $0x01, Y0, X1
-	VCVTPS2PD    X0, Y2
-	VCVTPS2PD    X1, Y1
-	VPADDQ       c00095f619980c433<>+0(SB), Y2, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y2
-	VPADDQ       c00095f619980c433<>+0(SB), Y1, Y3
-	VPSRLQ       $0x34, Y3, Y4
-	VPOR         c4330000000000000<>+0(SB), Y4, Y4
-	VSUBPD       c43300000000003ff<>+0(SB), Y4, Y4
-	VPAND        c000fffffffffffff<>+0(SB), Y3, Y3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VSUBPD       c3ff0000000000000<>+0(SB), Y3, Y3
-	VADDPD       c4000000000000000<>+0(SB), Y3, Y5
-	VDIVPD       Y5, Y3, Y5
-	VMULPD       Y5, Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       c3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       c3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VMULPD       c3fe0000000000000<>+0(SB), Y3, Y6
-	VMULPD       Y3, Y6, Y6
-	VADDPD       Y8, Y6, Y8
-	VMULPD       Y8, Y5, Y8
-	VMULPD       c3dea39ef35793c76<>+0(SB), Y4, Y9
-	VADDPD       Y9, Y8, Y8
-	VSUBPD       Y8, Y6, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       c3fe62e42fee00000<>+0(SB), Y4, Y9
-	VSUBPD       Y8, Y9, Y1
-	VCVTPD2PSY   Y2, X2
-	VCVTPD2PSY   Y1, X1
-	VINSERTF128  $0x01, X1, Y2, Y2
-	VSUBPS       Y0, Y0, Y0
-	VSUBPS       Y2, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y1
-	VBLENDVPS    Y1, c7fc00000<>+0(SB), Y0, Y0
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVAPS Y0, Y12
+	VMOVAPS Y12, Y0
+	CALL    ·minusLogF32AVX2<>(SB)
+	VMOVUPS Y0, Y12
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -16896,15 +16267,15 @@ end29:
 	SHLQ $0x02, BX
 	MOVQ planes+48(FP), SI
 
-planes30:
-	VMASKMOVPS (AX), Y10, Y1
-	VSUBPS     Y11, Y1, Y1
-	VADDPS     Y1, Y0, Y1
-	VMASKMOVPS Y1, Y10, (DX)
+planes26:
+	VMASKMOVPS (AX), Y10, Y0
+	VSUBPS     Y11, Y0, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y10, (DX)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        planes30
+	JNE        planes26
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
 	JA         narrow16
@@ -16928,10 +16299,10 @@ TEXT ·logSoftmaxPlanesF64AVX2(SB), $8464-80
 wide3:
 	CMPQ         8(SP), $0x00000010
 	JB           narrow4
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y10
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y11
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y12
 
 	// every plane: [write scratch read src]
 	LEAQ 207(SP), AX
@@ -16944,16 +16315,16 @@ wide3:
 
 planes7:
 	VMOVUPD (CX), Y0
-	VMAXPD  Y0, Y6, Y6
+	VMAXPD  Y0, Y9, Y9
 	VMOVUPD Y0, (AX)
 	VMOVUPD 32(CX), Y0
-	VMAXPD  Y0, Y7, Y7
+	VMAXPD  Y0, Y10, Y10
 	VMOVUPD Y0, 32(AX)
 	VMOVUPD 64(CX), Y0
-	VMAXPD  Y0, Y8, Y8
+	VMAXPD  Y0, Y11, Y11
 	VMOVUPD Y0, 64(AX)
 	VMOVUPD 96(CX), Y0
-	VMAXPD  Y0, Y9, Y9
+	VMAXPD  Y0, Y12, Y12
 	VMOVUPD Y0, 96(AX)
 	ADDQ    $0x00000080, AX
 	ADDQ    DX, CX
@@ -16965,8 +16336,8 @@ planes7:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y7
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ 207(SP), AX
@@ -16986,18 +16357,18 @@ planes7:
 	MOVQ planes+48(FP), R8
 
 planes8:
-	VMOVUPD     (AX), Y12
+	VMOVUPD     (AX), Y8
 	PREFETCHT0  (DX)
 	PREFETCHT0  (SI)
-	VSUBPD      Y6, Y12, Y12
+	VSUBPD      Y9, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17011,19 +16382,19 @@ planes8:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, (CX)
-	VMOVUPD     32(AX), Y12
-	VSUBPD      Y7, Y12, Y12
+	VMOVUPD     32(AX), Y8
+	VSUBPD      Y10, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17037,21 +16408,21 @@ planes8:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 32(CX)
-	VMOVUPD     64(AX), Y12
+	VMOVUPD     64(AX), Y8
 	PREFETCHT0  64(DX)
 	PREFETCHT0  64(SI)
-	VSUBPD      Y8, Y12, Y12
+	VSUBPD      Y11, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17065,19 +16436,19 @@ planes8:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 64(CX)
-	VMOVUPD     96(AX), Y12
-	VSUBPD      Y9, Y12, Y12
+	VMOVUPD     96(AX), Y8
+	VSUBPD      Y12, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17091,7 +16462,7 @@ planes8:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 96(CX)
 	ADDQ        $0x00000080, AX
@@ -17112,57 +16483,18 @@ planes8:
 	CALL ·foldF64AVX2<>(SB)
 
 totals9:
-	VMOVUPS   (R10), Y0
-	VMOVUPS   Y0, Y1
-	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
-	VPSRLQ    $0x34, Y2, Y3
-	VPOR      c4330000000000000<>+0(SB), Y3, Y3
-	VSUBPD    c43300000000003ff<>+0(SB), Y3, Y3
-	VPAND     c000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD    c3ff0000000000000<>+0(SB), Y2, Y2
-	VADDPD    c4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD    Y4, Y2, Y4
-	VMULPD    Y4, Y4, Y5
-	VMULPD    Y5, Y5, Y10
-	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Y11
-	VMULPD    Y10, Y11, Y11
-	VADDPD    c3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD    Y10, Y11, Y11
-	VADDPD    c3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD    Y10, Y11, Y11
-	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD    Y5, Y12, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    c3fe0000000000000<>+0(SB), Y2, Y5
-	VMULPD    Y2, Y5, Y5
-	VADDPD    Y11, Y5, Y11
-	VMULPD    Y11, Y4, Y11
-	VMULPD    c3dea39ef35793c76<>+0(SB), Y3, Y12
-	VADDPD    Y12, Y11, Y11
-	VSUBPD    Y11, Y5, Y11
-	VSUBPD    Y2, Y11, Y11
-	VMULPD    c3fe62e42fee00000<>+0(SB), Y3, Y12
-	VSUBPD    Y11, Y12, Y1
-	VMOVUPS   Y1, Y1
-	VSUBPD    Y0, Y0, Y0
-	VSUBPD    Y1, Y0, Y0
-	VCMPPD    $0x03, Y0, Y0, Y1
-	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, (R10)
-	ADDQ      $0x00000020, R10
-	SUBQ      $0x00000020, R11
-	JNE       totals9
-	VMOVUPS   16(SP), Y0
-	VMOVUPS   48(SP), Y1
-	VMOVUPS   80(SP), Y2
-	VMOVUPS   112(SP), Y3
+	VMOVUPS (R10), Y13
+	VMOVAPS Y13, Y0
+	CALL    ·minusLogF64AVX2<>(SB)
+	VMOVUPS Y0, Y13
+	VMOVUPS Y13, (R10)
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R11
+	JNE     totals9
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
 
 	// every plane: [read scratch write dst]
 	LEAQ 207(SP), AX
@@ -17175,19 +16507,19 @@ totals9:
 
 planes10:
 	VMOVUPD (AX), Y4
-	VSUBPD  Y6, Y4, Y4
+	VSUBPD  Y9, Y4, Y4
 	VADDPD  Y4, Y0, Y4
 	VMOVUPD Y4, (CX)
 	VMOVUPD 32(AX), Y4
-	VSUBPD  Y7, Y4, Y4
+	VSUBPD  Y10, Y4, Y4
 	VADDPD  Y4, Y1, Y4
 	VMOVUPD Y4, 32(CX)
 	VMOVUPD 64(AX), Y4
-	VSUBPD  Y8, Y4, Y4
+	VSUBPD  Y11, Y4, Y4
 	VADDPD  Y4, Y2, Y4
 	VMOVUPD Y4, 64(CX)
 	VMOVUPD 96(AX), Y4
-	VSUBPD  Y9, Y4, Y4
+	VSUBPD  Y12, Y4, Y4
 	VADDPD  Y4, Y3, Y4
 	VMOVUPD Y4, 96(CX)
 	ADDQ    $0x00000080, AX
@@ -17209,8 +16541,8 @@ narrow5:
 	CMOVQHI      8(SP), AX
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
-	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y10
 
 	// every plane: [write scratch read src]
 	LEAQ 207(SP), AX
@@ -17222,10 +16554,10 @@ narrow5:
 	MOVQ planes+48(FP), BX
 
 planes11:
-	VMASKMOVPD (CX), Y6, Y0
-	VPANDN     cfff0000000000000<>+0(SB), Y6, Y1
+	VMASKMOVPD (CX), Y9, Y0
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y1
 	VPOR       Y1, Y0, Y0
-	VMAXPD     Y0, Y7, Y7
+	VMAXPD     Y0, Y10, Y10
 	VMOVUPD    Y0, (AX)
 	ADDQ       $0x00000080, AX
 	ADDQ       DX, CX
@@ -17237,8 +16569,8 @@ planes11:
 	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y3
 	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y4
 	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
-	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y6
+	VMOVUPS    c3e928b41da12708b<>+0(SB), Y7
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ 207(SP), AX
@@ -17258,16 +16590,16 @@ planes11:
 	MOVQ planes+48(FP), R8
 
 planes12:
-	VMOVUPD     (AX), Y10
-	VSUBPD      Y7, Y10, Y10
+	VMOVUPD     (AX), Y8
+	VSUBPD      Y10, Y8, Y8
 	VMOVUPS     Y1, Y11
-	VFMADD231PD Y3, Y10, Y11
+	VFMADD231PD Y3, Y8, Y11
 	VSUBPD      Y1, Y11, Y12
-	VMOVUPS     Y10, Y13
+	VMOVUPS     Y8, Y13
 	VFMADD231PD Y4, Y12, Y13
 	VFMADD231PD Y5, Y12, Y13
-	VMOVUPS     Y8, Y12
-	VFMADD213PD Y9, Y13, Y12
+	VMOVUPS     Y6, Y12
+	VFMADD213PD Y7, Y13, Y12
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
@@ -17281,7 +16613,7 @@ planes12:
 	VPSLLQ      $0x34, Y11, Y11
 	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
 	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y0, Y10, Y11
+	VCMPPD      $0x15, Y0, Y8, Y11
 	VPAND       Y11, Y12, Y12
 	VMOVUPD     Y12, (CX)
 	ADDQ        $0x00000080, AX
@@ -17292,54 +16624,16 @@ planes12:
 	JNE         planes12
 
 	// fold the planes of [read scratch2]
-	LEAQ      4367(SP), DI
-	ANDQ      $-64, DI
-	LEAQ      16(SP), R8
-	MOVQ      $0x00000020, R9
-	MOVQ      planes+48(FP), SI
-	CALL      ·foldF64AVX2<>(SB)
-	VMOVUPS   Y0, Y1
-	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
-	VPSRLQ    $0x34, Y2, Y3
-	VPOR      c4330000000000000<>+0(SB), Y3, Y3
-	VSUBPD    c43300000000003ff<>+0(SB), Y3, Y3
-	VPAND     c000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD    c3ff0000000000000<>+0(SB), Y2, Y2
-	VADDPD    c4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD    Y4, Y2, Y4
-	VMULPD    Y4, Y4, Y5
-	VMULPD    Y5, Y5, Y8
-	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Y9
-	VMULPD    Y8, Y9, Y9
-	VADDPD    c3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD    Y8, Y9, Y9
-	VADDPD    c3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD    Y8, Y9, Y9
-	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Y10
-	VMULPD    Y8, Y10, Y10
-	VADDPD    c3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD    Y8, Y10, Y10
-	VADDPD    c3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD    Y8, Y10, Y10
-	VADDPD    c3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD    Y5, Y10, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    c3fe0000000000000<>+0(SB), Y2, Y5
-	VMULPD    Y2, Y5, Y5
-	VADDPD    Y9, Y5, Y9
-	VMULPD    Y9, Y4, Y9
-	VMULPD    c3dea39ef35793c76<>+0(SB), Y3, Y10
-	VADDPD    Y10, Y9, Y9
-	VSUBPD    Y9, Y5, Y9
-	VSUBPD    Y2, Y9, Y9
-	VMULPD    c3fe62e42fee00000<>+0(SB), Y3, Y10
-	VSUBPD    Y9, Y10, Y1
-	VMOVUPS   Y1, Y1
-	VSUBPD    Y0, Y0, Y0
-	VSUBPD    Y1, Y0, Y0
-	VCMPPD    $0x03, Y0, Y0, Y1
-	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+	LEAQ    4367(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVAPS Y0, Y11
+	VMOVAPS Y11, Y0
+	CALL    ·minusLogF64AVX2<>(SB)
+	VMOVUPS Y0, Y11
 
 	// every plane: [read scratch write dst]
 	LEAQ 207(SP), AX
@@ -17351,10 +16645,10 @@ planes12:
 	MOVQ planes+48(FP), BX
 
 planes13:
-	VMOVUPD    (AX), Y1
-	VSUBPD     Y7, Y1, Y1
-	VADDPD     Y1, Y0, Y1
-	VMASKMOVPD Y1, Y6, (CX)
+	VMOVUPD    (AX), Y0
+	VSUBPD     Y10, Y0, Y0
+	VADDPD     Y0, Y11, Y0
+	VMASKMOVPD Y0, Y9, (CX)
 	ADDQ       $0x00000080, AX
 	ADDQ       DX, CX
 	DECQ       BX
@@ -17371,10 +16665,10 @@ many2:
 wide14:
 	CMPQ         8(SP), $0x00000010
 	JB           narrow15
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y10
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y11
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y12
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
@@ -17385,13 +16679,13 @@ wide14:
 
 planes18:
 	VMOVUPD (AX), Y0
-	VMAXPD  Y0, Y6, Y6
-	VMOVUPD 32(AX), Y0
-	VMAXPD  Y0, Y7, Y7
-	VMOVUPD 64(AX), Y0
-	VMAXPD  Y0, Y8, Y8
-	VMOVUPD 96(AX), Y0
 	VMAXPD  Y0, Y9, Y9
+	VMOVUPD 32(AX), Y0
+	VMAXPD  Y0, Y10, Y10
+	VMOVUPD 64(AX), Y0
+	VMAXPD  Y0, Y11, Y11
+	VMOVUPD 96(AX), Y0
+	VMAXPD  Y0, Y12, Y12
 	ADDQ    CX, AX
 	DECQ    DX
 	JNE     planes18
@@ -17401,8 +16695,8 @@ planes18:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Y6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Y7
 
 	// every plane, added up: [read src]
 	MOVQ src_base+24(FP), AX
@@ -17413,18 +16707,20 @@ planes18:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 4096(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes19:
-	VMOVUPD     (AX), Y12
-	VSUBPD      Y6, Y12, Y12
+	VMOVUPD     (AX), Y8
+	VSUBPD      Y9, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17438,21 +16734,20 @@ lanes19:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, (BX)
-	VMOVUPD     32(AX), Y12
-	VSUBPD      Y7, Y12, Y12
+	VADDPD      (DI), Y14, Y8
+	VMOVUPS     Y8, (BX)
+	VMOVUPD     32(AX), Y8
+	VSUBPD      Y10, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17466,21 +16761,20 @@ lanes19:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 32(BX)
-	VMOVUPD     64(AX), Y12
-	VSUBPD      Y8, Y12, Y12
+	VADDPD      32(DI), Y14, Y8
+	VMOVUPS     Y8, 32(BX)
+	VMOVUPD     64(AX), Y8
+	VSUBPD      Y11, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17494,21 +16788,20 @@ lanes19:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 64(BX)
-	VMOVUPD     96(AX), Y12
-	VSUBPD      Y9, Y12, Y12
+	VADDPD      64(DI), Y14, Y8
+	VMOVUPS     Y8, 64(BX)
+	VMOVUPD     96(AX), Y8
+	VSUBPD      Y12, Y8, Y8
 	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
+	VFMADD231PD Y3, Y8, Y13
 	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
+	VMOVUPS     Y8, Y15
 	VFMADD231PD Y4, Y14, Y15
 	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
+	VMOVUPS     Y6, Y14
+	VFMADD213PD Y7, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
@@ -17522,144 +16815,23 @@ lanes19:
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y0, Y8, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 96(BX)
+	VADDPD      96(DI), Y14, Y8
+	VMOVUPS     Y8, 96(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end22
+	JE          end20
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes19
+	SUBQ        $0x00001000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes19
 
-	// the lanes again
-wrap21:
-	SUBQ $0x00001000, BX
-
-again20:
-	VMOVUPD     (AX), Y12
-	VSUBPD      Y6, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     (BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, (BX)
-	VMOVUPD     32(AX), Y12
-	VSUBPD      Y7, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     32(BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 32(BX)
-	VMOVUPD     64(AX), Y12
-	VSUBPD      Y8, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     64(BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 64(BX)
-	VMOVUPD     96(AX), Y12
-	VSUBPD      Y9, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     96(BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 96(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end22
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again20
-	JMP         wrap21
-
-end22:
+end20:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -17670,58 +16842,19 @@ end22:
 	MOVQ R11, R9
 	CALL ·foldF64AVX2<>(SB)
 
-totals23:
-	VMOVUPS   (R10), Y0
-	VMOVUPS   Y0, Y1
-	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
-	VPSRLQ    $0x34, Y2, Y3
-	VPOR      c4330000000000000<>+0(SB), Y3, Y3
-	VSUBPD    c43300000000003ff<>+0(SB), Y3, Y3
-	VPAND     c000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD    c3ff0000000000000<>+0(SB), Y2, Y2
-	VADDPD    c4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD    Y4, Y2, Y4
-	VMULPD    Y4, Y4, Y5
-	VMULPD    Y5, Y5, Y10
-	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Y11
-	VMULPD    Y10, Y11, Y11
-	VADDPD    c3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD    Y10, Y11, Y11
-	VADDPD    c3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD    Y10, Y11, Y11
-	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD    Y10, Y12, Y12
-	VADDPD    c3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD    Y5, Y12, Y12
-	VADDPD    Y12, Y11, Y11
-	VMULPD    c3fe0000000000000<>+0(SB), Y2, Y5
-	VMULPD    Y2, Y5, Y5
-	VADDPD    Y11, Y5, Y11
-	VMULPD    Y11, Y4, Y11
-	VMULPD    c3dea39ef35793c76<>+0(SB), Y3, Y12
-	VADDPD    Y12, Y11, Y11
-	VSUBPD    Y11, Y5, Y11
-	VSUBPD    Y2, Y11, Y11
-	VMULPD    c3fe62e42fee00000<>+0(SB), Y3, Y12
-	VSUBPD    Y11, Y12, Y1
-	VMOVUPS   Y1, Y1
-	VSUBPD    Y0, Y0, Y0
-	VSUBPD    Y1, Y0, Y0
-	VCMPPD    $0x03, Y0, Y0, Y1
-	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
-	VMOVUPS   Y0, (R10)
-	ADDQ      $0x00000020, R10
-	SUBQ      $0x00000020, R11
-	JNE       totals23
-	VMOVUPS   16(SP), Y0
-	VMOVUPS   48(SP), Y1
-	VMOVUPS   80(SP), Y2
-	VMOVUPS   112(SP), Y3
+totals21:
+	VMOVUPS (R10), Y13
+	VMOVAPS Y13, Y0
+	CALL    ·minusLogF64AVX2<>(SB)
+	VMOVUPS Y0, Y13
+	VMOVUPS Y13, (R10)
+	ADDQ    $0x00000020, R10
+	SUBQ    $0x00000020, R11
+	JNE     totals21
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -17734,27 +16867,27 @@ totals23:
 	SHLQ $0x03, BX
 	MOVQ planes+48(FP), SI
 
-planes24:
+planes22:
 	VMOVUPD (AX), Y4
-	VSUBPD  Y6, Y4, Y4
+	VSUBPD  Y9, Y4, Y4
 	VADDPD  Y4, Y0, Y4
 	VMOVUPD Y4, (DX)
 	VMOVUPD 32(AX), Y4
-	VSUBPD  Y7, Y4, Y4
+	VSUBPD  Y10, Y4, Y4
 	VADDPD  Y4, Y1, Y4
 	VMOVUPD Y4, 32(DX)
 	VMOVUPD 64(AX), Y4
-	VSUBPD  Y8, Y4, Y4
+	VSUBPD  Y11, Y4, Y4
 	VADDPD  Y4, Y2, Y4
 	VMOVUPD Y4, 64(DX)
 	VMOVUPD 96(AX), Y4
-	VSUBPD  Y9, Y4, Y4
+	VSUBPD  Y12, Y4, Y4
 	VADDPD  Y4, Y3, Y4
 	VMOVUPD Y4, 96(DX)
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JNE     planes24
+	JNE     planes22
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000010, 8(SP)
 	JMP     wide14
@@ -17770,8 +16903,8 @@ narrow16:
 	CMOVQHI      8(SP), AX
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
-	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y10
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
@@ -17780,22 +16913,22 @@ narrow16:
 	SHLQ $0x03, CX
 	MOVQ planes+48(FP), DX
 
-planes25:
-	VMASKMOVPD (AX), Y6, Y0
-	VPANDN     cfff0000000000000<>+0(SB), Y6, Y1
+planes23:
+	VMASKMOVPD (AX), Y9, Y0
+	VPANDN     cfff0000000000000<>+0(SB), Y9, Y1
 	VPOR       Y1, Y0, Y0
-	VMAXPD     Y0, Y7, Y7
+	VMAXPD     Y0, Y10, Y10
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes25
+	JNE        planes23
 	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y0
 	VMOVUPS    c4338000000000000<>+0(SB), Y1
 	VMOVUPS    c3ff0000000000000<>+0(SB), Y2
 	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y3
 	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y4
 	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
-	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
+	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y6
+	VMOVUPS    c3e928b41da12708b<>+0(SB), Y7
 
 	// every plane, added up: [read src]
 	MOVQ src_base+24(FP), AX
@@ -17806,18 +16939,20 @@ planes25:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 4096(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes26:
-	VMASKMOVPD  (AX), Y6, Y10
-	VSUBPD      Y7, Y10, Y10
+lanes24:
+	VMASKMOVPD  (AX), Y9, Y8
+	VSUBPD      Y10, Y8, Y8
 	VMOVUPS     Y1, Y11
-	VFMADD231PD Y3, Y10, Y11
+	VFMADD231PD Y3, Y8, Y11
 	VSUBPD      Y1, Y11, Y12
-	VMOVUPS     Y10, Y13
+	VMOVUPS     Y8, Y13
 	VFMADD231PD Y4, Y12, Y13
 	VFMADD231PD Y5, Y12, Y13
-	VMOVUPS     Y8, Y12
-	VFMADD213PD Y9, Y13, Y12
+	VMOVUPS     Y6, Y12
+	VFMADD213PD Y7, Y13, Y12
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
 	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
 	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
@@ -17831,109 +16966,34 @@ lanes26:
 	VPSLLQ      $0x34, Y11, Y11
 	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
 	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y0, Y10, Y11
+	VCMPPD      $0x15, Y0, Y8, Y11
 	VPAND       Y11, Y12, Y12
-	VXORPS      Y10, Y10, Y10
-	VADDPD      Y12, Y10, Y10
-	VMOVUPS     Y10, (BX)
+	VADDPD      (DI), Y12, Y8
+	VMOVUPS     Y8, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end29
+	JE          end25
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes26
+	JB          lanes24
+	SUBQ        $0x00001000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes24
 
-	// the lanes again
-wrap28:
-	SUBQ $0x00001000, BX
-
-again27:
-	VMASKMOVPD  (AX), Y6, Y10
-	VSUBPD      Y7, Y10, Y10
-	VMOVUPS     Y1, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VSUBPD      Y1, Y11, Y12
-	VMOVUPS     Y10, Y13
-	VFMADD231PD Y4, Y12, Y13
-	VFMADD231PD Y5, Y12, Y13
-	VMOVUPS     Y8, Y12
-	VFMADD213PD Y9, Y13, Y12
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VPSLLQ      $0x34, Y11, Y11
-	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
-	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y0, Y10, Y11
-	VPAND       Y11, Y12, Y12
-	VMOVUPS     (BX), Y10
-	VADDPD      Y12, Y10, Y10
-	VMOVUPS     Y10, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end29
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again27
-	JMP         wrap28
-
-end29:
+end25:
 	// fold the planes of [read scratch]
-	LEAQ      207(SP), DI
-	ANDQ      $-64, DI
-	LEAQ      16(SP), R8
-	MOVQ      $0x00000020, R9
-	MOVQ      planes+48(FP), SI
-	CALL      ·foldF64AVX2<>(SB)
-	VMOVUPS   Y0, Y1
-	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
-	VPSRLQ    $0x34, Y2, Y3
-	VPOR      c4330000000000000<>+0(SB), Y3, Y3
-	VSUBPD    c43300000000003ff<>+0(SB), Y3, Y3
-	VPAND     c000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ    c3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD    c3ff0000000000000<>+0(SB), Y2, Y2
-	VADDPD    c4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD    Y4, Y2, Y4
-	VMULPD    Y4, Y4, Y5
-	VMULPD    Y5, Y5, Y8
-	VMOVUPS   c3fc39a09d078c69f<>+0(SB), Y9
-	VMULPD    Y8, Y9, Y9
-	VADDPD    c3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD    Y8, Y9, Y9
-	VADDPD    c3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD    Y8, Y9, Y9
-	VMOVUPS   c3fc2f112df3e5244<>+0(SB), Y10
-	VMULPD    Y8, Y10, Y10
-	VADDPD    c3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD    Y8, Y10, Y10
-	VADDPD    c3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD    Y8, Y10, Y10
-	VADDPD    c3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD    Y5, Y10, Y10
-	VADDPD    Y10, Y9, Y9
-	VMULPD    c3fe0000000000000<>+0(SB), Y2, Y5
-	VMULPD    Y2, Y5, Y5
-	VADDPD    Y9, Y5, Y9
-	VMULPD    Y9, Y4, Y9
-	VMULPD    c3dea39ef35793c76<>+0(SB), Y3, Y10
-	VADDPD    Y10, Y9, Y9
-	VSUBPD    Y9, Y5, Y9
-	VSUBPD    Y2, Y9, Y9
-	VMULPD    c3fe62e42fee00000<>+0(SB), Y3, Y10
-	VSUBPD    Y9, Y10, Y1
-	VMOVUPS   Y1, Y1
-	VSUBPD    Y0, Y0, Y0
-	VSUBPD    Y1, Y0, Y0
-	VCMPPD    $0x03, Y0, Y0, Y1
-	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000020, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX2<>(SB)
+	VMOVAPS Y0, Y11
+	VMOVAPS Y11, Y0
+	CALL    ·minusLogF64AVX2<>(SB)
+	VMOVUPS Y0, Y11
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -17946,15 +17006,15 @@ end29:
 	SHLQ $0x03, BX
 	MOVQ planes+48(FP), SI
 
-planes30:
-	VMASKMOVPD (AX), Y6, Y1
-	VSUBPD     Y7, Y1, Y1
-	VADDPD     Y1, Y0, Y1
-	VMASKMOVPD Y1, Y6, (DX)
+planes26:
+	VMASKMOVPD (AX), Y9, Y0
+	VSUBPD     Y10, Y0, Y0
+	VADDPD     Y0, Y11, Y0
+	VMASKMOVPD Y0, Y9, (DX)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	DECQ       SI
-	JNE        planes30
+	JNE        planes26
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000004, 8(SP)
 	JA         narrow16
@@ -18000,6 +17060,8 @@ wide2:
 	LEAQ 207(SP), R11
 	ANDQ $-64, R11
 	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
 lanes6:
 	VMOVUPS    (AX), Y0
@@ -18009,16 +17071,14 @@ lanes6:
 	PREFETCHT0 (R8)
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
+	VADDPS     (R13), Y0, Y0
+	VMOVUPS    Y0, (R11)
 	VMOVUPS    32(AX), Y0
 	VMOVUPS    32(DX), Y1
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R11)
+	VADDPS     32(R13), Y0, Y0
+	VMOVUPS    Y0, 32(R11)
 	VMOVUPS    64(AX), Y0
 	VMOVUPS    64(DX), Y1
 	PREFETCHT0 64(SI)
@@ -18026,79 +17086,31 @@ lanes6:
 	PREFETCHT0 64(R8)
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R11)
+	VADDPS     64(R13), Y0, Y0
+	VMOVUPS    Y0, 64(R11)
 	VMOVUPS    96(AX), Y0
 	VMOVUPS    96(DX), Y1
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R11)
+	VADDPS     96(R13), Y0, Y0
+	VMOVUPS    Y0, 96(R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end9
+	JE         end7
 	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
 	JB         lanes6
+	SUBQ       $0x00002000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00002000, R11
-
-again7:
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    (R11), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
-	VMOVUPS    32(AX), Y0
-	VMOVUPS    32(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    32(R11), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R11)
-	VMOVUPS    64(AX), Y0
-	VMOVUPS    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    64(R11), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R11)
-	VMOVUPS    96(AX), Y0
-	VMOVUPS    96(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    96(R11), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end9
-	ADDQ       $0x00000080, R11
-	CMPQ       R11, R12
-	JB         again7
-	JMP        wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -18126,7 +17138,7 @@ end9:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPS (AX), Y4
 	VMOVUPS (DX), Y5
 	VPAND   c7fffffff<>+0(SB), Y4, Y4
@@ -18155,7 +17167,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide2
@@ -18197,51 +17209,33 @@ narrow4:
 	LEAQ 207(SP), R11
 	ANDQ $-64, R11
 	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
-lanes11:
+lanes9:
 	VMASKMOVPS (AX), Y10, Y0
 	VMASKMOVPS (DX), Y10, Y1
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
+	VADDPS     (R13), Y0, Y0
+	VMOVUPS    Y0, (R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end14
+	JE         end10
 	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
-	JB         lanes11
+	JB         lanes9
+	SUBQ       $0x00002000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00002000, R11
-
-again12:
-	VMASKMOVPS (AX), Y10, Y0
-	VMASKMOVPS (DX), Y10, Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    (R11), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end14
-	ADDQ       $0x00000080, R11
-	CMPQ       R11, R12
-	JB         again12
-	JMP        wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -18265,7 +17259,7 @@ end14:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMASKMOVPS (AX), Y10, Y1
 	VMASKMOVPS (DX), Y10, Y2
 	VPAND      c7fffffff<>+0(SB), Y1, Y1
@@ -18276,7 +17270,7 @@ planes15:
 	ADDQ       BX, DX
 	ADDQ       DI, SI
 	DECQ       R8
-	JNE        planes15
+	JNE        planes11
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
 	JA         narrow4
@@ -18321,6 +17315,8 @@ wide2:
 	LEAQ 207(SP), R11
 	ANDQ $-64, R11
 	LEAQ 4096(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
 lanes6:
 	VMOVUPD    (AX), Y0
@@ -18330,16 +17326,14 @@ lanes6:
 	PREFETCHT0 (R8)
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
+	VADDPD     (R13), Y0, Y0
+	VMOVUPS    Y0, (R11)
 	VMOVUPD    32(AX), Y0
 	VMOVUPD    32(DX), Y1
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R11)
+	VADDPD     32(R13), Y0, Y0
+	VMOVUPS    Y0, 32(R11)
 	VMOVUPD    64(AX), Y0
 	VMOVUPD    64(DX), Y1
 	PREFETCHT0 64(SI)
@@ -18347,79 +17341,31 @@ lanes6:
 	PREFETCHT0 64(R8)
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R11)
+	VADDPD     64(R13), Y0, Y0
+	VMOVUPS    Y0, 64(R11)
 	VMOVUPD    96(AX), Y0
 	VMOVUPD    96(DX), Y1
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R11)
+	VADDPD     96(R13), Y0, Y0
+	VMOVUPS    Y0, 96(R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end9
+	JE         end7
 	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
 	JB         lanes6
+	SUBQ       $0x00001000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00001000, R11
-
-again7:
-	VMOVUPD    (AX), Y0
-	VMOVUPD    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    (R11), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
-	VMOVUPD    32(AX), Y0
-	VMOVUPD    32(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    32(R11), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R11)
-	VMOVUPD    64(AX), Y0
-	VMOVUPD    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    64(R11), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R11)
-	VMOVUPD    96(AX), Y0
-	VMOVUPD    96(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    96(R11), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end9
-	ADDQ       $0x00000080, R11
-	CMPQ       R11, R12
-	JB         again7
-	JMP        wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -18447,7 +17393,7 @@ end9:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPD (AX), Y4
 	VMOVUPD (DX), Y5
 	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
@@ -18476,7 +17422,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000010, 8(SP)
 	JMP     wide2
@@ -18518,51 +17464,33 @@ narrow4:
 	LEAQ 207(SP), R11
 	ANDQ $-64, R11
 	LEAQ 4096(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
-lanes11:
+lanes9:
 	VMASKMOVPD (AX), Y6, Y0
 	VMASKMOVPD (DX), Y6, Y1
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
+	VADDPD     (R13), Y0, Y0
+	VMOVUPS    Y0, (R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end14
+	JE         end10
 	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
-	JB         lanes11
+	JB         lanes9
+	SUBQ       $0x00001000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00001000, R11
-
-again12:
-	VMASKMOVPD (AX), Y6, Y0
-	VMASKMOVPD (DX), Y6, Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    (R11), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end14
-	ADDQ       $0x00000080, R11
-	CMPQ       R11, R12
-	JB         again12
-	JMP        wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -18586,7 +17514,7 @@ end14:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMASKMOVPD (AX), Y6, Y1
 	VMASKMOVPD (DX), Y6, Y2
 	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
@@ -18597,7 +17525,7 @@ planes15:
 	ADDQ       BX, DX
 	ADDQ       DI, SI
 	DECQ       R8
-	JNE        planes15
+	JNE        planes11
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000004, 8(SP)
 	JA         narrow4
@@ -19713,6 +18641,8 @@ wide1:
 	LEAQ  207(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
 lanes5:
 	VMOVUPS    (AX), Y0
@@ -19722,16 +18652,14 @@ lanes5:
 	PREFETCHT0 (R8)
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
+	VADDPS     (R12), Y0, Y0
+	VMOVUPS    Y0, (R10)
 	VMOVUPS    32(AX), Y0
 	VMOVUPS    32(DX), Y1
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R10)
+	VADDPS     32(R12), Y0, Y0
+	VMOVUPS    Y0, 32(R10)
 	VMOVUPS    64(AX), Y0
 	VMOVUPS    64(DX), Y1
 	PREFETCHT0 64(SI)
@@ -19739,79 +18667,31 @@ lanes5:
 	PREFETCHT0 64(R8)
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R10)
+	VADDPS     64(R12), Y0, Y0
+	VMOVUPS    Y0, 64(R10)
 	VMOVUPS    96(AX), Y0
 	VMOVUPS    96(DX), Y1
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R10)
+	VADDPS     96(R12), Y0, Y0
+	VMOVUPS    Y0, 96(R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       $0x00000080, R8
 	DECQ       R9
-	JE         end8
+	JE         end6
 	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
 	JB         lanes5
+	SUBQ       $0x00002000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes5
 
-	// the lanes again
-wrap7:
-	SUBQ $0x00002000, R10
-
-again6:
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    (R10), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
-	VMOVUPS    32(AX), Y0
-	VMOVUPS    32(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    32(R10), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R10)
-	VMOVUPS    64(AX), Y0
-	VMOVUPS    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    64(R10), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R10)
-	VMOVUPS    96(AX), Y0
-	VMOVUPS    96(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    96(R10), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end8
-	ADDQ       $0x00000080, R10
-	CMPQ       R10, R11
-	JB         again6
-	JMP        wrap7
-
-end8:
+end6:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -19837,7 +18717,7 @@ end8:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes9:
+planes7:
 	VMOVUPS (AX), Y4
 	VMOVUPS (DX), Y5
 	VPAND   c7fffffff<>+0(SB), Y4, Y4
@@ -19866,7 +18746,7 @@ planes9:
 	ADDQ    BX, DX
 	ADDQ    $0x00000080, SI
 	DECQ    DI
-	JNE     planes9
+	JNE     planes7
 
 	// transpose scratch to dx
 	MOVQ  $0x00000020, R9
@@ -19921,51 +18801,33 @@ narrow3:
 	LEAQ  207(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
-lanes10:
+lanes8:
 	VMASKMOVPS (AX), Y10, Y0
 	VMASKMOVPS (DX), Y10, Y1
 	VPAND      c7fffffff<>+0(SB), Y0, Y0
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
+	VADDPS     (R12), Y0, Y0
+	VMOVUPS    Y0, (R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       $0x00000080, R8
 	DECQ       R9
-	JE         end13
+	JE         end9
 	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
-	JB         lanes10
+	JB         lanes8
+	SUBQ       $0x00002000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes8
 
-	// the lanes again
-wrap12:
-	SUBQ $0x00002000, R10
-
-again11:
-	VMASKMOVPS (AX), Y10, Y0
-	VMASKMOVPS (DX), Y10, Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    (R10), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end13
-	ADDQ       $0x00000080, R10
-	CMPQ       R10, R11
-	JB         again11
-	JMP        wrap12
-
-end13:
+end9:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -19987,7 +18849,7 @@ end13:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes14:
+planes10:
 	VMASKMOVPS (AX), Y10, Y1
 	VMASKMOVPS (DX), Y10, Y2
 	VPAND      c7fffffff<>+0(SB), Y1, Y1
@@ -19998,7 +18860,7 @@ planes14:
 	ADDQ       BX, DX
 	ADDQ       $0x00000080, SI
 	DECQ       DI
-	JNE        planes14
+	JNE        planes10
 
 	// transpose scratch to dx
 	MOVQ    $0x00000008, R9
@@ -20058,6 +18920,8 @@ wide1:
 	LEAQ  207(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  4096(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
 lanes5:
 	VMOVUPD    (AX), Y0
@@ -20067,16 +18931,14 @@ lanes5:
 	PREFETCHT0 (R8)
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
+	VADDPD     (R12), Y0, Y0
+	VMOVUPS    Y0, (R10)
 	VMOVUPD    32(AX), Y0
 	VMOVUPD    32(DX), Y1
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R10)
+	VADDPD     32(R12), Y0, Y0
+	VMOVUPS    Y0, 32(R10)
 	VMOVUPD    64(AX), Y0
 	VMOVUPD    64(DX), Y1
 	PREFETCHT0 64(SI)
@@ -20084,79 +18946,31 @@ lanes5:
 	PREFETCHT0 64(R8)
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R10)
+	VADDPD     64(R12), Y0, Y0
+	VMOVUPS    Y0, 64(R10)
 	VMOVUPD    96(AX), Y0
 	VMOVUPD    96(DX), Y1
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R10)
+	VADDPD     96(R12), Y0, Y0
+	VMOVUPS    Y0, 96(R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       $0x00000080, R8
 	DECQ       R9
-	JE         end8
+	JE         end6
 	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
 	JB         lanes5
+	SUBQ       $0x00001000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes5
 
-	// the lanes again
-wrap7:
-	SUBQ $0x00001000, R10
-
-again6:
-	VMOVUPD    (AX), Y0
-	VMOVUPD    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    (R10), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
-	VMOVUPD    32(AX), Y0
-	VMOVUPD    32(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    32(R10), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(R10)
-	VMOVUPD    64(AX), Y0
-	VMOVUPD    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    64(R10), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(R10)
-	VMOVUPD    96(AX), Y0
-	VMOVUPD    96(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    96(R10), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end8
-	ADDQ       $0x00000080, R10
-	CMPQ       R10, R11
-	JB         again6
-	JMP        wrap7
-
-end8:
+end6:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -20182,7 +18996,7 @@ end8:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes9:
+planes7:
 	VMOVUPD (AX), Y4
 	VMOVUPD (DX), Y5
 	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
@@ -20211,7 +19025,7 @@ planes9:
 	ADDQ    BX, DX
 	ADDQ    $0x00000080, SI
 	DECQ    DI
-	JNE     planes9
+	JNE     planes7
 
 	// transpose scratch to dx
 	MOVQ  $0x00000010, R9
@@ -20266,51 +19080,33 @@ narrow3:
 	LEAQ  207(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  4096(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
-lanes10:
+lanes8:
 	VMASKMOVPD (AX), Y6, Y0
 	VMASKMOVPD (DX), Y6, Y1
 	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
+	VADDPD     (R12), Y0, Y0
+	VMOVUPS    Y0, (R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       $0x00000080, R8
 	DECQ       R9
-	JE         end13
+	JE         end9
 	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
-	JB         lanes10
+	JB         lanes8
+	SUBQ       $0x00001000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes8
 
-	// the lanes again
-wrap12:
-	SUBQ $0x00001000, R10
-
-again11:
-	VMASKMOVPD (AX), Y6, Y0
-	VMASKMOVPD (DX), Y6, Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    (R10), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end13
-	ADDQ       $0x00000080, R10
-	CMPQ       R10, R11
-	JB         again11
-	JMP        wrap12
-
-end13:
+end9:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -20332,7 +19128,7 @@ end13:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes14:
+planes10:
 	VMASKMOVPD (AX), Y6, Y1
 	VMASKMOVPD (DX), Y6, Y2
 	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
@@ -20343,7 +19139,7 @@ planes14:
 	ADDQ       BX, DX
 	ADDQ       $0x00000080, SI
 	DECQ       DI
-	JNE        planes14
+	JNE        planes10
 
 	// transpose scratch to dx
 	MOVQ    $0x00000004, R9
@@ -51697,6 +50493,234 @@ end5:
 	VZEROUPPER
 	RET
 
+// func lovaszWeightsF32AVX512(dst []float32, foreground []uint8, left int, union int) int
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL
+TEXT ·lovaszWeightsF32AVX512(SB), NOSPLIT, $64-72
+	MOVQ         foreground_base+24(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         foreground_len+32(FP), DX
+	VXORPS       X0, X0, X0
+	MOVQ         union+56(FP), BX
+	VCVTSI2SDQ   BX, X0, X0
+	VBROADCASTSD X0, Z0
+	VXORPS       X1, X1, X1
+	MOVQ         left+48(FP), BX
+	VCVTSI2SDQ   BX, X1, X1
+	VBROADCASTSD X1, Z1
+	VSUBPD       counts64<>+0(SB), Z1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
+	VMOVUPS      c4020000000000000<>+0(SB), Z3
+	VPXOR        X4, X4, X4
+	SUBQ         $+8, DX
+	JB           tail2
+
+pixels1:
+	VMOVQ        (AX), X5
+	VPCMPEQB     X4, X5, X6
+	VMOVDQA      X6, X7
+	VPSLLQ       $0x08, X7, X8
+	VPADDB       X8, X7, X7
+	VPSLLQ       $0x10, X7, X8
+	VPADDB       X8, X7, X7
+	VPSLLQ       $0x20, X7, X8
+	VPADDB       X8, X7, X7
+	VPSRLQ       $0x38, X7, X8
+	VPSUBB       X6, X7, X7
+	VPMOVSXBD    X8, X8
+	VPMOVSXBD    X7, Y7
+	VPBROADCASTD X8, Y8
+	VCVTDQ2PD    Y8, Z8
+	VCVTDQ2PD    Y7, Z7
+	VSUBPD       Z7, Z0, Z9
+	VSUBPD       Z7, Z1, Z7
+	VADDPD       Z2, Z9, Z10
+	VPMOVSXBD    X6, Y6
+	VPMOVD2M     Y6, K1
+	VMULPD       Z10, Z9, K1, Z9
+	VMOVUPS      Z2, Z6
+	VMOVAPD      Z7, K1, Z6
+	VDIVPD       Z9, Z6, Z6
+	VCVTPD2PS    Z6, Y6
+	VMOVUPS      Y6, (CX)
+	VSUBPD       Z8, Z0, Z0
+	VADDPD       Z3, Z8, Z8
+	VSUBPD       Z8, Z1, Z1
+	ADDQ         $+8, AX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JAE          pixels1
+
+tail2:
+	ADDQ $+8, DX
+	JE   end3
+
+	// fewer than eight: background after them
+	XORQ BX, BX
+	MOVQ DX, SI
+
+in4:
+	SHLQ         $0x08, BX
+	MOVBQZX      -1(AX)(SI*1), DI
+	ORQ          DI, BX
+	DECQ         SI
+	JNE          in4
+	VMOVQ        BX, X5
+	LEAQ         (SP), AX
+	VPCMPEQB     X4, X5, X4
+	VMOVDQA      X4, X5
+	VPSLLQ       $0x08, X5, X6
+	VPADDB       X6, X5, X5
+	VPSLLQ       $0x10, X5, X6
+	VPADDB       X6, X5, X5
+	VPSLLQ       $0x20, X5, X6
+	VPADDB       X6, X5, X5
+	VPSRLQ       $0x38, X5, X6
+	VPSUBB       X4, X5, X5
+	VPMOVSXBD    X6, X6
+	VPMOVSXBD    X5, Y5
+	VPBROADCASTD X6, Y6
+	VCVTDQ2PD    Y6, Z6
+	VCVTDQ2PD    Y5, Z5
+	VSUBPD       Z5, Z0, Z7
+	VSUBPD       Z5, Z1, Z5
+	VADDPD       Z2, Z7, Z8
+	VPMOVSXBD    X4, Y4
+	VPMOVD2M     Y4, K1
+	VMULPD       Z8, Z7, K1, Z7
+	VMOVUPS      Z2, Z2
+	VMOVAPD      Z5, K1, Z2
+	VDIVPD       Z7, Z2, Z2
+	VCVTPD2PS    Z2, Y2
+	VMOVUPS      Y2, (AX)
+	VSUBPD       Z6, Z0, Z0
+	VADDPD       Z3, Z6, Z6
+	VSUBPD       Z6, Z1, Z1
+
+out5:
+	MOVL -4(AX)(DX*4), DI
+	MOVL DI, -4(CX)(DX*4)
+	DECQ DX
+	JNE  out5
+
+end3:
+	VCVTTSD2SIQ X1, AX
+	MOVQ        AX, ret+64(FP)
+	VZEROUPPER
+	RET
+
+// func lovaszWeightsF64AVX512(dst []float64, foreground []uint8, left int, union int) int
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL
+TEXT ·lovaszWeightsF64AVX512(SB), NOSPLIT, $64-72
+	MOVQ         foreground_base+24(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         foreground_len+32(FP), DX
+	VXORPS       X0, X0, X0
+	MOVQ         union+56(FP), BX
+	VCVTSI2SDQ   BX, X0, X0
+	VBROADCASTSD X0, Z0
+	VXORPS       X1, X1, X1
+	MOVQ         left+48(FP), BX
+	VCVTSI2SDQ   BX, X1, X1
+	VBROADCASTSD X1, Z1
+	VSUBPD       counts64<>+0(SB), Z1, Z1
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
+	VMOVUPS      c4020000000000000<>+0(SB), Z3
+	VPXOR        X4, X4, X4
+	SUBQ         $+8, DX
+	JB           tail2
+
+pixels1:
+	VMOVQ        (AX), X5
+	VPCMPEQB     X4, X5, X6
+	VMOVDQA      X6, X7
+	VPSLLQ       $0x08, X7, X8
+	VPADDB       X8, X7, X7
+	VPSLLQ       $0x10, X7, X8
+	VPADDB       X8, X7, X7
+	VPSLLQ       $0x20, X7, X8
+	VPADDB       X8, X7, X7
+	VPSRLQ       $0x38, X7, X8
+	VPSUBB       X6, X7, X7
+	VPMOVSXBD    X8, X8
+	VPMOVSXBD    X7, Y7
+	VPBROADCASTD X8, Y8
+	VCVTDQ2PD    Y8, Z8
+	VCVTDQ2PD    Y7, Z7
+	VSUBPD       Z7, Z0, Z9
+	VSUBPD       Z7, Z1, Z7
+	VADDPD       Z2, Z9, Z10
+	VPMOVSXBD    X6, Y6
+	VPMOVD2M     Y6, K1
+	VMULPD       Z10, Z9, K1, Z9
+	VMOVUPS      Z2, Z6
+	VMOVAPD      Z7, K1, Z6
+	VDIVPD       Z9, Z6, Z6
+	VMOVUPD      Z6, (CX)
+	VSUBPD       Z8, Z0, Z0
+	VADDPD       Z3, Z8, Z8
+	VSUBPD       Z8, Z1, Z1
+	ADDQ         $+8, AX
+	ADDQ         $+64, CX
+	SUBQ         $+8, DX
+	JAE          pixels1
+
+tail2:
+	ADDQ $+8, DX
+	JE   end3
+
+	// fewer than eight: background after them
+	XORQ BX, BX
+	MOVQ DX, SI
+
+in4:
+	SHLQ         $0x08, BX
+	MOVBQZX      -1(AX)(SI*1), DI
+	ORQ          DI, BX
+	DECQ         SI
+	JNE          in4
+	VMOVQ        BX, X5
+	LEAQ         (SP), AX
+	VPCMPEQB     X4, X5, X4
+	VMOVDQA      X4, X5
+	VPSLLQ       $0x08, X5, X6
+	VPADDB       X6, X5, X5
+	VPSLLQ       $0x10, X5, X6
+	VPADDB       X6, X5, X5
+	VPSLLQ       $0x20, X5, X6
+	VPADDB       X6, X5, X5
+	VPSRLQ       $0x38, X5, X6
+	VPSUBB       X4, X5, X5
+	VPMOVSXBD    X6, X6
+	VPMOVSXBD    X5, Y5
+	VPBROADCASTD X6, Y6
+	VCVTDQ2PD    Y6, Z6
+	VCVTDQ2PD    Y5, Z5
+	VSUBPD       Z5, Z0, Z7
+	VSUBPD       Z5, Z1, Z5
+	VADDPD       Z2, Z7, Z8
+	VPMOVSXBD    X4, Y4
+	VPMOVD2M     Y4, K1
+	VMULPD       Z8, Z7, K1, Z7
+	VMOVUPS      Z2, Z2
+	VMOVAPD      Z5, K1, Z2
+	VDIVPD       Z7, Z2, Z2
+	VMOVUPD      Z2, (AX)
+	VSUBPD       Z6, Z0, Z0
+	VADDPD       Z3, Z6, Z6
+	VSUBPD       Z6, Z1, Z1
+
+out5:
+	MOVQ -8(AX)(DX*8), DI
+	MOVQ DI, -8(CX)(DX*8)
+	DECQ DX
+	JNE  out5
+
+end3:
+	VCVTTSD2SIQ X1, AX
+	MOVQ        AX, ret+64(FP)
+	VZEROUPPER
+	RET
+
 // func transposeF32AVX512(dst []float32, src []float32, rows int, cols int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·transposeF32AVX512(SB), NOSPLIT, $0-80
@@ -54677,10 +53701,10 @@ wide4:
 	ANDQ         $-64, SI
 	MOVQ         cols+48(FP), R8
 	CALL         ·rowsInF32AVX512<>(SB)
-	VBROADCASTSS cff800000<>+0(SB), Z10
 	VBROADCASTSS cff800000<>+0(SB), Z11
 	VBROADCASTSS cff800000<>+0(SB), Z12
 	VBROADCASTSS cff800000<>+0(SB), Z13
+	VBROADCASTSS cff800000<>+0(SB), Z14
 
 	// every plane: [read scratch]
 	LEAQ 343(SP), AX
@@ -54689,13 +53713,13 @@ wide4:
 
 planes8:
 	VMOVUPS (AX), Z0
-	VMAXPS  Z0, Z10, Z10
-	VMOVUPS 64(AX), Z0
 	VMAXPS  Z0, Z11, Z11
-	VMOVUPS 128(AX), Z0
+	VMOVUPS 64(AX), Z0
 	VMAXPS  Z0, Z12, Z12
-	VMOVUPS 192(AX), Z0
+	VMOVUPS 128(AX), Z0
 	VMAXPS  Z0, Z13, Z13
+	VMOVUPS 192(AX), Z0
+	VMAXPS  Z0, Z14, Z14
 	ADDQ    $0x00000100, AX
 	DECQ    CX
 	JNE     planes8
@@ -54709,7 +53733,7 @@ planes8:
 	VMOVUPS c3c091ef0<>+0(SB), Z7
 	VMOVUPS c3d2aac2c<>+0(SB), Z8
 	VMOVUPS c3e2aaa46<>+0(SB), Z9
-	VMOVUPS c3efffffe<>+0(SB), Z14
+	VMOVUPS c3efffffe<>+0(SB), Z10
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ  343(SP), AX
@@ -54736,26 +53760,6 @@ planes9:
 	VMOVUPS     (AX), Z15
 	PREFETCHT0  (DX)
 	PREFETCHT0  (BX)
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, (CX)
-	VMOVUPS     64(AX), Z15
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(BX)
 	VSUBPS      Z11, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -54767,15 +53771,15 @@ planes9:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 64(CX)
-	VMOVUPS     128(AX), Z15
-	PREFETCHT0  128(DX)
-	PREFETCHT0  128(BX)
+	VMOVUPS     Z18, (CX)
+	VMOVUPS     64(AX), Z15
+	PREFETCHT0  64(DX)
+	PREFETCHT0  64(BX)
 	VSUBPS      Z12, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -54787,15 +53791,15 @@ planes9:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 128(CX)
-	VMOVUPS     192(AX), Z15
-	PREFETCHT0  192(DX)
-	PREFETCHT0  192(BX)
+	VMOVUPS     Z18, 64(CX)
+	VMOVUPS     128(AX), Z15
+	PREFETCHT0  128(DX)
+	PREFETCHT0  128(BX)
 	VSUBPS      Z13, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -54807,7 +53811,27 @@ planes9:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z2, Z17, Z18
+	VFMADD213PS Z2, Z17, Z18
+	VCMPPS      $0x15, Z0, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 128(CX)
+	VMOVUPS     192(AX), Z15
+	PREFETCHT0  192(DX)
+	PREFETCHT0  192(BX)
+	VSUBPS      Z14, Z15, Z15
+	VMOVUPS     Z1, Z16
+	VFMADD231PS Z3, Z15, Z16
+	VSUBPS      Z1, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z4, Z16, Z17
+	VFMADD231PS Z5, Z16, Z17
+	VMOVUPS     Z6, Z18
+	VFMADD213PS Z7, Z17, Z18
+	VFMADD213PS Z8, Z17, Z18
+	VFMADD213PS Z9, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
@@ -54831,123 +53855,18 @@ planes9:
 	CALL ·foldF32AVX512<>(SB)
 
 totals10:
-	VMOVUPS       (R10), Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y0, Z2
-	VCVTPS2PD     Y1, Z1
-	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z2
-	VPADDQ        c00095f619980c433<>+0(SB), Z1, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z1
-	VCVTPD2PS     Z2, Y2
-	VCVTPD2PS     Z1, Y1
-	VINSERTF64X4  $0x01, Y1, Z2, Z2
-	VSUBPS        Z0, Z0, Z0
-	VSUBPS        Z2, Z0, Z0
-	VCMPPS        $0x03, Z0, Z0, K1
-	VBROADCASTSS  c7fc00000<>+0(SB), K1, Z0
-	VMOVUPS       Z0, (R10)
-	ADDQ          $0x00000040, R10
-	SUBQ          $0x00000040, R11
-	JNE           totals10
-	VMOVUPS       16(SP), Z0
-	VMOVUPS       80(SP), Z1
-	VMOVUPS       144(SP), Z2
-	VMOVUPS       208(SP), Z3
+	VMOVUPS (R10), Z15
+	VMOVAPS Z15, Z0
+	CALL    ·minusLogF32AVX512<>(SB)
+	VMOVUPS Z0, Z15
+	VMOVUPS Z15, (R10)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R11
+	JNE     totals10
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
 
 	// every plane: [read scratch write scratch]
 	LEAQ 343(SP), AX
@@ -54958,19 +53877,19 @@ totals10:
 
 planes11:
 	VMOVUPS (AX), Z4
-	VSUBPS  Z10, Z4, Z4
+	VSUBPS  Z11, Z4, Z4
 	VADDPS  Z4, Z0, Z4
 	VMOVUPS Z4, (CX)
 	VMOVUPS 64(AX), Z4
-	VSUBPS  Z11, Z4, Z4
+	VSUBPS  Z12, Z4, Z4
 	VADDPS  Z4, Z1, Z4
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS 128(AX), Z4
-	VSUBPS  Z12, Z4, Z4
+	VSUBPS  Z13, Z4, Z4
 	VADDPS  Z4, Z2, Z4
 	VMOVUPS Z4, 128(CX)
 	VMOVUPS 192(AX), Z4
-	VSUBPS  Z13, Z4, Z4
+	VSUBPS  Z14, Z4, Z4
 	VADDPS  Z4, Z3, Z4
 	VMOVUPS Z4, 192(CX)
 	ADDQ    $0x00000100, AX
@@ -55018,7 +53937,7 @@ narrow6:
 	ANDQ         $-64, SI
 	MOVQ         cols+48(FP), R8
 	CALL         ·rowsInF32AVX512<>(SB)
-	VBROADCASTSS cff800000<>+0(SB), Z10
+	VBROADCASTSS cff800000<>+0(SB), Z11
 
 	// every plane: [read scratch]
 	LEAQ 343(SP), AX
@@ -55027,7 +53946,7 @@ narrow6:
 
 planes12:
 	VMOVUPS (AX), Z0
-	VMAXPS  Z0, Z10, Z10
+	VMAXPS  Z0, Z11, Z11
 	ADDQ    $0x00000100, AX
 	DECQ    CX
 	JNE     planes12
@@ -55041,7 +53960,7 @@ planes12:
 	VMOVUPS c3c091ef0<>+0(SB), Z7
 	VMOVUPS c3d2aac2c<>+0(SB), Z8
 	VMOVUPS c3e2aaa46<>+0(SB), Z9
-	VMOVUPS c3efffffe<>+0(SB), Z11
+	VMOVUPS c3efffffe<>+0(SB), Z10
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ  343(SP), AX
@@ -55066,7 +53985,7 @@ planes12:
 
 planes13:
 	VMOVUPS     (AX), Z12
-	VSUBPS      Z10, Z12, Z12
+	VSUBPS      Z11, Z12, Z12
 	VMOVUPS     Z1, Z13
 	VFMADD231PS Z3, Z12, Z13
 	VSUBPS      Z1, Z13, Z13
@@ -55077,7 +53996,7 @@ planes13:
 	VFMADD213PS Z7, Z14, Z15
 	VFMADD213PS Z8, Z14, Z15
 	VFMADD213PS Z9, Z14, Z15
-	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
 	VFMADD213PS Z2, Z14, Z15
 	VFMADD213PS Z2, Z14, Z15
 	VCMPPS      $0x15, Z0, Z12, K1
@@ -55091,12 +54010,146 @@ planes13:
 	JNE         planes13
 
 	// fold the planes of [read scratch2]
-	LEAQ          16791(SP), DI
-	ANDQ          $-64, DI
-	LEAQ          16(SP), R8
-	MOVQ          $0x00000040, R9
-	MOVQ          cols+48(FP), SI
-	CALL          ·foldF32AVX512<>(SB)
+	LEAQ    16791(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    cols+48(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVAPS Z0, Z12
+	VMOVAPS Z12, Z0
+	CALL    ·minusLogF32AVX512<>(SB)
+	VMOVUPS Z0, Z12
+
+	// every plane: [read scratch write scratch]
+	LEAQ 343(SP), AX
+	ANDQ $-64, AX
+	LEAQ 343(SP), CX
+	ANDQ $-64, CX
+	MOVQ cols+48(FP), DX
+
+planes14:
+	VMOVUPS (AX), Z0
+	VSUBPS  Z11, Z0, Z0
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS Z0, (CX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	DECQ    DX
+	JNE     planes14
+
+	// transpose scratch to dst
+	MOVQ    $0x00000010, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dst_base+0(FP), DI
+	MOVQ    cols+48(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    343(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+48(FP), R8
+	CALL    ·rowsOutF32AVX512<>(SB)
+	ADDQ    $0x00000040, (SP)
+	SUBQ    $0x00000010, 8(SP)
+	JA      narrow6
+
+end7:
+	JMP end3
+
+	// a row at a time
+long1:
+row2:
+	CMPQ         272(SP), $+0
+	JE           end3
+	MOVQ         src_base+24(FP), DI
+	ADDQ         (SP), DI
+	MOVQ         cols+48(FP), SI
+	CALL         ·rowMaxF32AVX512<>(SB)
+	MOVQ         src_base+24(FP), DI
+	ADDQ         (SP), DI
+	MOVQ         cols+48(FP), SI
+	CALL         ·rowSumExpF32AVX512<>(SB)
+	VMOVAPS      Z0, Z11
+	VMOVAPS      Z1, Z12
+	VBROADCASTSS X11, Z11
+	VMOVAPS      Z11, Z0
+	CALL         ·minusLogF32AVX512<>(SB)
+	VMOVUPS      Z0, Z11
+	MOVQ         cols+48(FP), CX
+	MOVQ         src_base+24(FP), AX
+	ADDQ         (SP), AX
+	MOVQ         dst_base+0(FP), DX
+	ADDQ         (SP), DX
+
+	// blocks of registers: [read src write dst]
+	CMPQ CX, $0x00000040
+	JB   tail16
+
+blocks15:
+	VMOVUPS (AX), Z0
+	VSUBPS  Z12, Z0, Z0
+	VADDPS  Z0, Z11, Z0
+	VMOVUPS Z0, (DX)
+	VMOVUPS 64(AX), Z0
+	VSUBPS  Z12, Z0, Z0
+	VADDPS  Z0, Z11, Z0
+	VMOVUPS Z0, 64(DX)
+	VMOVUPS 128(AX), Z0
+	VSUBPS  Z12, Z0, Z0
+	VADDPS  Z0, Z11, Z0
+	VMOVUPS Z0, 128(DX)
+	VMOVUPS 192(AX), Z0
+	VSUBPS  Z12, Z0, Z0
+	VADDPS  Z0, Z11, Z0
+	VMOVUPS Z0, 192(DX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	SUBQ    $+64, CX
+	CMPQ    CX, $0x00000040
+	JAE     blocks15
+
+	// the last ones, register by register
+tail16:
+	MOVQ $0x00000010, BX
+	CMPQ CX, BX
+	JB   part18
+
+one17:
+	VMOVUPS -64(AX)(BX*4), Z0
+	VSUBPS  Z12, Z0, Z0
+	VADDPS  Z0, Z11, Z0
+	VMOVUPS Z0, -64(DX)(BX*4)
+	ADDQ    $+16, BX
+	CMPQ    BX, CX
+	JBE     one17
+
+part18:
+	ANDQ      $+15, CX
+	JE        end19
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z -64(AX)(BX*4), K1, Z0
+	VSUBPS    Z12, Z0, Z0
+	VADDPS    Z0, Z11, Z0
+	VMOVUPS   Z0, K1, -64(DX)(BX*4)
+
+end19:
+	MOVQ cols+48(FP), AX
+	SUBQ AX, 272(SP)
+	SHLQ $0x02, AX
+	ADDQ AX, (SP)
+	JMP  row2
+
+end3:
+	VZEROUPPER
+	RET
+
+// func minusLogF32AVX512<>()
+// Requires: AVX512F
+TEXT ·minusLogF32AVX512<>(SB), NOSPLIT, $0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VCVTPS2PD     Y0, Z2
 	VCVTPS2PD     Y1, Z1
@@ -55126,11 +54179,11 @@ planes13:
 	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
 	VMOVUPS       Z9, Z9
 	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
 	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
 	VMULPD        Z7, Z9, Z9
 	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
 	VADDPD        Z7, Z9, Z9
@@ -55175,11 +54228,11 @@ planes13:
 	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
 	VMOVUPS       Z9, Z9
 	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
+	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
 	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
+	VMOVUPS       c3fd2492494229359<>+0(SB), Z10
+	VADDPD        Z10, Z9, Z9
 	VMULPD        Z7, Z9, Z9
 	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
 	VADDPD        Z7, Z9, Z9
@@ -55205,234 +54258,6 @@ planes13:
 	VSUBPS        Z2, Z0, Z0
 	VCMPPS        $0x03, Z0, Z0, K1
 	VBROADCASTSS  c7fc00000<>+0(SB), K1, Z0
-
-	// every plane: [read scratch write scratch]
-	LEAQ 343(SP), AX
-	ANDQ $-64, AX
-	LEAQ 343(SP), CX
-	ANDQ $-64, CX
-	MOVQ cols+48(FP), DX
-
-planes14:
-	VMOVUPS (AX), Z1
-	VSUBPS  Z10, Z1, Z1
-	VADDPS  Z1, Z0, Z1
-	VMOVUPS Z1, (CX)
-	ADDQ    $0x00000100, AX
-	ADDQ    $0x00000100, CX
-	DECQ    DX
-	JNE     planes14
-
-	// transpose scratch to dst
-	MOVQ    $0x00000010, R9
-	CMPQ    R9, 8(SP)
-	CMOVQHI 8(SP), R9
-	MOVQ    dst_base+0(FP), DI
-	MOVQ    cols+48(FP), AX
-	IMULQ   (SP), AX
-	ADDQ    AX, DI
-	LEAQ    343(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    cols+48(FP), R8
-	CALL    ·rowsOutF32AVX512<>(SB)
-	ADDQ    $0x00000040, (SP)
-	SUBQ    $0x00000010, 8(SP)
-	JA      narrow6
-
-end7:
-	JMP end3
-
-	// a row at a time
-long1:
-row2:
-	CMPQ          272(SP), $+0
-	JE            end3
-	MOVQ          src_base+24(FP), DI
-	ADDQ          (SP), DI
-	MOVQ          cols+48(FP), SI
-	CALL          ·rowMaxF32AVX512<>(SB)
-	MOVQ          src_base+24(FP), DI
-	ADDQ          (SP), DI
-	MOVQ          cols+48(FP), SI
-	CALL          ·rowSumExpF32AVX512<>(SB)
-	VBROADCASTSS  X0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y0, Z3
-	VCVTPS2PD     Y2, Z2
-	VPADDQ        c00095f619980c433<>+0(SB), Z3, Z4
-	VPSRLQ        $0x34, Z4, Z5
-	VPORD         c4330000000000000<>+0(SB), Z5, Z5
-	VMOVUPS       c43300000000003ff<>+0(SB), Z6
-	VSUBPD        Z6, Z5, Z5
-	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
-	VSUBPD        Z6, Z4, Z4
-	VMOVUPS       c4000000000000000<>+0(SB), Z6
-	VADDPD        Z6, Z4, Z6
-	VDIVPD        Z6, Z4, Z6
-	VMULPD        Z6, Z6, Z7
-	VMULPD        Z7, Z7, Z8
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z8, Z9, Z9
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z8, Z9, Z9
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z8, Z9, Z9
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
-	VMOVUPS       Z10, Z10
-	VMULPD        Z8, Z10, Z10
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD        Z8, Z10, Z10
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD        Z8, Z10, Z10
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
-	VADDPD        Z8, Z10, Z10
-	VMULPD        Z7, Z10, Z10
-	VADDPD        Z10, Z9, Z9
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
-	VMULPD        Z7, Z4, Z7
-	VMULPD        Z4, Z7, Z7
-	VADDPD        Z9, Z7, Z9
-	VMULPD        Z9, Z6, Z9
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
-	VMULPD        Z6, Z5, Z10
-	VADDPD        Z10, Z9, Z9
-	VSUBPD        Z9, Z7, Z9
-	VSUBPD        Z4, Z9, Z9
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
-	VMULPD        Z4, Z5, Z10
-	VSUBPD        Z9, Z10, Z3
-	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z4
-	VPSRLQ        $0x34, Z4, Z5
-	VPORD         c4330000000000000<>+0(SB), Z5, Z5
-	VMOVUPS       c43300000000003ff<>+0(SB), Z6
-	VSUBPD        Z6, Z5, Z5
-	VPANDD        c000fffffffffffff<>+0(SB), Z4, Z4
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z4, Z4
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z6
-	VSUBPD        Z6, Z4, Z4
-	VMOVUPS       c4000000000000000<>+0(SB), Z6
-	VADDPD        Z6, Z4, Z6
-	VDIVPD        Z6, Z4, Z6
-	VMULPD        Z6, Z6, Z7
-	VMULPD        Z7, Z7, Z8
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z8, Z9, Z9
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z8, Z9, Z9
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z10
-	VADDPD        Z10, Z9, Z9
-	VMULPD        Z8, Z9, Z9
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z10
-	VMOVUPS       Z10, Z10
-	VMULPD        Z8, Z10, Z10
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD        Z8, Z10, Z10
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z10, Z10
-	VMULPD        Z8, Z10, Z10
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z8
-	VADDPD        Z8, Z10, Z10
-	VMULPD        Z7, Z10, Z10
-	VADDPD        Z10, Z9, Z9
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z7
-	VMULPD        Z7, Z4, Z7
-	VMULPD        Z4, Z7, Z7
-	VADDPD        Z9, Z7, Z9
-	VMULPD        Z9, Z6, Z9
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z6
-	VMULPD        Z6, Z5, Z10
-	VADDPD        Z10, Z9, Z9
-	VSUBPD        Z9, Z7, Z9
-	VSUBPD        Z4, Z9, Z9
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z4
-	VMULPD        Z4, Z5, Z10
-	VSUBPD        Z9, Z10, Z2
-	VCVTPD2PS     Z3, Y3
-	VCVTPD2PS     Z2, Y2
-	VINSERTF64X4  $0x01, Y2, Z3, Z3
-	VSUBPS        Z0, Z0, Z0
-	VSUBPS        Z3, Z0, Z0
-	VCMPPS        $0x03, Z0, Z0, K1
-	VBROADCASTSS  c7fc00000<>+0(SB), K1, Z0
-	MOVQ          cols+48(FP), CX
-	MOVQ          src_base+24(FP), AX
-	ADDQ          (SP), AX
-	MOVQ          dst_base+0(FP), DX
-	ADDQ          (SP), DX
-
-	// blocks of registers: [read src write dst]
-	CMPQ CX, $0x00000040
-	JB   tail16
-
-blocks15:
-	VMOVUPS (AX), Z2
-	VSUBPS  Z1, Z2, Z2
-	VADDPS  Z2, Z0, Z2
-	VMOVUPS Z2, (DX)
-	VMOVUPS 64(AX), Z2
-	VSUBPS  Z1, Z2, Z2
-	VADDPS  Z2, Z0, Z2
-	VMOVUPS Z2, 64(DX)
-	VMOVUPS 128(AX), Z2
-	VSUBPS  Z1, Z2, Z2
-	VADDPS  Z2, Z0, Z2
-	VMOVUPS Z2, 128(DX)
-	VMOVUPS 192(AX), Z2
-	VSUBPS  Z1, Z2, Z2
-	VADDPS  Z2, Z0, Z2
-	VMOVUPS Z2, 192(DX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, DX
-	SUBQ    $+64, CX
-	CMPQ    CX, $0x00000040
-	JAE     blocks15
-
-	// the last ones, register by register
-tail16:
-	MOVQ $0x00000010, BX
-	CMPQ CX, BX
-	JB   part18
-
-one17:
-	VMOVUPS -64(AX)(BX*4), Z2
-	VSUBPS  Z1, Z2, Z2
-	VADDPS  Z2, Z0, Z2
-	VMOVUPS Z2, -64(DX)(BX*4)
-	ADDQ    $+16, BX
-	CMPQ    BX, CX
-	JBE     one17
-
-part18:
-	ANDQ      $+15, CX
-	JE        end19
-	MOVQ      $-1, SI
-	SHLQ      CL, SI
-	NOTQ      SI
-	KMOVQ     SI, K1
-	VMOVUPS.Z -64(AX)(BX*4), K1, Z2
-	VSUBPS    Z1, Z2, Z2
-	VADDPS    Z2, Z0, Z2
-	VMOVUPS   Z2, K1, -64(DX)(BX*4)
-
-end19:
-	MOVQ cols+48(FP), AX
-	SUBQ AX, 272(SP)
-	SHLQ $0x02, AX
-	ADDQ AX, (SP)
-	JMP  row2
-
-end3:
-	VZEROUPPER
 	RET
 
 // func logSoftmaxRowsF64AVX512(dst []float64, src []float64, cols int)
@@ -55469,10 +54294,10 @@ wide4:
 	ANDQ         $-64, SI
 	MOVQ         cols+48(FP), R8
 	CALL         ·rowsInF64AVX512<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z10
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z11
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z12
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z13
 
 	// every plane: [read scratch]
 	LEAQ 343(SP), AX
@@ -55481,13 +54306,13 @@ wide4:
 
 planes8:
 	VMOVUPD (AX), Z0
-	VMAXPD  Z0, Z6, Z6
+	VMAXPD  Z0, Z10, Z10
 	VMOVUPD 64(AX), Z0
-	VMAXPD  Z0, Z7, Z7
+	VMAXPD  Z0, Z11, Z11
 	VMOVUPD 128(AX), Z0
-	VMAXPD  Z0, Z8, Z8
+	VMAXPD  Z0, Z12, Z12
 	VMOVUPD 192(AX), Z0
-	VMAXPD  Z0, Z9, Z9
+	VMAXPD  Z0, Z13, Z13
 	ADDQ    $0x00000100, AX
 	DECQ    CX
 	JNE     planes8
@@ -55497,10 +54322,10 @@ planes8:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
-	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
-	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z7
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z8
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z9
 	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
 	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
 	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
@@ -55533,17 +54358,17 @@ planes9:
 	VMOVUPD     (AX), Z20
 	PREFETCHT0  (DX)
 	PREFETCHT0  (BX)
-	VSUBPD      Z6, Z20, Z20
+	VSUBPD      Z10, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -55558,17 +54383,17 @@ planes9:
 	VMOVUPD     64(AX), Z20
 	PREFETCHT0  64(DX)
 	PREFETCHT0  64(BX)
-	VSUBPD      Z7, Z20, Z20
+	VSUBPD      Z11, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -55583,17 +54408,17 @@ planes9:
 	VMOVUPD     128(AX), Z20
 	PREFETCHT0  128(DX)
 	PREFETCHT0  128(BX)
-	VSUBPD      Z8, Z20, Z20
+	VSUBPD      Z12, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -55608,17 +54433,17 @@ planes9:
 	VMOVUPD     192(AX), Z20
 	PREFETCHT0  192(DX)
 	PREFETCHT0  192(BX)
-	VSUBPD      Z9, Z20, Z20
+	VSUBPD      Z13, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -55648,70 +54473,18 @@ planes9:
 	CALL ·foldF64AVX512<>(SB)
 
 totals10:
-	VMOVUPS      (R10), Z0
-	VMOVUPS      Z0, Z1
-	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
-	VPSRLQ       $0x34, Z2, Z3
-	VPORD        c4330000000000000<>+0(SB), Z3, Z3
-	VMOVUPS      c43300000000003ff<>+0(SB), Z4
-	VSUBPD       Z4, Z3, Z3
-	VPANDD       c000fffffffffffff<>+0(SB), Z2, Z2
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z2, Z2
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VSUBPD       Z4, Z2, Z2
-	VMOVUPS      c4000000000000000<>+0(SB), Z4
-	VADDPD       Z4, Z2, Z4
-	VDIVPD       Z4, Z2, Z4
-	VMULPD       Z4, Z4, Z5
-	VMULPD       Z5, Z5, Z10
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z11
-	VMOVUPS      Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z12
-	VADDPD       Z12, Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fd999999997fa04<>+0(SB), Z12
-	VADDPD       Z12, Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z12
-	VMOVUPS      Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z13
-	VADDPD       Z13, Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fd2492494229359<>+0(SB), Z13
-	VADDPD       Z13, Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fe5555555555593<>+0(SB), Z10
-	VADDPD       Z10, Z12, Z12
-	VMULPD       Z5, Z12, Z12
-	VADDPD       Z12, Z11, Z11
-	VMOVUPS      c3fe0000000000000<>+0(SB), Z5
-	VMULPD       Z5, Z2, Z5
-	VMULPD       Z2, Z5, Z5
-	VADDPD       Z11, Z5, Z11
-	VMULPD       Z11, Z4, Z11
-	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z4
-	VMULPD       Z4, Z3, Z12
-	VADDPD       Z12, Z11, Z11
-	VSUBPD       Z11, Z5, Z11
-	VSUBPD       Z2, Z11, Z11
-	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z2
-	VMULPD       Z2, Z3, Z12
-	VSUBPD       Z11, Z12, Z1
-	VMOVUPS      Z1, Z1
-	VSUBPD       Z0, Z0, Z0
-	VSUBPD       Z1, Z0, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
-	VMOVUPS      Z0, (R10)
-	ADDQ         $0x00000040, R10
-	SUBQ         $0x00000040, R11
-	JNE          totals10
-	VMOVUPS      16(SP), Z0
-	VMOVUPS      80(SP), Z1
-	VMOVUPS      144(SP), Z2
-	VMOVUPS      208(SP), Z3
+	VMOVUPS (R10), Z14
+	VMOVAPS Z14, Z0
+	CALL    ·minusLogF64AVX512<>(SB)
+	VMOVUPS Z0, Z14
+	VMOVUPS Z14, (R10)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R11
+	JNE     totals10
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
 
 	// every plane: [read scratch write scratch]
 	LEAQ 343(SP), AX
@@ -55722,19 +54495,19 @@ totals10:
 
 planes11:
 	VMOVUPD (AX), Z4
-	VSUBPD  Z6, Z4, Z4
+	VSUBPD  Z10, Z4, Z4
 	VADDPD  Z4, Z0, Z4
 	VMOVUPD Z4, (CX)
 	VMOVUPD 64(AX), Z4
-	VSUBPD  Z7, Z4, Z4
+	VSUBPD  Z11, Z4, Z4
 	VADDPD  Z4, Z1, Z4
 	VMOVUPD Z4, 64(CX)
 	VMOVUPD 128(AX), Z4
-	VSUBPD  Z8, Z4, Z4
+	VSUBPD  Z12, Z4, Z4
 	VADDPD  Z4, Z2, Z4
 	VMOVUPD Z4, 128(CX)
 	VMOVUPD 192(AX), Z4
-	VSUBPD  Z9, Z4, Z4
+	VSUBPD  Z13, Z4, Z4
 	VADDPD  Z4, Z3, Z4
 	VMOVUPD Z4, 192(CX)
 	ADDQ    $0x00000100, AX
@@ -55782,7 +54555,7 @@ narrow6:
 	ANDQ         $-64, SI
 	MOVQ         cols+48(FP), R8
 	CALL         ·rowsInF64AVX512<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z10
 
 	// every plane: [read scratch]
 	LEAQ 343(SP), AX
@@ -55791,7 +54564,7 @@ narrow6:
 
 planes12:
 	VMOVUPD (AX), Z0
-	VMAXPD  Z0, Z6, Z6
+	VMAXPD  Z0, Z10, Z10
 	ADDQ    $0x00000100, AX
 	DECQ    CX
 	JNE     planes12
@@ -55801,10 +54574,10 @@ planes12:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Z7
-	VMOVUPS c3e928b41da12708b<>+0(SB), Z8
-	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z9
-	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z7
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z8
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z9
 	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z11
 	VMOVUPS c3f56c16c18606b59<>+0(SB), Z12
 	VMOVUPS c3f8111111110f7fd<>+0(SB), Z13
@@ -55835,17 +54608,17 @@ planes12:
 
 planes13:
 	VMOVUPD     (AX), Z17
-	VSUBPD      Z6, Z17, Z17
+	VSUBPD      Z10, Z17, Z17
 	VMOVUPS     Z1, Z18
 	VFMADD231PD Z3, Z17, Z18
 	VSUBPD      Z1, Z18, Z18
 	VMOVUPS     Z17, Z19
 	VFMADD231PD Z4, Z18, Z19
 	VFMADD231PD Z5, Z18, Z19
-	VMOVUPS     Z7, Z20
+	VMOVUPS     Z6, Z20
+	VFMADD213PD Z7, Z19, Z20
 	VFMADD213PD Z8, Z19, Z20
 	VFMADD213PD Z9, Z19, Z20
-	VFMADD213PD Z10, Z19, Z20
 	VFMADD213PD Z11, Z19, Z20
 	VFMADD213PD Z12, Z19, Z20
 	VFMADD213PD Z13, Z19, Z20
@@ -55865,67 +54638,16 @@ planes13:
 	JNE         planes13
 
 	// fold the planes of [read scratch2]
-	LEAQ         8599(SP), DI
-	ANDQ         $-64, DI
-	LEAQ         16(SP), R8
-	MOVQ         $0x00000040, R9
-	MOVQ         cols+48(FP), SI
-	CALL         ·foldF64AVX512<>(SB)
-	VMOVUPS      Z0, Z1
-	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
-	VPSRLQ       $0x34, Z2, Z3
-	VPORD        c4330000000000000<>+0(SB), Z3, Z3
-	VMOVUPS      c43300000000003ff<>+0(SB), Z4
-	VSUBPD       Z4, Z3, Z3
-	VPANDD       c000fffffffffffff<>+0(SB), Z2, Z2
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z2, Z2
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VSUBPD       Z4, Z2, Z2
-	VMOVUPS      c4000000000000000<>+0(SB), Z4
-	VADDPD       Z4, Z2, Z4
-	VDIVPD       Z4, Z2, Z4
-	VMULPD       Z4, Z4, Z5
-	VMULPD       Z5, Z5, Z7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS      Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fd999999997fa04<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS      Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fd2492494229359<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fe5555555555593<>+0(SB), Z7
-	VADDPD       Z7, Z9, Z9
-	VMULPD       Z5, Z9, Z9
-	VADDPD       Z9, Z8, Z8
-	VMOVUPS      c3fe0000000000000<>+0(SB), Z5
-	VMULPD       Z5, Z2, Z5
-	VMULPD       Z2, Z5, Z5
-	VADDPD       Z8, Z5, Z8
-	VMULPD       Z8, Z4, Z8
-	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z4
-	VMULPD       Z4, Z3, Z9
-	VADDPD       Z9, Z8, Z8
-	VSUBPD       Z8, Z5, Z8
-	VSUBPD       Z2, Z8, Z8
-	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z2
-	VMULPD       Z2, Z3, Z9
-	VSUBPD       Z8, Z9, Z1
-	VMOVUPS      Z1, Z1
-	VSUBPD       Z0, Z0, Z0
-	VSUBPD       Z1, Z0, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+	LEAQ    8599(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    cols+48(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVAPS Z0, Z11
+	VMOVAPS Z11, Z0
+	CALL    ·minusLogF64AVX512<>(SB)
+	VMOVUPS Z0, Z11
 
 	// every plane: [read scratch write scratch]
 	LEAQ 343(SP), AX
@@ -55935,10 +54657,10 @@ planes13:
 	MOVQ cols+48(FP), DX
 
 planes14:
-	VMOVUPD (AX), Z1
-	VSUBPD  Z6, Z1, Z1
-	VADDPD  Z1, Z0, Z1
-	VMOVUPD Z1, (CX)
+	VMOVUPD (AX), Z0
+	VSUBPD  Z10, Z0, Z0
+	VADDPD  Z0, Z11, Z0
+	VMOVUPD Z0, (CX)
 	ADDQ    $0x00000100, AX
 	ADDQ    $0x00000100, CX
 	DECQ    DX
@@ -55976,62 +54698,12 @@ row2:
 	ADDQ         (SP), DI
 	MOVQ         cols+48(FP), SI
 	CALL         ·rowSumExpF64AVX512<>(SB)
-	VBROADCASTSD X0, Z0
-	VMOVUPS      Z0, Z2
-	VPADDQ       c00095f619980c433<>+0(SB), Z2, Z3
-	VPSRLQ       $0x34, Z3, Z4
-	VPORD        c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS      c43300000000003ff<>+0(SB), Z5
-	VSUBPD       Z5, Z4, Z4
-	VPANDD       c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z5
-	VSUBPD       Z5, Z3, Z3
-	VMOVUPS      c4000000000000000<>+0(SB), Z5
-	VADDPD       Z5, Z3, Z5
-	VDIVPD       Z5, Z3, Z5
-	VMULPD       Z5, Z5, Z6
-	VMULPD       Z6, Z6, Z7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS      Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fd999999997fa04<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS      Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fd2492494229359<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fe5555555555593<>+0(SB), Z7
-	VADDPD       Z7, Z9, Z9
-	VMULPD       Z6, Z9, Z9
-	VADDPD       Z9, Z8, Z8
-	VMOVUPS      c3fe0000000000000<>+0(SB), Z6
-	VMULPD       Z6, Z3, Z6
-	VMULPD       Z3, Z6, Z6
-	VADDPD       Z8, Z6, Z8
-	VMULPD       Z8, Z5, Z8
-	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD       Z5, Z4, Z9
-	VADDPD       Z9, Z8, Z8
-	VSUBPD       Z8, Z6, Z8
-	VSUBPD       Z3, Z8, Z8
-	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD       Z3, Z4, Z9
-	VSUBPD       Z8, Z9, Z2
-	VMOVUPS      Z2, Z2
-	VSUBPD       Z0, Z0, Z0
-	VSUBPD       Z2, Z0, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z1, Z11
+	VBROADCASTSD X10, Z10
+	VMOVAPS      Z10, Z0
+	CALL         ·minusLogF64AVX512<>(SB)
+	VMOVUPS      Z0, Z10
 	MOVQ         cols+48(FP), CX
 	MOVQ         src_base+24(FP), AX
 	ADDQ         (SP), AX
@@ -56043,22 +54715,22 @@ row2:
 	JB   tail16
 
 blocks15:
-	VMOVUPD (AX), Z2
-	VSUBPD  Z1, Z2, Z2
-	VADDPD  Z2, Z0, Z2
-	VMOVUPD Z2, (DX)
-	VMOVUPD 64(AX), Z2
-	VSUBPD  Z1, Z2, Z2
-	VADDPD  Z2, Z0, Z2
-	VMOVUPD Z2, 64(DX)
-	VMOVUPD 128(AX), Z2
-	VSUBPD  Z1, Z2, Z2
-	VADDPD  Z2, Z0, Z2
-	VMOVUPD Z2, 128(DX)
-	VMOVUPD 192(AX), Z2
-	VSUBPD  Z1, Z2, Z2
-	VADDPD  Z2, Z0, Z2
-	VMOVUPD Z2, 192(DX)
+	VMOVUPD (AX), Z0
+	VSUBPD  Z11, Z0, Z0
+	VADDPD  Z0, Z10, Z0
+	VMOVUPD Z0, (DX)
+	VMOVUPD 64(AX), Z0
+	VSUBPD  Z11, Z0, Z0
+	VADDPD  Z0, Z10, Z0
+	VMOVUPD Z0, 64(DX)
+	VMOVUPD 128(AX), Z0
+	VSUBPD  Z11, Z0, Z0
+	VADDPD  Z0, Z10, Z0
+	VMOVUPD Z0, 128(DX)
+	VMOVUPD 192(AX), Z0
+	VSUBPD  Z11, Z0, Z0
+	VADDPD  Z0, Z10, Z0
+	VMOVUPD Z0, 192(DX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, DX
 	SUBQ    $+32, CX
@@ -56072,10 +54744,10 @@ tail16:
 	JB   part18
 
 one17:
-	VMOVUPD -64(AX)(BX*8), Z2
-	VSUBPD  Z1, Z2, Z2
-	VADDPD  Z2, Z0, Z2
-	VMOVUPD Z2, -64(DX)(BX*8)
+	VMOVUPD -64(AX)(BX*8), Z0
+	VSUBPD  Z11, Z0, Z0
+	VADDPD  Z0, Z10, Z0
+	VMOVUPD Z0, -64(DX)(BX*8)
 	ADDQ    $+8, BX
 	CMPQ    BX, CX
 	JBE     one17
@@ -56087,10 +54759,10 @@ part18:
 	SHLQ      CL, SI
 	NOTQ      SI
 	KMOVQ     SI, K1
-	VMOVUPD.Z -64(AX)(BX*8), K1, Z2
-	VSUBPD    Z1, Z2, Z2
-	VADDPD    Z2, Z0, Z2
-	VMOVUPD   Z2, K1, -64(DX)(BX*8)
+	VMOVUPD.Z -64(AX)(BX*8), K1, Z0
+	VSUBPD    Z11, Z0, Z0
+	VADDPD    Z0, Z10, Z0
+	VMOVUPD   Z0, K1, -64(DX)(BX*8)
 
 end19:
 	MOVQ cols+48(FP), AX
@@ -56101,6 +54773,66 @@ end19:
 
 end3:
 	VZEROUPPER
+	RET
+
+// func minusLogF64AVX512<>()
+// Requires: AVX512F
+TEXT ·minusLogF64AVX512<>(SB), NOSPLIT, $0
+	VMOVUPS      Z0, Z1
+	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
+	VPSRLQ       $0x34, Z2, Z3
+	VPORD        c4330000000000000<>+0(SB), Z3, Z3
+	VMOVUPS      c43300000000003ff<>+0(SB), Z4
+	VSUBPD       Z4, Z3, Z3
+	VPANDD       c000fffffffffffff<>+0(SB), Z2, Z2
+	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z2, Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
+	VSUBPD       Z4, Z2, Z2
+	VMOVUPS      c4000000000000000<>+0(SB), Z4
+	VADDPD       Z4, Z2, Z4
+	VDIVPD       Z4, Z2, Z4
+	VMULPD       Z4, Z4, Z5
+	VMULPD       Z5, Z5, Z6
+	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z7
+	VMOVUPS      Z7, Z7
+	VMULPD       Z6, Z7, Z7
+	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z8
+	VADDPD       Z8, Z7, Z7
+	VMULPD       Z6, Z7, Z7
+	VMOVUPS      c3fd999999997fa04<>+0(SB), Z8
+	VADDPD       Z8, Z7, Z7
+	VMULPD       Z6, Z7, Z7
+	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z8
+	VMOVUPS      Z8, Z8
+	VMULPD       Z6, Z8, Z8
+	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z9
+	VADDPD       Z9, Z8, Z8
+	VMULPD       Z6, Z8, Z8
+	VMOVUPS      c3fd2492494229359<>+0(SB), Z9
+	VADDPD       Z9, Z8, Z8
+	VMULPD       Z6, Z8, Z8
+	VMOVUPS      c3fe5555555555593<>+0(SB), Z6
+	VADDPD       Z6, Z8, Z8
+	VMULPD       Z5, Z8, Z8
+	VADDPD       Z8, Z7, Z7
+	VMOVUPS      c3fe0000000000000<>+0(SB), Z5
+	VMULPD       Z5, Z2, Z5
+	VMULPD       Z2, Z5, Z5
+	VADDPD       Z7, Z5, Z7
+	VMULPD       Z7, Z4, Z7
+	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z4
+	VMULPD       Z4, Z3, Z8
+	VADDPD       Z8, Z7, Z7
+	VSUBPD       Z7, Z5, Z7
+	VSUBPD       Z2, Z7, Z7
+	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z2
+	VMULPD       Z2, Z3, Z8
+	VSUBPD       Z7, Z8, Z1
+	VMOVUPS      Z1, Z1
+	VSUBPD       Z0, Z0, Z0
+	VSUBPD       Z1, Z0, Z0
+	VCMPPD       $0x03, Z0, Z0, K1
+	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
 	RET
 
 // func softmaxRowsGradF32AVX512(dx []float32, y []float32, dy []float32, cols int)
@@ -59785,6 +58517,8 @@ planes21:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes22:
 	VMOVUPS     (AX), Z15
@@ -59804,8 +58538,7 @@ lanes22:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      (R9), Z18, Z15
 	VMOVUPS     Z15, (DI)
 	VMOVUPS     Z18, (DX)
 	VMOVUPS     64(AX), Z15
@@ -59825,8 +58558,7 @@ lanes22:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      64(R9), Z18, Z15
 	VMOVUPS     Z15, 64(DI)
 	VMOVUPS     Z18, 64(DX)
 	VMOVUPS     128(AX), Z15
@@ -59846,8 +58578,7 @@ lanes22:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      128(R9), Z18, Z15
 	VMOVUPS     Z15, 128(DI)
 	VMOVUPS     Z18, 128(DX)
 	VMOVUPS     192(AX), Z15
@@ -59867,117 +58598,23 @@ lanes22:
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      192(R9), Z18, Z15
 	VMOVUPS     Z15, 192(DI)
 	VMOVUPS     Z18, 192(DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end25
+	JE          end23
 	ADDQ        $0x00000100, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
 	JB          lanes22
+	SUBQ        $0x00004000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000100, R10
+	JMP         lanes22
 
-	// the lanes again
-wrap24:
-	SUBQ $0x00004000, DI
-
-again23:
-	VMOVUPS     (AX), Z15
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     (DI), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, (DI)
-	VMOVUPS     Z18, (DX)
-	VMOVUPS     64(AX), Z15
-	VSUBPS      Z11, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     64(DI), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 64(DI)
-	VMOVUPS     Z18, 64(DX)
-	VMOVUPS     128(AX), Z15
-	VSUBPS      Z12, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     128(DI), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 128(DI)
-	VMOVUPS     Z18, 128(DX)
-	VMOVUPS     192(AX), Z15
-	VSUBPS      Z13, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     192(DI), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 192(DI)
-	VMOVUPS     Z18, 192(DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end25
-	ADDQ        $0x00000100, DI
-	CMPQ        DI, R8
-	JB          again23
-	JMP         wrap24
-
-end25:
+end23:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -59991,24 +58628,24 @@ end25:
 	VMOVUPS 208(SP), Z3
 	MOVQ    max_base+48(FP), AX
 	TESTQ   AX, AX
-	JE      none26
+	JE      none24
 	ADDQ    (SP), AX
 	VMOVUPS Z10, (AX)
 	VMOVUPS Z11, 64(AX)
 	VMOVUPS Z12, 128(AX)
 	VMOVUPS Z13, 192(AX)
 
-none26:
+none24:
 	MOVQ    sum_base+72(FP), AX
 	TESTQ   AX, AX
-	JE      none27
+	JE      none25
 	ADDQ    (SP), AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, 192(AX)
 
-none27:
+none25:
 	VMOVUPS      c3f800000<>+0(SB), Z4
 	VDIVPS       Z0, Z4, Z0
 	VCMPPS       $0x03, Z0, Z0, K1
@@ -60035,7 +58672,7 @@ none27:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes28:
+planes26:
 	VMOVUPS (AX), Z4
 	VMULPS  Z4, Z0, Z4
 	VMOVUPS Z4, (DX)
@@ -60051,7 +58688,7 @@ planes28:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes28
+	JNE     planes26
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000040, 8(SP)
 	JMP     wide17
@@ -60078,13 +58715,13 @@ narrow19:
 	SHLQ $0x02, CX
 	MOVQ planes+96(FP), DX
 
-planes29:
+planes27:
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	VMOVUPS      (AX), K1, Z0
 	VMAXPS       Z0, Z10, Z10
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes29
+	JNE          planes27
 	VMOVUPS      cc2aeac4f<>+0(SB), Z0
 	VMOVUPS      c4b400000<>+0(SB), Z1
 	VMOVUPS      c3f800000<>+0(SB), Z2
@@ -60110,8 +58747,10 @@ planes29:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes30:
+lanes28:
 	VMOVUPS.Z   (AX), K1, Z12
 	VSUBPS      Z10, Z12, Z12
 	VMOVUPS     Z1, Z13
@@ -60129,54 +58768,23 @@ lanes30:
 	VFMADD213PS Z2, Z14, Z15
 	VCMPPS      $0x15, Z0, Z12, K2
 	VSCALEFPS.Z Z13, Z15, K2, Z15
-	VPXORD      Z12, Z12, Z12
-	VADDPS      Z15, Z12, Z12
+	VADDPS      (R9), Z15, Z12
 	VMOVUPS     Z12, (DI)
 	VMOVUPS     Z15, K1, (DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end33
+	JE          end29
 	ADDQ        $0x00000100, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes30
+	JB          lanes28
+	SUBQ        $0x00004000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000100, R10
+	JMP         lanes28
 
-	// the lanes again
-wrap32:
-	SUBQ $0x00004000, DI
-
-again31:
-	VMOVUPS.Z   (AX), K1, Z12
-	VSUBPS      Z10, Z12, Z12
-	VMOVUPS     Z1, Z13
-	VFMADD231PS Z3, Z12, Z13
-	VSUBPS      Z1, Z13, Z13
-	VMOVUPS     Z12, Z14
-	VFMADD231PS Z4, Z13, Z14
-	VFMADD231PS Z5, Z13, Z14
-	VMOVUPS     Z6, Z15
-	VFMADD213PS Z7, Z14, Z15
-	VFMADD213PS Z8, Z14, Z15
-	VFMADD213PS Z9, Z14, Z15
-	VFMADD213PS Z11, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VCMPPS      $0x15, Z0, Z12, K2
-	VSCALEFPS.Z Z13, Z15, K2, Z15
-	VMOVUPS     (DI), Z12
-	VADDPS      Z15, Z12, Z12
-	VMOVUPS     Z12, (DI)
-	VMOVUPS     Z15, K1, (DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end33
-	ADDQ        $0x00000100, DI
-	CMPQ        DI, R8
-	JB          again31
-	JMP         wrap32
-
-end33:
+end29:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -60186,18 +58794,18 @@ end33:
 	CALL    ·foldF32AVX512<>(SB)
 	MOVQ    max_base+48(FP), AX
 	TESTQ   AX, AX
-	JE      none34
+	JE      none30
 	ADDQ    (SP), AX
 	VMOVUPS Z10, K1, (AX)
 
-none34:
+none30:
 	MOVQ    sum_base+72(FP), AX
 	TESTQ   AX, AX
-	JE      none35
+	JE      none31
 	ADDQ    (SP), AX
 	VMOVUPS Z0, K1, (AX)
 
-none35:
+none31:
 	VMOVUPS      c3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z0
 	VCMPPS       $0x03, Z0, Z0, K2
@@ -60212,14 +58820,14 @@ none35:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes36:
+planes32:
 	VMOVUPS.Z (AX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (DX)
 	ADDQ      CX, AX
 	ADDQ      CX, DX
 	DECQ      BX
-	JNE       planes36
+	JNE       planes32
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000010, 8(SP)
 	JA        narrow19
@@ -60701,6 +59309,8 @@ planes21:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes22:
 	VMOVUPD     (AX), Z20
@@ -60725,8 +59335,7 @@ lanes22:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      (R9), Z23, Z20
 	VMOVUPS     Z20, (DI)
 	VMOVUPD     Z23, (DX)
 	VMOVUPD     64(AX), Z20
@@ -60751,8 +59360,7 @@ lanes22:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      64(R9), Z23, Z20
 	VMOVUPS     Z20, 64(DI)
 	VMOVUPD     Z23, 64(DX)
 	VMOVUPD     128(AX), Z20
@@ -60777,8 +59385,7 @@ lanes22:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      128(R9), Z23, Z20
 	VMOVUPS     Z20, 128(DI)
 	VMOVUPD     Z23, 128(DX)
 	VMOVUPD     192(AX), Z20
@@ -60803,137 +59410,23 @@ lanes22:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      192(R9), Z23, Z20
 	VMOVUPS     Z20, 192(DI)
 	VMOVUPD     Z23, 192(DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end25
+	JE          end23
 	ADDQ        $0x00000100, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
 	JB          lanes22
+	SUBQ        $0x00002000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000100, R10
+	JMP         lanes22
 
-	// the lanes again
-wrap24:
-	SUBQ $0x00002000, DI
-
-again23:
-	VMOVUPD     (AX), Z20
-	VSUBPD      Z6, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     (DI), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, (DI)
-	VMOVUPD     Z23, (DX)
-	VMOVUPD     64(AX), Z20
-	VSUBPD      Z7, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     64(DI), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 64(DI)
-	VMOVUPD     Z23, 64(DX)
-	VMOVUPD     128(AX), Z20
-	VSUBPD      Z8, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     128(DI), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 128(DI)
-	VMOVUPD     Z23, 128(DX)
-	VMOVUPD     192(AX), Z20
-	VSUBPD      Z9, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     192(DI), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 192(DI)
-	VMOVUPD     Z23, 192(DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end25
-	ADDQ        $0x00000100, DI
-	CMPQ        DI, R8
-	JB          again23
-	JMP         wrap24
-
-end25:
+end23:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -60947,24 +59440,24 @@ end25:
 	VMOVUPS 208(SP), Z3
 	MOVQ    max_base+48(FP), AX
 	TESTQ   AX, AX
-	JE      none26
+	JE      none24
 	ADDQ    (SP), AX
 	VMOVUPD Z6, (AX)
 	VMOVUPD Z7, 64(AX)
 	VMOVUPD Z8, 128(AX)
 	VMOVUPD Z9, 192(AX)
 
-none26:
+none24:
 	MOVQ    sum_base+72(FP), AX
 	TESTQ   AX, AX
-	JE      none27
+	JE      none25
 	ADDQ    (SP), AX
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-none27:
+none25:
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
 	VDIVPD       Z0, Z4, Z0
 	VCMPPD       $0x03, Z0, Z0, K1
@@ -60991,7 +59484,7 @@ none27:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes28:
+planes26:
 	VMOVUPD (AX), Z4
 	VMULPD  Z4, Z0, Z4
 	VMOVUPD Z4, (DX)
@@ -61007,7 +59500,7 @@ planes28:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes28
+	JNE     planes26
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide17
@@ -61034,13 +59527,13 @@ narrow19:
 	SHLQ $0x03, CX
 	MOVQ planes+96(FP), DX
 
-planes29:
+planes27:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 	VMOVUPD      (AX), K1, Z0
 	VMAXPD       Z0, Z6, Z6
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes29
+	JNE          planes27
 	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z0
 	VMOVUPS      c4338000000000000<>+0(SB), Z1
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
@@ -61071,8 +59564,10 @@ planes29:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes30:
+lanes28:
 	VMOVUPD.Z   (AX), K1, Z17
 	VSUBPD      Z6, Z17, Z17
 	VMOVUPS     Z1, Z18
@@ -61095,59 +59590,23 @@ lanes30:
 	VFMADD213PD Z2, Z19, Z20
 	VCMPPD      $0x15, Z0, Z17, K2
 	VSCALEFPD.Z Z18, Z20, K2, Z20
-	VPXORD      Z17, Z17, Z17
-	VADDPD      Z20, Z17, Z17
+	VADDPD      (R9), Z20, Z17
 	VMOVUPS     Z17, (DI)
 	VMOVUPD     Z20, K1, (DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end33
+	JE          end29
 	ADDQ        $0x00000100, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes30
+	JB          lanes28
+	SUBQ        $0x00002000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000100, R10
+	JMP         lanes28
 
-	// the lanes again
-wrap32:
-	SUBQ $0x00002000, DI
-
-again31:
-	VMOVUPD.Z   (AX), K1, Z17
-	VSUBPD      Z6, Z17, Z17
-	VMOVUPS     Z1, Z18
-	VFMADD231PD Z3, Z17, Z18
-	VSUBPD      Z1, Z18, Z18
-	VMOVUPS     Z17, Z19
-	VFMADD231PD Z4, Z18, Z19
-	VFMADD231PD Z5, Z18, Z19
-	VMOVUPS     Z7, Z20
-	VFMADD213PD Z8, Z19, Z20
-	VFMADD213PD Z9, Z19, Z20
-	VFMADD213PD Z10, Z19, Z20
-	VFMADD213PD Z11, Z19, Z20
-	VFMADD213PD Z12, Z19, Z20
-	VFMADD213PD Z13, Z19, Z20
-	VFMADD213PD Z14, Z19, Z20
-	VFMADD213PD Z15, Z19, Z20
-	VFMADD213PD Z16, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VCMPPD      $0x15, Z0, Z17, K2
-	VSCALEFPD.Z Z18, Z20, K2, Z20
-	VMOVUPS     (DI), Z17
-	VADDPD      Z20, Z17, Z17
-	VMOVUPS     Z17, (DI)
-	VMOVUPD     Z20, K1, (DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end33
-	ADDQ        $0x00000100, DI
-	CMPQ        DI, R8
-	JB          again31
-	JMP         wrap32
-
-end33:
+end29:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -61157,18 +59616,18 @@ end33:
 	CALL    ·foldF64AVX512<>(SB)
 	MOVQ    max_base+48(FP), AX
 	TESTQ   AX, AX
-	JE      none34
+	JE      none30
 	ADDQ    (SP), AX
 	VMOVUPD Z6, K1, (AX)
 
-none34:
+none30:
 	MOVQ    sum_base+72(FP), AX
 	TESTQ   AX, AX
-	JE      none35
+	JE      none31
 	ADDQ    (SP), AX
 	VMOVUPD Z0, K1, (AX)
 
-none35:
+none31:
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
 	VCMPPD       $0x03, Z0, Z0, K2
@@ -61183,14 +59642,14 @@ none35:
 	ADDQ (SP), DX
 	MOVQ planes+96(FP), BX
 
-planes36:
+planes32:
 	VMOVUPD.Z (AX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, (DX)
 	ADDQ      CX, AX
 	ADDQ      CX, DX
 	DECQ      BX
-	JNE       planes36
+	JNE       planes32
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000008, 8(SP)
 	JA        narrow19
@@ -61214,10 +59673,10 @@ TEXT ·logSoftmaxPlanesF32AVX512(SB), $33168-80
 wide3:
 	CMPQ         8(SP), $0x00000040
 	JB           narrow4
-	VBROADCASTSS cff800000<>+0(SB), Z10
 	VBROADCASTSS cff800000<>+0(SB), Z11
 	VBROADCASTSS cff800000<>+0(SB), Z12
 	VBROADCASTSS cff800000<>+0(SB), Z13
+	VBROADCASTSS cff800000<>+0(SB), Z14
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
@@ -61230,16 +59689,16 @@ wide3:
 
 planes7:
 	VMOVUPS (CX), Z0
-	VMAXPS  Z0, Z10, Z10
+	VMAXPS  Z0, Z11, Z11
 	VMOVUPS Z0, (AX)
 	VMOVUPS 64(CX), Z0
-	VMAXPS  Z0, Z11, Z11
+	VMAXPS  Z0, Z12, Z12
 	VMOVUPS Z0, 64(AX)
 	VMOVUPS 128(CX), Z0
-	VMAXPS  Z0, Z12, Z12
+	VMAXPS  Z0, Z13, Z13
 	VMOVUPS Z0, 128(AX)
 	VMOVUPS 192(CX), Z0
-	VMAXPS  Z0, Z13, Z13
+	VMAXPS  Z0, Z14, Z14
 	VMOVUPS Z0, 192(AX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
@@ -61255,7 +59714,7 @@ planes7:
 	VMOVUPS c3c091ef0<>+0(SB), Z7
 	VMOVUPS c3d2aac2c<>+0(SB), Z8
 	VMOVUPS c3e2aaa46<>+0(SB), Z9
-	VMOVUPS c3efffffe<>+0(SB), Z14
+	VMOVUPS c3efffffe<>+0(SB), Z10
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ 335(SP), AX
@@ -61278,26 +59737,6 @@ planes8:
 	VMOVUPS     (AX), Z15
 	PREFETCHT0  (DX)
 	PREFETCHT0  (SI)
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, (CX)
-	VMOVUPS     64(AX), Z15
-	PREFETCHT0  64(DX)
-	PREFETCHT0  64(SI)
 	VSUBPS      Z11, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -61309,15 +59748,15 @@ planes8:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 64(CX)
-	VMOVUPS     128(AX), Z15
-	PREFETCHT0  128(DX)
-	PREFETCHT0  128(SI)
+	VMOVUPS     Z18, (CX)
+	VMOVUPS     64(AX), Z15
+	PREFETCHT0  64(DX)
+	PREFETCHT0  64(SI)
 	VSUBPS      Z12, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -61329,15 +59768,15 @@ planes8:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 128(CX)
-	VMOVUPS     192(AX), Z15
-	PREFETCHT0  192(DX)
-	PREFETCHT0  192(SI)
+	VMOVUPS     Z18, 64(CX)
+	VMOVUPS     128(AX), Z15
+	PREFETCHT0  128(DX)
+	PREFETCHT0  128(SI)
 	VSUBPS      Z13, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -61349,7 +59788,27 @@ planes8:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z2, Z17, Z18
+	VFMADD213PS Z2, Z17, Z18
+	VCMPPS      $0x15, Z0, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VMOVUPS     Z18, 128(CX)
+	VMOVUPS     192(AX), Z15
+	PREFETCHT0  192(DX)
+	PREFETCHT0  192(SI)
+	VSUBPS      Z14, Z15, Z15
+	VMOVUPS     Z1, Z16
+	VFMADD231PS Z3, Z15, Z16
+	VSUBPS      Z1, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z4, Z16, Z17
+	VFMADD231PS Z5, Z16, Z17
+	VMOVUPS     Z6, Z18
+	VFMADD213PS Z7, Z17, Z18
+	VFMADD213PS Z8, Z17, Z18
+	VFMADD213PS Z9, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
@@ -61373,123 +59832,18 @@ planes8:
 	CALL ·foldF32AVX512<>(SB)
 
 totals9:
-	VMOVUPS       (R10), Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y0, Z2
-	VCVTPS2PD     Y1, Z1
-	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z2
-	VPADDQ        c00095f619980c433<>+0(SB), Z1, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z1
-	VCVTPD2PS     Z2, Y2
-	VCVTPD2PS     Z1, Y1
-	VINSERTF64X4  $0x01, Y1, Z2, Z2
-	VSUBPS        Z0, Z0, Z0
-	VSUBPS        Z2, Z0, Z0
-	VCMPPS        $0x03, Z0, Z0, K1
-	VBROADCASTSS  c7fc00000<>+0(SB), K1, Z0
-	VMOVUPS       Z0, (R10)
-	ADDQ          $0x00000040, R10
-	SUBQ          $0x00000040, R11
-	JNE           totals9
-	VMOVUPS       16(SP), Z0
-	VMOVUPS       80(SP), Z1
-	VMOVUPS       144(SP), Z2
-	VMOVUPS       208(SP), Z3
+	VMOVUPS (R10), Z15
+	VMOVAPS Z15, Z0
+	CALL    ·minusLogF32AVX512<>(SB)
+	VMOVUPS Z0, Z15
+	VMOVUPS Z15, (R10)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R11
+	JNE     totals9
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
 
 	// every plane: [read scratch write dst]
 	LEAQ 335(SP), AX
@@ -61502,19 +59856,19 @@ totals9:
 
 planes10:
 	VMOVUPS (AX), Z4
-	VSUBPS  Z10, Z4, Z4
+	VSUBPS  Z11, Z4, Z4
 	VADDPS  Z4, Z0, Z4
 	VMOVUPS Z4, (CX)
 	VMOVUPS 64(AX), Z4
-	VSUBPS  Z11, Z4, Z4
+	VSUBPS  Z12, Z4, Z4
 	VADDPS  Z4, Z1, Z4
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS 128(AX), Z4
-	VSUBPS  Z12, Z4, Z4
+	VSUBPS  Z13, Z4, Z4
 	VADDPS  Z4, Z2, Z4
 	VMOVUPS Z4, 128(CX)
 	VMOVUPS 192(AX), Z4
-	VSUBPS  Z13, Z4, Z4
+	VSUBPS  Z14, Z4, Z4
 	VADDPS  Z4, Z3, Z4
 	VMOVUPS Z4, 192(CX)
 	ADDQ    $0x00000100, AX
@@ -61537,8 +59891,8 @@ narrow5:
 	MOVQ         $-1, AX
 	SHLQ         CL, AX
 	NOTQ         AX
-	KMOVQ        AX, K1
-	VBROADCASTSS cff800000<>+0(SB), Z10
+	KMOVQ        AX, K2
+	VBROADCASTSS cff800000<>+0(SB), Z11
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
@@ -61551,8 +59905,8 @@ narrow5:
 
 planes11:
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	VMOVUPS      (CX), K1, Z0
-	VMAXPS       Z0, Z10, Z10
+	VMOVUPS      (CX), K2, Z0
+	VMAXPS       Z0, Z11, Z11
 	VMOVUPS      Z0, (AX)
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
@@ -61568,7 +59922,7 @@ planes11:
 	VMOVUPS      c3c091ef0<>+0(SB), Z7
 	VMOVUPS      c3d2aac2c<>+0(SB), Z8
 	VMOVUPS      c3e2aaa46<>+0(SB), Z9
-	VMOVUPS      c3efffffe<>+0(SB), Z11
+	VMOVUPS      c3efffffe<>+0(SB), Z10
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
 	LEAQ 335(SP), AX
@@ -61589,7 +59943,7 @@ planes11:
 
 planes12:
 	VMOVUPS     (AX), Z12
-	VSUBPS      Z10, Z12, Z12
+	VSUBPS      Z11, Z12, Z12
 	VMOVUPS     Z1, Z13
 	VFMADD231PS Z3, Z12, Z13
 	VSUBPS      Z1, Z13, Z13
@@ -61600,11 +59954,11 @@ planes12:
 	VFMADD213PS Z7, Z14, Z15
 	VFMADD213PS Z8, Z14, Z15
 	VFMADD213PS Z9, Z14, Z15
-	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
 	VFMADD213PS Z2, Z14, Z15
 	VFMADD213PS Z2, Z14, Z15
-	VCMPPS      $0x15, Z0, Z12, K2
-	VSCALEFPS.Z Z13, Z15, K2, Z15
+	VCMPPS      $0x15, Z0, Z12, K1
+	VSCALEFPS.Z Z13, Z15, K1, Z15
 	VMOVUPS     Z15, (CX)
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
@@ -61614,120 +59968,16 @@ planes12:
 	JNE         planes12
 
 	// fold the planes of [read scratch2]
-	LEAQ          16783(SP), DI
-	ANDQ          $-64, DI
-	LEAQ          16(SP), R8
-	MOVQ          $0x00000040, R9
-	MOVQ          planes+48(FP), SI
-	CALL          ·foldF32AVX512<>(SB)
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y0, Z2
-	VCVTPS2PD     Y1, Z1
-	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z2
-	VPADDQ        c00095f619980c433<>+0(SB), Z1, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z1
-	VCVTPD2PS     Z2, Y2
-	VCVTPD2PS     Z1, Y1
-	VINSERTF64X4  $0x01, Y1, Z2, Z2
-	VSUBPS        Z0, Z0, Z0
-	VSUBPS        Z2, Z0, Z0
-	VCMPPS        $0x03, Z0, Z0, K2
-	VBROADCASTSS  c7fc00000<>+0(SB), K2, Z0
+	LEAQ    16783(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVAPS Z0, Z12
+	VMOVAPS Z12, Z0
+	CALL    ·minusLogF32AVX512<>(SB)
+	VMOVUPS Z0, Z12
 
 	// every plane: [read scratch write dst]
 	LEAQ 335(SP), AX
@@ -61739,10 +59989,10 @@ planes12:
 	MOVQ planes+48(FP), BX
 
 planes13:
-	VMOVUPS (AX), Z1
-	VSUBPS  Z10, Z1, Z1
-	VADDPS  Z1, Z0, Z1
-	VMOVUPS Z1, K1, (CX)
+	VMOVUPS (AX), Z0
+	VSUBPS  Z11, Z0, Z0
+	VADDPS  Z0, Z12, Z0
+	VMOVUPS Z0, K2, (CX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
@@ -61759,10 +60009,10 @@ many2:
 wide14:
 	CMPQ         8(SP), $0x00000040
 	JB           narrow15
-	VBROADCASTSS cff800000<>+0(SB), Z10
 	VBROADCASTSS cff800000<>+0(SB), Z11
 	VBROADCASTSS cff800000<>+0(SB), Z12
 	VBROADCASTSS cff800000<>+0(SB), Z13
+	VBROADCASTSS cff800000<>+0(SB), Z14
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
@@ -61773,13 +60023,13 @@ wide14:
 
 planes18:
 	VMOVUPS (AX), Z0
-	VMAXPS  Z0, Z10, Z10
-	VMOVUPS 64(AX), Z0
 	VMAXPS  Z0, Z11, Z11
-	VMOVUPS 128(AX), Z0
+	VMOVUPS 64(AX), Z0
 	VMAXPS  Z0, Z12, Z12
-	VMOVUPS 192(AX), Z0
+	VMOVUPS 128(AX), Z0
 	VMAXPS  Z0, Z13, Z13
+	VMOVUPS 192(AX), Z0
+	VMAXPS  Z0, Z14, Z14
 	ADDQ    CX, AX
 	DECQ    DX
 	JNE     planes18
@@ -61793,7 +60043,7 @@ planes18:
 	VMOVUPS c3c091ef0<>+0(SB), Z7
 	VMOVUPS c3d2aac2c<>+0(SB), Z8
 	VMOVUPS c3e2aaa46<>+0(SB), Z9
-	VMOVUPS c3efffffe<>+0(SB), Z14
+	VMOVUPS c3efffffe<>+0(SB), Z10
 
 	// every plane, added up: [read src]
 	MOVQ src_base+24(FP), AX
@@ -61804,29 +60054,11 @@ planes18:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 16384(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes19:
 	VMOVUPS     (AX), Z15
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, (BX)
-	VMOVUPS     64(AX), Z15
 	VSUBPS      Z11, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -61838,15 +60070,14 @@ lanes19:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 64(BX)
-	VMOVUPS     128(AX), Z15
+	VADDPS      (DI), Z18, Z15
+	VMOVUPS     Z15, (BX)
+	VMOVUPS     64(AX), Z15
 	VSUBPS      Z12, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -61858,15 +60089,14 @@ lanes19:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 128(BX)
-	VMOVUPS     192(AX), Z15
+	VADDPS      64(DI), Z18, Z15
+	VMOVUPS     Z15, 64(BX)
+	VMOVUPS     128(AX), Z15
 	VSUBPS      Z13, Z15, Z15
 	VMOVUPS     Z1, Z16
 	VFMADD231PS Z3, Z15, Z16
@@ -61878,115 +60108,45 @@ lanes19:
 	VFMADD213PS Z7, Z17, Z18
 	VFMADD213PS Z8, Z17, Z18
 	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VFMADD213PS Z2, Z17, Z18
 	VCMPPS      $0x15, Z0, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      128(DI), Z18, Z15
+	VMOVUPS     Z15, 128(BX)
+	VMOVUPS     192(AX), Z15
+	VSUBPS      Z14, Z15, Z15
+	VMOVUPS     Z1, Z16
+	VFMADD231PS Z3, Z15, Z16
+	VSUBPS      Z1, Z16, Z16
+	VMOVUPS     Z15, Z17
+	VFMADD231PS Z4, Z16, Z17
+	VFMADD231PS Z5, Z16, Z17
+	VMOVUPS     Z6, Z18
+	VFMADD213PS Z7, Z17, Z18
+	VFMADD213PS Z8, Z17, Z18
+	VFMADD213PS Z9, Z17, Z18
+	VFMADD213PS Z10, Z17, Z18
+	VFMADD213PS Z2, Z17, Z18
+	VFMADD213PS Z2, Z17, Z18
+	VCMPPS      $0x15, Z0, Z15, K1
+	VSCALEFPS.Z Z16, Z18, K1, Z18
+	VADDPS      192(DI), Z18, Z15
 	VMOVUPS     Z15, 192(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end22
+	JE          end20
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes19
+	SUBQ        $0x00004000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes19
 
-	// the lanes again
-wrap21:
-	SUBQ $0x00004000, BX
-
-again20:
-	VMOVUPS     (AX), Z15
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     (BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, (BX)
-	VMOVUPS     64(AX), Z15
-	VSUBPS      Z11, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     64(BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 64(BX)
-	VMOVUPS     128(AX), Z15
-	VSUBPS      Z12, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     128(BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 128(BX)
-	VMOVUPS     192(AX), Z15
-	VSUBPS      Z13, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     192(BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 192(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end22
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again20
-	JMP         wrap21
-
-end22:
+end20:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -61997,124 +60157,19 @@ end22:
 	MOVQ R11, R9
 	CALL ·foldF32AVX512<>(SB)
 
-totals23:
-	VMOVUPS       (R10), Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y0, Z2
-	VCVTPS2PD     Y1, Z1
-	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z2
-	VPADDQ        c00095f619980c433<>+0(SB), Z1, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z14
-	VADDPD        Z14, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z1
-	VCVTPD2PS     Z2, Y2
-	VCVTPD2PS     Z1, Y1
-	VINSERTF64X4  $0x01, Y1, Z2, Z2
-	VSUBPS        Z0, Z0, Z0
-	VSUBPS        Z2, Z0, Z0
-	VCMPPS        $0x03, Z0, Z0, K1
-	VBROADCASTSS  c7fc00000<>+0(SB), K1, Z0
-	VMOVUPS       Z0, (R10)
-	ADDQ          $0x00000040, R10
-	SUBQ          $0x00000040, R11
-	JNE           totals23
-	VMOVUPS       16(SP), Z0
-	VMOVUPS       80(SP), Z1
-	VMOVUPS       144(SP), Z2
-	VMOVUPS       208(SP), Z3
+totals21:
+	VMOVUPS (R10), Z15
+	VMOVAPS Z15, Z0
+	CALL    ·minusLogF32AVX512<>(SB)
+	VMOVUPS Z0, Z15
+	VMOVUPS Z15, (R10)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R11
+	JNE     totals21
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -62127,27 +60182,27 @@ totals23:
 	SHLQ $0x02, BX
 	MOVQ planes+48(FP), SI
 
-planes24:
+planes22:
 	VMOVUPS (AX), Z4
-	VSUBPS  Z10, Z4, Z4
+	VSUBPS  Z11, Z4, Z4
 	VADDPS  Z4, Z0, Z4
 	VMOVUPS Z4, (DX)
 	VMOVUPS 64(AX), Z4
-	VSUBPS  Z11, Z4, Z4
+	VSUBPS  Z12, Z4, Z4
 	VADDPS  Z4, Z1, Z4
 	VMOVUPS Z4, 64(DX)
 	VMOVUPS 128(AX), Z4
-	VSUBPS  Z12, Z4, Z4
+	VSUBPS  Z13, Z4, Z4
 	VADDPS  Z4, Z2, Z4
 	VMOVUPS Z4, 128(DX)
 	VMOVUPS 192(AX), Z4
-	VSUBPS  Z13, Z4, Z4
+	VSUBPS  Z14, Z4, Z4
 	VADDPS  Z4, Z3, Z4
 	VMOVUPS Z4, 192(DX)
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JNE     planes24
+	JNE     planes22
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000040, 8(SP)
 	JMP     wide14
@@ -62164,8 +60219,8 @@ narrow16:
 	MOVQ         $-1, AX
 	SHLQ         CL, AX
 	NOTQ         AX
-	KMOVQ        AX, K1
-	VBROADCASTSS cff800000<>+0(SB), Z10
+	KMOVQ        AX, K2
+	VBROADCASTSS cff800000<>+0(SB), Z11
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
@@ -62174,13 +60229,13 @@ narrow16:
 	SHLQ $0x02, CX
 	MOVQ planes+48(FP), DX
 
-planes25:
+planes23:
 	VBROADCASTSS cff800000<>+0(SB), Z0
-	VMOVUPS      (AX), K1, Z0
-	VMAXPS       Z0, Z10, Z10
+	VMOVUPS      (AX), K2, Z0
+	VMAXPS       Z0, Z11, Z11
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes25
+	JNE          planes23
 	VMOVUPS      cc2aeac4f<>+0(SB), Z0
 	VMOVUPS      c4b400000<>+0(SB), Z1
 	VMOVUPS      c3f800000<>+0(SB), Z2
@@ -62191,7 +60246,7 @@ planes25:
 	VMOVUPS      c3c091ef0<>+0(SB), Z7
 	VMOVUPS      c3d2aac2c<>+0(SB), Z8
 	VMOVUPS      c3e2aaa46<>+0(SB), Z9
-	VMOVUPS      c3efffffe<>+0(SB), Z11
+	VMOVUPS      c3efffffe<>+0(SB), Z10
 
 	// every plane, added up: [read src]
 	MOVQ src_base+24(FP), AX
@@ -62202,10 +60257,12 @@ planes25:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 16384(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes26:
-	VMOVUPS.Z   (AX), K1, Z12
-	VSUBPS      Z10, Z12, Z12
+lanes24:
+	VMOVUPS.Z   (AX), K2, Z12
+	VSUBPS      Z11, Z12, Z12
 	VMOVUPS     Z1, Z13
 	VFMADD231PS Z3, Z12, Z13
 	VSUBPS      Z1, Z13, Z13
@@ -62216,170 +60273,37 @@ lanes26:
 	VFMADD213PS Z7, Z14, Z15
 	VFMADD213PS Z8, Z14, Z15
 	VFMADD213PS Z9, Z14, Z15
-	VFMADD213PS Z11, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
 	VFMADD213PS Z2, Z14, Z15
 	VFMADD213PS Z2, Z14, Z15
-	VCMPPS      $0x15, Z0, Z12, K2
-	VSCALEFPS.Z Z13, Z15, K2, Z15
-	VPXORD      Z12, Z12, Z12
-	VADDPS      Z15, Z12, Z12
+	VCMPPS      $0x15, Z0, Z12, K1
+	VSCALEFPS.Z Z13, Z15, K1, Z15
+	VADDPS      (DI), Z15, Z12
 	VMOVUPS     Z12, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end29
+	JE          end25
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes26
+	JB          lanes24
+	SUBQ        $0x00004000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes24
 
-	// the lanes again
-wrap28:
-	SUBQ $0x00004000, BX
-
-again27:
-	VMOVUPS.Z   (AX), K1, Z12
-	VSUBPS      Z10, Z12, Z12
-	VMOVUPS     Z1, Z13
-	VFMADD231PS Z3, Z12, Z13
-	VSUBPS      Z1, Z13, Z13
-	VMOVUPS     Z12, Z14
-	VFMADD231PS Z4, Z13, Z14
-	VFMADD231PS Z5, Z13, Z14
-	VMOVUPS     Z6, Z15
-	VFMADD213PS Z7, Z14, Z15
-	VFMADD213PS Z8, Z14, Z15
-	VFMADD213PS Z9, Z14, Z15
-	VFMADD213PS Z11, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VCMPPS      $0x15, Z0, Z12, K2
-	VSCALEFPS.Z Z13, Z15, K2, Z15
-	VMOVUPS     (BX), Z12
-	VADDPS      Z15, Z12, Z12
-	VMOVUPS     Z12, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end29
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again27
-	JMP         wrap28
-
-end29:
+end25:
 	// fold the planes of [read scratch]
-	LEAQ          335(SP), DI
-	ANDQ          $-64, DI
-	LEAQ          16(SP), R8
-	MOVQ          $0x00000040, R9
-	MOVQ          planes+48(FP), SI
-	CALL          ·foldF32AVX512<>(SB)
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y0, Z2
-	VCVTPS2PD     Y1, Z1
-	VPADDQ        c00095f619980c433<>+0(SB), Z2, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z2
-	VPADDQ        c00095f619980c433<>+0(SB), Z1, Z3
-	VPSRLQ        $0x34, Z3, Z4
-	VPORD         c4330000000000000<>+0(SB), Z4, Z4
-	VMOVUPS       c43300000000003ff<>+0(SB), Z5
-	VSUBPD        Z5, Z4, Z4
-	VPANDD        c000fffffffffffff<>+0(SB), Z3, Z3
-	VPADDQ        c3fe6a09e667f3bcd<>+0(SB), Z3, Z3
-	VMOVUPS       c3ff0000000000000<>+0(SB), Z5
-	VSUBPD        Z5, Z3, Z3
-	VMOVUPS       c4000000000000000<>+0(SB), Z5
-	VADDPD        Z5, Z3, Z5
-	VDIVPD        Z5, Z3, Z5
-	VMULPD        Z5, Z5, Z6
-	VMULPD        Z6, Z6, Z7
-	VMOVUPS       c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS       Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fd999999997fa04<>+0(SB), Z9
-	VADDPD        Z9, Z8, Z8
-	VMULPD        Z7, Z8, Z8
-	VMOVUPS       c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS       Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fc7466496cb03de<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fd2492494229359<>+0(SB), Z11
-	VADDPD        Z11, Z9, Z9
-	VMULPD        Z7, Z9, Z9
-	VMOVUPS       c3fe5555555555593<>+0(SB), Z7
-	VADDPD        Z7, Z9, Z9
-	VMULPD        Z6, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VMOVUPS       c3fe0000000000000<>+0(SB), Z6
-	VMULPD        Z6, Z3, Z6
-	VMULPD        Z3, Z6, Z6
-	VADDPD        Z8, Z6, Z8
-	VMULPD        Z8, Z5, Z8
-	VMOVUPS       c3dea39ef35793c76<>+0(SB), Z5
-	VMULPD        Z5, Z4, Z9
-	VADDPD        Z9, Z8, Z8
-	VSUBPD        Z8, Z6, Z8
-	VSUBPD        Z3, Z8, Z8
-	VMOVUPS       c3fe62e42fee00000<>+0(SB), Z3
-	VMULPD        Z3, Z4, Z9
-	VSUBPD        Z8, Z9, Z1
-	VCVTPD2PS     Z2, Y2
-	VCVTPD2PS     Z1, Y1
-	VINSERTF64X4  $0x01, Y1, Z2, Z2
-	VSUBPS        Z0, Z0, Z0
-	VSUBPS        Z2, Z0, Z0
-	VCMPPS        $0x03, Z0, Z0, K2
-	VBROADCASTSS  c7fc00000<>+0(SB), K2, Z0
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVAPS Z0, Z12
+	VMOVAPS Z12, Z0
+	CALL    ·minusLogF32AVX512<>(SB)
+	VMOVUPS Z0, Z12
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -62392,15 +60316,15 @@ end29:
 	SHLQ $0x02, BX
 	MOVQ planes+48(FP), SI
 
-planes30:
-	VMOVUPS.Z (AX), K1, Z1
-	VSUBPS    Z10, Z1, Z1
-	VADDPS    Z1, Z0, Z1
-	VMOVUPS   Z1, K1, (DX)
+planes26:
+	VMOVUPS.Z (AX), K2, Z0
+	VSUBPS    Z11, Z0, Z0
+	VADDPS    Z0, Z12, Z0
+	VMOVUPS   Z0, K2, (DX)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	DECQ      SI
-	JNE       planes30
+	JNE       planes26
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000010, 8(SP)
 	JA        narrow16
@@ -62424,10 +60348,10 @@ TEXT ·logSoftmaxPlanesF64AVX512(SB), $16784-80
 wide3:
 	CMPQ         8(SP), $0x00000020
 	JB           narrow4
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z10
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z11
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z12
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z13
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
@@ -62440,16 +60364,16 @@ wide3:
 
 planes7:
 	VMOVUPD (CX), Z0
-	VMAXPD  Z0, Z6, Z6
+	VMAXPD  Z0, Z10, Z10
 	VMOVUPD Z0, (AX)
 	VMOVUPD 64(CX), Z0
-	VMAXPD  Z0, Z7, Z7
+	VMAXPD  Z0, Z11, Z11
 	VMOVUPD Z0, 64(AX)
 	VMOVUPD 128(CX), Z0
-	VMAXPD  Z0, Z8, Z8
+	VMAXPD  Z0, Z12, Z12
 	VMOVUPD Z0, 128(AX)
 	VMOVUPD 192(CX), Z0
-	VMAXPD  Z0, Z9, Z9
+	VMAXPD  Z0, Z13, Z13
 	VMOVUPD Z0, 192(AX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
@@ -62461,10 +60385,10 @@ planes7:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
-	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
-	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z7
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z8
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z9
 	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
 	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
 	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
@@ -62493,17 +60417,17 @@ planes8:
 	VMOVUPD     (AX), Z20
 	PREFETCHT0  (DX)
 	PREFETCHT0  (SI)
-	VSUBPD      Z6, Z20, Z20
+	VSUBPD      Z10, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -62518,17 +60442,17 @@ planes8:
 	VMOVUPD     64(AX), Z20
 	PREFETCHT0  64(DX)
 	PREFETCHT0  64(SI)
-	VSUBPD      Z7, Z20, Z20
+	VSUBPD      Z11, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -62543,17 +60467,17 @@ planes8:
 	VMOVUPD     128(AX), Z20
 	PREFETCHT0  128(DX)
 	PREFETCHT0  128(SI)
-	VSUBPD      Z8, Z20, Z20
+	VSUBPD      Z12, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -62568,17 +60492,17 @@ planes8:
 	VMOVUPD     192(AX), Z20
 	PREFETCHT0  192(DX)
 	PREFETCHT0  192(SI)
-	VSUBPD      Z9, Z20, Z20
+	VSUBPD      Z13, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -62608,70 +60532,18 @@ planes8:
 	CALL ·foldF64AVX512<>(SB)
 
 totals9:
-	VMOVUPS      (R10), Z0
-	VMOVUPS      Z0, Z1
-	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
-	VPSRLQ       $0x34, Z2, Z3
-	VPORD        c4330000000000000<>+0(SB), Z3, Z3
-	VMOVUPS      c43300000000003ff<>+0(SB), Z4
-	VSUBPD       Z4, Z3, Z3
-	VPANDD       c000fffffffffffff<>+0(SB), Z2, Z2
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z2, Z2
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VSUBPD       Z4, Z2, Z2
-	VMOVUPS      c4000000000000000<>+0(SB), Z4
-	VADDPD       Z4, Z2, Z4
-	VDIVPD       Z4, Z2, Z4
-	VMULPD       Z4, Z4, Z5
-	VMULPD       Z5, Z5, Z10
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z11
-	VMOVUPS      Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z12
-	VADDPD       Z12, Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fd999999997fa04<>+0(SB), Z12
-	VADDPD       Z12, Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z12
-	VMOVUPS      Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z13
-	VADDPD       Z13, Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fd2492494229359<>+0(SB), Z13
-	VADDPD       Z13, Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fe5555555555593<>+0(SB), Z10
-	VADDPD       Z10, Z12, Z12
-	VMULPD       Z5, Z12, Z12
-	VADDPD       Z12, Z11, Z11
-	VMOVUPS      c3fe0000000000000<>+0(SB), Z5
-	VMULPD       Z5, Z2, Z5
-	VMULPD       Z2, Z5, Z5
-	VADDPD       Z11, Z5, Z11
-	VMULPD       Z11, Z4, Z11
-	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z4
-	VMULPD       Z4, Z3, Z12
-	VADDPD       Z12, Z11, Z11
-	VSUBPD       Z11, Z5, Z11
-	VSUBPD       Z2, Z11, Z11
-	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z2
-	VMULPD       Z2, Z3, Z12
-	VSUBPD       Z11, Z12, Z1
-	VMOVUPS      Z1, Z1
-	VSUBPD       Z0, Z0, Z0
-	VSUBPD       Z1, Z0, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
-	VMOVUPS      Z0, (R10)
-	ADDQ         $0x00000040, R10
-	SUBQ         $0x00000040, R11
-	JNE          totals9
-	VMOVUPS      16(SP), Z0
-	VMOVUPS      80(SP), Z1
-	VMOVUPS      144(SP), Z2
-	VMOVUPS      208(SP), Z3
+	VMOVUPS (R10), Z14
+	VMOVAPS Z14, Z0
+	CALL    ·minusLogF64AVX512<>(SB)
+	VMOVUPS Z0, Z14
+	VMOVUPS Z14, (R10)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R11
+	JNE     totals9
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
 
 	// every plane: [read scratch write dst]
 	LEAQ 335(SP), AX
@@ -62684,19 +60556,19 @@ totals9:
 
 planes10:
 	VMOVUPD (AX), Z4
-	VSUBPD  Z6, Z4, Z4
+	VSUBPD  Z10, Z4, Z4
 	VADDPD  Z4, Z0, Z4
 	VMOVUPD Z4, (CX)
 	VMOVUPD 64(AX), Z4
-	VSUBPD  Z7, Z4, Z4
+	VSUBPD  Z11, Z4, Z4
 	VADDPD  Z4, Z1, Z4
 	VMOVUPD Z4, 64(CX)
 	VMOVUPD 128(AX), Z4
-	VSUBPD  Z8, Z4, Z4
+	VSUBPD  Z12, Z4, Z4
 	VADDPD  Z4, Z2, Z4
 	VMOVUPD Z4, 128(CX)
 	VMOVUPD 192(AX), Z4
-	VSUBPD  Z9, Z4, Z4
+	VSUBPD  Z13, Z4, Z4
 	VADDPD  Z4, Z3, Z4
 	VMOVUPD Z4, 192(CX)
 	ADDQ    $0x00000100, AX
@@ -62719,8 +60591,8 @@ narrow5:
 	MOVQ         $-1, AX
 	SHLQ         CL, AX
 	NOTQ         AX
-	KMOVQ        AX, K1
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	KMOVQ        AX, K2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z10
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
@@ -62733,8 +60605,8 @@ narrow5:
 
 planes11:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	VMOVUPD      (CX), K1, Z0
-	VMAXPD       Z0, Z6, Z6
+	VMOVUPD      (CX), K2, Z0
+	VMAXPD       Z0, Z10, Z10
 	VMOVUPD      Z0, (AX)
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
@@ -62746,10 +60618,10 @@ planes11:
 	VMOVUPS      c3ff71547652b82fe<>+0(SB), Z3
 	VMOVUPS      cbfe62e42fee00000<>+0(SB), Z4
 	VMOVUPS      cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS      c3e5af633a92c2458<>+0(SB), Z7
-	VMOVUPS      c3e928b41da12708b<>+0(SB), Z8
-	VMOVUPS      c3ec71ddf6ab977fb<>+0(SB), Z9
-	VMOVUPS      c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS      c3e5af633a92c2458<>+0(SB), Z6
+	VMOVUPS      c3e928b41da12708b<>+0(SB), Z7
+	VMOVUPS      c3ec71ddf6ab977fb<>+0(SB), Z8
+	VMOVUPS      c3efa01993a5e7f04<>+0(SB), Z9
 	VMOVUPS      c3f2a01a01b00f205<>+0(SB), Z11
 	VMOVUPS      c3f56c16c18606b59<>+0(SB), Z12
 	VMOVUPS      c3f8111111110f7fd<>+0(SB), Z13
@@ -62776,17 +60648,17 @@ planes11:
 
 planes12:
 	VMOVUPD     (AX), Z17
-	VSUBPD      Z6, Z17, Z17
+	VSUBPD      Z10, Z17, Z17
 	VMOVUPS     Z1, Z18
 	VFMADD231PD Z3, Z17, Z18
 	VSUBPD      Z1, Z18, Z18
 	VMOVUPS     Z17, Z19
 	VFMADD231PD Z4, Z18, Z19
 	VFMADD231PD Z5, Z18, Z19
-	VMOVUPS     Z7, Z20
+	VMOVUPS     Z6, Z20
+	VFMADD213PD Z7, Z19, Z20
 	VFMADD213PD Z8, Z19, Z20
 	VFMADD213PD Z9, Z19, Z20
-	VFMADD213PD Z10, Z19, Z20
 	VFMADD213PD Z11, Z19, Z20
 	VFMADD213PD Z12, Z19, Z20
 	VFMADD213PD Z13, Z19, Z20
@@ -62795,8 +60667,8 @@ planes12:
 	VFMADD213PD Z16, Z19, Z20
 	VFMADD213PD Z2, Z19, Z20
 	VFMADD213PD Z2, Z19, Z20
-	VCMPPD      $0x15, Z0, Z17, K2
-	VSCALEFPD.Z Z18, Z20, K2, Z20
+	VCMPPD      $0x15, Z0, Z17, K1
+	VSCALEFPD.Z Z18, Z20, K1, Z20
 	VMOVUPD     Z20, (CX)
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
@@ -62806,67 +60678,16 @@ planes12:
 	JNE         planes12
 
 	// fold the planes of [read scratch2]
-	LEAQ         8591(SP), DI
-	ANDQ         $-64, DI
-	LEAQ         16(SP), R8
-	MOVQ         $0x00000040, R9
-	MOVQ         planes+48(FP), SI
-	CALL         ·foldF64AVX512<>(SB)
-	VMOVUPS      Z0, Z1
-	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
-	VPSRLQ       $0x34, Z2, Z3
-	VPORD        c4330000000000000<>+0(SB), Z3, Z3
-	VMOVUPS      c43300000000003ff<>+0(SB), Z4
-	VSUBPD       Z4, Z3, Z3
-	VPANDD       c000fffffffffffff<>+0(SB), Z2, Z2
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z2, Z2
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VSUBPD       Z4, Z2, Z2
-	VMOVUPS      c4000000000000000<>+0(SB), Z4
-	VADDPD       Z4, Z2, Z4
-	VDIVPD       Z4, Z2, Z4
-	VMULPD       Z4, Z4, Z5
-	VMULPD       Z5, Z5, Z7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS      Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fd999999997fa04<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS      Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fd2492494229359<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fe5555555555593<>+0(SB), Z7
-	VADDPD       Z7, Z9, Z9
-	VMULPD       Z5, Z9, Z9
-	VADDPD       Z9, Z8, Z8
-	VMOVUPS      c3fe0000000000000<>+0(SB), Z5
-	VMULPD       Z5, Z2, Z5
-	VMULPD       Z2, Z5, Z5
-	VADDPD       Z8, Z5, Z8
-	VMULPD       Z8, Z4, Z8
-	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z4
-	VMULPD       Z4, Z3, Z9
-	VADDPD       Z9, Z8, Z8
-	VSUBPD       Z8, Z5, Z8
-	VSUBPD       Z2, Z8, Z8
-	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z2
-	VMULPD       Z2, Z3, Z9
-	VSUBPD       Z8, Z9, Z1
-	VMOVUPS      Z1, Z1
-	VSUBPD       Z0, Z0, Z0
-	VSUBPD       Z1, Z0, Z0
-	VCMPPD       $0x03, Z0, Z0, K2
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K2, Z0
+	LEAQ    8591(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVAPS Z0, Z11
+	VMOVAPS Z11, Z0
+	CALL    ·minusLogF64AVX512<>(SB)
+	VMOVUPS Z0, Z11
 
 	// every plane: [read scratch write dst]
 	LEAQ 335(SP), AX
@@ -62878,10 +60699,10 @@ planes12:
 	MOVQ planes+48(FP), BX
 
 planes13:
-	VMOVUPD (AX), Z1
-	VSUBPD  Z6, Z1, Z1
-	VADDPD  Z1, Z0, Z1
-	VMOVUPD Z1, K1, (CX)
+	VMOVUPD (AX), Z0
+	VSUBPD  Z10, Z0, Z0
+	VADDPD  Z0, Z11, Z0
+	VMOVUPD Z0, K2, (CX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
@@ -62898,10 +60719,10 @@ many2:
 wide14:
 	CMPQ         8(SP), $0x00000020
 	JB           narrow15
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z10
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z11
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z12
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z13
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
@@ -62912,13 +60733,13 @@ wide14:
 
 planes18:
 	VMOVUPD (AX), Z0
-	VMAXPD  Z0, Z6, Z6
+	VMAXPD  Z0, Z10, Z10
 	VMOVUPD 64(AX), Z0
-	VMAXPD  Z0, Z7, Z7
+	VMAXPD  Z0, Z11, Z11
 	VMOVUPD 128(AX), Z0
-	VMAXPD  Z0, Z8, Z8
+	VMAXPD  Z0, Z12, Z12
 	VMOVUPD 192(AX), Z0
-	VMAXPD  Z0, Z9, Z9
+	VMAXPD  Z0, Z13, Z13
 	ADDQ    CX, AX
 	DECQ    DX
 	JNE     planes18
@@ -62928,10 +60749,10 @@ planes18:
 	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
 	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
 	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
-	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
-	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
+	VMOVUPS c3e5af633a92c2458<>+0(SB), Z6
+	VMOVUPS c3e928b41da12708b<>+0(SB), Z7
+	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z8
+	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z9
 	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
 	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
 	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
@@ -62948,20 +60769,22 @@ planes18:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes19:
 	VMOVUPD     (AX), Z20
-	VSUBPD      Z6, Z20, Z20
+	VSUBPD      Z10, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -62972,21 +60795,20 @@ lanes19:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      (DI), Z23, Z20
 	VMOVUPS     Z20, (BX)
 	VMOVUPD     64(AX), Z20
-	VSUBPD      Z7, Z20, Z20
+	VSUBPD      Z11, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -62997,21 +60819,20 @@ lanes19:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      64(DI), Z23, Z20
 	VMOVUPS     Z20, 64(BX)
 	VMOVUPD     128(AX), Z20
-	VSUBPD      Z8, Z20, Z20
+	VSUBPD      Z12, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -63022,21 +60843,20 @@ lanes19:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      128(DI), Z23, Z20
 	VMOVUPS     Z20, 128(BX)
 	VMOVUPD     192(AX), Z20
-	VSUBPD      Z9, Z20, Z20
+	VSUBPD      Z13, Z20, Z20
 	VMOVUPS     Z1, Z21
 	VFMADD231PD Z3, Z20, Z21
 	VSUBPD      Z1, Z21, Z21
 	VMOVUPS     Z20, Z22
 	VFMADD231PD Z4, Z21, Z22
 	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
+	VMOVUPS     Z6, Z23
+	VFMADD213PD Z7, Z22, Z23
+	VFMADD213PD Z8, Z22, Z23
+	VFMADD213PD Z9, Z22, Z23
 	VFMADD213PD Z14, Z22, Z23
 	VFMADD213PD Z15, Z22, Z23
 	VFMADD213PD Z16, Z22, Z23
@@ -63047,130 +60867,21 @@ lanes19:
 	VFMADD213PD Z2, Z22, Z23
 	VCMPPD      $0x15, Z0, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      192(DI), Z23, Z20
 	VMOVUPS     Z20, 192(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end22
+	JE          end20
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes19
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes19
 
-	// the lanes again
-wrap21:
-	SUBQ $0x00002000, BX
-
-again20:
-	VMOVUPD     (AX), Z20
-	VSUBPD      Z6, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     (BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, (BX)
-	VMOVUPD     64(AX), Z20
-	VSUBPD      Z7, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     64(BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 64(BX)
-	VMOVUPD     128(AX), Z20
-	VSUBPD      Z8, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     128(BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 128(BX)
-	VMOVUPD     192(AX), Z20
-	VSUBPD      Z9, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     192(BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 192(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end22
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again20
-	JMP         wrap21
-
-end22:
+end20:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -63181,71 +60892,19 @@ end22:
 	MOVQ R11, R9
 	CALL ·foldF64AVX512<>(SB)
 
-totals23:
-	VMOVUPS      (R10), Z0
-	VMOVUPS      Z0, Z1
-	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
-	VPSRLQ       $0x34, Z2, Z3
-	VPORD        c4330000000000000<>+0(SB), Z3, Z3
-	VMOVUPS      c43300000000003ff<>+0(SB), Z4
-	VSUBPD       Z4, Z3, Z3
-	VPANDD       c000fffffffffffff<>+0(SB), Z2, Z2
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z2, Z2
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VSUBPD       Z4, Z2, Z2
-	VMOVUPS      c4000000000000000<>+0(SB), Z4
-	VADDPD       Z4, Z2, Z4
-	VDIVPD       Z4, Z2, Z4
-	VMULPD       Z4, Z4, Z5
-	VMULPD       Z5, Z5, Z10
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z11
-	VMOVUPS      Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z12
-	VADDPD       Z12, Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fd999999997fa04<>+0(SB), Z12
-	VADDPD       Z12, Z11, Z11
-	VMULPD       Z10, Z11, Z11
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z12
-	VMOVUPS      Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z13
-	VADDPD       Z13, Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fd2492494229359<>+0(SB), Z13
-	VADDPD       Z13, Z12, Z12
-	VMULPD       Z10, Z12, Z12
-	VMOVUPS      c3fe5555555555593<>+0(SB), Z10
-	VADDPD       Z10, Z12, Z12
-	VMULPD       Z5, Z12, Z12
-	VADDPD       Z12, Z11, Z11
-	VMOVUPS      c3fe0000000000000<>+0(SB), Z5
-	VMULPD       Z5, Z2, Z5
-	VMULPD       Z2, Z5, Z5
-	VADDPD       Z11, Z5, Z11
-	VMULPD       Z11, Z4, Z11
-	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z4
-	VMULPD       Z4, Z3, Z12
-	VADDPD       Z12, Z11, Z11
-	VSUBPD       Z11, Z5, Z11
-	VSUBPD       Z2, Z11, Z11
-	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z2
-	VMULPD       Z2, Z3, Z12
-	VSUBPD       Z11, Z12, Z1
-	VMOVUPS      Z1, Z1
-	VSUBPD       Z0, Z0, Z0
-	VSUBPD       Z1, Z0, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
-	VMOVUPS      Z0, (R10)
-	ADDQ         $0x00000040, R10
-	SUBQ         $0x00000040, R11
-	JNE          totals23
-	VMOVUPS      16(SP), Z0
-	VMOVUPS      80(SP), Z1
-	VMOVUPS      144(SP), Z2
-	VMOVUPS      208(SP), Z3
+totals21:
+	VMOVUPS (R10), Z14
+	VMOVAPS Z14, Z0
+	CALL    ·minusLogF64AVX512<>(SB)
+	VMOVUPS Z0, Z14
+	VMOVUPS Z14, (R10)
+	ADDQ    $0x00000040, R10
+	SUBQ    $0x00000040, R11
+	JNE     totals21
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -63258,27 +60917,27 @@ totals23:
 	SHLQ $0x03, BX
 	MOVQ planes+48(FP), SI
 
-planes24:
+planes22:
 	VMOVUPD (AX), Z4
-	VSUBPD  Z6, Z4, Z4
+	VSUBPD  Z10, Z4, Z4
 	VADDPD  Z4, Z0, Z4
 	VMOVUPD Z4, (DX)
 	VMOVUPD 64(AX), Z4
-	VSUBPD  Z7, Z4, Z4
+	VSUBPD  Z11, Z4, Z4
 	VADDPD  Z4, Z1, Z4
 	VMOVUPD Z4, 64(DX)
 	VMOVUPD 128(AX), Z4
-	VSUBPD  Z8, Z4, Z4
+	VSUBPD  Z12, Z4, Z4
 	VADDPD  Z4, Z2, Z4
 	VMOVUPD Z4, 128(DX)
 	VMOVUPD 192(AX), Z4
-	VSUBPD  Z9, Z4, Z4
+	VSUBPD  Z13, Z4, Z4
 	VADDPD  Z4, Z3, Z4
 	VMOVUPD Z4, 192(DX)
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JNE     planes24
+	JNE     planes22
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide14
@@ -63295,8 +60954,8 @@ narrow16:
 	MOVQ         $-1, AX
 	SHLQ         CL, AX
 	NOTQ         AX
-	KMOVQ        AX, K1
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	KMOVQ        AX, K2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z10
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
@@ -63305,23 +60964,23 @@ narrow16:
 	SHLQ $0x03, CX
 	MOVQ planes+48(FP), DX
 
-planes25:
+planes23:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	VMOVUPD      (AX), K1, Z0
-	VMAXPD       Z0, Z6, Z6
+	VMOVUPD      (AX), K2, Z0
+	VMAXPD       Z0, Z10, Z10
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes25
+	JNE          planes23
 	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z0
 	VMOVUPS      c4338000000000000<>+0(SB), Z1
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
 	VMOVUPS      c3ff71547652b82fe<>+0(SB), Z3
 	VMOVUPS      cbfe62e42fee00000<>+0(SB), Z4
 	VMOVUPS      cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS      c3e5af633a92c2458<>+0(SB), Z7
-	VMOVUPS      c3e928b41da12708b<>+0(SB), Z8
-	VMOVUPS      c3ec71ddf6ab977fb<>+0(SB), Z9
-	VMOVUPS      c3efa01993a5e7f04<>+0(SB), Z10
+	VMOVUPS      c3e5af633a92c2458<>+0(SB), Z6
+	VMOVUPS      c3e928b41da12708b<>+0(SB), Z7
+	VMOVUPS      c3ec71ddf6ab977fb<>+0(SB), Z8
+	VMOVUPS      c3efa01993a5e7f04<>+0(SB), Z9
 	VMOVUPS      c3f2a01a01b00f205<>+0(SB), Z11
 	VMOVUPS      c3f56c16c18606b59<>+0(SB), Z12
 	VMOVUPS      c3f8111111110f7fd<>+0(SB), Z13
@@ -63338,20 +60997,22 @@ planes25:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes26:
-	VMOVUPD.Z   (AX), K1, Z17
-	VSUBPD      Z6, Z17, Z17
+lanes24:
+	VMOVUPD.Z   (AX), K2, Z17
+	VSUBPD      Z10, Z17, Z17
 	VMOVUPS     Z1, Z18
 	VFMADD231PD Z3, Z17, Z18
 	VSUBPD      Z1, Z18, Z18
 	VMOVUPS     Z17, Z19
 	VFMADD231PD Z4, Z18, Z19
 	VFMADD231PD Z5, Z18, Z19
-	VMOVUPS     Z7, Z20
+	VMOVUPS     Z6, Z20
+	VFMADD213PD Z7, Z19, Z20
 	VFMADD213PD Z8, Z19, Z20
 	VFMADD213PD Z9, Z19, Z20
-	VFMADD213PD Z10, Z19, Z20
 	VFMADD213PD Z11, Z19, Z20
 	VFMADD213PD Z12, Z19, Z20
 	VFMADD213PD Z13, Z19, Z20
@@ -63360,119 +61021,34 @@ lanes26:
 	VFMADD213PD Z16, Z19, Z20
 	VFMADD213PD Z2, Z19, Z20
 	VFMADD213PD Z2, Z19, Z20
-	VCMPPD      $0x15, Z0, Z17, K2
-	VSCALEFPD.Z Z18, Z20, K2, Z20
-	VPXORD      Z17, Z17, Z17
-	VADDPD      Z20, Z17, Z17
+	VCMPPD      $0x15, Z0, Z17, K1
+	VSCALEFPD.Z Z18, Z20, K1, Z20
+	VADDPD      (DI), Z20, Z17
 	VMOVUPS     Z17, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end29
+	JE          end25
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes26
+	JB          lanes24
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes24
 
-	// the lanes again
-wrap28:
-	SUBQ $0x00002000, BX
-
-again27:
-	VMOVUPD.Z   (AX), K1, Z17
-	VSUBPD      Z6, Z17, Z17
-	VMOVUPS     Z1, Z18
-	VFMADD231PD Z3, Z17, Z18
-	VSUBPD      Z1, Z18, Z18
-	VMOVUPS     Z17, Z19
-	VFMADD231PD Z4, Z18, Z19
-	VFMADD231PD Z5, Z18, Z19
-	VMOVUPS     Z7, Z20
-	VFMADD213PD Z8, Z19, Z20
-	VFMADD213PD Z9, Z19, Z20
-	VFMADD213PD Z10, Z19, Z20
-	VFMADD213PD Z11, Z19, Z20
-	VFMADD213PD Z12, Z19, Z20
-	VFMADD213PD Z13, Z19, Z20
-	VFMADD213PD Z14, Z19, Z20
-	VFMADD213PD Z15, Z19, Z20
-	VFMADD213PD Z16, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VCMPPD      $0x15, Z0, Z17, K2
-	VSCALEFPD.Z Z18, Z20, K2, Z20
-	VMOVUPS     (BX), Z17
-	VADDPD      Z20, Z17, Z17
-	VMOVUPS     Z17, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end29
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again27
-	JMP         wrap28
-
-end29:
+end25:
 	// fold the planes of [read scratch]
-	LEAQ         335(SP), DI
-	ANDQ         $-64, DI
-	LEAQ         16(SP), R8
-	MOVQ         $0x00000040, R9
-	MOVQ         planes+48(FP), SI
-	CALL         ·foldF64AVX512<>(SB)
-	VMOVUPS      Z0, Z1
-	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
-	VPSRLQ       $0x34, Z2, Z3
-	VPORD        c4330000000000000<>+0(SB), Z3, Z3
-	VMOVUPS      c43300000000003ff<>+0(SB), Z4
-	VSUBPD       Z4, Z3, Z3
-	VPANDD       c000fffffffffffff<>+0(SB), Z2, Z2
-	VPADDQ       c3fe6a09e667f3bcd<>+0(SB), Z2, Z2
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VSUBPD       Z4, Z2, Z2
-	VMOVUPS      c4000000000000000<>+0(SB), Z4
-	VADDPD       Z4, Z2, Z4
-	VDIVPD       Z4, Z2, Z4
-	VMULPD       Z4, Z4, Z5
-	VMULPD       Z5, Z5, Z7
-	VMOVUPS      c3fc39a09d078c69f<>+0(SB), Z8
-	VMOVUPS      Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fcc71c51d8e78af<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fd999999997fa04<>+0(SB), Z9
-	VADDPD       Z9, Z8, Z8
-	VMULPD       Z7, Z8, Z8
-	VMOVUPS      c3fc2f112df3e5244<>+0(SB), Z9
-	VMOVUPS      Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fc7466496cb03de<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fd2492494229359<>+0(SB), Z10
-	VADDPD       Z10, Z9, Z9
-	VMULPD       Z7, Z9, Z9
-	VMOVUPS      c3fe5555555555593<>+0(SB), Z7
-	VADDPD       Z7, Z9, Z9
-	VMULPD       Z5, Z9, Z9
-	VADDPD       Z9, Z8, Z8
-	VMOVUPS      c3fe0000000000000<>+0(SB), Z5
-	VMULPD       Z5, Z2, Z5
-	VMULPD       Z2, Z5, Z5
-	VADDPD       Z8, Z5, Z8
-	VMULPD       Z8, Z4, Z8
-	VMOVUPS      c3dea39ef35793c76<>+0(SB), Z4
-	VMULPD       Z4, Z3, Z9
-	VADDPD       Z9, Z8, Z8
-	VSUBPD       Z8, Z5, Z8
-	VSUBPD       Z2, Z8, Z8
-	VMOVUPS      c3fe62e42fee00000<>+0(SB), Z2
-	VMULPD       Z2, Z3, Z9
-	VSUBPD       Z8, Z9, Z1
-	VMOVUPS      Z1, Z1
-	VSUBPD       Z0, Z0, Z0
-	VSUBPD       Z1, Z0, Z0
-	VCMPPD       $0x03, Z0, Z0, K2
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K2, Z0
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+48(FP), SI
+	CALL    ·foldF64AVX512<>(SB)
+	VMOVAPS Z0, Z11
+	VMOVAPS Z11, Z0
+	CALL    ·minusLogF64AVX512<>(SB)
+	VMOVUPS Z0, Z11
 
 	// every plane: [read src write dst]
 	MOVQ src_base+24(FP), AX
@@ -63485,15 +61061,15 @@ end29:
 	SHLQ $0x03, BX
 	MOVQ planes+48(FP), SI
 
-planes30:
-	VMOVUPD.Z (AX), K1, Z1
-	VSUBPD    Z6, Z1, Z1
-	VADDPD    Z1, Z0, Z1
-	VMOVUPD   Z1, K1, (DX)
+planes26:
+	VMOVUPD.Z (AX), K2, Z0
+	VSUBPD    Z10, Z0, Z0
+	VADDPD    Z0, Z11, Z0
+	VMOVUPD   Z0, K2, (DX)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	DECQ      SI
-	JNE       planes30
+	JNE       planes26
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000008, 8(SP)
 	JA        narrow16
@@ -63539,6 +61115,8 @@ wide2:
 	LEAQ 335(SP), R11
 	ANDQ $-64, R11
 	LEAQ 16384(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
 lanes6:
 	VMOVUPS    (AX), Z0
@@ -63548,9 +61126,8 @@ lanes6:
 	PREFETCHT0 (R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, (R11)
+	VADDPS     (R13), Z0, Z0
+	VMOVUPS    Z0, (R11)
 	VMOVUPS    64(AX), Z0
 	VMOVUPS    64(DX), Z1
 	PREFETCHT0 64(SI)
@@ -63558,9 +61135,8 @@ lanes6:
 	PREFETCHT0 64(R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R11)
+	VADDPS     64(R13), Z0, Z0
+	VMOVUPS    Z0, 64(R11)
 	VMOVUPS    128(AX), Z0
 	VMOVUPS    128(DX), Z1
 	PREFETCHT0 128(SI)
@@ -63568,9 +61144,8 @@ lanes6:
 	PREFETCHT0 128(R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R11)
+	VADDPS     128(R13), Z0, Z0
+	VMOVUPS    Z0, 128(R11)
 	VMOVUPS    192(AX), Z0
 	VMOVUPS    192(DX), Z1
 	PREFETCHT0 192(SI)
@@ -63578,78 +61153,25 @@ lanes6:
 	PREFETCHT0 192(R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R11)
+	VADDPS     192(R13), Z0, Z0
+	VMOVUPS    Z0, 192(R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end9
+	JE         end7
 	ADDQ       $0x00000100, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
 	JB         lanes6
+	SUBQ       $0x00004000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000100, R14
+	JMP        lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00004000, R11
-
-again7:
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    (R11), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, (R11)
-	VMOVUPS    64(AX), Z0
-	VMOVUPS    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    64(R11), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R11)
-	VMOVUPS    128(AX), Z0
-	VMOVUPS    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    128(R11), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R11)
-	VMOVUPS    192(AX), Z0
-	VMOVUPS    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    192(R11), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end9
-	ADDQ       $0x00000100, R11
-	CMPQ       R11, R12
-	JB         again7
-	JMP        wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -63677,7 +61199,7 @@ end9:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPS (AX), Z4
 	VMOVUPS (DX), Z5
 	VPANDD  c7fffffff<>+0(SB), Z4, Z4
@@ -63706,7 +61228,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000040, 8(SP)
 	JMP     wide2
@@ -63749,51 +61271,33 @@ narrow4:
 	LEAQ 335(SP), R11
 	ANDQ $-64, R11
 	LEAQ 16384(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
-lanes11:
+lanes9:
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
 	VPANDD    c7fffffff<>+0(SB), Z0, Z0
 	VMULPS    Z1, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (R11)
+	VADDPS    (R13), Z0, Z0
+	VMOVUPS   Z0, (R11)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	ADDQ      CX, SI
 	ADDQ      BX, DI
 	ADDQ      R9, R8
 	DECQ      R10
-	JE        end14
+	JE        end10
 	ADDQ      $0x00000100, R11
+	ADDQ      R14, R13
 	CMPQ      R11, R12
-	JB        lanes11
+	JB        lanes9
+	SUBQ      $0x00004000, R11
+	MOVQ      R11, R13
+	MOVQ      $0x00000100, R14
+	JMP       lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00004000, R11
-
-again12:
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VPANDD    c7fffffff<>+0(SB), Z0, Z0
-	VMULPS    Z1, Z0, Z0
-	VMOVUPS   (R11), Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (R11)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      R9, R8
-	DECQ      R10
-	JE        end14
-	ADDQ      $0x00000100, R11
-	CMPQ      R11, R12
-	JB        again12
-	JMP       wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -63817,7 +61321,7 @@ end14:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMOVUPS.Z (AX), K1, Z1
 	VMOVUPS.Z (DX), K1, Z2
 	VPANDD    c7fffffff<>+0(SB), Z1, Z1
@@ -63828,7 +61332,7 @@ planes15:
 	ADDQ      BX, DX
 	ADDQ      DI, SI
 	DECQ      R8
-	JNE       planes15
+	JNE       planes11
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000010, 8(SP)
 	JA        narrow4
@@ -63873,6 +61377,8 @@ wide2:
 	LEAQ 335(SP), R11
 	ANDQ $-64, R11
 	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
 lanes6:
 	VMOVUPD    (AX), Z0
@@ -63882,9 +61388,8 @@ lanes6:
 	PREFETCHT0 (R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, (R11)
+	VADDPD     (R13), Z0, Z0
+	VMOVUPS    Z0, (R11)
 	VMOVUPD    64(AX), Z0
 	VMOVUPD    64(DX), Z1
 	PREFETCHT0 64(SI)
@@ -63892,9 +61397,8 @@ lanes6:
 	PREFETCHT0 64(R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R11)
+	VADDPD     64(R13), Z0, Z0
+	VMOVUPS    Z0, 64(R11)
 	VMOVUPD    128(AX), Z0
 	VMOVUPD    128(DX), Z1
 	PREFETCHT0 128(SI)
@@ -63902,9 +61406,8 @@ lanes6:
 	PREFETCHT0 128(R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R11)
+	VADDPD     128(R13), Z0, Z0
+	VMOVUPS    Z0, 128(R11)
 	VMOVUPD    192(AX), Z0
 	VMOVUPD    192(DX), Z1
 	PREFETCHT0 192(SI)
@@ -63912,78 +61415,25 @@ lanes6:
 	PREFETCHT0 192(R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R11)
+	VADDPD     192(R13), Z0, Z0
+	VMOVUPS    Z0, 192(R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end9
+	JE         end7
 	ADDQ       $0x00000100, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
 	JB         lanes6
+	SUBQ       $0x00002000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000100, R14
+	JMP        lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00002000, R11
-
-again7:
-	VMOVUPD    (AX), Z0
-	VMOVUPD    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    (R11), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, (R11)
-	VMOVUPD    64(AX), Z0
-	VMOVUPD    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    64(R11), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R11)
-	VMOVUPD    128(AX), Z0
-	VMOVUPD    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    128(R11), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R11)
-	VMOVUPD    192(AX), Z0
-	VMOVUPD    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    192(R11), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end9
-	ADDQ       $0x00000100, R11
-	CMPQ       R11, R12
-	JB         again7
-	JMP        wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -64011,7 +61461,7 @@ end9:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPD (AX), Z4
 	VMOVUPD (DX), Z5
 	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
@@ -64040,7 +61490,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide2
@@ -64083,51 +61533,33 @@ narrow4:
 	LEAQ 335(SP), R11
 	ANDQ $-64, R11
 	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
-lanes11:
+lanes9:
 	VMOVUPD.Z (AX), K1, Z0
 	VMOVUPD.Z (DX), K1, Z1
 	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD    Z1, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (R11)
+	VADDPD    (R13), Z0, Z0
+	VMOVUPS   Z0, (R11)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	ADDQ      CX, SI
 	ADDQ      BX, DI
 	ADDQ      R9, R8
 	DECQ      R10
-	JE        end14
+	JE        end10
 	ADDQ      $0x00000100, R11
+	ADDQ      R14, R13
 	CMPQ      R11, R12
-	JB        lanes11
+	JB        lanes9
+	SUBQ      $0x00002000, R11
+	MOVQ      R11, R13
+	MOVQ      $0x00000100, R14
+	JMP       lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00002000, R11
-
-again12:
-	VMOVUPD.Z (AX), K1, Z0
-	VMOVUPD.Z (DX), K1, Z1
-	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD    Z1, Z0, Z0
-	VMOVUPS   (R11), Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (R11)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      R9, R8
-	DECQ      R10
-	JE        end14
-	ADDQ      $0x00000100, R11
-	CMPQ      R11, R12
-	JB        again12
-	JMP       wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -64151,7 +61583,7 @@ end14:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMOVUPD.Z (AX), K1, Z1
 	VMOVUPD.Z (DX), K1, Z2
 	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
@@ -64162,7 +61594,7 @@ planes15:
 	ADDQ      BX, DX
 	ADDQ      DI, SI
 	DECQ      R8
-	JNE       planes15
+	JNE       planes11
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000008, 8(SP)
 	JA        narrow4
@@ -65260,6 +62692,8 @@ wide1:
 	LEAQ  335(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  16384(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
 lanes5:
 	VMOVUPS    (AX), Z0
@@ -65269,9 +62703,8 @@ lanes5:
 	PREFETCHT0 (R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, (R10)
+	VADDPS     (R12), Z0, Z0
+	VMOVUPS    Z0, (R10)
 	VMOVUPS    64(AX), Z0
 	VMOVUPS    64(DX), Z1
 	PREFETCHT0 64(SI)
@@ -65279,9 +62712,8 @@ lanes5:
 	PREFETCHT0 64(R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R10)
+	VADDPS     64(R12), Z0, Z0
+	VMOVUPS    Z0, 64(R10)
 	VMOVUPS    128(AX), Z0
 	VMOVUPS    128(DX), Z1
 	PREFETCHT0 128(SI)
@@ -65289,9 +62721,8 @@ lanes5:
 	PREFETCHT0 128(R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R10)
+	VADDPS     128(R12), Z0, Z0
+	VMOVUPS    Z0, 128(R10)
 	VMOVUPS    192(AX), Z0
 	VMOVUPS    192(DX), Z1
 	PREFETCHT0 192(SI)
@@ -65299,78 +62730,25 @@ lanes5:
 	PREFETCHT0 192(R8)
 	VPANDD     c7fffffff<>+0(SB), Z0, Z0
 	VMULPS     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R10)
+	VADDPS     192(R12), Z0, Z0
+	VMOVUPS    Z0, 192(R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       $0x00000100, R8
 	DECQ       R9
-	JE         end8
+	JE         end6
 	ADDQ       $0x00000100, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
 	JB         lanes5
+	SUBQ       $0x00004000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000100, R13
+	JMP        lanes5
 
-	// the lanes again
-wrap7:
-	SUBQ $0x00004000, R10
-
-again6:
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    (R10), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, (R10)
-	VMOVUPS    64(AX), Z0
-	VMOVUPS    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    64(R10), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R10)
-	VMOVUPS    128(AX), Z0
-	VMOVUPS    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    128(R10), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R10)
-	VMOVUPS    192(AX), Z0
-	VMOVUPS    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    192(R10), Z1
-	VADDPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000100, R8
-	DECQ       R9
-	JE         end8
-	ADDQ       $0x00000100, R10
-	CMPQ       R10, R11
-	JB         again6
-	JMP        wrap7
-
-end8:
+end6:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -65396,7 +62774,7 @@ end8:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes9:
+planes7:
 	VMOVUPS (AX), Z4
 	VMOVUPS (DX), Z5
 	VPANDD  c7fffffff<>+0(SB), Z4, Z4
@@ -65425,7 +62803,7 @@ planes9:
 	ADDQ    BX, DX
 	ADDQ    $0x00000100, SI
 	DECQ    DI
-	JNE     planes9
+	JNE     planes7
 
 	// transpose scratch to dx
 	MOVQ  $0x00000040, R9
@@ -65481,51 +62859,33 @@ narrow3:
 	LEAQ  335(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  16384(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
-lanes10:
+lanes8:
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
 	VPANDD    c7fffffff<>+0(SB), Z0, Z0
 	VMULPS    Z1, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (R10)
+	VADDPS    (R12), Z0, Z0
+	VMOVUPS   Z0, (R10)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	ADDQ      CX, SI
 	ADDQ      BX, DI
 	ADDQ      $0x00000100, R8
 	DECQ      R9
-	JE        end13
+	JE        end9
 	ADDQ      $0x00000100, R10
+	ADDQ      R13, R12
 	CMPQ      R10, R11
-	JB        lanes10
+	JB        lanes8
+	SUBQ      $0x00004000, R10
+	MOVQ      R10, R12
+	MOVQ      $0x00000100, R13
+	JMP       lanes8
 
-	// the lanes again
-wrap12:
-	SUBQ $0x00004000, R10
-
-again11:
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VPANDD    c7fffffff<>+0(SB), Z0, Z0
-	VMULPS    Z1, Z0, Z0
-	VMOVUPS   (R10), Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (R10)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      $0x00000100, R8
-	DECQ      R9
-	JE        end13
-	ADDQ      $0x00000100, R10
-	CMPQ      R10, R11
-	JB        again11
-	JMP       wrap12
-
-end13:
+end9:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -65547,7 +62907,7 @@ end13:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes14:
+planes10:
 	VMOVUPS.Z (AX), K1, Z1
 	VMOVUPS.Z (DX), K1, Z2
 	VPANDD    c7fffffff<>+0(SB), Z1, Z1
@@ -65558,7 +62918,7 @@ planes14:
 	ADDQ      BX, DX
 	ADDQ      $0x00000100, SI
 	DECQ      DI
-	JNE       planes14
+	JNE       planes10
 
 	// transpose scratch to dx
 	MOVQ    $0x00000010, R9
@@ -65618,6 +62978,8 @@ wide1:
 	LEAQ  335(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
 lanes5:
 	VMOVUPD    (AX), Z0
@@ -65627,9 +62989,8 @@ lanes5:
 	PREFETCHT0 (R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, (R10)
+	VADDPD     (R12), Z0, Z0
+	VMOVUPS    Z0, (R10)
 	VMOVUPD    64(AX), Z0
 	VMOVUPD    64(DX), Z1
 	PREFETCHT0 64(SI)
@@ -65637,9 +62998,8 @@ lanes5:
 	PREFETCHT0 64(R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R10)
+	VADDPD     64(R12), Z0, Z0
+	VMOVUPS    Z0, 64(R10)
 	VMOVUPD    128(AX), Z0
 	VMOVUPD    128(DX), Z1
 	PREFETCHT0 128(SI)
@@ -65647,9 +63007,8 @@ lanes5:
 	PREFETCHT0 128(R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R10)
+	VADDPD     128(R12), Z0, Z0
+	VMOVUPS    Z0, 128(R10)
 	VMOVUPD    192(AX), Z0
 	VMOVUPD    192(DX), Z1
 	PREFETCHT0 192(SI)
@@ -65657,78 +63016,25 @@ lanes5:
 	PREFETCHT0 192(R8)
 	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD     Z1, Z0, Z0
-	VPXORD     Z1, Z1, Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R10)
+	VADDPD     192(R12), Z0, Z0
+	VMOVUPS    Z0, 192(R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, SI
 	ADDQ       BX, DI
 	ADDQ       $0x00000100, R8
 	DECQ       R9
-	JE         end8
+	JE         end6
 	ADDQ       $0x00000100, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
 	JB         lanes5
+	SUBQ       $0x00002000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000100, R13
+	JMP        lanes5
 
-	// the lanes again
-wrap7:
-	SUBQ $0x00002000, R10
-
-again6:
-	VMOVUPD    (AX), Z0
-	VMOVUPD    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    (R10), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, (R10)
-	VMOVUPD    64(AX), Z0
-	VMOVUPD    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    64(R10), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(R10)
-	VMOVUPD    128(AX), Z0
-	VMOVUPD    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    128(R10), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(R10)
-	VMOVUPD    192(AX), Z0
-	VMOVUPD    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VMOVUPS    192(R10), Z1
-	VADDPD     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000100, R8
-	DECQ       R9
-	JE         end8
-	ADDQ       $0x00000100, R10
-	CMPQ       R10, R11
-	JB         again6
-	JMP        wrap7
-
-end8:
+end6:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -65754,7 +63060,7 @@ end8:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes9:
+planes7:
 	VMOVUPD (AX), Z4
 	VMOVUPD (DX), Z5
 	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
@@ -65783,7 +63089,7 @@ planes9:
 	ADDQ    BX, DX
 	ADDQ    $0x00000100, SI
 	DECQ    DI
-	JNE     planes9
+	JNE     planes7
 
 	// transpose scratch to dx
 	MOVQ  $0x00000020, R9
@@ -65839,51 +63145,33 @@ narrow3:
 	LEAQ  335(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
-lanes10:
+lanes8:
 	VMOVUPD.Z (AX), K1, Z0
 	VMOVUPD.Z (DX), K1, Z1
 	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
 	VMULPD    Z1, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (R10)
+	VADDPD    (R12), Z0, Z0
+	VMOVUPS   Z0, (R10)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	ADDQ      CX, SI
 	ADDQ      BX, DI
 	ADDQ      $0x00000100, R8
 	DECQ      R9
-	JE        end13
+	JE        end9
 	ADDQ      $0x00000100, R10
+	ADDQ      R13, R12
 	CMPQ      R10, R11
-	JB        lanes10
+	JB        lanes8
+	SUBQ      $0x00002000, R10
+	MOVQ      R10, R12
+	MOVQ      $0x00000100, R13
+	JMP       lanes8
 
-	// the lanes again
-wrap12:
-	SUBQ $0x00002000, R10
-
-again11:
-	VMOVUPD.Z (AX), K1, Z0
-	VMOVUPD.Z (DX), K1, Z1
-	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD    Z1, Z0, Z0
-	VMOVUPS   (R10), Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (R10)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      $0x00000100, R8
-	DECQ      R9
-	JE        end13
-	ADDQ      $0x00000100, R10
-	CMPQ      R10, R11
-	JB        again11
-	JMP       wrap12
-
-end13:
+end9:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -65905,7 +63193,7 @@ end13:
 	ANDQ $-64, SI
 	MOVQ cols+72(FP), DI
 
-planes14:
+planes10:
 	VMOVUPD.Z (AX), K1, Z1
 	VMOVUPD.Z (DX), K1, Z2
 	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
@@ -65916,7 +63204,7 @@ planes14:
 	ADDQ      BX, DX
 	ADDQ      $0x00000100, SI
 	DECQ      DI
-	JNE       planes14
+	JNE       planes10
 
 	// transpose scratch to dx
 	MOVQ    $0x00000008, R9

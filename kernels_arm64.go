@@ -124,6 +124,16 @@ func classErrorsF32NEON(dst, probs []float32, labels []int32, class int32)
 //go:noescape
 func classErrorsF64NEON(dst, probs []float64, labels []int32, class int32)
 
+// lovaszWeightsF32NEON writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+//
+//go:noescape
+func lovaszWeightsF32NEON(dst []float32, foreground []uint8, left, union int) int
+
+// lovaszWeightsF64NEON writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+//
+//go:noescape
+func lovaszWeightsF64NEON(dst []float64, foreground []uint8, left, union int) int
+
 // transposeF32NEON writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols.
 //
 //go:noescape

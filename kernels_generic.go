@@ -659,25 +659,11 @@ func argMaxPlanesGeneric[T Float](dst []int32, src []T, planes, n, stride int) {
 	}
 }
 
-// lovaszGrad: foreground with FP background pixels before it weighs 1/(G + FP), background with TP foreground and FP background pixels
-// before it (G − TP)/((G + FP)(G + FP + 1)): the differences of the Jaccard loss without their cancellation.
-func lovaszGrad[T Float](dst []T, foreground []uint8) {
-	var g int64
-	for _, f := range foreground {
-		if f != 0 {
-			g++
-		}
-	}
-	if g == 0 {
-		for i := range dst {
-			dst[i] = 0
-		}
-		if len(dst) > 0 {
-			dst[0] = 1
-		}
-		return
-	}
-	left, union := g, g // G − TP, G + FP
+// lovaszWeightsGeneric: foreground with FP background pixels before it weighs 1/(G + FP), background with TP foreground and FP background
+// pixels before it (G − TP)/((G + FP)(G + FP + 1)): the differences of the Jaccard loss without their cancellation. left is G − TP and union
+// G + FP of the first pixel.
+func lovaszWeightsGeneric[T Float](dst []T, foreground []uint8, left, union int) int {
+	dst = dst[:len(foreground)]
 	for i, f := range foreground {
 		if f != 0 {
 			dst[i] = T(1 / float64(union))
@@ -687,4 +673,5 @@ func lovaszGrad[T Float](dst []T, foreground []uint8) {
 			union++
 		}
 	}
+	return left
 }

@@ -540,6 +540,38 @@ func testLovaszGrad[T Float](t *testing.T) {
 }
 
 // TestLovaszGradCounts: counts do not end at 2²⁴, where float32 does.
+// TestLovaszWeights: the kernel gives the definition's bits at every length, also where the counts are as large as they get.
+func TestLovaszWeights(t *testing.T) {
+	eachType(t, testLovaszWeights[float32], testLovaszWeights[float64])
+}
+
+func testLovaszWeights[T Float](t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	for n := 1; n <= 100; n++ {
+		foreground := make([]uint8, n)
+		g := 0
+		for i := range foreground {
+			if rng.IntN(3) == 0 {
+				foreground[i] = uint8(1 + rng.IntN(255))
+				g++
+			}
+		}
+		for _, counts := range [][2]int{{g, g}, {g, g + 1000}, {math.MaxInt32 - n, math.MaxInt32 - n}, {g + 1<<30, math.MaxInt32 - n}} {
+			want, got := make([]T, n+1), make([]T, n+1)
+			want[n], got[n] = -1, -1
+			left := lovaszWeightsGeneric(want[:n], foreground, counts[0], counts[1])
+			if after := lovaszWeights(active, got[:n], foreground, counts[0], counts[1]); after != left {
+				t.Fatalf("n = %d, %v: %d foreground are left, want %d", n, counts, after, left)
+			}
+			for i := range want {
+				if got[i] != want[i] {
+					t.Fatalf("n = %d, %v: weight %d is %v, want %v", n, counts, i, got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
 func TestLovaszGradCounts(t *testing.T) {
 	if !*long {
 		t.Skip("16 million weights")

@@ -251,45 +251,41 @@ func (c *columns) Sum(body func(j int, x []V) V, then func(V), bufs ...machine.B
 	p, next := c.pointers(bufs)
 	left := c.param(c.count)
 	lane, end := c.scratchAt(machine.Scratch), c.GP64()
-	first, again, wrap, done := c.label("lanes"), c.label("again"), c.label("wrap"), c.label("end")
-	// the first plane of every lane, from +0
 	c.LEAQ(Mem{Base: lane, Disp: c.typ.Lanes() * c.stride()}, end)
-	c.Label(first)
+	// the first plane of every lane is added to zeros, those that come round again to the lane
+	from, step := c.GP64(), c.GP64()
+	c.LEAQ(c.zeros(), from)
+	c.XORQ(step, step)
+	loop, done := c.label("lanes"), c.label("end")
+	c.Label(loop)
 	c.plane(p, next, func(j int, x []V) V {
 		y := body(j, x)
 		s := c.New()
-		c.zero(s)
-		c.Add(s, s, y)
+		c.Add(s, y, c.value(Mem{Base: from, Disp: j * c.isa.bytes}))
 		c.VMOVUPS(c.r(s), Mem{Base: lane, Disp: j * c.isa.bytes})
 		return y
 	}, bufs)
 	c.DECQ(left)
 	c.JE(LabelRef(done))
 	c.ADDQ(U32(c.stride()), lane)
+	c.ADDQ(step, from)
 	c.CMPQ(lane, end)
-	c.JB(LabelRef(first))
-	// and those that come round again
-	c.Comment("the lanes again")
-	c.Label(wrap)
+	c.JB(LabelRef(loop))
 	c.SUBQ(U32(c.typ.Lanes()*c.stride()), lane)
-	c.Label(again)
-	c.plane(p, next, func(j int, x []V) V {
-		y := body(j, x)
-		mem := Mem{Base: lane, Disp: j * c.isa.bytes}
-		s := c.New()
-		c.VMOVUPS(mem, c.r(s))
-		c.Add(s, s, y)
-		c.VMOVUPS(c.r(s), mem)
-		return y
-	}, bufs)
-	c.DECQ(left)
-	c.JE(LabelRef(done))
-	c.ADDQ(U32(c.stride()), lane)
-	c.CMPQ(lane, end)
-	c.JB(LabelRef(again))
-	c.JMP(LabelRef(wrap))
+	c.MOVQ(lane, from)
+	c.MOVQ(U32(c.stride()), step)
+	c.JMP(LabelRef(loop))
 	c.Label(done)
 	return c.Fold(then, machine.In(machine.Scratch, 0))
+}
+
+// zeros is as much memory as a plane of a block takes.
+func (c *columns) zeros() Mem {
+	return c.table("zeros", func() {
+		for i := 0; i < blockRegs*AVX512.bytes; i += 8 {
+			c.AddDatum(i, U64(0))
+		}
+	})
 }
 
 func (c *columns) Store(slice string, v []V) {

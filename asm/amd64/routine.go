@@ -62,12 +62,15 @@ func (m mach) call(name string, ints []reg.GPVirtual, vectors []V, body body) []
 }
 
 func (m mach) Share(name string, names []string, in []V, body func(m machine.Machine, in []V) []V) []V {
-	w := m.slices([]machine.Buf{{Name: names[0]}})
 	var ints []reg.GPVirtual
-	for _, slice := range names {
-		ints = append(ints, w.pointer(slice))
+	if len(names) > 0 {
+		w := m.slices([]machine.Buf{{Name: names[0]}})
+		for _, slice := range names {
+			ints = append(ints, w.pointer(slice))
+		}
+		ints = append(ints, w.length())
 	}
-	return m.call(name, append(ints, w.length()), in, func(m mach, ints []reg.GPVirtual, in []V) []V {
+	return m.call(name, ints, in, func(m mach, ints []reg.GPVirtual, in []V) []V {
 		fresh := func(g reg.GPVirtual) reg.GPVirtual {
 			h := m.GP64()
 			m.MOVQ(g, h)

@@ -198,6 +198,9 @@ func (m mach) advance(p []emit.GP, by func(i int) emit.Imm) {
 	}
 }
 
+// long is from how many instructions for two registers on half a block a turn is enough.
+const long = 24
+
 // each is Each for n elements at pointers p; it changes them. same says that body does the same to every register.
 func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []machine.Buf, same bool) {
 	at := func(disp int) []emit.Mem {
@@ -207,16 +210,20 @@ func (m mach) each(n emit.GP, p []emit.GP, body func(j int, x []V) V, bufs []mac
 		}
 		return mems
 	}
-	block := emit.Imm(m.typ.Lanes())
+	turn := regs
+	if same && m.Measure(func() { m.some(bufs, at(0), 0, 2, body) }) > long {
+		turn = regs / 2
+	}
+	block := emit.Imm(turn * m.lanes())
 	loop, tail, done := m.NewLabel("blocks"), m.NewLabel("tail"), m.NewLabel("end")
 	m.Commentf("blocks of %d: %v", block, bufs)
 	m.SUBS(block, n, n)
 	m.BLT(tail)
 	m.Label(loop)
-	for j := 0; j < regs; j += m.abreast() {
+	for j := 0; j < turn; j += m.abreast() {
 		m.some(bufs, at(j), j, m.abreast(), body)
 	}
-	m.advance(p, func(i int) emit.Imm { return emit.Imm(regs * m.step(bufs[i])) })
+	m.advance(p, func(i int) emit.Imm { return emit.Imm(turn * m.step(bufs[i])) })
 	m.SUBS(block, n, n)
 	m.BGE(loop)
 	m.Label(tail)

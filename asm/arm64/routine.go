@@ -35,12 +35,15 @@ func (m mach) call(name string, ints []emit.GP, vectors []V, body func(m mach, i
 }
 
 func (m mach) Share(name string, names []string, in []V, body func(m machine.Machine, in []V) []V) []V {
-	w := m.slices(names[0])
 	var ints []emit.GP
-	for _, name := range names {
-		ints = append(ints, w.pointer(name))
+	if len(names) > 0 {
+		w := m.slices(names[0])
+		for _, name := range names {
+			ints = append(ints, w.pointer(name))
+		}
+		ints = append(ints, w.length())
 	}
-	return m.call(name, append(ints, w.length()), in, func(m mach, ints []emit.GP, in []V) []V {
+	return m.call(name, ints, in, func(m mach, ints []emit.GP, in []V) []V {
 		m.row = &walk{
 			func(name string) emit.GP { return m.copyGP(ints[slices.Index(names, name)]) },
 			func() emit.GP { return m.copyGP(ints[len(names)]) },

@@ -46,6 +46,8 @@ var All = []pipeline.Kernel{
 		Doc: "returns the index of the first NaN, or of the first of the largest."},
 	{Name: "classErrors", Signature: "func(dst, probs []T, labels []int32, class int32)", On: pipeline.Everywhere(classErrors),
 		Doc: "writes |1{label = class} − p|."},
+	{Name: "lovaszWeights", Signature: "func(dst []T, foreground []uint8, left, union int) int", On: pipeline.Everywhere(lovaszWeights),
+		Doc: "writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then."},
 	{Name: "transpose", Signature: "func(dst, src []T, rows, cols, dstStride, srcStride int)", On: pipeline.Everywhere(transpose),
 		Doc: "writes dst[c·dstStride + r] = src[r·srcStride + c] for r < rows and c < cols."},
 

@@ -51,9 +51,12 @@ func columnSubtract(m machine.Machine, c machine.Columns, top, minusLog []V, src
 }
 
 func minusLog(m machine.Machine, s V) {
-	l := m.New()
-	logarithm(m, l, s)
-	m.Sub(s, s, s) // 0, or NaN
-	m.Sub(s, s, l)
-	m.Canonical(s)
+	m.Set(s, m.Share("minusLog", nil, []V{s}, func(m machine.Machine, in []V) []V {
+		s, l := in[0], m.New()
+		logarithm(m, l, s)
+		m.Sub(s, s, s) // 0, or NaN
+		m.Sub(s, s, l)
+		m.Canonical(s)
+		return []V{s}
+	})[0])
 }

@@ -146,7 +146,7 @@ type Machine interface {
 	Map(body func(x []V) V, bufs ...Buf)
 
 	// Share is body, written once for all kernels that share something under this name: a routine, which they call. It walks slices of one
-	// length, or rows of them, and gets vectors and returns some.
+	// length, or rows of them, if there are any, and gets vectors and returns some.
 	Share(name string, slices []string, in []V, body func(m Machine, in []V) []V) []V
 
 	// Rows runs over the rows of cols elements of the slices among the arguments. Rows longer than Lanes go through long one by one: there
@@ -163,6 +163,9 @@ type Machine interface {
 
 	// Scan writes the prefix sums of src, which go on from carry, to dst and returns the next carry.
 	Scan(dst, src, carry string)
+
+	// LovaszGrad is the kernel lovaszWeights, and returns what that does.
+	LovaszGrad(dst, foreground, left, union string) Index
 
 	// Transpose is the kernel of that name.
 	Transpose(dst, src string)

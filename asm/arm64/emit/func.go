@@ -217,6 +217,9 @@ func (f *Func) record(code func()) []*inst {
 	return written
 }
 
+// Measure returns how many instructions code writes, and drops them.
+func (f *Func) Measure(code func()) int { return len(f.record(code)) }
+
 // Interleave writes the instructions of several pieces of code by turns, so that a CPU finds more that is independent in what it looks
 // ahead. Where they have to stay one after the other, because one writes a register that another one uses, they do. They must not depend on
 // each other through memory.

@@ -78,9 +78,10 @@ func (f *Func) MOVD(from, to Operand) { f.mov("MOVD", from, to) }
 // MOVW does the same with 32 bits, whose sign it extends.
 func (f *Func) MOVW(from, to Operand) { f.mov("MOVW", from, to) }
 
-// MOVWU and MOVHU load 32 and 16 bits.
+// MOVWU, MOVHU and MOVBU load 32, 16 and 8 bits.
 func (f *Func) MOVWU(from Operand, to GP) { f.op("MOVWU", from, to).pure = true }
 func (f *Func) MOVHU(from Operand, to GP) { f.op("MOVHU", from, to).pure = true }
+func (f *Func) MOVBU(from Operand, to GP) { f.op("MOVBU", from, to).pure = true }
 
 // MOVH moves 16 bits from or to memory, MOVB 8; loading them extends their sign.
 func (f *Func) MOVH(from, to Operand) { f.mov("MOVH", from, to) }
@@ -339,6 +340,36 @@ func (f *Func) VSXTL2(n, d Arranged) {
 	f.shape("sxtl2", n, S4, d, D2)
 	f.word("sxtl2", 0x4f20a400, n, d)
 }
+
+// VSXTLB and VSXTLH do it with bytes and half words, the lower eight and four; VSXTLH2 with the upper four.
+func (f *Func) VSXTLB(n, d Arranged) {
+	f.shape("sxtl", n, B8, d, H8)
+	f.word("sxtl", 0x0f08a400, n, d)
+}
+
+func (f *Func) VSXTLH(n, d Arranged) {
+	f.shape("sxtl", n, H4, d, S4)
+	f.word("sxtl", 0x0f10a400, n, d)
+}
+
+func (f *Func) VSXTLH2(n, d Arranged) {
+	f.shape("sxtl2", n, H8, d, S4)
+	f.word("sxtl2", 0x4f10a400, n, d)
+}
+
+// VCMEQB, VADDB and VSUBB are on bytes; VSUBB(m, n, d) is d = n − m.
+func (f *Func) VCMEQB(m, n, d Arranged) { f.three("VCMEQ", bytes, m, n, d) }
+func (f *Func) VADDB(m, n, d Arranged)  { f.three("VADD", bytes, m, n, d) }
+func (f *Func) VSUBB(m, n, d Arranged)  { f.three("VSUB", bytes, m, n, d) }
+
+// VSCVTF makes float64 of integers.
+func (f *Func) VSCVTF(n, d Arranged) {
+	f.shape("scvtf", n, D2, d, D2)
+	f.word("scvtf", 0x4e61d800, n, d)
+}
+
+// FCVTZSD makes an integer of float64, towards 0.
+func (f *Func) FCVTZSD(n Vec, d GP) { f.op("FCVTZSD", n.F(), d) }
 
 // VXTN narrows integers to the lower half of d.
 func (f *Func) VXTN(n, d Arranged) {

@@ -44,11 +44,11 @@ type Arranged struct {
 
 func (v Vec) B16() Arranged { return Arranged{v, B16} }
 func (v Vec) B8() Arranged  { return Arranged{v, B8} }
-func (v Vec) H8() Arranged  { return Arranged{v, H8} }
-func (v Vec) H4() Arranged  { return Arranged{v, H4} }
 func (v Vec) S4() Arranged  { return Arranged{v, S4} }
 func (v Vec) S2() Arranged  { return Arranged{v, S2} }
 func (v Vec) D2() Arranged  { return Arranged{v, D2} }
+func (v Vec) H8() Arranged  { return Arranged{v, H8} }
+func (v Vec) H4() Arranged  { return Arranged{v, H4} }
 
 // As returns v in any arrangement.
 func (v Vec) As(a Arrangement) Arranged { return Arranged{v, a} }
