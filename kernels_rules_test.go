@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"math/rand/v2"
 	"os"
 	"regexp"
 	"runtime/debug"
@@ -556,7 +557,7 @@ func testLovaszWeights[T Float](t *testing.T) {
 				g++
 			}
 		}
-		for _, counts := range [][2]int{{g, g}, {g, g + 1000}, {math.MaxInt32 - n, math.MaxInt32 - n}, {g + 1<<30, math.MaxInt32 - n}} {
+		for _, counts := range [][2]int{{g, g + 1}, {g, g + 1000}, {math.MaxInt32 - n, math.MaxInt32 - n}, {g + 1<<30, math.MaxInt32 - n}} {
 			want, got := make([]T, n+1), make([]T, n+1)
 			want[n], got[n] = -1, -1
 			left := lovaszWeightsGeneric(want[:n], foreground, counts[0], counts[1])
