@@ -28591,6 +28591,8 @@ none20:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes21:
 	VMOVUPS     (AX), Y12
@@ -28613,8 +28615,7 @@ lanes21:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      (DI), Y14, Y12
 	VMOVUPS     Y12, (BX)
 	VMOVUPS     32(AX), Y12
 	VSUBPS      Y1, Y12, Y12
@@ -28636,8 +28637,7 @@ lanes21:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      32(DI), Y14, Y12
 	VMOVUPS     Y12, 32(BX)
 	VMOVUPS     64(AX), Y12
 	VSUBPS      Y2, Y12, Y12
@@ -28659,8 +28659,7 @@ lanes21:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      64(DI), Y14, Y12
 	VMOVUPS     Y12, 64(BX)
 	VMOVUPS     96(AX), Y12
 	VSUBPS      Y3, Y12, Y12
@@ -28682,122 +28681,21 @@ lanes21:
 	VMULPS      Y13, Y14, Y14
 	VCMPPS      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      96(DI), Y14, Y12
 	VMOVUPS     Y12, 96(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end24
+	JE          end22
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes21
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes21
 
-	// the lanes again
-wrap23:
-	SUBQ $0x00002000, BX
-
-again22:
-	VMOVUPS     (AX), Y12
-	VSUBPS      Y0, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     (BX), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, (BX)
-	VMOVUPS     32(AX), Y12
-	VSUBPS      Y1, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     32(BX), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, 32(BX)
-	VMOVUPS     64(AX), Y12
-	VSUBPS      Y2, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     64(BX), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, 64(BX)
-	VMOVUPS     96(AX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     96(BX), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, 96(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end24
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again22
-	JMP         wrap23
-
-end24:
+end22:
 	// fold the planes of [read scratch]
 	LEAQ         207(SP), DI
 	ANDQ         $-64, DI
@@ -29163,14 +29061,14 @@ end24:
 	VINSERTF128  $0x01, X4, Y3, Y3
 	MOVQ         dst_base+0(FP), AX
 	TESTQ        AX, AX
-	JE           none25
+	JE           none23
 	ADDQ         (SP), AX
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
 	VMOVUPS      Y3, 96(AX)
 
-none25:
+none23:
 	ADDQ $0x00000080, (SP)
 	SUBQ $0x00000020, 8(SP)
 	JMP  wide15
@@ -29196,21 +29094,21 @@ narrow17:
 	SHLQ $0x02, CX
 	MOVQ planes+48(FP), DX
 
-planes26:
+planes24:
 	VMASKMOVPS (AX), Y10, Y1
 	VPANDN     cff800000<>+0(SB), Y10, Y2
 	VPOR       Y2, Y1, Y1
 	VMAXPS     Y1, Y0, Y0
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes26
+	JNE        planes24
 	MOVQ       dst_base+0(FP), AX
 	TESTQ      AX, AX
-	JE         none27
+	JE         none25
 	ADDQ       (SP), AX
 	VMASKMOVPS Y0, Y10, (AX)
 
-none27:
+none25:
 	VMOVUPS cc2aeac4f<>+0(SB), Y1
 	VMOVUPS c4b400000<>+0(SB), Y2
 	VMOVUPS c3f800000<>+0(SB), Y3
@@ -29229,8 +29127,10 @@ none27:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes28:
+lanes26:
 	VMASKMOVPS  (AX), Y10, Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y11
@@ -29251,53 +29151,21 @@ lanes28:
 	VMULPS      Y11, Y12, Y12
 	VCMPPS      $0x15, Y1, Y9, Y11
 	VPAND       Y11, Y12, Y12
-	VXORPS      Y9, Y9, Y9
-	VADDPS      Y12, Y9, Y9
+	VADDPS      (DI), Y12, Y9
 	VMOVUPS     Y9, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end31
+	JE          end27
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes28
+	JB          lanes26
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes26
 
-	// the lanes again
-wrap30:
-	SUBQ $0x00002000, BX
-
-again29:
-	VMASKMOVPS  (AX), Y10, Y9
-	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     Y2, Y11
-	VFMADD231PS Y4, Y9, Y11
-	VSUBPS      Y2, Y11, Y12
-	VMOVUPS     Y9, Y13
-	VFMADD231PS Y5, Y12, Y13
-	VFMADD231PS Y6, Y12, Y13
-	VMOVUPS     Y7, Y12
-	VFMADD213PS Y8, Y13, Y12
-	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
-	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
-	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
-	VFMADD213PS Y3, Y13, Y12
-	VFMADD213PS Y3, Y13, Y12
-	VPSLLD      $0x17, Y11, Y11
-	VPADDD      c3f800000<>+0(SB), Y11, Y11
-	VMULPS      Y11, Y12, Y12
-	VCMPPS      $0x15, Y1, Y9, Y11
-	VPAND       Y11, Y12, Y12
-	VMOVUPS     (BX), Y9
-	VADDPS      Y12, Y9, Y9
-	VMOVUPS     Y9, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end31
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again29
-	JMP         wrap30
-
-end31:
+end27:
 	// fold the planes of [read scratch]
 	LEAQ         207(SP), DI
 	ANDQ         $-64, DI
@@ -29395,11 +29263,11 @@ end31:
 	VINSERTF128  $0x01, X1, Y0, Y0
 	MOVQ         dst_base+0(FP), AX
 	TESTQ        AX, AX
-	JE           none32
+	JE           none28
 	ADDQ         (SP), AX
 	VMASKMOVPS   Y0, Y10, (AX)
 
-none32:
+none28:
 	ADDQ $0x00000020, (SP)
 	SUBQ $0x00000008, 8(SP)
 	JA   narrow17
@@ -30006,6 +29874,8 @@ none20:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 4096(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes21:
 	VMOVUPD     (AX), Y12
@@ -30033,8 +29903,7 @@ lanes21:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      (DI), Y14, Y12
 	VMOVUPS     Y12, (BX)
 	VMOVUPD     32(AX), Y12
 	VSUBPD      Y1, Y12, Y12
@@ -30061,8 +29930,7 @@ lanes21:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      32(DI), Y14, Y12
 	VMOVUPS     Y12, 32(BX)
 	VMOVUPD     64(AX), Y12
 	VSUBPD      Y2, Y12, Y12
@@ -30089,8 +29957,7 @@ lanes21:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      64(DI), Y14, Y12
 	VMOVUPS     Y12, 64(BX)
 	VMOVUPD     96(AX), Y12
 	VSUBPD      Y3, Y12, Y12
@@ -30117,142 +29984,21 @@ lanes21:
 	VMULPD      Y13, Y14, Y14
 	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPD      Y14, Y12, Y12
+	VADDPD      96(DI), Y14, Y12
 	VMOVUPS     Y12, 96(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end24
+	JE          end22
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes21
+	SUBQ        $0x00001000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes21
 
-	// the lanes again
-wrap23:
-	SUBQ $0x00001000, BX
-
-again22:
-	VMOVUPD     (AX), Y12
-	VSUBPD      Y0, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PD Y7, Y12, Y13
-	VSUBPD      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y8, Y14, Y15
-	VFMADD231PD Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     (BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, (BX)
-	VMOVUPD     32(AX), Y12
-	VSUBPD      Y1, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PD Y7, Y12, Y13
-	VSUBPD      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y8, Y14, Y15
-	VFMADD231PD Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     32(BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 32(BX)
-	VMOVUPD     64(AX), Y12
-	VSUBPD      Y2, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PD Y7, Y12, Y13
-	VSUBPD      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y8, Y14, Y15
-	VFMADD231PD Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     64(BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 64(BX)
-	VMOVUPD     96(AX), Y12
-	VSUBPD      Y3, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PD Y7, Y12, Y13
-	VSUBPD      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y8, Y14, Y15
-	VFMADD231PD Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VFMADD213PD Y6, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPS     96(BX), Y12
-	VADDPD      Y14, Y12, Y12
-	VMOVUPS     Y12, 96(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end24
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again22
-	JMP         wrap23
-
-end24:
+end22:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -30446,14 +30192,14 @@ end24:
 	VMOVUPS Y5, Y3
 	MOVQ    dst_base+0(FP), AX
 	TESTQ   AX, AX
-	JE      none25
+	JE      none23
 	ADDQ    (SP), AX
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
 
-none25:
+none23:
 	ADDQ $0x00000080, (SP)
 	SUBQ $0x00000010, 8(SP)
 	JMP  wide15
@@ -30479,21 +30225,21 @@ narrow17:
 	SHLQ $0x03, CX
 	MOVQ planes+48(FP), DX
 
-planes26:
+planes24:
 	VMASKMOVPD (AX), Y6, Y1
 	VPANDN     cfff0000000000000<>+0(SB), Y6, Y2
 	VPOR       Y2, Y1, Y1
 	VMAXPD     Y1, Y0, Y0
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes26
+	JNE        planes24
 	MOVQ       dst_base+0(FP), AX
 	TESTQ      AX, AX
-	JE         none27
+	JE         none25
 	ADDQ       (SP), AX
 	VMASKMOVPD Y0, Y6, (AX)
 
-none27:
+none25:
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
 	VMOVUPS c4338000000000000<>+0(SB), Y2
 	VMOVUPS c3ff0000000000000<>+0(SB), Y3
@@ -30512,8 +30258,10 @@ none27:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 4096(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes28:
+lanes26:
 	VMASKMOVPD  (AX), Y6, Y10
 	VSUBPD      Y0, Y10, Y10
 	VMOVUPS     Y2, Y11
@@ -30539,58 +30287,21 @@ lanes28:
 	VMULPD      Y11, Y12, Y12
 	VCMPPD      $0x15, Y1, Y10, Y11
 	VPAND       Y11, Y12, Y12
-	VXORPS      Y10, Y10, Y10
-	VADDPD      Y12, Y10, Y10
+	VADDPD      (DI), Y12, Y10
 	VMOVUPS     Y10, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end31
+	JE          end27
 	ADDQ        $0x00000080, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes28
+	JB          lanes26
+	SUBQ        $0x00001000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000080, R8
+	JMP         lanes26
 
-	// the lanes again
-wrap30:
-	SUBQ $0x00001000, BX
-
-again29:
-	VMASKMOVPD  (AX), Y6, Y10
-	VSUBPD      Y0, Y10, Y10
-	VMOVUPS     Y2, Y11
-	VFMADD231PD Y4, Y10, Y11
-	VSUBPD      Y2, Y11, Y12
-	VMOVUPS     Y10, Y13
-	VFMADD231PD Y5, Y12, Y13
-	VFMADD231PD Y7, Y12, Y13
-	VMOVUPS     Y8, Y12
-	VFMADD213PD Y9, Y13, Y12
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
-	VFMADD213PD Y3, Y13, Y12
-	VFMADD213PD Y3, Y13, Y12
-	VPSLLQ      $0x34, Y11, Y11
-	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
-	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y1, Y10, Y11
-	VPAND       Y11, Y12, Y12
-	VMOVUPS     (BX), Y10
-	VADDPD      Y12, Y10, Y10
-	VMOVUPS     Y10, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end31
-	ADDQ        $0x00000080, BX
-	CMPQ        BX, SI
-	JB          again29
-	JMP         wrap30
-
-end31:
+end27:
 	// fold the planes of [read scratch]
 	LEAQ       207(SP), DI
 	ANDQ       $-64, DI
@@ -30645,11 +30356,11 @@ end31:
 	VMOVUPS    Y2, Y0
 	MOVQ       dst_base+0(FP), AX
 	TESTQ      AX, AX
-	JE         none32
+	JE         none28
 	ADDQ       (SP), AX
 	VMASKMOVPD Y0, Y6, (AX)
 
-none32:
+none28:
 	ADDQ $0x00000020, (SP)
 	SUBQ $0x00000004, 8(SP)
 	JA   narrow17
@@ -30684,79 +30395,44 @@ wide2:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes6:
 	VMOVUPS (AX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (DI)
+	VADDPS  (R9), Y0, Y0
+	VMOVUPS Y0, (DI)
 	VMOVUPS 32(AX), Y0
 	VMOVUPS 32(DX), Y1
 	VMULPS  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 32(DI)
+	VADDPS  32(R9), Y0, Y0
+	VMOVUPS Y0, 32(DI)
 	VMOVUPS 64(AX), Y0
 	VMOVUPS 64(DX), Y1
 	VMULPS  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 64(DI)
+	VADDPS  64(R9), Y0, Y0
+	VMOVUPS Y0, 64(DI)
 	VMOVUPS 96(AX), Y0
 	VMOVUPS 96(DX), Y1
 	VMULPS  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 96(DI)
+	VADDPS  96(R9), Y0, Y0
+	VMOVUPS Y0, 96(DI)
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000080, DI
+	ADDQ    R10, R9
 	CMPQ    DI, R8
 	JB      lanes6
+	SUBQ    $0x00002000, DI
+	MOVQ    DI, R9
+	MOVQ    $0x00000080, R10
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00002000, DI
-
-again7:
-	VMOVUPS (AX), Y0
-	VMOVUPS (DX), Y1
-	VMULPS  Y1, Y0, Y0
-	VMOVUPS (DI), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (DI)
-	VMOVUPS 32(AX), Y0
-	VMOVUPS 32(DX), Y1
-	VMULPS  Y1, Y0, Y0
-	VMOVUPS 32(DI), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS 64(AX), Y0
-	VMOVUPS 64(DX), Y1
-	VMULPS  Y1, Y0, Y0
-	VMOVUPS 64(DI), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 64(DI)
-	VMOVUPS 96(AX), Y0
-	VMOVUPS 96(DX), Y1
-	VMULPS  Y1, Y0, Y0
-	VMOVUPS 96(DI), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 96(DI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	DECQ    SI
-	JE      end9
-	ADDQ    $0x00000080, DI
-	CMPQ    DI, R8
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -30784,7 +30460,7 @@ end9:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPS (AX), Y4
 	VMOVUPS (DX), Y5
 	VSUBPS  Y0, Y5, Y5
@@ -30809,7 +30485,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide2
@@ -30840,43 +30516,29 @@ narrow4:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes11:
+lanes9:
 	VMASKMOVPS (AX), Y10, Y0
 	VMASKMOVPS (DX), Y10, Y1
 	VMULPS     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (DI)
+	VADDPS     (R9), Y0, Y0
+	VMOVUPS    Y0, (DI)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	DECQ       SI
-	JE         end14
+	JE         end10
 	ADDQ       $0x00000080, DI
+	ADDQ       R10, R9
 	CMPQ       DI, R8
-	JB         lanes11
+	JB         lanes9
+	SUBQ       $0x00002000, DI
+	MOVQ       DI, R9
+	MOVQ       $0x00000080, R10
+	JMP        lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00002000, DI
-
-again12:
-	VMASKMOVPS (AX), Y10, Y0
-	VMASKMOVPS (DX), Y10, Y1
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    (DI), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (DI)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	DECQ       SI
-	JE         end14
-	ADDQ       $0x00000080, DI
-	CMPQ       DI, R8
-	JB         again12
-	JMP        wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -30900,7 +30562,7 @@ end14:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMASKMOVPS (AX), Y10, Y1
 	VMASKMOVPS (DX), Y10, Y2
 	VSUBPS     Y0, Y2, Y2
@@ -30910,7 +30572,7 @@ planes15:
 	ADDQ       BX, DX
 	ADDQ       DI, SI
 	DECQ       R8
-	JNE        planes15
+	JNE        planes11
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
 	JA         narrow4
@@ -30944,79 +30606,44 @@ wide2:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 4096(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes6:
 	VMOVUPD (AX), Y0
 	VMOVUPD (DX), Y1
 	VMULPD  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, (DI)
+	VADDPD  (R9), Y0, Y0
+	VMOVUPS Y0, (DI)
 	VMOVUPD 32(AX), Y0
 	VMOVUPD 32(DX), Y1
 	VMULPD  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 32(DI)
+	VADDPD  32(R9), Y0, Y0
+	VMOVUPS Y0, 32(DI)
 	VMOVUPD 64(AX), Y0
 	VMOVUPD 64(DX), Y1
 	VMULPD  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 64(DI)
+	VADDPD  64(R9), Y0, Y0
+	VMOVUPS Y0, 64(DI)
 	VMOVUPD 96(AX), Y0
 	VMOVUPD 96(DX), Y1
 	VMULPD  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 96(DI)
+	VADDPD  96(R9), Y0, Y0
+	VMOVUPS Y0, 96(DI)
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000080, DI
+	ADDQ    R10, R9
 	CMPQ    DI, R8
 	JB      lanes6
+	SUBQ    $0x00001000, DI
+	MOVQ    DI, R9
+	MOVQ    $0x00000080, R10
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00001000, DI
-
-again7:
-	VMOVUPD (AX), Y0
-	VMOVUPD (DX), Y1
-	VMULPD  Y1, Y0, Y0
-	VMOVUPS (DI), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, (DI)
-	VMOVUPD 32(AX), Y0
-	VMOVUPD 32(DX), Y1
-	VMULPD  Y1, Y0, Y0
-	VMOVUPS 32(DI), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 32(DI)
-	VMOVUPD 64(AX), Y0
-	VMOVUPD 64(DX), Y1
-	VMULPD  Y1, Y0, Y0
-	VMOVUPS 64(DI), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 64(DI)
-	VMOVUPD 96(AX), Y0
-	VMOVUPD 96(DX), Y1
-	VMULPD  Y1, Y0, Y0
-	VMOVUPS 96(DI), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 96(DI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	DECQ    SI
-	JE      end9
-	ADDQ    $0x00000080, DI
-	CMPQ    DI, R8
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -31044,7 +30671,7 @@ end9:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPD (AX), Y4
 	VMOVUPD (DX), Y5
 	VSUBPD  Y0, Y5, Y5
@@ -31069,7 +30696,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000010, 8(SP)
 	JMP     wide2
@@ -31100,43 +30727,29 @@ narrow4:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 4096(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes11:
+lanes9:
 	VMASKMOVPD (AX), Y6, Y0
 	VMASKMOVPD (DX), Y6, Y1
 	VMULPD     Y1, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (DI)
+	VADDPD     (R9), Y0, Y0
+	VMOVUPS    Y0, (DI)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	DECQ       SI
-	JE         end14
+	JE         end10
 	ADDQ       $0x00000080, DI
+	ADDQ       R10, R9
 	CMPQ       DI, R8
-	JB         lanes11
+	JB         lanes9
+	SUBQ       $0x00001000, DI
+	MOVQ       DI, R9
+	MOVQ       $0x00000080, R10
+	JMP        lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00001000, DI
-
-again12:
-	VMASKMOVPD (AX), Y6, Y0
-	VMASKMOVPD (DX), Y6, Y1
-	VMULPD     Y1, Y0, Y0
-	VMOVUPS    (DI), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (DI)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	DECQ       SI
-	JE         end14
-	ADDQ       $0x00000080, DI
-	CMPQ       DI, R8
-	JB         again12
-	JMP        wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
@@ -31160,7 +30773,7 @@ end14:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMASKMOVPD (AX), Y6, Y1
 	VMASKMOVPD (DX), Y6, Y2
 	VSUBPD     Y0, Y2, Y2
@@ -31170,7 +30783,7 @@ planes15:
 	ADDQ       BX, DX
 	ADDQ       DI, SI
 	DECQ       R8
-	JNE        planes15
+	JNE        planes11
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000004, 8(SP)
 	JA         narrow4
@@ -31200,61 +30813,35 @@ wide2:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes6:
 	VMOVUPS (AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (BX)
+	VADDPS  (DI), Y0, Y0
+	VMOVUPS Y0, (BX)
 	VMOVUPS 32(AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 32(BX)
+	VADDPS  32(DI), Y0, Y0
+	VMOVUPS Y0, 32(BX)
 	VMOVUPS 64(AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 64(BX)
+	VADDPS  64(DI), Y0, Y0
+	VMOVUPS Y0, 64(BX)
 	VMOVUPS 96(AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 96(BX)
+	VADDPS  96(DI), Y0, Y0
+	VMOVUPS Y0, 96(BX)
 	ADDQ    CX, AX
 	DECQ    DX
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000080, BX
+	ADDQ    R8, DI
 	CMPQ    BX, SI
 	JB      lanes6
+	SUBQ    $0x00002000, BX
+	MOVQ    BX, DI
+	MOVQ    $0x00000080, R8
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00002000, BX
-
-again7:
-	VMOVUPS (AX), Y0
-	VMOVUPS (BX), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (BX)
-	VMOVUPS 32(AX), Y0
-	VMOVUPS 32(BX), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS 64(AX), Y0
-	VMOVUPS 64(BX), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 64(BX)
-	VMOVUPS 96(AX), Y0
-	VMOVUPS 96(BX), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, 96(BX)
-	ADDQ    CX, AX
-	DECQ    DX
-	JE      end9
-	ADDQ    $0x00000080, BX
-	CMPQ    BX, SI
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -31289,7 +30876,7 @@ end9:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPS     (AX), Y11
 	VMOVUPS     (DX), Y12
 	VXORPS      Y13, Y13, Y13
@@ -31394,7 +30981,7 @@ planes10:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes10
+	JNE         planes8
 	ADDQ        $0x00000080, (SP)
 	SUBQ        $0x00000020, 8(SP)
 	JMP         wide2
@@ -31421,37 +31008,26 @@ narrow4:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes11:
+lanes9:
 	VMASKMOVPS (AX), Y10, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (BX)
+	VADDPS     (DI), Y0, Y0
+	VMOVUPS    Y0, (BX)
 	ADDQ       CX, AX
 	DECQ       DX
-	JE         end14
+	JE         end10
 	ADDQ       $0x00000080, BX
+	ADDQ       R8, DI
 	CMPQ       BX, SI
-	JB         lanes11
+	JB         lanes9
+	SUBQ       $0x00002000, BX
+	MOVQ       BX, DI
+	MOVQ       $0x00000080, R8
+	JMP        lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00002000, BX
-
-again12:
-	VMASKMOVPS (AX), Y10, Y0
-	VMOVUPS    (BX), Y1
-	VADDPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (BX)
-	ADDQ       CX, AX
-	DECQ       DX
-	JE         end14
-	ADDQ       $0x00000080, BX
-	CMPQ       BX, SI
-	JB         again12
-	JMP        wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -31482,7 +31058,7 @@ end14:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMASKMOVPS  (AX), Y10, Y8
 	VMASKMOVPS  (DX), Y10, Y9
 	VXORPS      Y11, Y11, Y11
@@ -31512,7 +31088,7 @@ planes15:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes15
+	JNE         planes11
 	ADDQ        $0x00000020, (SP)
 	SUBQ        $0x00000008, 8(SP)
 	JA          narrow4
@@ -31542,61 +31118,35 @@ wide2:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 4096(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes6:
 	VMOVUPD (AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, (BX)
+	VADDPD  (DI), Y0, Y0
+	VMOVUPS Y0, (BX)
 	VMOVUPD 32(AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 32(BX)
+	VADDPD  32(DI), Y0, Y0
+	VMOVUPS Y0, 32(BX)
 	VMOVUPD 64(AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 64(BX)
+	VADDPD  64(DI), Y0, Y0
+	VMOVUPS Y0, 64(BX)
 	VMOVUPD 96(AX), Y0
-	VXORPS  Y1, Y1, Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 96(BX)
+	VADDPD  96(DI), Y0, Y0
+	VMOVUPS Y0, 96(BX)
 	ADDQ    CX, AX
 	DECQ    DX
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000080, BX
+	ADDQ    R8, DI
 	CMPQ    BX, SI
 	JB      lanes6
+	SUBQ    $0x00001000, BX
+	MOVQ    BX, DI
+	MOVQ    $0x00000080, R8
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00001000, BX
-
-again7:
-	VMOVUPD (AX), Y0
-	VMOVUPS (BX), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, (BX)
-	VMOVUPD 32(AX), Y0
-	VMOVUPS 32(BX), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 32(BX)
-	VMOVUPD 64(AX), Y0
-	VMOVUPS 64(BX), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 64(BX)
-	VMOVUPD 96(AX), Y0
-	VMOVUPS 96(BX), Y1
-	VADDPD  Y0, Y1, Y1
-	VMOVUPS Y1, 96(BX)
-	ADDQ    CX, AX
-	DECQ    DX
-	JE      end9
-	ADDQ    $0x00000080, BX
-	CMPQ    BX, SI
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -31631,7 +31181,7 @@ end9:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPD     (AX), Y11
 	VMOVUPD     (DX), Y12
 	VXORPS      Y13, Y13, Y13
@@ -31756,7 +31306,7 @@ planes10:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes10
+	JNE         planes8
 	ADDQ        $0x00000080, (SP)
 	SUBQ        $0x00000010, 8(SP)
 	JMP         wide2
@@ -31783,37 +31333,26 @@ narrow4:
 	LEAQ 207(SP), BX
 	ANDQ $-64, BX
 	LEAQ 4096(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes11:
+lanes9:
 	VMASKMOVPD (AX), Y6, Y0
-	VXORPS     Y1, Y1, Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (BX)
+	VADDPD     (DI), Y0, Y0
+	VMOVUPS    Y0, (BX)
 	ADDQ       CX, AX
 	DECQ       DX
-	JE         end14
+	JE         end10
 	ADDQ       $0x00000080, BX
+	ADDQ       R8, DI
 	CMPQ       BX, SI
-	JB         lanes11
+	JB         lanes9
+	SUBQ       $0x00001000, BX
+	MOVQ       BX, DI
+	MOVQ       $0x00000080, R8
+	JMP        lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00001000, BX
-
-again12:
-	VMASKMOVPD (AX), Y6, Y0
-	VMOVUPS    (BX), Y1
-	VADDPD     Y0, Y1, Y1
-	VMOVUPS    Y1, (BX)
-	ADDQ       CX, AX
-	DECQ       DX
-	JE         end14
-	ADDQ       $0x00000080, BX
-	CMPQ       BX, SI
-	JB         again12
-	JMP        wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -31844,7 +31383,7 @@ end14:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMASKMOVPD  (AX), Y6, Y9
 	VMASKMOVPD  (DX), Y6, Y10
 	VXORPS      Y11, Y11, Y11
@@ -31879,7 +31418,7 @@ planes15:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes15
+	JNE         planes11
 	ADDQ        $0x00000020, (SP)
 	SUBQ        $0x00000004, 8(SP)
 	JA          narrow4
@@ -34308,6 +33847,8 @@ none26:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes27:
 	VMOVUPS     (AX), Y12
@@ -34335,8 +33876,7 @@ lanes27:
 	VMOVUPS     c3f000000<>+0(SB), Y13
 	VSUBPS      Y12, Y13, Y12
 	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      (R9), Y14, Y12
 	VMOVUPS     Y12, (DI)
 	VMOVUPS     Y14, (DX)
 	VMOVUPS     32(AX), Y12
@@ -34364,8 +33904,7 @@ lanes27:
 	VMOVUPS     c3f000000<>+0(SB), Y13
 	VSUBPS      Y12, Y13, Y12
 	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      32(R9), Y14, Y12
 	VMOVUPS     Y12, 32(DI)
 	VMOVUPS     Y14, 32(DX)
 	VMOVUPS     64(AX), Y12
@@ -34393,8 +33932,7 @@ lanes27:
 	VMOVUPS     c3f000000<>+0(SB), Y13
 	VSUBPS      Y12, Y13, Y12
 	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      64(R9), Y14, Y12
 	VMOVUPS     Y12, 64(DI)
 	VMOVUPS     Y14, 64(DX)
 	VMOVUPS     96(AX), Y12
@@ -34422,149 +33960,23 @@ lanes27:
 	VMOVUPS     c3f000000<>+0(SB), Y13
 	VSUBPS      Y12, Y13, Y12
 	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VXORPS      Y12, Y12, Y12
-	VADDPS      Y14, Y12, Y12
+	VADDPS      96(R9), Y14, Y12
 	VMOVUPS     Y12, 96(DI)
 	VMOVUPS     Y14, 96(DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end30
+	JE          end28
 	ADDQ        $0x00000080, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
 	JB          lanes27
+	SUBQ        $0x00002000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000080, R10
+	JMP         lanes27
 
-	// the lanes again
-wrap29:
-	SUBQ $0x00002000, DI
-
-again28:
-	VMOVUPS     (AX), Y12
-	VSUBPS      Y0, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
-	VPAND       c3f800000<>+0(SB), Y12, Y12
-	VMOVUPS     c3f000000<>+0(SB), Y13
-	VSUBPS      Y12, Y13, Y12
-	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VMOVUPS     (DI), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, (DI)
-	VMOVUPS     Y14, (DX)
-	VMOVUPS     32(AX), Y12
-	VSUBPS      Y1, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
-	VPAND       c3f800000<>+0(SB), Y12, Y12
-	VMOVUPS     c3f000000<>+0(SB), Y13
-	VSUBPS      Y12, Y13, Y12
-	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VMOVUPS     32(DI), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, 32(DI)
-	VMOVUPS     Y14, 32(DX)
-	VMOVUPS     64(AX), Y12
-	VSUBPS      Y2, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
-	VPAND       c3f800000<>+0(SB), Y12, Y12
-	VMOVUPS     c3f000000<>+0(SB), Y13
-	VSUBPS      Y12, Y13, Y12
-	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VMOVUPS     64(DI), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, 64(DI)
-	VMOVUPS     Y14, 64(DX)
-	VMOVUPS     96(AX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     Y5, Y13
-	VFMADD231PS Y7, Y12, Y13
-	VSUBPS      Y5, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PS Y8, Y14, Y15
-	VFMADD231PS Y9, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PS Y11, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VFMADD213PS Y6, Y15, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      c3f800000<>+0(SB), Y13, Y13
-	VMULPS      Y13, Y14, Y14
-	VCMPPS      $0x15, Y4, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VPCMPEQD    c3f800000<>+0(SB), Y14, Y12
-	VPAND       c3f800000<>+0(SB), Y12, Y12
-	VMOVUPS     c3f000000<>+0(SB), Y13
-	VSUBPS      Y12, Y13, Y12
-	VBLENDVPS   Y12, c80000000<>+0(SB), Y14, Y14
-	VMOVUPS     96(DI), Y12
-	VADDPS      Y14, Y12, Y12
-	VMOVUPS     Y12, 96(DI)
-	VMOVUPS     Y14, 96(DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end30
-	ADDQ        $0x00000080, DI
-	CMPQ        DI, R8
-	JB          again28
-	JMP         wrap29
-
-end30:
+end28:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -34588,7 +34000,7 @@ end30:
 	SHLQ $0x02, CX
 	MOVQ planes+120(FP), DX
 
-planes31:
+planes29:
 	VMOVUPS   (AX), Y8
 	VMOVUPS   c00000000<>+0(SB), Y9
 	VBLENDVPS Y8, c3f800000<>+0(SB), Y9, Y8
@@ -34607,7 +34019,7 @@ planes31:
 	VADDPS    Y8, Y7, Y7
 	ADDQ      CX, AX
 	DECQ      DX
-	JNE       planes31
+	JNE       planes29
 	VSUBPS    c3f800000<>+0(SB), Y4, Y4
 	VADDPS    Y0, Y4, Y0
 	VSUBPS    c3f800000<>+0(SB), Y5, Y5
@@ -34618,14 +34030,14 @@ planes31:
 	VADDPS    Y3, Y7, Y3
 	MOVQ      rest_base+72(FP), AX
 	TESTQ     AX, AX
-	JE        none32
+	JE        none30
 	ADDQ      (SP), AX
 	VMOVUPS   Y0, (AX)
 	VMOVUPS   Y1, 32(AX)
 	VMOVUPS   Y2, 64(AX)
 	VMOVUPS   Y3, 96(AX)
 
-none32:
+none30:
 	VADDPS  c3f800000<>+0(SB), Y0, Y4
 	VMOVUPS c3f800000<>+0(SB), Y8
 	VDIVPS  Y4, Y8, Y4
@@ -34644,14 +34056,14 @@ none32:
 	VMULPS  Y7, Y3, Y3
 	MOVQ    comp_base+96(FP), AX
 	TESTQ   AX, AX
-	JE      none33
+	JE      none31
 	ADDQ    (SP), AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
 	VMOVUPS Y3, 96(AX)
 
-none33:
+none31:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
@@ -34661,7 +34073,7 @@ none33:
 	ADDQ (SP), DX
 	MOVQ planes+120(FP), BX
 
-planes34:
+planes32:
 	VMOVUPS   (AX), Y0
 	VBLENDVPS Y0, c3f800000<>+0(SB), Y0, Y0
 	VMULPS    Y0, Y4, Y0
@@ -34681,7 +34093,7 @@ planes34:
 	ADDQ      CX, AX
 	ADDQ      CX, DX
 	DECQ      BX
-	JNE       planes34
+	JNE       planes32
 	ADDQ      $0x00000080, (SP)
 	SUBQ      $0x00000020, 8(SP)
 	JMP       wide21
@@ -34707,21 +34119,21 @@ narrow23:
 	SHLQ $0x02, CX
 	MOVQ planes+120(FP), DX
 
-planes35:
+planes33:
 	VMASKMOVPS (AX), Y10, Y1
 	VPANDN     cff800000<>+0(SB), Y10, Y2
 	VPOR       Y2, Y1, Y1
 	VMAXPS     Y1, Y0, Y0
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes35
+	JNE        planes33
 	MOVQ       max_base+48(FP), AX
 	TESTQ      AX, AX
-	JE         none36
+	JE         none34
 	ADDQ       (SP), AX
 	VMASKMOVPS Y0, Y10, (AX)
 
-none36:
+none34:
 	VMOVUPS cc2aeac4f<>+0(SB), Y1
 	VMOVUPS c4b400000<>+0(SB), Y2
 	VMOVUPS c3f800000<>+0(SB), Y3
@@ -34744,8 +34156,10 @@ none36:
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes37:
+lanes35:
 	VMASKMOVPS  (AX), Y10, Y9
 	VSUBPS      Y0, Y9, Y9
 	VMOVUPS     Y2, Y11
@@ -34771,62 +34185,23 @@ lanes37:
 	VMOVUPS     c3f000000<>+0(SB), Y11
 	VSUBPS      Y9, Y11, Y9
 	VBLENDVPS   Y9, c80000000<>+0(SB), Y12, Y12
-	VXORPS      Y9, Y9, Y9
-	VADDPS      Y12, Y9, Y9
+	VADDPS      (R9), Y12, Y9
 	VMOVUPS     Y9, (DI)
 	VMASKMOVPS  Y12, Y10, (DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end40
+	JE          end36
 	ADDQ        $0x00000080, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes37
+	JB          lanes35
+	SUBQ        $0x00002000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000080, R10
+	JMP         lanes35
 
-	// the lanes again
-wrap39:
-	SUBQ $0x00002000, DI
-
-again38:
-	VMASKMOVPS  (AX), Y10, Y9
-	VSUBPS      Y0, Y9, Y9
-	VMOVUPS     Y2, Y11
-	VFMADD231PS Y4, Y9, Y11
-	VSUBPS      Y2, Y11, Y12
-	VMOVUPS     Y9, Y13
-	VFMADD231PS Y5, Y12, Y13
-	VFMADD231PS Y6, Y12, Y13
-	VMOVUPS     Y7, Y12
-	VFMADD213PS Y8, Y13, Y12
-	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
-	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
-	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
-	VFMADD213PS Y3, Y13, Y12
-	VFMADD213PS Y3, Y13, Y12
-	VPSLLD      $0x17, Y11, Y11
-	VPADDD      c3f800000<>+0(SB), Y11, Y11
-	VMULPS      Y11, Y12, Y12
-	VCMPPS      $0x15, Y1, Y9, Y11
-	VPAND       Y11, Y12, Y12
-	VPCMPEQD    c3f800000<>+0(SB), Y12, Y9
-	VPAND       c3f800000<>+0(SB), Y9, Y9
-	VMOVUPS     c3f000000<>+0(SB), Y11
-	VSUBPS      Y9, Y11, Y9
-	VBLENDVPS   Y9, c80000000<>+0(SB), Y12, Y12
-	VMOVUPS     (DI), Y9
-	VADDPS      Y12, Y9, Y9
-	VMOVUPS     Y9, (DI)
-	VMASKMOVPS  Y12, Y10, (DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end40
-	ADDQ        $0x00000080, DI
-	CMPQ        DI, R8
-	JB          again38
-	JMP         wrap39
-
-end40:
+end36:
 	// fold the planes of [read scratch]
 	LEAQ   207(SP), DI
 	ANDQ   $-64, DI
@@ -34843,34 +34218,34 @@ end40:
 	SHLQ $0x02, CX
 	MOVQ planes+120(FP), DX
 
-planes41:
+planes37:
 	VMASKMOVPS (AX), Y10, Y2
 	VMOVUPS    c00000000<>+0(SB), Y3
 	VBLENDVPS  Y2, c3f800000<>+0(SB), Y3, Y2
 	VADDPS     Y2, Y1, Y1
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes41
+	JNE        planes37
 	VSUBPS     c3f800000<>+0(SB), Y1, Y1
 	VADDPS     Y0, Y1, Y0
 	MOVQ       rest_base+72(FP), AX
 	TESTQ      AX, AX
-	JE         none42
+	JE         none38
 	ADDQ       (SP), AX
 	VMASKMOVPS Y0, Y10, (AX)
 
-none42:
+none38:
 	VADDPS     c3f800000<>+0(SB), Y0, Y1
 	VMOVUPS    c3f800000<>+0(SB), Y2
 	VDIVPS     Y1, Y2, Y1
 	VMULPS     Y1, Y0, Y0
 	MOVQ       comp_base+96(FP), AX
 	TESTQ      AX, AX
-	JE         none43
+	JE         none39
 	ADDQ       (SP), AX
 	VMASKMOVPS Y0, Y10, (AX)
 
-none43:
+none39:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
@@ -34880,7 +34255,7 @@ none43:
 	ADDQ (SP), DX
 	MOVQ planes+120(FP), BX
 
-planes44:
+planes40:
 	VMASKMOVPS (AX), Y10, Y0
 	VBLENDVPS  Y0, c3f800000<>+0(SB), Y0, Y0
 	VMULPS     Y0, Y1, Y0
@@ -34888,7 +34263,7 @@ planes44:
 	ADDQ       CX, AX
 	ADDQ       CX, DX
 	DECQ       BX
-	JNE        planes44
+	JNE        planes40
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
 	JA         narrow23
@@ -35447,6 +34822,8 @@ wide2:
 	LEAQ 207(SP), R11
 	ANDQ $-64, R11
 	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
 lanes6:
 	VMOVUPS    (AX), Y0
@@ -35462,8 +34839,7 @@ lanes6:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y10, Y10
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     (R13), Y1, Y0
 	VMOVUPS    Y0, (R11)
 	VMOVUPS    32(AX), Y0
 	VMOVUPS    32(DX), Y1
@@ -35476,8 +34852,7 @@ lanes6:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y11, Y11
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     32(R13), Y1, Y0
 	VMOVUPS    Y0, 32(R11)
 	VMOVUPS    64(AX), Y0
 	VMOVUPS    64(DX), Y1
@@ -35492,8 +34867,7 @@ lanes6:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y12, Y12
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     64(R13), Y1, Y0
 	VMOVUPS    Y0, 64(R11)
 	VMOVUPS    96(AX), Y0
 	VMOVUPS    96(DX), Y1
@@ -35506,96 +34880,24 @@ lanes6:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y13, Y13
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     96(R13), Y1, Y0
 	VMOVUPS    Y0, 96(R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end9
+	JE         end7
 	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
 	JB         lanes6
+	SUBQ       $0x00002000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00002000, R11
-
-again7:
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (DX), Y1
-	VMOVUPS    (SI), Y2
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y10, Y10
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    (R11), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, (R11)
-	VMOVUPS    32(AX), Y0
-	VMOVUPS    32(DX), Y1
-	VMOVUPS    32(SI), Y2
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y11, Y11
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    32(R11), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 32(R11)
-	VMOVUPS    64(AX), Y0
-	VMOVUPS    64(DX), Y1
-	VMOVUPS    64(SI), Y2
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y12, Y12
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    64(R11), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 64(R11)
-	VMOVUPS    96(AX), Y0
-	VMOVUPS    96(DX), Y1
-	VMOVUPS    96(SI), Y2
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y13, Y13
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    96(R11), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 96(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end9
-	ADDQ       $0x00000080, R11
-	CMPQ       R11, R12
-	JB         again7
-	JMP        wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -35631,7 +34933,7 @@ end9:
 	SHLQ $0x02, R9
 	MOVQ planes+120(FP), R10
 
-planes10:
+planes8:
 	VMOVUPS   (AX), Y4
 	VMOVUPS   (DX), Y5
 	VMOVUPS   (SI), Y6
@@ -35692,7 +34994,7 @@ planes10:
 	ADDQ      BX, DX
 	ADDQ      R9, R8
 	DECQ      R10
-	JNE       planes10
+	JNE       planes8
 	ADDQ      $0x00000080, (SP)
 	SUBQ      $0x00000020, 8(SP)
 	JMP       wide2
@@ -35734,8 +35036,10 @@ narrow4:
 	LEAQ 207(SP), R11
 	ANDQ $-64, R11
 	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
-lanes11:
+lanes9:
 	VMASKMOVPS (AX), Y10, Y0
 	VMASKMOVPS (DX), Y10, Y1
 	VMASKMOVPS (SI), Y10, Y2
@@ -35747,50 +35051,24 @@ lanes11:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y11, Y11
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     (R13), Y1, Y0
 	VMOVUPS    Y0, (R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end14
+	JE         end10
 	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
-	JB         lanes11
+	JB         lanes9
+	SUBQ       $0x00002000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00002000, R11
-
-again12:
-	VMASKMOVPS (AX), Y10, Y0
-	VMASKMOVPS (DX), Y10, Y1
-	VMASKMOVPS (SI), Y10, Y2
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y11, Y11
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    (R11), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, (R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end14
-	ADDQ       $0x00000080, R11
-	CMPQ       R11, R12
-	JB         again12
-	JMP        wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ   207(SP), DI
 	ANDQ   $-64, DI
@@ -35819,7 +35097,7 @@ end14:
 	SHLQ $0x02, R9
 	MOVQ planes+120(FP), R10
 
-planes15:
+planes11:
 	VMASKMOVPS (AX), Y10, Y1
 	VMASKMOVPS (DX), Y10, Y2
 	VMASKMOVPS (SI), Y10, Y3
@@ -35838,7 +35116,7 @@ planes15:
 	ADDQ       BX, DX
 	ADDQ       R9, R8
 	DECQ       R10
-	JNE        planes15
+	JNE        planes11
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
 	JA         narrow4
@@ -35888,6 +35166,8 @@ wide1:
 	LEAQ  207(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
 lanes5:
 	VMOVUPS    (AX), Y0
@@ -35903,8 +35183,7 @@ lanes5:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y10, Y10
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     (R12), Y1, Y0
 	VMOVUPS    Y0, (R10)
 	VMOVUPS    32(AX), Y0
 	VMOVUPS    32(DX), Y1
@@ -35917,8 +35196,7 @@ lanes5:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y11, Y11
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     32(R12), Y1, Y0
 	VMOVUPS    Y0, 32(R10)
 	VMOVUPS    64(AX), Y0
 	VMOVUPS    64(DX), Y1
@@ -35933,8 +35211,7 @@ lanes5:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y12, Y12
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     64(R12), Y1, Y0
 	VMOVUPS    Y0, 64(R10)
 	VMOVUPS    96(AX), Y0
 	VMOVUPS    96(DX), Y1
@@ -35947,96 +35224,24 @@ lanes5:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y13, Y13
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     96(R12), Y1, Y0
 	VMOVUPS    Y0, 96(R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, DI
 	ADDQ       $0x00000080, R8
 	DECQ       R9
-	JE         end8
+	JE         end6
 	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
 	JB         lanes5
+	SUBQ       $0x00002000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes5
 
-	// the lanes again
-wrap7:
-	SUBQ $0x00002000, R10
-
-again6:
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (DX), Y1
-	VMOVUPS    (SI), Y2
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y10, Y10
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    (R10), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, (R10)
-	VMOVUPS    32(AX), Y0
-	VMOVUPS    32(DX), Y1
-	VMOVUPS    32(SI), Y2
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y11, Y11
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    32(R10), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 32(R10)
-	VMOVUPS    64(AX), Y0
-	VMOVUPS    64(DX), Y1
-	VMOVUPS    64(SI), Y2
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y12, Y12
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    64(R10), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 64(R10)
-	VMOVUPS    96(AX), Y0
-	VMOVUPS    96(DX), Y1
-	VMOVUPS    96(SI), Y2
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y13, Y13
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    96(R10), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 96(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end8
-	ADDQ       $0x00000080, R10
-	CMPQ       R10, R11
-	JB         again6
-	JMP        wrap7
-
-end8:
+end6:
 	// fold the planes of [read scratch]
 	LEAQ    207(SP), DI
 	ANDQ    $-64, DI
@@ -36070,7 +35275,7 @@ end8:
 	ANDQ $-64, R8
 	MOVQ cols+120(FP), R9
 
-planes9:
+planes7:
 	VMOVUPS   (AX), Y4
 	VMOVUPS   (DX), Y5
 	VMOVUPS   (SI), Y6
@@ -36131,7 +35336,7 @@ planes9:
 	ADDQ      BX, DX
 	ADDQ      $0x00000080, R8
 	DECQ      R9
-	JNE       planes9
+	JNE       planes7
 
 	// transpose scratch to dx
 	MOVQ  $0x00000020, R9
@@ -36186,8 +35391,10 @@ narrow3:
 	LEAQ  207(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
-lanes10:
+lanes8:
 	VMASKMOVPS (AX), Y10, Y0
 	VMASKMOVPS (DX), Y10, Y1
 	VMASKMOVPS (SI), Y10, Y2
@@ -36199,50 +35406,24 @@ lanes10:
 	VBLENDVPS  Y0, Y1, Y2, Y0
 	VADDPS     Y0, Y11, Y11
 	VSUBPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	VADDPS     Y1, Y0, Y0
+	VADDPS     (R12), Y1, Y0
 	VMOVUPS    Y0, (R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, DI
 	ADDQ       $0x00000080, R8
 	DECQ       R9
-	JE         end13
+	JE         end9
 	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
-	JB         lanes10
+	JB         lanes8
+	SUBQ       $0x00002000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes8
 
-	// the lanes again
-wrap12:
-	SUBQ $0x00002000, R10
-
-again11:
-	VMASKMOVPS (AX), Y10, Y0
-	VMASKMOVPS (DX), Y10, Y1
-	VMASKMOVPS (SI), Y10, Y2
-	VBLENDVPS  Y0, Y2, Y0, Y0
-	VMULPS     Y1, Y0, Y1
-	VMOVUPS    c3f000000<>+0(SB), Y2
-	VSUBPS     Y0, Y2, Y0
-	VMOVUPS    c00000000<>+0(SB), Y2
-	VBLENDVPS  Y0, Y1, Y2, Y0
-	VADDPS     Y0, Y11, Y11
-	VSUBPS     Y0, Y1, Y1
-	VMOVUPS    (R10), Y0
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, (R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end13
-	ADDQ       $0x00000080, R10
-	CMPQ       R10, R11
-	JB         again11
-	JMP        wrap12
-
-end13:
+end9:
 	// fold the planes of [read scratch]
 	LEAQ   207(SP), DI
 	ANDQ   $-64, DI
@@ -36269,7 +35450,7 @@ end13:
 	ANDQ $-64, R8
 	MOVQ cols+120(FP), R9
 
-planes14:
+planes10:
 	VMASKMOVPS (AX), Y10, Y1
 	VMASKMOVPS (DX), Y10, Y2
 	VMASKMOVPS (SI), Y10, Y3
@@ -36288,7 +35469,7 @@ planes14:
 	ADDQ       BX, DX
 	ADDQ       $0x00000080, R8
 	DECQ       R9
-	JNE        planes14
+	JNE        planes10
 
 	// transpose scratch to dx
 	MOVQ    $0x00000008, R9
@@ -70981,6 +70162,8 @@ none20:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 16384(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes21:
 	VMOVUPS     (AX), Z15
@@ -71000,8 +70183,7 @@ lanes21:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      (DI), Z18, Z15
 	VMOVUPS     Z15, (BX)
 	VMOVUPS     64(AX), Z15
 	VSUBPS      Z1, Z15, Z15
@@ -71020,8 +70202,7 @@ lanes21:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      64(DI), Z18, Z15
 	VMOVUPS     Z15, 64(BX)
 	VMOVUPS     128(AX), Z15
 	VSUBPS      Z2, Z15, Z15
@@ -71040,8 +70221,7 @@ lanes21:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      128(DI), Z18, Z15
 	VMOVUPS     Z15, 128(BX)
 	VMOVUPS     192(AX), Z15
 	VSUBPS      Z3, Z15, Z15
@@ -71060,110 +70240,21 @@ lanes21:
 	VFMADD213PS Z6, Z17, Z18
 	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      192(DI), Z18, Z15
 	VMOVUPS     Z15, 192(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end24
+	JE          end22
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes21
+	SUBQ        $0x00004000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes21
 
-	// the lanes again
-wrap23:
-	SUBQ $0x00004000, BX
-
-again22:
-	VMOVUPS     (AX), Z15
-	VSUBPS      Z0, Z15, Z15
-	VMOVUPS     Z5, Z16
-	VFMADD231PS Z7, Z15, Z16
-	VSUBPS      Z5, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z8, Z16, Z17
-	VFMADD231PS Z9, Z16, Z17
-	VMOVUPS     Z10, Z18
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z12, Z17, Z18
-	VFMADD213PS Z13, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VCMPPS      $0x15, Z4, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     (BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, (BX)
-	VMOVUPS     64(AX), Z15
-	VSUBPS      Z1, Z15, Z15
-	VMOVUPS     Z5, Z16
-	VFMADD231PS Z7, Z15, Z16
-	VSUBPS      Z5, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z8, Z16, Z17
-	VFMADD231PS Z9, Z16, Z17
-	VMOVUPS     Z10, Z18
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z12, Z17, Z18
-	VFMADD213PS Z13, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VCMPPS      $0x15, Z4, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     64(BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 64(BX)
-	VMOVUPS     128(AX), Z15
-	VSUBPS      Z2, Z15, Z15
-	VMOVUPS     Z5, Z16
-	VFMADD231PS Z7, Z15, Z16
-	VSUBPS      Z5, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z8, Z16, Z17
-	VFMADD231PS Z9, Z16, Z17
-	VMOVUPS     Z10, Z18
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z12, Z17, Z18
-	VFMADD213PS Z13, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VCMPPS      $0x15, Z4, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     128(BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 128(BX)
-	VMOVUPS     192(AX), Z15
-	VSUBPS      Z3, Z15, Z15
-	VMOVUPS     Z5, Z16
-	VFMADD231PS Z7, Z15, Z16
-	VSUBPS      Z5, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z8, Z16, Z17
-	VFMADD231PS Z9, Z16, Z17
-	VMOVUPS     Z10, Z18
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z12, Z17, Z18
-	VFMADD213PS Z13, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VFMADD213PS Z6, Z17, Z18
-	VCMPPS      $0x15, Z4, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     192(BX), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, 192(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end24
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again22
-	JMP         wrap23
-
-end24:
+end22:
 	// fold the planes of [read scratch]
 	LEAQ          335(SP), DI
 	ANDQ          $-64, DI
@@ -71633,14 +70724,14 @@ end24:
 	VINSERTF64X4  $0x01, Y4, Z3, Z3
 	MOVQ          dst_base+0(FP), AX
 	TESTQ         AX, AX
-	JE            none25
+	JE            none23
 	ADDQ          (SP), AX
 	VMOVUPS       Z0, (AX)
 	VMOVUPS       Z1, 64(AX)
 	VMOVUPS       Z2, 128(AX)
 	VMOVUPS       Z3, 192(AX)
 
-none25:
+none23:
 	ADDQ $0x00000100, (SP)
 	SUBQ $0x00000040, 8(SP)
 	JMP  wide15
@@ -71667,20 +70758,20 @@ narrow17:
 	SHLQ $0x02, CX
 	MOVQ planes+48(FP), DX
 
-planes26:
+planes24:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VMOVUPS      (AX), K1, Z1
 	VMAXPS       Z1, Z0, Z0
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes26
+	JNE          planes24
 	MOVQ         dst_base+0(FP), AX
 	TESTQ        AX, AX
-	JE           none27
+	JE           none25
 	ADDQ         (SP), AX
 	VMOVUPS      Z0, K1, (AX)
 
-none27:
+none25:
 	VMOVUPS cc2aeac4f<>+0(SB), Z1
 	VMOVUPS c4b400000<>+0(SB), Z2
 	VMOVUPS c3f800000<>+0(SB), Z3
@@ -71702,8 +70793,10 @@ none27:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 16384(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes28:
+lanes26:
 	VMOVUPS.Z   (AX), K1, Z12
 	VSUBPS      Z0, Z12, Z12
 	VMOVUPS     Z2, Z13
@@ -71721,50 +70814,21 @@ lanes28:
 	VFMADD213PS Z3, Z14, Z15
 	VCMPPS      $0x15, Z1, Z12, K2
 	VSCALEFPS.Z Z13, Z15, K2, Z15
-	VPXORD      Z12, Z12, Z12
-	VADDPS      Z15, Z12, Z12
+	VADDPS      (DI), Z15, Z12
 	VMOVUPS     Z12, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end31
+	JE          end27
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes28
+	JB          lanes26
+	SUBQ        $0x00004000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes26
 
-	// the lanes again
-wrap30:
-	SUBQ $0x00004000, BX
-
-again29:
-	VMOVUPS.Z   (AX), K1, Z12
-	VSUBPS      Z0, Z12, Z12
-	VMOVUPS     Z2, Z13
-	VFMADD231PS Z4, Z12, Z13
-	VSUBPS      Z2, Z13, Z13
-	VMOVUPS     Z12, Z14
-	VFMADD231PS Z5, Z13, Z14
-	VFMADD231PS Z6, Z13, Z14
-	VMOVUPS     Z7, Z15
-	VFMADD213PS Z8, Z14, Z15
-	VFMADD213PS Z9, Z14, Z15
-	VFMADD213PS Z10, Z14, Z15
-	VFMADD213PS Z11, Z14, Z15
-	VFMADD213PS Z3, Z14, Z15
-	VFMADD213PS Z3, Z14, Z15
-	VCMPPS      $0x15, Z1, Z12, K2
-	VSCALEFPS.Z Z13, Z15, K2, Z15
-	VMOVUPS     (BX), Z12
-	VADDPS      Z15, Z12, Z12
-	VMOVUPS     Z12, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end31
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again29
-	JMP         wrap30
-
-end31:
+end27:
 	// fold the planes of [read scratch]
 	LEAQ          335(SP), DI
 	ANDQ          $-64, DI
@@ -71888,11 +70952,11 @@ end31:
 	VINSERTF64X4  $0x01, Y1, Z0, Z0
 	MOVQ          dst_base+0(FP), AX
 	TESTQ         AX, AX
-	JE            none32
+	JE            none28
 	ADDQ          (SP), AX
 	VMOVUPS       Z0, K1, (AX)
 
-none32:
+none28:
 	ADDQ $0x00000040, (SP)
 	SUBQ $0x00000010, 8(SP)
 	JA   narrow17
@@ -72573,6 +71637,8 @@ none20:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes21:
 	VMOVUPD     (AX), Z20
@@ -72597,8 +71663,7 @@ lanes21:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      (DI), Z23, Z20
 	VMOVUPS     Z20, (BX)
 	VMOVUPD     64(AX), Z20
 	VSUBPD      Z1, Z20, Z20
@@ -72622,8 +71687,7 @@ lanes21:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      64(DI), Z23, Z20
 	VMOVUPS     Z20, 64(BX)
 	VMOVUPD     128(AX), Z20
 	VSUBPD      Z2, Z20, Z20
@@ -72647,8 +71711,7 @@ lanes21:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      128(DI), Z23, Z20
 	VMOVUPS     Z20, 128(BX)
 	VMOVUPD     192(AX), Z20
 	VSUBPD      Z3, Z20, Z20
@@ -72672,130 +71735,21 @@ lanes21:
 	VFMADD213PD Z6, Z22, Z23
 	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VPXORD      Z20, Z20, Z20
-	VADDPD      Z23, Z20, Z20
+	VADDPD      192(DI), Z23, Z20
 	VMOVUPS     Z20, 192(BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end24
+	JE          end22
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
 	JB          lanes21
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes21
 
-	// the lanes again
-wrap23:
-	SUBQ $0x00002000, BX
-
-again22:
-	VMOVUPD     (AX), Z20
-	VSUBPD      Z0, Z20, Z20
-	VMOVUPS     Z5, Z21
-	VFMADD231PD Z7, Z20, Z21
-	VSUBPD      Z5, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z8, Z21, Z22
-	VFMADD231PD Z9, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VCMPPD      $0x15, Z4, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     (BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, (BX)
-	VMOVUPD     64(AX), Z20
-	VSUBPD      Z1, Z20, Z20
-	VMOVUPS     Z5, Z21
-	VFMADD231PD Z7, Z20, Z21
-	VSUBPD      Z5, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z8, Z21, Z22
-	VFMADD231PD Z9, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VCMPPD      $0x15, Z4, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     64(BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 64(BX)
-	VMOVUPD     128(AX), Z20
-	VSUBPD      Z2, Z20, Z20
-	VMOVUPS     Z5, Z21
-	VFMADD231PD Z7, Z20, Z21
-	VSUBPD      Z5, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z8, Z21, Z22
-	VFMADD231PD Z9, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VCMPPD      $0x15, Z4, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     128(BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 128(BX)
-	VMOVUPD     192(AX), Z20
-	VSUBPD      Z3, Z20, Z20
-	VMOVUPS     Z5, Z21
-	VFMADD231PD Z7, Z20, Z21
-	VSUBPD      Z5, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z8, Z21, Z22
-	VFMADD231PD Z9, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VFMADD213PD Z6, Z22, Z23
-	VCMPPD      $0x15, Z4, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPS     192(BX), Z20
-	VADDPD      Z23, Z20, Z20
-	VMOVUPS     Z20, 192(BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end24
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again22
-	JMP         wrap23
-
-end24:
+end22:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -73041,14 +71995,14 @@ end24:
 	VMOVUPS Z5, Z3
 	MOVQ    dst_base+0(FP), AX
 	TESTQ   AX, AX
-	JE      none25
+	JE      none23
 	ADDQ    (SP), AX
 	VMOVUPD Z0, (AX)
 	VMOVUPD Z1, 64(AX)
 	VMOVUPD Z2, 128(AX)
 	VMOVUPD Z3, 192(AX)
 
-none25:
+none23:
 	ADDQ $0x00000100, (SP)
 	SUBQ $0x00000020, 8(SP)
 	JMP  wide15
@@ -73075,20 +72029,20 @@ narrow17:
 	SHLQ $0x03, CX
 	MOVQ planes+48(FP), DX
 
-planes26:
+planes24:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VMOVUPD      (AX), K1, Z1
 	VMAXPD       Z1, Z0, Z0
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes26
+	JNE          planes24
 	MOVQ         dst_base+0(FP), AX
 	TESTQ        AX, AX
-	JE           none27
+	JE           none25
 	ADDQ         (SP), AX
 	VMOVUPD      Z0, K1, (AX)
 
-none27:
+none25:
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
 	VMOVUPS c4338000000000000<>+0(SB), Z2
 	VMOVUPS c3ff0000000000000<>+0(SB), Z3
@@ -73115,8 +72069,10 @@ none27:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes28:
+lanes26:
 	VMOVUPD.Z   (AX), K1, Z17
 	VSUBPD      Z0, Z17, Z17
 	VMOVUPS     Z2, Z18
@@ -73139,55 +72095,21 @@ lanes28:
 	VFMADD213PD Z3, Z19, Z20
 	VCMPPD      $0x15, Z1, Z17, K2
 	VSCALEFPD.Z Z18, Z20, K2, Z20
-	VPXORD      Z17, Z17, Z17
-	VADDPD      Z20, Z17, Z17
+	VADDPD      (DI), Z20, Z17
 	VMOVUPS     Z17, (BX)
 	ADDQ        CX, AX
 	DECQ        DX
-	JE          end31
+	JE          end27
 	ADDQ        $0x00000100, BX
+	ADDQ        R8, DI
 	CMPQ        BX, SI
-	JB          lanes28
+	JB          lanes26
+	SUBQ        $0x00002000, BX
+	MOVQ        BX, DI
+	MOVQ        $0x00000100, R8
+	JMP         lanes26
 
-	// the lanes again
-wrap30:
-	SUBQ $0x00002000, BX
-
-again29:
-	VMOVUPD.Z   (AX), K1, Z17
-	VSUBPD      Z0, Z17, Z17
-	VMOVUPS     Z2, Z18
-	VFMADD231PD Z4, Z17, Z18
-	VSUBPD      Z2, Z18, Z18
-	VMOVUPS     Z17, Z19
-	VFMADD231PD Z5, Z18, Z19
-	VFMADD231PD Z6, Z18, Z19
-	VMOVUPS     Z7, Z20
-	VFMADD213PD Z8, Z19, Z20
-	VFMADD213PD Z9, Z19, Z20
-	VFMADD213PD Z10, Z19, Z20
-	VFMADD213PD Z11, Z19, Z20
-	VFMADD213PD Z12, Z19, Z20
-	VFMADD213PD Z13, Z19, Z20
-	VFMADD213PD Z14, Z19, Z20
-	VFMADD213PD Z15, Z19, Z20
-	VFMADD213PD Z16, Z19, Z20
-	VFMADD213PD Z3, Z19, Z20
-	VFMADD213PD Z3, Z19, Z20
-	VCMPPD      $0x15, Z1, Z17, K2
-	VSCALEFPD.Z Z18, Z20, K2, Z20
-	VMOVUPS     (BX), Z17
-	VADDPD      Z20, Z17, Z17
-	VMOVUPS     Z17, (BX)
-	ADDQ        CX, AX
-	DECQ        DX
-	JE          end31
-	ADDQ        $0x00000100, BX
-	CMPQ        BX, SI
-	JB          again29
-	JMP         wrap30
-
-end31:
+end27:
 	// fold the planes of [read scratch]
 	LEAQ      335(SP), DI
 	ANDQ      $-64, DI
@@ -73255,11 +72177,11 @@ end31:
 	VMOVUPS   Z2, Z0
 	MOVQ      dst_base+0(FP), AX
 	TESTQ     AX, AX
-	JE        none32
+	JE        none28
 	ADDQ      (SP), AX
 	VMOVUPD   Z0, K1, (AX)
 
-none32:
+none28:
 	ADDQ $0x00000040, (SP)
 	SUBQ $0x00000008, 8(SP)
 	JA   narrow17
@@ -73294,79 +72216,44 @@ wide2:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes6:
 	VMOVUPS (AX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (DI)
+	VADDPS  (R9), Z0, Z0
+	VMOVUPS Z0, (DI)
 	VMOVUPS 64(AX), Z0
 	VMOVUPS 64(DX), Z1
 	VMULPS  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(DI)
+	VADDPS  64(R9), Z0, Z0
+	VMOVUPS Z0, 64(DI)
 	VMOVUPS 128(AX), Z0
 	VMOVUPS 128(DX), Z1
 	VMULPS  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(DI)
+	VADDPS  128(R9), Z0, Z0
+	VMOVUPS Z0, 128(DI)
 	VMOVUPS 192(AX), Z0
 	VMOVUPS 192(DX), Z1
 	VMULPS  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(DI)
+	VADDPS  192(R9), Z0, Z0
+	VMOVUPS Z0, 192(DI)
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000100, DI
+	ADDQ    R10, R9
 	CMPQ    DI, R8
 	JB      lanes6
+	SUBQ    $0x00004000, DI
+	MOVQ    DI, R9
+	MOVQ    $0x00000100, R10
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00004000, DI
-
-again7:
-	VMOVUPS (AX), Z0
-	VMOVUPS (DX), Z1
-	VMULPS  Z1, Z0, Z0
-	VMOVUPS (DI), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (DI)
-	VMOVUPS 64(AX), Z0
-	VMOVUPS 64(DX), Z1
-	VMULPS  Z1, Z0, Z0
-	VMOVUPS 64(DI), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS 128(AX), Z0
-	VMOVUPS 128(DX), Z1
-	VMULPS  Z1, Z0, Z0
-	VMOVUPS 128(DI), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(DI)
-	VMOVUPS 192(AX), Z0
-	VMOVUPS 192(DX), Z1
-	VMULPS  Z1, Z0, Z0
-	VMOVUPS 192(DI), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(DI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	DECQ    SI
-	JE      end9
-	ADDQ    $0x00000100, DI
-	CMPQ    DI, R8
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -73394,7 +72281,7 @@ end9:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPS (AX), Z4
 	VMOVUPS (DX), Z5
 	VSUBPS  Z0, Z5, Z5
@@ -73419,7 +72306,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000040, 8(SP)
 	JMP     wide2
@@ -73451,43 +72338,29 @@ narrow4:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes11:
+lanes9:
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
 	VMULPS    Z1, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (DI)
+	VADDPS    (R9), Z0, Z0
+	VMOVUPS   Z0, (DI)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	DECQ      SI
-	JE        end14
+	JE        end10
 	ADDQ      $0x00000100, DI
+	ADDQ      R10, R9
 	CMPQ      DI, R8
-	JB        lanes11
+	JB        lanes9
+	SUBQ      $0x00004000, DI
+	MOVQ      DI, R9
+	MOVQ      $0x00000100, R10
+	JMP       lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00004000, DI
-
-again12:
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VMULPS    Z1, Z0, Z0
-	VMOVUPS   (DI), Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (DI)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	DECQ      SI
-	JE        end14
-	ADDQ      $0x00000100, DI
-	CMPQ      DI, R8
-	JB        again12
-	JMP       wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -73511,7 +72384,7 @@ end14:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMOVUPS.Z (AX), K1, Z1
 	VMOVUPS.Z (DX), K1, Z2
 	VSUBPS    Z0, Z2, Z2
@@ -73521,7 +72394,7 @@ planes15:
 	ADDQ      BX, DX
 	ADDQ      DI, SI
 	DECQ      R8
-	JNE       planes15
+	JNE       planes11
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000010, 8(SP)
 	JA        narrow4
@@ -73555,79 +72428,44 @@ wide2:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes6:
 	VMOVUPD (AX), Z0
 	VMOVUPD (DX), Z1
 	VMULPD  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, (DI)
+	VADDPD  (R9), Z0, Z0
+	VMOVUPS Z0, (DI)
 	VMOVUPD 64(AX), Z0
 	VMOVUPD 64(DX), Z1
 	VMULPD  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 64(DI)
+	VADDPD  64(R9), Z0, Z0
+	VMOVUPS Z0, 64(DI)
 	VMOVUPD 128(AX), Z0
 	VMOVUPD 128(DX), Z1
 	VMULPD  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 128(DI)
+	VADDPD  128(R9), Z0, Z0
+	VMOVUPS Z0, 128(DI)
 	VMOVUPD 192(AX), Z0
 	VMOVUPD 192(DX), Z1
 	VMULPD  Z1, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 192(DI)
+	VADDPD  192(R9), Z0, Z0
+	VMOVUPS Z0, 192(DI)
 	ADDQ    CX, AX
 	ADDQ    BX, DX
 	DECQ    SI
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000100, DI
+	ADDQ    R10, R9
 	CMPQ    DI, R8
 	JB      lanes6
+	SUBQ    $0x00002000, DI
+	MOVQ    DI, R9
+	MOVQ    $0x00000100, R10
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00002000, DI
-
-again7:
-	VMOVUPD (AX), Z0
-	VMOVUPD (DX), Z1
-	VMULPD  Z1, Z0, Z0
-	VMOVUPS (DI), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, (DI)
-	VMOVUPD 64(AX), Z0
-	VMOVUPD 64(DX), Z1
-	VMULPD  Z1, Z0, Z0
-	VMOVUPS 64(DI), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 64(DI)
-	VMOVUPD 128(AX), Z0
-	VMOVUPD 128(DX), Z1
-	VMULPD  Z1, Z0, Z0
-	VMOVUPS 128(DI), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 128(DI)
-	VMOVUPD 192(AX), Z0
-	VMOVUPD 192(DX), Z1
-	VMULPD  Z1, Z0, Z0
-	VMOVUPS 192(DI), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 192(DI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	DECQ    SI
-	JE      end9
-	ADDQ    $0x00000100, DI
-	CMPQ    DI, R8
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -73655,7 +72493,7 @@ end9:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPD (AX), Z4
 	VMOVUPD (DX), Z5
 	VSUBPD  Z0, Z5, Z5
@@ -73680,7 +72518,7 @@ planes10:
 	ADDQ    BX, DX
 	ADDQ    DI, SI
 	DECQ    R8
-	JNE     planes10
+	JNE     planes8
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide2
@@ -73712,43 +72550,29 @@ narrow4:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes11:
+lanes9:
 	VMOVUPD.Z (AX), K1, Z0
 	VMOVUPD.Z (DX), K1, Z1
 	VMULPD    Z1, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (DI)
+	VADDPD    (R9), Z0, Z0
+	VMOVUPS   Z0, (DI)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	DECQ      SI
-	JE        end14
+	JE        end10
 	ADDQ      $0x00000100, DI
+	ADDQ      R10, R9
 	CMPQ      DI, R8
-	JB        lanes11
+	JB        lanes9
+	SUBQ      $0x00002000, DI
+	MOVQ      DI, R9
+	MOVQ      $0x00000100, R10
+	JMP       lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00002000, DI
-
-again12:
-	VMOVUPD.Z (AX), K1, Z0
-	VMOVUPD.Z (DX), K1, Z1
-	VMULPD    Z1, Z0, Z0
-	VMOVUPS   (DI), Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (DI)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	DECQ      SI
-	JE        end14
-	ADDQ      $0x00000100, DI
-	CMPQ      DI, R8
-	JB        again12
-	JMP       wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
@@ -73772,7 +72596,7 @@ end14:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMOVUPD.Z (AX), K1, Z1
 	VMOVUPD.Z (DX), K1, Z2
 	VSUBPD    Z0, Z2, Z2
@@ -73782,7 +72606,7 @@ planes15:
 	ADDQ      BX, DX
 	ADDQ      DI, SI
 	DECQ      R8
-	JNE       planes15
+	JNE       planes11
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000008, 8(SP)
 	JA        narrow4
@@ -73812,61 +72636,35 @@ wide2:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 16384(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes6:
 	VMOVUPS (AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (BX)
+	VADDPS  (DI), Z0, Z0
+	VMOVUPS Z0, (BX)
 	VMOVUPS 64(AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(BX)
+	VADDPS  64(DI), Z0, Z0
+	VMOVUPS Z0, 64(BX)
 	VMOVUPS 128(AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(BX)
+	VADDPS  128(DI), Z0, Z0
+	VMOVUPS Z0, 128(BX)
 	VMOVUPS 192(AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(BX)
+	VADDPS  192(DI), Z0, Z0
+	VMOVUPS Z0, 192(BX)
 	ADDQ    CX, AX
 	DECQ    DX
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000100, BX
+	ADDQ    R8, DI
 	CMPQ    BX, SI
 	JB      lanes6
+	SUBQ    $0x00004000, BX
+	MOVQ    BX, DI
+	MOVQ    $0x00000100, R8
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00004000, BX
-
-again7:
-	VMOVUPS (AX), Z0
-	VMOVUPS (BX), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (BX)
-	VMOVUPS 64(AX), Z0
-	VMOVUPS 64(BX), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS 128(AX), Z0
-	VMOVUPS 128(BX), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(BX)
-	VMOVUPS 192(AX), Z0
-	VMOVUPS 192(BX), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(BX)
-	ADDQ    CX, AX
-	DECQ    DX
-	JE      end9
-	ADDQ    $0x00000100, BX
-	CMPQ    BX, SI
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -73905,7 +72703,7 @@ end9:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPS     (AX), Z15
 	VMOVUPS     (DX), Z16
 	VPXORD      Z17, Z17, Z17
@@ -73998,7 +72796,7 @@ planes10:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes10
+	JNE         planes8
 	ADDQ        $0x00000100, (SP)
 	SUBQ        $0x00000040, 8(SP)
 	JMP         wide2
@@ -74026,37 +72824,26 @@ narrow4:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 16384(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes11:
+lanes9:
 	VMOVUPS.Z (AX), K1, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (BX)
+	VADDPS    (DI), Z0, Z0
+	VMOVUPS   Z0, (BX)
 	ADDQ      CX, AX
 	DECQ      DX
-	JE        end14
+	JE        end10
 	ADDQ      $0x00000100, BX
+	ADDQ      R8, DI
 	CMPQ      BX, SI
-	JB        lanes11
+	JB        lanes9
+	SUBQ      $0x00004000, BX
+	MOVQ      BX, DI
+	MOVQ      $0x00000100, R8
+	JMP       lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00004000, BX
-
-again12:
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS   (BX), Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (BX)
-	ADDQ      CX, AX
-	DECQ      DX
-	JE        end14
-	ADDQ      $0x00000100, BX
-	CMPQ      BX, SI
-	JB        again12
-	JMP       wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -74091,7 +72878,7 @@ end14:
 	SHLQ $0x02, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMOVUPS.Z   (AX), K1, Z12
 	VMOVUPS.Z   (DX), K1, Z13
 	VPXORD      Z14, Z14, Z14
@@ -74118,7 +72905,7 @@ planes15:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes15
+	JNE         planes11
 	ADDQ        $0x00000040, (SP)
 	SUBQ        $0x00000010, 8(SP)
 	JA          narrow4
@@ -74148,61 +72935,35 @@ wide2:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
 lanes6:
 	VMOVUPD (AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, (BX)
+	VADDPD  (DI), Z0, Z0
+	VMOVUPS Z0, (BX)
 	VMOVUPD 64(AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 64(BX)
+	VADDPD  64(DI), Z0, Z0
+	VMOVUPS Z0, 64(BX)
 	VMOVUPD 128(AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 128(BX)
+	VADDPD  128(DI), Z0, Z0
+	VMOVUPS Z0, 128(BX)
 	VMOVUPD 192(AX), Z0
-	VPXORD  Z1, Z1, Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 192(BX)
+	VADDPD  192(DI), Z0, Z0
+	VMOVUPS Z0, 192(BX)
 	ADDQ    CX, AX
 	DECQ    DX
-	JE      end9
+	JE      end7
 	ADDQ    $0x00000100, BX
+	ADDQ    R8, DI
 	CMPQ    BX, SI
 	JB      lanes6
+	SUBQ    $0x00002000, BX
+	MOVQ    BX, DI
+	MOVQ    $0x00000100, R8
+	JMP     lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00002000, BX
-
-again7:
-	VMOVUPD (AX), Z0
-	VMOVUPS (BX), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, (BX)
-	VMOVUPD 64(AX), Z0
-	VMOVUPS 64(BX), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 64(BX)
-	VMOVUPD 128(AX), Z0
-	VMOVUPS 128(BX), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 128(BX)
-	VMOVUPD 192(AX), Z0
-	VMOVUPS 192(BX), Z1
-	VADDPD  Z0, Z1, Z1
-	VMOVUPS Z1, 192(BX)
-	ADDQ    CX, AX
-	DECQ    DX
-	JE      end9
-	ADDQ    $0x00000100, BX
-	CMPQ    BX, SI
-	JB      again7
-	JMP     wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -74246,7 +73007,7 @@ end9:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes10:
+planes8:
 	VMOVUPD     (AX), Z20
 	VMOVUPD     (DX), Z21
 	VPXORD      Z22, Z22, Z22
@@ -74359,7 +73120,7 @@ planes10:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes10
+	JNE         planes8
 	ADDQ        $0x00000100, (SP)
 	SUBQ        $0x00000020, 8(SP)
 	JMP         wide2
@@ -74387,37 +73148,26 @@ narrow4:
 	LEAQ 335(SP), BX
 	ANDQ $-64, BX
 	LEAQ 8192(BX), SI
+	LEAQ zeros<>+0(SB), DI
+	XORQ R8, R8
 
-lanes11:
+lanes9:
 	VMOVUPD.Z (AX), K1, Z0
-	VPXORD    Z1, Z1, Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (BX)
+	VADDPD    (DI), Z0, Z0
+	VMOVUPS   Z0, (BX)
 	ADDQ      CX, AX
 	DECQ      DX
-	JE        end14
+	JE        end10
 	ADDQ      $0x00000100, BX
+	ADDQ      R8, DI
 	CMPQ      BX, SI
-	JB        lanes11
+	JB        lanes9
+	SUBQ      $0x00002000, BX
+	MOVQ      BX, DI
+	MOVQ      $0x00000100, R8
+	JMP       lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00002000, BX
-
-again12:
-	VMOVUPD.Z (AX), K1, Z0
-	VMOVUPS   (BX), Z1
-	VADDPD    Z0, Z1, Z1
-	VMOVUPS   Z1, (BX)
-	ADDQ      CX, AX
-	DECQ      DX
-	JE        end14
-	ADDQ      $0x00000100, BX
-	CMPQ      BX, SI
-	JB        again12
-	JMP       wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -74457,7 +73207,7 @@ end14:
 	SHLQ $0x03, DI
 	MOVQ planes+72(FP), R8
 
-planes15:
+planes11:
 	VMOVUPD.Z   (AX), K1, Z17
 	VMOVUPD.Z   (DX), K1, Z18
 	VPXORD      Z19, Z19, Z19
@@ -74489,7 +73239,7 @@ planes15:
 	ADDQ        BX, DX
 	ADDQ        DI, SI
 	DECQ        R8
-	JNE         planes15
+	JNE         planes11
 	ADDQ        $0x00000040, (SP)
 	SUBQ        $0x00000008, 8(SP)
 	JA          narrow4
@@ -75843,6 +74593,8 @@ none26:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
 lanes27:
 	VMOVUPS     (AX), Z18
@@ -75867,8 +74619,7 @@ lanes27:
 	VSUBPS      Z18, Z16, Z18
 	VPMOVD2M    Z18, K1
 	VBLENDMPS   Z17, Z21, K1, Z21
-	VPXORD      Z18, Z18, Z18
-	VADDPS      Z21, Z18, Z18
+	VADDPS      (R9), Z21, Z18
 	VMOVUPS     Z18, (DI)
 	VMOVUPS     Z21, (DX)
 	VMOVUPS     64(AX), Z18
@@ -75893,8 +74644,7 @@ lanes27:
 	VSUBPS      Z18, Z16, Z18
 	VPMOVD2M    Z18, K1
 	VBLENDMPS   Z17, Z21, K1, Z21
-	VPXORD      Z18, Z18, Z18
-	VADDPS      Z21, Z18, Z18
+	VADDPS      64(R9), Z21, Z18
 	VMOVUPS     Z18, 64(DI)
 	VMOVUPS     Z21, 64(DX)
 	VMOVUPS     128(AX), Z18
@@ -75919,8 +74669,7 @@ lanes27:
 	VSUBPS      Z18, Z16, Z18
 	VPMOVD2M    Z18, K1
 	VBLENDMPS   Z17, Z21, K1, Z21
-	VPXORD      Z18, Z18, Z18
-	VADDPS      Z21, Z18, Z18
+	VADDPS      128(R9), Z21, Z18
 	VMOVUPS     Z18, 128(DI)
 	VMOVUPS     Z21, 128(DX)
 	VMOVUPS     192(AX), Z18
@@ -75945,137 +74694,23 @@ lanes27:
 	VSUBPS      Z18, Z16, Z18
 	VPMOVD2M    Z18, K1
 	VBLENDMPS   Z17, Z21, K1, Z21
-	VPXORD      Z18, Z18, Z18
-	VADDPS      Z21, Z18, Z18
+	VADDPS      192(R9), Z21, Z18
 	VMOVUPS     Z18, 192(DI)
 	VMOVUPS     Z21, 192(DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end30
+	JE          end28
 	ADDQ        $0x00000100, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
 	JB          lanes27
+	SUBQ        $0x00004000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000100, R10
+	JMP         lanes27
 
-	// the lanes again
-wrap29:
-	SUBQ $0x00004000, DI
-
-again28:
-	VMOVUPS     (AX), Z18
-	VSUBPS      Z0, Z18, Z18
-	VMOVUPS     Z5, Z19
-	VFMADD231PS Z7, Z18, Z19
-	VSUBPS      Z5, Z19, Z19
-	VMOVUPS     Z18, Z20
-	VFMADD231PS Z8, Z19, Z20
-	VFMADD231PS Z9, Z19, Z20
-	VMOVUPS     Z10, Z21
-	VFMADD213PS Z11, Z20, Z21
-	VFMADD213PS Z12, Z20, Z21
-	VFMADD213PS Z13, Z20, Z21
-	VFMADD213PS Z14, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VCMPPS      $0x15, Z4, Z18, K1
-	VSCALEFPS.Z Z19, Z21, K1, Z21
-	VPCMPEQD    Z15, Z21, K1
-	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
-	VSUBPS      Z18, Z16, Z18
-	VPMOVD2M    Z18, K1
-	VBLENDMPS   Z17, Z21, K1, Z21
-	VMOVUPS     (DI), Z18
-	VADDPS      Z21, Z18, Z18
-	VMOVUPS     Z18, (DI)
-	VMOVUPS     Z21, (DX)
-	VMOVUPS     64(AX), Z18
-	VSUBPS      Z1, Z18, Z18
-	VMOVUPS     Z5, Z19
-	VFMADD231PS Z7, Z18, Z19
-	VSUBPS      Z5, Z19, Z19
-	VMOVUPS     Z18, Z20
-	VFMADD231PS Z8, Z19, Z20
-	VFMADD231PS Z9, Z19, Z20
-	VMOVUPS     Z10, Z21
-	VFMADD213PS Z11, Z20, Z21
-	VFMADD213PS Z12, Z20, Z21
-	VFMADD213PS Z13, Z20, Z21
-	VFMADD213PS Z14, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VCMPPS      $0x15, Z4, Z18, K1
-	VSCALEFPS.Z Z19, Z21, K1, Z21
-	VPCMPEQD    Z15, Z21, K1
-	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
-	VSUBPS      Z18, Z16, Z18
-	VPMOVD2M    Z18, K1
-	VBLENDMPS   Z17, Z21, K1, Z21
-	VMOVUPS     64(DI), Z18
-	VADDPS      Z21, Z18, Z18
-	VMOVUPS     Z18, 64(DI)
-	VMOVUPS     Z21, 64(DX)
-	VMOVUPS     128(AX), Z18
-	VSUBPS      Z2, Z18, Z18
-	VMOVUPS     Z5, Z19
-	VFMADD231PS Z7, Z18, Z19
-	VSUBPS      Z5, Z19, Z19
-	VMOVUPS     Z18, Z20
-	VFMADD231PS Z8, Z19, Z20
-	VFMADD231PS Z9, Z19, Z20
-	VMOVUPS     Z10, Z21
-	VFMADD213PS Z11, Z20, Z21
-	VFMADD213PS Z12, Z20, Z21
-	VFMADD213PS Z13, Z20, Z21
-	VFMADD213PS Z14, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VCMPPS      $0x15, Z4, Z18, K1
-	VSCALEFPS.Z Z19, Z21, K1, Z21
-	VPCMPEQD    Z15, Z21, K1
-	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
-	VSUBPS      Z18, Z16, Z18
-	VPMOVD2M    Z18, K1
-	VBLENDMPS   Z17, Z21, K1, Z21
-	VMOVUPS     128(DI), Z18
-	VADDPS      Z21, Z18, Z18
-	VMOVUPS     Z18, 128(DI)
-	VMOVUPS     Z21, 128(DX)
-	VMOVUPS     192(AX), Z18
-	VSUBPS      Z3, Z18, Z18
-	VMOVUPS     Z5, Z19
-	VFMADD231PS Z7, Z18, Z19
-	VSUBPS      Z5, Z19, Z19
-	VMOVUPS     Z18, Z20
-	VFMADD231PS Z8, Z19, Z20
-	VFMADD231PS Z9, Z19, Z20
-	VMOVUPS     Z10, Z21
-	VFMADD213PS Z11, Z20, Z21
-	VFMADD213PS Z12, Z20, Z21
-	VFMADD213PS Z13, Z20, Z21
-	VFMADD213PS Z14, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VFMADD213PS Z6, Z20, Z21
-	VCMPPS      $0x15, Z4, Z18, K1
-	VSCALEFPS.Z Z19, Z21, K1, Z21
-	VPCMPEQD    Z15, Z21, K1
-	VMOVUPS.Z   c3f800000<>+0(SB), K1, Z18
-	VSUBPS      Z18, Z16, Z18
-	VPMOVD2M    Z18, K1
-	VBLENDMPS   Z17, Z21, K1, Z21
-	VMOVUPS     192(DI), Z18
-	VADDPS      Z21, Z18, Z18
-	VMOVUPS     Z18, 192(DI)
-	VMOVUPS     Z21, 192(DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end30
-	ADDQ        $0x00000100, DI
-	CMPQ        DI, R8
-	JB          again28
-	JMP         wrap29
-
-end30:
+end28:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -76101,7 +74736,7 @@ end30:
 	SHLQ $0x02, CX
 	MOVQ planes+120(FP), DX
 
-planes31:
+planes29:
 	VMOVUPS   (AX), Z10
 	VPMOVD2M  Z10, K1
 	VBLENDMPS Z4, Z5, K1, Z10
@@ -76120,7 +74755,7 @@ planes31:
 	VADDPS    Z10, Z9, Z9
 	ADDQ      CX, AX
 	DECQ      DX
-	JNE       planes31
+	JNE       planes29
 	VSUBPS    Z4, Z6, Z6
 	VADDPS    Z0, Z6, Z0
 	VSUBPS    Z4, Z7, Z7
@@ -76131,14 +74766,14 @@ planes31:
 	VADDPS    Z3, Z9, Z3
 	MOVQ      rest_base+72(FP), AX
 	TESTQ     AX, AX
-	JE        none32
+	JE        none30
 	ADDQ      (SP), AX
 	VMOVUPS   Z0, (AX)
 	VMOVUPS   Z1, 64(AX)
 	VMOVUPS   Z2, 128(AX)
 	VMOVUPS   Z3, 192(AX)
 
-none32:
+none30:
 	VADDPS  Z4, Z0, Z6
 	VDIVPS  Z6, Z4, Z6
 	VMULPS  Z6, Z0, Z0
@@ -76153,14 +74788,14 @@ none32:
 	VMULPS  Z9, Z3, Z3
 	MOVQ    comp_base+96(FP), AX
 	TESTQ   AX, AX
-	JE      none33
+	JE      none31
 	ADDQ    (SP), AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, 192(AX)
 
-none33:
+none31:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
@@ -76170,7 +74805,7 @@ none33:
 	ADDQ (SP), DX
 	MOVQ planes+120(FP), BX
 
-planes34:
+planes32:
 	VMOVUPS   (AX), Z0
 	VPMOVD2M  Z0, K1
 	VBLENDMPS Z4, Z0, K1, Z0
@@ -76194,7 +74829,7 @@ planes34:
 	ADDQ      CX, AX
 	ADDQ      CX, DX
 	DECQ      BX
-	JNE       planes34
+	JNE       planes32
 	ADDQ      $0x00000100, (SP)
 	SUBQ      $0x00000040, 8(SP)
 	JMP       wide21
@@ -76221,20 +74856,20 @@ narrow23:
 	SHLQ $0x02, CX
 	MOVQ planes+120(FP), DX
 
-planes35:
+planes33:
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VMOVUPS      (AX), K1, Z1
 	VMAXPS       Z1, Z0, Z0
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes35
+	JNE          planes33
 	MOVQ         max_base+48(FP), AX
 	TESTQ        AX, AX
-	JE           none36
+	JE           none34
 	ADDQ         (SP), AX
 	VMOVUPS      Z0, K1, (AX)
 
-none36:
+none34:
 	VMOVUPS cc2aeac4f<>+0(SB), Z1
 	VMOVUPS c4b400000<>+0(SB), Z2
 	VMOVUPS c3f800000<>+0(SB), Z3
@@ -76263,8 +74898,10 @@ none36:
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
+	LEAQ zeros<>+0(SB), R9
+	XORQ R10, R10
 
-lanes37:
+lanes35:
 	VMOVUPS.Z   (AX), K1, Z15
 	VSUBPS      Z0, Z15, Z15
 	VMOVUPS     Z2, Z16
@@ -76287,59 +74924,23 @@ lanes37:
 	VSUBPS      Z15, Z13, Z15
 	VPMOVD2M    Z15, K2
 	VBLENDMPS   Z14, Z18, K2, Z18
-	VPXORD      Z15, Z15, Z15
-	VADDPS      Z18, Z15, Z15
+	VADDPS      (R9), Z18, Z15
 	VMOVUPS     Z15, (DI)
 	VMOVUPS     Z18, K1, (DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end40
+	JE          end36
 	ADDQ        $0x00000100, DI
+	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes37
+	JB          lanes35
+	SUBQ        $0x00004000, DI
+	MOVQ        DI, R9
+	MOVQ        $0x00000100, R10
+	JMP         lanes35
 
-	// the lanes again
-wrap39:
-	SUBQ $0x00004000, DI
-
-again38:
-	VMOVUPS.Z   (AX), K1, Z15
-	VSUBPS      Z0, Z15, Z15
-	VMOVUPS     Z2, Z16
-	VFMADD231PS Z4, Z15, Z16
-	VSUBPS      Z2, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VFMADD231PS Z6, Z16, Z17
-	VMOVUPS     Z7, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z10, Z17, Z18
-	VFMADD213PS Z11, Z17, Z18
-	VFMADD213PS Z3, Z17, Z18
-	VFMADD213PS Z3, Z17, Z18
-	VCMPPS      $0x15, Z1, Z15, K2
-	VSCALEFPS.Z Z16, Z18, K2, Z18
-	VPCMPEQD    Z12, Z18, K2
-	VMOVUPS.Z   c3f800000<>+0(SB), K2, Z15
-	VSUBPS      Z15, Z13, Z15
-	VPMOVD2M    Z15, K2
-	VBLENDMPS   Z14, Z18, K2, Z18
-	VMOVUPS     (DI), Z15
-	VADDPS      Z18, Z15, Z15
-	VMOVUPS     Z15, (DI)
-	VMOVUPS     Z18, K1, (DX)
-	ADDQ        CX, AX
-	ADDQ        BX, DX
-	DECQ        SI
-	JE          end40
-	ADDQ        $0x00000100, DI
-	CMPQ        DI, R8
-	JB          again38
-	JMP         wrap39
-
-end40:
+end36:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -76358,33 +74959,33 @@ end40:
 	SHLQ $0x02, CX
 	MOVQ planes+120(FP), DX
 
-planes41:
+planes37:
 	VMOVUPS.Z (AX), K1, Z4
 	VPMOVD2M  Z4, K2
 	VBLENDMPS Z1, Z2, K2, Z4
 	VADDPS    Z4, Z3, Z3
 	ADDQ      CX, AX
 	DECQ      DX
-	JNE       planes41
+	JNE       planes37
 	VSUBPS    Z1, Z3, Z3
 	VADDPS    Z0, Z3, Z0
 	MOVQ      rest_base+72(FP), AX
 	TESTQ     AX, AX
-	JE        none42
+	JE        none38
 	ADDQ      (SP), AX
 	VMOVUPS   Z0, K1, (AX)
 
-none42:
+none38:
 	VADDPS  Z1, Z0, Z3
 	VDIVPS  Z3, Z1, Z3
 	VMULPS  Z3, Z0, Z0
 	MOVQ    comp_base+96(FP), AX
 	TESTQ   AX, AX
-	JE      none43
+	JE      none39
 	ADDQ    (SP), AX
 	VMOVUPS Z0, K1, (AX)
 
-none43:
+none39:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
@@ -76394,7 +74995,7 @@ none43:
 	ADDQ (SP), DX
 	MOVQ planes+120(FP), BX
 
-planes44:
+planes40:
 	VMOVUPS.Z (AX), K1, Z0
 	VPMOVD2M  Z0, K2
 	VBLENDMPS Z1, Z0, K2, Z0
@@ -76403,7 +75004,7 @@ planes44:
 	ADDQ      CX, AX
 	ADDQ      CX, DX
 	DECQ      BX
-	JNE       planes44
+	JNE       planes40
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000010, 8(SP)
 	JA        narrow23
@@ -76952,6 +75553,8 @@ wide2:
 	LEAQ 335(SP), R11
 	ANDQ $-64, R11
 	LEAQ 16384(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
 lanes6:
 	VMOVUPS    (AX), Z1
@@ -76967,8 +75570,7 @@ lanes6:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z11, Z11
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     (R13), Z2, Z1
 	VMOVUPS    Z1, (R11)
 	VMOVUPS    64(AX), Z1
 	VMOVUPS    64(DX), Z2
@@ -76983,8 +75585,7 @@ lanes6:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z12, Z12
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     64(R13), Z2, Z1
 	VMOVUPS    Z1, 64(R11)
 	VMOVUPS    128(AX), Z1
 	VMOVUPS    128(DX), Z2
@@ -76999,8 +75600,7 @@ lanes6:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z13, Z13
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     128(R13), Z2, Z1
 	VMOVUPS    Z1, 128(R11)
 	VMOVUPS    192(AX), Z1
 	VMOVUPS    192(DX), Z2
@@ -77015,100 +75615,24 @@ lanes6:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z14, Z14
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     192(R13), Z2, Z1
 	VMOVUPS    Z1, 192(R11)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, DI
 	ADDQ       R9, R8
 	DECQ       R10
-	JE         end9
+	JE         end7
 	ADDQ       $0x00000100, R11
+	ADDQ       R14, R13
 	CMPQ       R11, R12
 	JB         lanes6
+	SUBQ       $0x00004000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000100, R14
+	JMP        lanes6
 
-	// the lanes again
-wrap8:
-	SUBQ $0x00004000, R11
-
-again7:
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (DX), Z2
-	VMOVUPS    (SI), Z3
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z11, Z11
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    (R11), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, (R11)
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    64(DX), Z2
-	VMOVUPS    64(SI), Z3
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z12, Z12
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    64(R11), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, 64(R11)
-	VMOVUPS    128(AX), Z1
-	VMOVUPS    128(DX), Z2
-	VMOVUPS    128(SI), Z3
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z13, Z13
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    128(R11), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, 128(R11)
-	VMOVUPS    192(AX), Z1
-	VMOVUPS    192(DX), Z2
-	VMOVUPS    192(SI), Z3
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z14, Z14
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    192(R11), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, 192(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end9
-	ADDQ       $0x00000100, R11
-	CMPQ       R11, R12
-	JB         again7
-	JMP        wrap8
-
-end9:
+end7:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -77145,7 +75669,7 @@ end9:
 	SHLQ $0x02, R9
 	MOVQ planes+120(FP), R10
 
-planes10:
+planes8:
 	VMOVUPS   (AX), Z5
 	VMOVUPS   (DX), Z6
 	VMOVUPS   (SI), Z7
@@ -77210,7 +75734,7 @@ planes10:
 	ADDQ      BX, DX
 	ADDQ      R9, R8
 	DECQ      R10
-	JNE       planes10
+	JNE       planes8
 	ADDQ      $0x00000100, (SP)
 	SUBQ      $0x00000040, 8(SP)
 	JMP       wide2
@@ -77255,8 +75779,10 @@ narrow4:
 	LEAQ 335(SP), R11
 	ANDQ $-64, R11
 	LEAQ 16384(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
 
-lanes11:
+lanes9:
 	VMOVUPS.Z (AX), K1, Z1
 	VMOVUPS.Z (DX), K1, Z2
 	VMOVUPS.Z (SI), K1, Z3
@@ -77268,50 +75794,24 @@ lanes11:
 	VBLENDMPS Z2, Z0, K2, Z1
 	VADDPS    Z1, Z11, Z11
 	VSUBPS    Z1, Z2, Z2
-	VPXORD    Z1, Z1, Z1
-	VADDPS    Z2, Z1, Z1
+	VADDPS    (R13), Z2, Z1
 	VMOVUPS   Z1, (R11)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	ADDQ      CX, DI
 	ADDQ      R9, R8
 	DECQ      R10
-	JE        end14
+	JE        end10
 	ADDQ      $0x00000100, R11
+	ADDQ      R14, R13
 	CMPQ      R11, R12
-	JB        lanes11
+	JB        lanes9
+	SUBQ      $0x00004000, R11
+	MOVQ      R11, R13
+	MOVQ      $0x00000100, R14
+	JMP       lanes9
 
-	// the lanes again
-wrap13:
-	SUBQ $0x00004000, R11
-
-again12:
-	VMOVUPS.Z (AX), K1, Z1
-	VMOVUPS.Z (DX), K1, Z2
-	VMOVUPS.Z (SI), K1, Z3
-	VPMOVD2M  Z1, K2
-	VBLENDMPS Z3, Z1, K2, Z1
-	VMULPS    Z2, Z1, Z2
-	VSUBPS    Z1, Z10, Z1
-	VPMOVD2M  Z1, K2
-	VBLENDMPS Z2, Z0, K2, Z1
-	VADDPS    Z1, Z11, Z11
-	VSUBPS    Z1, Z2, Z2
-	VMOVUPS   (R11), Z1
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, (R11)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, DI
-	ADDQ      R9, R8
-	DECQ      R10
-	JE        end14
-	ADDQ      $0x00000100, R11
-	CMPQ      R11, R12
-	JB        again12
-	JMP       wrap13
-
-end14:
+end10:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -77341,7 +75841,7 @@ end14:
 	SHLQ $0x02, R9
 	MOVQ planes+120(FP), R10
 
-planes15:
+planes11:
 	VMOVUPS.Z (AX), K1, Z2
 	VMOVUPS.Z (DX), K1, Z3
 	VMOVUPS.Z (SI), K1, Z4
@@ -77361,7 +75861,7 @@ planes15:
 	ADDQ      BX, DX
 	ADDQ      R9, R8
 	DECQ      R10
-	JNE       planes15
+	JNE       planes11
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000010, 8(SP)
 	JA        narrow4
@@ -77413,6 +75913,8 @@ wide1:
 	LEAQ  335(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  16384(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
 lanes5:
 	VMOVUPS    (AX), Z1
@@ -77428,8 +75930,7 @@ lanes5:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z11, Z11
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     (R12), Z2, Z1
 	VMOVUPS    Z1, (R10)
 	VMOVUPS    64(AX), Z1
 	VMOVUPS    64(DX), Z2
@@ -77444,8 +75945,7 @@ lanes5:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z12, Z12
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     64(R12), Z2, Z1
 	VMOVUPS    Z1, 64(R10)
 	VMOVUPS    128(AX), Z1
 	VMOVUPS    128(DX), Z2
@@ -77460,8 +75960,7 @@ lanes5:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z13, Z13
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     128(R12), Z2, Z1
 	VMOVUPS    Z1, 128(R10)
 	VMOVUPS    192(AX), Z1
 	VMOVUPS    192(DX), Z2
@@ -77476,100 +75975,24 @@ lanes5:
 	VBLENDMPS  Z2, Z0, K1, Z1
 	VADDPS     Z1, Z14, Z14
 	VSUBPS     Z1, Z2, Z2
-	VPXORD     Z1, Z1, Z1
-	VADDPS     Z2, Z1, Z1
+	VADDPS     192(R12), Z2, Z1
 	VMOVUPS    Z1, 192(R10)
 	ADDQ       CX, AX
 	ADDQ       BX, DX
 	ADDQ       CX, DI
 	ADDQ       $0x00000100, R8
 	DECQ       R9
-	JE         end8
+	JE         end6
 	ADDQ       $0x00000100, R10
+	ADDQ       R13, R12
 	CMPQ       R10, R11
 	JB         lanes5
+	SUBQ       $0x00004000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000100, R13
+	JMP        lanes5
 
-	// the lanes again
-wrap7:
-	SUBQ $0x00004000, R10
-
-again6:
-	VMOVUPS    (AX), Z1
-	VMOVUPS    (DX), Z2
-	VMOVUPS    (SI), Z3
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z11, Z11
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    (R10), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, (R10)
-	VMOVUPS    64(AX), Z1
-	VMOVUPS    64(DX), Z2
-	VMOVUPS    64(SI), Z3
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z12, Z12
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    64(R10), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, 64(R10)
-	VMOVUPS    128(AX), Z1
-	VMOVUPS    128(DX), Z2
-	VMOVUPS    128(SI), Z3
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z13, Z13
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    128(R10), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, 128(R10)
-	VMOVUPS    192(AX), Z1
-	VMOVUPS    192(DX), Z2
-	VMOVUPS    192(SI), Z3
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z3, Z1, K1, Z1
-	VMULPS     Z2, Z1, Z2
-	VSUBPS     Z1, Z10, Z1
-	VPMOVD2M   Z1, K1
-	VBLENDMPS  Z2, Z0, K1, Z1
-	VADDPS     Z1, Z14, Z14
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    192(R10), Z1
-	VADDPS     Z2, Z1, Z1
-	VMOVUPS    Z1, 192(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, DI
-	ADDQ       $0x00000100, R8
-	DECQ       R9
-	JE         end8
-	ADDQ       $0x00000100, R10
-	CMPQ       R10, R11
-	JB         again6
-	JMP        wrap7
-
-end8:
+end6:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -77604,7 +76027,7 @@ end8:
 	ANDQ $-64, R8
 	MOVQ cols+120(FP), R9
 
-planes9:
+planes7:
 	VMOVUPS   (AX), Z5
 	VMOVUPS   (DX), Z6
 	VMOVUPS   (SI), Z7
@@ -77669,7 +76092,7 @@ planes9:
 	ADDQ      BX, DX
 	ADDQ      $0x00000100, R8
 	DECQ      R9
-	JNE       planes9
+	JNE       planes7
 
 	// transpose scratch to dx
 	MOVQ  $0x00000040, R9
@@ -77727,8 +76150,10 @@ narrow3:
 	LEAQ  335(SP), R10
 	ANDQ  $-64, R10
 	LEAQ  16384(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
 
-lanes10:
+lanes8:
 	VMOVUPS.Z (AX), K1, Z1
 	VMOVUPS.Z (DX), K1, Z2
 	VMOVUPS.Z (SI), K1, Z3
@@ -77740,50 +76165,24 @@ lanes10:
 	VBLENDMPS Z2, Z0, K2, Z1
 	VADDPS    Z1, Z11, Z11
 	VSUBPS    Z1, Z2, Z2
-	VPXORD    Z1, Z1, Z1
-	VADDPS    Z2, Z1, Z1
+	VADDPS    (R12), Z2, Z1
 	VMOVUPS   Z1, (R10)
 	ADDQ      CX, AX
 	ADDQ      BX, DX
 	ADDQ      CX, DI
 	ADDQ      $0x00000100, R8
 	DECQ      R9
-	JE        end13
+	JE        end9
 	ADDQ      $0x00000100, R10
+	ADDQ      R13, R12
 	CMPQ      R10, R11
-	JB        lanes10
+	JB        lanes8
+	SUBQ      $0x00004000, R10
+	MOVQ      R10, R12
+	MOVQ      $0x00000100, R13
+	JMP       lanes8
 
-	// the lanes again
-wrap12:
-	SUBQ $0x00004000, R10
-
-again11:
-	VMOVUPS.Z (AX), K1, Z1
-	VMOVUPS.Z (DX), K1, Z2
-	VMOVUPS.Z (SI), K1, Z3
-	VPMOVD2M  Z1, K2
-	VBLENDMPS Z3, Z1, K2, Z1
-	VMULPS    Z2, Z1, Z2
-	VSUBPS    Z1, Z10, Z1
-	VPMOVD2M  Z1, K2
-	VBLENDMPS Z2, Z0, K2, Z1
-	VADDPS    Z1, Z11, Z11
-	VSUBPS    Z1, Z2, Z2
-	VMOVUPS   (R10), Z1
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, (R10)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, DI
-	ADDQ      $0x00000100, R8
-	DECQ      R9
-	JE        end13
-	ADDQ      $0x00000100, R10
-	CMPQ      R10, R11
-	JB        again11
-	JMP       wrap12
-
-end13:
+end9:
 	// fold the planes of [read scratch]
 	LEAQ    335(SP), DI
 	ANDQ    $-64, DI
@@ -77811,7 +76210,7 @@ end13:
 	ANDQ $-64, R8
 	MOVQ cols+120(FP), R9
 
-planes14:
+planes10:
 	VMOVUPS.Z (AX), K1, Z2
 	VMOVUPS.Z (DX), K1, Z3
 	VMOVUPS.Z (SI), K1, Z4
@@ -77831,7 +76230,7 @@ planes14:
 	ADDQ      BX, DX
 	ADDQ      $0x00000100, R8
 	DECQ      R9
-	JNE       planes14
+	JNE       planes10
 
 	// transpose scratch to dx
 	MOVQ    $0x00000010, R9

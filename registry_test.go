@@ -52,6 +52,10 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "classErrorsF32AVX512", AVX2: "classErrorsF32AVX2", NEON: "classErrorsF32NEON"}},
 	{name: "classErrors", element: "F64", new: func() arguments { return new(classErrorsArgs[float64]) },
 		serves: map[ISA]string{AVX512: "classErrorsF64AVX512", AVX2: "classErrorsF64AVX2", NEON: "classErrorsF64NEON"}},
+	{name: "lovaszWeights", element: "F32", new: func() arguments { return new(lovaszWeightsArgs[float32]) },
+		serves: map[ISA]string{AVX512: "lovaszWeightsF32AVX512", AVX2: "lovaszWeightsF32AVX2", NEON: "lovaszWeightsF32NEON"}, results: []string{"result"}},
+	{name: "lovaszWeights", element: "F64", new: func() arguments { return new(lovaszWeightsArgs[float64]) },
+		serves: map[ISA]string{AVX512: "lovaszWeightsF64AVX512", AVX2: "lovaszWeightsF64AVX2", NEON: "lovaszWeightsF64NEON"}, results: []string{"result"}},
 	{name: "transpose", element: "F32", new: func() arguments { return new(transposeArgs[float32]) },
 		serves: map[ISA]string{AVX512: "transposeF32AVX512", AVX2: "transposeF32AVX2", NEON: "transposeF32NEON"}},
 	{name: "transpose", element: "F64", new: func() arguments { return new(transposeArgs[float64]) },
@@ -449,6 +453,30 @@ func (a *classErrorsArgs[T]) each(f func(name string, p any)) {
 	f("probs", &a.probs)
 	f("labels", &a.labels)
 	f("class", &a.class)
+}
+
+// lovaszWeightsArgs are the arguments of lovaszWeights, and what it returns.
+type lovaszWeightsArgs[T Float] struct {
+	dst        []T
+	foreground []uint8
+	left       int
+	union      int
+	result     int
+}
+
+func (a *lovaszWeightsArgs[T]) call(isa ISA) {
+	a.result = lovaszWeights(isa, a.dst, a.foreground, a.left, a.union)
+}
+func (a *lovaszWeightsArgs[T]) define() {
+	a.result = lovaszWeightsGeneric(a.dst, a.foreground, a.left, a.union)
+}
+func (a *lovaszWeightsArgs[T]) clone() arguments { b := *a; return &b }
+func (a *lovaszWeightsArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("foreground", &a.foreground)
+	f("left", &a.left)
+	f("union", &a.union)
+	f("result", &a.result)
 }
 
 // transposeArgs are the arguments of transpose, and what it returns.

@@ -70,6 +70,10 @@ var trials = map[string]trial{
 		}
 		return nil
 	}},
+	"lovaszWeights": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"left": 2 * n, "union": 3*n + 1} // at most as many foreground pixels are to come
+	}},
+
 	"lossSplit1": splitInput(1), "lossSplit2": splitInput(2), "lossSplit4": splitInput(4), "lossSplit8": splitInput(8),
 	"lossExpand1": expandInput(1), "lossExpand2": expandInput(2), "lossExpand4": expandInput(4), "lossExpand8": expandInput(8),
 	"lossCount": {shape: func(n int, element string) map[string]int {

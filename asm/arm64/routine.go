@@ -11,7 +11,7 @@ import (
 func (m mach) call(name string, ints []emit.GP, vectors []V, body func(m mach, ints []emit.GP, vectors []V) (results []V)) []V {
 	name += [...]string{"F32", "F64"}[m.elem] + "NEON"
 	r := m.file.Routine(name, len(ints), len(vectors), func(fn *emit.Func, ints []emit.GP, vectors []emit.Vec) []emit.Vec {
-		m := newMachine(&Code{fn, m.file, m.elem, nil})
+		m := newMachine(&Code{Func: fn, file: m.file, typ: m.elem})
 		in := make([]V, len(vectors))
 		for i, v := range vectors {
 			in[i] = m.value(v)

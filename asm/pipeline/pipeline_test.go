@@ -10,11 +10,10 @@ import (
 	"github.com/lanewise/lanewise/asm/loss"
 	"github.com/lanewise/lanewise/asm/machine"
 	"github.com/lanewise/lanewise/asm/pipeline"
-	"github.com/lanewise/lanewise/asm/sort"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-var all = slices.Concat(kernels.All, loss.All, sort.All)
+var all = slices.Concat(kernels.All, kernels.Loss, loss.All, kernels.Sort)
 
 // TestForbidden: what an ISA does not have, put into any function of it, fails generation.
 func TestForbidden(t *testing.T) {
