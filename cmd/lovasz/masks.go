@@ -1,21 +1,11 @@
 package main
 
-import (
-	"errors"
+import "github.com/lanewise/lanewise"
 
-	"github.com/lanewise/lanewise"
-)
-
-var errMasks = errors.New("masks are not computed yet")
-
+// computeMasks is the one call of the library for masks; grad may be nil, or the logits.
 func computeMasks(l *lanewise.Lovasz, grad, logits []float32, masks []uint8, images int) (lanewise.LovaszResult, error) {
-	return lanewise.LovaszResult{}, errMasks
-}
-
-func addMasks(c *lanewise.LovaszCounts, logits []float32, masks []uint8, images int) error {
-	return errMasks
-}
-
-func backwardMasks(c *lanewise.LovaszCounts, grad, logits []float32, masks []uint8, images int) error {
-	return errMasks
+	if grad != nil {
+		return l.BackwardMasks(grad, logits, masks, images)
+	}
+	return l.ForwardMasks(logits, masks, images)
 }

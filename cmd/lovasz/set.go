@@ -66,7 +66,7 @@ func (c counted) add(logits []float32, labels []int32, s files.Shape) error {
 		if at := checkMasks(labels, c.o.Void); at >= 0 {
 			return &labelError{at}
 		}
-		return addMasks(c.LovaszCounts, logits, masksOf(labels, c.o.Void), s.Images)
+		return c.AddMasks(logits, masksOf(labels, c.o.Void), s.Images)
 	}
 	return c.Add(logits, labels, s.Images)
 }
@@ -75,7 +75,7 @@ func (c counted) result() (lanewise.LovaszResult, error) { return c.Result(), ni
 
 func (c counted) backward(_ int, logits []float32, labels []int32, s files.Shape) error {
 	if s.Masks {
-		return backwardMasks(c.LovaszCounts, logits, logits, masksOf(labels, c.o.Void), s.Images)
+		return c.BackwardMasks(logits, logits, masksOf(labels, c.o.Void), s.Images)
 	}
 	return c.Backward(logits, logits, labels, s.Images)
 }

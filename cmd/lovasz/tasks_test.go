@@ -653,3 +653,74 @@ func TestEscapes(t *testing.T) {
 		}
 	}
 }
+
+// Masks in the logits' own shape: classes that overlap, each by its sigmoid. The numbers are float64's.
+func TestMasks(t *testing.T) {
+	t.Chdir(t.TempDir())
+	f := pairOf(t, []float32{2, -1.5, .5, 1, -.3, .2}, []int{3, 2}, []int64{1, 0, 1, 1, 0, 1}, 3, 2)
+	grad := "g.npy"
+	p := runJSON(t, append(f, "-classes", "2", "-grad", grad)...)
+	if !near(p.Loss, 0.333493702) || !allNear(p.classLosses(), []float64{0.307433691, 0.359553712}) || !p.Masks || p.Activation != "sigmoid" {
+		t.Errorf("%+v", p)
+	}
+	g, shape := readBack(t, grad)
+	want := []float64{-0.0174989309, 0, -0.0391672854, -0.0491529833, 0.0407430519, -0.0618791432}
+	if fmt.Sprint(shape) != "[3 2]" || !slices.EqualFunc(g, want, func(a, b float64) bool { return a == b || a-b < 1e-7 && b-a < 1e-7 }) {
+		t.Errorf("gradient %v %v, want %v", shape, g, want)
+	}
+	// Predicted 1 0, 1 1, 0 1 of 1 0, 1 1, 0 1.
+	if *p.MeanIoU != 1 || *p.Accuracy != 1 || p.Classes[0].Pixels != 2 || p.Classes[1].Pixels != 2 || p.Pixels != 3 {
+		t.Errorf("%+v", p)
+	}
+
+	// The same as planes, [N, C, H, W], without any flag; as files one by one; counted and merged; with masks of 0 and 255; with void pixels.
+	planes, masks := []float32{2, .5, -.3, -1.5, 1, .2}, []int32{1, 1, 0, 0, 1, 1}
+	if err := writeNPY("x/a.npy", []int{1, 2, 1, 3}, planes); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeNPY("x/b.npy", []int{1, 2, 1, 3}, planes); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, f func(int32) int32) {
+		var b []byte
+		for _, v := range masks {
+			b = append(b, byte(f(v)))
+		}
+		writeTo(t, name, npyFile(dict("'|u1'", "False", "(1, 2, 1, 3)"), b))
+	}
+	for _, name := range []string{"y/a.npy", "y/b.npy"} {
+		write(name, func(v int32) int32 { return v })
+	}
+	write("y255.npy", func(v int32) int32 { return 255 * v })
+	for _, args := range []string{"-logits x/a.npy -labels y/a.npy", "-logits x/a.npy -labels y255.npy -labels-map 255=1", "-logits x -labels y", "-logits x -labels y -per-image",
+		"-logits x/a.npy -labels y/a.npy -counts c.bin", "-logits x -labels y -method binned"} {
+		got := evaluation(t, args)
+		if d := got.Loss - p.Loss; d > 1e-6 || d < -1e-6 || *got.MeanIoU != 1 || !got.Masks {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	if m := runJSON(t, "merge", "c.bin"); *m.MeanIoU != 1 || !m.Masks || !near(m.Loss, p.Loss) {
+		t.Errorf("merged: %+v", m)
+	}
+	follow(t, "-logits x/a.npy -labels y255.npy", p)
+	masks[0] = 9
+	write("void.npy", func(v int32) int32 { return v })
+	one := evaluation(t, "-logits x/a.npy -labels void.npy -void 9")
+	if one.Void != 1 || one.Classes[0].Pixels != 1 || near(one.Loss, p.Loss) {
+		t.Errorf("%+v", one)
+	}
+	follow(t, "-logits x/a.npy -labels void.npy", one)
+	if code, _, stderr := command("-logits", "x/a.npy", "-labels", "y/a.npy", "-heatmap", "h.png", "-plot", "p.svg", "-csv", "c.csv"); code != 0 {
+		t.Error(stderr)
+	}
+
+	// One class for each pixel: only the user knows whether the network ends in a softmax.
+	masks = []int32{1, 0, 0, 0, 1, 1}
+	write("one.npy", func(v int32) int32 { return v })
+	writeTo(t, "ids.npy", npyFile(dict("'|u1'", "False", "(1, 1, 3)"), []byte{0, 1, 1}))
+	follow(t, "-logits x/a.npy -labels one.npy", evaluation(t, "-logits x/a.npy -labels ids.npy"), "-activation softmax")
+	follow(t, "-logits x/a.npy -labels one.npy", evaluation(t, "-logits x/a.npy -labels one.npy -activation sigmoid"), "-activation sigmoid")
+	if code, _, stderr := command("-logits", "x/a.npy", "-labels", "y/a.npy", "-activation", "softmax"); code != 1 || !strings.Contains(stderr, "a softmax knows one for each pixel") {
+		t.Errorf("%s", stderr)
+	}
+}
