@@ -232,6 +232,8 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 		err = fmt.Errorf("%s: no file of %s among %s that fit, such as %s: want %s", s.Spec, s.Role, plural(len(strangers), "file"), path.Base(strangers[0]), want)
 	case s.Dir:
 		err = fmt.Errorf("%s: neither the folder nor one below it holds a file: want %s", s.Spec, want)
+	case !IsPattern(s.Spec):
+		err = fmt.Errorf("%s: no such file", s.Spec)
 	default:
 		err = fmt.Errorf("%s: no file fits this pattern%s", s.Spec, nearby(s.Spec))
 	}

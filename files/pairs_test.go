@@ -95,6 +95,7 @@ func TestMatch(t *testing.T) {
 		{name: "folders alone", files: "x/a/ x/b/ y/1.png", logits: "x", labels: "y", err: "x: neither the folder nor one below it holds a file"},
 		{name: "strangers alone", files: "x/1.txt y/1.png", logits: "x", labels: "y", err: "x: no file of logits among its 1 file, such as 1.txt: want .npy, .npz, .safetensors, .pt, .pth"},
 		{name: "no such pattern", files: "x/1.npy y/1.png", logits: "x/*.npz", labels: "y", err: "x/*.npz: no file fits this pattern: x/ holds 1 file, such as 1.npy"},
+		{name: "no such file", files: "y/1.png", logits: "z/1.npz", labels: "y/1.png", err: "z/1.npz: no such file"},
 		{name: "no such folder", files: "y/1.png", logits: "z/*.npz", labels: "y", err: "z/*.npz: no file fits this pattern: there is no folder z/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
