@@ -63,8 +63,9 @@ const description = `The Lovász-Softmax loss, the intersection over union (IoU)
   lovasz -logits logits.npy -labels labels.npy                                   one file, of one image or many
   lovasz -logits logits -labels gtFine/val -void 255                             Cityscapes: directories of directories
   lovasz -logits logits -labels SegmentationClass -list val.txt -void 255        VOC
-  lovasz -logits nnunet_out -labels labelsTs                                     nnU-Net (--save_probabilities), PNG or .npy labels
-  lovasz -predictions pred -labels labels -classes 2 -labels-map 255=1 -predictions-map 255=1     masks of 0 and 255
+  lovasz -logits nnunet_out -labels labelsTs                                     nnU-Net, which saved probabilities
+  lovasz -logits logits -labels masks -classes 1 -labels-map 255=1               one score per pixel, masks of 0 and 255
+  lovasz -predictions out -labels masks -classes 2 -labels-map 255=1 -predictions-map 255=1       such masks on both sides
   lovasz -predictions out/sequences/08/predictions -labels sequences/08/labels -classes 20 -void 0
          -labels-map semantic-kitti.yaml -predictions-map semantic-kitti.yaml    SemanticKITTI (logits: raw .bin with -shape -1,20)
 
