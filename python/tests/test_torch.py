@@ -349,7 +349,7 @@ def test_gradient_lies_in_shared_memory():
     x.requires_grad_(True)
     LovaszSoftmaxLoss()(x, target).backward()
     with open("/proc/self/maps") as f:
-        spans = [line.split()[0].split("-") for line in f if "lanewise" in line]
+        spans = [line.split()[0].split("-") for line in f if "memfd:lanewise" in line]
     assert any(int(a, 16) <= x.grad.data_ptr() < int(b, 16) for a, b in spans)
 
 

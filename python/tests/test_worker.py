@@ -210,7 +210,7 @@ def open_files(process):
 
 def maps(process):
     with open(f"/proc/{process}/maps") as f:
-        return sum("lanewise" in line for line in f)
+        return sum("memfd:lanewise" in line for line in f)
 
 
 def test_no_growth():
