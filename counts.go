@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"reflect"
 	"slices"
 	"unsafe"
 )
@@ -28,10 +29,10 @@ func NewLovaszCounts(cfg LovaszConfig) (*LovaszCounts, error) {
 		return nil, err
 	}
 	if cfg.PerImage {
-		return nil, errorf(ErrConfig, "LovaszCounts has no PerImage")
+		return nil, errorf(ErrConfig, "PerImage is true, want false: LovaszCounts is one loss over all pixels")
 	}
 	if cfg.CrossEntropy > 0 {
-		return nil, errorf(ErrConfig, "LovaszCounts has no CrossEntropy")
+		return nil, errorf(ErrConfig, "CrossEntropy is %v, want 0: LovaszCounts has none", cfg.CrossEntropy)
 	}
 	cfg.Method = Binned
 	c := &LovaszCounts{plan: newPlan(cfg.clone()), state: make([]bins, cfg.Classes)}
@@ -123,7 +124,7 @@ func (c *LovaszCounts) Merge(other *LovaszCounts) error {
 		return errNoConfig()
 	}
 	if !slices.Equal(c.plan.cfg.key(), other.plan.cfg.key()) {
-		return errorf(ErrConfig, "the configurations of the merged counts differ")
+		return configErrorf("the LovaszCounts to merge", &c.plan.cfg, &other.plan.cfg)
 	}
 	if err := c.room(other.kept); err != nil {
 		return err
@@ -246,6 +247,19 @@ func (cfg *LovaszConfig) key() []byte {
 	return b
 }
 
+// configErrorf is the error of another configuration: it names the first field in which the keys differ.
+func configErrorf(of string, want, got *LovaszConfig) error {
+	x, y := reflect.ValueOf(got).Elem(), reflect.ValueOf(want).Elem()
+	for i := range x.NumField() {
+		changed := *want
+		reflect.ValueOf(&changed).Elem().Field(i).Set(x.Field(i))
+		if !slices.Equal(changed.key(), want.key()) {
+			return errorf(ErrConfig, "%s of %s is %v, want %v", x.Type().Field(i).Name, of, x.Field(i), y.Field(i))
+		}
+	}
+	return errorf(ErrConfig, "the configuration of %s is another one", of)
+}
+
 // decodeConfig reads what key wrote.
 func decodeConfig(d *decoder) LovaszConfig {
 	cfg := LovaszConfig{Classes: int(d.uint(maxClasses))}
@@ -311,7 +325,7 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	}
 	if c.plan != nil {
 		if !slices.Equal(cfg.key(), c.plan.cfg.key()) {
-			return errorf(ErrConfig, "the encoded LovaszCounts has another configuration")
+			return configErrorf("the encoded LovaszCounts", &c.plan.cfg, &cfg)
 		}
 		cfg = c.plan.cfg
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -90,20 +91,39 @@ func (r LovaszResult) Clone() LovaszResult {
 
 // What errors.Is finds in the errors of this package.
 var (
-	ErrShape     = errors.New("lengths do not fit")
-	ErrLabel     = errors.New("label outside the classes")
-	ErrNotFinite = errors.New("not finite")
-	ErrRange     = errors.New("probability outside [0, 1]")
-	ErrConfig    = errors.New("bad configuration")
-	ErrFormat    = errors.New("bad encoding")
+	ErrShape     = errors.New("lanewise: lengths do not fit")
+	ErrLabel     = errors.New("lanewise: label outside the classes")
+	ErrNotFinite = errors.New("lanewise: not finite")
+	ErrRange     = errors.New("lanewise: probability outside [0, 1]")
+	ErrConfig    = errors.New("lanewise: bad configuration")
+	ErrFormat    = errors.New("lanewise: bad encoding")
 )
 
-// A PixelError says where in the input an error was found. It wraps ErrLabel, ErrNotFinite or ErrRange.
+// A PixelError says where in the input an error was found.
 type PixelError struct {
-	Pixel int // index into the labels
-	Class int // −1 where the error is the label's
-	inputError
+	Pixel int   // index into the labels
+	Class int   // −1 where the error is the label's
+	Err   error // ErrShape, ErrLabel, ErrNotFinite or ErrRange
+	text  string
 }
+
+// Error returns the text that the package has for it, or one made of the fields where a test has built it.
+func (e *PixelError) Error() string {
+	if e.text != "" {
+		return "lanewise: " + e.text
+	}
+	text := fmt.Sprintf("lanewise: pixel %d", e.Pixel)
+	if e.Class >= 0 {
+		text += fmt.Sprintf(", class %d", e.Class)
+	}
+	if e.Err != nil {
+		text += ": " + strings.TrimPrefix(e.Err.Error(), "lanewise: ")
+	}
+	return text
+}
+
+// Unwrap returns Err.
+func (e *PixelError) Unwrap() error { return e.Err }
 
 // An inputError is an error of a kind that errors.Is finds, with a text of its own.
 type inputError struct {
@@ -120,7 +140,7 @@ func errorf(kind error, format string, args ...any) error {
 }
 
 func pixelErrorf(kind error, pixel, class int, format string, args ...any) error {
-	return &PixelError{pixel, class, inputError{kind, fmt.Sprintf(format, args...)}}
+	return &PixelError{pixel, class, kind, fmt.Sprintf(format, args...)}
 }
 
 // LovaszSoftmax is the Lovász-Softmax loss in one call, as the reference implementation has it: logits [pixels, classes] row-major, labels
@@ -183,31 +203,31 @@ func (cfg *LovaszConfig) check() error {
 	case cfg.Classes < 1 || cfg.Classes > maxClasses:
 		return errorf(ErrConfig, "Classes is %d, want 1 to %d", cfg.Classes, maxClasses)
 	case cfg.Layout > ClassMajor:
-		return errorf(ErrConfig, "unknown Layout %d", cfg.Layout)
+		return errorf(ErrConfig, "Layout is %v, want PixelMajor or ClassMajor", cfg.Layout)
 	case cfg.Activation > NoActivation:
-		return errorf(ErrConfig, "unknown Activation %d", cfg.Activation)
+		return errorf(ErrConfig, "Activation is %v, want SoftmaxActivation, SigmoidActivation or NoActivation", cfg.Activation)
 	case cfg.Average > AllClasses:
-		return errorf(ErrConfig, "unknown Average %d", cfg.Average)
+		return errorf(ErrConfig, "Average is %v, want PresentClasses or AllClasses", cfg.Average)
 	case cfg.Void > AsBackground:
-		return errorf(ErrConfig, "unknown VoidPolicy %d", cfg.Void)
+		return errorf(ErrConfig, "Void is %v, want DropPixels or AsBackground", cfg.Void)
 	case cfg.Method > Binned:
-		return errorf(ErrConfig, "unknown Method %d", cfg.Method)
+		return errorf(ErrConfig, "Method is %v, want Exact or Binned", cfg.Method)
 	case cfg.Classes == 1 && cfg.Activation == SoftmaxActivation:
-		return errorf(ErrConfig, "the softmax of one class is always 1: take SigmoidActivation, or two classes")
+		return errorf(ErrConfig, "Classes is 1, want SigmoidActivation, or at least 2: the softmax of one class is always 1")
 	case cfg.OnlyClasses != nil && len(cfg.OnlyClasses) == 0:
 		return errorf(ErrConfig, "OnlyClasses is empty, want nil or class ids")
 	case !(cfg.CrossEntropy >= 0) || math.IsInf(cfg.CrossEntropy, 1):
 		return errorf(ErrConfig, "CrossEntropy is %v, want a finite λ >= 0", cfg.CrossEntropy)
 	case cfg.CrossEntropy > 0 && cfg.Activation == NoActivation:
-		return errorf(ErrConfig, "CrossEntropy needs logits, not NoActivation")
+		return errorf(ErrConfig, "CrossEntropy is %v, want 0 with NoActivation: it needs logits", cfg.CrossEntropy)
 	case !(cfg.LabelSmoothing >= 0 && cfg.LabelSmoothing < 1):
 		return errorf(ErrConfig, "LabelSmoothing is %v, want at least 0 and less than 1", cfg.LabelSmoothing)
 	case cfg.CrossEntropy == 0 && cfg.LabelSmoothing > 0:
-		return errorf(ErrConfig, "LabelSmoothing needs CrossEntropy > 0")
+		return errorf(ErrConfig, "CrossEntropy is 0, want more with LabelSmoothing")
 	case cfg.CrossEntropy == 0 && cfg.CrossEntropyWeights != nil:
-		return errorf(ErrConfig, "CrossEntropyWeights need CrossEntropy > 0")
+		return errorf(ErrConfig, "CrossEntropy is 0, want more with CrossEntropyWeights")
 	case cfg.Workers < 0:
-		return errorf(ErrConfig, "Workers is %d", cfg.Workers)
+		return errorf(ErrConfig, "Workers is %d, want at least 0", cfg.Workers)
 	}
 	if err := checkClassIDs("OnlyClasses", cfg.OnlyClasses, cfg.Classes); err != nil {
 		return err
@@ -226,17 +246,17 @@ func checkWeights(name string, weights []float32, classes int) error {
 		return nil
 	}
 	if len(weights) != classes {
-		return errorf(ErrConfig, "%d %s for %d classes", len(weights), name, classes)
+		return errorf(ErrConfig, "%d %s for %d classes, want one for each", len(weights), name, classes)
 	}
 	var sum float64
 	for c, w := range weights {
 		if !(w >= 0) || math.IsInf(float64(w), 1) {
-			return errorf(ErrConfig, "%s: that of class %d is %v", name, c, w)
+			return errorf(ErrConfig, "the weight of class %d is %v, want a finite value >= 0 in %s", c, w, name)
 		}
 		sum += float64(w)
 	}
 	if sum == 0 {
-		return errorf(ErrConfig, "all %s are 0", name)
+		return errorf(ErrConfig, "%s holds nothing but 0, want one that is more", name)
 	}
 	return nil
 }
@@ -245,10 +265,10 @@ func checkClassIDs(name string, ids []int, classes int) error {
 	seen := make(map[int]bool, len(ids))
 	for _, c := range ids {
 		if c < 0 || c >= classes {
-			return errorf(ErrConfig, "%s holds %d, which is outside [0, %d)", name, c, classes)
+			return errorf(ErrConfig, "%s holds %d, want class ids in [0, %d)", name, c, classes)
 		}
 		if seen[c] {
-			return errorf(ErrConfig, "%s holds %d twice", name, c)
+			return errorf(ErrConfig, "%s holds %d twice, want it once", name, c)
 		}
 		seen[c] = true
 	}

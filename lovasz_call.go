@@ -182,7 +182,7 @@ func (c *call) open(p *plan, a input) error {
 			return errorf(ErrShape, "logits hold %d values and masks %d, want %d images × pixels × %d classes", len(a.logits), len(a.masks), a.images, classes)
 		}
 	} else if count%a.images != 0 {
-		return errorf(ErrShape, "%d labels do not divide into %d images", count, a.images)
+		return errorf(ErrShape, "labels hold %d values, want a multiple of %d images", count, a.images)
 	}
 	pixels := count / a.images
 	if hi, want := bits.Mul64(uint64(count), uint64(classes)); hi != 0 || want != uint64(len(a.logits)) {
@@ -626,10 +626,10 @@ func (c *call) run(p *plan, a input, sum *lossSum) (LovaszResult, error) {
 
 func checkGradient(grad, logits []float32, name string) error {
 	if grad == nil || len(grad) != len(logits) {
-		return errorf(ErrShape, "grad holds %d values, %s %d", len(grad), name, len(logits))
+		return errorf(ErrShape, "grad holds %d values, want %d as %s", len(grad), len(logits), name)
 	}
 	if unsafe.SliceData(grad) != unsafe.SliceData(logits) && overlap(grad, logits) {
-		return errorf(ErrShape, "grad overlaps %s, and is not the same slice", name)
+		return errorf(ErrShape, "grad overlaps %s, want the same slice or none of it", name)
 	}
 	return nil
 }

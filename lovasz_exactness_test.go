@@ -31,7 +31,7 @@ func TestExactness(t *testing.T) {
 	for _, activation := range []Activation{SoftmaxActivation, SigmoidActivation} {
 		for _, wrong := range []float64{0, 0.01, 0.1} {
 			for _, raised := range []float32{0, 3, 6, 9, 12, 14, 17, 20} {
-				if testing.Short() && raised != 0 && raised != 12 && (raised < 20 || activation == SigmoidActivation) {
+				if !*long && raised != 0 && raised != 12 && (raised < 20 || activation == SigmoidActivation) {
 					continue
 				}
 				if wrong == 0.01 && raised > 14 || wrong == 0.1 && raised > 12 {
@@ -50,7 +50,7 @@ func TestExactness(t *testing.T) {
 				want := oracle[float64]{cfg}.run(widen(logits), labels, 1)
 				cfg.CrossEntropy = 1
 				withEntropy := want
-				if !testing.Short() {
+				if *long {
 					withEntropy = oracle[float64]{cfg}.run(widen(logits), labels, 1)
 				}
 				for _, layout := range []Layout{PixelMajor, ClassMajor} {
@@ -63,7 +63,7 @@ func TestExactness(t *testing.T) {
 					cfg := LovaszConfig{Classes: classes, Activation: activation, Layout: layout}
 					got, grad := mustBackward(t, cfg, x, labels)
 					checkExactness(t, name, layout, got.Lovasz, want.Lovasz, grad, want.grad, pixels, classes)
-					if testing.Short() {
+					if !*long {
 						continue
 					}
 					cfg.CrossEntropy = 1

@@ -539,7 +539,7 @@ func TestErrors(t *testing.T) {
 		// What the library finds, with the flag for its field.
 		{with(good, "-weights", "1,2"), "-weights…"},
 		{with(good, "-weights", "0,0,0"), "-weights…"},
-		{with(good, "-weights", "1,-1,1"), "the weight of class 1 is -1"},
+		{with(good, "-weights", "1,-1,1"), "the weight of class 1 is -1, want a finite value >= 0 in -weights"},
 		{with(good, "-only", "3"), "-only…"},
 		{with(good, "-skip", "0,0"), "-skip…"},
 		{with(good, "-ce", "-1"), "-ce…"},
