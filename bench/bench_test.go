@@ -295,10 +295,10 @@ func TestLossReferences(t *testing.T) {
 var tiny = scope{
 	kernels:   plan{repeats: 3, sample: time.Microsecond},
 	losses:    plan{repeats: 3, sample: time.Microsecond},
-	sizes:     []int{16, 768},
+	sizes:     []int{16, 4096},
 	lossSizes: []lossSize{{600, 3}},
 	hardData:  hardData,
-	largest:   24 << 10,
+	largest:   256 << 10,
 }
 
 func TestRun(t *testing.T) {
@@ -308,9 +308,9 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range kernels {
-		for _, typ := range []string{"float32", "float64"} {
-			if !strings.Contains(text.String(), k.name+" "+typ) {
-				t.Errorf("no table of %s %s", k.name, typ)
+		for _, typ := range k.types() {
+			if !strings.Contains(text.String(), k.name+" "+typ.name) {
+				t.Errorf("no table of %s %s", k.name, typ.name)
 			}
 		}
 	}
