@@ -339,3 +339,40 @@ func TestReportedMemory(t *testing.T) {
 		}
 	}
 }
+
+// Images that are many: what is kept for each of them and each class is to be little beside the logits.
+func TestReportedImages(t *testing.T) {
+	for _, c := range []struct {
+		images, pixels, classes int
+		limit                   float64 // bytes that Forward and Backward allocate together
+	}{
+		{1 << 16, 0, 1000, 4e6}, // the loss of every image
+		{1 << 16, 0, 1 << 20, 64e6},
+		{3000, 1, 1000, 24e6}, // the logits take 12 MB
+	} {
+		logits, labels := make([]float32, c.images*c.pixels*c.classes), make([]int32, c.images*c.pixels)
+		for i := range labels {
+			labels[i] = int32(i % c.classes)
+		}
+		grad := make([]float32, len(logits))
+		for _, cfg := range []LovaszConfig{{Method: Exact}, {Method: Binned}, {Layout: ClassMajor, Average: AllClasses}, {Activation: SigmoidActivation, CrossEntropy: 1}} {
+			cfg.Classes, cfg.PerImage, cfg.Workers = c.classes, true, 1
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			l := mustLovasz(t, cfg)
+			res, err := l.Forward(logits, labels, c.images)
+			if err != nil || len(res.PerImage) != c.images || len(res.PerClass) != c.classes || c.pixels == 0 && res.Loss != 0 || c.pixels > 0 && !(res.Loss > 0) {
+				t.Errorf("%d images of %d pixels, %v, %v, %v: loss %v of %d images, %v", c.images, c.pixels, cfg.Activation, cfg.Layout, cfg.Method, res.Loss, len(res.PerImage), err)
+			}
+			if _, err := l.Backward(grad, logits, labels, c.images); err != nil {
+				t.Error(err)
+			}
+			runtime.ReadMemStats(&after)
+			took := float64(after.TotalAlloc - before.TotalAlloc)
+			t.Logf("%d images of %d pixels, %v, %v, %v: %.1f MB", c.images, c.pixels, cfg.Activation, cfg.Layout, cfg.Method, took/1e6)
+			if took > c.limit {
+				t.Errorf("that is more than %.0f MB", c.limit/1e6)
+			}
+		}
+	}
+}
