@@ -7,11 +7,13 @@ import (
 )
 
 // A Confusion counts how often each class was predicted for each label: a matrix [labels, predictions]. A zero Confusion has no classes:
-// UnmarshalBinary and UnmarshalText give it some, all else answers ErrConfig.
+// UnmarshalBinary and UnmarshalText give it some, all else answers ErrConfig. Several goroutines may read it at a time, but none while one
+// changes it: the later of the two panics.
 //
 // Its measures follow from these counts, with TP the pixels of a class that were predicted so, FP those of others that were, FN those of the
 // class that were not. Each is in [0, 1], and NaN where it would divide by 0.
 type Confusion struct {
+	inUse
 	classes int
 	counts  []int64
 	total   int64 // of all counts, so none can overflow while it does not
@@ -30,6 +32,8 @@ func NewConfusion(classes int) *Confusion {
 // prediction outside is ErrLabel (a *PixelError), different lengths are ErrShape, and so are more than 2⁶³ − 1 pixels in all; then nothing is
 // counted.
 func (c *Confusion) Add(predicted, labels []int32) error {
+	c.enter("Confusion")
+	defer c.leave()
 	if c.classes == 0 {
 		return errNoClasses()
 	}
@@ -68,6 +72,12 @@ func (c *Confusion) room(pixels int64) error {
 // Merge adds the counts of other. The error is ErrConfig where the numbers of classes differ, and ErrShape where the pixels would be more
 // than 2⁶³ − 1; then nothing is added.
 func (c *Confusion) Merge(other *Confusion) error {
+	c.enter("Confusion")
+	defer c.leave()
+	if other != nil && other != c {
+		other.enterReading("Confusion")
+		defer other.leaveReading()
+	}
 	if c.classes == 0 || other == nil || other.classes == 0 {
 		return errNoClasses()
 	}
@@ -86,10 +96,17 @@ func (c *Confusion) Merge(other *Confusion) error {
 
 // At returns how many pixels with that label were predicted so. It panics for a class outside [0, classes).
 func (c *Confusion) At(label, predicted int) int64 {
+	c.enterReading("Confusion")
+	defer c.leaveReading()
 	if uint(label) >= uint(c.classes) || uint(predicted) >= uint(c.classes) {
 		panic(fmt.Sprintf("lanewise: Confusion.At(%d, %d) with %d classes", label, predicted, c.classes))
 	}
 	return c.counts[label*c.classes+predicted]
+}
+
+// at is At, without a check.
+func (c *Confusion) at(label, predicted int) uint64 {
+	return uint64(c.counts[label*c.classes+predicted])
 }
 
 // IoU returns the intersection over union of each class, TP/(TP + FP + FN); NaN for a class that is in neither the labels nor the
@@ -117,14 +134,16 @@ func (c *Confusion) Recall() []float64 {
 
 // perClass returns a quotient for each class. The numbers that it gets are at most 2⁶³ − 1, so the sum of two of them does not overflow.
 func (c *Confusion) perClass(quotient func(both, labelled, predicted uint64) (of, all uint64)) []float64 {
+	c.enterReading("Confusion")
+	defer c.leaveReading()
 	list := make([]float64, c.classes)
 	for k := range list {
 		var labelled, predicted uint64
 		for j := range c.classes {
-			labelled += uint64(c.At(k, j))
-			predicted += uint64(c.At(j, k))
+			labelled += c.at(k, j)
+			predicted += c.at(j, k)
 		}
-		of, all := quotient(uint64(c.At(k, k)), labelled, predicted)
+		of, all := quotient(c.at(k, k), labelled, predicted)
 		list[k] = float64(of) / float64(all)
 	}
 	return list
@@ -134,6 +153,8 @@ func (c *Confusion) perClass(quotient func(both, labelled, predicted uint64) (of
 // are. Classes that an evaluation leaves out are not named here: their pixels and predictions still count against the others. It panics for a
 // class outside [0, classes).
 func (c *Confusion) MeanIoU(classes ...int) float64 {
+	c.enterReading("Confusion")
+	defer c.leaveReading()
 	iou := c.IoU()
 	if len(classes) > 0 {
 		named := make([]float64, 0, len(classes))
@@ -158,20 +179,24 @@ func (c *Confusion) MeanIoU(classes ...int) float64 {
 
 // Accuracy returns which part of all pixels was predicted right; NaN without a pixel.
 func (c *Confusion) Accuracy() float64 {
+	c.enterReading("Confusion")
+	defer c.leaveReading()
 	var right uint64
 	for k := range c.classes {
-		right += uint64(c.At(k, k))
+		right += c.at(k, k)
 	}
 	return float64(right) / float64(c.total)
 }
 
 // FrequencyWeightedIoU returns the mean of IoU in which each class weighs as much as it has pixels; NaN without a pixel.
 func (c *Confusion) FrequencyWeightedIoU() float64 {
+	c.enterReading("Confusion")
+	defer c.leaveReading()
 	var sum float64
 	for k, iou := range c.IoU() {
 		var labelled uint64
 		for j := range c.classes {
-			labelled += uint64(c.At(k, j))
+			labelled += c.at(k, j)
 		}
 		if labelled > 0 {
 			sum += float64(labelled) * iou
@@ -189,6 +214,8 @@ const confusionMagic = "LWC\x01"
 
 // AppendBinary appends the counts to b.
 func (c *Confusion) AppendBinary(b []byte) ([]byte, error) {
+	c.enterReading("Confusion")
+	defer c.leaveReading()
 	if c.classes == 0 {
 		return b, errNoClasses()
 	}
@@ -208,6 +235,8 @@ func (c *Confusion) MarshalBinary() ([]byte, error) { return c.AppendBinary(nil)
 // the error is ErrConfig if that differs. Bytes that are truncated, corrupt or something else are ErrFormat. After an error the counts are
 // what they were.
 func (c *Confusion) UnmarshalBinary(data []byte) error {
+	c.enter("Confusion")
+	defer c.leave()
 	d := newDecoder(data, confusionMagic)
 	classes := int(d.uint(math.MaxInt32))
 	if d.err == nil && (classes == 0 || classes > len(d.data)/classes) {
@@ -227,6 +256,6 @@ func (c *Confusion) UnmarshalBinary(data []byte) error {
 	if err := d.end(); err != nil {
 		return err
 	}
-	*c = *read
+	c.classes, c.counts, c.total = read.classes, read.counts, read.total
 	return nil
 }

@@ -348,12 +348,31 @@ func (l *Lovasz) Release() {
 }
 
 // inUse tells when two goroutines use something that is one's. Where they do, the later one panics before it has touched anything.
-type inUse struct{ users uint32 }
+type inUse struct{ users int32 } // −1: one that may change it; else how many read it
 
 func (u *inUse) enter(name string) {
-	if !atomic.CompareAndSwapUint32(&u.users, 0, 1) {
-		panic("lanewise: a " + name + " is used by two goroutines at the same time: have one for each")
+	if !atomic.CompareAndSwapInt32(&u.users, 0, -1) {
+		usedTwice(name)
 	}
 }
 
-func (u *inUse) leave() { atomic.StoreUint32(&u.users, 0) }
+func (u *inUse) leave() { atomic.StoreInt32(&u.users, 0) }
+
+// enterReading is enter for what changes nothing: several may do so at a time.
+func (u *inUse) enterReading(name string) {
+	for {
+		users := atomic.LoadInt32(&u.users)
+		if users < 0 {
+			usedTwice(name)
+		}
+		if atomic.CompareAndSwapInt32(&u.users, users, users+1) {
+			return
+		}
+	}
+}
+
+func (u *inUse) leaveReading() { atomic.AddInt32(&u.users, -1) }
+
+func usedTwice(name string) {
+	panic("lanewise: a " + name + " is used by two goroutines at the same time: have one for each")
+}
