@@ -271,7 +271,7 @@ func TestLovaszCountsReset(t *testing.T) {
 	}
 	mustAdd(t, s, c)
 	full := stateOf(t, s)
-	want := s.Result().clone()
+	want := s.Result().Clone()
 	s.Reset()
 	if !bytes.Equal(empty, stateOf(t, s)) {
 		t.Error("after Reset the state is not that of a new one")
@@ -347,7 +347,7 @@ func TestLovaszCountsLarge(t *testing.T) {
 	c.cfg.Average = AllClasses
 	s := mustCounts(t, c.cfg)
 	mustAdd(t, s, c)
-	want := s.Result().clone()
+	want := s.Result().Clone()
 	for range 30 {
 		twin := mustCounts(t, c.cfg)
 		if err := twin.UnmarshalBinary(stateOf(t, s)); err != nil {
@@ -420,7 +420,7 @@ func TestLovaszCountsBytes(t *testing.T) {
 	if err := s.UnmarshalBinary(state); err != nil {
 		t.Fatal(err)
 	}
-	want := s.Result().clone()
+	want := s.Result().Clone()
 	clear(state) // nor does it keep those it was given
 	if d := sameResult(s.Result(), want); d != "" {
 		t.Error(d)
@@ -605,7 +605,7 @@ func checkState(t testing.TB, b []byte) error {
 	if err := twin.UnmarshalBinary(b); err != nil {
 		t.Fatalf("the second time: %v", err)
 	}
-	r := s.Result().clone()
+	r := s.Result().Clone()
 	if d := sameResult(r, twin.Result()); d != "" {
 		t.Error(d)
 	}

@@ -267,12 +267,6 @@ func mustLovasz(t testing.TB, cfg LovaszConfig) *Lovasz {
 	return l
 }
 
-// clone copies what the next call would overwrite.
-func (r LovaszResult) clone() LovaszResult {
-	r.PerClass, r.PerImage = slices.Clone(r.PerClass), slices.Clone(r.PerImage)
-	return r
-}
-
 // backward runs a case with so many workers.
 func (c lossCase) backward(t testing.TB, workers int) (LovaszResult, []float32) {
 	t.Helper()

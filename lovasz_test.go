@@ -234,7 +234,7 @@ func TestLovaszSameBits(t *testing.T) {
 		c = c.pixelMajor()
 		cases[i] = c
 		res, grad := c.backward(t, 1)
-		want[i] = result{res.clone(), grad}
+		want[i] = result{res.Clone(), grad}
 	}
 	eachISA(t, func(t *testing.T) {
 		for i, c := range cases {
@@ -279,7 +279,7 @@ func TestLovaszPixelOrder(t *testing.T) {
 		c.cfg.PerImage, c.images = false, 1
 		n, C := len(c.labels), c.cfg.Classes
 		want, grad := c.backward(t, 1)
-		want = want.clone()
+		want = want.Clone()
 		shuffled, wantGrad := c, make([]float32, len(grad))
 		shuffled.labels, shuffled.logits = make([]int32, n), make([]float32, n*C)
 		for to, from := range rng.Perm(n) {
@@ -346,7 +346,7 @@ func TestLovaszWeightsAreNormalised(t *testing.T) {
 	for i, c := range randomCases(6, 100) {
 		c.cfg.Weights = nil
 		want, wantGrad := c.backward(t, 1)
-		want = want.clone()
+		want = want.Clone()
 		c.cfg.Weights = filled(c.cfg.Classes, 2)
 		got, grad := c.backward(t, 1)
 		if !within(got.Loss, want.Loss, 1e-15, 0) || !within(got.Gap, want.Gap, 1e-14, 0) || !slices.EqualFunc(got.PerClass, want.PerClass, sameFloat) {
@@ -559,7 +559,7 @@ func TestLovaszKeepsItsConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want = want.clone()
+	want = want.Clone()
 	state := stateOf(t, counts)
 	cfg.OnlyClasses[0], cfg.SkipClasses[0], cfg.VoidLabels[0], cfg.Weights[0] = 2, 0, 7, 100
 	if !bytes.Equal(stateOf(t, counts), state) {

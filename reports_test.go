@@ -155,7 +155,7 @@ func TestReportedLabelIsClasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want = want.clone()
+	want = want.Clone()
 	grad := filled(len(logits), 7)
 	labels[7] = C
 	_, err = l.Backward(grad, logits, labels, 1)
@@ -225,7 +225,7 @@ func TestReportedShards(t *testing.T) {
 	if err := errors.Join(reverse.Merge(one), one.Merge(two)); err != nil {
 		t.Fatal(err)
 	}
-	got := one.Result().clone()
+	got := one.Result().Clone()
 	const whole = 0.860064495
 	if got.Lovasz > whole+1e-7 || got.Lovasz+got.Gap < whole-1e-7 || got.Gap > whole/500 {
 		t.Errorf("[%v, +%v], want %v", got.Lovasz, got.Gap, whole)
