@@ -343,21 +343,21 @@ func argMaxRows[T Float](isa ISA, dst []int32, src []T, cols int) {
 }
 
 // softmaxPlanes writes the softmax down every column.
-func softmaxPlanes[T Float](isa ISA, dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
+func softmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
 	if is32[T]() {
 		switch isa {
 		case NEON:
-			softmaxPlanesF32NEON(as[float32](dst), as[float32](src), as[float32](max), as[float32](sum), planes, n, dstStride, srcStride)
+			softmaxPlanesF32NEON(as[float32](dst), as[float32](src), planes, n, dstStride, srcStride)
 			return
 		}
 	} else {
 		switch isa {
 		case NEON:
-			softmaxPlanesF64NEON(as[float64](dst), as[float64](src), as[float64](max), as[float64](sum), planes, n, dstStride, srcStride)
+			softmaxPlanesF64NEON(as[float64](dst), as[float64](src), planes, n, dstStride, srcStride)
 			return
 		}
 	}
-	softmaxPlanesGeneric(dst, src, max, sum, planes, n, dstStride, srcStride)
+	softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
 }
 
 // logSoftmaxPlanes writes the log-softmax down every column.
@@ -378,24 +378,6 @@ func logSoftmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcS
 	logSoftmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
 }
 
-// softmaxPlanesGrad writes |y|·(dy − Σ |y|·dy) down every column.
-func softmaxPlanesGrad[T Float](isa ISA, dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
-	if is32[T]() {
-		switch isa {
-		case NEON:
-			softmaxPlanesGradF32NEON(as[float32](dx), as[float32](y), as[float32](dy), planes, n, dxStride, yStride, dyStride)
-			return
-		}
-	} else {
-		switch isa {
-		case NEON:
-			softmaxPlanesGradF64NEON(as[float64](dx), as[float64](y), as[float64](dy), planes, n, dxStride, yStride, dyStride)
-			return
-		}
-	}
-	softmaxPlanesGradGeneric(dx, y, dy, planes, n, dxStride, yStride, dyStride)
-}
-
 // argMaxPlanes writes argMax down every column.
 func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int) {
 	if is32[T]() {
@@ -412,42 +394,6 @@ func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int)
 		}
 	}
 	argMaxPlanesGeneric(dst, src, planes, n, stride)
-}
-
-// softmaxRowsToPlanes is softmaxPlanes from n rows of cols elements.
-func softmaxRowsToPlanes[T Float](isa ISA, dst, src, max, sum []T, cols, n, dstStride int) {
-	if is32[T]() {
-		switch isa {
-		case NEON:
-			softmaxRowsToPlanesF32NEON(as[float32](dst), as[float32](src), as[float32](max), as[float32](sum), cols, n, dstStride)
-			return
-		}
-	} else {
-		switch isa {
-		case NEON:
-			softmaxRowsToPlanesF64NEON(as[float64](dst), as[float64](src), as[float64](max), as[float64](sum), cols, n, dstStride)
-			return
-		}
-	}
-	softmaxRowsToPlanesGeneric(dst, src, max, sum, cols, n, dstStride)
-}
-
-// softmaxPlanesGradToRows is softmaxPlanesGrad to n rows of cols elements.
-func softmaxPlanesGradToRows[T Float](isa ISA, dx, y, dy []T, cols, n, yStride, dyStride int) {
-	if is32[T]() {
-		switch isa {
-		case NEON:
-			softmaxPlanesGradToRowsF32NEON(as[float32](dx), as[float32](y), as[float32](dy), cols, n, yStride, dyStride)
-			return
-		}
-	} else {
-		switch isa {
-		case NEON:
-			softmaxPlanesGradToRowsF64NEON(as[float64](dx), as[float64](y), as[float64](dy), cols, n, yStride, dyStride)
-			return
-		}
-	}
-	softmaxPlanesGradToRowsGeneric(dx, y, dy, cols, n, yStride, dyStride)
 }
 
 // squaredDistance returns Σ (aᵢ − bᵢ)² of at most piece elements.

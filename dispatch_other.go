@@ -106,8 +106,8 @@ func argMaxRows[T Float](isa ISA, dst []int32, src []T, cols int) {
 }
 
 // softmaxPlanes writes the softmax down every column.
-func softmaxPlanes[T Float](isa ISA, dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
-	softmaxPlanesGeneric(dst, src, max, sum, planes, n, dstStride, srcStride)
+func softmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
+	softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
 }
 
 // logSoftmaxPlanes writes the log-softmax down every column.
@@ -115,24 +115,9 @@ func logSoftmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcS
 	logSoftmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
 }
 
-// softmaxPlanesGrad writes |y|·(dy − Σ |y|·dy) down every column.
-func softmaxPlanesGrad[T Float](isa ISA, dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
-	softmaxPlanesGradGeneric(dx, y, dy, planes, n, dxStride, yStride, dyStride)
-}
-
 // argMaxPlanes writes argMax down every column.
 func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int) {
 	argMaxPlanesGeneric(dst, src, planes, n, stride)
-}
-
-// softmaxRowsToPlanes is softmaxPlanes from n rows of cols elements.
-func softmaxRowsToPlanes[T Float](isa ISA, dst, src, max, sum []T, cols, n, dstStride int) {
-	softmaxRowsToPlanesGeneric(dst, src, max, sum, cols, n, dstStride)
-}
-
-// softmaxPlanesGradToRows is softmaxPlanesGrad to n rows of cols elements.
-func softmaxPlanesGradToRows[T Float](isa ISA, dx, y, dy []T, cols, n, yStride, dyStride int) {
-	softmaxPlanesGradToRowsGeneric(dx, y, dy, cols, n, yStride, dyStride)
 }
 
 // squaredDistance returns Σ (aᵢ − bᵢ)² of at most piece elements.

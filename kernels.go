@@ -214,25 +214,16 @@ func softmaxArray[T Float](isa ISA, dst, src []T, planes int) {
 	n := len(src) / planes
 	step := planesStep(planes)
 	for i := 0; i < n; i += step {
-		columnSoftmax(isa, dst[i:], src[i:], nil, nil, planes, min(step, n-i), n, n)
+		columnSoftmax(isa, dst[i:], src[i:], planes, min(step, n-i), n, n)
 	}
 }
 
 // columnSoftmax is the softmax of n columns, however many the planes. More than piece of them are not worth assembly.
-func columnSoftmax[T Float](isa ISA, dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
+func columnSoftmax[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
 	if planes > piece {
-		softmaxPlanesGeneric(dst, src, max, sum, planes, n, dstStride, srcStride)
+		softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
 	} else if n > 0 {
-		softmaxPlanes(isa, dst, src, max, sum, planes, n, dstStride, srcStride)
-	}
-}
-
-// columnSoftmaxGrad is the vector-Jacobian product of columnSoftmax. The signs of y do not count.
-func columnSoftmaxGrad[T Float](isa ISA, dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
-	if planes > piece {
-		softmaxPlanesGradGeneric(dx, y, dy, planes, n, dxStride, yStride, dyStride)
-	} else if n > 0 {
-		softmaxPlanesGrad(isa, dx, y, dy, planes, n, dxStride, yStride, dyStride)
+		softmaxPlanes(isa, dst, src, planes, n, dstStride, srcStride)
 	}
 }
 

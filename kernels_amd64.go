@@ -197,12 +197,12 @@ func argMaxRowsF64AVX2(dst []int32, src []float64, cols int)
 // softmaxPlanesF32AVX2 writes the softmax down every column.
 //
 //go:noescape
-func softmaxPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []float32, planes int, n int, dstStride int, srcStride int)
+func softmaxPlanesF32AVX2(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 
 // softmaxPlanesF64AVX2 writes the softmax down every column.
 //
 //go:noescape
-func softmaxPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, planes int, n int, dstStride int, srcStride int)
+func softmaxPlanesF64AVX2(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 
 // logSoftmaxPlanesF32AVX2 writes the log-softmax down every column.
 //
@@ -214,16 +214,6 @@ func logSoftmaxPlanesF32AVX2(dst []float32, src []float32, planes int, n int, ds
 //go:noescape
 func logSoftmaxPlanesF64AVX2(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 
-// softmaxPlanesGradF32AVX2 writes |y|·(dy − Σ |y|·dy) down every column.
-//
-//go:noescape
-func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
-
-// softmaxPlanesGradF64AVX2 writes |y|·(dy − Σ |y|·dy) down every column.
-//
-//go:noescape
-func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
-
 // argMaxPlanesF32AVX2 writes argMax down every column.
 //
 //go:noescape
@@ -233,26 +223,6 @@ func argMaxPlanesF32AVX2(dst []int32, src []float32, planes int, n int, stride i
 //
 //go:noescape
 func argMaxPlanesF64AVX2(dst []int32, src []float64, planes int, n int, stride int)
-
-// softmaxRowsToPlanesF32AVX2 is softmaxPlanes from n rows of cols elements.
-//
-//go:noescape
-func softmaxRowsToPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
-
-// softmaxRowsToPlanesF64AVX2 is softmaxPlanes from n rows of cols elements.
-//
-//go:noescape
-func softmaxRowsToPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
-
-// softmaxPlanesGradToRowsF32AVX2 is softmaxPlanesGrad to n rows of cols elements.
-//
-//go:noescape
-func softmaxPlanesGradToRowsF32AVX2(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
-
-// softmaxPlanesGradToRowsF64AVX2 is softmaxPlanesGrad to n rows of cols elements.
-//
-//go:noescape
-func softmaxPlanesGradToRowsF64AVX2(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
 
 // squaredDistanceF32AVX2 returns Σ (aᵢ − bᵢ)² of at most piece elements.
 //
@@ -792,12 +762,12 @@ func argMaxRowsF64AVX512(dst []int32, src []float64, cols int)
 // softmaxPlanesF32AVX512 writes the softmax down every column.
 //
 //go:noescape
-func softmaxPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []float32, planes int, n int, dstStride int, srcStride int)
+func softmaxPlanesF32AVX512(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 
 // softmaxPlanesF64AVX512 writes the softmax down every column.
 //
 //go:noescape
-func softmaxPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []float64, planes int, n int, dstStride int, srcStride int)
+func softmaxPlanesF64AVX512(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 
 // logSoftmaxPlanesF32AVX512 writes the log-softmax down every column.
 //
@@ -809,16 +779,6 @@ func logSoftmaxPlanesF32AVX512(dst []float32, src []float32, planes int, n int, 
 //go:noescape
 func logSoftmaxPlanesF64AVX512(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 
-// softmaxPlanesGradF32AVX512 writes |y|·(dy − Σ |y|·dy) down every column.
-//
-//go:noescape
-func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
-
-// softmaxPlanesGradF64AVX512 writes |y|·(dy − Σ |y|·dy) down every column.
-//
-//go:noescape
-func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
-
 // argMaxPlanesF32AVX512 writes argMax down every column.
 //
 //go:noescape
@@ -828,26 +788,6 @@ func argMaxPlanesF32AVX512(dst []int32, src []float32, planes int, n int, stride
 //
 //go:noescape
 func argMaxPlanesF64AVX512(dst []int32, src []float64, planes int, n int, stride int)
-
-// softmaxRowsToPlanesF32AVX512 is softmaxPlanes from n rows of cols elements.
-//
-//go:noescape
-func softmaxRowsToPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
-
-// softmaxRowsToPlanesF64AVX512 is softmaxPlanes from n rows of cols elements.
-//
-//go:noescape
-func softmaxRowsToPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
-
-// softmaxPlanesGradToRowsF32AVX512 is softmaxPlanesGrad to n rows of cols elements.
-//
-//go:noescape
-func softmaxPlanesGradToRowsF32AVX512(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
-
-// softmaxPlanesGradToRowsF64AVX512 is softmaxPlanesGrad to n rows of cols elements.
-//
-//go:noescape
-func softmaxPlanesGradToRowsF64AVX512(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
 
 // squaredDistanceF32AVX512 returns Σ (aᵢ − bᵢ)² of at most piece elements.
 //

@@ -13980,13 +13980,13 @@ DATA cffffffffffffffff<>+48(SB)/8, $0xffffffffffffffff
 DATA cffffffffffffffff<>+56(SB)/8, $0xffffffffffffffff
 GLOBL cffffffffffffffff<>(SB), RODATA|NOPTR, $64
 
-// func softmaxPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []float32, planes int, n int, dstStride int, srcStride int)
+// func softmaxPlanesF32AVX2(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·softmaxPlanesF32AVX2(SB), $8400-128
+TEXT ·softmaxPlanesF32AVX2(SB), $8400-80
 	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
+	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
-	MOVQ planes+96(FP), AX
+	MOVQ planes+48(FP), AX
 	CMPQ AX, $0x00000040
 	JA   many2
 
@@ -13994,151 +13994,151 @@ TEXT ·softmaxPlanesF32AVX2(SB), $8400-128
 wide3:
 	CMPQ         8(SP), $0x00000020
 	JB           narrow4
-	VBROADCASTSS cff800000<>+0(SB), Y10
-	VBROADCASTSS cff800000<>+0(SB), Y11
-	VBROADCASTSS cff800000<>+0(SB), Y12
-	VBROADCASTSS cff800000<>+0(SB), Y13
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
 
 	// every plane: [write scratch read src]
 	LEAQ 207(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
 planes7:
-	VMOVUPS (CX), Y0
-	VMAXPS  Y0, Y10, Y10
-	VMOVUPS Y0, (AX)
-	VMOVUPS 32(CX), Y0
-	VMAXPS  Y0, Y11, Y11
-	VMOVUPS Y0, 32(AX)
-	VMOVUPS 64(CX), Y0
-	VMAXPS  Y0, Y12, Y12
-	VMOVUPS Y0, 64(AX)
-	VMOVUPS 96(CX), Y0
-	VMAXPS  Y0, Y13, Y13
-	VMOVUPS Y0, 96(AX)
+	VMOVUPS (CX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS Y4, (AX)
+	VMOVUPS 32(CX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS 64(CX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS 96(CX), Y4
+	VMAXPS  Y4, Y3, Y3
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $0x00000080, AX
 	ADDQ    DX, CX
 	DECQ    BX
 	JNE     planes7
-	VMOVUPS cc2aeac4f<>+0(SB), Y0
-	VMOVUPS c4b400000<>+0(SB), Y1
-	VMOVUPS c3f800000<>+0(SB), Y2
-	VMOVUPS c3fb8aa3b<>+0(SB), Y3
-	VMOVUPS cbf317200<>+0(SB), Y4
-	VMOVUPS cb5bfbe80<>+0(SB), Y5
-	VMOVUPS c3ab563a5<>+0(SB), Y6
-	VMOVUPS c3c091ef0<>+0(SB), Y7
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000080, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000080, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
 	LEAQ 207(SP), SI
 	ANDQ $-64, SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
 planes8:
 	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
-	VMOVUPS     (SI), Y8
-	VSUBPS      Y10, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+	VMOVUPS     (SI), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
 	VMOVUPS     Y14, (DI)
-	VMOVUPS     32(SI), Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+	VMOVUPS     32(SI), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
 	VMOVUPS     Y14, 32(DI)
 	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
-	VMOVUPS     64(SI), Y8
-	VSUBPS      Y12, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+	VMOVUPS     64(SI), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
 	VMOVUPS     Y14, 64(DI)
-	VMOVUPS     96(SI), Y8
-	VSUBPS      Y13, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+	VMOVUPS     96(SI), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
 	VMOVUPS     Y14, 96(DI)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
@@ -14148,36 +14148,16 @@ planes8:
 	JNE         planes8
 
 	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF32AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none9
-	ADDQ    (SP), AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
-	VMOVUPS Y12, 64(AX)
-	VMOVUPS Y13, 96(AX)
-
-none9:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none10
-	ADDQ    (SP), AX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-
-none10:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
 	VMOVUPS   c3f800000<>+0(SB), Y4
 	VDIVPS    Y0, Y4, Y0
 	VCMPPS    $0x03, Y0, Y0, Y4
@@ -14200,11 +14180,11 @@ none10:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes11:
+planes9:
 	VMOVUPS (AX), Y4
 	VMULPS  Y4, Y0, Y4
 	VMOVUPS Y4, (CX)
@@ -14220,7 +14200,7 @@ planes11:
 	ADDQ    $0x00000080, AX
 	ADDQ    DX, CX
 	DECQ    BX
-	JNE     planes11
+	JNE     planes9
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide3
@@ -14237,103 +14217,89 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y10
-	VBROADCASTSS cff800000<>+0(SB), Y11
+	VBROADCASTSS cff800000<>+0(SB), Y0
 
 	// every plane: [write scratch read src]
 	LEAQ 207(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes12:
-	VMASKMOVPS (CX), Y10, Y0
-	VPANDN     cff800000<>+0(SB), Y10, Y1
-	VPOR       Y1, Y0, Y0
-	VMAXPS     Y0, Y11, Y11
-	VMOVUPS    Y0, (AX)
+planes10:
+	VMASKMOVPS (CX), Y10, Y1
+	VPANDN     cff800000<>+0(SB), Y10, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
+	VMOVUPS    Y1, (AX)
 	ADDQ       $0x00000080, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        planes12
-	VMOVUPS    cc2aeac4f<>+0(SB), Y0
-	VMOVUPS    c4b400000<>+0(SB), Y1
-	VMOVUPS    c3f800000<>+0(SB), Y2
-	VMOVUPS    c3fb8aa3b<>+0(SB), Y3
-	VMOVUPS    cbf317200<>+0(SB), Y4
-	VMOVUPS    cb5bfbe80<>+0(SB), Y5
-	VMOVUPS    c3ab563a5<>+0(SB), Y6
-	VMOVUPS    c3c091ef0<>+0(SB), Y7
+	JNE        planes10
+	VMOVUPS    cc2aeac4f<>+0(SB), Y1
+	VMOVUPS    c4b400000<>+0(SB), Y2
+	VMOVUPS    c3f800000<>+0(SB), Y3
+	VMOVUPS    c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS    cbf317200<>+0(SB), Y5
+	VMOVUPS    cb5bfbe80<>+0(SB), Y6
+	VMOVUPS    c3ab563a5<>+0(SB), Y7
+	VMOVUPS    c3c091ef0<>+0(SB), Y8
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000020, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000020, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
 	LEAQ 207(SP), SI
 	ANDQ $-64, SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
-planes13:
-	VMOVUPS     (SI), Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y12
-	VMOVUPS     Y8, Y13
-	VFMADD231PS Y4, Y12, Y13
+planes11:
+	VMOVUPS     (SI), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
 	VFMADD231PS Y5, Y12, Y13
-	VMOVUPS     Y6, Y12
-	VFMADD213PS Y7, Y13, Y12
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
 	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
 	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
 	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y12, Y12
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y12, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
 	VMOVUPS     Y12, (DI)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, DI
 	DECQ        R8
-	JNE         planes13
+	JNE         planes11
 
 	// fold the planes of [read scratch]
-	LEAQ       207(SP), DI
-	ANDQ       $-64, DI
-	LEAQ       16(SP), R8
-	MOVQ       $0x00000020, R9
-	MOVQ       planes+96(FP), SI
-	CALL       ·foldF32AVX2<>(SB)
-	MOVQ       max_base+48(FP), AX
-	TESTQ      AX, AX
-	JE         none14
-	ADDQ       (SP), AX
-	VMASKMOVPS Y11, Y10, (AX)
-
-none14:
-	MOVQ       sum_base+72(FP), AX
-	TESTQ      AX, AX
-	JE         none15
-	ADDQ       (SP), AX
-	VMASKMOVPS Y0, Y10, (AX)
-
-none15:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
 	VMOVUPS   c3f800000<>+0(SB), Y1
 	VDIVPS    Y0, Y1, Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
@@ -14344,18 +14310,18 @@ none15:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes16:
+planes12:
 	VMOVUPS    (AX), Y1
 	VMULPS     Y1, Y0, Y1
 	VMASKMOVPS Y1, Y10, (CX)
 	ADDQ       $0x00000080, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        planes16
+	JNE        planes12
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
 	JA         narrow5
@@ -14365,196 +14331,176 @@ end6:
 
 many2:
 	// columns, 4 registers at a time
-wide17:
+wide13:
 	CMPQ         8(SP), $0x00000020
-	JB           narrow18
-	VBROADCASTSS cff800000<>+0(SB), Y10
-	VBROADCASTSS cff800000<>+0(SB), Y11
-	VBROADCASTSS cff800000<>+0(SB), Y12
-	VBROADCASTSS cff800000<>+0(SB), Y13
+	JB           narrow14
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes21:
-	VMOVUPS (AX), Y0
-	VMAXPS  Y0, Y10, Y10
-	VMOVUPS 32(AX), Y0
-	VMAXPS  Y0, Y11, Y11
-	VMOVUPS 64(AX), Y0
-	VMAXPS  Y0, Y12, Y12
-	VMOVUPS 96(AX), Y0
-	VMAXPS  Y0, Y13, Y13
+planes17:
+	VMOVUPS (AX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS 32(AX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS 64(AX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4
+	VMAXPS  Y4, Y3, Y3
 	ADDQ    CX, AX
 	DECQ    DX
-	JNE     planes21
-	VMOVUPS cc2aeac4f<>+0(SB), Y0
-	VMOVUPS c4b400000<>+0(SB), Y1
-	VMOVUPS c3f800000<>+0(SB), Y2
-	VMOVUPS c3fb8aa3b<>+0(SB), Y3
-	VMOVUPS cbf317200<>+0(SB), Y4
-	VMOVUPS cb5bfbe80<>+0(SB), Y5
-	VMOVUPS c3ab563a5<>+0(SB), Y6
-	VMOVUPS c3c091ef0<>+0(SB), Y7
+	JNE     planes17
+	VMOVUPS cc2aeac4f<>+0(SB), Y4
+	VMOVUPS c4b400000<>+0(SB), Y5
+	VMOVUPS c3f800000<>+0(SB), Y6
+	VMOVUPS c3fb8aa3b<>+0(SB), Y7
+	VMOVUPS cbf317200<>+0(SB), Y8
+	VMOVUPS cb5bfbe80<>+0(SB), Y9
+	VMOVUPS c3ab563a5<>+0(SB), Y10
+	VMOVUPS c3c091ef0<>+0(SB), Y11
 
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes22:
-	VMOVUPS     (AX), Y8
-	VSUBPS      Y10, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+lanes18:
+	VMOVUPS     (AX), Y12
+	VSUBPS      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VADDPS      (R9), Y14, Y8
-	VMOVUPS     Y8, (DI)
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VADDPS      (R9), Y14, Y12
+	VMOVUPS     Y12, (DI)
 	VMOVUPS     Y14, (DX)
-	VMOVUPS     32(AX), Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+	VMOVUPS     32(AX), Y12
+	VSUBPS      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VADDPS      32(R9), Y14, Y8
-	VMOVUPS     Y8, 32(DI)
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VADDPS      32(R9), Y14, Y12
+	VMOVUPS     Y12, 32(DI)
 	VMOVUPS     Y14, 32(DX)
-	VMOVUPS     64(AX), Y8
-	VSUBPS      Y12, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+	VMOVUPS     64(AX), Y12
+	VSUBPS      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VADDPS      64(R9), Y14, Y8
-	VMOVUPS     Y8, 64(DI)
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VADDPS      64(R9), Y14, Y12
+	VMOVUPS     Y12, 64(DI)
 	VMOVUPS     Y14, 64(DX)
-	VMOVUPS     96(AX), Y8
-	VSUBPS      Y13, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
+	VMOVUPS     96(AX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PS Y7, Y12, Y13
+	VSUBPS      Y5, Y13, Y14
+	VMOVUPS     Y12, Y15
+	VFMADD231PS Y8, Y14, Y15
+	VFMADD231PS Y9, Y14, Y15
+	VMOVUPS     Y10, Y14
+	VFMADD213PS Y11, Y15, Y14
 	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
 	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
 	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VADDPS      96(R9), Y14, Y8
-	VMOVUPS     Y8, 96(DI)
+	VFMADD213PS Y6, Y15, Y14
+	VFMADD213PS Y6, Y15, Y14
+	VPSLLD      $0x17, Y13, Y13
+	VPADDD      c3f800000<>+0(SB), Y13, Y13
+	VMULPS      Y13, Y14, Y14
+	VCMPPS      $0x15, Y4, Y12, Y13
+	VPAND       Y13, Y14, Y14
+	VADDPS      96(R9), Y14, Y12
+	VMOVUPS     Y12, 96(DI)
 	VMOVUPS     Y14, 96(DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end23
+	JE          end19
 	ADDQ        $0x00000080, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes22
+	JB          lanes18
 	SUBQ        $0x00002000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000080, R10
-	JMP         lanes22
+	JMP         lanes18
 
-end23:
+end19:
 	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF32AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none24
-	ADDQ    (SP), AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
-	VMOVUPS Y12, 64(AX)
-	VMOVUPS Y13, 96(AX)
-
-none24:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none25
-	ADDQ    (SP), AX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-
-none25:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
 	VMOVUPS   c3f800000<>+0(SB), Y4
 	VDIVPS    Y0, Y4, Y0
 	VCMPPS    $0x03, Y0, Y0, Y4
@@ -14575,13 +14521,13 @@ none25:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes26:
+planes20:
 	VMOVUPS (AX), Y4
 	VMULPS  Y4, Y0, Y4
 	VMOVUPS Y4, (DX)
@@ -14597,124 +14543,110 @@ planes26:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes26
+	JNE     planes20
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000020, 8(SP)
-	JMP     wide17
+	JMP     wide13
 
 	// columns, a register at a time, the last one in part
-narrow18:
+narrow14:
 	CMPQ 8(SP), $+0
-	JE   end20
+	JE   end16
 
-narrow19:
+narrow15:
 	MOVQ         $0x00000008, AX
 	CMPQ         AX, 8(SP)
 	CMOVQHI      8(SP), AX
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y10
-	VBROADCASTSS cff800000<>+0(SB), Y11
+	VBROADCASTSS cff800000<>+0(SB), Y0
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes27:
-	VMASKMOVPS (AX), Y10, Y0
-	VPANDN     cff800000<>+0(SB), Y10, Y1
-	VPOR       Y1, Y0, Y0
-	VMAXPS     Y0, Y11, Y11
+planes21:
+	VMASKMOVPS (AX), Y10, Y1
+	VPANDN     cff800000<>+0(SB), Y10, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPS     Y1, Y0, Y0
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes27
-	VMOVUPS    cc2aeac4f<>+0(SB), Y0
-	VMOVUPS    c4b400000<>+0(SB), Y1
-	VMOVUPS    c3f800000<>+0(SB), Y2
-	VMOVUPS    c3fb8aa3b<>+0(SB), Y3
-	VMOVUPS    cbf317200<>+0(SB), Y4
-	VMOVUPS    cb5bfbe80<>+0(SB), Y5
-	VMOVUPS    c3ab563a5<>+0(SB), Y6
-	VMOVUPS    c3c091ef0<>+0(SB), Y7
+	JNE        planes21
+	VMOVUPS    cc2aeac4f<>+0(SB), Y1
+	VMOVUPS    c4b400000<>+0(SB), Y2
+	VMOVUPS    c3f800000<>+0(SB), Y3
+	VMOVUPS    c3fb8aa3b<>+0(SB), Y4
+	VMOVUPS    cbf317200<>+0(SB), Y5
+	VMOVUPS    cb5bfbe80<>+0(SB), Y6
+	VMOVUPS    c3ab563a5<>+0(SB), Y7
+	VMOVUPS    c3c091ef0<>+0(SB), Y8
 
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes28:
-	VMASKMOVPS  (AX), Y10, Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y12
-	VMOVUPS     Y8, Y13
-	VFMADD231PS Y4, Y12, Y13
+lanes22:
+	VMASKMOVPS  (AX), Y10, Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     Y2, Y11
+	VFMADD231PS Y4, Y9, Y11
+	VSUBPS      Y2, Y11, Y12
+	VMOVUPS     Y9, Y13
 	VFMADD231PS Y5, Y12, Y13
-	VMOVUPS     Y6, Y12
-	VFMADD213PS Y7, Y13, Y12
+	VFMADD231PS Y6, Y12, Y13
+	VMOVUPS     Y7, Y12
+	VFMADD213PS Y8, Y13, Y12
 	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
 	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
 	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y12, Y12
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y12, Y12
-	VADDPS      (R9), Y12, Y8
-	VMOVUPS     Y8, (DI)
+	VFMADD213PS Y3, Y13, Y12
+	VFMADD213PS Y3, Y13, Y12
+	VPSLLD      $0x17, Y11, Y11
+	VPADDD      c3f800000<>+0(SB), Y11, Y11
+	VMULPS      Y11, Y12, Y12
+	VCMPPS      $0x15, Y1, Y9, Y11
+	VPAND       Y11, Y12, Y12
+	VADDPS      (R9), Y12, Y9
+	VMOVUPS     Y9, (DI)
 	VMASKMOVPS  Y12, Y10, (DX)
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end29
+	JE          end23
 	ADDQ        $0x00000080, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes28
+	JB          lanes22
 	SUBQ        $0x00002000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000080, R10
-	JMP         lanes28
+	JMP         lanes22
 
-end29:
+end23:
 	// fold the planes of [read scratch]
-	LEAQ       207(SP), DI
-	ANDQ       $-64, DI
-	LEAQ       16(SP), R8
-	MOVQ       $0x00000020, R9
-	MOVQ       planes+96(FP), SI
-	CALL       ·foldF32AVX2<>(SB)
-	MOVQ       max_base+48(FP), AX
-	TESTQ      AX, AX
-	JE         none30
-	ADDQ       (SP), AX
-	VMASKMOVPS Y11, Y10, (AX)
-
-none30:
-	MOVQ       sum_base+72(FP), AX
-	TESTQ      AX, AX
-	JE         none31
-	ADDQ       (SP), AX
-	VMASKMOVPS Y0, Y10, (AX)
-
-none31:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF32AVX2<>(SB)
 	VMOVUPS   c3f800000<>+0(SB), Y1
 	VDIVPS    Y0, Y1, Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
@@ -14723,25 +14655,25 @@ none31:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes32:
+planes24:
 	VMASKMOVPS (AX), Y10, Y1
 	VMULPS     Y1, Y0, Y1
 	VMASKMOVPS Y1, Y10, (DX)
 	ADDQ       CX, AX
 	ADDQ       CX, DX
 	DECQ       BX
-	JNE        planes32
+	JNE        planes24
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000008, 8(SP)
-	JA         narrow19
+	JA         narrow15
 
-end20:
+end16:
 end1:
 	VZEROUPPER
 	RET
@@ -14780,13 +14712,13 @@ DATA zeros<>+240(SB)/8, $0x0000000000000000
 DATA zeros<>+248(SB)/8, $0x0000000000000000
 GLOBL zeros<>(SB), RODATA|NOPTR, $256
 
-// func softmaxPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, planes int, n int, dstStride int, srcStride int)
+// func softmaxPlanesF64AVX2(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·softmaxPlanesF64AVX2(SB), $4304-128
+TEXT ·softmaxPlanesF64AVX2(SB), $4304-80
 	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
+	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
-	MOVQ planes+96(FP), AX
+	MOVQ planes+48(FP), AX
 	CMPQ AX, $0x00000020
 	JA   many2
 
@@ -14794,43 +14726,43 @@ TEXT ·softmaxPlanesF64AVX2(SB), $4304-128
 wide3:
 	CMPQ         8(SP), $0x00000010
 	JB           narrow4
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
 
 	// every plane: [write scratch read src]
 	LEAQ 207(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
 planes7:
-	VMOVUPD (CX), Y0
-	VMAXPD  Y0, Y6, Y6
-	VMOVUPD Y0, (AX)
-	VMOVUPD 32(CX), Y0
-	VMAXPD  Y0, Y7, Y7
-	VMOVUPD Y0, 32(AX)
-	VMOVUPD 64(CX), Y0
-	VMAXPD  Y0, Y8, Y8
-	VMOVUPD Y0, 64(AX)
-	VMOVUPD 96(CX), Y0
-	VMAXPD  Y0, Y9, Y9
-	VMOVUPD Y0, 96(AX)
+	VMOVUPD (CX), Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD Y4, (AX)
+	VMOVUPD 32(CX), Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD Y4, 32(AX)
+	VMOVUPD 64(CX), Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD Y4, 64(AX)
+	VMOVUPD 96(CX), Y4
+	VMAXPD  Y4, Y3, Y3
+	VMOVUPD Y4, 96(AX)
 	ADDQ    $0x00000080, AX
 	ADDQ    DX, CX
 	DECQ    BX
 	JNE     planes7
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y0
-	VMOVUPS c4338000000000000<>+0(SB), Y1
-	VMOVUPS c3ff0000000000000<>+0(SB), Y2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
 
@@ -14838,30 +14770,30 @@ planes7:
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000080, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000080, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
 	LEAQ 207(SP), SI
 	ANDQ $-64, SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
 planes8:
 	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
 	VMOVUPD     (SI), Y12
-	VSUBPD      Y6, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -14872,22 +14804,22 @@ planes8:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, (DI)
 	VMOVUPD     32(SI), Y12
-	VSUBPD      Y7, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -14898,24 +14830,24 @@ planes8:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 32(DI)
 	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
 	VMOVUPD     64(SI), Y12
-	VSUBPD      Y8, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -14926,22 +14858,22 @@ planes8:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 64(DI)
 	VMOVUPD     96(SI), Y12
-	VSUBPD      Y9, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -14952,12 +14884,12 @@ planes8:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VMOVUPD     Y14, 96(DI)
 	ADDQ        CX, AX
@@ -14968,36 +14900,16 @@ planes8:
 	JNE         planes8
 
 	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF64AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none9
-	ADDQ    (SP), AX
-	VMOVUPD Y6, (AX)
-	VMOVUPD Y7, 32(AX)
-	VMOVUPD Y8, 64(AX)
-	VMOVUPD Y9, 96(AX)
-
-none9:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none10
-	ADDQ    (SP), AX
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	VMOVUPD Y2, 64(AX)
-	VMOVUPD Y3, 96(AX)
-
-none10:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
 	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
 	VDIVPD    Y0, Y4, Y0
 	VCMPPD    $0x03, Y0, Y0, Y4
@@ -15020,11 +14932,11 @@ none10:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes11:
+planes9:
 	VMOVUPD (AX), Y4
 	VMULPD  Y4, Y0, Y4
 	VMOVUPD Y4, (CX)
@@ -15040,7 +14952,7 @@ planes11:
 	ADDQ    $0x00000080, AX
 	ADDQ    DX, CX
 	DECQ    BX
-	JNE     planes11
+	JNE     planes9
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000010, 8(SP)
 	JMP     wide3
@@ -15057,33 +14969,33 @@ narrow5:
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
 
 	// every plane: [write scratch read src]
 	LEAQ 207(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes12:
-	VMASKMOVPD (CX), Y6, Y0
-	VPANDN     cfff0000000000000<>+0(SB), Y6, Y1
-	VPOR       Y1, Y0, Y0
-	VMAXPD     Y0, Y7, Y7
-	VMOVUPD    Y0, (AX)
+planes10:
+	VMASKMOVPD (CX), Y6, Y1
+	VPANDN     cfff0000000000000<>+0(SB), Y6, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPD     Y1, Y0, Y0
+	VMOVUPD    Y1, (AX)
 	ADDQ       $0x00000080, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        planes12
-	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y0
-	VMOVUPS    c4338000000000000<>+0(SB), Y1
-	VMOVUPS    c3ff0000000000000<>+0(SB), Y2
-	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y3
-	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y4
-	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y5
+	JNE        planes10
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS    c4338000000000000<>+0(SB), Y2
+	VMOVUPS    c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
 	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
 
@@ -15091,28 +15003,28 @@ planes12:
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000020, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000020, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
 	LEAQ 207(SP), SI
 	ANDQ $-64, SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
-planes13:
+planes11:
 	VMOVUPD     (SI), Y10
-	VSUBPD      Y7, Y10, Y10
-	VMOVUPS     Y1, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VSUBPD      Y1, Y11, Y12
+	VSUBPD      Y0, Y10, Y10
+	VMOVUPS     Y2, Y11
+	VFMADD231PD Y4, Y10, Y11
+	VSUBPD      Y2, Y11, Y12
 	VMOVUPS     Y10, Y13
-	VFMADD231PD Y4, Y12, Y13
 	VFMADD231PD Y5, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
 	VMOVUPS     Y8, Y12
 	VFMADD213PD Y9, Y13, Y12
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
@@ -15123,12 +15035,12 @@ planes13:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
 	VPSLLQ      $0x34, Y11, Y11
 	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
 	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y0, Y10, Y11
+	VCMPPD      $0x15, Y1, Y10, Y11
 	VPAND       Y11, Y12, Y12
 	VMOVUPD     Y12, (DI)
 	ADDQ        CX, AX
@@ -15136,29 +15048,15 @@ planes13:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, DI
 	DECQ        R8
-	JNE         planes13
+	JNE         planes11
 
 	// fold the planes of [read scratch]
-	LEAQ       207(SP), DI
-	ANDQ       $-64, DI
-	LEAQ       16(SP), R8
-	MOVQ       $0x00000020, R9
-	MOVQ       planes+96(FP), SI
-	CALL       ·foldF64AVX2<>(SB)
-	MOVQ       max_base+48(FP), AX
-	TESTQ      AX, AX
-	JE         none14
-	ADDQ       (SP), AX
-	VMASKMOVPD Y7, Y6, (AX)
-
-none14:
-	MOVQ       sum_base+72(FP), AX
-	TESTQ      AX, AX
-	JE         none15
-	ADDQ       (SP), AX
-	VMASKMOVPD Y0, Y6, (AX)
-
-none15:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
 	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
 	VDIVPD    Y0, Y1, Y0
 	VCMPPD    $0x03, Y0, Y0, Y1
@@ -15169,18 +15067,18 @@ none15:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes16:
+planes12:
 	VMOVUPD    (AX), Y1
 	VMULPD     Y1, Y0, Y1
 	VMASKMOVPD Y1, Y6, (CX)
 	ADDQ       $0x00000080, AX
 	ADDQ       DX, CX
 	DECQ       BX
-	JNE        planes16
+	JNE        planes12
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000004, 8(SP)
 	JA         narrow5
@@ -15190,67 +15088,67 @@ end6:
 
 many2:
 	// columns, 4 registers at a time
-wide17:
+wide13:
 	CMPQ         8(SP), $0x00000010
-	JB           narrow18
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y9
+	JB           narrow14
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes21:
-	VMOVUPD (AX), Y0
-	VMAXPD  Y0, Y6, Y6
-	VMOVUPD 32(AX), Y0
-	VMAXPD  Y0, Y7, Y7
-	VMOVUPD 64(AX), Y0
-	VMAXPD  Y0, Y8, Y8
-	VMOVUPD 96(AX), Y0
-	VMAXPD  Y0, Y9, Y9
+planes17:
+	VMOVUPD (AX), Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD 32(AX), Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD 64(AX), Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD 96(AX), Y4
+	VMAXPD  Y4, Y3, Y3
 	ADDQ    CX, AX
 	DECQ    DX
-	JNE     planes21
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y0
-	VMOVUPS c4338000000000000<>+0(SB), Y1
-	VMOVUPS c3ff0000000000000<>+0(SB), Y2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
+	JNE     planes17
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y4
+	VMOVUPS c4338000000000000<>+0(SB), Y5
+	VMOVUPS c3ff0000000000000<>+0(SB), Y6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Y7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Y8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Y9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
 
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 4096(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes22:
+lanes18:
 	VMOVUPD     (AX), Y12
-	VSUBPD      Y6, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y0, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -15261,24 +15159,24 @@ lanes22:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VADDPD      (R9), Y14, Y12
 	VMOVUPS     Y12, (DI)
 	VMOVUPD     Y14, (DX)
 	VMOVUPD     32(AX), Y12
-	VSUBPD      Y7, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y1, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -15289,24 +15187,24 @@ lanes22:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VADDPD      32(R9), Y14, Y12
 	VMOVUPS     Y12, 32(DI)
 	VMOVUPD     Y14, 32(DX)
 	VMOVUPD     64(AX), Y12
-	VSUBPD      Y8, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y2, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -15317,24 +15215,24 @@ lanes22:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VADDPD      64(R9), Y14, Y12
 	VMOVUPS     Y12, 64(DI)
 	VMOVUPD     Y14, 64(DX)
 	VMOVUPD     96(AX), Y12
-	VSUBPD      Y9, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
+	VSUBPD      Y3, Y12, Y12
+	VMOVUPS     Y5, Y13
+	VFMADD231PD Y7, Y12, Y13
+	VSUBPD      Y5, Y13, Y14
 	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
+	VFMADD231PD Y8, Y14, Y15
+	VFMADD231PD Y9, Y14, Y15
 	VMOVUPS     Y10, Y14
 	VFMADD213PD Y11, Y15, Y14
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
@@ -15345,12 +15243,12 @@ lanes22:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
+	VFMADD213PD Y6, Y15, Y14
 	VPSLLQ      $0x34, Y13, Y13
 	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
 	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
+	VCMPPD      $0x15, Y4, Y12, Y13
 	VPAND       Y13, Y14, Y14
 	VADDPD      96(R9), Y14, Y12
 	VMOVUPS     Y12, 96(DI)
@@ -15358,48 +15256,28 @@ lanes22:
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end23
+	JE          end19
 	ADDQ        $0x00000080, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes22
+	JB          lanes18
 	SUBQ        $0x00001000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000080, R10
-	JMP         lanes22
+	JMP         lanes18
 
-end23:
+end19:
 	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF64AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none24
-	ADDQ    (SP), AX
-	VMOVUPD Y6, (AX)
-	VMOVUPD Y7, 32(AX)
-	VMOVUPD Y8, 64(AX)
-	VMOVUPD Y9, 96(AX)
-
-none24:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none25
-	ADDQ    (SP), AX
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	VMOVUPD Y2, 64(AX)
-	VMOVUPD Y3, 96(AX)
-
-none25:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000080, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
+	VMOVUPS   16(SP), Y0
+	VMOVUPS   48(SP), Y1
+	VMOVUPS   80(SP), Y2
+	VMOVUPS   112(SP), Y3
 	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
 	VDIVPD    Y0, Y4, Y0
 	VCMPPD    $0x03, Y0, Y0, Y4
@@ -15420,13 +15298,13 @@ none25:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes26:
+planes20:
 	VMOVUPD (AX), Y4
 	VMULPD  Y4, Y0, Y4
 	VMOVUPD Y4, (DX)
@@ -15442,74 +15320,74 @@ planes26:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes26
+	JNE     planes20
 	ADDQ    $0x00000080, (SP)
 	SUBQ    $0x00000010, 8(SP)
-	JMP     wide17
+	JMP     wide13
 
 	// columns, a register at a time, the last one in part
-narrow18:
+narrow14:
 	CMPQ 8(SP), $+0
-	JE   end20
+	JE   end16
 
-narrow19:
+narrow15:
 	MOVQ         $0x00000004, AX
 	CMPQ         AX, 8(SP)
 	CMOVQHI      8(SP), AX
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
 	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes27:
-	VMASKMOVPD (AX), Y6, Y0
-	VPANDN     cfff0000000000000<>+0(SB), Y6, Y1
-	VPOR       Y1, Y0, Y0
-	VMAXPD     Y0, Y7, Y7
+planes21:
+	VMASKMOVPD (AX), Y6, Y1
+	VPANDN     cfff0000000000000<>+0(SB), Y6, Y2
+	VPOR       Y2, Y1, Y1
+	VMAXPD     Y1, Y0, Y0
 	ADDQ       CX, AX
 	DECQ       DX
-	JNE        planes27
-	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y0
-	VMOVUPS    c4338000000000000<>+0(SB), Y1
-	VMOVUPS    c3ff0000000000000<>+0(SB), Y2
-	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y3
-	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y4
-	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y5
+	JNE        planes21
+	VMOVUPS    cc086232bdd7abcd2<>+0(SB), Y1
+	VMOVUPS    c4338000000000000<>+0(SB), Y2
+	VMOVUPS    c3ff0000000000000<>+0(SB), Y3
+	VMOVUPS    c3ff71547652b82fe<>+0(SB), Y4
+	VMOVUPS    cbfe62e42fee00000<>+0(SB), Y5
+	VMOVUPS    cbdea39ef35793c76<>+0(SB), Y7
 	VMOVUPS    c3e5af633a92c2458<>+0(SB), Y8
 	VMOVUPS    c3e928b41da12708b<>+0(SB), Y9
 
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 207(SP), DI
 	ANDQ $-64, DI
 	LEAQ 4096(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes28:
+lanes22:
 	VMASKMOVPD  (AX), Y6, Y10
-	VSUBPD      Y7, Y10, Y10
-	VMOVUPS     Y1, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VSUBPD      Y1, Y11, Y12
+	VSUBPD      Y0, Y10, Y10
+	VMOVUPS     Y2, Y11
+	VFMADD231PD Y4, Y10, Y11
+	VSUBPD      Y2, Y11, Y12
 	VMOVUPS     Y10, Y13
-	VFMADD231PD Y4, Y12, Y13
 	VFMADD231PD Y5, Y12, Y13
+	VFMADD231PD Y7, Y12, Y13
 	VMOVUPS     Y8, Y12
 	VFMADD213PD Y9, Y13, Y12
 	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
@@ -15520,12 +15398,12 @@ lanes28:
 	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
 	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
 	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
+	VFMADD213PD Y3, Y13, Y12
 	VPSLLQ      $0x34, Y11, Y11
 	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
 	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y0, Y10, Y11
+	VCMPPD      $0x15, Y1, Y10, Y11
 	VPAND       Y11, Y12, Y12
 	VADDPD      (R9), Y12, Y10
 	VMOVUPS     Y10, (DI)
@@ -15533,38 +15411,24 @@ lanes28:
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end29
+	JE          end23
 	ADDQ        $0x00000080, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes28
+	JB          lanes22
 	SUBQ        $0x00001000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000080, R10
-	JMP         lanes28
+	JMP         lanes22
 
-end29:
+end23:
 	// fold the planes of [read scratch]
-	LEAQ       207(SP), DI
-	ANDQ       $-64, DI
-	LEAQ       16(SP), R8
-	MOVQ       $0x00000020, R9
-	MOVQ       planes+96(FP), SI
-	CALL       ·foldF64AVX2<>(SB)
-	MOVQ       max_base+48(FP), AX
-	TESTQ      AX, AX
-	JE         none30
-	ADDQ       (SP), AX
-	VMASKMOVPD Y7, Y6, (AX)
-
-none30:
-	MOVQ       sum_base+72(FP), AX
-	TESTQ      AX, AX
-	JE         none31
-	ADDQ       (SP), AX
-	VMASKMOVPD Y0, Y6, (AX)
-
-none31:
+	LEAQ      207(SP), DI
+	ANDQ      $-64, DI
+	LEAQ      16(SP), R8
+	MOVQ      $0x00000020, R9
+	MOVQ      planes+48(FP), SI
+	CALL      ·foldF64AVX2<>(SB)
 	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
 	VDIVPD    Y0, Y1, Y0
 	VCMPPD    $0x03, Y0, Y0, Y1
@@ -15573,25 +15437,25 @@ none31:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes32:
+planes24:
 	VMASKMOVPD (AX), Y6, Y1
 	VMULPD     Y1, Y0, Y1
 	VMASKMOVPD Y1, Y6, (DX)
 	ADDQ       CX, AX
 	ADDQ       CX, DX
 	DECQ       BX
-	JNE        planes32
+	JNE        planes24
 	ADDQ       $0x00000020, (SP)
 	SUBQ       $0x00000004, 8(SP)
-	JA         narrow19
+	JA         narrow15
 
-end20:
+end16:
 end1:
 	VZEROUPPER
 	RET
@@ -17024,516 +16888,6 @@ end1:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesGradF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·softmaxPlanesGradF32AVX2(SB), $8400-112
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide2:
-	CMPQ 8(SP), $0x00000020
-	JB   narrow3
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000080, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000080, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000080, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x02, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 207(SP), R11
-	ANDQ $-64, R11
-	LEAQ 8192(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes6:
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     (R13), Y0, Y0
-	VMOVUPS    Y0, (R11)
-	VMOVUPS    32(AX), Y0
-	VMOVUPS    32(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     32(R13), Y0, Y0
-	VMOVUPS    Y0, 32(R11)
-	VMOVUPS    64(AX), Y0
-	VMOVUPS    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     64(R13), Y0, Y0
-	VMOVUPS    Y0, 64(R11)
-	VMOVUPS    96(AX), Y0
-	VMOVUPS    96(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     96(R13), Y0, Y0
-	VMOVUPS    Y0, 96(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end7
-	ADDQ       $0x00000080, R11
-	ADDQ       R14, R13
-	CMPQ       R11, R12
-	JB         lanes6
-	SUBQ       $0x00002000, R11
-	MOVQ       R11, R13
-	MOVQ       $0x00000080, R14
-	JMP        lanes6
-
-end7:
-	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    planes+72(FP), SI
-	CALL    ·foldF32AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x02, DI
-	MOVQ planes+72(FP), R8
-
-planes8:
-	VMOVUPS (AX), Y4
-	VMOVUPS (DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y0, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, (SI)
-	VMOVUPS 32(AX), Y4
-	VMOVUPS 32(DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y1, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, 32(SI)
-	VMOVUPS 64(AX), Y4
-	VMOVUPS 64(DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y2, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, 64(SI)
-	VMOVUPS 96(AX), Y4
-	VMOVUPS 96(DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y3, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, 96(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    DI, SI
-	DECQ    R8
-	JNE     planes8
-	ADDQ    $0x00000080, (SP)
-	SUBQ    $0x00000020, 8(SP)
-	JMP     wide2
-
-	// columns, a register at a time, the last one in part
-narrow3:
-	CMPQ 8(SP), $+0
-	JE   end5
-
-narrow4:
-	MOVQ         $0x00000008, AX
-	CMPQ         AX, 8(SP)
-	CMOVQHI      8(SP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTD X0, Y0
-	VPCMPGTD     iota32<>+0(SB), Y0, Y10
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000020, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000020, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000020, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x02, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 207(SP), R11
-	ANDQ $-64, R11
-	LEAQ 8192(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes9:
-	VMASKMOVPS (AX), Y10, Y0
-	VMASKMOVPS (DX), Y10, Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     (R13), Y0, Y0
-	VMOVUPS    Y0, (R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end10
-	ADDQ       $0x00000080, R11
-	ADDQ       R14, R13
-	CMPQ       R11, R12
-	JB         lanes9
-	SUBQ       $0x00002000, R11
-	MOVQ       R11, R13
-	MOVQ       $0x00000080, R14
-	JMP        lanes9
-
-end10:
-	// fold the planes of [read scratch]
-	LEAQ 207(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000020, R9
-	MOVQ planes+72(FP), SI
-	CALL ·foldF32AVX2<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x02, DI
-	MOVQ planes+72(FP), R8
-
-planes11:
-	VMASKMOVPS (AX), Y10, Y1
-	VMASKMOVPS (DX), Y10, Y2
-	VPAND      c7fffffff<>+0(SB), Y1, Y1
-	VSUBPS     Y0, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y10, (SI)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       DI, SI
-	DECQ       R8
-	JNE        planes11
-	ADDQ       $0x00000020, (SP)
-	SUBQ       $0x00000008, 8(SP)
-	JA         narrow4
-
-end5:
-	VZEROUPPER
-	RET
-
-// func softmaxPlanesGradF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·softmaxPlanesGradF64AVX2(SB), $4304-112
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide2:
-	CMPQ 8(SP), $0x00000010
-	JB   narrow3
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000080, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000080, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000080, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x03, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 207(SP), R11
-	ANDQ $-64, R11
-	LEAQ 4096(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes6:
-	VMOVUPD    (AX), Y0
-	VMOVUPD    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     (R13), Y0, Y0
-	VMOVUPS    Y0, (R11)
-	VMOVUPD    32(AX), Y0
-	VMOVUPD    32(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     32(R13), Y0, Y0
-	VMOVUPS    Y0, 32(R11)
-	VMOVUPD    64(AX), Y0
-	VMOVUPD    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     64(R13), Y0, Y0
-	VMOVUPS    Y0, 64(R11)
-	VMOVUPD    96(AX), Y0
-	VMOVUPD    96(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     96(R13), Y0, Y0
-	VMOVUPS    Y0, 96(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end7
-	ADDQ       $0x00000080, R11
-	ADDQ       R14, R13
-	CMPQ       R11, R12
-	JB         lanes6
-	SUBQ       $0x00001000, R11
-	MOVQ       R11, R13
-	MOVQ       $0x00000080, R14
-	JMP        lanes6
-
-end7:
-	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    planes+72(FP), SI
-	CALL    ·foldF64AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x03, DI
-	MOVQ planes+72(FP), R8
-
-planes8:
-	VMOVUPD (AX), Y4
-	VMOVUPD (DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y0, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, (SI)
-	VMOVUPD 32(AX), Y4
-	VMOVUPD 32(DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y1, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, 32(SI)
-	VMOVUPD 64(AX), Y4
-	VMOVUPD 64(DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y2, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, 64(SI)
-	VMOVUPD 96(AX), Y4
-	VMOVUPD 96(DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y3, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, 96(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    DI, SI
-	DECQ    R8
-	JNE     planes8
-	ADDQ    $0x00000080, (SP)
-	SUBQ    $0x00000010, 8(SP)
-	JMP     wide2
-
-	// columns, a register at a time, the last one in part
-narrow3:
-	CMPQ 8(SP), $+0
-	JE   end5
-
-narrow4:
-	MOVQ         $0x00000004, AX
-	CMPQ         AX, 8(SP)
-	CMOVQHI      8(SP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTQ X0, Y0
-	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000020, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000020, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000020, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x03, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 207(SP), R11
-	ANDQ $-64, R11
-	LEAQ 4096(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes9:
-	VMASKMOVPD (AX), Y6, Y0
-	VMASKMOVPD (DX), Y6, Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     (R13), Y0, Y0
-	VMOVUPS    Y0, (R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end10
-	ADDQ       $0x00000080, R11
-	ADDQ       R14, R13
-	CMPQ       R11, R12
-	JB         lanes9
-	SUBQ       $0x00001000, R11
-	MOVQ       R11, R13
-	MOVQ       $0x00000080, R14
-	JMP        lanes9
-
-end10:
-	// fold the planes of [read scratch]
-	LEAQ 207(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000020, R9
-	MOVQ planes+72(FP), SI
-	CALL ·foldF64AVX2<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x03, DI
-	MOVQ planes+72(FP), R8
-
-planes11:
-	VMASKMOVPD (AX), Y6, Y1
-	VMASKMOVPD (DX), Y6, Y2
-	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
-	VSUBPD     Y0, Y2, Y2
-	VMULPD     Y2, Y1, Y1
-	VMASKMOVPD Y1, Y6, (SI)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       DI, SI
-	DECQ       R8
-	JNE        planes11
-	ADDQ       $0x00000020, (SP)
-	SUBQ       $0x00000004, 8(SP)
-	JA         narrow4
-
-end5:
-	VZEROUPPER
-	RET
-
 // func argMaxPlanesF32AVX2(dst []int32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·argMaxPlanesF32AVX2(SB), NOSPLIT, $144-72
@@ -17791,1373 +17145,6 @@ none9:
 	JA   narrow4
 
 end5:
-	VZEROUPPER
-	RET
-
-// func softmaxRowsToPlanesF32AVX2(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
-// Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·softmaxRowsToPlanesF32AVX2(SB), $8400-120
-	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000020
-	JB   narrow2
-
-	// transpose src to scratch
-	MOVQ         $0x00000020, R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         207(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF32AVX2<>(SB)
-	VBROADCASTSS cff800000<>+0(SB), Y10
-	VBROADCASTSS cff800000<>+0(SB), Y11
-	VBROADCASTSS cff800000<>+0(SB), Y12
-	VBROADCASTSS cff800000<>+0(SB), Y13
-
-	// every plane: [read scratch]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes5:
-	VMOVUPS (AX), Y0
-	VMAXPS  Y0, Y10, Y10
-	VMOVUPS 32(AX), Y0
-	VMAXPS  Y0, Y11, Y11
-	VMOVUPS 64(AX), Y0
-	VMAXPS  Y0, Y12, Y12
-	VMOVUPS 96(AX), Y0
-	VMAXPS  Y0, Y13, Y13
-	ADDQ    $0x00000080, AX
-	DECQ    CX
-	JNE     planes5
-	VMOVUPS cc2aeac4f<>+0(SB), Y0
-	VMOVUPS c4b400000<>+0(SB), Y1
-	VMOVUPS c3f800000<>+0(SB), Y2
-	VMOVUPS c3fb8aa3b<>+0(SB), Y3
-	VMOVUPS cbf317200<>+0(SB), Y4
-	VMOVUPS cb5bfbe80<>+0(SB), Y5
-	VMOVUPS c3ab563a5<>+0(SB), Y6
-	VMOVUPS c3c091ef0<>+0(SB), Y7
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x07, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000080, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x02, DX
-	LEAQ  207(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  207(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes6:
-	PREFETCHT0  (AX)
-	PREFETCHT0  (CX)
-	VMOVUPS     (BX), Y8
-	VSUBPS      Y10, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, (SI)
-	VMOVUPS     32(BX), Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 32(SI)
-	PREFETCHT0  64(AX)
-	PREFETCHT0  64(CX)
-	VMOVUPS     64(BX), Y8
-	VSUBPS      Y12, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 64(SI)
-	VMOVUPS     96(BX), Y8
-	VSUBPS      Y13, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y14
-	VMOVUPS     Y8, Y15
-	VFMADD231PS Y4, Y14, Y15
-	VFMADD231PS Y5, Y14, Y15
-	VMOVUPS     Y6, Y14
-	VFMADD213PS Y7, Y15, Y14
-	VFMADD213PS c3d2aac2c<>+0(SB), Y15, Y14
-	VFMADD213PS c3e2aaa46<>+0(SB), Y15, Y14
-	VFMADD213PS c3efffffe<>+0(SB), Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VFMADD213PS Y2, Y15, Y14
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y14, Y14
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y14, Y14
-	VMOVUPS     Y14, 96(SI)
-	ADDQ        $0x00000080, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000080, BX
-	ADDQ        $0x00000080, SI
-	DECQ        DI
-	JNE         planes6
-
-	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    cols+96(FP), SI
-	CALL    ·foldF32AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none7
-	ADDQ    (SP), AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
-	VMOVUPS Y12, 64(AX)
-	VMOVUPS Y13, 96(AX)
-
-none7:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none8
-	ADDQ    (SP), AX
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-
-none8:
-	VMOVUPS   c3f800000<>+0(SB), Y4
-	VDIVPS    Y0, Y4, Y0
-	VCMPPS    $0x03, Y0, Y0, Y4
-	VBLENDVPS Y4, c7fc00000<>+0(SB), Y0, Y0
-	VMOVUPS   c3f800000<>+0(SB), Y4
-	VDIVPS    Y1, Y4, Y1
-	VCMPPS    $0x03, Y1, Y1, Y4
-	VBLENDVPS Y4, c7fc00000<>+0(SB), Y1, Y1
-	VMOVUPS   c3f800000<>+0(SB), Y4
-	VDIVPS    Y2, Y4, Y2
-	VCMPPS    $0x03, Y2, Y2, Y4
-	VBLENDVPS Y4, c7fc00000<>+0(SB), Y2, Y2
-	VMOVUPS   c3f800000<>+0(SB), Y4
-	VDIVPS    Y3, Y4, Y3
-	VCMPPS    $0x03, Y3, Y3, Y4
-	VBLENDVPS Y4, c7fc00000<>+0(SB), Y3, Y3
-
-	// every plane: [read scratch write dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x02, DX
-	MOVQ cols+96(FP), BX
-
-planes9:
-	VMOVUPS (AX), Y4
-	VMULPS  Y4, Y0, Y4
-	VMOVUPS Y4, (CX)
-	VMOVUPS 32(AX), Y4
-	VMULPS  Y4, Y1, Y4
-	VMOVUPS Y4, 32(CX)
-	VMOVUPS 64(AX), Y4
-	VMULPS  Y4, Y2, Y4
-	VMOVUPS Y4, 64(CX)
-	VMOVUPS 96(AX), Y4
-	VMULPS  Y4, Y3, Y4
-	VMOVUPS Y4, 96(CX)
-	ADDQ    $0x00000080, AX
-	ADDQ    DX, CX
-	DECQ    BX
-	JNE     planes9
-	ADDQ    $0x00000080, (SP)
-	SUBQ    $0x00000020, 8(SP)
-	JMP     wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ         $0x00000008, AX
-	CMPQ         AX, 8(SP)
-	CMOVQHI      8(SP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTD X0, Y0
-	VPCMPGTD     iota32<>+0(SB), Y0, Y10
-
-	// transpose src to scratch
-	MOVQ         $0x00000008, R9
-	CMPQ         R9, 8(SP)
-	CMOVQHI      8(SP), R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         207(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF32AVX2<>(SB)
-	VBROADCASTSS cff800000<>+0(SB), Y11
-
-	// every plane: [read scratch]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes10:
-	VMOVUPS (AX), Y0
-	VMAXPS  Y0, Y11, Y11
-	ADDQ    $0x00000080, AX
-	DECQ    CX
-	JNE     planes10
-	VMOVUPS cc2aeac4f<>+0(SB), Y0
-	VMOVUPS c4b400000<>+0(SB), Y1
-	VMOVUPS c3f800000<>+0(SB), Y2
-	VMOVUPS c3fb8aa3b<>+0(SB), Y3
-	VMOVUPS cbf317200<>+0(SB), Y4
-	VMOVUPS cb5bfbe80<>+0(SB), Y5
-	VMOVUPS c3ab563a5<>+0(SB), Y6
-	VMOVUPS c3c091ef0<>+0(SB), Y7
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x07, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000020, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x02, DX
-	LEAQ  207(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  207(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes11:
-	VMOVUPS     (BX), Y8
-	VSUBPS      Y11, Y8, Y8
-	VMOVUPS     Y1, Y9
-	VFMADD231PS Y3, Y8, Y9
-	VSUBPS      Y1, Y9, Y12
-	VMOVUPS     Y8, Y13
-	VFMADD231PS Y4, Y12, Y13
-	VFMADD231PS Y5, Y12, Y13
-	VMOVUPS     Y6, Y12
-	VFMADD213PS Y7, Y13, Y12
-	VFMADD213PS c3d2aac2c<>+0(SB), Y13, Y12
-	VFMADD213PS c3e2aaa46<>+0(SB), Y13, Y12
-	VFMADD213PS c3efffffe<>+0(SB), Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VFMADD213PS Y2, Y13, Y12
-	VPSLLD      $0x17, Y9, Y9
-	VPADDD      c3f800000<>+0(SB), Y9, Y9
-	VMULPS      Y9, Y12, Y12
-	VCMPPS      $0x15, Y0, Y8, Y9
-	VPAND       Y9, Y12, Y12
-	VMOVUPS     Y12, (SI)
-	ADDQ        $0x00000080, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000080, BX
-	ADDQ        $0x00000080, SI
-	DECQ        DI
-	JNE         planes11
-
-	// fold the planes of [read scratch]
-	LEAQ       207(SP), DI
-	ANDQ       $-64, DI
-	LEAQ       16(SP), R8
-	MOVQ       $0x00000020, R9
-	MOVQ       cols+96(FP), SI
-	CALL       ·foldF32AVX2<>(SB)
-	MOVQ       max_base+48(FP), AX
-	TESTQ      AX, AX
-	JE         none12
-	ADDQ       (SP), AX
-	VMASKMOVPS Y11, Y10, (AX)
-
-none12:
-	MOVQ       sum_base+72(FP), AX
-	TESTQ      AX, AX
-	JE         none13
-	ADDQ       (SP), AX
-	VMASKMOVPS Y0, Y10, (AX)
-
-none13:
-	VMOVUPS   c3f800000<>+0(SB), Y1
-	VDIVPS    Y0, Y1, Y0
-	VCMPPS    $0x03, Y0, Y0, Y1
-	VBLENDVPS Y1, c7fc00000<>+0(SB), Y0, Y0
-
-	// every plane: [read scratch write dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x02, DX
-	MOVQ cols+96(FP), BX
-
-planes14:
-	VMOVUPS    (AX), Y1
-	VMULPS     Y1, Y0, Y1
-	VMASKMOVPS Y1, Y10, (CX)
-	ADDQ       $0x00000080, AX
-	ADDQ       DX, CX
-	DECQ       BX
-	JNE        planes14
-	ADDQ       $0x00000020, (SP)
-	SUBQ       $0x00000008, 8(SP)
-	JA         narrow3
-
-end4:
-	VZEROUPPER
-	RET
-
-// func softmaxRowsToPlanesF64AVX2(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
-// Requires: AVX, AVX2, CMOV, FMA3, MMX+
-TEXT ·softmaxRowsToPlanesF64AVX2(SB), $4304-120
-	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000010
-	JB   narrow2
-
-	// transpose src to scratch
-	MOVQ         $0x00000010, R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         207(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF64AVX2<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y9
-
-	// every plane: [read scratch]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes5:
-	VMOVUPD (AX), Y0
-	VMAXPD  Y0, Y6, Y6
-	VMOVUPD 32(AX), Y0
-	VMAXPD  Y0, Y7, Y7
-	VMOVUPD 64(AX), Y0
-	VMAXPD  Y0, Y8, Y8
-	VMOVUPD 96(AX), Y0
-	VMAXPD  Y0, Y9, Y9
-	ADDQ    $0x00000080, AX
-	DECQ    CX
-	JNE     planes5
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y0
-	VMOVUPS c4338000000000000<>+0(SB), Y1
-	VMOVUPS c3ff0000000000000<>+0(SB), Y2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Y10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Y11
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x07, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000080, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x03, DX
-	LEAQ  207(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  207(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes6:
-	PREFETCHT0  (AX)
-	PREFETCHT0  (CX)
-	VMOVUPD     (BX), Y12
-	VSUBPD      Y6, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, (SI)
-	VMOVUPD     32(BX), Y12
-	VSUBPD      Y7, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 32(SI)
-	PREFETCHT0  64(AX)
-	PREFETCHT0  64(CX)
-	VMOVUPD     64(BX), Y12
-	VSUBPD      Y8, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 64(SI)
-	VMOVUPD     96(BX), Y12
-	VSUBPD      Y9, Y12, Y12
-	VMOVUPS     Y1, Y13
-	VFMADD231PD Y3, Y12, Y13
-	VSUBPD      Y1, Y13, Y14
-	VMOVUPS     Y12, Y15
-	VFMADD231PD Y4, Y14, Y15
-	VFMADD231PD Y5, Y14, Y15
-	VMOVUPS     Y10, Y14
-	VFMADD213PD Y11, Y15, Y14
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y15, Y14
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y15, Y14
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y15, Y14
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y15, Y14
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y15, Y14
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y15, Y14
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y15, Y14
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VFMADD213PD Y2, Y15, Y14
-	VPSLLQ      $0x34, Y13, Y13
-	VPADDQ      c3ff0000000000000<>+0(SB), Y13, Y13
-	VMULPD      Y13, Y14, Y14
-	VCMPPD      $0x15, Y0, Y12, Y13
-	VPAND       Y13, Y14, Y14
-	VMOVUPD     Y14, 96(SI)
-	ADDQ        $0x00000080, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000080, BX
-	ADDQ        $0x00000080, SI
-	DECQ        DI
-	JNE         planes6
-
-	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    cols+96(FP), SI
-	CALL    ·foldF64AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none7
-	ADDQ    (SP), AX
-	VMOVUPD Y6, (AX)
-	VMOVUPD Y7, 32(AX)
-	VMOVUPD Y8, 64(AX)
-	VMOVUPD Y9, 96(AX)
-
-none7:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none8
-	ADDQ    (SP), AX
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
-	VMOVUPD Y2, 64(AX)
-	VMOVUPD Y3, 96(AX)
-
-none8:
-	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
-	VDIVPD    Y0, Y4, Y0
-	VCMPPD    $0x03, Y0, Y0, Y4
-	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y0, Y0
-	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
-	VDIVPD    Y1, Y4, Y1
-	VCMPPD    $0x03, Y1, Y1, Y4
-	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y1, Y1
-	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
-	VDIVPD    Y2, Y4, Y2
-	VCMPPD    $0x03, Y2, Y2, Y4
-	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y2, Y2
-	VMOVUPS   c3ff0000000000000<>+0(SB), Y4
-	VDIVPD    Y3, Y4, Y3
-	VCMPPD    $0x03, Y3, Y3, Y4
-	VBLENDVPD Y4, c7ff8000000000001<>+0(SB), Y3, Y3
-
-	// every plane: [read scratch write dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x03, DX
-	MOVQ cols+96(FP), BX
-
-planes9:
-	VMOVUPD (AX), Y4
-	VMULPD  Y4, Y0, Y4
-	VMOVUPD Y4, (CX)
-	VMOVUPD 32(AX), Y4
-	VMULPD  Y4, Y1, Y4
-	VMOVUPD Y4, 32(CX)
-	VMOVUPD 64(AX), Y4
-	VMULPD  Y4, Y2, Y4
-	VMOVUPD Y4, 64(CX)
-	VMOVUPD 96(AX), Y4
-	VMULPD  Y4, Y3, Y4
-	VMOVUPD Y4, 96(CX)
-	ADDQ    $0x00000080, AX
-	ADDQ    DX, CX
-	DECQ    BX
-	JNE     planes9
-	ADDQ    $0x00000080, (SP)
-	SUBQ    $0x00000010, 8(SP)
-	JMP     wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ         $0x00000004, AX
-	CMPQ         AX, 8(SP)
-	CMOVQHI      8(SP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTQ X0, Y0
-	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
-
-	// transpose src to scratch
-	MOVQ         $0x00000004, R9
-	CMPQ         R9, 8(SP)
-	CMOVQHI      8(SP), R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         207(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF64AVX2<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Y7
-
-	// every plane: [read scratch]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes10:
-	VMOVUPD (AX), Y0
-	VMAXPD  Y0, Y7, Y7
-	ADDQ    $0x00000080, AX
-	DECQ    CX
-	JNE     planes10
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y0
-	VMOVUPS c4338000000000000<>+0(SB), Y1
-	VMOVUPS c3ff0000000000000<>+0(SB), Y2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Y3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Y4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Y5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Y8
-	VMOVUPS c3e928b41da12708b<>+0(SB), Y9
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x07, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000020, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x03, DX
-	LEAQ  207(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  207(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes11:
-	VMOVUPD     (BX), Y10
-	VSUBPD      Y7, Y10, Y10
-	VMOVUPS     Y1, Y11
-	VFMADD231PD Y3, Y10, Y11
-	VSUBPD      Y1, Y11, Y12
-	VMOVUPS     Y10, Y13
-	VFMADD231PD Y4, Y12, Y13
-	VFMADD231PD Y5, Y12, Y13
-	VMOVUPS     Y8, Y12
-	VFMADD213PD Y9, Y13, Y12
-	VFMADD213PD c3ec71ddf6ab977fb<>+0(SB), Y13, Y12
-	VFMADD213PD c3efa01993a5e7f04<>+0(SB), Y13, Y12
-	VFMADD213PD c3f2a01a01b00f205<>+0(SB), Y13, Y12
-	VFMADD213PD c3f56c16c18606b59<>+0(SB), Y13, Y12
-	VFMADD213PD c3f8111111110f7fd<>+0(SB), Y13, Y12
-	VFMADD213PD c3fa55555555503cf<>+0(SB), Y13, Y12
-	VFMADD213PD c3fc5555555555558<>+0(SB), Y13, Y12
-	VFMADD213PD c3fe0000000000009<>+0(SB), Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VFMADD213PD Y2, Y13, Y12
-	VPSLLQ      $0x34, Y11, Y11
-	VPADDQ      c3ff0000000000000<>+0(SB), Y11, Y11
-	VMULPD      Y11, Y12, Y12
-	VCMPPD      $0x15, Y0, Y10, Y11
-	VPAND       Y11, Y12, Y12
-	VMOVUPD     Y12, (SI)
-	ADDQ        $0x00000080, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000080, BX
-	ADDQ        $0x00000080, SI
-	DECQ        DI
-	JNE         planes11
-
-	// fold the planes of [read scratch]
-	LEAQ       207(SP), DI
-	ANDQ       $-64, DI
-	LEAQ       16(SP), R8
-	MOVQ       $0x00000020, R9
-	MOVQ       cols+96(FP), SI
-	CALL       ·foldF64AVX2<>(SB)
-	MOVQ       max_base+48(FP), AX
-	TESTQ      AX, AX
-	JE         none12
-	ADDQ       (SP), AX
-	VMASKMOVPD Y7, Y6, (AX)
-
-none12:
-	MOVQ       sum_base+72(FP), AX
-	TESTQ      AX, AX
-	JE         none13
-	ADDQ       (SP), AX
-	VMASKMOVPD Y0, Y6, (AX)
-
-none13:
-	VMOVUPS   c3ff0000000000000<>+0(SB), Y1
-	VDIVPD    Y0, Y1, Y0
-	VCMPPD    $0x03, Y0, Y0, Y1
-	VBLENDVPD Y1, c7ff8000000000001<>+0(SB), Y0, Y0
-
-	// every plane: [read scratch write dst]
-	LEAQ 207(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x03, DX
-	MOVQ cols+96(FP), BX
-
-planes14:
-	VMOVUPD    (AX), Y1
-	VMULPD     Y1, Y0, Y1
-	VMASKMOVPD Y1, Y6, (CX)
-	ADDQ       $0x00000080, AX
-	ADDQ       DX, CX
-	DECQ       BX
-	JNE        planes14
-	ADDQ       $0x00000020, (SP)
-	SUBQ       $0x00000004, 8(SP)
-	JA         narrow3
-
-end4:
-	VZEROUPPER
-	RET
-
-// func softmaxPlanesGradToRowsF32AVX2(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·softmaxPlanesGradToRowsF32AVX2(SB), $8400-104
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000020
-	JB   narrow2
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x02, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x02, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000080, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000080, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x07, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  207(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  8192(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes5:
-	VMOVUPS    (AX), Y0
-	VMOVUPS    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     (R12), Y0, Y0
-	VMOVUPS    Y0, (R10)
-	VMOVUPS    32(AX), Y0
-	VMOVUPS    32(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     32(R12), Y0, Y0
-	VMOVUPS    Y0, 32(R10)
-	VMOVUPS    64(AX), Y0
-	VMOVUPS    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     64(R12), Y0, Y0
-	VMOVUPS    Y0, 64(R10)
-	VMOVUPS    96(AX), Y0
-	VMOVUPS    96(DX), Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     96(R12), Y0, Y0
-	VMOVUPS    Y0, 96(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end6
-	ADDQ       $0x00000080, R10
-	ADDQ       R13, R12
-	CMPQ       R10, R11
-	JB         lanes5
-	SUBQ       $0x00002000, R10
-	MOVQ       R10, R12
-	MOVQ       $0x00000080, R13
-	JMP        lanes5
-
-end6:
-	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    cols+72(FP), SI
-	CALL    ·foldF32AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x02, BX
-	LEAQ 207(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes7:
-	VMOVUPS (AX), Y4
-	VMOVUPS (DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y0, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, (SI)
-	VMOVUPS 32(AX), Y4
-	VMOVUPS 32(DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y1, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, 32(SI)
-	VMOVUPS 64(AX), Y4
-	VMOVUPS 64(DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y2, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, 64(SI)
-	VMOVUPS 96(AX), Y4
-	VMOVUPS 96(DX), Y5
-	VPAND   c7fffffff<>+0(SB), Y4, Y4
-	VSUBPS  Y3, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMOVUPS Y4, 96(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    $0x00000080, SI
-	DECQ    DI
-	JNE     planes7
-
-	// transpose scratch to dx
-	MOVQ  $0x00000020, R9
-	MOVQ  dx_base+0(FP), DI
-	MOVQ  cols+72(FP), AX
-	IMULQ (SP), AX
-	ADDQ  AX, DI
-	LEAQ  207(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+72(FP), R8
-	CALL  ·rowsOutF32AVX2<>(SB)
-	ADDQ  $0x00000080, (SP)
-	SUBQ  $0x00000020, 8(SP)
-	JMP   wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ         $0x00000008, AX
-	CMPQ         AX, 8(SP)
-	CMOVQHI      8(SP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTD X0, Y0
-	VPCMPGTD     iota32<>+0(SB), Y0, Y10
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x02, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x02, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000020, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000020, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x07, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  207(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  8192(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes8:
-	VMASKMOVPS (AX), Y10, Y0
-	VMASKMOVPS (DX), Y10, Y1
-	VPAND      c7fffffff<>+0(SB), Y0, Y0
-	VMULPS     Y1, Y0, Y0
-	VADDPS     (R12), Y0, Y0
-	VMOVUPS    Y0, (R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end9
-	ADDQ       $0x00000080, R10
-	ADDQ       R13, R12
-	CMPQ       R10, R11
-	JB         lanes8
-	SUBQ       $0x00002000, R10
-	MOVQ       R10, R12
-	MOVQ       $0x00000080, R13
-	JMP        lanes8
-
-end9:
-	// fold the planes of [read scratch]
-	LEAQ 207(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000020, R9
-	MOVQ cols+72(FP), SI
-	CALL ·foldF32AVX2<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x02, BX
-	LEAQ 207(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes10:
-	VMASKMOVPS (AX), Y10, Y1
-	VMASKMOVPS (DX), Y10, Y2
-	VPAND      c7fffffff<>+0(SB), Y1, Y1
-	VSUBPS     Y0, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	VMOVUPS    Y1, (SI)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       $0x00000080, SI
-	DECQ       DI
-	JNE        planes10
-
-	// transpose scratch to dx
-	MOVQ    $0x00000008, R9
-	CMPQ    R9, 8(SP)
-	CMOVQHI 8(SP), R9
-	MOVQ    dx_base+0(FP), DI
-	MOVQ    cols+72(FP), AX
-	IMULQ   (SP), AX
-	ADDQ    AX, DI
-	LEAQ    207(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    cols+72(FP), R8
-	CALL    ·rowsOutF32AVX2<>(SB)
-	ADDQ    $0x00000020, (SP)
-	SUBQ    $0x00000008, 8(SP)
-	JA      narrow3
-
-end4:
-	VZEROUPPER
-	RET
-
-// func softmaxPlanesGradToRowsF64AVX2(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·softmaxPlanesGradToRowsF64AVX2(SB), $4304-104
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000010
-	JB   narrow2
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x03, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000080, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000080, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x07, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  207(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  4096(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes5:
-	VMOVUPD    (AX), Y0
-	VMOVUPD    (DX), Y1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     (R12), Y0, Y0
-	VMOVUPS    Y0, (R10)
-	VMOVUPD    32(AX), Y0
-	VMOVUPD    32(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     32(R12), Y0, Y0
-	VMOVUPS    Y0, 32(R10)
-	VMOVUPD    64(AX), Y0
-	VMOVUPD    64(DX), Y1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     64(R12), Y0, Y0
-	VMOVUPS    Y0, 64(R10)
-	VMOVUPD    96(AX), Y0
-	VMOVUPD    96(DX), Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     96(R12), Y0, Y0
-	VMOVUPS    Y0, 96(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end6
-	ADDQ       $0x00000080, R10
-	ADDQ       R13, R12
-	CMPQ       R10, R11
-	JB         lanes5
-	SUBQ       $0x00001000, R10
-	MOVQ       R10, R12
-	MOVQ       $0x00000080, R13
-	JMP        lanes5
-
-end6:
-	// fold the planes of [read scratch]
-	LEAQ    207(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000080, R9
-	MOVQ    cols+72(FP), SI
-	CALL    ·foldF64AVX2<>(SB)
-	VMOVUPS 16(SP), Y0
-	VMOVUPS 48(SP), Y1
-	VMOVUPS 80(SP), Y2
-	VMOVUPS 112(SP), Y3
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x03, BX
-	LEAQ 207(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes7:
-	VMOVUPD (AX), Y4
-	VMOVUPD (DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y0, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, (SI)
-	VMOVUPD 32(AX), Y4
-	VMOVUPD 32(DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y1, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, 32(SI)
-	VMOVUPD 64(AX), Y4
-	VMOVUPD 64(DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y2, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, 64(SI)
-	VMOVUPD 96(AX), Y4
-	VMOVUPD 96(DX), Y5
-	VPAND   c7fffffffffffffff<>+0(SB), Y4, Y4
-	VSUBPD  Y3, Y5, Y5
-	VMULPD  Y5, Y4, Y4
-	VMOVUPD Y4, 96(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    $0x00000080, SI
-	DECQ    DI
-	JNE     planes7
-
-	// transpose scratch to dx
-	MOVQ  $0x00000010, R9
-	MOVQ  dx_base+0(FP), DI
-	MOVQ  cols+72(FP), AX
-	IMULQ (SP), AX
-	ADDQ  AX, DI
-	LEAQ  207(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+72(FP), R8
-	CALL  ·rowsOutF64AVX2<>(SB)
-	ADDQ  $0x00000080, (SP)
-	SUBQ  $0x00000010, 8(SP)
-	JMP   wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ         $0x00000004, AX
-	CMPQ         AX, 8(SP)
-	CMOVQHI      8(SP), AX
-	VMOVQ        AX, X0
-	VPBROADCASTQ X0, Y0
-	VPCMPGTQ     iota64<>+0(SB), Y0, Y6
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x03, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000020, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000020, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x07, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  207(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  4096(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes8:
-	VMASKMOVPD (AX), Y6, Y0
-	VMASKMOVPD (DX), Y6, Y1
-	VPAND      c7fffffffffffffff<>+0(SB), Y0, Y0
-	VMULPD     Y1, Y0, Y0
-	VADDPD     (R12), Y0, Y0
-	VMOVUPS    Y0, (R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000080, R8
-	DECQ       R9
-	JE         end9
-	ADDQ       $0x00000080, R10
-	ADDQ       R13, R12
-	CMPQ       R10, R11
-	JB         lanes8
-	SUBQ       $0x00001000, R10
-	MOVQ       R10, R12
-	MOVQ       $0x00000080, R13
-	JMP        lanes8
-
-end9:
-	// fold the planes of [read scratch]
-	LEAQ 207(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000020, R9
-	MOVQ cols+72(FP), SI
-	CALL ·foldF64AVX2<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x03, BX
-	LEAQ 207(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes10:
-	VMASKMOVPD (AX), Y6, Y1
-	VMASKMOVPD (DX), Y6, Y2
-	VPAND      c7fffffffffffffff<>+0(SB), Y1, Y1
-	VSUBPD     Y0, Y2, Y2
-	VMULPD     Y2, Y1, Y1
-	VMOVUPD    Y1, (SI)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       $0x00000080, SI
-	DECQ       DI
-	JNE        planes10
-
-	// transpose scratch to dx
-	MOVQ    $0x00000004, R9
-	CMPQ    R9, 8(SP)
-	CMOVQHI 8(SP), R9
-	MOVQ    dx_base+0(FP), DI
-	MOVQ    cols+72(FP), AX
-	IMULQ   (SP), AX
-	ADDQ    AX, DI
-	LEAQ    207(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    cols+72(FP), R8
-	CALL    ·rowsOutF64AVX2<>(SB)
-	ADDQ    $0x00000020, (SP)
-	SUBQ    $0x00000004, 8(SP)
-	JA      narrow3
-
-end4:
 	VZEROUPPER
 	RET
 
@@ -57266,13 +55253,13 @@ end3:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []float32, planes int, n int, dstStride int, srcStride int)
+// func softmaxPlanesF32AVX512(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesF32AVX512(SB), $16720-128
+TEXT ·softmaxPlanesF32AVX512(SB), $16720-80
 	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
+	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
-	MOVQ planes+96(FP), AX
+	MOVQ planes+48(FP), AX
 	CMPQ AX, $0x00000040
 	JA   many2
 
@@ -57280,145 +55267,145 @@ TEXT ·softmaxPlanesF32AVX512(SB), $16720-128
 wide3:
 	CMPQ         8(SP), $0x00000040
 	JB           narrow4
-	VBROADCASTSS cff800000<>+0(SB), Z10
-	VBROADCASTSS cff800000<>+0(SB), Z11
-	VBROADCASTSS cff800000<>+0(SB), Z12
-	VBROADCASTSS cff800000<>+0(SB), Z13
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
 planes7:
-	VMOVUPS (CX), Z0
-	VMAXPS  Z0, Z10, Z10
-	VMOVUPS Z0, (AX)
-	VMOVUPS 64(CX), Z0
-	VMAXPS  Z0, Z11, Z11
-	VMOVUPS Z0, 64(AX)
-	VMOVUPS 128(CX), Z0
-	VMAXPS  Z0, Z12, Z12
-	VMOVUPS Z0, 128(AX)
-	VMOVUPS 192(CX), Z0
-	VMAXPS  Z0, Z13, Z13
-	VMOVUPS Z0, 192(AX)
+	VMOVUPS (CX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS Z4, (AX)
+	VMOVUPS 64(CX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS 128(CX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS 192(CX), Z4
+	VMAXPS  Z4, Z3, Z3
+	VMOVUPS Z4, 192(AX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
 	JNE     planes7
-	VMOVUPS cc2aeac4f<>+0(SB), Z0
-	VMOVUPS c4b400000<>+0(SB), Z1
-	VMOVUPS c3f800000<>+0(SB), Z2
-	VMOVUPS c3fb8aa3b<>+0(SB), Z3
-	VMOVUPS cbf317200<>+0(SB), Z4
-	VMOVUPS cb5bfbe80<>+0(SB), Z5
-	VMOVUPS c3ab563a5<>+0(SB), Z6
-	VMOVUPS c3c091ef0<>+0(SB), Z7
-	VMOVUPS c3d2aac2c<>+0(SB), Z8
-	VMOVUPS c3e2aaa46<>+0(SB), Z9
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000100, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000100, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
 	LEAQ 335(SP), SI
 	ANDQ $-64, SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
 planes8:
 	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
 	VMOVUPS     (SI), Z15
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VMOVUPS     Z18, (DI)
 	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
 	VMOVUPS     64(SI), Z15
-	VSUBPS      Z11, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VMOVUPS     Z18, 64(DI)
 	PREFETCHT0  128(AX)
 	PREFETCHT0  128(DX)
 	VMOVUPS     128(SI), Z15
-	VSUBPS      Z12, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z2, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VMOVUPS     Z18, 128(DI)
 	PREFETCHT0  192(AX)
 	PREFETCHT0  192(DX)
 	VMOVUPS     192(SI), Z15
-	VSUBPS      Z13, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z3, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VMOVUPS     Z18, 192(DI)
 	ADDQ        CX, AX
@@ -57429,36 +55416,16 @@ planes8:
 	JNE         planes8
 
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none9
-	ADDQ    (SP), AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	VMOVUPS Z12, 128(AX)
-	VMOVUPS Z13, 192(AX)
-
-none9:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none10
-	ADDQ    (SP), AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-
-none10:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
 	VMOVUPS      c3f800000<>+0(SB), Z4
 	VDIVPS       Z0, Z4, Z0
 	VCMPPS       $0x03, Z0, Z0, K1
@@ -57481,11 +55448,11 @@ none10:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes11:
+planes9:
 	VMOVUPS (AX), Z4
 	VMULPS  Z4, Z0, Z4
 	VMOVUPS Z4, (CX)
@@ -57501,7 +55468,7 @@ planes11:
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
-	JNE     planes11
+	JNE     planes9
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000040, 8(SP)
 	JMP     wide3
@@ -57519,72 +55486,72 @@ narrow5:
 	SHLQ         CL, AX
 	NOTQ         AX
 	KMOVQ        AX, K1
-	VBROADCASTSS cff800000<>+0(SB), Z10
+	VBROADCASTSS cff800000<>+0(SB), Z0
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes12:
-	VBROADCASTSS cff800000<>+0(SB), Z0
-	VMOVUPS      (CX), K1, Z0
-	VMAXPS       Z0, Z10, Z10
-	VMOVUPS      Z0, (AX)
+planes10:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (CX), K1, Z1
+	VMAXPS       Z1, Z0, Z0
+	VMOVUPS      Z1, (AX)
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
 	DECQ         BX
-	JNE          planes12
-	VMOVUPS      cc2aeac4f<>+0(SB), Z0
-	VMOVUPS      c4b400000<>+0(SB), Z1
-	VMOVUPS      c3f800000<>+0(SB), Z2
-	VMOVUPS      c3fb8aa3b<>+0(SB), Z3
-	VMOVUPS      cbf317200<>+0(SB), Z4
-	VMOVUPS      cb5bfbe80<>+0(SB), Z5
-	VMOVUPS      c3ab563a5<>+0(SB), Z6
-	VMOVUPS      c3c091ef0<>+0(SB), Z7
-	VMOVUPS      c3d2aac2c<>+0(SB), Z8
-	VMOVUPS      c3e2aaa46<>+0(SB), Z9
+	JNE          planes10
+	VMOVUPS      cc2aeac4f<>+0(SB), Z1
+	VMOVUPS      c4b400000<>+0(SB), Z2
+	VMOVUPS      c3f800000<>+0(SB), Z3
+	VMOVUPS      c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS      cbf317200<>+0(SB), Z5
+	VMOVUPS      cb5bfbe80<>+0(SB), Z6
+	VMOVUPS      c3ab563a5<>+0(SB), Z7
+	VMOVUPS      c3c091ef0<>+0(SB), Z8
+	VMOVUPS      c3d2aac2c<>+0(SB), Z9
+	VMOVUPS      c3e2aaa46<>+0(SB), Z10
 	VMOVUPS      c3efffffe<>+0(SB), Z11
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000040, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000040, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
 	LEAQ 335(SP), SI
 	ANDQ $-64, SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
-planes13:
+planes11:
 	VMOVUPS     (SI), Z12
-	VSUBPS      Z10, Z12, Z12
-	VMOVUPS     Z1, Z13
-	VFMADD231PS Z3, Z12, Z13
-	VSUBPS      Z1, Z13, Z13
+	VSUBPS      Z0, Z12, Z12
+	VMOVUPS     Z2, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VSUBPS      Z2, Z13, Z13
 	VMOVUPS     Z12, Z14
-	VFMADD231PS Z4, Z13, Z14
 	VFMADD231PS Z5, Z13, Z14
-	VMOVUPS     Z6, Z15
-	VFMADD213PS Z7, Z14, Z15
+	VFMADD231PS Z6, Z13, Z14
+	VMOVUPS     Z7, Z15
 	VFMADD213PS Z8, Z14, Z15
 	VFMADD213PS Z9, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
 	VFMADD213PS Z11, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VCMPPS      $0x15, Z0, Z12, K2
+	VFMADD213PS Z3, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VCMPPS      $0x15, Z1, Z12, K2
 	VSCALEFPS.Z Z13, Z15, K2, Z15
 	VMOVUPS     Z15, (DI)
 	ADDQ        CX, AX
@@ -57592,29 +55559,15 @@ planes13:
 	ADDQ        $0x00000100, SI
 	ADDQ        $0x00000100, DI
 	DECQ        R8
-	JNE         planes13
+	JNE         planes11
 
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000040, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none14
-	ADDQ    (SP), AX
-	VMOVUPS Z10, K1, (AX)
-
-none14:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none15
-	ADDQ    (SP), AX
-	VMOVUPS Z0, K1, (AX)
-
-none15:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
 	VMOVUPS      c3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z0
 	VCMPPS       $0x03, Z0, Z0, K2
@@ -57625,18 +55578,18 @@ none15:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x02, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes16:
+planes12:
 	VMOVUPS (AX), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, K1, (CX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
-	JNE     planes16
+	JNE     planes12
 	ADDQ    $0x00000040, (SP)
 	SUBQ    $0x00000010, 8(SP)
 	JA      narrow5
@@ -57646,138 +55599,138 @@ end6:
 
 many2:
 	// columns, 4 registers at a time
-wide17:
+wide13:
 	CMPQ         8(SP), $0x00000040
-	JB           narrow18
-	VBROADCASTSS cff800000<>+0(SB), Z10
-	VBROADCASTSS cff800000<>+0(SB), Z11
-	VBROADCASTSS cff800000<>+0(SB), Z12
-	VBROADCASTSS cff800000<>+0(SB), Z13
+	JB           narrow14
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes21:
-	VMOVUPS (AX), Z0
-	VMAXPS  Z0, Z10, Z10
-	VMOVUPS 64(AX), Z0
-	VMAXPS  Z0, Z11, Z11
-	VMOVUPS 128(AX), Z0
-	VMAXPS  Z0, Z12, Z12
-	VMOVUPS 192(AX), Z0
-	VMAXPS  Z0, Z13, Z13
+planes17:
+	VMOVUPS (AX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z4, Z3, Z3
 	ADDQ    CX, AX
 	DECQ    DX
-	JNE     planes21
-	VMOVUPS cc2aeac4f<>+0(SB), Z0
-	VMOVUPS c4b400000<>+0(SB), Z1
-	VMOVUPS c3f800000<>+0(SB), Z2
-	VMOVUPS c3fb8aa3b<>+0(SB), Z3
-	VMOVUPS cbf317200<>+0(SB), Z4
-	VMOVUPS cb5bfbe80<>+0(SB), Z5
-	VMOVUPS c3ab563a5<>+0(SB), Z6
-	VMOVUPS c3c091ef0<>+0(SB), Z7
-	VMOVUPS c3d2aac2c<>+0(SB), Z8
-	VMOVUPS c3e2aaa46<>+0(SB), Z9
+	JNE     planes17
+	VMOVUPS cc2aeac4f<>+0(SB), Z4
+	VMOVUPS c4b400000<>+0(SB), Z5
+	VMOVUPS c3f800000<>+0(SB), Z6
+	VMOVUPS c3fb8aa3b<>+0(SB), Z7
+	VMOVUPS cbf317200<>+0(SB), Z8
+	VMOVUPS cb5bfbe80<>+0(SB), Z9
+	VMOVUPS c3ab563a5<>+0(SB), Z10
+	VMOVUPS c3c091ef0<>+0(SB), Z11
+	VMOVUPS c3d2aac2c<>+0(SB), Z12
+	VMOVUPS c3e2aaa46<>+0(SB), Z13
 	VMOVUPS c3efffffe<>+0(SB), Z14
 
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes22:
+lanes18:
 	VMOVUPS     (AX), Z15
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z0, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VADDPS      (R9), Z18, Z15
 	VMOVUPS     Z15, (DI)
 	VMOVUPS     Z18, (DX)
 	VMOVUPS     64(AX), Z15
-	VSUBPS      Z11, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z1, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VADDPS      64(R9), Z18, Z15
 	VMOVUPS     Z15, 64(DI)
 	VMOVUPS     Z18, 64(DX)
 	VMOVUPS     128(AX), Z15
-	VSUBPS      Z12, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z2, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VADDPS      128(R9), Z18, Z15
 	VMOVUPS     Z15, 128(DI)
 	VMOVUPS     Z18, 128(DX)
 	VMOVUPS     192(AX), Z15
-	VSUBPS      Z13, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
+	VSUBPS      Z3, Z15, Z15
+	VMOVUPS     Z5, Z16
+	VFMADD231PS Z7, Z15, Z16
+	VSUBPS      Z5, Z16, Z16
 	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
+	VFMADD231PS Z8, Z16, Z17
+	VFMADD231PS Z9, Z16, Z17
+	VMOVUPS     Z10, Z18
+	VFMADD213PS Z11, Z17, Z18
+	VFMADD213PS Z12, Z17, Z18
+	VFMADD213PS Z13, Z17, Z18
 	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
+	VFMADD213PS Z6, Z17, Z18
+	VFMADD213PS Z6, Z17, Z18
+	VCMPPS      $0x15, Z4, Z15, K1
 	VSCALEFPS.Z Z16, Z18, K1, Z18
 	VADDPS      192(R9), Z18, Z15
 	VMOVUPS     Z15, 192(DI)
@@ -57785,48 +55738,28 @@ lanes22:
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end23
+	JE          end19
 	ADDQ        $0x00000100, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes22
+	JB          lanes18
 	SUBQ        $0x00004000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000100, R10
-	JMP         lanes22
+	JMP         lanes18
 
-end23:
+end19:
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none24
-	ADDQ    (SP), AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	VMOVUPS Z12, 128(AX)
-	VMOVUPS Z13, 192(AX)
-
-none24:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none25
-	ADDQ    (SP), AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-
-none25:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
 	VMOVUPS      c3f800000<>+0(SB), Z4
 	VDIVPS       Z0, Z4, Z0
 	VCMPPS       $0x03, Z0, Z0, K1
@@ -57847,13 +55780,13 @@ none25:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes26:
+planes20:
 	VMOVUPS (AX), Z4
 	VMULPS  Z4, Z0, Z4
 	VMOVUPS Z4, (DX)
@@ -57869,17 +55802,17 @@ planes26:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes26
+	JNE     planes20
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000040, 8(SP)
-	JMP     wide17
+	JMP     wide13
 
 	// columns, a register at a time, the last one in part
-narrow18:
+narrow14:
 	CMPQ 8(SP), $+0
-	JE   end20
+	JE   end16
 
-narrow19:
+narrow15:
 	MOVQ         $0x00000010, CX
 	CMPQ         CX, 8(SP)
 	CMOVQHI      8(SP), CX
@@ -57887,67 +55820,67 @@ narrow19:
 	SHLQ         CL, AX
 	NOTQ         AX
 	KMOVQ        AX, K1
-	VBROADCASTSS cff800000<>+0(SB), Z10
+	VBROADCASTSS cff800000<>+0(SB), Z0
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes27:
-	VBROADCASTSS cff800000<>+0(SB), Z0
-	VMOVUPS      (AX), K1, Z0
-	VMAXPS       Z0, Z10, Z10
+planes21:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (AX), K1, Z1
+	VMAXPS       Z1, Z0, Z0
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes27
-	VMOVUPS      cc2aeac4f<>+0(SB), Z0
-	VMOVUPS      c4b400000<>+0(SB), Z1
-	VMOVUPS      c3f800000<>+0(SB), Z2
-	VMOVUPS      c3fb8aa3b<>+0(SB), Z3
-	VMOVUPS      cbf317200<>+0(SB), Z4
-	VMOVUPS      cb5bfbe80<>+0(SB), Z5
-	VMOVUPS      c3ab563a5<>+0(SB), Z6
-	VMOVUPS      c3c091ef0<>+0(SB), Z7
-	VMOVUPS      c3d2aac2c<>+0(SB), Z8
-	VMOVUPS      c3e2aaa46<>+0(SB), Z9
+	JNE          planes21
+	VMOVUPS      cc2aeac4f<>+0(SB), Z1
+	VMOVUPS      c4b400000<>+0(SB), Z2
+	VMOVUPS      c3f800000<>+0(SB), Z3
+	VMOVUPS      c3fb8aa3b<>+0(SB), Z4
+	VMOVUPS      cbf317200<>+0(SB), Z5
+	VMOVUPS      cb5bfbe80<>+0(SB), Z6
+	VMOVUPS      c3ab563a5<>+0(SB), Z7
+	VMOVUPS      c3c091ef0<>+0(SB), Z8
+	VMOVUPS      c3d2aac2c<>+0(SB), Z9
+	VMOVUPS      c3e2aaa46<>+0(SB), Z10
 	VMOVUPS      c3efffffe<>+0(SB), Z11
 
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 16384(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes28:
+lanes22:
 	VMOVUPS.Z   (AX), K1, Z12
-	VSUBPS      Z10, Z12, Z12
-	VMOVUPS     Z1, Z13
-	VFMADD231PS Z3, Z12, Z13
-	VSUBPS      Z1, Z13, Z13
+	VSUBPS      Z0, Z12, Z12
+	VMOVUPS     Z2, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VSUBPS      Z2, Z13, Z13
 	VMOVUPS     Z12, Z14
-	VFMADD231PS Z4, Z13, Z14
 	VFMADD231PS Z5, Z13, Z14
-	VMOVUPS     Z6, Z15
-	VFMADD213PS Z7, Z14, Z15
+	VFMADD231PS Z6, Z13, Z14
+	VMOVUPS     Z7, Z15
 	VFMADD213PS Z8, Z14, Z15
 	VFMADD213PS Z9, Z14, Z15
+	VFMADD213PS Z10, Z14, Z15
 	VFMADD213PS Z11, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VCMPPS      $0x15, Z0, Z12, K2
+	VFMADD213PS Z3, Z14, Z15
+	VFMADD213PS Z3, Z14, Z15
+	VCMPPS      $0x15, Z1, Z12, K2
 	VSCALEFPS.Z Z13, Z15, K2, Z15
 	VADDPS      (R9), Z15, Z12
 	VMOVUPS     Z12, (DI)
@@ -57955,38 +55888,24 @@ lanes28:
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end29
+	JE          end23
 	ADDQ        $0x00000100, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes28
+	JB          lanes22
 	SUBQ        $0x00004000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000100, R10
-	JMP         lanes28
+	JMP         lanes22
 
-end29:
+end23:
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000040, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none30
-	ADDQ    (SP), AX
-	VMOVUPS Z10, K1, (AX)
-
-none30:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none31
-	ADDQ    (SP), AX
-	VMOVUPS Z0, K1, (AX)
-
-none31:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF32AVX512<>(SB)
 	VMOVUPS      c3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z0
 	VCMPPS       $0x03, Z0, Z0, K2
@@ -57995,36 +55914,36 @@ none31:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x02, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes32:
+planes24:
 	VMOVUPS.Z (AX), K1, Z1
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (DX)
 	ADDQ      CX, AX
 	ADDQ      CX, DX
 	DECQ      BX
-	JNE       planes32
+	JNE       planes24
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000010, 8(SP)
-	JA        narrow19
+	JA        narrow15
 
-end20:
+end16:
 end1:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []float64, planes int, n int, dstStride int, srcStride int)
+// func softmaxPlanesF64AVX512(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesF64AVX512(SB), $8528-128
+TEXT ·softmaxPlanesF64AVX512(SB), $8528-80
 	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
+	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
-	MOVQ planes+96(FP), AX
+	MOVQ planes+48(FP), AX
 	CMPQ AX, $0x00000020
 	JA   many2
 
@@ -58032,43 +55951,43 @@ TEXT ·softmaxPlanesF64AVX512(SB), $8528-128
 wide3:
 	CMPQ         8(SP), $0x00000020
 	JB           narrow4
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z9
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
 planes7:
-	VMOVUPD (CX), Z0
-	VMAXPD  Z0, Z6, Z6
-	VMOVUPD Z0, (AX)
-	VMOVUPD 64(CX), Z0
-	VMAXPD  Z0, Z7, Z7
-	VMOVUPD Z0, 64(AX)
-	VMOVUPD 128(CX), Z0
-	VMAXPD  Z0, Z8, Z8
-	VMOVUPD Z0, 128(AX)
-	VMOVUPD 192(CX), Z0
-	VMAXPD  Z0, Z9, Z9
-	VMOVUPD Z0, 192(AX)
+	VMOVUPD (CX), Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD Z4, (AX)
+	VMOVUPD 64(CX), Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD Z4, 64(AX)
+	VMOVUPD 128(CX), Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD 192(CX), Z4
+	VMAXPD  Z4, Z3, Z3
+	VMOVUPD Z4, 192(AX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
 	JNE     planes7
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z0
-	VMOVUPS c4338000000000000<>+0(SB), Z1
-	VMOVUPS c3ff0000000000000<>+0(SB), Z2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
 	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
@@ -58084,30 +56003,30 @@ planes7:
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000100, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000100, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
 	LEAQ 335(SP), SI
 	ANDQ $-64, SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
 planes8:
 	PREFETCHT0  (AX)
 	PREFETCHT0  (DX)
 	VMOVUPD     (SI), Z20
-	VSUBPD      Z6, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z0, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58118,21 +56037,21 @@ planes8:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VMOVUPD     Z23, (DI)
 	PREFETCHT0  64(AX)
 	PREFETCHT0  64(DX)
 	VMOVUPD     64(SI), Z20
-	VSUBPD      Z7, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z1, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58143,21 +56062,21 @@ planes8:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VMOVUPD     Z23, 64(DI)
 	PREFETCHT0  128(AX)
 	PREFETCHT0  128(DX)
 	VMOVUPD     128(SI), Z20
-	VSUBPD      Z8, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z2, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58168,21 +56087,21 @@ planes8:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VMOVUPD     Z23, 128(DI)
 	PREFETCHT0  192(AX)
 	PREFETCHT0  192(DX)
 	VMOVUPD     192(SI), Z20
-	VSUBPD      Z9, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z3, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58193,9 +56112,9 @@ planes8:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VMOVUPD     Z23, 192(DI)
 	ADDQ        CX, AX
@@ -58206,36 +56125,16 @@ planes8:
 	JNE         planes8
 
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none9
-	ADDQ    (SP), AX
-	VMOVUPD Z6, (AX)
-	VMOVUPD Z7, 64(AX)
-	VMOVUPD Z8, 128(AX)
-	VMOVUPD Z9, 192(AX)
-
-none9:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none10
-	ADDQ    (SP), AX
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-
-none10:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
 	VDIVPD       Z0, Z4, Z0
 	VCMPPD       $0x03, Z0, Z0, K1
@@ -58258,11 +56157,11 @@ none10:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes11:
+planes9:
 	VMOVUPD (AX), Z4
 	VMULPD  Z4, Z0, Z4
 	VMOVUPD Z4, (CX)
@@ -58278,7 +56177,7 @@ planes11:
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
-	JNE     planes11
+	JNE     planes9
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000020, 8(SP)
 	JMP     wide3
@@ -58296,32 +56195,32 @@ narrow5:
 	SHLQ         CL, AX
 	NOTQ         AX
 	KMOVQ        AX, K1
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 
 	// every plane: [write scratch read src]
 	LEAQ 335(SP), AX
 	ANDQ $-64, AX
 	MOVQ src_base+24(FP), CX
 	ADDQ (SP), CX
-	MOVQ srcStride+120(FP), DX
+	MOVQ srcStride+72(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes12:
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	VMOVUPD      (CX), K1, Z0
-	VMAXPD       Z0, Z6, Z6
-	VMOVUPD      Z0, (AX)
+planes10:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (CX), K1, Z1
+	VMAXPD       Z1, Z0, Z0
+	VMOVUPD      Z1, (AX)
 	ADDQ         $0x00000100, AX
 	ADDQ         DX, CX
 	DECQ         BX
-	JNE          planes12
-	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z0
-	VMOVUPS      c4338000000000000<>+0(SB), Z1
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
-	VMOVUPS      c3ff71547652b82fe<>+0(SB), Z3
-	VMOVUPS      cbfe62e42fee00000<>+0(SB), Z4
-	VMOVUPS      cbdea39ef35793c76<>+0(SB), Z5
+	JNE          planes10
+	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS      c4338000000000000<>+0(SB), Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS      c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS      cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS      cbdea39ef35793c76<>+0(SB), Z6
 	VMOVUPS      c3e5af633a92c2458<>+0(SB), Z7
 	VMOVUPS      c3e928b41da12708b<>+0(SB), Z8
 	VMOVUPS      c3ec71ddf6ab977fb<>+0(SB), Z9
@@ -58337,28 +56236,28 @@ planes12:
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
 	ADDQ $0x00000040, AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
 	ADDQ $0x00000040, DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
 	LEAQ 335(SP), SI
 	ANDQ $-64, SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
-	MOVQ planes+96(FP), R8
+	MOVQ planes+48(FP), R8
 
-planes13:
+planes11:
 	VMOVUPD     (SI), Z17
-	VSUBPD      Z6, Z17, Z17
-	VMOVUPS     Z1, Z18
-	VFMADD231PD Z3, Z17, Z18
-	VSUBPD      Z1, Z18, Z18
+	VSUBPD      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PD Z4, Z17, Z18
+	VSUBPD      Z2, Z18, Z18
 	VMOVUPS     Z17, Z19
-	VFMADD231PD Z4, Z18, Z19
 	VFMADD231PD Z5, Z18, Z19
+	VFMADD231PD Z6, Z18, Z19
 	VMOVUPS     Z7, Z20
 	VFMADD213PD Z8, Z19, Z20
 	VFMADD213PD Z9, Z19, Z20
@@ -58369,9 +56268,9 @@ planes13:
 	VFMADD213PD Z14, Z19, Z20
 	VFMADD213PD Z15, Z19, Z20
 	VFMADD213PD Z16, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VCMPPD      $0x15, Z0, Z17, K2
+	VFMADD213PD Z3, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VCMPPD      $0x15, Z1, Z17, K2
 	VSCALEFPD.Z Z18, Z20, K2, Z20
 	VMOVUPD     Z20, (DI)
 	ADDQ        CX, AX
@@ -58379,29 +56278,15 @@ planes13:
 	ADDQ        $0x00000100, SI
 	ADDQ        $0x00000100, DI
 	DECQ        R8
-	JNE         planes13
+	JNE         planes11
 
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000040, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none14
-	ADDQ    (SP), AX
-	VMOVUPD Z6, K1, (AX)
-
-none14:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none15
-	ADDQ    (SP), AX
-	VMOVUPD Z0, K1, (AX)
-
-none15:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
 	VCMPPD       $0x03, Z0, Z0, K2
@@ -58412,18 +56297,18 @@ none15:
 	ANDQ $-64, AX
 	MOVQ dst_base+0(FP), CX
 	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
+	MOVQ dstStride+64(FP), DX
 	SHLQ $0x03, DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes16:
+planes12:
 	VMOVUPD (AX), Z1
 	VMULPD  Z1, Z0, Z1
 	VMOVUPD Z1, K1, (CX)
 	ADDQ    $0x00000100, AX
 	ADDQ    DX, CX
 	DECQ    BX
-	JNE     planes16
+	JNE     planes12
 	ADDQ    $0x00000040, (SP)
 	SUBQ    $0x00000008, 8(SP)
 	JA      narrow5
@@ -58433,39 +56318,39 @@ end6:
 
 many2:
 	// columns, 4 registers at a time
-wide17:
+wide13:
 	CMPQ         8(SP), $0x00000020
-	JB           narrow18
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z9
+	JB           narrow14
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes21:
-	VMOVUPD (AX), Z0
-	VMAXPD  Z0, Z6, Z6
-	VMOVUPD 64(AX), Z0
-	VMAXPD  Z0, Z7, Z7
-	VMOVUPD 128(AX), Z0
-	VMAXPD  Z0, Z8, Z8
-	VMOVUPD 192(AX), Z0
-	VMAXPD  Z0, Z9, Z9
+planes17:
+	VMOVUPD (AX), Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD 64(AX), Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD 128(AX), Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD 192(AX), Z4
+	VMAXPD  Z4, Z3, Z3
 	ADDQ    CX, AX
 	DECQ    DX
-	JNE     planes21
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z0
-	VMOVUPS c4338000000000000<>+0(SB), Z1
-	VMOVUPS c3ff0000000000000<>+0(SB), Z2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
+	JNE     planes17
+	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z4
+	VMOVUPS c4338000000000000<>+0(SB), Z5
+	VMOVUPS c3ff0000000000000<>+0(SB), Z6
+	VMOVUPS c3ff71547652b82fe<>+0(SB), Z7
+	VMOVUPS cbfe62e42fee00000<>+0(SB), Z8
+	VMOVUPS cbdea39ef35793c76<>+0(SB), Z9
 	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
 	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
 	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
@@ -58480,28 +56365,28 @@ planes21:
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes22:
+lanes18:
 	VMOVUPD     (AX), Z20
-	VSUBPD      Z6, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z0, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58512,21 +56397,21 @@ lanes22:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VADDPD      (R9), Z23, Z20
 	VMOVUPS     Z20, (DI)
 	VMOVUPD     Z23, (DX)
 	VMOVUPD     64(AX), Z20
-	VSUBPD      Z7, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z1, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58537,21 +56422,21 @@ lanes22:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VADDPD      64(R9), Z23, Z20
 	VMOVUPS     Z20, 64(DI)
 	VMOVUPD     Z23, 64(DX)
 	VMOVUPD     128(AX), Z20
-	VSUBPD      Z8, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z2, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58562,21 +56447,21 @@ lanes22:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VADDPD      128(R9), Z23, Z20
 	VMOVUPS     Z20, 128(DI)
 	VMOVUPD     Z23, 128(DX)
 	VMOVUPD     192(AX), Z20
-	VSUBPD      Z9, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
+	VSUBPD      Z3, Z20, Z20
+	VMOVUPS     Z5, Z21
+	VFMADD231PD Z7, Z20, Z21
+	VSUBPD      Z5, Z21, Z21
 	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
+	VFMADD231PD Z8, Z21, Z22
+	VFMADD231PD Z9, Z21, Z22
 	VMOVUPS     Z10, Z23
 	VFMADD213PD Z11, Z22, Z23
 	VFMADD213PD Z12, Z22, Z23
@@ -58587,9 +56472,9 @@ lanes22:
 	VFMADD213PD Z17, Z22, Z23
 	VFMADD213PD Z18, Z22, Z23
 	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
+	VFMADD213PD Z6, Z22, Z23
+	VFMADD213PD Z6, Z22, Z23
+	VCMPPD      $0x15, Z4, Z20, K1
 	VSCALEFPD.Z Z21, Z23, K1, Z23
 	VADDPD      192(R9), Z23, Z20
 	VMOVUPS     Z20, 192(DI)
@@ -58597,48 +56482,28 @@ lanes22:
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end23
+	JE          end19
 	ADDQ        $0x00000100, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes22
+	JB          lanes18
 	SUBQ        $0x00002000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000100, R10
-	JMP         lanes22
+	JMP         lanes18
 
-end23:
+end19:
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none24
-	ADDQ    (SP), AX
-	VMOVUPD Z6, (AX)
-	VMOVUPD Z7, 64(AX)
-	VMOVUPD Z8, 128(AX)
-	VMOVUPD Z9, 192(AX)
-
-none24:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none25
-	ADDQ    (SP), AX
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-
-none25:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000100, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
+	VMOVUPS      16(SP), Z0
+	VMOVUPS      80(SP), Z1
+	VMOVUPS      144(SP), Z2
+	VMOVUPS      208(SP), Z3
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
 	VDIVPD       Z0, Z4, Z0
 	VCMPPD       $0x03, Z0, Z0, K1
@@ -58659,13 +56524,13 @@ none25:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes26:
+planes20:
 	VMOVUPD (AX), Z4
 	VMULPD  Z4, Z0, Z4
 	VMOVUPD Z4, (DX)
@@ -58681,17 +56546,17 @@ planes26:
 	ADDQ    CX, AX
 	ADDQ    CX, DX
 	DECQ    BX
-	JNE     planes26
+	JNE     planes20
 	ADDQ    $0x00000100, (SP)
 	SUBQ    $0x00000020, 8(SP)
-	JMP     wide17
+	JMP     wide13
 
 	// columns, a register at a time, the last one in part
-narrow18:
+narrow14:
 	CMPQ 8(SP), $+0
-	JE   end20
+	JE   end16
 
-narrow19:
+narrow15:
 	MOVQ         $0x00000008, CX
 	CMPQ         CX, 8(SP)
 	CMOVQHI      8(SP), CX
@@ -58699,28 +56564,28 @@ narrow19:
 	SHLQ         CL, AX
 	NOTQ         AX
 	KMOVQ        AX, K1
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 
 	// every plane: [read src]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
-	MOVQ planes+96(FP), DX
+	MOVQ planes+48(FP), DX
 
-planes27:
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
-	VMOVUPD      (AX), K1, Z0
-	VMAXPD       Z0, Z6, Z6
+planes21:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (AX), K1, Z1
+	VMAXPD       Z1, Z0, Z0
 	ADDQ         CX, AX
 	DECQ         DX
-	JNE          planes27
-	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z0
-	VMOVUPS      c4338000000000000<>+0(SB), Z1
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z2
-	VMOVUPS      c3ff71547652b82fe<>+0(SB), Z3
-	VMOVUPS      cbfe62e42fee00000<>+0(SB), Z4
-	VMOVUPS      cbdea39ef35793c76<>+0(SB), Z5
+	JNE          planes21
+	VMOVUPS      cc086232bdd7abcd2<>+0(SB), Z1
+	VMOVUPS      c4338000000000000<>+0(SB), Z2
+	VMOVUPS      c3ff0000000000000<>+0(SB), Z3
+	VMOVUPS      c3ff71547652b82fe<>+0(SB), Z4
+	VMOVUPS      cbfe62e42fee00000<>+0(SB), Z5
+	VMOVUPS      cbdea39ef35793c76<>+0(SB), Z6
 	VMOVUPS      c3e5af633a92c2458<>+0(SB), Z7
 	VMOVUPS      c3e928b41da12708b<>+0(SB), Z8
 	VMOVUPS      c3ec71ddf6ab977fb<>+0(SB), Z9
@@ -58735,28 +56600,28 @@ planes27:
 	// every plane, added up: [read src write dst]
 	MOVQ src_base+24(FP), AX
 	ADDQ (SP), AX
-	MOVQ srcStride+120(FP), CX
+	MOVQ srcStride+72(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ dstStride+112(FP), BX
+	MOVQ dstStride+64(FP), BX
 	SHLQ $0x03, BX
-	MOVQ planes+96(FP), SI
+	MOVQ planes+48(FP), SI
 	LEAQ 335(SP), DI
 	ANDQ $-64, DI
 	LEAQ 8192(DI), R8
 	LEAQ zeros<>+0(SB), R9
 	XORQ R10, R10
 
-lanes28:
+lanes22:
 	VMOVUPD.Z   (AX), K1, Z17
-	VSUBPD      Z6, Z17, Z17
-	VMOVUPS     Z1, Z18
-	VFMADD231PD Z3, Z17, Z18
-	VSUBPD      Z1, Z18, Z18
+	VSUBPD      Z0, Z17, Z17
+	VMOVUPS     Z2, Z18
+	VFMADD231PD Z4, Z17, Z18
+	VSUBPD      Z2, Z18, Z18
 	VMOVUPS     Z17, Z19
-	VFMADD231PD Z4, Z18, Z19
 	VFMADD231PD Z5, Z18, Z19
+	VFMADD231PD Z6, Z18, Z19
 	VMOVUPS     Z7, Z20
 	VFMADD213PD Z8, Z19, Z20
 	VFMADD213PD Z9, Z19, Z20
@@ -58767,9 +56632,9 @@ lanes28:
 	VFMADD213PD Z14, Z19, Z20
 	VFMADD213PD Z15, Z19, Z20
 	VFMADD213PD Z16, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VCMPPD      $0x15, Z0, Z17, K2
+	VFMADD213PD Z3, Z19, Z20
+	VFMADD213PD Z3, Z19, Z20
+	VCMPPD      $0x15, Z1, Z17, K2
 	VSCALEFPD.Z Z18, Z20, K2, Z20
 	VADDPD      (R9), Z20, Z17
 	VMOVUPS     Z17, (DI)
@@ -58777,38 +56642,24 @@ lanes28:
 	ADDQ        CX, AX
 	ADDQ        BX, DX
 	DECQ        SI
-	JE          end29
+	JE          end23
 	ADDQ        $0x00000100, DI
 	ADDQ        R10, R9
 	CMPQ        DI, R8
-	JB          lanes28
+	JB          lanes22
 	SUBQ        $0x00002000, DI
 	MOVQ        DI, R9
 	MOVQ        $0x00000100, R10
-	JMP         lanes28
+	JMP         lanes22
 
-end29:
+end23:
 	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000040, R9
-	MOVQ    planes+96(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none30
-	ADDQ    (SP), AX
-	VMOVUPD Z6, K1, (AX)
-
-none30:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none31
-	ADDQ    (SP), AX
-	VMOVUPD Z0, K1, (AX)
-
-none31:
+	LEAQ         335(SP), DI
+	ANDQ         $-64, DI
+	LEAQ         16(SP), R8
+	MOVQ         $0x00000040, R9
+	MOVQ         planes+48(FP), SI
+	CALL         ·foldF64AVX512<>(SB)
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
 	VCMPPD       $0x03, Z0, Z0, K2
@@ -58817,25 +56668,25 @@ none31:
 	// every plane: [read dst write dst]
 	MOVQ dst_base+0(FP), AX
 	ADDQ (SP), AX
-	MOVQ dstStride+112(FP), CX
+	MOVQ dstStride+64(FP), CX
 	SHLQ $0x03, CX
 	MOVQ dst_base+0(FP), DX
 	ADDQ (SP), DX
-	MOVQ planes+96(FP), BX
+	MOVQ planes+48(FP), BX
 
-planes32:
+planes24:
 	VMOVUPD.Z (AX), K1, Z1
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, (DX)
 	ADDQ      CX, AX
 	ADDQ      CX, DX
 	DECQ      BX
-	JNE       planes32
+	JNE       planes24
 	ADDQ      $0x00000040, (SP)
 	SUBQ      $0x00000008, 8(SP)
-	JA        narrow19
+	JA        narrow15
 
-end20:
+end16:
 end1:
 	VZEROUPPER
 	RET
@@ -60260,530 +58111,6 @@ end1:
 	VZEROUPPER
 	RET
 
-// func softmaxPlanesGradF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, dxStride int, yStride int, dyStride int)
-// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesGradF32AVX512(SB), $16720-112
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide2:
-	CMPQ 8(SP), $0x00000040
-	JB   narrow3
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000100, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000100, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000100, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x02, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 335(SP), R11
-	ANDQ $-64, R11
-	LEAQ 16384(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes6:
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     (R13), Z0, Z0
-	VMOVUPS    Z0, (R11)
-	VMOVUPS    64(AX), Z0
-	VMOVUPS    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     64(R13), Z0, Z0
-	VMOVUPS    Z0, 64(R11)
-	VMOVUPS    128(AX), Z0
-	VMOVUPS    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     128(R13), Z0, Z0
-	VMOVUPS    Z0, 128(R11)
-	VMOVUPS    192(AX), Z0
-	VMOVUPS    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     192(R13), Z0, Z0
-	VMOVUPS    Z0, 192(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end7
-	ADDQ       $0x00000100, R11
-	ADDQ       R14, R13
-	CMPQ       R11, R12
-	JB         lanes6
-	SUBQ       $0x00004000, R11
-	MOVQ       R11, R13
-	MOVQ       $0x00000100, R14
-	JMP        lanes6
-
-end7:
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    planes+72(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x02, DI
-	MOVQ planes+72(FP), R8
-
-planes8:
-	VMOVUPS (AX), Z4
-	VMOVUPS (DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z0, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, (SI)
-	VMOVUPS 64(AX), Z4
-	VMOVUPS 64(DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z1, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS 128(AX), Z4
-	VMOVUPS 128(DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z2, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, 128(SI)
-	VMOVUPS 192(AX), Z4
-	VMOVUPS 192(DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z3, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, 192(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    DI, SI
-	DECQ    R8
-	JNE     planes8
-	ADDQ    $0x00000100, (SP)
-	SUBQ    $0x00000040, 8(SP)
-	JMP     wide2
-
-	// columns, a register at a time, the last one in part
-narrow3:
-	CMPQ 8(SP), $+0
-	JE   end5
-
-narrow4:
-	MOVQ    $0x00000010, CX
-	CMPQ    CX, 8(SP)
-	CMOVQHI 8(SP), CX
-	MOVQ    $-1, AX
-	SHLQ    CL, AX
-	NOTQ    AX
-	KMOVQ   AX, K1
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000040, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000040, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000040, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x02, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 335(SP), R11
-	ANDQ $-64, R11
-	LEAQ 16384(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes9:
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VPANDD    c7fffffff<>+0(SB), Z0, Z0
-	VMULPS    Z1, Z0, Z0
-	VADDPS    (R13), Z0, Z0
-	VMOVUPS   Z0, (R11)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      R9, R8
-	DECQ      R10
-	JE        end10
-	ADDQ      $0x00000100, R11
-	ADDQ      R14, R13
-	CMPQ      R11, R12
-	JB        lanes9
-	SUBQ      $0x00004000, R11
-	MOVQ      R11, R13
-	MOVQ      $0x00000100, R14
-	JMP       lanes9
-
-end10:
-	// fold the planes of [read scratch]
-	LEAQ 335(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000040, R9
-	MOVQ planes+72(FP), SI
-	CALL ·foldF32AVX512<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x02, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x02, DI
-	MOVQ planes+72(FP), R8
-
-planes11:
-	VMOVUPS.Z (AX), K1, Z1
-	VMOVUPS.Z (DX), K1, Z2
-	VPANDD    c7fffffff<>+0(SB), Z1, Z1
-	VSUBPS    Z0, Z2, Z2
-	VMULPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K1, (SI)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      DI, SI
-	DECQ      R8
-	JNE       planes11
-	ADDQ      $0x00000040, (SP)
-	SUBQ      $0x00000010, 8(SP)
-	JA        narrow4
-
-end5:
-	VZEROUPPER
-	RET
-
-// func softmaxPlanesGradF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, dxStride int, yStride int, dyStride int)
-// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesGradF64AVX512(SB), $8528-112
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide2:
-	CMPQ 8(SP), $0x00000020
-	JB   narrow3
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000100, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000100, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000100, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x03, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 335(SP), R11
-	ANDQ $-64, R11
-	LEAQ 8192(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes6:
-	VMOVUPD    (AX), Z0
-	VMOVUPD    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     (R13), Z0, Z0
-	VMOVUPS    Z0, (R11)
-	VMOVUPD    64(AX), Z0
-	VMOVUPD    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     64(R13), Z0, Z0
-	VMOVUPS    Z0, 64(R11)
-	VMOVUPD    128(AX), Z0
-	VMOVUPD    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     128(R13), Z0, Z0
-	VMOVUPS    Z0, 128(R11)
-	VMOVUPD    192(AX), Z0
-	VMOVUPD    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     192(R13), Z0, Z0
-	VMOVUPS    Z0, 192(R11)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       R9, R8
-	DECQ       R10
-	JE         end7
-	ADDQ       $0x00000100, R11
-	ADDQ       R14, R13
-	CMPQ       R11, R12
-	JB         lanes6
-	SUBQ       $0x00002000, R11
-	MOVQ       R11, R13
-	MOVQ       $0x00000100, R14
-	JMP        lanes6
-
-end7:
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    planes+72(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x03, DI
-	MOVQ planes+72(FP), R8
-
-planes8:
-	VMOVUPD (AX), Z4
-	VMOVUPD (DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z0, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, (SI)
-	VMOVUPD 64(AX), Z4
-	VMOVUPD 64(DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z1, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, 64(SI)
-	VMOVUPD 128(AX), Z4
-	VMOVUPD 128(DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z2, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, 128(SI)
-	VMOVUPD 192(AX), Z4
-	VMOVUPD 192(DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z3, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, 192(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    DI, SI
-	DECQ    R8
-	JNE     planes8
-	ADDQ    $0x00000100, (SP)
-	SUBQ    $0x00000020, 8(SP)
-	JMP     wide2
-
-	// columns, a register at a time, the last one in part
-narrow3:
-	CMPQ 8(SP), $+0
-	JE   end5
-
-narrow4:
-	MOVQ    $0x00000008, CX
-	CMPQ    CX, 8(SP)
-	CMOVQHI 8(SP), CX
-	MOVQ    $-1, AX
-	SHLQ    CL, AX
-	NOTQ    AX
-	KMOVQ   AX, K1
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ y_base+24(FP), SI
-	ADDQ (SP), SI
-	ADDQ $0x00000040, SI
-	MOVQ dy_base+48(FP), DI
-	ADDQ (SP), DI
-	ADDQ $0x00000040, DI
-	MOVQ dx_base+0(FP), R8
-	ADDQ (SP), R8
-	ADDQ $0x00000040, R8
-	MOVQ dxStride+88(FP), R9
-	SHLQ $0x03, R9
-	MOVQ planes+72(FP), R10
-	LEAQ 335(SP), R11
-	ANDQ $-64, R11
-	LEAQ 8192(R11), R12
-	LEAQ zeros<>+0(SB), R13
-	XORQ R14, R14
-
-lanes9:
-	VMOVUPD.Z (AX), K1, Z0
-	VMOVUPD.Z (DX), K1, Z1
-	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD    Z1, Z0, Z0
-	VADDPD    (R13), Z0, Z0
-	VMOVUPS   Z0, (R11)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      R9, R8
-	DECQ      R10
-	JE        end10
-	ADDQ      $0x00000100, R11
-	ADDQ      R14, R13
-	CMPQ      R11, R12
-	JB        lanes9
-	SUBQ      $0x00002000, R11
-	MOVQ      R11, R13
-	MOVQ      $0x00000100, R14
-	JMP       lanes9
-
-end10:
-	// fold the planes of [read scratch]
-	LEAQ 335(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000040, R9
-	MOVQ planes+72(FP), SI
-	CALL ·foldF64AVX512<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+96(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+104(FP), BX
-	SHLQ $0x03, BX
-	MOVQ dx_base+0(FP), SI
-	ADDQ (SP), SI
-	MOVQ dxStride+88(FP), DI
-	SHLQ $0x03, DI
-	MOVQ planes+72(FP), R8
-
-planes11:
-	VMOVUPD.Z (AX), K1, Z1
-	VMOVUPD.Z (DX), K1, Z2
-	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
-	VSUBPD    Z0, Z2, Z2
-	VMULPD    Z2, Z1, Z1
-	VMOVUPD   Z1, K1, (SI)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      DI, SI
-	DECQ      R8
-	JNE       planes11
-	ADDQ      $0x00000040, (SP)
-	SUBQ      $0x00000008, 8(SP)
-	JA        narrow4
-
-end5:
-	VZEROUPPER
-	RET
-
 // func argMaxPlanesF32AVX512(dst []int32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·argMaxPlanesF32AVX512(SB), NOSPLIT, $272-72
@@ -61021,1389 +58348,6 @@ none9:
 	JA   narrow4
 
 end5:
-	VZEROUPPER
-	RET
-
-// func softmaxRowsToPlanesF32AVX512(dst []float32, src []float32, max []float32, sum []float32, cols int, n int, dstStride int)
-// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxRowsToPlanesF32AVX512(SB), $16720-120
-	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000040
-	JB   narrow2
-
-	// transpose src to scratch
-	MOVQ         $0x00000040, R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         335(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF32AVX512<>(SB)
-	VBROADCASTSS cff800000<>+0(SB), Z10
-	VBROADCASTSS cff800000<>+0(SB), Z11
-	VBROADCASTSS cff800000<>+0(SB), Z12
-	VBROADCASTSS cff800000<>+0(SB), Z13
-
-	// every plane: [read scratch]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes5:
-	VMOVUPS (AX), Z0
-	VMAXPS  Z0, Z10, Z10
-	VMOVUPS 64(AX), Z0
-	VMAXPS  Z0, Z11, Z11
-	VMOVUPS 128(AX), Z0
-	VMAXPS  Z0, Z12, Z12
-	VMOVUPS 192(AX), Z0
-	VMAXPS  Z0, Z13, Z13
-	ADDQ    $0x00000100, AX
-	DECQ    CX
-	JNE     planes5
-	VMOVUPS cc2aeac4f<>+0(SB), Z0
-	VMOVUPS c4b400000<>+0(SB), Z1
-	VMOVUPS c3f800000<>+0(SB), Z2
-	VMOVUPS c3fb8aa3b<>+0(SB), Z3
-	VMOVUPS cbf317200<>+0(SB), Z4
-	VMOVUPS cb5bfbe80<>+0(SB), Z5
-	VMOVUPS c3ab563a5<>+0(SB), Z6
-	VMOVUPS c3c091ef0<>+0(SB), Z7
-	VMOVUPS c3d2aac2c<>+0(SB), Z8
-	VMOVUPS c3e2aaa46<>+0(SB), Z9
-	VMOVUPS c3efffffe<>+0(SB), Z14
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x08, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000100, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x02, DX
-	LEAQ  335(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  335(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes6:
-	PREFETCHT0  (AX)
-	PREFETCHT0  (CX)
-	VMOVUPS     (BX), Z15
-	VSUBPS      Z10, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, (SI)
-	PREFETCHT0  64(AX)
-	PREFETCHT0  64(CX)
-	VMOVUPS     64(BX), Z15
-	VSUBPS      Z11, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 64(SI)
-	PREFETCHT0  128(AX)
-	PREFETCHT0  128(CX)
-	VMOVUPS     128(BX), Z15
-	VSUBPS      Z12, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 128(SI)
-	PREFETCHT0  192(AX)
-	PREFETCHT0  192(CX)
-	VMOVUPS     192(BX), Z15
-	VSUBPS      Z13, Z15, Z15
-	VMOVUPS     Z1, Z16
-	VFMADD231PS Z3, Z15, Z16
-	VSUBPS      Z1, Z16, Z16
-	VMOVUPS     Z15, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VFMADD231PS Z5, Z16, Z17
-	VMOVUPS     Z6, Z18
-	VFMADD213PS Z7, Z17, Z18
-	VFMADD213PS Z8, Z17, Z18
-	VFMADD213PS Z9, Z17, Z18
-	VFMADD213PS Z14, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VFMADD213PS Z2, Z17, Z18
-	VCMPPS      $0x15, Z0, Z15, K1
-	VSCALEFPS.Z Z16, Z18, K1, Z18
-	VMOVUPS     Z18, 192(SI)
-	ADDQ        $0x00000100, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000100, BX
-	ADDQ        $0x00000100, SI
-	DECQ        DI
-	JNE         planes6
-
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    cols+96(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none7
-	ADDQ    (SP), AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	VMOVUPS Z12, 128(AX)
-	VMOVUPS Z13, 192(AX)
-
-none7:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none8
-	ADDQ    (SP), AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-
-none8:
-	VMOVUPS      c3f800000<>+0(SB), Z4
-	VDIVPS       Z0, Z4, Z0
-	VCMPPS       $0x03, Z0, Z0, K1
-	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
-	VMOVUPS      c3f800000<>+0(SB), Z4
-	VDIVPS       Z1, Z4, Z1
-	VCMPPS       $0x03, Z1, Z1, K1
-	VBROADCASTSS c7fc00000<>+0(SB), K1, Z1
-	VMOVUPS      c3f800000<>+0(SB), Z4
-	VDIVPS       Z2, Z4, Z2
-	VCMPPS       $0x03, Z2, Z2, K1
-	VBROADCASTSS c7fc00000<>+0(SB), K1, Z2
-	VMOVUPS      c3f800000<>+0(SB), Z4
-	VDIVPS       Z3, Z4, Z3
-	VCMPPS       $0x03, Z3, Z3, K1
-	VBROADCASTSS c7fc00000<>+0(SB), K1, Z3
-
-	// every plane: [read scratch write dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x02, DX
-	MOVQ cols+96(FP), BX
-
-planes9:
-	VMOVUPS (AX), Z4
-	VMULPS  Z4, Z0, Z4
-	VMOVUPS Z4, (CX)
-	VMOVUPS 64(AX), Z4
-	VMULPS  Z4, Z1, Z4
-	VMOVUPS Z4, 64(CX)
-	VMOVUPS 128(AX), Z4
-	VMULPS  Z4, Z2, Z4
-	VMOVUPS Z4, 128(CX)
-	VMOVUPS 192(AX), Z4
-	VMULPS  Z4, Z3, Z4
-	VMOVUPS Z4, 192(CX)
-	ADDQ    $0x00000100, AX
-	ADDQ    DX, CX
-	DECQ    BX
-	JNE     planes9
-	ADDQ    $0x00000100, (SP)
-	SUBQ    $0x00000040, 8(SP)
-	JMP     wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ    $0x00000010, CX
-	CMPQ    CX, 8(SP)
-	CMOVQHI 8(SP), CX
-	MOVQ    $-1, AX
-	SHLQ    CL, AX
-	NOTQ    AX
-	KMOVQ   AX, K2
-
-	// transpose src to scratch
-	MOVQ         $0x00000010, R9
-	CMPQ         R9, 8(SP)
-	CMOVQHI      8(SP), R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         335(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF32AVX512<>(SB)
-	VBROADCASTSS cff800000<>+0(SB), Z10
-
-	// every plane: [read scratch]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes10:
-	VMOVUPS (AX), Z0
-	VMAXPS  Z0, Z10, Z10
-	ADDQ    $0x00000100, AX
-	DECQ    CX
-	JNE     planes10
-	VMOVUPS cc2aeac4f<>+0(SB), Z0
-	VMOVUPS c4b400000<>+0(SB), Z1
-	VMOVUPS c3f800000<>+0(SB), Z2
-	VMOVUPS c3fb8aa3b<>+0(SB), Z3
-	VMOVUPS cbf317200<>+0(SB), Z4
-	VMOVUPS cb5bfbe80<>+0(SB), Z5
-	VMOVUPS c3ab563a5<>+0(SB), Z6
-	VMOVUPS c3c091ef0<>+0(SB), Z7
-	VMOVUPS c3d2aac2c<>+0(SB), Z8
-	VMOVUPS c3e2aaa46<>+0(SB), Z9
-	VMOVUPS c3efffffe<>+0(SB), Z11
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x08, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000040, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x02, DX
-	LEAQ  335(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  335(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes11:
-	VMOVUPS     (BX), Z12
-	VSUBPS      Z10, Z12, Z12
-	VMOVUPS     Z1, Z13
-	VFMADD231PS Z3, Z12, Z13
-	VSUBPS      Z1, Z13, Z13
-	VMOVUPS     Z12, Z14
-	VFMADD231PS Z4, Z13, Z14
-	VFMADD231PS Z5, Z13, Z14
-	VMOVUPS     Z6, Z15
-	VFMADD213PS Z7, Z14, Z15
-	VFMADD213PS Z8, Z14, Z15
-	VFMADD213PS Z9, Z14, Z15
-	VFMADD213PS Z11, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VFMADD213PS Z2, Z14, Z15
-	VCMPPS      $0x15, Z0, Z12, K1
-	VSCALEFPS.Z Z13, Z15, K1, Z15
-	VMOVUPS     Z15, (SI)
-	ADDQ        $0x00000100, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000100, BX
-	ADDQ        $0x00000100, SI
-	DECQ        DI
-	JNE         planes11
-
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000040, R9
-	MOVQ    cols+96(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none12
-	ADDQ    (SP), AX
-	VMOVUPS Z10, K2, (AX)
-
-none12:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none13
-	ADDQ    (SP), AX
-	VMOVUPS Z0, K2, (AX)
-
-none13:
-	VMOVUPS      c3f800000<>+0(SB), Z1
-	VDIVPS       Z0, Z1, Z0
-	VCMPPS       $0x03, Z0, Z0, K1
-	VBROADCASTSS c7fc00000<>+0(SB), K1, Z0
-
-	// every plane: [read scratch write dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x02, DX
-	MOVQ cols+96(FP), BX
-
-planes14:
-	VMOVUPS (AX), Z1
-	VMULPS  Z1, Z0, Z1
-	VMOVUPS Z1, K2, (CX)
-	ADDQ    $0x00000100, AX
-	ADDQ    DX, CX
-	DECQ    BX
-	JNE     planes14
-	ADDQ    $0x00000040, (SP)
-	SUBQ    $0x00000010, 8(SP)
-	JA      narrow3
-
-end4:
-	VZEROUPPER
-	RET
-
-// func softmaxRowsToPlanesF64AVX512(dst []float64, src []float64, max []float64, sum []float64, cols int, n int, dstStride int)
-// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxRowsToPlanesF64AVX512(SB), $8528-120
-	MOVQ $0x00000000, (SP)
-	MOVQ n+104(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000020
-	JB   narrow2
-
-	// transpose src to scratch
-	MOVQ         $0x00000020, R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         335(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF64AVX512<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z7
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z8
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z9
-
-	// every plane: [read scratch]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes5:
-	VMOVUPD (AX), Z0
-	VMAXPD  Z0, Z6, Z6
-	VMOVUPD 64(AX), Z0
-	VMAXPD  Z0, Z7, Z7
-	VMOVUPD 128(AX), Z0
-	VMAXPD  Z0, Z8, Z8
-	VMOVUPD 192(AX), Z0
-	VMAXPD  Z0, Z9, Z9
-	ADDQ    $0x00000100, AX
-	DECQ    CX
-	JNE     planes5
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z0
-	VMOVUPS c4338000000000000<>+0(SB), Z1
-	VMOVUPS c3ff0000000000000<>+0(SB), Z2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Z10
-	VMOVUPS c3e928b41da12708b<>+0(SB), Z11
-	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z12
-	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z13
-	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z14
-	VMOVUPS c3f56c16c18606b59<>+0(SB), Z15
-	VMOVUPS c3f8111111110f7fd<>+0(SB), Z16
-	VMOVUPS c3fa55555555503cf<>+0(SB), Z17
-	VMOVUPS c3fc5555555555558<>+0(SB), Z18
-	VMOVUPS c3fe0000000000009<>+0(SB), Z19
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x08, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000100, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x03, DX
-	LEAQ  335(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  335(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes6:
-	PREFETCHT0  (AX)
-	PREFETCHT0  (CX)
-	VMOVUPD     (BX), Z20
-	VSUBPD      Z6, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, (SI)
-	PREFETCHT0  64(AX)
-	PREFETCHT0  64(CX)
-	VMOVUPD     64(BX), Z20
-	VSUBPD      Z7, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 64(SI)
-	PREFETCHT0  128(AX)
-	PREFETCHT0  128(CX)
-	VMOVUPD     128(BX), Z20
-	VSUBPD      Z8, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 128(SI)
-	PREFETCHT0  192(AX)
-	PREFETCHT0  192(CX)
-	VMOVUPD     192(BX), Z20
-	VSUBPD      Z9, Z20, Z20
-	VMOVUPS     Z1, Z21
-	VFMADD231PD Z3, Z20, Z21
-	VSUBPD      Z1, Z21, Z21
-	VMOVUPS     Z20, Z22
-	VFMADD231PD Z4, Z21, Z22
-	VFMADD231PD Z5, Z21, Z22
-	VMOVUPS     Z10, Z23
-	VFMADD213PD Z11, Z22, Z23
-	VFMADD213PD Z12, Z22, Z23
-	VFMADD213PD Z13, Z22, Z23
-	VFMADD213PD Z14, Z22, Z23
-	VFMADD213PD Z15, Z22, Z23
-	VFMADD213PD Z16, Z22, Z23
-	VFMADD213PD Z17, Z22, Z23
-	VFMADD213PD Z18, Z22, Z23
-	VFMADD213PD Z19, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VFMADD213PD Z2, Z22, Z23
-	VCMPPD      $0x15, Z0, Z20, K1
-	VSCALEFPD.Z Z21, Z23, K1, Z23
-	VMOVUPD     Z23, 192(SI)
-	ADDQ        $0x00000100, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000100, BX
-	ADDQ        $0x00000100, SI
-	DECQ        DI
-	JNE         planes6
-
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    cols+96(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none7
-	ADDQ    (SP), AX
-	VMOVUPD Z6, (AX)
-	VMOVUPD Z7, 64(AX)
-	VMOVUPD Z8, 128(AX)
-	VMOVUPD Z9, 192(AX)
-
-none7:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none8
-	ADDQ    (SP), AX
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-
-none8:
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VDIVPD       Z0, Z4, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VDIVPD       Z1, Z4, Z1
-	VCMPPD       $0x03, Z1, Z1, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z1
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VDIVPD       Z2, Z4, Z2
-	VCMPPD       $0x03, Z2, Z2, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z2
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z4
-	VDIVPD       Z3, Z4, Z3
-	VCMPPD       $0x03, Z3, Z3, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z3
-
-	// every plane: [read scratch write dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x03, DX
-	MOVQ cols+96(FP), BX
-
-planes9:
-	VMOVUPD (AX), Z4
-	VMULPD  Z4, Z0, Z4
-	VMOVUPD Z4, (CX)
-	VMOVUPD 64(AX), Z4
-	VMULPD  Z4, Z1, Z4
-	VMOVUPD Z4, 64(CX)
-	VMOVUPD 128(AX), Z4
-	VMULPD  Z4, Z2, Z4
-	VMOVUPD Z4, 128(CX)
-	VMOVUPD 192(AX), Z4
-	VMULPD  Z4, Z3, Z4
-	VMOVUPD Z4, 192(CX)
-	ADDQ    $0x00000100, AX
-	ADDQ    DX, CX
-	DECQ    BX
-	JNE     planes9
-	ADDQ    $0x00000100, (SP)
-	SUBQ    $0x00000020, 8(SP)
-	JMP     wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ    $0x00000008, CX
-	CMPQ    CX, 8(SP)
-	CMOVQHI 8(SP), CX
-	MOVQ    $-1, AX
-	SHLQ    CL, AX
-	NOTQ    AX
-	KMOVQ   AX, K2
-
-	// transpose src to scratch
-	MOVQ         $0x00000008, R9
-	CMPQ         R9, 8(SP)
-	CMOVQHI      8(SP), R9
-	MOVQ         src_base+24(FP), DI
-	MOVQ         cols+96(FP), AX
-	IMULQ        (SP), AX
-	ADDQ         AX, DI
-	LEAQ         335(SP), SI
-	ANDQ         $-64, SI
-	MOVQ         cols+96(FP), R8
-	CALL         ·rowsInF64AVX512<>(SB)
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z6
-
-	// every plane: [read scratch]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ cols+96(FP), CX
-
-planes10:
-	VMOVUPD (AX), Z0
-	VMAXPD  Z0, Z6, Z6
-	ADDQ    $0x00000100, AX
-	DECQ    CX
-	JNE     planes10
-	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z0
-	VMOVUPS c4338000000000000<>+0(SB), Z1
-	VMOVUPS c3ff0000000000000<>+0(SB), Z2
-	VMOVUPS c3ff71547652b82fe<>+0(SB), Z3
-	VMOVUPS cbfe62e42fee00000<>+0(SB), Z4
-	VMOVUPS cbdea39ef35793c76<>+0(SB), Z5
-	VMOVUPS c3e5af633a92c2458<>+0(SB), Z7
-	VMOVUPS c3e928b41da12708b<>+0(SB), Z8
-	VMOVUPS c3ec71ddf6ab977fb<>+0(SB), Z9
-	VMOVUPS c3efa01993a5e7f04<>+0(SB), Z10
-	VMOVUPS c3f2a01a01b00f205<>+0(SB), Z11
-	VMOVUPS c3f56c16c18606b59<>+0(SB), Z12
-	VMOVUPS c3f8111111110f7fd<>+0(SB), Z13
-	VMOVUPS c3fa55555555503cf<>+0(SB), Z14
-	VMOVUPS c3fc5555555555558<>+0(SB), Z15
-	VMOVUPS c3fe0000000000009<>+0(SB), Z16
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVQ  src_base+24(FP), AX
-	MOVQ  cols+96(FP), CX
-	IMULQ (SP), CX
-	ADDQ  CX, AX
-	MOVQ  cols+96(FP), CX
-	SHLQ  $0x08, CX
-	ADDQ  CX, AX
-	MOVQ  dst_base+0(FP), CX
-	ADDQ  (SP), CX
-	ADDQ  $0x00000040, CX
-	MOVQ  dstStride+112(FP), DX
-	SHLQ  $0x03, DX
-	LEAQ  335(SP), BX
-	ANDQ  $-64, BX
-	LEAQ  335(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+96(FP), DI
-
-planes11:
-	VMOVUPD     (BX), Z17
-	VSUBPD      Z6, Z17, Z17
-	VMOVUPS     Z1, Z18
-	VFMADD231PD Z3, Z17, Z18
-	VSUBPD      Z1, Z18, Z18
-	VMOVUPS     Z17, Z19
-	VFMADD231PD Z4, Z18, Z19
-	VFMADD231PD Z5, Z18, Z19
-	VMOVUPS     Z7, Z20
-	VFMADD213PD Z8, Z19, Z20
-	VFMADD213PD Z9, Z19, Z20
-	VFMADD213PD Z10, Z19, Z20
-	VFMADD213PD Z11, Z19, Z20
-	VFMADD213PD Z12, Z19, Z20
-	VFMADD213PD Z13, Z19, Z20
-	VFMADD213PD Z14, Z19, Z20
-	VFMADD213PD Z15, Z19, Z20
-	VFMADD213PD Z16, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VFMADD213PD Z2, Z19, Z20
-	VCMPPD      $0x15, Z0, Z17, K1
-	VSCALEFPD.Z Z18, Z20, K1, Z20
-	VMOVUPD     Z20, (SI)
-	ADDQ        $0x00000100, AX
-	ADDQ        DX, CX
-	ADDQ        $0x00000100, BX
-	ADDQ        $0x00000100, SI
-	DECQ        DI
-	JNE         planes11
-
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000040, R9
-	MOVQ    cols+96(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	MOVQ    max_base+48(FP), AX
-	TESTQ   AX, AX
-	JE      none12
-	ADDQ    (SP), AX
-	VMOVUPD Z6, K2, (AX)
-
-none12:
-	MOVQ    sum_base+72(FP), AX
-	TESTQ   AX, AX
-	JE      none13
-	ADDQ    (SP), AX
-	VMOVUPD Z0, K2, (AX)
-
-none13:
-	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
-	VDIVPD       Z0, Z1, Z0
-	VCMPPD       $0x03, Z0, Z0, K1
-	VBROADCASTSD c7ff8000000000001<>+0(SB), K1, Z0
-
-	// every plane: [read scratch write dst]
-	LEAQ 335(SP), AX
-	ANDQ $-64, AX
-	MOVQ dst_base+0(FP), CX
-	ADDQ (SP), CX
-	MOVQ dstStride+112(FP), DX
-	SHLQ $0x03, DX
-	MOVQ cols+96(FP), BX
-
-planes14:
-	VMOVUPD (AX), Z1
-	VMULPD  Z1, Z0, Z1
-	VMOVUPD Z1, K2, (CX)
-	ADDQ    $0x00000100, AX
-	ADDQ    DX, CX
-	DECQ    BX
-	JNE     planes14
-	ADDQ    $0x00000040, (SP)
-	SUBQ    $0x00000008, 8(SP)
-	JA      narrow3
-
-end4:
-	VZEROUPPER
-	RET
-
-// func softmaxPlanesGradToRowsF32AVX512(dx []float32, y []float32, dy []float32, cols int, n int, yStride int, dyStride int)
-// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesGradToRowsF32AVX512(SB), $16720-104
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000040
-	JB   narrow2
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x02, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x02, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000100, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000100, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x08, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  335(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  16384(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes5:
-	VMOVUPS    (AX), Z0
-	VMOVUPS    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     (R12), Z0, Z0
-	VMOVUPS    Z0, (R10)
-	VMOVUPS    64(AX), Z0
-	VMOVUPS    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     64(R12), Z0, Z0
-	VMOVUPS    Z0, 64(R10)
-	VMOVUPS    128(AX), Z0
-	VMOVUPS    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     128(R12), Z0, Z0
-	VMOVUPS    Z0, 128(R10)
-	VMOVUPS    192(AX), Z0
-	VMOVUPS    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffff<>+0(SB), Z0, Z0
-	VMULPS     Z1, Z0, Z0
-	VADDPS     192(R12), Z0, Z0
-	VMOVUPS    Z0, 192(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000100, R8
-	DECQ       R9
-	JE         end6
-	ADDQ       $0x00000100, R10
-	ADDQ       R13, R12
-	CMPQ       R10, R11
-	JB         lanes5
-	SUBQ       $0x00004000, R10
-	MOVQ       R10, R12
-	MOVQ       $0x00000100, R13
-	JMP        lanes5
-
-end6:
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    cols+72(FP), SI
-	CALL    ·foldF32AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x02, BX
-	LEAQ 335(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes7:
-	VMOVUPS (AX), Z4
-	VMOVUPS (DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z0, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, (SI)
-	VMOVUPS 64(AX), Z4
-	VMOVUPS 64(DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z1, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, 64(SI)
-	VMOVUPS 128(AX), Z4
-	VMOVUPS 128(DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z2, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, 128(SI)
-	VMOVUPS 192(AX), Z4
-	VMOVUPS 192(DX), Z5
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VSUBPS  Z3, Z5, Z5
-	VMULPS  Z5, Z4, Z4
-	VMOVUPS Z4, 192(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    $0x00000100, SI
-	DECQ    DI
-	JNE     planes7
-
-	// transpose scratch to dx
-	MOVQ  $0x00000040, R9
-	MOVQ  dx_base+0(FP), DI
-	MOVQ  cols+72(FP), AX
-	IMULQ (SP), AX
-	ADDQ  AX, DI
-	LEAQ  335(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+72(FP), R8
-	CALL  ·rowsOutF32AVX512<>(SB)
-	ADDQ  $0x00000100, (SP)
-	SUBQ  $0x00000040, 8(SP)
-	JMP   wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ    $0x00000010, CX
-	CMPQ    CX, 8(SP)
-	CMOVQHI 8(SP), CX
-	MOVQ    $-1, AX
-	SHLQ    CL, AX
-	NOTQ    AX
-	KMOVQ   AX, K1
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x02, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x02, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000040, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000040, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x08, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  335(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  16384(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes8:
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VPANDD    c7fffffff<>+0(SB), Z0, Z0
-	VMULPS    Z1, Z0, Z0
-	VADDPS    (R12), Z0, Z0
-	VMOVUPS   Z0, (R10)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      $0x00000100, R8
-	DECQ      R9
-	JE        end9
-	ADDQ      $0x00000100, R10
-	ADDQ      R13, R12
-	CMPQ      R10, R11
-	JB        lanes8
-	SUBQ      $0x00004000, R10
-	MOVQ      R10, R12
-	MOVQ      $0x00000100, R13
-	JMP       lanes8
-
-end9:
-	// fold the planes of [read scratch]
-	LEAQ 335(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000040, R9
-	MOVQ cols+72(FP), SI
-	CALL ·foldF32AVX512<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x02, BX
-	LEAQ 335(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes10:
-	VMOVUPS.Z (AX), K1, Z1
-	VMOVUPS.Z (DX), K1, Z2
-	VPANDD    c7fffffff<>+0(SB), Z1, Z1
-	VSUBPS    Z0, Z2, Z2
-	VMULPS    Z2, Z1, Z1
-	VMOVUPS   Z1, (SI)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      $0x00000100, SI
-	DECQ      DI
-	JNE       planes10
-
-	// transpose scratch to dx
-	MOVQ    $0x00000010, R9
-	CMPQ    R9, 8(SP)
-	CMOVQHI 8(SP), R9
-	MOVQ    dx_base+0(FP), DI
-	MOVQ    cols+72(FP), AX
-	IMULQ   (SP), AX
-	ADDQ    AX, DI
-	LEAQ    335(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    cols+72(FP), R8
-	CALL    ·rowsOutF32AVX512<>(SB)
-	ADDQ    $0x00000040, (SP)
-	SUBQ    $0x00000010, 8(SP)
-	JA      narrow3
-
-end4:
-	VZEROUPPER
-	RET
-
-// func softmaxPlanesGradToRowsF64AVX512(dx []float64, y []float64, dy []float64, cols int, n int, yStride int, dyStride int)
-// Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·softmaxPlanesGradToRowsF64AVX512(SB), $8528-104
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide1:
-	CMPQ 8(SP), $0x00000020
-	JB   narrow2
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x03, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000100, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000100, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x08, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  335(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  8192(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes5:
-	VMOVUPD    (AX), Z0
-	VMOVUPD    (DX), Z1
-	PREFETCHT0 (SI)
-	PREFETCHT0 (DI)
-	PREFETCHT0 (R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     (R12), Z0, Z0
-	VMOVUPS    Z0, (R10)
-	VMOVUPD    64(AX), Z0
-	VMOVUPD    64(DX), Z1
-	PREFETCHT0 64(SI)
-	PREFETCHT0 64(DI)
-	PREFETCHT0 64(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     64(R12), Z0, Z0
-	VMOVUPS    Z0, 64(R10)
-	VMOVUPD    128(AX), Z0
-	VMOVUPD    128(DX), Z1
-	PREFETCHT0 128(SI)
-	PREFETCHT0 128(DI)
-	PREFETCHT0 128(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     128(R12), Z0, Z0
-	VMOVUPS    Z0, 128(R10)
-	VMOVUPD    192(AX), Z0
-	VMOVUPD    192(DX), Z1
-	PREFETCHT0 192(SI)
-	PREFETCHT0 192(DI)
-	PREFETCHT0 192(R8)
-	VPANDD     c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD     Z1, Z0, Z0
-	VADDPD     192(R12), Z0, Z0
-	VMOVUPS    Z0, 192(R10)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, SI
-	ADDQ       BX, DI
-	ADDQ       $0x00000100, R8
-	DECQ       R9
-	JE         end6
-	ADDQ       $0x00000100, R10
-	ADDQ       R13, R12
-	CMPQ       R10, R11
-	JB         lanes5
-	SUBQ       $0x00002000, R10
-	MOVQ       R10, R12
-	MOVQ       $0x00000100, R13
-	JMP        lanes5
-
-end6:
-	// fold the planes of [read scratch]
-	LEAQ    335(SP), DI
-	ANDQ    $-64, DI
-	LEAQ    16(SP), R8
-	MOVQ    $0x00000100, R9
-	MOVQ    cols+72(FP), SI
-	CALL    ·foldF64AVX512<>(SB)
-	VMOVUPS 16(SP), Z0
-	VMOVUPS 80(SP), Z1
-	VMOVUPS 144(SP), Z2
-	VMOVUPS 208(SP), Z3
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x03, BX
-	LEAQ 335(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes7:
-	VMOVUPD (AX), Z4
-	VMOVUPD (DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z0, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, (SI)
-	VMOVUPD 64(AX), Z4
-	VMOVUPD 64(DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z1, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, 64(SI)
-	VMOVUPD 128(AX), Z4
-	VMOVUPD 128(DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z2, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, 128(SI)
-	VMOVUPD 192(AX), Z4
-	VMOVUPD 192(DX), Z5
-	VPANDD  c7fffffffffffffff<>+0(SB), Z4, Z4
-	VSUBPD  Z3, Z5, Z5
-	VMULPD  Z5, Z4, Z4
-	VMOVUPD Z4, 192(SI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    $0x00000100, SI
-	DECQ    DI
-	JNE     planes7
-
-	// transpose scratch to dx
-	MOVQ  $0x00000020, R9
-	MOVQ  dx_base+0(FP), DI
-	MOVQ  cols+72(FP), AX
-	IMULQ (SP), AX
-	ADDQ  AX, DI
-	LEAQ  335(SP), SI
-	ANDQ  $-64, SI
-	MOVQ  cols+72(FP), R8
-	CALL  ·rowsOutF64AVX512<>(SB)
-	ADDQ  $0x00000100, (SP)
-	SUBQ  $0x00000020, 8(SP)
-	JMP   wide1
-
-	// columns, a register at a time, the last one in part
-narrow2:
-	CMPQ 8(SP), $+0
-	JE   end4
-
-narrow3:
-	MOVQ    $0x00000008, CX
-	CMPQ    CX, 8(SP)
-	CMOVQHI 8(SP), CX
-	MOVQ    $-1, AX
-	SHLQ    CL, AX
-	NOTQ    AX
-	KMOVQ   AX, K1
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVQ  y_base+24(FP), AX
-	ADDQ  (SP), AX
-	MOVQ  yStride+88(FP), CX
-	SHLQ  $0x03, CX
-	MOVQ  dy_base+48(FP), DX
-	ADDQ  (SP), DX
-	MOVQ  dyStride+96(FP), BX
-	SHLQ  $0x03, BX
-	MOVQ  y_base+24(FP), SI
-	ADDQ  (SP), SI
-	ADDQ  $0x00000040, SI
-	MOVQ  dy_base+48(FP), DI
-	ADDQ  (SP), DI
-	ADDQ  $0x00000040, DI
-	MOVQ  dx_base+0(FP), R8
-	MOVQ  cols+72(FP), R9
-	IMULQ (SP), R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	SHLQ  $0x08, R9
-	ADDQ  R9, R8
-	MOVQ  cols+72(FP), R9
-	LEAQ  335(SP), R10
-	ANDQ  $-64, R10
-	LEAQ  8192(R10), R11
-	LEAQ  zeros<>+0(SB), R12
-	XORQ  R13, R13
-
-lanes8:
-	VMOVUPD.Z (AX), K1, Z0
-	VMOVUPD.Z (DX), K1, Z1
-	VPANDD    c7fffffffffffffff<>+0(SB), Z0, Z0
-	VMULPD    Z1, Z0, Z0
-	VADDPD    (R12), Z0, Z0
-	VMOVUPS   Z0, (R10)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, SI
-	ADDQ      BX, DI
-	ADDQ      $0x00000100, R8
-	DECQ      R9
-	JE        end9
-	ADDQ      $0x00000100, R10
-	ADDQ      R13, R12
-	CMPQ      R10, R11
-	JB        lanes8
-	SUBQ      $0x00002000, R10
-	MOVQ      R10, R12
-	MOVQ      $0x00000100, R13
-	JMP       lanes8
-
-end9:
-	// fold the planes of [read scratch]
-	LEAQ 335(SP), DI
-	ANDQ $-64, DI
-	LEAQ 16(SP), R8
-	MOVQ $0x00000040, R9
-	MOVQ cols+72(FP), SI
-	CALL ·foldF64AVX512<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVQ y_base+24(FP), AX
-	ADDQ (SP), AX
-	MOVQ yStride+88(FP), CX
-	SHLQ $0x03, CX
-	MOVQ dy_base+48(FP), DX
-	ADDQ (SP), DX
-	MOVQ dyStride+96(FP), BX
-	SHLQ $0x03, BX
-	LEAQ 335(SP), SI
-	ANDQ $-64, SI
-	MOVQ cols+72(FP), DI
-
-planes10:
-	VMOVUPD.Z (AX), K1, Z1
-	VMOVUPD.Z (DX), K1, Z2
-	VPANDD    c7fffffffffffffff<>+0(SB), Z1, Z1
-	VSUBPD    Z0, Z2, Z2
-	VMULPD    Z2, Z1, Z1
-	VMOVUPD   Z1, (SI)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      $0x00000100, SI
-	DECQ      DI
-	JNE       planes10
-
-	// transpose scratch to dx
-	MOVQ    $0x00000008, R9
-	CMPQ    R9, 8(SP)
-	CMOVQHI 8(SP), R9
-	MOVQ    dx_base+0(FP), DI
-	MOVQ    cols+72(FP), AX
-	IMULQ   (SP), AX
-	ADDQ    AX, DI
-	LEAQ    335(SP), SI
-	ANDQ    $-64, SI
-	MOVQ    cols+72(FP), R8
-	CALL    ·rowsOutF64AVX512<>(SB)
-	ADDQ    $0x00000040, (SP)
-	SUBQ    $0x00000008, 8(SP)
-	JA      narrow3
-
-end4:
 	VZEROUPPER
 	RET
 

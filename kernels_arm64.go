@@ -197,12 +197,12 @@ func argMaxRowsF64NEON(dst []int32, src []float64, cols int)
 // softmaxPlanesF32NEON writes the softmax down every column.
 //
 //go:noescape
-func softmaxPlanesF32NEON(dst, src, max, sum []float32, planes, n, dstStride, srcStride int)
+func softmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
 
 // softmaxPlanesF64NEON writes the softmax down every column.
 //
 //go:noescape
-func softmaxPlanesF64NEON(dst, src, max, sum []float64, planes, n, dstStride, srcStride int)
+func softmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 
 // logSoftmaxPlanesF32NEON writes the log-softmax down every column.
 //
@@ -214,16 +214,6 @@ func logSoftmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride
 //go:noescape
 func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 
-// softmaxPlanesGradF32NEON writes |y|·(dy − Σ |y|·dy) down every column.
-//
-//go:noescape
-func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride, dyStride int)
-
-// softmaxPlanesGradF64NEON writes |y|·(dy − Σ |y|·dy) down every column.
-//
-//go:noescape
-func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, dxStride, yStride, dyStride int)
-
 // argMaxPlanesF32NEON writes argMax down every column.
 //
 //go:noescape
@@ -233,26 +223,6 @@ func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 //
 //go:noescape
 func argMaxPlanesF64NEON(dst []int32, src []float64, planes, n, stride int)
-
-// softmaxRowsToPlanesF32NEON is softmaxPlanes from n rows of cols elements.
-//
-//go:noescape
-func softmaxRowsToPlanesF32NEON(dst, src, max, sum []float32, cols, n, dstStride int)
-
-// softmaxRowsToPlanesF64NEON is softmaxPlanes from n rows of cols elements.
-//
-//go:noescape
-func softmaxRowsToPlanesF64NEON(dst, src, max, sum []float64, cols, n, dstStride int)
-
-// softmaxPlanesGradToRowsF32NEON is softmaxPlanesGrad to n rows of cols elements.
-//
-//go:noescape
-func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStride int)
-
-// softmaxPlanesGradToRowsF64NEON is softmaxPlanesGrad to n rows of cols elements.
-//
-//go:noescape
-func softmaxPlanesGradToRowsF64NEON(dx, y, dy []float64, cols, n, yStride, dyStride int)
 
 // squaredDistanceF32NEON returns Σ (aᵢ − bᵢ)² of at most piece elements.
 //

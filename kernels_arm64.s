@@ -1184,7 +1184,7 @@ TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-64(SP), R4
 	FMOVQ 416(R3), F1
-	FMOVQ 336(R3), F2
+	FMOVQ 304(R3), F2
 	FMOVQ -224(R3), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
@@ -2313,8 +2313,8 @@ TEXT ·expSumF64NEON(SB), NOSPLIT, $64-64
 TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-320(SP), R4
-	FMOVQ 448(R3), F1
-	FMOVQ 464(R3), F2
+	FMOVQ 464(R3), F1
+	FMOVQ 480(R3), F2
 	FMOVQ 368(R3), F3
 	FMOVQ -128(R3), F4
 	MOVD  $sums-256(SP), R5
@@ -3077,7 +3077,7 @@ TEXT ·rowSumExpF32NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $slots-64(SP), R3
 	FMOVQ 416(R2), F1
 	VMOV  V0.B16, V2.B16
-	FMOVQ 336(R2), F0
+	FMOVQ 304(R2), F0
 	FMOVQ -224(R2), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
@@ -4135,8 +4135,8 @@ TEXT ·sumExpF64NEON(SB), NOSPLIT, $64-40
 TEXT ·rowSumExpF64NEON<>(SB), NOSPLIT, $320-0
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-320(SP), R3
-	FMOVQ 448(R2), F1
-	FMOVQ 464(R2), F2
+	FMOVQ 464(R2), F1
+	FMOVQ 480(R2), F2
 	VMOV  V0.B16, V3.B16
 	FMOVQ 368(R2), F0
 	FMOVQ -128(R2), F4
@@ -6062,7 +6062,7 @@ TEXT ·rowLogGradF32NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
 	FMOVQ 416(R4), F1
-	FMOVQ 336(R4), F2
+	FMOVQ 304(R4), F2
 	FMOVQ -224(R4), F3
 
 	// blocks of 32: [read y read dy write dx]
@@ -6424,8 +6424,8 @@ TEXT ·logSoftmaxGradF64NEON(SB), NOSPLIT, $64-80
 TEXT ·rowLogGradF64NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
-	FMOVQ 448(R4), F1
-	FMOVQ 464(R4), F2
+	FMOVQ 464(R4), F1
+	FMOVQ 480(R4), F2
 	FMOVQ 368(R4), F3
 	FMOVQ -128(R4), F4
 
@@ -8807,7 +8807,7 @@ planes1:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
-	FMOVQ 336(R13), F8
+	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -9064,42 +9064,42 @@ planes2:
 	FMOVQ -256(R13), F8
 	WORD  $0x6e20fd00 // fdiv v0.4s, v8.4s, v0.4s
 	WORD  $0x4e20e408 // fcmeq v8.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V0.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e21fd01 // fdiv v1.4s, v8.4s, v1.4s
 	WORD  $0x4e21e428 // fcmeq v8.4s, v1.4s, v1.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V1.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e22fd02 // fdiv v2.4s, v8.4s, v2.4s
 	WORD  $0x4e22e448 // fcmeq v8.4s, v2.4s, v2.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V2.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e23fd03 // fdiv v3.4s, v8.4s, v3.4s
 	WORD  $0x4e23e468 // fcmeq v8.4s, v3.4s, v3.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V3.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e24fd04 // fdiv v4.4s, v8.4s, v4.4s
 	WORD  $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V4.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e25fd05 // fdiv v5.4s, v8.4s, v5.4s
 	WORD  $0x4e25e4a8 // fcmeq v8.4s, v5.4s, v5.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V5.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e26fd06 // fdiv v6.4s, v8.4s, v6.4s
 	WORD  $0x4e26e4c8 // fcmeq v8.4s, v6.4s, v6.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V6.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
 	WORD  $0x4e27e4e8 // fcmeq v8.4s, v7.4s, v7.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V7.B16
 
 	// every plane: [read scratch write scratch]
@@ -9166,7 +9166,7 @@ planes4:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -9231,7 +9231,7 @@ planes5:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -9283,7 +9283,7 @@ planes7:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -9348,7 +9348,7 @@ planes8:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -9392,7 +9392,7 @@ row1:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	MOVD  cols+48(FP), R0
 	MOVD  dst_base+0(FP), R1
@@ -9832,8 +9832,8 @@ moved1:
 TEXT ·softmaxRowsF64NEON(SB), 0, $4288-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4288(SP), R10
-	FMOVQ 448(R13), F7
-	FMOVQ 464(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R11
 	MOVD  cols+48(FP), R0
@@ -10222,42 +10222,42 @@ planes2:
 	FMOVQ -240(R13), F10
 	WORD  $0x6e60fd40 // fdiv v0.2d, v10.2d, v0.2d
 	WORD  $0x4e60e40a // fcmeq v10.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V0.B16
 	FMOVQ -240(R13), F10
 	WORD  $0x6e61fd41 // fdiv v1.2d, v10.2d, v1.2d
 	WORD  $0x4e61e42a // fcmeq v10.2d, v1.2d, v1.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V1.B16
 	FMOVQ -240(R13), F10
 	WORD  $0x6e62fd42 // fdiv v2.2d, v10.2d, v2.2d
 	WORD  $0x4e62e44a // fcmeq v10.2d, v2.2d, v2.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V2.B16
 	FMOVQ -240(R13), F10
 	WORD  $0x6e63fd43 // fdiv v3.2d, v10.2d, v3.2d
 	WORD  $0x4e63e46a // fcmeq v10.2d, v3.2d, v3.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V3.B16
 	FMOVQ -240(R13), F10
 	WORD  $0x6e64fd44 // fdiv v4.2d, v10.2d, v4.2d
 	WORD  $0x4e64e48a // fcmeq v10.2d, v4.2d, v4.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V4.B16
 	FMOVQ -240(R13), F10
 	WORD  $0x6e65fd45 // fdiv v5.2d, v10.2d, v5.2d
 	WORD  $0x4e65e4aa // fcmeq v10.2d, v5.2d, v5.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V5.B16
 	FMOVQ -240(R13), F10
 	WORD  $0x6e66fd46 // fdiv v6.2d, v10.2d, v6.2d
 	WORD  $0x4e66e4ca // fcmeq v10.2d, v6.2d, v6.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V6.B16
 	FMOVQ -240(R13), F10
 	WORD  $0x6e69fd49 // fdiv v9.2d, v10.2d, v9.2d
 	WORD  $0x4e69e52a // fcmeq v10.2d, v9.2d, v9.2d
-	FMOVQ 320(R13), F11
+	FMOVQ 336(R13), F11
 	VBIF  V10.B16, V11.B16, V9.B16
 
 	// every plane: [read scratch write scratch]
@@ -10399,7 +10399,7 @@ planes5:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -10526,7 +10526,7 @@ planes8:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -10570,7 +10570,7 @@ row1:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	MOVD  cols+48(FP), R0
 	MOVD  dst_base+0(FP), R1
@@ -10948,7 +10948,7 @@ planes1:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
-	FMOVQ 336(R13), F0
+	FMOVQ 304(R13), F0
 	FMOVQ -224(R13), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -11286,7 +11286,7 @@ planes4:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 336(R13), F0
+	FMOVQ 304(R13), F0
 	FMOVQ -224(R13), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -11402,7 +11402,7 @@ planes7:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 336(R13), F0
+	FMOVQ 304(R13), F0
 	FMOVQ -224(R13), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -11742,7 +11742,7 @@ TEXT ·minusLogF32NEON<>(SB), NOSPLIT, $64-0
 	WORD  $0x4ea0d400 // fsub v0.4s, v0.4s, v0.4s
 	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R0), F2
+	FMOVQ 320(R0), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	RET
 
@@ -11750,8 +11750,8 @@ TEXT ·minusLogF32NEON<>(SB), NOSPLIT, $64-0
 TEXT ·logSoftmaxRowsF64NEON(SB), 0, $8384-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R7
-	FMOVQ 448(R13), F9
-	FMOVQ 464(R13), F10
+	FMOVQ 464(R13), F9
+	FMOVQ 480(R13), F10
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R8
 	MOVD  cols+48(FP), R0
@@ -12627,7 +12627,7 @@ TEXT ·minusLogF64NEON<>(SB), NOSPLIT, $64-0
 	WORD  $0x4ee0d400 // fsub v0.2d, v0.2d, v0.2d
 	WORD  $0x4ee1d400 // fsub v0.2d, v0.2d, v1.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R0), F2
+	FMOVQ 336(R0), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	RET
 
@@ -14684,7 +14684,7 @@ columns1:
 	FMOVQ 80(R8), F5
 	FMOVQ 96(R8), F6
 	FMOVQ 112(R8), F7
-	FMOVQ 336(R13), F8
+	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -15009,7 +15009,7 @@ columns2:
 	MOVD  $16, R3
 	MOVD  cols+72(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -15124,7 +15124,7 @@ rest2:
 	MOVD  $16, R3
 	MOVD  cols+72(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -15474,8 +15474,8 @@ end1:
 TEXT ·logSoftmaxRowsGradF64NEON(SB), 0, $8384-80
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R12
-	FMOVQ 448(R13), F7
-	FMOVQ 464(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	MOVD  ZR, R14
 	MOVD  y_len+32(FP), R15
 	MOVD  cols+72(FP), R0
@@ -17500,13 +17500,13 @@ found1:
 end1:
 	RET
 
-// func softmaxPlanesF32NEON(dst, src, max, sum []float32, planes, n, dstStride, srcStride int)
-TEXT ·softmaxPlanesF32NEON(SB), 0, $8512-128
+// func softmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
+TEXT ·softmaxPlanesF32NEON(SB), 0, $8512-80
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 416(R8), F11
 	MOVD  ZR, R9
-	MOVD  n+104(FP), R10
-	MOVD  planes+96(FP), R0
+	MOVD  n+56(FP), R10
+	MOVD  planes+48(FP), R0
 	CMP   $64, R0
 	BGT   many1
 
@@ -17514,45 +17514,45 @@ TEXT ·softmaxPlanesF32NEON(SB), 0, $8512-128
 	CMP   $32, R10
 	BLT   rest1
 columns1:
-	FMOVQ -144(R8), F12
-	FMOVQ -144(R8), F13
-	FMOVQ -144(R8), F14
-	FMOVQ -144(R8), F15
-	FMOVQ -144(R8), F16
-	FMOVQ -144(R8), F17
-	FMOVQ -144(R8), F18
-	FMOVQ -144(R8), F19
+	FMOVQ -144(R8), F0
+	FMOVQ -144(R8), F1
+	FMOVQ -144(R8), F2
+	FMOVQ -144(R8), F3
+	FMOVQ -144(R8), F4
+	FMOVQ -144(R8), F5
+	FMOVQ -144(R8), F6
+	FMOVQ -144(R8), F7
 
 	// every plane: [write scratch read src]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  src_base+24(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $2, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes1:
-	FLDPQ (R1), (F0, F1)
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	WORD  $0x4e21f5ad // fmax v13.4s, v13.4s, v1.4s
-	FSTPQ (F0, F1), (R0)
-	FLDPQ 32(R1), (F0, F1)
-	WORD  $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
-	WORD  $0x4e21f5ef // fmax v15.4s, v15.4s, v1.4s
-	FSTPQ (F0, F1), 32(R0)
-	FLDPQ 64(R1), (F0, F1)
-	WORD  $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
-	WORD  $0x4e21f631 // fmax v17.4s, v17.4s, v1.4s
-	FSTPQ (F0, F1), 64(R0)
-	FLDPQ 96(R1), (F0, F1)
-	WORD  $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
-	WORD  $0x4e21f673 // fmax v19.4s, v19.4s, v1.4s
-	FSTPQ (F0, F1), 96(R0)
+	FLDPQ (R1), (F8, F9)
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	FSTPQ (F8, F9), (R0)
+	FLDPQ 32(R1), (F8, F9)
+	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
+	WORD  $0x4e29f463 // fmax v3.4s, v3.4s, v9.4s
+	FSTPQ (F8, F9), 32(R0)
+	FLDPQ 64(R1), (F8, F9)
+	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29f4a5 // fmax v5.4s, v5.4s, v9.4s
+	FSTPQ (F8, F9), 64(R0)
+	FLDPQ 96(R1), (F8, F9)
+	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
+	WORD  $0x4e29f4e7 // fmax v7.4s, v7.4s, v9.4s
+	FSTPQ (F8, F9), 96(R0)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes1
-	FMOVQ 336(R8), F0
-	FMOVQ -224(R8), F1
+	FMOVQ 304(R8), F8
+	FMOVQ -224(R8), F9
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -17561,225 +17561,225 @@ planes1:
 	ADD   R9, R1, R1
 	MOVD  $scratch-8192(SP), R2
 	ADD   $128, R0, R0
-	MOVD  srcStride+120(FP), R3
+	MOVD  srcStride+72(FP), R3
 	LSL   $2, R3, R3
 	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R4
+	MOVD  dstStride+64(FP), R4
 	LSL   $2, R4, R4
-	MOVD  planes+96(FP), R5
+	MOVD  planes+48(FP), R5
 planes2:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FLDPQ (R2), (F2, F3)
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	WORD  $0x4eadd463 // fsub v3.4s, v3.4s, v13.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	FLDPQ (R2), (F10, F12)
+	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), (R2)
-	FLDPQ 32(R2), (F2, F3)
-	WORD  $0x4eaed442 // fsub v2.4s, v2.4s, v14.4s
-	WORD  $0x4eafd463 // fsub v3.4s, v3.4s, v15.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), (R2)
+	FLDPQ 32(R2), (F10, F12)
+	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
+	WORD  $0x4ea3d58c // fsub v12.4s, v12.4s, v3.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), 32(R2)
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), 32(R2)
 	PRFM  64(R0), PLDL1KEEP
 	PRFM  64(R1), PLDL1KEEP
-	FLDPQ 64(R2), (F2, F3)
-	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
-	WORD  $0x4eb1d463 // fsub v3.4s, v3.4s, v17.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	FLDPQ 64(R2), (F10, F12)
+	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
+	WORD  $0x4ea5d58c // fsub v12.4s, v12.4s, v5.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), 64(R2)
-	FLDPQ 96(R2), (F2, F3)
-	WORD  $0x4eb2d442 // fsub v2.4s, v2.4s, v18.4s
-	WORD  $0x4eb3d463 // fsub v3.4s, v3.4s, v19.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), 64(R2)
+	FLDPQ 96(R2), (F10, F12)
+	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
+	WORD  $0x4ea7d58c // fsub v12.4s, v12.4s, v7.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), 96(R2)
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FSTPQ (F19, F20), 96(R2)
 	ADD   R3, R0, R0
 	ADD   R4, R1, R1
 	ADD   $128, R2, R2
@@ -17790,7 +17790,7 @@ planes2:
 	MOVD  $scratch-8192(SP), R0
 	MOVD  $columnSums-8320(SP), R11
 	MOVD  $128, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	MOVD  R11, R2
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ (R11), F0
@@ -17801,78 +17801,54 @@ planes2:
 	FMOVQ 80(R11), F5
 	FMOVQ 96(R11), F6
 	FMOVQ 112(R11), F7
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none1
-	ADD   R9, R0, R0
-	FMOVQ F12, (R0)
-	FMOVQ F13, 16(R0)
-	FMOVQ F14, 32(R0)
-	FMOVQ F15, 48(R0)
-	FMOVQ F16, 64(R0)
-	FMOVQ F17, 80(R0)
-	FMOVQ F18, 96(R0)
-	FMOVQ F19, 112(R0)
-none1:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none2
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-none2:
 	FMOVQ -256(R8), F8
 	WORD  $0x6e20fd00 // fdiv v0.4s, v8.4s, v0.4s
 	WORD  $0x4e20e408 // fcmeq v8.4s, v0.4s, v0.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V0.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e21fd01 // fdiv v1.4s, v8.4s, v1.4s
 	WORD  $0x4e21e428 // fcmeq v8.4s, v1.4s, v1.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V1.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e22fd02 // fdiv v2.4s, v8.4s, v2.4s
 	WORD  $0x4e22e448 // fcmeq v8.4s, v2.4s, v2.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V2.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e23fd03 // fdiv v3.4s, v8.4s, v3.4s
 	WORD  $0x4e23e468 // fcmeq v8.4s, v3.4s, v3.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V3.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e24fd04 // fdiv v4.4s, v8.4s, v4.4s
 	WORD  $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V4.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e25fd05 // fdiv v5.4s, v8.4s, v5.4s
 	WORD  $0x4e25e4a8 // fcmeq v8.4s, v5.4s, v5.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V5.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e26fd06 // fdiv v6.4s, v8.4s, v6.4s
 	WORD  $0x4e26e4c8 // fcmeq v8.4s, v6.4s, v6.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V6.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
 	WORD  $0x4e27e4e8 // fcmeq v8.4s, v7.4s, v7.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V7.B16
 
 	// every plane: [read scratch write dst]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  dstStride+112(FP), R2
+	MOVD  dstStride+64(FP), R2
 	LSL   $2, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes3:
 	FLDPQ (R0), (F8, F9)
 	WORD  $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
@@ -17904,25 +17880,25 @@ rest1:
 	CMP   $4, R10
 	BLT   rest2
 columns2:
-	FMOVQ -144(R8), F12
+	FMOVQ -144(R8), F0
 
 	// every plane: [write scratch read src]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  src_base+24(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $2, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes4:
-	FMOVQ (R1), F0
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	FMOVQ F0, (R0)
+	FMOVQ (R1), F1
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	FMOVQ F1, (R0)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes4
-	FMOVQ 336(R8), F0
-	FMOVQ -224(R8), F1
+	FMOVQ 304(R8), F1
+	FMOVQ -224(R8), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -17931,42 +17907,42 @@ planes4:
 	ADD   R9, R1, R1
 	MOVD  $scratch-8192(SP), R2
 	ADD   $128, R0, R0
-	MOVD  srcStride+120(FP), R3
+	MOVD  srcStride+72(FP), R3
 	LSL   $2, R3, R3
 	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R4
+	MOVD  dstStride+64(FP), R4
 	LSL   $2, R4, R4
-	MOVD  planes+96(FP), R5
+	MOVD  planes+48(FP), R5
 planes5:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	FMOVQ -224(R8), F3
-	WORD  $0x4f8b1043 // fmla v3.4s, v2.4s, v11.s[0]
-	WORD  $0x4ea1d464 // fsub v4.4s, v3.4s, v1.4s
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fab1085 // fmla v5.4s, v4.4s, v11.s[1]
-	WORD  $0x4f8b1885 // fmla v5.4s, v4.4s, v11.s[2]
-	FMOVQ -208(R8), F4
-	WORD  $0x4fab18a4 // fmla v4.4s, v5.4s, v11.s[3]
-	FMOVQ -192(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -176(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -160(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -256(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -256(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VSHL  $23, V3.S4, V3.S4
-	FMOVQ -256(R8), F4
-	VADD  V4.S4, V3.S4, V3.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	FMOVQ F6, (R2)
+	FMOVQ (R2), F3
+	WORD  $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
+	FMOVQ -224(R8), F4
+	WORD  $0x4f8b1064 // fmla v4.4s, v3.4s, v11.s[0]
+	WORD  $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fab10a6 // fmla v6.4s, v5.4s, v11.s[1]
+	WORD  $0x4f8b18a6 // fmla v6.4s, v5.4s, v11.s[2]
+	FMOVQ -208(R8), F5
+	WORD  $0x4fab18c5 // fmla v5.4s, v6.4s, v11.s[3]
+	FMOVQ -192(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -176(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -160(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -256(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -256(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	VSHL  $23, V4.S4, V4.S4
+	FMOVQ -256(R8), F5
+	VADD  V5.S4, V4.S4, V4.S4
+	WORD  $0x6ea3e423 // fcmgt v3.4s, v1.4s, v3.4s
+	WORD  $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD  $0x4e631ce7 // bic v7.16b, v7.16b, v3.16b
+	FMOVQ F7, (R2)
 	ADD   R3, R0, R0
 	ADD   R4, R1, R1
 	ADD   $128, R2, R2
@@ -17977,31 +17953,21 @@ planes5:
 	MOVD  $scratch-8192(SP), R0
 	MOVD  $columnSums-8320(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none3
-	ADD   R9, R0, R0
-	FMOVQ F12, (R0)
-none3:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none4
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-none4:
 	FMOVQ -256(R8), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R8), F2
+	FMOVQ 320(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write dst]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  dstStride+112(FP), R2
+	MOVD  dstStride+64(FP), R2
 	LSL   $2, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes6:
 	FMOVQ (R0), F1
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
@@ -18018,42 +17984,42 @@ rest2:
 
 	// the last columns
 	CBZ   R10, end2
-	FMOVQ -144(R8), F12
+	FMOVQ -144(R8), F0
 
 	// every plane: [write scratch read src]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  src_base+24(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $2, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes7:
-	FMOVQ -144(R8), F0
+	FMOVQ -144(R8), F1
 	TBZ   $1, R10, one1
-	VLD1  (R1), V0.D[0]
+	VLD1  (R1), V1.D[0]
 	TBZ   $0, R10, done1
 	ADD   $8, R1, R4
-	VLD1  (R4), V0.S[2]
+	VLD1  (R4), V1.S[2]
 	B     done1
 one1:
-	VLD1  (R1), V0.S[0]
+	VLD1  (R1), V1.S[0]
 done1:
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	TBZ   $1, R10, one2
-	VST1  V0.D[0], (R0)
+	VST1  V1.D[0], (R0)
 	TBZ   $0, R10, done2
 	ADD   $8, R0, R4
-	VST1  V0.S[2], (R4)
+	VST1  V1.S[2], (R4)
 	B     done2
 one2:
-	VST1  V0.S[0], (R0)
+	VST1  V1.S[0], (R0)
 done2:
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes7
-	FMOVQ 336(R8), F0
-	FMOVQ -224(R8), F1
+	FMOVQ 304(R8), F1
+	FMOVQ -224(R8), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -18062,42 +18028,42 @@ done2:
 	ADD   R9, R1, R1
 	MOVD  $scratch-8192(SP), R2
 	ADD   $128, R0, R0
-	MOVD  srcStride+120(FP), R3
+	MOVD  srcStride+72(FP), R3
 	LSL   $2, R3, R3
 	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R4
+	MOVD  dstStride+64(FP), R4
 	LSL   $2, R4, R4
-	MOVD  planes+96(FP), R5
+	MOVD  planes+48(FP), R5
 planes8:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	FMOVQ -224(R8), F3
-	WORD  $0x4f8b1043 // fmla v3.4s, v2.4s, v11.s[0]
-	WORD  $0x4ea1d464 // fsub v4.4s, v3.4s, v1.4s
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fab1085 // fmla v5.4s, v4.4s, v11.s[1]
-	WORD  $0x4f8b1885 // fmla v5.4s, v4.4s, v11.s[2]
-	FMOVQ -208(R8), F4
-	WORD  $0x4fab18a4 // fmla v4.4s, v5.4s, v11.s[3]
-	FMOVQ -192(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -176(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -160(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -256(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -256(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VSHL  $23, V3.S4, V3.S4
-	FMOVQ -256(R8), F4
-	VADD  V4.S4, V3.S4, V3.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	FMOVQ F6, (R2)
+	FMOVQ (R2), F3
+	WORD  $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
+	FMOVQ -224(R8), F4
+	WORD  $0x4f8b1064 // fmla v4.4s, v3.4s, v11.s[0]
+	WORD  $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fab10a6 // fmla v6.4s, v5.4s, v11.s[1]
+	WORD  $0x4f8b18a6 // fmla v6.4s, v5.4s, v11.s[2]
+	FMOVQ -208(R8), F5
+	WORD  $0x4fab18c5 // fmla v5.4s, v6.4s, v11.s[3]
+	FMOVQ -192(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -176(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -160(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -256(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -256(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	VSHL  $23, V4.S4, V4.S4
+	FMOVQ -256(R8), F5
+	VADD  V5.S4, V4.S4, V4.S4
+	WORD  $0x6ea3e423 // fcmgt v3.4s, v1.4s, v3.4s
+	WORD  $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD  $0x4e631ce7 // bic v7.16b, v7.16b, v3.16b
+	FMOVQ F7, (R2)
 	ADD   R3, R0, R0
 	ADD   R4, R1, R1
 	ADD   $128, R2, R2
@@ -18108,68 +18074,42 @@ planes8:
 	MOVD  $scratch-8192(SP), R0
 	MOVD  $columnSums-8320(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none5
-	ADD   R9, R0, R0
-	TBZ   $1, R10, one3
-	VST1  V12.D[0], (R0)
-	TBZ   $0, R10, done3
-	ADD   $8, R0, R0
-	VST1  V12.S[2], (R0)
-	B     done3
-one3:
-	VST1  V12.S[0], (R0)
-done3:
-none5:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none6
-	ADD   R9, R0, R0
-	TBZ   $1, R10, one4
-	VST1  V0.D[0], (R0)
-	TBZ   $0, R10, done4
-	ADD   $8, R0, R0
-	VST1  V0.S[2], (R0)
-	B     done4
-one4:
-	VST1  V0.S[0], (R0)
-done4:
-none6:
 	FMOVQ -256(R8), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R8), F2
+	FMOVQ 320(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write dst]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  dstStride+112(FP), R2
+	MOVD  dstStride+64(FP), R2
 	LSL   $2, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes9:
 	VMOVI $0, V1.B16
-	TBZ   $1, R10, one5
+	TBZ   $1, R10, one3
 	VLD1  (R0), V1.D[0]
-	TBZ   $0, R10, done5
+	TBZ   $0, R10, done3
 	ADD   $8, R0, R4
 	VLD1  (R4), V1.S[2]
-	B     done5
-one5:
+	B     done3
+one3:
 	VLD1  (R0), V1.S[0]
-done5:
+done3:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
-	TBZ   $1, R10, one6
+	TBZ   $1, R10, one4
 	VST1  V1.D[0], (R1)
-	TBZ   $0, R10, done6
+	TBZ   $0, R10, done4
 	ADD   $8, R1, R4
 	VST1  V1.S[2], (R4)
-	B     done6
-one6:
+	B     done4
+one4:
 	VST1  V1.S[0], (R1)
-done6:
+done4:
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
@@ -18182,292 +18122,292 @@ many1:
 	CMP   $32, R10
 	BLT   rest3
 columns3:
-	FMOVQ -144(R8), F12
-	FMOVQ -144(R8), F13
-	FMOVQ -144(R8), F14
-	FMOVQ -144(R8), F15
-	FMOVQ -144(R8), F16
-	FMOVQ -144(R8), F17
-	FMOVQ -144(R8), F18
-	FMOVQ -144(R8), F19
+	FMOVQ -144(R8), F0
+	FMOVQ -144(R8), F1
+	FMOVQ -144(R8), F2
+	FMOVQ -144(R8), F3
+	FMOVQ -144(R8), F4
+	FMOVQ -144(R8), F5
+	FMOVQ -144(R8), F6
+	FMOVQ -144(R8), F7
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
-	MOVD  srcStride+120(FP), R1
+	MOVD  srcStride+72(FP), R1
 	LSL   $2, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes10:
-	FLDPQ (R0), (F0, F1)
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	WORD  $0x4e21f5ad // fmax v13.4s, v13.4s, v1.4s
-	FLDPQ 32(R0), (F0, F1)
-	WORD  $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
-	WORD  $0x4e21f5ef // fmax v15.4s, v15.4s, v1.4s
-	FLDPQ 64(R0), (F0, F1)
-	WORD  $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
-	WORD  $0x4e21f631 // fmax v17.4s, v17.4s, v1.4s
-	FLDPQ 96(R0), (F0, F1)
-	WORD  $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
-	WORD  $0x4e21f673 // fmax v19.4s, v19.4s, v1.4s
+	FLDPQ (R0), (F8, F9)
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	FLDPQ 32(R0), (F8, F9)
+	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
+	WORD  $0x4e29f463 // fmax v3.4s, v3.4s, v9.4s
+	FLDPQ 64(R0), (F8, F9)
+	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29f4a5 // fmax v5.4s, v5.4s, v9.4s
+	FLDPQ 96(R0), (F8, F9)
+	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
+	WORD  $0x4e29f4e7 // fmax v7.4s, v7.4s, v9.4s
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes10
-	FMOVQ 336(R8), F0
-	FMOVQ -224(R8), F1
+	FMOVQ 304(R8), F8
+	FMOVQ -224(R8), F9
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $2, R2, R2
-	MOVD  dstStride+112(FP), R3
+	MOVD  dstStride+64(FP), R3
 	LSL   $2, R3, R3
-	MOVD  planes+96(FP), R4
+	MOVD  planes+48(FP), R4
 	MOVD  $scratch-8192(SP), R5
 	ADD   $8192, R5, R6
-	VMOVI $0, V2.B16
+	VMOVI $0, V10.B16
 	MOVD  $zeros-8448(SP), R7
-	FSTPQ (F2, F2), (R7)
-	FSTPQ (F2, F2), 32(R7)
-	FSTPQ (F2, F2), 64(R7)
-	FSTPQ (F2, F2), 96(R7)
+	FSTPQ (F10, F10), (R7)
+	FSTPQ (F10, F10), 32(R7)
+	FSTPQ (F10, F10), 64(R7)
+	FSTPQ (F10, F10), 96(R7)
 	MOVD  $0, R11
 lanes1:
-	FLDPQ (R0), (F2, F3)
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	WORD  $0x4eadd463 // fsub v3.4s, v3.4s, v13.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	FLDPQ (R0), (F10, F12)
+	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FMOVQ (R7), F2
-	FMOVQ 16(R7), F3
-	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
-	WORD  $0x4e34d463 // fadd v3.4s, v3.4s, v20.4s
-	FMOVQ F2, (R5)
-	FMOVQ F3, 16(R5)
-	FSTPQ (F10, F20), (R1)
-	FLDPQ 32(R0), (F2, F3)
-	WORD  $0x4eaed442 // fsub v2.4s, v2.4s, v14.4s
-	WORD  $0x4eafd463 // fsub v3.4s, v3.4s, v15.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FMOVQ (R7), F10
+	FMOVQ 16(R7), F12
+	WORD  $0x4e33d54a // fadd v10.4s, v10.4s, v19.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	FMOVQ F10, (R5)
+	FMOVQ F12, 16(R5)
+	FSTPQ (F19, F20), (R1)
+	FLDPQ 32(R0), (F10, F12)
+	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
+	WORD  $0x4ea3d58c // fsub v12.4s, v12.4s, v3.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FMOVQ 32(R7), F2
-	FMOVQ 48(R7), F3
-	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
-	WORD  $0x4e34d463 // fadd v3.4s, v3.4s, v20.4s
-	FMOVQ F2, 32(R5)
-	FMOVQ F3, 48(R5)
-	FSTPQ (F10, F20), 32(R1)
-	FLDPQ 64(R0), (F2, F3)
-	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
-	WORD  $0x4eb1d463 // fsub v3.4s, v3.4s, v17.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FMOVQ 32(R7), F10
+	FMOVQ 48(R7), F12
+	WORD  $0x4e33d54a // fadd v10.4s, v10.4s, v19.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	FMOVQ F10, 32(R5)
+	FMOVQ F12, 48(R5)
+	FSTPQ (F19, F20), 32(R1)
+	FLDPQ 64(R0), (F10, F12)
+	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
+	WORD  $0x4ea5d58c // fsub v12.4s, v12.4s, v5.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FMOVQ 64(R7), F2
-	FMOVQ 80(R7), F3
-	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
-	WORD  $0x4e34d463 // fadd v3.4s, v3.4s, v20.4s
-	FMOVQ F2, 64(R5)
-	FMOVQ F3, 80(R5)
-	FSTPQ (F10, F20), 64(R1)
-	FLDPQ 96(R0), (F2, F3)
-	WORD  $0x4eb2d442 // fsub v2.4s, v2.4s, v18.4s
-	WORD  $0x4eb3d463 // fsub v3.4s, v3.4s, v19.4s
-	FMOVQ -224(R8), F4
-	FMOVQ -224(R8), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R8), F6
-	FMOVQ -208(R8), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FMOVQ 64(R7), F10
+	FMOVQ 80(R7), F12
+	WORD  $0x4e33d54a // fadd v10.4s, v10.4s, v19.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	FMOVQ F10, 64(R5)
+	FMOVQ F12, 80(R5)
+	FSTPQ (F19, F20), 64(R1)
+	FLDPQ 96(R0), (F10, F12)
+	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
+	WORD  $0x4ea7d58c // fsub v12.4s, v12.4s, v7.4s
+	FMOVQ -224(R8), F13
+	FMOVQ -224(R8), F14
+	WORD  $0x4f8b114d // fmla v13.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
+	WORD  $0x4ea9d5af // fsub v15.4s, v13.4s, v9.4s
+	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
+	VMOV  V10.B16, V17.B16
+	VMOV  V12.B16, V18.B16
+	WORD  $0x4fab11f1 // fmla v17.4s, v15.4s, v11.s[1]
+	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
+	WORD  $0x4f8b19f1 // fmla v17.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8b1a12 // fmla v18.4s, v16.4s, v11.s[2]
+	FMOVQ -208(R8), F15
+	FMOVQ -208(R8), F16
+	WORD  $0x4fab1a2f // fmla v15.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a50 // fmla v16.4s, v18.4s, v11.s[3]
+	FMOVQ -192(R8), F19
 	FMOVQ -192(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R8), F6
-	FMOVQ -176(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -176(R8), F15
+	FMOVQ -176(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -160(R8), F19
 	FMOVQ -160(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R8), F10
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VFMLA V17.S4, V19.S4, V15.S4
+	VFMLA V18.S4, V20.S4, V16.S4
+	FMOVQ -256(R8), F19
 	FMOVQ -256(R8), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R8), F6
-	FMOVQ -256(R8), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FMOVQ 96(R7), F2
-	FMOVQ 112(R7), F3
-	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
-	WORD  $0x4e34d463 // fadd v3.4s, v3.4s, v20.4s
-	FMOVQ F2, 96(R5)
-	FMOVQ F3, 112(R5)
-	FSTPQ (F10, F20), 96(R1)
+	VFMLA V17.S4, V15.S4, V19.S4
+	VFMLA V18.S4, V16.S4, V20.S4
+	VSHL  $23, V13.S4, V13.S4
+	VSHL  $23, V14.S4, V14.S4
+	FMOVQ -256(R8), F15
+	FMOVQ -256(R8), F16
+	VADD  V15.S4, V13.S4, V13.S4
+	VADD  V16.S4, V14.S4, V14.S4
+	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
+	WORD  $0x6eace50c // fcmgt v12.4s, v8.4s, v12.4s
+	WORD  $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e6a1e73 // bic v19.16b, v19.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
+	FMOVQ 96(R7), F10
+	FMOVQ 112(R7), F12
+	WORD  $0x4e33d54a // fadd v10.4s, v10.4s, v19.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	FMOVQ F10, 96(R5)
+	FMOVQ F12, 112(R5)
+	FSTPQ (F19, F20), 96(R1)
 	ADD   R2, R0, R0
 	ADD   R3, R1, R1
 	SUBS  $1, R4, R4
@@ -18486,7 +18426,7 @@ end4:
 	MOVD  $scratch-8192(SP), R0
 	MOVD  $columnSums-8320(SP), R11
 	MOVD  $128, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	MOVD  R11, R2
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ (R11), F0
@@ -18497,77 +18437,53 @@ end4:
 	FMOVQ 80(R11), F5
 	FMOVQ 96(R11), F6
 	FMOVQ 112(R11), F7
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none7
-	ADD   R9, R0, R0
-	FMOVQ F12, (R0)
-	FMOVQ F13, 16(R0)
-	FMOVQ F14, 32(R0)
-	FMOVQ F15, 48(R0)
-	FMOVQ F16, 64(R0)
-	FMOVQ F17, 80(R0)
-	FMOVQ F18, 96(R0)
-	FMOVQ F19, 112(R0)
-none7:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none8
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-none8:
 	FMOVQ -256(R8), F8
 	WORD  $0x6e20fd00 // fdiv v0.4s, v8.4s, v0.4s
 	WORD  $0x4e20e408 // fcmeq v8.4s, v0.4s, v0.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V0.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e21fd01 // fdiv v1.4s, v8.4s, v1.4s
 	WORD  $0x4e21e428 // fcmeq v8.4s, v1.4s, v1.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V1.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e22fd02 // fdiv v2.4s, v8.4s, v2.4s
 	WORD  $0x4e22e448 // fcmeq v8.4s, v2.4s, v2.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V2.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e23fd03 // fdiv v3.4s, v8.4s, v3.4s
 	WORD  $0x4e23e468 // fcmeq v8.4s, v3.4s, v3.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V3.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e24fd04 // fdiv v4.4s, v8.4s, v4.4s
 	WORD  $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V4.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e25fd05 // fdiv v5.4s, v8.4s, v5.4s
 	WORD  $0x4e25e4a8 // fcmeq v8.4s, v5.4s, v5.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V5.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e26fd06 // fdiv v6.4s, v8.4s, v6.4s
 	WORD  $0x4e26e4c8 // fcmeq v8.4s, v6.4s, v6.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V6.B16
 	FMOVQ -256(R8), F8
 	WORD  $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
 	WORD  $0x4e27e4e8 // fcmeq v8.4s, v7.4s, v7.4s
-	FMOVQ 304(R8), F9
+	FMOVQ 320(R8), F9
 	VBIF  V8.B16, V9.B16, V7.B16
 
 	// every plane: [read dst write dst]
 	MOVD  dst_base+0(FP), R0
 	ADD   R9, R0, R0
-	MOVD  dstStride+112(FP), R1
+	MOVD  dstStride+64(FP), R1
 	LSL   $2, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes11:
 	FLDPQ (R0), (F8, F9)
 	WORD  $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
@@ -18598,73 +18514,73 @@ rest3:
 	CMP   $4, R10
 	BLT   rest4
 columns4:
-	FMOVQ -144(R8), F12
+	FMOVQ -144(R8), F0
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
-	MOVD  srcStride+120(FP), R1
+	MOVD  srcStride+72(FP), R1
 	LSL   $2, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes12:
-	FMOVQ (R0), F0
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
+	FMOVQ (R0), F1
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes12
-	FMOVQ 336(R8), F0
-	FMOVQ -224(R8), F1
+	FMOVQ 304(R8), F1
+	FMOVQ -224(R8), F2
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $2, R2, R2
-	MOVD  dstStride+112(FP), R3
+	MOVD  dstStride+64(FP), R3
 	LSL   $2, R3, R3
-	MOVD  planes+96(FP), R4
+	MOVD  planes+48(FP), R4
 	MOVD  $scratch-8192(SP), R5
 	ADD   $8192, R5, R6
-	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
 	MOVD  $zeros-8448(SP), R7
-	FSTPQ (F2, F2), (R7)
-	FSTPQ (F2, F2), 32(R7)
-	FSTPQ (F2, F2), 64(R7)
-	FSTPQ (F2, F2), 96(R7)
+	FSTPQ (F3, F3), (R7)
+	FSTPQ (F3, F3), 32(R7)
+	FSTPQ (F3, F3), 64(R7)
+	FSTPQ (F3, F3), 96(R7)
 	MOVD  $0, R11
 lanes2:
-	FMOVQ (R0), F2
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	FMOVQ -224(R8), F3
-	WORD  $0x4f8b1043 // fmla v3.4s, v2.4s, v11.s[0]
-	WORD  $0x4ea1d464 // fsub v4.4s, v3.4s, v1.4s
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fab1085 // fmla v5.4s, v4.4s, v11.s[1]
-	WORD  $0x4f8b1885 // fmla v5.4s, v4.4s, v11.s[2]
-	FMOVQ -208(R8), F4
-	WORD  $0x4fab18a4 // fmla v4.4s, v5.4s, v11.s[3]
-	FMOVQ -192(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -176(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -160(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -256(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -256(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VSHL  $23, V3.S4, V3.S4
-	FMOVQ -256(R8), F4
-	VADD  V4.S4, V3.S4, V3.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	FMOVQ (R7), F2
-	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	FMOVQ F2, (R5)
-	FMOVQ F6, (R1)
+	FMOVQ (R0), F3
+	WORD  $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
+	FMOVQ -224(R8), F4
+	WORD  $0x4f8b1064 // fmla v4.4s, v3.4s, v11.s[0]
+	WORD  $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fab10a6 // fmla v6.4s, v5.4s, v11.s[1]
+	WORD  $0x4f8b18a6 // fmla v6.4s, v5.4s, v11.s[2]
+	FMOVQ -208(R8), F5
+	WORD  $0x4fab18c5 // fmla v5.4s, v6.4s, v11.s[3]
+	FMOVQ -192(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -176(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -160(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -256(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -256(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	VSHL  $23, V4.S4, V4.S4
+	FMOVQ -256(R8), F5
+	VADD  V5.S4, V4.S4, V4.S4
+	WORD  $0x6ea3e423 // fcmgt v3.4s, v1.4s, v3.4s
+	WORD  $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD  $0x4e631ce7 // bic v7.16b, v7.16b, v3.16b
+	FMOVQ (R7), F3
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	FMOVQ F3, (R5)
+	FMOVQ F7, (R1)
 	ADD   R2, R0, R0
 	ADD   R3, R1, R1
 	SUBS  $1, R4, R4
@@ -18683,30 +18599,20 @@ end5:
 	MOVD  $scratch-8192(SP), R0
 	MOVD  $columnSums-8320(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none9
-	ADD   R9, R0, R0
-	FMOVQ F12, (R0)
-none9:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none10
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-none10:
 	FMOVQ -256(R8), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R8), F2
+	FMOVQ 320(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read dst write dst]
 	MOVD  dst_base+0(FP), R0
 	ADD   R9, R0, R0
-	MOVD  dstStride+112(FP), R1
+	MOVD  dstStride+64(FP), R1
 	LSL   $2, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes13:
 	FMOVQ (R0), F1
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
@@ -18722,99 +18628,99 @@ rest4:
 
 	// the last columns
 	CBZ   R10, end3
-	FMOVQ -144(R8), F12
+	FMOVQ -144(R8), F0
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
-	MOVD  srcStride+120(FP), R1
+	MOVD  srcStride+72(FP), R1
 	LSL   $2, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes14:
-	FMOVQ -144(R8), F0
-	TBZ   $1, R10, one7
-	VLD1  (R0), V0.D[0]
-	TBZ   $0, R10, done7
+	FMOVQ -144(R8), F1
+	TBZ   $1, R10, one5
+	VLD1  (R0), V1.D[0]
+	TBZ   $0, R10, done5
 	ADD   $8, R0, R3
-	VLD1  (R3), V0.S[2]
-	B     done7
-one7:
-	VLD1  (R0), V0.S[0]
-done7:
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
+	VLD1  (R3), V1.S[2]
+	B     done5
+one5:
+	VLD1  (R0), V1.S[0]
+done5:
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes14
-	FMOVQ 336(R8), F0
-	FMOVQ -224(R8), F1
+	FMOVQ 304(R8), F1
+	FMOVQ -224(R8), F2
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $2, R2, R2
-	MOVD  dstStride+112(FP), R3
+	MOVD  dstStride+64(FP), R3
 	LSL   $2, R3, R3
-	MOVD  planes+96(FP), R4
+	MOVD  planes+48(FP), R4
 	MOVD  $scratch-8192(SP), R5
 	ADD   $8192, R5, R6
-	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
 	MOVD  $zeros-8448(SP), R7
-	FSTPQ (F2, F2), (R7)
-	FSTPQ (F2, F2), 32(R7)
-	FSTPQ (F2, F2), 64(R7)
-	FSTPQ (F2, F2), 96(R7)
+	FSTPQ (F3, F3), (R7)
+	FSTPQ (F3, F3), 32(R7)
+	FSTPQ (F3, F3), 64(R7)
+	FSTPQ (F3, F3), 96(R7)
 	MOVD  $0, R11
 lanes3:
-	VMOVI $0, V2.B16
-	TBZ   $1, R10, one8
-	VLD1  (R0), V2.D[0]
-	TBZ   $0, R10, done8
+	VMOVI $0, V3.B16
+	TBZ   $1, R10, one6
+	VLD1  (R0), V3.D[0]
+	TBZ   $0, R10, done6
 	ADD   $8, R0, R12
-	VLD1  (R12), V2.S[2]
-	B     done8
-one8:
-	VLD1  (R0), V2.S[0]
-done8:
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	FMOVQ -224(R8), F3
-	WORD  $0x4f8b1043 // fmla v3.4s, v2.4s, v11.s[0]
-	WORD  $0x4ea1d464 // fsub v4.4s, v3.4s, v1.4s
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fab1085 // fmla v5.4s, v4.4s, v11.s[1]
-	WORD  $0x4f8b1885 // fmla v5.4s, v4.4s, v11.s[2]
-	FMOVQ -208(R8), F4
-	WORD  $0x4fab18a4 // fmla v4.4s, v5.4s, v11.s[3]
-	FMOVQ -192(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -176(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -160(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -256(R8), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -256(R8), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VSHL  $23, V3.S4, V3.S4
-	FMOVQ -256(R8), F4
-	VADD  V4.S4, V3.S4, V3.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	FMOVQ (R7), F2
-	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	FMOVQ F2, (R5)
-	TBZ   $1, R10, one9
-	VST1  V6.D[0], (R1)
-	TBZ   $0, R10, done9
+	VLD1  (R12), V3.S[2]
+	B     done6
+one6:
+	VLD1  (R0), V3.S[0]
+done6:
+	WORD  $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
+	FMOVQ -224(R8), F4
+	WORD  $0x4f8b1064 // fmla v4.4s, v3.4s, v11.s[0]
+	WORD  $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fab10a6 // fmla v6.4s, v5.4s, v11.s[1]
+	WORD  $0x4f8b18a6 // fmla v6.4s, v5.4s, v11.s[2]
+	FMOVQ -208(R8), F5
+	WORD  $0x4fab18c5 // fmla v5.4s, v6.4s, v11.s[3]
+	FMOVQ -192(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -176(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -160(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	FMOVQ -256(R8), F5
+	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ -256(R8), F7
+	VFMLA V6.S4, V5.S4, V7.S4
+	VSHL  $23, V4.S4, V4.S4
+	FMOVQ -256(R8), F5
+	VADD  V5.S4, V4.S4, V4.S4
+	WORD  $0x6ea3e423 // fcmgt v3.4s, v1.4s, v3.4s
+	WORD  $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD  $0x4e631ce7 // bic v7.16b, v7.16b, v3.16b
+	FMOVQ (R7), F3
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	FMOVQ F3, (R5)
+	TBZ   $1, R10, one7
+	VST1  V7.D[0], (R1)
+	TBZ   $0, R10, done7
 	ADD   $8, R1, R12
-	VST1  V6.S[2], (R12)
-	B     done9
-one9:
-	VST1  V6.S[0], (R1)
-done9:
+	VST1  V7.S[2], (R12)
+	B     done7
+one7:
+	VST1  V7.S[0], (R1)
+done7:
 	ADD   R2, R0, R0
 	ADD   R3, R1, R1
 	SUBS  $1, R4, R4
@@ -18833,67 +18739,41 @@ end6:
 	MOVD  $scratch-8192(SP), R0
 	MOVD  $columnSums-8320(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none11
-	ADD   R9, R0, R0
-	TBZ   $1, R10, one10
-	VST1  V12.D[0], (R0)
-	TBZ   $0, R10, done10
-	ADD   $8, R0, R0
-	VST1  V12.S[2], (R0)
-	B     done10
-one10:
-	VST1  V12.S[0], (R0)
-done10:
-none11:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none12
-	ADD   R9, R0, R0
-	TBZ   $1, R10, one11
-	VST1  V0.D[0], (R0)
-	TBZ   $0, R10, done11
-	ADD   $8, R0, R0
-	VST1  V0.S[2], (R0)
-	B     done11
-one11:
-	VST1  V0.S[0], (R0)
-done11:
-none12:
 	FMOVQ -256(R8), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R8), F2
+	FMOVQ 320(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read dst write dst]
 	MOVD  dst_base+0(FP), R0
 	ADD   R9, R0, R0
-	MOVD  dstStride+112(FP), R1
+	MOVD  dstStride+64(FP), R1
 	LSL   $2, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes15:
 	VMOVI $0, V1.B16
-	TBZ   $1, R10, one12
+	TBZ   $1, R10, one8
 	VLD1  (R0), V1.D[0]
-	TBZ   $0, R10, done12
+	TBZ   $0, R10, done8
 	ADD   $8, R0, R3
 	VLD1  (R3), V1.S[2]
-	B     done12
-one12:
+	B     done8
+one8:
 	VLD1  (R0), V1.S[0]
-done12:
+done8:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
-	TBZ   $1, R10, one13
+	TBZ   $1, R10, one9
 	VST1  V1.D[0], (R0)
-	TBZ   $0, R10, done13
+	TBZ   $0, R10, done9
 	ADD   $8, R0, R3
 	VST1  V1.S[2], (R3)
-	B     done13
-one13:
+	B     done9
+one9:
 	VST1  V1.S[0], (R0)
-done13:
+done9:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes15
@@ -18901,14 +18781,14 @@ end3:
 end1:
 	RET
 
-// func softmaxPlanesF64NEON(dst, src, max, sum []float64, planes, n, dstStride, srcStride int)
-TEXT ·softmaxPlanesF64NEON(SB), 0, $4416-128
+// func softmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
+TEXT ·softmaxPlanesF64NEON(SB), 0, $4416-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 448(R8), F7
-	FMOVQ 464(R8), F8
+	FMOVQ 464(R8), F7
+	FMOVQ 480(R8), F8
 	MOVD  ZR, R9
-	MOVD  n+104(FP), R10
-	MOVD  planes+96(FP), R0
+	MOVD  n+56(FP), R10
+	MOVD  planes+48(FP), R0
 	CMP   $32, R0
 	BGT   many1
 
@@ -18916,45 +18796,45 @@ TEXT ·softmaxPlanesF64NEON(SB), 0, $4416-128
 	CMP   $16, R10
 	BLT   rest1
 columns1:
+	FMOVQ -112(R8), F0
+	FMOVQ -112(R8), F1
+	FMOVQ -112(R8), F2
+	FMOVQ -112(R8), F3
+	FMOVQ -112(R8), F4
+	FMOVQ -112(R8), F5
+	FMOVQ -112(R8), F6
 	FMOVQ -112(R8), F9
-	FMOVQ -112(R8), F10
-	FMOVQ -112(R8), F11
-	FMOVQ -112(R8), F12
-	FMOVQ -112(R8), F13
-	FMOVQ -112(R8), F14
-	FMOVQ -112(R8), F15
-	FMOVQ -112(R8), F16
 
 	// every plane: [write scratch read src]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  src_base+24(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $3, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes1:
-	FLDPQ (R1), (F0, F1)
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
-	WORD  $0x4e61f54a // fmax v10.2d, v10.2d, v1.2d
-	FSTPQ (F0, F1), (R0)
-	FLDPQ 32(R1), (F0, F1)
-	WORD  $0x4e60f56b // fmax v11.2d, v11.2d, v0.2d
-	WORD  $0x4e61f58c // fmax v12.2d, v12.2d, v1.2d
-	FSTPQ (F0, F1), 32(R0)
-	FLDPQ 64(R1), (F0, F1)
-	WORD  $0x4e60f5ad // fmax v13.2d, v13.2d, v0.2d
-	WORD  $0x4e61f5ce // fmax v14.2d, v14.2d, v1.2d
-	FSTPQ (F0, F1), 64(R0)
-	FLDPQ 96(R1), (F0, F1)
-	WORD  $0x4e60f5ef // fmax v15.2d, v15.2d, v0.2d
-	WORD  $0x4e61f610 // fmax v16.2d, v16.2d, v1.2d
-	FSTPQ (F0, F1), 96(R0)
+	FLDPQ (R1), (F10, F11)
+	WORD  $0x4e6af400 // fmax v0.2d, v0.2d, v10.2d
+	WORD  $0x4e6bf421 // fmax v1.2d, v1.2d, v11.2d
+	FSTPQ (F10, F11), (R0)
+	FLDPQ 32(R1), (F10, F11)
+	WORD  $0x4e6af442 // fmax v2.2d, v2.2d, v10.2d
+	WORD  $0x4e6bf463 // fmax v3.2d, v3.2d, v11.2d
+	FSTPQ (F10, F11), 32(R0)
+	FLDPQ 64(R1), (F10, F11)
+	WORD  $0x4e6af484 // fmax v4.2d, v4.2d, v10.2d
+	WORD  $0x4e6bf4a5 // fmax v5.2d, v5.2d, v11.2d
+	FSTPQ (F10, F11), 64(R0)
+	FLDPQ 96(R1), (F10, F11)
+	WORD  $0x4e6af4c6 // fmax v6.2d, v6.2d, v10.2d
+	WORD  $0x4e6bf529 // fmax v9.2d, v9.2d, v11.2d
+	FSTPQ (F10, F11), 96(R0)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes1
-	FMOVQ 368(R8), F0
-	FMOVQ -128(R8), F1
+	FMOVQ 368(R8), F10
+	FMOVQ -128(R8), F11
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -18963,305 +18843,305 @@ planes1:
 	ADD   R9, R1, R1
 	MOVD  $scratch-4096(SP), R2
 	ADD   $128, R0, R0
-	MOVD  srcStride+120(FP), R3
+	MOVD  srcStride+72(FP), R3
 	LSL   $3, R3, R3
 	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R4
+	MOVD  dstStride+64(FP), R4
 	LSL   $3, R4, R4
-	MOVD  planes+96(FP), R5
+	MOVD  planes+48(FP), R5
 planes2:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FLDPQ (R2), (F2, F3)
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	WORD  $0x4eead463 // fsub v3.2d, v3.2d, v10.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	FLDPQ (R2), (F12, F13)
+	WORD  $0x4ee0d58c // fsub v12.2d, v12.2d, v0.2d
+	WORD  $0x4ee1d5ad // fsub v13.2d, v13.2d, v1.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), (R2)
-	FLDPQ 32(R2), (F2, F3)
-	WORD  $0x4eebd442 // fsub v2.2d, v2.2d, v11.2d
-	WORD  $0x4eecd463 // fsub v3.2d, v3.2d, v12.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), (R2)
+	FLDPQ 32(R2), (F12, F13)
+	WORD  $0x4ee2d58c // fsub v12.2d, v12.2d, v2.2d
+	WORD  $0x4ee3d5ad // fsub v13.2d, v13.2d, v3.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), 32(R2)
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), 32(R2)
 	PRFM  64(R0), PLDL1KEEP
 	PRFM  64(R1), PLDL1KEEP
-	FLDPQ 64(R2), (F2, F3)
-	WORD  $0x4eedd442 // fsub v2.2d, v2.2d, v13.2d
-	WORD  $0x4eeed463 // fsub v3.2d, v3.2d, v14.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	FLDPQ 64(R2), (F12, F13)
+	WORD  $0x4ee4d58c // fsub v12.2d, v12.2d, v4.2d
+	WORD  $0x4ee5d5ad // fsub v13.2d, v13.2d, v5.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), 64(R2)
-	FLDPQ 96(R2), (F2, F3)
-	WORD  $0x4eefd442 // fsub v2.2d, v2.2d, v15.2d
-	WORD  $0x4ef0d463 // fsub v3.2d, v3.2d, v16.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), 64(R2)
+	FLDPQ 96(R2), (F12, F13)
+	WORD  $0x4ee6d58c // fsub v12.2d, v12.2d, v6.2d
+	WORD  $0x4ee9d5ad // fsub v13.2d, v13.2d, v9.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), 96(R2)
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FSTPQ (F16, F17), 96(R2)
 	ADD   R3, R0, R0
 	ADD   R4, R1, R1
 	ADD   $128, R2, R2
@@ -19272,7 +19152,7 @@ planes2:
 	MOVD  $scratch-4096(SP), R0
 	MOVD  $columnSums-4224(SP), R11
 	MOVD  $128, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	MOVD  R11, R2
 	CALL  ·foldF64NEON<>(SB)
 	FMOVQ (R11), F0
@@ -19282,96 +19162,72 @@ planes2:
 	FMOVQ 64(R11), F4
 	FMOVQ 80(R11), F5
 	FMOVQ 96(R11), F6
-	FMOVQ 112(R11), F17
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none1
-	ADD   R9, R0, R0
-	FMOVQ F9, (R0)
-	FMOVQ F10, 16(R0)
-	FMOVQ F11, 32(R0)
-	FMOVQ F12, 48(R0)
-	FMOVQ F13, 64(R0)
-	FMOVQ F14, 80(R0)
-	FMOVQ F15, 96(R0)
-	FMOVQ F16, 112(R0)
-none1:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none2
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F17, 112(R0)
-none2:
-	FMOVQ -240(R8), F9
-	WORD  $0x6e60fd20 // fdiv v0.2d, v9.2d, v0.2d
-	WORD  $0x4e60e409 // fcmeq v9.2d, v0.2d, v0.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V0.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e61fd21 // fdiv v1.2d, v9.2d, v1.2d
-	WORD  $0x4e61e429 // fcmeq v9.2d, v1.2d, v1.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V1.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e62fd22 // fdiv v2.2d, v9.2d, v2.2d
-	WORD  $0x4e62e449 // fcmeq v9.2d, v2.2d, v2.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V2.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e63fd23 // fdiv v3.2d, v9.2d, v3.2d
-	WORD  $0x4e63e469 // fcmeq v9.2d, v3.2d, v3.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V3.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e64fd24 // fdiv v4.2d, v9.2d, v4.2d
-	WORD  $0x4e64e489 // fcmeq v9.2d, v4.2d, v4.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V4.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e65fd25 // fdiv v5.2d, v9.2d, v5.2d
-	WORD  $0x4e65e4a9 // fcmeq v9.2d, v5.2d, v5.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V5.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e66fd26 // fdiv v6.2d, v9.2d, v6.2d
-	WORD  $0x4e66e4c9 // fcmeq v9.2d, v6.2d, v6.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V6.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e71fd31 // fdiv v17.2d, v9.2d, v17.2d
-	WORD  $0x4e71e629 // fcmeq v9.2d, v17.2d, v17.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V17.B16
+	FMOVQ 112(R11), F9
+	FMOVQ -240(R8), F10
+	WORD  $0x6e60fd40 // fdiv v0.2d, v10.2d, v0.2d
+	WORD  $0x4e60e40a // fcmeq v10.2d, v0.2d, v0.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V0.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e61fd41 // fdiv v1.2d, v10.2d, v1.2d
+	WORD  $0x4e61e42a // fcmeq v10.2d, v1.2d, v1.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V1.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e62fd42 // fdiv v2.2d, v10.2d, v2.2d
+	WORD  $0x4e62e44a // fcmeq v10.2d, v2.2d, v2.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V2.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e63fd43 // fdiv v3.2d, v10.2d, v3.2d
+	WORD  $0x4e63e46a // fcmeq v10.2d, v3.2d, v3.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V3.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e64fd44 // fdiv v4.2d, v10.2d, v4.2d
+	WORD  $0x4e64e48a // fcmeq v10.2d, v4.2d, v4.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V4.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e65fd45 // fdiv v5.2d, v10.2d, v5.2d
+	WORD  $0x4e65e4aa // fcmeq v10.2d, v5.2d, v5.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V5.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e66fd46 // fdiv v6.2d, v10.2d, v6.2d
+	WORD  $0x4e66e4ca // fcmeq v10.2d, v6.2d, v6.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V6.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e69fd49 // fdiv v9.2d, v10.2d, v9.2d
+	WORD  $0x4e69e52a // fcmeq v10.2d, v9.2d, v9.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V9.B16
 
 	// every plane: [read scratch write dst]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  dstStride+112(FP), R2
+	MOVD  dstStride+64(FP), R2
 	LSL   $3, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes3:
-	FLDPQ (R0), (F9, F10)
-	WORD  $0x6e69dc09 // fmul v9.2d, v0.2d, v9.2d
-	WORD  $0x6e6adc2a // fmul v10.2d, v1.2d, v10.2d
-	FSTPQ (F9, F10), (R1)
-	FLDPQ 32(R0), (F9, F10)
-	WORD  $0x6e69dc49 // fmul v9.2d, v2.2d, v9.2d
-	WORD  $0x6e6adc6a // fmul v10.2d, v3.2d, v10.2d
-	FSTPQ (F9, F10), 32(R1)
-	FLDPQ 64(R0), (F9, F10)
-	WORD  $0x6e69dc89 // fmul v9.2d, v4.2d, v9.2d
-	WORD  $0x6e6adcaa // fmul v10.2d, v5.2d, v10.2d
-	FSTPQ (F9, F10), 64(R1)
-	FLDPQ 96(R0), (F9, F10)
-	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	WORD  $0x6e6ade2a // fmul v10.2d, v17.2d, v10.2d
-	FSTPQ (F9, F10), 96(R1)
+	FLDPQ (R0), (F10, F11)
+	WORD  $0x6e6adc0a // fmul v10.2d, v0.2d, v10.2d
+	WORD  $0x6e6bdc2b // fmul v11.2d, v1.2d, v11.2d
+	FSTPQ (F10, F11), (R1)
+	FLDPQ 32(R0), (F10, F11)
+	WORD  $0x6e6adc4a // fmul v10.2d, v2.2d, v10.2d
+	WORD  $0x6e6bdc6b // fmul v11.2d, v3.2d, v11.2d
+	FSTPQ (F10, F11), 32(R1)
+	FLDPQ 64(R0), (F10, F11)
+	WORD  $0x6e6adc8a // fmul v10.2d, v4.2d, v10.2d
+	WORD  $0x6e6bdcab // fmul v11.2d, v5.2d, v11.2d
+	FSTPQ (F10, F11), 64(R1)
+	FLDPQ 96(R0), (F10, F11)
+	WORD  $0x6e6adcca // fmul v10.2d, v6.2d, v10.2d
+	WORD  $0x6e6bdd2b // fmul v11.2d, v9.2d, v11.2d
+	FSTPQ (F10, F11), 96(R1)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
@@ -19386,25 +19242,25 @@ rest1:
 	CMP   $2, R10
 	BLT   rest2
 columns2:
-	FMOVQ -112(R8), F9
+	FMOVQ -112(R8), F0
 
 	// every plane: [write scratch read src]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  src_base+24(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $3, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes4:
-	FMOVQ (R1), F0
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
-	FMOVQ F0, (R0)
+	FMOVQ (R1), F1
+	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
+	FMOVQ F1, (R0)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes4
-	FMOVQ 368(R8), F0
-	FMOVQ -128(R8), F1
+	FMOVQ 368(R8), F1
+	FMOVQ -128(R8), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -19413,52 +19269,52 @@ planes4:
 	ADD   R9, R1, R1
 	MOVD  $scratch-4096(SP), R2
 	ADD   $128, R0, R0
-	MOVD  srcStride+120(FP), R3
+	MOVD  srcStride+72(FP), R3
 	LSL   $3, R3, R3
 	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R4
+	MOVD  dstStride+64(FP), R4
 	LSL   $3, R4, R4
-	MOVD  planes+96(FP), R5
+	MOVD  planes+48(FP), R5
 planes5:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	FMOVQ -128(R8), F3
-	WORD  $0x4fc71043 // fmla v3.2d, v2.2d, v7.d[0]
-	WORD  $0x4ee1d464 // fsub v4.2d, v3.2d, v1.2d
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fc71885 // fmla v5.2d, v4.2d, v7.d[1]
-	WORD  $0x4fc81085 // fmla v5.2d, v4.2d, v8.d[0]
-	FMOVQ -96(R8), F4
-	WORD  $0x4fc818a4 // fmla v4.2d, v5.2d, v8.d[1]
-	FMOVQ -80(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -64(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -48(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ (R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ 16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ 32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -240(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -240(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	VSHL  $52, V3.D2, V3.D2
+	FMOVQ (R2), F3
+	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
+	FMOVQ -128(R8), F4
+	WORD  $0x4fc71064 // fmla v4.2d, v3.2d, v7.d[0]
+	WORD  $0x4ee2d485 // fsub v5.2d, v4.2d, v2.2d
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fc718a6 // fmla v6.2d, v5.2d, v7.d[1]
+	WORD  $0x4fc810a6 // fmla v6.2d, v5.2d, v8.d[0]
+	FMOVQ -96(R8), F5
+	WORD  $0x4fc818c5 // fmla v5.2d, v6.2d, v8.d[1]
+	FMOVQ -80(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -64(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -48(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ (R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ 16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ 32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -240(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
 	FMOVQ -240(R8), F5
-	VADD  V5.D2, V3.D2, V3.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc84 // fmul v4.2d, v4.2d, v3.2d
-	WORD  $0x4e621c84 // bic v4.16b, v4.16b, v2.16b
-	FMOVQ F4, (R2)
+	VFMLA V6.D2, V9.D2, V5.D2
+	VSHL  $52, V4.D2, V4.D2
+	FMOVQ -240(R8), F6
+	VADD  V6.D2, V4.D2, V4.D2
+	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e631ca5 // bic v5.16b, v5.16b, v3.16b
+	FMOVQ F5, (R2)
 	ADD   R3, R0, R0
 	ADD   R4, R1, R1
 	ADD   $128, R2, R2
@@ -19469,31 +19325,21 @@ planes5:
 	MOVD  $scratch-4096(SP), R0
 	MOVD  $columnSums-4224(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none3
-	ADD   R9, R0, R0
-	FMOVQ F9, (R0)
-none3:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none4
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-none4:
 	FMOVQ -240(R8), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R8), F2
+	FMOVQ 336(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write dst]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  dstStride+112(FP), R2
+	MOVD  dstStride+64(FP), R2
 	LSL   $3, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes6:
 	FMOVQ (R0), F1
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
@@ -19510,26 +19356,26 @@ rest2:
 
 	// the last columns
 	CBZ   R10, end2
-	FMOVQ -112(R8), F9
+	FMOVQ -112(R8), F0
 
 	// every plane: [write scratch read src]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  src_base+24(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $3, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes7:
-	FMOVQ -112(R8), F0
-	VLD1  (R1), V0.D[0]
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
-	VST1  V0.D[0], (R0)
+	FMOVQ -112(R8), F1
+	VLD1  (R1), V1.D[0]
+	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
+	VST1  V1.D[0], (R0)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes7
-	FMOVQ 368(R8), F0
-	FMOVQ -128(R8), F1
+	FMOVQ 368(R8), F1
+	FMOVQ -128(R8), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -19538,52 +19384,52 @@ planes7:
 	ADD   R9, R1, R1
 	MOVD  $scratch-4096(SP), R2
 	ADD   $128, R0, R0
-	MOVD  srcStride+120(FP), R3
+	MOVD  srcStride+72(FP), R3
 	LSL   $3, R3, R3
 	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R4
+	MOVD  dstStride+64(FP), R4
 	LSL   $3, R4, R4
-	MOVD  planes+96(FP), R5
+	MOVD  planes+48(FP), R5
 planes8:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	FMOVQ -128(R8), F3
-	WORD  $0x4fc71043 // fmla v3.2d, v2.2d, v7.d[0]
-	WORD  $0x4ee1d464 // fsub v4.2d, v3.2d, v1.2d
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fc71885 // fmla v5.2d, v4.2d, v7.d[1]
-	WORD  $0x4fc81085 // fmla v5.2d, v4.2d, v8.d[0]
-	FMOVQ -96(R8), F4
-	WORD  $0x4fc818a4 // fmla v4.2d, v5.2d, v8.d[1]
-	FMOVQ -80(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -64(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -48(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ (R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ 16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ 32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -240(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -240(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	VSHL  $52, V3.D2, V3.D2
+	FMOVQ (R2), F3
+	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
+	FMOVQ -128(R8), F4
+	WORD  $0x4fc71064 // fmla v4.2d, v3.2d, v7.d[0]
+	WORD  $0x4ee2d485 // fsub v5.2d, v4.2d, v2.2d
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fc718a6 // fmla v6.2d, v5.2d, v7.d[1]
+	WORD  $0x4fc810a6 // fmla v6.2d, v5.2d, v8.d[0]
+	FMOVQ -96(R8), F5
+	WORD  $0x4fc818c5 // fmla v5.2d, v6.2d, v8.d[1]
+	FMOVQ -80(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -64(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -48(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ (R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ 16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ 32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -240(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
 	FMOVQ -240(R8), F5
-	VADD  V5.D2, V3.D2, V3.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc84 // fmul v4.2d, v4.2d, v3.2d
-	WORD  $0x4e621c84 // bic v4.16b, v4.16b, v2.16b
-	FMOVQ F4, (R2)
+	VFMLA V6.D2, V9.D2, V5.D2
+	VSHL  $52, V4.D2, V4.D2
+	FMOVQ -240(R8), F6
+	VADD  V6.D2, V4.D2, V4.D2
+	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e631ca5 // bic v5.16b, v5.16b, v3.16b
+	FMOVQ F5, (R2)
 	ADD   R3, R0, R0
 	ADD   R4, R1, R1
 	ADD   $128, R2, R2
@@ -19594,31 +19440,21 @@ planes8:
 	MOVD  $scratch-4096(SP), R0
 	MOVD  $columnSums-4224(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none5
-	ADD   R9, R0, R0
-	VST1  V9.D[0], (R0)
-none5:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none6
-	ADD   R9, R0, R0
-	VST1  V0.D[0], (R0)
-none6:
 	FMOVQ -240(R8), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R8), F2
+	FMOVQ 336(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write dst]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  dstStride+112(FP), R2
+	MOVD  dstStride+64(FP), R2
 	LSL   $3, R2, R2
-	MOVD  planes+96(FP), R3
+	MOVD  planes+48(FP), R3
 planes9:
 	VMOVI $0, V1.B16
 	VLD1  (R0), V1.D[0]
@@ -19636,372 +19472,372 @@ many1:
 	CMP   $16, R10
 	BLT   rest3
 columns3:
+	FMOVQ -112(R8), F0
+	FMOVQ -112(R8), F1
+	FMOVQ -112(R8), F2
+	FMOVQ -112(R8), F3
+	FMOVQ -112(R8), F4
+	FMOVQ -112(R8), F5
+	FMOVQ -112(R8), F6
 	FMOVQ -112(R8), F9
-	FMOVQ -112(R8), F10
-	FMOVQ -112(R8), F11
-	FMOVQ -112(R8), F12
-	FMOVQ -112(R8), F13
-	FMOVQ -112(R8), F14
-	FMOVQ -112(R8), F15
-	FMOVQ -112(R8), F16
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
-	MOVD  srcStride+120(FP), R1
+	MOVD  srcStride+72(FP), R1
 	LSL   $3, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes10:
-	FLDPQ (R0), (F0, F1)
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
-	WORD  $0x4e61f54a // fmax v10.2d, v10.2d, v1.2d
-	FLDPQ 32(R0), (F0, F1)
-	WORD  $0x4e60f56b // fmax v11.2d, v11.2d, v0.2d
-	WORD  $0x4e61f58c // fmax v12.2d, v12.2d, v1.2d
-	FLDPQ 64(R0), (F0, F1)
-	WORD  $0x4e60f5ad // fmax v13.2d, v13.2d, v0.2d
-	WORD  $0x4e61f5ce // fmax v14.2d, v14.2d, v1.2d
-	FLDPQ 96(R0), (F0, F1)
-	WORD  $0x4e60f5ef // fmax v15.2d, v15.2d, v0.2d
-	WORD  $0x4e61f610 // fmax v16.2d, v16.2d, v1.2d
+	FLDPQ (R0), (F10, F11)
+	WORD  $0x4e6af400 // fmax v0.2d, v0.2d, v10.2d
+	WORD  $0x4e6bf421 // fmax v1.2d, v1.2d, v11.2d
+	FLDPQ 32(R0), (F10, F11)
+	WORD  $0x4e6af442 // fmax v2.2d, v2.2d, v10.2d
+	WORD  $0x4e6bf463 // fmax v3.2d, v3.2d, v11.2d
+	FLDPQ 64(R0), (F10, F11)
+	WORD  $0x4e6af484 // fmax v4.2d, v4.2d, v10.2d
+	WORD  $0x4e6bf4a5 // fmax v5.2d, v5.2d, v11.2d
+	FLDPQ 96(R0), (F10, F11)
+	WORD  $0x4e6af4c6 // fmax v6.2d, v6.2d, v10.2d
+	WORD  $0x4e6bf529 // fmax v9.2d, v9.2d, v11.2d
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes10
-	FMOVQ 368(R8), F0
-	FMOVQ -128(R8), F1
+	FMOVQ 368(R8), F10
+	FMOVQ -128(R8), F11
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $3, R2, R2
-	MOVD  dstStride+112(FP), R3
+	MOVD  dstStride+64(FP), R3
 	LSL   $3, R3, R3
-	MOVD  planes+96(FP), R4
+	MOVD  planes+48(FP), R4
 	MOVD  $scratch-4096(SP), R5
 	ADD   $4096, R5, R6
-	VMOVI $0, V2.B16
+	VMOVI $0, V12.B16
 	MOVD  $zeros-4352(SP), R7
-	FSTPQ (F2, F2), (R7)
-	FSTPQ (F2, F2), 32(R7)
-	FSTPQ (F2, F2), 64(R7)
-	FSTPQ (F2, F2), 96(R7)
+	FSTPQ (F12, F12), (R7)
+	FSTPQ (F12, F12), 32(R7)
+	FSTPQ (F12, F12), 64(R7)
+	FSTPQ (F12, F12), 96(R7)
 	MOVD  $0, R11
 lanes1:
-	FLDPQ (R0), (F2, F3)
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	WORD  $0x4eead463 // fsub v3.2d, v3.2d, v10.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	FLDPQ (R0), (F12, F13)
+	WORD  $0x4ee0d58c // fsub v12.2d, v12.2d, v0.2d
+	WORD  $0x4ee1d5ad // fsub v13.2d, v13.2d, v1.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FMOVQ (R7), F2
-	FMOVQ 16(R7), F3
-	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
-	WORD  $0x4e71d463 // fadd v3.2d, v3.2d, v17.2d
-	FMOVQ F2, (R5)
-	FMOVQ F3, 16(R5)
-	FSTPQ (F6, F17), (R1)
-	FLDPQ 32(R0), (F2, F3)
-	WORD  $0x4eebd442 // fsub v2.2d, v2.2d, v11.2d
-	WORD  $0x4eecd463 // fsub v3.2d, v3.2d, v12.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FMOVQ (R7), F12
+	FMOVQ 16(R7), F13
+	WORD  $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	WORD  $0x4e71d5ad // fadd v13.2d, v13.2d, v17.2d
+	FMOVQ F12, (R5)
+	FMOVQ F13, 16(R5)
+	FSTPQ (F16, F17), (R1)
+	FLDPQ 32(R0), (F12, F13)
+	WORD  $0x4ee2d58c // fsub v12.2d, v12.2d, v2.2d
+	WORD  $0x4ee3d5ad // fsub v13.2d, v13.2d, v3.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FMOVQ 32(R7), F2
-	FMOVQ 48(R7), F3
-	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
-	WORD  $0x4e71d463 // fadd v3.2d, v3.2d, v17.2d
-	FMOVQ F2, 32(R5)
-	FMOVQ F3, 48(R5)
-	FSTPQ (F6, F17), 32(R1)
-	FLDPQ 64(R0), (F2, F3)
-	WORD  $0x4eedd442 // fsub v2.2d, v2.2d, v13.2d
-	WORD  $0x4eeed463 // fsub v3.2d, v3.2d, v14.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FMOVQ 32(R7), F12
+	FMOVQ 48(R7), F13
+	WORD  $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	WORD  $0x4e71d5ad // fadd v13.2d, v13.2d, v17.2d
+	FMOVQ F12, 32(R5)
+	FMOVQ F13, 48(R5)
+	FSTPQ (F16, F17), 32(R1)
+	FLDPQ 64(R0), (F12, F13)
+	WORD  $0x4ee4d58c // fsub v12.2d, v12.2d, v4.2d
+	WORD  $0x4ee5d5ad // fsub v13.2d, v13.2d, v5.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FMOVQ 64(R7), F2
-	FMOVQ 80(R7), F3
-	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
-	WORD  $0x4e71d463 // fadd v3.2d, v3.2d, v17.2d
-	FMOVQ F2, 64(R5)
-	FMOVQ F3, 80(R5)
-	FSTPQ (F6, F17), 64(R1)
-	FLDPQ 96(R0), (F2, F3)
-	WORD  $0x4eefd442 // fsub v2.2d, v2.2d, v15.2d
-	WORD  $0x4ef0d463 // fsub v3.2d, v3.2d, v16.2d
-	FMOVQ -128(R8), F4
-	FMOVQ -128(R8), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FMOVQ 64(R7), F12
+	FMOVQ 80(R7), F13
+	WORD  $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	WORD  $0x4e71d5ad // fadd v13.2d, v13.2d, v17.2d
+	FMOVQ F12, 64(R5)
+	FMOVQ F13, 80(R5)
+	FSTPQ (F16, F17), 64(R1)
+	FLDPQ 96(R0), (F12, F13)
+	WORD  $0x4ee6d58c // fsub v12.2d, v12.2d, v6.2d
+	WORD  $0x4ee9d5ad // fsub v13.2d, v13.2d, v9.2d
+	FMOVQ -128(R8), F14
+	FMOVQ -128(R8), F15
+	WORD  $0x4fc7118e // fmla v14.2d, v12.2d, v7.d[0]
+	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
+	WORD  $0x4eebd5d0 // fsub v16.2d, v14.2d, v11.2d
+	WORD  $0x4eebd5f1 // fsub v17.2d, v15.2d, v11.2d
+	VMOV  V12.B16, V18.B16
+	VMOV  V13.B16, V19.B16
+	WORD  $0x4fc71a12 // fmla v18.2d, v16.2d, v7.d[1]
 	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
+	WORD  $0x4fc81212 // fmla v18.2d, v16.2d, v8.d[0]
 	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R8), F6
+	FMOVQ -96(R8), F16
 	FMOVQ -96(R8), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
+	WORD  $0x4fc81a50 // fmla v16.2d, v18.2d, v8.d[1]
 	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
 	FMOVQ -80(R8), F20
 	FMOVQ -80(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R8), F6
+	FMOVQ -64(R8), F16
 	FMOVQ -64(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -48(R8), F20
 	FMOVQ -48(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R8), F6
+	FMOVQ -32(R8), F16
 	FMOVQ -32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -16(R8), F20
 	FMOVQ -16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R8), F6
+	FMOVQ (R8), F16
 	FMOVQ (R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ 16(R8), F20
 	FMOVQ 16(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R8), F6
+	FMOVQ 32(R8), F16
 	FMOVQ 32(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
 	FMOVQ -240(R8), F20
 	FMOVQ -240(R8), F21
-	VFMLA V18.D2, V6.D2, V20.D2
+	VFMLA V18.D2, V16.D2, V20.D2
 	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R8), F6
+	FMOVQ -240(R8), F16
 	FMOVQ -240(R8), F17
-	VFMLA V18.D2, V20.D2, V6.D2
+	VFMLA V18.D2, V20.D2, V16.D2
 	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
+	VSHL  $52, V14.D2, V14.D2
+	VSHL  $52, V15.D2, V15.D2
 	FMOVQ -240(R8), F18
 	FMOVQ -240(R8), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FMOVQ 96(R7), F2
-	FMOVQ 112(R7), F3
-	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
-	WORD  $0x4e71d463 // fadd v3.2d, v3.2d, v17.2d
-	FMOVQ F2, 96(R5)
-	FMOVQ F3, 112(R5)
-	FSTPQ (F6, F17), 96(R1)
+	VADD  V18.D2, V14.D2, V14.D2
+	VADD  V19.D2, V15.D2, V15.D2
+	WORD  $0x6eece54c // fcmgt v12.2d, v10.2d, v12.2d
+	WORD  $0x6eede54d // fcmgt v13.2d, v10.2d, v13.2d
+	WORD  $0x6e6ede10 // fmul v16.2d, v16.2d, v14.2d
+	WORD  $0x6e6fde31 // fmul v17.2d, v17.2d, v15.2d
+	WORD  $0x4e6c1e10 // bic v16.16b, v16.16b, v12.16b
+	WORD  $0x4e6d1e31 // bic v17.16b, v17.16b, v13.16b
+	FMOVQ 96(R7), F12
+	FMOVQ 112(R7), F13
+	WORD  $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	WORD  $0x4e71d5ad // fadd v13.2d, v13.2d, v17.2d
+	FMOVQ F12, 96(R5)
+	FMOVQ F13, 112(R5)
+	FSTPQ (F16, F17), 96(R1)
 	ADD   R2, R0, R0
 	ADD   R3, R1, R1
 	SUBS  $1, R4, R4
@@ -20020,7 +19856,7 @@ end4:
 	MOVD  $scratch-4096(SP), R0
 	MOVD  $columnSums-4224(SP), R11
 	MOVD  $128, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	MOVD  R11, R2
 	CALL  ·foldF64NEON<>(SB)
 	FMOVQ (R11), F0
@@ -20030,95 +19866,71 @@ end4:
 	FMOVQ 64(R11), F4
 	FMOVQ 80(R11), F5
 	FMOVQ 96(R11), F6
-	FMOVQ 112(R11), F17
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none7
-	ADD   R9, R0, R0
-	FMOVQ F9, (R0)
-	FMOVQ F10, 16(R0)
-	FMOVQ F11, 32(R0)
-	FMOVQ F12, 48(R0)
-	FMOVQ F13, 64(R0)
-	FMOVQ F14, 80(R0)
-	FMOVQ F15, 96(R0)
-	FMOVQ F16, 112(R0)
-none7:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none8
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F17, 112(R0)
-none8:
-	FMOVQ -240(R8), F9
-	WORD  $0x6e60fd20 // fdiv v0.2d, v9.2d, v0.2d
-	WORD  $0x4e60e409 // fcmeq v9.2d, v0.2d, v0.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V0.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e61fd21 // fdiv v1.2d, v9.2d, v1.2d
-	WORD  $0x4e61e429 // fcmeq v9.2d, v1.2d, v1.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V1.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e62fd22 // fdiv v2.2d, v9.2d, v2.2d
-	WORD  $0x4e62e449 // fcmeq v9.2d, v2.2d, v2.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V2.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e63fd23 // fdiv v3.2d, v9.2d, v3.2d
-	WORD  $0x4e63e469 // fcmeq v9.2d, v3.2d, v3.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V3.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e64fd24 // fdiv v4.2d, v9.2d, v4.2d
-	WORD  $0x4e64e489 // fcmeq v9.2d, v4.2d, v4.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V4.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e65fd25 // fdiv v5.2d, v9.2d, v5.2d
-	WORD  $0x4e65e4a9 // fcmeq v9.2d, v5.2d, v5.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V5.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e66fd26 // fdiv v6.2d, v9.2d, v6.2d
-	WORD  $0x4e66e4c9 // fcmeq v9.2d, v6.2d, v6.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V6.B16
-	FMOVQ -240(R8), F9
-	WORD  $0x6e71fd31 // fdiv v17.2d, v9.2d, v17.2d
-	WORD  $0x4e71e629 // fcmeq v9.2d, v17.2d, v17.2d
-	FMOVQ 320(R8), F10
-	VBIF  V9.B16, V10.B16, V17.B16
+	FMOVQ 112(R11), F9
+	FMOVQ -240(R8), F10
+	WORD  $0x6e60fd40 // fdiv v0.2d, v10.2d, v0.2d
+	WORD  $0x4e60e40a // fcmeq v10.2d, v0.2d, v0.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V0.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e61fd41 // fdiv v1.2d, v10.2d, v1.2d
+	WORD  $0x4e61e42a // fcmeq v10.2d, v1.2d, v1.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V1.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e62fd42 // fdiv v2.2d, v10.2d, v2.2d
+	WORD  $0x4e62e44a // fcmeq v10.2d, v2.2d, v2.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V2.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e63fd43 // fdiv v3.2d, v10.2d, v3.2d
+	WORD  $0x4e63e46a // fcmeq v10.2d, v3.2d, v3.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V3.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e64fd44 // fdiv v4.2d, v10.2d, v4.2d
+	WORD  $0x4e64e48a // fcmeq v10.2d, v4.2d, v4.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V4.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e65fd45 // fdiv v5.2d, v10.2d, v5.2d
+	WORD  $0x4e65e4aa // fcmeq v10.2d, v5.2d, v5.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V5.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e66fd46 // fdiv v6.2d, v10.2d, v6.2d
+	WORD  $0x4e66e4ca // fcmeq v10.2d, v6.2d, v6.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V6.B16
+	FMOVQ -240(R8), F10
+	WORD  $0x6e69fd49 // fdiv v9.2d, v10.2d, v9.2d
+	WORD  $0x4e69e52a // fcmeq v10.2d, v9.2d, v9.2d
+	FMOVQ 336(R8), F11
+	VBIF  V10.B16, V11.B16, V9.B16
 
 	// every plane: [read dst write dst]
 	MOVD  dst_base+0(FP), R0
 	ADD   R9, R0, R0
-	MOVD  dstStride+112(FP), R1
+	MOVD  dstStride+64(FP), R1
 	LSL   $3, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes11:
-	FLDPQ (R0), (F9, F10)
-	WORD  $0x6e69dc09 // fmul v9.2d, v0.2d, v9.2d
-	WORD  $0x6e6adc2a // fmul v10.2d, v1.2d, v10.2d
-	FSTPQ (F9, F10), (R0)
-	FLDPQ 32(R0), (F9, F10)
-	WORD  $0x6e69dc49 // fmul v9.2d, v2.2d, v9.2d
-	WORD  $0x6e6adc6a // fmul v10.2d, v3.2d, v10.2d
-	FSTPQ (F9, F10), 32(R0)
-	FLDPQ 64(R0), (F9, F10)
-	WORD  $0x6e69dc89 // fmul v9.2d, v4.2d, v9.2d
-	WORD  $0x6e6adcaa // fmul v10.2d, v5.2d, v10.2d
-	FSTPQ (F9, F10), 64(R0)
-	FLDPQ 96(R0), (F9, F10)
-	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	WORD  $0x6e6ade2a // fmul v10.2d, v17.2d, v10.2d
-	FSTPQ (F9, F10), 96(R0)
+	FLDPQ (R0), (F10, F11)
+	WORD  $0x6e6adc0a // fmul v10.2d, v0.2d, v10.2d
+	WORD  $0x6e6bdc2b // fmul v11.2d, v1.2d, v11.2d
+	FSTPQ (F10, F11), (R0)
+	FLDPQ 32(R0), (F10, F11)
+	WORD  $0x6e6adc4a // fmul v10.2d, v2.2d, v10.2d
+	WORD  $0x6e6bdc6b // fmul v11.2d, v3.2d, v11.2d
+	FSTPQ (F10, F11), 32(R0)
+	FLDPQ 64(R0), (F10, F11)
+	WORD  $0x6e6adc8a // fmul v10.2d, v4.2d, v10.2d
+	WORD  $0x6e6bdcab // fmul v11.2d, v5.2d, v11.2d
+	FSTPQ (F10, F11), 64(R0)
+	FLDPQ 96(R0), (F10, F11)
+	WORD  $0x6e6adcca // fmul v10.2d, v6.2d, v10.2d
+	WORD  $0x6e6bdd2b // fmul v11.2d, v9.2d, v11.2d
+	FSTPQ (F10, F11), 96(R0)
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes11
@@ -20132,83 +19944,83 @@ rest3:
 	CMP   $2, R10
 	BLT   rest4
 columns4:
-	FMOVQ -112(R8), F9
+	FMOVQ -112(R8), F0
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
-	MOVD  srcStride+120(FP), R1
+	MOVD  srcStride+72(FP), R1
 	LSL   $3, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes12:
-	FMOVQ (R0), F0
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
+	FMOVQ (R0), F1
+	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes12
-	FMOVQ 368(R8), F0
-	FMOVQ -128(R8), F1
+	FMOVQ 368(R8), F1
+	FMOVQ -128(R8), F2
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $3, R2, R2
-	MOVD  dstStride+112(FP), R3
+	MOVD  dstStride+64(FP), R3
 	LSL   $3, R3, R3
-	MOVD  planes+96(FP), R4
+	MOVD  planes+48(FP), R4
 	MOVD  $scratch-4096(SP), R5
 	ADD   $4096, R5, R6
-	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
 	MOVD  $zeros-4352(SP), R7
-	FSTPQ (F2, F2), (R7)
-	FSTPQ (F2, F2), 32(R7)
-	FSTPQ (F2, F2), 64(R7)
-	FSTPQ (F2, F2), 96(R7)
+	FSTPQ (F3, F3), (R7)
+	FSTPQ (F3, F3), 32(R7)
+	FSTPQ (F3, F3), 64(R7)
+	FSTPQ (F3, F3), 96(R7)
 	MOVD  $0, R11
 lanes2:
-	FMOVQ (R0), F2
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	FMOVQ -128(R8), F3
-	WORD  $0x4fc71043 // fmla v3.2d, v2.2d, v7.d[0]
-	WORD  $0x4ee1d464 // fsub v4.2d, v3.2d, v1.2d
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fc71885 // fmla v5.2d, v4.2d, v7.d[1]
-	WORD  $0x4fc81085 // fmla v5.2d, v4.2d, v8.d[0]
-	FMOVQ -96(R8), F4
-	WORD  $0x4fc818a4 // fmla v4.2d, v5.2d, v8.d[1]
-	FMOVQ -80(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -64(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -48(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ (R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ 16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ 32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -240(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -240(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	VSHL  $52, V3.D2, V3.D2
+	FMOVQ (R0), F3
+	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
+	FMOVQ -128(R8), F4
+	WORD  $0x4fc71064 // fmla v4.2d, v3.2d, v7.d[0]
+	WORD  $0x4ee2d485 // fsub v5.2d, v4.2d, v2.2d
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fc718a6 // fmla v6.2d, v5.2d, v7.d[1]
+	WORD  $0x4fc810a6 // fmla v6.2d, v5.2d, v8.d[0]
+	FMOVQ -96(R8), F5
+	WORD  $0x4fc818c5 // fmla v5.2d, v6.2d, v8.d[1]
+	FMOVQ -80(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -64(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -48(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ (R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ 16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ 32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -240(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
 	FMOVQ -240(R8), F5
-	VADD  V5.D2, V3.D2, V3.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc84 // fmul v4.2d, v4.2d, v3.2d
-	WORD  $0x4e621c84 // bic v4.16b, v4.16b, v2.16b
-	FMOVQ (R7), F2
-	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
-	FMOVQ F2, (R5)
-	FMOVQ F4, (R1)
+	VFMLA V6.D2, V9.D2, V5.D2
+	VSHL  $52, V4.D2, V4.D2
+	FMOVQ -240(R8), F6
+	VADD  V6.D2, V4.D2, V4.D2
+	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e631ca5 // bic v5.16b, v5.16b, v3.16b
+	FMOVQ (R7), F3
+	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ F3, (R5)
+	FMOVQ F5, (R1)
 	ADD   R2, R0, R0
 	ADD   R3, R1, R1
 	SUBS  $1, R4, R4
@@ -20227,30 +20039,20 @@ end5:
 	MOVD  $scratch-4096(SP), R0
 	MOVD  $columnSums-4224(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none9
-	ADD   R9, R0, R0
-	FMOVQ F9, (R0)
-none9:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none10
-	ADD   R9, R0, R0
-	FMOVQ F0, (R0)
-none10:
 	FMOVQ -240(R8), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R8), F2
+	FMOVQ 336(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read dst write dst]
 	MOVD  dst_base+0(FP), R0
 	ADD   R9, R0, R0
-	MOVD  dstStride+112(FP), R1
+	MOVD  dstStride+64(FP), R1
 	LSL   $3, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes13:
 	FMOVQ (R0), F1
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
@@ -20266,85 +20068,85 @@ rest4:
 
 	// the last columns
 	CBZ   R10, end3
-	FMOVQ -112(R8), F9
+	FMOVQ -112(R8), F0
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
-	MOVD  srcStride+120(FP), R1
+	MOVD  srcStride+72(FP), R1
 	LSL   $3, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes14:
-	FMOVQ -112(R8), F0
-	VLD1  (R0), V0.D[0]
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
+	FMOVQ -112(R8), F1
+	VLD1  (R0), V1.D[0]
+	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes14
-	FMOVQ 368(R8), F0
-	FMOVQ -128(R8), F1
+	FMOVQ 368(R8), F1
+	FMOVQ -128(R8), F2
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
 	ADD   R9, R0, R0
 	MOVD  dst_base+0(FP), R1
 	ADD   R9, R1, R1
-	MOVD  srcStride+120(FP), R2
+	MOVD  srcStride+72(FP), R2
 	LSL   $3, R2, R2
-	MOVD  dstStride+112(FP), R3
+	MOVD  dstStride+64(FP), R3
 	LSL   $3, R3, R3
-	MOVD  planes+96(FP), R4
+	MOVD  planes+48(FP), R4
 	MOVD  $scratch-4096(SP), R5
 	ADD   $4096, R5, R6
-	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
 	MOVD  $zeros-4352(SP), R7
-	FSTPQ (F2, F2), (R7)
-	FSTPQ (F2, F2), 32(R7)
-	FSTPQ (F2, F2), 64(R7)
-	FSTPQ (F2, F2), 96(R7)
+	FSTPQ (F3, F3), (R7)
+	FSTPQ (F3, F3), 32(R7)
+	FSTPQ (F3, F3), 64(R7)
+	FSTPQ (F3, F3), 96(R7)
 	MOVD  $0, R10
 lanes3:
-	VMOVI $0, V2.B16
-	VLD1  (R0), V2.D[0]
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	FMOVQ -128(R8), F3
-	WORD  $0x4fc71043 // fmla v3.2d, v2.2d, v7.d[0]
-	WORD  $0x4ee1d464 // fsub v4.2d, v3.2d, v1.2d
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fc71885 // fmla v5.2d, v4.2d, v7.d[1]
-	WORD  $0x4fc81085 // fmla v5.2d, v4.2d, v8.d[0]
-	FMOVQ -96(R8), F4
-	WORD  $0x4fc818a4 // fmla v4.2d, v5.2d, v8.d[1]
-	FMOVQ -80(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -64(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -48(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ (R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ 16(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ 32(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -240(R8), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -240(R8), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	VSHL  $52, V3.D2, V3.D2
+	VMOVI $0, V3.B16
+	VLD1  (R0), V3.D[0]
+	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
+	FMOVQ -128(R8), F4
+	WORD  $0x4fc71064 // fmla v4.2d, v3.2d, v7.d[0]
+	WORD  $0x4ee2d485 // fsub v5.2d, v4.2d, v2.2d
+	VMOV  V3.B16, V6.B16
+	WORD  $0x4fc718a6 // fmla v6.2d, v5.2d, v7.d[1]
+	WORD  $0x4fc810a6 // fmla v6.2d, v5.2d, v8.d[0]
+	FMOVQ -96(R8), F5
+	WORD  $0x4fc818c5 // fmla v5.2d, v6.2d, v8.d[1]
+	FMOVQ -80(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -64(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -48(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ -32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ (R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ 16(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
+	FMOVQ 32(R8), F5
+	VFMLA V6.D2, V9.D2, V5.D2
+	FMOVQ -240(R8), F9
+	VFMLA V6.D2, V5.D2, V9.D2
 	FMOVQ -240(R8), F5
-	VADD  V5.D2, V3.D2, V3.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc84 // fmul v4.2d, v4.2d, v3.2d
-	WORD  $0x4e621c84 // bic v4.16b, v4.16b, v2.16b
-	FMOVQ (R7), F2
-	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
-	FMOVQ F2, (R5)
-	VST1  V4.D[0], (R1)
+	VFMLA V6.D2, V9.D2, V5.D2
+	VSHL  $52, V4.D2, V4.D2
+	FMOVQ -240(R8), F6
+	VADD  V6.D2, V4.D2, V4.D2
+	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e631ca5 // bic v5.16b, v5.16b, v3.16b
+	FMOVQ (R7), F3
+	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ F3, (R5)
+	VST1  V5.D[0], (R1)
 	ADD   R2, R0, R0
 	ADD   R3, R1, R1
 	SUBS  $1, R4, R4
@@ -20363,30 +20165,20 @@ end6:
 	MOVD  $scratch-4096(SP), R0
 	MOVD  $columnSums-4224(SP), R2
 	MOVD  $16, R3
-	MOVD  planes+96(FP), R1
+	MOVD  planes+48(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none11
-	ADD   R9, R0, R0
-	VST1  V9.D[0], (R0)
-none11:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none12
-	ADD   R9, R0, R0
-	VST1  V0.D[0], (R0)
-none12:
 	FMOVQ -240(R8), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R8), F2
+	FMOVQ 336(R8), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read dst write dst]
 	MOVD  dst_base+0(FP), R0
 	ADD   R9, R0, R0
-	MOVD  dstStride+112(FP), R1
+	MOVD  dstStride+64(FP), R1
 	LSL   $3, R1, R1
-	MOVD  planes+96(FP), R2
+	MOVD  planes+48(FP), R2
 planes15:
 	VMOVI $0, V1.B16
 	VLD1  (R0), V1.D[0]
@@ -20450,7 +20242,7 @@ planes1:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes1
-	FMOVQ 336(R8), F0
+	FMOVQ 304(R8), F0
 	FMOVQ -224(R8), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -20775,7 +20567,7 @@ planes4:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes4
-	FMOVQ 336(R8), F0
+	FMOVQ 304(R8), F0
 	FMOVQ -224(R8), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -20895,7 +20687,7 @@ done2:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes7
-	FMOVQ 336(R8), F0
+	FMOVQ 304(R8), F0
 	FMOVQ -224(R8), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -21029,7 +20821,7 @@ planes10:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes10
-	FMOVQ 336(R8), F0
+	FMOVQ 304(R8), F0
 	FMOVQ -224(R8), F1
 
 	// every plane, added up: [read src]
@@ -21377,7 +21169,7 @@ planes12:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes12
-	FMOVQ 336(R8), F0
+	FMOVQ 304(R8), F0
 	FMOVQ -224(R8), F1
 
 	// every plane, added up: [read src]
@@ -21496,7 +21288,7 @@ done5:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes14
-	FMOVQ 336(R8), F0
+	FMOVQ 304(R8), F0
 	FMOVQ -224(R8), F1
 
 	// every plane, added up: [read src]
@@ -21617,8 +21409,8 @@ end1:
 // func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 TEXT ·logSoftmaxPlanesF64NEON(SB), 0, $8512-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 448(R8), F9
-	FMOVQ 464(R8), F10
+	FMOVQ 464(R8), F9
+	FMOVQ 480(R8), F10
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -22966,826 +22758,6 @@ end3:
 end1:
 	RET
 
-// func softmaxPlanesGradF32NEON(dx, y, dy []float32, planes, n, dxStride, yStride, dyStride int)
-TEXT ·softmaxPlanesGradF32NEON(SB), 0, $8512-112
-	MOVD  ZR, R8
-	MOVD  n+80(FP), R9
-
-	// columns, 8 registers at a time
-	CMP   $32, R9
-	BLT   rest1
-columns1:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R8, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R8, R3, R3
-	MOVD  dx_base+0(FP), R4
-	ADD   R8, R4, R4
-	MOVD  yStride+96(FP), R5
-	LSL   $2, R5, R5
-	MOVD  dyStride+104(FP), R6
-	LSL   $2, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	ADD   $128, R4, R4
-	MOVD  dxStride+88(FP), R7
-	LSL   $2, R7, R7
-	MOVD  planes+72(FP), R10
-	MOVD  $scratch-8192(SP), R11
-	ADD   $8192, R11, R12
-	VMOVI $0, V0.B16
-	MOVD  $zeros-8320(SP), R13
-	FSTPQ (F0, F0), (R13)
-	FSTPQ (F0, F0), 32(R13)
-	FSTPQ (F0, F0), 64(R13)
-	FSTPQ (F0, F0), 96(R13)
-	MOVD  $0, R14
-lanes1:
-	FLDPQ (R0), (F0, F1)
-	FLDPQ (R1), (F2, F3)
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ (R13), F2
-	FMOVQ 16(R13), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, (R11)
-	FMOVQ F3, 16(R11)
-	FLDPQ 32(R0), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 32(R13), F2
-	FMOVQ 48(R13), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, 32(R11)
-	FMOVQ F3, 48(R11)
-	FLDPQ 64(R0), (F0, F1)
-	FLDPQ 64(R1), (F2, F3)
-	PRFM  64(R2), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  64(R4), PLDL1KEEP
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 64(R13), F2
-	FMOVQ 80(R13), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, 64(R11)
-	FMOVQ F3, 80(R11)
-	FLDPQ 96(R0), (F0, F1)
-	FLDPQ 96(R1), (F2, F3)
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 96(R13), F2
-	FMOVQ 112(R13), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, 96(R11)
-	FMOVQ F3, 112(R11)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   R7, R4, R4
-	SUBS  $1, R10, R10
-	BEQ   end3
-	ADD   $128, R11, R11
-	ADD   R14, R13, R13
-	CMP   R12, R11
-	BLT   lanes1
-	SUB   $8192, R12, R11
-	MOVD  R11, R13
-	MOVD  $128, R14
-	B     lanes1
-end3:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8448(SP), R10
-	MOVD  $128, R3
-	MOVD  planes+72(FP), R1
-	MOVD  R10, R2
-	CALL  ·foldF32NEON<>(SB)
-	FMOVQ (R10), F0
-	FMOVQ 16(R10), F1
-	FMOVQ 32(R10), F2
-	FMOVQ 48(R10), F3
-	FMOVQ 64(R10), F4
-	FMOVQ 80(R10), F5
-	FMOVQ 96(R10), F6
-	FMOVQ 112(R10), F7
-
-	// every plane: [read y read dy write dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  dx_base+0(FP), R2
-	ADD   R8, R2, R2
-	MOVD  yStride+96(FP), R3
-	LSL   $2, R3, R3
-	MOVD  dyStride+104(FP), R4
-	LSL   $2, R4, R4
-	MOVD  dxStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  planes+72(FP), R6
-planes1:
-	FLDPQ (R0), (F8, F9)
-	FLDPQ (R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
-	WORD  $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), (R2)
-	FLDPQ 32(R0), (F8, F9)
-	FLDPQ 32(R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
-	WORD  $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), 32(R2)
-	FLDPQ 64(R0), (F8, F9)
-	FLDPQ 64(R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
-	WORD  $0x4ea5d56b // fsub v11.4s, v11.4s, v5.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), 64(R2)
-	FLDPQ 96(R0), (F8, F9)
-	FLDPQ 96(R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
-	WORD  $0x4ea7d56b // fsub v11.4s, v11.4s, v7.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), 96(R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   R5, R2, R2
-	SUBS  $1, R6, R6
-	BNE   planes1
-	ADD   $128, R8, R8
-	SUB   $32, R9, R9
-	CMP   $32, R9
-	BGE   columns1
-rest1:
-
-	// columns, a register at a time
-	CMP   $4, R9
-	BLT   rest2
-columns2:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R8, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R8, R3, R3
-	MOVD  dx_base+0(FP), R4
-	ADD   R8, R4, R4
-	MOVD  yStride+96(FP), R5
-	LSL   $2, R5, R5
-	MOVD  dyStride+104(FP), R6
-	LSL   $2, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	ADD   $128, R4, R4
-	MOVD  dxStride+88(FP), R7
-	LSL   $2, R7, R7
-	MOVD  planes+72(FP), R10
-	MOVD  $scratch-8192(SP), R11
-	ADD   $8192, R11, R12
-	VMOVI $0, V0.B16
-	MOVD  $zeros-8320(SP), R13
-	FSTPQ (F0, F0), (R13)
-	FSTPQ (F0, F0), 32(R13)
-	FSTPQ (F0, F0), 64(R13)
-	FSTPQ (F0, F0), 96(R13)
-	MOVD  $0, R14
-lanes2:
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ (R13), F1
-	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R11)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   R7, R4, R4
-	SUBS  $1, R10, R10
-	BEQ   end4
-	ADD   $128, R11, R11
-	ADD   R14, R13, R13
-	CMP   R12, R11
-	BLT   lanes2
-	SUB   $8192, R12, R11
-	MOVD  R11, R13
-	MOVD  $128, R14
-	B     lanes2
-end4:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8448(SP), R2
-	MOVD  $16, R3
-	MOVD  planes+72(FP), R1
-	CALL  ·foldF32NEON<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  dx_base+0(FP), R2
-	ADD   R8, R2, R2
-	MOVD  yStride+96(FP), R3
-	LSL   $2, R3, R3
-	MOVD  dyStride+104(FP), R4
-	LSL   $2, R4, R4
-	MOVD  dxStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  planes+72(FP), R6
-planes2:
-	FMOVQ (R0), F1
-	FMOVQ (R1), F2
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	FMOVQ F1, (R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   R5, R2, R2
-	SUBS  $1, R6, R6
-	BNE   planes2
-	ADD   $16, R8, R8
-	SUB   $4, R9, R9
-	CMP   $4, R9
-	BGE   columns2
-rest2:
-
-	// the last columns
-	CBZ   R9, end2
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R8, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R8, R3, R3
-	MOVD  dx_base+0(FP), R4
-	ADD   R8, R4, R4
-	MOVD  yStride+96(FP), R5
-	LSL   $2, R5, R5
-	MOVD  dyStride+104(FP), R6
-	LSL   $2, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	ADD   $128, R4, R4
-	MOVD  dxStride+88(FP), R7
-	LSL   $2, R7, R7
-	MOVD  planes+72(FP), R10
-	MOVD  $scratch-8192(SP), R11
-	ADD   $8192, R11, R12
-	VMOVI $0, V0.B16
-	MOVD  $zeros-8320(SP), R13
-	FSTPQ (F0, F0), (R13)
-	FSTPQ (F0, F0), 32(R13)
-	FSTPQ (F0, F0), 64(R13)
-	FSTPQ (F0, F0), 96(R13)
-	MOVD  $0, R14
-lanes3:
-	VMOVI $0, V0.B16
-	TBZ   $1, R9, one1
-	VLD1  (R0), V0.D[0]
-	TBZ   $0, R9, done1
-	ADD   $8, R0, R15
-	VLD1  (R15), V0.S[2]
-	B     done1
-one1:
-	VLD1  (R0), V0.S[0]
-done1:
-	VMOVI $0, V1.B16
-	TBZ   $1, R9, one2
-	VLD1  (R1), V1.D[0]
-	TBZ   $0, R9, done2
-	ADD   $8, R1, R15
-	VLD1  (R15), V1.S[2]
-	B     done2
-one2:
-	VLD1  (R1), V1.S[0]
-done2:
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ (R13), F1
-	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R11)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   R7, R4, R4
-	SUBS  $1, R10, R10
-	BEQ   end5
-	ADD   $128, R11, R11
-	ADD   R14, R13, R13
-	CMP   R12, R11
-	BLT   lanes3
-	SUB   $8192, R12, R11
-	MOVD  R11, R13
-	MOVD  $128, R14
-	B     lanes3
-end5:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8448(SP), R2
-	MOVD  $16, R3
-	MOVD  planes+72(FP), R1
-	CALL  ·foldF32NEON<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  dx_base+0(FP), R2
-	ADD   R8, R2, R2
-	MOVD  yStride+96(FP), R3
-	LSL   $2, R3, R3
-	MOVD  dyStride+104(FP), R4
-	LSL   $2, R4, R4
-	MOVD  dxStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  planes+72(FP), R6
-planes3:
-	VMOVI $0, V1.B16
-	TBZ   $1, R9, one3
-	VLD1  (R0), V1.D[0]
-	TBZ   $0, R9, done3
-	ADD   $8, R0, R7
-	VLD1  (R7), V1.S[2]
-	B     done3
-one3:
-	VLD1  (R0), V1.S[0]
-done3:
-	VMOVI $0, V2.B16
-	TBZ   $1, R9, one4
-	VLD1  (R1), V2.D[0]
-	TBZ   $0, R9, done4
-	ADD   $8, R1, R7
-	VLD1  (R7), V2.S[2]
-	B     done4
-one4:
-	VLD1  (R1), V2.S[0]
-done4:
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	TBZ   $1, R9, one5
-	VST1  V1.D[0], (R2)
-	TBZ   $0, R9, done5
-	ADD   $8, R2, R7
-	VST1  V1.S[2], (R7)
-	B     done5
-one5:
-	VST1  V1.S[0], (R2)
-done5:
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   R5, R2, R2
-	SUBS  $1, R6, R6
-	BNE   planes3
-end2:
-	RET
-
-// func softmaxPlanesGradF64NEON(dx, y, dy []float64, planes, n, dxStride, yStride, dyStride int)
-TEXT ·softmaxPlanesGradF64NEON(SB), 0, $4416-112
-	MOVD  ZR, R8
-	MOVD  n+80(FP), R9
-
-	// columns, 8 registers at a time
-	CMP   $16, R9
-	BLT   rest1
-columns1:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R8, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R8, R3, R3
-	MOVD  dx_base+0(FP), R4
-	ADD   R8, R4, R4
-	MOVD  yStride+96(FP), R5
-	LSL   $3, R5, R5
-	MOVD  dyStride+104(FP), R6
-	LSL   $3, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	ADD   $128, R4, R4
-	MOVD  dxStride+88(FP), R7
-	LSL   $3, R7, R7
-	MOVD  planes+72(FP), R10
-	MOVD  $scratch-4096(SP), R11
-	ADD   $4096, R11, R12
-	VMOVI $0, V0.B16
-	MOVD  $zeros-4224(SP), R13
-	FSTPQ (F0, F0), (R13)
-	FSTPQ (F0, F0), 32(R13)
-	FSTPQ (F0, F0), 64(R13)
-	FSTPQ (F0, F0), 96(R13)
-	MOVD  $0, R14
-lanes1:
-	FLDPQ (R0), (F0, F1)
-	FLDPQ (R1), (F2, F3)
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ (R13), F2
-	FMOVQ 16(R13), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, (R11)
-	FMOVQ F3, 16(R11)
-	FLDPQ 32(R0), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ 32(R13), F2
-	FMOVQ 48(R13), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, 32(R11)
-	FMOVQ F3, 48(R11)
-	FLDPQ 64(R0), (F0, F1)
-	FLDPQ 64(R1), (F2, F3)
-	PRFM  64(R2), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  64(R4), PLDL1KEEP
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ 64(R13), F2
-	FMOVQ 80(R13), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, 64(R11)
-	FMOVQ F3, 80(R11)
-	FLDPQ 96(R0), (F0, F1)
-	FLDPQ 96(R1), (F2, F3)
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ 96(R13), F2
-	FMOVQ 112(R13), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, 96(R11)
-	FMOVQ F3, 112(R11)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   R7, R4, R4
-	SUBS  $1, R10, R10
-	BEQ   end3
-	ADD   $128, R11, R11
-	ADD   R14, R13, R13
-	CMP   R12, R11
-	BLT   lanes1
-	SUB   $4096, R12, R11
-	MOVD  R11, R13
-	MOVD  $128, R14
-	B     lanes1
-end3:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4352(SP), R10
-	MOVD  $128, R3
-	MOVD  planes+72(FP), R1
-	MOVD  R10, R2
-	CALL  ·foldF64NEON<>(SB)
-	FMOVQ (R10), F0
-	FMOVQ 16(R10), F1
-	FMOVQ 32(R10), F2
-	FMOVQ 48(R10), F3
-	FMOVQ 64(R10), F4
-	FMOVQ 80(R10), F5
-	FMOVQ 96(R10), F6
-	FMOVQ 112(R10), F7
-
-	// every plane: [read y read dy write dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  dx_base+0(FP), R2
-	ADD   R8, R2, R2
-	MOVD  yStride+96(FP), R3
-	LSL   $3, R3, R3
-	MOVD  dyStride+104(FP), R4
-	LSL   $3, R4, R4
-	MOVD  dxStride+88(FP), R5
-	LSL   $3, R5, R5
-	MOVD  planes+72(FP), R6
-planes1:
-	FLDPQ (R0), (F8, F9)
-	FLDPQ (R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee0d54a // fsub v10.2d, v10.2d, v0.2d
-	WORD  $0x4ee1d56b // fsub v11.2d, v11.2d, v1.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), (R2)
-	FLDPQ 32(R0), (F8, F9)
-	FLDPQ 32(R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee2d54a // fsub v10.2d, v10.2d, v2.2d
-	WORD  $0x4ee3d56b // fsub v11.2d, v11.2d, v3.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), 32(R2)
-	FLDPQ 64(R0), (F8, F9)
-	FLDPQ 64(R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee4d54a // fsub v10.2d, v10.2d, v4.2d
-	WORD  $0x4ee5d56b // fsub v11.2d, v11.2d, v5.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), 64(R2)
-	FLDPQ 96(R0), (F8, F9)
-	FLDPQ 96(R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee6d54a // fsub v10.2d, v10.2d, v6.2d
-	WORD  $0x4ee7d56b // fsub v11.2d, v11.2d, v7.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), 96(R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   R5, R2, R2
-	SUBS  $1, R6, R6
-	BNE   planes1
-	ADD   $128, R8, R8
-	SUB   $16, R9, R9
-	CMP   $16, R9
-	BGE   columns1
-rest1:
-
-	// columns, a register at a time
-	CMP   $2, R9
-	BLT   rest2
-columns2:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R8, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R8, R3, R3
-	MOVD  dx_base+0(FP), R4
-	ADD   R8, R4, R4
-	MOVD  yStride+96(FP), R5
-	LSL   $3, R5, R5
-	MOVD  dyStride+104(FP), R6
-	LSL   $3, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	ADD   $128, R4, R4
-	MOVD  dxStride+88(FP), R7
-	LSL   $3, R7, R7
-	MOVD  planes+72(FP), R10
-	MOVD  $scratch-4096(SP), R11
-	ADD   $4096, R11, R12
-	VMOVI $0, V0.B16
-	MOVD  $zeros-4224(SP), R13
-	FSTPQ (F0, F0), (R13)
-	FSTPQ (F0, F0), 32(R13)
-	FSTPQ (F0, F0), 64(R13)
-	FSTPQ (F0, F0), 96(R13)
-	MOVD  $0, R14
-lanes2:
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
-	FMOVQ (R13), F1
-	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
-	FMOVQ F1, (R11)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   R7, R4, R4
-	SUBS  $1, R10, R10
-	BEQ   end4
-	ADD   $128, R11, R11
-	ADD   R14, R13, R13
-	CMP   R12, R11
-	BLT   lanes2
-	SUB   $4096, R12, R11
-	MOVD  R11, R13
-	MOVD  $128, R14
-	B     lanes2
-end4:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4352(SP), R2
-	MOVD  $16, R3
-	MOVD  planes+72(FP), R1
-	CALL  ·foldF64NEON<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  dx_base+0(FP), R2
-	ADD   R8, R2, R2
-	MOVD  yStride+96(FP), R3
-	LSL   $3, R3, R3
-	MOVD  dyStride+104(FP), R4
-	LSL   $3, R4, R4
-	MOVD  dxStride+88(FP), R5
-	LSL   $3, R5, R5
-	MOVD  planes+72(FP), R6
-planes2:
-	FMOVQ (R0), F1
-	FMOVQ (R1), F2
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
-	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
-	FMOVQ F1, (R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   R5, R2, R2
-	SUBS  $1, R6, R6
-	BNE   planes2
-	ADD   $16, R8, R8
-	SUB   $2, R9, R9
-	CMP   $2, R9
-	BGE   columns2
-rest2:
-
-	// the last columns
-	CBZ   R9, end2
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R8, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R8, R3, R3
-	MOVD  dx_base+0(FP), R4
-	ADD   R8, R4, R4
-	MOVD  yStride+96(FP), R5
-	LSL   $3, R5, R5
-	MOVD  dyStride+104(FP), R6
-	LSL   $3, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	ADD   $128, R4, R4
-	MOVD  dxStride+88(FP), R7
-	LSL   $3, R7, R7
-	MOVD  planes+72(FP), R9
-	MOVD  $scratch-4096(SP), R10
-	ADD   $4096, R10, R11
-	VMOVI $0, V0.B16
-	MOVD  $zeros-4224(SP), R12
-	FSTPQ (F0, F0), (R12)
-	FSTPQ (F0, F0), 32(R12)
-	FSTPQ (F0, F0), 64(R12)
-	FSTPQ (F0, F0), 96(R12)
-	MOVD  $0, R13
-lanes3:
-	VMOVI $0, V0.B16
-	VLD1  (R0), V0.D[0]
-	VMOVI $0, V1.B16
-	VLD1  (R1), V1.D[0]
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
-	FMOVQ (R12), F1
-	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
-	FMOVQ F1, (R10)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   R7, R4, R4
-	SUBS  $1, R9, R9
-	BEQ   end5
-	ADD   $128, R10, R10
-	ADD   R13, R12, R12
-	CMP   R11, R10
-	BLT   lanes3
-	SUB   $4096, R11, R10
-	MOVD  R10, R12
-	MOVD  $128, R13
-	B     lanes3
-end5:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4352(SP), R2
-	MOVD  $16, R3
-	MOVD  planes+72(FP), R1
-	CALL  ·foldF64NEON<>(SB)
-
-	// every plane: [read y read dy write dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R8, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R8, R1, R1
-	MOVD  dx_base+0(FP), R2
-	ADD   R8, R2, R2
-	MOVD  yStride+96(FP), R3
-	LSL   $3, R3, R3
-	MOVD  dyStride+104(FP), R4
-	LSL   $3, R4, R4
-	MOVD  dxStride+88(FP), R5
-	LSL   $3, R5, R5
-	MOVD  planes+72(FP), R6
-planes3:
-	VMOVI $0, V1.B16
-	VLD1  (R0), V1.D[0]
-	VMOVI $0, V2.B16
-	VLD1  (R1), V2.D[0]
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
-	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
-	VST1  V1.D[0], (R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   R5, R2, R2
-	SUBS  $1, R6, R6
-	BNE   planes3
-end2:
-	RET
-
 // func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 TEXT ·argMaxPlanesF32NEON(SB), NOSPLIT, $64-72
 	MOVD  $constants<>+256(SB), R0
@@ -24157,2293 +23129,6 @@ planes3:
 	FMOVS F0, (R0)
 none3:
 end2:
-	RET
-
-// func softmaxRowsToPlanesF32NEON(dst, src, max, sum []float32, cols, n, dstStride int)
-TEXT ·softmaxRowsToPlanesF32NEON(SB), 0, $8384-120
-	MOVD  $constants<>+256(SB), R13
-	FMOVQ 416(R13), F11
-	MOVD  ZR, R14
-	MOVD  n+104(FP), R15
-
-	// columns, 8 registers at a time
-	CMP   $32, R15
-	BLT   rest1
-columns1:
-
-	// transpose src to scratch
-	MOVD  $32, R3
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-8192(SP), R1
-	MOVD  cols+96(FP), R2
-	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ -144(R13), F12
-	FMOVQ -144(R13), F13
-	FMOVQ -144(R13), F14
-	FMOVQ -144(R13), F15
-	FMOVQ -144(R13), F16
-	FMOVQ -144(R13), F17
-	FMOVQ -144(R13), F18
-	FMOVQ -144(R13), F19
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  cols+96(FP), R1
-planes1:
-	FLDPQ (R0), (F0, F1)
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	WORD  $0x4e21f5ad // fmax v13.4s, v13.4s, v1.4s
-	FLDPQ 32(R0), (F0, F1)
-	WORD  $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
-	WORD  $0x4e21f5ef // fmax v15.4s, v15.4s, v1.4s
-	FLDPQ 64(R0), (F0, F1)
-	WORD  $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
-	WORD  $0x4e21f631 // fmax v17.4s, v17.4s, v1.4s
-	FLDPQ 96(R0), (F0, F1)
-	WORD  $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
-	WORD  $0x4e21f673 // fmax v19.4s, v19.4s, v1.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes1
-	FMOVQ 336(R13), F0
-	FMOVQ -224(R13), F1
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  $scratch-8192(SP), R2
-	MOVD  cols+96(FP), R3
-	LSL   $7, R3, R3
-	ADD   R3, R0, R0
-	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R3
-	LSL   $2, R3, R3
-	MOVD  cols+96(FP), R4
-planes2:
-	PRFM  (R0), PLDL1KEEP
-	PRFM  (R1), PLDL1KEEP
-	FLDPQ (R2), (F2, F3)
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	WORD  $0x4eadd463 // fsub v3.4s, v3.4s, v13.4s
-	FMOVQ -224(R13), F4
-	FMOVQ -224(R13), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R13), F6
-	FMOVQ -208(R13), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R13), F10
-	FMOVQ -192(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R13), F6
-	FMOVQ -176(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R13), F10
-	FMOVQ -160(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R13), F10
-	FMOVQ -256(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), (R2)
-	FLDPQ 32(R2), (F2, F3)
-	WORD  $0x4eaed442 // fsub v2.4s, v2.4s, v14.4s
-	WORD  $0x4eafd463 // fsub v3.4s, v3.4s, v15.4s
-	FMOVQ -224(R13), F4
-	FMOVQ -224(R13), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R13), F6
-	FMOVQ -208(R13), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R13), F10
-	FMOVQ -192(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R13), F6
-	FMOVQ -176(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R13), F10
-	FMOVQ -160(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R13), F10
-	FMOVQ -256(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), 32(R2)
-	PRFM  64(R0), PLDL1KEEP
-	PRFM  64(R1), PLDL1KEEP
-	FLDPQ 64(R2), (F2, F3)
-	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
-	WORD  $0x4eb1d463 // fsub v3.4s, v3.4s, v17.4s
-	FMOVQ -224(R13), F4
-	FMOVQ -224(R13), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R13), F6
-	FMOVQ -208(R13), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R13), F10
-	FMOVQ -192(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R13), F6
-	FMOVQ -176(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R13), F10
-	FMOVQ -160(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R13), F10
-	FMOVQ -256(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), 64(R2)
-	FLDPQ 96(R2), (F2, F3)
-	WORD  $0x4eb2d442 // fsub v2.4s, v2.4s, v18.4s
-	WORD  $0x4eb3d463 // fsub v3.4s, v3.4s, v19.4s
-	FMOVQ -224(R13), F4
-	FMOVQ -224(R13), F5
-	WORD  $0x4f8b1044 // fmla v4.4s, v2.4s, v11.s[0]
-	WORD  $0x4f8b1065 // fmla v5.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea1d486 // fsub v6.4s, v4.4s, v1.4s
-	WORD  $0x4ea1d4a7 // fsub v7.4s, v5.4s, v1.4s
-	VMOV  V2.B16, V8.B16
-	VMOV  V3.B16, V9.B16
-	WORD  $0x4fab10c8 // fmla v8.4s, v6.4s, v11.s[1]
-	WORD  $0x4fab10e9 // fmla v9.4s, v7.4s, v11.s[1]
-	WORD  $0x4f8b18c8 // fmla v8.4s, v6.4s, v11.s[2]
-	WORD  $0x4f8b18e9 // fmla v9.4s, v7.4s, v11.s[2]
-	FMOVQ -208(R13), F6
-	FMOVQ -208(R13), F7
-	WORD  $0x4fab1906 // fmla v6.4s, v8.4s, v11.s[3]
-	WORD  $0x4fab1927 // fmla v7.4s, v9.4s, v11.s[3]
-	FMOVQ -192(R13), F10
-	FMOVQ -192(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -176(R13), F6
-	FMOVQ -176(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -160(R13), F10
-	FMOVQ -160(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V20.S4, V7.S4
-	FMOVQ -256(R13), F10
-	FMOVQ -256(R13), F20
-	VFMLA V8.S4, V6.S4, V10.S4
-	VFMLA V9.S4, V7.S4, V20.S4
-	VSHL  $23, V4.S4, V4.S4
-	VSHL  $23, V5.S4, V5.S4
-	FMOVQ -256(R13), F6
-	FMOVQ -256(R13), F7
-	VADD  V6.S4, V4.S4, V4.S4
-	VADD  V7.S4, V5.S4, V5.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6ea3e403 // fcmgt v3.4s, v0.4s, v3.4s
-	WORD  $0x6e24dd4a // fmul v10.4s, v10.4s, v4.4s
-	WORD  $0x6e25de94 // fmul v20.4s, v20.4s, v5.4s
-	WORD  $0x4e621d4a // bic v10.16b, v10.16b, v2.16b
-	WORD  $0x4e631e94 // bic v20.16b, v20.16b, v3.16b
-	FSTPQ (F10, F20), 96(R2)
-	ADD   $128, R0, R0
-	ADD   R3, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R4, R4
-	BNE   planes2
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8320(SP), R8
-	MOVD  $128, R3
-	MOVD  cols+96(FP), R1
-	MOVD  R8, R2
-	CALL  ·foldF32NEON<>(SB)
-	FMOVQ (R8), F0
-	FMOVQ 16(R8), F1
-	FMOVQ 32(R8), F2
-	FMOVQ 48(R8), F3
-	FMOVQ 64(R8), F4
-	FMOVQ 80(R8), F5
-	FMOVQ 96(R8), F6
-	FMOVQ 112(R8), F7
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none1
-	ADD   R14, R0, R0
-	FMOVQ F12, (R0)
-	FMOVQ F13, 16(R0)
-	FMOVQ F14, 32(R0)
-	FMOVQ F15, 48(R0)
-	FMOVQ F16, 64(R0)
-	FMOVQ F17, 80(R0)
-	FMOVQ F18, 96(R0)
-	FMOVQ F19, 112(R0)
-none1:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none2
-	ADD   R14, R0, R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-none2:
-	FMOVQ -256(R13), F8
-	WORD  $0x6e20fd00 // fdiv v0.4s, v8.4s, v0.4s
-	WORD  $0x4e20e408 // fcmeq v8.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V0.B16
-	FMOVQ -256(R13), F8
-	WORD  $0x6e21fd01 // fdiv v1.4s, v8.4s, v1.4s
-	WORD  $0x4e21e428 // fcmeq v8.4s, v1.4s, v1.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V1.B16
-	FMOVQ -256(R13), F8
-	WORD  $0x6e22fd02 // fdiv v2.4s, v8.4s, v2.4s
-	WORD  $0x4e22e448 // fcmeq v8.4s, v2.4s, v2.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V2.B16
-	FMOVQ -256(R13), F8
-	WORD  $0x6e23fd03 // fdiv v3.4s, v8.4s, v3.4s
-	WORD  $0x4e23e468 // fcmeq v8.4s, v3.4s, v3.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V3.B16
-	FMOVQ -256(R13), F8
-	WORD  $0x6e24fd04 // fdiv v4.4s, v8.4s, v4.4s
-	WORD  $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V4.B16
-	FMOVQ -256(R13), F8
-	WORD  $0x6e25fd05 // fdiv v5.4s, v8.4s, v5.4s
-	WORD  $0x4e25e4a8 // fcmeq v8.4s, v5.4s, v5.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V5.B16
-	FMOVQ -256(R13), F8
-	WORD  $0x6e26fd06 // fdiv v6.4s, v8.4s, v6.4s
-	WORD  $0x4e26e4c8 // fcmeq v8.4s, v6.4s, v6.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V6.B16
-	FMOVQ -256(R13), F8
-	WORD  $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
-	WORD  $0x4e27e4e8 // fcmeq v8.4s, v7.4s, v7.4s
-	FMOVQ 304(R13), F9
-	VBIF  V8.B16, V9.B16, V7.B16
-
-	// every plane: [read scratch write dst]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  dstStride+112(FP), R2
-	LSL   $2, R2, R2
-	MOVD  cols+96(FP), R3
-planes3:
-	FLDPQ (R0), (F8, F9)
-	WORD  $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD  $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	FSTPQ (F8, F9), (R1)
-	FLDPQ 32(R0), (F8, F9)
-	WORD  $0x6e28dc48 // fmul v8.4s, v2.4s, v8.4s
-	WORD  $0x6e29dc69 // fmul v9.4s, v3.4s, v9.4s
-	FSTPQ (F8, F9), 32(R1)
-	FLDPQ 64(R0), (F8, F9)
-	WORD  $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
-	WORD  $0x6e29dca9 // fmul v9.4s, v5.4s, v9.4s
-	FSTPQ (F8, F9), 64(R1)
-	FLDPQ 96(R0), (F8, F9)
-	WORD  $0x6e28dcc8 // fmul v8.4s, v6.4s, v8.4s
-	WORD  $0x6e29dce9 // fmul v9.4s, v7.4s, v9.4s
-	FSTPQ (F8, F9), 96(R1)
-	ADD   $128, R0, R0
-	ADD   R2, R1, R1
-	SUBS  $1, R3, R3
-	BNE   planes3
-	ADD   $128, R14, R14
-	SUB   $32, R15, R15
-	CMP   $32, R15
-	BGE   columns1
-rest1:
-
-	// columns, a register at a time
-	CMP   $4, R15
-	BLT   rest2
-columns2:
-
-	// transpose src to scratch
-	MOVD  $4, R3
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-8192(SP), R1
-	MOVD  cols+96(FP), R2
-	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ -144(R13), F12
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  cols+96(FP), R1
-planes4:
-	FMOVQ (R0), F0
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes4
-	FMOVQ 336(R13), F0
-	FMOVQ -224(R13), F1
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  $scratch-8192(SP), R2
-	MOVD  cols+96(FP), R3
-	LSL   $7, R3, R3
-	ADD   R3, R0, R0
-	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R3
-	LSL   $2, R3, R3
-	MOVD  cols+96(FP), R4
-planes5:
-	PRFM  (R0), PLDL1KEEP
-	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	FMOVQ -224(R13), F3
-	WORD  $0x4f8b1043 // fmla v3.4s, v2.4s, v11.s[0]
-	WORD  $0x4ea1d464 // fsub v4.4s, v3.4s, v1.4s
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fab1085 // fmla v5.4s, v4.4s, v11.s[1]
-	WORD  $0x4f8b1885 // fmla v5.4s, v4.4s, v11.s[2]
-	FMOVQ -208(R13), F4
-	WORD  $0x4fab18a4 // fmla v4.4s, v5.4s, v11.s[3]
-	FMOVQ -192(R13), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -176(R13), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -160(R13), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -256(R13), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -256(R13), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VSHL  $23, V3.S4, V3.S4
-	FMOVQ -256(R13), F4
-	VADD  V4.S4, V3.S4, V3.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	FMOVQ F6, (R2)
-	ADD   $128, R0, R0
-	ADD   R3, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R4, R4
-	BNE   planes5
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8320(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+96(FP), R1
-	CALL  ·foldF32NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none3
-	ADD   R14, R0, R0
-	FMOVQ F12, (R0)
-none3:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none4
-	ADD   R14, R0, R0
-	FMOVQ F0, (R0)
-none4:
-	FMOVQ -256(R13), F1
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
-	VBIF  V1.B16, V2.B16, V0.B16
-
-	// every plane: [read scratch write dst]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  dstStride+112(FP), R2
-	LSL   $2, R2, R2
-	MOVD  cols+96(FP), R3
-planes6:
-	FMOVQ (R0), F1
-	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
-	FMOVQ F1, (R1)
-	ADD   $128, R0, R0
-	ADD   R2, R1, R1
-	SUBS  $1, R3, R3
-	BNE   planes6
-	ADD   $16, R14, R14
-	SUB   $4, R15, R15
-	CMP   $4, R15
-	BGE   columns2
-rest2:
-
-	// the last columns
-	CBZ   R15, end1
-
-	// transpose src to scratch
-	MOVD  R15, R3
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-8192(SP), R1
-	MOVD  cols+96(FP), R2
-	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ -144(R13), F12
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  cols+96(FP), R1
-planes7:
-	FMOVQ (R0), F0
-	WORD  $0x4e20f58c // fmax v12.4s, v12.4s, v0.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes7
-	FMOVQ 336(R13), F0
-	FMOVQ -224(R13), F1
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  $scratch-8192(SP), R2
-	MOVD  cols+96(FP), R3
-	LSL   $7, R3, R3
-	ADD   R3, R0, R0
-	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R3
-	LSL   $2, R3, R3
-	MOVD  cols+96(FP), R4
-planes8:
-	PRFM  (R0), PLDL1KEEP
-	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4eacd442 // fsub v2.4s, v2.4s, v12.4s
-	FMOVQ -224(R13), F3
-	WORD  $0x4f8b1043 // fmla v3.4s, v2.4s, v11.s[0]
-	WORD  $0x4ea1d464 // fsub v4.4s, v3.4s, v1.4s
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fab1085 // fmla v5.4s, v4.4s, v11.s[1]
-	WORD  $0x4f8b1885 // fmla v5.4s, v4.4s, v11.s[2]
-	FMOVQ -208(R13), F4
-	WORD  $0x4fab18a4 // fmla v4.4s, v5.4s, v11.s[3]
-	FMOVQ -192(R13), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -176(R13), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -160(R13), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	FMOVQ -256(R13), F4
-	VFMLA V5.S4, V6.S4, V4.S4
-	FMOVQ -256(R13), F6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VSHL  $23, V3.S4, V3.S4
-	FMOVQ -256(R13), F4
-	VADD  V4.S4, V3.S4, V3.S4
-	WORD  $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
-	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	FMOVQ F6, (R2)
-	ADD   $128, R0, R0
-	ADD   R3, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R4, R4
-	BNE   planes8
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8320(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+96(FP), R1
-	CALL  ·foldF32NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none5
-	ADD   R14, R0, R0
-	TBZ   $1, R15, one1
-	VST1  V12.D[0], (R0)
-	TBZ   $0, R15, done1
-	ADD   $8, R0, R0
-	VST1  V12.S[2], (R0)
-	B     done1
-one1:
-	VST1  V12.S[0], (R0)
-done1:
-none5:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none6
-	ADD   R14, R0, R0
-	TBZ   $1, R15, one2
-	VST1  V0.D[0], (R0)
-	TBZ   $0, R15, done2
-	ADD   $8, R0, R0
-	VST1  V0.S[2], (R0)
-	B     done2
-one2:
-	VST1  V0.S[0], (R0)
-done2:
-none6:
-	FMOVQ -256(R13), F1
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
-	VBIF  V1.B16, V2.B16, V0.B16
-
-	// every plane: [read scratch write dst]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  dstStride+112(FP), R2
-	LSL   $2, R2, R2
-	MOVD  cols+96(FP), R3
-planes9:
-	VMOVI $0, V1.B16
-	TBZ   $1, R15, one3
-	VLD1  (R0), V1.D[0]
-	TBZ   $0, R15, done3
-	ADD   $8, R0, R4
-	VLD1  (R4), V1.S[2]
-	B     done3
-one3:
-	VLD1  (R0), V1.S[0]
-done3:
-	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
-	TBZ   $1, R15, one4
-	VST1  V1.D[0], (R1)
-	TBZ   $0, R15, done4
-	ADD   $8, R1, R4
-	VST1  V1.S[2], (R4)
-	B     done4
-one4:
-	VST1  V1.S[0], (R1)
-done4:
-	ADD   $128, R0, R0
-	ADD   R2, R1, R1
-	SUBS  $1, R3, R3
-	BNE   planes9
-end1:
-	RET
-
-// func softmaxRowsToPlanesF64NEON(dst, src, max, sum []float64, cols, n, dstStride int)
-TEXT ·softmaxRowsToPlanesF64NEON(SB), 0, $4288-120
-	MOVD  $constants<>+256(SB), R13
-	FMOVQ 448(R13), F7
-	FMOVQ 464(R13), F8
-	MOVD  ZR, R14
-	MOVD  n+104(FP), R15
-
-	// columns, 8 registers at a time
-	CMP   $16, R15
-	BLT   rest1
-columns1:
-
-	// transpose src to scratch
-	MOVD  $16, R3
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-4096(SP), R1
-	MOVD  cols+96(FP), R2
-	CALL  ·rowsInF64NEON<>(SB)
-	FMOVQ -112(R13), F9
-	FMOVQ -112(R13), F10
-	FMOVQ -112(R13), F11
-	FMOVQ -112(R13), F12
-	FMOVQ -112(R13), F13
-	FMOVQ -112(R13), F14
-	FMOVQ -112(R13), F15
-	FMOVQ -112(R13), F16
-
-	// every plane: [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  cols+96(FP), R1
-planes1:
-	FLDPQ (R0), (F0, F1)
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
-	WORD  $0x4e61f54a // fmax v10.2d, v10.2d, v1.2d
-	FLDPQ 32(R0), (F0, F1)
-	WORD  $0x4e60f56b // fmax v11.2d, v11.2d, v0.2d
-	WORD  $0x4e61f58c // fmax v12.2d, v12.2d, v1.2d
-	FLDPQ 64(R0), (F0, F1)
-	WORD  $0x4e60f5ad // fmax v13.2d, v13.2d, v0.2d
-	WORD  $0x4e61f5ce // fmax v14.2d, v14.2d, v1.2d
-	FLDPQ 96(R0), (F0, F1)
-	WORD  $0x4e60f5ef // fmax v15.2d, v15.2d, v0.2d
-	WORD  $0x4e61f610 // fmax v16.2d, v16.2d, v1.2d
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes1
-	FMOVQ 368(R13), F0
-	FMOVQ -128(R13), F1
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  $scratch-4096(SP), R2
-	MOVD  cols+96(FP), R3
-	LSL   $7, R3, R3
-	ADD   R3, R0, R0
-	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R3
-	LSL   $3, R3, R3
-	MOVD  cols+96(FP), R4
-planes2:
-	PRFM  (R0), PLDL1KEEP
-	PRFM  (R1), PLDL1KEEP
-	FLDPQ (R2), (F2, F3)
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	WORD  $0x4eead463 // fsub v3.2d, v3.2d, v10.2d
-	FMOVQ -128(R13), F4
-	FMOVQ -128(R13), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
-	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
-	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F6
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
-	FMOVQ -80(R13), F20
-	FMOVQ -80(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R13), F6
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -48(R13), F20
-	FMOVQ -48(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R13), F6
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -16(R13), F20
-	FMOVQ -16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R13), F6
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ 16(R13), F20
-	FMOVQ 16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R13), F6
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R13), F6
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), (R2)
-	FLDPQ 32(R2), (F2, F3)
-	WORD  $0x4eebd442 // fsub v2.2d, v2.2d, v11.2d
-	WORD  $0x4eecd463 // fsub v3.2d, v3.2d, v12.2d
-	FMOVQ -128(R13), F4
-	FMOVQ -128(R13), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
-	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
-	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F6
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
-	FMOVQ -80(R13), F20
-	FMOVQ -80(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R13), F6
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -48(R13), F20
-	FMOVQ -48(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R13), F6
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -16(R13), F20
-	FMOVQ -16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R13), F6
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ 16(R13), F20
-	FMOVQ 16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R13), F6
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R13), F6
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), 32(R2)
-	PRFM  64(R0), PLDL1KEEP
-	PRFM  64(R1), PLDL1KEEP
-	FLDPQ 64(R2), (F2, F3)
-	WORD  $0x4eedd442 // fsub v2.2d, v2.2d, v13.2d
-	WORD  $0x4eeed463 // fsub v3.2d, v3.2d, v14.2d
-	FMOVQ -128(R13), F4
-	FMOVQ -128(R13), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
-	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
-	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F6
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
-	FMOVQ -80(R13), F20
-	FMOVQ -80(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R13), F6
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -48(R13), F20
-	FMOVQ -48(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R13), F6
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -16(R13), F20
-	FMOVQ -16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R13), F6
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ 16(R13), F20
-	FMOVQ 16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R13), F6
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R13), F6
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), 64(R2)
-	FLDPQ 96(R2), (F2, F3)
-	WORD  $0x4eefd442 // fsub v2.2d, v2.2d, v15.2d
-	WORD  $0x4ef0d463 // fsub v3.2d, v3.2d, v16.2d
-	FMOVQ -128(R13), F4
-	FMOVQ -128(R13), F5
-	WORD  $0x4fc71044 // fmla v4.2d, v2.2d, v7.d[0]
-	WORD  $0x4fc71065 // fmla v5.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee1d486 // fsub v6.2d, v4.2d, v1.2d
-	WORD  $0x4ee1d4b1 // fsub v17.2d, v5.2d, v1.2d
-	VMOV  V2.B16, V18.B16
-	VMOV  V3.B16, V19.B16
-	WORD  $0x4fc718d2 // fmla v18.2d, v6.2d, v7.d[1]
-	WORD  $0x4fc71a33 // fmla v19.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc810d2 // fmla v18.2d, v6.2d, v8.d[0]
-	WORD  $0x4fc81233 // fmla v19.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F6
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a46 // fmla v6.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a71 // fmla v17.2d, v19.2d, v8.d[1]
-	FMOVQ -80(R13), F20
-	FMOVQ -80(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -64(R13), F6
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -48(R13), F20
-	FMOVQ -48(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -32(R13), F6
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -16(R13), F20
-	FMOVQ -16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ (R13), F6
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ 16(R13), F20
-	FMOVQ 16(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ 32(R13), F6
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VFMLA V18.D2, V6.D2, V20.D2
-	VFMLA V19.D2, V17.D2, V21.D2
-	FMOVQ -240(R13), F6
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V20.D2, V6.D2
-	VFMLA V19.D2, V21.D2, V17.D2
-	VSHL  $52, V4.D2, V4.D2
-	VSHL  $52, V5.D2, V5.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	VADD  V18.D2, V4.D2, V4.D2
-	VADD  V19.D2, V5.D2, V5.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6ee3e403 // fcmgt v3.2d, v0.2d, v3.2d
-	WORD  $0x6e64dcc6 // fmul v6.2d, v6.2d, v4.2d
-	WORD  $0x6e65de31 // fmul v17.2d, v17.2d, v5.2d
-	WORD  $0x4e621cc6 // bic v6.16b, v6.16b, v2.16b
-	WORD  $0x4e631e31 // bic v17.16b, v17.16b, v3.16b
-	FSTPQ (F6, F17), 96(R2)
-	ADD   $128, R0, R0
-	ADD   R3, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R4, R4
-	BNE   planes2
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4224(SP), R8
-	MOVD  $128, R3
-	MOVD  cols+96(FP), R1
-	MOVD  R8, R2
-	CALL  ·foldF64NEON<>(SB)
-	FMOVQ (R8), F0
-	FMOVQ 16(R8), F1
-	FMOVQ 32(R8), F2
-	FMOVQ 48(R8), F3
-	FMOVQ 64(R8), F4
-	FMOVQ 80(R8), F5
-	FMOVQ 96(R8), F6
-	FMOVQ 112(R8), F17
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none1
-	ADD   R14, R0, R0
-	FMOVQ F9, (R0)
-	FMOVQ F10, 16(R0)
-	FMOVQ F11, 32(R0)
-	FMOVQ F12, 48(R0)
-	FMOVQ F13, 64(R0)
-	FMOVQ F14, 80(R0)
-	FMOVQ F15, 96(R0)
-	FMOVQ F16, 112(R0)
-none1:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none2
-	ADD   R14, R0, R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F17, 112(R0)
-none2:
-	FMOVQ -240(R13), F9
-	WORD  $0x6e60fd20 // fdiv v0.2d, v9.2d, v0.2d
-	WORD  $0x4e60e409 // fcmeq v9.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V0.B16
-	FMOVQ -240(R13), F9
-	WORD  $0x6e61fd21 // fdiv v1.2d, v9.2d, v1.2d
-	WORD  $0x4e61e429 // fcmeq v9.2d, v1.2d, v1.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V1.B16
-	FMOVQ -240(R13), F9
-	WORD  $0x6e62fd22 // fdiv v2.2d, v9.2d, v2.2d
-	WORD  $0x4e62e449 // fcmeq v9.2d, v2.2d, v2.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V2.B16
-	FMOVQ -240(R13), F9
-	WORD  $0x6e63fd23 // fdiv v3.2d, v9.2d, v3.2d
-	WORD  $0x4e63e469 // fcmeq v9.2d, v3.2d, v3.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V3.B16
-	FMOVQ -240(R13), F9
-	WORD  $0x6e64fd24 // fdiv v4.2d, v9.2d, v4.2d
-	WORD  $0x4e64e489 // fcmeq v9.2d, v4.2d, v4.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V4.B16
-	FMOVQ -240(R13), F9
-	WORD  $0x6e65fd25 // fdiv v5.2d, v9.2d, v5.2d
-	WORD  $0x4e65e4a9 // fcmeq v9.2d, v5.2d, v5.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V5.B16
-	FMOVQ -240(R13), F9
-	WORD  $0x6e66fd26 // fdiv v6.2d, v9.2d, v6.2d
-	WORD  $0x4e66e4c9 // fcmeq v9.2d, v6.2d, v6.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V6.B16
-	FMOVQ -240(R13), F9
-	WORD  $0x6e71fd31 // fdiv v17.2d, v9.2d, v17.2d
-	WORD  $0x4e71e629 // fcmeq v9.2d, v17.2d, v17.2d
-	FMOVQ 320(R13), F10
-	VBIF  V9.B16, V10.B16, V17.B16
-
-	// every plane: [read scratch write dst]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  dstStride+112(FP), R2
-	LSL   $3, R2, R2
-	MOVD  cols+96(FP), R3
-planes3:
-	FLDPQ (R0), (F9, F10)
-	WORD  $0x6e69dc09 // fmul v9.2d, v0.2d, v9.2d
-	WORD  $0x6e6adc2a // fmul v10.2d, v1.2d, v10.2d
-	FSTPQ (F9, F10), (R1)
-	FLDPQ 32(R0), (F9, F10)
-	WORD  $0x6e69dc49 // fmul v9.2d, v2.2d, v9.2d
-	WORD  $0x6e6adc6a // fmul v10.2d, v3.2d, v10.2d
-	FSTPQ (F9, F10), 32(R1)
-	FLDPQ 64(R0), (F9, F10)
-	WORD  $0x6e69dc89 // fmul v9.2d, v4.2d, v9.2d
-	WORD  $0x6e6adcaa // fmul v10.2d, v5.2d, v10.2d
-	FSTPQ (F9, F10), 64(R1)
-	FLDPQ 96(R0), (F9, F10)
-	WORD  $0x6e69dcc9 // fmul v9.2d, v6.2d, v9.2d
-	WORD  $0x6e6ade2a // fmul v10.2d, v17.2d, v10.2d
-	FSTPQ (F9, F10), 96(R1)
-	ADD   $128, R0, R0
-	ADD   R2, R1, R1
-	SUBS  $1, R3, R3
-	BNE   planes3
-	ADD   $128, R14, R14
-	SUB   $16, R15, R15
-	CMP   $16, R15
-	BGE   columns1
-rest1:
-
-	// columns, a register at a time
-	CMP   $2, R15
-	BLT   rest2
-columns2:
-
-	// transpose src to scratch
-	MOVD  $2, R3
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-4096(SP), R1
-	MOVD  cols+96(FP), R2
-	CALL  ·rowsInF64NEON<>(SB)
-	FMOVQ -112(R13), F9
-
-	// every plane: [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  cols+96(FP), R1
-planes4:
-	FMOVQ (R0), F0
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes4
-	FMOVQ 368(R13), F0
-	FMOVQ -128(R13), F1
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  $scratch-4096(SP), R2
-	MOVD  cols+96(FP), R3
-	LSL   $7, R3, R3
-	ADD   R3, R0, R0
-	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R3
-	LSL   $3, R3, R3
-	MOVD  cols+96(FP), R4
-planes5:
-	PRFM  (R0), PLDL1KEEP
-	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	FMOVQ -128(R13), F3
-	WORD  $0x4fc71043 // fmla v3.2d, v2.2d, v7.d[0]
-	WORD  $0x4ee1d464 // fsub v4.2d, v3.2d, v1.2d
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fc71885 // fmla v5.2d, v4.2d, v7.d[1]
-	WORD  $0x4fc81085 // fmla v5.2d, v4.2d, v8.d[0]
-	FMOVQ -96(R13), F4
-	WORD  $0x4fc818a4 // fmla v4.2d, v5.2d, v8.d[1]
-	FMOVQ -80(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -64(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -48(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -32(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -16(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ (R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ 16(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ 32(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -240(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -240(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	VSHL  $52, V3.D2, V3.D2
-	FMOVQ -240(R13), F5
-	VADD  V5.D2, V3.D2, V3.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc84 // fmul v4.2d, v4.2d, v3.2d
-	WORD  $0x4e621c84 // bic v4.16b, v4.16b, v2.16b
-	FMOVQ F4, (R2)
-	ADD   $128, R0, R0
-	ADD   R3, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R4, R4
-	BNE   planes5
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4224(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+96(FP), R1
-	CALL  ·foldF64NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none3
-	ADD   R14, R0, R0
-	FMOVQ F9, (R0)
-none3:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none4
-	ADD   R14, R0, R0
-	FMOVQ F0, (R0)
-none4:
-	FMOVQ -240(R13), F1
-	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
-	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
-	VBIF  V1.B16, V2.B16, V0.B16
-
-	// every plane: [read scratch write dst]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  dstStride+112(FP), R2
-	LSL   $3, R2, R2
-	MOVD  cols+96(FP), R3
-planes6:
-	FMOVQ (R0), F1
-	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
-	FMOVQ F1, (R1)
-	ADD   $128, R0, R0
-	ADD   R2, R1, R1
-	SUBS  $1, R3, R3
-	BNE   planes6
-	ADD   $16, R14, R14
-	SUB   $2, R15, R15
-	CMP   $2, R15
-	BGE   columns2
-rest2:
-
-	// the last columns
-	CBZ   R15, end1
-
-	// transpose src to scratch
-	MOVD  R15, R3
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-4096(SP), R1
-	MOVD  cols+96(FP), R2
-	CALL  ·rowsInF64NEON<>(SB)
-	FMOVQ -112(R13), F9
-
-	// every plane: [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  cols+96(FP), R1
-planes7:
-	FMOVQ (R0), F0
-	WORD  $0x4e60f529 // fmax v9.2d, v9.2d, v0.2d
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes7
-	FMOVQ 368(R13), F0
-	FMOVQ -128(R13), F1
-
-	// every plane: [fetch src fetch dst read scratch write scratch]
-	MOVD  src_base+24(FP), R0
-	MOVD  cols+96(FP), R1
-	MUL   R1, R14, R1
-	ADD   R1, R0, R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  $scratch-4096(SP), R2
-	MOVD  cols+96(FP), R3
-	LSL   $7, R3, R3
-	ADD   R3, R0, R0
-	ADD   $128, R1, R1
-	MOVD  dstStride+112(FP), R3
-	LSL   $3, R3, R3
-	MOVD  cols+96(FP), R4
-planes8:
-	PRFM  (R0), PLDL1KEEP
-	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F2
-	WORD  $0x4ee9d442 // fsub v2.2d, v2.2d, v9.2d
-	FMOVQ -128(R13), F3
-	WORD  $0x4fc71043 // fmla v3.2d, v2.2d, v7.d[0]
-	WORD  $0x4ee1d464 // fsub v4.2d, v3.2d, v1.2d
-	VMOV  V2.B16, V5.B16
-	WORD  $0x4fc71885 // fmla v5.2d, v4.2d, v7.d[1]
-	WORD  $0x4fc81085 // fmla v5.2d, v4.2d, v8.d[0]
-	FMOVQ -96(R13), F4
-	WORD  $0x4fc818a4 // fmla v4.2d, v5.2d, v8.d[1]
-	FMOVQ -80(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -64(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -48(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -32(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -16(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ (R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ 16(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ 32(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	FMOVQ -240(R13), F6
-	VFMLA V5.D2, V4.D2, V6.D2
-	FMOVQ -240(R13), F4
-	VFMLA V5.D2, V6.D2, V4.D2
-	VSHL  $52, V3.D2, V3.D2
-	FMOVQ -240(R13), F5
-	VADD  V5.D2, V3.D2, V3.D2
-	WORD  $0x6ee2e402 // fcmgt v2.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc84 // fmul v4.2d, v4.2d, v3.2d
-	WORD  $0x4e621c84 // bic v4.16b, v4.16b, v2.16b
-	FMOVQ F4, (R2)
-	ADD   $128, R0, R0
-	ADD   R3, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R4, R4
-	BNE   planes8
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4224(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+96(FP), R1
-	CALL  ·foldF64NEON<>(SB)
-	MOVD  max_base+48(FP), R0
-	CBZ   R0, none5
-	ADD   R14, R0, R0
-	VST1  V9.D[0], (R0)
-none5:
-	MOVD  sum_base+72(FP), R0
-	CBZ   R0, none6
-	ADD   R14, R0, R0
-	VST1  V0.D[0], (R0)
-none6:
-	FMOVQ -240(R13), F1
-	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
-	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
-	VBIF  V1.B16, V2.B16, V0.B16
-
-	// every plane: [read scratch write dst]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  dst_base+0(FP), R1
-	ADD   R14, R1, R1
-	MOVD  dstStride+112(FP), R2
-	LSL   $3, R2, R2
-	MOVD  cols+96(FP), R3
-planes9:
-	VMOVI $0, V1.B16
-	VLD1  (R0), V1.D[0]
-	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
-	VST1  V1.D[0], (R1)
-	ADD   $128, R0, R0
-	ADD   R2, R1, R1
-	SUBS  $1, R3, R3
-	BNE   planes9
-end1:
-	RET
-
-// func softmaxPlanesGradToRowsF32NEON(dx, y, dy []float32, cols, n, yStride, dyStride int)
-TEXT ·softmaxPlanesGradToRowsF32NEON(SB), 0, $8512-104
-	MOVD  ZR, R13
-	MOVD  n+80(FP), R14
-
-	// columns, 8 registers at a time
-	CMP   $32, R14
-	BLT   rest1
-columns1:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R13, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R13, R3, R3
-	MOVD  dx_base+0(FP), R4
-	MOVD  cols+72(FP), R5
-	MUL   R5, R13, R5
-	ADD   R5, R4, R4
-	MOVD  yStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  dyStride+96(FP), R6
-	LSL   $2, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	MOVD  cols+72(FP), R7
-	LSL   $7, R7, R7
-	ADD   R7, R4, R4
-	MOVD  cols+72(FP), R7
-	MOVD  $scratch-8192(SP), R8
-	ADD   $8192, R8, R9
-	VMOVI $0, V0.B16
-	MOVD  $zeros-8320(SP), R10
-	FSTPQ (F0, F0), (R10)
-	FSTPQ (F0, F0), 32(R10)
-	FSTPQ (F0, F0), 64(R10)
-	FSTPQ (F0, F0), 96(R10)
-	MOVD  $0, R11
-lanes1:
-	FLDPQ (R0), (F0, F1)
-	FLDPQ (R1), (F2, F3)
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ (R10), F2
-	FMOVQ 16(R10), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, (R8)
-	FMOVQ F3, 16(R8)
-	FLDPQ 32(R0), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 32(R10), F2
-	FMOVQ 48(R10), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, 32(R8)
-	FMOVQ F3, 48(R8)
-	FLDPQ 64(R0), (F0, F1)
-	FLDPQ 64(R1), (F2, F3)
-	PRFM  64(R2), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  64(R4), PLDL1KEEP
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 64(R10), F2
-	FMOVQ 80(R10), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, 64(R8)
-	FMOVQ F3, 80(R8)
-	FLDPQ 96(R0), (F0, F1)
-	FLDPQ 96(R1), (F2, F3)
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 96(R10), F2
-	FMOVQ 112(R10), F3
-	WORD  $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
-	WORD  $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	FMOVQ F2, 96(R8)
-	FMOVQ F3, 112(R8)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   $128, R4, R4
-	SUBS  $1, R7, R7
-	BEQ   end2
-	ADD   $128, R8, R8
-	ADD   R11, R10, R10
-	CMP   R9, R8
-	BLT   lanes1
-	SUB   $8192, R9, R8
-	MOVD  R8, R10
-	MOVD  $128, R11
-	B     lanes1
-end2:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8448(SP), R8
-	MOVD  $128, R3
-	MOVD  cols+72(FP), R1
-	MOVD  R8, R2
-	CALL  ·foldF32NEON<>(SB)
-	FMOVQ (R8), F0
-	FMOVQ 16(R8), F1
-	FMOVQ 32(R8), F2
-	FMOVQ 48(R8), F3
-	FMOVQ 64(R8), F4
-	FMOVQ 80(R8), F5
-	FMOVQ 96(R8), F6
-	FMOVQ 112(R8), F7
-
-	// every plane: [read y read dy write scratch]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  $scratch-8192(SP), R2
-	MOVD  yStride+88(FP), R3
-	LSL   $2, R3, R3
-	MOVD  dyStride+96(FP), R4
-	LSL   $2, R4, R4
-	MOVD  cols+72(FP), R5
-planes1:
-	FLDPQ (R0), (F8, F9)
-	FLDPQ (R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
-	WORD  $0x4ea1d56b // fsub v11.4s, v11.4s, v1.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), (R2)
-	FLDPQ 32(R0), (F8, F9)
-	FLDPQ 32(R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
-	WORD  $0x4ea3d56b // fsub v11.4s, v11.4s, v3.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), 32(R2)
-	FLDPQ 64(R0), (F8, F9)
-	FLDPQ 64(R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
-	WORD  $0x4ea5d56b // fsub v11.4s, v11.4s, v5.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), 64(R2)
-	FLDPQ 96(R0), (F8, F9)
-	FLDPQ 96(R1), (F10, F11)
-	WORD  $0x4ea0f908 // fabs v8.4s, v8.4s
-	WORD  $0x4ea0f929 // fabs v9.4s, v9.4s
-	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
-	WORD  $0x4ea7d56b // fsub v11.4s, v11.4s, v7.4s
-	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-	FSTPQ (F8, F9), 96(R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R5, R5
-	BNE   planes1
-
-	// transpose scratch to dx
-	MOVD  $32, R3
-	MOVD  dx_base+0(FP), R0
-	MOVD  cols+72(FP), R1
-	MUL   R1, R13, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-8192(SP), R1
-	MOVD  cols+72(FP), R2
-	CALL  ·rowsOutF32NEON<>(SB)
-	ADD   $128, R13, R13
-	SUB   $32, R14, R14
-	CMP   $32, R14
-	BGE   columns1
-rest1:
-
-	// columns, a register at a time
-	CMP   $4, R14
-	BLT   rest2
-columns2:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R13, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R13, R3, R3
-	MOVD  dx_base+0(FP), R4
-	MOVD  cols+72(FP), R5
-	MUL   R5, R13, R5
-	ADD   R5, R4, R4
-	MOVD  yStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  dyStride+96(FP), R6
-	LSL   $2, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	MOVD  cols+72(FP), R7
-	LSL   $7, R7, R7
-	ADD   R7, R4, R4
-	MOVD  cols+72(FP), R7
-	MOVD  $scratch-8192(SP), R8
-	ADD   $8192, R8, R9
-	VMOVI $0, V0.B16
-	MOVD  $zeros-8320(SP), R10
-	FSTPQ (F0, F0), (R10)
-	FSTPQ (F0, F0), 32(R10)
-	FSTPQ (F0, F0), 64(R10)
-	FSTPQ (F0, F0), 96(R10)
-	MOVD  $0, R11
-lanes2:
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ (R10), F1
-	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R8)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   $128, R4, R4
-	SUBS  $1, R7, R7
-	BEQ   end3
-	ADD   $128, R8, R8
-	ADD   R11, R10, R10
-	CMP   R9, R8
-	BLT   lanes2
-	SUB   $8192, R9, R8
-	MOVD  R8, R10
-	MOVD  $128, R11
-	B     lanes2
-end3:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8448(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+72(FP), R1
-	CALL  ·foldF32NEON<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  $scratch-8192(SP), R2
-	MOVD  yStride+88(FP), R3
-	LSL   $2, R3, R3
-	MOVD  dyStride+96(FP), R4
-	LSL   $2, R4, R4
-	MOVD  cols+72(FP), R5
-planes2:
-	FMOVQ (R0), F1
-	FMOVQ (R1), F2
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	FMOVQ F1, (R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R5, R5
-	BNE   planes2
-
-	// transpose scratch to dx
-	MOVD  $4, R3
-	MOVD  dx_base+0(FP), R0
-	MOVD  cols+72(FP), R1
-	MUL   R1, R13, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-8192(SP), R1
-	MOVD  cols+72(FP), R2
-	CALL  ·rowsOutF32NEON<>(SB)
-	ADD   $16, R13, R13
-	SUB   $4, R14, R14
-	CMP   $4, R14
-	BGE   columns2
-rest2:
-
-	// the last columns
-	CBZ   R14, end1
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R13, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R13, R3, R3
-	MOVD  dx_base+0(FP), R4
-	MOVD  cols+72(FP), R5
-	MUL   R5, R13, R5
-	ADD   R5, R4, R4
-	MOVD  yStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  dyStride+96(FP), R6
-	LSL   $2, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	MOVD  cols+72(FP), R7
-	LSL   $7, R7, R7
-	ADD   R7, R4, R4
-	MOVD  cols+72(FP), R7
-	MOVD  $scratch-8192(SP), R8
-	ADD   $8192, R8, R9
-	VMOVI $0, V0.B16
-	MOVD  $zeros-8320(SP), R10
-	FSTPQ (F0, F0), (R10)
-	FSTPQ (F0, F0), 32(R10)
-	FSTPQ (F0, F0), 64(R10)
-	FSTPQ (F0, F0), 96(R10)
-	MOVD  $0, R11
-lanes3:
-	VMOVI $0, V0.B16
-	TBZ   $1, R14, one1
-	VLD1  (R0), V0.D[0]
-	TBZ   $0, R14, done1
-	ADD   $8, R0, R12
-	VLD1  (R12), V0.S[2]
-	B     done1
-one1:
-	VLD1  (R0), V0.S[0]
-done1:
-	VMOVI $0, V1.B16
-	TBZ   $1, R14, one2
-	VLD1  (R1), V1.D[0]
-	TBZ   $0, R14, done2
-	ADD   $8, R1, R12
-	VLD1  (R12), V1.S[2]
-	B     done2
-one2:
-	VLD1  (R1), V1.S[0]
-done2:
-	WORD  $0x4ea0f800 // fabs v0.4s, v0.4s
-	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ (R10), F1
-	WORD  $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R8)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   $128, R4, R4
-	SUBS  $1, R7, R7
-	BEQ   end4
-	ADD   $128, R8, R8
-	ADD   R11, R10, R10
-	CMP   R9, R8
-	BLT   lanes3
-	SUB   $8192, R9, R8
-	MOVD  R8, R10
-	MOVD  $128, R11
-	B     lanes3
-end4:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  $columnSums-8448(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+72(FP), R1
-	CALL  ·foldF32NEON<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  $scratch-8192(SP), R2
-	MOVD  yStride+88(FP), R3
-	LSL   $2, R3, R3
-	MOVD  dyStride+96(FP), R4
-	LSL   $2, R4, R4
-	MOVD  cols+72(FP), R5
-planes3:
-	VMOVI $0, V1.B16
-	TBZ   $1, R14, one3
-	VLD1  (R0), V1.D[0]
-	TBZ   $0, R14, done3
-	ADD   $8, R0, R6
-	VLD1  (R6), V1.S[2]
-	B     done3
-one3:
-	VLD1  (R0), V1.S[0]
-done3:
-	VMOVI $0, V2.B16
-	TBZ   $1, R14, one4
-	VLD1  (R1), V2.D[0]
-	TBZ   $0, R14, done4
-	ADD   $8, R1, R6
-	VLD1  (R6), V2.S[2]
-	B     done4
-one4:
-	VLD1  (R1), V2.S[0]
-done4:
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	TBZ   $1, R14, one5
-	VST1  V1.D[0], (R2)
-	TBZ   $0, R14, done5
-	ADD   $8, R2, R6
-	VST1  V1.S[2], (R6)
-	B     done5
-one5:
-	VST1  V1.S[0], (R2)
-done5:
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R5, R5
-	BNE   planes3
-
-	// transpose scratch to dx
-	MOVD  R14, R3
-	MOVD  dx_base+0(FP), R0
-	MOVD  cols+72(FP), R1
-	MUL   R1, R13, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-8192(SP), R1
-	MOVD  cols+72(FP), R2
-	CALL  ·rowsOutF32NEON<>(SB)
-end1:
-	RET
-
-// func softmaxPlanesGradToRowsF64NEON(dx, y, dy []float64, cols, n, yStride, dyStride int)
-TEXT ·softmaxPlanesGradToRowsF64NEON(SB), 0, $4416-104
-	MOVD  ZR, R13
-	MOVD  n+80(FP), R14
-
-	// columns, 8 registers at a time
-	CMP   $16, R14
-	BLT   rest1
-columns1:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R13, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R13, R3, R3
-	MOVD  dx_base+0(FP), R4
-	MOVD  cols+72(FP), R5
-	MUL   R5, R13, R5
-	ADD   R5, R4, R4
-	MOVD  yStride+88(FP), R5
-	LSL   $3, R5, R5
-	MOVD  dyStride+96(FP), R6
-	LSL   $3, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	MOVD  cols+72(FP), R7
-	LSL   $7, R7, R7
-	ADD   R7, R4, R4
-	MOVD  cols+72(FP), R7
-	MOVD  $scratch-4096(SP), R8
-	ADD   $4096, R8, R9
-	VMOVI $0, V0.B16
-	MOVD  $zeros-4224(SP), R10
-	FSTPQ (F0, F0), (R10)
-	FSTPQ (F0, F0), 32(R10)
-	FSTPQ (F0, F0), 64(R10)
-	FSTPQ (F0, F0), 96(R10)
-	MOVD  $0, R11
-lanes1:
-	FLDPQ (R0), (F0, F1)
-	FLDPQ (R1), (F2, F3)
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ (R10), F2
-	FMOVQ 16(R10), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, (R8)
-	FMOVQ F3, 16(R8)
-	FLDPQ 32(R0), (F0, F1)
-	FLDPQ 32(R1), (F2, F3)
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ 32(R10), F2
-	FMOVQ 48(R10), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, 32(R8)
-	FMOVQ F3, 48(R8)
-	FLDPQ 64(R0), (F0, F1)
-	FLDPQ 64(R1), (F2, F3)
-	PRFM  64(R2), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  64(R4), PLDL1KEEP
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ 64(R10), F2
-	FMOVQ 80(R10), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, 64(R8)
-	FMOVQ F3, 80(R8)
-	FLDPQ 96(R0), (F0, F1)
-	FLDPQ 96(R1), (F2, F3)
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x6e62dc00 // fmul v0.2d, v0.2d, v2.2d
-	WORD  $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
-	FMOVQ 96(R10), F2
-	FMOVQ 112(R10), F3
-	WORD  $0x4e60d442 // fadd v2.2d, v2.2d, v0.2d
-	WORD  $0x4e61d463 // fadd v3.2d, v3.2d, v1.2d
-	FMOVQ F2, 96(R8)
-	FMOVQ F3, 112(R8)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   $128, R4, R4
-	SUBS  $1, R7, R7
-	BEQ   end2
-	ADD   $128, R8, R8
-	ADD   R11, R10, R10
-	CMP   R9, R8
-	BLT   lanes1
-	SUB   $4096, R9, R8
-	MOVD  R8, R10
-	MOVD  $128, R11
-	B     lanes1
-end2:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4352(SP), R8
-	MOVD  $128, R3
-	MOVD  cols+72(FP), R1
-	MOVD  R8, R2
-	CALL  ·foldF64NEON<>(SB)
-	FMOVQ (R8), F0
-	FMOVQ 16(R8), F1
-	FMOVQ 32(R8), F2
-	FMOVQ 48(R8), F3
-	FMOVQ 64(R8), F4
-	FMOVQ 80(R8), F5
-	FMOVQ 96(R8), F6
-	FMOVQ 112(R8), F7
-
-	// every plane: [read y read dy write scratch]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  $scratch-4096(SP), R2
-	MOVD  yStride+88(FP), R3
-	LSL   $3, R3, R3
-	MOVD  dyStride+96(FP), R4
-	LSL   $3, R4, R4
-	MOVD  cols+72(FP), R5
-planes1:
-	FLDPQ (R0), (F8, F9)
-	FLDPQ (R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee0d54a // fsub v10.2d, v10.2d, v0.2d
-	WORD  $0x4ee1d56b // fsub v11.2d, v11.2d, v1.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), (R2)
-	FLDPQ 32(R0), (F8, F9)
-	FLDPQ 32(R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee2d54a // fsub v10.2d, v10.2d, v2.2d
-	WORD  $0x4ee3d56b // fsub v11.2d, v11.2d, v3.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), 32(R2)
-	FLDPQ 64(R0), (F8, F9)
-	FLDPQ 64(R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee4d54a // fsub v10.2d, v10.2d, v4.2d
-	WORD  $0x4ee5d56b // fsub v11.2d, v11.2d, v5.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), 64(R2)
-	FLDPQ 96(R0), (F8, F9)
-	FLDPQ 96(R1), (F10, F11)
-	WORD  $0x4ee0f908 // fabs v8.2d, v8.2d
-	WORD  $0x4ee0f929 // fabs v9.2d, v9.2d
-	WORD  $0x4ee6d54a // fsub v10.2d, v10.2d, v6.2d
-	WORD  $0x4ee7d56b // fsub v11.2d, v11.2d, v7.2d
-	WORD  $0x6e6add08 // fmul v8.2d, v8.2d, v10.2d
-	WORD  $0x6e6bdd29 // fmul v9.2d, v9.2d, v11.2d
-	FSTPQ (F8, F9), 96(R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R5, R5
-	BNE   planes1
-
-	// transpose scratch to dx
-	MOVD  $16, R3
-	MOVD  dx_base+0(FP), R0
-	MOVD  cols+72(FP), R1
-	MUL   R1, R13, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-4096(SP), R1
-	MOVD  cols+72(FP), R2
-	CALL  ·rowsOutF64NEON<>(SB)
-	ADD   $128, R13, R13
-	SUB   $16, R14, R14
-	CMP   $16, R14
-	BGE   columns1
-rest1:
-
-	// columns, a register at a time
-	CMP   $2, R14
-	BLT   rest2
-columns2:
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R13, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R13, R3, R3
-	MOVD  dx_base+0(FP), R4
-	MOVD  cols+72(FP), R5
-	MUL   R5, R13, R5
-	ADD   R5, R4, R4
-	MOVD  yStride+88(FP), R5
-	LSL   $3, R5, R5
-	MOVD  dyStride+96(FP), R6
-	LSL   $3, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	MOVD  cols+72(FP), R7
-	LSL   $7, R7, R7
-	ADD   R7, R4, R4
-	MOVD  cols+72(FP), R7
-	MOVD  $scratch-4096(SP), R8
-	ADD   $4096, R8, R9
-	VMOVI $0, V0.B16
-	MOVD  $zeros-4224(SP), R10
-	FSTPQ (F0, F0), (R10)
-	FSTPQ (F0, F0), 32(R10)
-	FSTPQ (F0, F0), 64(R10)
-	FSTPQ (F0, F0), 96(R10)
-	MOVD  $0, R11
-lanes2:
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	PRFM  (R2), PLDL1KEEP
-	PRFM  (R3), PLDL1KEEP
-	PRFM  (R4), PLDL1KEEP
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
-	FMOVQ (R10), F1
-	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
-	FMOVQ F1, (R8)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   $128, R4, R4
-	SUBS  $1, R7, R7
-	BEQ   end3
-	ADD   $128, R8, R8
-	ADD   R11, R10, R10
-	CMP   R9, R8
-	BLT   lanes2
-	SUB   $4096, R9, R8
-	MOVD  R8, R10
-	MOVD  $128, R11
-	B     lanes2
-end3:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4352(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+72(FP), R1
-	CALL  ·foldF64NEON<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  $scratch-4096(SP), R2
-	MOVD  yStride+88(FP), R3
-	LSL   $3, R3, R3
-	MOVD  dyStride+96(FP), R4
-	LSL   $3, R4, R4
-	MOVD  cols+72(FP), R5
-planes2:
-	FMOVQ (R0), F1
-	FMOVQ (R1), F2
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
-	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
-	FMOVQ F1, (R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R5, R5
-	BNE   planes2
-
-	// transpose scratch to dx
-	MOVD  $2, R3
-	MOVD  dx_base+0(FP), R0
-	MOVD  cols+72(FP), R1
-	MUL   R1, R13, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-4096(SP), R1
-	MOVD  cols+72(FP), R2
-	CALL  ·rowsOutF64NEON<>(SB)
-	ADD   $16, R13, R13
-	SUB   $2, R14, R14
-	CMP   $2, R14
-	BGE   columns2
-rest2:
-
-	// the last columns
-	CBZ   R14, end1
-
-	// every plane, added up: [read y read dy fetch y fetch dy fetch dx]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  y_base+24(FP), R2
-	ADD   R13, R2, R2
-	MOVD  dy_base+48(FP), R3
-	ADD   R13, R3, R3
-	MOVD  dx_base+0(FP), R4
-	MOVD  cols+72(FP), R5
-	MUL   R5, R13, R5
-	ADD   R5, R4, R4
-	MOVD  yStride+88(FP), R5
-	LSL   $3, R5, R5
-	MOVD  dyStride+96(FP), R6
-	LSL   $3, R6, R6
-	ADD   $128, R2, R2
-	ADD   $128, R3, R3
-	MOVD  cols+72(FP), R7
-	LSL   $7, R7, R7
-	ADD   R7, R4, R4
-	MOVD  cols+72(FP), R7
-	MOVD  $scratch-4096(SP), R8
-	ADD   $4096, R8, R9
-	VMOVI $0, V0.B16
-	MOVD  $zeros-4224(SP), R10
-	FSTPQ (F0, F0), (R10)
-	FSTPQ (F0, F0), 32(R10)
-	FSTPQ (F0, F0), 64(R10)
-	FSTPQ (F0, F0), 96(R10)
-	MOVD  $0, R11
-lanes3:
-	VMOVI $0, V0.B16
-	VLD1  (R0), V0.D[0]
-	VMOVI $0, V1.B16
-	VLD1  (R1), V1.D[0]
-	WORD  $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD  $0x6e61dc00 // fmul v0.2d, v0.2d, v1.2d
-	FMOVQ (R10), F1
-	WORD  $0x4e60d421 // fadd v1.2d, v1.2d, v0.2d
-	FMOVQ F1, (R8)
-	ADD   R5, R0, R0
-	ADD   R6, R1, R1
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	ADD   $128, R4, R4
-	SUBS  $1, R7, R7
-	BEQ   end4
-	ADD   $128, R8, R8
-	ADD   R11, R10, R10
-	CMP   R9, R8
-	BLT   lanes3
-	SUB   $4096, R9, R8
-	MOVD  R8, R10
-	MOVD  $128, R11
-	B     lanes3
-end4:
-
-	// fold the planes of [read scratch]
-	MOVD  $scratch-4096(SP), R0
-	MOVD  $columnSums-4352(SP), R2
-	MOVD  $16, R3
-	MOVD  cols+72(FP), R1
-	CALL  ·foldF64NEON<>(SB)
-
-	// every plane: [read y read dy write scratch]
-	MOVD  y_base+24(FP), R0
-	ADD   R13, R0, R0
-	MOVD  dy_base+48(FP), R1
-	ADD   R13, R1, R1
-	MOVD  $scratch-4096(SP), R2
-	MOVD  yStride+88(FP), R3
-	LSL   $3, R3, R3
-	MOVD  dyStride+96(FP), R4
-	LSL   $3, R4, R4
-	MOVD  cols+72(FP), R5
-planes3:
-	VMOVI $0, V1.B16
-	VLD1  (R0), V1.D[0]
-	VMOVI $0, V2.B16
-	VLD1  (R1), V2.D[0]
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	WORD  $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
-	WORD  $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
-	VST1  V1.D[0], (R2)
-	ADD   R3, R0, R0
-	ADD   R4, R1, R1
-	ADD   $128, R2, R2
-	SUBS  $1, R5, R5
-	BNE   planes3
-
-	// transpose scratch to dx
-	MOVD  R14, R3
-	MOVD  dx_base+0(FP), R0
-	MOVD  cols+72(FP), R1
-	MUL   R1, R13, R1
-	ADD   R1, R0, R0
-	MOVD  $scratch-4096(SP), R1
-	MOVD  cols+72(FP), R2
-	CALL  ·rowsOutF64NEON<>(SB)
-end1:
 	RET
 
 // func squaredDistanceF32NEON(a, b []float32) float32
@@ -27802,7 +24487,7 @@ TEXT ·sigmoidF32NEON(SB), NOSPLIT, $64-48
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 416(R0), F0
-	FMOVQ 336(R0), F1
+	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVQ -256(R0), F3
 	MOVD  src_len+32(FP), R2
@@ -28170,8 +24855,8 @@ end1:
 TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 448(R0), F0
-	FMOVQ 464(R0), F1
+	FMOVQ 464(R0), F0
+	FMOVQ 480(R0), F1
 	FMOVQ 368(R0), F2
 	FMOVQ -128(R0), F3
 	FMOVQ -240(R0), F4
@@ -28986,7 +25671,7 @@ planes1:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
-	FMOVQ 336(R13), F8
+	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -29243,42 +25928,42 @@ planes2:
 	FMOVQ -256(R13), F8
 	WORD  $0x6e20fd00 // fdiv v0.4s, v8.4s, v0.4s
 	WORD  $0x4e20e408 // fcmeq v8.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V0.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e21fd01 // fdiv v1.4s, v8.4s, v1.4s
 	WORD  $0x4e21e428 // fcmeq v8.4s, v1.4s, v1.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V1.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e22fd02 // fdiv v2.4s, v8.4s, v2.4s
 	WORD  $0x4e22e448 // fcmeq v8.4s, v2.4s, v2.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V2.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e23fd03 // fdiv v3.4s, v8.4s, v3.4s
 	WORD  $0x4e23e468 // fcmeq v8.4s, v3.4s, v3.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V3.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e24fd04 // fdiv v4.4s, v8.4s, v4.4s
 	WORD  $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V4.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e25fd05 // fdiv v5.4s, v8.4s, v5.4s
 	WORD  $0x4e25e4a8 // fcmeq v8.4s, v5.4s, v5.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V5.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e26fd06 // fdiv v6.4s, v8.4s, v6.4s
 	WORD  $0x4e26e4c8 // fcmeq v8.4s, v6.4s, v6.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V6.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
 	WORD  $0x4e27e4e8 // fcmeq v8.4s, v7.4s, v7.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V7.B16
 
 	// every plane: [read scratch write scratch]
@@ -29347,7 +26032,7 @@ planes4:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -29412,7 +26097,7 @@ planes5:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -29466,7 +26151,7 @@ planes7:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -29531,7 +26216,7 @@ planes8:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -29831,7 +26516,7 @@ end3:
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	WORD  $0x6e20f400 // fmaxp v0.4s, v0.4s, v0.4s
 	WORD  $0x6e20f400 // fmaxp v0.4s, v0.4s, v0.4s
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	VMOVI $0, V3.B16
 	VMOVI $0, V4.B16
@@ -30984,7 +27669,7 @@ end4:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	MOVD  cols+48(FP), R2
 	MOVD  dst_base+0(FP), R3
@@ -31087,8 +27772,8 @@ end1:
 TEXT ·softmaxRowsScaledF64NEON(SB), 0, $4544-64
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4544(SP), R0
-	FMOVQ 448(R13), F7
-	FMOVQ 464(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	FMOVD scale+56(FP), F9
 	VDUP  V9.D[0], V9.D2
 	MOVD  ZR, R14
@@ -31491,42 +28176,42 @@ planes2:
 	FMOVQ -240(R13), F11
 	WORD  $0x6e60fd60 // fdiv v0.2d, v11.2d, v0.2d
 	WORD  $0x4e60e40b // fcmeq v11.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V0.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e61fd61 // fdiv v1.2d, v11.2d, v1.2d
 	WORD  $0x4e61e42b // fcmeq v11.2d, v1.2d, v1.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V1.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e62fd62 // fdiv v2.2d, v11.2d, v2.2d
 	WORD  $0x4e62e44b // fcmeq v11.2d, v2.2d, v2.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V2.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e63fd63 // fdiv v3.2d, v11.2d, v3.2d
 	WORD  $0x4e63e46b // fcmeq v11.2d, v3.2d, v3.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V3.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e64fd64 // fdiv v4.2d, v11.2d, v4.2d
 	WORD  $0x4e64e48b // fcmeq v11.2d, v4.2d, v4.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V4.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e65fd65 // fdiv v5.2d, v11.2d, v5.2d
 	WORD  $0x4e65e4ab // fcmeq v11.2d, v5.2d, v5.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V5.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e66fd66 // fdiv v6.2d, v11.2d, v6.2d
 	WORD  $0x4e66e4cb // fcmeq v11.2d, v6.2d, v6.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V6.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e6afd6a // fdiv v10.2d, v11.2d, v10.2d
 	WORD  $0x4e6ae54b // fcmeq v11.2d, v10.2d, v10.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V10.B16
 
 	// every plane: [read scratch write scratch]
@@ -31670,7 +28355,7 @@ planes5:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -31799,7 +28484,7 @@ planes8:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -32860,7 +29545,7 @@ end4:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	MOVD  cols+48(FP), R2
 	MOVD  dst_base+0(FP), R3
@@ -33037,7 +29722,7 @@ planes1:
 	ADD   $128, R1, R1
 	SUBS  $1, R2, R2
 	BNE   planes1
-	FMOVQ 336(R13), F8
+	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -33294,42 +29979,42 @@ planes2:
 	FMOVQ -256(R13), F8
 	WORD  $0x6e20fd00 // fdiv v0.4s, v8.4s, v0.4s
 	WORD  $0x4e20e408 // fcmeq v8.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V0.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e21fd01 // fdiv v1.4s, v8.4s, v1.4s
 	WORD  $0x4e21e428 // fcmeq v8.4s, v1.4s, v1.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V1.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e22fd02 // fdiv v2.4s, v8.4s, v2.4s
 	WORD  $0x4e22e448 // fcmeq v8.4s, v2.4s, v2.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V2.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e23fd03 // fdiv v3.4s, v8.4s, v3.4s
 	WORD  $0x4e23e468 // fcmeq v8.4s, v3.4s, v3.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V3.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e24fd04 // fdiv v4.4s, v8.4s, v4.4s
 	WORD  $0x4e24e488 // fcmeq v8.4s, v4.4s, v4.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V4.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e25fd05 // fdiv v5.4s, v8.4s, v5.4s
 	WORD  $0x4e25e4a8 // fcmeq v8.4s, v5.4s, v5.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V5.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e26fd06 // fdiv v6.4s, v8.4s, v6.4s
 	WORD  $0x4e26e4c8 // fcmeq v8.4s, v6.4s, v6.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V6.B16
 	FMOVQ -256(R13), F8
 	WORD  $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
 	WORD  $0x4e27e4e8 // fcmeq v8.4s, v7.4s, v7.4s
-	FMOVQ 304(R13), F9
+	FMOVQ 320(R13), F9
 	VBIF  V8.B16, V9.B16, V7.B16
 
 	// every plane: [read scratch write scratch]
@@ -33412,7 +30097,7 @@ planes4:
 	ADD   $128, R1, R1
 	SUBS  $1, R2, R2
 	BNE   planes4
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -33477,7 +30162,7 @@ planes5:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -33545,7 +30230,7 @@ planes7:
 	ADD   $128, R1, R1
 	SUBS  $1, R2, R2
 	BNE   planes7
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -33610,7 +30295,7 @@ planes8:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -34016,7 +30701,7 @@ end3:
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	WORD  $0x6e20f400 // fmaxp v0.4s, v0.4s, v0.4s
 	WORD  $0x6e20f400 // fmaxp v0.4s, v0.4s, v0.4s
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	VMOVI $0, V3.B16
 	VMOVI $0, V4.B16
@@ -35275,7 +31960,7 @@ end4:
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F2
+	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	MOVD  cols+72(FP), R2
 	MOVD  dst_base+0(FP), R3
@@ -35378,8 +32063,8 @@ end1:
 TEXT ·softmaxRowsMaskedF64NEON(SB), 0, $8640-88
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8640(SP), R0
-	FMOVQ 448(R13), F7
-	FMOVQ 464(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	FMOVD scale+80(FP), F9
 	VDUP  V9.D[0], V9.D2
 	MOVD  ZR, R14
@@ -35806,42 +32491,42 @@ planes2:
 	FMOVQ -240(R13), F11
 	WORD  $0x6e60fd60 // fdiv v0.2d, v11.2d, v0.2d
 	WORD  $0x4e60e40b // fcmeq v11.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V0.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e61fd61 // fdiv v1.2d, v11.2d, v1.2d
 	WORD  $0x4e61e42b // fcmeq v11.2d, v1.2d, v1.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V1.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e62fd62 // fdiv v2.2d, v11.2d, v2.2d
 	WORD  $0x4e62e44b // fcmeq v11.2d, v2.2d, v2.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V2.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e63fd63 // fdiv v3.2d, v11.2d, v3.2d
 	WORD  $0x4e63e46b // fcmeq v11.2d, v3.2d, v3.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V3.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e64fd64 // fdiv v4.2d, v11.2d, v4.2d
 	WORD  $0x4e64e48b // fcmeq v11.2d, v4.2d, v4.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V4.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e65fd65 // fdiv v5.2d, v11.2d, v5.2d
 	WORD  $0x4e65e4ab // fcmeq v11.2d, v5.2d, v5.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V5.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e66fd66 // fdiv v6.2d, v11.2d, v6.2d
 	WORD  $0x4e66e4cb // fcmeq v11.2d, v6.2d, v6.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V6.B16
 	FMOVQ -240(R13), F11
 	WORD  $0x6e6afd6a // fdiv v10.2d, v11.2d, v10.2d
 	WORD  $0x4e6ae54b // fcmeq v11.2d, v10.2d, v10.2d
-	FMOVQ 320(R13), F12
+	FMOVQ 336(R13), F12
 	VBIF  V11.B16, V12.B16, V10.B16
 
 	// every plane: [read scratch write scratch]
@@ -35999,7 +32684,7 @@ planes5:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -36142,7 +32827,7 @@ planes8:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 
 	// every plane: [read scratch write scratch]
@@ -37339,7 +34024,7 @@ end4:
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
-	FMOVQ 320(R13), F2
+	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
 	MOVD  cols+72(FP), R2
 	MOVD  dst_base+0(FP), R3
@@ -37761,7 +34446,7 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none1:
-	FMOVQ 336(R13), F8
+	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 
 	// every plane: [fetch src read scratch write scratch]
@@ -38973,7 +35658,7 @@ planes3:
 	ADD   R14, R0, R0
 	FMOVQ F0, (R0)
 none3:
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src read scratch write scratch]
@@ -39188,7 +35873,7 @@ one1:
 	VST1  V0.S[0], (R0)
 done1:
 none5:
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 
 	// every plane: [fetch src read scratch write scratch]
@@ -39519,8 +36204,8 @@ end1:
 // func logSumExpRowsF64NEON(dst, src []float64, cols int)
 TEXT ·logSumExpRowsF64NEON(SB), 0, $4288-56
 	MOVD  $constants<>+256(SB), R13
-	FMOVQ 448(R13), F7
-	FMOVQ 464(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R7
 	MOVD  cols+48(FP), R0
@@ -40862,7 +37547,7 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none1:
-	FMOVQ 336(R8), F8
+	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 
 	// every plane: [read scratch write scratch]
@@ -42060,7 +38745,7 @@ planes3:
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none3:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 
 	// every plane: [read scratch write scratch]
@@ -42279,7 +38964,7 @@ one3:
 	VST1  V0.S[0], (R0)
 done3:
 none5:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 
 	// every plane: [read scratch write scratch]
@@ -42511,7 +39196,7 @@ planes7:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none7:
-	FMOVQ 336(R8), F8
+	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 
 	// every plane, added up: [read src]
@@ -43747,7 +40432,7 @@ planes8:
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none9:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 
 	// every plane, added up: [read src]
@@ -43978,7 +40663,7 @@ one7:
 	VST1  V0.S[0], (R0)
 done7:
 none11:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 
 	// every plane, added up: [read src]
@@ -44198,8 +40883,8 @@ end1:
 // func logSumExpPlanesF64NEON(dst, src []float64, planes, n, stride int)
 TEXT ·logSumExpPlanesF64NEON(SB), 0, $4416-72
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 448(R8), F7
-	FMOVQ 464(R8), F8
+	FMOVQ 464(R8), F7
+	FMOVQ 480(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -47354,7 +44039,7 @@ end3:
 	FMOVQ 80(R11), F5
 	FMOVQ 96(R11), F6
 	FMOVQ 112(R11), F7
-	FMOVQ 336(R8), F8
+	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 
 	// every plane: [read y read dy write dx]
@@ -47663,7 +44348,7 @@ end4:
 	MOVD  $16, R3
 	MOVD  planes+72(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 
 	// every plane: [read y read dy write dx]
@@ -47774,7 +44459,7 @@ end5:
 	MOVD  $16, R3
 	MOVD  planes+72(FP), R1
 	CALL  ·foldF32NEON<>(SB)
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 
 	// every plane: [read y read dy write dx]
@@ -47860,8 +44545,8 @@ end2:
 // func logSoftmaxGradPlanesF64NEON(dx, y, dy []float64, planes, n, stride int)
 TEXT ·logSoftmaxGradPlanesF64NEON(SB), 0, $4416-96
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 448(R8), F7
-	FMOVQ 464(R8), F8
+	FMOVQ 464(R8), F7
+	FMOVQ 480(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+80(FP), R10
 
@@ -50027,10 +46712,10 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none1:
-	FMOVQ 336(R8), F8
+	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 	FMOVQ -256(R8), F10
-	FMOVQ 480(R8), F12
+	FMOVQ 448(R8), F12
 	FMOVQ 400(R8), F13
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -50522,10 +47207,10 @@ planes5:
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none4:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 480(R8), F4
+	FMOVQ 448(R8), F4
 	FMOVQ 400(R8), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -50692,10 +47377,10 @@ one3:
 	VST1  V0.S[0], (R0)
 done3:
 none7:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 480(R8), F4
+	FMOVQ 448(R8), F4
 	FMOVQ 400(R8), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -50891,10 +47576,10 @@ planes13:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none10:
-	FMOVQ 336(R8), F8
+	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 	FMOVQ -256(R8), F10
-	FMOVQ 480(R8), F12
+	FMOVQ 448(R8), F12
 	FMOVQ 400(R8), F13
 
 	// every plane, added up: [read src write dst]
@@ -51418,10 +48103,10 @@ planes16:
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none13:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 480(R8), F4
+	FMOVQ 448(R8), F4
 	FMOVQ 400(R8), F5
 
 	// every plane, added up: [read src write dst]
@@ -51593,10 +48278,10 @@ one9:
 	VST1  V0.S[0], (R0)
 done9:
 none16:
-	FMOVQ 336(R8), F1
+	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 480(R8), F4
+	FMOVQ 448(R8), F4
 	FMOVQ 400(R8), F5
 
 	// every plane, added up: [read src write dst]
@@ -51848,10 +48533,10 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none1:
-	FMOVQ 336(R13), F8
+	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 	FMOVQ -256(R13), F10
-	FMOVQ 480(R13), F12
+	FMOVQ 448(R13), F12
 	FMOVQ 400(R13), F13
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -52349,10 +49034,10 @@ planes5:
 	ADD   R14, R0, R0
 	FMOVQ F0, (R0)
 none4:
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	FMOVQ -256(R13), F3
-	FMOVQ 480(R13), F4
+	FMOVQ 448(R13), F4
 	FMOVQ 400(R13), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -52508,10 +49193,10 @@ one1:
 	VST1  V0.S[0], (R0)
 done1:
 none7:
-	FMOVQ 336(R13), F1
+	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	FMOVQ -256(R13), F3
-	FMOVQ 480(R13), F4
+	FMOVQ 448(R13), F4
 	FMOVQ 400(R13), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
@@ -52671,7 +49356,7 @@ TEXT ·lossSoftmaxGradNEON(SB), 0, $8512-160
 	CMP   $32, R10
 	BLT   rest1
 columns1:
-	FMOVQ 480(R8), F11
+	FMOVQ 448(R8), F11
 	VMOVI $0, V12.B16
 	VMOVI $0, V13.B16
 	VMOVI $0, V14.B16
@@ -53006,7 +49691,7 @@ rest1:
 	CMP   $4, R10
 	BLT   rest2
 columns2:
-	FMOVQ 480(R8), F11
+	FMOVQ 448(R8), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -53129,7 +49814,7 @@ rest2:
 
 	// the last columns
 	CBZ   R10, end2
-	FMOVQ 480(R8), F11
+	FMOVQ 448(R8), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -53326,7 +50011,7 @@ TEXT ·lossSoftmaxGradRowsNEON(SB), 0, $8512-152
 	CMP   $32, R15
 	BLT   rest1
 columns1:
-	FMOVQ 480(R13), F11
+	FMOVQ 448(R13), F11
 	VMOVI $0, V12.B16
 	VMOVI $0, V13.B16
 	VMOVI $0, V14.B16
@@ -53670,7 +50355,7 @@ rest1:
 	CMP   $4, R15
 	BLT   rest2
 columns2:
-	FMOVQ 480(R13), F11
+	FMOVQ 448(R13), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -53802,7 +50487,7 @@ rest2:
 
 	// the last columns
 	CBZ   R15, end1
-	FMOVQ 480(R13), F11
+	FMOVQ 448(R13), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -54003,7 +50688,7 @@ TEXT ·lossSigmoidNEON(SB), NOSPLIT, $64-76
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 416(R0), F0
-	FMOVQ 336(R0), F1
+	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVQ 352(R0), F3
 	FMOVQ -256(R0), F4
@@ -57142,7 +53827,7 @@ TEXT ·lossSigmoidGradNEON(SB), NOSPLIT, $64-72
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 416(R0), F0
-	FMOVQ 336(R0), F1
+	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVQ 352(R0), F3
 	FMOVQ -256(R0), F4
@@ -67977,12 +64662,12 @@ DATA constants<>+528(SB)/8, $0x3dea39ef35793c76
 DATA constants<>+536(SB)/8, $0x3dea39ef35793c76
 DATA constants<>+544(SB)/8, $0x3fe62e42fee00000
 DATA constants<>+552(SB)/8, $0x3fe62e42fee00000
-DATA constants<>+560(SB)/8, $0x7fc000007fc00000
-DATA constants<>+568(SB)/8, $0x7fc000007fc00000
-DATA constants<>+576(SB)/8, $0x7ff8000000000001
-DATA constants<>+584(SB)/8, $0x7ff8000000000001
-DATA constants<>+592(SB)/8, $0xc2aeac4fc2aeac4f
-DATA constants<>+600(SB)/8, $0xc2aeac4fc2aeac4f
+DATA constants<>+560(SB)/8, $0xc2aeac4fc2aeac4f
+DATA constants<>+568(SB)/8, $0xc2aeac4fc2aeac4f
+DATA constants<>+576(SB)/8, $0x7fc000007fc00000
+DATA constants<>+584(SB)/8, $0x7fc000007fc00000
+DATA constants<>+592(SB)/8, $0x7ff8000000000001
+DATA constants<>+600(SB)/8, $0x7ff8000000000001
 DATA constants<>+608(SB)/8, $0x0000000000000000
 DATA constants<>+616(SB)/8, $0x0000000000000000
 DATA constants<>+624(SB)/8, $0xc086232bdd7abcd2
@@ -67995,12 +64680,12 @@ DATA constants<>+672(SB)/8, $0xbf3172003fb8aa3b
 DATA constants<>+680(SB)/8, $0x3ab563a5b5bfbe80
 DATA constants<>+688(SB)/8, $0x0000000100000001
 DATA constants<>+696(SB)/8, $0x0000000100000001
-DATA constants<>+704(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+712(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+720(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+728(SB)/8, $0x3e5af633a92c2458
-DATA constants<>+736(SB)/8, $0x3f0000003f000000
-DATA constants<>+744(SB)/8, $0x3f0000003f000000
+DATA constants<>+704(SB)/8, $0x3f0000003f000000
+DATA constants<>+712(SB)/8, $0x3f0000003f000000
+DATA constants<>+720(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+728(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+736(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+744(SB)/8, $0x3e5af633a92c2458
 DATA constants<>+752(SB)/8, $0x8000000000000000
 DATA constants<>+760(SB)/8, $0x8000000000000000
 DATA constants<>+768(SB)/8, $0x00007fff00007fff

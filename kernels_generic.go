@@ -542,7 +542,7 @@ func columnMax[T Float](max, src []T, planes, stride int) {
 	}
 }
 
-func softmaxPlanesGeneric[T Float](dst, src, max, sum []T, planes, n, dstStride, srcStride int) {
+func softmaxPlanesGeneric[T Float](dst, src []T, planes, n, dstStride, srcStride int) {
 	for i := 0; i < n; i += maxColumns {
 		var sums columnSums[T]
 		var ms, e [maxColumns]T
@@ -558,10 +558,6 @@ func softmaxPlanesGeneric[T Float](dst, src, max, sum []T, planes, n, dstStride,
 			copy(dst[k*dstStride+i:], e)
 		}
 		s := sums.sums(planes, len(m))
-		if max != nil {
-			copy(max[i:], m)
-			copy(sum[i:], s)
-		}
 		for j, v := range s {
 			s[j] = 1 / v
 		}
@@ -607,42 +603,6 @@ func logSoftmaxPlanesGeneric[T Float](dst, src []T, planes, n, dstStride, srcStr
 				y[j] = v
 			}
 		}
-	}
-}
-
-func softmaxPlanesGradGeneric[T Float](dx, y, dy []T, planes, n, dxStride, yStride, dyStride int) {
-	for i := 0; i < n; i += maxColumns {
-		var dots columnSums[T]
-		var ps [maxColumns]T
-		p := ps[:min(maxColumns, n-i)]
-		for k := range planes {
-			a, b := y[k*yStride+i:][:len(p)], dy[k*dyStride+i:][:len(p)]
-			for j, v := range a {
-				p[j] = T(math.Abs(float64(v))) * b[j]
-			}
-			dots.add(k, p)
-		}
-		dot := dots.sums(planes, len(p))
-		for k := range planes {
-			a, b, d := y[k*yStride+i:][:len(p)], dy[k*dyStride+i:][:len(p)], dx[k*dxStride+i:][:len(p)]
-			for j, v := range a {
-				d[j] = T(math.Abs(float64(v))) * (b[j] - dot[j])
-			}
-		}
-	}
-}
-
-func softmaxRowsToPlanesGeneric[T Float](dst, src, max, sum []T, cols, n, dstStride int) {
-	transposeGeneric(dst, src, n, cols, dstStride, cols)
-	softmaxPlanesGeneric(dst, dst, max, sum, cols, n, dstStride, dstStride)
-}
-
-func softmaxPlanesGradToRowsGeneric[T Float](dx, y, dy []T, cols, n, yStride, dyStride int) {
-	var planes [maxLanes * maxColumns]T
-	for i := 0; i < n; i += maxColumns {
-		m := min(maxColumns, n-i)
-		softmaxPlanesGradGeneric(planes[:], y[i:], dy[i:], cols, m, maxColumns, yStride, dyStride)
-		transposeGeneric(dx[i*cols:], planes[:], cols, m, cols, maxColumns)
 	}
 }
 

@@ -43,30 +43,13 @@ const (
 	planes
 	axes
 	pieces // vectors that an entry of the tables takes whole
-	few32  // planes, no more than a sum of float32 has lanes
-	few64  // likewise of float64
 )
 
 func (f family) takes(s shape) bool {
-	switch f {
-	case pieces:
-		if s.axis < 1 || s.axis > piece {
-			return false
-		}
-	case few32, few64:
-		if s.inner == 0 || s.axis > map[family]int{few32: 64, few64: 32}[f] {
-			return false
-		}
+	if f == pieces && (s.axis < 1 || s.axis > piece) {
+		return false
 	}
-	return (f == rows || f == axes || s.outer == 1) && (f == planes || f == few32 || f == few64 || f == axes || s.inner == 1)
-}
-
-// fewPlanes is the family of few planes.
-func fewPlanes[T Float]() family {
-	if is64[T]() {
-		return few64
-	}
-	return few32
+	return (f == rows || f == axes || s.outer == 1) && (f == planes || f == axes || s.inner == 1)
 }
 
 // operands is what a kernel reads and writes; a kernel without one of them leaves it nil.
@@ -303,113 +286,12 @@ func kernelTests[T Float]() []kernelTest[T] {
 			}
 		},
 	},
-		columnSoftmaxTest[T]("columnSoftmax", planes, 5, 3, ""), columnSoftmaxTest[T]("columnSoftmaxInPlace", planes, 4, 4, "x"),
-		columnSoftmaxTest[T]("softmaxRowsToPlanes", fewPlanes[T](), 5, rowsNotPlanes, ""),
-		columnSoftmaxGradTest[T]("columnSoftmaxGrad", planes, 7), columnSoftmaxGradTest[T]("softmaxPlanesGradToRows", fewPlanes[T](), rowsNotPlanes),
 	}...)
-}
-
-// rowsNotPlanes stands for a gap between planes: there are rows of the planes' elements instead.
-const rowsNotPlanes = -1
-
-// columnsOf returns where the elements of the columns of s are, in planes that are gap elements apart or in rows, and how many there are.
-func columnsOf(s shape, gap int) (at func(plane, column int) int, n int) {
-	if gap == rowsNotPlanes {
-		return func(plane, column int) int { return column*s.axis + plane }, s.axis * s.inner
-	}
-	return func(plane, column int) int { return plane*(s.inner+gap) + column }, (s.axis-1)*(s.inner+gap) + s.inner
-}
-
-// columnSoftmaxGradTest has planes that are some elements apart, or rows, in dst.
-func columnSoftmaxGradTest[T Float](name string, family family, dstGap int) kernelTest[T] {
-	return kernelTest[T]{
-		name: name, family: family,
-		lengths: func(s shape) lengths {
-			_, dst := columnsOf(s, dstGap)
-			_, x := columnsOf(s, 9)
-			_, y := columnsOf(s, 5)
-			return lengths{dst: dst, x: x, y: y}
-		},
-		run: func(o *operands[T], s shape) {
-			if dstGap != rowsNotPlanes {
-				columnSoftmaxGrad(active, o.dst, o.x, o.y, s.axis, s.inner, s.inner+dstGap, s.inner+9, s.inner+5)
-			} else {
-				softmaxPlanesGradToRows(active, o.dst, o.x, o.y, s.axis, s.inner, s.inner+9, s.inner+5)
-			}
-		},
-		want: func(o *operands[T], s shape) {
-			dst, _ := columnsOf(s, dstGap)
-			for i := range s.inner {
-				var y, dy []T
-				for k := range s.axis {
-					y, dy = append(y, T(math.Abs(float64(o.x[k*(s.inner+9)+i])))), append(dy, o.y[k*(s.inner+5)+i])
-				}
-				for k, v := range refSoftmaxGrad(y, dy) {
-					o.dst[dst(k, i)] = v
-				}
-			}
-		},
-	}
-}
-
-// columnSoftmaxTest has planes that are some elements apart, in dst and in x, which may have rows instead, and before those of dst the
-// largest value and the sum of every column.
-func columnSoftmaxTest[T Float](name string, family family, dstGap, gap int, inPlace string) kernelTest[T] {
-	planesOf := func(x []T, s shape, gap int) []T {
-		_, n := columnsOf(s, gap)
-		return x[len(x)-n:]
-	}
-	return kernelTest[T]{
-		name: name, family: family, inPlace: inPlace, exact: firstNaNWins,
-		lengths: func(s shape) lengths {
-			_, dst := columnsOf(s, dstGap)
-			_, x := columnsOf(s, gap)
-			n := lengths{dst: 2*s.inner + dst, x: x}
-			if inPlace != "" {
-				n.x = n.dst
-			}
-			return n
-		},
-		run: func(o *operands[T], s shape) {
-			maxima, sums := o.dst[:s.inner], o.dst[s.inner:2*s.inner]
-			dst, x := planesOf(o.dst, s, dstGap), planesOf(o.x, s, gap)
-			if gap == rowsNotPlanes {
-				softmaxRowsToPlanes(active, dst, x, maxima, sums, s.axis, s.inner, s.inner+dstGap)
-			} else {
-				columnSoftmax(active, dst, x, maxima, sums, s.axis, s.inner, s.inner+dstGap, s.inner+gap)
-			}
-			for i := range maxima {
-				if sums[i] != sums[i] { // then the largest is anything, and the sum any NaN
-					maxima[i], sums[i] = 0, canonicalNaN[T]()
-				}
-				maxima[i] += 0 // nor has a zero a sign
-			}
-		},
-		want: func(o *operands[T], s shape) {
-			dst, src := planesOf(o.dst, s, dstGap), planesOf(o.x, s, gap)
-			to, _ := columnsOf(s, dstGap)
-			from, _ := columnsOf(s, gap)
-			for i := range s.inner {
-				x := make([]T, s.axis)
-				for k := range x {
-					x[k] = src[from(k, i)]
-				}
-				for k, v := range refSoftmax(x) {
-					dst[to(k, i)] = v
-				}
-				_, _, sum := refExpSum(x)
-				o.dst[i], o.dst[s.inner+i] = refMax(x)+0, sum
-				if sum != sum {
-					o.dst[i], o.dst[s.inner+i] = 0, canonicalNaN[T]()
-				}
-			}
-		},
-	}
 }
 
 // shapes are those that the suite tries: all small lengths, for tails, and some around the pieces in which sums and calls are cut.
 func (f family) shapes() []shape {
-	all := [...]func() []shape{vectors: vectorShapes, pieces: vectorShapes, rows: rowShapes, planes: planeShapes, few32: planeShapes, few64: planeShapes, axes: axisShapes}[f]()
+	all := [...]func() []shape{vectors: vectorShapes, pieces: vectorShapes, rows: rowShapes, planes: planeShapes, axes: axisShapes}[f]()
 	return slices.DeleteFunc(all, func(s shape) bool { return !f.takes(s) })
 }
 

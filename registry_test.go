@@ -88,22 +88,10 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "logSoftmaxPlanesF32AVX512", AVX2: "logSoftmaxPlanesF32AVX2", NEON: "logSoftmaxPlanesF32NEON"}},
 	{name: "logSoftmaxPlanes", element: "F64", new: func() arguments { return new(logSoftmaxPlanesArgs[float64]) },
 		serves: map[ISA]string{AVX512: "logSoftmaxPlanesF64AVX512", AVX2: "logSoftmaxPlanesF64AVX2", NEON: "logSoftmaxPlanesF64NEON"}},
-	{name: "softmaxPlanesGrad", element: "F32", new: func() arguments { return new(softmaxPlanesGradArgs[float32]) },
-		serves: map[ISA]string{AVX512: "softmaxPlanesGradF32AVX512", AVX2: "softmaxPlanesGradF32AVX2", NEON: "softmaxPlanesGradF32NEON"}},
-	{name: "softmaxPlanesGrad", element: "F64", new: func() arguments { return new(softmaxPlanesGradArgs[float64]) },
-		serves: map[ISA]string{AVX512: "softmaxPlanesGradF64AVX512", AVX2: "softmaxPlanesGradF64AVX2", NEON: "softmaxPlanesGradF64NEON"}},
 	{name: "argMaxPlanes", element: "F32", new: func() arguments { return new(argMaxPlanesArgs[float32]) },
 		serves: map[ISA]string{AVX512: "argMaxPlanesF32AVX512", AVX2: "argMaxPlanesF32AVX2", NEON: "argMaxPlanesF32NEON"}},
 	{name: "argMaxPlanes", element: "F64", new: func() arguments { return new(argMaxPlanesArgs[float64]) },
 		serves: map[ISA]string{AVX512: "argMaxPlanesF64AVX512", AVX2: "argMaxPlanesF64AVX2", NEON: "argMaxPlanesF64NEON"}},
-	{name: "softmaxRowsToPlanes", element: "F32", new: func() arguments { return new(softmaxRowsToPlanesArgs[float32]) },
-		serves: map[ISA]string{AVX512: "softmaxRowsToPlanesF32AVX512", AVX2: "softmaxRowsToPlanesF32AVX2", NEON: "softmaxRowsToPlanesF32NEON"}},
-	{name: "softmaxRowsToPlanes", element: "F64", new: func() arguments { return new(softmaxRowsToPlanesArgs[float64]) },
-		serves: map[ISA]string{AVX512: "softmaxRowsToPlanesF64AVX512", AVX2: "softmaxRowsToPlanesF64AVX2", NEON: "softmaxRowsToPlanesF64NEON"}},
-	{name: "softmaxPlanesGradToRows", element: "F32", new: func() arguments { return new(softmaxPlanesGradToRowsArgs[float32]) },
-		serves: map[ISA]string{AVX512: "softmaxPlanesGradToRowsF32AVX512", AVX2: "softmaxPlanesGradToRowsF32AVX2", NEON: "softmaxPlanesGradToRowsF32NEON"}},
-	{name: "softmaxPlanesGradToRows", element: "F64", new: func() arguments { return new(softmaxPlanesGradToRowsArgs[float64]) },
-		serves: map[ISA]string{AVX512: "softmaxPlanesGradToRowsF64AVX512", AVX2: "softmaxPlanesGradToRowsF64AVX2", NEON: "softmaxPlanesGradToRowsF64NEON"}},
 	{name: "squaredDistance", element: "F32", new: func() arguments { return new(squaredDistanceArgs[float32]) },
 		serves: map[ISA]string{AVX512: "squaredDistanceF32AVX512", AVX2: "squaredDistanceF32AVX2", NEON: "squaredDistanceF32NEON"}, results: []string{"result"}},
 	{name: "squaredDistance", element: "F64", new: func() arguments { return new(squaredDistanceArgs[float64]) },
@@ -593,8 +581,6 @@ func (a *argMaxRowsArgs[T]) each(f func(name string, p any)) {
 type softmaxPlanesArgs[T Float] struct {
 	dst       []T
 	src       []T
-	max       []T
-	sum       []T
 	planes    int
 	n         int
 	dstStride int
@@ -602,17 +588,15 @@ type softmaxPlanesArgs[T Float] struct {
 }
 
 func (a *softmaxPlanesArgs[T]) call(isa ISA) {
-	softmaxPlanes(isa, a.dst, a.src, a.max, a.sum, a.planes, a.n, a.dstStride, a.srcStride)
+	softmaxPlanes(isa, a.dst, a.src, a.planes, a.n, a.dstStride, a.srcStride)
 }
 func (a *softmaxPlanesArgs[T]) define() {
-	softmaxPlanesGeneric(a.dst, a.src, a.max, a.sum, a.planes, a.n, a.dstStride, a.srcStride)
+	softmaxPlanesGeneric(a.dst, a.src, a.planes, a.n, a.dstStride, a.srcStride)
 }
 func (a *softmaxPlanesArgs[T]) clone() arguments { b := *a; return &b }
 func (a *softmaxPlanesArgs[T]) each(f func(name string, p any)) {
 	f("dst", &a.dst)
 	f("src", &a.src)
-	f("max", &a.max)
-	f("sum", &a.sum)
 	f("planes", &a.planes)
 	f("n", &a.n)
 	f("dstStride", &a.dstStride)
@@ -645,36 +629,6 @@ func (a *logSoftmaxPlanesArgs[T]) each(f func(name string, p any)) {
 	f("srcStride", &a.srcStride)
 }
 
-// softmaxPlanesGradArgs are the arguments of softmaxPlanesGrad, and what it returns.
-type softmaxPlanesGradArgs[T Float] struct {
-	dx       []T
-	y        []T
-	dy       []T
-	planes   int
-	n        int
-	dxStride int
-	yStride  int
-	dyStride int
-}
-
-func (a *softmaxPlanesGradArgs[T]) call(isa ISA) {
-	softmaxPlanesGrad(isa, a.dx, a.y, a.dy, a.planes, a.n, a.dxStride, a.yStride, a.dyStride)
-}
-func (a *softmaxPlanesGradArgs[T]) define() {
-	softmaxPlanesGradGeneric(a.dx, a.y, a.dy, a.planes, a.n, a.dxStride, a.yStride, a.dyStride)
-}
-func (a *softmaxPlanesGradArgs[T]) clone() arguments { b := *a; return &b }
-func (a *softmaxPlanesGradArgs[T]) each(f func(name string, p any)) {
-	f("dx", &a.dx)
-	f("y", &a.y)
-	f("dy", &a.dy)
-	f("planes", &a.planes)
-	f("n", &a.n)
-	f("dxStride", &a.dxStride)
-	f("yStride", &a.yStride)
-	f("dyStride", &a.dyStride)
-}
-
 // argMaxPlanesArgs are the arguments of argMaxPlanes, and what it returns.
 type argMaxPlanesArgs[T Float] struct {
 	dst    []int32
@@ -693,62 +647,6 @@ func (a *argMaxPlanesArgs[T]) each(f func(name string, p any)) {
 	f("planes", &a.planes)
 	f("n", &a.n)
 	f("stride", &a.stride)
-}
-
-// softmaxRowsToPlanesArgs are the arguments of softmaxRowsToPlanes, and what it returns.
-type softmaxRowsToPlanesArgs[T Float] struct {
-	dst       []T
-	src       []T
-	max       []T
-	sum       []T
-	cols      int
-	n         int
-	dstStride int
-}
-
-func (a *softmaxRowsToPlanesArgs[T]) call(isa ISA) {
-	softmaxRowsToPlanes(isa, a.dst, a.src, a.max, a.sum, a.cols, a.n, a.dstStride)
-}
-func (a *softmaxRowsToPlanesArgs[T]) define() {
-	softmaxRowsToPlanesGeneric(a.dst, a.src, a.max, a.sum, a.cols, a.n, a.dstStride)
-}
-func (a *softmaxRowsToPlanesArgs[T]) clone() arguments { b := *a; return &b }
-func (a *softmaxRowsToPlanesArgs[T]) each(f func(name string, p any)) {
-	f("dst", &a.dst)
-	f("src", &a.src)
-	f("max", &a.max)
-	f("sum", &a.sum)
-	f("cols", &a.cols)
-	f("n", &a.n)
-	f("dstStride", &a.dstStride)
-}
-
-// softmaxPlanesGradToRowsArgs are the arguments of softmaxPlanesGradToRows, and what it returns.
-type softmaxPlanesGradToRowsArgs[T Float] struct {
-	dx       []T
-	y        []T
-	dy       []T
-	cols     int
-	n        int
-	yStride  int
-	dyStride int
-}
-
-func (a *softmaxPlanesGradToRowsArgs[T]) call(isa ISA) {
-	softmaxPlanesGradToRows(isa, a.dx, a.y, a.dy, a.cols, a.n, a.yStride, a.dyStride)
-}
-func (a *softmaxPlanesGradToRowsArgs[T]) define() {
-	softmaxPlanesGradToRowsGeneric(a.dx, a.y, a.dy, a.cols, a.n, a.yStride, a.dyStride)
-}
-func (a *softmaxPlanesGradToRowsArgs[T]) clone() arguments { b := *a; return &b }
-func (a *softmaxPlanesGradToRowsArgs[T]) each(f func(name string, p any)) {
-	f("dx", &a.dx)
-	f("y", &a.y)
-	f("dy", &a.dy)
-	f("cols", &a.cols)
-	f("n", &a.n)
-	f("yStride", &a.yStride)
-	f("dyStride", &a.dyStride)
 }
 
 // squaredDistanceArgs are the arguments of squaredDistance, and what it returns.

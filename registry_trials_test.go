@@ -12,22 +12,14 @@ var trials = map[string]trial{
 	"argMaxRows":  rowsOf("dst"),
 	"softmaxRows": rowsOf(), "logSoftmaxRows": rowsOf(), "softmaxRowsGrad": rowsOf(), "logSoftmaxRowsGrad": rowsOf(),
 
-	"softmaxPlanes": planesOf(2), "logSoftmaxPlanes": planesOf(2), "softmaxPlanesGrad": planesOf(3), "argMaxPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
+	"softmaxPlanes": {shape: planesShape, sizes: upTo(1, 300, 1000)}, "logSoftmaxPlanes": {shape: planesShape, sizes: upTo(1, 300, 1000)},
+	"argMaxPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
 
 	"softmaxRowsScaled": {shape: rowsOf().shape, prepare: scalePositive}, "softmaxRowsMasked": {shape: maskedShape, prepare: scalePositive},
 	"logSumExpRows": rowsOf("dst"), "logSumExpPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
 	"softmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)}, "logSoftmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)},
 	"above": {prepare: thresholdInside},
 
-	"softmaxRowsToPlanes": {shape: func(n int, element string) map[string]int {
-		cols, stride := 1+n%sumLanes(element), n+3
-		s := map[string]int{"cols": cols, "n": n, "dstStride": stride, "dst": (cols-1)*stride + n, "src": n * cols}
-		return withSums(s, n)
-	}, zeros: []string{"max"}, sizes: upTo(1, 300, 1000)},
-	"softmaxPlanesGradToRows": {shape: func(n int, element string) map[string]int {
-		cols, y, dy := 1+n%sumLanes(element), n+5, n+1
-		return map[string]int{"cols": cols, "n": n, "yStride": y, "dyStride": dy, "dx": n * cols, "y": (cols-1)*y + n, "dy": (cols-1)*dy + n}
-	}, sizes: upTo(1, 300, 1000)},
 	"transpose": {shape: func(n int, element string) map[string]int {
 		rows, cols := 1+n%67, 1+n/3
 		return map[string]int{"rows": rows, "cols": cols, "dstStride": rows + 3, "srcStride": cols + 5,
@@ -226,14 +218,6 @@ func multiples(of int) (sizes []int) {
 	return sizes
 }
 
-// sumLanes is how many lanes a sum has.
-func sumLanes(element string) int {
-	if element == "F64" {
-		return 32
-	}
-	return 64
-}
-
 // largestFirst makes max the largest of src.
 func largestFirst(a arguments, n int, r *random) func(string, int) bool {
 	switch x := a.(type) {
@@ -321,24 +305,10 @@ func rowsOf(one ...string) trial {
 	}}
 }
 
-// planesOf has planes that are n elements and a gap apart, in so many slices.
-func planesOf(slices int) trial {
-	return trial{shape: func(n int, element string) map[string]int {
-		planes := 1 + n*5%70
-		s := map[string]int{"planes": planes, "n": n}
-		for i, name := range [][]string{{"dst", "src"}, {"dx", "y", "dy"}}[slices-2] {
-			s[name+"Stride"], s[name] = n+3+2*i, (planes-1)*(n+3+2*i)+n
-		}
-		return withSums(s, n)
-	}, zeros: []string{"max"}, sizes: upTo(1, 300, 1000)}
-}
-
-// withSums adds what softmaxPlanes writes beside the planes; every other time there is no place for it.
-func withSums(s map[string]int, n int) map[string]int {
-	if s["max"], s["sum"] = n, n; n%2 == 1 {
-		s["max"], s["sum"] = -1, -1
-	}
-	return s
+// planesShape has planes that are n elements and a gap apart.
+func planesShape(n int, element string) map[string]int {
+	planes := 1 + n*5%70
+	return map[string]int{"planes": planes, "n": n, "dstStride": n + 3, "srcStride": n + 5, "dst": (planes-1)*(n+3) + n, "src": (planes-1)*(n+5) + n}
 }
 
 // withRest adds what lossSoftmax writes beside the planes; every other time there is no place for some of it.

@@ -29,26 +29,6 @@ func softmaxRowsGrad(m machine.Machine) {
 	}, []string{"y", "dy"}, "dx")
 }
 
-func softmaxPlanesGrad(m machine.Machine) {
-	m.Planes(nil, func(c machine.Columns) { columnGrad(m, c, "dx") })
-}
-
-func softmaxPlanesGradToRows(m machine.Machine) {
-	m.Turn(func(c machine.Columns) { columnGrad(m, c, machine.Scratch) }, nil, "dx")
-}
-
-func columnGrad(m machine.Machine, c machine.Columns, dx string) {
-	dot := c.Sum(func(j int, x []V) V {
-		m.Abs(x[0], x[0])
-		m.Mul(x[0], x[0], x[1])
-		return x[0]
-	}, nil, machine.In("y", 0), machine.In("dy", 0), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
-	c.Each(func(j int, x []V) V {
-		m.Abs(x[0], x[0])
-		return grad(m, dot[j], x)
-	}, machine.In("y", 0), machine.In("dy", 0), machine.Out(dx))
-}
-
 func logSoftmaxGrad(m machine.Machine) {
 	rowLogGrad(m, m.Arg("sum"))
 }

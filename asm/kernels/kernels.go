@@ -63,22 +63,13 @@ var All = []pipeline.Kernel{
 	{Name: "argMaxRows", Signature: "func(dst []int32, src []T, cols int)", On: pipeline.Everywhere(argMaxRows),
 		Doc: "writes argMax of every row."},
 
-	// Columns 0 … n−1 of at most piece planes; plane k begins at element k·stride of its slice. max and sum are nil, or take each column's
-	// largest value (anything where there is a NaN) and Σ exp(x − max).
-	{Name: "softmaxPlanes", Signature: "func(dst, src, max, sum []T, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(softmaxPlanes),
+	// columns 0 … n−1 of at most piece planes; plane k begins at element k·stride of its slice
+	{Name: "softmaxPlanes", Signature: "func(dst, src []T, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(softmaxPlanes),
 		Doc: "writes the softmax down every column."},
 	{Name: "logSoftmaxPlanes", Signature: "func(dst, src []T, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(logSoftmaxPlanes),
 		Doc: "writes the log-softmax down every column."},
-	{Name: "softmaxPlanesGrad", Signature: "func(dx, y, dy []T, planes, n, dxStride, yStride, dyStride int)", On: pipeline.Everywhere(softmaxPlanesGrad),
-		Doc: "writes |y|·(dy − Σ |y|·dy) down every column."},
 	{Name: "argMaxPlanes", Signature: "func(dst []int32, src []T, planes, n, stride int)", On: pipeline.Everywhere(argMaxPlanes),
 		Doc: "writes argMax down every column."},
-
-	// rows instead of planes, of at most as many elements as a sum has lanes: 64 (32 for float64)
-	{Name: "softmaxRowsToPlanes", Signature: "func(dst, src, max, sum []T, cols, n, dstStride int)", On: pipeline.Everywhere(softmaxRowsToPlanes),
-		Doc: "is softmaxPlanes from n rows of cols elements."},
-	{Name: "softmaxPlanesGradToRows", Signature: "func(dx, y, dy []T, cols, n, yStride, dyStride int)", On: pipeline.Everywhere(softmaxPlanesGradToRows),
-		Doc: "is softmaxPlanesGrad to n rows of cols elements."},
 
 	// distances and norms
 	{Name: "squaredDistance", Signature: "func(a, b []T) T", On: pipeline.Everywhere(squaredDistance),

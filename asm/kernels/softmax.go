@@ -16,7 +16,8 @@ func softmaxRows(m machine.Machine) {
 
 func softmaxPlanes(m machine.Machine) {
 	m.Planes(func(c machine.Columns) {
-		columnSoftmax(m, c, columnMax(m, c, "src", machine.Out(machine.Scratch)))
+		s := columnExp(m, c, columnMax(m, c, "src", machine.Out(machine.Scratch)), machine.Ahead("src"), machine.Ahead("dst"))
+		columnScale(m, c, s, machine.Scratch, "dst")
 	}, func(c machine.Columns) {
 		top := columnMax(m, c, "src")
 		e := newExp(m)
@@ -24,24 +25,8 @@ func softmaxPlanes(m machine.Machine) {
 			m.Sub(x[0], x[0], top[j])
 			return e.of(x[0])
 		}, nil, machine.In("src", 0), machine.Out("dst"))
-		c.Store("max", top)
-		c.Store("sum", s)
 		columnScale(m, c, s, "dst", "dst")
 	})
-}
-
-func softmaxRowsToPlanes(m machine.Machine) {
-	m.Turn(func(c machine.Columns) {
-		columnSoftmax(m, c, columnMax(m, c, machine.Scratch))
-	}, []string{"src"}, "")
-}
-
-// columnSoftmax writes the softmax of Scratch to dst, and what it is made of to max and sum.
-func columnSoftmax(m machine.Machine, c machine.Columns, top []V) {
-	s := columnExp(m, c, top, machine.Ahead("src"), machine.Ahead("dst"))
-	c.Store("max", top)
-	c.Store("sum", s)
-	columnScale(m, c, s, machine.Scratch, "dst")
 }
 
 func columnMax(m machine.Machine, c machine.Columns, src string, dst ...machine.Buf) []V {
