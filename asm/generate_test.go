@@ -6,12 +6,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/lanewise/lanewise/asm/library"
 	"github.com/lanewise/lanewise/asm/pipeline"
 )
 
 // TestGenerated: go generate at the root would change nothing.
 func TestGenerated(t *testing.T) {
-	files, err := pipeline.Generate(all)
+	files, err := pipeline.Generate(library.Kernels())
 	if err != nil {
 		t.Fatal(err)
 	}

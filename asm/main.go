@@ -7,15 +7,10 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"slices"
 
-	"github.com/lanewise/lanewise/asm/kernels"
-	"github.com/lanewise/lanewise/asm/loss"
+	"github.com/lanewise/lanewise/asm/library"
 	"github.com/lanewise/lanewise/asm/pipeline"
 )
-
-// all are the kernels of the library.
-var all = slices.Concat(kernels.All, kernels.Loss, loss.All, kernels.Sort)
 
 func main() {
 	log.SetFlags(0)
@@ -26,7 +21,7 @@ func main() {
 		fmt.Print(pipeline.Features())
 		return
 	}
-	files, err := pipeline.Generate(all)
+	files, err := pipeline.Generate(library.Kernels())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,22 +1,20 @@
 package pipeline_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/lanewise/lanewise/asm/amd64"
 	"github.com/lanewise/lanewise/asm/kernels"
-	"github.com/lanewise/lanewise/asm/loss"
+	"github.com/lanewise/lanewise/asm/library"
 	"github.com/lanewise/lanewise/asm/machine"
 	"github.com/lanewise/lanewise/asm/pipeline"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-var all = slices.Concat(kernels.All, kernels.Loss, loss.All, kernels.Sort)
-
 // TestForbidden: what an ISA does not have, put into any function of it, fails generation.
 func TestForbidden(t *testing.T) {
+	all := library.Kernels()
 	if len(all) == 0 {
 		t.Fatal("no kernels")
 	}
