@@ -18,7 +18,7 @@ var inf = math.Inf(1)
 //   - define it in plain Go, as its name + "Generic" in a kernels_generic*.go at the root, with the signature that stands here;
 //   - describe it here, as a func(machine.Machine) that writes the code for every ISA;
 //   - add it to this list (package library has all lists);
-//   - run go generate at the root.
+//   - run go generate at the root, and TestBudgets of asm with -update.
 //
 // The function to call is then name(isa, …), which calls the assembly, or the definition where there is none.
 var All = []pipeline.Kernel{
