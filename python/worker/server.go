@@ -218,29 +218,14 @@ func part[T any](s []T, i, n int) []T {
 	return s[i*size : (i+1)*size]
 }
 
-// lovaszMasks and countsMasks are what the library has for masks; the worker can be built with one that has none.
-type (
-	lovaszMasks interface {
-		ForwardMasks(logits []float32, masks []uint8, images int) (lanewise.LovaszResult, error)
-		BackwardMasks(grad, logits []float32, masks []uint8, images int) (lanewise.LovaszResult, error)
-	}
-	countsMasks interface {
-		AddMasks(logits []float32, masks []uint8, images int) error
-		BackwardMasks(grad, logits []float32, masks []uint8, images int) error
-	}
-)
-
-var errNoMasks = requestError{"there are no masks here"}
-
 func (l *loss) run(r *request, t tensors, images int) (lanewise.LovaszResult, error) {
-	masks, _ := any(l.Lovasz).(lovaszMasks)
 	switch {
-	case r.Masks && (r.Hinge || masks == nil):
-		return lanewise.LovaszResult{}, errNoMasks
+	case r.Masks && r.Hinge:
+		return lanewise.LovaszResult{}, requestErrorf("the hinge takes no masks")
 	case r.Masks && r.Gradient:
-		return masks.BackwardMasks(t.logits, t.logits, t.masks, images)
+		return l.BackwardMasks(t.logits, t.logits, t.masks, images)
 	case r.Masks:
-		return masks.ForwardMasks(t.logits, t.masks, images)
+		return l.ForwardMasks(t.logits, t.masks, images)
 	case r.Hinge && r.Gradient:
 		return l.Hinge(t.logits, t.logits, t.labels, images)
 	case r.Hinge:
@@ -307,20 +292,16 @@ func (s *server) counts(reply []byte, r *request, payload []byte) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
-		masks, _ := any(sum).(countsMasks)
-		if r.Masks && masks == nil {
-			return nil, errNoMasks
-		}
 		if r.Add {
 			if r.Masks {
-				err = masks.AddMasks(t.logits, t.masks, r.Images)
+				err = sum.AddMasks(t.logits, t.masks, r.Images)
 			} else {
 				err = sum.Add(t.logits, t.labels, r.Images)
 			}
 		}
 		if err == nil && r.Gradient {
 			if r.Masks {
-				err = masks.BackwardMasks(t.logits, t.logits, t.masks, r.Images)
+				err = sum.BackwardMasks(t.logits, t.logits, t.masks, r.Images)
 			} else {
 				err = sum.Backward(t.logits, t.logits, t.labels, r.Images)
 			}
