@@ -22,9 +22,9 @@
 //
 // # The kernels
 //
-// Softmax and its relatives, Dot, CumSum, ClassErrors, ArgMax and SortDescending work on slices of float32 or float64. A destination may be
-// the source itself; other overlaps, and lengths that do not fit, panic before anything is written. No kernel allocates or starts a
-// goroutine (SortDescending takes its scratch from a pool).
+// Softmax and its relatives, Sigmoid, Dot, distances and norms, CumSum, ArgMax, TopK and sorts work on slices of float32 or float64, some
+// on float16, bfloat16 and int8 too. A destination may be the source itself unless its function says otherwise; other overlaps, and lengths
+// that do not fit, panic before anything is written. No kernel allocates or starts a goroutine (sorts and TopK take scratch from a pool).
 //
 // # The same bits everywhere
 //

@@ -1,5 +1,5 @@
 // Package kernels describes the kernels, each once for every instruction set and both element types. The descriptions follow
-// kernels_generic.go, which is the definition, step by step.
+// kernels_generic*.go, which are the definitions, step by step.
 package kernels
 
 import (

@@ -1,5 +1,5 @@
-// Package loss writes the kernels of the loss: code that lives from what its instruction set has of its own (compress, expand, gather,
-// masks), and is written twice for that.
+// Package loss writes the kernels of the loss that count and place errors: code that lives from what its instruction set has of its own
+// (compress, expand, gather, masks), and is written twice for that. NEON has the definitions.
 package loss
 
 import (

@@ -1,6 +1,6 @@
 // Package machine is the vocabulary that the kernels are described in. A description calls the methods of a [Machine], which writes the
-// code of one instruction set: AVX2 and AVX-512 are in package amd64. There is no optimiser between them, so that what is read in a
-// description is what runs.
+// code of one instruction set: AVX2 and AVX-512 are in package amd64, NEON in package arm64. There is no optimiser between them, so that
+// what is read in a description is what runs.
 //
 // Operations name their destination first, which may be one of the sources. Every one of them has defined bits, the same on every machine,
 // but for the payloads of NaN.
