@@ -56,7 +56,7 @@ var summaryKernels = []string{"Dot", "DotRows/768", "CumSum", "Softmax", "Softma
 // writeSummary is what the README has: the chart of the loss, and a line for each of a few kernels.
 func writeSummary(w io.Writer, plots string, all results) {
 	m := all.machine
-	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s with one core; `bench/update.sh` renews this.\nAll columns are this machine's: `LANEWISE_ISA` picks its other instruction sets.\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
+	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s with one core; `bench/update.sh` renews this.\nThe columns are instruction sets of this one CPU; the library picks the best one, unless `LANEWISE_ISA` names another.\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
 	if len(all.losses) > 0 && plots != "" {
 		first := all.losses[0]
 		fmt.Fprintf(w, "\n![The loss with its gradient: ns per logit](%s/%s)\n\n", plots, lossPlot)
