@@ -73,7 +73,7 @@ func lossSoftmaxGradGeneric(dx, s, dy, own, comp []float32, planes, n, dxStride,
 				if math.Signbit(float64(v)) {
 					v = own[j]
 				}
-				t[j] = v * b[j]
+				t[j] = float32(v * b[j]) // rounded, also where the sum below could be fused with it
 				if v > 0.5 {
 					large[j] += t[j]
 					t[j] -= t[j]
