@@ -268,7 +268,7 @@ func TestNarrow(t *testing.T) {
 
 func testNarrow(t *testing.T, k *narrowTest, run func(s shape, in, want *narrowOperands, i int) error) {
 	for i, s := range k.family.shapes() {
-		if s.size() > 40_000 && s.outer > 1 {
+		if s.size() > 40_000 && s.outer > 1 || k.name == "DotRowsInt8" && s.axis > maxInt8 { // which panics
 			continue
 		}
 		in, want := k.operands(s, fills[i%len(fills)], uint64(i))

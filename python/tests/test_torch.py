@@ -282,7 +282,7 @@ def test_errors():
         (LovaszSoftmaxLoss(weight=[1]), x, target, "1 Weights for 5 classes"),
         (LovaszSoftmaxLoss(cross_entropy=-1), x, target, "CrossEntropy is -1"),
         (LovaszSoftmaxLoss(cross_entropy=1, label_smoothing=1), x, target, "LabelSmoothing is 1"),
-        (LovaszSoftmaxLoss(cross_entropy=1, from_logits=False), x.softmax(1), target, "CrossEntropy needs logits"),
+        (LovaszSoftmaxLoss(cross_entropy=1, from_logits=False), x.softmax(1), target, "it needs logits"),
         (LovaszSoftmaxLoss(from_logits=False), x, target, "outside \\[0, 1\\]"),
         (LovaszSoftmaxLoss(mode="binary"), x[:, 0], target, "label [2-4] at pixel"),
         (LovaszSoftmaxLoss(reduction="none"), x, target + 5 * (torch.arange(3).view(3, 1, 1) == 2), "image 2: lanewise: label"),
