@@ -32,7 +32,9 @@ const (
 	D2
 )
 
-var arrangements = [...]struct{ plan9, arm string }{B16: {"B16", "16b"}, B8: {"B8", "8b"}, H8: {"H8", "8h"}, H4: {"H4", "4h"}, S4: {"S4", "4s"}, S2: {"S2", "2s"}, D2: {"D2", "2d"}}
+var arrangements = [...]struct{ plan9, arm string }{
+	B16: {"B16", "16b"}, B8: {"B8", "8b"}, H8: {"H8", "8h"}, H4: {"H4", "4h"}, S4: {"S4", "4s"}, S2: {"S2", "2s"}, D2: {"D2", "2d"},
+}
 
 func (a Arrangement) String() string { return arrangements[a].plan9 }
 
