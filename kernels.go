@@ -14,8 +14,8 @@ type Float interface{ float32 | float64 }
 // rely on lengths that fit and, dot excepted, on inputs that are not empty.
 
 const (
-	piece   = 8192    // elements of one sum: what is longer is summed piece by piece, in float64
-	stretch = 1 << 16 // elements of one call where nothing is summed: some microseconds
+	piece     = 8192    // elements of one sum: what is longer is summed piece by piece, in float64
+	longPiece = 1 << 16 // elements of one call where nothing is summed: some microseconds
 )
 
 // Dot returns Σ aᵢ·bᵢ; 0 for empty vectors. It panics where the lengths differ.
@@ -85,7 +85,7 @@ func CumSum[T Float](dst, src []T) {
 	isa := active
 	carry := math.Copysign(0, -1) // so that a −0 keeps its sign
 	for len(src) > 0 {
-		n := min(len(src), stretch)
+		n := min(len(src), longPiece)
 		carry = cumSum(isa, dst[:n], src[:n], carry)
 		dst, src = dst[n:], src[n:]
 	}
@@ -119,17 +119,17 @@ func softmaxRow[T Float](isa ISA, dst, src []T) {
 		return
 	}
 	factor := 1 / sum
-	for i := 0; i < len(dst); i += stretch {
-		d := dst[i:min(i+stretch, len(dst))]
+	for i := 0; i < len(dst); i += longPiece {
+		d := dst[i:min(i+longPiece, len(dst))]
 		scale(isa, d, d, factor)
 	}
 }
 
 // maxPieces returns the largest value, or anything where there is a NaN.
 func maxPieces[T Float](isa ISA, x []T) T {
-	m := largest(isa, x[:min(len(x), stretch)])
-	for i := stretch; i < len(x); i += stretch {
-		m = max(m, largest(isa, x[i:min(i+stretch, len(x))]))
+	m := largest(isa, x[:min(len(x), longPiece)])
+	for i := longPiece; i < len(x); i += longPiece {
+		m = max(m, largest(isa, x[i:min(i+longPiece, len(x))]))
 	}
 	return m
 }
@@ -166,7 +166,7 @@ func SoftmaxRows[T Float](dst, src []T, cols int) {
 }
 
 // rowsStep is how many elements of whole rows go into one call.
-func rowsStep(cols int) int { return max(1, stretch/cols) * cols }
+func rowsStep(cols int) int { return max(1, longPiece/cols) * cols }
 
 // LogSoftmaxRows writes (x − max) − log Σ exp(x − max) for every row of the row-major matrix src [len(src)/cols, cols]. A −Inf stays
 // −Inf; a row with NaN, +Inf or nothing but −Inf becomes NaN throughout. Aliasing and panics are those of SoftmaxRows.
@@ -195,8 +195,8 @@ func logSoftmaxRow[T Float](isa ISA, dst, src []T) {
 		return
 	}
 	l := T(log(float64(sum)))
-	for i := 0; i < len(dst); i += stretch {
-		end := min(i+stretch, len(dst))
+	for i := 0; i < len(dst); i += longPiece {
+		end := min(i+longPiece, len(dst))
 		subtract(isa, dst[i:end], src[i:end], m, l)
 	}
 }
@@ -237,7 +237,7 @@ func columnArgMax[T Float](isa ISA, dst []int32, src []T, planes, n, stride int)
 }
 
 // planesStep is how many columns of planes go into one call.
-func planesStep(planes int) int { return (max(stretch/planes, 1) + 63) &^ 63 }
+func planesStep(planes int) int { return (max(longPiece/planes, 1) + 63) &^ 63 }
 
 // SoftmaxAxis is Softmax along the middle axis of a row-major array [outer, axis, inner]: rows where inner is 1, planes where outer is 1.
 // outer and inner may be 0; it panics where axis is not positive, one of the others is negative, or the product is not the length.
@@ -313,8 +313,8 @@ func SoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	}
 	for i := 0; i < len(y); i += cols {
 		s := dotPieces(isa, y[i:i+cols], dy[i:i+cols])
-		for j := i; j < i+cols; j += stretch {
-			end := min(j+stretch, i+cols)
+		for j := i; j < i+cols; j += longPiece {
+			end := min(j+longPiece, i+cols)
 			softmaxGrad(isa, dx[j:end], y[j:end], dy[j:end], s)
 		}
 	}
@@ -335,8 +335,8 @@ func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	}
 	for i := 0; i < len(y); i += cols {
 		s := sumPieces(isa, dy[i:i+cols])
-		for j := i; j < i+cols; j += stretch {
-			end := min(j+stretch, i+cols)
+		for j := i; j < i+cols; j += longPiece {
+			end := min(j+longPiece, i+cols)
 			logSoftmaxGrad(isa, dx[j:end], y[j:end], dy[j:end], s)
 		}
 	}
@@ -348,9 +348,9 @@ func ArgMax[T Float](x []T) int {
 		return -1
 	}
 	isa := active
-	best := argMax(isa, x[:min(len(x), stretch)])
-	for i := stretch; i < len(x) && x[best] == x[best]; i += stretch {
-		if j := i + argMax(isa, x[i:min(i+stretch, len(x))]); !(x[j] <= x[best]) {
+	best := argMax(isa, x[:min(len(x), longPiece)])
+	for i := longPiece; i < len(x) && x[best] == x[best]; i += longPiece {
+		if j := i + argMax(isa, x[i:min(i+longPiece, len(x))]); !(x[j] <= x[best]) {
 			best = j
 		}
 	}
@@ -363,13 +363,13 @@ func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 	checkArgMax("ArgMaxRows", "cols", cols, len(dst), len(src))
 	checkIndices("ArgMaxRows", "cols", cols)
 	isa := active
-	if cols > stretch {
+	if cols > longPiece {
 		for r := range dst {
 			dst[r] = int32(ArgMax(src[r*cols : (r+1)*cols]))
 		}
 		return
 	}
-	for rows := max(1, stretch/cols); len(dst) > 0; {
+	for rows := max(1, longPiece/cols); len(dst) > 0; {
 		n := min(rows, len(dst))
 		argMaxRows(isa, dst[:n], src[:n*cols], cols)
 		dst, src = dst[n:], src[n*cols:]
@@ -398,7 +398,7 @@ func ClassErrors[T Float](dst, probs []T, labels []int32, class int32) {
 	}
 	isa := active
 	for len(dst) > 0 {
-		n := min(len(dst), stretch)
+		n := min(len(dst), longPiece)
 		classErrors(isa, dst[:n], probs[:n], labels[:n], class)
 		dst, probs, labels = dst[n:], probs[n:], labels[n:]
 	}
@@ -424,7 +424,7 @@ func LovaszGrad[T Float](dst []T, foreground []uint8) {
 	isa := active
 	left, union := g, g
 	for len(dst) > 0 {
-		n := min(len(dst), stretch)
+		n := min(len(dst), longPiece)
 		after := lovaszWeights(isa, dst[:n], foreground[:n], left, union)
 		union += n - (left - after)
 		left = after

@@ -5066,7 +5066,7 @@ TEXT ·argMaxF32AVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS cff800000<>+0(SB), Y0
 	LEAQ         (CX)(AX*4), SI
 
-chunk1:
+tile1:
 	MOVQ         $0x00000800, DI
 	CMPQ         AX, DI
 	CMOVQCS      AX, DI
@@ -5308,7 +5308,7 @@ end6:
 
 smaller15:
 	TESTQ AX, AX
-	JNE   chunk1
+	JNE   tile1
 
 blocks17:
 	LEAQ   256(BX), AX
@@ -5441,7 +5441,7 @@ TEXT ·argMaxF64AVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
 	LEAQ         (CX)(AX*8), SI
 
-chunk1:
+tile1:
 	MOVQ         $0x00000400, DI
 	CMPQ         AX, DI
 	CMOVQCS      AX, DI
@@ -5681,7 +5681,7 @@ end6:
 
 smaller15:
 	TESTQ AX, AX
-	JNE   chunk1
+	JNE   tile1
 
 blocks17:
 	LEAQ   256(BX), AX
@@ -12996,7 +12996,7 @@ row2:
 	VBROADCASTSS cff800000<>+0(SB), Y0
 	LEAQ         (DX)(CX*4), DI
 
-chunk12:
+tile12:
 	MOVQ         $0x00000800, R8
 	CMPQ         CX, R8
 	CMOVQCS      CX, R8
@@ -13238,7 +13238,7 @@ end17:
 
 smaller26:
 	TESTQ CX, CX
-	JNE   chunk12
+	JNE   tile12
 
 blocks28:
 	LEAQ   256(SI), CX
@@ -13589,7 +13589,7 @@ row2:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
 	LEAQ         (DX)(CX*8), DI
 
-chunk12:
+tile12:
 	MOVQ         $0x00000400, R8
 	CMPQ         CX, R8
 	CMOVQCS      CX, R8
@@ -13829,7 +13829,7 @@ end17:
 
 smaller26:
 	TESTQ CX, CX
-	JNE   chunk12
+	JNE   tile12
 
 blocks28:
 	LEAQ   256(SI), CX
@@ -46991,7 +46991,7 @@ TEXT ·argMaxF32AVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	LEAQ         (DX)(AX*4), DI
 
-chunk1:
+tile1:
 	MOVQ         $0x00000800, R8
 	CMPQ         AX, R8
 	CMOVQCS      AX, R8
@@ -47129,7 +47129,7 @@ end6:
 
 smaller11:
 	TESTQ AX, AX
-	JNE   chunk1
+	JNE   tile1
 
 blocks13:
 	LEAQ     256(SI), AX
@@ -47244,7 +47244,7 @@ TEXT ·argMaxF64AVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 	LEAQ         (DX)(AX*8), DI
 
-chunk1:
+tile1:
 	MOVQ         $0x00000400, R8
 	CMPQ         AX, R8
 	CMOVQCS      AX, R8
@@ -47380,7 +47380,7 @@ end6:
 
 smaller11:
 	TESTQ AX, AX
-	JNE   chunk1
+	JNE   tile1
 
 blocks13:
 	LEAQ     256(SI), AX
@@ -54585,7 +54585,7 @@ row2:
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	LEAQ         (BX)(DX*4), R8
 
-chunk12:
+tile12:
 	MOVQ         $0x00000800, R9
 	CMPQ         DX, R9
 	CMOVQCS      DX, R9
@@ -54723,7 +54723,7 @@ end17:
 
 smaller22:
 	TESTQ DX, DX
-	JNE   chunk12
+	JNE   tile12
 
 blocks24:
 	LEAQ     256(DI), CX
@@ -55004,7 +55004,7 @@ row2:
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 	LEAQ         (BX)(DX*8), R8
 
-chunk12:
+tile12:
 	MOVQ         $0x00000400, R9
 	CMPQ         DX, R9
 	CMOVQCS      DX, R9
@@ -55140,7 +55140,7 @@ end17:
 
 smaller22:
 	TESTQ DX, DX
-	JNE   chunk12
+	JNE   tile12
 
 blocks24:
 	LEAQ     256(DI), CX

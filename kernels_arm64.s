@@ -7127,7 +7127,7 @@ TEXT ·argMaxF32NEON(SB), NOSPLIT, $64-32
 	LSL   $2, R2, R6
 	ADD   R3, R6, R6
 	FMOVQ -144(R0), F0
-chunk1:
+tile1:
 	MOVD  $1024, R7
 	CMP   R7, R2
 	CSEL  LT, R2, R7, R7
@@ -7419,7 +7419,7 @@ larger1:
 	VMOV  V1.B16, V0.B16
 	MOVD  R8, R5
 smaller1:
-	CBNZ  R2, chunk1
+	CBNZ  R2, tile1
 	VDUP  V0.S[0], V0.S4
 search2:
 	SUB   R5, R6, R0
@@ -7464,7 +7464,7 @@ TEXT ·argMaxF64NEON(SB), NOSPLIT, $64-32
 	LSL   $3, R2, R6
 	ADD   R3, R6, R6
 	FMOVQ -112(R0), F0
-chunk1:
+tile1:
 	MOVD  $512, R7
 	CMP   R7, R2
 	CSEL  LT, R2, R7, R7
@@ -7747,7 +7747,7 @@ larger1:
 	VMOV  V1.B16, V0.B16
 	MOVD  R8, R5
 smaller1:
-	CBNZ  R2, chunk1
+	CBNZ  R2, tile1
 	VDUP  V0.D[0], V0.D2
 search2:
 	SUB   R5, R6, R0
@@ -16618,7 +16618,7 @@ row1:
 	LSL   $2, R3, R7
 	ADD   R4, R7, R7
 	FMOVQ -144(R13), F0
-chunk1:
+tile1:
 	MOVD  $1024, R8
 	CMP   R8, R3
 	CSEL  LT, R3, R8, R8
@@ -16910,7 +16910,7 @@ larger1:
 	VMOV  V1.B16, V0.B16
 	MOVD  R9, R6
 smaller1:
-	CBNZ  R3, chunk1
+	CBNZ  R3, tile1
 	VDUP  V0.S[0], V0.S4
 search2:
 	SUB   R6, R7, R3
@@ -17176,7 +17176,7 @@ row1:
 	LSL   $3, R3, R7
 	ADD   R4, R7, R7
 	FMOVQ -112(R13), F0
-chunk1:
+tile1:
 	MOVD  $512, R8
 	CMP   R8, R3
 	CSEL  LT, R3, R8, R8
@@ -17459,7 +17459,7 @@ larger1:
 	VMOV  V1.B16, V0.B16
 	MOVD  R9, R6
 smaller1:
-	CBNZ  R3, chunk1
+	CBNZ  R3, tile1
 	VDUP  V0.D[0], V0.D2
 search2:
 	SUB   R6, R7, R3

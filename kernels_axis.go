@@ -18,7 +18,7 @@ func LogSumExpRows[T Float](dst, src []T, cols int) {
 		}
 		return
 	}
-	for rows := max(1, stretch/cols); len(dst) > 0; {
+	for rows := max(1, longPiece/cols); len(dst) > 0; {
 		n := min(rows, len(dst))
 		logSumExpRows(active, dst[:n], src[:n*cols], cols)
 		for i, v := range dst[:n] {

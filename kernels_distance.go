@@ -104,7 +104,7 @@ func sumSquaresPieces[T Float](x []T) (sum float64) {
 func scaleAll[T Float](dst, src []T, factor T) {
 	isa := active
 	for len(src) > 0 {
-		n := min(len(src), stretch)
+		n := min(len(src), longPiece)
 		scale(isa, dst[:n], src[:n], factor)
 		dst, src = dst[n:], src[n:]
 	}

@@ -180,8 +180,8 @@ func foldGroup[T Float](x []T) T {
 
 func fold8[T Float](a, b, c, d, e, f, g, h T) T { return ((a + e) + (c + g)) + ((b + f) + (d + h)) }
 
-// strip is how many elements go through all lanes before the next ones: eight lanes at a time stay in registers, and the strip in L1.
-const strip = 2048
+// laneTile is how many elements go through all lanes before the next ones: eight lanes at a time stay in registers, and the tile in L1.
+const laneTile = 2048
 
 func dotGeneric[T Float](a, b []T) T {
 	b = b[:len(a)]
@@ -191,7 +191,7 @@ func dotGeneric[T Float](a, b []T) T {
 	}
 	var lanes [maxLanes]T
 	for len(a) >= count {
-		n := min(len(a), strip) / count * count
+		n := min(len(a), laneTile) / count * count
 		x, y := a[:n], b[:n]
 		for l := 0; l < count; l += 8 {
 			s := (*[8]T)(lanes[l:])
@@ -253,7 +253,7 @@ func sumGeneric[T Float](x []T) T {
 func addLanes[T Float](lanes *[maxLanes]T, x []T) {
 	count := laneCount[T]()
 	for len(x) >= count {
-		n := min(len(x), strip) / count * count
+		n := min(len(x), laneTile) / count * count
 		y := x[:n]
 		for l := 0; l < count; l += 8 {
 			s := (*[8]T)(lanes[l:])

@@ -7,7 +7,7 @@ package lanewise
 func FromFloat16(dst []float32, src []uint16) {
 	checkHalf("FromFloat16", len(dst), len(src))
 	for len(src) > 0 {
-		n := min(len(src), stretch)
+		n := min(len(src), longPiece)
 		fromFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
@@ -18,7 +18,7 @@ func FromFloat16(dst []float32, src []uint16) {
 func ToFloat16(dst []uint16, src []float32) {
 	checkHalf("ToFloat16", len(dst), len(src))
 	for len(src) > 0 {
-		n := min(len(src), stretch)
+		n := min(len(src), longPiece)
 		toFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
@@ -28,7 +28,7 @@ func ToFloat16(dst []uint16, src []float32) {
 func FromBFloat16(dst []float32, src []uint16) {
 	checkHalf("FromBFloat16", len(dst), len(src))
 	for len(src) > 0 {
-		n := min(len(src), stretch)
+		n := min(len(src), longPiece)
 		fromBFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
@@ -39,7 +39,7 @@ func FromBFloat16(dst []float32, src []uint16) {
 func ToBFloat16(dst []uint16, src []float32) {
 	checkHalf("ToBFloat16", len(dst), len(src))
 	for len(src) > 0 {
-		n := min(len(src), stretch)
+		n := min(len(src), longPiece)
 		toBFloat16(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}

@@ -92,8 +92,8 @@ func maxOf[T Float]() T {
 // scaledPasses writes src·scale + mask to dst first.
 func scaledPasses[T Float](dst, src, mask []T, cols int, scale T) {
 	for i := 0; i < len(src); i += cols {
-		for j := 0; j < cols; j += stretch {
-			from, end := i+j, min(i+j+stretch, i+cols)
+		for j := 0; j < cols; j += longPiece {
+			from, end := i+j, min(i+j+longPiece, i+cols)
 			switch {
 			case mask == nil:
 				scaleAll(dst[from:end], src[from:end], scale)

@@ -7,7 +7,7 @@ package lanewise
 func Sigmoid[T Float](dst, src []T) {
 	checkUnary("Sigmoid", dst, src)
 	for len(src) > 0 {
-		n := min(len(src), stretch)
+		n := min(len(src), longPiece)
 		sigmoid(active, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
@@ -20,7 +20,7 @@ func SigmoidGrad[T Float](dx, y, dy []T) {
 	checkUnary("SigmoidGrad", dx, y)
 	checkUnary("SigmoidGrad", dx, dy)
 	for len(y) > 0 {
-		n := min(len(y), stretch)
+		n := min(len(y), longPiece)
 		sigmoidGrad(active, dx[:n], y[:n], dy[:n])
 		dx, y, dy = dx[n:], y[n:], dy[n:]
 	}

@@ -94,7 +94,7 @@ func nextAbove[T Float](src []T, i int, threshold T) int {
 		if !(src[i] <= threshold) { // often several come in a row
 			return i
 		}
-		n := min(len(src)-i, stretch)
+		n := min(len(src)-i, longPiece)
 		j := above(active, src[i:i+n], threshold)
 		i += j
 		if j < n {

@@ -471,7 +471,7 @@ func (c *call) weigh(w *worker, task int) {
 // largest returns the bits of the largest error.
 func (c *call) largest(plane []float32) (e uint32) {
 	for len(plane) > 0 {
-		n := min(len(plane), stretch)
+		n := min(len(plane), longPiece)
 		e = max(e, math.Float32bits(lossLargest(c.isa, plane[:n])))
 		plane = plane[n:]
 	}

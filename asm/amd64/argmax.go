@@ -8,9 +8,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// chunkBlocks is how many blocks a chunk has: ArgMax looks for the chunk of the largest element, and then through that chunk, while it is
+// tileBlocks is how many blocks a tile has: ArgMax looks for the tile of the largest element, and then through that tile, while it is
 // in L1.
-const chunkBlocks = 32
+const tileBlocks = 32
 
 func (m mach) ReturnIndex(i machine.Index) {
 	m.Context.Store(i.(reg.GPVirtual), m.Context.ReturnIndex(0))
@@ -48,17 +48,17 @@ func (m mach) ArgMax(slice string) machine.Index {
 	n, base := w.length(), w.pointer(slice)
 	at := m.GP64()
 	m.MOVQ(base, at)
-	chunk := m.GP64() // where the chunk of the largest element begins
-	m.MOVQ(base, chunk)
+	tile := m.GP64() // where the tile of the largest element begins
+	m.MOVQ(base, tile)
 	best := m.New()
 	m.fill(best, negInf)
 	end := m.GP64()
 	m.LEAQ(Mem{Base: base, Index: n, Scale: uint8(m.size())}, end)
 
-	loop, found, hasNaN := m.label("chunk"), m.label("found"), m.label("nan")
+	loop, found, hasNaN := m.label("tile"), m.label("found"), m.label("nan")
 	m.Label(loop)
 	left := m.GP64()
-	m.MOVQ(U32(chunkBlocks*m.typ.Lanes()), left)
+	m.MOVQ(U32(tileBlocks*m.typ.Lanes()), left)
 	m.CMPQ(n, left)
 	m.CMOVQCS(n, left)
 	m.SUBQ(left, n)
@@ -87,7 +87,7 @@ func (m mach) ArgMax(slice string) machine.Index {
 	m.JE(LabelRef(smaller))
 	m.horizontal(m.Max, top[0])
 	m.Set(best, top[0])
-	m.MOVQ(start, chunk)
+	m.MOVQ(start, tile)
 	m.Label(smaller)
 	m.TESTQ(n, n)
 	m.JNE(LabelRef(loop))
@@ -95,10 +95,10 @@ func (m mach) ArgMax(slice string) machine.Index {
 	i := m.GP64()
 	done := m.label("found")
 	m.Label(found)
-	m.search(i, chunk, base, end, equal, best, in, done)
+	m.search(i, tile, base, end, equal, best, in, done)
 	m.Label(hasNaN)
-	m.MOVQ(start, chunk)
-	m.search(i, chunk, base, end, unordered, best, in, done)
+	m.MOVQ(start, tile)
+	m.search(i, tile, base, end, unordered, best, in, done)
 	m.Label(done)
 	return i
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
-// chunkBlocks is how many blocks a chunk has: ArgMax looks for the chunk of the largest element, and then through that chunk, while it is
+// tileBlocks is how many blocks a tile has: ArgMax looks for the tile of the largest element, and then through that tile, while it is
 // in L1.
-const chunkBlocks = 16
+const tileBlocks = 16
 
 var negInf = math.Inf(-1)
 
@@ -33,18 +33,18 @@ func (m mach) ArgMax(slice string) machine.Index {
 	w := m.slices(slice)
 	in := machine.In(slice, negInf)
 	n, base := w.length(), w.pointer(slice)
-	at, chunk := m.copyGP(base), m.copyGP(base) // chunk is where that of the largest element begins
+	at, tile := m.copyGP(base), m.copyGP(base) // tile is where that of the largest element begins
 	end := m.GP()
 	m.LSL(log2(m.size()), n, end)
 	m.ADD(base, end, end)
 	best := m.New()
 	m.fill(best, negInf)
 
-	loop, number, larger, smaller, done := m.NewLabel("chunk"), m.NewLabel("number"), m.NewLabel("larger"), m.NewLabel("smaller"), m.NewLabel("found")
+	loop, number, larger, smaller, done := m.NewLabel("tile"), m.NewLabel("number"), m.NewLabel("larger"), m.NewLabel("smaller"), m.NewLabel("found")
 	index := m.GP()
 	m.Label(loop)
 	left := m.GP()
-	m.MOVD(emit.Imm(chunkBlocks*m.typ.Lanes()), left)
+	m.MOVD(emit.Imm(tileBlocks*m.typ.Lanes()), left)
 	m.CMP(left, n)
 	m.CSEL("LT", n, left, left)
 	m.SUB(left, n, n)
@@ -73,11 +73,11 @@ func (m mach) ArgMax(slice string) machine.Index {
 	m.B(smaller)
 	m.Label(larger)
 	m.VMOV(m.b(top), m.b(best))
-	m.MOVD(start, chunk)
+	m.MOVD(start, tile)
 	m.Label(smaller)
 	m.CBNZ(n, loop)
 	m.Spread(best)
-	m.search(index, chunk, base, end, func(x V) V {
+	m.search(index, tile, base, end, func(x V) V {
 		d := m.New()
 		m.VFCMEQ(m.a(best), m.a(x), m.a(d))
 		return d
