@@ -3,6 +3,7 @@ package lanewise
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 )
@@ -314,8 +315,7 @@ func (c *call) divide(from, to int) {
 func (c *call) readTargets(w *worker, task int) {
 	b := &c.blocks[task]
 	w.resize(c.width, c.size)
-	counts, target := w.counts[:c.width], c.target[b.at:][:b.pixels]
-	clear(counts)
+	target := c.target[b.at:][:b.pixels]
 	if c.masked {
 		step := 1
 		if c.cfg.Layout == PixelMajor {
@@ -326,33 +326,42 @@ func (c *call) readTargets(w *worker, task int) {
 			target[i] = c.voids[masks[i*step]]
 		}
 	} else {
-		for i, label := range c.labels[b.pixel:][:b.pixels] {
-			target[i] = c.targets.target(label)
-		}
+		c.targets.targets(target, c.labels[b.pixel:][:b.pixels])
 	}
-	for i, t := range target {
-		switch {
-		case t >= 0:
-			counts[t]++
-		case t == dropped:
-			b.keptN--
-		case t == voidBackground:
-			b.entropyN--
-		case t == unknown:
-			w.err = c.targets.errorAt(b.pixel+i, c.labels[b.pixel+i])
-			b.pixels = i
-		}
-		if w.err != nil {
-			break
-		}
+	counts := w.counts[:kinds+c.width]
+	countTargets(counts, target)
+	if n := counts[kinds+unknown]; n != (targetCount{}) {
+		b.pixels = slices.Index(target, unknown)
+		w.err = c.targets.errorAt(b.pixel+b.pixels, c.labels[b.pixel+b.pixels])
+		countTargets(counts, target[:b.pixels])
 	}
-	b.keptN += b.pixels
-	b.entropyN += b.keptN
-	classes := c.classes[b.group*c.width:]
-	for k, n := range counts {
-		if n > 0 {
+	b.keptN = b.pixels - counts[kinds+dropped].sum()
+	b.entropyN = b.keptN - counts[kinds+voidBackground].sum()
+	classes := c.classes[b.group*c.width:][:c.width]
+	for k, n := range counts[kinds:] {
+		if n := n.sum(); n > 0 {
 			classes[k].foreground.Add(int64(n))
 		}
+	}
+}
+
+// A targetCount counts the pixels of a block that have one target, every fourth in one place: an increment waits for the one before it at
+// the same place, and where the classes are two that is every other one.
+type targetCount [4]uint16
+
+func (n targetCount) sum() int { return int(n[0]) + int(n[1]) + int(n[2]) + int(n[3]) }
+
+// countTargets counts the targets of a block's pixels, from the first kind on.
+func countTargets(counts []targetCount, target []int32) {
+	clear(counts)
+	for ; len(target) >= 4; target = target[4:] {
+		counts[kinds+target[0]][0]++
+		counts[kinds+target[1]][1]++
+		counts[kinds+target[2]][2]++
+		counts[kinds+target[3]][3]++
+	}
+	for _, t := range target {
+		counts[kinds+t][0]++
 	}
 }
 

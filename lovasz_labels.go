@@ -6,32 +6,37 @@ const (
 	voidBackground                   // void, and background for every class
 	dropped                          // void, takes no part
 	unknown                          // an error
+
+	kinds = 4 // that are no class
 )
 
 // A labelMap says what labels stand for.
 type labelMap struct {
 	classes int
-	of      []int32         // the labels from 0 on
+	of      []int32         // the labels from firstLabel on
 	other   map[int32]int32 // void labels that are not in of
 }
 
+// firstLabel is the first one in a labelMap's table: void labels are often −1 or −100.
+const firstLabel = -128
+
 func newLabelMap(cfg LovaszConfig) labelMap {
 	classes := cfg.Classes
-	m := labelMap{classes: classes, of: make([]int32, max(classes, 256)), other: map[int32]int32{}}
+	m := labelMap{classes: classes, of: make([]int32, max(classes, 256)-firstLabel), other: map[int32]int32{}}
 	for i := range m.of {
-		switch {
-		case classes == 1 && i < 2:
-			m.of[i] = [2]int32{background, 0}[i]
-		case i < classes:
-			m.of[i] = int32(i)
+		switch label := i + firstLabel; {
+		case classes == 1 && (label == 0 || label == 1):
+			m.of[i] = [2]int32{background, 0}[label]
+		case label >= 0 && label < classes:
+			m.of[i] = int32(label)
 		default:
 			m.of[i] = unknown
 		}
 	}
 	void := voidTarget(cfg)
 	for _, label := range cfg.VoidLabels {
-		if label >= 0 && int(label) < len(m.of) {
-			m.of[label] = void
+		if i := int(label) - firstLabel; i >= 0 && i < len(m.of) {
+			m.of[i] = void
 		} else {
 			m.other[label] = void
 		}
@@ -47,10 +52,20 @@ func voidTarget(cfg LovaszConfig) int32 {
 	return dropped
 }
 
-func (m *labelMap) target(label int32) int32 {
-	if uint(label) < uint(len(m.of)) {
-		return m.of[label]
+// targets writes what labels stand for.
+func (m *labelMap) targets(targets, labels []int32) {
+	of := m.of
+	for i, label := range labels {
+		if at := uint(int(label) - firstLabel); at < uint(len(of)) {
+			targets[i] = of[at]
+		} else {
+			targets[i] = m.rare(label)
+		}
 	}
+}
+
+// rare is what a label that is not in the table stands for.
+func (m *labelMap) rare(label int32) int32 {
 	if void, ok := m.other[label]; ok {
 		return void
 	}

@@ -27,7 +27,7 @@ type worker struct {
 	own, comp      []float32
 	sums           []float64
 	picked, target []int32            // the pixels of a tile that take part, and what they are
-	counts         []int32            // [width] a block's pixels
+	counts         []targetCount      // [kinds+width] a block's pixels
 	marks          [][maxParts]uint32 // [width] how far a block's weights are read
 	keys           keyLists
 	columns        columnWeigher
@@ -133,8 +133,8 @@ func (c *call) work(w *worker) {
 
 // resize makes room for tiles of so many pixels and classes.
 func (w *worker) resize(width, size int) {
-	if width*size > len(w.dprobs) || width > len(w.counts) {
-		w.dprobs, w.grads, w.counts = make([]float32, width*size), make([]float32, width*size), make([]int32, width)
+	if width*size > len(w.dprobs) || kinds+width > len(w.counts) {
+		w.dprobs, w.grads, w.counts = make([]float32, width*size), make([]float32, width*size), make([]targetCount, kinds+width)
 	}
 	if size > len(w.max) {
 		w.max, w.rest, w.own, w.comp = make([]float32, size), make([]float32, size), make([]float32, size), make([]float32, size)
