@@ -41,6 +41,7 @@ type call struct {
 	entropy    []float64 // the cross-entropy of each pixel that has one
 	labelError error     // the first bad label, where no pixel before it is bad
 	took       int       // units that took part so far; all of them, when there is a gradient
+	shares     []share
 
 	team
 }
@@ -432,9 +433,16 @@ func (c *call) firstBad() error {
 
 // weigh finds the weights of one class of one group, and the class's loss.
 func (c *call) weigh(w *worker, task int) {
+	if weigher := c.show(w, task); weigher != nil {
+		c.finish(task, weigher)
+	}
+}
+
+// show shows the errors of one class to the weigher that is best; nil: it takes no part.
+func (c *call) show(w *worker, task int) weigher {
 	class := &c.classes[task]
 	if !class.takesPart {
-		return
+		return nil
 	}
 	g, k := task/c.width, task%c.width
 	group := &c.groups[g]
@@ -463,14 +471,25 @@ func (c *call) weigh(w *worker, task int) {
 		}
 		weigher.add(plane[b.kept-group.kept:][:b.keptN], at)
 	}
+	return weigher
+}
+
+// finish lets a weigher that has seen all errors of a class weigh them.
+func (c *call) finish(task int, weigher weigher) {
+	class := &c.classes[task]
 	if c.grad == nil {
 		class.loss, class.gap = weigher.weigh(nil, nil)
 		return
 	}
-	found := &c.found[task]
-	class.loss, class.gap = weigher.weigh(c.weightsOf(g, k), found)
-	for i := range group.blocks { // the parts lie one after the other
-		at := c.marksOf(group.firstBlock+i, k)
+	class.loss, class.gap = weigher.weigh(c.weightsOf(task/c.width, task%c.width), &c.found[task])
+	c.begin(task)
+}
+
+// begin tells the blocks where the weights of a class lie: those of its parts one after the other.
+func (c *call) begin(task int) {
+	group, found := &c.groups[task/c.width], &c.found[task]
+	for i := range group.blocks {
+		at := c.marksOf(group.firstBlock+i, task%c.width)
 		for t := range min(len(at), int(found.parts)) {
 			at[t] += found.begin[t]
 		}
@@ -612,7 +631,7 @@ func (c *call) run(p *plan, a input, sum *lossSum) (LovaszResult, error) {
 		took := c.took
 		err := waves(func() error {
 			c.took = took
-			c.each(len(c.classes), (*call).weigh)
+			c.weighAll()
 			sum.account(c)
 			c.each(len(c.blocks), (*call).gradient)
 			return nil
@@ -620,7 +639,7 @@ func (c *call) run(p *plan, a input, sum *lossSum) (LovaszResult, error) {
 		return sum.result(p, took), err
 	}
 	err := waves(func() error {
-		c.each(len(c.classes), (*call).weigh)
+		c.weighAll()
 		sum.account(c)
 		if c.grad != nil {
 			c.each(len(c.blocks), (*call).gradient)

@@ -165,7 +165,7 @@ func TestLovaszHardErrors(t *testing.T) {
 		func(i, n int) bool { return i < n/2 },
 		func(int, int) bool { return false },
 	}
-	sizes := []int{1000, 4095, 4096, 4097, 40000, 170000, 700000}
+	sizes := []int{1000, fewestPixels - 1, fewestPixels, fewestPixels + 1, 40000, 170000, 700000}
 	if !*long {
 		sizes = sizes[:5]
 	}

@@ -56,9 +56,7 @@ func (c *call) each(tasks int, f func(c *call, w *worker, task int)) { c.try(tas
 
 // try calls f for every task in order, on all workers, until one leaves an error in its worker; it returns the first task's.
 func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
-	if len(c.workers) == 0 {
-		c.workers = append(c.workers, new(worker))
-	}
+	c.hire(1)
 	if c.serial || c.maxWorkers == 1 || tasks < 2 {
 		w := c.workers[0]
 		w.err = nil
@@ -69,11 +67,7 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 	}
 	c.next.Store(0)
 	c.failed.Store(math.MaxInt64)
-	for len(c.workers) < min(c.maxWorkers, tasks) {
-		w := new(worker)
-		w.help = func() { c.help(w) }
-		c.workers = append(c.workers, w)
-	}
+	c.hire(min(c.maxWorkers, tasks))
 	for _, w := range c.workers {
 		w.failed, w.err = math.MaxInt64, nil
 	}
@@ -98,6 +92,15 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 		}
 	}
 	return first.err
+}
+
+// hire makes that there are n workers.
+func (c *call) hire(n int) {
+	for len(c.workers) < n {
+		w := new(worker)
+		w.help = func() { c.help(w) }
+		c.workers = append(c.workers, w)
+	}
 }
 
 // help works with w, call of try after call, until none comes soon. It alone decides to go, so that no worker ever has two helpers.

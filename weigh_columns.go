@@ -31,7 +31,7 @@ const (
 	minShift     = 8       // bits of a key below its bin
 	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
 	chunk        = 1 << 15 // pixels, or keys of a sort, that a kernel gets at a time
-	fewestPixels = 4096    // pixels for which columns pay
+	fewestPixels = 1 << 13 // pixels for which columns pay
 	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
 	listStart    = 1 << 31 // marks the start of a list
 
@@ -78,23 +78,39 @@ func (s *columnWeigher) begin(st stats, plane []float32) {
 func (s *columnWeigher) add(piece []float32, marks []uint32) { s.keys.split(s.isa, piece, marks) }
 
 func (s *columnWeigher) weigh(weights []float32, found *spread) (loss, gap float64) {
-	keys := s.keys
 	if found != nil {
-		*found = keys.found()
+		*found = s.keys.found()
 	}
 	var sum unitSum
 	var tp, fp uint32
-	largest, scale := s.stats.top, s.stats.scale()
-	for t := range keys.parts {
-		if n := int(keys.n[t]); n > 0 {
-			sum += s.part(keys.keys[t], n, keys.from[t], largest, s.shifts[t], &tp, &fp, scale, weights)
-			if weights != nil {
-				weights = weights[n:]
-			}
-		}
-		largest = keys.from[t] - 1
+	for t := range int(s.keys.parts) {
+		sum += s.part(s.keyPart(t, weights), &tp, &fp)
 	}
-	return sum.value(scale), 0
+	return sum.value(s.stats.scale()), 0
+}
+
+// A keyPart is one part of the keys of a class.
+type keyPart struct {
+	stats
+	keys              []uint32 // and room for padding
+	n                 int
+	smallest, largest uint32 // the bits of errors
+	shift             uint32
+	weights           []float32 // where they go, nil where only the loss is wanted
+}
+
+func (s *columnWeigher) keyPart(t int, weights []float32) keyPart {
+	p := keyPart{stats: s.stats, keys: s.keys.keys[t], n: int(s.keys.n[t]), smallest: s.keys.from[t], largest: s.stats.top, shift: s.shifts[t]}
+	for before := range t {
+		p.largest = s.keys.from[before] - 1
+		if weights != nil {
+			weights = weights[s.keys.n[before]:]
+		}
+	}
+	if weights != nil {
+		p.weights = weights[:p.n]
+	}
+	return p
 }
 
 // plan divides the keys of a class into parts of about the same size, and says how wide the bins of each are.
@@ -170,11 +186,15 @@ func binShift(coarse []uint32, scale float64, width int) uint32 {
 	return uint32(shift)
 }
 
-// part weighs the n keys of a part. tp and fp are the foreground and background pixels with larger keys.
-func (s *columnWeigher) part(keys []uint32, n int, smallest, largest, shift uint32, tp, fp *uint32, scale float64, dst []float32) unitSum {
-	g := uint32(s.stats.foreground)
-	first := smallest >> shift &^ (columns - 1)
-	bins := int(largest>>shift|(columns-1)) + 1 - int(first)
+// part weighs the keys of a part, which may be another weigher's. tp and fp are the foreground and background pixels with larger keys.
+func (s *columnWeigher) part(p keyPart, tp, fp *uint32) unitSum {
+	keys, n, shift, dst := p.keys, p.n, p.shift, p.weights
+	if n == 0 {
+		return 0
+	}
+	g, scale := uint32(p.foreground), p.scale()
+	first := p.smallest >> shift &^ (columns - 1)
+	bins := int(p.largest>>shift|(columns-1)) + 1 - int(first)
 	s.positions = ensure(s.positions, 0, n+padding)
 	s.counts = ensure(s.counts, 0, bins)
 	counts := s.counts[:bins]
