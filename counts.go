@@ -10,8 +10,8 @@ import (
 )
 
 // LovaszCounts is the state of the binned loss over any pixels anywhere: for every class how many pixels' errors fall into each bin, as
-// integers, so that Add in any split and Merge in any order, on any machine, give the same bits. It takes 0.5 MB a class, and is not safe
-// for concurrent use: a method called while another goroutine is in one panics.
+// integers, so that Add in any split and Merge in any order, on any machine, give the same bits. It takes 0.5 MB a class, 0.7 where
+// there was a gradient, and is not safe for concurrent use: a method called while another goroutine is in one panics.
 //
 // A zero LovaszCounts has no configuration: UnmarshalBinary gives it one, all else answers ErrConfig.
 type LovaszCounts struct {
@@ -19,8 +19,24 @@ type LovaszCounts struct {
 	plan  *plan
 	call  call
 	sum   lossSum
-	state []bins // [classes]; nil where nothing is counted
+	state []classCounts
+	used  []usedBin
 	kept  uint64 // pixels counted; with masks, looked at
+}
+
+// classCounts are what is counted of a class.
+type classCounts struct {
+	bins               bins // nil: nothing
+	pixels, foreground int64
+	weighed            bool // the call's table of it has the weights of these pixels
+}
+
+// grow makes room for more pixels.
+func (c *classCounts) grow(pixels, foreground int64) {
+	if c.bins == nil {
+		c.bins = make(bins, binCount)
+	}
+	c.pixels, c.foreground, c.weighed = c.pixels+pixels, c.foreground+foreground, false
 }
 
 // NewLovaszCounts returns an empty state for cfg. Method Binned is implied; PerImage and CrossEntropy are ErrConfig.
@@ -35,7 +51,7 @@ func NewLovaszCounts(cfg LovaszConfig) (*LovaszCounts, error) {
 		return nil, errorf(ErrConfig, "CrossEntropy is %v, want 0: LovaszCounts has none", cfg.CrossEntropy)
 	}
 	cfg.Method = Binned
-	c := &LovaszCounts{plan: newPlan(cfg.clone()), state: make([]bins, cfg.Classes)}
+	c := &LovaszCounts{plan: newPlan(cfg.clone()), state: make([]classCounts, cfg.Classes)}
 	c.call.maxWorkers = cfg.workers()
 	return c, nil
 }
@@ -70,12 +86,15 @@ func (c *LovaszCounts) add(a input) error {
 		if !run.averaged[k] || group.keptN == 0 {
 			return
 		}
-		b := c.bins(k)
+		class := &c.state[k]
+		class.grow(int64(group.keptN), run.classes[k].foreground.Load())
 		w.binned.use(run, w)
+		w.binned.start(stats{top: oneBits}, group.keptN)
+		w.binned.bins = class.bins
 		for i := range group.blocks {
-			w.binned.count(b, 0, run.plane(&run.blocks[group.firstBlock+i], k%run.width))
+			w.binned.count(run.plane(&run.blocks[group.firstBlock+i], k%run.width))
 		}
-		w.binned.flush(b, 0)
+		w.binned.flush()
 	})
 	c.kept += pixels
 	return nil
@@ -103,14 +122,6 @@ func (c *LovaszCounts) room(pixels uint64) error {
 	return nil
 }
 
-// bins returns the state of a class.
-func (c *LovaszCounts) bins(k int) bins {
-	if c.state[k] == nil {
-		c.state[k].clear(0)
-	}
-	return c.state[k]
-}
-
 // Merge adds the pixels that other has counted. The error is ErrConfig where the configurations differ in more than Workers and Layout, and
 // ErrShape where the pixels would be more than 2⁴⁸.
 func (c *LovaszCounts) Merge(other *LovaszCounts) error {
@@ -129,9 +140,10 @@ func (c *LovaszCounts) Merge(other *LovaszCounts) error {
 	if err := c.room(other.kept); err != nil {
 		return err
 	}
-	for k, b := range other.state {
-		if b != nil {
-			c.bins(k).merge(b)
+	for k := range other.state {
+		if more := &other.state[k]; more.bins != nil {
+			c.state[k].grow(more.pixels, more.foreground)
+			c.state[k].bins.merge(more.bins)
 		}
 	}
 	c.kept += other.kept
@@ -148,9 +160,10 @@ func (c *LovaszCounts) Result() LovaszResult {
 	}
 	c.call.plan = c.plan
 	c.average()
-	for k, b := range c.state {
+	for k := range c.state {
 		if class := &c.call.classes[k]; class.takesPart {
-			class.loss, class.gap = b.weigh(class.foreground.Load(), 0, nil)
+			c.used = c.state[k].bins.used(c.used[:0])
+			class.loss, class.gap = weighBins(c.used, c.state[k].foreground, 0, nil)
 		}
 	}
 	c.sum.begin(c.plan)
@@ -165,11 +178,9 @@ func (c *LovaszCounts) average() {
 	clear(run.units)
 	clear(run.classes)
 	u := &run.units[0]
-	for k, b := range c.state {
-		class := &run.classes[k]
-		pixels, foreground := b.pixels()
-		class.foreground.Store(foreground)
-		class.takesPart = c.plan.averaged[k] && pixels > 0 && (foreground > 0 || c.plan.absentToo)
+	for k := range c.state {
+		class, counted := &run.classes[k], &c.state[k]
+		class.takesPart = c.plan.averaged[k] && counted.pixels > 0 && (counted.foreground > 0 || c.plan.absentToo)
 		if class.takesPart {
 			u.weight += c.plan.weights[k]
 		}
@@ -198,23 +209,33 @@ func (c *LovaszCounts) backward(a input) error {
 	if err := checkGradient(a.grad, a.logits, "logits"); err != nil {
 		return err
 	}
+	if c.call.tables == nil {
+		c.call.tables = make([][]float32, len(c.state))
+	}
 	if err := c.load(a); err != nil {
 		return err
 	}
 	c.average()
-	c.call.each(len(c.state), func(run *call, w *worker, i int) {
-		if !run.classes[i].takesPart {
-			return
+	c.call.each(len(c.state), func(run *call, w *worker, k int) {
+		if run.classes[k].takesPart {
+			run.found[k] = spread{kind: byBin}
+			c.state[k].weigh(&w.binned, &run.tables[k])
 		}
-		g, k := i/run.width, i%run.width
-		group := &run.groups[g]
-		w.binned.use(run, w)
-		w.binned.stats.foreground, w.binned.lowest = run.classes[i].foreground.Load(), 0
-		w.binned.plane = run.planes[group.planes+k*group.stride:][:group.keptN]
-		w.binned.weighBins(c.state[i], run.weightsOf(g, k), &run.found[i])
 	})
 	c.call.each(len(c.call.blocks), (*call).gradient)
 	return nil
+}
+
+// weigh fills a table with the weights of all bins, unless it has them: they are found once for all calls of Backward.
+func (c *classCounts) weigh(w *binnedWeigher, table *[]float32) {
+	if c.weighed {
+		return
+	}
+	*table = resize(*table, 2*binCount)
+	clear(*table)
+	w.used = c.bins.used(w.used[:0])
+	weighBins(w.used, c.foreground, 0, *table)
+	c.weighed = true
 }
 
 // Reset forgets all pixels.
@@ -286,9 +307,9 @@ func (c *LovaszCounts) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, countsMagic...)
 	b = append(b, c.plan.cfg.key()...)
 	w := bitWriter{to: binary.AppendUvarint(b, c.kept)}
-	for k, bins := range c.state {
+	for k := range c.state {
 		if c.plan.averaged[k] {
-			bins.append(&w)
+			c.state[k].bins.append(&w)
 		}
 	}
 	return appendChecksum(w.end(), start), nil
@@ -375,8 +396,7 @@ func (b bins) append(w *bitWriter) {
 func restOrder(n uint64) int { return restBits - 1 + (bits.Len64(n)-1)/2 }
 
 // decodeBins reads the bins of a class, of so many pixels, or where masks may have dropped some, at most so many.
-func decodeBins(d *decoder, pixels uint64, exactly bool) bins {
-	var b bins
+func decodeBins(d *decoder, pixels uint64, exactly bool) (c classCounts) {
 	left := pixels
 	for f := range 2 {
 		at, order := 0, 0
@@ -392,10 +412,8 @@ func decodeBins(d *decoder, pixels uint64, exactly bool) bins {
 				d.fail("a bin holds more than its pixels can")
 				break
 			}
-			if b == nil {
-				b.clear(0)
-			}
-			b[at].count[f], b[at].rest[f] = n, rest
+			c.grow(int64(n), int64(n)*int64(f))
+			c.bins[at].count[f], c.bins[at].rest[f] = n, rest
 			left -= n
 			at, order = at+1, bits.Len64(n)-1
 		}
@@ -403,5 +421,5 @@ func decodeBins(d *decoder, pixels uint64, exactly bool) bins {
 	if left > 0 && exactly {
 		d.fail("the bins hold %d pixels of %d", pixels-left, pixels)
 	}
-	return b
+	return c
 }

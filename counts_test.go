@@ -488,9 +488,9 @@ func TestLovaszCountsImpossible(t *testing.T) {
 	fewer := stateOf(t, soft)
 	padded := slices.Concat(right[:4], []byte{right[4] | 0x80, 0}, right[5:])
 	for what, b := range map[string][]byte{
-		"an error above 1":            state(func(s *LovaszCounts) { s.state[0][binCount-1].rest[0]++ }),
-		"a rest that a pixel has not": state(func(s *LovaszCounts) { s.state[0][quarter].rest[0] = 1 << restBits }),
-		"more pixels than counted":    state(func(s *LovaszCounts) { s.state[0][quarter].count[1]++ }),
+		"an error above 1":            state(func(s *LovaszCounts) { s.state[0].bins[binCount-1].rest[0]++ }),
+		"a rest that a pixel has not": state(func(s *LovaszCounts) { s.state[0].bins[quarter].rest[0] = 1 << restBits }),
+		"more pixels than counted":    state(func(s *LovaszCounts) { s.state[0].bins[quarter].count[1]++ }),
 		"fewer pixels than counted":   fewer,
 		"a longer number than needed": signed(padded),
 	} {
@@ -581,7 +581,8 @@ func checkState(t testing.TB, b []byte) error {
 		}
 		return err
 	}
-	for k, b := range s.state {
+	for k, c := range s.state {
+		b := c.bins
 		var pixels uint64
 		for i := range b {
 			pixels += b[i].count[0] + b[i].count[1]

@@ -43,6 +43,8 @@ type call struct {
 	took       int       // units that took part so far; all of them, when there is a gradient
 	shares     []share
 
+	tables [][]float32 // of a LovaszCounts: the weights of all bins of each class, instead of weightsAt
+
 	team
 }
 
@@ -262,7 +264,9 @@ func (c *call) load(from, to int) error {
 	planes, kept, entropies := c.layPlanes()
 	c.planes = resize(c.planes, planes)
 	if c.grad != nil {
-		c.weightsAt = resize(c.weightsAt, planes+padding)
+		if c.tables == nil {
+			c.weightsAt = resize(c.weightsAt, planes+padding)
+		}
 		c.found = resize(c.found, len(c.classes))
 		c.marks = resize(c.marks, len(c.blocks)*c.width*c.parts)
 		if c.activation == SoftmaxActivation {
@@ -511,6 +515,9 @@ func (c *call) marksOf(block, k int) []uint32 { return c.marks[(block*c.width+k)
 
 // weightsOf returns the place for the weights of one class of one group.
 func (c *call) weightsOf(g, k int) []float32 {
+	if c.tables != nil {
+		return c.tables[g*c.width+k]
+	}
 	group := &c.groups[g]
 	return c.weightsAt[group.planes+k*group.stride:]
 }

@@ -698,6 +698,22 @@ func TestLovaszManyPixels(t *testing.T) {
 	}
 }
 
+// A binSet has the bins from one to another, and no others.
+func TestBinSet(t *testing.T) {
+	for lowest := range 200 {
+		for _, highest := range []int{lowest, lowest + 1, lowest + 62, lowest + 63, lowest + 64, lowest + 200, binCount - 1} {
+			var filled, added binSet
+			filled.fill(lowest, highest)
+			for i := lowest; i <= highest; i++ {
+				added.add(i)
+			}
+			if filled != added || filled.len() != highest-lowest+1 {
+				t.Errorf("from %d to %d there are %d bins", lowest, highest, filled.len())
+			}
+		}
+	}
+}
+
 // TestBinnedManyPixels: no count and no sum of a bin overflows before it is added to the state, however many pixels it has.
 func TestBinnedManyPixels(t *testing.T) {
 	const pixels = 1<<25 + 4321
@@ -708,16 +724,22 @@ func TestBinnedManyPixels(t *testing.T) {
 			var w worker
 			s := &w.binned
 			s.use(&call{isa: isa}, &w)
-			var b bins
-			b.clear(0)
+			s.start(stats{top: oneBits, foreground: int64(f) * pixels}, pixels)
 			for left := pixels; left > 0; left -= len(signed) {
-				s.count(b, 0, signed[:min(left, len(signed))])
+				s.count(signed[:min(left, len(signed))])
 			}
-			s.flush(b, 0)
-			got, want := b[binOf(e)], bin{}
+			s.flush()
+			got, want := s.bins[binOf(e)], bin{}
 			want.count[f], want.rest[f] = pixels, pixels*(1<<restBits-1)
 			if got != want {
 				t.Errorf("%v, %d pixels: %+v, want %+v", isa, pixels, got, want)
+			}
+			loss, gap := s.weigh(nil, nil)
+			if l, g := weighBins([]usedBin{{want, binOf(e)}}, int64(f)*pixels, 0, nil); loss != l || gap != g {
+				t.Errorf("%v: loss %v and gap %v, want %v and %v", isa, loss, gap, l, g)
+			}
+			if left := s.bins.used(nil); len(left) > 0 {
+				t.Errorf("%v: %v is left for the next class", isa, left)
 			}
 		}
 	})

@@ -181,8 +181,6 @@ func (s *spread) spread(isa ISA, dst, signed, weights []float32, at int, marks *
 	case byBin:
 		lossLookUp(isa, dst, signed, weights[:2*(binCount-int(s.lowest))], uint32(firstBin+s.lowest), factor)
 	default:
-		for i, w := range weights[at:][:len(dst)] {
-			dst[i] = w * factor
-		}
+		scale(isa, dst, weights[at:][:len(dst)], factor)
 	}
 }

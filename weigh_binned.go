@@ -28,41 +28,22 @@ type bin struct {
 // bins are the state of one class.
 type bins []bin
 
-// pixels returns how many there are, and how many of them are foreground, G.
-func (b bins) pixels() (all, foreground int64) {
-	for i := range b {
-		all += int64(b[i].count[0] + b[i].count[1])
-		foreground += int64(b[i].count[1])
+// add adds the pixels of another one.
+func (b *bin) add(other *bin) {
+	for f := range 2 {
+		b.count[f] += other.count[f]
+		b.rest[f] += other.rest[f]
 	}
-	return all, foreground
-}
-
-// clear empties the bins from lowest on, and makes them first where there are none.
-func (b *bins) clear(lowest int) {
-	if *b == nil {
-		*b = make(bins, binCount)
-	}
-	clear((*b)[lowest:])
 }
 
 // merge adds the counts of another state.
 func (b bins) merge(other bins) {
 	for i := range other {
-		for f := range 2 {
-			b[i].count[f] += other[i].count[f]
-			b[i].rest[f] += other[i].rest[f]
-		}
+		b[i].add(&other[i])
 	}
 }
 
-// errorSums are Σ e over the background and the foreground of bin i, whose mantissas are added up in units of 2⁻²³.
-func (b bins) errorSums(i int) (background, foreground float64) {
-	octave, step := (i-1)>>binBits, (i-1)&(1<<binBits-1)
-	first, unit := uint64(1<<binBits+step)<<restBits, power2(octave-octaves-23)
-	return mantissas(b[i].count[0], first, b[i].rest[0]) * unit, mantissas(b[i].count[1], first, b[i].rest[1]) * unit
-}
-
-// mantissas returns n·first + rest.
+// mantissas returns Σ of the mantissas, in units of 2⁻²³, of n pixels of a bin: their first bits are in first, the rests add up to rest.
 func mantissas(n, first, rest uint64) float64 {
 	hi, lo := bits.Mul64(n, first)
 	lo, carry := bits.Add64(lo, rest, 0)
@@ -75,65 +56,94 @@ func mantissas(n, first, rest uint64) float64 {
 // power2 returns 2ᵏ, where that is a normal number.
 func power2(k int) float64 { return math.Float64frombits(uint64(1023+k) << 52) }
 
-// weigh returns the loss of a class with g foreground pixels, and a bound of how far the loss of the exact errors lies above it; and unless
-// table, of zeros, is empty it fills in the weights of background and foreground of the bins from lowest on. Those below are not looked at.
-func (b bins) weigh(g int64, lowest int, table []float32) (loss, gap float64) {
+// A usedBin is a bin with pixels.
+type usedBin struct {
+	bin
+	at int
+}
+
+// used appends the bins with pixels to a list, the highest one first.
+func (b bins) used(list []usedBin) []usedBin {
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i].count[0]|b[i].count[1] != 0 {
+			list = append(list, usedBin{b[i], i})
+		}
+	}
+	return list
+}
+
+// weighBins returns the loss of a class with g foreground pixels, whose bins these are, the highest one first, and a bound of how far the
+// loss of the exact errors lies above it. Unless table is empty it takes the weights of background and of foreground in turn, where a bin has
+// such pixels, from the bin lowest on.
+func weighBins(list []usedBin, g int64, lowest int, table []float32) (loss, gap float64) {
 	if g == 0 {
-		return b.weighAbsent(lowest, table)
+		return weighAbsent(list, lowest, table)
 	}
 	var certificate, rest float64
 	tp, fp := int64(0), int64(0)
-	for i := len(b) - 1; i >= lowest; i-- {
-		bg, fg := int64(b[i].count[0]), int64(b[i].count[1])
-		if bg|fg == 0 {
-			continue
-		}
+	for i := range list {
+		b := &list[i]
+		bg, fg := int64(b.count[0]), int64(b.count[1])
 		if len(table) > 0 {
-			w, n := (*[2]float32)(table[2*(i-lowest):]), g+fp+bg
-			w[0], w[1] = weight32(2*g-tp-(tp+fg), g+fp, n), weight32(g+fp+n, g+fp, n)
+			w := (*[2]float32)(table[2*(b.at-lowest):])
+			if bg > 0 {
+				w[0] = weight32(2*g-tp-(tp+fg), g+fp, g+fp+bg)
+			}
+			if fg > 0 {
+				w[1] = weight32(g+fp+g+fp+bg, g+fp, g+fp+bg)
+			}
 		}
 		left, background, foreground := float64(g-tp), float64(bg), float64(fg)
 		a, bb := float64(g+fp), float64(g+fp+bg)
-		if i == 0 { // these errors add nothing; the Jaccard loss's step over them is what they may weigh
+		if b.at == 0 { // these errors add nothing; the Jaccard loss's step over them is what they may weigh
 			rest = left / a
 			break
 		}
 		ab := float64(a * bb)
-		wf, wb := (a+bb)/(2*ab), (left-float64(foreground/2))/ab
-		e0, e1 := b.errorSums(i)
-		loss += float64(wf * e1)
-		loss += float64(wb * e0)
-		// The exact weight of each pixel lies between those of the bin's first and last: foreground's 1/A and 1/B, and background's first
-		// and last. d adds up how far they may be from wf and wb.
-		first, last := left/(a*(a+1)), (left-foreground)/(bb*max(bb-1, 1)) // without background there is no last one
-		d := float64(foreground * background / (2 * ab))                   // 1/A − 1/B is background/(A·B)
-		d += float64(background * max(math.Abs(first-wb), math.Abs(last-wb)))
-		certificate += float64(binWidth(i) / 2 * d)
+		first, unit := binStart(b.at)
+		if fg > 0 {
+			loss += float64((a + bb) / (2 * ab) * (mantissas(b.count[1], first, b.rest[1]) * unit))
+		}
+		if bg > 0 {
+			wb := (left - float64(foreground/2)) / ab
+			loss += float64(wb * (mantissas(b.count[0], first, b.rest[0]) * unit))
+			if bg+fg > 1 {
+				// The exact weight of each pixel lies between those of the bin's first and last: foreground's 1/A and 1/B, and
+				// background's first and last. d adds up how far they may be from the bin's; nothing without background, or where one
+				// such pixel is all there is.
+				first, last := left/(a*(a+1)), (left-foreground)/(bb*max(bb-1, 1))
+				d := float64(foreground * background / (2 * ab)) // 1/A − 1/B is background/(A·B)
+				d += float64(background * max(math.Abs(first-wb), math.Abs(last-wb)))
+				certificate += float64(binWidth(b.at) / 2 * d)
+			}
+		}
 		tp, fp = tp+fg, fp+bg
 	}
 	return loss, gapOf(loss, certificate, rest)
 }
 
-// weighAbsent is weigh for a class without foreground: the pixels of the highest bin share the weight 1.
-func (b bins) weighAbsent(lowest int, table []float32) (loss, gap float64) {
-	i := len(b) - 1
-	for i > lowest && b[i].count[0] == 0 {
-		i--
-	}
-	n := b[i].count[0]
-	if n == 0 {
+// weighAbsent is weighBins for a class without foreground: the pixels of the highest bin share the weight 1.
+func weighAbsent(list []usedBin, lowest int, table []float32) (loss, gap float64) {
+	if len(list) == 0 {
 		return 0, gapOf(0, 0, 0)
 	}
+	b := &list[0]
 	if len(table) > 0 {
-		table[2*(i-lowest)] = 1 / float32(n)
+		table[2*(b.at-lowest)] = 1 / float32(b.count[0])
 	}
-	if i == 0 {
+	if b.at == 0 {
 		return 0, gapOf(0, 0, 1)
 	}
-	share := 1 / float64(n)
-	sum, _ := b.errorSums(i)
-	loss = share * sum
-	return loss, gapOf(loss, binWidth(i)*(1-share), 0)
+	first, unit := binStart(b.at)
+	share := 1 / float64(b.count[0])
+	loss = share * (mantissas(b.count[0], first, b.rest[0]) * unit)
+	return loss, gapOf(loss, binWidth(b.at)*(1-share), 0)
+}
+
+// binStart returns the mantissa of the smallest error of bin i > 0, whose unit is 2⁻²³ of the octave.
+func binStart(i int) (mantissa uint64, unit float64) {
+	octave, step := (i-1)>>binBits, (i-1)&(1<<binBits-1)
+	return uint64(1<<binBits+step) << restBits, power2(octave - octaves - 23)
 }
 
 // gapOf is the smaller one of what the counts certify, where bin 0 has rest of the weights, and the bound that holds for all counts.
@@ -150,16 +160,50 @@ func binWidth(i int) float64 {
 	return power2((i-1)>>binBits - octaves - binBits)
 }
 
+// A binSet says which bins there is something in.
+type binSet [(binCount + 63) / 64]uint64
+
+// add adds a bin.
+func (s *binSet) add(bin int) { s[bin>>6] |= 1 << (bin & 63) }
+
+// len returns how many bins there are.
+func (s *binSet) len() (n int) {
+	for _, word := range s {
+		n += bits.OnesCount64(word)
+	}
+	return n
+}
+
+// fill adds the bins from lowest to highest.
+func (s *binSet) fill(lowest, highest int) {
+	const all = ^uint64(0)
+	from, to := all<<(lowest&63), all>>(63-highest&63)
+	first, last := lowest>>6, highest>>6
+	if first == last {
+		s[first] |= from & to
+		return
+	}
+	s[first] |= from
+	for i := first + 1; i < last; i++ {
+		s[i] = all
+	}
+	s[last] |= to
+}
+
 // A binnedWeigher counts the keys by bins.
 type binnedWeigher struct {
 	isa     ISA
 	keys    *keyLists
 	stats   stats
 	plane   []float32
-	lowest  int // bin
-	bins    bins
+	lowest  int                   // bin
+	marked  binSet                // the bins that have pixels, or may have some
+	dense   bool                  // all bins are marked that there can be
 	packed  *[2 * binCount]uint64 // the bins' background, then their foreground: pixels<<packedShift + Σ of the keys without their bin
 	counted int                   // pixels in packed, which is all 0 without any
+	bins    bins                  // where they are added to when packed is full; nil: nowhere yet
+	scratch bins                  // has 0 everywhere between classes
+	used    []usedBin
 	table   []float32
 }
 
@@ -172,22 +216,36 @@ const (
 func (s *binnedWeigher) use(c *call, w *worker) { s.keys, s.isa = &w.keys, c.isa }
 
 func (s *binnedWeigher) begin(st stats, plane []float32) {
-	s.stats, s.plane, s.lowest = st, plane, binOf(st.from)
-	s.stats.from = binFloor(s.lowest)
-	s.bins.clear(s.lowest)
+	s.plane, s.bins = plane, nil
+	s.start(st, len(plane))
 }
 
-func (s *binnedWeigher) add(piece []float32, _ []uint32) { s.count(s.bins, s.lowest, piece) }
+// start makes ready to count so many pixels. Where there are few beside the bins, these are marked one by one.
+func (s *binnedWeigher) start(st stats, pixels int) {
+	s.lowest = binOf(st.from)
+	s.stats = stats{st.foreground, binFloor(s.lowest), st.top}
+	highest := binOf(st.top)
+	if s.packed == nil {
+		s.packed = new([2 * binCount]uint64)
+	}
+	s.marked = binSet{}
+	if s.dense = pixels > highest-s.lowest; s.dense {
+		s.marked.fill(s.lowest, highest)
+	}
+}
+
+func (s *binnedWeigher) add(piece []float32, _ []uint32) { s.count(piece) }
 
 func (s *binnedWeigher) weigh(weights []float32, found *spread) (loss, gap float64) {
-	s.flush(s.bins, s.lowest)
-	return s.weighBins(s.bins, weights, found)
-}
-
-// weighBins finds the weights of bins from s.lowest on.
-func (s *binnedWeigher) weighBins(b bins, weights []float32, found *spread) (loss, gap float64) {
+	if s.bins == nil {
+		s.list()
+	} else {
+		s.flush()
+		s.used = s.bins.used(s.used[:0])
+		clear(s.bins)
+	}
 	if found == nil {
-		return b.weigh(s.stats.foreground, s.lowest, nil)
+		return weighBins(s.used, s.stats.foreground, s.lowest, nil)
 	}
 	lowest := max(s.lowest-1, 0) // a bin with the weight 0, which lookUp gives to all smaller errors
 	*found = spread{kind: byBin, lowest: int32(lowest)}
@@ -199,27 +257,29 @@ func (s *binnedWeigher) weighBins(b bins, weights []float32, found *spread) (los
 		table = s.table
 	}
 	table = table[:size]
-	clear(table)
-	loss, gap = b.weigh(s.stats.foreground, s.lowest, table[2*(s.lowest-lowest):])
+	table[0], table[1] = 0, 0 // the other bins that are looked up have pixels
+	loss, gap = weighBins(s.used, s.stats.foreground, lowest, table)
 	if found.kind == byPixel {
 		lossLookUp(s.isa, weights[:len(s.plane)], s.plane, table, uint32(firstBin+lowest), 1)
 	}
 	return loss, gap
 }
 
-// count counts errors by their bins, from the bin lowest on. flush adds them to the bins.
-func (s *binnedWeigher) count(b bins, lowest int, signed []float32) {
-	s.keys.restart(stats{from: binFloor(lowest), top: oneBits})
+// count counts errors by their bins.
+func (s *binnedWeigher) count(signed []float32) {
+	if s.counted+len(signed) > packedMost {
+		s.flush()
+	}
+	s.keys.restart(s.stats)
 	s.keys.split(s.isa, signed, nil)
 	keys := s.keys.all()
-	if s.packed == nil {
-		s.packed = new([2 * binCount]uint64)
-	}
-	if s.counted+len(keys) > packedMost {
-		s.flush(b, lowest)
-	}
 	s.counted += len(keys)
 	lossTally(s.isa, s.packed[:], keys)
+	if !s.dense {
+		for _, k := range keys {
+			s.marked.add(binOf(k >> 1))
+		}
+	}
 }
 
 // binOf returns the bin of an error in [0, 1] that has these bits.
@@ -233,18 +293,43 @@ func binFloor(bin int) uint32 {
 	return uint32(firstBin+bin) << restBits
 }
 
-func (s *binnedWeigher) flush(b bins, lowest int) {
-	if s.counted == 0 {
-		return
-	}
+// list makes used what is counted, and counts anew.
+func (s *binnedWeigher) list() {
 	s.counted = 0
-	for f := range 2 {
-		packed := s.packed[f*binCount+lowest:][:binCount-lowest]
-		for i, p := range packed {
-			n, sum := p>>packedShift, p&(1<<packedShift-1)
-			b[lowest+i].count[f] += n
-			b[lowest+i].rest[f] += (sum - n*uint64(f)) / 2 // a key is 2·(bits of the error) + (1 for foreground)
+	s.used = resize(s.used, s.marked.len())
+	used, n := s.used, 0
+	background, foreground := s.packed[:binCount], s.packed[binCount:]
+	for word := len(s.marked) - 1; word >= 0; word-- {
+		for set := s.marked[word]; set != 0; {
+			i := bits.Len64(set) - 1
+			set &^= 1 << i
+			i += word << 6
+			bg, fg := background[i], foreground[i]
+			if bg|fg == 0 {
+				continue
+			}
+			background[i], foreground[i] = 0, 0
+			const sum = 1<<packedShift - 1
+			b := &used[n] // field by field: a copy of the whole would wait for what was just written
+			n++
+			b.at = i
+			b.count[0], b.count[1] = bg>>packedShift, fg>>packedShift
+			b.rest[0], b.rest[1] = bg&sum/2, (fg&sum-fg>>packedShift)/2 // a key is 2·(bits of the error) + (1 for foreground)
 		}
-		clear(packed)
+	}
+	s.used = used[:n]
+}
+
+// flush adds what is counted to the bins.
+func (s *binnedWeigher) flush() {
+	if s.bins == nil {
+		if s.scratch == nil {
+			s.scratch = make(bins, binCount)
+		}
+		s.bins = s.scratch
+	}
+	s.list()
+	for i := range s.used {
+		s.bins[s.used[i].at].add(&s.used[i].bin)
 	}
 }
