@@ -5,6 +5,7 @@
 //	go run ./bench -quick                fewer lengths and samples: under 45 seconds
 //	go run ./bench -run 'Dot/float32'    only the cases that match; their names are kernel/type/n and Lovasz/size/data
 //	go run ./bench -cputime              on a machine that is busy with other work too
+//	go run ./bench -old ../before        against an older version of the library, in a clone or a worktree of its own
 //	go run ./bench -benchfmt             for benchstat; -json for everything else
 //
 // README.md says what is measured, and how.
@@ -62,6 +63,7 @@ func main() {
 	asBench := flag.Bool("benchfmt", false, "print what benchstat reads")
 	goOnly := flag.Bool("go", false, "leave out the peers in processes of their own (they are looked for on this machine)")
 	cpuTime := flag.Bool("cputime", false, "count processor time instead of the wall's, on a machine that is busy with other work too; with workers it is the time of all")
+	old := flag.String("old", "", "compare with the version of the library in this `folder`, a clone or a worktree of it, and with nothing else")
 	from := flag.String("from", "", "measure nothing: show the results in this `file`, which -json wrote")
 	readme := flag.String("readme", "", "write a summary between the bench markers of this Markdown `file`")
 	tables := flag.String("tables", "", "write all results between the bench markers of this Markdown `file`")
@@ -86,19 +88,25 @@ func main() {
 		out = &benchOutput{w: benchfmt.NewWriter(os.Stdout)}
 	}
 
+	s := full
+	if *isQuick {
+		s = quick
+	}
+	if *sizes != "" {
+		if s.sizes, err = parseSizes(*sizes); err != nil {
+			fatal(fmt.Errorf("-sizes: %w", err))
+		}
+	}
+	if *old != "" {
+		if _, err := compareVersions(os.Stdout, *old, s, pattern); err != nil {
+			fatal(err)
+		}
+		return
+	}
 	var all results
 	if *from != "" {
 		all, err = load(*from, out)
 	} else {
-		s := full
-		if *isQuick {
-			s = quick
-		}
-		if *sizes != "" {
-			if s.sizes, err = parseSizes(*sizes); err != nil {
-				fatal(fmt.Errorf("-sizes: %w", err))
-			}
-		}
 		all, err = measureAll(s, pattern, !*goOnly, out)
 	}
 	if err == nil && *plots != "" {
