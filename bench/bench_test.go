@@ -264,7 +264,8 @@ func TestLossReferences(t *testing.T) {
 	const pixels, classes = 3000, 5
 	for _, data := range lossData {
 		logits, labels := makeLossData(data, pixels, classes)
-		wantLoss, wantGrad := loss64(logits, labels, pixels, classes)
+		want := newLoss64("softmax", input{logits, labels}, pixels, classes)
+		wantLoss, wantGrad := want.loss, want.grad
 		grad := make([]float32, len(logits))
 		if got := newSortedLoss(pixels, classes).run(grad, logits, labels); math.Abs(got-wantLoss) > 1e-6*wantLoss {
 			t.Errorf("%s: dense sort %v, want %v", data, got, wantLoss)
@@ -278,8 +279,7 @@ func TestLossReferences(t *testing.T) {
 			moved := func(by float32) float64 {
 				x := append([]float32(nil), logits...)
 				x[i] += by
-				loss, _ := loss64(x, labels, pixels, classes)
-				return loss
+				return newLoss64("softmax", input{x, labels}, pixels, classes).loss
 			}
 			if slope := (moved(h) - moved(-h)) / (2 * h); math.Abs(slope-wantGrad[i]) > 1e-6+0.05*math.Abs(slope) {
 				t.Errorf("%s: gradient %d is %v, the loss rises by %v", data, i, wantGrad[i], slope)
@@ -298,6 +298,12 @@ var tiny = scope{
 	sizes:     []int{16, 4096},
 	lossSizes: []lossSize{{600, 3}},
 	hardData:  hardData,
+	wanted:    plan{repeats: 3, sample: time.Microsecond},
+	table:     plan{repeats: 3, sample: time.Microsecond},
+	pixels:    []int{64, 1 << 12},
+	classes:   []int{1, 3, 1000},
+	logits:    1 << 14,
+	raised:    []float64{0, 12},
 	largest:   256 << 10,
 }
 
@@ -328,17 +334,53 @@ func TestRun(t *testing.T) {
 		}
 	}
 
+	wanted := map[string]bool{}
+	for _, r := range all.wanted {
+		wanted[r.name()] = r.Most > 0
+		if !(r.Backward > 0) || !(r.Forward > 0) || !(r.Sorts > 0) || r.Most > 0 && !(r.Is > 0) {
+			t.Errorf("%s: %+v", r.name(), r)
+		}
+	}
+	// Binned 64 × 2 is compared with the exact one, which has a bound too.
+	if !wanted["Lovasz/softmax/class-major/none/64x2/binned"] || !wanted["Lovasz/softmax/class-major/none/64x2/exact"] || len(all.wanted) > 8 {
+		t.Errorf("configurations with a bound: %v", wanted)
+	}
+	// One class: 6 extras of sigmoid by 2 methods, 2 of hinge; 3 classes: 2 activations, 2 layouts, 6 extras, 2 methods. 1000 are too many.
+	if want := 2 * (6*2 + 2 + 2*2*6*2); len(all.table) != want {
+		t.Errorf("%d configurations, want %d", len(all.table), want)
+	}
+	if absent := strings.Join(all.absent, "; "); !strings.Contains(absent, "64x1000, 4096x1000") {
+		t.Errorf("what is too large is not named: %s", absent)
+	}
+	if len(all.exact) != 2*3*2 {
+		t.Errorf("%d rows of exactness, want 12", len(all.exact))
+	}
+	for _, r := range all.exact {
+		if r.short() || r.Ours == (offs{}) {
+			t.Errorf("%s: %+v", r.name(), r.Ours)
+		}
+	}
+	for _, want := range []string{"sigmoid, one class, binned", "pixel-major, void+entropy", "softmax/raised=12/wrong=10%"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in the text", want)
+		}
+	}
+
 	// What -json writes, -from reads.
 	for _, k := range all.kernels {
 		jsonOutput{&asJSON}.kernel([]row{k})
 	}
 	jsonOutput{&asJSON}.machine(all.machine)
 	jsonOutput{&asJSON}.loss(all.losses)
+	jsonOutput{&asJSON}.wanted(all.wanted)
+	jsonOutput{&asJSON}.table(all.table)
+	jsonOutput{&asJSON}.exact(all.exact)
 	again, err := readResults(&asJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := mustJSON(t, all.kernels, all.losses, all.machine), mustJSON(t, again.kernels, again.losses, again.machine); a != b {
+	if a, b := mustJSON(t, all.kernels, all.losses, all.machine, all.wanted, all.table, all.exact),
+		mustJSON(t, again.kernels, again.losses, again.machine, again.wanted, again.table, again.exact); a != b {
 		t.Errorf("read back:\n%s\nwant:\n%s", b, a)
 	}
 
@@ -384,13 +426,14 @@ func TestExternals(t *testing.T) {
 	kernels := map[string]string{"PyTorch": "CumSum", "PyTorch avx512": "CumSum", "oneDNN": "SoftmaxRows", "OpenBLAS": "Dot", "vqsort, keys alone": "SortDescending", "archsimd": "Dot"}
 	logits, labels := makeLossData("random", 600, 3)
 	losses := map[string]bool{}
-	want, _ := loss64(logits, labels, 600, 3)
+	want := newLoss64("softmax", input{logits, labels}, 600, 3).loss
 	for _, v := range e.losses(lossRow{Pixels: 600, Classes: 3}, logits, transposed(logits, 3, 600), labels, want) {
 		losses[v.row.Peer] = v.forward.sample(1) > 0 && v.backward.sample(1) > 0
 		if v.row.LossError > 1e-5 {
 			t.Errorf("%s: the loss is off by %v", v.row.Peer, v.row.LossError)
 		}
 	}
+	testTorch(t, e)
 	for _, p := range e.running {
 		kernel, ok := kernels[p.name]
 		if !ok {
@@ -407,6 +450,70 @@ func TestExternals(t *testing.T) {
 		if p.has("case NoSuchKernel float32 1024 16") {
 			t.Errorf("%s has a kernel that does not exist", p.name)
 		}
+	}
+}
+
+// TestVersions compares the library with itself, and knows the kernels that another version has not.
+func TestVersions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds programs")
+	}
+	var text strings.Builder
+	if _, err := compareVersions(&text, "..", tiny, regexp.MustCompile("^(Costs|CumSum/float32/16$|DotInt8|LogSumExp/float64|LovaszBinned)")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a program with Dot", "SoftmaxRows of an array on the stack, allocations  0  +0  +0", "CumSum float32  ", "LogSumExp float64  ", "LovaszBinned/19 float32  "} {
+		if !regexp.MustCompile(want).MatchString(text.String()) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	if _, err := compareVersions(&text, t.TempDir(), tiny, regexp.MustCompile("")); err == nil {
+		t.Error("no error for a folder without the library")
+	}
+
+	has, err := exported("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		missing string
+		fits    bool
+	}{{"SoftmaxRows", false}, {"SquaredDistance", true}} {
+		has[c.missing] = false
+		if fits, err := usesOnly("versions/kernels.go", has); err != nil || fits != c.fits {
+			t.Errorf("kernels.go without %s: %v, %v", c.missing, fits, err)
+		}
+		has[c.missing] = true
+	}
+}
+
+// testTorch: PyTorch's loss is ours in every configuration, and is exact where nothing is nearly right.
+func testTorch(t *testing.T, e *externals) {
+	torch := e.torch()
+	if torch == nil {
+		return
+	}
+	cases, _ := allCases([]int{300}, []int{1, 3}, 1<<20)
+	cases = append(cases, lossCase{"softmax", "class-major", "entropy", 4, 100, 3, "exact", 1}, lossCase{"hinge", "class-major", "none", 4, 100, 1, "exact", 1})
+	in := new(inputs)
+	for _, c := range cases {
+		if c.Method != "exact" {
+			continue
+		}
+		x := in.of(c)
+		ours, err := newRunningCase(c, x, make([]float32, c.logits()), lanewise.ActiveISA())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.prepare(torch, c, x) {
+			t.Errorf("%s: PyTorch does not have it", c.name())
+		} else if theirs := torch.loss(); math.Abs(theirs-ours.result) > 1e-5*theirs {
+			t.Errorf("%s: PyTorch's loss is %v, ours %v", c.name(), theirs, ours.result)
+		}
+	}
+	r := exactRow{Activation: "softmax"}
+	if err := r.measure(e); err != nil || r.PyTorch == nil || !r.PyTorch.within(offs{1e-3, 1e-2, 1e-5}) {
+		t.Errorf("%+v off by %+v, %v", r, r.PyTorch, err)
 	}
 }
 
@@ -434,6 +541,12 @@ func TestReadme(t *testing.T) {
 			{Pixels: 10, Classes: 2, Data: "random", Method: "exact", ISA: "avx512", Layout: "class-major", Workers: 1, Forward: 1, Backward: 2, Sorts: 7, Memory: 100, GradError: 1e-7},
 			{Pixels: 10, Classes: 2, Data: "trained", Method: "exact", ISA: "avx512", Layout: "class-major", Workers: 1, Forward: 3, Backward: 4, Sorts: 5, Memory: 120, Counts: 3 << 10, GradError: 2e-7},
 		},
+		wanted: []caseRow{
+			{lossCase: lossCase{"softmax", "class-major", "none", 1, 64, 2, "exact", 1}, ISA: "avx512", Backward: 5, Sorts: 0.5, PyTorch: 200, Most: 0.4, Of: denseSort, Is: 0.5},
+			{lossCase: lossCase{"softmax", "class-major", "void", 1, 64, 2, "exact", 1}, ISA: "avx512", Backward: 6, Sorts: 0.6, Most: 1.3, Of: "Lovasz/softmax/class-major/none/64x2/exact", Is: 1.2},
+		},
+		table: []caseRow{{lossCase: lossCase{"sigmoid", "pixel-major", "void", 1, 64, 1, "exact", 1}, ISA: "avx512", Backward: 5}},
+		exact: []exactRow{{Activation: "softmax", Raised: 14, Wrong: 0.01, Loss: 0.5, Ours: offs{1e-8, 1e-7, 1e-9}, PyTorch: &offs{1e-5, 1e-4, 1e-6}}},
 	}
 	folder := t.TempDir()
 	readme, plots := filepath.Join(folder, "README.md"), filepath.Join(folder, "bench", "plots")
@@ -468,6 +581,11 @@ func TestReadme(t *testing.T) {
 	for _, want := range []string{
 		"Measured on an A CPU", "on 2001-02-03", "how to install it",
 		"| [`SoftmaxRows`, 19 columns](bench/plots/SoftmaxRowsx19-float32.svg) | 1007 | 1.00 (50 %) | 2.00 (25 %) | **fast 0.500 ×**, slow 3.00 × |",
+		"| softmax, 64 × 2 | **5.00 (0.500)** | 200 | ≤ 0.400 × dense sort |",
+		"| softmax, 64 × 2, void | 6.00 (1.20) | – | ≤ 1.30 × softmax, 64 × 2 |",
+		"takes 10.0 ns a pair",
+		"| sigmoid, one class, exact | 64 |\n| --- | --- |\n| pixel-major, void | 5.00 |",
+		"| softmax | 1 % | 14 | 0.5 | 1e-08 | 1e-07 | 1e-09 | 1e-05 | 1e-04 | 1e-06 |",
 		"| exact avx512 | class-major | 1 | 1.00 / 2.00 (7.00 ×) | 3.00 / 4.00 (5.00 ×) | 6.00 | 3 KiB | – | 2e-07 |",
 	} {
 		if !strings.Contains(string(text), want) {

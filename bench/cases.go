@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/lanewise/lanewise"
@@ -104,6 +105,15 @@ func measureCase(t typed, in instance, others *externals, p plan) []row {
 		rows[i] = r
 	}
 	return rows
+}
+
+// assemblyISAs are those of LANEWISE_ISA, or all but plain Go, which is the compiler's work.
+func assemblyISAs() []lanewise.ISA {
+	isas := lanewise.AvailableISAs()
+	if os.Getenv("LANEWISE_ISA") != "" || len(isas) == 1 {
+		return []lanewise.ISA{lanewise.ActiveISA()}
+	}
+	return isas[:len(isas)-1]
 }
 
 func useISA(isa lanewise.ISA) {

@@ -21,6 +21,8 @@ import (
 //
 //	case KERNEL TYPE N COLS      ok, or no if they do not have it
 //	loss PIXELS CLASSES FOLDER   the same; FOLDER has logits.f32 [classes, pixels], pixelmajor.f32 and labels.i32
+//	config IMAGES PIXELS CLASSES ACTIVATION EXTRAS FOLDER    the same, of a configuration in loss_table.go; labels are [images, pixels]
+//	exact FOLDER                 says the Lovász loss and the cross-entropy, and writes the gradient of the first to grad.f32
 //	run CALLS                    calls it so often, after some calls to wake up, and says how many ns that took
 //	forward CALLS                likewise, of a loss without its gradient, and says the loss too
 //
@@ -35,6 +37,7 @@ type external struct {
 	install string                                      // how to get it
 	start   func(dir string) (cmd *exec.Cmd, err error) // dir has the files of external/, and is writable
 	tree    bool                                        // whether it brings a tree of modules
+	loss    bool                                        // whether it has the loss
 }
 
 var allExternals = []external{
@@ -42,13 +45,13 @@ var allExternals = []external{
 	{name: "gorgonia", install: goTree, start: startTree("gorgonia"), tree: true},
 	{name: "spago", install: goTree, start: startTree("spago"), tree: true},
 	{name: "gomlx", install: goTree, start: startTree("gomlx"), tree: true},
-	{name: "PyTorch", install: "apt-get install python3-torch", start: startTorch("")},
-	{name: "PyTorch avx512", install: "apt-get install python3-torch; a CPU with AVX-512", start: startTorch("avx512")},
+	{name: "PyTorch", install: "apt-get install python3-torch", start: startTorch(""), loss: true},
+	{name: "PyTorch avx512", install: "apt-get install python3-torch; a CPU with AVX-512", start: startTorch("avx512"), loss: true},
 	{name: "oneDNN", install: "apt-get install g++ libdnnl-dev", start: compile("onednn.cc", "-ldnnl")},
 	{name: "OpenBLAS", install: "apt-get install gcc libopenblas-dev", start: compile("openblas.c", "-lopenblas")},
 	{name: "vqsort, keys alone", install: "apt-get install g++ libhwy-dev", start: compile("vqsort.cc", "-lhwy_contrib", "-lhwy")},
 	{name: "archsimd", install: "Go with GOEXPERIMENT=simd, on amd64 with AVX-512", start: startArchsimd},
-	{name: "dense sort, C", install: "apt-get install gcc", start: compile("densesort.c", "-lm")},
+	{name: "dense sort, C", install: "apt-get install gcc", start: compile("densesort.c", "-lm"), loss: true},
 }
 
 const goTree = "Go, in a clone, with a module proxy"
@@ -180,6 +183,37 @@ func (e *externals) losses(base lossRow, planes, pixelMajor []float32, labels []
 		}
 	}
 	return variants
+}
+
+// torch returns the process that has configurations of the loss, or nil.
+func (e *externals) torch() *process {
+	if e == nil {
+		return nil
+	}
+	for _, p := range e.running {
+		if p.name == "PyTorch" {
+			return p
+		}
+	}
+	return nil
+}
+
+// prepare gives a peer the case.
+func (e *externals) prepare(p *process, c lossCase, in input) bool {
+	pixelMajor := in.logits
+	if c.Layout == "class-major" {
+		pixelMajor = nil
+		size := c.Pixels * c.Classes
+		for i := range c.Images {
+			pixelMajor = append(pixelMajor, transposed(in.logits[i*size:(i+1)*size], c.Classes, c.Pixels)...)
+		}
+	}
+	for name, data := range map[string][]byte{"pixelmajor.f32": bytesOf(pixelMajor), "labels.i32": bytesOf(in.labels)} {
+		if err := os.WriteFile(filepath.Join(e.dir, name), data, 0o600); err != nil {
+			fatal(err)
+		}
+	}
+	return p.has("config %d %d %d %s %s %s", c.Images, c.Pixels, c.Classes, c.Activation, c.Extras, e.dir)
 }
 
 func (p *process) has(format string, args ...any) bool {

@@ -70,7 +70,8 @@ func measureLoss(size lossSize, data string, others *externals, p plan) ([]lossR
 	base := lossRow{Pixels: pixels, Classes: classes, Data: data, Layout: "class-major", Workers: 1}
 
 	yardstick := newSortedLoss(pixels, classes)
-	wantLoss, wantGrad := loss64(planes, labels, pixels, classes)
+	want := newLoss64("softmax", input{planes, labels}, pixels, classes)
+	wantLoss, wantGrad := want.loss, want.grad
 	if data == "equal" || data == "ties" {
 		wantGrad = nil // any order of equal errors has a gradient of its own
 	}

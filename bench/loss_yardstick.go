@@ -40,8 +40,7 @@ func (s *sortedLoss) run(grad, logits []float32, labels []int32) float64 {
 }
 
 func (s *sortedLoss) class(weights, probs []float32, labels []int32, c int32) (loss float64, present bool) {
-	var h0, h1 [2048]uint32
-	var h2 [1024]uint32
+	var h radixCounts
 	a, b := s.a[:len(probs)], s.b[:len(probs)]
 	foreground := 0
 	for i, p := range probs {
@@ -52,32 +51,13 @@ func (s *sortedLoss) class(weights, probs []float32, labels []int32, c int32) (l
 		}
 		k := ^(math.Float32bits(p)<<1 | fg) // descending; the sign of an error is 0, and makes room for the label
 		a[i] = uint64(k)<<32 | uint64(uint32(i))
-		h0[k&2047]++
-		h1[k>>11&2047]++
-		h2[k>>22]++
+		h.count(k)
 	}
 	if foreground == 0 {
 		clear(weights)
 		return 0, false
 	}
-	offsets(h0[:])
-	offsets(h1[:])
-	offsets(h2[:])
-	for _, v := range a {
-		d := v >> 32 & 2047
-		b[h0[d]] = v
-		h0[d]++
-	}
-	for _, v := range b {
-		d := v >> 43 & 2047
-		a[h1[d]] = v
-		h1[d]++
-	}
-	for _, v := range a {
-		d := v >> 54
-		b[h2[d]] = v
-		h2[d]++
-	}
+	h.sort(b, a)
 	g, tp, fp := float64(foreground), 0.0, 0.0
 	for _, v := range b {
 		k := ^uint32(v >> 32)
@@ -94,6 +74,40 @@ func (s *sortedLoss) class(weights, probs []float32, labels []int32, c int32) (l
 		loss += float64(math.Float32frombits(k>>1)) * w
 	}
 	return loss, true
+}
+
+// radixCounts is how often each digit occurs among the keys: 11, 11 and 10 bits.
+type radixCounts struct {
+	h0, h1 [2048]uint32
+	h2     [1024]uint32
+}
+
+func (h *radixCounts) count(k uint32) {
+	h.h0[k&2047]++
+	h.h1[k>>11&2047]++
+	h.h2[k>>22]++
+}
+
+// sort puts the pairs of a, whose keys are in the upper halves and have been counted, in order into b, and destroys a.
+func (h *radixCounts) sort(b, a []uint64) {
+	offsets(h.h0[:])
+	offsets(h.h1[:])
+	offsets(h.h2[:])
+	for _, v := range a {
+		d := v >> 32 & 2047
+		b[h.h0[d]] = v
+		h.h0[d]++
+	}
+	for _, v := range b {
+		d := v >> 43 & 2047
+		a[h.h1[d]] = v
+		h.h1[d]++
+	}
+	for _, v := range a {
+		d := v >> 54
+		b[h.h2[d]] = v
+		h.h2[d]++
+	}
 }
 
 // offsets turns counts into where each begins.
@@ -128,71 +142,121 @@ func (s *sortedLoss) gradient(grad []float32, scale float32) {
 	}
 }
 
-// loss64 is the loss and its gradient in float64 throughout, by definition: sort, cumulative sums, differences of Jaccard losses.
-func loss64(logits []float32, labels []int32, pixels, classes int) (loss float64, grad []float64) {
-	probs := make([]float64, len(logits))
+// A loss64 is the loss of class-major logits in float64 throughout, by definition: sort, cumulative sums, differences of Jaccard losses. Errors
+// and probabilities are kept apart, since one is the rounded complement of the other.
+type loss64 struct {
+	loss, entropy float64
+	grad          []float64 // of the loss
+}
+
+func newLoss64(activation string, x input, pixels, classes int) *loss64 {
+	n := pixels * classes
+	l := &loss64{grad: make([]float64, n)}
+	errors, slopes := make([]float64, n), make([]float64, n) // slopes: d loss / d probability, weights with their sign
+	probs, rest := make([]float64, n), make([]float64, n)    // rest is 1 − probability, without cancellation
+	exps := make([]float64, classes)
 	for i := range pixels {
-		m, s := math.Inf(-1), 0.0
-		for j := i; j < len(logits); j += pixels {
-			m = max(m, float64(logits[j]))
+		label, top, sum := int(x.labels[i]), 0, 0.0
+		for k := range classes {
+			if x.logits[k*pixels+i] > x.logits[top*pixels+i] {
+				top = k
+			}
 		}
-		for j := i; j < len(logits); j += pixels {
-			probs[j] = math.Exp(float64(logits[j]) - m)
-			s += probs[j]
+		for k := range classes {
+			exps[k] = math.Exp(float64(x.logits[k*pixels+i]) - float64(x.logits[top*pixels+i]))
+			sum += exps[k]
 		}
-		for j := i; j < len(logits); j += pixels {
-			probs[j] /= s
+		for k := range classes {
+			at := k*pixels + i
+			z := float64(x.logits[at])
+			switch {
+			case activation == "sigmoid":
+				probs[at], rest[at] = 1/(1+math.Exp(-z)), 1/(1+math.Exp(z))
+				if k != label {
+					z = -z
+				}
+				l.entropy += math.Log1p(math.Exp(-z)) / float64(n)
+			case k == top:
+				for j, e := range exps {
+					if j != k {
+						rest[at] += e / sum
+					}
+				}
+				probs[at] = 1 / sum
+			default:
+				probs[at] = exps[k] / sum
+				rest[at] = 1 - probs[at]
+			}
+			errors[at] = probs[at]
+			if k == label {
+				errors[at] = rest[at]
+				if activation != "sigmoid" {
+					l.entropy -= math.Log1p(-rest[at]) / float64(pixels)
+				}
+			}
 		}
 	}
-	type pixelError struct {
-		e     float64
-		pixel int
-	}
-	errors := make([]pixelError, pixels)
-	weights := make([]float64, len(logits))
 	present := 0
-	for c := range classes {
-		p, w := probs[c*pixels:(c+1)*pixels], weights[c*pixels:(c+1)*pixels]
+	order := make([]int, pixels)
+	for k := range classes {
 		total := 0
-		for i, label := range labels {
-			e := p[i]
-			if int(label) == c {
-				e = 1 - e
+		for i := range order {
+			order[i] = i
+			if int(x.labels[i]) == k {
 				total++
 			}
-			errors[i] = pixelError{e, i}
 		}
 		if total == 0 {
 			continue
 		}
 		present++
-		slices.SortFunc(errors, func(x, y pixelError) int { return cmp.Compare(y.e, x.e) })
-		tp, fp, last := 0, 0, 0.0
-		for _, x := range errors {
-			sign := 1.0
-			if int(labels[x.pixel]) == c {
+		e := errors[k*pixels:][:pixels]
+		slices.SortFunc(order, func(i, j int) int { return cmp.Compare(e[j], e[i]) })
+		tp, fp := 0, 0
+		for _, i := range order {
+			// the difference of the Jaccard losses, in one fraction: their difference would be rounding where it is small
+			g, u := float64(total), float64(total+fp)
+			if int(x.labels[i]) == k {
+				slopes[k*pixels+i] = -1 / u
 				tp++
-				sign = -1
 			} else {
+				slopes[k*pixels+i] = (g - float64(tp)) / (u * (u + 1))
 				fp++
 			}
-			jaccard := 1 - float64(total-tp)/float64(total+fp)
-			loss += x.e * (jaccard - last)
-			w[x.pixel] = sign * (jaccard - last)
-			last = jaccard
+			l.loss += e[i] * math.Abs(slopes[k*pixels+i])
 		}
-	}
-	if present == 0 {
-		return 0, weights
 	}
 	for i := range pixels {
 		var dot float64
-		for j := i; j < len(logits); j += pixels {
-			dot += probs[j] * weights[j]
+		for at := i; at < n; at += pixels {
+			dot += probs[at] * slopes[at]
 		}
-		for j := i; j < len(logits); j += pixels {
-			weights[j] = probs[j] * (weights[j] - dot) / float64(present)
+		for k := range classes {
+			at := k*pixels + i
+			switch {
+			case activation == "sigmoid":
+				l.grad[at] = slopes[at] * probs[at] * rest[at]
+			case probs[at] > 0.5: // v − Σ p·v, without their cancellation
+				g := slopes[at] * rest[at]
+				for j := i; j < n; j += pixels {
+					if j != at {
+						g -= probs[j] * slopes[j]
+					}
+				}
+				l.grad[at] = probs[at] * g
+			default:
+				l.grad[at] = probs[at] * (slopes[at] - dot)
+			}
 		}
 	}
-	return loss / float64(present), weights
+	for i := range l.grad {
+		l.grad[i] /= float64(max(present, 1))
+	}
+	l.loss /= float64(max(present, 1))
+	return l
+}
+
+// offs says how far others are off; order says where in class-major the i-th of their gradient is.
+func (l *loss64) offs(loss, entropy float64, grad []float32, order func(i int) int) offs {
+	return offs{math.Abs(loss-l.loss) / l.loss, gradError(grad, l.grad, order), math.Abs(entropy-l.entropy) / l.entropy}
 }

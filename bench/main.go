@@ -3,7 +3,9 @@
 //
 //	go run ./bench                       everything: takes a while
 //	go run ./bench -quick                fewer lengths and samples: under 45 seconds
-//	go run ./bench -run 'Dot/float32'    only the cases that match; their names are kernel/type/n and Lovasz/size/data
+//	go run ./bench -run 'Dot/float32'    only the cases that match; kernels are kernel/type/n
+//	go run ./bench -run '^Lovasz/'       the loss: configurations with a bound, exactness, data sets
+//	go run ./bench -run '^LovaszAll/'    every configuration of the loss
 //	go run ./bench -cputime              on a machine that is busy with other work too
 //	go run ./bench -old ../before        against an older version of the library, in a clone or a worktree of its own
 //	go run ./bench -benchfmt             for benchstat; -json for everything else
@@ -34,7 +36,13 @@ type scope struct {
 	sizes     []int // elements
 	lossSizes []lossSize
 	hardData  []string // of the first loss size
-	largest   int      // bytes of the largest working set probed
+	wanted    plan     // of the configurations of the loss that have a bound
+	table     plan     // of every one
+	pixels    []int    // and its sizes
+	classes   []int
+	logits    int       // the most that a configuration has
+	raised    []float64 // how nearly right a network is whose loss is held against float64
+	largest   int       // bytes of the largest working set probed
 }
 
 var (
@@ -42,22 +50,36 @@ var (
 		kernels:   plan{repeats: 15, sample: 100 * time.Microsecond, budget: 2 * time.Second},
 		losses:    plan{repeats: 9, sample: 100 * time.Microsecond, budget: 10 * time.Second},
 		sizes:     []int{16, 64, 256, 1024, 4096, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24},
-		lossSizes: []lossSize{{524288, 19}, {262144, 21}, {65536, 6}, {1 << 20, 2}},
+		lossSizes: []lossSize{{524288, 19}},
 		hardData:  hardData,
+		wanted:    plan{repeats: 15, sample: 2 * time.Millisecond, budget: 30 * time.Second},
+		table:     plan{repeats: 5, sample: 100 * time.Microsecond, budget: time.Second},
+		pixels:    []int{64, 256, 4096, 65536, 262144, 1 << 20, 1 << 22},
+		classes:   []int{1, 2, 6, 19, 150, 1000},
+		logits:    mostLogits,
+		raised:    raised,
 		largest:   512 << 20,
 	}
 	quick = scope{
 		kernels:   plan{repeats: 5, sample: 50 * time.Microsecond, budget: 50 * time.Millisecond},
 		losses:    plan{repeats: 3, sample: 50 * time.Microsecond, budget: 500 * time.Millisecond},
 		sizes:     []int{64, 1024, 1 << 15, 1 << 20},
+		wanted:    plan{repeats: 5, sample: time.Millisecond, budget: time.Second},
 		lossSizes: []lossSize{{32768, 19}},
+		logits:    mostLogits,
+		raised:    raised,
 		largest:   32 << 20,
 	}
 )
 
+// mostLogits are 2²⁸ bytes.
+const mostLogits = 1 << 26
+
+var raised = []float64{0, 3, 6, 9, 12, 14, 17, 20}
+
 func main() {
 	isQuick := flag.Bool("quick", false, "fewer lengths and samples: under 45 seconds")
-	run := flag.String("run", "", "only cases whose name, kernel/type/n or Lovasz/size/data, matches this regular `expression`")
+	run := flag.String("run", "", "only cases whose name matches this regular `expression`: kernel/type/n, Lovasz/size/data, Lovasz/activation/…; README.md has them all")
 	sizes := flag.String("sizes", "", "these lengths, a comma-separated `list`, instead of 16 to 2²⁴")
 	asJSON := flag.Bool("json", false, "print JSON, a line for every measurement")
 	asBench := flag.Bool("benchfmt", false, "print what benchstat reads")
@@ -144,21 +166,11 @@ func fatal(err error) {
 func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output) (results, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	var all results
-	var others *externals
-	if withExternals {
-		var err error
-		if others, err = startExternals(allExternals); err != nil {
-			return all, err
-		}
-		defer others.stop()
-		all.absent = others.absent
-	}
-
-	type lossCase struct {
+	type dataCase struct {
 		size lossSize
 		data string
 	}
-	var lossCases []lossCase
+	var lossCases []dataCase
 	for i, size := range s.lossSizes {
 		data := lossData
 		if i == 0 {
@@ -166,13 +178,18 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 		}
 		for _, data := range data {
 			if pattern.MatchString(lossName(size.pixels, size.classes, data)) {
-				lossCases = append(lossCases, lossCase{size, data})
+				lossCases = append(lossCases, dataCase{size, data})
 			}
 		}
 	}
+	tableCases, skipped := allCases(s.pixels, s.classes, s.logits)
+	tableCases = slices.DeleteFunc(tableCases, func(c lossCase) bool { return !pattern.MatchString(c.tableName()) })
+	if len(tableCases) == 0 {
+		skipped = nil
+	}
 	var kernelCases []typed
 	lengths := map[string][]int{}
-	steps := len(lossCases)
+	steps := len(lossCases) + len(tableCases)
 	for _, k := range kernels {
 		for _, t := range k.types() {
 			fits := lengthsOf(t, s.sizes, pattern)
@@ -182,6 +199,23 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 				steps += len(fits)
 			}
 		}
+	}
+
+	if len(kernelCases) == 0 {
+		s.largest = 0 // nobody asks for the limits
+	}
+	var others *externals
+	var err error
+	if withExternals {
+		list := slices.Clone(allExternals)
+		if len(kernelCases) == 0 {
+			list = slices.DeleteFunc(list, func(x external) bool { return !x.loss })
+		}
+		if others, err = startExternals(list); err != nil {
+			return all, err
+		}
+		defer others.stop()
+		all.absent = others.absent
 	}
 
 	bar := newProgress(steps)
@@ -203,6 +237,22 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 		out.kernel(rows)
 		all.kernels = append(all.kernels, rows...)
 	}
+	bar.Describe("configurations of the loss")
+	if all.wanted, err = measureWanted(pattern, s.logits, others, s.wanted); err != nil {
+		return all, err
+	}
+	bar.Clear()
+	out.wanted(all.wanted)
+	exact := exactRows(pattern, s.raised)
+	for i := range exact {
+		bar.Describe(exact[i].name())
+		if err := exact[i].measure(others); err != nil {
+			return all, fmt.Errorf("%s: %w", exact[i].name(), err)
+		}
+	}
+	all.exact = exact
+	bar.Clear()
+	out.exact(all.exact)
 	for _, c := range lossCases {
 		bar.Describe(lossName(c.size.pixels, c.size.classes, c.data))
 		rows, err := measureLoss(c.size, c.data, others, s.losses)
@@ -213,6 +263,25 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 		bar.Clear()
 		out.loss(rows)
 		all.losses = append(all.losses, rows...)
+	}
+	in := new(inputs)
+	for _, c := range tableCases {
+		bar.Describe(c.tableName())
+		row, err := measureTable(c, in, others, s.table)
+		if err != nil {
+			return all, err
+		}
+		bar.Add(1)
+		all.table = append(all.table, row)
+	}
+	bar.Clear()
+	sortTable(all.table)
+	for rows := range groups(all.table, caseRow.group) {
+		out.table(rows)
+	}
+	if len(skipped) > 0 {
+		all.absent = append(all.absent, fmt.Sprintf("the loss of %s, whose logits take more than %s", strings.Join(skipped, ", "), byteSize(4*s.logits)))
+		out.absent(all.absent[len(all.absent)-1])
 	}
 	return all, nil
 }
@@ -255,8 +324,13 @@ func load(path string, out output) (results, error) {
 	for rows := range groups(all.kernels, func(r row) string { return r.Kernel + r.Type }) {
 		out.kernel(rows)
 	}
+	out.wanted(all.wanted)
+	out.exact(all.exact)
 	for rows := range groups(all.losses, lossRow.name) {
 		out.loss(rows)
+	}
+	for rows := range groups(all.table, caseRow.group) {
+		out.table(rows)
 	}
 	return all, nil
 }

@@ -17,15 +17,21 @@ type results struct {
 	machine machine
 	absent  []string // peers that were not found, and how to install them
 	kernels []row
-	losses  []lossRow
+	losses  []lossRow // data sets
+	wanted  []caseRow // configurations with a bound
+	table   []caseRow // all configurations
+	exact   []exactRow
 }
 
 // A record is one line of -json.
 type record struct {
-	Machine *machine `json:"machine,omitempty"`
-	Absent  string   `json:"absent,omitempty"`
-	Kernel  *row     `json:"kernel,omitempty"`
-	Loss    *lossRow `json:"loss,omitempty"`
+	Machine *machine  `json:"machine,omitempty"`
+	Absent  string    `json:"absent,omitempty"`
+	Kernel  *row      `json:"kernel,omitempty"`
+	Loss    *lossRow  `json:"loss,omitempty"`
+	Wanted  *caseRow  `json:"wanted,omitempty"`
+	Case    *caseRow  `json:"case,omitempty"`
+	Exact   *exactRow `json:"exact,omitempty"`
 }
 
 // An output shows results as they come.
@@ -34,6 +40,9 @@ type output interface {
 	absent(peer string)
 	kernel(rows []row) // all lengths of a kernel and type
 	loss(rows []lossRow)
+	wanted(rows []caseRow) // of all ISAs
+	table(rows []caseRow)  // of one activation, method and number of classes
+	exact(rows []exactRow)
 }
 
 type jsonOutput struct{ w io.Writer }
@@ -59,6 +68,24 @@ func (o jsonOutput) loss(rows []lossRow) {
 	}
 }
 
+func (o jsonOutput) wanted(rows []caseRow) {
+	for i := range rows {
+		o.write(record{Wanted: &rows[i]})
+	}
+}
+
+func (o jsonOutput) table(rows []caseRow) {
+	for i := range rows {
+		o.write(record{Case: &rows[i]})
+	}
+}
+
+func (o jsonOutput) exact(rows []exactRow) {
+	for i := range rows {
+		o.write(record{Exact: &rows[i]})
+	}
+}
+
 // readResults reads what jsonOutput wrote.
 func readResults(r io.Reader) (results, error) {
 	var all results
@@ -75,6 +102,12 @@ func readResults(r io.Reader) (results, error) {
 			all.kernels = append(all.kernels, *rec.Kernel)
 		case rec.Loss != nil:
 			all.losses = append(all.losses, *rec.Loss)
+		case rec.Wanted != nil:
+			all.wanted = append(all.wanted, *rec.Wanted)
+		case rec.Case != nil:
+			all.table = append(all.table, *rec.Case)
+		case rec.Exact != nil:
+			all.exact = append(all.exact, *rec.Exact)
 		case rec.Absent != "":
 			all.absent = append(all.absent, rec.Absent)
 		}
@@ -116,6 +149,18 @@ func (o *benchOutput) loss(rows []lossRow) {
 		}
 	}
 }
+
+func (o *benchOutput) wanted(rows []caseRow) { o.table(rows) }
+
+func (o *benchOutput) table(rows []caseRow) {
+	for _, r := range rows {
+		for _, ns := range r.Samples {
+			o.write(word(r.name())+"/impl="+r.ISA, ns)
+		}
+	}
+}
+
+func (o *benchOutput) exact([]exactRow) {}
 
 func (o *benchOutput) write(name string, ns float64, more ...benchfmt.Value) {
 	values := append([]benchfmt.Value{{Value: ns * 1e-9, Unit: "sec/op", OrigValue: ns, OrigUnit: "ns/op"}}, more...)
@@ -200,6 +245,130 @@ func (o textOutput) loss(rows []lossRow) {
 	}
 	tw.Flush()
 	fmt.Fprintln(o.w)
+}
+
+// wanted prints the rows with a bound, and which are short.
+func (o textOutput) wanted(rows []caseRow) {
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(o.w, "Configurations of the loss, ns per logit, nine pixels in ten confident; a dense sort takes %s ns a pair\n", digits(rows[0].Backward/rows[0].Sorts))
+	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "configuration\tISA\tforward\tforward+backward\t±\tsorts\tPyTorch\tis\twanted\tof\t\n")
+	var short []string
+	for _, r := range rows {
+		is, most, mark := "", "", ""
+		if r.Most > 0 {
+			is, most = digits(r.Is), "≤ "+digits(r.Most)
+		}
+		if r.short() {
+			mark = "short"
+			short = append(short, fmt.Sprintf("%s %s: %s, wanted ≤ %s", strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Is), digits(r.Most)))
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Forward), digits(r.Backward),
+			percent(r.Spread), digits(r.Sorts), digits(r.PyTorch), is, most, strings.TrimPrefix(r.Of, "Lovasz/"), mark)
+	}
+	tw.Flush()
+	o.summary(short, len(rows))
+}
+
+func (o textOutput) summary(short []string, rows int) {
+	if len(short) == 0 {
+		fmt.Fprintf(o.w, "Nothing is short.\n\n")
+		return
+	}
+	fmt.Fprintf(o.w, "%d of %d rows are short:\n  %s\n\n", len(short), rows, strings.Join(short, "\n  "))
+}
+
+// table prints the sizes beside each other.
+func (o textOutput) table(rows []caseRow) {
+	if len(rows) == 0 {
+		return
+	}
+	g := gridOf(rows)
+	fmt.Fprintf(o.w, "%s, forward and backward, ns per logit on %s\n", g.title, rows[0].ISA)
+	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(tw, "pixels\t%s\t\n", strings.Join(g.pixels, "\t"))
+	for _, line := range g.lines {
+		fmt.Fprintf(tw, "%s\t%s\t\n", line.name, strings.Join(line.cells, "\t"))
+	}
+	tw.Flush()
+	fmt.Fprintln(o.w)
+}
+
+// A grid is cases of one activation, method and number of classes: a column for each size.
+type grid struct {
+	title  string
+	pixels []string
+	lines  []gridLine
+}
+
+type gridLine struct {
+	name  string
+	cells []string
+}
+
+func gridOf(rows []caseRow) grid {
+	r := rows[0]
+	g := grid{title: fmt.Sprintf("%s, %d classes, %s", r.Activation, r.Classes, r.Method)}
+	if r.Classes == 1 {
+		g.title = fmt.Sprintf("%s, one class, %s", r.Activation, r.Method)
+	}
+	cells := map[string]map[string]string{}
+	put := func(line string, pixels int, x float64) {
+		if cells[line] == nil {
+			cells[line] = map[string]string{}
+			g.lines = append(g.lines, gridLine{name: line})
+		}
+		cells[line][fmt.Sprint(pixels)] = digits(x)
+	}
+	for _, r := range rows {
+		if p := fmt.Sprint(r.Pixels); !slices.Contains(g.pixels, p) {
+			g.pixels = append(g.pixels, p)
+		}
+		put(strings.TrimSuffix(r.Layout+", "+r.Extras, ", none"), r.Pixels, r.Backward)
+	}
+	for _, r := range rows {
+		if r.PyTorch > 0 {
+			put("PyTorch", r.Pixels, r.PyTorch)
+		}
+	}
+	for i := range g.lines {
+		for _, p := range g.pixels {
+			cell := cells[g.lines[i].name][p]
+			if cell == "" {
+				cell = "–"
+			}
+			g.lines[i].cells = append(g.lines[i].cells, cell)
+		}
+	}
+	return g
+}
+
+// exact prints how far the loss is from float64's.
+func (o textOutput) exact(rows []exactRow) {
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(o.w, "How far from float64: loss, norm of the gradient and cross-entropy of %d pixels × %d classes; wanted ≤ %s, %s, %s\n", exactPixels, exactClasses,
+		scientific(mostOff.Loss), scientific(mostOff.Gradient), scientific(mostOff.Entropy))
+	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "\tloss\toff by\tgradient\tcross-entropy\tPyTorch, float32\t\t\t\n")
+	var short []string
+	for _, r := range rows {
+		name := strings.TrimPrefix(r.name(), "Lovasz/")
+		mark, torch := "", "–\t–\t–"
+		if r.short() {
+			mark = "short"
+			short = append(short, name)
+		}
+		if p := r.PyTorch; p != nil {
+			torch = scientific(p.Loss) + "\t" + scientific(p.Gradient) + "\t" + scientific(p.Entropy)
+		}
+		fmt.Fprintf(tw, "%s\t%.2g\t%s\t%s\t%s\t%s\t%s\n", name, r.Loss, scientific(r.Ours.Loss), scientific(r.Ours.Gradient), scientific(r.Ours.Entropy), torch, mark)
+	}
+	tw.Flush()
+	o.summary(short, len(rows))
 }
 
 // digits prints three digits, as a table wants them.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -36,8 +35,8 @@ func writePlots(folder string, all results) error {
 			return err
 		}
 	}
-	if len(all.losses) > 0 {
-		return plotLosses(filepath.Join(folder, lossPlot), all.losses, all.machine)
+	if len(all.wanted) > 0 {
+		return plotLosses(filepath.Join(folder, lossPlot), all.wanted, all.machine)
 	}
 	return nil
 }
@@ -45,46 +44,64 @@ func writePlots(folder string, all results) error {
 // lossPlot is the chart of the loss.
 const lossPlot = "loss.svg"
 
-// plotLosses draws a bar for every form of the loss with its gradient, of the first size and the trained network, on one worker and
-// class-major; the number stands behind it.
-func plotLosses(path string, rows []lossRow, m machine) error {
+// plotLosses draws two bars for every configuration with its gradient, Lanewise's on the best ISA with one worker and PyTorch's, with their
+// numbers behind them, and a line for the dense sort.
+func plotLosses(path string, rows []caseRow, m machine) error {
 	p := plot.New()
-	p.Title.Text = "Loss and gradient, ns per logit, one core of " + m.CPU
+	p.Title.Text = fmt.Sprintf("Loss and gradient, ns per logit, one core of %s (%s)", m.CPU, rows[0].ISA)
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
-	var names []string
-	var labels plotter.XYLabels
+	var configurations []caseRow
 	least, most := math.Inf(1), 0.
-	var bars []lossRow
 	for _, r := range rows {
-		if r.Pixels == rows[0].Pixels && r.Classes == rows[0].Classes && r.Data == "trained" && r.Workers == 1 && r.Layout == "class-major" {
-			bars = append(bars, r)
-			least, most = min(least, r.Backward), max(most, r.Backward)
+		if r.ISA == rows[0].ISA && r.Workers == 1 && r.Most > 0 && r.Method == "exact" {
+			configurations = append(configurations, r)
+			least, most = min(least, r.Backward), max(most, r.Backward, r.PyTorch)
 		}
 	}
-	if len(bars) == 0 {
+	if len(configurations) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(bars, func(a, b lossRow) int { return cmp.Compare(b.Backward, a.Backward) }) // the fastest on top
+	slices.Reverse(configurations) // the first on top
 	left := math.Pow(10, math.Floor(math.Log10(least)))
-	for i, r := range bars {
-		y, colour := float64(i), others[4]
-		if r.Peer == "" {
-			colour = ours[1]
+	var names []string
+	var labels plotter.XYLabels
+	bar := func(name string, colour color.Color, ns, from, to float64) error {
+		if ns == 0 {
+			return nil
 		}
-		bar, err := plotter.NewPolygon(plotter.XYs{{X: left, Y: y - 0.35}, {X: r.Backward, Y: y - 0.35}, {X: r.Backward, Y: y + 0.35}, {X: left, Y: y + 0.35}})
+		b, err := plotter.NewPolygon(plotter.XYs{{X: left, Y: from}, {X: ns, Y: from}, {X: ns, Y: to}, {X: left, Y: to}})
 		if err != nil {
 			return err
 		}
-		bar.Color, bar.LineStyle.Width = colour, 0
-		p.Add(bar)
-		name := r.label()
-		if r.Peer == "" {
-			name = "Lanewise " + name
+		b.Color, b.LineStyle.Width = colour, 0
+		p.Add(b)
+		if name != "" {
+			p.Legend.Add(name, b)
 		}
-		names = append(names, name)
-		labels.XYs = append(labels.XYs, plotter.XY{X: r.Backward, Y: y})
-		labels.Labels = append(labels.Labels, digits(r.Backward))
+		labels.XYs = append(labels.XYs, plotter.XY{X: ns, Y: (from + to) / 2})
+		labels.Labels = append(labels.Labels, digits(ns))
+		return nil
+	}
+	lanewise, torch := "Lanewise", "PyTorch"
+	for i, r := range configurations {
+		y := float64(i)
+		if err := bar(lanewise, ours[1], r.Backward, y, y+0.38); err != nil {
+			return err
+		}
+		if err := bar(torch, others[4], r.PyTorch, y-0.38, y); err != nil {
+			return err
+		}
+		lanewise = ""
+		if r.PyTorch > 0 {
+			torch = ""
+		}
+		names = append(names, r.title())
+	}
+	sort := rows[0].Backward / rows[0].Sorts
+	line := draw.LineStyle{Color: color.Black, Width: vg.Points(1), Dashes: dashes[0]}
+	if err := addLine(p, denseSort+", a pair", plotter.XYs{{X: sort, Y: -0.6}, {X: sort, Y: float64(len(names)) - 0.4}}, line); err != nil {
+		return err
 	}
 	texts, err := plotter.NewLabels(labels)
 	if err != nil {
@@ -93,9 +110,10 @@ func plotLosses(path string, rows []lossRow, m machine) error {
 	texts.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(-3)}
 	p.Add(texts)
 	p.NominalY(names...)
-	p.Y.Min, p.Y.Max = -0.6, float64(len(bars))-0.4
+	p.Y.Min, p.Y.Max = -0.6, float64(len(names))+0.9 // with room for the legend
+	p.Legend.Top = true
 	p.X.Min, p.X.Max = left, most*3
-	return save(p, path, 20*vg.Centimeter, vg.Points(float64(60+18*len(bars))))
+	return save(p, path, 22*vg.Centimeter, vg.Points(float64(80+30*len(names))))
 }
 
 func plotName(r row) string {

@@ -57,10 +57,10 @@ var summaryKernels = []string{"Dot", "DotRows/768", "CumSum", "Softmax", "Softma
 func writeSummary(w io.Writer, plots string, all results) {
 	m := all.machine
 	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s with one core; `bench/update.sh` renews this.\nThe columns are instruction sets of this one CPU; the library picks the best one, unless `LANEWISE_ISA` names another.\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
-	if len(all.losses) > 0 && plots != "" {
-		first := all.losses[0]
+	if len(all.wanted) > 0 && plots != "" {
+		first := all.wanted[0]
 		fmt.Fprintf(w, "\n![The loss with its gradient: ns per logit](%s/%s)\n\n", plots, lossPlot)
-		fmt.Fprintf(w, "The loss with its gradient, %d pixels of %d classes from a trained network, class-major. Shorter is faster; the scale is logarithmic.\n", first.Pixels, first.Classes)
+		fmt.Fprintf(w, "The loss with its gradient in ns per logit, pixels × classes of which nine pixels in ten are confident, on %s with one worker. Shorter is\nfaster; the scale is logarithmic. A dense radix sort takes %s ns for each (key, index) pair, and a loss that sorts needs one for every logit.\n", first.ISA, digits(first.Backward/first.Sorts))
 	}
 	fmt.Fprintf(w, "\nKernels over float32, in ns per element at 1,024 elements, which are in the L1 cache, and at 2²⁰, which are not:\n\n")
 	fmt.Fprintf(w, "| kernel | %s | the fastest other |\n|%s\n", strings.Join(m.ISAs, " | "), strings.Repeat(" --- |", len(m.ISAs)+2))
@@ -165,8 +165,90 @@ func writeSection(w io.Writer, plots string, all results) {
 	if len(all.losses) > 0 {
 		writeLosses(w, all.losses)
 	}
+	if len(all.wanted) > 0 {
+		writeWanted(w, all.wanted)
+	}
+	if len(all.exact) > 0 {
+		writeExact(w, all.exact)
+	}
+	if len(all.table) > 0 {
+		fmt.Fprintf(w, "\nEvery configuration with its gradient on %s, in ns per logit; the columns are numbers of pixels.\n", all.table[0].ISA)
+	}
+	for rows := range groups(all.table, caseRow.group) {
+		g := gridOf(rows)
+		fmt.Fprintf(w, "\n| %s | %s |\n|%s\n", g.title, strings.Join(g.pixels, " | "), strings.Repeat(" --- |", 1+len(g.pixels)))
+		for _, line := range g.lines {
+			fmt.Fprintf(w, "| %s | %s |\n", line.name, strings.Join(line.cells, " | "))
+		}
+	}
 	if len(all.absent) > 0 {
 		fmt.Fprintf(w, "\nNot measured here: %s.\n", strings.Join(all.absent, "; "))
+	}
+}
+
+// writeWanted has a line for each configuration with a bound, and its ISAs beside each other.
+func writeWanted(w io.Writer, rows []caseRow) {
+	var isas []string
+	var cases []lossCase
+	cells := map[lossCase]map[string]caseRow{}
+	for _, r := range rows {
+		if !slices.Contains(isas, r.ISA) {
+			isas = append(isas, r.ISA)
+		}
+		if cells[r.lossCase] == nil {
+			cases = append(cases, r.lossCase)
+			cells[r.lossCase] = map[string]caseRow{}
+		}
+		cells[r.lossCase][r.ISA] = r
+	}
+	fmt.Fprintf(w, "\nConfigurations of the loss with its gradient, nine pixels in ten confident, in ns per logit, and in brackets how many times as long as what\nthe last column names, per logit or pair. Bounds that are not kept are **bold**. A dense radix sort of 2²⁰ (key, index) pairs takes %s ns a pair.\n\n",
+		digits(rows[0].Backward/rows[0].Sorts))
+	fmt.Fprintf(w, "| pixels × classes | %s | PyTorch | wanted |\n|%s\n", strings.Join(isas, " | "), strings.Repeat(" --- |", len(isas)+3))
+	for _, c := range cases {
+		var any caseRow
+		fmt.Fprintf(w, "| %s |", c.title())
+		for _, isa := range isas {
+			r, ok := cells[c][isa]
+			if !ok {
+				fmt.Fprint(w, " – |")
+				continue
+			}
+			any = r
+			text := digits(r.Backward)
+			if r.Most > 0 {
+				text += " (" + digits(r.Is) + ")"
+			}
+			if r.short() {
+				text = "**" + text + "**"
+			}
+			fmt.Fprintf(w, " %s |", text)
+		}
+		wanted := "–"
+		if any.Most > 0 {
+			of := denseSort
+			for _, c := range cases {
+				if c.name() == any.Of {
+					of = c.title()
+				}
+			}
+			wanted = fmt.Sprintf("≤ %s × %s", digits(any.Most), of)
+		}
+		fmt.Fprintf(w, " %s | %s |\n", digits(any.PyTorch), wanted)
+	}
+}
+
+// writeExact has a line for each data set.
+func writeExact(w io.Writer, rows []exactRow) {
+	fmt.Fprintf(w, "\nHow far loss, gradient (the norm of the difference) and cross-entropy are from float64's, and PyTorch's float32: %d pixels of %d classes,\nthe own logit raised by so much, some of the pixels surely wrong, the worse of both layouts. Wanted are %s, %s and %s.\n\n", exactPixels, exactClasses,
+		scientific(mostOff.Loss), scientific(mostOff.Gradient), scientific(mostOff.Entropy))
+	fmt.Fprintf(w, "| | wrong | raised by | the loss | off by | gradient | cross-entropy | PyTorch: off by | gradient | cross-entropy |\n|%s\n", strings.Repeat(" --- |", 10))
+	for _, r := range rows {
+		fmt.Fprintf(w, "| %s | %g %% | %g | %.2g | %s | %s | %s |", r.Activation, 100*r.Wrong, r.Raised, r.Loss, scientific(r.Ours.Loss), scientific(r.Ours.Gradient), scientific(r.Ours.Entropy))
+		if p := r.PyTorch; p != nil {
+			fmt.Fprintf(w, " %s | %s | %s |\n", scientific(p.Loss), scientific(p.Gradient), scientific(p.Entropy))
+		} else {
+			fmt.Fprint(w, " – | – | – |\n")
+		}
 	}
 }
 

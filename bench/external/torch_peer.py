@@ -64,37 +64,77 @@ def lovasz_grad(gt_sorted):
     return jaccard
 
 
-def lovasz_softmax(probas, labels):
-    """The reference implementation's, flat, the mean over the classes present."""
+def lovasz(probas, foregrounds, weights):
+    """The reference implementation's, flat, the weighted mean over the classes given."""
     losses = []
-    for c in range(probas.size(1)):
-        fg = (labels == c).float()
-        if fg.sum() == 0:
-            continue
-        errors = (fg - probas[:, c]).abs()
-        errors_sorted, perm = torch.sort(errors, 0, descending=True)
+    for p, fg in zip(probas, foregrounds):
+        errors_sorted, perm = torch.sort((fg - p).abs(), 0, descending=True)
         losses.append(torch.dot(errors_sorted, lovasz_grad(fg[perm])))
-    return sum(losses) / len(losses)
+    return sum(w * l for w, l in zip(weights, losses)) / sum(weights)
 
 
-def loss_calls(pixels, classes, folder):
-    logits = torch.frombuffer(open(folder + "/pixelmajor.f32", "rb").read(), dtype=torch.float32).reshape(pixels, classes).clone()
-    labels = torch.frombuffer(open(folder + "/labels.i32", "rb").read(), dtype=torch.int32).long()
+def image_loss(x, labels, activation, extras):
+    """The Lovász loss of one image [pixels, classes], and its cross-entropy or 0: as the reference implementation composes them."""
+    classes = x.size(1)
+    if "void" in extras:
+        valid = labels != 255
+        x, labels = x[valid], labels[valid]
+    if activation == "hinge":
+        scores, fg = x[:, 0], labels.float()
+        errors_sorted, perm = torch.sort(1 - scores * (2 * fg - 1), 0, descending=True)
+        return torch.dot(F.relu(errors_sorted), lovasz_grad(fg[perm])), 0
+    probas = F.softmax(x, 1) if activation == "softmax" else torch.sigmoid(x)
+    weights = 1 + (torch.arange(classes) % 3) / 2
+    foregrounds = [(labels == (1 if classes == 1 else k)).float() for k in range(classes)]
+    present = [k for k in range(classes) if foregrounds[k].sum() > 0]
+    loss = lovasz([probas[:, k] for k in present], [foregrounds[k] for k in present], [float(weights[k]) if extras == "weights" else 1 for k in present])
+    entropy = 0
+    if extras not in ("none", "void"):
+        smoothing = 0.1 if extras == "smoothing" else 0.0
+        w = weights if extras == "weights" else None
+        if activation == "softmax":
+            entropy = F.cross_entropy(x, labels, weight=w, label_smoothing=smoothing)
+        else:
+            target = labels[:, None].float() if classes == 1 else F.one_hot(labels, classes).float()
+            target = target * (1 - smoothing) + smoothing / 2
+            entropy = F.binary_cross_entropy_with_logits(x, target, reduction="none")
+            entropy = entropy.mean() if w is None else (entropy * w).sum() / (w.sum() * len(entropy))
+    return loss, entropy
+
+
+def read(folder, name, dtype):
+    return torch.frombuffer(open(folder + "/" + name, "rb").read(), dtype=dtype).clone()
+
+
+def loss_calls(images, pixels, classes, activation, extras, folder):
+    """Returns the functions that compute the loss without and with its gradient, and its parts and the gradient."""
+    logits = read(folder, "pixelmajor.f32", torch.float32).reshape(images, pixels, classes)
+    labels = read(folder, "labels.i32", torch.int32).long().reshape(images, pixels)
+
+    def parts(x):
+        each = [image_loss(x[i], labels[i], activation, extras) for i in range(images)]
+        return sum(l for l, _ in each) / images, sum(e for _, e in each) / images
 
     def forward():
         with torch.no_grad():
-            return lovasz_softmax(F.softmax(logits, 1), labels)
+            return sum(parts(logits))
 
     def backward():
         x = logits.detach().requires_grad_()
-        lovasz_softmax(F.softmax(x, 1), labels).backward()
+        sum(parts(x)).backward()
         return x.grad
 
-    return forward, backward
+    def exact():
+        x = logits.detach().requires_grad_()
+        loss, entropy = parts(x)
+        loss.backward(retain_graph=True)
+        return float(loss), float(entropy), x.grad
+
+    return forward, backward, exact
 
 
 def main():
-    call = forward = None
+    call = forward = exact = None
     for line in sys.stdin:
         command, *args = line.split()
         answer = "ok"
@@ -104,7 +144,13 @@ def main():
             call = kernel_call(args[0], dtype, int(args[2]), int(args[3]))
             answer = "ok" if call else "no"
         elif command == "loss":
-            forward, call = loss_calls(int(args[0]), int(args[1]), args[2])
+            forward, call, exact = loss_calls(1, int(args[0]), int(args[1]), "softmax", "none", args[2])
+        elif command == "config":
+            forward, call, exact = loss_calls(*map(int, args[:3]), *args[3:])
+        elif command == "exact":
+            loss, entropy, grad = exact()
+            grad.numpy().tofile(args[0] + "/grad.f32")
+            answer = f"{loss!r} {entropy!r}"
         elif command in ("run", "forward"):
             f = call if command == "run" else forward
             calls = int(args[0])
