@@ -791,6 +791,30 @@ func above[T Float](isa ISA, x []T, threshold T) int {
 	return aboveGeneric(x, threshold)
 }
 
+// largestPlanes writes the largest element of every column; anything where there is a NaN.
+func largestPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
+	if is32[T]() {
+		switch isa {
+		case AVX512:
+			largestPlanesF32AVX512(as[float32](dst), as[float32](src), planes, n, stride)
+			return
+		case AVX2:
+			largestPlanesF32AVX2(as[float32](dst), as[float32](src), planes, n, stride)
+			return
+		}
+	} else {
+		switch isa {
+		case AVX512:
+			largestPlanesF64AVX512(as[float64](dst), as[float64](src), planes, n, stride)
+			return
+		case AVX2:
+			largestPlanesF64AVX2(as[float64](dst), as[float64](src), planes, n, stride)
+			return
+		}
+	}
+	largestPlanesGeneric(dst, src, planes, n, stride)
+}
+
 // fromFloat16 writes the values of float16.
 func fromFloat16(isa ISA, dst []float32, src []uint16) {
 	switch isa {

@@ -180,6 +180,11 @@ func above[T Float](isa ISA, x []T, threshold T) int {
 	return aboveGeneric(x, threshold)
 }
 
+// largestPlanes writes the largest element of every column; anything where there is a NaN.
+func largestPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
+	largestPlanesGeneric(dst, src, planes, n, stride)
+}
+
 // fromFloat16 writes the values of float16.
 func fromFloat16(isa ISA, dst []float32, src []uint16) {
 	fromFloat16Generic(dst, src)

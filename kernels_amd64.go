@@ -344,6 +344,16 @@ func aboveF32AVX2(x []float32, threshold float32) int
 //go:noescape
 func aboveF64AVX2(x []float64, threshold float64) int
 
+// largestPlanesF32AVX2 writes the largest element of every column; anything where there is a NaN.
+//
+//go:noescape
+func largestPlanesF32AVX2(dst []float32, src []float32, planes int, n int, stride int)
+
+// largestPlanesF64AVX2 writes the largest element of every column; anything where there is a NaN.
+//
+//go:noescape
+func largestPlanesF64AVX2(dst []float64, src []float64, planes int, n int, stride int)
+
 // fromFloat16AVX2 writes the values of float16.
 //
 //go:noescape
@@ -908,6 +918,16 @@ func aboveF32AVX512(x []float32, threshold float32) int
 //
 //go:noescape
 func aboveF64AVX512(x []float64, threshold float64) int
+
+// largestPlanesF32AVX512 writes the largest element of every column; anything where there is a NaN.
+//
+//go:noescape
+func largestPlanesF32AVX512(dst []float32, src []float32, planes int, n int, stride int)
+
+// largestPlanesF64AVX512 writes the largest element of every column; anything where there is a NaN.
+//
+//go:noescape
+func largestPlanesF64AVX512(dst []float64, src []float64, planes int, n int, stride int)
 
 // fromFloat16AVX512 writes the values of float16.
 //

@@ -344,6 +344,16 @@ func aboveF32NEON(x []float32, threshold float32) int
 //go:noescape
 func aboveF64NEON(x []float64, threshold float64) int
 
+// largestPlanesF32NEON writes the largest element of every column; anything where there is a NaN.
+//
+//go:noescape
+func largestPlanesF32NEON(dst, src []float32, planes, n, stride int)
+
+// largestPlanesF64NEON writes the largest element of every column; anything where there is a NaN.
+//
+//go:noescape
+func largestPlanesF64NEON(dst, src []float64, planes, n, stride int)
+
 // fromFloat16NEON writes the values of float16.
 //
 //go:noescape

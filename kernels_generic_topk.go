@@ -9,3 +9,7 @@ func aboveGeneric[T Float](x []T, threshold T) int {
 	}
 	return len(x)
 }
+
+func largestPlanesGeneric[T Float](dst, src []T, planes, n, stride int) {
+	columnMax(dst[:n], src, planes, stride)
+}

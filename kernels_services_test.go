@@ -408,6 +408,9 @@ func testTopKOrder[T Float](t *testing.T) {
 		"late NaNs":  func(i int) T { return []T{T(i), T(math.NaN())}[b2i(i > n-50)] },
 		"infinities": func(i int) T { return T(math.Inf(r.below(2) - 1)) },
 		"normal":     func(i int) T { return T(r.uniform(3)) },
+		"few finite": func(i int) T { return []T{T(math.Inf(-1)), T(-r.below(9))}[b2i(i%700 == 11)] },
+		"few NaNs":   func(i int) T { return []T{T(r.uniform(3)), T(math.NaN())}[b2i(i%300 == 7)] },
+		"least":      func(i int) T { return []T{-maxOf[T](), T(math.Inf(-1))}[r.below(2)] },
 	} {
 		src := make([]T, n)
 		for i := range src {

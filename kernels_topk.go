@@ -11,9 +11,9 @@ import (
 // SortDescending puts first. Equal elements come in the order of src, −0 equals +0, NaNs come first, and every element keeps its bits. It
 // panics where indices has another length, k > len(src), src has more than 2³¹ − 1 elements, or values overlaps src.
 //
-// src is read once, and only elements larger than the k-th so far cost more than that: for k up to 64 they are inserted into values, for
-// larger ones collected and sorted when there are as many as k, in scratch from a pool, 24 bytes for each of up to 2·k + 1024 elements. Even
-// where every element is larger than those before, it takes no more than a few times what SortDescending does.
+// src is read once, its first 8192 elements twice, and only elements larger than the k-th so far cost more than that. For k up to 64 they are
+// inserted into values, for larger ones collected and sorted when there are as many as k, in scratch from a pool, 24 bytes for each of up to
+// 2·k + 1024 elements. Even where every element is larger than those before, it takes no more than a few times what SortDescending does.
 func TopK[T Float](values []T, indices []int32, src []T) {
 	if len(indices) != len(values) {
 		panicLengths("TopK", "len(values)", len(values), "len(indices)", len(indices))
@@ -73,15 +73,48 @@ func topK[T Float](values []T, indices []int32, src []T) {
 // topInserted keeps values in order.
 func topInserted[T Float](values []T, indices []int32, src []T) {
 	k := len(values)
-	for i, v := range src[:k] {
-		insert(values, indices, i, v, i)
+	least := leastTop(values, indices, src)
+	n, i, last := 0, 0, below(least) // n are kept so far
+	if !(least > T(math.Inf(-1))) {  // which says nothing
+		for i, v := range src[:k] {
+			insert(values, indices, i, v, i)
+		}
+		n, i, last = k, k, values[k-1]
 	}
-	last := values[k-1]
-	for i := nextAbove(src, k, last); i < len(src); i = nextAbove(src, i, last) {
-		insert(values, indices, k-1, src[i], i)
-		last = values[k-1]
-		i++
+	for i = nextAbove(src, i, last); i < len(src); i = nextAbove(src, i+1, last) {
+		n = min(n+1, k)
+		insert(values, indices, n-1, src[i], i)
+		if n == k {
+			last = values[k-1]
+		}
 	}
+}
+
+// leastTop returns a number that is no larger than the k-th largest element of src, and near that of its first elements: it takes them for
+// rows of at least 4·k columns, and returns the k-th largest of the columns' largest. Where there are too few elements for it to pay it
+// returns −Inf. values and indices are scratch.
+func leastTop[T Float](values []T, indices []int32, src []T) T {
+	k := len(values)
+	cols := max(4*k, 64)
+	if rows := min(len(src), piece, 256*k) / cols; rows >= 8 {
+		return columnsTop(values, indices, src, rows, cols)
+	}
+	return T(math.Inf(-1))
+}
+
+func columnsTop[T Float](values []T, indices []int32, src []T, rows, cols int) T {
+	var largest [4 * insertedMost]T
+	largestPlanes(active, largest[:cols], src, rows, cols, cols)
+	topInserted(values, indices, largest[:cols])
+	return values[len(values)-1]
+}
+
+// below returns the next smaller number.
+func below[T Float](x T) T {
+	if is32[T]() {
+		return T(math.Nextafter32(float32(x), float32(math.Inf(-1))))
+	}
+	return T(math.Nextafter(float64(x), math.Inf(-1)))
 }
 
 // nextAbove returns the index of the first element from i on that comes before threshold, which stands before all of them: one that is

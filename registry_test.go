@@ -140,6 +140,10 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "aboveF32AVX512", AVX2: "aboveF32AVX2", NEON: "aboveF32NEON"}, results: []string{"result"}},
 	{name: "above", element: "F64", new: func() arguments { return new(aboveArgs[float64]) },
 		serves: map[ISA]string{AVX512: "aboveF64AVX512", AVX2: "aboveF64AVX2", NEON: "aboveF64NEON"}, results: []string{"result"}},
+	{name: "largestPlanes", element: "F32", new: func() arguments { return new(largestPlanesArgs[float32]) },
+		serves: map[ISA]string{AVX512: "largestPlanesF32AVX512", AVX2: "largestPlanesF32AVX2", NEON: "largestPlanesF32NEON"}},
+	{name: "largestPlanes", element: "F64", new: func() arguments { return new(largestPlanesArgs[float64]) },
+		serves: map[ISA]string{AVX512: "largestPlanesF64AVX512", AVX2: "largestPlanesF64AVX2", NEON: "largestPlanesF64NEON"}},
 	{name: "fromFloat16", element: "", new: func() arguments { return new(fromFloat16Args) },
 		serves: map[ISA]string{AVX512: "fromFloat16AVX512", AVX2: "fromFloat16AVX2", NEON: "fromFloat16NEON"}},
 	{name: "fromBFloat16", element: "", new: func() arguments { return new(fromBFloat16Args) },
@@ -877,6 +881,28 @@ func (a *aboveArgs[T]) each(f func(name string, p any)) {
 	f("x", &a.x)
 	f("threshold", &a.threshold)
 	f("result", &a.result)
+}
+
+// largestPlanesArgs are the arguments of largestPlanes, and what it returns.
+type largestPlanesArgs[T Float] struct {
+	dst    []T
+	src    []T
+	planes int
+	n      int
+	stride int
+}
+
+func (a *largestPlanesArgs[T]) call(isa ISA) {
+	largestPlanes(isa, a.dst, a.src, a.planes, a.n, a.stride)
+}
+func (a *largestPlanesArgs[T]) define()          { largestPlanesGeneric(a.dst, a.src, a.planes, a.n, a.stride) }
+func (a *largestPlanesArgs[T]) clone() arguments { b := *a; return &b }
+func (a *largestPlanesArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("stride", &a.stride)
 }
 
 // fromFloat16Args are the arguments of fromFloat16, and what it returns.

@@ -16,12 +16,12 @@ var trials = map[string]trial{
 	"softmaxRows": rowsOf(), "logSoftmaxRows": rowsOf(), "softmaxRowsGrad": rowsOf(), "logSoftmaxRowsGrad": rowsOf(),
 
 	"softmaxPlanes": {shape: planesShape, sizes: upTo(1, 300, 1000)}, "logSoftmaxPlanes": {shape: planesShape, sizes: upTo(1, 300, 1000)},
-	"argMaxPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
+	"argMaxPlanes": {shape: columnsShape, sizes: upTo(1, 300, 1000)},
 
 	"softmaxRowsScaled": {shape: rowsOf().shape, prepare: scalePositive}, "softmaxRowsMasked": {shape: maskedShape, prepare: scalePositive},
-	"logSumExpRows": rowsOf("dst"), "logSumExpPlanes": {shape: argMaxShape, sizes: upTo(1, 300, 1000)},
+	"logSumExpRows": rowsOf("dst"), "logSumExpPlanes": {shape: columnsShape, sizes: upTo(1, 300, 1000)},
 	"softmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)}, "logSoftmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)},
-	"above": {prepare: thresholdInside},
+	"above": {prepare: thresholdInside}, "largestPlanes": {shape: columnsShape, zeros: []string{"dst"}, sizes: upTo(1, 300, 1000)},
 
 	"transpose": {shape: func(n int, element string) map[string]int {
 		rows, cols := 1+n%67, 1+n/3
@@ -337,7 +337,7 @@ func softmaxErrorsOf(s, own, comp []float32, r *random) {
 	}
 }
 
-func argMaxShape(n int, element string) map[string]int {
+func columnsShape(n int, element string) map[string]int {
 	planes := 1 + n*5%70
 	return map[string]int{"planes": planes, "n": n, "stride": n + 3, "dst": n, "src": (planes-1)*(n+3) + n}
 }

@@ -14,6 +14,13 @@ func (m mach) FirstAbove(slice string, t V) machine.Index {
 	m.LEAQ(Mem{Base: base, Index: n, Scale: uint8(m.size())}, end)
 	blocks, loop, last, found, done := m.label("blocks"), m.label("registers"), m.label("last"), m.label("hit"), m.label("done")
 	m.MOVQ(n, i)
+	// A selection goes on from anywhere: the first block, then the blocks from its first aligned register on.
+	m.LEAQ(Mem{Base: at, Disp: machine.BlockBytes}, ahead)
+	m.CMPQ(ahead, end)
+	m.JA(LabelRef(loop))
+	m.anyHit(notGreaterEq, t, at, loop)
+	m.MOVQ(ahead, at)
+	m.ANDQ(I8(-m.isa.bytes), at)
 	m.Label(blocks)
 	m.LEAQ(Mem{Base: at, Disp: machine.BlockBytes}, ahead)
 	m.CMPQ(ahead, end)

@@ -20,6 +20,12 @@ func argMaxPlanes(m machine.Machine) {
 	})
 }
 
+func largestPlanes(m machine.Machine) {
+	m.Planes(nil, func(c machine.Columns) {
+		c.Store("dst", columnMax(m, c, "src"))
+	})
+}
+
 func columnArgMax(m machine.Machine, c machine.Columns, src string) {
 	one := m.Int(1)
 	best, index, plane := c.Block(-inf), c.Block(0), m.Int(-1)

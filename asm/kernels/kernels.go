@@ -102,6 +102,8 @@ var All = []pipeline.Kernel{
 	// selection
 	{Name: "above", Signature: "func(x []T, threshold T) int", On: pipeline.Everywhere(above),
 		Doc: "returns the index of the first element that is larger than threshold, which is no NaN, or NaN; len(x) where there is none."},
+	{Name: "largestPlanes", Signature: "func(dst, src []T, planes, n, stride int)", On: pipeline.Everywhere(largestPlanes),
+		Doc: "writes the largest element of every column; anything where there is a NaN."},
 
 	// elements of 16 and 8 bits
 	{Name: "fromFloat16", Signature: "func(dst []float32, src []uint16)", On: pipeline.Everywhere(widenHalves(machine.Float16)),
