@@ -75,6 +75,19 @@ func (u *unpickler) pop() (any, error) {
 	return v, nil
 }
 
+// take takes the last n values.
+func (u *unpickler) take(n int) ([]any, error) {
+	items := make([]any, n)
+	for i := range items {
+		v, err := u.pop()
+		if err != nil {
+			return nil, err
+		}
+		items[n-1-i] = v
+	}
+	return items, nil
+}
+
 // popMark takes everything above the last mark.
 func (u *unpickler) popMark() ([]any, error) {
 	for i := len(u.stack) - 1; i >= 0; i-- {
@@ -279,17 +292,19 @@ func (u *unpickler) do(op byte) error {
 		}
 		return u.push(&pickleList{items})
 	case 0x85, 0x86, 0x87: // TUPLE1, 2, 3
-		n := int(op) - 0x84
-		if len(u.stack) < n {
-			return errPickle
+		items, err := u.take(int(op) - 0x84)
+		if err != nil {
+			return err
 		}
-		items := append(pickleTuple(nil), u.stack[len(u.stack)-n:]...)
-		u.stack = u.stack[:len(u.stack)-n]
-		return u.push(items)
-	case 'a', 'e', 0x90: // APPEND, APPENDS, ADDITEMS
-		return u.extend(op)
-	case 's', 'u': // SETITEM, SETITEMS
-		return u.setItems(op)
+		return u.push(pickleTuple(items))
+	case 'a': // APPEND
+		return u.add(u.take(1))
+	case 'e', 0x90: // APPENDS, ADDITEMS
+		return u.add(u.popMark())
+	case 's': // SETITEM
+		return u.set(u.take(2))
+	case 'u': // SETITEMS
+		return u.set(u.popMark())
 	case 'p', 'q', 'r', 0x94: // PUT, BINPUT, LONG_BINPUT, MEMOIZE
 		key, err := u.memoKey(op)
 		if err != nil {
@@ -406,60 +421,41 @@ func (u *unpickler) memoKey(op byte) (uint64, error) {
 	return u.uint(4)
 }
 
-func (u *unpickler) extend(op byte) error {
-	var items []any
-	if op == 'a' {
-		v, err := u.pop()
-		if err != nil {
-			return err
-		}
-		items = []any{v}
-	} else {
-		var err error
-		if items, err = u.popMark(); err != nil {
-			return err
-		}
+// add appends items to the list that is on top.
+func (u *unpickler) add(items []any, err error) error {
+	if err != nil {
+		return err
 	}
 	target, err := u.top()
 	if err != nil {
 		return err
 	}
-	if list, ok := target.(*pickleList); ok {
-		list.items = append(list.items, items...)
-	} else if _, unknown := target.(*opaque); !unknown {
+	switch target := target.(type) {
+	case *pickleList:
+		target.items = append(target.items, items...)
+	case *opaque:
+	default:
 		return errPickle
 	}
 	return nil
 }
 
-func (u *unpickler) setItems(op byte) error {
-	var items []any
-	if op == 's' {
-		v, err := u.pop()
-		if err != nil {
-			return err
-		}
-		k, err := u.pop()
-		if err != nil {
-			return err
-		}
-		items = []any{k, v}
-	} else {
-		var err error
-		if items, err = u.popMark(); err != nil {
-			return err
-		}
+// set sets keys and values, in turn, of the dictionary that is on top.
+func (u *unpickler) set(items []any, err error) error {
+	if err != nil {
+		return err
 	}
 	target, err := u.top()
 	if err != nil {
 		return err
 	}
-	if dict, ok := target.(*pickleDict); ok {
-		return dict.set(items)
-	} else if _, unknown := target.(*opaque); !unknown {
-		return errPickle
+	switch target := target.(type) {
+	case *pickleDict:
+		return target.set(items)
+	case *opaque:
+		return nil
 	}
-	return nil
+	return errPickle
 }
 
 func (d *pickleDict) set(items []any) error {
