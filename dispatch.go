@@ -13,8 +13,8 @@ type ISA uint8
 
 const (
 	Generic ISA = iota // plain Go: the definition of every kernel, and the path of every other CPU
-	AVX2               // amd64 with AVX2 and FMA
-	AVX512             // amd64 with AVX2, FMA and AVX-512 F, BW, CD, DQ and VL
+	AVX2               // amd64 with AVX2, FMA and F16C
+	AVX512             // amd64 with AVX2, FMA, F16C and AVX-512 F, BW, CD, DQ and VL
 	NEON               // arm64
 )
 

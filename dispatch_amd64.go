@@ -10,10 +10,10 @@ import "golang.org/x/sys/cpu"
 // virtual machine or GODEBUG may take one away.
 func detect() (isas []ISA) {
 	x := &cpu.X86
-	if x.HasAVX2 && x.HasFMA && x.HasPOPCNT && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL {
+	if x.HasAVX2 && x.HasFMA && x.HasF16C && x.HasPOPCNT && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL {
 		isas = append(isas, AVX512)
 	}
-	if x.HasAVX2 && x.HasFMA && x.HasPOPCNT {
+	if x.HasAVX2 && x.HasFMA && x.HasF16C && x.HasPOPCNT {
 		isas = append(isas, AVX2)
 	}
 	return isas

@@ -152,7 +152,7 @@ func TestHiddenFeatures(t *testing.T) {
 // TestDetection: the ISAs are those that the CPU has every feature of, each asked for by itself.
 func TestDetection(t *testing.T) {
 	x := &cpu.X86
-	avx2 := x.HasAVX2 && x.HasFMA && x.HasPOPCNT
+	avx2 := x.HasAVX2 && x.HasFMA && x.HasF16C && x.HasPOPCNT
 	avx512 := avx2 && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512CD && x.HasAVX512DQ && x.HasAVX512VL
 	assembly := !hasTag("purego")
 	var want []ISA

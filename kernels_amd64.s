@@ -29422,6 +29422,28 @@ TEXT ·aboveF32AVX2(SB), NOSPLIT, $0-40
 	MOVQ         x_base+0(FP), CX
 	MOVQ         CX, DX
 	LEAQ         (CX)(AX*4), BX
+	LEAQ         256(DX), SI
+	CMPQ         SI, BX
+	JA           registers2
+	VCMPPS       $0x19, (DX), Y0, Y1
+	VCMPPS       $0x19, 32(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPS       $0x19, 64(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPS       $0x19, 96(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPS       $0x19, 128(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPS       $0x19, 160(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPS       $0x19, 192(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPS       $0x19, 224(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VPTEST       Y1, Y1
+	JNE          registers2
+	MOVQ         SI, DX
+	ANDQ         $-32, DX
 
 blocks1:
 	LEAQ   256(DX), SI
@@ -29495,6 +29517,28 @@ TEXT ·aboveF64AVX2(SB), NOSPLIT, $0-40
 	MOVQ         x_base+0(FP), CX
 	MOVQ         CX, DX
 	LEAQ         (CX)(AX*8), BX
+	LEAQ         256(DX), SI
+	CMPQ         SI, BX
+	JA           registers2
+	VCMPPD       $0x19, (DX), Y0, Y1
+	VCMPPD       $0x19, 32(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPD       $0x19, 64(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPD       $0x19, 96(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPD       $0x19, 128(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPD       $0x19, 160(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPD       $0x19, 192(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VCMPPD       $0x19, 224(DX), Y0, Y2
+	VPOR         Y2, Y1, Y1
+	VPTEST       Y1, Y1
+	JNE          registers2
+	MOVQ         SI, DX
+	ANDQ         $-32, DX
 
 blocks1:
 	LEAQ   256(DX), SI
@@ -29560,8 +29604,194 @@ done5:
 	VZEROUPPER
 	RET
 
-// func fromFloat16AVX2(dst []float32, src []uint16)
+// func largestPlanesF32AVX2(dst []float32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
+TEXT ·largestPlanesF32AVX2(SB), NOSPLIT, $144-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow3
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	VBROADCASTSS cff800000<>+0(SB), Y3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes6:
+	VMOVUPS (AX), Y4
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS 32(AX), Y4
+	VMAXPS  Y4, Y1, Y1
+	VMOVUPS 64(AX), Y4
+	VMAXPS  Y4, Y2, Y2
+	VMOVUPS 96(AX), Y4
+	VMAXPS  Y4, Y3, Y3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes6
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none7
+	ADDQ    (SP), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+
+none7:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y0
+	VBROADCASTSS cff800000<>+0(SB), Y1
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes8:
+	VMASKMOVPS (AX), Y0, Y2
+	VPANDN     cff800000<>+0(SB), Y0, Y3
+	VPOR       Y3, Y2, Y2
+	VMAXPS     Y2, Y1, Y1
+	ADDQ       CX, AX
+	DECQ       DX
+	JNE        planes8
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none9
+	ADDQ       (SP), AX
+	VMASKMOVPS Y1, Y0, (AX)
+
+none9:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func largestPlanesF64AVX2(dst []float64, src []float64, planes int, n int, stride int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·largestPlanesF64AVX2(SB), NOSPLIT, $144-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ         8(SP), $0x00000010
+	JB           narrow3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes6:
+	VMOVUPD (AX), Y4
+	VMAXPD  Y4, Y0, Y0
+	VMOVUPD 32(AX), Y4
+	VMAXPD  Y4, Y1, Y1
+	VMOVUPD 64(AX), Y4
+	VMAXPD  Y4, Y2, Y2
+	VMOVUPD 96(AX), Y4
+	VMAXPD  Y4, Y3, Y3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes6
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none7
+	ADDQ    (SP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+
+none7:
+	ADDQ $0x00000080, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JMP  wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000004, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	VPCMPGTQ     iota64<>+0(SB), Y0, Y0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes8:
+	VMASKMOVPD (AX), Y0, Y2
+	VPANDN     cfff0000000000000<>+0(SB), Y0, Y3
+	VPOR       Y3, Y2, Y2
+	VMAXPD     Y2, Y1, Y1
+	ADDQ       CX, AX
+	DECQ       DX
+	JNE        planes8
+	MOVQ       dst_base+0(FP), AX
+	TESTQ      AX, AX
+	JE         none9
+	ADDQ       (SP), AX
+	VMASKMOVPD Y1, Y0, (AX)
+
+none9:
+	ADDQ $0x00000020, (SP)
+	SUBQ $0x00000004, 8(SP)
+	JA   narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func fromFloat16AVX2(dst []float32, src []uint16)
+// Requires: AVX, AVX2, CMOV, F16C
 TEXT ·fromFloat16AVX2(SB), NOSPLIT, $16-48
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
@@ -29572,62 +29802,26 @@ TEXT ·fromFloat16AVX2(SB), NOSPLIT, $16-48
 	JB   tail2
 
 blocks1:
-	VPMOVSXWD (CX), Y0
-	VPSLLD    $0x0d, Y0, Y1
-	VPAND     c0fffe000<>+0(SB), Y1, Y1
-	VPAND     c80000000<>+0(SB), Y0, Y0
-	VMULPS    c77800000<>+0(SB), Y1, Y2
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
-	VPAND     c7f800000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
-	VPAND     c00400000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VMOVUPS   Y2, (DX)
-	VPMOVSXWD 16(CX), Y0
-	VPSLLD    $0x0d, Y0, Y1
-	VPAND     c0fffe000<>+0(SB), Y1, Y1
-	VPAND     c80000000<>+0(SB), Y0, Y0
-	VMULPS    c77800000<>+0(SB), Y1, Y2
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
-	VPAND     c7f800000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
-	VPAND     c00400000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VMOVUPS   Y2, 32(DX)
-	VPMOVSXWD 32(CX), Y0
-	VPSLLD    $0x0d, Y0, Y1
-	VPAND     c0fffe000<>+0(SB), Y1, Y1
-	VPAND     c80000000<>+0(SB), Y0, Y0
-	VMULPS    c77800000<>+0(SB), Y1, Y2
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
-	VPAND     c7f800000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
-	VPAND     c00400000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VMOVUPS   Y2, 64(DX)
-	VPMOVSXWD 48(CX), Y0
-	VPSLLD    $0x0d, Y0, Y1
-	VPAND     c0fffe000<>+0(SB), Y1, Y1
-	VPAND     c80000000<>+0(SB), Y0, Y0
-	VMULPS    c77800000<>+0(SB), Y1, Y2
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
-	VPAND     c7f800000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
-	VPAND     c00400000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VMOVUPS   Y2, 96(DX)
-	ADDQ      $+64, CX
-	ADDQ      $+128, DX
-	SUBQ      $+32, AX
-	CMPQ      AX, $0x00000020
+	VCVTPH2PS (CX), Y0
+	VMOVUPS   Y0, (DX)
+	VCVTPH2PS 16(CX), Y0
+	VMOVUPS   Y0, 32(DX)
+	VCVTPH2PS 32(CX), Y0
+	VMOVUPS   Y0, 64(DX)
+	VCVTPH2PS 48(CX), Y0
+	VMOVUPS   Y0, 96(DX)
+	VCVTPH2PS 64(CX), Y0
+	VMOVUPS   Y0, 128(DX)
+	VCVTPH2PS 80(CX), Y0
+	VMOVUPS   Y0, 160(DX)
+	VCVTPH2PS 96(CX), Y0
+	VMOVUPS   Y0, 192(DX)
+	VCVTPH2PS 112(CX), Y0
+	VMOVUPS   Y0, 224(DX)
+	ADDQ      $+128, CX
+	ADDQ      $+256, DX
+	SUBQ      $+64, AX
+	CMPQ      AX, $0x00000040
 	JAE       blocks1
 
 	// the last ones, register by register
@@ -29637,19 +29831,8 @@ tail2:
 	JB   part4
 
 one3:
-	VPMOVSXWD -16(CX)(BX*2), Y0
-	VPSLLD    $0x0d, Y0, Y1
-	VPAND     c0fffe000<>+0(SB), Y1, Y1
-	VPAND     c80000000<>+0(SB), Y0, Y0
-	VMULPS    c77800000<>+0(SB), Y1, Y2
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f7fffff<>+0(SB), Y1, Y0
-	VPAND     c7f800000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VPCMPGTD  c0f800000<>+0(SB), Y1, Y0
-	VPAND     c00400000<>+0(SB), Y0, Y0
-	VPOR      Y0, Y2, Y2
-	VMOVUPS   Y2, -32(DX)(BX*4)
+	VCVTPH2PS -16(CX)(BX*2), Y0
+	VMOVUPS   Y0, -32(DX)(BX*4)
 	ADDQ      $+8, BX
 	CMPQ      BX, AX
 	JBE       one3
@@ -29674,131 +29857,12 @@ half6:
 	MOVW       SI, -2(DI)(AX*2)
 	DECQ       AX
 	JNE        half6
-	VPMOVSXWD  (SP), Y1
-	VPSLLD     $0x0d, Y1, Y2
-	VPAND      c0fffe000<>+0(SB), Y2, Y2
-	VPAND      c80000000<>+0(SB), Y1, Y1
-	VMULPS     c77800000<>+0(SB), Y2, Y3
-	VPOR       Y1, Y3, Y3
-	VPCMPGTD   c0f7fffff<>+0(SB), Y2, Y1
-	VPAND      c7f800000<>+0(SB), Y1, Y1
-	VPOR       Y1, Y3, Y3
-	VPCMPGTD   c0f800000<>+0(SB), Y2, Y1
-	VPAND      c00400000<>+0(SB), Y1, Y1
-	VPOR       Y1, Y3, Y3
-	VMASKMOVPS Y3, Y0, -32(DX)(BX*4)
+	VCVTPH2PS  (SP), Y1
+	VMASKMOVPS Y1, Y0, -32(DX)(BX*4)
 
 end5:
 	VZEROUPPER
 	RET
-
-DATA c0fffe000<>+0(SB)/4, $0x0fffe000
-DATA c0fffe000<>+4(SB)/4, $0x0fffe000
-DATA c0fffe000<>+8(SB)/4, $0x0fffe000
-DATA c0fffe000<>+12(SB)/4, $0x0fffe000
-DATA c0fffe000<>+16(SB)/4, $0x0fffe000
-DATA c0fffe000<>+20(SB)/4, $0x0fffe000
-DATA c0fffe000<>+24(SB)/4, $0x0fffe000
-DATA c0fffe000<>+28(SB)/4, $0x0fffe000
-DATA c0fffe000<>+32(SB)/4, $0x0fffe000
-DATA c0fffe000<>+36(SB)/4, $0x0fffe000
-DATA c0fffe000<>+40(SB)/4, $0x0fffe000
-DATA c0fffe000<>+44(SB)/4, $0x0fffe000
-DATA c0fffe000<>+48(SB)/4, $0x0fffe000
-DATA c0fffe000<>+52(SB)/4, $0x0fffe000
-DATA c0fffe000<>+56(SB)/4, $0x0fffe000
-DATA c0fffe000<>+60(SB)/4, $0x0fffe000
-GLOBL c0fffe000<>(SB), RODATA|NOPTR, $64
-
-DATA c77800000<>+0(SB)/4, $0x77800000
-DATA c77800000<>+4(SB)/4, $0x77800000
-DATA c77800000<>+8(SB)/4, $0x77800000
-DATA c77800000<>+12(SB)/4, $0x77800000
-DATA c77800000<>+16(SB)/4, $0x77800000
-DATA c77800000<>+20(SB)/4, $0x77800000
-DATA c77800000<>+24(SB)/4, $0x77800000
-DATA c77800000<>+28(SB)/4, $0x77800000
-DATA c77800000<>+32(SB)/4, $0x77800000
-DATA c77800000<>+36(SB)/4, $0x77800000
-DATA c77800000<>+40(SB)/4, $0x77800000
-DATA c77800000<>+44(SB)/4, $0x77800000
-DATA c77800000<>+48(SB)/4, $0x77800000
-DATA c77800000<>+52(SB)/4, $0x77800000
-DATA c77800000<>+56(SB)/4, $0x77800000
-DATA c77800000<>+60(SB)/4, $0x77800000
-GLOBL c77800000<>(SB), RODATA|NOPTR, $64
-
-DATA c0f7fffff<>+0(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+4(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+8(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+12(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+16(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+20(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+24(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+28(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+32(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+36(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+40(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+44(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+48(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+52(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+56(SB)/4, $0x0f7fffff
-DATA c0f7fffff<>+60(SB)/4, $0x0f7fffff
-GLOBL c0f7fffff<>(SB), RODATA|NOPTR, $64
-
-DATA c7f800000<>+0(SB)/4, $0x7f800000
-DATA c7f800000<>+4(SB)/4, $0x7f800000
-DATA c7f800000<>+8(SB)/4, $0x7f800000
-DATA c7f800000<>+12(SB)/4, $0x7f800000
-DATA c7f800000<>+16(SB)/4, $0x7f800000
-DATA c7f800000<>+20(SB)/4, $0x7f800000
-DATA c7f800000<>+24(SB)/4, $0x7f800000
-DATA c7f800000<>+28(SB)/4, $0x7f800000
-DATA c7f800000<>+32(SB)/4, $0x7f800000
-DATA c7f800000<>+36(SB)/4, $0x7f800000
-DATA c7f800000<>+40(SB)/4, $0x7f800000
-DATA c7f800000<>+44(SB)/4, $0x7f800000
-DATA c7f800000<>+48(SB)/4, $0x7f800000
-DATA c7f800000<>+52(SB)/4, $0x7f800000
-DATA c7f800000<>+56(SB)/4, $0x7f800000
-DATA c7f800000<>+60(SB)/4, $0x7f800000
-GLOBL c7f800000<>(SB), RODATA|NOPTR, $64
-
-DATA c0f800000<>+0(SB)/4, $0x0f800000
-DATA c0f800000<>+4(SB)/4, $0x0f800000
-DATA c0f800000<>+8(SB)/4, $0x0f800000
-DATA c0f800000<>+12(SB)/4, $0x0f800000
-DATA c0f800000<>+16(SB)/4, $0x0f800000
-DATA c0f800000<>+20(SB)/4, $0x0f800000
-DATA c0f800000<>+24(SB)/4, $0x0f800000
-DATA c0f800000<>+28(SB)/4, $0x0f800000
-DATA c0f800000<>+32(SB)/4, $0x0f800000
-DATA c0f800000<>+36(SB)/4, $0x0f800000
-DATA c0f800000<>+40(SB)/4, $0x0f800000
-DATA c0f800000<>+44(SB)/4, $0x0f800000
-DATA c0f800000<>+48(SB)/4, $0x0f800000
-DATA c0f800000<>+52(SB)/4, $0x0f800000
-DATA c0f800000<>+56(SB)/4, $0x0f800000
-DATA c0f800000<>+60(SB)/4, $0x0f800000
-GLOBL c0f800000<>(SB), RODATA|NOPTR, $64
-
-DATA c00400000<>+0(SB)/4, $0x00400000
-DATA c00400000<>+4(SB)/4, $0x00400000
-DATA c00400000<>+8(SB)/4, $0x00400000
-DATA c00400000<>+12(SB)/4, $0x00400000
-DATA c00400000<>+16(SB)/4, $0x00400000
-DATA c00400000<>+20(SB)/4, $0x00400000
-DATA c00400000<>+24(SB)/4, $0x00400000
-DATA c00400000<>+28(SB)/4, $0x00400000
-DATA c00400000<>+32(SB)/4, $0x00400000
-DATA c00400000<>+36(SB)/4, $0x00400000
-DATA c00400000<>+40(SB)/4, $0x00400000
-DATA c00400000<>+44(SB)/4, $0x00400000
-DATA c00400000<>+48(SB)/4, $0x00400000
-DATA c00400000<>+52(SB)/4, $0x00400000
-DATA c00400000<>+56(SB)/4, $0x00400000
-DATA c00400000<>+60(SB)/4, $0x00400000
-GLOBL c00400000<>(SB), RODATA|NOPTR, $64
 
 // func fromBFloat16AVX2(dst []float32, src []uint16)
 // Requires: AVX, AVX2, CMOV
@@ -29885,7 +29949,7 @@ end5:
 	RET
 
 // func toFloat16AVX2(dst []uint16, src []float32)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, F16C
 TEXT ·toFloat16AVX2(SB), NOSPLIT, $16-48
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
@@ -29897,101 +29961,25 @@ TEXT ·toFloat16AVX2(SB), NOSPLIT, $16-48
 
 blocks1:
 	VMOVUPS   (CX), Y0
-	VPAND     c7fffffff<>+0(SB), Y0, Y1
-	VPSRLD    $0x0d, Y1, Y2
-	VPAND     c00000001<>+0(SB), Y2, Y3
-	VPADDD    Y1, Y3, Y3
-	VPADDD    cc8000fff<>+0(SB), Y3, Y3
-	VPSRLD    $0x0d, Y3, Y3
-	VADDPS    c3f000000<>+0(SB), Y1, Y4
-	VPSUBD    c3f000000<>+0(SB), Y4, Y4
-	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y3, Y4, Y3
-	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
-	VPAND     c000003ff<>+0(SB), Y2, Y2
-	VPOR      c00007e00<>+0(SB), Y2, Y2
-	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y2, Y3, Y3
-	VPSRLD    $0x10, Y0, Y2
-	VPAND     c00008000<>+0(SB), Y2, Y2
-	VPOR      Y2, Y3, Y0
-	VPACKUSDW Y0, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, (DX)
+	VCVTPS2PH $0x00, Y0, (DX)
 	VMOVUPS   32(CX), Y0
-	VPAND     c7fffffff<>+0(SB), Y0, Y1
-	VPSRLD    $0x0d, Y1, Y2
-	VPAND     c00000001<>+0(SB), Y2, Y3
-	VPADDD    Y1, Y3, Y3
-	VPADDD    cc8000fff<>+0(SB), Y3, Y3
-	VPSRLD    $0x0d, Y3, Y3
-	VADDPS    c3f000000<>+0(SB), Y1, Y4
-	VPSUBD    c3f000000<>+0(SB), Y4, Y4
-	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y3, Y4, Y3
-	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
-	VPAND     c000003ff<>+0(SB), Y2, Y2
-	VPOR      c00007e00<>+0(SB), Y2, Y2
-	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y2, Y3, Y3
-	VPSRLD    $0x10, Y0, Y2
-	VPAND     c00008000<>+0(SB), Y2, Y2
-	VPOR      Y2, Y3, Y0
-	VPACKUSDW Y0, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, 16(DX)
+	VCVTPS2PH $0x00, Y0, 16(DX)
 	VMOVUPS   64(CX), Y0
-	VPAND     c7fffffff<>+0(SB), Y0, Y1
-	VPSRLD    $0x0d, Y1, Y2
-	VPAND     c00000001<>+0(SB), Y2, Y3
-	VPADDD    Y1, Y3, Y3
-	VPADDD    cc8000fff<>+0(SB), Y3, Y3
-	VPSRLD    $0x0d, Y3, Y3
-	VADDPS    c3f000000<>+0(SB), Y1, Y4
-	VPSUBD    c3f000000<>+0(SB), Y4, Y4
-	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y3, Y4, Y3
-	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
-	VPAND     c000003ff<>+0(SB), Y2, Y2
-	VPOR      c00007e00<>+0(SB), Y2, Y2
-	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y2, Y3, Y3
-	VPSRLD    $0x10, Y0, Y2
-	VPAND     c00008000<>+0(SB), Y2, Y2
-	VPOR      Y2, Y3, Y0
-	VPACKUSDW Y0, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, 32(DX)
+	VCVTPS2PH $0x00, Y0, 32(DX)
 	VMOVUPS   96(CX), Y0
-	VPAND     c7fffffff<>+0(SB), Y0, Y1
-	VPSRLD    $0x0d, Y1, Y2
-	VPAND     c00000001<>+0(SB), Y2, Y3
-	VPADDD    Y1, Y3, Y3
-	VPADDD    cc8000fff<>+0(SB), Y3, Y3
-	VPSRLD    $0x0d, Y3, Y3
-	VADDPS    c3f000000<>+0(SB), Y1, Y4
-	VPSUBD    c3f000000<>+0(SB), Y4, Y4
-	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y3, Y4, Y3
-	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
-	VPAND     c000003ff<>+0(SB), Y2, Y2
-	VPOR      c00007e00<>+0(SB), Y2, Y2
-	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y2, Y3, Y3
-	VPSRLD    $0x10, Y0, Y2
-	VPAND     c00008000<>+0(SB), Y2, Y2
-	VPOR      Y2, Y3, Y0
-	VPACKUSDW Y0, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, 48(DX)
-	ADDQ      $+128, CX
-	ADDQ      $+64, DX
-	SUBQ      $+32, AX
-	CMPQ      AX, $0x00000020
+	VCVTPS2PH $0x00, Y0, 48(DX)
+	VMOVUPS   128(CX), Y0
+	VCVTPS2PH $0x00, Y0, 64(DX)
+	VMOVUPS   160(CX), Y0
+	VCVTPS2PH $0x00, Y0, 80(DX)
+	VMOVUPS   192(CX), Y0
+	VCVTPS2PH $0x00, Y0, 96(DX)
+	VMOVUPS   224(CX), Y0
+	VCVTPS2PH $0x00, Y0, 112(DX)
+	ADDQ      $+256, CX
+	ADDQ      $+128, DX
+	SUBQ      $+64, AX
+	CMPQ      AX, $0x00000040
 	JAE       blocks1
 
 	// the last ones, register by register
@@ -30002,28 +29990,7 @@ tail2:
 
 one3:
 	VMOVUPS   -32(CX)(BX*4), Y0
-	VPAND     c7fffffff<>+0(SB), Y0, Y1
-	VPSRLD    $0x0d, Y1, Y2
-	VPAND     c00000001<>+0(SB), Y2, Y3
-	VPADDD    Y1, Y3, Y3
-	VPADDD    cc8000fff<>+0(SB), Y3, Y3
-	VPSRLD    $0x0d, Y3, Y3
-	VADDPS    c3f000000<>+0(SB), Y1, Y4
-	VPSUBD    c3f000000<>+0(SB), Y4, Y4
-	VPCMPGTD  c387fffff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y3, Y4, Y3
-	VPCMPGTD  c477fefff<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, c00007c00<>+0(SB), Y3, Y3
-	VPAND     c000003ff<>+0(SB), Y2, Y2
-	VPOR      c00007e00<>+0(SB), Y2, Y2
-	VPCMPGTD  c7f800000<>+0(SB), Y1, Y5
-	VPBLENDVB Y5, Y2, Y3, Y3
-	VPSRLD    $0x10, Y0, Y2
-	VPAND     c00008000<>+0(SB), Y2, Y2
-	VPOR      Y2, Y3, Y0
-	VPACKUSDW Y0, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, -16(DX)(BX*2)
+	VCVTPS2PH $0x00, Y0, -16(DX)(BX*2)
 	ADDQ      $+8, BX
 	CMPQ      BX, AX
 	JBE       one3
@@ -30035,28 +30002,7 @@ part4:
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
 	VMASKMOVPS   -32(CX)(BX*4), Y0, Y0
-	VPAND        c7fffffff<>+0(SB), Y0, Y1
-	VPSRLD       $0x0d, Y1, Y2
-	VPAND        c00000001<>+0(SB), Y2, Y3
-	VPADDD       Y1, Y3, Y3
-	VPADDD       cc8000fff<>+0(SB), Y3, Y3
-	VPSRLD       $0x0d, Y3, Y3
-	VADDPS       c3f000000<>+0(SB), Y1, Y4
-	VPSUBD       c3f000000<>+0(SB), Y4, Y4
-	VPCMPGTD     c387fffff<>+0(SB), Y1, Y5
-	VPBLENDVB    Y5, Y3, Y4, Y3
-	VPCMPGTD     c477fefff<>+0(SB), Y1, Y5
-	VPBLENDVB    Y5, c00007c00<>+0(SB), Y3, Y3
-	VPAND        c000003ff<>+0(SB), Y2, Y2
-	VPOR         c00007e00<>+0(SB), Y2, Y2
-	VPCMPGTD     c7f800000<>+0(SB), Y1, Y5
-	VPBLENDVB    Y5, Y2, Y3, Y3
-	VPSRLD       $0x10, Y0, Y2
-	VPAND        c00008000<>+0(SB), Y2, Y2
-	VPOR         Y2, Y3, Y0
-	VPACKUSDW    Y0, Y0, Y0
-	VPERMQ       $0x08, Y0, Y0
-	VMOVDQU      X0, (SP)
+	VCVTPS2PH    $0x00, Y0, (SP)
 	LEAQ         (AX), AX
 	MOVQ         $0x00000008, CX
 	CMPQ         AX, CX
@@ -30073,150 +30019,6 @@ half6:
 end5:
 	VZEROUPPER
 	RET
-
-DATA cc8000fff<>+0(SB)/4, $0xc8000fff
-DATA cc8000fff<>+4(SB)/4, $0xc8000fff
-DATA cc8000fff<>+8(SB)/4, $0xc8000fff
-DATA cc8000fff<>+12(SB)/4, $0xc8000fff
-DATA cc8000fff<>+16(SB)/4, $0xc8000fff
-DATA cc8000fff<>+20(SB)/4, $0xc8000fff
-DATA cc8000fff<>+24(SB)/4, $0xc8000fff
-DATA cc8000fff<>+28(SB)/4, $0xc8000fff
-DATA cc8000fff<>+32(SB)/4, $0xc8000fff
-DATA cc8000fff<>+36(SB)/4, $0xc8000fff
-DATA cc8000fff<>+40(SB)/4, $0xc8000fff
-DATA cc8000fff<>+44(SB)/4, $0xc8000fff
-DATA cc8000fff<>+48(SB)/4, $0xc8000fff
-DATA cc8000fff<>+52(SB)/4, $0xc8000fff
-DATA cc8000fff<>+56(SB)/4, $0xc8000fff
-DATA cc8000fff<>+60(SB)/4, $0xc8000fff
-GLOBL cc8000fff<>(SB), RODATA|NOPTR, $64
-
-DATA c3f000000<>+0(SB)/4, $0x3f000000
-DATA c3f000000<>+4(SB)/4, $0x3f000000
-DATA c3f000000<>+8(SB)/4, $0x3f000000
-DATA c3f000000<>+12(SB)/4, $0x3f000000
-DATA c3f000000<>+16(SB)/4, $0x3f000000
-DATA c3f000000<>+20(SB)/4, $0x3f000000
-DATA c3f000000<>+24(SB)/4, $0x3f000000
-DATA c3f000000<>+28(SB)/4, $0x3f000000
-DATA c3f000000<>+32(SB)/4, $0x3f000000
-DATA c3f000000<>+36(SB)/4, $0x3f000000
-DATA c3f000000<>+40(SB)/4, $0x3f000000
-DATA c3f000000<>+44(SB)/4, $0x3f000000
-DATA c3f000000<>+48(SB)/4, $0x3f000000
-DATA c3f000000<>+52(SB)/4, $0x3f000000
-DATA c3f000000<>+56(SB)/4, $0x3f000000
-DATA c3f000000<>+60(SB)/4, $0x3f000000
-GLOBL c3f000000<>(SB), RODATA|NOPTR, $64
-
-DATA c387fffff<>+0(SB)/4, $0x387fffff
-DATA c387fffff<>+4(SB)/4, $0x387fffff
-DATA c387fffff<>+8(SB)/4, $0x387fffff
-DATA c387fffff<>+12(SB)/4, $0x387fffff
-DATA c387fffff<>+16(SB)/4, $0x387fffff
-DATA c387fffff<>+20(SB)/4, $0x387fffff
-DATA c387fffff<>+24(SB)/4, $0x387fffff
-DATA c387fffff<>+28(SB)/4, $0x387fffff
-DATA c387fffff<>+32(SB)/4, $0x387fffff
-DATA c387fffff<>+36(SB)/4, $0x387fffff
-DATA c387fffff<>+40(SB)/4, $0x387fffff
-DATA c387fffff<>+44(SB)/4, $0x387fffff
-DATA c387fffff<>+48(SB)/4, $0x387fffff
-DATA c387fffff<>+52(SB)/4, $0x387fffff
-DATA c387fffff<>+56(SB)/4, $0x387fffff
-DATA c387fffff<>+60(SB)/4, $0x387fffff
-GLOBL c387fffff<>(SB), RODATA|NOPTR, $64
-
-DATA c477fefff<>+0(SB)/4, $0x477fefff
-DATA c477fefff<>+4(SB)/4, $0x477fefff
-DATA c477fefff<>+8(SB)/4, $0x477fefff
-DATA c477fefff<>+12(SB)/4, $0x477fefff
-DATA c477fefff<>+16(SB)/4, $0x477fefff
-DATA c477fefff<>+20(SB)/4, $0x477fefff
-DATA c477fefff<>+24(SB)/4, $0x477fefff
-DATA c477fefff<>+28(SB)/4, $0x477fefff
-DATA c477fefff<>+32(SB)/4, $0x477fefff
-DATA c477fefff<>+36(SB)/4, $0x477fefff
-DATA c477fefff<>+40(SB)/4, $0x477fefff
-DATA c477fefff<>+44(SB)/4, $0x477fefff
-DATA c477fefff<>+48(SB)/4, $0x477fefff
-DATA c477fefff<>+52(SB)/4, $0x477fefff
-DATA c477fefff<>+56(SB)/4, $0x477fefff
-DATA c477fefff<>+60(SB)/4, $0x477fefff
-GLOBL c477fefff<>(SB), RODATA|NOPTR, $64
-
-DATA c00007c00<>+0(SB)/4, $0x00007c00
-DATA c00007c00<>+4(SB)/4, $0x00007c00
-DATA c00007c00<>+8(SB)/4, $0x00007c00
-DATA c00007c00<>+12(SB)/4, $0x00007c00
-DATA c00007c00<>+16(SB)/4, $0x00007c00
-DATA c00007c00<>+20(SB)/4, $0x00007c00
-DATA c00007c00<>+24(SB)/4, $0x00007c00
-DATA c00007c00<>+28(SB)/4, $0x00007c00
-DATA c00007c00<>+32(SB)/4, $0x00007c00
-DATA c00007c00<>+36(SB)/4, $0x00007c00
-DATA c00007c00<>+40(SB)/4, $0x00007c00
-DATA c00007c00<>+44(SB)/4, $0x00007c00
-DATA c00007c00<>+48(SB)/4, $0x00007c00
-DATA c00007c00<>+52(SB)/4, $0x00007c00
-DATA c00007c00<>+56(SB)/4, $0x00007c00
-DATA c00007c00<>+60(SB)/4, $0x00007c00
-GLOBL c00007c00<>(SB), RODATA|NOPTR, $64
-
-DATA c000003ff<>+0(SB)/4, $0x000003ff
-DATA c000003ff<>+4(SB)/4, $0x000003ff
-DATA c000003ff<>+8(SB)/4, $0x000003ff
-DATA c000003ff<>+12(SB)/4, $0x000003ff
-DATA c000003ff<>+16(SB)/4, $0x000003ff
-DATA c000003ff<>+20(SB)/4, $0x000003ff
-DATA c000003ff<>+24(SB)/4, $0x000003ff
-DATA c000003ff<>+28(SB)/4, $0x000003ff
-DATA c000003ff<>+32(SB)/4, $0x000003ff
-DATA c000003ff<>+36(SB)/4, $0x000003ff
-DATA c000003ff<>+40(SB)/4, $0x000003ff
-DATA c000003ff<>+44(SB)/4, $0x000003ff
-DATA c000003ff<>+48(SB)/4, $0x000003ff
-DATA c000003ff<>+52(SB)/4, $0x000003ff
-DATA c000003ff<>+56(SB)/4, $0x000003ff
-DATA c000003ff<>+60(SB)/4, $0x000003ff
-GLOBL c000003ff<>(SB), RODATA|NOPTR, $64
-
-DATA c00007e00<>+0(SB)/4, $0x00007e00
-DATA c00007e00<>+4(SB)/4, $0x00007e00
-DATA c00007e00<>+8(SB)/4, $0x00007e00
-DATA c00007e00<>+12(SB)/4, $0x00007e00
-DATA c00007e00<>+16(SB)/4, $0x00007e00
-DATA c00007e00<>+20(SB)/4, $0x00007e00
-DATA c00007e00<>+24(SB)/4, $0x00007e00
-DATA c00007e00<>+28(SB)/4, $0x00007e00
-DATA c00007e00<>+32(SB)/4, $0x00007e00
-DATA c00007e00<>+36(SB)/4, $0x00007e00
-DATA c00007e00<>+40(SB)/4, $0x00007e00
-DATA c00007e00<>+44(SB)/4, $0x00007e00
-DATA c00007e00<>+48(SB)/4, $0x00007e00
-DATA c00007e00<>+52(SB)/4, $0x00007e00
-DATA c00007e00<>+56(SB)/4, $0x00007e00
-DATA c00007e00<>+60(SB)/4, $0x00007e00
-GLOBL c00007e00<>(SB), RODATA|NOPTR, $64
-
-DATA c00008000<>+0(SB)/4, $0x00008000
-DATA c00008000<>+4(SB)/4, $0x00008000
-DATA c00008000<>+8(SB)/4, $0x00008000
-DATA c00008000<>+12(SB)/4, $0x00008000
-DATA c00008000<>+16(SB)/4, $0x00008000
-DATA c00008000<>+20(SB)/4, $0x00008000
-DATA c00008000<>+24(SB)/4, $0x00008000
-DATA c00008000<>+28(SB)/4, $0x00008000
-DATA c00008000<>+32(SB)/4, $0x00008000
-DATA c00008000<>+36(SB)/4, $0x00008000
-DATA c00008000<>+40(SB)/4, $0x00008000
-DATA c00008000<>+44(SB)/4, $0x00008000
-DATA c00008000<>+48(SB)/4, $0x00008000
-DATA c00008000<>+52(SB)/4, $0x00008000
-DATA c00008000<>+56(SB)/4, $0x00008000
-DATA c00008000<>+60(SB)/4, $0x00008000
-GLOBL c00008000<>(SB), RODATA|NOPTR, $64
 
 // func toBFloat16AVX2(dst []uint16, src []float32)
 // Requires: AVX, AVX2, CMOV
@@ -30408,8 +30210,26 @@ DATA c00007fff<>+56(SB)/4, $0x00007fff
 DATA c00007fff<>+60(SB)/4, $0x00007fff
 GLOBL c00007fff<>(SB), RODATA|NOPTR, $64
 
+DATA c00400000<>+0(SB)/4, $0x00400000
+DATA c00400000<>+4(SB)/4, $0x00400000
+DATA c00400000<>+8(SB)/4, $0x00400000
+DATA c00400000<>+12(SB)/4, $0x00400000
+DATA c00400000<>+16(SB)/4, $0x00400000
+DATA c00400000<>+20(SB)/4, $0x00400000
+DATA c00400000<>+24(SB)/4, $0x00400000
+DATA c00400000<>+28(SB)/4, $0x00400000
+DATA c00400000<>+32(SB)/4, $0x00400000
+DATA c00400000<>+36(SB)/4, $0x00400000
+DATA c00400000<>+40(SB)/4, $0x00400000
+DATA c00400000<>+44(SB)/4, $0x00400000
+DATA c00400000<>+48(SB)/4, $0x00400000
+DATA c00400000<>+52(SB)/4, $0x00400000
+DATA c00400000<>+56(SB)/4, $0x00400000
+DATA c00400000<>+60(SB)/4, $0x00400000
+GLOBL c00400000<>(SB), RODATA|NOPTR, $64
+
 // func dotFloat16AVX2(h []uint16, x []float32) float32
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, F16C
 TEXT ·dotFloat16AVX2(SB), NOSPLIT, $16-52
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -30428,118 +30248,30 @@ TEXT ·dotFloat16AVX2(SB), NOSPLIT, $16-52
 	JB   tail2
 
 blocks1:
-	VPMOVSXWD (CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    (DX), Y10, Y10
-	VADDPS    Y10, Y0, Y0
-	VPMOVSXWD 16(CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    32(DX), Y10, Y10
-	VADDPS    Y10, Y1, Y1
-	VPMOVSXWD 32(CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    64(DX), Y10, Y10
-	VADDPS    Y10, Y2, Y2
-	VPMOVSXWD 48(CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    96(DX), Y10, Y10
-	VADDPS    Y10, Y3, Y3
-	VPMOVSXWD 64(CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    128(DX), Y10, Y10
-	VADDPS    Y10, Y4, Y4
-	VPMOVSXWD 80(CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    160(DX), Y10, Y10
-	VADDPS    Y10, Y5, Y5
-	VPMOVSXWD 96(CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    192(DX), Y10, Y10
-	VADDPS    Y10, Y6, Y6
-	VPMOVSXWD 112(CX), Y8
-	VPSLLD    $0x0d, Y8, Y9
-	VPAND     c0fffe000<>+0(SB), Y9, Y9
-	VPAND     c80000000<>+0(SB), Y8, Y8
-	VMULPS    c77800000<>+0(SB), Y9, Y10
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f7fffff<>+0(SB), Y9, Y8
-	VPAND     c7f800000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VPCMPGTD  c0f800000<>+0(SB), Y9, Y8
-	VPAND     c00400000<>+0(SB), Y8, Y8
-	VPOR      Y8, Y10, Y10
-	VMULPS    224(DX), Y10, Y10
-	VADDPS    Y10, Y7, Y7
+	VCVTPH2PS (CX), Y8
+	VMULPS    (DX), Y8, Y8
+	VADDPS    Y8, Y0, Y0
+	VCVTPH2PS 16(CX), Y8
+	VMULPS    32(DX), Y8, Y8
+	VADDPS    Y8, Y1, Y1
+	VCVTPH2PS 32(CX), Y8
+	VMULPS    64(DX), Y8, Y8
+	VADDPS    Y8, Y2, Y2
+	VCVTPH2PS 48(CX), Y8
+	VMULPS    96(DX), Y8, Y8
+	VADDPS    Y8, Y3, Y3
+	VCVTPH2PS 64(CX), Y8
+	VMULPS    128(DX), Y8, Y8
+	VADDPS    Y8, Y4, Y4
+	VCVTPH2PS 80(CX), Y8
+	VMULPS    160(DX), Y8, Y8
+	VADDPS    Y8, Y5, Y5
+	VCVTPH2PS 96(CX), Y8
+	VMULPS    192(DX), Y8, Y8
+	VADDPS    Y8, Y6, Y6
+	VCVTPH2PS 112(CX), Y8
+	VMULPS    224(DX), Y8, Y8
+	VADDPS    Y8, Y7, Y7
 	ADDQ      $+128, CX
 	ADDQ      $+256, DX
 	SUBQ      $+64, AX
@@ -30547,279 +30279,273 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ         $+64, AX
-	JE           end3
+	ADDQ      $+64, AX
+	JE        end3
+	CMPQ      AX, $0x00000008
+	JB        part4
+	VCVTPH2PS (CX), Y8
+	VMULPS    (DX), Y8, Y8
+	VADDPS    Y8, Y0, Y0
+	CMPQ      AX, $0x00000010
+	JB        part5
+	VCVTPH2PS 16(CX), Y8
+	VMULPS    32(DX), Y8, Y8
+	VADDPS    Y8, Y1, Y1
+	CMPQ      AX, $0x00000018
+	JB        part6
+	VCVTPH2PS 32(CX), Y8
+	VMULPS    64(DX), Y8, Y8
+	VADDPS    Y8, Y2, Y2
+	CMPQ      AX, $0x00000020
+	JB        part7
+	VCVTPH2PS 48(CX), Y8
+	VMULPS    96(DX), Y8, Y8
+	VADDPS    Y8, Y3, Y3
+	CMPQ      AX, $0x00000028
+	JB        part8
+	VCVTPH2PS 64(CX), Y8
+	VMULPS    128(DX), Y8, Y8
+	VADDPS    Y8, Y4, Y4
+	CMPQ      AX, $0x00000030
+	JB        part9
+	VCVTPH2PS 80(CX), Y8
+	VMULPS    160(DX), Y8, Y8
+	VADDPS    Y8, Y5, Y5
+	CMPQ      AX, $0x00000038
+	JB        part10
+	VCVTPH2PS 96(CX), Y8
+	VMULPS    192(DX), Y8, Y8
+	VADDPS    Y8, Y6, Y6
+	CMPQ      AX, $0x00000040
+	JB        part11
+
+part4:
+	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y9
-	VPXOR        X10, X10, X10
-	VMOVDQU      X10, (SP)
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
 	LEAQ         (AX), BX
 	MOVQ         $0x00000008, SI
 	CMPQ         BX, SI
 	CMOVQHI      SI, BX
 
-half4:
+half12:
 	LEAQ       (CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
-	JNE        half4
-	VPMOVSXWD  (SP), Y10
-	VPSLLD     $0x0d, Y10, Y11
-	VPAND      c0fffe000<>+0(SB), Y11, Y11
-	VPAND      c80000000<>+0(SB), Y10, Y10
-	VMULPS     c77800000<>+0(SB), Y11, Y12
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
-	VPAND      c7f800000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
-	VPAND      c00400000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VMASKMOVPS (DX), Y9, Y9
-	VMULPS     Y9, Y12, Y12
-	VADDPS     Y12, Y0, Y0
-	CMPQ       AX, $0x00000008
-	JBE        end3
-	VPCMPGTD   iota32<>+32(SB), Y8, Y9
-	VPXOR      X10, X10, X10
-	VMOVDQU    X10, (SP)
-	LEAQ       -8(AX), BX
-	MOVQ       $0x00000008, SI
-	CMPQ       BX, SI
-	CMOVQHI    SI, BX
+	JNE        half12
+	VCVTPH2PS  (SP), Y9
+	VMASKMOVPS (DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y0, Y0
+	JMP        end3
 
-half5:
+part5:
+	CMPQ         AX, $0x00000008
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half13:
 	LEAQ       16(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
-	JNE        half5
-	VPMOVSXWD  (SP), Y10
-	VPSLLD     $0x0d, Y10, Y11
-	VPAND      c0fffe000<>+0(SB), Y11, Y11
-	VPAND      c80000000<>+0(SB), Y10, Y10
-	VMULPS     c77800000<>+0(SB), Y11, Y12
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
-	VPAND      c7f800000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
-	VPAND      c00400000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VMASKMOVPS 32(DX), Y9, Y9
-	VMULPS     Y9, Y12, Y12
-	VADDPS     Y12, Y1, Y1
-	CMPQ       AX, $0x00000010
-	JBE        end3
-	VPCMPGTD   iota32<>+64(SB), Y8, Y9
-	VPXOR      X10, X10, X10
-	VMOVDQU    X10, (SP)
-	LEAQ       -16(AX), BX
-	MOVQ       $0x00000008, SI
-	CMPQ       BX, SI
-	CMOVQHI    SI, BX
+	JNE        half13
+	VCVTPH2PS  (SP), Y9
+	VMASKMOVPS 32(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y1, Y1
+	JMP        end3
 
-half6:
+part6:
+	CMPQ         AX, $0x00000010
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half14:
 	LEAQ       32(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
-	JNE        half6
-	VPMOVSXWD  (SP), Y10
-	VPSLLD     $0x0d, Y10, Y11
-	VPAND      c0fffe000<>+0(SB), Y11, Y11
-	VPAND      c80000000<>+0(SB), Y10, Y10
-	VMULPS     c77800000<>+0(SB), Y11, Y12
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
-	VPAND      c7f800000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
-	VPAND      c00400000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VMASKMOVPS 64(DX), Y9, Y9
-	VMULPS     Y9, Y12, Y12
-	VADDPS     Y12, Y2, Y2
-	CMPQ       AX, $0x00000018
-	JBE        end3
-	VPCMPGTD   iota32<>+96(SB), Y8, Y9
-	VPXOR      X10, X10, X10
-	VMOVDQU    X10, (SP)
-	LEAQ       -24(AX), BX
-	MOVQ       $0x00000008, SI
-	CMPQ       BX, SI
-	CMOVQHI    SI, BX
+	JNE        half14
+	VCVTPH2PS  (SP), Y9
+	VMASKMOVPS 64(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y2, Y2
+	JMP        end3
 
-half7:
+part7:
+	CMPQ         AX, $0x00000018
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half15:
 	LEAQ       48(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
-	JNE        half7
-	VPMOVSXWD  (SP), Y10
-	VPSLLD     $0x0d, Y10, Y11
-	VPAND      c0fffe000<>+0(SB), Y11, Y11
-	VPAND      c80000000<>+0(SB), Y10, Y10
-	VMULPS     c77800000<>+0(SB), Y11, Y12
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
-	VPAND      c7f800000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
-	VPAND      c00400000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VMASKMOVPS 96(DX), Y9, Y9
-	VMULPS     Y9, Y12, Y12
-	VADDPS     Y12, Y3, Y3
-	CMPQ       AX, $0x00000020
-	JBE        end3
-	VPCMPGTD   iota32<>+128(SB), Y8, Y9
-	VPXOR      X10, X10, X10
-	VMOVDQU    X10, (SP)
-	LEAQ       -32(AX), BX
-	MOVQ       $0x00000008, SI
-	CMPQ       BX, SI
-	CMOVQHI    SI, BX
+	JNE        half15
+	VCVTPH2PS  (SP), Y9
+	VMASKMOVPS 96(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y3, Y3
+	JMP        end3
 
-half8:
+part8:
+	CMPQ         AX, $0x00000020
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half16:
 	LEAQ       64(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
-	JNE        half8
-	VPMOVSXWD  (SP), Y10
-	VPSLLD     $0x0d, Y10, Y11
-	VPAND      c0fffe000<>+0(SB), Y11, Y11
-	VPAND      c80000000<>+0(SB), Y10, Y10
-	VMULPS     c77800000<>+0(SB), Y11, Y12
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
-	VPAND      c7f800000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
-	VPAND      c00400000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VMASKMOVPS 128(DX), Y9, Y9
-	VMULPS     Y9, Y12, Y12
-	VADDPS     Y12, Y4, Y4
-	CMPQ       AX, $0x00000028
-	JBE        end3
-	VPCMPGTD   iota32<>+160(SB), Y8, Y9
-	VPXOR      X10, X10, X10
-	VMOVDQU    X10, (SP)
-	LEAQ       -40(AX), BX
-	MOVQ       $0x00000008, SI
-	CMPQ       BX, SI
-	CMOVQHI    SI, BX
+	JNE        half16
+	VCVTPH2PS  (SP), Y9
+	VMASKMOVPS 128(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y4, Y4
+	JMP        end3
 
-half9:
+part9:
+	CMPQ         AX, $0x00000028
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half17:
 	LEAQ       80(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
-	JNE        half9
-	VPMOVSXWD  (SP), Y10
-	VPSLLD     $0x0d, Y10, Y11
-	VPAND      c0fffe000<>+0(SB), Y11, Y11
-	VPAND      c80000000<>+0(SB), Y10, Y10
-	VMULPS     c77800000<>+0(SB), Y11, Y12
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
-	VPAND      c7f800000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
-	VPAND      c00400000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VMASKMOVPS 160(DX), Y9, Y9
-	VMULPS     Y9, Y12, Y12
-	VADDPS     Y12, Y5, Y5
-	CMPQ       AX, $0x00000030
-	JBE        end3
-	VPCMPGTD   iota32<>+192(SB), Y8, Y9
-	VPXOR      X10, X10, X10
-	VMOVDQU    X10, (SP)
-	LEAQ       -48(AX), BX
-	MOVQ       $0x00000008, SI
-	CMPQ       BX, SI
-	CMOVQHI    SI, BX
+	JNE        half17
+	VCVTPH2PS  (SP), Y9
+	VMASKMOVPS 160(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y5, Y5
+	JMP        end3
 
-half10:
+part10:
+	CMPQ         AX, $0x00000030
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQHI      SI, BX
+
+half18:
 	LEAQ       96(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
-	JNE        half10
-	VPMOVSXWD  (SP), Y10
-	VPSLLD     $0x0d, Y10, Y11
-	VPAND      c0fffe000<>+0(SB), Y11, Y11
-	VPAND      c80000000<>+0(SB), Y10, Y10
-	VMULPS     c77800000<>+0(SB), Y11, Y12
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f7fffff<>+0(SB), Y11, Y10
-	VPAND      c7f800000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VPCMPGTD   c0f800000<>+0(SB), Y11, Y10
-	VPAND      c00400000<>+0(SB), Y10, Y10
-	VPOR       Y10, Y12, Y12
-	VMASKMOVPS 192(DX), Y9, Y9
-	VMULPS     Y9, Y12, Y12
-	VADDPS     Y12, Y6, Y6
-	CMPQ       AX, $0x00000038
-	JBE        end3
-	VPCMPGTD   iota32<>+224(SB), Y8, Y8
-	VPXOR      X9, X9, X9
-	VMOVDQU    X9, (SP)
-	LEAQ       -56(AX), AX
-	MOVQ       $0x00000008, BX
-	CMPQ       AX, BX
-	CMOVQHI    BX, AX
+	JNE        half18
+	VCVTPH2PS  (SP), Y9
+	VMASKMOVPS 192(DX), Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y6, Y6
+	JMP        end3
 
-half11:
+part11:
+	CMPQ         AX, $0x00000038
+	JBE          end3
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VPXOR        X9, X9, X9
+	VMOVDQU      X9, (SP)
+	LEAQ         (AX), AX
+	MOVQ         $0x00000008, BX
+	CMPQ         AX, BX
+	CMOVQHI      BX, AX
+
+half19:
 	LEAQ       112(CX), BX
 	LEAQ       (SP), SI
 	MOVWLZX    -2(BX)(AX*2), BX
 	MOVW       BX, -2(SI)(AX*2)
 	DECQ       AX
-	JNE        half11
-	VPMOVSXWD  (SP), Y9
-	VPSLLD     $0x0d, Y9, Y10
-	VPAND      c0fffe000<>+0(SB), Y10, Y10
-	VPAND      c80000000<>+0(SB), Y9, Y9
-	VMULPS     c77800000<>+0(SB), Y10, Y11
-	VPOR       Y9, Y11, Y11
-	VPCMPGTD   c0f7fffff<>+0(SB), Y10, Y9
-	VPAND      c7f800000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y11, Y11
-	VPCMPGTD   c0f800000<>+0(SB), Y10, Y9
-	VPAND      c00400000<>+0(SB), Y9, Y9
-	VPOR       Y9, Y11, Y11
+	JNE        half19
+	VCVTPH2PS  (SP), Y9
 	VMASKMOVPS 224(DX), Y8, Y8
-	VMULPS     Y8, Y11, Y11
-	VADDPS     Y11, Y7, Y7
+	VMULPS     Y8, Y9, Y9
+	VADDPS     Y9, Y7, Y7
 
 end3:
 	VADDPS     Y1, Y0, Y0
 	MOVQ       h_len+8(FP), AX
 	CMPQ       AX, $0x00000010
-	JA         groups12
+	JA         groups20
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum21
 
-groups12:
+groups20:
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y5, Y4, Y4
 	VADDPS     Y7, Y6, Y6
@@ -30840,7 +30566,7 @@ groups12:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum13:
+sum21:
 	VMOVUPS Y0, Y0
 	VMOVSS  X0, ret+48(FP)
 	VZEROUPPER
@@ -32259,6 +31985,24 @@ end24:
 end1:
 	VZEROUPPER
 	RET
+
+DATA c3f000000<>+0(SB)/4, $0x3f000000
+DATA c3f000000<>+4(SB)/4, $0x3f000000
+DATA c3f000000<>+8(SB)/4, $0x3f000000
+DATA c3f000000<>+12(SB)/4, $0x3f000000
+DATA c3f000000<>+16(SB)/4, $0x3f000000
+DATA c3f000000<>+20(SB)/4, $0x3f000000
+DATA c3f000000<>+24(SB)/4, $0x3f000000
+DATA c3f000000<>+28(SB)/4, $0x3f000000
+DATA c3f000000<>+32(SB)/4, $0x3f000000
+DATA c3f000000<>+36(SB)/4, $0x3f000000
+DATA c3f000000<>+40(SB)/4, $0x3f000000
+DATA c3f000000<>+44(SB)/4, $0x3f000000
+DATA c3f000000<>+48(SB)/4, $0x3f000000
+DATA c3f000000<>+52(SB)/4, $0x3f000000
+DATA c3f000000<>+56(SB)/4, $0x3f000000
+DATA c3f000000<>+60(SB)/4, $0x3f000000
+GLOBL c3f000000<>(SB), RODATA|NOPTR, $64
 
 DATA c00000000<>+0(SB)/4, $0x00000000
 DATA c00000000<>+4(SB)/4, $0x00000000
@@ -40764,6 +40508,24 @@ end5:
 	MOVB     AL, nan+56(FP)
 	VZEROUPPER
 	RET
+
+DATA c7f800000<>+0(SB)/4, $0x7f800000
+DATA c7f800000<>+4(SB)/4, $0x7f800000
+DATA c7f800000<>+8(SB)/4, $0x7f800000
+DATA c7f800000<>+12(SB)/4, $0x7f800000
+DATA c7f800000<>+16(SB)/4, $0x7f800000
+DATA c7f800000<>+20(SB)/4, $0x7f800000
+DATA c7f800000<>+24(SB)/4, $0x7f800000
+DATA c7f800000<>+28(SB)/4, $0x7f800000
+DATA c7f800000<>+32(SB)/4, $0x7f800000
+DATA c7f800000<>+36(SB)/4, $0x7f800000
+DATA c7f800000<>+40(SB)/4, $0x7f800000
+DATA c7f800000<>+44(SB)/4, $0x7f800000
+DATA c7f800000<>+48(SB)/4, $0x7f800000
+DATA c7f800000<>+52(SB)/4, $0x7f800000
+DATA c7f800000<>+56(SB)/4, $0x7f800000
+DATA c7f800000<>+60(SB)/4, $0x7f800000
+GLOBL c7f800000<>(SB), RODATA|NOPTR, $64
 
 // func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next []uint32, shift uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -69200,6 +68962,19 @@ TEXT ·aboveF32AVX512(SB), NOSPLIT, $0-40
 	MOVQ         x_base+0(FP), DX
 	MOVQ         DX, BX
 	LEAQ         (DX)(AX*4), CX
+	LEAQ         256(BX), SI
+	CMPQ         SI, CX
+	JA           registers2
+	VCMPPS       $0x19, (BX), Z0, K1
+	VCMPPS       $0x19, 64(BX), Z0, K2
+	KORW         K1, K2, K1
+	VCMPPS       $0x19, 128(BX), Z0, K2
+	KORW         K1, K2, K1
+	VCMPPS       $0x19, 192(BX), Z0, K2
+	KORTESTW     K1, K2
+	JNE          registers2
+	MOVQ         SI, BX
+	ANDQ         $-64, BX
 
 blocks1:
 	LEAQ     256(BX), SI
@@ -69265,6 +69040,19 @@ TEXT ·aboveF64AVX512(SB), NOSPLIT, $0-40
 	MOVQ         x_base+0(FP), DX
 	MOVQ         DX, BX
 	LEAQ         (DX)(AX*8), CX
+	LEAQ         256(BX), SI
+	CMPQ         SI, CX
+	JA           registers2
+	VCMPPD       $0x19, (BX), Z0, K1
+	VCMPPD       $0x19, 64(BX), Z0, K2
+	KORW         K1, K2, K1
+	VCMPPD       $0x19, 128(BX), Z0, K2
+	KORW         K1, K2, K1
+	VCMPPD       $0x19, 192(BX), Z0, K2
+	KORTESTW     K1, K2
+	JNE          registers2
+	MOVQ         SI, BX
+	ANDQ         $-64, BX
 
 blocks1:
 	LEAQ     256(BX), SI
@@ -69319,6 +69107,192 @@ hit4:
 
 done5:
 	MOVQ AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func largestPlanesF32AVX512(dst []float32, src []float32, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·largestPlanesF32AVX512(SB), NOSPLIT, $272-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ         8(SP), $0x00000040
+	JB           narrow3
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes6:
+	VMOVUPS (AX), Z4
+	VMAXPS  Z4, Z0, Z0
+	VMOVUPS 64(AX), Z4
+	VMAXPS  Z4, Z1, Z1
+	VMOVUPS 128(AX), Z4
+	VMAXPS  Z4, Z2, Z2
+	VMOVUPS 192(AX), Z4
+	VMAXPS  Z4, Z3, Z3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes6
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none7
+	ADDQ    (SP), AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+none7:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000040, 8(SP)
+	JMP  wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000010, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x02, CX
+	MOVQ planes+48(FP), DX
+
+planes8:
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VMOVUPS      (AX), K1, Z1
+	VMAXPS       Z1, Z0, Z0
+	ADDQ         CX, AX
+	DECQ         DX
+	JNE          planes8
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none9
+	ADDQ         (SP), AX
+	VMOVUPS      Z0, K1, (AX)
+
+none9:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000010, 8(SP)
+	JA   narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func largestPlanesF64AVX512(dst []float64, src []float64, planes int, n int, stride int)
+// Requires: AVX, AVX512BW, AVX512F, CMOV
+TEXT ·largestPlanesF64AVX512(SB), NOSPLIT, $272-72
+	MOVQ $0x00000000, (SP)
+	MOVQ n+56(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ         8(SP), $0x00000020
+	JB           narrow3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z3
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes6:
+	VMOVUPD (AX), Z4
+	VMAXPD  Z4, Z0, Z0
+	VMOVUPD 64(AX), Z4
+	VMAXPD  Z4, Z1, Z1
+	VMOVUPD 128(AX), Z4
+	VMAXPD  Z4, Z2, Z2
+	VMOVUPD 192(AX), Z4
+	VMAXPD  Z4, Z3, Z3
+	ADDQ    CX, AX
+	DECQ    DX
+	JNE     planes6
+	MOVQ    dst_base+0(FP), AX
+	TESTQ   AX, AX
+	JE      none7
+	ADDQ    (SP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+
+none7:
+	ADDQ $0x00000100, (SP)
+	SUBQ $0x00000020, 8(SP)
+	JMP  wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000008, CX
+	CMPQ         CX, 8(SP)
+	CMOVQHI      8(SP), CX
+	MOVQ         $-1, AX
+	SHLQ         CL, AX
+	NOTQ         AX
+	KMOVQ        AX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
+
+	// every plane: [read src]
+	MOVQ src_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ stride+64(FP), CX
+	SHLQ $0x03, CX
+	MOVQ planes+48(FP), DX
+
+planes8:
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
+	VMOVUPD      (AX), K1, Z1
+	VMAXPD       Z1, Z0, Z0
+	ADDQ         CX, AX
+	DECQ         DX
+	JNE          planes8
+	MOVQ         dst_base+0(FP), AX
+	TESTQ        AX, AX
+	JE           none9
+	ADDQ         (SP), AX
+	VMOVUPD      Z0, K1, (AX)
+
+none9:
+	ADDQ $0x00000040, (SP)
+	SUBQ $0x00000008, 8(SP)
+	JA   narrow4
+
+end5:
 	VZEROUPPER
 	RET
 

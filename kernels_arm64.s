@@ -45288,6 +45288,248 @@ done1:
 	MOVD  R0, ret+32(FP)
 	RET
 
+// func largestPlanesF32NEON(dst, src []float32, planes, n, stride int)
+TEXT ·largestPlanesF32NEON(SB), NOSPLIT, $64-72
+	MOVD  $constants<>+256(SB), R0
+	MOVD  ZR, R1
+	MOVD  n+56(FP), R2
+
+	// columns, 8 registers at a time
+	CMP   $32, R2
+	BLT   rest1
+columns1:
+	FMOVQ -144(R0), F0
+	FMOVQ -144(R0), F1
+	FMOVQ -144(R0), F2
+	FMOVQ -144(R0), F3
+	FMOVQ -144(R0), F4
+	FMOVQ -144(R0), F5
+	FMOVQ -144(R0), F6
+	FMOVQ -144(R0), F7
+
+	// every plane: [read src]
+	MOVD  src_base+24(FP), R3
+	ADD   R1, R3, R3
+	MOVD  stride+64(FP), R4
+	LSL   $2, R4, R4
+	MOVD  planes+48(FP), R5
+planes1:
+	FLDPQ (R3), (F8, F9)
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	FLDPQ 32(R3), (F8, F9)
+	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
+	WORD  $0x4e29f463 // fmax v3.4s, v3.4s, v9.4s
+	FLDPQ 64(R3), (F8, F9)
+	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
+	WORD  $0x4e29f4a5 // fmax v5.4s, v5.4s, v9.4s
+	FLDPQ 96(R3), (F8, F9)
+	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
+	WORD  $0x4e29f4e7 // fmax v7.4s, v7.4s, v9.4s
+	ADD   R4, R3, R3
+	SUBS  $1, R5, R5
+	BNE   planes1
+	MOVD  dst_base+0(FP), R3
+	CBZ   R3, none1
+	ADD   R1, R3, R3
+	FMOVQ F0, (R3)
+	FMOVQ F1, 16(R3)
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+none1:
+	ADD   $128, R1, R1
+	SUB   $32, R2, R2
+	CMP   $32, R2
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $4, R2
+	BLT   rest2
+columns2:
+	FMOVQ -144(R0), F0
+
+	// every plane: [read src]
+	MOVD  src_base+24(FP), R3
+	ADD   R1, R3, R3
+	MOVD  stride+64(FP), R4
+	LSL   $2, R4, R4
+	MOVD  planes+48(FP), R5
+planes2:
+	FMOVQ (R3), F1
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	ADD   R4, R3, R3
+	SUBS  $1, R5, R5
+	BNE   planes2
+	MOVD  dst_base+0(FP), R3
+	CBZ   R3, none2
+	ADD   R1, R3, R3
+	FMOVQ F0, (R3)
+none2:
+	ADD   $16, R1, R1
+	SUB   $4, R2, R2
+	CMP   $4, R2
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R2, end2
+	FMOVQ -144(R0), F0
+
+	// every plane: [read src]
+	MOVD  src_base+24(FP), R3
+	ADD   R1, R3, R3
+	MOVD  stride+64(FP), R4
+	LSL   $2, R4, R4
+	MOVD  planes+48(FP), R5
+planes3:
+	FMOVQ -144(R0), F1
+	TBZ   $1, R2, one1
+	VLD1  (R3), V1.D[0]
+	TBZ   $0, R2, done1
+	ADD   $8, R3, R6
+	VLD1  (R6), V1.S[2]
+	B     done1
+one1:
+	VLD1  (R3), V1.S[0]
+done1:
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	ADD   R4, R3, R3
+	SUBS  $1, R5, R5
+	BNE   planes3
+	MOVD  dst_base+0(FP), R0
+	CBZ   R0, none3
+	ADD   R1, R0, R0
+	TBZ   $1, R2, one2
+	VST1  V0.D[0], (R0)
+	TBZ   $0, R2, done2
+	ADD   $8, R0, R0
+	VST1  V0.S[2], (R0)
+	B     done2
+one2:
+	VST1  V0.S[0], (R0)
+done2:
+none3:
+end2:
+	RET
+
+// func largestPlanesF64NEON(dst, src []float64, planes, n, stride int)
+TEXT ·largestPlanesF64NEON(SB), NOSPLIT, $64-72
+	MOVD  $constants<>+256(SB), R0
+	MOVD  ZR, R1
+	MOVD  n+56(FP), R2
+
+	// columns, 8 registers at a time
+	CMP   $16, R2
+	BLT   rest1
+columns1:
+	FMOVQ -112(R0), F0
+	FMOVQ -112(R0), F1
+	FMOVQ -112(R0), F2
+	FMOVQ -112(R0), F3
+	FMOVQ -112(R0), F4
+	FMOVQ -112(R0), F5
+	FMOVQ -112(R0), F6
+	FMOVQ -112(R0), F7
+
+	// every plane: [read src]
+	MOVD  src_base+24(FP), R3
+	ADD   R1, R3, R3
+	MOVD  stride+64(FP), R4
+	LSL   $3, R4, R4
+	MOVD  planes+48(FP), R5
+planes1:
+	FLDPQ (R3), (F8, F9)
+	WORD  $0x4e68f400 // fmax v0.2d, v0.2d, v8.2d
+	WORD  $0x4e69f421 // fmax v1.2d, v1.2d, v9.2d
+	FLDPQ 32(R3), (F8, F9)
+	WORD  $0x4e68f442 // fmax v2.2d, v2.2d, v8.2d
+	WORD  $0x4e69f463 // fmax v3.2d, v3.2d, v9.2d
+	FLDPQ 64(R3), (F8, F9)
+	WORD  $0x4e68f484 // fmax v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69f4a5 // fmax v5.2d, v5.2d, v9.2d
+	FLDPQ 96(R3), (F8, F9)
+	WORD  $0x4e68f4c6 // fmax v6.2d, v6.2d, v8.2d
+	WORD  $0x4e69f4e7 // fmax v7.2d, v7.2d, v9.2d
+	ADD   R4, R3, R3
+	SUBS  $1, R5, R5
+	BNE   planes1
+	MOVD  dst_base+0(FP), R3
+	CBZ   R3, none1
+	ADD   R1, R3, R3
+	FMOVQ F0, (R3)
+	FMOVQ F1, 16(R3)
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+none1:
+	ADD   $128, R1, R1
+	SUB   $16, R2, R2
+	CMP   $16, R2
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $2, R2
+	BLT   rest2
+columns2:
+	FMOVQ -112(R0), F0
+
+	// every plane: [read src]
+	MOVD  src_base+24(FP), R3
+	ADD   R1, R3, R3
+	MOVD  stride+64(FP), R4
+	LSL   $3, R4, R4
+	MOVD  planes+48(FP), R5
+planes2:
+	FMOVQ (R3), F1
+	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
+	ADD   R4, R3, R3
+	SUBS  $1, R5, R5
+	BNE   planes2
+	MOVD  dst_base+0(FP), R3
+	CBZ   R3, none2
+	ADD   R1, R3, R3
+	FMOVQ F0, (R3)
+none2:
+	ADD   $16, R1, R1
+	SUB   $2, R2, R2
+	CMP   $2, R2
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R2, end2
+	FMOVQ -112(R0), F0
+
+	// every plane: [read src]
+	MOVD  src_base+24(FP), R2
+	ADD   R1, R2, R2
+	MOVD  stride+64(FP), R3
+	LSL   $3, R3, R3
+	MOVD  planes+48(FP), R4
+planes3:
+	FMOVQ -112(R0), F1
+	VLD1  (R2), V1.D[0]
+	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
+	ADD   R3, R2, R2
+	SUBS  $1, R4, R4
+	BNE   planes3
+	MOVD  dst_base+0(FP), R0
+	CBZ   R0, none3
+	ADD   R1, R0, R0
+	VST1  V0.D[0], (R0)
+none3:
+end2:
+	RET
+
 // func fromFloat16NEON(dst []float32, src []uint16)
 TEXT ·fromFloat16NEON(SB), NOSPLIT, $64-48
 	MOVD  $slots-64(SP), R0

@@ -244,8 +244,8 @@ var registry = []entry{
 
 // features are what each ISA asks the CPU for, by the names that GODEBUG knows them by.
 var features = map[ISA][]string{
-	AVX512: {"avx2", "fma", "popcnt", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
-	AVX2:   {"avx2", "fma", "popcnt"},
+	AVX512: {"avx2", "fma", "f16c", "popcnt", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+	AVX2:   {"avx2", "fma", "f16c", "popcnt"},
 	NEON:   {"asimd"},
 }
 

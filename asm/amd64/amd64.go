@@ -35,6 +35,7 @@ var (
 	AVX2 = &ISA{"AVX2", 32, reg.S256, []machine.Feature{
 		{Field: "HasAVX2", Setting: "avx2", Names: []string{"AVX", "AVX2"}},
 		{Field: "HasFMA", Setting: "fma", Names: []string{"FMA3"}},
+		{Field: "HasF16C", Setting: "f16c", Names: []string{"F16C"}},
 		{Field: "HasPOPCNT", Setting: "popcnt", Names: []string{"POPCNT"}},
 	}}
 	AVX512 = &ISA{"AVX512", 64, reg.S512, append(slices.Clone(AVX2.Features),

@@ -6,7 +6,7 @@ require (
 	github.com/gomlx/gomlx v0.26.0
 	github.com/nlpodyssey/spago v1.1.0
 	github.com/weaviate/weaviate v1.35.2
-	golang.org/x/sys v0.47.0
+	golang.org/x/sys v0.50.0
 	gorgonia.org/tensor v0.9.24
 )
 

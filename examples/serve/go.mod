@@ -4,4 +4,4 @@ go 1.26.0
 
 require github.com/lanewise/lanewise v0.1.0
 
-require golang.org/x/sys v0.47.0 // indirect
+require golang.org/x/sys v0.50.0 // indirect
