@@ -810,71 +810,139 @@ func lossLog1p(isa ISA, dst, src []float32) {
 
 // lossSplit1 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit1(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	switch isa {
+	case NEON:
+		lossSplit1NEON(keys, n, from, signed)
+		return
+	}
 	lossSplit1Generic(keys, n, from, signed)
 }
 
 // lossSplit2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit2(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	switch isa {
+	case NEON:
+		lossSplit2NEON(keys, n, from, signed)
+		return
+	}
 	lossSplit2Generic(keys, n, from, signed)
 }
 
 // lossSplit4 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit4(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	switch isa {
+	case NEON:
+		lossSplit4NEON(keys, n, from, signed)
+		return
+	}
 	lossSplit4Generic(keys, n, from, signed)
 }
 
 // lossSplit8 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit8(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
+	switch isa {
+	case NEON:
+		lossSplit8NEON(keys, n, from, signed)
+		return
+	}
 	lossSplit8Generic(keys, n, from, signed)
 }
 
-// lossCount counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
+// lossCount counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks.
 func lossCount(isa ISA, counts, ranks, keys []uint32, shift, first uint32) {
+	switch isa {
+	case NEON:
+		lossCountNEON(counts, ranks, keys, shift, first)
+		return
+	}
 	lossCountGeneric(counts, ranks, keys, shift, first)
 }
 
-// lossPlace finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.
+// lossPlace finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
 func lossPlace(isa ISA, slots []uint16, positions, keys, starts []uint32, shift, first uint32) {
+	switch isa {
+	case NEON:
+		lossPlaceNEON(slots, positions, keys, starts, shift, first)
+		return
+	}
 	lossPlaceGeneric(slots, positions, keys, starts, shift, first)
 }
 
 // lossRank replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
 func lossRank(isa ISA, weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32) {
+	switch isa {
+	case NEON:
+		return lossRankNEON(weights, slots, scratch, base, twice, more)
+	}
 	return lossRankGeneric(weights, slots, scratch, base, twice, more)
 }
 
 // lossGather writes the weights at the positions of the keys, and returns Σ bits(1 + error·scale·weight) - bits(1).
 func lossGather(isa ISA, dst []float32, positions, keys []uint32, weights []float32, scale float64) (sum int64) {
+	switch isa {
+	case NEON:
+		return lossGatherNEON(dst, positions, keys, weights, scale)
+	}
 	return lossGatherGeneric(dst, positions, keys, weights, scale)
 }
 
 // lossTally counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.
 func lossTally(isa ISA, packed []uint64, keys []uint32) {
+	switch isa {
+	case NEON:
+		lossTallyNEON(packed, keys)
+		return
+	}
 	lossTallyGeneric(packed, keys)
 }
 
 // lossLookUp writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 func lossLookUp(isa ISA, dst, signed, table []float32, first uint32, factor float32) {
+	switch isa {
+	case NEON:
+		lossLookUpNEON(dst, signed, table, first, factor)
+		return
+	}
 	lossLookUpGeneric(dst, signed, table, first, factor)
 }
 
 // lossExpand1 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand1(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	switch isa {
+	case NEON:
+		lossExpand1NEON(dst, signed, weights, at, from, factor)
+		return
+	}
 	lossExpand1Generic(dst, signed, weights, at, from, factor)
 }
 
 // lossExpand2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand2(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	switch isa {
+	case NEON:
+		lossExpand2NEON(dst, signed, weights, at, from, factor)
+		return
+	}
 	lossExpand2Generic(dst, signed, weights, at, from, factor)
 }
 
 // lossExpand4 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand4(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	switch isa {
+	case NEON:
+		lossExpand4NEON(dst, signed, weights, at, from, factor)
+		return
+	}
 	lossExpand4Generic(dst, signed, weights, at, from, factor)
 }
 
 // lossExpand8 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand8(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
+	switch isa {
+	case NEON:
+		lossExpand8NEON(dst, signed, weights, at, from, factor)
+		return
+	}
 	lossExpand8Generic(dst, signed, weights, at, from, factor)
 }
 

@@ -300,12 +300,12 @@ func lossSplit8(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signe
 	lossSplit8Generic(keys, n, from, signed)
 }
 
-// lossCount counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
+// lossCount counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks.
 func lossCount(isa ISA, counts, ranks, keys []uint32, shift, first uint32) {
 	lossCountGeneric(counts, ranks, keys, shift, first)
 }
 
-// lossPlace finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.
+// lossPlace finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
 func lossPlace(isa ISA, slots []uint16, positions, keys, starts []uint32, shift, first uint32) {
 	lossPlaceGeneric(slots, positions, keys, starts, shift, first)
 }

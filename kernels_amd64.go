@@ -469,12 +469,12 @@ func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []f
 //go:noescape
 func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossCountAVX2 counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks, of which it writes up to 15 more than there are keys. It reads as many more keys.
+// lossCountAVX2 counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks.
 //
 //go:noescape
 func lossCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
 
-// lossPlaceAVX2 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.
+// lossPlaceAVX2 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
 //
 //go:noescape
 func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
@@ -1044,11 +1044,6 @@ func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed [
 //go:noescape
 func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossPlaceAVX512 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 16 keys and ranks behind the last ones have to be valid, and it reads 68 positions more.
-//
-//go:noescape
-func lossPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
-
 // lossRankAVX512 replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
 //
 //go:noescape
@@ -1098,11 +1093,6 @@ func sortItems64AVX512(items []uint64, keys []uint64, up uint32, low uint32)
 //
 //go:noescape
 func sortBoundsAVX512(items []uint64) (least uint32, largest uint32)
-
-// sortSumsAVX512 turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32.
-//
-//go:noescape
-func sortSumsAVX512(counts []uint16) (most uint16)
 
 // sortNeighboursAVX512 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
 //

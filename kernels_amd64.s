@@ -37245,80 +37245,77 @@ end3:
 // func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit1AVX2(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), CX
-	MOVL         (AX), AX
-	LEAQ         (CX)(AX*4), CX
-	MOVQ         from+16(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
 	MOVQ         signed_base+24(FP), AX
-	MOVQ         signed_len+32(FP), DX
-	MOVQ         from+16(FP), BX
-	VPBROADCASTD 32(BX), Y0
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Y1
+	VPSUBD       Y0, Y1, Y1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y2
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         signed_len+32(FP), CX
+	XORL         BX, BX
+	SUBQ         $0x08, CX
+	JMP          check2
 
-loop:
-	CMPQ       DX, $0x08
-	JLT        tail
-	PREFETCHT0 4096(AX)
-	VMOVDQU    (AX), Y5
-	VPSLLD     $0x01, Y5, Y1
-	VPSRLD     $0x01, Y1, Y1
-	VPMINUD    Y0, Y1, Y1
-	VPSRLD     $0x1f, Y5, Y2
-	VPADDD     Y1, Y2, Y2
-	VPADDD     Y1, Y2, Y2
-	VPCMPGTD   Y6, Y1, Y4
-	VMOVDQA    Y4, Y3
-	VMOVMSKPS  Y3, BX
-	PREFETCHT0 1024(CX)
-	LEAQ       compressBytes<>+0(SB), SI
-	VPMOVZXBD  (SI)(BX*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (CX)
-	POPCNTL    BX, BX
-	LEAQ       (CX)(BX*4), CX
-	ADDQ       $0x20, AX
-	SUBQ       $0x08, DX
-	JMP        loop
+turns1:
+	PREFETCHT0 2048(AX)(BX*4)
+	VMOVDQU    (AX)(BX*4), Y3
+	VPAND      Y2, Y3, Y4
+	VPMINUD    Y0, Y4, Y4
+	VPSRLD     $0x1f, Y3, Y3
+	VPADDD     Y4, Y3, Y3
+	VPADDD     Y4, Y3, Y3
+	VPCMPGTD   Y1, Y4, Y4
+	PREFETCHT0 1024(DX)
+	VMOVMSKPS  Y4, SI
+	LEAQ       compressBytes<>+0(SB), DI
+	VPMOVZXBD  (DI)(SI*8), Y4
+	VPERMD     Y3, Y4, Y4
+	VMOVDQU    Y4, (DX)
+	POPCNTL    SI, SI
+	LEAQ       (DX)(SI*4), DX
+	ADDQ       $0x08, BX
 
-tail:
-	TESTQ        DX, DX
-	JZ           done
-	MOVQ         $0x0706050403020100, BX
-	VMOVQ        BX, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        DX, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(AX)
-	VMASKMOVPS   (AX), Y15, Y5
-	VPSLLD       $0x01, Y5, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPMINUD      Y0, Y1, Y1
-	VPSRLD       $0x1f, Y5, Y2
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y1, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(CX)
-	LEAQ         compressBytes<>+0(SB), DX
-	VPMOVZXBD    (DX)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (CX)
+check2:
+	CMPQ         BX, CX
+	JLE          turns1
+	ADDQ         $0x08, CX
+	SUBQ         BX, CX
+	JEQ          end3
+	VMOVD        CX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     iota32<>+0(SB), Y3, Y3
+	PREFETCHT0   2048(AX)(BX*4)
+	VPMASKMOVD   (AX)(BX*4), Y3, Y4
+	VPAND        Y2, Y4, Y2
+	VPMINUD      Y0, Y2, Y2
+	VPSRLD       $0x1f, Y4, Y4
+	VPADDD       Y2, Y4, Y4
+	VPADDD       Y2, Y4, Y4
+	VPCMPGTD     Y1, Y2, Y0
+	VPAND        Y3, Y0, Y0
+	PREFETCHT0   1024(DX)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y4, Y0, Y0
+	VMOVDQU      Y0, (DX)
 	POPCNTL      AX, AX
-	LEAQ         (CX)(AX*4), CX
+	LEAQ         (DX)(AX*4), DX
 
-done:
+end3:
 	MOVQ n+8(FP), AX
-	MOVQ keys+0(FP), DX
-	MOVQ (DX), DX
-	SUBQ DX, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
+	MOVQ keys+0(FP), CX
+	MOVQ (CX), CX
+	SUBQ CX, DX
+	SHRQ $0x02, DX
+	MOVL DX, (AX)
 	VZEROUPPER
 	RET
 
@@ -37580,6 +37577,2383 @@ DATA compressBytes<>+2032(SB)/8, $0x0007060504030201
 DATA compressBytes<>+2040(SB)/8, $0x0706050403020100
 GLOBL compressBytes<>(SB), RODATA|NOPTR, $2048
 
+// func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·lossSplit2AVX2(SB), NOSPLIT, $0-48
+	MOVQ         signed_base+24(FP), AX
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Y1
+	VPSUBD       Y0, Y1, Y1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 4(CX), Y2
+	VPSUBD       Y0, Y2, Y2
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y3
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), BX
+	LEAQ         (DX)(BX*4), DX
+	MOVQ         keys+0(FP), BX
+	MOVQ         24(BX), BX
+	MOVL         4(CX), CX
+	LEAQ         (BX)(CX*4), BX
+	MOVQ         signed_len+32(FP), CX
+	XORL         SI, SI
+	SUBQ         $0x08, CX
+	JMP          check2
+
+turns1:
+	PREFETCHT0 2048(AX)(SI*4)
+	VMOVDQU    (AX)(SI*4), Y4
+	VPAND      Y3, Y4, Y5
+	VPMINUD    Y0, Y5, Y5
+	VPSRLD     $0x1f, Y4, Y4
+	VPADDD     Y5, Y4, Y4
+	VPADDD     Y5, Y4, Y4
+	VPCMPGTD   Y1, Y5, Y6
+	PREFETCHT0 1024(DX)
+	VMOVMSKPS  Y6, DI
+	LEAQ       compressBytes<>+0(SB), R8
+	VPMOVZXBD  (R8)(DI*8), Y7
+	VPERMD     Y4, Y7, Y7
+	VMOVDQU    Y7, (DX)
+	POPCNTL    DI, DI
+	LEAQ       (DX)(DI*4), DX
+	VPCMPGTD   Y2, Y5, Y5
+	VPANDN     Y5, Y6, Y5
+	PREFETCHT0 1024(BX)
+	VMOVMSKPS  Y5, DI
+	LEAQ       compressBytes<>+0(SB), R8
+	VPMOVZXBD  (R8)(DI*8), Y5
+	VPERMD     Y4, Y5, Y5
+	VMOVDQU    Y5, (BX)
+	POPCNTL    DI, DI
+	LEAQ       (BX)(DI*4), BX
+	ADDQ       $0x08, SI
+
+check2:
+	CMPQ         SI, CX
+	JLE          turns1
+	ADDQ         $0x08, CX
+	SUBQ         SI, CX
+	JEQ          end3
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     iota32<>+0(SB), Y4, Y4
+	PREFETCHT0   2048(AX)(SI*4)
+	VPMASKMOVD   (AX)(SI*4), Y4, Y5
+	VPAND        Y3, Y5, Y3
+	VPMINUD      Y0, Y3, Y3
+	VPSRLD       $0x1f, Y5, Y5
+	VPADDD       Y3, Y5, Y5
+	VPADDD       Y3, Y5, Y5
+	VPCMPGTD     Y1, Y3, Y0
+	VPAND        Y4, Y0, Y1
+	PREFETCHT0   1024(DX)
+	VMOVMSKPS    Y1, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y1
+	VPERMD       Y5, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	POPCNTL      AX, AX
+	LEAQ         (DX)(AX*4), DX
+	VPCMPGTD     Y2, Y3, Y1
+	VPANDN       Y1, Y0, Y0
+	VPAND        Y4, Y0, Y0
+	PREFETCHT0   1024(BX)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y5, Y0, Y0
+	VMOVDQU      Y0, (BX)
+	POPCNTL      AX, AX
+	LEAQ         (BX)(AX*4), BX
+
+end3:
+	MOVQ n+8(FP), AX
+	MOVQ keys+0(FP), CX
+	MOVQ (CX), CX
+	SUBQ CX, DX
+	SHRQ $0x02, DX
+	MOVL DX, (AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 24(CX), CX
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, 4(AX)
+	VZEROUPPER
+	RET
+
+// func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·lossSplit4AVX2(SB), NOSPLIT, $0-48
+	MOVQ         signed_base+24(FP), AX
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Y1
+	VPSUBD       Y0, Y1, Y1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 4(CX), Y2
+	VPSUBD       Y0, Y2, Y2
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 8(CX), Y3
+	VPSUBD       Y0, Y3, Y3
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 12(CX), Y4
+	VPSUBD       Y0, Y4, Y4
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y5
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), BX
+	LEAQ         (DX)(BX*4), DX
+	MOVQ         keys+0(FP), BX
+	MOVQ         24(BX), BX
+	MOVL         4(CX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         keys+0(FP), SI
+	MOVQ         48(SI), SI
+	MOVL         8(CX), DI
+	LEAQ         (SI)(DI*4), SI
+	MOVQ         keys+0(FP), DI
+	MOVQ         72(DI), DI
+	MOVL         12(CX), CX
+	LEAQ         (DI)(CX*4), DI
+	MOVQ         signed_len+32(FP), CX
+	XORL         R8, R8
+	SUBQ         $0x08, CX
+	JMP          check2
+
+turns1:
+	PREFETCHT0 2048(AX)(R8*4)
+	VMOVDQU    (AX)(R8*4), Y6
+	VPAND      Y5, Y6, Y7
+	VPMINUD    Y0, Y7, Y7
+	VPSRLD     $0x1f, Y6, Y6
+	VPADDD     Y7, Y6, Y6
+	VPADDD     Y7, Y6, Y6
+	VPCMPGTD   Y1, Y7, Y8
+	PREFETCHT0 1024(DX)
+	VMOVMSKPS  Y8, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y9
+	VPERMD     Y6, Y9, Y9
+	VMOVDQU    Y9, (DX)
+	POPCNTL    R9, R9
+	LEAQ       (DX)(R9*4), DX
+	VPCMPGTD   Y2, Y7, Y9
+	VPANDN     Y9, Y8, Y8
+	PREFETCHT0 1024(BX)
+	VMOVMSKPS  Y8, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y8
+	VPERMD     Y6, Y8, Y8
+	VMOVDQU    Y8, (BX)
+	POPCNTL    R9, R9
+	LEAQ       (BX)(R9*4), BX
+	VPCMPGTD   Y3, Y7, Y8
+	VPANDN     Y8, Y9, Y9
+	PREFETCHT0 1024(SI)
+	VMOVMSKPS  Y9, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y9
+	VPERMD     Y6, Y9, Y9
+	VMOVDQU    Y9, (SI)
+	POPCNTL    R9, R9
+	LEAQ       (SI)(R9*4), SI
+	VPCMPGTD   Y4, Y7, Y7
+	VPANDN     Y7, Y8, Y7
+	PREFETCHT0 1024(DI)
+	VMOVMSKPS  Y7, R9
+	LEAQ       compressBytes<>+0(SB), R10
+	VPMOVZXBD  (R10)(R9*8), Y7
+	VPERMD     Y6, Y7, Y7
+	VMOVDQU    Y7, (DI)
+	POPCNTL    R9, R9
+	LEAQ       (DI)(R9*4), DI
+	ADDQ       $0x08, R8
+
+check2:
+	CMPQ         R8, CX
+	JLE          turns1
+	ADDQ         $0x08, CX
+	SUBQ         R8, CX
+	JEQ          end3
+	VMOVD        CX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     iota32<>+0(SB), Y6, Y6
+	PREFETCHT0   2048(AX)(R8*4)
+	VPMASKMOVD   (AX)(R8*4), Y6, Y7
+	VPAND        Y5, Y7, Y5
+	VPMINUD      Y0, Y5, Y5
+	VPSRLD       $0x1f, Y7, Y7
+	VPADDD       Y5, Y7, Y7
+	VPADDD       Y5, Y7, Y7
+	VPCMPGTD     Y1, Y5, Y0
+	VPAND        Y6, Y0, Y1
+	PREFETCHT0   1024(DX)
+	VMOVMSKPS    Y1, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y1
+	VPERMD       Y7, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	POPCNTL      AX, AX
+	LEAQ         (DX)(AX*4), DX
+	VPCMPGTD     Y2, Y5, Y1
+	VPANDN       Y1, Y0, Y0
+	VPAND        Y6, Y0, Y0
+	PREFETCHT0   1024(BX)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y7, Y0, Y0
+	VMOVDQU      Y0, (BX)
+	POPCNTL      AX, AX
+	LEAQ         (BX)(AX*4), BX
+	VPCMPGTD     Y3, Y5, Y0
+	VPANDN       Y0, Y1, Y1
+	VPAND        Y6, Y1, Y1
+	PREFETCHT0   1024(SI)
+	VMOVMSKPS    Y1, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y1
+	VPERMD       Y7, Y1, Y1
+	VMOVDQU      Y1, (SI)
+	POPCNTL      AX, AX
+	LEAQ         (SI)(AX*4), SI
+	VPCMPGTD     Y4, Y5, Y1
+	VPANDN       Y1, Y0, Y0
+	VPAND        Y6, Y0, Y0
+	PREFETCHT0   1024(DI)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y7, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	POPCNTL      AX, AX
+	LEAQ         (DI)(AX*4), DI
+
+end3:
+	MOVQ n+8(FP), AX
+	MOVQ keys+0(FP), CX
+	MOVQ (CX), CX
+	SUBQ CX, DX
+	SHRQ $0x02, DX
+	MOVL DX, (AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 24(CX), CX
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, 4(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 48(CX), CX
+	SUBQ CX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 8(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 72(CX), CX
+	SUBQ CX, DI
+	SHRQ $0x02, DI
+	MOVL DI, 12(AX)
+	VZEROUPPER
+	RET
+
+// func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·lossSplit8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         signed_base+24(FP), AX
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Y1
+	VPSUBD       Y0, Y1, Y1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 4(CX), Y2
+	VPSUBD       Y0, Y2, Y2
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 8(CX), Y3
+	VPSUBD       Y0, Y3, Y3
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 12(CX), Y4
+	VPSUBD       Y0, Y4, Y4
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 16(CX), Y5
+	VPSUBD       Y0, Y5, Y5
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 20(CX), Y6
+	VPSUBD       Y0, Y6, Y6
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 24(CX), Y7
+	VPSUBD       Y0, Y7, Y7
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 28(CX), Y8
+	VPSUBD       Y0, Y8, Y8
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y9
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), BX
+	LEAQ         (DX)(BX*4), DX
+	MOVQ         keys+0(FP), BX
+	MOVQ         24(BX), BX
+	MOVL         4(CX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         keys+0(FP), SI
+	MOVQ         48(SI), SI
+	MOVL         8(CX), DI
+	LEAQ         (SI)(DI*4), SI
+	MOVQ         keys+0(FP), DI
+	MOVQ         72(DI), DI
+	MOVL         12(CX), R8
+	LEAQ         (DI)(R8*4), DI
+	MOVQ         keys+0(FP), R8
+	MOVQ         96(R8), R8
+	MOVL         16(CX), R9
+	LEAQ         (R8)(R9*4), R8
+	MOVQ         keys+0(FP), R9
+	MOVQ         120(R9), R9
+	MOVL         20(CX), R10
+	LEAQ         (R9)(R10*4), R9
+	MOVQ         keys+0(FP), R10
+	MOVQ         144(R10), R10
+	MOVL         24(CX), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         keys+0(FP), R11
+	MOVQ         168(R11), R11
+	MOVL         28(CX), CX
+	LEAQ         (R11)(CX*4), R11
+	MOVQ         signed_len+32(FP), CX
+	XORL         R12, R12
+	SUBQ         $0x08, CX
+	JMP          check2
+
+turns1:
+	PREFETCHT0 2048(AX)(R12*4)
+	VMOVDQU    (AX)(R12*4), Y10
+	VPAND      Y9, Y10, Y11
+	VPMINUD    Y0, Y11, Y11
+	VPSRLD     $0x1f, Y10, Y10
+	VPADDD     Y11, Y10, Y10
+	VPADDD     Y11, Y10, Y10
+	VPCMPGTD   Y1, Y11, Y12
+	PREFETCHT0 1024(DX)
+	VMOVMSKPS  Y12, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y13
+	VPERMD     Y10, Y13, Y13
+	VMOVDQU    Y13, (DX)
+	POPCNTL    R13, R13
+	LEAQ       (DX)(R13*4), DX
+	VPCMPGTD   Y2, Y11, Y13
+	VPANDN     Y13, Y12, Y12
+	PREFETCHT0 1024(BX)
+	VMOVMSKPS  Y12, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y12
+	VPERMD     Y10, Y12, Y12
+	VMOVDQU    Y12, (BX)
+	POPCNTL    R13, R13
+	LEAQ       (BX)(R13*4), BX
+	VPCMPGTD   Y3, Y11, Y12
+	VPANDN     Y12, Y13, Y13
+	PREFETCHT0 1024(SI)
+	VMOVMSKPS  Y13, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y13
+	VPERMD     Y10, Y13, Y13
+	VMOVDQU    Y13, (SI)
+	POPCNTL    R13, R13
+	LEAQ       (SI)(R13*4), SI
+	VPCMPGTD   Y4, Y11, Y13
+	VPANDN     Y13, Y12, Y12
+	PREFETCHT0 1024(DI)
+	VMOVMSKPS  Y12, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y12
+	VPERMD     Y10, Y12, Y12
+	VMOVDQU    Y12, (DI)
+	POPCNTL    R13, R13
+	LEAQ       (DI)(R13*4), DI
+	VPCMPGTD   Y5, Y11, Y12
+	VPANDN     Y12, Y13, Y13
+	PREFETCHT0 1024(R8)
+	VMOVMSKPS  Y13, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y13
+	VPERMD     Y10, Y13, Y13
+	VMOVDQU    Y13, (R8)
+	POPCNTL    R13, R13
+	LEAQ       (R8)(R13*4), R8
+	VPCMPGTD   Y6, Y11, Y13
+	VPANDN     Y13, Y12, Y12
+	PREFETCHT0 1024(R9)
+	VMOVMSKPS  Y12, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y12
+	VPERMD     Y10, Y12, Y12
+	VMOVDQU    Y12, (R9)
+	POPCNTL    R13, R13
+	LEAQ       (R9)(R13*4), R9
+	VPCMPGTD   Y7, Y11, Y12
+	VPANDN     Y12, Y13, Y13
+	PREFETCHT0 1024(R10)
+	VMOVMSKPS  Y13, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y13
+	VPERMD     Y10, Y13, Y13
+	VMOVDQU    Y13, (R10)
+	POPCNTL    R13, R13
+	LEAQ       (R10)(R13*4), R10
+	VPCMPGTD   Y8, Y11, Y11
+	VPANDN     Y11, Y12, Y11
+	PREFETCHT0 1024(R11)
+	VMOVMSKPS  Y11, R13
+	LEAQ       compressBytes<>+0(SB), R14
+	VPMOVZXBD  (R14)(R13*8), Y11
+	VPERMD     Y10, Y11, Y11
+	VMOVDQU    Y11, (R11)
+	POPCNTL    R13, R13
+	LEAQ       (R11)(R13*4), R11
+	ADDQ       $0x08, R12
+
+check2:
+	CMPQ         R12, CX
+	JLE          turns1
+	ADDQ         $0x08, CX
+	SUBQ         R12, CX
+	JEQ          end3
+	VMOVD        CX, X10
+	VPBROADCASTD X10, Y10
+	VPCMPGTD     iota32<>+0(SB), Y10, Y10
+	PREFETCHT0   2048(AX)(R12*4)
+	VPMASKMOVD   (AX)(R12*4), Y10, Y11
+	VPAND        Y9, Y11, Y9
+	VPMINUD      Y0, Y9, Y9
+	VPSRLD       $0x1f, Y11, Y11
+	VPADDD       Y9, Y11, Y11
+	VPADDD       Y9, Y11, Y11
+	VPCMPGTD     Y1, Y9, Y0
+	VPAND        Y10, Y0, Y1
+	PREFETCHT0   1024(DX)
+	VMOVMSKPS    Y1, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y1
+	VPERMD       Y11, Y1, Y1
+	VMOVDQU      Y1, (DX)
+	POPCNTL      AX, AX
+	LEAQ         (DX)(AX*4), DX
+	VPCMPGTD     Y2, Y9, Y1
+	VPANDN       Y1, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	PREFETCHT0   1024(BX)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y11, Y0, Y0
+	VMOVDQU      Y0, (BX)
+	POPCNTL      AX, AX
+	LEAQ         (BX)(AX*4), BX
+	VPCMPGTD     Y3, Y9, Y0
+	VPANDN       Y0, Y1, Y1
+	VPAND        Y10, Y1, Y1
+	PREFETCHT0   1024(SI)
+	VMOVMSKPS    Y1, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y1
+	VPERMD       Y11, Y1, Y1
+	VMOVDQU      Y1, (SI)
+	POPCNTL      AX, AX
+	LEAQ         (SI)(AX*4), SI
+	VPCMPGTD     Y4, Y9, Y1
+	VPANDN       Y1, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	PREFETCHT0   1024(DI)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y11, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	POPCNTL      AX, AX
+	LEAQ         (DI)(AX*4), DI
+	VPCMPGTD     Y5, Y9, Y0
+	VPANDN       Y0, Y1, Y1
+	VPAND        Y10, Y1, Y1
+	PREFETCHT0   1024(R8)
+	VMOVMSKPS    Y1, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y1
+	VPERMD       Y11, Y1, Y1
+	VMOVDQU      Y1, (R8)
+	POPCNTL      AX, AX
+	LEAQ         (R8)(AX*4), R8
+	VPCMPGTD     Y6, Y9, Y1
+	VPANDN       Y1, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	PREFETCHT0   1024(R9)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y11, Y0, Y0
+	VMOVDQU      Y0, (R9)
+	POPCNTL      AX, AX
+	LEAQ         (R9)(AX*4), R9
+	VPCMPGTD     Y7, Y9, Y0
+	VPANDN       Y0, Y1, Y1
+	VPAND        Y10, Y1, Y1
+	PREFETCHT0   1024(R10)
+	VMOVMSKPS    Y1, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y1
+	VPERMD       Y11, Y1, Y1
+	VMOVDQU      Y1, (R10)
+	POPCNTL      AX, AX
+	LEAQ         (R10)(AX*4), R10
+	VPCMPGTD     Y8, Y9, Y1
+	VPANDN       Y1, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	PREFETCHT0   1024(R11)
+	VMOVMSKPS    Y0, AX
+	LEAQ         compressBytes<>+0(SB), CX
+	VPMOVZXBD    (CX)(AX*8), Y0
+	VPERMD       Y11, Y0, Y0
+	VMOVDQU      Y0, (R11)
+	POPCNTL      AX, AX
+	LEAQ         (R11)(AX*4), R11
+
+end3:
+	MOVQ n+8(FP), AX
+	MOVQ keys+0(FP), CX
+	MOVQ (CX), CX
+	SUBQ CX, DX
+	SHRQ $0x02, DX
+	MOVL DX, (AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 24(CX), CX
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, 4(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 48(CX), CX
+	SUBQ CX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 8(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 72(CX), CX
+	SUBQ CX, DI
+	SHRQ $0x02, DI
+	MOVL DI, 12(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 96(CX), CX
+	SUBQ CX, R8
+	SHRQ $0x02, R8
+	MOVL R8, 16(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 120(CX), CX
+	SUBQ CX, R9
+	SHRQ $0x02, R9
+	MOVL R9, 20(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 144(CX), CX
+	SUBQ CX, R10
+	SHRQ $0x02, R10
+	MOVL R10, 24(AX)
+	MOVQ keys+0(FP), CX
+	MOVQ 168(CX), CX
+	SUBQ CX, R11
+	SHRQ $0x02, R11
+	MOVL R11, 28(AX)
+	VZEROUPPER
+	RET
+
+// func lossCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·lossCountAVX2(SB), NOSPLIT, $384-80
+	MOVQ         counts_base+0(FP), AX
+	MOVQ         ranks_base+24(FP), CX
+	MOVQ         keys_base+48(FP), DX
+	MOVL         shift+72(FP), BX
+	VMOVD        BX, X0
+	VBROADCASTSS first+76(FP), Y1
+	MOVQ         keys_len+56(FP), BX
+	XORL         SI, SI
+	CMPQ         BX, $0x20
+	JLT          few3
+	LEAQ         -32(BX), DI
+
+turns1:
+	PREFETCHT0   2048(DX)(SI*4)
+	PREFETCHT0   2048(CX)(SI*4)
+	VMOVDQU      (DX)(SI*4), Y2
+	VPSRLD       X0, Y2, Y2
+	VPSUBD       Y1, Y2, Y2
+	VMOVDQU      Y2, (SP)
+	VMOVDQU      32(DX)(SI*4), Y2
+	VPSRLD       X0, Y2, Y2
+	VPSUBD       Y1, Y2, Y2
+	VMOVDQU      Y2, 32(SP)
+	PREFETCHT0   2112(DX)(SI*4)
+	PREFETCHT0   2112(CX)(SI*4)
+	VMOVDQU      64(DX)(SI*4), Y2
+	VPSRLD       X0, Y2, Y2
+	VPSUBD       Y1, Y2, Y2
+	VMOVDQU      Y2, 64(SP)
+	VMOVDQU      96(DX)(SI*4), Y2
+	VPSRLD       X0, Y2, Y2
+	VPSUBD       Y1, Y2, Y2
+	VMOVDQU      Y2, 96(SP)
+	MOVL         (SP), R8
+	CMPL         R8, 124(SP)
+	JNE          each6
+	VPBROADCASTD (SP), Y2
+	VMOVDQU      (SP), Y3
+	VPCMPEQD     Y3, Y2, Y3
+	VMOVDQU      32(SP), Y4
+	VPCMPEQD     Y4, Y2, Y4
+	VPAND        Y4, Y3, Y3
+	VMOVDQU      64(SP), Y4
+	VPCMPEQD     Y4, Y2, Y4
+	VPAND        Y4, Y3, Y3
+	VMOVDQU      96(SP), Y4
+	VPCMPEQD     Y4, Y2, Y2
+	VPAND        Y2, Y3, Y3
+	VMOVMSKPS    Y3, R8
+	CMPL         R8, $0x000000ff
+	JNE          each6
+	MOVL         (SP), R8
+	MOVL         (AX)(R8*4), R9
+	LEAL         32(R9), R10
+	MOVL         R10, (AX)(R8*4)
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       iota32<>+0(SB), Y2, Y3
+	VMOVDQU      Y3, (CX)(SI*4)
+	VPADDD       iota32<>+32(SB), Y2, Y3
+	VMOVDQU      Y3, 32(CX)(SI*4)
+	VPADDD       iota32<>+64(SB), Y2, Y3
+	VMOVDQU      Y3, 64(CX)(SI*4)
+	VPADDD       iota32<>+96(SB), Y2, Y3
+	VMOVDQU      Y3, 96(CX)(SI*4)
+	JMP          done7
+
+each6:
+	MOVL (SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, (CX)(SI*4)
+	MOVL 4(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 4(CX)(SI*4)
+	MOVL 8(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 8(CX)(SI*4)
+	MOVL 12(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 12(CX)(SI*4)
+	MOVL 16(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 16(CX)(SI*4)
+	MOVL 20(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 20(CX)(SI*4)
+	MOVL 24(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 24(CX)(SI*4)
+	MOVL 28(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 28(CX)(SI*4)
+	MOVL 32(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 32(CX)(SI*4)
+	MOVL 36(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 36(CX)(SI*4)
+	MOVL 40(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 40(CX)(SI*4)
+	MOVL 44(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 44(CX)(SI*4)
+	MOVL 48(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 48(CX)(SI*4)
+	MOVL 52(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 52(CX)(SI*4)
+	MOVL 56(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 56(CX)(SI*4)
+	MOVL 60(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 60(CX)(SI*4)
+	MOVL 64(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 64(CX)(SI*4)
+	MOVL 68(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 68(CX)(SI*4)
+	MOVL 72(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 72(CX)(SI*4)
+	MOVL 76(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 76(CX)(SI*4)
+	MOVL 80(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 80(CX)(SI*4)
+	MOVL 84(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 84(CX)(SI*4)
+	MOVL 88(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 88(CX)(SI*4)
+	MOVL 92(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 92(CX)(SI*4)
+	MOVL 96(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 96(CX)(SI*4)
+	MOVL 100(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 100(CX)(SI*4)
+	MOVL 104(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 104(CX)(SI*4)
+	MOVL 108(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 108(CX)(SI*4)
+	MOVL 112(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 112(CX)(SI*4)
+	MOVL 116(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 116(CX)(SI*4)
+	MOVL 120(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 120(CX)(SI*4)
+	MOVL 124(SP), R8
+	MOVL (AX)(R8*4), R9
+	LEAL 1(R9), R10
+	MOVL R10, (AX)(R8*4)
+	MOVL R9, 124(CX)(SI*4)
+
+done7:
+	ADDQ $0x20, SI
+	CMPQ SI, DI
+	JLE  turns1
+	CMPQ SI, BX
+	JEQ  end5
+	MOVQ SI, R8
+	SUBQ DI, R8
+	MOVQ DI, SI
+	MOVQ $0x00000020, DI
+
+part2:
+	PREFETCHT0 2048(DX)(SI*4)
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU    (DX)(SI*4), Y2
+	VPSRLD     X0, Y2, Y2
+	VPSUBD     Y1, Y2, Y2
+	VMOVDQU    Y2, (SP)
+	VMOVDQU    32(DX)(SI*4), Y2
+	VPSRLD     X0, Y2, Y2
+	VPSUBD     Y1, Y2, Y2
+	VMOVDQU    Y2, 32(SP)
+	PREFETCHT0 2112(DX)(SI*4)
+	PREFETCHT0 2112(CX)(SI*4)
+	VMOVDQU    64(DX)(SI*4), Y2
+	VPSRLD     X0, Y2, Y2
+	VPSUBD     Y1, Y2, Y2
+	VMOVDQU    Y2, 64(SP)
+	VMOVDQU    96(DX)(SI*4), Y2
+	VPSRLD     X0, Y2, Y2
+	VPSUBD     Y1, Y2, Y2
+	VMOVDQU    Y2, 96(SP)
+	MOVQ       R8, R9
+
+lanes8:
+	MOVL (SP)(R9*4), R10
+	MOVL (AX)(R10*4), R11
+	LEAL 1(R11), R12
+	MOVL R12, (AX)(R10*4)
+	LEAQ (SI)(R9*1), R10
+	MOVL R11, (CX)(R10*4)
+	INCQ R9
+	CMPQ R9, DI
+	JLT  lanes8
+	JMP  all4
+
+few3:
+	TESTQ BX, BX
+	JEQ   end5
+	XORL  R9, R9
+	XORL  R10, R10
+
+in9:
+	MOVQ    R9, R11
+	CMPQ    R9, BX
+	CMOVQGE R10, R11
+	MOVL    (DX)(R11*4), R11
+	MOVL    R11, 128(SP)(R9*4)
+	INCQ    R9
+	CMPQ    R9, $0x20
+	JLT     in9
+	LEAQ    128(SP), DX
+	LEAQ    256(SP), CX
+	XORL    R8, R8
+	MOVQ    BX, DI
+	JMP     part2
+
+all4:
+	MOVQ keys_len+56(FP), BX
+	CMPQ BX, $0x20
+	JGE  end5
+	MOVQ ranks_base+24(FP), AX
+	XORL CX, CX
+
+out10:
+	MOVL 256(SP)(CX*4), DX
+	MOVL DX, (AX)(CX*4)
+	INCQ CX
+	CMPQ CX, BX
+	JLT  out10
+
+end5:
+	VZEROUPPER
+	RET
+
+// func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·lossPlaceAVX2(SB), NOSPLIT, $256-104
+	MOVQ         slots_base+0(FP), AX
+	MOVQ         positions_base+24(FP), CX
+	MOVQ         keys_base+48(FP), DX
+	MOVQ         starts_base+72(FP), BX
+	MOVL         shift+96(FP), SI
+	VMOVD        SI, X0
+	MOVL         shift+96(FP), SI
+	VMOVD        SI, X1
+	VBROADCASTSS first+100(FP), Y2
+	VMOVDQU      cffffffff<>+0(SB), Y3
+	VMOVDQU      c7fffffff<>+0(SB), Y4
+	VMOVDQU      c00000002<>+0(SB), Y5
+	VPXOR        Y6, Y6, Y6
+	VPSLLD       X1, Y3, Y3
+	MOVQ         keys_len+56(FP), SI
+	XORL         DI, DI
+	JMP          check2
+
+turns1:
+	VMOVDQU    (DX)(DI*4), Y1
+	VPSRLD     X0, Y1, Y7
+	VPSUBD     Y2, Y7, Y7
+	VPXOR      Y8, Y8, Y8
+	VPCMPEQD   Y9, Y9, Y9
+	VPGATHERDD Y9, (BX)(Y7*4), Y8
+	VMOVDQU    (CX)(DI*4), Y7
+	VPSLLD     $0x05, Y7, Y9
+	VPSUBD     Y7, Y9, Y9
+	VPCMPGTD   Y8, Y6, Y10
+	VPANDN     Y9, Y10, Y9
+	VPADDD     Y9, Y7, Y7
+	VPAND      Y4, Y8, Y8
+	VPADDD     Y8, Y7, Y7
+	VMOVDQU    Y7, (CX)(DI*4)
+	VPANDN     Y1, Y3, Y1
+	VPADDD     Y5, Y1, Y1
+	VMOVDQU    Y7, (SP)
+	VMOVDQU    Y1, 128(SP)
+	VMOVDQU    32(DX)(DI*4), Y1
+	VPSRLD     X0, Y1, Y7
+	VPSUBD     Y2, Y7, Y7
+	VPXOR      Y8, Y8, Y8
+	VPCMPEQD   Y9, Y9, Y9
+	VPGATHERDD Y9, (BX)(Y7*4), Y8
+	VMOVDQU    32(CX)(DI*4), Y7
+	VPSLLD     $0x05, Y7, Y9
+	VPSUBD     Y7, Y9, Y9
+	VPCMPGTD   Y8, Y6, Y10
+	VPANDN     Y9, Y10, Y9
+	VPADDD     Y9, Y7, Y7
+	VPAND      Y4, Y8, Y8
+	VPADDD     Y8, Y7, Y7
+	VMOVDQU    Y7, 32(CX)(DI*4)
+	VPANDN     Y1, Y3, Y1
+	VPADDD     Y5, Y1, Y1
+	VMOVDQU    Y7, 32(SP)
+	VMOVDQU    Y1, 160(SP)
+	VMOVDQU    64(DX)(DI*4), Y1
+	VPSRLD     X0, Y1, Y7
+	VPSUBD     Y2, Y7, Y7
+	VPXOR      Y8, Y8, Y8
+	VPCMPEQD   Y9, Y9, Y9
+	VPGATHERDD Y9, (BX)(Y7*4), Y8
+	VMOVDQU    64(CX)(DI*4), Y7
+	VPSLLD     $0x05, Y7, Y9
+	VPSUBD     Y7, Y9, Y9
+	VPCMPGTD   Y8, Y6, Y10
+	VPANDN     Y9, Y10, Y9
+	VPADDD     Y9, Y7, Y7
+	VPAND      Y4, Y8, Y8
+	VPADDD     Y8, Y7, Y7
+	VMOVDQU    Y7, 64(CX)(DI*4)
+	VPANDN     Y1, Y3, Y1
+	VPADDD     Y5, Y1, Y1
+	VMOVDQU    Y7, 64(SP)
+	VMOVDQU    Y1, 192(SP)
+	VMOVDQU    96(DX)(DI*4), Y1
+	VPSRLD     X0, Y1, Y7
+	VPSUBD     Y2, Y7, Y7
+	VPXOR      Y8, Y8, Y8
+	VPCMPEQD   Y9, Y9, Y9
+	VPGATHERDD Y9, (BX)(Y7*4), Y8
+	VMOVDQU    96(CX)(DI*4), Y7
+	VPSLLD     $0x05, Y7, Y9
+	VPSUBD     Y7, Y9, Y9
+	VPCMPGTD   Y8, Y6, Y10
+	VPANDN     Y9, Y10, Y9
+	VPADDD     Y9, Y7, Y7
+	VPAND      Y4, Y8, Y8
+	VPADDD     Y8, Y7, Y7
+	VMOVDQU    Y7, 96(CX)(DI*4)
+	VPANDN     Y1, Y3, Y1
+	VPADDD     Y5, Y1, Y1
+	VMOVDQU    Y7, 96(SP)
+	VMOVDQU    Y1, 224(SP)
+	MOVQ       SI, R8
+	SUBQ       DI, R8
+	CMPQ       R8, $0x20
+	JLT        last3
+	MOVL       (SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       4(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       8(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       12(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       16(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       20(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       24(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       28(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       32(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       36(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       40(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       44(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       48(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       52(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       56(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       60(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       64(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       68(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       72(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       76(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       80(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       84(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       88(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       92(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       96(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       100(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       104(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       108(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       112(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       116(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       120(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       124(SP), R9
+	PREFETCHT0 (AX)(R9*2)
+	MOVL       (SP), R9
+	MOVL       128(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       4(SP), R9
+	MOVL       132(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       8(SP), R9
+	MOVL       136(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       12(SP), R9
+	MOVL       140(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       16(SP), R9
+	MOVL       144(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       20(SP), R9
+	MOVL       148(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       24(SP), R9
+	MOVL       152(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       28(SP), R9
+	MOVL       156(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       32(SP), R9
+	MOVL       160(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       36(SP), R9
+	MOVL       164(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       40(SP), R9
+	MOVL       168(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       44(SP), R9
+	MOVL       172(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       48(SP), R9
+	MOVL       176(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       52(SP), R9
+	MOVL       180(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       56(SP), R9
+	MOVL       184(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       60(SP), R9
+	MOVL       188(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       64(SP), R9
+	MOVL       192(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       68(SP), R9
+	MOVL       196(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       72(SP), R9
+	MOVL       200(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       76(SP), R9
+	MOVL       204(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       80(SP), R9
+	MOVL       208(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       84(SP), R9
+	MOVL       212(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       88(SP), R9
+	MOVL       216(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       92(SP), R9
+	MOVL       220(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       96(SP), R9
+	MOVL       224(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       100(SP), R9
+	MOVL       228(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       104(SP), R9
+	MOVL       232(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       108(SP), R9
+	MOVL       236(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       112(SP), R9
+	MOVL       240(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       116(SP), R9
+	MOVL       244(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       120(SP), R9
+	MOVL       248(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	MOVL       124(SP), R9
+	MOVL       252(SP), R10
+	MOVW       R10, (AX)(R9*2)
+	ADDQ       $0x20, DI
+
+check2:
+	CMPQ DI, SI
+	JLT  turns1
+	JMP  end4
+
+last3:
+	XORL CX, CX
+	MOVQ CX, DX
+
+lanes9:
+	MOVL       (SP)(DX*4), BX
+	PREFETCHT0 (AX)(BX*2)
+	INCQ       DX
+	CMPQ       DX, R8
+	JLT        lanes9
+
+lanes10:
+	MOVL (SP)(CX*4), DX
+	MOVL 128(SP)(CX*4), BX
+	MOVW BX, (AX)(DX*2)
+	INCQ CX
+	CMPQ CX, R8
+	JLT  lanes10
+
+end4:
+	VZEROUPPER
+	RET
+
+DATA c00000002<>+0(SB)/4, $0x00000002
+DATA c00000002<>+4(SB)/4, $0x00000002
+DATA c00000002<>+8(SB)/4, $0x00000002
+DATA c00000002<>+12(SB)/4, $0x00000002
+DATA c00000002<>+16(SB)/4, $0x00000002
+DATA c00000002<>+20(SB)/4, $0x00000002
+DATA c00000002<>+24(SB)/4, $0x00000002
+DATA c00000002<>+28(SB)/4, $0x00000002
+DATA c00000002<>+32(SB)/4, $0x00000002
+DATA c00000002<>+36(SB)/4, $0x00000002
+DATA c00000002<>+40(SB)/4, $0x00000002
+DATA c00000002<>+44(SB)/4, $0x00000002
+DATA c00000002<>+48(SB)/4, $0x00000002
+DATA c00000002<>+52(SB)/4, $0x00000002
+DATA c00000002<>+56(SB)/4, $0x00000002
+DATA c00000002<>+60(SB)/4, $0x00000002
+GLOBL c00000002<>(SB), RODATA|NOPTR, $64
+
+// func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
+// Requires: AVX, AVX2
+TEXT ·lossRankAVX2(SB), NOSPLIT, $320-96
+	MOVQ    weights_base+0(FP), AX
+	MOVQ    slots_base+24(FP), CX
+	MOVQ    scratch_base+48(FP), DX
+	MOVQ    more+80(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU c00010001<>+0(SB), Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	MOVQ    slots_len+32(FP), SI
+	XORL    DI, DI
+	JMP     check2
+
+turns1:
+	VMOVDQU (CX)(DI*2), Y4
+	VMOVDQU Y0, (CX)(DI*2)
+	VPMINUW Y1, Y4, Y5
+	VPAND   Y1, Y4, Y6
+	VPSUBW  Y6, Y5, Y5
+	VPSLLW  $0x08, Y6, Y6
+	VPADDW  Y6, Y5, Y5
+	VPADDW  Y5, Y2, Y2
+	VPSRLW  $0x01, Y4, Y4
+	VMOVDQU Y4, (DX)(DI*8)
+	VMOVDQU Y5, 64(DX)(DI*8)
+	VMOVDQU Y0, 128(DX)(DI*8)
+	VMOVDQU Y0, 192(DX)(DI*8)
+	VMOVDQU 32(CX)(DI*2), Y4
+	VMOVDQU Y0, 32(CX)(DI*2)
+	VPMINUW Y1, Y4, Y5
+	VPAND   Y1, Y4, Y6
+	VPSUBW  Y6, Y5, Y5
+	VPSLLW  $0x08, Y6, Y6
+	VPADDW  Y6, Y5, Y5
+	VPADDW  Y5, Y3, Y3
+	VPSRLW  $0x01, Y4, Y4
+	VMOVDQU Y4, 32(DX)(DI*8)
+	VMOVDQU Y5, 96(DX)(DI*8)
+	VMOVDQU Y0, 160(DX)(DI*8)
+	VMOVDQU Y0, 224(DX)(DI*8)
+	ADDQ    $0x20, DI
+
+check2:
+	CMPQ   DI, SI
+	JLT    turns1
+	MOVQ   slots_len+32(FP), CX
+	IMUL3Q $0x08, CX, CX
+	ADDQ   DX, CX
+	MOVQ   DX, SI
+	LEAQ   -512(CX), DI
+	JMP    rowsCheck4
+
+rows3:
+	VMOVDQU  (SI), Y0
+	VMOVDQU  64(SI), Y1
+	VMOVDQU  128(SI), Y4
+	VMOVDQU  192(SI), Y5
+	VMOVDQU  256(SI), Y6
+	VMOVDQU  320(SI), Y7
+	VMOVDQU  384(SI), Y8
+	VMOVDQU  448(SI), Y9
+	VPCMPGTW Y0, Y6, Y10
+	VPAND    Y7, Y10, Y11
+	VPADDW   Y11, Y4, Y4
+	VPAND    Y1, Y10, Y10
+	VPADDW   Y10, Y9, Y9
+	VPCMPGTW Y6, Y0, Y10
+	VPAND    Y7, Y10, Y11
+	VPADDW   Y11, Y5, Y5
+	VPAND    Y1, Y10, Y10
+	VPADDW   Y10, Y8, Y8
+	LEAQ     512(SI), R8
+	JMP      othersCheck6
+
+others5:
+	VMOVDQU  (R8), Y10
+	VMOVDQU  64(R8), Y11
+	VMOVDQU  128(R8), Y12
+	VMOVDQU  192(R8), Y13
+	VPCMPGTW Y0, Y10, Y14
+	VPAND    Y11, Y14, Y15
+	VPADDW   Y15, Y4, Y4
+	VPAND    Y1, Y14, Y14
+	VPADDW   Y14, Y13, Y13
+	VPCMPGTW Y10, Y0, Y14
+	VPAND    Y11, Y14, Y15
+	VPADDW   Y15, Y5, Y5
+	VPAND    Y1, Y14, Y14
+	VPADDW   Y14, Y12, Y12
+	VPCMPGTW Y6, Y10, Y14
+	VPAND    Y11, Y14, Y15
+	VPADDW   Y15, Y8, Y8
+	VPAND    Y7, Y14, Y14
+	VPADDW   Y14, Y13, Y13
+	VPCMPGTW Y10, Y6, Y10
+	VPAND    Y11, Y10, Y11
+	VPADDW   Y11, Y9, Y9
+	VPAND    Y7, Y10, Y10
+	VPADDW   Y10, Y12, Y12
+	VMOVDQU  Y12, 128(R8)
+	VMOVDQU  Y13, 192(R8)
+	ADDQ     $0x00000100, R8
+
+othersCheck6:
+	CMPQ    R8, CX
+	JB      others5
+	VMOVDQU Y4, 128(SI)
+	VMOVDQU Y5, 192(SI)
+	VMOVDQU Y8, 384(SI)
+	VMOVDQU Y9, 448(SI)
+	ADDQ    $0x00000200, SI
+
+rowsCheck4:
+	CMPQ SI, DI
+	JBE  rows3
+	LEAQ -256(CX), DI
+	JMP  rowsCheck8
+
+rows7:
+	VMOVDQU (SI), Y0
+	VMOVDQU 64(SI), Y1
+	VMOVDQU 128(SI), Y4
+	VMOVDQU 192(SI), Y5
+	LEAQ    256(SI), R8
+	JMP     othersCheck10
+
+others9:
+	VMOVDQU  (R8), Y6
+	VMOVDQU  64(R8), Y7
+	VMOVDQU  128(R8), Y8
+	VMOVDQU  192(R8), Y9
+	VPCMPGTW Y0, Y6, Y10
+	VPAND    Y7, Y10, Y11
+	VPADDW   Y11, Y4, Y4
+	VPAND    Y1, Y10, Y10
+	VPADDW   Y10, Y9, Y9
+	VPCMPGTW Y6, Y0, Y6
+	VPAND    Y7, Y6, Y7
+	VPADDW   Y7, Y5, Y5
+	VPAND    Y1, Y6, Y6
+	VPADDW   Y6, Y8, Y8
+	VMOVDQU  Y8, 128(R8)
+	VMOVDQU  Y9, 192(R8)
+	ADDQ     $0x00000100, R8
+
+othersCheck10:
+	CMPQ    R8, CX
+	JB      others9
+	VMOVDQU Y4, 128(SI)
+	VMOVDQU Y5, 192(SI)
+	ADDQ    $0x00000100, SI
+
+rowsCheck8:
+	CMPQ   SI, DI
+	JBE    rows7
+	MOVQ   slots_len+32(FP), CX
+	IMUL3Q $0x08, CX, CX
+	ADDQ   DX, CX
+	MOVQ   DX, SI
+	LEAQ   -512(CX), DI
+	JMP    rowsCheck12
+
+rows11:
+	VMOVDQU  32(SI), Y0
+	VMOVDQU  96(SI), Y1
+	VMOVDQU  160(SI), Y4
+	VMOVDQU  224(SI), Y5
+	VMOVDQU  288(SI), Y6
+	VMOVDQU  352(SI), Y7
+	VMOVDQU  416(SI), Y8
+	VMOVDQU  480(SI), Y9
+	VPCMPGTW Y0, Y6, Y10
+	VPAND    Y7, Y10, Y11
+	VPADDW   Y11, Y4, Y4
+	VPAND    Y1, Y10, Y10
+	VPADDW   Y10, Y9, Y9
+	VPCMPGTW Y6, Y0, Y10
+	VPAND    Y7, Y10, Y11
+	VPADDW   Y11, Y5, Y5
+	VPAND    Y1, Y10, Y10
+	VPADDW   Y10, Y8, Y8
+	LEAQ     512(SI), R8
+	JMP      othersCheck14
+
+others13:
+	VMOVDQU  32(R8), Y10
+	VMOVDQU  96(R8), Y11
+	VMOVDQU  160(R8), Y12
+	VMOVDQU  224(R8), Y13
+	VPCMPGTW Y0, Y10, Y14
+	VPAND    Y11, Y14, Y15
+	VPADDW   Y15, Y4, Y4
+	VPAND    Y1, Y14, Y14
+	VPADDW   Y14, Y13, Y13
+	VPCMPGTW Y10, Y0, Y14
+	VPAND    Y11, Y14, Y15
+	VPADDW   Y15, Y5, Y5
+	VPAND    Y1, Y14, Y14
+	VPADDW   Y14, Y12, Y12
+	VPCMPGTW Y6, Y10, Y14
+	VPAND    Y11, Y14, Y15
+	VPADDW   Y15, Y8, Y8
+	VPAND    Y7, Y14, Y14
+	VPADDW   Y14, Y13, Y13
+	VPCMPGTW Y10, Y6, Y10
+	VPAND    Y11, Y10, Y11
+	VPADDW   Y11, Y9, Y9
+	VPAND    Y7, Y10, Y10
+	VPADDW   Y10, Y12, Y12
+	VMOVDQU  Y12, 160(R8)
+	VMOVDQU  Y13, 224(R8)
+	ADDQ     $0x00000100, R8
+
+othersCheck14:
+	CMPQ    R8, CX
+	JB      others13
+	VMOVDQU Y4, 160(SI)
+	VMOVDQU Y5, 224(SI)
+	VMOVDQU Y8, 416(SI)
+	VMOVDQU Y9, 480(SI)
+	ADDQ    $0x00000200, SI
+
+rowsCheck12:
+	CMPQ SI, DI
+	JBE  rows11
+	LEAQ -256(CX), DI
+	JMP  rowsCheck16
+
+rows15:
+	VMOVDQU 32(SI), Y0
+	VMOVDQU 96(SI), Y1
+	VMOVDQU 160(SI), Y4
+	VMOVDQU 224(SI), Y5
+	LEAQ    256(SI), R8
+	JMP     othersCheck18
+
+others17:
+	VMOVDQU  32(R8), Y6
+	VMOVDQU  96(R8), Y7
+	VMOVDQU  160(R8), Y8
+	VMOVDQU  224(R8), Y9
+	VPCMPGTW Y0, Y6, Y10
+	VPAND    Y7, Y10, Y11
+	VPADDW   Y11, Y4, Y4
+	VPAND    Y1, Y10, Y10
+	VPADDW   Y10, Y9, Y9
+	VPCMPGTW Y6, Y0, Y6
+	VPAND    Y7, Y6, Y7
+	VPADDW   Y7, Y5, Y5
+	VPAND    Y1, Y6, Y6
+	VPADDW   Y6, Y8, Y8
+	VMOVDQU  Y8, 160(R8)
+	VMOVDQU  Y9, 224(R8)
+	ADDQ     $0x00000100, R8
+
+othersCheck18:
+	CMPQ    R8, CX
+	JB      others17
+	VMOVDQU Y4, 160(SI)
+	VMOVDQU Y5, 224(SI)
+	ADDQ    $0x00000100, SI
+
+rowsCheck16:
+	CMPQ         SI, DI
+	JBE          rows15
+	VMOVDQU      c00ff00ff<>+0(SB), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y4, Y4, Y4
+	VBROADCASTSS base+72(FP), Y5
+	VBROADCASTSS twice+76(FP), Y6
+	VPAND        Y0, Y2, Y7
+	VPSRLW       $0x08, Y2, Y8
+	VPSUBW       Y7, Y1, Y9
+	VPSLLDQ      $0x02, Y7, Y10
+	VPADDW       Y10, Y7, Y7
+	VPSLLDQ      $0x04, Y7, Y10
+	VPADDW       Y10, Y7, Y7
+	VPSLLDQ      $0x08, Y7, Y10
+	VPADDW       Y10, Y7, Y7
+	VPSHUFB      c0f0e0f0e<>+0(SB), Y7, Y10
+	VPERM2I128   $0x08, Y10, Y10, Y11
+	VPADDW       Y11, Y7, Y7
+	VPADDW       Y9, Y7, Y7
+	VPADDW       Y11, Y10, Y10
+	VPERMQ       $0xee, Y10, Y10
+	VPADDW       Y10, Y1, Y1
+	VPSUBW       Y8, Y4, Y9
+	VPSLLDQ      $0x02, Y8, Y10
+	VPADDW       Y10, Y8, Y8
+	VPSLLDQ      $0x04, Y8, Y10
+	VPADDW       Y10, Y8, Y8
+	VPSLLDQ      $0x08, Y8, Y10
+	VPADDW       Y10, Y8, Y8
+	VPSHUFB      c0f0e0f0e<>+0(SB), Y8, Y10
+	VPERM2I128   $0x08, Y10, Y10, Y11
+	VPADDW       Y11, Y8, Y8
+	VPADDW       Y9, Y8, Y8
+	VPADDW       Y11, Y10, Y10
+	VPERMQ       $0xee, Y10, Y10
+	VPADDW       Y10, Y4, Y4
+	VPMOVZXWD    X7, Y9
+	VPADDD       Y5, Y9, Y9
+	VMOVDQU      (BX), Y10
+	VPADDD       Y10, Y9, Y9
+	VPMOVZXWD    X8, Y10
+	VPADDD       Y10, Y10, Y10
+	VPSUBD       Y10, Y6, Y11
+	VMOVDQU      128(BX), Y10
+	VPSUBD       Y10, Y11, Y11
+	VMOVDQU      Y9, (SP)
+	VMOVDQU      Y11, 32(SP)
+	VEXTRACTI128 $0x01, Y7, X7
+	VPMOVZXWD    X7, Y7
+	VPADDD       Y5, Y7, Y7
+	VMOVDQU      32(BX), Y9
+	VPADDD       Y9, Y7, Y7
+	VEXTRACTI128 $0x01, Y8, X8
+	VPMOVZXWD    X8, Y9
+	VPADDD       Y9, Y9, Y9
+	VPSUBD       Y9, Y6, Y8
+	VMOVDQU      160(BX), Y9
+	VPSUBD       Y9, Y8, Y8
+	VMOVDQU      Y7, 64(SP)
+	VMOVDQU      Y8, 96(SP)
+	VMOVDQU      Y2, 128(SP)
+	VPAND        Y0, Y3, Y2
+	VPSRLW       $0x08, Y3, Y7
+	VPSUBW       Y2, Y1, Y8
+	VPSLLDQ      $0x02, Y2, Y9
+	VPADDW       Y9, Y2, Y2
+	VPSLLDQ      $0x04, Y2, Y9
+	VPADDW       Y9, Y2, Y2
+	VPSLLDQ      $0x08, Y2, Y9
+	VPADDW       Y9, Y2, Y2
+	VPSHUFB      c0f0e0f0e<>+0(SB), Y2, Y9
+	VPERM2I128   $0x08, Y9, Y9, Y10
+	VPADDW       Y10, Y2, Y2
+	VPADDW       Y8, Y2, Y2
+	VPADDW       Y10, Y9, Y9
+	VPERMQ       $0xee, Y9, Y9
+	VPADDW       Y9, Y1, Y1
+	VPSUBW       Y7, Y4, Y8
+	VPSLLDQ      $0x02, Y7, Y9
+	VPADDW       Y9, Y7, Y7
+	VPSLLDQ      $0x04, Y7, Y9
+	VPADDW       Y9, Y7, Y7
+	VPSLLDQ      $0x08, Y7, Y9
+	VPADDW       Y9, Y7, Y7
+	VPSHUFB      c0f0e0f0e<>+0(SB), Y7, Y9
+	VPERM2I128   $0x08, Y9, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VPADDW       Y8, Y7, Y7
+	VPADDW       Y10, Y9, Y9
+	VPERMQ       $0xee, Y9, Y9
+	VPADDW       Y9, Y4, Y4
+	VPMOVZXWD    X2, Y8
+	VPADDD       Y5, Y8, Y8
+	VMOVDQU      64(BX), Y9
+	VPADDD       Y9, Y8, Y8
+	VPMOVZXWD    X7, Y9
+	VPADDD       Y9, Y9, Y9
+	VPSUBD       Y9, Y6, Y10
+	VMOVDQU      192(BX), Y9
+	VPSUBD       Y9, Y10, Y10
+	VMOVDQU      Y8, 160(SP)
+	VMOVDQU      Y10, 192(SP)
+	VEXTRACTI128 $0x01, Y2, X2
+	VPMOVZXWD    X2, Y2
+	VPADDD       Y5, Y2, Y2
+	VMOVDQU      96(BX), Y5
+	VPADDD       Y5, Y2, Y2
+	VEXTRACTI128 $0x01, Y7, X7
+	VPMOVZXWD    X7, Y5
+	VPADDD       Y5, Y5, Y5
+	VPSUBD       Y5, Y6, Y6
+	VMOVDQU      224(BX), Y5
+	VPSUBD       Y5, Y6, Y6
+	VMOVDQU      Y2, 224(SP)
+	VMOVDQU      Y6, 256(SP)
+	VMOVDQU      Y3, 288(SP)
+	VPMOVZXWD    X1, Y1
+	VMOVD        X1, CX
+	MOVL         CX, background+88(FP)
+	VPMOVZXWD    X4, Y1
+	VMOVD        X1, CX
+	MOVL         CX, foreground+92(FP)
+	VMOVDQU      c00000100<>+0(SB), Y1
+	VMOVDQU      c3f000000<>+0(SB), Y2
+	MOVQ         slots_len+32(FP), CX
+	XORL         BX, BX
+	JMP          check20
+
+turns19:
+	VMOVDQU      64(DX)(BX*8), Y3
+	VMOVDQU      128(DX)(BX*8), Y4
+	VMOVDQU      192(DX)(BX*8), Y5
+	VMOVDQU      128(SP), Y6
+	VPSUBW       Y5, Y6, Y5
+	VPSRLW       $0x08, Y4, Y6
+	VPSRLW       $0x08, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VPMOVZXWD    X4, Y7
+	VPMOVZXWD    X5, Y8
+	VPMOVZXWD    X6, Y9
+	VPADDD       (SP), Y7, Y7
+	VPADDD       (SP), Y8, Y8
+	VMOVDQU      32(SP), Y10
+	VPSUBD       Y9, Y10, Y9
+	VPMOVZXWD    X3, Y10
+	VPCMPEQD     Y1, Y10, Y11
+	VPADDD       Y8, Y7, Y10
+	VBLENDVPS    Y11, Y10, Y9, Y9
+	VCVTDQ2PS    Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y2, Y9, Y9
+	VMULPS       Y8, Y7, Y7
+	VDIVPS       Y7, Y9, Y9
+	VMOVDQU      Y9, (AX)(BX*4)
+	VEXTRACTI128 $0x01, Y4, X4
+	VPMOVZXWD    X4, Y4
+	VEXTRACTI128 $0x01, Y5, X5
+	VPMOVZXWD    X5, Y5
+	VEXTRACTI128 $0x01, Y6, X6
+	VPMOVZXWD    X6, Y6
+	VPADDD       64(SP), Y4, Y4
+	VPADDD       64(SP), Y5, Y5
+	VMOVDQU      96(SP), Y7
+	VPSUBD       Y6, Y7, Y6
+	VEXTRACTI128 $0x01, Y3, X3
+	VPMOVZXWD    X3, Y3
+	VPCMPEQD     Y1, Y3, Y7
+	VPADDD       Y5, Y4, Y3
+	VBLENDVPS    Y7, Y3, Y6, Y6
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y5, Y4, Y4
+	VDIVPS       Y4, Y6, Y6
+	VMOVDQU      Y6, 32(AX)(BX*4)
+	VMOVDQU      96(DX)(BX*8), Y3
+	VMOVDQU      160(DX)(BX*8), Y4
+	VMOVDQU      224(DX)(BX*8), Y5
+	VMOVDQU      288(SP), Y6
+	VPSUBW       Y5, Y6, Y5
+	VPSRLW       $0x08, Y4, Y6
+	VPSRLW       $0x08, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VPMOVZXWD    X4, Y7
+	VPMOVZXWD    X5, Y8
+	VPMOVZXWD    X6, Y9
+	VPADDD       160(SP), Y7, Y7
+	VPADDD       160(SP), Y8, Y8
+	VMOVDQU      192(SP), Y10
+	VPSUBD       Y9, Y10, Y9
+	VPMOVZXWD    X3, Y10
+	VPCMPEQD     Y1, Y10, Y11
+	VPADDD       Y8, Y7, Y10
+	VBLENDVPS    Y11, Y10, Y9, Y9
+	VCVTDQ2PS    Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y2, Y9, Y9
+	VMULPS       Y8, Y7, Y7
+	VDIVPS       Y7, Y9, Y9
+	VMOVDQU      Y9, 64(AX)(BX*4)
+	VEXTRACTI128 $0x01, Y4, X4
+	VPMOVZXWD    X4, Y4
+	VEXTRACTI128 $0x01, Y5, X5
+	VPMOVZXWD    X5, Y5
+	VEXTRACTI128 $0x01, Y6, X6
+	VPMOVZXWD    X6, Y6
+	VPADDD       224(SP), Y4, Y4
+	VPADDD       224(SP), Y5, Y5
+	VMOVDQU      256(SP), Y7
+	VPSUBD       Y6, Y7, Y6
+	VEXTRACTI128 $0x01, Y3, X3
+	VPMOVZXWD    X3, Y3
+	VPCMPEQD     Y1, Y3, Y7
+	VPADDD       Y5, Y4, Y3
+	VBLENDVPS    Y7, Y3, Y6, Y6
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y5, Y4, Y4
+	VDIVPS       Y4, Y6, Y6
+	VMOVDQU      Y6, 96(AX)(BX*4)
+	ADDQ         $0x20, BX
+
+check20:
+	CMPQ BX, CX
+	JLT  turns19
+	VZEROUPPER
+	RET
+
+DATA c00010001<>+0(SB)/4, $0x00010001
+DATA c00010001<>+4(SB)/4, $0x00010001
+DATA c00010001<>+8(SB)/4, $0x00010001
+DATA c00010001<>+12(SB)/4, $0x00010001
+DATA c00010001<>+16(SB)/4, $0x00010001
+DATA c00010001<>+20(SB)/4, $0x00010001
+DATA c00010001<>+24(SB)/4, $0x00010001
+DATA c00010001<>+28(SB)/4, $0x00010001
+DATA c00010001<>+32(SB)/4, $0x00010001
+DATA c00010001<>+36(SB)/4, $0x00010001
+DATA c00010001<>+40(SB)/4, $0x00010001
+DATA c00010001<>+44(SB)/4, $0x00010001
+DATA c00010001<>+48(SB)/4, $0x00010001
+DATA c00010001<>+52(SB)/4, $0x00010001
+DATA c00010001<>+56(SB)/4, $0x00010001
+DATA c00010001<>+60(SB)/4, $0x00010001
+GLOBL c00010001<>(SB), RODATA|NOPTR, $64
+
+DATA c00ff00ff<>+0(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+4(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+8(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+12(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+16(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+20(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+24(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+28(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+32(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+36(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+40(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+44(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+48(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+52(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+56(SB)/4, $0x00ff00ff
+DATA c00ff00ff<>+60(SB)/4, $0x00ff00ff
+GLOBL c00ff00ff<>(SB), RODATA|NOPTR, $64
+
+DATA c0f0e0f0e<>+0(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+4(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+8(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+12(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+16(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+20(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+24(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+28(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+32(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+36(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+40(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+44(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+48(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+52(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+56(SB)/4, $0x0f0e0f0e
+DATA c0f0e0f0e<>+60(SB)/4, $0x0f0e0f0e
+GLOBL c0f0e0f0e<>(SB), RODATA|NOPTR, $64
+
+DATA c00000100<>+0(SB)/4, $0x00000100
+DATA c00000100<>+4(SB)/4, $0x00000100
+DATA c00000100<>+8(SB)/4, $0x00000100
+DATA c00000100<>+12(SB)/4, $0x00000100
+DATA c00000100<>+16(SB)/4, $0x00000100
+DATA c00000100<>+20(SB)/4, $0x00000100
+DATA c00000100<>+24(SB)/4, $0x00000100
+DATA c00000100<>+28(SB)/4, $0x00000100
+DATA c00000100<>+32(SB)/4, $0x00000100
+DATA c00000100<>+36(SB)/4, $0x00000100
+DATA c00000100<>+40(SB)/4, $0x00000100
+DATA c00000100<>+44(SB)/4, $0x00000100
+DATA c00000100<>+48(SB)/4, $0x00000100
+DATA c00000100<>+52(SB)/4, $0x00000100
+DATA c00000100<>+56(SB)/4, $0x00000100
+DATA c00000100<>+60(SB)/4, $0x00000100
+GLOBL c00000100<>(SB), RODATA|NOPTR, $64
+
+// func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
+// Requires: AVX, AVX2, MMX+
+TEXT ·lossGatherAVX2(SB), NOSPLIT, $0-112
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         positions_base+24(FP), CX
+	MOVQ         keys_base+48(FP), DX
+	MOVQ         weights_base+72(FP), BX
+	VMOVDQU      c3ff0000000000000<>+0(SB), Y0
+	VBROADCASTSD scale+96(FP), Y1
+	VPXOR        Y2, Y2, Y2
+	MOVQ         keys_len+56(FP), SI
+	XORL         DI, DI
+	SUBQ         $0x08, SI
+	JMP          check2
+
+turns1:
+	PREFETCHT0   2048(DX)(DI*4)
+	PREFETCHT0   2048(AX)(DI*4)
+	VMOVDQU      (CX)(DI*4), Y3
+	VMOVDQU      (DX)(DI*4), Y4
+	VPXOR        Y5, Y5, Y5
+	VPCMPEQD     Y6, Y6, Y6
+	VPGATHERDD   Y6, (BX)(Y3*4), Y5
+	VMOVDQU      Y5, (AX)(DI*4)
+	VPSRLD       $0x01, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X5, Y5
+	VMULPD       Y1, Y4, Y4
+	VMULPD       Y5, Y4, Y4
+	VADDPD       Y0, Y4, Y4
+	VPSUBQ       Y0, Y4, Y4
+	VPADDQ       Y4, Y2, Y2
+	VMULPD       Y1, Y3, Y3
+	VMULPD       Y6, Y3, Y3
+	VADDPD       Y0, Y3, Y3
+	VPSUBQ       Y0, Y3, Y3
+	VPADDQ       Y3, Y2, Y2
+	ADDQ         $0x08, DI
+
+check2:
+	CMPQ         DI, SI
+	JLE          turns1
+	ADDQ         $0x08, SI
+	SUBQ         DI, SI
+	JEQ          end3
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     iota32<>+0(SB), Y3, Y3
+	PREFETCHT0   2048(DX)(DI*4)
+	PREFETCHT0   2048(AX)(DI*4)
+	VPMASKMOVD   (CX)(DI*4), Y3, Y5
+	VPMASKMOVD   (DX)(DI*4), Y3, Y4
+	VPXOR        Y6, Y6, Y6
+	VPCMPEQD     Y7, Y7, Y7
+	VPGATHERDD   Y7, (BX)(Y5*4), Y6
+	VPMASKMOVD   Y6, Y3, (AX)(DI*4)
+	VPSRLD       $0x01, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VEXTRACTF128 $0x01, Y6, X5
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VMULPD       Y1, Y4, Y4
+	VMULPD       Y6, Y4, Y4
+	VADDPD       Y0, Y4, Y4
+	VPSUBQ       Y0, Y4, Y4
+	VPADDQ       Y4, Y2, Y2
+	VMULPD       Y1, Y3, Y3
+	VMULPD       Y5, Y3, Y3
+	VADDPD       Y0, Y3, Y3
+	VPSUBQ       Y0, Y3, Y3
+	VPADDQ       Y3, Y2, Y2
+
+end3:
+	VMOVDQA      X2, X0
+	VEXTRACTI128 $0x01, Y2, X1
+	VPADDQ       X1, X0, X0
+	VPSRLDQ      $0x08, X0, X1
+	VPADDQ       X1, X0, X0
+	VMOVQ        X0, AX
+	MOVQ         AX, sum+104(FP)
+	VZEROUPPER
+	RET
+
+// func lossTallyAVX2(packed []uint64, keys []uint32)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·lossTallyAVX2(SB), NOSPLIT, $512-48
+	MOVQ    packed_base+0(FP), AX
+	MOVQ    keys_base+24(FP), CX
+	VMOVDQU c0000bdff<>+0(SB), Y0
+	VMOVDQU c00004002<>+0(SB), Y1
+	VMOVDQU c00007fff<>+0(SB), Y2
+	VMOVDQU c00000080<>+0(SB), Y3
+	MOVQ    keys_len+32(FP), DX
+	XORL    BX, BX
+	CMPQ    DX, $0x20
+	JLT     few3
+	LEAQ    -32(DX), SI
+
+turns1:
+	PREFETCHT0 2048(CX)(BX*4)
+	VMOVDQU    (CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, (SP)
+	VMOVDQU    Y7, 128(SP)
+	VMOVDQU    Y4, 160(SP)
+	VMOVDQU    32(CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, 32(SP)
+	VMOVDQU    Y7, 192(SP)
+	VMOVDQU    Y4, 224(SP)
+	PREFETCHT0 2112(CX)(BX*4)
+	VMOVDQU    64(CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, 64(SP)
+	VMOVDQU    Y7, 256(SP)
+	VMOVDQU    Y4, 288(SP)
+	VMOVDQU    96(CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, 96(SP)
+	VMOVDQU    Y7, 320(SP)
+	VMOVDQU    Y4, 352(SP)
+	MOVL       (SP), DI
+	MOVQ       128(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       4(SP), DI
+	MOVQ       136(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       8(SP), DI
+	MOVQ       144(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       12(SP), DI
+	MOVQ       152(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       16(SP), DI
+	MOVQ       160(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       20(SP), DI
+	MOVQ       168(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       24(SP), DI
+	MOVQ       176(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       28(SP), DI
+	MOVQ       184(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       32(SP), DI
+	MOVQ       192(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       36(SP), DI
+	MOVQ       200(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       40(SP), DI
+	MOVQ       208(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       44(SP), DI
+	MOVQ       216(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       48(SP), DI
+	MOVQ       224(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       52(SP), DI
+	MOVQ       232(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       56(SP), DI
+	MOVQ       240(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       60(SP), DI
+	MOVQ       248(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       64(SP), DI
+	MOVQ       256(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       68(SP), DI
+	MOVQ       264(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       72(SP), DI
+	MOVQ       272(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       76(SP), DI
+	MOVQ       280(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       80(SP), DI
+	MOVQ       288(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       84(SP), DI
+	MOVQ       296(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       88(SP), DI
+	MOVQ       304(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       92(SP), DI
+	MOVQ       312(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       96(SP), DI
+	MOVQ       320(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       100(SP), DI
+	MOVQ       328(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       104(SP), DI
+	MOVQ       336(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       108(SP), DI
+	MOVQ       344(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       112(SP), DI
+	MOVQ       352(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       116(SP), DI
+	MOVQ       360(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       120(SP), DI
+	MOVQ       368(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	MOVL       124(SP), DI
+	MOVQ       376(SP), R8
+	ADDQ       R8, (AX)(DI*8)
+	ADDQ       $0x20, BX
+	CMPQ       BX, SI
+	JLE        turns1
+	CMPQ       BX, DX
+	JEQ        end5
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	MOVQ       SI, BX
+	MOVQ       $0x00000020, SI
+
+part2:
+	PREFETCHT0 2048(CX)(BX*4)
+	VMOVDQU    (CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, (SP)
+	VMOVDQU    Y7, 128(SP)
+	VMOVDQU    Y4, 160(SP)
+	VMOVDQU    32(CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, 32(SP)
+	VMOVDQU    Y7, 192(SP)
+	VMOVDQU    Y4, 224(SP)
+	PREFETCHT0 2112(CX)(BX*4)
+	VMOVDQU    64(CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, 64(SP)
+	VMOVDQU    Y7, 256(SP)
+	VMOVDQU    Y4, 288(SP)
+	VMOVDQU    96(CX)(BX*4), Y4
+	VPSRLD     $0x0f, Y4, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSLLD     $0x1f, Y4, Y6
+	VPSRAD     $0x1f, Y6, Y6
+	VPAND      Y1, Y6, Y6
+	VPADDD     Y6, Y5, Y5
+	VPAND      Y2, Y4, Y4
+	VPUNPCKLDQ Y3, Y4, Y6
+	VPUNPCKHDQ Y3, Y4, Y4
+	VPERM2I128 $0x20, Y4, Y6, Y7
+	VPERM2I128 $0x31, Y4, Y6, Y4
+	VMOVDQU    Y5, 96(SP)
+	VMOVDQU    Y7, 320(SP)
+	VMOVDQU    Y4, 352(SP)
+	MOVQ       DI, R8
+
+lanes8:
+	MOVL (SP)(R8*4), R9
+	MOVQ 128(SP)(R8*8), R10
+	ADDQ R10, (AX)(R9*8)
+	INCQ R8
+	CMPQ R8, SI
+	JLT  lanes8
+	JMP  all4
+
+few3:
+	TESTQ DX, DX
+	JEQ   end5
+	XORL  R8, R8
+	XORL  R9, R9
+
+in9:
+	MOVQ    R8, R10
+	CMPQ    R8, DX
+	CMOVQGE R9, R10
+	MOVL    (CX)(R10*4), R10
+	MOVL    R10, 384(SP)(R8*4)
+	INCQ    R8
+	CMPQ    R8, $0x20
+	JLT     in9
+	LEAQ    384(SP), CX
+	XORL    DI, DI
+	MOVQ    DX, SI
+	JMP     part2
+
+all4:
+	MOVQ keys_len+32(FP), DX
+	CMPQ DX, $0x20
+	JGE  end5
+
+end5:
+	VZEROUPPER
+	RET
+
+DATA c0000bdff<>+0(SB)/4, $0x0000bdff
+DATA c0000bdff<>+4(SB)/4, $0x0000bdff
+DATA c0000bdff<>+8(SB)/4, $0x0000bdff
+DATA c0000bdff<>+12(SB)/4, $0x0000bdff
+DATA c0000bdff<>+16(SB)/4, $0x0000bdff
+DATA c0000bdff<>+20(SB)/4, $0x0000bdff
+DATA c0000bdff<>+24(SB)/4, $0x0000bdff
+DATA c0000bdff<>+28(SB)/4, $0x0000bdff
+DATA c0000bdff<>+32(SB)/4, $0x0000bdff
+DATA c0000bdff<>+36(SB)/4, $0x0000bdff
+DATA c0000bdff<>+40(SB)/4, $0x0000bdff
+DATA c0000bdff<>+44(SB)/4, $0x0000bdff
+DATA c0000bdff<>+48(SB)/4, $0x0000bdff
+DATA c0000bdff<>+52(SB)/4, $0x0000bdff
+DATA c0000bdff<>+56(SB)/4, $0x0000bdff
+DATA c0000bdff<>+60(SB)/4, $0x0000bdff
+GLOBL c0000bdff<>(SB), RODATA|NOPTR, $64
+
+DATA c00004002<>+0(SB)/4, $0x00004002
+DATA c00004002<>+4(SB)/4, $0x00004002
+DATA c00004002<>+8(SB)/4, $0x00004002
+DATA c00004002<>+12(SB)/4, $0x00004002
+DATA c00004002<>+16(SB)/4, $0x00004002
+DATA c00004002<>+20(SB)/4, $0x00004002
+DATA c00004002<>+24(SB)/4, $0x00004002
+DATA c00004002<>+28(SB)/4, $0x00004002
+DATA c00004002<>+32(SB)/4, $0x00004002
+DATA c00004002<>+36(SB)/4, $0x00004002
+DATA c00004002<>+40(SB)/4, $0x00004002
+DATA c00004002<>+44(SB)/4, $0x00004002
+DATA c00004002<>+48(SB)/4, $0x00004002
+DATA c00004002<>+52(SB)/4, $0x00004002
+DATA c00004002<>+56(SB)/4, $0x00004002
+DATA c00004002<>+60(SB)/4, $0x00004002
+GLOBL c00004002<>(SB), RODATA|NOPTR, $64
+
+DATA c00000080<>+0(SB)/4, $0x00000080
+DATA c00000080<>+4(SB)/4, $0x00000080
+DATA c00000080<>+8(SB)/4, $0x00000080
+DATA c00000080<>+12(SB)/4, $0x00000080
+DATA c00000080<>+16(SB)/4, $0x00000080
+DATA c00000080<>+20(SB)/4, $0x00000080
+DATA c00000080<>+24(SB)/4, $0x00000080
+DATA c00000080<>+28(SB)/4, $0x00000080
+DATA c00000080<>+32(SB)/4, $0x00000080
+DATA c00000080<>+36(SB)/4, $0x00000080
+DATA c00000080<>+40(SB)/4, $0x00000080
+DATA c00000080<>+44(SB)/4, $0x00000080
+DATA c00000080<>+48(SB)/4, $0x00000080
+DATA c00000080<>+52(SB)/4, $0x00000080
+DATA c00000080<>+56(SB)/4, $0x00000080
+DATA c00000080<>+60(SB)/4, $0x00000080
+GLOBL c00000080<>(SB), RODATA|NOPTR, $64
+
+// func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         signed_base+24(FP), CX
+	MOVQ         table_base+48(FP), DX
+	VBROADCASTSS first+72(FP), Y0
+	VBROADCASTSS factor+76(FP), Y1
+	VMOVDQU      c7fffffff<>+0(SB), Y2
+	VMOVDQU      c3f800000<>+0(SB), Y3
+	MOVQ         signed_len+32(FP), BX
+	XORL         SI, SI
+	SUBQ         $0x08, BX
+	JMP          check2
+
+turns1:
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU    (CX)(SI*4), Y4
+	VPAND      Y2, Y4, Y5
+	VPMINUD    Y3, Y5, Y5
+	VPSRLD     $0x0e, Y5, Y5
+	VPMAXUD    Y0, Y5, Y5
+	VPSUBD     Y0, Y5, Y5
+	VPSRLD     $0x1f, Y4, Y6
+	VPADDD     Y5, Y5, Y5
+	VPADDD     Y6, Y5, Y5
+	VPXOR      Y6, Y6, Y6
+	VPCMPEQD   Y7, Y7, Y7
+	VPGATHERDD Y7, (DX)(Y5*4), Y6
+	VMULPS     Y1, Y6, Y6
+	VPAND      c80000000<>+0(SB), Y4, Y4
+	VPXOR      Y4, Y6, Y6
+	VMOVDQU    Y6, (AX)(SI*4)
+	ADDQ       $0x08, SI
+
+check2:
+	CMPQ         SI, BX
+	JLE          turns1
+	ADDQ         $0x08, BX
+	SUBQ         SI, BX
+	JEQ          end3
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     iota32<>+0(SB), Y4, Y4
+	PREFETCHT0   2048(CX)(SI*4)
+	VPMASKMOVD   (CX)(SI*4), Y4, Y5
+	VPAND        Y2, Y5, Y2
+	VPMINUD      Y3, Y2, Y2
+	VPSRLD       $0x0e, Y2, Y2
+	VPMAXUD      Y0, Y2, Y2
+	VPSUBD       Y0, Y2, Y2
+	VPSRLD       $0x1f, Y5, Y0
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y0, Y2, Y2
+	VPXOR        Y0, Y0, Y0
+	VPCMPEQD     Y3, Y3, Y3
+	VPGATHERDD   Y3, (DX)(Y2*4), Y0
+	VMULPS       Y1, Y0, Y0
+	VPAND        c80000000<>+0(SB), Y5, Y1
+	VPXOR        Y1, Y0, Y0
+	VPMASKMOVD   Y0, Y4, (AX)(SI*4)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossExpand1AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·lossExpand1AVX2(SB), NOSPLIT, $0-92
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Y1
+	VPSUBD       Y0, Y1, Y1
+	VBROADCASTSS factor+88(FP), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y2
+	MOVQ         at+72(FP), DX
+	MOVQ         weights_base+48(FP), BX
+	MOVL         (DX), DX
+	LEAQ         (BX)(DX*4), BX
+	MOVQ         dst_len+8(FP), DX
+	XORL         SI, SI
+	SUBQ         $0x08, DX
+	JMP          check2
+
+turns1:
+	VPXOR      Y3, Y3, Y3
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU    (CX)(SI*4), Y4
+	VPAND      Y2, Y4, Y5
+	VPCMPGTD   Y1, Y5, Y5
+	PREFETCHT0 1024(BX)
+	VMOVMSKPS  Y5, DI
+	LEAQ       expandBytes<>+0(SB), R8
+	VPMOVZXBD  (R8)(DI*8), Y6
+	VPERMD     (BX), Y6, Y6
+	VBLENDVPS  Y5, Y6, Y3, Y3
+	POPCNTL    DI, DI
+	LEAQ       (BX)(DI*4), BX
+	VMULPS     Y0, Y3, Y3
+	VPAND      c80000000<>+0(SB), Y4, Y4
+	VPXOR      Y4, Y3, Y3
+	VMOVDQU    Y3, (AX)(SI*4)
+	ADDQ       $0x08, SI
+
+check2:
+	CMPQ         SI, DX
+	JLE          turns1
+	ADDQ         $0x08, DX
+	SUBQ         SI, DX
+	JEQ          end3
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     iota32<>+0(SB), Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	PREFETCHT0   2048(CX)(SI*4)
+	VPMASKMOVD   (CX)(SI*4), Y3, Y5
+	VPAND        Y2, Y5, Y2
+	VPCMPGTD     Y1, Y2, Y1
+	VPAND        Y3, Y1, Y1
+	PREFETCHT0   1024(BX)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y2
+	VPERMD       (BX), Y2, Y2
+	VBLENDVPS    Y1, Y2, Y4, Y4
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VMULPS       Y0, Y4, Y4
+	VPAND        c80000000<>+0(SB), Y5, Y0
+	VPXOR        Y0, Y4, Y4
+	VPMASKMOVD   Y4, Y3, (AX)(SI*4)
+
+end3:
+	MOVQ at+72(FP), AX
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, (AX)
+	VZEROUPPER
+	RET
+
 DATA expandBytes<>+0(SB)/8, $0x0000000000000000
 DATA expandBytes<>+8(SB)/8, $0x0101010101010100
 DATA expandBytes<>+16(SB)/8, $0x0101010101010000
@@ -37838,2454 +40212,575 @@ DATA expandBytes<>+2032(SB)/8, $0x0605040302010000
 DATA expandBytes<>+2040(SB)/8, $0x0706050403020100
 GLOBL expandBytes<>(SB), RODATA|NOPTR, $2048
 
-// func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
-// Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·lossSplit2AVX2(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), CX
-	MOVL         (AX), DX
-	LEAQ         (CX)(DX*4), CX
-	MOVQ         keys+0(FP), DX
-	MOVQ         24(DX), DX
-	MOVL         4(AX), AX
-	LEAQ         (DX)(AX*4), DX
-	MOVQ         from+16(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(AX), Y7
-	VPADDD       Y14, Y7, Y7
-	MOVQ         signed_base+24(FP), AX
-	MOVQ         signed_len+32(FP), BX
-	MOVQ         from+16(FP), SI
-	VPBROADCASTD 32(SI), Y0
-
-loop:
-	CMPQ       BX, $0x08
-	JLT        tail
-	PREFETCHT0 4096(AX)
-	VMOVDQU    (AX), Y5
-	VPSLLD     $0x01, Y5, Y1
-	VPSRLD     $0x01, Y1, Y1
-	VPMINUD    Y0, Y1, Y1
-	VPSRLD     $0x1f, Y5, Y2
-	VPADDD     Y1, Y2, Y2
-	VPADDD     Y1, Y2, Y2
-	VPCMPGTD   Y6, Y1, Y4
-	VMOVDQA    Y4, Y3
-	VMOVMSKPS  Y3, SI
-	PREFETCHT0 1024(CX)
-	LEAQ       compressBytes<>+0(SB), DI
-	VPMOVZXBD  (DI)(SI*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (CX)
-	POPCNTL    SI, SI
-	LEAQ       (CX)(SI*4), CX
-	VPCMPGTD   Y7, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, SI
-	PREFETCHT0 1024(DX)
-	LEAQ       compressBytes<>+0(SB), DI
-	VPMOVZXBD  (DI)(SI*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DX)
-	POPCNTL    SI, SI
-	LEAQ       (DX)(SI*4), DX
-	ADDQ       $0x20, AX
-	SUBQ       $0x08, BX
-	JMP        loop
-
-tail:
-	TESTQ        BX, BX
-	JZ           done
-	MOVQ         $0x0706050403020100, SI
-	VMOVQ        SI, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        BX, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(AX)
-	VMASKMOVPS   (AX), Y15, Y5
-	VPSLLD       $0x01, Y5, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPMINUD      Y0, Y1, Y1
-	VPSRLD       $0x1f, Y5, Y2
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y1, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(CX)
-	LEAQ         compressBytes<>+0(SB), BX
-	VPMOVZXBD    (BX)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (CX)
-	POPCNTL      AX, AX
-	LEAQ         (CX)(AX*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(DX)
-	LEAQ         compressBytes<>+0(SB), BX
-	VPMOVZXBD    (BX)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DX)
-	POPCNTL      AX, AX
-	LEAQ         (DX)(AX*4), DX
-
-done:
-	MOVQ n+8(FP), AX
-	MOVQ keys+0(FP), BX
-	MOVQ (BX), BX
-	SUBQ BX, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 24(CX), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, 4(AX)
-	VZEROUPPER
-	RET
-
-// func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
-// Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·lossSplit4AVX2(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), CX
-	MOVL         (AX), DX
-	LEAQ         (CX)(DX*4), CX
-	MOVQ         keys+0(FP), DX
-	MOVQ         24(DX), DX
-	MOVL         4(AX), BX
-	LEAQ         (DX)(BX*4), DX
-	MOVQ         keys+0(FP), BX
-	MOVQ         48(BX), BX
-	MOVL         8(AX), SI
-	LEAQ         (BX)(SI*4), BX
-	MOVQ         keys+0(FP), SI
-	MOVQ         72(SI), SI
-	MOVL         12(AX), AX
-	LEAQ         (SI)(AX*4), SI
-	MOVQ         from+16(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(AX), Y7
-	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(AX), Y8
-	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(AX), Y9
-	VPADDD       Y14, Y9, Y9
-	MOVQ         signed_base+24(FP), AX
-	MOVQ         signed_len+32(FP), DI
-	MOVQ         from+16(FP), R8
-	VPBROADCASTD 32(R8), Y0
-
-loop:
-	CMPQ       DI, $0x08
-	JLT        tail
-	PREFETCHT0 4096(AX)
-	VMOVDQU    (AX), Y5
-	VPSLLD     $0x01, Y5, Y1
-	VPSRLD     $0x01, Y1, Y1
-	VPMINUD    Y0, Y1, Y1
-	VPSRLD     $0x1f, Y5, Y2
-	VPADDD     Y1, Y2, Y2
-	VPADDD     Y1, Y2, Y2
-	VPCMPGTD   Y6, Y1, Y4
-	VMOVDQA    Y4, Y3
-	VMOVMSKPS  Y3, R8
-	PREFETCHT0 1024(CX)
-	LEAQ       compressBytes<>+0(SB), R9
-	VPMOVZXBD  (R9)(R8*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (CX)
-	POPCNTL    R8, R8
-	LEAQ       (CX)(R8*4), CX
-	VPCMPGTD   Y7, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R8
-	PREFETCHT0 1024(DX)
-	LEAQ       compressBytes<>+0(SB), R9
-	VPMOVZXBD  (R9)(R8*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DX)
-	POPCNTL    R8, R8
-	LEAQ       (DX)(R8*4), DX
-	VPCMPGTD   Y8, Y1, Y4
-	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R8
-	PREFETCHT0 1024(BX)
-	LEAQ       compressBytes<>+0(SB), R9
-	VPMOVZXBD  (R9)(R8*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (BX)
-	POPCNTL    R8, R8
-	LEAQ       (BX)(R8*4), BX
-	VPCMPGTD   Y9, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R8
-	PREFETCHT0 1024(SI)
-	LEAQ       compressBytes<>+0(SB), R9
-	VPMOVZXBD  (R9)(R8*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (SI)
-	POPCNTL    R8, R8
-	LEAQ       (SI)(R8*4), SI
-	ADDQ       $0x20, AX
-	SUBQ       $0x08, DI
-	JMP        loop
-
-tail:
-	TESTQ        DI, DI
-	JZ           done
-	MOVQ         $0x0706050403020100, R8
-	VMOVQ        R8, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        DI, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(AX)
-	VMASKMOVPS   (AX), Y15, Y5
-	VPSLLD       $0x01, Y5, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPMINUD      Y0, Y1, Y1
-	VPSRLD       $0x1f, Y5, Y2
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y1, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(CX)
-	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (CX)
-	POPCNTL      AX, AX
-	LEAQ         (CX)(AX*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(DX)
-	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DX)
-	POPCNTL      AX, AX
-	LEAQ         (DX)(AX*4), DX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(BX)
-	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (BX)
-	POPCNTL      AX, AX
-	LEAQ         (BX)(AX*4), BX
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(SI)
-	LEAQ         compressBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (SI)
-	POPCNTL      AX, AX
-	LEAQ         (SI)(AX*4), SI
-
-done:
-	MOVQ n+8(FP), AX
-	MOVQ keys+0(FP), DI
-	MOVQ (DI), DI
-	SUBQ DI, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 24(CX), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, 4(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 48(CX), CX
-	SUBQ CX, BX
-	SHRQ $0x02, BX
-	MOVL BX, 8(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 72(CX), CX
-	SUBQ CX, SI
-	SHRQ $0x02, SI
-	MOVL SI, 12(AX)
-	VZEROUPPER
-	RET
-
-// func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
-// Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·lossSplit8AVX2(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), CX
-	MOVL         (AX), DX
-	LEAQ         (CX)(DX*4), CX
-	MOVQ         keys+0(FP), DX
-	MOVQ         24(DX), DX
-	MOVL         4(AX), BX
-	LEAQ         (DX)(BX*4), DX
-	MOVQ         keys+0(FP), BX
-	MOVQ         48(BX), BX
-	MOVL         8(AX), SI
-	LEAQ         (BX)(SI*4), BX
-	MOVQ         keys+0(FP), SI
-	MOVQ         72(SI), SI
-	MOVL         12(AX), DI
-	LEAQ         (SI)(DI*4), SI
-	MOVQ         keys+0(FP), DI
-	MOVQ         96(DI), DI
-	MOVL         16(AX), R8
-	LEAQ         (DI)(R8*4), DI
-	MOVQ         keys+0(FP), R8
-	MOVQ         120(R8), R8
-	MOVL         20(AX), R9
-	LEAQ         (R8)(R9*4), R8
-	MOVQ         keys+0(FP), R9
-	MOVQ         144(R9), R9
-	MOVL         24(AX), R10
-	LEAQ         (R9)(R10*4), R9
-	MOVQ         keys+0(FP), R10
-	MOVQ         168(R10), R10
-	MOVL         28(AX), AX
-	LEAQ         (R10)(AX*4), R10
-	MOVQ         from+16(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(AX), Y7
-	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(AX), Y8
-	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(AX), Y9
-	VPADDD       Y14, Y9, Y9
-	VPBROADCASTD 16(AX), Y10
-	VPADDD       Y14, Y10, Y10
-	VPBROADCASTD 20(AX), Y11
-	VPADDD       Y14, Y11, Y11
-	VPBROADCASTD 24(AX), Y12
-	VPADDD       Y14, Y12, Y12
-	VPBROADCASTD 28(AX), Y13
-	VPADDD       Y14, Y13, Y13
-	MOVQ         signed_base+24(FP), AX
-	MOVQ         signed_len+32(FP), R11
-	MOVQ         from+16(FP), R12
-	VPBROADCASTD 32(R12), Y0
-
-loop:
-	CMPQ       R11, $0x08
-	JLT        tail
-	PREFETCHT0 4096(AX)
-	VMOVDQU    (AX), Y5
-	VPSLLD     $0x01, Y5, Y1
-	VPSRLD     $0x01, Y1, Y1
-	VPMINUD    Y0, Y1, Y1
-	VPSRLD     $0x1f, Y5, Y2
-	VPADDD     Y1, Y2, Y2
-	VPADDD     Y1, Y2, Y2
-	VPCMPGTD   Y6, Y1, Y4
-	VMOVDQA    Y4, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(CX)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (CX)
-	POPCNTL    R12, R12
-	LEAQ       (CX)(R12*4), CX
-	VPCMPGTD   Y7, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(DX)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DX)
-	POPCNTL    R12, R12
-	LEAQ       (DX)(R12*4), DX
-	VPCMPGTD   Y8, Y1, Y4
-	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(BX)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (BX)
-	POPCNTL    R12, R12
-	LEAQ       (BX)(R12*4), BX
-	VPCMPGTD   Y9, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(SI)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (SI)
-	POPCNTL    R12, R12
-	LEAQ       (SI)(R12*4), SI
-	VPCMPGTD   Y10, Y1, Y4
-	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(DI)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (DI)
-	POPCNTL    R12, R12
-	LEAQ       (DI)(R12*4), DI
-	VPCMPGTD   Y11, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(R8)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (R8)
-	POPCNTL    R12, R12
-	LEAQ       (R8)(R12*4), R8
-	VPCMPGTD   Y12, Y1, Y4
-	VPANDN     Y4, Y5, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(R9)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (R9)
-	POPCNTL    R12, R12
-	LEAQ       (R9)(R12*4), R9
-	VPCMPGTD   Y13, Y1, Y5
-	VPANDN     Y5, Y4, Y3
-	VMOVMSKPS  Y3, R12
-	PREFETCHT0 1024(R10)
-	LEAQ       compressBytes<>+0(SB), R13
-	VPMOVZXBD  (R13)(R12*8), Y3
-	VPERMD     Y2, Y3, Y3
-	VMOVDQU    Y3, (R10)
-	POPCNTL    R12, R12
-	LEAQ       (R10)(R12*4), R10
-	ADDQ       $0x20, AX
-	SUBQ       $0x08, R11
-	JMP        loop
-
-tail:
-	TESTQ        R11, R11
-	JZ           done
-	MOVQ         $0x0706050403020100, R12
-	VMOVQ        R12, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        R11, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(AX)
-	VMASKMOVPS   (AX), Y15, Y5
-	VPSLLD       $0x01, Y5, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPMINUD      Y0, Y1, Y1
-	VPSRLD       $0x1f, Y5, Y2
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y1, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(CX)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (CX)
-	POPCNTL      AX, AX
-	LEAQ         (CX)(AX*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(DX)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DX)
-	POPCNTL      AX, AX
-	LEAQ         (DX)(AX*4), DX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(BX)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (BX)
-	POPCNTL      AX, AX
-	LEAQ         (BX)(AX*4), BX
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(SI)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (SI)
-	POPCNTL      AX, AX
-	LEAQ         (SI)(AX*4), SI
-	VPCMPGTD     Y10, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(DI)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (DI)
-	POPCNTL      AX, AX
-	LEAQ         (DI)(AX*4), DI
-	VPCMPGTD     Y11, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(R8)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (R8)
-	POPCNTL      AX, AX
-	LEAQ         (R8)(AX*4), R8
-	VPCMPGTD     Y12, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(R9)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (R9)
-	POPCNTL      AX, AX
-	LEAQ         (R9)(AX*4), R9
-	VPCMPGTD     Y13, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, AX
-	PREFETCHT0   1024(R10)
-	LEAQ         compressBytes<>+0(SB), R11
-	VPMOVZXBD    (R11)(AX*8), Y3
-	VPERMD       Y2, Y3, Y3
-	VMOVDQU      Y3, (R10)
-	POPCNTL      AX, AX
-	LEAQ         (R10)(AX*4), R10
-
-done:
-	MOVQ n+8(FP), AX
-	MOVQ keys+0(FP), R11
-	MOVQ (R11), R11
-	SUBQ R11, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 24(CX), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, 4(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 48(CX), CX
-	SUBQ CX, BX
-	SHRQ $0x02, BX
-	MOVL BX, 8(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 72(CX), CX
-	SUBQ CX, SI
-	SHRQ $0x02, SI
-	MOVL SI, 12(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 96(CX), CX
-	SUBQ CX, DI
-	SHRQ $0x02, DI
-	MOVL DI, 16(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 120(CX), CX
-	SUBQ CX, R8
-	SHRQ $0x02, R8
-	MOVL R8, 20(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 144(CX), CX
-	SUBQ CX, R9
-	SHRQ $0x02, R9
-	MOVL R9, 24(AX)
-	MOVQ keys+0(FP), CX
-	MOVQ 168(CX), CX
-	SUBQ CX, R10
-	SHRQ $0x02, R10
-	MOVL R10, 28(AX)
-	VZEROUPPER
-	RET
-
-// func lossCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
-// Requires: AVX, AVX2, MMX+
-TEXT ·lossCountAVX2(SB), NOSPLIT, $0-80
-	MOVL         first+76(FP), AX
-	VMOVD        AX, X1
-	VPBROADCASTD X1, Y1
-	MOVL         shift+72(FP), AX
-	VMOVD        AX, X2
-	MOVQ         counts_base+0(FP), AX
-	MOVQ         ranks_base+24(FP), CX
-	MOVQ         keys_base+48(FP), DX
-	MOVQ         keys_len+56(FP), BX
-	MOVQ         $0x0706050403020100, SI
-	VMOVQ        SI, X4
-	VPMOVZXBD    X4, Y4
-
-loop:
-	CMPQ       BX, $0x08
-	JLT        tail
-	PREFETCHT0 1024(DX)
-	PREFETCHT0 1024(CX)
-	VMOVDQU    (DX), Y0
-	VPSRLD     X2, Y0, Y0
-	VPSUBD     Y1, Y0, Y0
-	VMOVDQU    Y0, (CX)
-	MOVL       (CX), SI
-	CMPL       28(CX), SI
-	JEQ        alike
-
-each:
-	MOVL (CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, (CX)
-	MOVL 4(CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, 4(CX)
-	MOVL 8(CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, 8(CX)
-	MOVL 12(CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, 12(CX)
-	MOVL 16(CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, 16(CX)
-	MOVL 20(CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, 20(CX)
-	MOVL 24(CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, 24(CX)
-	MOVL 28(CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, 28(CX)
-
-next:
-	ADDQ $0x20, DX
-	ADDQ $0x20, CX
-	SUBQ $0x08, BX
-	JMP  loop
-
-tail:
-	TESTQ      BX, BX
-	JZ         done
-	PREFETCHT0 1024(DX)
-	PREFETCHT0 1024(CX)
-	VMOVDQU    (DX), Y0
-	VPSRLD     X2, Y0, Y0
-	VPSUBD     Y1, Y0, Y0
-	VMOVDQU    Y0, (CX)
-
-rest:
-	MOVL (CX), SI
-	MOVL (AX)(SI*4), DI
-	INCL (AX)(SI*4)
-	MOVL DI, (CX)
-	ADDQ $0x04, CX
-	DECQ BX
-	JNZ  rest
-	JMP  done
-
-alike:
-	VPBROADCASTD X0, Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VMOVMSKPS    Y3, DI
-	CMPL         DI, $0x000000ff
-	JNE          each
-	LEAQ         (AX)(SI*4), SI
-	VPBROADCASTD (SI), Y3
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      Y3, (CX)
-	ADDL         $0x08, (SI)
-	JMP          next
-
-done:
-	VZEROUPPER
-	RET
-
-// func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·lossPlaceAVX2(SB), NOSPLIT, $0-104
-	MOVQ         starts_base+72(FP), AX
-	MOVL         first+100(FP), CX
-	VMOVD        CX, X8
-	VPBROADCASTD X8, Y8
-	MOVL         shift+96(FP), CX
-	VMOVD        CX, X13
-	MOVL         $0x00000001, DX
-	SHLL         CL, DX
-	DECL         DX
-	VPCMPEQD     Y12, Y12, Y12
-	VPSRLD       $0x01, Y12, Y12
-	MOVL         $0x00000005, CX
-	VMOVD        CX, X11
-	VPBROADCASTD X11, Y11
-	MOVQ         slots_base+0(FP), CX
-	MOVQ         positions_base+24(FP), BX
-	MOVQ         keys_base+48(FP), SI
-	MOVQ         keys_len+56(FP), DI
-
-block:
-	TESTQ   DI, DI
-	JZ      done
-	MOVQ    $0x00000400, R8
-	CMPQ    DI, R8
-	CMOVQLT DI, R8
-	MOVQ    R8, R9
-	SUBQ    R8, DI
-	XORL    R10, R10
-
-positions:
-	VMOVDQU    (SI)(R10*4), Y0
-	VPSRLD     X13, Y0, Y1
-	VPSUBD     Y8, Y1, Y1
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (AX)(Y1*4), Y2
-	VPSRAD     $0x1f, Y2, Y3
-	VPANDN     Y11, Y3, Y3
-	VMOVDQU    (BX)(R10*4), Y4
-	VPSLLVD    Y3, Y4, Y4
-	VPAND      Y12, Y2, Y2
-	VPADDD     Y2, Y4, Y4
-	VMOVDQU    Y4, (BX)(R10*4)
-	ADDQ       $0x00000008, R10
-	CMPQ       R10, R8
-	JLT        positions
-
-stores:
-	CMPQ       R9, $0x04
-	JLT        rest
-	MOVL       256(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       (BX), R8
-	MOVL       (SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	MOVL       260(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       4(BX), R8
-	MOVL       4(SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	MOVL       264(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       8(BX), R8
-	MOVL       8(SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	MOVL       268(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       12(BX), R8
-	MOVL       12(SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	ADDQ       $0x10, BX
-	ADDQ       $0x10, SI
-	SUBQ       $0x04, R9
-	JMP        stores
-
-rest:
-	TESTQ      R9, R9
-	JZ         block
-	MOVL       256(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       (BX), R8
-	MOVL       (SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	ADDQ       $0x04, BX
-	ADDQ       $0x04, SI
-	DECQ       R9
-	JMP        rest
-
-done:
-	VZEROUPPER
-	RET
-
-// func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
-// Requires: AVX, AVX2
-TEXT ·lossRankAVX2(SB), NOSPLIT, $0-96
-	MOVQ     slots_base+24(FP), AX
-	MOVQ     scratch_base+48(FP), CX
-	MOVQ     weights_base+0(FP), DX
-	MOVQ     slots_len+32(FP), BX
-	VPXOR    Y0, Y0, Y0
-	VPCMPEQW Y1, Y1, Y1
-	VPSRLW   $0x0f, Y1, Y1
-	VMOVDQU  Y1, 25600(CX)
-	VPXOR    Y2, Y2, Y2
-	LEAQ     (CX), SI
-	MOVQ     BX, DI
-
-load0:
-	VMOVDQU  (AX), Y4
-	VMOVDQU  Y0, (AX)
-	VPAND    Y1, Y4, Y5
-	VPSLLW   $0x08, Y5, Y6
-	VPSUBW   Y5, Y6, Y6
-	VPADDW   Y1, Y6, Y6
-	VPCMPEQW Y0, Y4, Y5
-	VPANDN   Y6, Y5, Y6
-	VPADDW   Y6, Y2, Y2
-	VMOVDQU  Y4, (SI)
-	VMOVDQU  Y6, 32(SI)
-	VMOVDQU  Y0, 64(SI)
-	VMOVDQU  Y0, 96(SI)
-	ADDQ     $0x40, AX
-	ADDQ     $0x00000080, SI
-	SUBQ     $0x20, DI
-	JNZ      load0
-	VMOVDQU  Y0, (SI)
-	VMOVDQU  Y0, 32(SI)
-	VMOVDQU  Y0, 64(SI)
-	VMOVDQU  Y0, 96(SI)
-	ADDQ     BX, BX
-	SUBQ     BX, AX
-	SHRQ     $0x01, BX
-	VPXOR    Y3, Y3, Y3
-	LEAQ     12672(CX), SI
-	MOVQ     BX, DI
-
-load1:
-	VMOVDQU      32(AX), Y4
-	VMOVDQU      Y0, 32(AX)
-	VPAND        Y1, Y4, Y5
-	VPSLLW       $0x08, Y5, Y6
-	VPSUBW       Y5, Y6, Y6
-	VPADDW       Y1, Y6, Y6
-	VPCMPEQW     Y0, Y4, Y5
-	VPANDN       Y6, Y5, Y6
-	VPADDW       Y6, Y3, Y3
-	VMOVDQU      Y4, (SI)
-	VMOVDQU      Y6, 32(SI)
-	VMOVDQU      Y0, 64(SI)
-	VMOVDQU      Y0, 96(SI)
-	ADDQ         $0x40, AX
-	ADDQ         $0x00000080, SI
-	SUBQ         $0x20, DI
-	JNZ          load1
-	VMOVDQU      Y0, (SI)
-	VMOVDQU      Y0, 32(SI)
-	VMOVDQU      Y0, 64(SI)
-	VMOVDQU      Y0, 96(SI)
-	VPXOR        Y8, Y8, Y8
-	MOVL         $0x000000ff, AX
-	VMOVD        AX, X9
-	VPBROADCASTD X9, Y9
-	MOVL         $0x0000ffff, AX
-	VMOVD        AX, X10
-	VPBROADCASTD X10, Y10
-	MOVL         base+72(FP), AX
-	VMOVD        AX, X11
-	VPBROADCASTD X11, Y11
-	MOVL         twice+76(FP), AX
-	VMOVD        AX, X12
-	VPBROADCASTD X12, Y12
-	MOVL         $0x00000007, AX
-	VMOVD        AX, X13
-	VPBROADCASTD X13, Y13
-	MOVQ         more+80(FP), AX
-	VPMOVZXWD    X2, Y4
-	VPAND        Y9, Y4, Y5
-	VPSRLD       $0x08, Y4, Y4
-	VPSLLD       $0x10, Y4, Y4
-	VPOR         Y4, Y5, Y5
-	VPSLLDQ      $0x04, Y5, Y4
-	VPADDD       Y5, Y4, Y4
-	VPSLLDQ      $0x08, Y4, Y6
-	VPADDD       Y6, Y4, Y4
-	VPSHUFD      $0xff, Y4, Y6
-	VPERM2I128   $0x08, Y6, Y6, Y6
-	VPADDD       Y6, Y4, Y4
-	VPADDD       Y8, Y4, Y4
-	VPERMD       Y4, Y13, Y8
-	VPSUBD       Y5, Y4, Y4
-	VPAND        Y10, Y4, Y6
-	VPADDD       Y11, Y6, Y6
-	VPADDD       (AX), Y6, Y6
-	VMOVDQU      Y6, 25344(CX)
-	VPSRLD       $0x10, Y4, Y4
-	VPADDD       Y4, Y4, Y4
-	VPSUBD       Y4, Y12, Y4
-	VPSUBD       128(AX), Y4, Y4
-	VMOVDQU      Y4, 25376(CX)
-	VEXTRACTI128 $0x01, Y2, X4
-	VPMOVZXWD    X4, Y4
-	VPAND        Y9, Y4, Y5
-	VPSRLD       $0x08, Y4, Y4
-	VPSLLD       $0x10, Y4, Y4
-	VPOR         Y4, Y5, Y5
-	VPSLLDQ      $0x04, Y5, Y4
-	VPADDD       Y5, Y4, Y4
-	VPSLLDQ      $0x08, Y4, Y6
-	VPADDD       Y6, Y4, Y4
-	VPSHUFD      $0xff, Y4, Y6
-	VPERM2I128   $0x08, Y6, Y6, Y6
-	VPADDD       Y6, Y4, Y4
-	VPADDD       Y8, Y4, Y4
-	VPERMD       Y4, Y13, Y8
-	VPSUBD       Y5, Y4, Y4
-	VPAND        Y10, Y4, Y6
-	VPADDD       Y11, Y6, Y6
-	VPADDD       32(AX), Y6, Y6
-	VMOVDQU      Y6, 25408(CX)
-	VPSRLD       $0x10, Y4, Y4
-	VPADDD       Y4, Y4, Y4
-	VPSUBD       Y4, Y12, Y4
-	VPSUBD       160(AX), Y4, Y4
-	VMOVDQU      Y4, 25440(CX)
-	VPMOVZXWD    X3, Y4
-	VPAND        Y9, Y4, Y5
-	VPSRLD       $0x08, Y4, Y4
-	VPSLLD       $0x10, Y4, Y4
-	VPOR         Y4, Y5, Y5
-	VPSLLDQ      $0x04, Y5, Y4
-	VPADDD       Y5, Y4, Y4
-	VPSLLDQ      $0x08, Y4, Y6
-	VPADDD       Y6, Y4, Y4
-	VPSHUFD      $0xff, Y4, Y6
-	VPERM2I128   $0x08, Y6, Y6, Y6
-	VPADDD       Y6, Y4, Y4
-	VPADDD       Y8, Y4, Y4
-	VPERMD       Y4, Y13, Y8
-	VPSUBD       Y5, Y4, Y4
-	VPAND        Y10, Y4, Y6
-	VPADDD       Y11, Y6, Y6
-	VPADDD       64(AX), Y6, Y6
-	VMOVDQU      Y6, 25472(CX)
-	VPSRLD       $0x10, Y4, Y4
-	VPADDD       Y4, Y4, Y4
-	VPSUBD       Y4, Y12, Y4
-	VPSUBD       192(AX), Y4, Y4
-	VMOVDQU      Y4, 25504(CX)
-	VEXTRACTI128 $0x01, Y3, X4
-	VPMOVZXWD    X4, Y4
-	VPAND        Y9, Y4, Y5
-	VPSRLD       $0x08, Y4, Y4
-	VPSLLD       $0x10, Y4, Y4
-	VPOR         Y4, Y5, Y5
-	VPSLLDQ      $0x04, Y5, Y4
-	VPADDD       Y5, Y4, Y4
-	VPSLLDQ      $0x08, Y4, Y6
-	VPADDD       Y6, Y4, Y4
-	VPSHUFD      $0xff, Y4, Y6
-	VPERM2I128   $0x08, Y6, Y6, Y6
-	VPADDD       Y6, Y4, Y4
-	VPADDD       Y8, Y4, Y4
-	VPERMD       Y4, Y13, Y8
-	VPSUBD       Y5, Y4, Y4
-	VPAND        Y10, Y4, Y6
-	VPADDD       Y11, Y6, Y6
-	VPADDD       96(AX), Y6, Y6
-	VMOVDQU      Y6, 25536(CX)
-	VPSRLD       $0x10, Y4, Y4
-	VPADDD       Y4, Y4, Y4
-	VPSUBD       Y4, Y12, Y4
-	VPSUBD       224(AX), Y4, Y4
-	VMOVDQU      Y4, 25568(CX)
-	VMOVD        X8, AX
-	MOVWLZX      AX, DI
-	MOVL         DI, background+88(FP)
-	SHRL         $0x10, AX
-	MOVL         AX, foreground+92(FP)
-	VMOVDQU      Y2, 25632(CX)
-	VMOVDQU      Y3, 25664(CX)
-	LEAQ         (DX), AX
-	LEAQ         (CX), DI
-	MOVQ         BX, SI
-	SHLQ         $0x02, SI
-	ADDQ         DI, SI
-
-rows0:
-	VMOVDQU  (DI), Y0
-	VMOVDQU  32(DI), Y4
-	VMOVDQU  64(DI), Y6
-	VMOVDQU  96(DI), Y8
-	VPOR     25600(CX), Y0, Y2
-	VMOVDQU  128(DI), Y1
-	VMOVDQU  160(DI), Y5
-	VMOVDQU  192(DI), Y7
-	VMOVDQU  224(DI), Y9
-	VPOR     25600(CX), Y1, Y3
-	VPCMPGTW Y2, Y1, Y14
-	VPAND    Y5, Y14, Y15
-	VPADDW   Y15, Y6, Y6
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y9, Y9
-	VPCMPGTW Y3, Y0, Y14
-	VPAND    Y5, Y14, Y15
-	VPADDW   Y15, Y8, Y8
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y7, Y7
-	LEAQ     256(DI), R8
-	JMP      check0
-
-pairs0:
-	VMOVDQU  (R8), Y10
-	VPOR     25600(CX), Y10, Y11
-	VMOVDQU  64(R8), Y12
-	VMOVDQU  96(R8), Y13
-	VPCMPGTW Y2, Y10, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y6, Y6
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y13, Y13
-	VPCMPGTW Y11, Y0, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y8, Y8
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y12, Y12
-	VPCMPGTW Y3, Y10, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y7, Y7
-	VPAND    Y5, Y14, Y14
-	VPADDW   Y14, Y13, Y13
-	VPCMPGTW Y11, Y1, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y9, Y9
-	VPAND    Y5, Y14, Y14
-	VPADDW   Y14, Y12, Y12
-	VMOVDQU  Y12, 64(R8)
-	VMOVDQU  Y13, 96(R8)
-	ADDQ     $0x00000080, R8
-
-check0:
-	CMPQ         R8, SI
-	JB           pairs0
-	MOVL         $0x000000ff, R9
-	VMOVD        R9, X10
-	VPBROADCASTD X10, Y10
-	MOVL         $0x3f000000, R9
-	VMOVD        R9, X11
-	VPBROADCASTD X11, Y11
-	VMOVDQU      25632(CX), Y12
-	VPSUBW       Y8, Y12, Y8
-	VPMOVZXWD    X6, Y12
-	VPMOVZXWD    X8, Y13
-	VPMOVZXWD    X0, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25344(CX), Y2, Y2
-	VPADDD       25344(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25376(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, (AX)
-	VEXTRACTI128 $0x01, Y6, X12
-	VPMOVZXWD    X12, Y12
-	VEXTRACTI128 $0x01, Y8, X13
-	VPMOVZXWD    X13, Y13
-	VEXTRACTI128 $0x01, Y0, X14
-	VPMOVZXWD    X14, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25408(CX), Y2, Y2
-	VPADDD       25408(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25440(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, 32(AX)
-	ADDQ         $0x00000080, AX
-	ADDQ         $0x00000080, DI
-	CMPQ         DI, SI
-	JAE          done0
-	VMOVDQU      25632(CX), Y12
-	VPSUBW       Y9, Y12, Y9
-	VPMOVZXWD    X7, Y12
-	VPMOVZXWD    X9, Y13
-	VPMOVZXWD    X1, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25344(CX), Y2, Y2
-	VPADDD       25344(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25376(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, (AX)
-	VEXTRACTI128 $0x01, Y7, X12
-	VPMOVZXWD    X12, Y12
-	VEXTRACTI128 $0x01, Y9, X13
-	VPMOVZXWD    X13, Y13
-	VEXTRACTI128 $0x01, Y1, X14
-	VPMOVZXWD    X14, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25408(CX), Y2, Y2
-	VPADDD       25408(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25440(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, 32(AX)
-	ADDQ         $0x00000080, AX
-	ADDQ         $0x00000080, DI
-	CMPQ         DI, SI
-	JAE          done0
-	JMP          rows0
-
-done0:
-	LEAQ 64(DX), AX
-	LEAQ 12672(CX), DI
-	MOVQ BX, SI
-	SHLQ $0x02, SI
-	ADDQ DI, SI
-
-rows1:
-	VMOVDQU  (DI), Y0
-	VMOVDQU  32(DI), Y4
-	VMOVDQU  64(DI), Y6
-	VMOVDQU  96(DI), Y8
-	VPOR     25600(CX), Y0, Y2
-	VMOVDQU  128(DI), Y1
-	VMOVDQU  160(DI), Y5
-	VMOVDQU  192(DI), Y7
-	VMOVDQU  224(DI), Y9
-	VPOR     25600(CX), Y1, Y3
-	VPCMPGTW Y2, Y1, Y14
-	VPAND    Y5, Y14, Y15
-	VPADDW   Y15, Y6, Y6
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y9, Y9
-	VPCMPGTW Y3, Y0, Y14
-	VPAND    Y5, Y14, Y15
-	VPADDW   Y15, Y8, Y8
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y7, Y7
-	LEAQ     256(DI), R8
-	JMP      check1
-
-pairs1:
-	VMOVDQU  (R8), Y10
-	VPOR     25600(CX), Y10, Y11
-	VMOVDQU  64(R8), Y12
-	VMOVDQU  96(R8), Y13
-	VPCMPGTW Y2, Y10, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y6, Y6
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y13, Y13
-	VPCMPGTW Y11, Y0, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y8, Y8
-	VPAND    Y4, Y14, Y14
-	VPADDW   Y14, Y12, Y12
-	VPCMPGTW Y3, Y10, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y7, Y7
-	VPAND    Y5, Y14, Y14
-	VPADDW   Y14, Y13, Y13
-	VPCMPGTW Y11, Y1, Y14
-	VPAND    32(R8), Y14, Y15
-	VPADDW   Y15, Y9, Y9
-	VPAND    Y5, Y14, Y14
-	VPADDW   Y14, Y12, Y12
-	VMOVDQU  Y12, 64(R8)
-	VMOVDQU  Y13, 96(R8)
-	ADDQ     $0x00000080, R8
-
-check1:
-	CMPQ         R8, SI
-	JB           pairs1
-	MOVL         $0x000000ff, DX
-	VMOVD        DX, X10
-	VPBROADCASTD X10, Y10
-	MOVL         $0x3f000000, DX
-	VMOVD        DX, X11
-	VPBROADCASTD X11, Y11
-	VMOVDQU      25664(CX), Y12
-	VPSUBW       Y8, Y12, Y8
-	VPMOVZXWD    X6, Y12
-	VPMOVZXWD    X8, Y13
-	VPMOVZXWD    X0, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25472(CX), Y2, Y2
-	VPADDD       25472(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25504(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, (AX)
-	VEXTRACTI128 $0x01, Y6, X12
-	VPMOVZXWD    X12, Y12
-	VEXTRACTI128 $0x01, Y8, X13
-	VPMOVZXWD    X13, Y13
-	VEXTRACTI128 $0x01, Y0, X14
-	VPMOVZXWD    X14, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25536(CX), Y2, Y2
-	VPADDD       25536(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25568(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, 32(AX)
-	ADDQ         $0x00000080, AX
-	ADDQ         $0x00000080, DI
-	CMPQ         DI, SI
-	JAE          done1
-	VMOVDQU      25664(CX), Y12
-	VPSUBW       Y9, Y12, Y9
-	VPMOVZXWD    X7, Y12
-	VPMOVZXWD    X9, Y13
-	VPMOVZXWD    X1, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25472(CX), Y2, Y2
-	VPADDD       25472(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25504(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, (AX)
-	VEXTRACTI128 $0x01, Y7, X12
-	VPMOVZXWD    X12, Y12
-	VEXTRACTI128 $0x01, Y9, X13
-	VPMOVZXWD    X13, Y13
-	VEXTRACTI128 $0x01, Y1, X14
-	VPMOVZXWD    X14, Y14
-	VPSLLD       $0x1f, Y14, Y14
-	VPAND        Y10, Y12, Y2
-	VPAND        Y10, Y13, Y3
-	VPADDD       25536(CX), Y2, Y2
-	VPADDD       25536(CX), Y3, Y3
-	VPSRLD       $0x08, Y12, Y12
-	VPSRLD       $0x08, Y13, Y13
-	VPADDD       Y12, Y13, Y13
-	VMOVDQU      25568(CX), Y12
-	VPSUBD       Y13, Y12, Y12
-	VPADDD       Y2, Y3, Y13
-	VBLENDVPS    Y14, Y13, Y12, Y12
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y11, Y12, Y12
-	VMULPS       Y2, Y3, Y3
-	VDIVPS       Y3, Y12, Y12
-	VMOVUPS      Y12, 32(AX)
-	ADDQ         $0x00000080, AX
-	ADDQ         $0x00000080, DI
-	CMPQ         DI, SI
-	JAE          done1
-	JMP          rows1
-
-done1:
-	VZEROUPPER
-	RET
-
-// func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·lossGatherAVX2(SB), NOSPLIT, $0-112
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         positions_base+24(FP), CX
-	MOVQ         keys_base+48(FP), DX
-	MOVQ         weights_base+72(FP), BX
-	MOVQ         keys_len+56(FP), SI
-	VBROADCASTSD scale+96(FP), Y7
-	MOVQ         $0x3ff0000000000000, DI
-	VMOVQ        DI, X5
-	VPBROADCASTQ X5, Y5
-	LEAQ         7(SI), R8
-	ANDQ         $-8, R8
-	VPXOR        Y0, Y0, Y0
-
-loop:
-	CMPQ         SI, $0x08
-	JLT          tail
-	PREFETCHT0   1024(AX)
-	PREFETCHT0   1024(DX)
-	VMOVDQU      (CX), Y6
-	VMOVDQU      (DX), Y1
-	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (BX)(Y6*4), Y2
-	VMOVDQU      Y2, (AX)
-	VPSRLD       $0x01, Y1, Y1
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VMULPD       Y7, Y3, Y3
-	VFMADD213PD  Y5, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VMULPD       Y7, Y1, Y1
-	VFMADD213PD  Y5, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, SI
-	JMP          loop
-
-tail:
-	TESTQ        SI, SI
-	JZ           done
-	MOVQ         $0x0706050403020100, R9
-	VMOVQ        R9, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        SI, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   1024(AX)
-	PREFETCHT0   1024(DX)
-	VMASKMOVPS   (CX), Y15, Y6
-	VMASKMOVPS   (DX), Y15, Y1
-	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (BX)(Y6*4), Y2
-	VPMASKMOVD   Y2, Y15, (AX)
-	VPSRLD       $0x01, Y1, Y1
-	VCVTPS2PD    X1, Y3
-	VCVTPS2PD    X2, Y4
-	VMULPD       Y7, Y3, Y3
-	VFMADD213PD  Y5, Y3, Y4
-	VPADDQ       Y4, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X1
-	VEXTRACTF128 $0x01, Y2, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VMULPD       Y7, Y1, Y1
-	VFMADD213PD  Y5, Y1, Y2
-	VPADDQ       Y2, Y0, Y0
-
-done:
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDQ       X1, X0, X0
-	VPSRLDQ      $0x08, X0, X1
-	VPADDQ       X1, X0, X0
-	MOVQ         $0x3ff0000000000000, DI
-	IMULQ        DI, R8
-	VMOVQ        X0, DI
-	SUBQ         R8, DI
-	MOVQ         DI, sum+104(FP)
-	VZEROUPPER
-	RET
-
-// func lossTallyAVX2(packed []uint64, keys []uint32)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·lossTallyAVX2(SB), NOSPLIT, $128-48
-	MOVQ         packed_base+0(FP), AX
-	MOVQ         keys_base+24(FP), CX
-	MOVQ         keys_len+32(FP), DX
-	MOVL         $0x0000bdff, BX
-	VMOVD        BX, X8
-	VPBROADCASTD X8, Y8
-	MOVL         $0x00004002, BX
-	VMOVD        BX, X9
-	VPBROADCASTD X9, Y9
-	MOVQ         $0x0000008000000000, BX
-
-loop:
-	CMPQ       DX, $0x20
-	JLT        tail
-	PREFETCHT0 1024(CX)
-	VMOVDQU    (CX), Y0
-	VPSRLD     $0x0f, Y0, Y1
-	VPMAXUD    Y8, Y1, Y1
-	VPSUBD     Y8, Y1, Y1
-	VPSLLD     $0x1f, Y0, Y0
-	VPSRAD     $0x1f, Y0, Y0
-	VPAND      Y9, Y0, Y0
-	VPADDD     Y0, Y1, Y1
-	VMOVDQU    Y1, (SP)
-	PREFETCHT0 1056(CX)
-	VMOVDQU    32(CX), Y0
-	VPSRLD     $0x0f, Y0, Y1
-	VPMAXUD    Y8, Y1, Y1
-	VPSUBD     Y8, Y1, Y1
-	VPSLLD     $0x1f, Y0, Y0
-	VPSRAD     $0x1f, Y0, Y0
-	VPAND      Y9, Y0, Y0
-	VPADDD     Y0, Y1, Y1
-	VMOVDQU    Y1, 32(SP)
-	PREFETCHT0 1088(CX)
-	VMOVDQU    64(CX), Y0
-	VPSRLD     $0x0f, Y0, Y1
-	VPMAXUD    Y8, Y1, Y1
-	VPSUBD     Y8, Y1, Y1
-	VPSLLD     $0x1f, Y0, Y0
-	VPSRAD     $0x1f, Y0, Y0
-	VPAND      Y9, Y0, Y0
-	VPADDD     Y0, Y1, Y1
-	VMOVDQU    Y1, 64(SP)
-	PREFETCHT0 1120(CX)
-	VMOVDQU    96(CX), Y0
-	VPSRLD     $0x0f, Y0, Y1
-	VPMAXUD    Y8, Y1, Y1
-	VPSUBD     Y8, Y1, Y1
-	VPSLLD     $0x1f, Y0, Y0
-	VPSRAD     $0x1f, Y0, Y0
-	VPAND      Y9, Y0, Y0
-	VPADDD     Y0, Y1, Y1
-	VMOVDQU    Y1, 96(SP)
-	MOVL       (SP), SI
-	MOVL       (CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       4(SP), SI
-	MOVL       4(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       8(SP), SI
-	MOVL       8(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       12(SP), SI
-	MOVL       12(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       16(SP), SI
-	MOVL       16(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       20(SP), SI
-	MOVL       20(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       24(SP), SI
-	MOVL       24(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       28(SP), SI
-	MOVL       28(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       32(SP), SI
-	MOVL       32(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       36(SP), SI
-	MOVL       36(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       40(SP), SI
-	MOVL       40(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       44(SP), SI
-	MOVL       44(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       48(SP), SI
-	MOVL       48(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       52(SP), SI
-	MOVL       52(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       56(SP), SI
-	MOVL       56(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       60(SP), SI
-	MOVL       60(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       64(SP), SI
-	MOVL       64(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       68(SP), SI
-	MOVL       68(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       72(SP), SI
-	MOVL       72(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       76(SP), SI
-	MOVL       76(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       80(SP), SI
-	MOVL       80(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       84(SP), SI
-	MOVL       84(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       88(SP), SI
-	MOVL       88(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       92(SP), SI
-	MOVL       92(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       96(SP), SI
-	MOVL       96(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       100(SP), SI
-	MOVL       100(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       104(SP), SI
-	MOVL       104(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       108(SP), SI
-	MOVL       108(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       112(SP), SI
-	MOVL       112(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       116(SP), SI
-	MOVL       116(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       120(SP), SI
-	MOVL       120(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	MOVL       124(SP), SI
-	MOVL       124(CX), DI
-	ANDL       $0x00007fff, DI
-	ADDQ       BX, DI
-	ADDQ       DI, (AX)(SI*8)
-	ADDQ       $0x00000080, CX
-	SUBQ       $0x20, DX
-	JMP        loop
-
-tail:
-	TESTQ DX, DX
-	JZ    done
-
-rest:
-	MOVL    (CX), SI
-	MOVL    SI, R8
-	ANDL    $0x01, R8
-	IMUL3Q  $0x00004002, R8, R8
-	SHRL    $0x0f, SI
-	XORL    DI, DI
-	SUBL    $0x0000bdff, SI
-	CMOVLCS DI, SI
-	ADDQ    R8, SI
-	MOVL    (CX), DI
-	ANDL    $0x00007fff, DI
-	ADDQ    BX, DI
-	ADDQ    DI, (AX)(SI*8)
-	ADDQ    $0x04, CX
-	DECQ    DX
-	JNZ     rest
-
-done:
-	VZEROUPPER
-	RET
-
-// func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
-// Requires: AVX, AVX2, MMX+
-TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), CX
-	MOVQ         table_base+48(FP), DX
-	MOVQ         signed_len+32(FP), BX
-	MOVL         first+72(FP), SI
-	VMOVD        SI, X8
-	VPBROADCASTD X8, Y8
-	MOVL         $0x3f800000, SI
-	VMOVD        SI, X9
-	VPBROADCASTD X9, Y9
-	VBROADCASTSS factor+76(FP), Y10
-
-loop:
-	CMPQ       BX, $0x08
-	JLT        tail
-	PREFETCHT0 4096(CX)
-	VMOVDQU    (CX), Y0
-	VPSLLD     $0x01, Y0, Y1
-	VPSRLD     $0x01, Y1, Y1
-	VPMINUD    Y9, Y1, Y1
-	VPSRLD     $0x0e, Y1, Y1
-	VPMAXUD    Y8, Y1, Y1
-	VPSUBD     Y8, Y1, Y1
-	VPADDD     Y1, Y1, Y1
-	VPSRLD     $0x1f, Y0, Y2
-	VPADDD     Y2, Y1, Y1
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (DX)(Y1*4), Y5
-	VMULPS     Y10, Y5, Y5
-	VPSRLD     $0x1f, Y0, Y0
-	VPSLLD     $0x1f, Y0, Y0
-	VPXOR      Y0, Y5, Y5
-	VMOVDQU    Y5, (AX)
-	ADDQ       $0x20, AX
-	ADDQ       $0x20, CX
-	SUBQ       $0x08, BX
-	JMP        loop
-
-tail:
-	TESTQ        BX, BX
-	JZ           done
-	MOVQ         $0x0706050403020100, SI
-	VMOVQ        SI, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        BX, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(CX)
-	VMASKMOVPS   (CX), Y15, Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPMINUD      Y9, Y1, Y1
-	VPSRLD       $0x0e, Y1, Y1
-	VPMAXUD      Y8, Y1, Y1
-	VPSUBD       Y8, Y1, Y1
-	VPADDD       Y1, Y1, Y1
-	VPSRLD       $0x1f, Y0, Y2
-	VPADDD       Y2, Y1, Y1
-	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (DX)(Y1*4), Y5
-	VMULPS       Y10, Y5, Y5
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y5, Y5
-	VPMASKMOVD   Y5, Y15, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func lossExpand1AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
-// Requires: AVX, AVX2, MMX+, POPCNT
-TEXT ·lossExpand1AVX2(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), CX
-	MOVL         (AX), AX
-	LEAQ         (CX)(AX*4), CX
-	MOVQ         from+80(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), DX
-	MOVQ         signed_len+32(FP), BX
-
-loop:
-	CMPQ         BX, $0x08
-	JLT          tail
-	PREFETCHT0   4096(DX)
-	VMOVDQU      (DX), Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VMOVDQA      Y4, Y3
-	VMOVMSKPS    Y3, SI
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), DI
-	VPMOVZXBD    (DI)(SI*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      SI, SI
-	LEAQ         (CX)(SI*4), CX
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VMOVDQU      Y2, (AX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, BX
-	JMP          loop
-
-tail:
-	TESTQ        BX, BX
-	JZ           done
-	MOVQ         $0x0706050403020100, SI
-	VMOVQ        SI, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        BX, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(DX)
-	VMASKMOVPS   (DX), Y15, Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, DX
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), BX
-	VPMOVZXBD    (BX)(DX*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DX, DX
-	LEAQ         (CX)(DX*4), CX
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VPMASKMOVD   Y2, Y15, (AX)
-
-done:
-	MOVQ at+72(FP), AX
-	MOVQ weights_base+48(FP), DX
-	SUBQ DX, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
-	VZEROUPPER
-	RET
-
 // func lossExpand2AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand2AVX2(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), CX
-	MOVL         (AX), DX
-	LEAQ         (CX)(DX*4), CX
-	MOVQ         weights_base+48(FP), DX
-	MOVL         4(AX), AX
-	LEAQ         (DX)(AX*4), DX
-	MOVQ         from+80(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(AX), Y7
-	VPADDD       Y14, Y7, Y7
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), BX
-	MOVQ         signed_len+32(FP), SI
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Y1
+	VPSUBD       Y0, Y1, Y1
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 4(DX), Y2
+	VPSUBD       Y0, Y2, Y2
+	VBROADCASTSS factor+88(FP), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y3
+	MOVQ         at+72(FP), DX
+	MOVQ         weights_base+48(FP), BX
+	MOVL         (DX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         weights_base+48(FP), SI
+	MOVL         4(DX), DX
+	LEAQ         (SI)(DX*4), SI
+	MOVQ         dst_len+8(FP), DX
+	XORL         DI, DI
+	SUBQ         $0x08, DX
+	JMP          check2
 
-loop:
-	CMPQ         SI, $0x08
-	JLT          tail
-	PREFETCHT0   4096(BX)
-	VMOVDQU      (BX), Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VMOVDQA      Y4, Y3
-	VMOVMSKPS    Y3, DI
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), R8
-	VPMOVZXBD    (R8)(DI*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
-	LEAQ         (CX)(DI*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, DI
-	PREFETCHT0   1024(DX)
-	LEAQ         expandBytes<>+0(SB), R8
-	VPMOVZXBD    (R8)(DI*8), Y14
-	VPERMD       (DX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
-	LEAQ         (DX)(DI*4), DX
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VMOVDQU      Y2, (AX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, BX
-	SUBQ         $0x08, SI
-	JMP          loop
+turns1:
+	VPXOR      Y4, Y4, Y4
+	PREFETCHT0 2048(CX)(DI*4)
+	VMOVDQU    (CX)(DI*4), Y5
+	VPAND      Y3, Y5, Y6
+	VPCMPGTD   Y1, Y6, Y7
+	PREFETCHT0 1024(BX)
+	VMOVMSKPS  Y7, R8
+	LEAQ       expandBytes<>+0(SB), R9
+	VPMOVZXBD  (R9)(R8*8), Y8
+	VPERMD     (BX), Y8, Y8
+	VBLENDVPS  Y7, Y8, Y4, Y4
+	POPCNTL    R8, R8
+	LEAQ       (BX)(R8*4), BX
+	VPCMPGTD   Y2, Y6, Y6
+	VPANDN     Y6, Y7, Y6
+	PREFETCHT0 1024(SI)
+	VMOVMSKPS  Y6, R8
+	LEAQ       expandBytes<>+0(SB), R9
+	VPMOVZXBD  (R9)(R8*8), Y7
+	VPERMD     (SI), Y7, Y7
+	VBLENDVPS  Y6, Y7, Y4, Y4
+	POPCNTL    R8, R8
+	LEAQ       (SI)(R8*4), SI
+	VMULPS     Y0, Y4, Y4
+	VPAND      c80000000<>+0(SB), Y5, Y5
+	VPXOR      Y5, Y4, Y4
+	VMOVDQU    Y4, (AX)(DI*4)
+	ADDQ       $0x08, DI
 
-tail:
-	TESTQ        SI, SI
-	JZ           done
-	MOVQ         $0x0706050403020100, DI
-	VMOVQ        DI, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        SI, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(BX)
-	VMASKMOVPS   (BX), Y15, Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, BX
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), SI
-	VPMOVZXBD    (SI)(BX*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      BX, BX
-	LEAQ         (CX)(BX*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, BX
-	PREFETCHT0   1024(DX)
-	LEAQ         expandBytes<>+0(SB), SI
-	VPMOVZXBD    (SI)(BX*8), Y14
-	VPERMD       (DX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      BX, BX
-	LEAQ         (DX)(BX*4), DX
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VPMASKMOVD   Y2, Y15, (AX)
+check2:
+	CMPQ         DI, DX
+	JLE          turns1
+	ADDQ         $0x08, DX
+	SUBQ         DI, DX
+	JEQ          end3
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Y4
+	VPCMPGTD     iota32<>+0(SB), Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	PREFETCHT0   2048(CX)(DI*4)
+	VPMASKMOVD   (CX)(DI*4), Y4, Y6
+	VPAND        Y3, Y6, Y3
+	VPCMPGTD     Y1, Y3, Y1
+	VPAND        Y4, Y1, Y7
+	PREFETCHT0   1024(BX)
+	VMOVMSKPS    Y7, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y8
+	VPERMD       (BX), Y8, Y8
+	VBLENDVPS    Y7, Y8, Y5, Y5
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VPCMPGTD     Y2, Y3, Y2
+	VPANDN       Y2, Y1, Y1
+	VPAND        Y4, Y1, Y1
+	PREFETCHT0   1024(SI)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y2
+	VPERMD       (SI), Y2, Y2
+	VBLENDVPS    Y1, Y2, Y5, Y5
+	POPCNTL      CX, CX
+	LEAQ         (SI)(CX*4), SI
+	VMULPS       Y0, Y5, Y5
+	VPAND        c80000000<>+0(SB), Y6, Y0
+	VPXOR        Y0, Y5, Y5
+	VPMASKMOVD   Y5, Y4, (AX)(DI*4)
 
-done:
+end3:
 	MOVQ at+72(FP), AX
-	MOVQ weights_base+48(FP), BX
-	SUBQ BX, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
 	MOVQ weights_base+48(FP), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, 4(AX)
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, (AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 4(AX)
 	VZEROUPPER
 	RET
 
 // func lossExpand4AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand4AVX2(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), CX
-	MOVL         (AX), DX
-	LEAQ         (CX)(DX*4), CX
-	MOVQ         weights_base+48(FP), DX
-	MOVL         4(AX), BX
-	LEAQ         (DX)(BX*4), DX
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Y1
+	VPSUBD       Y0, Y1, Y1
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 4(DX), Y2
+	VPSUBD       Y0, Y2, Y2
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 8(DX), Y3
+	VPSUBD       Y0, Y3, Y3
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 12(DX), Y4
+	VPSUBD       Y0, Y4, Y4
+	VBROADCASTSS factor+88(FP), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y5
+	MOVQ         at+72(FP), DX
 	MOVQ         weights_base+48(FP), BX
-	MOVL         8(AX), SI
+	MOVL         (DX), SI
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         weights_base+48(FP), SI
-	MOVL         12(AX), AX
-	LEAQ         (SI)(AX*4), SI
-	MOVQ         from+80(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(AX), Y7
-	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(AX), Y8
-	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(AX), Y9
-	VPADDD       Y14, Y9, Y9
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), DI
-	MOVQ         signed_len+32(FP), R8
-
-loop:
-	CMPQ         R8, $0x08
-	JLT          tail
-	PREFETCHT0   4096(DI)
-	VMOVDQU      (DI), Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VMOVDQA      Y4, Y3
-	VMOVMSKPS    Y3, R9
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), R10
-	VPMOVZXBD    (R10)(R9*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R9, R9
-	LEAQ         (CX)(R9*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R9
-	PREFETCHT0   1024(DX)
-	LEAQ         expandBytes<>+0(SB), R10
-	VPMOVZXBD    (R10)(R9*8), Y14
-	VPERMD       (DX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R9, R9
-	LEAQ         (DX)(R9*4), DX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VMOVMSKPS    Y3, R9
-	PREFETCHT0   1024(BX)
-	LEAQ         expandBytes<>+0(SB), R10
-	VPMOVZXBD    (R10)(R9*8), Y14
-	VPERMD       (BX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R9, R9
-	LEAQ         (BX)(R9*4), BX
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R9
-	PREFETCHT0   1024(SI)
-	LEAQ         expandBytes<>+0(SB), R10
-	VPMOVZXBD    (R10)(R9*8), Y14
-	VPERMD       (SI), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R9, R9
-	LEAQ         (SI)(R9*4), SI
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VMOVDQU      Y2, (AX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, DI
-	SUBQ         $0x08, R8
-	JMP          loop
-
-tail:
-	TESTQ        R8, R8
-	JZ           done
-	MOVQ         $0x0706050403020100, R9
-	VMOVQ        R9, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        R8, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(DI)
-	VMASKMOVPS   (DI), Y15, Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, DI
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), R8
-	VPMOVZXBD    (R8)(DI*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
-	LEAQ         (CX)(DI*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, DI
-	PREFETCHT0   1024(DX)
-	LEAQ         expandBytes<>+0(SB), R8
-	VPMOVZXBD    (R8)(DI*8), Y14
-	VPERMD       (DX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
-	LEAQ         (DX)(DI*4), DX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, DI
-	PREFETCHT0   1024(BX)
-	LEAQ         expandBytes<>+0(SB), R8
-	VPMOVZXBD    (R8)(DI*8), Y14
-	VPERMD       (BX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
-	LEAQ         (BX)(DI*4), BX
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, DI
-	PREFETCHT0   1024(SI)
-	LEAQ         expandBytes<>+0(SB), R8
-	VPMOVZXBD    (R8)(DI*8), Y14
-	VPERMD       (SI), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      DI, DI
+	MOVL         4(DX), DI
 	LEAQ         (SI)(DI*4), SI
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VPMASKMOVD   Y2, Y15, (AX)
+	MOVQ         weights_base+48(FP), DI
+	MOVL         8(DX), R8
+	LEAQ         (DI)(R8*4), DI
+	MOVQ         weights_base+48(FP), R8
+	MOVL         12(DX), DX
+	LEAQ         (R8)(DX*4), R8
+	MOVQ         dst_len+8(FP), DX
+	XORL         R9, R9
+	SUBQ         $0x08, DX
+	JMP          check2
 
-done:
+turns1:
+	VPXOR      Y6, Y6, Y6
+	PREFETCHT0 2048(CX)(R9*4)
+	VMOVDQU    (CX)(R9*4), Y7
+	VPAND      Y5, Y7, Y8
+	VPCMPGTD   Y1, Y8, Y9
+	PREFETCHT0 1024(BX)
+	VMOVMSKPS  Y9, R10
+	LEAQ       expandBytes<>+0(SB), R11
+	VPMOVZXBD  (R11)(R10*8), Y10
+	VPERMD     (BX), Y10, Y10
+	VBLENDVPS  Y9, Y10, Y6, Y6
+	POPCNTL    R10, R10
+	LEAQ       (BX)(R10*4), BX
+	VPCMPGTD   Y2, Y8, Y10
+	VPANDN     Y10, Y9, Y9
+	PREFETCHT0 1024(SI)
+	VMOVMSKPS  Y9, R10
+	LEAQ       expandBytes<>+0(SB), R11
+	VPMOVZXBD  (R11)(R10*8), Y11
+	VPERMD     (SI), Y11, Y11
+	VBLENDVPS  Y9, Y11, Y6, Y6
+	POPCNTL    R10, R10
+	LEAQ       (SI)(R10*4), SI
+	VPCMPGTD   Y3, Y8, Y9
+	VPANDN     Y9, Y10, Y10
+	PREFETCHT0 1024(DI)
+	VMOVMSKPS  Y10, R10
+	LEAQ       expandBytes<>+0(SB), R11
+	VPMOVZXBD  (R11)(R10*8), Y11
+	VPERMD     (DI), Y11, Y11
+	VBLENDVPS  Y10, Y11, Y6, Y6
+	POPCNTL    R10, R10
+	LEAQ       (DI)(R10*4), DI
+	VPCMPGTD   Y4, Y8, Y8
+	VPANDN     Y8, Y9, Y8
+	PREFETCHT0 1024(R8)
+	VMOVMSKPS  Y8, R10
+	LEAQ       expandBytes<>+0(SB), R11
+	VPMOVZXBD  (R11)(R10*8), Y9
+	VPERMD     (R8), Y9, Y9
+	VBLENDVPS  Y8, Y9, Y6, Y6
+	POPCNTL    R10, R10
+	LEAQ       (R8)(R10*4), R8
+	VMULPS     Y0, Y6, Y6
+	VPAND      c80000000<>+0(SB), Y7, Y7
+	VPXOR      Y7, Y6, Y6
+	VMOVDQU    Y6, (AX)(R9*4)
+	ADDQ       $0x08, R9
+
+check2:
+	CMPQ         R9, DX
+	JLE          turns1
+	ADDQ         $0x08, DX
+	SUBQ         R9, DX
+	JEQ          end3
+	VMOVD        DX, X6
+	VPBROADCASTD X6, Y6
+	VPCMPGTD     iota32<>+0(SB), Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	PREFETCHT0   2048(CX)(R9*4)
+	VPMASKMOVD   (CX)(R9*4), Y6, Y8
+	VPAND        Y5, Y8, Y5
+	VPCMPGTD     Y1, Y5, Y1
+	VPAND        Y6, Y1, Y9
+	PREFETCHT0   1024(BX)
+	VMOVMSKPS    Y9, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y10
+	VPERMD       (BX), Y10, Y10
+	VBLENDVPS    Y9, Y10, Y7, Y7
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VPCMPGTD     Y2, Y5, Y2
+	VPANDN       Y2, Y1, Y1
+	VPAND        Y6, Y1, Y1
+	PREFETCHT0   1024(SI)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y9
+	VPERMD       (SI), Y9, Y9
+	VBLENDVPS    Y1, Y9, Y7, Y7
+	POPCNTL      CX, CX
+	LEAQ         (SI)(CX*4), SI
+	VPCMPGTD     Y3, Y5, Y1
+	VPANDN       Y1, Y2, Y2
+	VPAND        Y6, Y2, Y2
+	PREFETCHT0   1024(DI)
+	VMOVMSKPS    Y2, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y3
+	VPERMD       (DI), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y7, Y7
+	POPCNTL      CX, CX
+	LEAQ         (DI)(CX*4), DI
+	VPCMPGTD     Y4, Y5, Y2
+	VPANDN       Y2, Y1, Y1
+	VPAND        Y6, Y1, Y1
+	PREFETCHT0   1024(R8)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y2
+	VPERMD       (R8), Y2, Y2
+	VBLENDVPS    Y1, Y2, Y7, Y7
+	POPCNTL      CX, CX
+	LEAQ         (R8)(CX*4), R8
+	VMULPS       Y0, Y7, Y7
+	VPAND        c80000000<>+0(SB), Y8, Y0
+	VPXOR        Y0, Y7, Y7
+	VPMASKMOVD   Y7, Y6, (AX)(R9*4)
+
+end3:
 	MOVQ at+72(FP), AX
-	MOVQ weights_base+48(FP), DI
-	SUBQ DI, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
-	MOVQ weights_base+48(FP), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, 4(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, BX
 	SHRQ $0x02, BX
-	MOVL BX, 8(AX)
+	MOVL BX, (AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, SI
 	SHRQ $0x02, SI
-	MOVL SI, 12(AX)
+	MOVL SI, 4(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, DI
+	SHRQ $0x02, DI
+	MOVL DI, 8(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R8
+	SHRQ $0x02, R8
+	MOVL R8, 12(AX)
 	VZEROUPPER
 	RET
 
 // func lossExpand8AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand8AVX2(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), CX
-	MOVL         (AX), DX
-	LEAQ         (CX)(DX*4), CX
-	MOVQ         weights_base+48(FP), DX
-	MOVL         4(AX), BX
-	LEAQ         (DX)(BX*4), DX
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU      c00000001<>+0(SB), Y0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Y1
+	VPSUBD       Y0, Y1, Y1
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 4(DX), Y2
+	VPSUBD       Y0, Y2, Y2
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 8(DX), Y3
+	VPSUBD       Y0, Y3, Y3
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 12(DX), Y4
+	VPSUBD       Y0, Y4, Y4
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 16(DX), Y5
+	VPSUBD       Y0, Y5, Y5
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 20(DX), Y6
+	VPSUBD       Y0, Y6, Y6
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 24(DX), Y7
+	VPSUBD       Y0, Y7, Y7
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 28(DX), Y8
+	VPSUBD       Y0, Y8, Y8
+	VBROADCASTSS factor+88(FP), Y0
+	VMOVDQU      c7fffffff<>+0(SB), Y9
+	MOVQ         at+72(FP), DX
 	MOVQ         weights_base+48(FP), BX
-	MOVL         8(AX), SI
+	MOVL         (DX), SI
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         weights_base+48(FP), SI
-	MOVL         12(AX), DI
+	MOVL         4(DX), DI
 	LEAQ         (SI)(DI*4), SI
 	MOVQ         weights_base+48(FP), DI
-	MOVL         16(AX), R8
+	MOVL         8(DX), R8
 	LEAQ         (DI)(R8*4), DI
 	MOVQ         weights_base+48(FP), R8
-	MOVL         20(AX), R9
+	MOVL         12(DX), R9
 	LEAQ         (R8)(R9*4), R8
 	MOVQ         weights_base+48(FP), R9
-	MOVL         24(AX), R10
+	MOVL         16(DX), R10
 	LEAQ         (R9)(R10*4), R9
 	MOVQ         weights_base+48(FP), R10
-	MOVL         28(AX), AX
-	LEAQ         (R10)(AX*4), R10
-	MOVQ         from+80(FP), AX
-	VPCMPEQD     Y14, Y14, Y14
-	VPBROADCASTD (AX), Y6
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 4(AX), Y7
-	VPADDD       Y14, Y7, Y7
-	VPBROADCASTD 8(AX), Y8
-	VPADDD       Y14, Y8, Y8
-	VPBROADCASTD 12(AX), Y9
-	VPADDD       Y14, Y9, Y9
-	VPBROADCASTD 16(AX), Y10
-	VPADDD       Y14, Y10, Y10
-	VPBROADCASTD 20(AX), Y11
-	VPADDD       Y14, Y11, Y11
-	VPBROADCASTD 24(AX), Y12
-	VPADDD       Y14, Y12, Y12
-	VPBROADCASTD 28(AX), Y13
-	VPADDD       Y14, Y13, Y13
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), R11
-	MOVQ         signed_len+32(FP), R12
-
-loop:
-	CMPQ         R12, $0x08
-	JLT          tail
-	PREFETCHT0   4096(R11)
-	VMOVDQU      (R11), Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VMOVDQA      Y4, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (CX)(R13*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(DX)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (DX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (DX)(R13*4), DX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(BX)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (BX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (BX)(R13*4), BX
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(SI)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (SI), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (SI)(R13*4), SI
-	VPCMPGTD     Y10, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(DI)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (DI), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (DI)(R13*4), DI
-	VPCMPGTD     Y11, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(R8)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (R8), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (R8)(R13*4), R8
-	VPCMPGTD     Y12, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(R9)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (R9), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (R9)(R13*4), R9
-	VPCMPGTD     Y13, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VMOVMSKPS    Y3, R13
-	PREFETCHT0   1024(R10)
-	LEAQ         expandBytes<>+0(SB), R14
-	VPMOVZXBD    (R14)(R13*8), Y14
-	VPERMD       (R10), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R13, R13
-	LEAQ         (R10)(R13*4), R10
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VMOVDQU      Y2, (AX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, R11
-	SUBQ         $0x08, R12
-	JMP          loop
-
-tail:
-	TESTQ        R12, R12
-	JZ           done
-	MOVQ         $0x0706050403020100, R13
-	VMOVQ        R13, X14
-	VPMOVZXBD    X14, Y14
-	VMOVQ        R12, X15
-	VPBROADCASTD X15, Y15
-	VPCMPGTD     Y14, Y15, Y15
-	PREFETCHT0   4096(R11)
-	VMASKMOVPS   (R11), Y15, Y0
-	VPSLLD       $0x01, Y0, Y1
-	VPSRLD       $0x01, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPCMPGTD     Y6, Y1, Y4
-	VPAND        Y15, Y4, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(CX)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (CX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (CX)(R11*4), CX
-	VPCMPGTD     Y7, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(DX)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (DX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (DX)(R11*4), DX
-	VPCMPGTD     Y8, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(BX)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (BX), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (BX)(R11*4), BX
-	VPCMPGTD     Y9, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(SI)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (SI), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (SI)(R11*4), SI
-	VPCMPGTD     Y10, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(DI)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (DI), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (DI)(R11*4), DI
-	VPCMPGTD     Y11, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(R8)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (R8), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (R8)(R11*4), R8
-	VPCMPGTD     Y12, Y1, Y4
-	VPANDN       Y4, Y5, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(R9)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (R9), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
-	LEAQ         (R9)(R11*4), R9
-	VPCMPGTD     Y13, Y1, Y5
-	VPANDN       Y5, Y4, Y3
-	VPAND        Y15, Y3, Y3
-	VMOVMSKPS    Y3, R11
-	PREFETCHT0   1024(R10)
-	LEAQ         expandBytes<>+0(SB), R12
-	VPMOVZXBD    (R12)(R11*8), Y14
-	VPERMD       (R10), Y14, Y14
-	VPAND        Y3, Y14, Y14
-	VPOR         Y14, Y2, Y2
-	POPCNTL      R11, R11
+	MOVL         20(DX), R11
 	LEAQ         (R10)(R11*4), R10
-	VBROADCASTSS factor+88(FP), Y14
-	VMULPS       Y14, Y2, Y2
-	VPSRLD       $0x1f, Y0, Y0
-	VPSLLD       $0x1f, Y0, Y0
-	VPXOR        Y0, Y2, Y2
-	VPMASKMOVD   Y2, Y15, (AX)
+	MOVQ         weights_base+48(FP), R11
+	MOVL         24(DX), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         weights_base+48(FP), R12
+	MOVL         28(DX), DX
+	LEAQ         (R12)(DX*4), R12
+	MOVQ         dst_len+8(FP), DX
+	XORL         R13, R13
+	SUBQ         $0x08, DX
+	JMP          check2
 
-done:
+turns1:
+	VPXOR      Y10, Y10, Y10
+	PREFETCHT0 2048(CX)(R13*4)
+	VMOVDQU    (CX)(R13*4), Y11
+	VPAND      Y9, Y11, Y12
+	VPCMPGTD   Y1, Y12, Y13
+	PREFETCHT0 1024(BX)
+	VMOVMSKPS  Y13, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y14
+	VPERMD     (BX), Y14, Y14
+	VBLENDVPS  Y13, Y14, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (BX)(R14*4), BX
+	VPCMPGTD   Y2, Y12, Y14
+	VPANDN     Y14, Y13, Y13
+	PREFETCHT0 1024(SI)
+	VMOVMSKPS  Y13, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y15
+	VPERMD     (SI), Y15, Y15
+	VBLENDVPS  Y13, Y15, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (SI)(R14*4), SI
+	VPCMPGTD   Y3, Y12, Y13
+	VPANDN     Y13, Y14, Y14
+	PREFETCHT0 1024(DI)
+	VMOVMSKPS  Y14, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y15
+	VPERMD     (DI), Y15, Y15
+	VBLENDVPS  Y14, Y15, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (DI)(R14*4), DI
+	VPCMPGTD   Y4, Y12, Y14
+	VPANDN     Y14, Y13, Y13
+	PREFETCHT0 1024(R8)
+	VMOVMSKPS  Y13, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y15
+	VPERMD     (R8), Y15, Y15
+	VBLENDVPS  Y13, Y15, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (R8)(R14*4), R8
+	VPCMPGTD   Y5, Y12, Y13
+	VPANDN     Y13, Y14, Y14
+	PREFETCHT0 1024(R9)
+	VMOVMSKPS  Y14, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y15
+	VPERMD     (R9), Y15, Y15
+	VBLENDVPS  Y14, Y15, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (R9)(R14*4), R9
+	VPCMPGTD   Y6, Y12, Y14
+	VPANDN     Y14, Y13, Y13
+	PREFETCHT0 1024(R10)
+	VMOVMSKPS  Y13, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y15
+	VPERMD     (R10), Y15, Y15
+	VBLENDVPS  Y13, Y15, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (R10)(R14*4), R10
+	VPCMPGTD   Y7, Y12, Y13
+	VPANDN     Y13, Y14, Y14
+	PREFETCHT0 1024(R11)
+	VMOVMSKPS  Y14, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y15
+	VPERMD     (R11), Y15, Y15
+	VBLENDVPS  Y14, Y15, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (R11)(R14*4), R11
+	VPCMPGTD   Y8, Y12, Y12
+	VPANDN     Y12, Y13, Y12
+	PREFETCHT0 1024(R12)
+	VMOVMSKPS  Y12, R14
+	LEAQ       expandBytes<>+0(SB), R15
+	VPMOVZXBD  (R15)(R14*8), Y13
+	VPERMD     (R12), Y13, Y13
+	VBLENDVPS  Y12, Y13, Y10, Y10
+	POPCNTL    R14, R14
+	LEAQ       (R12)(R14*4), R12
+	VMULPS     Y0, Y10, Y10
+	VPAND      c80000000<>+0(SB), Y11, Y11
+	VPXOR      Y11, Y10, Y10
+	VMOVDQU    Y10, (AX)(R13*4)
+	ADDQ       $0x08, R13
+
+check2:
+	CMPQ         R13, DX
+	JLE          turns1
+	ADDQ         $0x08, DX
+	SUBQ         R13, DX
+	JEQ          end3
+	VMOVD        DX, X10
+	VPBROADCASTD X10, Y10
+	VPCMPGTD     iota32<>+0(SB), Y10, Y10
+	VPXOR        Y11, Y11, Y11
+	PREFETCHT0   2048(CX)(R13*4)
+	VPMASKMOVD   (CX)(R13*4), Y10, Y12
+	VPAND        Y9, Y12, Y9
+	VPCMPGTD     Y1, Y9, Y1
+	VPAND        Y10, Y1, Y13
+	PREFETCHT0   1024(BX)
+	VMOVMSKPS    Y13, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y14
+	VPERMD       (BX), Y14, Y14
+	VBLENDVPS    Y13, Y14, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VPCMPGTD     Y2, Y9, Y2
+	VPANDN       Y2, Y1, Y1
+	VPAND        Y10, Y1, Y1
+	PREFETCHT0   1024(SI)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y13
+	VPERMD       (SI), Y13, Y13
+	VBLENDVPS    Y1, Y13, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (SI)(CX*4), SI
+	VPCMPGTD     Y3, Y9, Y1
+	VPANDN       Y1, Y2, Y2
+	VPAND        Y10, Y2, Y2
+	PREFETCHT0   1024(DI)
+	VMOVMSKPS    Y2, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y3
+	VPERMD       (DI), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (DI)(CX*4), DI
+	VPCMPGTD     Y4, Y9, Y2
+	VPANDN       Y2, Y1, Y1
+	VPAND        Y10, Y1, Y1
+	PREFETCHT0   1024(R8)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y3
+	VPERMD       (R8), Y3, Y3
+	VBLENDVPS    Y1, Y3, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (R8)(CX*4), R8
+	VPCMPGTD     Y5, Y9, Y1
+	VPANDN       Y1, Y2, Y2
+	VPAND        Y10, Y2, Y2
+	PREFETCHT0   1024(R9)
+	VMOVMSKPS    Y2, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y3
+	VPERMD       (R9), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (R9)(CX*4), R9
+	VPCMPGTD     Y6, Y9, Y2
+	VPANDN       Y2, Y1, Y1
+	VPAND        Y10, Y1, Y1
+	PREFETCHT0   1024(R10)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y3
+	VPERMD       (R10), Y3, Y3
+	VBLENDVPS    Y1, Y3, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (R10)(CX*4), R10
+	VPCMPGTD     Y7, Y9, Y1
+	VPANDN       Y1, Y2, Y2
+	VPAND        Y10, Y2, Y2
+	PREFETCHT0   1024(R11)
+	VMOVMSKPS    Y2, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y3
+	VPERMD       (R11), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (R11)(CX*4), R11
+	VPCMPGTD     Y8, Y9, Y2
+	VPANDN       Y2, Y1, Y1
+	VPAND        Y10, Y1, Y1
+	PREFETCHT0   1024(R12)
+	VMOVMSKPS    Y1, CX
+	LEAQ         expandBytes<>+0(SB), DX
+	VPMOVZXBD    (DX)(CX*8), Y2
+	VPERMD       (R12), Y2, Y2
+	VBLENDVPS    Y1, Y2, Y11, Y11
+	POPCNTL      CX, CX
+	LEAQ         (R12)(CX*4), R12
+	VMULPS       Y0, Y11, Y11
+	VPAND        c80000000<>+0(SB), Y12, Y0
+	VPXOR        Y0, Y11, Y11
+	VPMASKMOVD   Y11, Y10, (AX)(R13*4)
+
+end3:
 	MOVQ at+72(FP), AX
-	MOVQ weights_base+48(FP), R11
-	SUBQ R11, CX
-	SHRQ $0x02, CX
-	MOVL CX, (AX)
-	MOVQ weights_base+48(FP), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, 4(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, BX
 	SHRQ $0x02, BX
-	MOVL BX, 8(AX)
+	MOVL BX, (AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, SI
 	SHRQ $0x02, SI
-	MOVL SI, 12(AX)
+	MOVL SI, 4(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, DI
 	SHRQ $0x02, DI
-	MOVL DI, 16(AX)
+	MOVL DI, 8(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, R8
 	SHRQ $0x02, R8
-	MOVL R8, 20(AX)
+	MOVL R8, 12(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, R9
 	SHRQ $0x02, R9
-	MOVL R9, 24(AX)
+	MOVL R9, 16(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, R10
 	SHRQ $0x02, R10
-	MOVL R10, 28(AX)
+	MOVL R10, 20(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R11
+	SHRQ $0x02, R11
+	MOVL R11, 24(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R12
+	SHRQ $0x02, R12
+	MOVL R12, 28(AX)
 	VZEROUPPER
 	RET
 
@@ -40468,12 +40963,12 @@ part2:
 	VMOVDQU    Y6, 96(SP)
 	MOVQ       DI, R8
 
-lanes6:
+lanes8:
 	MOVL (SP)(R8*4), R9
 	INCL (AX)(R9*4)
 	INCQ R8
 	CMPQ R8, SI
-	JLT  lanes6
+	JLT  lanes8
 	JMP  all4
 
 few3:
@@ -40482,7 +40977,7 @@ few3:
 	XORL  R8, R8
 	XORL  R9, R9
 
-in7:
+in9:
 	MOVQ    R8, R10
 	CMPQ    R8, DX
 	CMOVQGE R9, R10
@@ -40490,7 +40985,7 @@ in7:
 	MOVL    R10, 128(SP)(R8*4)
 	INCQ    R8
 	CMPQ    R8, $0x20
-	JLT     in7
+	JLT     in9
 	LEAQ    128(SP), CX
 	XORL    DI, DI
 	MOVQ    DX, SI
@@ -40532,9 +41027,7 @@ GLOBL c7f800000<>(SB), RODATA|NOPTR, $64
 TEXT ·sortSplit32AVX2(SB), NOSPLIT, $640-108
 	MOVQ         items_base+0(FP), AX
 	MOVQ         keys_base+24(FP), CX
-	MOVL         index+48(FP), DX
-	VMOVD        DX, X0
-	VPBROADCASTD X0, Y0
+	VBROADCASTSS index+48(FP), Y0
 	MOVQ         parts_base+56(FP), DX
 	MOVQ         next_base+80(FP), BX
 	MOVL         shift+104(FP), SI
@@ -41111,7 +41604,7 @@ part2:
 	VMOVDQU      Y4, 352(SP)
 	MOVQ         R10, R11
 
-lanes6:
+lanes10:
 	MOVL       (SP)(R11*4), R12
 	MOVL       (DX)(R12*4), R12
 	MOVL       (BX)(R12*4), R13
@@ -41123,16 +41616,16 @@ lanes6:
 	MOVL       R13, 384(SP)(R11*4)
 	INCQ       R11
 	CMPQ       R11, R9
-	JLT        lanes6
+	JLT        lanes10
 	MOVQ       R10, R11
 
-lanes7:
+lanes11:
 	MOVL 384(SP)(R11*4), R12
 	MOVQ 128(SP)(R11*8), R13
 	MOVQ R13, (AX)(R12*8)
 	INCQ R11
 	CMPQ R11, R9
-	JLT  lanes7
+	JLT  lanes11
 	JMP  all4
 
 few3:
@@ -41141,7 +41634,7 @@ few3:
 	XORL  R11, R11
 	XORL  R12, R12
 
-in8:
+in12:
 	MOVQ    R11, R13
 	CMPQ    R11, DI
 	CMOVQGE R12, R13
@@ -41149,7 +41642,7 @@ in8:
 	MOVL    R13, 512(SP)(R11*4)
 	INCQ    R11
 	CMPQ    R11, $0x20
-	JLT     in8
+	JLT     in12
 	LEAQ    512(SP), CX
 	XORL    R10, R10
 	MOVQ    DI, R9
@@ -41682,12 +42175,12 @@ part2:
 	VMOVDQU    Y5, 96(SP)
 	MOVQ       DI, R8
 
-lanes6:
+lanes8:
 	MOVL (SP)(R8*4), R9
 	INCL (AX)(R9*4)
 	INCQ R8
 	CMPQ R8, SI
-	JLT  lanes6
+	JLT  lanes8
 	JMP  all4
 
 few3:
@@ -41696,7 +42189,7 @@ few3:
 	XORL  R8, R8
 	XORL  R9, R9
 
-in7:
+in9:
 	MOVQ    R8, R10
 	CMPQ    R8, DX
 	CMOVQGE R9, R10
@@ -41704,7 +42197,7 @@ in7:
 	MOVQ    R10, 128(SP)(R8*8)
 	INCQ    R8
 	CMPQ    R8, $0x20
-	JLT     in7
+	JLT     in9
 	LEAQ    128(SP), CX
 	XORL    DI, DI
 	MOVQ    DX, SI
@@ -42503,7 +42996,7 @@ part2:
 	VMOVDQU    Y5, 96(SP)
 	MOVQ       R11, R12
 
-lanes6:
+lanes10:
 	MOVL       (SP)(R12*4), R13
 	MOVL       (BX)(R13*4), R13
 	MOVL       (SI)(R13*4), R14
@@ -42516,10 +43009,10 @@ lanes6:
 	MOVL       R14, 128(SP)(R12*4)
 	INCQ       R12
 	CMPQ       R12, R10
-	JLT        lanes6
+	JLT        lanes10
 	MOVQ       R11, R12
 
-lanes7:
+lanes11:
 	MOVL 128(SP)(R12*4), R13
 	LEAQ (R9)(R12*1), R14
 	MOVQ (DX)(R14*8), R14
@@ -42529,7 +43022,7 @@ lanes7:
 	MOVL R14, (CX)(R13*4)
 	INCQ R12
 	CMPQ R12, R10
-	JLT  lanes7
+	JLT  lanes11
 	JMP  all4
 
 few3:
@@ -42538,7 +43031,7 @@ few3:
 	XORL  R12, R12
 	XORL  R13, R13
 
-in8:
+in12:
 	MOVQ    R12, R14
 	CMPQ    R12, R8
 	CMOVQGE R13, R14
@@ -42546,7 +43039,7 @@ in8:
 	MOVQ    R14, 256(SP)(R12*8)
 	INCQ    R12
 	CMPQ    R12, $0x20
-	JLT     in8
+	JLT     in12
 	LEAQ    256(SP), DX
 	XORL    R11, R11
 	MOVQ    R8, R10
@@ -43040,9 +43533,7 @@ end5:
 TEXT ·sortCountAVX2(SB), NOSPLIT, $384-56
 	MOVQ         counts_base+0(FP), AX
 	MOVQ         items_base+24(FP), CX
-	MOVL         least+48(FP), DX
-	VMOVD        DX, X0
-	VPBROADCASTD X0, Y0
+	VBROADCASTSS least+48(FP), Y0
 	MOVL         shift+52(FP), DX
 	VMOVD        DX, X1
 	MOVQ         items_len+32(FP), DX
@@ -43185,12 +43676,12 @@ part2:
 	VMOVDQU Y2, 96(SP)
 	MOVQ    DI, R8
 
-lanes6:
+lanes8:
 	MOVL (SP)(R8*4), R9
 	INCW (AX)(R9*2)
 	INCQ R8
 	CMPQ R8, SI
-	JLT  lanes6
+	JLT  lanes8
 	JMP  all4
 
 few3:
@@ -43199,7 +43690,7 @@ few3:
 	XORL  R8, R8
 	XORL  R9, R9
 
-in7:
+in9:
 	MOVQ    R8, R10
 	CMPQ    R8, DX
 	CMOVQGE R9, R10
@@ -43207,7 +43698,7 @@ in7:
 	MOVQ    R10, 128(SP)(R8*8)
 	INCQ    R8
 	CMPQ    R8, $0x20
-	JLT     in7
+	JLT     in9
 	LEAQ    128(SP), CX
 	XORL    DI, DI
 	MOVQ    DX, SI
@@ -43228,9 +43719,7 @@ TEXT ·sortPlaceAVX2(SB), NOSPLIT, $384-80
 	MOVQ         sorted_base+0(FP), AX
 	MOVQ         items_base+24(FP), CX
 	MOVQ         next_base+48(FP), DX
-	MOVL         least+72(FP), BX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
+	VBROADCASTSS least+72(FP), Y0
 	MOVL         shift+76(FP), BX
 	VMOVD        BX, X1
 	MOVQ         items_len+32(FP), BX
@@ -43501,7 +43990,7 @@ part2:
 	VMOVDQU Y2, 96(SP)
 	MOVQ    R8, R9
 
-lanes6:
+lanes8:
 	MOVL    (SP)(R9*4), R10
 	MOVWLZX (DX)(R10*2), R11
 	LEAL    1(R11), R12
@@ -43511,7 +44000,7 @@ lanes6:
 	MOVQ    R10, (AX)(R11*8)
 	INCQ    R9
 	CMPQ    R9, DI
-	JLT     lanes6
+	JLT     lanes8
 	JMP     all4
 
 few3:
@@ -43520,7 +44009,7 @@ few3:
 	XORL  R9, R9
 	XORL  R10, R10
 
-in7:
+in9:
 	MOVQ    R9, R11
 	CMPQ    R9, BX
 	CMOVQGE R10, R11
@@ -43528,7 +44017,7 @@ in7:
 	MOVQ    R11, 128(SP)(R9*8)
 	INCQ    R9
 	CMPQ    R9, $0x20
-	JLT     in7
+	JLT     in9
 	LEAQ    128(SP), CX
 	XORL    R8, R8
 	MOVQ    BX, DI
@@ -43606,24 +44095,6 @@ check2:
 	MOVW         AX, most+24(FP)
 	VZEROUPPER
 	RET
-
-DATA c0f0e0f0e<>+0(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+4(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+8(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+12(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+16(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+20(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+24(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+28(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+32(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+36(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+40(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+44(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+48(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+52(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+56(SB)/4, $0x0f0e0f0e
-DATA c0f0e0f0e<>+60(SB)/4, $0x0f0e0f0e
-GLOBL c0f0e0f0e<>(SB), RODATA|NOPTR, $64
 
 // func sortNeighboursAVX2(items []uint64)
 // Requires: AVX, AVX2
@@ -74552,67 +75023,69 @@ end3:
 // func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit1AVX512(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), DX
-	MOVL         (AX), AX
-	LEAQ         (DX)(AX*4), DX
-	MOVQ         from+16(FP), AX
-	VPBROADCASTD (AX), Z8
 	MOVQ         signed_base+24(FP), AX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Z1
+	VPSUBD       Z0, Z1, Z1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z2
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), CX
+	LEAQ         (DX)(CX*4), DX
 	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, BX
-	VPBROADCASTD BX, Z0
-	MOVQ         from+16(FP), BX
-	VPBROADCASTD 32(BX), Z1
+	XORL         BX, BX
+	SUBQ         $0x10, CX
+	JMP          check2
 
-loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(AX)
-	VMOVDQU32     (AX), Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
-	VPADDD        Z2, Z3, Z3
-	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
+turns1:
+	PREFETCHT0    2048(AX)(BX*4)
+	VMOVDQU64     (AX)(BX*4), Z3
+	VPANDQ        Z2, Z3, Z4
+	VPMINUD       Z0, Z4, Z4
+	VPSRLD        $0x1f, Z3, Z3
+	VPADDD        Z4, Z3, Z3
+	VPADDD        Z4, Z3, Z3
+	VPCMPGTD      Z1, Z4, K1
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, BX
-	POPCNTL       BX, BX
-	LEAQ          (DX)(BX*4), DX
-	ADDQ          $0x40, AX
-	SUBQ          $0x10, CX
-	JMP           loop
+	VPXORD        Z4, Z4, Z4
+	VPCOMPRESSD.Z Z3, K1, Z4
+	VMOVDQU32     Z4, (DX)
+	KMOVW         K1, SI
+	POPCNTL       SI, SI
+	LEAQ          (DX)(SI*4), DX
+	ADDQ          $0x10, BX
 
-tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, BX
-	SHLL          CL, BX
-	DECL          BX
-	KMOVW         BX, K7
-	PREFETCHT0    4096(AX)
-	VMOVDQU32.Z   (AX), K7, Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
+check2:
+	CMPQ          BX, CX
+	JLE           turns1
+	ADDQ          $0x10, CX
+	SUBQ          BX, CX
+	JEQ           end3
+	VMOVD         CX, X3
+	VPBROADCASTD  X3, Z3
+	VPCMPGTD      iota32<>+0(SB), Z3, K1
+	PREFETCHT0    2048(AX)(BX*4)
+	VMOVDQU32.Z   (AX)(BX*4), K1, Z3
+	VPANDQ        Z2, Z3, Z2
+	VPMINUD       Z0, Z2, Z2
+	VPSRLD        $0x1f, Z3, Z3
 	VPADDD        Z2, Z3, Z3
 	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z1, Z2, K2
+	KANDW         K1, K2, K1
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z3, K1, Z0
+	VMOVDQU32     Z0, (DX)
 	KMOVW         K1, AX
 	POPCNTL       AX, AX
 	LEAQ          (DX)(AX*4), DX
 
-done:
+end3:
 	MOVQ n+8(FP), AX
 	MOVQ keys+0(FP), CX
 	MOVQ (CX), CX
@@ -74625,89 +75098,95 @@ done:
 // func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit2AVX512(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), DX
-	MOVL         (AX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         keys+0(FP), CX
-	MOVQ         24(CX), BX
-	MOVL         4(AX), AX
-	LEAQ         (BX)(AX*4), BX
-	MOVQ         from+16(FP), AX
-	VPBROADCASTD (AX), Z8
-	VPBROADCASTD 4(AX), Z9
 	MOVQ         signed_base+24(FP), AX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Z1
+	VPSUBD       Z0, Z1, Z1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 4(CX), Z2
+	VPSUBD       Z0, Z2, Z2
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z3
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), BX
+	LEAQ         (DX)(BX*4), DX
+	MOVQ         keys+0(FP), BX
+	MOVQ         24(BX), BX
+	MOVL         4(CX), CX
+	LEAQ         (BX)(CX*4), BX
 	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, SI
-	VPBROADCASTD SI, Z0
-	MOVQ         from+16(FP), SI
-	VPBROADCASTD 32(SI), Z1
+	XORL         SI, SI
+	SUBQ         $0x10, CX
+	JMP          check2
 
-loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(AX)
-	VMOVDQU32     (AX), Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
-	VPADDD        Z2, Z3, Z3
-	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
+turns1:
+	PREFETCHT0    2048(AX)(SI*4)
+	VMOVDQU64     (AX)(SI*4), Z4
+	VPANDQ        Z3, Z4, Z5
+	VPMINUD       Z0, Z5, Z5
+	VPSRLD        $0x1f, Z4, Z4
+	VPADDD        Z5, Z4, Z4
+	VPADDD        Z5, Z4, Z4
+	VPCMPGTD      Z1, Z5, K1
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, SI
-	POPCNTL       SI, SI
-	LEAQ          (DX)(SI*4), DX
-	VPCMPUD       $0x05, Z9, Z2, K4
-	KANDNW        K4, K3, K1
+	VPXORD        Z6, Z6, Z6
+	VPCOMPRESSD.Z Z4, K1, Z6
+	VMOVDQU32     Z6, (DX)
+	KMOVW         K1, DI
+	POPCNTL       DI, DI
+	LEAQ          (DX)(DI*4), DX
+	VPCMPGTD      Z2, Z5, K2
+	KANDNW        K2, K1, K1
 	PREFETCHT0    1024(BX)
-	VPCOMPRESSD.Z Z3, K1, Z5
+	VPXORD        Z5, Z5, Z5
+	VPCOMPRESSD.Z Z4, K1, Z5
 	VMOVDQU32     Z5, (BX)
-	KMOVW         K1, SI
-	POPCNTL       SI, SI
-	LEAQ          (BX)(SI*4), BX
-	ADDQ          $0x40, AX
-	SUBQ          $0x10, CX
-	JMP           loop
+	KMOVW         K1, DI
+	POPCNTL       DI, DI
+	LEAQ          (BX)(DI*4), BX
+	ADDQ          $0x10, SI
 
-tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, SI
-	SHLL          CL, SI
-	DECL          SI
-	KMOVW         SI, K7
-	PREFETCHT0    4096(AX)
-	VMOVDQU32.Z   (AX), K7, Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
-	VPADDD        Z2, Z3, Z3
-	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
+check2:
+	CMPQ          SI, CX
+	JLE           turns1
+	ADDQ          $0x10, CX
+	SUBQ          SI, CX
+	JEQ           end3
+	VMOVD         CX, X4
+	VPBROADCASTD  X4, Z4
+	VPCMPGTD      iota32<>+0(SB), Z4, K1
+	PREFETCHT0    2048(AX)(SI*4)
+	VMOVDQU32.Z   (AX)(SI*4), K1, Z4
+	VPANDQ        Z3, Z4, Z3
+	VPMINUD       Z0, Z3, Z3
+	VPSRLD        $0x1f, Z4, Z4
+	VPADDD        Z3, Z4, Z4
+	VPADDD        Z3, Z4, Z4
+	VPCMPGTD      Z1, Z3, K2
+	KANDW         K1, K2, K3
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z4, K3, Z0
+	VMOVDQU32     Z0, (DX)
+	KMOVW         K3, AX
 	POPCNTL       AX, AX
 	LEAQ          (DX)(AX*4), DX
-	VPCMPUD       $0x05, Z9, Z2, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z2, Z3, K3
+	KANDNW        K3, K2, K2
+	KANDW         K1, K2, K1
 	PREFETCHT0    1024(BX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (BX)
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z4, K1, Z0
+	VMOVDQU32     Z0, (BX)
 	KMOVW         K1, AX
 	POPCNTL       AX, AX
 	LEAQ          (BX)(AX*4), BX
 
-done:
+end3:
 	MOVQ n+8(FP), AX
 	MOVQ keys+0(FP), CX
 	MOVQ (CX), CX
@@ -74725,133 +75204,147 @@ done:
 // func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit4AVX512(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), DX
-	MOVL         (AX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         keys+0(FP), CX
-	MOVQ         24(CX), BX
-	MOVL         4(AX), CX
-	LEAQ         (BX)(CX*4), BX
-	MOVQ         keys+0(FP), CX
-	MOVQ         48(CX), SI
-	MOVL         8(AX), CX
-	LEAQ         (SI)(CX*4), SI
-	MOVQ         keys+0(FP), CX
-	MOVQ         72(CX), DI
-	MOVL         12(AX), AX
-	LEAQ         (DI)(AX*4), DI
-	MOVQ         from+16(FP), AX
-	VPBROADCASTD (AX), Z8
-	VPBROADCASTD 4(AX), Z9
-	VPBROADCASTD 8(AX), Z10
-	VPBROADCASTD 12(AX), Z11
 	MOVQ         signed_base+24(FP), AX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Z1
+	VPSUBD       Z0, Z1, Z1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 4(CX), Z2
+	VPSUBD       Z0, Z2, Z2
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 8(CX), Z3
+	VPSUBD       Z0, Z3, Z3
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 12(CX), Z4
+	VPSUBD       Z0, Z4, Z4
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z5
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), BX
+	LEAQ         (DX)(BX*4), DX
+	MOVQ         keys+0(FP), BX
+	MOVQ         24(BX), BX
+	MOVL         4(CX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         keys+0(FP), SI
+	MOVQ         48(SI), SI
+	MOVL         8(CX), DI
+	LEAQ         (SI)(DI*4), SI
+	MOVQ         keys+0(FP), DI
+	MOVQ         72(DI), DI
+	MOVL         12(CX), CX
+	LEAQ         (DI)(CX*4), DI
 	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, R8
-	VPBROADCASTD R8, Z0
-	MOVQ         from+16(FP), R8
-	VPBROADCASTD 32(R8), Z1
+	XORL         R8, R8
+	SUBQ         $0x10, CX
+	JMP          check2
 
-loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(AX)
-	VMOVDQU32     (AX), Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
-	VPADDD        Z2, Z3, Z3
-	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
+turns1:
+	PREFETCHT0    2048(AX)(R8*4)
+	VMOVDQU64     (AX)(R8*4), Z6
+	VPANDQ        Z5, Z6, Z7
+	VPMINUD       Z0, Z7, Z7
+	VPSRLD        $0x1f, Z6, Z6
+	VPADDD        Z7, Z6, Z6
+	VPADDD        Z7, Z6, Z6
+	VPCMPGTD      Z1, Z7, K1
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (DX)(R8*4), DX
-	VPCMPUD       $0x05, Z9, Z2, K4
-	KANDNW        K4, K3, K1
+	VPXORD        Z8, Z8, Z8
+	VPCOMPRESSD.Z Z6, K1, Z8
+	VMOVDQU32     Z8, (DX)
+	KMOVW         K1, R9
+	POPCNTL       R9, R9
+	LEAQ          (DX)(R9*4), DX
+	VPCMPGTD      Z2, Z7, K2
+	KANDNW        K2, K1, K1
 	PREFETCHT0    1024(BX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (BX)
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (BX)(R8*4), BX
-	VPCMPUD       $0x05, Z10, Z2, K3
-	KANDNW        K3, K4, K1
+	VPXORD        Z8, Z8, Z8
+	VPCOMPRESSD.Z Z6, K1, Z8
+	VMOVDQU32     Z8, (BX)
+	KMOVW         K1, R9
+	POPCNTL       R9, R9
+	LEAQ          (BX)(R9*4), BX
+	VPCMPGTD      Z3, Z7, K1
+	KANDNW        K1, K2, K2
 	PREFETCHT0    1024(SI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (SI)
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (SI)(R8*4), SI
-	VPCMPUD       $0x05, Z11, Z2, K4
-	KANDNW        K4, K3, K1
+	VPXORD        Z8, Z8, Z8
+	VPCOMPRESSD.Z Z6, K2, Z8
+	VMOVDQU32     Z8, (SI)
+	KMOVW         K2, R9
+	POPCNTL       R9, R9
+	LEAQ          (SI)(R9*4), SI
+	VPCMPGTD      Z4, Z7, K2
+	KANDNW        K2, K1, K1
 	PREFETCHT0    1024(DI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DI)
-	KMOVW         K1, R8
-	POPCNTL       R8, R8
-	LEAQ          (DI)(R8*4), DI
-	ADDQ          $0x40, AX
-	SUBQ          $0x10, CX
-	JMP           loop
+	VPXORD        Z7, Z7, Z7
+	VPCOMPRESSD.Z Z6, K1, Z7
+	VMOVDQU32     Z7, (DI)
+	KMOVW         K1, R9
+	POPCNTL       R9, R9
+	LEAQ          (DI)(R9*4), DI
+	ADDQ          $0x10, R8
 
-tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, R8
-	SHLL          CL, R8
-	DECL          R8
-	KMOVW         R8, K7
-	PREFETCHT0    4096(AX)
-	VMOVDQU32.Z   (AX), K7, Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
-	VPADDD        Z2, Z3, Z3
-	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
+check2:
+	CMPQ          R8, CX
+	JLE           turns1
+	ADDQ          $0x10, CX
+	SUBQ          R8, CX
+	JEQ           end3
+	VMOVD         CX, X6
+	VPBROADCASTD  X6, Z6
+	VPCMPGTD      iota32<>+0(SB), Z6, K1
+	PREFETCHT0    2048(AX)(R8*4)
+	VMOVDQU32.Z   (AX)(R8*4), K1, Z6
+	VPANDQ        Z5, Z6, Z5
+	VPMINUD       Z0, Z5, Z5
+	VPSRLD        $0x1f, Z6, Z6
+	VPADDD        Z5, Z6, Z6
+	VPADDD        Z5, Z6, Z6
+	VPCMPGTD      Z1, Z5, K2
+	KANDW         K1, K2, K3
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z6, K3, Z0
+	VMOVDQU32     Z0, (DX)
+	KMOVW         K3, AX
 	POPCNTL       AX, AX
 	LEAQ          (DX)(AX*4), DX
-	VPCMPUD       $0x05, Z9, Z2, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z2, Z5, K3
+	KANDNW        K3, K2, K2
+	KANDW         K1, K2, K2
 	PREFETCHT0    1024(BX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (BX)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z6, K2, Z0
+	VMOVDQU32     Z0, (BX)
+	KMOVW         K2, AX
 	POPCNTL       AX, AX
 	LEAQ          (BX)(AX*4), BX
-	VPCMPUD       $0x05, Z10, Z2, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z3, Z5, K2
+	KANDNW        K2, K3, K3
+	KANDW         K1, K3, K3
 	PREFETCHT0    1024(SI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (SI)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z6, K3, Z0
+	VMOVDQU32     Z0, (SI)
+	KMOVW         K3, AX
 	POPCNTL       AX, AX
 	LEAQ          (SI)(AX*4), SI
-	VPCMPUD       $0x05, Z11, Z2, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z4, Z5, K3
+	KANDNW        K3, K2, K2
+	KANDW         K1, K2, K1
 	PREFETCHT0    1024(DI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DI)
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z6, K1, Z0
+	VMOVDQU32     Z0, (DI)
 	KMOVW         K1, AX
 	POPCNTL       AX, AX
 	LEAQ          (DI)(AX*4), DI
 
-done:
+end3:
 	MOVQ n+8(FP), AX
 	MOVQ keys+0(FP), CX
 	MOVQ (CX), CX
@@ -74879,221 +75372,251 @@ done:
 // func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit8AVX512(SB), NOSPLIT, $0-48
-	MOVQ         n+8(FP), AX
-	MOVQ         keys+0(FP), CX
-	MOVQ         (CX), DX
-	MOVL         (AX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         keys+0(FP), CX
-	MOVQ         24(CX), BX
-	MOVL         4(AX), CX
-	LEAQ         (BX)(CX*4), BX
-	MOVQ         keys+0(FP), CX
-	MOVQ         48(CX), SI
-	MOVL         8(AX), CX
-	LEAQ         (SI)(CX*4), SI
-	MOVQ         keys+0(FP), CX
-	MOVQ         72(CX), DI
-	MOVL         12(AX), CX
-	LEAQ         (DI)(CX*4), DI
-	MOVQ         keys+0(FP), CX
-	MOVQ         96(CX), R8
-	MOVL         16(AX), CX
-	LEAQ         (R8)(CX*4), R8
-	MOVQ         keys+0(FP), CX
-	MOVQ         120(CX), R9
-	MOVL         20(AX), CX
-	LEAQ         (R9)(CX*4), R9
-	MOVQ         keys+0(FP), CX
-	MOVQ         144(CX), R10
-	MOVL         24(AX), CX
-	LEAQ         (R10)(CX*4), R10
-	MOVQ         keys+0(FP), CX
-	MOVQ         168(CX), R11
-	MOVL         28(AX), AX
-	LEAQ         (R11)(AX*4), R11
-	MOVQ         from+16(FP), AX
-	VPBROADCASTD (AX), Z8
-	VPBROADCASTD 4(AX), Z9
-	VPBROADCASTD 8(AX), Z10
-	VPBROADCASTD 12(AX), Z11
-	VPBROADCASTD 16(AX), Z12
-	VPBROADCASTD 20(AX), Z13
-	VPBROADCASTD 24(AX), Z14
-	VPBROADCASTD 28(AX), Z15
 	MOVQ         signed_base+24(FP), AX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD (CX), Z1
+	VPSUBD       Z0, Z1, Z1
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 4(CX), Z2
+	VPSUBD       Z0, Z2, Z2
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 8(CX), Z3
+	VPSUBD       Z0, Z3, Z3
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 12(CX), Z4
+	VPSUBD       Z0, Z4, Z4
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 16(CX), Z5
+	VPSUBD       Z0, Z5, Z5
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 20(CX), Z6
+	VPSUBD       Z0, Z6, Z6
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 24(CX), Z7
+	VPSUBD       Z0, Z7, Z7
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 28(CX), Z8
+	VPSUBD       Z0, Z8, Z8
+	MOVQ         from+16(FP), CX
+	VPBROADCASTD 32(CX), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z9
+	MOVQ         n+8(FP), CX
+	MOVQ         keys+0(FP), DX
+	MOVQ         (DX), DX
+	MOVL         (CX), BX
+	LEAQ         (DX)(BX*4), DX
+	MOVQ         keys+0(FP), BX
+	MOVQ         24(BX), BX
+	MOVL         4(CX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         keys+0(FP), SI
+	MOVQ         48(SI), SI
+	MOVL         8(CX), DI
+	LEAQ         (SI)(DI*4), SI
+	MOVQ         keys+0(FP), DI
+	MOVQ         72(DI), DI
+	MOVL         12(CX), R8
+	LEAQ         (DI)(R8*4), DI
+	MOVQ         keys+0(FP), R8
+	MOVQ         96(R8), R8
+	MOVL         16(CX), R9
+	LEAQ         (R8)(R9*4), R8
+	MOVQ         keys+0(FP), R9
+	MOVQ         120(R9), R9
+	MOVL         20(CX), R10
+	LEAQ         (R9)(R10*4), R9
+	MOVQ         keys+0(FP), R10
+	MOVQ         144(R10), R10
+	MOVL         24(CX), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         keys+0(FP), R11
+	MOVQ         168(R11), R11
+	MOVL         28(CX), CX
+	LEAQ         (R11)(CX*4), R11
 	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, R12
-	VPBROADCASTD R12, Z0
-	MOVQ         from+16(FP), R12
-	VPBROADCASTD 32(R12), Z1
+	XORL         R12, R12
+	SUBQ         $0x10, CX
+	JMP          check2
 
-loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    4096(AX)
-	VMOVDQU32     (AX), Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
-	VPADDD        Z2, Z3, Z3
-	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
+turns1:
+	PREFETCHT0    2048(AX)(R12*4)
+	VMOVDQU64     (AX)(R12*4), Z10
+	VPANDQ        Z9, Z10, Z11
+	VPMINUD       Z0, Z11, Z11
+	VPSRLD        $0x1f, Z10, Z10
+	VPADDD        Z11, Z10, Z10
+	VPADDD        Z11, Z10, Z10
+	VPCMPGTD      Z1, Z11, K1
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (DX)(R12*4), DX
-	VPCMPUD       $0x05, Z9, Z2, K4
-	KANDNW        K4, K3, K1
+	VPXORD        Z12, Z12, Z12
+	VPCOMPRESSD.Z Z10, K1, Z12
+	VMOVDQU32     Z12, (DX)
+	KMOVW         K1, R13
+	POPCNTL       R13, R13
+	LEAQ          (DX)(R13*4), DX
+	VPCMPGTD      Z2, Z11, K2
+	KANDNW        K2, K1, K1
 	PREFETCHT0    1024(BX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (BX)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (BX)(R12*4), BX
-	VPCMPUD       $0x05, Z10, Z2, K3
-	KANDNW        K3, K4, K1
+	VPXORD        Z12, Z12, Z12
+	VPCOMPRESSD.Z Z10, K1, Z12
+	VMOVDQU32     Z12, (BX)
+	KMOVW         K1, R13
+	POPCNTL       R13, R13
+	LEAQ          (BX)(R13*4), BX
+	VPCMPGTD      Z3, Z11, K1
+	KANDNW        K1, K2, K2
 	PREFETCHT0    1024(SI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (SI)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (SI)(R12*4), SI
-	VPCMPUD       $0x05, Z11, Z2, K4
-	KANDNW        K4, K3, K1
+	VPXORD        Z12, Z12, Z12
+	VPCOMPRESSD.Z Z10, K2, Z12
+	VMOVDQU32     Z12, (SI)
+	KMOVW         K2, R13
+	POPCNTL       R13, R13
+	LEAQ          (SI)(R13*4), SI
+	VPCMPGTD      Z4, Z11, K2
+	KANDNW        K2, K1, K1
 	PREFETCHT0    1024(DI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DI)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (DI)(R12*4), DI
-	VPCMPUD       $0x05, Z12, Z2, K3
-	KANDNW        K3, K4, K1
+	VPXORD        Z12, Z12, Z12
+	VPCOMPRESSD.Z Z10, K1, Z12
+	VMOVDQU32     Z12, (DI)
+	KMOVW         K1, R13
+	POPCNTL       R13, R13
+	LEAQ          (DI)(R13*4), DI
+	VPCMPGTD      Z5, Z11, K1
+	KANDNW        K1, K2, K2
 	PREFETCHT0    1024(R8)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R8)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (R8)(R12*4), R8
-	VPCMPUD       $0x05, Z13, Z2, K4
-	KANDNW        K4, K3, K1
+	VPXORD        Z12, Z12, Z12
+	VPCOMPRESSD.Z Z10, K2, Z12
+	VMOVDQU32     Z12, (R8)
+	KMOVW         K2, R13
+	POPCNTL       R13, R13
+	LEAQ          (R8)(R13*4), R8
+	VPCMPGTD      Z6, Z11, K2
+	KANDNW        K2, K1, K1
 	PREFETCHT0    1024(R9)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R9)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (R9)(R12*4), R9
-	VPCMPUD       $0x05, Z14, Z2, K3
-	KANDNW        K3, K4, K1
+	VPXORD        Z12, Z12, Z12
+	VPCOMPRESSD.Z Z10, K1, Z12
+	VMOVDQU32     Z12, (R9)
+	KMOVW         K1, R13
+	POPCNTL       R13, R13
+	LEAQ          (R9)(R13*4), R9
+	VPCMPGTD      Z7, Z11, K1
+	KANDNW        K1, K2, K2
 	PREFETCHT0    1024(R10)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R10)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (R10)(R12*4), R10
-	VPCMPUD       $0x05, Z15, Z2, K4
-	KANDNW        K4, K3, K1
+	VPXORD        Z12, Z12, Z12
+	VPCOMPRESSD.Z Z10, K2, Z12
+	VMOVDQU32     Z12, (R10)
+	KMOVW         K2, R13
+	POPCNTL       R13, R13
+	LEAQ          (R10)(R13*4), R10
+	VPCMPGTD      Z8, Z11, K2
+	KANDNW        K2, K1, K1
 	PREFETCHT0    1024(R11)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R11)
-	KMOVW         K1, R12
-	POPCNTL       R12, R12
-	LEAQ          (R11)(R12*4), R11
-	ADDQ          $0x40, AX
-	SUBQ          $0x10, CX
-	JMP           loop
+	VPXORD        Z11, Z11, Z11
+	VPCOMPRESSD.Z Z10, K1, Z11
+	VMOVDQU32     Z11, (R11)
+	KMOVW         K1, R13
+	POPCNTL       R13, R13
+	LEAQ          (R11)(R13*4), R11
+	ADDQ          $0x10, R12
 
-tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, R12
-	SHLL          CL, R12
-	DECL          R12
-	KMOVW         R12, K7
-	PREFETCHT0    4096(AX)
-	VMOVDQU32.Z   (AX), K7, Z4
-	VPANDD        Z0, Z4, Z2
-	VPMINUD       Z1, Z2, Z2
-	VPSRLD        $0x1f, Z4, Z3
-	VPADDD        Z2, Z3, Z3
-	VPADDD        Z2, Z3, Z3
-	VPCMPUD       $0x05, Z8, Z2, K3
-	KMOVW         K3, K1
-	KANDW         K7, K1, K1
+check2:
+	CMPQ          R12, CX
+	JLE           turns1
+	ADDQ          $0x10, CX
+	SUBQ          R12, CX
+	JEQ           end3
+	VMOVD         CX, X10
+	VPBROADCASTD  X10, Z10
+	VPCMPGTD      iota32<>+0(SB), Z10, K1
+	PREFETCHT0    2048(AX)(R12*4)
+	VMOVDQU32.Z   (AX)(R12*4), K1, Z10
+	VPANDQ        Z9, Z10, Z9
+	VPMINUD       Z0, Z9, Z9
+	VPSRLD        $0x1f, Z10, Z10
+	VPADDD        Z9, Z10, Z10
+	VPADDD        Z9, Z10, Z10
+	VPCMPGTD      Z1, Z9, K2
+	KANDW         K1, K2, K3
 	PREFETCHT0    1024(DX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DX)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K3, Z0
+	VMOVDQU32     Z0, (DX)
+	KMOVW         K3, AX
 	POPCNTL       AX, AX
 	LEAQ          (DX)(AX*4), DX
-	VPCMPUD       $0x05, Z9, Z2, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z2, Z9, K3
+	KANDNW        K3, K2, K2
+	KANDW         K1, K2, K2
 	PREFETCHT0    1024(BX)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (BX)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K2, Z0
+	VMOVDQU32     Z0, (BX)
+	KMOVW         K2, AX
 	POPCNTL       AX, AX
 	LEAQ          (BX)(AX*4), BX
-	VPCMPUD       $0x05, Z10, Z2, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z3, Z9, K2
+	KANDNW        K2, K3, K3
+	KANDW         K1, K3, K3
 	PREFETCHT0    1024(SI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (SI)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K3, Z0
+	VMOVDQU32     Z0, (SI)
+	KMOVW         K3, AX
 	POPCNTL       AX, AX
 	LEAQ          (SI)(AX*4), SI
-	VPCMPUD       $0x05, Z11, Z2, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z4, Z9, K3
+	KANDNW        K3, K2, K2
+	KANDW         K1, K2, K2
 	PREFETCHT0    1024(DI)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (DI)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K2, Z0
+	VMOVDQU32     Z0, (DI)
+	KMOVW         K2, AX
 	POPCNTL       AX, AX
 	LEAQ          (DI)(AX*4), DI
-	VPCMPUD       $0x05, Z12, Z2, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z5, Z9, K2
+	KANDNW        K2, K3, K3
+	KANDW         K1, K3, K3
 	PREFETCHT0    1024(R8)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R8)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K3, Z0
+	VMOVDQU32     Z0, (R8)
+	KMOVW         K3, AX
 	POPCNTL       AX, AX
 	LEAQ          (R8)(AX*4), R8
-	VPCMPUD       $0x05, Z13, Z2, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z6, Z9, K3
+	KANDNW        K3, K2, K2
+	KANDW         K1, K2, K2
 	PREFETCHT0    1024(R9)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R9)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K2, Z0
+	VMOVDQU32     Z0, (R9)
+	KMOVW         K2, AX
 	POPCNTL       AX, AX
 	LEAQ          (R9)(AX*4), R9
-	VPCMPUD       $0x05, Z14, Z2, K3
-	KANDNW        K3, K4, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z7, Z9, K2
+	KANDNW        K2, K3, K3
+	KANDW         K1, K3, K3
 	PREFETCHT0    1024(R10)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R10)
-	KMOVW         K1, AX
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K3, Z0
+	VMOVDQU32     Z0, (R10)
+	KMOVW         K3, AX
 	POPCNTL       AX, AX
 	LEAQ          (R10)(AX*4), R10
-	VPCMPUD       $0x05, Z15, Z2, K4
-	KANDNW        K4, K3, K1
-	KANDW         K7, K1, K1
+	VPCMPGTD      Z8, Z9, K3
+	KANDNW        K3, K2, K2
+	KANDW         K1, K2, K1
 	PREFETCHT0    1024(R11)
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVDQU32     Z5, (R11)
+	VPXORD        Z0, Z0, Z0
+	VPCOMPRESSD.Z Z10, K1, Z0
+	VMOVDQU32     Z0, (R11)
 	KMOVW         K1, AX
 	POPCNTL       AX, AX
 	LEAQ          (R11)(AX*4), R11
 
-done:
+end3:
 	MOVQ n+8(FP), AX
 	MOVQ keys+0(FP), CX
 	MOVQ (CX), CX
@@ -75138,500 +75661,341 @@ done:
 	VZEROUPPER
 	RET
 
-// func lossPlaceAVX512(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·lossPlaceAVX512(SB), NOSPLIT, $0-104
-	MOVQ         starts_base+72(FP), AX
-	MOVL         first+100(FP), CX
-	VPBROADCASTD CX, Z8
-	MOVL         shift+96(FP), CX
-	VMOVD        CX, X13
-	MOVL         $0x00000001, DX
-	SHLL         CL, DX
-	DECL         DX
-	MOVL         $0x00000005, CX
-	VPBROADCASTD CX, Z11
-	MOVL         $0x7fffffff, CX
-	VPBROADCASTD CX, Z12
-	MOVQ         slots_base+0(FP), CX
-	MOVQ         positions_base+24(FP), BX
-	MOVQ         keys_base+48(FP), SI
-	MOVQ         keys_len+56(FP), DI
-
-block:
-	TESTQ   DI, DI
-	JZ      done
-	MOVQ    $0x00000400, R8
-	CMPQ    DI, R8
-	CMOVQLT DI, R8
-	MOVQ    R8, R9
-	SUBQ    R8, DI
-	XORL    R10, R10
-
-positions:
-	VMOVDQU32  (SI)(R10*4), Z0
-	VPSRLD     X13, Z0, Z1
-	VPSUBD     Z8, Z1, Z1
-	KXNORW     K1, K1, K1
-	VPGATHERDD (AX)(Z1*4), K1, Z2
-	VPSRAD     $0x1f, Z2, Z3
-	VPANDND    Z11, Z3, Z3
-	VMOVDQU32  (BX)(R10*4), Z4
-	VPSLLVD    Z3, Z4, Z4
-	VPANDD     Z12, Z2, Z2
-	VPADDD     Z2, Z4, Z4
-	VMOVDQU32  Z4, (BX)(R10*4)
-	ADDQ       $0x00000010, R10
-	CMPQ       R10, R8
-	JLT        positions
-
-stores:
-	CMPQ       R9, $0x04
-	JLT        rest
-	MOVL       256(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       (BX), R8
-	MOVL       (SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	MOVL       260(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       4(BX), R8
-	MOVL       4(SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	MOVL       264(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       8(BX), R8
-	MOVL       8(SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	MOVL       268(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       12(BX), R8
-	MOVL       12(SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	ADDQ       $0x10, BX
-	ADDQ       $0x10, SI
-	SUBQ       $0x04, R9
-	JMP        stores
-
-rest:
-	TESTQ      R9, R9
-	JZ         block
-	MOVL       256(BX), R8
-	PREFETCHT0 (CX)(R8*2)
-	MOVL       (BX), R8
-	MOVL       (SI), R10
-	ANDL       DX, R10
-	ADDL       $0x02, R10
-	MOVW       R10, (CX)(R8*2)
-	ADDQ       $0x04, BX
-	ADDQ       $0x04, SI
-	DECQ       R9
-	JMP        rest
-
-done:
-	VZEROUPPER
-	RET
-
 // func lossRankAVX512(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX2, AVX512BW, AVX512F
 TEXT ·lossRankAVX512(SB), NOSPLIT, $0-96
-	MOVQ         slots_base+24(FP), AX
-	MOVQ         scratch_base+48(FP), CX
-	MOVQ         weights_base+0(FP), DX
-	MOVQ         slots_len+32(FP), BX
-	MOVL         $0x00000001, SI
-	VPBROADCASTW SI, Z31
-	MOVL         $0x00000100, SI
-	VPBROADCASTW SI, Z1
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z25, Z25, Z25
-	MOVQ         CX, DI
+	MOVQ      weights_base+0(FP), AX
+	MOVQ      slots_base+24(FP), CX
+	MOVQ      scratch_base+48(FP), DX
+	MOVQ      more+80(FP), BX
+	VPXORD    Z0, Z0, Z0
+	VMOVDQU64 c00010001<>+0(SB), Z1
+	VPXORD    Z2, Z2, Z2
+	MOVQ      slots_len+32(FP), SI
+	XORL      DI, DI
+	JMP       check2
 
-load:
-	VMOVDQU64     (AX), Z2
-	VMOVDQU64     Z0, (AX)
-	VPTESTMW      Z2, Z2, K1
-	VPTESTMW      Z31, Z2, K2
-	VMOVDQU16.Z   Z31, K1, Z3
-	VMOVDQU16     Z1, K2, Z3
-	VPADDW        Z3, Z25, Z25
-	VMOVDQU64     Z2, (DI)
-	VMOVDQU64     Z3, 64(DI)
-	VMOVDQU64     Z0, 128(DI)
-	VMOVDQU64     Z0, 192(DI)
-	ADDQ          $0x40, AX
-	ADDQ          $0x00000100, DI
-	SUBQ          $0x20, BX
-	JNZ           load
-	VMOVDQU64     Z0, (DI)
-	VMOVDQU64     Z0, 64(DI)
-	VMOVDQU64     Z0, 128(DI)
-	VMOVDQU64     Z0, 192(DI)
-	VMOVDQU64     Z0, 256(DI)
-	VMOVDQU64     Z0, 320(DI)
-	VMOVDQU64     Z0, 384(DI)
-	VMOVDQU64     Z0, 448(DI)
-	VMOVDQU64     Z0, 512(DI)
-	VMOVDQU64     Z0, 576(DI)
-	VMOVDQU64     Z0, 640(DI)
-	VMOVDQU64     Z0, 704(DI)
-	MOVL          $0x000000ff, AX
-	VPBROADCASTD  AX, Z4
-	VPMOVZXWD     Y25, Z2
-	VEXTRACTI64X4 $0x01, Z25, Y3
-	VPMOVZXWD     Y3, Z3
-	VPANDD        Z4, Z2, Z5
-	VPSRLD        $0x08, Z2, Z2
-	VPSLLD        $0x10, Z2, Z2
-	VPORD         Z5, Z2, Z2
-	VPANDD        Z4, Z3, Z5
-	VPSRLD        $0x08, Z3, Z3
-	VPSLLD        $0x10, Z3, Z3
-	VPORD         Z5, Z3, Z3
-	VMOVDQA64     Z2, Z6
-	VMOVDQA64     Z3, Z7
-	VALIGND       $0x0f, Z0, Z2, Z5
-	VPADDD        Z5, Z2, Z2
-	VALIGND       $0x0f, Z0, Z3, Z5
-	VPADDD        Z5, Z3, Z3
-	VALIGND       $0x0e, Z0, Z2, Z5
-	VPADDD        Z5, Z2, Z2
-	VALIGND       $0x0e, Z0, Z3, Z5
-	VPADDD        Z5, Z3, Z3
-	VALIGND       $0x0c, Z0, Z2, Z5
-	VPADDD        Z5, Z2, Z2
-	VALIGND       $0x0c, Z0, Z3, Z5
-	VPADDD        Z5, Z3, Z3
-	VALIGND       $0x08, Z0, Z2, Z5
-	VPADDD        Z5, Z2, Z2
-	VALIGND       $0x08, Z0, Z3, Z5
-	VPADDD        Z5, Z3, Z3
-	MOVL          $0x0000000f, AX
-	VPBROADCASTD  AX, Z5
-	VPERMD        Z2, Z5, Z5
-	VPADDD        Z5, Z3, Z3
-	VEXTRACTI32X4 $0x03, Z3, X5
-	VPEXTRD       $0x03, X5, SI
-	MOVWLZX       SI, AX
-	MOVL          AX, background+88(FP)
-	SHRL          $0x10, SI
-	MOVL          SI, foreground+92(FP)
-	VPSUBD        Z6, Z2, Z2
-	VPSUBD        Z7, Z3, Z3
-	MOVQ          more+80(FP), AX
-	MOVL          $0x0000ffff, BX
-	VPBROADCASTD  BX, Z4
-	MOVL          base+72(FP), BX
-	VPBROADCASTD  BX, Z5
-	MOVL          twice+76(FP), BX
-	VPBROADCASTD  BX, Z6
-	VPANDD        Z4, Z2, Z26
-	VPADDD        Z5, Z26, Z26
-	VPADDD        (AX), Z26, Z26
-	VPSRLD        $0x10, Z2, Z2
-	VPADDD        Z2, Z2, Z2
-	VPSUBD        Z2, Z6, Z28
-	VPSUBD        128(AX), Z28, Z28
-	VPANDD        Z4, Z3, Z27
-	VPADDD        Z5, Z27, Z27
-	VPADDD        64(AX), Z27, Z27
-	VPSRLD        $0x10, Z3, Z3
-	VPADDD        Z3, Z3, Z3
-	VPSUBD        Z3, Z6, Z29
-	VPSUBD        192(AX), Z29, Z29
-	MOVL          $0x3f000000, AX
-	VPBROADCASTD  AX, Z30
+turns1:
+	VMOVDQU64 (CX)(DI*2), Z3
+	VMOVDQU64 Z0, (CX)(DI*2)
+	VPMINUW   Z1, Z3, Z4
+	VPANDQ    Z1, Z3, Z5
+	VPSUBW    Z5, Z4, Z4
+	VPSLLW    $0x08, Z5, Z5
+	VPADDW    Z5, Z4, Z4
+	VPADDW    Z4, Z2, Z2
+	VPSRLW    $0x01, Z3, Z3
+	VMOVDQU64 Z3, (DX)(DI*8)
+	VMOVDQU64 Z4, 64(DX)(DI*8)
+	VMOVDQU64 Z0, 128(DX)(DI*8)
+	VMOVDQU64 Z0, 192(DX)(DI*8)
+	ADDQ      $0x20, DI
 
-rows:
-	VMOVDQU64 (CX), Z0
-	VMOVDQU64 64(CX), Z8
-	VMOVDQU64 128(CX), Z12
-	VMOVDQU64 192(CX), Z16
-	VPORD     Z31, Z0, Z4
-	VMOVDQU64 256(CX), Z1
-	VMOVDQU64 320(CX), Z9
-	VMOVDQU64 384(CX), Z13
-	VMOVDQU64 448(CX), Z17
-	VPORD     Z31, Z1, Z5
-	VMOVDQU64 512(CX), Z2
-	VMOVDQU64 576(CX), Z10
-	VMOVDQU64 640(CX), Z14
-	VMOVDQU64 704(CX), Z18
-	VPORD     Z31, Z2, Z6
-	VMOVDQU64 768(CX), Z3
-	VMOVDQU64 832(CX), Z11
-	VMOVDQU64 896(CX), Z15
-	VMOVDQU64 960(CX), Z19
-	VPORD     Z31, Z3, Z7
-	VPCMPUW   $0x06, Z4, Z1, K1
-	VPCMPUW   $0x06, Z5, Z0, K2
-	VPADDW    Z9, Z12, K1, Z12
-	VPADDW    Z8, Z17, K1, Z17
-	VPADDW    Z8, Z13, K2, Z13
-	VPADDW    Z9, Z16, K2, Z16
-	VPCMPUW   $0x06, Z4, Z2, K3
-	VPCMPUW   $0x06, Z6, Z0, K4
-	VPADDW    Z10, Z12, K3, Z12
-	VPADDW    Z8, Z18, K3, Z18
-	VPADDW    Z8, Z14, K4, Z14
-	VPADDW    Z10, Z16, K4, Z16
-	VPCMPUW   $0x06, Z5, Z2, K5
-	VPCMPUW   $0x06, Z6, Z1, K6
-	VPADDW    Z10, Z13, K5, Z13
-	VPADDW    Z9, Z18, K5, Z18
-	VPADDW    Z9, Z14, K6, Z14
-	VPADDW    Z10, Z17, K6, Z17
-	VPCMPUW   $0x06, Z4, Z3, K1
-	VPCMPUW   $0x06, Z7, Z0, K2
-	VPADDW    Z11, Z12, K1, Z12
-	VPADDW    Z8, Z19, K1, Z19
-	VPADDW    Z8, Z15, K2, Z15
-	VPADDW    Z11, Z16, K2, Z16
-	VPCMPUW   $0x06, Z5, Z3, K3
-	VPCMPUW   $0x06, Z7, Z1, K4
-	VPADDW    Z11, Z13, K3, Z13
-	VPADDW    Z9, Z19, K3, Z19
-	VPADDW    Z9, Z15, K4, Z15
-	VPADDW    Z11, Z17, K4, Z17
-	VPCMPUW   $0x06, Z6, Z3, K5
-	VPCMPUW   $0x06, Z7, Z2, K6
-	VPADDW    Z11, Z14, K5, Z14
-	VPADDW    Z10, Z19, K5, Z19
-	VPADDW    Z10, Z15, K6, Z15
-	VPADDW    Z11, Z18, K6, Z18
-	LEAQ      1024(CX), AX
-	JMP       pairsCheck
+check2:
+	CMPQ   DI, SI
+	JLT    turns1
+	MOVQ   slots_len+32(FP), CX
+	IMUL3Q $0x08, CX, CX
+	ADDQ   DX, CX
+	MOVQ   DX, SI
+	LEAQ   -1024(CX), DI
+	JMP    rowsCheck4
 
-pairs:
-	VMOVDQU64 (AX), Z20
-	VPORD     Z31, Z20, Z21
-	VMOVDQU64 64(AX), Z22
-	VMOVDQU64 128(AX), Z23
-	VMOVDQU64 192(AX), Z24
-	VPCMPUW   $0x06, Z4, Z20, K1
-	VPCMPUW   $0x06, Z21, Z0, K2
-	VPADDW    Z22, Z12, K1, Z12
-	VPADDW    Z8, Z24, K1, Z24
-	VPADDW    Z8, Z23, K2, Z23
-	VPADDW    Z22, Z16, K2, Z16
-	VPCMPUW   $0x06, Z5, Z20, K3
-	VPCMPUW   $0x06, Z21, Z1, K4
-	VPADDW    Z22, Z13, K3, Z13
-	VPADDW    Z9, Z24, K3, Z24
-	VPADDW    Z9, Z23, K4, Z23
-	VPADDW    Z22, Z17, K4, Z17
-	VPCMPUW   $0x06, Z6, Z20, K5
-	VPCMPUW   $0x06, Z21, Z2, K6
-	VPADDW    Z22, Z14, K5, Z14
-	VPADDW    Z10, Z24, K5, Z24
-	VPADDW    Z10, Z23, K6, Z23
-	VPADDW    Z22, Z18, K6, Z18
-	VPCMPUW   $0x06, Z7, Z20, K1
-	VPCMPUW   $0x06, Z21, Z3, K2
-	VPADDW    Z22, Z15, K1, Z15
-	VPADDW    Z11, Z24, K1, Z24
-	VPADDW    Z11, Z23, K2, Z23
-	VPADDW    Z22, Z19, K2, Z19
-	VMOVDQU64 Z23, 128(AX)
-	VMOVDQU64 Z24, 192(AX)
-	ADDQ      $0x00000100, AX
+rows3:
+	VMOVDQU64 (SI), Z0
+	VMOVDQU64 64(SI), Z1
+	VMOVDQU64 128(SI), Z3
+	VMOVDQU64 192(SI), Z4
+	VMOVDQU64 256(SI), Z5
+	VMOVDQU64 320(SI), Z6
+	VMOVDQU64 384(SI), Z7
+	VMOVDQU64 448(SI), Z8
+	VMOVDQU64 512(SI), Z9
+	VMOVDQU64 576(SI), Z10
+	VMOVDQU64 640(SI), Z11
+	VMOVDQU64 704(SI), Z12
+	VMOVDQU64 768(SI), Z13
+	VMOVDQU64 832(SI), Z14
+	VMOVDQU64 896(SI), Z15
+	VMOVDQU64 960(SI), Z16
+	VPCMPGTW  Z0, Z5, K1
+	VPADDW    Z6, Z3, K1, Z3
+	VPADDW    Z1, Z8, K1, Z8
+	VPCMPGTW  Z5, Z0, K1
+	VPADDW    Z6, Z4, K1, Z4
+	VPADDW    Z1, Z7, K1, Z7
+	VPCMPGTW  Z0, Z9, K1
+	VPADDW    Z10, Z3, K1, Z3
+	VPADDW    Z1, Z12, K1, Z12
+	VPCMPGTW  Z9, Z0, K1
+	VPADDW    Z10, Z4, K1, Z4
+	VPADDW    Z1, Z11, K1, Z11
+	VPCMPGTW  Z5, Z9, K1
+	VPADDW    Z10, Z7, K1, Z7
+	VPADDW    Z6, Z12, K1, Z12
+	VPCMPGTW  Z9, Z5, K1
+	VPADDW    Z10, Z8, K1, Z8
+	VPADDW    Z6, Z11, K1, Z11
+	VPCMPGTW  Z0, Z13, K1
+	VPADDW    Z14, Z3, K1, Z3
+	VPADDW    Z1, Z16, K1, Z16
+	VPCMPGTW  Z13, Z0, K1
+	VPADDW    Z14, Z4, K1, Z4
+	VPADDW    Z1, Z15, K1, Z15
+	VPCMPGTW  Z5, Z13, K1
+	VPADDW    Z14, Z7, K1, Z7
+	VPADDW    Z6, Z16, K1, Z16
+	VPCMPGTW  Z13, Z5, K1
+	VPADDW    Z14, Z8, K1, Z8
+	VPADDW    Z6, Z15, K1, Z15
+	VPCMPGTW  Z9, Z13, K1
+	VPADDW    Z14, Z11, K1, Z11
+	VPADDW    Z10, Z16, K1, Z16
+	VPCMPGTW  Z13, Z9, K1
+	VPADDW    Z14, Z12, K1, Z12
+	VPADDW    Z10, Z15, K1, Z15
+	LEAQ      1024(SI), R8
+	JMP       othersCheck6
 
-pairsCheck:
-	CMPQ          AX, DI
-	JB            pairs
-	MOVL          $0x000000ff, AX
-	VPBROADCASTD  AX, Z20
-	VPTESTMW      Z31, Z0, K1
-	VPSUBW        Z16, Z25, Z16
-	VPMOVZXWD     Y12, Z21
-	VPMOVZXWD     Y16, Z22
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z26, Z23, Z23
-	VPADDD        Z26, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z28, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, (DX)
-	VEXTRACTI64X4 $0x01, Z12, Y21
-	VEXTRACTI64X4 $0x01, Z16, Y22
-	VPMOVZXWD     Y21, Z21
-	VPMOVZXWD     Y22, Z22
-	KSHIFTRD      $0x10, K1, K1
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z27, Z23, Z23
-	VPADDD        Z27, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z29, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, 64(DX)
-	ADDQ          $0x80, DX
-	ADDQ          $0x00000100, CX
-	CMPQ          CX, DI
-	JAE           done
-	VPTESTMW      Z31, Z1, K1
-	VPSUBW        Z17, Z25, Z17
-	VPMOVZXWD     Y13, Z21
-	VPMOVZXWD     Y17, Z22
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z26, Z23, Z23
-	VPADDD        Z26, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z28, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, (DX)
-	VEXTRACTI64X4 $0x01, Z13, Y21
-	VEXTRACTI64X4 $0x01, Z17, Y22
-	VPMOVZXWD     Y21, Z21
-	VPMOVZXWD     Y22, Z22
-	KSHIFTRD      $0x10, K1, K1
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z27, Z23, Z23
-	VPADDD        Z27, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z29, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, 64(DX)
-	ADDQ          $0x80, DX
-	ADDQ          $0x00000100, CX
-	CMPQ          CX, DI
-	JAE           done
-	VPTESTMW      Z31, Z2, K1
-	VPSUBW        Z18, Z25, Z18
-	VPMOVZXWD     Y14, Z21
-	VPMOVZXWD     Y18, Z22
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z26, Z23, Z23
-	VPADDD        Z26, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z28, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, (DX)
-	VEXTRACTI64X4 $0x01, Z14, Y21
-	VEXTRACTI64X4 $0x01, Z18, Y22
-	VPMOVZXWD     Y21, Z21
-	VPMOVZXWD     Y22, Z22
-	KSHIFTRD      $0x10, K1, K1
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z27, Z23, Z23
-	VPADDD        Z27, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z29, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, 64(DX)
-	ADDQ          $0x80, DX
-	ADDQ          $0x00000100, CX
-	CMPQ          CX, DI
-	JAE           done
-	VPTESTMW      Z31, Z3, K1
-	VPSUBW        Z19, Z25, Z19
-	VPMOVZXWD     Y15, Z21
-	VPMOVZXWD     Y19, Z22
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z26, Z23, Z23
-	VPADDD        Z26, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z28, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, (DX)
-	VEXTRACTI64X4 $0x01, Z15, Y21
-	VEXTRACTI64X4 $0x01, Z19, Y22
-	VPMOVZXWD     Y21, Z21
-	VPMOVZXWD     Y22, Z22
-	KSHIFTRD      $0x10, K1, K1
-	VPANDD        Z20, Z21, Z23
-	VPANDD        Z20, Z22, Z24
-	VPADDD        Z27, Z23, Z23
-	VPADDD        Z27, Z24, Z24
-	VPSRLD        $0x08, Z21, Z21
-	VPSRLD        $0x08, Z22, Z22
-	VPADDD        Z21, Z22, Z22
-	VPSUBD        Z22, Z29, Z4
-	VPADDD        Z23, Z24, K1, Z4
-	VCVTDQ2PS     Z23, Z23
-	VCVTDQ2PS     Z24, Z24
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z30, Z4, Z4
-	VMULPS        Z23, Z24, Z24
-	VDIVPS        Z24, Z4, Z4
-	VMOVUPS       Z4, 64(DX)
-	ADDQ          $0x80, DX
-	ADDQ          $0x00000100, CX
-	CMPQ          CX, DI
-	JAE           done
-	JMP           rows
+others5:
+	VMOVDQU64 (R8), Z17
+	VMOVDQU64 64(R8), Z18
+	VMOVDQU64 128(R8), Z19
+	VMOVDQU64 192(R8), Z20
+	VPCMPGTW  Z0, Z17, K1
+	VPADDW    Z18, Z3, K1, Z3
+	VPADDW    Z1, Z20, K1, Z20
+	VPCMPGTW  Z17, Z0, K1
+	VPADDW    Z18, Z4, K1, Z4
+	VPADDW    Z1, Z19, K1, Z19
+	VPCMPGTW  Z5, Z17, K1
+	VPADDW    Z18, Z7, K1, Z7
+	VPADDW    Z6, Z20, K1, Z20
+	VPCMPGTW  Z17, Z5, K1
+	VPADDW    Z18, Z8, K1, Z8
+	VPADDW    Z6, Z19, K1, Z19
+	VPCMPGTW  Z9, Z17, K1
+	VPADDW    Z18, Z11, K1, Z11
+	VPADDW    Z10, Z20, K1, Z20
+	VPCMPGTW  Z17, Z9, K1
+	VPADDW    Z18, Z12, K1, Z12
+	VPADDW    Z10, Z19, K1, Z19
+	VPCMPGTW  Z13, Z17, K1
+	VPADDW    Z18, Z15, K1, Z15
+	VPADDW    Z14, Z20, K1, Z20
+	VPCMPGTW  Z17, Z13, K1
+	VPADDW    Z18, Z16, K1, Z16
+	VPADDW    Z14, Z19, K1, Z19
+	VMOVDQU64 Z19, 128(R8)
+	VMOVDQU64 Z20, 192(R8)
+	ADDQ      $0x00000100, R8
 
-done:
+othersCheck6:
+	CMPQ      R8, CX
+	JB        others5
+	VMOVDQU64 Z3, 128(SI)
+	VMOVDQU64 Z4, 192(SI)
+	VMOVDQU64 Z7, 384(SI)
+	VMOVDQU64 Z8, 448(SI)
+	VMOVDQU64 Z11, 640(SI)
+	VMOVDQU64 Z12, 704(SI)
+	VMOVDQU64 Z15, 896(SI)
+	VMOVDQU64 Z16, 960(SI)
+	ADDQ      $0x00000400, SI
+
+rowsCheck4:
+	CMPQ SI, DI
+	JBE  rows3
+	LEAQ -256(CX), DI
+	JMP  rowsCheck8
+
+rows7:
+	VMOVDQU64 (SI), Z0
+	VMOVDQU64 64(SI), Z1
+	VMOVDQU64 128(SI), Z3
+	VMOVDQU64 192(SI), Z4
+	LEAQ      256(SI), R8
+	JMP       othersCheck10
+
+others9:
+	VMOVDQU64 (R8), Z5
+	VMOVDQU64 64(R8), Z6
+	VMOVDQU64 128(R8), Z7
+	VMOVDQU64 192(R8), Z8
+	VPCMPGTW  Z0, Z5, K1
+	VPADDW    Z6, Z3, K1, Z3
+	VPADDW    Z1, Z8, K1, Z8
+	VPCMPGTW  Z5, Z0, K1
+	VPADDW    Z6, Z4, K1, Z4
+	VPADDW    Z1, Z7, K1, Z7
+	VMOVDQU64 Z7, 128(R8)
+	VMOVDQU64 Z8, 192(R8)
+	ADDQ      $0x00000100, R8
+
+othersCheck10:
+	CMPQ      R8, CX
+	JB        others9
+	VMOVDQU64 Z3, 128(SI)
+	VMOVDQU64 Z4, 192(SI)
+	ADDQ      $0x00000100, SI
+
+rowsCheck8:
+	CMPQ          SI, DI
+	JBE           rows7
+	VMOVDQU64     c00ff00ff<>+0(SB), Z0
+	VPXORD        Z1, Z1, Z1
+	VPXORD        Z3, Z3, Z3
+	VBROADCASTSS  base+72(FP), Z4
+	VBROADCASTSS  twice+76(FP), Z5
+	VPANDQ        Z0, Z2, Z6
+	VPSRLW        $0x08, Z2, Z7
+	VEXTRACTI64X4 $0x01, Z6, Y8
+	VPSUBW        Y6, Y1, Y9
+	VPSLLDQ       $0x02, Y6, Y10
+	VPADDW        Y10, Y6, Y11
+	VPSLLDQ       $0x04, Y11, Y10
+	VPADDW        Y10, Y11, Y11
+	VPSLLDQ       $0x08, Y11, Y10
+	VPADDW        Y10, Y11, Y11
+	VPSHUFB       c0f0e0f0e<>+0(SB), Y11, Y10
+	VPERM2I128    $0x08, Y10, Y10, Y12
+	VPADDW        Y12, Y11, Y11
+	VPADDW        Y9, Y11, Y11
+	VPADDW        Y12, Y10, Y10
+	VPERMQ        $0xee, Y10, Y10
+	VPADDW        Y10, Y1, Y1
+	VPSUBW        Y8, Y1, Y9
+	VPSLLDQ       $0x02, Y8, Y10
+	VPADDW        Y10, Y8, Y8
+	VPSLLDQ       $0x04, Y8, Y10
+	VPADDW        Y10, Y8, Y8
+	VPSLLDQ       $0x08, Y8, Y10
+	VPADDW        Y10, Y8, Y8
+	VPSHUFB       c0f0e0f0e<>+0(SB), Y8, Y10
+	VPERM2I128    $0x08, Y10, Y10, Y12
+	VPADDW        Y12, Y8, Y8
+	VPADDW        Y9, Y8, Y8
+	VPADDW        Y12, Y10, Y10
+	VPERMQ        $0xee, Y10, Y10
+	VPADDW        Y10, Y1, Y1
+	VINSERTI64X4  $0x01, Y8, Z11, Z6
+	VPBROADCASTW  X1, Z1
+	VEXTRACTI64X4 $0x01, Z7, Y8
+	VPSUBW        Y7, Y3, Y9
+	VPSLLDQ       $0x02, Y7, Y10
+	VPADDW        Y10, Y7, Y11
+	VPSLLDQ       $0x04, Y11, Y10
+	VPADDW        Y10, Y11, Y11
+	VPSLLDQ       $0x08, Y11, Y10
+	VPADDW        Y10, Y11, Y11
+	VPSHUFB       c0f0e0f0e<>+0(SB), Y11, Y10
+	VPERM2I128    $0x08, Y10, Y10, Y12
+	VPADDW        Y12, Y11, Y11
+	VPADDW        Y9, Y11, Y11
+	VPADDW        Y12, Y10, Y10
+	VPERMQ        $0xee, Y10, Y10
+	VPADDW        Y10, Y3, Y3
+	VPSUBW        Y8, Y3, Y9
+	VPSLLDQ       $0x02, Y8, Y10
+	VPADDW        Y10, Y8, Y8
+	VPSLLDQ       $0x04, Y8, Y10
+	VPADDW        Y10, Y8, Y8
+	VPSLLDQ       $0x08, Y8, Y10
+	VPADDW        Y10, Y8, Y8
+	VPSHUFB       c0f0e0f0e<>+0(SB), Y8, Y10
+	VPERM2I128    $0x08, Y10, Y10, Y12
+	VPADDW        Y12, Y8, Y8
+	VPADDW        Y9, Y8, Y8
+	VPADDW        Y12, Y10, Y10
+	VPERMQ        $0xee, Y10, Y10
+	VPADDW        Y10, Y3, Y3
+	VINSERTI64X4  $0x01, Y8, Z11, Z7
+	VPBROADCASTW  X3, Z3
+	VPMOVZXWD     Y6, Z8
+	VPADDD        Z4, Z8, Z8
+	VMOVDQU64     (BX), Z9
+	VPADDD        Z9, Z8, Z8
+	VPMOVZXWD     Y7, Z9
+	VPADDD        Z9, Z9, Z9
+	VPSUBD        Z9, Z5, Z10
+	VMOVDQU64     128(BX), Z9
+	VPSUBD        Z9, Z10, Z10
+	VEXTRACTI64X4 $0x01, Z6, Y6
+	VPMOVZXWD     Y6, Z6
+	VPADDD        Z4, Z6, Z6
+	VMOVDQU64     64(BX), Z4
+	VPADDD        Z4, Z6, Z6
+	VEXTRACTI64X4 $0x01, Z7, Y7
+	VPMOVZXWD     Y7, Z4
+	VPADDD        Z4, Z4, Z4
+	VPSUBD        Z4, Z5, Z5
+	VMOVDQU64     192(BX), Z4
+	VPSUBD        Z4, Z5, Z5
+	VPMOVZXWD     Y1, Z1
+	VMOVD         X1, CX
+	MOVL          CX, background+88(FP)
+	VPMOVZXWD     Y3, Z1
+	VMOVD         X1, CX
+	MOVL          CX, foreground+92(FP)
+	VMOVDQU64     c00000100<>+0(SB), Z1
+	VMOVDQU64     c3f000000<>+0(SB), Z3
+	MOVQ          slots_len+32(FP), CX
+	XORL          BX, BX
+	JMP           check12
+
+turns11:
+	VMOVDQU64     64(DX)(BX*8), Z4
+	VMOVDQU64     128(DX)(BX*8), Z7
+	VMOVDQU64     192(DX)(BX*8), Z9
+	VPSUBW        Z9, Z2, Z9
+	VPSRLW        $0x08, Z7, Z11
+	VPSRLW        $0x08, Z9, Z12
+	VPADDW        Z12, Z11, Z11
+	VPANDQ        Z0, Z7, Z7
+	VPANDQ        Z0, Z9, Z9
+	VPMOVZXWD     Y7, Z12
+	VPMOVZXWD     Y9, Z13
+	VPMOVZXWD     Y11, Z14
+	VPADDD        Z8, Z12, Z12
+	VPADDD        Z8, Z13, Z13
+	VPSUBD        Z14, Z10, Z14
+	VPMOVZXWD     Y4, Z15
+	VPCMPEQD      Z1, Z15, K1
+	VPADDD        Z13, Z12, Z15
+	VMOVDQA32     Z15, K1, Z14
+	VCVTDQ2PS     Z12, Z12
+	VCVTDQ2PS     Z13, Z13
+	VCVTDQ2PS     Z14, Z14
+	VMULPS        Z3, Z14, Z14
+	VMULPS        Z13, Z12, Z12
+	VDIVPS        Z12, Z14, Z14
+	VMOVDQU64     Z14, (AX)(BX*4)
+	VEXTRACTI64X4 $0x01, Z7, Y7
+	VPMOVZXWD     Y7, Z7
+	VEXTRACTI64X4 $0x01, Z9, Y9
+	VPMOVZXWD     Y9, Z9
+	VEXTRACTI64X4 $0x01, Z11, Y11
+	VPMOVZXWD     Y11, Z11
+	VPADDD        Z6, Z7, Z7
+	VPADDD        Z6, Z9, Z9
+	VPSUBD        Z11, Z5, Z11
+	VEXTRACTI64X4 $0x01, Z4, Y4
+	VPMOVZXWD     Y4, Z4
+	VPCMPEQD      Z1, Z4, K1
+	VPADDD        Z9, Z7, Z4
+	VMOVDQA32     Z4, K1, Z11
+	VCVTDQ2PS     Z7, Z7
+	VCVTDQ2PS     Z9, Z9
+	VCVTDQ2PS     Z11, Z11
+	VMULPS        Z3, Z11, Z11
+	VMULPS        Z9, Z7, Z7
+	VDIVPS        Z7, Z11, Z11
+	VMOVDQU64     Z11, 64(AX)(BX*4)
+	ADDQ          $0x20, BX
+
+check12:
+	CMPQ BX, CX
+	JLT  turns11
 	VZEROUPPER
 	RET
 
@@ -75639,87 +76003,91 @@ done:
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·lossGatherAVX512(SB), NOSPLIT, $0-112
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         positions_base+24(FP), DX
-	MOVQ         keys_base+48(FP), BX
-	MOVQ         weights_base+72(FP), SI
-	MOVQ         keys_len+56(FP), CX
-	VBROADCASTSD scale+96(FP), Z19
-	MOVQ         $0x3ff0000000000000, DI
-	VPBROADCASTQ DI, Z16
-	VPXORD       Z17, Z17, Z17
-	VPXORD       Z18, Z18, Z18
+	MOVQ         positions_base+24(FP), CX
+	MOVQ         keys_base+48(FP), DX
+	MOVQ         weights_base+72(FP), BX
+	VMOVDQU64    c3ff0000000000000<>+0(SB), Z0
+	VBROADCASTSD scale+96(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         keys_len+56(FP), SI
+	XORL         DI, DI
+	SUBQ         $0x10, SI
+	JMP          check2
 
-loop:
-	CMPQ          CX, $0x10
-	JLT           tail
-	PREFETCHT0    1024(AX)
-	PREFETCHT0    1024(BX)
-	VMOVDQU32     (DX), Z2
-	VMOVDQU32     (BX), Z0
+turns1:
+	PREFETCHT0    2048(DX)(DI*4)
+	PREFETCHT0    2048(AX)(DI*4)
+	VMOVDQU64     (CX)(DI*4), Z3
+	VMOVDQU64     (DX)(DI*4), Z4
+	VPXORD        Z5, Z5, Z5
 	KXNORW        K1, K1, K1
-	VPGATHERDD    (SI)(Z2*4), K1, Z1
-	VMOVDQU32     Z1, (AX)
-	VPSRLD        $0x01, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
+	VPGATHERDD    (BX)(Z3*4), K1, Z5
+	VMOVDQU64     Z5, (AX)(DI*4)
+	VPSRLD        $0x01, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y3
 	VCVTPS2PD     Y3, Z3
 	VCVTPS2PD     Y4, Z4
-	VMULPD        Z19, Z0, Z0
-	VMULPD        Z19, Z3, Z3
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
-	ADDQ          $0x40, AX
-	ADDQ          $0x40, DX
-	ADDQ          $0x40, BX
-	SUBQ          $0x10, CX
-	JMP           loop
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y5, Z5
+	VMULPD        Z1, Z4, Z4
+	VMULPD        Z5, Z4, Z4
+	VADDPD        Z0, Z4, Z4
+	VPSUBQ        Z0, Z4, Z4
+	VPADDQ        Z4, Z2, Z2
+	VMULPD        Z1, Z3, Z3
+	VMULPD        Z6, Z3, Z3
+	VADDPD        Z0, Z3, Z3
+	VPSUBQ        Z0, Z3, Z3
+	VPADDQ        Z3, Z2, Z2
+	ADDQ          $0x10, DI
 
-tail:
-	TESTQ         CX, CX
-	JZ            done
-	MOVL          $0x00000001, R8
-	SHLL          CL, R8
-	DECL          R8
-	KMOVW         R8, K7
-	PREFETCHT0    1024(AX)
-	PREFETCHT0    1024(BX)
-	VMOVDQU32.Z   (DX), K7, Z2
-	VMOVDQU32.Z   (BX), K7, Z0
-	KXNORW        K1, K1, K1
-	VPGATHERDD    (SI)(Z2*4), K1, Z1
-	VMOVDQU32     Z1, K7, (AX)
-	VPSRLD        $0x01, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
+check2:
+	CMPQ          DI, SI
+	JLE           turns1
+	ADDQ          $0x10, SI
+	SUBQ          DI, SI
+	JEQ           end3
+	VMOVD         SI, X3
+	VPBROADCASTD  X3, Z3
+	VPCMPGTD      iota32<>+0(SB), Z3, K1
+	PREFETCHT0    2048(DX)(DI*4)
+	PREFETCHT0    2048(AX)(DI*4)
+	VMOVDQU32.Z   (CX)(DI*4), K1, Z3
+	VMOVDQU32.Z   (DX)(DI*4), K1, Z4
+	VPXORD        Z5, Z5, Z5
+	KXNORW        K2, K2, K2
+	VPGATHERDD    (BX)(Z3*4), K2, Z5
+	VMOVDQU32     Z5, K1, (AX)(DI*4)
+	VPSRLD        $0x01, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y3
 	VCVTPS2PD     Y3, Z3
 	VCVTPS2PD     Y4, Z4
-	VMULPD        Z19, Z0, Z0
-	VMULPD        Z19, Z3, Z3
-	VFMADD213PD   Z16, Z1, Z0
-	VFMADD213PD   Z16, Z4, Z3
-	VPSUBQ        Z16, Z0, Z0
-	VPSUBQ        Z16, Z3, Z3
-	VPADDQ        Z0, Z17, Z17
-	VPADDQ        Z3, Z18, Z18
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y5, Z5
+	VMULPD        Z1, Z4, Z4
+	VMULPD        Z5, Z4, Z4
+	VADDPD        Z0, Z4, Z4
+	VPSUBQ        Z0, Z4, Z4
+	VPADDQ        Z4, Z2, Z2
+	VMULPD        Z1, Z3, Z3
+	VMULPD        Z6, Z3, Z3
+	VADDPD        Z0, Z3, Z3
+	VPSUBQ        Z0, Z3, Z3
+	VPADDQ        Z3, Z2, Z2
 
-done:
-	VPADDQ        Z18, Z17, Z17
-	VEXTRACTI64X4 $0x01, Z17, Y0
-	VPADDQ        Y0, Y17, Y0
-	VEXTRACTI128  $0x01, Y0, X1
+end3:
+	VMOVDQA       X2, X0
+	VEXTRACTI64X4 $0x01, Z2, Y1
+	VPADDQ        Y1, Y2, Y2
+	VMOVDQA       X2, X0
+	VEXTRACTI128  $0x01, Y2, X1
 	VPADDQ        X1, X0, X0
 	VPSRLDQ       $0x08, X0, X1
 	VPADDQ        X1, X0, X0
-	VMOVQ         X0, DI
-	MOVQ          DI, sum+104(FP)
+	VMOVQ         X0, AX
+	MOVQ          AX, sum+104(FP)
 	VZEROUPPER
 	RET
 
@@ -75727,637 +76095,644 @@ done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·lossLookUpAVX512(SB), NOSPLIT, $0-80
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), DX
-	MOVQ         table_base+48(FP), BX
-	MOVQ         signed_len+32(FP), CX
-	MOVL         first+72(FP), SI
-	VPBROADCASTD SI, Z8
-	MOVL         $0x7fffffff, SI
-	VPBROADCASTD SI, Z9
-	MOVL         $0x3f800000, SI
-	VPBROADCASTD SI, Z16
-	MOVL         $0x80000000, SI
-	VPBROADCASTD SI, Z17
-	VBROADCASTSS factor+76(FP), Z18
+	MOVQ         signed_base+24(FP), CX
+	MOVQ         table_base+48(FP), DX
+	VBROADCASTSS first+72(FP), Z0
+	VBROADCASTSS factor+76(FP), Z1
+	VMOVDQU64    c7fffffff<>+0(SB), Z2
+	VMOVDQU64    c3f800000<>+0(SB), Z3
+	MOVQ         signed_len+32(FP), BX
+	XORL         SI, SI
+	SUBQ         $0x10, BX
+	JMP          check2
 
-loop:
-	CMPQ       CX, $0x10
-	JLT        tail
-	PREFETCHT0 4096(DX)
-	VMOVDQU32  (DX), Z4
-	VPANDD     Z9, Z4, Z0
-	VPMINUD    Z16, Z0, Z0
-	VPSRLD     $0x0e, Z0, Z0
-	VPMAXUD    Z8, Z0, Z0
-	VPSUBD     Z8, Z0, Z0
-	VPADDD     Z0, Z0, Z0
-	VPSRLD     $0x1f, Z4, Z1
-	VPADDD     Z1, Z0, Z0
+turns1:
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU64  (CX)(SI*4), Z4
+	VPANDQ     Z2, Z4, Z5
+	VPMINUD    Z3, Z5, Z5
+	VPSRLD     $0x0e, Z5, Z5
+	VPMAXUD    Z0, Z5, Z5
+	VPSUBD     Z0, Z5, Z5
+	VPSRLD     $0x1f, Z4, Z6
+	VPADDD     Z5, Z5, Z5
+	VPADDD     Z6, Z5, Z5
+	VPXORD     Z6, Z6, Z6
 	KXNORW     K1, K1, K1
-	VPGATHERDD (BX)(Z0*4), K1, Z1
-	VMULPS     Z18, Z1, Z1
-	VPTERNLOGD $0x78, Z4, Z17, Z1
-	VMOVDQU32  Z1, (AX)
-	ADDQ       $0x40, AX
-	ADDQ       $0x40, DX
-	SUBQ       $0x10, CX
-	JMP        loop
+	VPGATHERDD (DX)(Z5*4), K1, Z6
+	VMULPS     Z1, Z6, Z6
+	VPTERNLOGD $0x78, c80000000<>+0(SB), Z4, Z6
+	VMOVDQU64  Z6, (AX)(SI*4)
+	ADDQ       $0x10, SI
 
-tail:
-	TESTQ       CX, CX
-	JZ          done
-	MOVL        $0x00000001, SI
-	SHLL        CL, SI
-	DECL        SI
-	KMOVW       SI, K7
-	PREFETCHT0  4096(DX)
-	VMOVDQU32.Z (DX), K7, Z4
-	VPANDD      Z9, Z4, Z0
-	VPMINUD     Z16, Z0, Z0
-	VPSRLD      $0x0e, Z0, Z0
-	VPMAXUD     Z8, Z0, Z0
-	VPSUBD      Z8, Z0, Z0
-	VPADDD      Z0, Z0, Z0
-	VPSRLD      $0x1f, Z4, Z1
-	VPADDD      Z1, Z0, Z0
-	KXNORW      K1, K1, K1
-	VPGATHERDD  (BX)(Z0*4), K1, Z1
-	VMULPS      Z18, Z1, Z1
-	VPTERNLOGD  $0x78, Z4, Z17, Z1
-	VMOVDQU32   Z1, K7, (AX)
+check2:
+	CMPQ         SI, BX
+	JLE          turns1
+	ADDQ         $0x10, BX
+	SUBQ         SI, BX
+	JEQ          end3
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Z4
+	VPCMPGTD     iota32<>+0(SB), Z4, K1
+	PREFETCHT0   2048(CX)(SI*4)
+	VMOVDQU32.Z  (CX)(SI*4), K1, Z4
+	VPANDQ       Z2, Z4, Z2
+	VPMINUD      Z3, Z2, Z2
+	VPSRLD       $0x0e, Z2, Z2
+	VPMAXUD      Z0, Z2, Z2
+	VPSUBD       Z0, Z2, Z2
+	VPSRLD       $0x1f, Z4, Z0
+	VPADDD       Z2, Z2, Z2
+	VPADDD       Z0, Z2, Z2
+	VPXORD       Z0, Z0, Z0
+	KXNORW       K2, K2, K2
+	VPGATHERDD   (DX)(Z2*4), K2, Z0
+	VMULPS       Z1, Z0, Z0
+	VPTERNLOGD   $0x78, c80000000<>+0(SB), Z4, Z0
+	VMOVDQU32    Z0, K1, (AX)(SI*4)
 
-done:
+end3:
 	VZEROUPPER
 	RET
 
 // func lossExpand1AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand1AVX512(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), DX
-	MOVL         (AX), AX
-	LEAQ         (DX)(AX*4), DX
-	MOVQ         from+80(FP), AX
-	VPBROADCASTD (AX), Z8
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), BX
-	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, SI
-	VPBROADCASTD SI, Z16
-	MOVL         $0x80000000, SI
-	VPBROADCASTD SI, Z17
-	VBROADCASTSS factor+88(FP), Z18
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Z1
+	VPSUBD       Z0, Z1, Z1
+	VBROADCASTSS factor+88(FP), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z2
+	MOVQ         at+72(FP), DX
+	MOVQ         weights_base+48(FP), BX
+	MOVL         (DX), DX
+	LEAQ         (BX)(DX*4), BX
+	MOVQ         dst_len+8(FP), DX
+	XORL         SI, SI
+	SUBQ         $0x10, DX
+	JMP          check2
 
-loop:
-	CMPQ       CX, $0x10
-	JLT        tail
-	PREFETCHT0 4096(BX)
-	VMOVDQU32  (BX), Z4
-	VPANDD     Z16, Z4, Z0
-	VPXORD     Z1, Z1, Z1
-	VPCMPUD    $0x05, Z8, Z0, K3
-	KMOVW      K3, K1
-	PREFETCHT0 1024(DX)
-	VMOVDQU32  (DX), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, SI
-	POPCNTL    SI, SI
-	LEAQ       (DX)(SI*4), DX
-	VMULPS     Z18, Z1, Z1
-	VPTERNLOGD $0x78, Z4, Z17, Z1
-	VMOVDQU32  Z1, (AX)
-	ADDQ       $0x40, AX
-	ADDQ       $0x40, BX
-	SUBQ       $0x10, CX
-	JMP        loop
+turns1:
+	VPXORD     Z3, Z3, Z3
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU64  (CX)(SI*4), Z4
+	VPANDQ     Z2, Z4, Z5
+	VPCMPGTD   Z1, Z5, K1
+	PREFETCHT0 1024(BX)
+	VMOVDQU32  (BX), Z5
+	VPEXPANDD  Z5, K1, Z3
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	LEAQ       (BX)(DI*4), BX
+	VMULPS     Z0, Z3, Z3
+	VPTERNLOGD $0x78, c80000000<>+0(SB), Z4, Z3
+	VMOVDQU64  Z3, (AX)(SI*4)
+	ADDQ       $0x10, SI
 
-tail:
-	TESTQ       CX, CX
-	JZ          done
-	MOVL        $0x00000001, SI
-	SHLL        CL, SI
-	DECL        SI
-	KMOVW       SI, K7
-	PREFETCHT0  4096(BX)
-	VMOVDQU32.Z (BX), K7, Z4
-	VPANDD      Z16, Z4, Z0
-	VPXORD      Z1, Z1, Z1
-	VPCMPUD     $0x05, Z8, Z0, K3
-	KMOVW       K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(DX)
-	VMOVDQU32   (DX), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (DX)(CX*4), DX
-	VMULPS      Z18, Z1, Z1
-	VPTERNLOGD  $0x78, Z4, Z17, Z1
-	VMOVDQU32   Z1, K7, (AX)
+check2:
+	CMPQ         SI, DX
+	JLE          turns1
+	ADDQ         $0x10, DX
+	SUBQ         SI, DX
+	JEQ          end3
+	VMOVD        DX, X3
+	VPBROADCASTD X3, Z3
+	VPCMPGTD     iota32<>+0(SB), Z3, K1
+	VPXORD       Z3, Z3, Z3
+	PREFETCHT0   2048(CX)(SI*4)
+	VMOVDQU32.Z  (CX)(SI*4), K1, Z4
+	VPANDQ       Z2, Z4, Z2
+	VPCMPGTD     Z1, Z2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(BX)
+	VMOVDQU32    (BX), Z1
+	VPEXPANDD    Z1, K2, Z3
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VMULPS       Z0, Z3, Z3
+	VPTERNLOGD   $0x78, c80000000<>+0(SB), Z4, Z3
+	VMOVDQU32    Z3, K1, (AX)(SI*4)
 
-done:
+end3:
 	MOVQ at+72(FP), AX
 	MOVQ weights_base+48(FP), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, (AX)
+	SUBQ CX, BX
+	SHRQ $0x02, BX
+	MOVL BX, (AX)
 	VZEROUPPER
 	RET
 
 // func lossExpand2AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand2AVX512(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), DX
-	MOVL         (AX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         weights_base+48(FP), BX
-	MOVL         4(AX), AX
-	LEAQ         (BX)(AX*4), BX
-	MOVQ         from+80(FP), AX
-	VPBROADCASTD (AX), Z8
-	VPBROADCASTD 4(AX), Z9
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), SI
-	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, DI
-	VPBROADCASTD DI, Z16
-	MOVL         $0x80000000, DI
-	VPBROADCASTD DI, Z17
-	VBROADCASTSS factor+88(FP), Z18
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Z1
+	VPSUBD       Z0, Z1, Z1
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 4(DX), Z2
+	VPSUBD       Z0, Z2, Z2
+	VBROADCASTSS factor+88(FP), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z3
+	MOVQ         at+72(FP), DX
+	MOVQ         weights_base+48(FP), BX
+	MOVL         (DX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         weights_base+48(FP), SI
+	MOVL         4(DX), DX
+	LEAQ         (SI)(DX*4), SI
+	MOVQ         dst_len+8(FP), DX
+	XORL         DI, DI
+	SUBQ         $0x10, DX
+	JMP          check2
 
-loop:
-	CMPQ       CX, $0x10
-	JLT        tail
-	PREFETCHT0 4096(SI)
-	VMOVDQU32  (SI), Z4
-	VPANDD     Z16, Z4, Z0
-	VPXORD     Z1, Z1, Z1
-	VPCMPUD    $0x05, Z8, Z0, K3
-	KMOVW      K3, K1
-	PREFETCHT0 1024(DX)
-	VMOVDQU32  (DX), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, DI
-	POPCNTL    DI, DI
-	LEAQ       (DX)(DI*4), DX
-	VPCMPUD    $0x05, Z9, Z0, K4
-	KANDNW     K4, K3, K1
+turns1:
+	VPXORD     Z4, Z4, Z4
+	PREFETCHT0 2048(CX)(DI*4)
+	VMOVDQU64  (CX)(DI*4), Z5
+	VPANDQ     Z3, Z5, Z6
+	VPCMPGTD   Z1, Z6, K1
 	PREFETCHT0 1024(BX)
-	VMOVDQU32  (BX), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, DI
-	POPCNTL    DI, DI
-	LEAQ       (BX)(DI*4), BX
-	VMULPS     Z18, Z1, Z1
-	VPTERNLOGD $0x78, Z4, Z17, Z1
-	VMOVDQU32  Z1, (AX)
-	ADDQ       $0x40, AX
-	ADDQ       $0x40, SI
-	SUBQ       $0x10, CX
-	JMP        loop
+	VMOVDQU32  (BX), Z7
+	VPEXPANDD  Z7, K1, Z4
+	KMOVW      K1, R8
+	POPCNTL    R8, R8
+	LEAQ       (BX)(R8*4), BX
+	VPCMPGTD   Z2, Z6, K2
+	KANDNW     K2, K1, K1
+	PREFETCHT0 1024(SI)
+	VMOVDQU32  (SI), Z6
+	VPEXPANDD  Z6, K1, Z4
+	KMOVW      K1, R8
+	POPCNTL    R8, R8
+	LEAQ       (SI)(R8*4), SI
+	VMULPS     Z0, Z4, Z4
+	VPTERNLOGD $0x78, c80000000<>+0(SB), Z5, Z4
+	VMOVDQU64  Z4, (AX)(DI*4)
+	ADDQ       $0x10, DI
 
-tail:
-	TESTQ       CX, CX
-	JZ          done
-	MOVL        $0x00000001, DI
-	SHLL        CL, DI
-	DECL        DI
-	KMOVW       DI, K7
-	PREFETCHT0  4096(SI)
-	VMOVDQU32.Z (SI), K7, Z4
-	VPANDD      Z16, Z4, Z0
-	VPXORD      Z1, Z1, Z1
-	VPCMPUD     $0x05, Z8, Z0, K3
-	KMOVW       K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(DX)
-	VMOVDQU32   (DX), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (DX)(CX*4), DX
-	VPCMPUD     $0x05, Z9, Z0, K4
-	KANDNW      K4, K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(BX)
-	VMOVDQU32   (BX), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (BX)(CX*4), BX
-	VMULPS      Z18, Z1, Z1
-	VPTERNLOGD  $0x78, Z4, Z17, Z1
-	VMOVDQU32   Z1, K7, (AX)
+check2:
+	CMPQ         DI, DX
+	JLE          turns1
+	ADDQ         $0x10, DX
+	SUBQ         DI, DX
+	JEQ          end3
+	VMOVD        DX, X4
+	VPBROADCASTD X4, Z4
+	VPCMPGTD     iota32<>+0(SB), Z4, K1
+	VPXORD       Z4, Z4, Z4
+	PREFETCHT0   2048(CX)(DI*4)
+	VMOVDQU32.Z  (CX)(DI*4), K1, Z5
+	VPANDQ       Z3, Z5, Z3
+	VPCMPGTD     Z1, Z3, K2
+	KANDW        K1, K2, K3
+	PREFETCHT0   1024(BX)
+	VMOVDQU32    (BX), Z1
+	VPEXPANDD    Z1, K3, Z4
+	KMOVW        K3, CX
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VPCMPGTD     Z2, Z3, K3
+	KANDNW       K3, K2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(SI)
+	VMOVDQU32    (SI), Z1
+	VPEXPANDD    Z1, K2, Z4
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (SI)(CX*4), SI
+	VMULPS       Z0, Z4, Z4
+	VPTERNLOGD   $0x78, c80000000<>+0(SB), Z5, Z4
+	VMOVDQU32    Z4, K1, (AX)(DI*4)
 
-done:
+end3:
 	MOVQ at+72(FP), AX
-	MOVQ weights_base+48(FP), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, (AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, BX
 	SHRQ $0x02, BX
-	MOVL BX, 4(AX)
+	MOVL BX, (AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, SI
+	SHRQ $0x02, SI
+	MOVL SI, 4(AX)
 	VZEROUPPER
 	RET
 
 // func lossExpand4AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand4AVX512(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), DX
-	MOVL         (AX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         weights_base+48(FP), BX
-	MOVL         4(AX), CX
-	LEAQ         (BX)(CX*4), BX
-	MOVQ         weights_base+48(FP), SI
-	MOVL         8(AX), CX
-	LEAQ         (SI)(CX*4), SI
-	MOVQ         weights_base+48(FP), DI
-	MOVL         12(AX), AX
-	LEAQ         (DI)(AX*4), DI
-	MOVQ         from+80(FP), AX
-	VPBROADCASTD (AX), Z8
-	VPBROADCASTD 4(AX), Z9
-	VPBROADCASTD 8(AX), Z10
-	VPBROADCASTD 12(AX), Z11
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), R8
-	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, R9
-	VPBROADCASTD R9, Z16
-	MOVL         $0x80000000, R9
-	VPBROADCASTD R9, Z17
-	VBROADCASTSS factor+88(FP), Z18
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Z1
+	VPSUBD       Z0, Z1, Z1
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 4(DX), Z2
+	VPSUBD       Z0, Z2, Z2
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 8(DX), Z3
+	VPSUBD       Z0, Z3, Z3
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 12(DX), Z4
+	VPSUBD       Z0, Z4, Z4
+	VBROADCASTSS factor+88(FP), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z5
+	MOVQ         at+72(FP), DX
+	MOVQ         weights_base+48(FP), BX
+	MOVL         (DX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         weights_base+48(FP), SI
+	MOVL         4(DX), DI
+	LEAQ         (SI)(DI*4), SI
+	MOVQ         weights_base+48(FP), DI
+	MOVL         8(DX), R8
+	LEAQ         (DI)(R8*4), DI
+	MOVQ         weights_base+48(FP), R8
+	MOVL         12(DX), DX
+	LEAQ         (R8)(DX*4), R8
+	MOVQ         dst_len+8(FP), DX
+	XORL         R9, R9
+	SUBQ         $0x10, DX
+	JMP          check2
 
-loop:
-	CMPQ       CX, $0x10
-	JLT        tail
-	PREFETCHT0 4096(R8)
-	VMOVDQU32  (R8), Z4
-	VPANDD     Z16, Z4, Z0
-	VPXORD     Z1, Z1, Z1
-	VPCMPUD    $0x05, Z8, Z0, K3
-	KMOVW      K3, K1
-	PREFETCHT0 1024(DX)
-	VMOVDQU32  (DX), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R9
-	POPCNTL    R9, R9
-	LEAQ       (DX)(R9*4), DX
-	VPCMPUD    $0x05, Z9, Z0, K4
-	KANDNW     K4, K3, K1
+turns1:
+	VPXORD     Z6, Z6, Z6
+	PREFETCHT0 2048(CX)(R9*4)
+	VMOVDQU64  (CX)(R9*4), Z7
+	VPANDQ     Z5, Z7, Z8
+	VPCMPGTD   Z1, Z8, K1
 	PREFETCHT0 1024(BX)
-	VMOVDQU32  (BX), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R9
-	POPCNTL    R9, R9
-	LEAQ       (BX)(R9*4), BX
-	VPCMPUD    $0x05, Z10, Z0, K3
-	KANDNW     K3, K4, K1
+	VMOVDQU32  (BX), Z9
+	VPEXPANDD  Z9, K1, Z6
+	KMOVW      K1, R10
+	POPCNTL    R10, R10
+	LEAQ       (BX)(R10*4), BX
+	VPCMPGTD   Z2, Z8, K2
+	KANDNW     K2, K1, K1
 	PREFETCHT0 1024(SI)
-	VMOVDQU32  (SI), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R9
-	POPCNTL    R9, R9
-	LEAQ       (SI)(R9*4), SI
-	VPCMPUD    $0x05, Z11, Z0, K4
-	KANDNW     K4, K3, K1
+	VMOVDQU32  (SI), Z9
+	VPEXPANDD  Z9, K1, Z6
+	KMOVW      K1, R10
+	POPCNTL    R10, R10
+	LEAQ       (SI)(R10*4), SI
+	VPCMPGTD   Z3, Z8, K1
+	KANDNW     K1, K2, K2
 	PREFETCHT0 1024(DI)
-	VMOVDQU32  (DI), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R9
-	POPCNTL    R9, R9
-	LEAQ       (DI)(R9*4), DI
-	VMULPS     Z18, Z1, Z1
-	VPTERNLOGD $0x78, Z4, Z17, Z1
-	VMOVDQU32  Z1, (AX)
-	ADDQ       $0x40, AX
-	ADDQ       $0x40, R8
-	SUBQ       $0x10, CX
-	JMP        loop
+	VMOVDQU32  (DI), Z9
+	VPEXPANDD  Z9, K2, Z6
+	KMOVW      K2, R10
+	POPCNTL    R10, R10
+	LEAQ       (DI)(R10*4), DI
+	VPCMPGTD   Z4, Z8, K2
+	KANDNW     K2, K1, K1
+	PREFETCHT0 1024(R8)
+	VMOVDQU32  (R8), Z8
+	VPEXPANDD  Z8, K1, Z6
+	KMOVW      K1, R10
+	POPCNTL    R10, R10
+	LEAQ       (R8)(R10*4), R8
+	VMULPS     Z0, Z6, Z6
+	VPTERNLOGD $0x78, c80000000<>+0(SB), Z7, Z6
+	VMOVDQU64  Z6, (AX)(R9*4)
+	ADDQ       $0x10, R9
 
-tail:
-	TESTQ       CX, CX
-	JZ          done
-	MOVL        $0x00000001, R9
-	SHLL        CL, R9
-	DECL        R9
-	KMOVW       R9, K7
-	PREFETCHT0  4096(R8)
-	VMOVDQU32.Z (R8), K7, Z4
-	VPANDD      Z16, Z4, Z0
-	VPXORD      Z1, Z1, Z1
-	VPCMPUD     $0x05, Z8, Z0, K3
-	KMOVW       K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(DX)
-	VMOVDQU32   (DX), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (DX)(CX*4), DX
-	VPCMPUD     $0x05, Z9, Z0, K4
-	KANDNW      K4, K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(BX)
-	VMOVDQU32   (BX), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (BX)(CX*4), BX
-	VPCMPUD     $0x05, Z10, Z0, K3
-	KANDNW      K3, K4, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(SI)
-	VMOVDQU32   (SI), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (SI)(CX*4), SI
-	VPCMPUD     $0x05, Z11, Z0, K4
-	KANDNW      K4, K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(DI)
-	VMOVDQU32   (DI), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (DI)(CX*4), DI
-	VMULPS      Z18, Z1, Z1
-	VPTERNLOGD  $0x78, Z4, Z17, Z1
-	VMOVDQU32   Z1, K7, (AX)
+check2:
+	CMPQ         R9, DX
+	JLE          turns1
+	ADDQ         $0x10, DX
+	SUBQ         R9, DX
+	JEQ          end3
+	VMOVD        DX, X6
+	VPBROADCASTD X6, Z6
+	VPCMPGTD     iota32<>+0(SB), Z6, K1
+	VPXORD       Z6, Z6, Z6
+	PREFETCHT0   2048(CX)(R9*4)
+	VMOVDQU32.Z  (CX)(R9*4), K1, Z7
+	VPANDQ       Z5, Z7, Z5
+	VPCMPGTD     Z1, Z5, K2
+	KANDW        K1, K2, K3
+	PREFETCHT0   1024(BX)
+	VMOVDQU32    (BX), Z1
+	VPEXPANDD    Z1, K3, Z6
+	KMOVW        K3, CX
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VPCMPGTD     Z2, Z5, K3
+	KANDNW       K3, K2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(SI)
+	VMOVDQU32    (SI), Z1
+	VPEXPANDD    Z1, K2, Z6
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (SI)(CX*4), SI
+	VPCMPGTD     Z3, Z5, K2
+	KANDNW       K2, K3, K3
+	KANDW        K1, K3, K3
+	PREFETCHT0   1024(DI)
+	VMOVDQU32    (DI), Z1
+	VPEXPANDD    Z1, K3, Z6
+	KMOVW        K3, CX
+	POPCNTL      CX, CX
+	LEAQ         (DI)(CX*4), DI
+	VPCMPGTD     Z4, Z5, K3
+	KANDNW       K3, K2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(R8)
+	VMOVDQU32    (R8), Z1
+	VPEXPANDD    Z1, K2, Z6
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (R8)(CX*4), R8
+	VMULPS       Z0, Z6, Z6
+	VPTERNLOGD   $0x78, c80000000<>+0(SB), Z7, Z6
+	VMOVDQU32    Z6, K1, (AX)(R9*4)
 
-done:
+end3:
 	MOVQ at+72(FP), AX
-	MOVQ weights_base+48(FP), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, (AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, BX
 	SHRQ $0x02, BX
-	MOVL BX, 4(AX)
+	MOVL BX, (AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, SI
 	SHRQ $0x02, SI
-	MOVL SI, 8(AX)
+	MOVL SI, 4(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, DI
 	SHRQ $0x02, DI
-	MOVL DI, 12(AX)
+	MOVL DI, 8(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R8
+	SHRQ $0x02, R8
+	MOVL R8, 12(AX)
 	VZEROUPPER
 	RET
 
 // func lossExpand8AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand8AVX512(SB), NOSPLIT, $0-92
-	MOVQ         at+72(FP), AX
-	MOVQ         weights_base+48(FP), DX
-	MOVL         (AX), CX
-	LEAQ         (DX)(CX*4), DX
-	MOVQ         weights_base+48(FP), BX
-	MOVL         4(AX), CX
-	LEAQ         (BX)(CX*4), BX
-	MOVQ         weights_base+48(FP), SI
-	MOVL         8(AX), CX
-	LEAQ         (SI)(CX*4), SI
-	MOVQ         weights_base+48(FP), DI
-	MOVL         12(AX), CX
-	LEAQ         (DI)(CX*4), DI
-	MOVQ         weights_base+48(FP), R8
-	MOVL         16(AX), CX
-	LEAQ         (R8)(CX*4), R8
-	MOVQ         weights_base+48(FP), R9
-	MOVL         20(AX), CX
-	LEAQ         (R9)(CX*4), R9
-	MOVQ         weights_base+48(FP), R10
-	MOVL         24(AX), CX
-	LEAQ         (R10)(CX*4), R10
-	MOVQ         weights_base+48(FP), R11
-	MOVL         28(AX), AX
-	LEAQ         (R11)(AX*4), R11
-	MOVQ         from+80(FP), AX
-	VPBROADCASTD (AX), Z8
-	VPBROADCASTD 4(AX), Z9
-	VPBROADCASTD 8(AX), Z10
-	VPBROADCASTD 12(AX), Z11
-	VPBROADCASTD 16(AX), Z12
-	VPBROADCASTD 20(AX), Z13
-	VPBROADCASTD 24(AX), Z14
-	VPBROADCASTD 28(AX), Z15
 	MOVQ         dst_base+0(FP), AX
-	MOVQ         signed_base+24(FP), R12
-	MOVQ         signed_len+32(FP), CX
-	MOVL         $0x7fffffff, R13
-	VPBROADCASTD R13, Z16
-	MOVL         $0x80000000, R13
-	VPBROADCASTD R13, Z17
-	VBROADCASTSS factor+88(FP), Z18
+	MOVQ         signed_base+24(FP), CX
+	VMOVDQU64    c00000001<>+0(SB), Z0
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD (DX), Z1
+	VPSUBD       Z0, Z1, Z1
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 4(DX), Z2
+	VPSUBD       Z0, Z2, Z2
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 8(DX), Z3
+	VPSUBD       Z0, Z3, Z3
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 12(DX), Z4
+	VPSUBD       Z0, Z4, Z4
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 16(DX), Z5
+	VPSUBD       Z0, Z5, Z5
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 20(DX), Z6
+	VPSUBD       Z0, Z6, Z6
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 24(DX), Z7
+	VPSUBD       Z0, Z7, Z7
+	MOVQ         from+80(FP), DX
+	VPBROADCASTD 28(DX), Z8
+	VPSUBD       Z0, Z8, Z8
+	VBROADCASTSS factor+88(FP), Z0
+	VMOVDQU64    c7fffffff<>+0(SB), Z9
+	MOVQ         at+72(FP), DX
+	MOVQ         weights_base+48(FP), BX
+	MOVL         (DX), SI
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         weights_base+48(FP), SI
+	MOVL         4(DX), DI
+	LEAQ         (SI)(DI*4), SI
+	MOVQ         weights_base+48(FP), DI
+	MOVL         8(DX), R8
+	LEAQ         (DI)(R8*4), DI
+	MOVQ         weights_base+48(FP), R8
+	MOVL         12(DX), R9
+	LEAQ         (R8)(R9*4), R8
+	MOVQ         weights_base+48(FP), R9
+	MOVL         16(DX), R10
+	LEAQ         (R9)(R10*4), R9
+	MOVQ         weights_base+48(FP), R10
+	MOVL         20(DX), R11
+	LEAQ         (R10)(R11*4), R10
+	MOVQ         weights_base+48(FP), R11
+	MOVL         24(DX), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVQ         weights_base+48(FP), R12
+	MOVL         28(DX), DX
+	LEAQ         (R12)(DX*4), R12
+	MOVQ         dst_len+8(FP), DX
+	XORL         R13, R13
+	SUBQ         $0x10, DX
+	JMP          check2
 
-loop:
-	CMPQ       CX, $0x10
-	JLT        tail
-	PREFETCHT0 4096(R12)
-	VMOVDQU32  (R12), Z4
-	VPANDD     Z16, Z4, Z0
-	VPXORD     Z1, Z1, Z1
-	VPCMPUD    $0x05, Z8, Z0, K3
-	KMOVW      K3, K1
-	PREFETCHT0 1024(DX)
-	VMOVDQU32  (DX), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (DX)(R13*4), DX
-	VPCMPUD    $0x05, Z9, Z0, K4
-	KANDNW     K4, K3, K1
+turns1:
+	VPXORD     Z10, Z10, Z10
+	PREFETCHT0 2048(CX)(R13*4)
+	VMOVDQU64  (CX)(R13*4), Z11
+	VPANDQ     Z9, Z11, Z12
+	VPCMPGTD   Z1, Z12, K1
 	PREFETCHT0 1024(BX)
-	VMOVDQU32  (BX), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (BX)(R13*4), BX
-	VPCMPUD    $0x05, Z10, Z0, K3
-	KANDNW     K3, K4, K1
+	VMOVDQU32  (BX), Z13
+	VPEXPANDD  Z13, K1, Z10
+	KMOVW      K1, R14
+	POPCNTL    R14, R14
+	LEAQ       (BX)(R14*4), BX
+	VPCMPGTD   Z2, Z12, K2
+	KANDNW     K2, K1, K1
 	PREFETCHT0 1024(SI)
-	VMOVDQU32  (SI), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (SI)(R13*4), SI
-	VPCMPUD    $0x05, Z11, Z0, K4
-	KANDNW     K4, K3, K1
+	VMOVDQU32  (SI), Z13
+	VPEXPANDD  Z13, K1, Z10
+	KMOVW      K1, R14
+	POPCNTL    R14, R14
+	LEAQ       (SI)(R14*4), SI
+	VPCMPGTD   Z3, Z12, K1
+	KANDNW     K1, K2, K2
 	PREFETCHT0 1024(DI)
-	VMOVDQU32  (DI), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (DI)(R13*4), DI
-	VPCMPUD    $0x05, Z12, Z0, K3
-	KANDNW     K3, K4, K1
+	VMOVDQU32  (DI), Z13
+	VPEXPANDD  Z13, K2, Z10
+	KMOVW      K2, R14
+	POPCNTL    R14, R14
+	LEAQ       (DI)(R14*4), DI
+	VPCMPGTD   Z4, Z12, K2
+	KANDNW     K2, K1, K1
 	PREFETCHT0 1024(R8)
-	VMOVDQU32  (R8), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (R8)(R13*4), R8
-	VPCMPUD    $0x05, Z13, Z0, K4
-	KANDNW     K4, K3, K1
+	VMOVDQU32  (R8), Z13
+	VPEXPANDD  Z13, K1, Z10
+	KMOVW      K1, R14
+	POPCNTL    R14, R14
+	LEAQ       (R8)(R14*4), R8
+	VPCMPGTD   Z5, Z12, K1
+	KANDNW     K1, K2, K2
 	PREFETCHT0 1024(R9)
-	VMOVDQU32  (R9), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (R9)(R13*4), R9
-	VPCMPUD    $0x05, Z14, Z0, K3
-	KANDNW     K3, K4, K1
+	VMOVDQU32  (R9), Z13
+	VPEXPANDD  Z13, K2, Z10
+	KMOVW      K2, R14
+	POPCNTL    R14, R14
+	LEAQ       (R9)(R14*4), R9
+	VPCMPGTD   Z6, Z12, K2
+	KANDNW     K2, K1, K1
 	PREFETCHT0 1024(R10)
-	VMOVDQU32  (R10), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (R10)(R13*4), R10
-	VPCMPUD    $0x05, Z15, Z0, K4
-	KANDNW     K4, K3, K1
+	VMOVDQU32  (R10), Z13
+	VPEXPANDD  Z13, K1, Z10
+	KMOVW      K1, R14
+	POPCNTL    R14, R14
+	LEAQ       (R10)(R14*4), R10
+	VPCMPGTD   Z7, Z12, K1
+	KANDNW     K1, K2, K2
 	PREFETCHT0 1024(R11)
-	VMOVDQU32  (R11), Z2
-	VPEXPANDD  Z2, K1, Z1
-	KMOVW      K1, R13
-	POPCNTL    R13, R13
-	LEAQ       (R11)(R13*4), R11
-	VMULPS     Z18, Z1, Z1
-	VPTERNLOGD $0x78, Z4, Z17, Z1
-	VMOVDQU32  Z1, (AX)
-	ADDQ       $0x40, AX
-	ADDQ       $0x40, R12
-	SUBQ       $0x10, CX
-	JMP        loop
+	VMOVDQU32  (R11), Z13
+	VPEXPANDD  Z13, K2, Z10
+	KMOVW      K2, R14
+	POPCNTL    R14, R14
+	LEAQ       (R11)(R14*4), R11
+	VPCMPGTD   Z8, Z12, K2
+	KANDNW     K2, K1, K1
+	PREFETCHT0 1024(R12)
+	VMOVDQU32  (R12), Z12
+	VPEXPANDD  Z12, K1, Z10
+	KMOVW      K1, R14
+	POPCNTL    R14, R14
+	LEAQ       (R12)(R14*4), R12
+	VMULPS     Z0, Z10, Z10
+	VPTERNLOGD $0x78, c80000000<>+0(SB), Z11, Z10
+	VMOVDQU64  Z10, (AX)(R13*4)
+	ADDQ       $0x10, R13
 
-tail:
-	TESTQ       CX, CX
-	JZ          done
-	MOVL        $0x00000001, R13
-	SHLL        CL, R13
-	DECL        R13
-	KMOVW       R13, K7
-	PREFETCHT0  4096(R12)
-	VMOVDQU32.Z (R12), K7, Z4
-	VPANDD      Z16, Z4, Z0
-	VPXORD      Z1, Z1, Z1
-	VPCMPUD     $0x05, Z8, Z0, K3
-	KMOVW       K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(DX)
-	VMOVDQU32   (DX), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (DX)(CX*4), DX
-	VPCMPUD     $0x05, Z9, Z0, K4
-	KANDNW      K4, K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(BX)
-	VMOVDQU32   (BX), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (BX)(CX*4), BX
-	VPCMPUD     $0x05, Z10, Z0, K3
-	KANDNW      K3, K4, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(SI)
-	VMOVDQU32   (SI), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (SI)(CX*4), SI
-	VPCMPUD     $0x05, Z11, Z0, K4
-	KANDNW      K4, K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(DI)
-	VMOVDQU32   (DI), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (DI)(CX*4), DI
-	VPCMPUD     $0x05, Z12, Z0, K3
-	KANDNW      K3, K4, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(R8)
-	VMOVDQU32   (R8), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (R8)(CX*4), R8
-	VPCMPUD     $0x05, Z13, Z0, K4
-	KANDNW      K4, K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(R9)
-	VMOVDQU32   (R9), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (R9)(CX*4), R9
-	VPCMPUD     $0x05, Z14, Z0, K3
-	KANDNW      K3, K4, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(R10)
-	VMOVDQU32   (R10), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (R10)(CX*4), R10
-	VPCMPUD     $0x05, Z15, Z0, K4
-	KANDNW      K4, K3, K1
-	KANDW       K7, K1, K1
-	PREFETCHT0  1024(R11)
-	VMOVDQU32   (R11), Z2
-	VPEXPANDD   Z2, K1, Z1
-	KMOVW       K1, CX
-	POPCNTL     CX, CX
-	LEAQ        (R11)(CX*4), R11
-	VMULPS      Z18, Z1, Z1
-	VPTERNLOGD  $0x78, Z4, Z17, Z1
-	VMOVDQU32   Z1, K7, (AX)
+check2:
+	CMPQ         R13, DX
+	JLE          turns1
+	ADDQ         $0x10, DX
+	SUBQ         R13, DX
+	JEQ          end3
+	VMOVD        DX, X10
+	VPBROADCASTD X10, Z10
+	VPCMPGTD     iota32<>+0(SB), Z10, K1
+	VPXORD       Z10, Z10, Z10
+	PREFETCHT0   2048(CX)(R13*4)
+	VMOVDQU32.Z  (CX)(R13*4), K1, Z11
+	VPANDQ       Z9, Z11, Z9
+	VPCMPGTD     Z1, Z9, K2
+	KANDW        K1, K2, K3
+	PREFETCHT0   1024(BX)
+	VMOVDQU32    (BX), Z1
+	VPEXPANDD    Z1, K3, Z10
+	KMOVW        K3, CX
+	POPCNTL      CX, CX
+	LEAQ         (BX)(CX*4), BX
+	VPCMPGTD     Z2, Z9, K3
+	KANDNW       K3, K2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(SI)
+	VMOVDQU32    (SI), Z1
+	VPEXPANDD    Z1, K2, Z10
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (SI)(CX*4), SI
+	VPCMPGTD     Z3, Z9, K2
+	KANDNW       K2, K3, K3
+	KANDW        K1, K3, K3
+	PREFETCHT0   1024(DI)
+	VMOVDQU32    (DI), Z1
+	VPEXPANDD    Z1, K3, Z10
+	KMOVW        K3, CX
+	POPCNTL      CX, CX
+	LEAQ         (DI)(CX*4), DI
+	VPCMPGTD     Z4, Z9, K3
+	KANDNW       K3, K2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(R8)
+	VMOVDQU32    (R8), Z1
+	VPEXPANDD    Z1, K2, Z10
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (R8)(CX*4), R8
+	VPCMPGTD     Z5, Z9, K2
+	KANDNW       K2, K3, K3
+	KANDW        K1, K3, K3
+	PREFETCHT0   1024(R9)
+	VMOVDQU32    (R9), Z1
+	VPEXPANDD    Z1, K3, Z10
+	KMOVW        K3, CX
+	POPCNTL      CX, CX
+	LEAQ         (R9)(CX*4), R9
+	VPCMPGTD     Z6, Z9, K3
+	KANDNW       K3, K2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(R10)
+	VMOVDQU32    (R10), Z1
+	VPEXPANDD    Z1, K2, Z10
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (R10)(CX*4), R10
+	VPCMPGTD     Z7, Z9, K2
+	KANDNW       K2, K3, K3
+	KANDW        K1, K3, K3
+	PREFETCHT0   1024(R11)
+	VMOVDQU32    (R11), Z1
+	VPEXPANDD    Z1, K3, Z10
+	KMOVW        K3, CX
+	POPCNTL      CX, CX
+	LEAQ         (R11)(CX*4), R11
+	VPCMPGTD     Z8, Z9, K3
+	KANDNW       K3, K2, K2
+	KANDW        K1, K2, K2
+	PREFETCHT0   1024(R12)
+	VMOVDQU32    (R12), Z1
+	VPEXPANDD    Z1, K2, Z10
+	KMOVW        K2, CX
+	POPCNTL      CX, CX
+	LEAQ         (R12)(CX*4), R12
+	VMULPS       Z0, Z10, Z10
+	VPTERNLOGD   $0x78, c80000000<>+0(SB), Z11, Z10
+	VMOVDQU32    Z10, K1, (AX)(R13*4)
 
-done:
+end3:
 	MOVQ at+72(FP), AX
-	MOVQ weights_base+48(FP), CX
-	SUBQ CX, DX
-	SHRQ $0x02, DX
-	MOVL DX, (AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, BX
 	SHRQ $0x02, BX
-	MOVL BX, 4(AX)
+	MOVL BX, (AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, SI
 	SHRQ $0x02, SI
-	MOVL SI, 8(AX)
+	MOVL SI, 4(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, DI
 	SHRQ $0x02, DI
-	MOVL DI, 12(AX)
+	MOVL DI, 8(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, R8
 	SHRQ $0x02, R8
-	MOVL R8, 16(AX)
+	MOVL R8, 12(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, R9
 	SHRQ $0x02, R9
-	MOVL R9, 20(AX)
+	MOVL R9, 16(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, R10
 	SHRQ $0x02, R10
-	MOVL R10, 24(AX)
+	MOVL R10, 20(AX)
 	MOVQ weights_base+48(FP), CX
 	SUBQ CX, R11
 	SHRQ $0x02, R11
-	MOVL R11, 28(AX)
+	MOVL R11, 24(AX)
+	MOVQ weights_base+48(FP), CX
+	SUBQ CX, R12
+	SHRQ $0x02, R12
+	MOVL R12, 28(AX)
 	VZEROUPPER
 	RET
 
@@ -76847,70 +77222,6 @@ end5:
 	VPMAXUD       X2, X0, X0
 	VMOVD         X0, AX
 	MOVL          AX, largest+28(FP)
-	VZEROUPPER
-	RET
-
-// func sortSumsAVX512(counts []uint16) (most uint16)
-// Requires: AVX, AVX2
-TEXT ·sortSumsAVX512(SB), NOSPLIT, $0-26
-	MOVQ  counts_base+0(FP), AX
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  counts_len+8(FP), CX
-	XORL  DX, DX
-	JMP   check2
-
-turns1:
-	VMOVDQU    (AX)(DX*2), Y2
-	VPMAXUW    Y2, Y0, Y0
-	VPSUBW     Y2, Y1, Y3
-	VPSLLDQ    $0x02, Y2, Y4
-	VPADDW     Y4, Y2, Y2
-	VPSLLDQ    $0x04, Y2, Y4
-	VPADDW     Y4, Y2, Y2
-	VPSLLDQ    $0x08, Y2, Y4
-	VPADDW     Y4, Y2, Y2
-	VPSHUFB    c0f0e0f0e<>+0(SB), Y2, Y4
-	VPERM2I128 $0x08, Y4, Y4, Y5
-	VPADDW     Y5, Y2, Y2
-	VPADDW     Y3, Y2, Y2
-	VPADDW     Y5, Y4, Y4
-	VPERMQ     $0xee, Y4, Y4
-	VPADDW     Y4, Y1, Y1
-	VMOVDQU    Y2, (AX)(DX*2)
-	VMOVDQU    32(AX)(DX*2), Y2
-	VPMAXUW    Y2, Y0, Y0
-	VPSUBW     Y2, Y1, Y3
-	VPSLLDQ    $0x02, Y2, Y4
-	VPADDW     Y4, Y2, Y2
-	VPSLLDQ    $0x04, Y2, Y4
-	VPADDW     Y4, Y2, Y2
-	VPSLLDQ    $0x08, Y2, Y4
-	VPADDW     Y4, Y2, Y2
-	VPSHUFB    c0f0e0f0e<>+0(SB), Y2, Y4
-	VPERM2I128 $0x08, Y4, Y4, Y5
-	VPADDW     Y5, Y2, Y2
-	VPADDW     Y3, Y2, Y2
-	VPADDW     Y5, Y4, Y4
-	VPERMQ     $0xee, Y4, Y4
-	VPADDW     Y4, Y1, Y1
-	VMOVDQU    Y2, 32(AX)(DX*2)
-	ADDQ       $0x20, DX
-
-check2:
-	CMPQ         DX, CX
-	JLT          turns1
-	VMOVDQA      X0, X1
-	VEXTRACTI128 $0x01, Y0, X0
-	VPMAXUW      X0, X1, X1
-	VPSRLDQ      $0x08, X1, X0
-	VPMAXUW      X0, X1, X1
-	VPSRLDQ      $0x04, X1, X0
-	VPMAXUW      X0, X1, X1
-	VPSRLDQ      $0x02, X1, X0
-	VPMAXUW      X0, X1, X1
-	VMOVD        X1, AX
-	MOVW         AX, most+24(FP)
 	VZEROUPPER
 	RET
 

@@ -449,6 +449,76 @@ func lossAddProductNEON(dst, s, a []float32, planes, n, dstStride, sStride int)
 //go:noescape
 func lossLog1pNEON(dst, src []float32)
 
+// lossSplit1NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit1NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit2NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit2NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit4NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit4NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossSplit8NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+//
+//go:noescape
+func lossSplit8NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+
+// lossCountNEON counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks.
+//
+//go:noescape
+func lossCountNEON(counts, ranks, keys []uint32, shift, first uint32)
+
+// lossPlaceNEON finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
+//
+//go:noescape
+func lossPlaceNEON(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
+
+// lossRankNEON replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
+//
+//go:noescape
+func lossRankNEON(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)
+
+// lossGatherNEON writes the weights at the positions of the keys, and returns Σ bits(1 + error·scale·weight) - bits(1).
+//
+//go:noescape
+func lossGatherNEON(dst []float32, positions, keys []uint32, weights []float32, scale float64) (sum int64)
+
+// lossTallyNEON counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.
+//
+//go:noescape
+func lossTallyNEON(packed []uint64, keys []uint32)
+
+// lossLookUpNEON writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
+//
+//go:noescape
+func lossLookUpNEON(dst, signed, table []float32, first uint32, factor float32)
+
+// lossExpand1NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+//
+//go:noescape
+func lossExpand1NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+
+// lossExpand2NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+//
+//go:noescape
+func lossExpand2NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+
+// lossExpand4NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+//
+//go:noescape
+func lossExpand4NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+
+// lossExpand8NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+//
+//go:noescape
+func lossExpand8NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+
 // sortCount32NEON counts float32s by the bits of their keys above shift, and reports whether there is a NaN.
 //
 //go:noescape

@@ -1183,7 +1183,7 @@ TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
 TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-64(SP), R4
-	FMOVQ 416(R3), F1
+	FMOVQ 432(R3), F1
 	FMOVQ 304(R3), F2
 	FMOVQ -224(R3), F3
 	VMOVI $0, V4.B16
@@ -3075,7 +3075,7 @@ TEXT ·sumExpF32NEON(SB), NOSPLIT, $64-36
 TEXT ·rowSumExpF32NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-64(SP), R3
-	FMOVQ 416(R2), F1
+	FMOVQ 432(R2), F1
 	VMOV  V0.B16, V2.B16
 	FMOVQ 304(R2), F0
 	FMOVQ -224(R2), F3
@@ -6061,7 +6061,7 @@ TEXT ·logSoftmaxGradF32NEON(SB), NOSPLIT, $64-76
 TEXT ·rowLogGradF32NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
-	FMOVQ 416(R4), F1
+	FMOVQ 432(R4), F1
 	FMOVQ 304(R4), F2
 	FMOVQ -224(R4), F3
 
@@ -8186,16 +8186,16 @@ TEXT ·lovaszWeightsF32NEON(SB), NOSPLIT, $64-72
 	MOVD  left+48(FP), R5
 	VDUP  R5, V1.D2
 	WORD  $0x4e61d821 // scvtf v1.2d, v1.2d
-	FMOVQ 624(R0), F2
+	FMOVQ 768(R0), F2
 	WORD  $0x4ee2d422 // fsub v2.2d, v1.2d, v2.2d
-	FMOVQ 640(R0), F3
+	FMOVQ 784(R0), F3
 	WORD  $0x4ee3d423 // fsub v3.2d, v1.2d, v3.2d
-	FMOVQ 656(R0), F4
+	FMOVQ 800(R0), F4
 	WORD  $0x4ee4d424 // fsub v4.2d, v1.2d, v4.2d
-	FMOVQ 672(R0), F5
+	FMOVQ 816(R0), F5
 	WORD  $0x4ee5d421 // fsub v1.2d, v1.2d, v5.2d
 	FMOVQ -240(R0), F5
-	FMOVQ 688(R0), F6
+	FMOVQ 832(R0), F6
 	VMOVI $0, V7.B16
 	SUBS  $8, R4, R4
 	BLT   tail1
@@ -8393,16 +8393,16 @@ TEXT ·lovaszWeightsF64NEON(SB), NOSPLIT, $64-72
 	MOVD  left+48(FP), R5
 	VDUP  R5, V1.D2
 	WORD  $0x4e61d821 // scvtf v1.2d, v1.2d
-	FMOVQ 624(R0), F2
+	FMOVQ 768(R0), F2
 	WORD  $0x4ee2d422 // fsub v2.2d, v1.2d, v2.2d
-	FMOVQ 640(R0), F3
+	FMOVQ 784(R0), F3
 	WORD  $0x4ee3d423 // fsub v3.2d, v1.2d, v3.2d
-	FMOVQ 656(R0), F4
+	FMOVQ 800(R0), F4
 	WORD  $0x4ee4d424 // fsub v4.2d, v1.2d, v4.2d
-	FMOVQ 672(R0), F5
+	FMOVQ 816(R0), F5
 	WORD  $0x4ee5d421 // fsub v1.2d, v1.2d, v5.2d
 	FMOVQ -240(R0), F5
-	FMOVQ 688(R0), F6
+	FMOVQ 832(R0), F6
 	VMOVI $0, V7.B16
 	SUBS  $8, R4, R4
 	BLT   tail1
@@ -8755,7 +8755,7 @@ end1:
 TEXT ·softmaxRowsF32NEON(SB), 0, $8384-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R9
-	FMOVQ 416(R13), F11
+	FMOVQ 432(R13), F11
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R10
 	MOVD  cols+48(FP), R0
@@ -10896,7 +10896,7 @@ moved1:
 TEXT ·logSoftmaxRowsF32NEON(SB), 0, $16576-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R6
-	FMOVQ 416(R13), F11
+	FMOVQ 432(R13), F11
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R7
 	MOVD  cols+48(FP), R0
@@ -14634,7 +14634,7 @@ sum1:
 TEXT ·logSoftmaxRowsGradF32NEON(SB), 0, $16576-80
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R12
-	FMOVQ 416(R13), F11
+	FMOVQ 432(R13), F11
 	MOVD  ZR, R14
 	MOVD  y_len+32(FP), R15
 	MOVD  cols+72(FP), R0
@@ -16425,7 +16425,7 @@ columns1:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 432(R13), F0
+	FMOVQ 416(R13), F0
 	FMOVQ -144(R13), F1
 	FMOVQ -144(R13), F2
 	FMOVQ -144(R13), F3
@@ -16528,7 +16528,7 @@ columns2:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 432(R13), F0
+	FMOVQ 416(R13), F0
 	FMOVQ -144(R13), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R13), F3
@@ -16570,7 +16570,7 @@ rest2:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 432(R13), F0
+	FMOVQ 416(R13), F0
 	FMOVQ -144(R13), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R13), F3
@@ -16978,7 +16978,7 @@ columns1:
 	MOVD  $scratch-4096(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF64NEON<>(SB)
-	FMOVQ 544(R13), F0
+	FMOVQ 592(R13), F0
 	FMOVQ -112(R13), F1
 	FMOVQ -112(R13), F2
 	FMOVQ -112(R13), F3
@@ -17090,7 +17090,7 @@ columns2:
 	MOVD  $scratch-4096(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF64NEON<>(SB)
-	FMOVQ 544(R13), F0
+	FMOVQ 592(R13), F0
 	FMOVQ -112(R13), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R13), F3
@@ -17134,7 +17134,7 @@ rest2:
 	MOVD  $scratch-4096(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF64NEON<>(SB)
-	FMOVQ 544(R13), F0
+	FMOVQ 592(R13), F0
 	FMOVQ -112(R13), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R13), F3
@@ -17503,7 +17503,7 @@ end1:
 // func softmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
 TEXT ·softmaxPlanesF32NEON(SB), 0, $8512-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 416(R8), F11
+	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -20194,7 +20194,7 @@ end1:
 // func logSoftmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
 TEXT ·logSoftmaxPlanesF32NEON(SB), 0, $16704-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 416(R8), F11
+	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -22768,7 +22768,7 @@ TEXT ·argMaxPlanesF32NEON(SB), NOSPLIT, $64-72
 	CMP   $32, R2
 	BLT   rest1
 columns1:
-	FMOVQ 432(R0), F0
+	FMOVQ 416(R0), F0
 	FMOVQ -144(R0), F1
 	FMOVQ -144(R0), F2
 	FMOVQ -144(R0), F3
@@ -22864,7 +22864,7 @@ rest1:
 	CMP   $4, R2
 	BLT   rest2
 columns2:
-	FMOVQ 432(R0), F0
+	FMOVQ 416(R0), F0
 	FMOVQ -144(R0), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R0), F3
@@ -22899,7 +22899,7 @@ rest2:
 
 	// the last columns
 	CBZ   R2, end2
-	FMOVQ 432(R0), F0
+	FMOVQ 416(R0), F0
 	FMOVQ -144(R0), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R0), F3
@@ -22956,7 +22956,7 @@ TEXT ·argMaxPlanesF64NEON(SB), NOSPLIT, $64-72
 	CMP   $16, R2
 	BLT   rest1
 columns1:
-	FMOVQ 544(R0), F0
+	FMOVQ 592(R0), F0
 	FMOVQ -112(R0), F1
 	FMOVQ -112(R0), F2
 	FMOVQ -112(R0), F3
@@ -23061,7 +23061,7 @@ rest1:
 	CMP   $2, R2
 	BLT   rest2
 columns2:
-	FMOVQ 544(R0), F0
+	FMOVQ 592(R0), F0
 	FMOVQ -112(R0), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R0), F3
@@ -23098,7 +23098,7 @@ rest2:
 
 	// the last columns
 	CBZ   R2, end2
-	FMOVQ 544(R0), F0
+	FMOVQ 592(R0), F0
 	FMOVQ -112(R0), F1
 	VMOVI $0, V2.B16
 	FMOVQ 384(R0), F3
@@ -24486,7 +24486,7 @@ end1:
 TEXT ·sigmoidF32NEON(SB), NOSPLIT, $64-48
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 416(R0), F0
+	FMOVQ 432(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVQ -256(R0), F3
@@ -25605,7 +25605,7 @@ end1:
 TEXT ·softmaxRowsScaledF32NEON(SB), 0, $8384-60
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R0
-	FMOVQ 416(R13), F11
+	FMOVQ 432(R13), F11
 	FMOVS scale+56(FP), F12
 	VDUP  V12.S[0], V12.S4
 	MOVD  ZR, R14
@@ -29632,7 +29632,7 @@ end1:
 TEXT ·softmaxRowsMaskedF32NEON(SB), 0, $16576-84
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R0
-	FMOVQ 416(R13), F11
+	FMOVQ 432(R13), F11
 	FMOVS scale+80(FP), F12
 	VDUP  V12.S[0], V12.S4
 	MOVD  ZR, R14
@@ -34382,7 +34382,7 @@ end1:
 // func logSumExpRowsF32NEON(dst, src []float32, cols int)
 TEXT ·logSumExpRowsF32NEON(SB), 0, $8384-56
 	MOVD  $constants<>+256(SB), R13
-	FMOVQ 416(R13), F11
+	FMOVQ 432(R13), F11
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R6
 	MOVD  cols+48(FP), R0
@@ -37487,7 +37487,7 @@ end1:
 // func logSumExpPlanesF32NEON(dst, src []float32, planes, n, stride int)
 TEXT ·logSumExpPlanesF32NEON(SB), 0, $8512-72
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 416(R8), F11
+	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -43958,7 +43958,7 @@ end2:
 // func logSoftmaxGradPlanesF32NEON(dx, y, dy []float32, planes, n, stride int)
 TEXT ·logSoftmaxGradPlanesF32NEON(SB), 0, $8512-96
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 416(R8), F11
+	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+80(FP), R10
 
@@ -45861,24 +45861,24 @@ TEXT ·toBFloat16NEON(SB), NOSPLIT, $64-48
 blocks1:
 	FLDPQ (R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -45887,24 +45887,24 @@ blocks1:
 	FMOVQ F0, (R4)
 	FLDPQ 32(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -45913,24 +45913,24 @@ blocks1:
 	FMOVQ F0, 16(R4)
 	FLDPQ 64(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -45939,24 +45939,24 @@ blocks1:
 	FMOVQ F0, 32(R4)
 	FLDPQ 96(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 432(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
-	FMOVQ 512(R0), F3
+	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 560(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -46002,12 +46002,12 @@ one2:
 register1:
 	FMOVQ (R3), F0
 	VUSHR $16, V0.S4, V1.S4
-	FMOVQ 432(R0), F2
+	FMOVQ 416(R0), F2
 	VAND  V2.B16, V1.B16, V1.B16
 	VADD  V0.S4, V1.S4, V1.S4
-	FMOVQ 512(R0), F2
+	FMOVQ 544(R0), F2
 	VADD  V2.S4, V1.S4, V1.S4
-	FMOVQ 528(R0), F2
+	FMOVQ 560(R0), F2
 	VORR  V2.B16, V0.B16, V2.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V2.B16, V1.B16
@@ -46894,7 +46894,7 @@ done1:
 // func lossSoftmaxNEON(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)
 TEXT ·lossSoftmaxNEON(SB), 0, $8512-152
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 416(R8), F11
+	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+128(FP), R10
 	MOVD  planes+120(FP), R0
@@ -48717,7 +48717,7 @@ end1:
 // func lossSoftmaxRowsNEON(dst, src, max, rest, comp []float32, cols, n, dstStride int)
 TEXT ·lossSoftmaxRowsNEON(SB), 0, $8384-144
 	MOVD  $constants<>+256(SB), R13
-	FMOVQ 416(R13), F11
+	FMOVQ 432(R13), F11
 	MOVD  ZR, R14
 	MOVD  n+128(FP), R15
 
@@ -50929,14 +50929,14 @@ end1:
 TEXT ·lossSigmoidNEON(SB), NOSPLIT, $64-76
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 416(R0), F0
+	FMOVQ 432(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVQ 352(R0), F3
 	FMOVQ -256(R0), F4
 	MOVW  class+72(FP), R2
 	VDUP  R2, V5.S4
-	FMOVQ 560(R0), F6
+	FMOVQ 608(R0), F6
 	FMOVQ -256(R0), F7
 	MOVD  src_len+32(FP), R2
 	MOVD  src_base+24(FP), R3
@@ -52481,7 +52481,7 @@ TEXT ·lossHingeNEON(SB), NOSPLIT, $64-76
 	FMOVQ -256(R0), F1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 608(R0), F3
 	FMOVQ -256(R0), F4
 	MOVD  src_len+32(FP), R2
 	MOVD  src_base+24(FP), R3
@@ -53130,7 +53130,7 @@ TEXT ·lossClampNEON(SB), NOSPLIT, $64-84
 	VDUP  R2, V0.S4
 	FMOVQ 352(R0), F1
 	FMOVQ -256(R0), F2
-	FMOVQ 560(R0), F3
+	FMOVQ 608(R0), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
@@ -54068,7 +54068,7 @@ end1:
 TEXT ·lossSigmoidGradNEON(SB), NOSPLIT, $64-72
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 416(R0), F0
+	FMOVQ 432(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVQ 352(R0), F3
@@ -60157,6 +60157,5378 @@ done2:
 end1:
 	RET
 
+// func lossSplit1NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+TEXT ·lossSplit1NEON(SB), NOSPLIT, $64-48
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R1
+	MOVD  $compress<>(SB), R2
+	FMOVQ 576(R0), F1
+	MOVD  signed_base+24(FP), R3
+	FMOVQ 416(R0), F2
+	MOVD  from+16(FP), R4
+	MOVWU (R4), R4
+	VDUP  R4, V3.S4
+	VSUB  V2.S4, V3.S4, V3.S4
+	MOVD  from+16(FP), R4
+	MOVWU 32(R4), R4
+	VDUP  R4, V2.S4
+	FMOVQ 512(R0), F4
+	MOVD  n+8(FP), R4
+	MOVD  keys+0(FP), R5
+	MOVD  (R5), R5
+	MOVWU (R4), R4
+	ADD   R4<<2, R5, R5
+	MOVD  signed_len+32(FP), R4
+	MOVD  $0, R6
+	SUB   $16, R4, R7
+	B     check1
+turns1:
+	ADD   R6<<2, R3, R8
+	PRFM  2048(R8), PLDL1KEEP
+	FMOVQ (R8), F5
+	VAND  V4.B16, V5.B16, V6.B16
+	WORD  $0x6ea26cc6 // umin v6.4s, v6.4s, v2.4s
+	VUSHR $31, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x4ea334c6 // cmgt v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VADDV V6.S4, V6
+	VMOV  V6.S[0], R9
+	ADD   R9.UXTB, R2, R10
+	FMOVQ (R10), F6
+	VTBL  V6.B16, [V5.B16], V6.B16
+	FMOVQ F6, (R5)
+	ADD   R9>>8, R5, R5
+	FMOVQ 16(R8), F5
+	VAND  V4.B16, V5.B16, V6.B16
+	WORD  $0x6ea26cc6 // umin v6.4s, v6.4s, v2.4s
+	VUSHR $31, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x4ea334c6 // cmgt v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VADDV V6.S4, V6
+	VMOV  V6.S[0], R9
+	ADD   R9.UXTB, R2, R10
+	FMOVQ (R10), F6
+	VTBL  V6.B16, [V5.B16], V6.B16
+	FMOVQ F6, (R5)
+	ADD   R9>>8, R5, R5
+	FMOVQ 32(R8), F5
+	VAND  V4.B16, V5.B16, V6.B16
+	WORD  $0x6ea26cc6 // umin v6.4s, v6.4s, v2.4s
+	VUSHR $31, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x4ea334c6 // cmgt v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VADDV V6.S4, V6
+	VMOV  V6.S[0], R9
+	ADD   R9.UXTB, R2, R10
+	FMOVQ (R10), F6
+	VTBL  V6.B16, [V5.B16], V6.B16
+	FMOVQ F6, (R5)
+	ADD   R9>>8, R5, R5
+	FMOVQ 48(R8), F5
+	VAND  V4.B16, V5.B16, V6.B16
+	WORD  $0x6ea26cc6 // umin v6.4s, v6.4s, v2.4s
+	VUSHR $31, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x4ea334c6 // cmgt v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VADDV V6.S4, V6
+	VMOV  V6.S[0], R8
+	ADD   R8.UXTB, R2, R9
+	FMOVQ (R9), F6
+	VTBL  V6.B16, [V5.B16], V6.B16
+	FMOVQ F6, (R5)
+	ADD   R8>>8, R5, R5
+	ADD   $16, R6, R6
+check1:
+	CMP   R7, R6
+	BLE   turns1
+	SUB   R6, R4, R4
+	CBZ   R4, end1
+	ADD   R6<<2, R3, R8
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R3
+copy1:
+	MOVWU (R8)(R3<<2), R6
+	MOVW  R6, (R1)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R4, R3
+	BLT   copy1
+	MOVD  R1, R8
+rest1:
+	VDUP  R4, V0.S4
+	FMOVQ 528(R0), F5
+	WORD  $0x4ea53400 // cmgt v0.4s, v0.4s, v5.4s
+	PRFM  2048(R8), PLDL1KEEP
+	FMOVQ (R8), F5
+	VAND  V4.B16, V5.B16, V6.B16
+	WORD  $0x6ea26cc6 // umin v6.4s, v6.4s, v2.4s
+	VUSHR $31, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x4ea334c6 // cmgt v6.4s, v6.4s, v3.4s
+	VAND  V0.B16, V6.B16, V0.B16
+	VAND  V1.B16, V0.B16, V0.B16
+	VADDV V0.S4, V0
+	VMOV  V0.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F0
+	VTBL  V0.B16, [V5.B16], V0.B16
+	FMOVQ F0, (R5)
+	ADD   R1>>8, R5, R5
+	ADD   $16, R8, R8
+	SUB   $4, R4, R4
+	CMP   $0, R4
+	BGT   rest1
+end1:
+	MOVD  n+8(FP), R0
+	MOVD  keys+0(FP), R1
+	MOVD  (R1), R1
+	SUB   R1, R5, R5
+	LSR   $2, R5, R5
+	MOVW  R5, (R0)
+	RET
+
+// func lossSplit2NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+TEXT ·lossSplit2NEON(SB), NOSPLIT, $64-48
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R1
+	MOVD  $compress<>(SB), R2
+	FMOVQ 576(R0), F1
+	MOVD  signed_base+24(FP), R3
+	FMOVQ 416(R0), F2
+	MOVD  from+16(FP), R4
+	MOVWU (R4), R4
+	VDUP  R4, V3.S4
+	VSUB  V2.S4, V3.S4, V3.S4
+	MOVD  from+16(FP), R4
+	MOVWU 4(R4), R4
+	VDUP  R4, V4.S4
+	VSUB  V2.S4, V4.S4, V4.S4
+	MOVD  from+16(FP), R4
+	MOVWU 32(R4), R4
+	VDUP  R4, V2.S4
+	FMOVQ 512(R0), F5
+	MOVD  n+8(FP), R4
+	MOVD  keys+0(FP), R5
+	MOVD  (R5), R5
+	MOVWU (R4), R6
+	ADD   R6<<2, R5, R5
+	MOVD  keys+0(FP), R6
+	MOVD  24(R6), R6
+	MOVWU 4(R4), R4
+	ADD   R4<<2, R6, R6
+	MOVD  signed_len+32(FP), R4
+	MOVD  $0, R7
+	SUB   $16, R4, R8
+	B     check1
+turns1:
+	ADD   R7<<2, R3, R9
+	PRFM  2048(R9), PLDL1KEEP
+	FMOVQ (R9), F6
+	VAND  V5.B16, V6.B16, V7.B16
+	WORD  $0x6ea26ce7 // umin v7.4s, v7.4s, v2.4s
+	VUSHR $31, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	WORD  $0x4ea334e8 // cmgt v8.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R10
+	ADD   R10.UXTB, R2, R11
+	FMOVQ (R11), F9
+	VTBL  V9.B16, [V6.B16], V9.B16
+	FMOVQ F9, (R5)
+	ADD   R10>>8, R5, R5
+	WORD  $0x4ea434e7 // cmgt v7.4s, v7.4s, v4.4s
+	WORD  $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
+	VAND  V1.B16, V7.B16, V7.B16
+	VADDV V7.S4, V7
+	VMOV  V7.S[0], R10
+	ADD   R10.UXTB, R2, R11
+	FMOVQ (R11), F7
+	VTBL  V7.B16, [V6.B16], V7.B16
+	FMOVQ F7, (R6)
+	ADD   R10>>8, R6, R6
+	FMOVQ 16(R9), F6
+	VAND  V5.B16, V6.B16, V7.B16
+	WORD  $0x6ea26ce7 // umin v7.4s, v7.4s, v2.4s
+	VUSHR $31, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	WORD  $0x4ea334e8 // cmgt v8.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R10
+	ADD   R10.UXTB, R2, R11
+	FMOVQ (R11), F9
+	VTBL  V9.B16, [V6.B16], V9.B16
+	FMOVQ F9, (R5)
+	ADD   R10>>8, R5, R5
+	WORD  $0x4ea434e7 // cmgt v7.4s, v7.4s, v4.4s
+	WORD  $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
+	VAND  V1.B16, V7.B16, V7.B16
+	VADDV V7.S4, V7
+	VMOV  V7.S[0], R10
+	ADD   R10.UXTB, R2, R11
+	FMOVQ (R11), F7
+	VTBL  V7.B16, [V6.B16], V7.B16
+	FMOVQ F7, (R6)
+	ADD   R10>>8, R6, R6
+	FMOVQ 32(R9), F6
+	VAND  V5.B16, V6.B16, V7.B16
+	WORD  $0x6ea26ce7 // umin v7.4s, v7.4s, v2.4s
+	VUSHR $31, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	WORD  $0x4ea334e8 // cmgt v8.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R10
+	ADD   R10.UXTB, R2, R11
+	FMOVQ (R11), F9
+	VTBL  V9.B16, [V6.B16], V9.B16
+	FMOVQ F9, (R5)
+	ADD   R10>>8, R5, R5
+	WORD  $0x4ea434e7 // cmgt v7.4s, v7.4s, v4.4s
+	WORD  $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
+	VAND  V1.B16, V7.B16, V7.B16
+	VADDV V7.S4, V7
+	VMOV  V7.S[0], R10
+	ADD   R10.UXTB, R2, R11
+	FMOVQ (R11), F7
+	VTBL  V7.B16, [V6.B16], V7.B16
+	FMOVQ F7, (R6)
+	ADD   R10>>8, R6, R6
+	FMOVQ 48(R9), F6
+	VAND  V5.B16, V6.B16, V7.B16
+	WORD  $0x6ea26ce7 // umin v7.4s, v7.4s, v2.4s
+	VUSHR $31, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	WORD  $0x4ea334e8 // cmgt v8.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R9
+	ADD   R9.UXTB, R2, R10
+	FMOVQ (R10), F9
+	VTBL  V9.B16, [V6.B16], V9.B16
+	FMOVQ F9, (R5)
+	ADD   R9>>8, R5, R5
+	WORD  $0x4ea434e7 // cmgt v7.4s, v7.4s, v4.4s
+	WORD  $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
+	VAND  V1.B16, V7.B16, V7.B16
+	VADDV V7.S4, V7
+	VMOV  V7.S[0], R9
+	ADD   R9.UXTB, R2, R10
+	FMOVQ (R10), F7
+	VTBL  V7.B16, [V6.B16], V7.B16
+	FMOVQ F7, (R6)
+	ADD   R9>>8, R6, R6
+	ADD   $16, R7, R7
+check1:
+	CMP   R8, R7
+	BLE   turns1
+	SUB   R7, R4, R4
+	CBZ   R4, end1
+	ADD   R7<<2, R3, R9
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R3
+copy1:
+	MOVWU (R9)(R3<<2), R7
+	MOVW  R7, (R1)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R4, R3
+	BLT   copy1
+	MOVD  R1, R9
+rest1:
+	VDUP  R4, V0.S4
+	FMOVQ 528(R0), F6
+	WORD  $0x4ea63400 // cmgt v0.4s, v0.4s, v6.4s
+	PRFM  2048(R9), PLDL1KEEP
+	FMOVQ (R9), F6
+	VAND  V5.B16, V6.B16, V7.B16
+	WORD  $0x6ea26ce7 // umin v7.4s, v7.4s, v2.4s
+	VUSHR $31, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	WORD  $0x4ea334e8 // cmgt v8.4s, v7.4s, v3.4s
+	VAND  V0.B16, V8.B16, V9.B16
+	VAND  V1.B16, V9.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F9
+	VTBL  V9.B16, [V6.B16], V9.B16
+	FMOVQ F9, (R5)
+	ADD   R1>>8, R5, R5
+	WORD  $0x4ea434e7 // cmgt v7.4s, v7.4s, v4.4s
+	WORD  $0x4e681ce7 // bic v7.16b, v7.16b, v8.16b
+	VAND  V0.B16, V7.B16, V0.B16
+	VAND  V1.B16, V0.B16, V0.B16
+	VADDV V0.S4, V0
+	VMOV  V0.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F0
+	VTBL  V0.B16, [V6.B16], V0.B16
+	FMOVQ F0, (R6)
+	ADD   R1>>8, R6, R6
+	ADD   $16, R9, R9
+	SUB   $4, R4, R4
+	CMP   $0, R4
+	BGT   rest1
+end1:
+	MOVD  n+8(FP), R0
+	MOVD  keys+0(FP), R1
+	MOVD  (R1), R1
+	SUB   R1, R5, R5
+	LSR   $2, R5, R5
+	MOVW  R5, (R0)
+	MOVD  keys+0(FP), R1
+	MOVD  24(R1), R1
+	SUB   R1, R6, R6
+	LSR   $2, R6, R6
+	MOVW  R6, 4(R0)
+	RET
+
+// func lossSplit4NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+TEXT ·lossSplit4NEON(SB), NOSPLIT, $64-48
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R1
+	MOVD  $compress<>(SB), R2
+	FMOVQ 576(R0), F1
+	MOVD  signed_base+24(FP), R3
+	FMOVQ 416(R0), F2
+	MOVD  from+16(FP), R4
+	MOVWU (R4), R4
+	VDUP  R4, V3.S4
+	VSUB  V2.S4, V3.S4, V3.S4
+	MOVD  from+16(FP), R4
+	MOVWU 4(R4), R4
+	VDUP  R4, V4.S4
+	VSUB  V2.S4, V4.S4, V4.S4
+	MOVD  from+16(FP), R4
+	MOVWU 8(R4), R4
+	VDUP  R4, V5.S4
+	VSUB  V2.S4, V5.S4, V5.S4
+	MOVD  from+16(FP), R4
+	MOVWU 12(R4), R4
+	VDUP  R4, V6.S4
+	VSUB  V2.S4, V6.S4, V6.S4
+	MOVD  from+16(FP), R4
+	MOVWU 32(R4), R4
+	VDUP  R4, V2.S4
+	FMOVQ 512(R0), F7
+	MOVD  n+8(FP), R4
+	MOVD  keys+0(FP), R5
+	MOVD  (R5), R5
+	MOVWU (R4), R6
+	ADD   R6<<2, R5, R5
+	MOVD  keys+0(FP), R6
+	MOVD  24(R6), R6
+	MOVWU 4(R4), R7
+	ADD   R7<<2, R6, R6
+	MOVD  keys+0(FP), R7
+	MOVD  48(R7), R7
+	MOVWU 8(R4), R8
+	ADD   R8<<2, R7, R7
+	MOVD  keys+0(FP), R8
+	MOVD  72(R8), R8
+	MOVWU 12(R4), R4
+	ADD   R4<<2, R8, R8
+	MOVD  signed_len+32(FP), R4
+	MOVD  $0, R9
+	SUB   $16, R4, R10
+	B     check1
+turns1:
+	ADD   R9<<2, R3, R11
+	PRFM  2048(R11), PLDL1KEEP
+	FMOVQ (R11), F8
+	VAND  V7.B16, V8.B16, V9.B16
+	WORD  $0x6ea26d29 // umin v9.4s, v9.4s, v2.4s
+	VUSHR $31, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	WORD  $0x4ea3352a // cmgt v10.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R5)
+	ADD   R12>>8, R5, R5
+	WORD  $0x4ea4352b // cmgt v11.4s, v9.4s, v4.4s
+	WORD  $0x4e6a1d6a // bic v10.16b, v11.16b, v10.16b
+	VAND  V1.B16, V10.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F10
+	VTBL  V10.B16, [V8.B16], V10.B16
+	FMOVQ F10, (R6)
+	ADD   R12>>8, R6, R6
+	WORD  $0x4ea5352a // cmgt v10.4s, v9.4s, v5.4s
+	WORD  $0x4e6b1d4b // bic v11.16b, v10.16b, v11.16b
+	VAND  V1.B16, V11.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R7)
+	ADD   R12>>8, R7, R7
+	WORD  $0x4ea63529 // cmgt v9.4s, v9.4s, v6.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V1.B16, V9.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F9
+	VTBL  V9.B16, [V8.B16], V9.B16
+	FMOVQ F9, (R8)
+	ADD   R12>>8, R8, R8
+	FMOVQ 16(R11), F8
+	VAND  V7.B16, V8.B16, V9.B16
+	WORD  $0x6ea26d29 // umin v9.4s, v9.4s, v2.4s
+	VUSHR $31, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	WORD  $0x4ea3352a // cmgt v10.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R5)
+	ADD   R12>>8, R5, R5
+	WORD  $0x4ea4352b // cmgt v11.4s, v9.4s, v4.4s
+	WORD  $0x4e6a1d6a // bic v10.16b, v11.16b, v10.16b
+	VAND  V1.B16, V10.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F10
+	VTBL  V10.B16, [V8.B16], V10.B16
+	FMOVQ F10, (R6)
+	ADD   R12>>8, R6, R6
+	WORD  $0x4ea5352a // cmgt v10.4s, v9.4s, v5.4s
+	WORD  $0x4e6b1d4b // bic v11.16b, v10.16b, v11.16b
+	VAND  V1.B16, V11.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R7)
+	ADD   R12>>8, R7, R7
+	WORD  $0x4ea63529 // cmgt v9.4s, v9.4s, v6.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V1.B16, V9.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F9
+	VTBL  V9.B16, [V8.B16], V9.B16
+	FMOVQ F9, (R8)
+	ADD   R12>>8, R8, R8
+	FMOVQ 32(R11), F8
+	VAND  V7.B16, V8.B16, V9.B16
+	WORD  $0x6ea26d29 // umin v9.4s, v9.4s, v2.4s
+	VUSHR $31, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	WORD  $0x4ea3352a // cmgt v10.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R5)
+	ADD   R12>>8, R5, R5
+	WORD  $0x4ea4352b // cmgt v11.4s, v9.4s, v4.4s
+	WORD  $0x4e6a1d6a // bic v10.16b, v11.16b, v10.16b
+	VAND  V1.B16, V10.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F10
+	VTBL  V10.B16, [V8.B16], V10.B16
+	FMOVQ F10, (R6)
+	ADD   R12>>8, R6, R6
+	WORD  $0x4ea5352a // cmgt v10.4s, v9.4s, v5.4s
+	WORD  $0x4e6b1d4b // bic v11.16b, v10.16b, v11.16b
+	VAND  V1.B16, V11.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R7)
+	ADD   R12>>8, R7, R7
+	WORD  $0x4ea63529 // cmgt v9.4s, v9.4s, v6.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V1.B16, V9.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R12
+	ADD   R12.UXTB, R2, R13
+	FMOVQ (R13), F9
+	VTBL  V9.B16, [V8.B16], V9.B16
+	FMOVQ F9, (R8)
+	ADD   R12>>8, R8, R8
+	FMOVQ 48(R11), F8
+	VAND  V7.B16, V8.B16, V9.B16
+	WORD  $0x6ea26d29 // umin v9.4s, v9.4s, v2.4s
+	VUSHR $31, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	WORD  $0x4ea3352a // cmgt v10.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R11
+	ADD   R11.UXTB, R2, R12
+	FMOVQ (R12), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R5)
+	ADD   R11>>8, R5, R5
+	WORD  $0x4ea4352b // cmgt v11.4s, v9.4s, v4.4s
+	WORD  $0x4e6a1d6a // bic v10.16b, v11.16b, v10.16b
+	VAND  V1.B16, V10.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R11
+	ADD   R11.UXTB, R2, R12
+	FMOVQ (R12), F10
+	VTBL  V10.B16, [V8.B16], V10.B16
+	FMOVQ F10, (R6)
+	ADD   R11>>8, R6, R6
+	WORD  $0x4ea5352a // cmgt v10.4s, v9.4s, v5.4s
+	WORD  $0x4e6b1d4b // bic v11.16b, v10.16b, v11.16b
+	VAND  V1.B16, V11.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R11
+	ADD   R11.UXTB, R2, R12
+	FMOVQ (R12), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R7)
+	ADD   R11>>8, R7, R7
+	WORD  $0x4ea63529 // cmgt v9.4s, v9.4s, v6.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V1.B16, V9.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R11
+	ADD   R11.UXTB, R2, R12
+	FMOVQ (R12), F9
+	VTBL  V9.B16, [V8.B16], V9.B16
+	FMOVQ F9, (R8)
+	ADD   R11>>8, R8, R8
+	ADD   $16, R9, R9
+check1:
+	CMP   R10, R9
+	BLE   turns1
+	SUB   R9, R4, R4
+	CBZ   R4, end1
+	ADD   R9<<2, R3, R11
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R3
+copy1:
+	MOVWU (R11)(R3<<2), R9
+	MOVW  R9, (R1)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R4, R3
+	BLT   copy1
+	MOVD  R1, R11
+rest1:
+	VDUP  R4, V0.S4
+	FMOVQ 528(R0), F8
+	WORD  $0x4ea83400 // cmgt v0.4s, v0.4s, v8.4s
+	PRFM  2048(R11), PLDL1KEEP
+	FMOVQ (R11), F8
+	VAND  V7.B16, V8.B16, V9.B16
+	WORD  $0x6ea26d29 // umin v9.4s, v9.4s, v2.4s
+	VUSHR $31, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	WORD  $0x4ea3352a // cmgt v10.4s, v9.4s, v3.4s
+	VAND  V0.B16, V10.B16, V11.B16
+	VAND  V1.B16, V11.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R5)
+	ADD   R1>>8, R5, R5
+	WORD  $0x4ea4352b // cmgt v11.4s, v9.4s, v4.4s
+	WORD  $0x4e6a1d6a // bic v10.16b, v11.16b, v10.16b
+	VAND  V0.B16, V10.B16, V10.B16
+	VAND  V1.B16, V10.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F10
+	VTBL  V10.B16, [V8.B16], V10.B16
+	FMOVQ F10, (R6)
+	ADD   R1>>8, R6, R6
+	WORD  $0x4ea5352a // cmgt v10.4s, v9.4s, v5.4s
+	WORD  $0x4e6b1d4b // bic v11.16b, v10.16b, v11.16b
+	VAND  V0.B16, V11.B16, V11.B16
+	VAND  V1.B16, V11.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F11
+	VTBL  V11.B16, [V8.B16], V11.B16
+	FMOVQ F11, (R7)
+	ADD   R1>>8, R7, R7
+	WORD  $0x4ea63529 // cmgt v9.4s, v9.4s, v6.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V0.B16, V9.B16, V0.B16
+	VAND  V1.B16, V0.B16, V0.B16
+	VADDV V0.S4, V0
+	VMOV  V0.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F0
+	VTBL  V0.B16, [V8.B16], V0.B16
+	FMOVQ F0, (R8)
+	ADD   R1>>8, R8, R8
+	ADD   $16, R11, R11
+	SUB   $4, R4, R4
+	CMP   $0, R4
+	BGT   rest1
+end1:
+	MOVD  n+8(FP), R0
+	MOVD  keys+0(FP), R1
+	MOVD  (R1), R1
+	SUB   R1, R5, R5
+	LSR   $2, R5, R5
+	MOVW  R5, (R0)
+	MOVD  keys+0(FP), R1
+	MOVD  24(R1), R1
+	SUB   R1, R6, R6
+	LSR   $2, R6, R6
+	MOVW  R6, 4(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  48(R1), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, 8(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  72(R1), R1
+	SUB   R1, R8, R8
+	LSR   $2, R8, R8
+	MOVW  R8, 12(R0)
+	RET
+
+// func lossSplit8NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
+TEXT ·lossSplit8NEON(SB), NOSPLIT, $64-48
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R1
+	MOVD  $compress<>(SB), R2
+	FMOVQ 576(R0), F1
+	MOVD  signed_base+24(FP), R3
+	FMOVQ 416(R0), F2
+	MOVD  from+16(FP), R4
+	MOVWU (R4), R4
+	VDUP  R4, V3.S4
+	VSUB  V2.S4, V3.S4, V3.S4
+	MOVD  from+16(FP), R4
+	MOVWU 4(R4), R4
+	VDUP  R4, V4.S4
+	VSUB  V2.S4, V4.S4, V4.S4
+	MOVD  from+16(FP), R4
+	MOVWU 8(R4), R4
+	VDUP  R4, V5.S4
+	VSUB  V2.S4, V5.S4, V5.S4
+	MOVD  from+16(FP), R4
+	MOVWU 12(R4), R4
+	VDUP  R4, V6.S4
+	VSUB  V2.S4, V6.S4, V6.S4
+	MOVD  from+16(FP), R4
+	MOVWU 16(R4), R4
+	VDUP  R4, V7.S4
+	VSUB  V2.S4, V7.S4, V7.S4
+	MOVD  from+16(FP), R4
+	MOVWU 20(R4), R4
+	VDUP  R4, V8.S4
+	VSUB  V2.S4, V8.S4, V8.S4
+	MOVD  from+16(FP), R4
+	MOVWU 24(R4), R4
+	VDUP  R4, V9.S4
+	VSUB  V2.S4, V9.S4, V9.S4
+	MOVD  from+16(FP), R4
+	MOVWU 28(R4), R4
+	VDUP  R4, V10.S4
+	VSUB  V2.S4, V10.S4, V10.S4
+	MOVD  from+16(FP), R4
+	MOVWU 32(R4), R4
+	VDUP  R4, V2.S4
+	FMOVQ 512(R0), F11
+	MOVD  n+8(FP), R4
+	MOVD  keys+0(FP), R5
+	MOVD  (R5), R5
+	MOVWU (R4), R6
+	ADD   R6<<2, R5, R5
+	MOVD  keys+0(FP), R6
+	MOVD  24(R6), R6
+	MOVWU 4(R4), R7
+	ADD   R7<<2, R6, R6
+	MOVD  keys+0(FP), R7
+	MOVD  48(R7), R7
+	MOVWU 8(R4), R8
+	ADD   R8<<2, R7, R7
+	MOVD  keys+0(FP), R8
+	MOVD  72(R8), R8
+	MOVWU 12(R4), R9
+	ADD   R9<<2, R8, R8
+	MOVD  keys+0(FP), R9
+	MOVD  96(R9), R9
+	MOVWU 16(R4), R10
+	ADD   R10<<2, R9, R9
+	MOVD  keys+0(FP), R10
+	MOVD  120(R10), R10
+	MOVWU 20(R4), R11
+	ADD   R11<<2, R10, R10
+	MOVD  keys+0(FP), R11
+	MOVD  144(R11), R11
+	MOVWU 24(R4), R12
+	ADD   R12<<2, R11, R11
+	MOVD  keys+0(FP), R12
+	MOVD  168(R12), R12
+	MOVWU 28(R4), R4
+	ADD   R4<<2, R12, R12
+	MOVD  signed_len+32(FP), R4
+	MOVD  $0, R13
+	SUB   $16, R4, R14
+	B     check1
+turns1:
+	ADD   R13<<2, R3, R15
+	PRFM  2048(R15), PLDL1KEEP
+	FMOVQ (R15), F12
+	VAND  V11.B16, V12.B16, V13.B16
+	WORD  $0x6ea26dad // umin v13.4s, v13.4s, v2.4s
+	VUSHR $31, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x4ea335ae // cmgt v14.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R5)
+	ADD   R19>>8, R5, R5
+	WORD  $0x4ea435af // cmgt v15.4s, v13.4s, v4.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R6)
+	ADD   R19>>8, R6, R6
+	WORD  $0x4ea535ae // cmgt v14.4s, v13.4s, v5.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R7)
+	ADD   R19>>8, R7, R7
+	WORD  $0x4ea635af // cmgt v15.4s, v13.4s, v6.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R8)
+	ADD   R19>>8, R8, R8
+	WORD  $0x4ea735ae // cmgt v14.4s, v13.4s, v7.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R9)
+	ADD   R19>>8, R9, R9
+	WORD  $0x4ea835af // cmgt v15.4s, v13.4s, v8.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R10)
+	ADD   R19>>8, R10, R10
+	WORD  $0x4ea935ae // cmgt v14.4s, v13.4s, v9.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R11)
+	ADD   R19>>8, R11, R11
+	WORD  $0x4eaa35ad // cmgt v13.4s, v13.4s, v10.4s
+	WORD  $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	VAND  V1.B16, V13.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F13
+	VTBL  V13.B16, [V12.B16], V13.B16
+	FMOVQ F13, (R12)
+	ADD   R19>>8, R12, R12
+	FMOVQ 16(R15), F12
+	VAND  V11.B16, V12.B16, V13.B16
+	WORD  $0x6ea26dad // umin v13.4s, v13.4s, v2.4s
+	VUSHR $31, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x4ea335ae // cmgt v14.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R5)
+	ADD   R19>>8, R5, R5
+	WORD  $0x4ea435af // cmgt v15.4s, v13.4s, v4.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R6)
+	ADD   R19>>8, R6, R6
+	WORD  $0x4ea535ae // cmgt v14.4s, v13.4s, v5.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R7)
+	ADD   R19>>8, R7, R7
+	WORD  $0x4ea635af // cmgt v15.4s, v13.4s, v6.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R8)
+	ADD   R19>>8, R8, R8
+	WORD  $0x4ea735ae // cmgt v14.4s, v13.4s, v7.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R9)
+	ADD   R19>>8, R9, R9
+	WORD  $0x4ea835af // cmgt v15.4s, v13.4s, v8.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R10)
+	ADD   R19>>8, R10, R10
+	WORD  $0x4ea935ae // cmgt v14.4s, v13.4s, v9.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R11)
+	ADD   R19>>8, R11, R11
+	WORD  $0x4eaa35ad // cmgt v13.4s, v13.4s, v10.4s
+	WORD  $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	VAND  V1.B16, V13.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F13
+	VTBL  V13.B16, [V12.B16], V13.B16
+	FMOVQ F13, (R12)
+	ADD   R19>>8, R12, R12
+	FMOVQ 32(R15), F12
+	VAND  V11.B16, V12.B16, V13.B16
+	WORD  $0x6ea26dad // umin v13.4s, v13.4s, v2.4s
+	VUSHR $31, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x4ea335ae // cmgt v14.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R5)
+	ADD   R19>>8, R5, R5
+	WORD  $0x4ea435af // cmgt v15.4s, v13.4s, v4.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R6)
+	ADD   R19>>8, R6, R6
+	WORD  $0x4ea535ae // cmgt v14.4s, v13.4s, v5.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R7)
+	ADD   R19>>8, R7, R7
+	WORD  $0x4ea635af // cmgt v15.4s, v13.4s, v6.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R8)
+	ADD   R19>>8, R8, R8
+	WORD  $0x4ea735ae // cmgt v14.4s, v13.4s, v7.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R9)
+	ADD   R19>>8, R9, R9
+	WORD  $0x4ea835af // cmgt v15.4s, v13.4s, v8.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R10)
+	ADD   R19>>8, R10, R10
+	WORD  $0x4ea935ae // cmgt v14.4s, v13.4s, v9.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R11)
+	ADD   R19>>8, R11, R11
+	WORD  $0x4eaa35ad // cmgt v13.4s, v13.4s, v10.4s
+	WORD  $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	VAND  V1.B16, V13.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R19
+	ADD   R19.UXTB, R2, R20
+	FMOVQ (R20), F13
+	VTBL  V13.B16, [V12.B16], V13.B16
+	FMOVQ F13, (R12)
+	ADD   R19>>8, R12, R12
+	FMOVQ 48(R15), F12
+	VAND  V11.B16, V12.B16, V13.B16
+	WORD  $0x6ea26dad // umin v13.4s, v13.4s, v2.4s
+	VUSHR $31, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x4ea335ae // cmgt v14.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R5)
+	ADD   R15>>8, R5, R5
+	WORD  $0x4ea435af // cmgt v15.4s, v13.4s, v4.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R6)
+	ADD   R15>>8, R6, R6
+	WORD  $0x4ea535ae // cmgt v14.4s, v13.4s, v5.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R7)
+	ADD   R15>>8, R7, R7
+	WORD  $0x4ea635af // cmgt v15.4s, v13.4s, v6.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R8)
+	ADD   R15>>8, R8, R8
+	WORD  $0x4ea735ae // cmgt v14.4s, v13.4s, v7.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R9)
+	ADD   R15>>8, R9, R9
+	WORD  $0x4ea835af // cmgt v15.4s, v13.4s, v8.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R10)
+	ADD   R15>>8, R10, R10
+	WORD  $0x4ea935ae // cmgt v14.4s, v13.4s, v9.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R11)
+	ADD   R15>>8, R11, R11
+	WORD  $0x4eaa35ad // cmgt v13.4s, v13.4s, v10.4s
+	WORD  $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	VAND  V1.B16, V13.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R15
+	ADD   R15.UXTB, R2, R19
+	FMOVQ (R19), F13
+	VTBL  V13.B16, [V12.B16], V13.B16
+	FMOVQ F13, (R12)
+	ADD   R15>>8, R12, R12
+	ADD   $16, R13, R13
+check1:
+	CMP   R14, R13
+	BLE   turns1
+	SUB   R13, R4, R4
+	CBZ   R4, end1
+	ADD   R13<<2, R3, R15
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R3
+copy1:
+	MOVWU (R15)(R3<<2), R13
+	MOVW  R13, (R1)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R4, R3
+	BLT   copy1
+	MOVD  R1, R15
+rest1:
+	VDUP  R4, V0.S4
+	FMOVQ 528(R0), F12
+	WORD  $0x4eac3400 // cmgt v0.4s, v0.4s, v12.4s
+	PRFM  2048(R15), PLDL1KEEP
+	FMOVQ (R15), F12
+	VAND  V11.B16, V12.B16, V13.B16
+	WORD  $0x6ea26dad // umin v13.4s, v13.4s, v2.4s
+	VUSHR $31, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x4ea335ae // cmgt v14.4s, v13.4s, v3.4s
+	VAND  V0.B16, V14.B16, V15.B16
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R5)
+	ADD   R1>>8, R5, R5
+	WORD  $0x4ea435af // cmgt v15.4s, v13.4s, v4.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V0.B16, V14.B16, V14.B16
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R6)
+	ADD   R1>>8, R6, R6
+	WORD  $0x4ea535ae // cmgt v14.4s, v13.4s, v5.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V0.B16, V15.B16, V15.B16
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R7)
+	ADD   R1>>8, R7, R7
+	WORD  $0x4ea635af // cmgt v15.4s, v13.4s, v6.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V0.B16, V14.B16, V14.B16
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R8)
+	ADD   R1>>8, R8, R8
+	WORD  $0x4ea735ae // cmgt v14.4s, v13.4s, v7.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V0.B16, V15.B16, V15.B16
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R9)
+	ADD   R1>>8, R9, R9
+	WORD  $0x4ea835af // cmgt v15.4s, v13.4s, v8.4s
+	WORD  $0x4e6e1dee // bic v14.16b, v15.16b, v14.16b
+	VAND  V0.B16, V14.B16, V14.B16
+	VAND  V1.B16, V14.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F14
+	VTBL  V14.B16, [V12.B16], V14.B16
+	FMOVQ F14, (R10)
+	ADD   R1>>8, R10, R10
+	WORD  $0x4ea935ae // cmgt v14.4s, v13.4s, v9.4s
+	WORD  $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
+	VAND  V0.B16, V15.B16, V15.B16
+	VAND  V1.B16, V15.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F15
+	VTBL  V15.B16, [V12.B16], V15.B16
+	FMOVQ F15, (R11)
+	ADD   R1>>8, R11, R11
+	WORD  $0x4eaa35ad // cmgt v13.4s, v13.4s, v10.4s
+	WORD  $0x4e6e1dad // bic v13.16b, v13.16b, v14.16b
+	VAND  V0.B16, V13.B16, V0.B16
+	VAND  V1.B16, V0.B16, V0.B16
+	VADDV V0.S4, V0
+	VMOV  V0.S[0], R1
+	ADD   R1.UXTB, R2, R3
+	FMOVQ (R3), F0
+	VTBL  V0.B16, [V12.B16], V0.B16
+	FMOVQ F0, (R12)
+	ADD   R1>>8, R12, R12
+	ADD   $16, R15, R15
+	SUB   $4, R4, R4
+	CMP   $0, R4
+	BGT   rest1
+end1:
+	MOVD  n+8(FP), R0
+	MOVD  keys+0(FP), R1
+	MOVD  (R1), R1
+	SUB   R1, R5, R5
+	LSR   $2, R5, R5
+	MOVW  R5, (R0)
+	MOVD  keys+0(FP), R1
+	MOVD  24(R1), R1
+	SUB   R1, R6, R6
+	LSR   $2, R6, R6
+	MOVW  R6, 4(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  48(R1), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, 8(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  72(R1), R1
+	SUB   R1, R8, R8
+	LSR   $2, R8, R8
+	MOVW  R8, 12(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  96(R1), R1
+	SUB   R1, R9, R9
+	LSR   $2, R9, R9
+	MOVW  R9, 16(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  120(R1), R1
+	SUB   R1, R10, R10
+	LSR   $2, R10, R10
+	MOVW  R10, 20(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  144(R1), R1
+	SUB   R1, R11, R11
+	LSR   $2, R11, R11
+	MOVW  R11, 24(R0)
+	MOVD  keys+0(FP), R1
+	MOVD  168(R1), R1
+	SUB   R1, R12, R12
+	LSR   $2, R12, R12
+	MOVW  R12, 28(R0)
+	RET
+
+// func lossCountNEON(counts, ranks, keys []uint32, shift, first uint32)
+TEXT ·lossCountNEON(SB), 0, $384-80
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local3-384(SP), R1
+	MOVD  $local2-256(SP), R2
+	MOVD  $local1-128(SP), R3
+	MOVD  counts_base+0(FP), R4
+	MOVD  ranks_base+24(FP), R5
+	MOVD  keys_base+48(FP), R6
+	MOVWU shift+72(FP), R7
+	ADD   $0, R7, R7
+	SUB   R7, ZR, R7
+	VDUP  R7, V0.S4
+	MOVWU first+76(FP), R7
+	VDUP  R7, V1.S4
+	MOVD  keys_len+56(FP), R7
+	MOVD  $0, R8
+	CMP   $32, R7
+	BLT   few1
+	SUB   $32, R7, R2
+turns1:
+	ADD   R8<<2, R6, R9
+	ADD   R8<<2, R5, R10
+	PRFM  2048(R9), PLDL1KEEP
+	PRFM  2048(R10), PLDL1KEEP
+	FMOVQ (R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, (R3)
+	FMOVQ 16(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 16(R3)
+	FMOVQ 32(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 32(R3)
+	FMOVQ 48(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 48(R3)
+	PRFM  2112(R9), PLDL1KEEP
+	PRFM  2112(R10), PLDL1KEEP
+	FMOVQ 64(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 64(R3)
+	FMOVQ 80(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 80(R3)
+	FMOVQ 96(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 96(R3)
+	FMOVQ 112(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 112(R3)
+	MOVWU (R3), R9
+	MOVWU 124(R3), R11
+	CMP   R11, R9
+	BNE   each1
+	VDUP  R9, V2.S4
+	FMOVQ (R3), F3
+	VCMEQ V3.S4, V2.S4, V3.S4
+	FMOVQ 16(R3), F4
+	VCMEQ V4.S4, V2.S4, V4.S4
+	VAND  V4.B16, V3.B16, V3.B16
+	FMOVQ 32(R3), F4
+	VCMEQ V4.S4, V2.S4, V4.S4
+	VAND  V4.B16, V3.B16, V3.B16
+	FMOVQ 48(R3), F4
+	VCMEQ V4.S4, V2.S4, V4.S4
+	VAND  V4.B16, V3.B16, V3.B16
+	FMOVQ 64(R3), F4
+	VCMEQ V4.S4, V2.S4, V4.S4
+	VAND  V4.B16, V3.B16, V3.B16
+	FMOVQ 80(R3), F4
+	VCMEQ V4.S4, V2.S4, V4.S4
+	VAND  V4.B16, V3.B16, V3.B16
+	FMOVQ 96(R3), F4
+	VCMEQ V4.S4, V2.S4, V4.S4
+	VAND  V4.B16, V3.B16, V3.B16
+	FMOVQ 112(R3), F4
+	VCMEQ V4.S4, V2.S4, V2.S4
+	VAND  V2.B16, V3.B16, V3.B16
+	WORD  $0x6ea3ac63 // uminp v3.4s, v3.4s, v3.4s
+	VMOV  V3.D[0], R9
+	ADD   $1, R9, R9
+	CBNZ  R9, each1
+	MOVWU (R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $32, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	VDUP  R11, V2.S4
+	FMOVQ 528(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, (R10)
+	FMOVQ 624(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 16(R10)
+	FMOVQ 640(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 32(R10)
+	FMOVQ 656(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 48(R10)
+	FMOVQ 672(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 64(R10)
+	FMOVQ 688(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 80(R10)
+	FMOVQ 704(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 96(R10)
+	FMOVQ 720(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 112(R10)
+	B     done1
+each1:
+	MOVWU (R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, (R10)
+	MOVWU 4(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 4(R10)
+	MOVWU 8(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 8(R10)
+	MOVWU 12(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 12(R10)
+	MOVWU 16(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 16(R10)
+	MOVWU 20(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 20(R10)
+	MOVWU 24(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 24(R10)
+	MOVWU 28(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 28(R10)
+	MOVWU 32(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 32(R10)
+	MOVWU 36(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 36(R10)
+	MOVWU 40(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 40(R10)
+	MOVWU 44(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 44(R10)
+	MOVWU 48(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 48(R10)
+	MOVWU 52(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 52(R10)
+	MOVWU 56(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 56(R10)
+	MOVWU 60(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 60(R10)
+	MOVWU 64(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 64(R10)
+	MOVWU 68(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 68(R10)
+	MOVWU 72(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 72(R10)
+	MOVWU 76(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 76(R10)
+	MOVWU 80(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 80(R10)
+	MOVWU 84(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 84(R10)
+	MOVWU 88(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 88(R10)
+	MOVWU 92(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 92(R10)
+	MOVWU 96(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 96(R10)
+	MOVWU 100(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 100(R10)
+	MOVWU 104(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 104(R10)
+	MOVWU 108(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 108(R10)
+	MOVWU 112(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 112(R10)
+	MOVWU 116(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 116(R10)
+	MOVWU 120(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 120(R10)
+	MOVWU 124(R3), R9
+	MOVWU (R4)(R9<<2), R11
+	ADD   $1, R11, R12
+	MOVW  R12, (R4)(R9<<2)
+	MOVW  R11, 124(R10)
+done1:
+	ADD   $32, R8, R8
+	CMP   R2, R8
+	BLE   turns1
+	CMP   R7, R8
+	BEQ   end1
+	SUB   R2, R8, R0
+	MOVD  R2, R8
+	MOVD  $32, R7
+part1:
+	ADD   R8<<2, R6, R9
+	ADD   R8<<2, R5, R10
+	PRFM  2048(R9), PLDL1KEEP
+	PRFM  2048(R10), PLDL1KEEP
+	FMOVQ (R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, (R3)
+	FMOVQ 16(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 16(R3)
+	FMOVQ 32(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 32(R3)
+	FMOVQ 48(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 48(R3)
+	PRFM  2112(R9), PLDL1KEEP
+	PRFM  2112(R10), PLDL1KEEP
+	FMOVQ 64(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 64(R3)
+	FMOVQ 80(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 80(R3)
+	FMOVQ 96(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 96(R3)
+	FMOVQ 112(R9), F2
+	WORD  $0x6ea04442 // ushl v2.4s, v2.4s, v0.4s
+	VSUB  V1.S4, V2.S4, V2.S4
+	FMOVQ F2, 112(R3)
+lanes1:
+	MOVWU (R3)(R0<<2), R2
+	MOVWU (R4)(R2<<2), R5
+	ADD   $1, R5, R6
+	MOVW  R6, (R4)(R2<<2)
+	MOVW  R5, (R10)(R0<<2)
+	ADD   $1, R0, R0
+	CMP   R7, R0
+	BLT   lanes1
+	B     all1
+few1:
+	CBZ   R7, end1
+	MOVD  $0, R0
+in1:
+	CMP   R7, R0
+	CSEL  LT, R0, ZR, R5
+	MOVWU (R6)(R5<<2), R5
+	MOVW  R5, (R2)(R0<<2)
+	ADD   $1, R0, R0
+	CMP   $32, R0
+	BLT   in1
+	MOVD  R2, R6
+	MOVD  R1, R5
+	MOVD  $0, R0
+	B     part1
+all1:
+	MOVD  keys_len+56(FP), R7
+	CMP   $32, R7
+	BGE   end1
+	MOVD  ranks_base+24(FP), R0
+	MOVD  $0, R2
+out1:
+	MOVWU (R1)(R2<<2), R3
+	MOVW  R3, (R0)(R2<<2)
+	ADD   $1, R2, R2
+	CMP   R7, R2
+	BLT   out1
+end1:
+	RET
+
+// func lossPlaceNEON(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
+TEXT ·lossPlaceNEON(SB), NOSPLIT, $256-104
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-256(SP), R1
+	MOVD  $local1-128(SP), R2
+	MOVD  slots_base+0(FP), R3
+	MOVD  positions_base+24(FP), R4
+	MOVD  keys_base+48(FP), R5
+	MOVD  starts_base+72(FP), R6
+	MOVWU shift+96(FP), R7
+	ADD   $0, R7, R7
+	SUB   R7, ZR, R7
+	VDUP  R7, V0.S4
+	MOVWU shift+96(FP), R7
+	VDUP  R7, V1.S4
+	MOVWU first+100(FP), R7
+	VDUP  R7, V2.S4
+	FMOVQ 384(R0), F3
+	FMOVQ 512(R0), F4
+	FMOVQ 1104(R0), F5
+	VMOVI $0, V6.B16
+	WORD  $0x6ea14463 // ushl v3.4s, v3.4s, v1.4s
+	MOVD  keys_len+56(FP), R0
+	MOVD  $0, R7
+	B     check1
+turns1:
+	ADD   R7<<2, R5, R8
+	ADD   R7<<2, R4, R9
+	FMOVQ (R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R6)(R10<<2), F7
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R13<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ (R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, (R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, (R2)
+	FMOVQ F1, (R1)
+	FMOVQ 16(R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R6)(R10<<2), F7
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R13<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ 16(R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, 16(R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, 16(R2)
+	FMOVQ F1, 16(R1)
+	FMOVQ 32(R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R6)(R10<<2), F7
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R13<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ 32(R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, 32(R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, 32(R2)
+	FMOVQ F1, 32(R1)
+	FMOVQ 48(R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R6)(R10<<2), F7
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R13<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ 48(R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, 48(R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, 48(R2)
+	FMOVQ F1, 48(R1)
+	FMOVQ 64(R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R6)(R10<<2), F7
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R13<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ 64(R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, 64(R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, 64(R2)
+	FMOVQ F1, 64(R1)
+	FMOVQ 80(R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R6)(R10<<2), F7
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R13<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ 80(R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, 80(R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, 80(R2)
+	FMOVQ F1, 80(R1)
+	FMOVQ 96(R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R6)(R10<<2), F7
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R13<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ 96(R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, 96(R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, 96(R2)
+	FMOVQ F1, 96(R1)
+	FMOVQ 112(R8), F1
+	WORD  $0x6ea04427 // ushl v7.4s, v1.4s, v0.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R8
+	VMOV  V7.S[1], R10
+	VMOV  V7.S[2], R11
+	VMOV  V7.S[3], R12
+	FMOVS (R6)(R8<<2), F7
+	FMOVS (R6)(R10<<2), F8
+	VMOV  V8.S[0], V7.S[1]
+	FMOVS (R6)(R11<<2), F8
+	VMOV  V8.S[0], V7.S[2]
+	FMOVS (R6)(R12<<2), F8
+	VMOV  V8.S[0], V7.S[3]
+	VMOV  V7.B16, V8.B16
+	FMOVQ 112(R9), F7
+	VSHL  $5, V7.S4, V9.S4
+	VSUB  V7.S4, V9.S4, V9.S4
+	WORD  $0x4ea834ca // cmgt v10.4s, v6.4s, v8.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VADD  V9.S4, V7.S4, V7.S4
+	VAND  V4.B16, V8.B16, V8.B16
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ F7, 112(R9)
+	WORD  $0x4e631c21 // bic v1.16b, v1.16b, v3.16b
+	VADD  V5.S4, V1.S4, V1.S4
+	FMOVQ F7, 112(R2)
+	FMOVQ F1, 112(R1)
+	SUB   R7, R0, R8
+	CMP   $32, R8
+	BLT   last1
+	MOVWU (R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 4(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 8(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 12(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 16(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 20(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 24(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 28(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 32(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 36(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 40(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 44(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 48(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 52(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 56(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 60(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 64(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 68(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 72(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 76(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 80(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 84(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 88(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 92(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 96(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 100(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 104(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 108(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 112(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 116(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 120(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU 124(R2), R8
+	ADD   R8<<1, R3, R8
+	PRFM  (R8), PLDL1KEEP
+	MOVWU (R2), R8
+	MOVWU (R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 4(R2), R8
+	MOVWU 4(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 8(R2), R8
+	MOVWU 8(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 12(R2), R8
+	MOVWU 12(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 16(R2), R8
+	MOVWU 16(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 20(R2), R8
+	MOVWU 20(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 24(R2), R8
+	MOVWU 24(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 28(R2), R8
+	MOVWU 28(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 32(R2), R8
+	MOVWU 32(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 36(R2), R8
+	MOVWU 36(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 40(R2), R8
+	MOVWU 40(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 44(R2), R8
+	MOVWU 44(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 48(R2), R8
+	MOVWU 48(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 52(R2), R8
+	MOVWU 52(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 56(R2), R8
+	MOVWU 56(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 60(R2), R8
+	MOVWU 60(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 64(R2), R8
+	MOVWU 64(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 68(R2), R8
+	MOVWU 68(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 72(R2), R8
+	MOVWU 72(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 76(R2), R8
+	MOVWU 76(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 80(R2), R8
+	MOVWU 80(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 84(R2), R8
+	MOVWU 84(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 88(R2), R8
+	MOVWU 88(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 92(R2), R8
+	MOVWU 92(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 96(R2), R8
+	MOVWU 96(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 100(R2), R8
+	MOVWU 100(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 104(R2), R8
+	MOVWU 104(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 108(R2), R8
+	MOVWU 108(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 112(R2), R8
+	MOVWU 112(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 116(R2), R8
+	MOVWU 116(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 120(R2), R8
+	MOVWU 120(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	MOVWU 124(R2), R8
+	MOVWU 124(R1), R9
+	MOVH  R9, (R3)(R8<<1)
+	ADD   $32, R7, R7
+check1:
+	CMP   R0, R7
+	BLT   turns1
+	B     end1
+last1:
+	MOVD  $0, R0
+	MOVD  R0, R4
+lanes1:
+	MOVWU (R2)(R4<<2), R5
+	ADD   R5<<1, R3, R5
+	PRFM  (R5), PLDL1KEEP
+	ADD   $1, R4, R4
+	CMP   R8, R4
+	BLT   lanes1
+lanes2:
+	MOVWU (R2)(R0<<2), R4
+	MOVWU (R1)(R0<<2), R5
+	MOVH  R5, (R3)(R4<<1)
+	ADD   $1, R0, R0
+	CMP   R8, R0
+	BLT   lanes2
+end1:
+	RET
+
+// func lossRankNEON(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)
+TEXT ·lossRankNEON(SB), NOSPLIT, $0-96
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  weights_base+0(FP), R1
+	MOVD  slots_base+24(FP), R2
+	MOVD  scratch_base+48(FP), R3
+	MOVD  more+80(FP), R4
+	VMOVI $0, V1.B16
+	FMOVQ 1120(R0), F2
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	MOVD  slots_len+32(FP), R5
+	MOVD  $0, R6
+	B     check1
+turns1:
+	ADD   R6<<1, R2, R7
+	ADD   R6<<3, R3, R8
+	FMOVQ (R7), F7
+	FMOVQ F1, (R7)
+	WORD  $0x6e626ce8 // umin v8.8h, v7.8h, v2.8h
+	VAND  V2.B16, V7.B16, V9.B16
+	VSUB  V9.H8, V8.H8, V8.H8
+	VSHL  $8, V9.H8, V9.H8
+	VADD  V9.H8, V8.H8, V8.H8
+	VADD  V8.H8, V3.H8, V3.H8
+	VUSHR $1, V7.H8, V7.H8
+	FMOVQ F7, (R8)
+	FMOVQ F8, 64(R8)
+	FMOVQ F1, 128(R8)
+	FMOVQ F1, 192(R8)
+	FMOVQ 16(R7), F7
+	FMOVQ F1, 16(R7)
+	WORD  $0x6e626ce8 // umin v8.8h, v7.8h, v2.8h
+	VAND  V2.B16, V7.B16, V9.B16
+	VSUB  V9.H8, V8.H8, V8.H8
+	VSHL  $8, V9.H8, V9.H8
+	VADD  V9.H8, V8.H8, V8.H8
+	VADD  V8.H8, V4.H8, V4.H8
+	VUSHR $1, V7.H8, V7.H8
+	FMOVQ F7, 16(R8)
+	FMOVQ F8, 80(R8)
+	FMOVQ F1, 144(R8)
+	FMOVQ F1, 208(R8)
+	FMOVQ 32(R7), F7
+	FMOVQ F1, 32(R7)
+	WORD  $0x6e626ce8 // umin v8.8h, v7.8h, v2.8h
+	VAND  V2.B16, V7.B16, V9.B16
+	VSUB  V9.H8, V8.H8, V8.H8
+	VSHL  $8, V9.H8, V9.H8
+	VADD  V9.H8, V8.H8, V8.H8
+	VADD  V8.H8, V5.H8, V5.H8
+	VUSHR $1, V7.H8, V7.H8
+	FMOVQ F7, 32(R8)
+	FMOVQ F8, 96(R8)
+	FMOVQ F1, 160(R8)
+	FMOVQ F1, 224(R8)
+	FMOVQ 48(R7), F7
+	FMOVQ F1, 48(R7)
+	WORD  $0x6e626ce8 // umin v8.8h, v7.8h, v2.8h
+	VAND  V2.B16, V7.B16, V9.B16
+	VSUB  V9.H8, V8.H8, V8.H8
+	VSHL  $8, V9.H8, V9.H8
+	VADD  V9.H8, V8.H8, V8.H8
+	VADD  V8.H8, V6.H8, V6.H8
+	VUSHR $1, V7.H8, V7.H8
+	FMOVQ F7, 48(R8)
+	FMOVQ F8, 112(R8)
+	FMOVQ F1, 176(R8)
+	FMOVQ F1, 240(R8)
+	ADD   $32, R6, R6
+check1:
+	CMP   R5, R6
+	BLT   turns1
+	MOVD  slots_len+32(FP), R5
+	ADD   R5<<3, R3, R5
+	MOVD  R3, R6
+	SUB   $1024, R5, R7
+	B     rowsCheck1
+rows1:
+	FMOVQ (R6), F1
+	FMOVQ 64(R6), F2
+	FMOVQ 128(R6), F7
+	FMOVQ 192(R6), F8
+	FMOVQ 256(R6), F9
+	FMOVQ 320(R6), F10
+	FMOVQ 384(R6), F11
+	FMOVQ 448(R6), F12
+	FMOVQ 512(R6), F13
+	FMOVQ 576(R6), F14
+	FMOVQ 640(R6), F15
+	FMOVQ 704(R6), F16
+	FMOVQ 768(R6), F17
+	FMOVQ 832(R6), F18
+	FMOVQ 896(R6), F19
+	FMOVQ 960(R6), F20
+	WORD  $0x4e613535 // cmgt v21.8h, v9.8h, v1.8h
+	WORD  $0x6e759547 // mls v7.8h, v10.8h, v21.8h
+	WORD  $0x6e75944c // mls v12.8h, v2.8h, v21.8h
+	WORD  $0x4e693435 // cmgt v21.8h, v1.8h, v9.8h
+	WORD  $0x6e759548 // mls v8.8h, v10.8h, v21.8h
+	WORD  $0x6e75944b // mls v11.8h, v2.8h, v21.8h
+	WORD  $0x4e6135b5 // cmgt v21.8h, v13.8h, v1.8h
+	WORD  $0x6e7595c7 // mls v7.8h, v14.8h, v21.8h
+	WORD  $0x6e759450 // mls v16.8h, v2.8h, v21.8h
+	WORD  $0x4e6d3435 // cmgt v21.8h, v1.8h, v13.8h
+	WORD  $0x6e7595c8 // mls v8.8h, v14.8h, v21.8h
+	WORD  $0x6e75944f // mls v15.8h, v2.8h, v21.8h
+	WORD  $0x4e6935b5 // cmgt v21.8h, v13.8h, v9.8h
+	WORD  $0x6e7595cb // mls v11.8h, v14.8h, v21.8h
+	WORD  $0x6e759550 // mls v16.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3535 // cmgt v21.8h, v9.8h, v13.8h
+	WORD  $0x6e7595cc // mls v12.8h, v14.8h, v21.8h
+	WORD  $0x6e75954f // mls v15.8h, v10.8h, v21.8h
+	WORD  $0x4e613635 // cmgt v21.8h, v17.8h, v1.8h
+	WORD  $0x6e759647 // mls v7.8h, v18.8h, v21.8h
+	WORD  $0x6e759454 // mls v20.8h, v2.8h, v21.8h
+	WORD  $0x4e713435 // cmgt v21.8h, v1.8h, v17.8h
+	WORD  $0x6e759648 // mls v8.8h, v18.8h, v21.8h
+	WORD  $0x6e759453 // mls v19.8h, v2.8h, v21.8h
+	WORD  $0x4e693635 // cmgt v21.8h, v17.8h, v9.8h
+	WORD  $0x6e75964b // mls v11.8h, v18.8h, v21.8h
+	WORD  $0x6e759554 // mls v20.8h, v10.8h, v21.8h
+	WORD  $0x4e713535 // cmgt v21.8h, v9.8h, v17.8h
+	WORD  $0x6e75964c // mls v12.8h, v18.8h, v21.8h
+	WORD  $0x6e759553 // mls v19.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3635 // cmgt v21.8h, v17.8h, v13.8h
+	WORD  $0x6e75964f // mls v15.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d4 // mls v20.8h, v14.8h, v21.8h
+	WORD  $0x4e7135b5 // cmgt v21.8h, v13.8h, v17.8h
+	WORD  $0x6e759650 // mls v16.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d3 // mls v19.8h, v14.8h, v21.8h
+	ADD   $1024, R6, R8
+	B     othersCheck1
+others1:
+	FMOVQ (R8), F21
+	FMOVQ 64(R8), F22
+	FMOVQ 128(R8), F23
+	FMOVQ 192(R8), F24
+	WORD  $0x4e6136b9 // cmgt v25.8h, v21.8h, v1.8h
+	WORD  $0x6e7996c7 // mls v7.8h, v22.8h, v25.8h
+	WORD  $0x6e799458 // mls v24.8h, v2.8h, v25.8h
+	WORD  $0x4e753439 // cmgt v25.8h, v1.8h, v21.8h
+	WORD  $0x6e7996c8 // mls v8.8h, v22.8h, v25.8h
+	WORD  $0x6e799457 // mls v23.8h, v2.8h, v25.8h
+	WORD  $0x4e6936b9 // cmgt v25.8h, v21.8h, v9.8h
+	WORD  $0x6e7996cb // mls v11.8h, v22.8h, v25.8h
+	WORD  $0x6e799558 // mls v24.8h, v10.8h, v25.8h
+	WORD  $0x4e753539 // cmgt v25.8h, v9.8h, v21.8h
+	WORD  $0x6e7996cc // mls v12.8h, v22.8h, v25.8h
+	WORD  $0x6e799557 // mls v23.8h, v10.8h, v25.8h
+	WORD  $0x4e6d36b9 // cmgt v25.8h, v21.8h, v13.8h
+	WORD  $0x6e7996cf // mls v15.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d8 // mls v24.8h, v14.8h, v25.8h
+	WORD  $0x4e7535b9 // cmgt v25.8h, v13.8h, v21.8h
+	WORD  $0x6e7996d0 // mls v16.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d7 // mls v23.8h, v14.8h, v25.8h
+	WORD  $0x4e7136b9 // cmgt v25.8h, v21.8h, v17.8h
+	WORD  $0x6e7996d3 // mls v19.8h, v22.8h, v25.8h
+	WORD  $0x6e799658 // mls v24.8h, v18.8h, v25.8h
+	WORD  $0x4e753635 // cmgt v21.8h, v17.8h, v21.8h
+	WORD  $0x6e7596d4 // mls v20.8h, v22.8h, v21.8h
+	WORD  $0x6e759657 // mls v23.8h, v18.8h, v21.8h
+	FMOVQ F23, 128(R8)
+	FMOVQ F24, 192(R8)
+	ADD   $256, R8, R8
+othersCheck1:
+	CMP   R5, R8
+	BLT   others1
+	FMOVQ F7, 128(R6)
+	FMOVQ F8, 192(R6)
+	FMOVQ F11, 384(R6)
+	FMOVQ F12, 448(R6)
+	FMOVQ F15, 640(R6)
+	FMOVQ F16, 704(R6)
+	FMOVQ F19, 896(R6)
+	FMOVQ F20, 960(R6)
+	ADD   $1024, R6, R6
+rowsCheck1:
+	CMP   R7, R6
+	BLE   rows1
+	SUB   $256, R5, R7
+	B     rowsCheck2
+rows2:
+	FMOVQ (R6), F1
+	FMOVQ 64(R6), F2
+	FMOVQ 128(R6), F7
+	FMOVQ 192(R6), F8
+	ADD   $256, R6, R8
+	B     othersCheck2
+others2:
+	FMOVQ (R8), F9
+	FMOVQ 64(R8), F10
+	FMOVQ 128(R8), F11
+	FMOVQ 192(R8), F12
+	WORD  $0x4e61352d // cmgt v13.8h, v9.8h, v1.8h
+	WORD  $0x6e6d9547 // mls v7.8h, v10.8h, v13.8h
+	WORD  $0x6e6d944c // mls v12.8h, v2.8h, v13.8h
+	WORD  $0x4e693429 // cmgt v9.8h, v1.8h, v9.8h
+	WORD  $0x6e699548 // mls v8.8h, v10.8h, v9.8h
+	WORD  $0x6e69944b // mls v11.8h, v2.8h, v9.8h
+	FMOVQ F11, 128(R8)
+	FMOVQ F12, 192(R8)
+	ADD   $256, R8, R8
+othersCheck2:
+	CMP   R5, R8
+	BLT   others2
+	FMOVQ F7, 128(R6)
+	FMOVQ F8, 192(R6)
+	ADD   $256, R6, R6
+rowsCheck2:
+	CMP   R7, R6
+	BLE   rows2
+	MOVD  slots_len+32(FP), R5
+	ADD   R5<<3, R3, R5
+	MOVD  R3, R6
+	SUB   $1024, R5, R7
+	B     rowsCheck3
+rows3:
+	FMOVQ 16(R6), F1
+	FMOVQ 80(R6), F2
+	FMOVQ 144(R6), F7
+	FMOVQ 208(R6), F8
+	FMOVQ 272(R6), F9
+	FMOVQ 336(R6), F10
+	FMOVQ 400(R6), F11
+	FMOVQ 464(R6), F12
+	FMOVQ 528(R6), F13
+	FMOVQ 592(R6), F14
+	FMOVQ 656(R6), F15
+	FMOVQ 720(R6), F16
+	FMOVQ 784(R6), F17
+	FMOVQ 848(R6), F18
+	FMOVQ 912(R6), F19
+	FMOVQ 976(R6), F20
+	WORD  $0x4e613535 // cmgt v21.8h, v9.8h, v1.8h
+	WORD  $0x6e759547 // mls v7.8h, v10.8h, v21.8h
+	WORD  $0x6e75944c // mls v12.8h, v2.8h, v21.8h
+	WORD  $0x4e693435 // cmgt v21.8h, v1.8h, v9.8h
+	WORD  $0x6e759548 // mls v8.8h, v10.8h, v21.8h
+	WORD  $0x6e75944b // mls v11.8h, v2.8h, v21.8h
+	WORD  $0x4e6135b5 // cmgt v21.8h, v13.8h, v1.8h
+	WORD  $0x6e7595c7 // mls v7.8h, v14.8h, v21.8h
+	WORD  $0x6e759450 // mls v16.8h, v2.8h, v21.8h
+	WORD  $0x4e6d3435 // cmgt v21.8h, v1.8h, v13.8h
+	WORD  $0x6e7595c8 // mls v8.8h, v14.8h, v21.8h
+	WORD  $0x6e75944f // mls v15.8h, v2.8h, v21.8h
+	WORD  $0x4e6935b5 // cmgt v21.8h, v13.8h, v9.8h
+	WORD  $0x6e7595cb // mls v11.8h, v14.8h, v21.8h
+	WORD  $0x6e759550 // mls v16.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3535 // cmgt v21.8h, v9.8h, v13.8h
+	WORD  $0x6e7595cc // mls v12.8h, v14.8h, v21.8h
+	WORD  $0x6e75954f // mls v15.8h, v10.8h, v21.8h
+	WORD  $0x4e613635 // cmgt v21.8h, v17.8h, v1.8h
+	WORD  $0x6e759647 // mls v7.8h, v18.8h, v21.8h
+	WORD  $0x6e759454 // mls v20.8h, v2.8h, v21.8h
+	WORD  $0x4e713435 // cmgt v21.8h, v1.8h, v17.8h
+	WORD  $0x6e759648 // mls v8.8h, v18.8h, v21.8h
+	WORD  $0x6e759453 // mls v19.8h, v2.8h, v21.8h
+	WORD  $0x4e693635 // cmgt v21.8h, v17.8h, v9.8h
+	WORD  $0x6e75964b // mls v11.8h, v18.8h, v21.8h
+	WORD  $0x6e759554 // mls v20.8h, v10.8h, v21.8h
+	WORD  $0x4e713535 // cmgt v21.8h, v9.8h, v17.8h
+	WORD  $0x6e75964c // mls v12.8h, v18.8h, v21.8h
+	WORD  $0x6e759553 // mls v19.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3635 // cmgt v21.8h, v17.8h, v13.8h
+	WORD  $0x6e75964f // mls v15.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d4 // mls v20.8h, v14.8h, v21.8h
+	WORD  $0x4e7135b5 // cmgt v21.8h, v13.8h, v17.8h
+	WORD  $0x6e759650 // mls v16.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d3 // mls v19.8h, v14.8h, v21.8h
+	ADD   $1024, R6, R8
+	B     othersCheck3
+others3:
+	FMOVQ 16(R8), F21
+	FMOVQ 80(R8), F22
+	FMOVQ 144(R8), F23
+	FMOVQ 208(R8), F24
+	WORD  $0x4e6136b9 // cmgt v25.8h, v21.8h, v1.8h
+	WORD  $0x6e7996c7 // mls v7.8h, v22.8h, v25.8h
+	WORD  $0x6e799458 // mls v24.8h, v2.8h, v25.8h
+	WORD  $0x4e753439 // cmgt v25.8h, v1.8h, v21.8h
+	WORD  $0x6e7996c8 // mls v8.8h, v22.8h, v25.8h
+	WORD  $0x6e799457 // mls v23.8h, v2.8h, v25.8h
+	WORD  $0x4e6936b9 // cmgt v25.8h, v21.8h, v9.8h
+	WORD  $0x6e7996cb // mls v11.8h, v22.8h, v25.8h
+	WORD  $0x6e799558 // mls v24.8h, v10.8h, v25.8h
+	WORD  $0x4e753539 // cmgt v25.8h, v9.8h, v21.8h
+	WORD  $0x6e7996cc // mls v12.8h, v22.8h, v25.8h
+	WORD  $0x6e799557 // mls v23.8h, v10.8h, v25.8h
+	WORD  $0x4e6d36b9 // cmgt v25.8h, v21.8h, v13.8h
+	WORD  $0x6e7996cf // mls v15.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d8 // mls v24.8h, v14.8h, v25.8h
+	WORD  $0x4e7535b9 // cmgt v25.8h, v13.8h, v21.8h
+	WORD  $0x6e7996d0 // mls v16.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d7 // mls v23.8h, v14.8h, v25.8h
+	WORD  $0x4e7136b9 // cmgt v25.8h, v21.8h, v17.8h
+	WORD  $0x6e7996d3 // mls v19.8h, v22.8h, v25.8h
+	WORD  $0x6e799658 // mls v24.8h, v18.8h, v25.8h
+	WORD  $0x4e753635 // cmgt v21.8h, v17.8h, v21.8h
+	WORD  $0x6e7596d4 // mls v20.8h, v22.8h, v21.8h
+	WORD  $0x6e759657 // mls v23.8h, v18.8h, v21.8h
+	FMOVQ F23, 144(R8)
+	FMOVQ F24, 208(R8)
+	ADD   $256, R8, R8
+othersCheck3:
+	CMP   R5, R8
+	BLT   others3
+	FMOVQ F7, 144(R6)
+	FMOVQ F8, 208(R6)
+	FMOVQ F11, 400(R6)
+	FMOVQ F12, 464(R6)
+	FMOVQ F15, 656(R6)
+	FMOVQ F16, 720(R6)
+	FMOVQ F19, 912(R6)
+	FMOVQ F20, 976(R6)
+	ADD   $1024, R6, R6
+rowsCheck3:
+	CMP   R7, R6
+	BLE   rows3
+	SUB   $256, R5, R7
+	B     rowsCheck4
+rows4:
+	FMOVQ 16(R6), F1
+	FMOVQ 80(R6), F2
+	FMOVQ 144(R6), F7
+	FMOVQ 208(R6), F8
+	ADD   $256, R6, R8
+	B     othersCheck4
+others4:
+	FMOVQ 16(R8), F9
+	FMOVQ 80(R8), F10
+	FMOVQ 144(R8), F11
+	FMOVQ 208(R8), F12
+	WORD  $0x4e61352d // cmgt v13.8h, v9.8h, v1.8h
+	WORD  $0x6e6d9547 // mls v7.8h, v10.8h, v13.8h
+	WORD  $0x6e6d944c // mls v12.8h, v2.8h, v13.8h
+	WORD  $0x4e693429 // cmgt v9.8h, v1.8h, v9.8h
+	WORD  $0x6e699548 // mls v8.8h, v10.8h, v9.8h
+	WORD  $0x6e69944b // mls v11.8h, v2.8h, v9.8h
+	FMOVQ F11, 144(R8)
+	FMOVQ F12, 208(R8)
+	ADD   $256, R8, R8
+othersCheck4:
+	CMP   R5, R8
+	BLT   others4
+	FMOVQ F7, 144(R6)
+	FMOVQ F8, 208(R6)
+	ADD   $256, R6, R6
+rowsCheck4:
+	CMP   R7, R6
+	BLE   rows4
+	MOVD  slots_len+32(FP), R5
+	ADD   R5<<3, R3, R5
+	MOVD  R3, R6
+	SUB   $1024, R5, R7
+	B     rowsCheck5
+rows5:
+	FMOVQ 32(R6), F1
+	FMOVQ 96(R6), F2
+	FMOVQ 160(R6), F7
+	FMOVQ 224(R6), F8
+	FMOVQ 288(R6), F9
+	FMOVQ 352(R6), F10
+	FMOVQ 416(R6), F11
+	FMOVQ 480(R6), F12
+	FMOVQ 544(R6), F13
+	FMOVQ 608(R6), F14
+	FMOVQ 672(R6), F15
+	FMOVQ 736(R6), F16
+	FMOVQ 800(R6), F17
+	FMOVQ 864(R6), F18
+	FMOVQ 928(R6), F19
+	FMOVQ 992(R6), F20
+	WORD  $0x4e613535 // cmgt v21.8h, v9.8h, v1.8h
+	WORD  $0x6e759547 // mls v7.8h, v10.8h, v21.8h
+	WORD  $0x6e75944c // mls v12.8h, v2.8h, v21.8h
+	WORD  $0x4e693435 // cmgt v21.8h, v1.8h, v9.8h
+	WORD  $0x6e759548 // mls v8.8h, v10.8h, v21.8h
+	WORD  $0x6e75944b // mls v11.8h, v2.8h, v21.8h
+	WORD  $0x4e6135b5 // cmgt v21.8h, v13.8h, v1.8h
+	WORD  $0x6e7595c7 // mls v7.8h, v14.8h, v21.8h
+	WORD  $0x6e759450 // mls v16.8h, v2.8h, v21.8h
+	WORD  $0x4e6d3435 // cmgt v21.8h, v1.8h, v13.8h
+	WORD  $0x6e7595c8 // mls v8.8h, v14.8h, v21.8h
+	WORD  $0x6e75944f // mls v15.8h, v2.8h, v21.8h
+	WORD  $0x4e6935b5 // cmgt v21.8h, v13.8h, v9.8h
+	WORD  $0x6e7595cb // mls v11.8h, v14.8h, v21.8h
+	WORD  $0x6e759550 // mls v16.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3535 // cmgt v21.8h, v9.8h, v13.8h
+	WORD  $0x6e7595cc // mls v12.8h, v14.8h, v21.8h
+	WORD  $0x6e75954f // mls v15.8h, v10.8h, v21.8h
+	WORD  $0x4e613635 // cmgt v21.8h, v17.8h, v1.8h
+	WORD  $0x6e759647 // mls v7.8h, v18.8h, v21.8h
+	WORD  $0x6e759454 // mls v20.8h, v2.8h, v21.8h
+	WORD  $0x4e713435 // cmgt v21.8h, v1.8h, v17.8h
+	WORD  $0x6e759648 // mls v8.8h, v18.8h, v21.8h
+	WORD  $0x6e759453 // mls v19.8h, v2.8h, v21.8h
+	WORD  $0x4e693635 // cmgt v21.8h, v17.8h, v9.8h
+	WORD  $0x6e75964b // mls v11.8h, v18.8h, v21.8h
+	WORD  $0x6e759554 // mls v20.8h, v10.8h, v21.8h
+	WORD  $0x4e713535 // cmgt v21.8h, v9.8h, v17.8h
+	WORD  $0x6e75964c // mls v12.8h, v18.8h, v21.8h
+	WORD  $0x6e759553 // mls v19.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3635 // cmgt v21.8h, v17.8h, v13.8h
+	WORD  $0x6e75964f // mls v15.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d4 // mls v20.8h, v14.8h, v21.8h
+	WORD  $0x4e7135b5 // cmgt v21.8h, v13.8h, v17.8h
+	WORD  $0x6e759650 // mls v16.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d3 // mls v19.8h, v14.8h, v21.8h
+	ADD   $1024, R6, R8
+	B     othersCheck5
+others5:
+	FMOVQ 32(R8), F21
+	FMOVQ 96(R8), F22
+	FMOVQ 160(R8), F23
+	FMOVQ 224(R8), F24
+	WORD  $0x4e6136b9 // cmgt v25.8h, v21.8h, v1.8h
+	WORD  $0x6e7996c7 // mls v7.8h, v22.8h, v25.8h
+	WORD  $0x6e799458 // mls v24.8h, v2.8h, v25.8h
+	WORD  $0x4e753439 // cmgt v25.8h, v1.8h, v21.8h
+	WORD  $0x6e7996c8 // mls v8.8h, v22.8h, v25.8h
+	WORD  $0x6e799457 // mls v23.8h, v2.8h, v25.8h
+	WORD  $0x4e6936b9 // cmgt v25.8h, v21.8h, v9.8h
+	WORD  $0x6e7996cb // mls v11.8h, v22.8h, v25.8h
+	WORD  $0x6e799558 // mls v24.8h, v10.8h, v25.8h
+	WORD  $0x4e753539 // cmgt v25.8h, v9.8h, v21.8h
+	WORD  $0x6e7996cc // mls v12.8h, v22.8h, v25.8h
+	WORD  $0x6e799557 // mls v23.8h, v10.8h, v25.8h
+	WORD  $0x4e6d36b9 // cmgt v25.8h, v21.8h, v13.8h
+	WORD  $0x6e7996cf // mls v15.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d8 // mls v24.8h, v14.8h, v25.8h
+	WORD  $0x4e7535b9 // cmgt v25.8h, v13.8h, v21.8h
+	WORD  $0x6e7996d0 // mls v16.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d7 // mls v23.8h, v14.8h, v25.8h
+	WORD  $0x4e7136b9 // cmgt v25.8h, v21.8h, v17.8h
+	WORD  $0x6e7996d3 // mls v19.8h, v22.8h, v25.8h
+	WORD  $0x6e799658 // mls v24.8h, v18.8h, v25.8h
+	WORD  $0x4e753635 // cmgt v21.8h, v17.8h, v21.8h
+	WORD  $0x6e7596d4 // mls v20.8h, v22.8h, v21.8h
+	WORD  $0x6e759657 // mls v23.8h, v18.8h, v21.8h
+	FMOVQ F23, 160(R8)
+	FMOVQ F24, 224(R8)
+	ADD   $256, R8, R8
+othersCheck5:
+	CMP   R5, R8
+	BLT   others5
+	FMOVQ F7, 160(R6)
+	FMOVQ F8, 224(R6)
+	FMOVQ F11, 416(R6)
+	FMOVQ F12, 480(R6)
+	FMOVQ F15, 672(R6)
+	FMOVQ F16, 736(R6)
+	FMOVQ F19, 928(R6)
+	FMOVQ F20, 992(R6)
+	ADD   $1024, R6, R6
+rowsCheck5:
+	CMP   R7, R6
+	BLE   rows5
+	SUB   $256, R5, R7
+	B     rowsCheck6
+rows6:
+	FMOVQ 32(R6), F1
+	FMOVQ 96(R6), F2
+	FMOVQ 160(R6), F7
+	FMOVQ 224(R6), F8
+	ADD   $256, R6, R8
+	B     othersCheck6
+others6:
+	FMOVQ 32(R8), F9
+	FMOVQ 96(R8), F10
+	FMOVQ 160(R8), F11
+	FMOVQ 224(R8), F12
+	WORD  $0x4e61352d // cmgt v13.8h, v9.8h, v1.8h
+	WORD  $0x6e6d9547 // mls v7.8h, v10.8h, v13.8h
+	WORD  $0x6e6d944c // mls v12.8h, v2.8h, v13.8h
+	WORD  $0x4e693429 // cmgt v9.8h, v1.8h, v9.8h
+	WORD  $0x6e699548 // mls v8.8h, v10.8h, v9.8h
+	WORD  $0x6e69944b // mls v11.8h, v2.8h, v9.8h
+	FMOVQ F11, 160(R8)
+	FMOVQ F12, 224(R8)
+	ADD   $256, R8, R8
+othersCheck6:
+	CMP   R5, R8
+	BLT   others6
+	FMOVQ F7, 160(R6)
+	FMOVQ F8, 224(R6)
+	ADD   $256, R6, R6
+rowsCheck6:
+	CMP   R7, R6
+	BLE   rows6
+	MOVD  slots_len+32(FP), R5
+	ADD   R5<<3, R3, R5
+	MOVD  R3, R6
+	SUB   $1024, R5, R7
+	B     rowsCheck7
+rows7:
+	FMOVQ 48(R6), F1
+	FMOVQ 112(R6), F2
+	FMOVQ 176(R6), F7
+	FMOVQ 240(R6), F8
+	FMOVQ 304(R6), F9
+	FMOVQ 368(R6), F10
+	FMOVQ 432(R6), F11
+	FMOVQ 496(R6), F12
+	FMOVQ 560(R6), F13
+	FMOVQ 624(R6), F14
+	FMOVQ 688(R6), F15
+	FMOVQ 752(R6), F16
+	FMOVQ 816(R6), F17
+	FMOVQ 880(R6), F18
+	FMOVQ 944(R6), F19
+	FMOVQ 1008(R6), F20
+	WORD  $0x4e613535 // cmgt v21.8h, v9.8h, v1.8h
+	WORD  $0x6e759547 // mls v7.8h, v10.8h, v21.8h
+	WORD  $0x6e75944c // mls v12.8h, v2.8h, v21.8h
+	WORD  $0x4e693435 // cmgt v21.8h, v1.8h, v9.8h
+	WORD  $0x6e759548 // mls v8.8h, v10.8h, v21.8h
+	WORD  $0x6e75944b // mls v11.8h, v2.8h, v21.8h
+	WORD  $0x4e6135b5 // cmgt v21.8h, v13.8h, v1.8h
+	WORD  $0x6e7595c7 // mls v7.8h, v14.8h, v21.8h
+	WORD  $0x6e759450 // mls v16.8h, v2.8h, v21.8h
+	WORD  $0x4e6d3435 // cmgt v21.8h, v1.8h, v13.8h
+	WORD  $0x6e7595c8 // mls v8.8h, v14.8h, v21.8h
+	WORD  $0x6e75944f // mls v15.8h, v2.8h, v21.8h
+	WORD  $0x4e6935b5 // cmgt v21.8h, v13.8h, v9.8h
+	WORD  $0x6e7595cb // mls v11.8h, v14.8h, v21.8h
+	WORD  $0x6e759550 // mls v16.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3535 // cmgt v21.8h, v9.8h, v13.8h
+	WORD  $0x6e7595cc // mls v12.8h, v14.8h, v21.8h
+	WORD  $0x6e75954f // mls v15.8h, v10.8h, v21.8h
+	WORD  $0x4e613635 // cmgt v21.8h, v17.8h, v1.8h
+	WORD  $0x6e759647 // mls v7.8h, v18.8h, v21.8h
+	WORD  $0x6e759454 // mls v20.8h, v2.8h, v21.8h
+	WORD  $0x4e713435 // cmgt v21.8h, v1.8h, v17.8h
+	WORD  $0x6e759648 // mls v8.8h, v18.8h, v21.8h
+	WORD  $0x6e759453 // mls v19.8h, v2.8h, v21.8h
+	WORD  $0x4e693635 // cmgt v21.8h, v17.8h, v9.8h
+	WORD  $0x6e75964b // mls v11.8h, v18.8h, v21.8h
+	WORD  $0x6e759554 // mls v20.8h, v10.8h, v21.8h
+	WORD  $0x4e713535 // cmgt v21.8h, v9.8h, v17.8h
+	WORD  $0x6e75964c // mls v12.8h, v18.8h, v21.8h
+	WORD  $0x6e759553 // mls v19.8h, v10.8h, v21.8h
+	WORD  $0x4e6d3635 // cmgt v21.8h, v17.8h, v13.8h
+	WORD  $0x6e75964f // mls v15.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d4 // mls v20.8h, v14.8h, v21.8h
+	WORD  $0x4e7135b5 // cmgt v21.8h, v13.8h, v17.8h
+	WORD  $0x6e759650 // mls v16.8h, v18.8h, v21.8h
+	WORD  $0x6e7595d3 // mls v19.8h, v14.8h, v21.8h
+	ADD   $1024, R6, R8
+	B     othersCheck7
+others7:
+	FMOVQ 48(R8), F21
+	FMOVQ 112(R8), F22
+	FMOVQ 176(R8), F23
+	FMOVQ 240(R8), F24
+	WORD  $0x4e6136b9 // cmgt v25.8h, v21.8h, v1.8h
+	WORD  $0x6e7996c7 // mls v7.8h, v22.8h, v25.8h
+	WORD  $0x6e799458 // mls v24.8h, v2.8h, v25.8h
+	WORD  $0x4e753439 // cmgt v25.8h, v1.8h, v21.8h
+	WORD  $0x6e7996c8 // mls v8.8h, v22.8h, v25.8h
+	WORD  $0x6e799457 // mls v23.8h, v2.8h, v25.8h
+	WORD  $0x4e6936b9 // cmgt v25.8h, v21.8h, v9.8h
+	WORD  $0x6e7996cb // mls v11.8h, v22.8h, v25.8h
+	WORD  $0x6e799558 // mls v24.8h, v10.8h, v25.8h
+	WORD  $0x4e753539 // cmgt v25.8h, v9.8h, v21.8h
+	WORD  $0x6e7996cc // mls v12.8h, v22.8h, v25.8h
+	WORD  $0x6e799557 // mls v23.8h, v10.8h, v25.8h
+	WORD  $0x4e6d36b9 // cmgt v25.8h, v21.8h, v13.8h
+	WORD  $0x6e7996cf // mls v15.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d8 // mls v24.8h, v14.8h, v25.8h
+	WORD  $0x4e7535b9 // cmgt v25.8h, v13.8h, v21.8h
+	WORD  $0x6e7996d0 // mls v16.8h, v22.8h, v25.8h
+	WORD  $0x6e7995d7 // mls v23.8h, v14.8h, v25.8h
+	WORD  $0x4e7136b9 // cmgt v25.8h, v21.8h, v17.8h
+	WORD  $0x6e7996d3 // mls v19.8h, v22.8h, v25.8h
+	WORD  $0x6e799658 // mls v24.8h, v18.8h, v25.8h
+	WORD  $0x4e753635 // cmgt v21.8h, v17.8h, v21.8h
+	WORD  $0x6e7596d4 // mls v20.8h, v22.8h, v21.8h
+	WORD  $0x6e759657 // mls v23.8h, v18.8h, v21.8h
+	FMOVQ F23, 176(R8)
+	FMOVQ F24, 240(R8)
+	ADD   $256, R8, R8
+othersCheck7:
+	CMP   R5, R8
+	BLT   others7
+	FMOVQ F7, 176(R6)
+	FMOVQ F8, 240(R6)
+	FMOVQ F11, 432(R6)
+	FMOVQ F12, 496(R6)
+	FMOVQ F15, 688(R6)
+	FMOVQ F16, 752(R6)
+	FMOVQ F19, 944(R6)
+	FMOVQ F20, 1008(R6)
+	ADD   $1024, R6, R6
+rowsCheck7:
+	CMP   R7, R6
+	BLE   rows7
+	SUB   $256, R5, R7
+	B     rowsCheck8
+rows8:
+	FMOVQ 48(R6), F1
+	FMOVQ 112(R6), F2
+	FMOVQ 176(R6), F7
+	FMOVQ 240(R6), F8
+	ADD   $256, R6, R8
+	B     othersCheck8
+others8:
+	FMOVQ 48(R8), F9
+	FMOVQ 112(R8), F10
+	FMOVQ 176(R8), F11
+	FMOVQ 240(R8), F12
+	WORD  $0x4e61352d // cmgt v13.8h, v9.8h, v1.8h
+	WORD  $0x6e6d9547 // mls v7.8h, v10.8h, v13.8h
+	WORD  $0x6e6d944c // mls v12.8h, v2.8h, v13.8h
+	WORD  $0x4e693429 // cmgt v9.8h, v1.8h, v9.8h
+	WORD  $0x6e699548 // mls v8.8h, v10.8h, v9.8h
+	WORD  $0x6e69944b // mls v11.8h, v2.8h, v9.8h
+	FMOVQ F11, 176(R8)
+	FMOVQ F12, 240(R8)
+	ADD   $256, R8, R8
+othersCheck8:
+	CMP   R5, R8
+	BLT   others8
+	FMOVQ F7, 176(R6)
+	FMOVQ F8, 240(R6)
+	ADD   $256, R6, R6
+rowsCheck8:
+	CMP   R7, R6
+	BLE   rows8
+	FMOVQ 1136(R0), F1
+	VMOVI $0, V2.B16
+	VMOVI $0, V7.B16
+	MOVWU base+72(FP), R5
+	VDUP  R5, V8.S4
+	MOVWU twice+76(FP), R5
+	VDUP  R5, V9.S4
+	VAND  V1.B16, V3.B16, V10.B16
+	VUSHR $8, V3.H8, V11.H8
+	VSUB  V10.H8, V2.H8, V12.H8
+	VMOV  V10.B16, V13.B16
+	VEXT  $14, V13.B16, V0.B16, V14.B16
+	VADD  V14.H8, V13.H8, V13.H8
+	VEXT  $12, V13.B16, V0.B16, V14.B16
+	VADD  V14.H8, V13.H8, V13.H8
+	VEXT  $8, V13.B16, V0.B16, V14.B16
+	VADD  V14.H8, V13.H8, V13.H8
+	VADD  V12.H8, V13.H8, V10.H8
+	VDUP  V13.H[7], V14.H8
+	VADD  V14.H8, V2.H8, V2.H8
+	VSUB  V11.H8, V7.H8, V12.H8
+	VMOV  V11.B16, V13.B16
+	VEXT  $14, V13.B16, V0.B16, V14.B16
+	VADD  V14.H8, V13.H8, V13.H8
+	VEXT  $12, V13.B16, V0.B16, V14.B16
+	VADD  V14.H8, V13.H8, V13.H8
+	VEXT  $8, V13.B16, V0.B16, V14.B16
+	VADD  V14.H8, V13.H8, V13.H8
+	VADD  V12.H8, V13.H8, V11.H8
+	VDUP  V13.H[7], V14.H8
+	VADD  V14.H8, V7.H8, V7.H8
+	WORD  $0x2f10a54c // uxtl v12.4s, v10.4h
+	VADD  V8.S4, V12.S4, V12.S4
+	FMOVQ (R4), F13
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x2f10a56d // uxtl v13.4s, v11.4h
+	VADD  V13.S4, V13.S4, V13.S4
+	VSUB  V13.S4, V9.S4, V14.S4
+	FMOVQ 128(R4), F13
+	VSUB  V13.S4, V14.S4, V14.S4
+	WORD  $0x6f10a54a // uxtl2 v10.4s, v10.8h
+	VADD  V8.S4, V10.S4, V10.S4
+	FMOVQ 16(R4), F13
+	VADD  V13.S4, V10.S4, V10.S4
+	WORD  $0x6f10a56d // uxtl2 v13.4s, v11.8h
+	VADD  V13.S4, V13.S4, V13.S4
+	VSUB  V13.S4, V9.S4, V11.S4
+	FMOVQ 144(R4), F13
+	VSUB  V13.S4, V11.S4, V11.S4
+	VAND  V1.B16, V4.B16, V13.B16
+	VUSHR $8, V4.H8, V15.H8
+	VSUB  V13.H8, V2.H8, V16.H8
+	VMOV  V13.B16, V17.B16
+	VEXT  $14, V17.B16, V0.B16, V18.B16
+	VADD  V18.H8, V17.H8, V17.H8
+	VEXT  $12, V17.B16, V0.B16, V18.B16
+	VADD  V18.H8, V17.H8, V17.H8
+	VEXT  $8, V17.B16, V0.B16, V18.B16
+	VADD  V18.H8, V17.H8, V17.H8
+	VADD  V16.H8, V17.H8, V13.H8
+	VDUP  V17.H[7], V18.H8
+	VADD  V18.H8, V2.H8, V2.H8
+	VSUB  V15.H8, V7.H8, V16.H8
+	VMOV  V15.B16, V17.B16
+	VEXT  $14, V17.B16, V0.B16, V18.B16
+	VADD  V18.H8, V17.H8, V17.H8
+	VEXT  $12, V17.B16, V0.B16, V18.B16
+	VADD  V18.H8, V17.H8, V17.H8
+	VEXT  $8, V17.B16, V0.B16, V18.B16
+	VADD  V18.H8, V17.H8, V17.H8
+	VADD  V16.H8, V17.H8, V15.H8
+	VDUP  V17.H[7], V18.H8
+	VADD  V18.H8, V7.H8, V7.H8
+	WORD  $0x2f10a5b0 // uxtl v16.4s, v13.4h
+	VADD  V8.S4, V16.S4, V16.S4
+	FMOVQ 32(R4), F17
+	VADD  V17.S4, V16.S4, V16.S4
+	WORD  $0x2f10a5f1 // uxtl v17.4s, v15.4h
+	VADD  V17.S4, V17.S4, V17.S4
+	VSUB  V17.S4, V9.S4, V18.S4
+	FMOVQ 160(R4), F17
+	VSUB  V17.S4, V18.S4, V18.S4
+	WORD  $0x6f10a5ad // uxtl2 v13.4s, v13.8h
+	VADD  V8.S4, V13.S4, V13.S4
+	FMOVQ 48(R4), F17
+	VADD  V17.S4, V13.S4, V13.S4
+	WORD  $0x6f10a5f1 // uxtl2 v17.4s, v15.8h
+	VADD  V17.S4, V17.S4, V17.S4
+	VSUB  V17.S4, V9.S4, V15.S4
+	FMOVQ 176(R4), F17
+	VSUB  V17.S4, V15.S4, V15.S4
+	VAND  V1.B16, V5.B16, V17.B16
+	VUSHR $8, V5.H8, V19.H8
+	VSUB  V17.H8, V2.H8, V20.H8
+	VMOV  V17.B16, V21.B16
+	VEXT  $14, V21.B16, V0.B16, V22.B16
+	VADD  V22.H8, V21.H8, V21.H8
+	VEXT  $12, V21.B16, V0.B16, V22.B16
+	VADD  V22.H8, V21.H8, V21.H8
+	VEXT  $8, V21.B16, V0.B16, V22.B16
+	VADD  V22.H8, V21.H8, V21.H8
+	VADD  V20.H8, V21.H8, V17.H8
+	VDUP  V21.H[7], V22.H8
+	VADD  V22.H8, V2.H8, V2.H8
+	VSUB  V19.H8, V7.H8, V20.H8
+	VMOV  V19.B16, V21.B16
+	VEXT  $14, V21.B16, V0.B16, V22.B16
+	VADD  V22.H8, V21.H8, V21.H8
+	VEXT  $12, V21.B16, V0.B16, V22.B16
+	VADD  V22.H8, V21.H8, V21.H8
+	VEXT  $8, V21.B16, V0.B16, V22.B16
+	VADD  V22.H8, V21.H8, V21.H8
+	VADD  V20.H8, V21.H8, V19.H8
+	VDUP  V21.H[7], V22.H8
+	VADD  V22.H8, V7.H8, V7.H8
+	WORD  $0x2f10a634 // uxtl v20.4s, v17.4h
+	VADD  V8.S4, V20.S4, V20.S4
+	FMOVQ 64(R4), F21
+	VADD  V21.S4, V20.S4, V20.S4
+	WORD  $0x2f10a675 // uxtl v21.4s, v19.4h
+	VADD  V21.S4, V21.S4, V21.S4
+	VSUB  V21.S4, V9.S4, V22.S4
+	FMOVQ 192(R4), F21
+	VSUB  V21.S4, V22.S4, V22.S4
+	WORD  $0x6f10a631 // uxtl2 v17.4s, v17.8h
+	VADD  V8.S4, V17.S4, V17.S4
+	FMOVQ 80(R4), F21
+	VADD  V21.S4, V17.S4, V17.S4
+	WORD  $0x6f10a675 // uxtl2 v21.4s, v19.8h
+	VADD  V21.S4, V21.S4, V21.S4
+	VSUB  V21.S4, V9.S4, V19.S4
+	FMOVQ 208(R4), F21
+	VSUB  V21.S4, V19.S4, V19.S4
+	VAND  V1.B16, V6.B16, V21.B16
+	VUSHR $8, V6.H8, V23.H8
+	VSUB  V21.H8, V2.H8, V24.H8
+	VMOV  V21.B16, V25.B16
+	VEXT  $14, V25.B16, V0.B16, V26.B16
+	VADD  V26.H8, V25.H8, V25.H8
+	VEXT  $12, V25.B16, V0.B16, V26.B16
+	VADD  V26.H8, V25.H8, V25.H8
+	VEXT  $8, V25.B16, V0.B16, V26.B16
+	VADD  V26.H8, V25.H8, V25.H8
+	VADD  V24.H8, V25.H8, V21.H8
+	VDUP  V25.H[7], V26.H8
+	VADD  V26.H8, V2.H8, V2.H8
+	VSUB  V23.H8, V7.H8, V24.H8
+	VMOV  V23.B16, V25.B16
+	VEXT  $14, V25.B16, V0.B16, V26.B16
+	VADD  V26.H8, V25.H8, V25.H8
+	VEXT  $12, V25.B16, V0.B16, V26.B16
+	VADD  V26.H8, V25.H8, V25.H8
+	VEXT  $8, V25.B16, V0.B16, V26.B16
+	VADD  V26.H8, V25.H8, V25.H8
+	VADD  V24.H8, V25.H8, V23.H8
+	VDUP  V25.H[7], V26.H8
+	VADD  V26.H8, V7.H8, V7.H8
+	WORD  $0x2f10a6a0 // uxtl v0.4s, v21.4h
+	VADD  V8.S4, V0.S4, V0.S4
+	FMOVQ 96(R4), F24
+	VADD  V24.S4, V0.S4, V0.S4
+	WORD  $0x2f10a6f8 // uxtl v24.4s, v23.4h
+	VADD  V24.S4, V24.S4, V24.S4
+	VSUB  V24.S4, V9.S4, V25.S4
+	FMOVQ 224(R4), F24
+	VSUB  V24.S4, V25.S4, V25.S4
+	WORD  $0x6f10a6b5 // uxtl2 v21.4s, v21.8h
+	VADD  V8.S4, V21.S4, V21.S4
+	FMOVQ 112(R4), F8
+	VADD  V8.S4, V21.S4, V21.S4
+	WORD  $0x6f10a6e8 // uxtl2 v8.4s, v23.8h
+	VADD  V8.S4, V8.S4, V8.S4
+	VSUB  V8.S4, V9.S4, V9.S4
+	FMOVQ 240(R4), F8
+	VSUB  V8.S4, V9.S4, V9.S4
+	WORD  $0x2f10a442 // uxtl v2.4s, v2.4h
+	VMOV  V2.D[0], R4
+	MOVW  R4, background+88(FP)
+	WORD  $0x2f10a4e2 // uxtl v2.4s, v7.4h
+	VMOV  V2.D[0], R4
+	MOVW  R4, foreground+92(FP)
+	FMOVQ 1152(R0), F2
+	FMOVQ 448(R0), F7
+	MOVD  slots_len+32(FP), R0
+	MOVD  $0, R4
+	B     check2
+turns2:
+	ADD   R4<<1, R2, R5
+	ADD   R4<<3, R3, R5
+	ADD   R4<<2, R1, R6
+	FMOVQ 64(R5), F8
+	FMOVQ 128(R5), F23
+	FMOVQ 192(R5), F24
+	VSUB  V24.H8, V3.H8, V24.H8
+	VUSHR $8, V23.H8, V26.H8
+	VUSHR $8, V24.H8, V27.H8
+	VADD  V27.H8, V26.H8, V26.H8
+	VAND  V1.B16, V23.B16, V23.B16
+	VAND  V1.B16, V24.B16, V24.B16
+	WORD  $0x2f10a6fb // uxtl v27.4s, v23.4h
+	WORD  $0x2f10a71c // uxtl v28.4s, v24.4h
+	WORD  $0x2f10a75d // uxtl v29.4s, v26.4h
+	VADD  V12.S4, V27.S4, V27.S4
+	VADD  V12.S4, V28.S4, V28.S4
+	VSUB  V29.S4, V14.S4, V29.S4
+	WORD  $0x2f10a51e // uxtl v30.4s, v8.4h
+	VCMEQ V2.S4, V30.S4, V31.S4
+	VADD  V28.S4, V27.S4, V30.S4
+	VBIT  V31.B16, V30.B16, V29.B16
+	WORD  $0x4e21db7b // scvtf v27.4s, v27.4s
+	WORD  $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD  $0x4e21dbbd // scvtf v29.4s, v29.4s
+	WORD  $0x6e27dfbd // fmul v29.4s, v29.4s, v7.4s
+	WORD  $0x6e3cdf7b // fmul v27.4s, v27.4s, v28.4s
+	WORD  $0x6e3bffbd // fdiv v29.4s, v29.4s, v27.4s
+	FMOVQ F29, (R6)
+	WORD  $0x6f10a6f7 // uxtl2 v23.4s, v23.8h
+	WORD  $0x6f10a718 // uxtl2 v24.4s, v24.8h
+	WORD  $0x6f10a75a // uxtl2 v26.4s, v26.8h
+	VADD  V10.S4, V23.S4, V23.S4
+	VADD  V10.S4, V24.S4, V24.S4
+	VSUB  V26.S4, V11.S4, V26.S4
+	WORD  $0x6f10a508 // uxtl2 v8.4s, v8.8h
+	VCMEQ V2.S4, V8.S4, V27.S4
+	VADD  V24.S4, V23.S4, V8.S4
+	VBIT  V27.B16, V8.B16, V26.B16
+	WORD  $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD  $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD  $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD  $0x6e27df5a // fmul v26.4s, v26.4s, v7.4s
+	WORD  $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD  $0x6e37ff5a // fdiv v26.4s, v26.4s, v23.4s
+	FMOVQ F26, 16(R6)
+	FMOVQ 80(R5), F8
+	FMOVQ 144(R5), F23
+	FMOVQ 208(R5), F24
+	VSUB  V24.H8, V4.H8, V24.H8
+	VUSHR $8, V23.H8, V26.H8
+	VUSHR $8, V24.H8, V27.H8
+	VADD  V27.H8, V26.H8, V26.H8
+	VAND  V1.B16, V23.B16, V23.B16
+	VAND  V1.B16, V24.B16, V24.B16
+	WORD  $0x2f10a6fb // uxtl v27.4s, v23.4h
+	WORD  $0x2f10a71c // uxtl v28.4s, v24.4h
+	WORD  $0x2f10a75d // uxtl v29.4s, v26.4h
+	VADD  V16.S4, V27.S4, V27.S4
+	VADD  V16.S4, V28.S4, V28.S4
+	VSUB  V29.S4, V18.S4, V29.S4
+	WORD  $0x2f10a51e // uxtl v30.4s, v8.4h
+	VCMEQ V2.S4, V30.S4, V31.S4
+	VADD  V28.S4, V27.S4, V30.S4
+	VBIT  V31.B16, V30.B16, V29.B16
+	WORD  $0x4e21db7b // scvtf v27.4s, v27.4s
+	WORD  $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD  $0x4e21dbbd // scvtf v29.4s, v29.4s
+	WORD  $0x6e27dfbd // fmul v29.4s, v29.4s, v7.4s
+	WORD  $0x6e3cdf7b // fmul v27.4s, v27.4s, v28.4s
+	WORD  $0x6e3bffbd // fdiv v29.4s, v29.4s, v27.4s
+	FMOVQ F29, 32(R6)
+	WORD  $0x6f10a6f7 // uxtl2 v23.4s, v23.8h
+	WORD  $0x6f10a718 // uxtl2 v24.4s, v24.8h
+	WORD  $0x6f10a75a // uxtl2 v26.4s, v26.8h
+	VADD  V13.S4, V23.S4, V23.S4
+	VADD  V13.S4, V24.S4, V24.S4
+	VSUB  V26.S4, V15.S4, V26.S4
+	WORD  $0x6f10a508 // uxtl2 v8.4s, v8.8h
+	VCMEQ V2.S4, V8.S4, V27.S4
+	VADD  V24.S4, V23.S4, V8.S4
+	VBIT  V27.B16, V8.B16, V26.B16
+	WORD  $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD  $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD  $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD  $0x6e27df5a // fmul v26.4s, v26.4s, v7.4s
+	WORD  $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD  $0x6e37ff5a // fdiv v26.4s, v26.4s, v23.4s
+	FMOVQ F26, 48(R6)
+	FMOVQ 96(R5), F8
+	FMOVQ 160(R5), F23
+	FMOVQ 224(R5), F24
+	VSUB  V24.H8, V5.H8, V24.H8
+	VUSHR $8, V23.H8, V26.H8
+	VUSHR $8, V24.H8, V27.H8
+	VADD  V27.H8, V26.H8, V26.H8
+	VAND  V1.B16, V23.B16, V23.B16
+	VAND  V1.B16, V24.B16, V24.B16
+	WORD  $0x2f10a6fb // uxtl v27.4s, v23.4h
+	WORD  $0x2f10a71c // uxtl v28.4s, v24.4h
+	WORD  $0x2f10a75d // uxtl v29.4s, v26.4h
+	VADD  V20.S4, V27.S4, V27.S4
+	VADD  V20.S4, V28.S4, V28.S4
+	VSUB  V29.S4, V22.S4, V29.S4
+	WORD  $0x2f10a51e // uxtl v30.4s, v8.4h
+	VCMEQ V2.S4, V30.S4, V31.S4
+	VADD  V28.S4, V27.S4, V30.S4
+	VBIT  V31.B16, V30.B16, V29.B16
+	WORD  $0x4e21db7b // scvtf v27.4s, v27.4s
+	WORD  $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD  $0x4e21dbbd // scvtf v29.4s, v29.4s
+	WORD  $0x6e27dfbd // fmul v29.4s, v29.4s, v7.4s
+	WORD  $0x6e3cdf7b // fmul v27.4s, v27.4s, v28.4s
+	WORD  $0x6e3bffbd // fdiv v29.4s, v29.4s, v27.4s
+	FMOVQ F29, 64(R6)
+	WORD  $0x6f10a6f7 // uxtl2 v23.4s, v23.8h
+	WORD  $0x6f10a718 // uxtl2 v24.4s, v24.8h
+	WORD  $0x6f10a75a // uxtl2 v26.4s, v26.8h
+	VADD  V17.S4, V23.S4, V23.S4
+	VADD  V17.S4, V24.S4, V24.S4
+	VSUB  V26.S4, V19.S4, V26.S4
+	WORD  $0x6f10a508 // uxtl2 v8.4s, v8.8h
+	VCMEQ V2.S4, V8.S4, V27.S4
+	VADD  V24.S4, V23.S4, V8.S4
+	VBIT  V27.B16, V8.B16, V26.B16
+	WORD  $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD  $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD  $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD  $0x6e27df5a // fmul v26.4s, v26.4s, v7.4s
+	WORD  $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD  $0x6e37ff5a // fdiv v26.4s, v26.4s, v23.4s
+	FMOVQ F26, 80(R6)
+	FMOVQ 112(R5), F8
+	FMOVQ 176(R5), F23
+	FMOVQ 240(R5), F24
+	VSUB  V24.H8, V6.H8, V24.H8
+	VUSHR $8, V23.H8, V26.H8
+	VUSHR $8, V24.H8, V27.H8
+	VADD  V27.H8, V26.H8, V26.H8
+	VAND  V1.B16, V23.B16, V23.B16
+	VAND  V1.B16, V24.B16, V24.B16
+	WORD  $0x2f10a6fb // uxtl v27.4s, v23.4h
+	WORD  $0x2f10a71c // uxtl v28.4s, v24.4h
+	WORD  $0x2f10a75d // uxtl v29.4s, v26.4h
+	VADD  V0.S4, V27.S4, V27.S4
+	VADD  V0.S4, V28.S4, V28.S4
+	VSUB  V29.S4, V25.S4, V29.S4
+	WORD  $0x2f10a51e // uxtl v30.4s, v8.4h
+	VCMEQ V2.S4, V30.S4, V31.S4
+	VADD  V28.S4, V27.S4, V30.S4
+	VBIT  V31.B16, V30.B16, V29.B16
+	WORD  $0x4e21db7b // scvtf v27.4s, v27.4s
+	WORD  $0x4e21db9c // scvtf v28.4s, v28.4s
+	WORD  $0x4e21dbbd // scvtf v29.4s, v29.4s
+	WORD  $0x6e27dfbd // fmul v29.4s, v29.4s, v7.4s
+	WORD  $0x6e3cdf7b // fmul v27.4s, v27.4s, v28.4s
+	WORD  $0x6e3bffbd // fdiv v29.4s, v29.4s, v27.4s
+	FMOVQ F29, 96(R6)
+	WORD  $0x6f10a6f7 // uxtl2 v23.4s, v23.8h
+	WORD  $0x6f10a718 // uxtl2 v24.4s, v24.8h
+	WORD  $0x6f10a75a // uxtl2 v26.4s, v26.8h
+	VADD  V21.S4, V23.S4, V23.S4
+	VADD  V21.S4, V24.S4, V24.S4
+	VSUB  V26.S4, V9.S4, V26.S4
+	WORD  $0x6f10a508 // uxtl2 v8.4s, v8.8h
+	VCMEQ V2.S4, V8.S4, V27.S4
+	VADD  V24.S4, V23.S4, V8.S4
+	VBIT  V27.B16, V8.B16, V26.B16
+	WORD  $0x4e21daf7 // scvtf v23.4s, v23.4s
+	WORD  $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD  $0x4e21db5a // scvtf v26.4s, v26.4s
+	WORD  $0x6e27df5a // fmul v26.4s, v26.4s, v7.4s
+	WORD  $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD  $0x6e37ff5a // fdiv v26.4s, v26.4s, v23.4s
+	FMOVQ F26, 112(R6)
+	ADD   $32, R4, R4
+check2:
+	CMP   R0, R4
+	BLT   turns2
+	RET
+
+// func lossGatherNEON(dst []float32, positions, keys []uint32, weights []float32, scale float64) (sum int64)
+TEXT ·lossGatherNEON(SB), NOSPLIT, $192-112
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local3-192(SP), R1
+	MOVD  $local2-128(SP), R2
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R3
+	MOVD  dst_base+0(FP), R4
+	MOVD  positions_base+24(FP), R5
+	MOVD  keys_base+48(FP), R6
+	MOVD  weights_base+72(FP), R7
+	FMOVQ -240(R0), F1
+	MOVD  scale+96(FP), R0
+	VDUP  R0, V2.D2
+	VMOVI $0, V3.B16
+	MOVD  keys_len+56(FP), R0
+	MOVD  $0, R8
+	SUB   $16, R0, R9
+	B     check1
+turns1:
+	ADD   R8<<2, R6, R10
+	ADD   R8<<2, R5, R11
+	ADD   R8<<2, R4, R12
+	PRFM  2048(R10), PLDL1KEEP
+	PRFM  2048(R12), PLDL1KEEP
+	FMOVQ (R11), F4
+	FMOVQ (R10), F5
+	VMOV  V4.S[0], R13
+	VMOV  V4.S[1], R14
+	VMOV  V4.S[2], R15
+	VMOV  V4.S[3], R19
+	FMOVS (R7)(R13<<2), F4
+	FMOVS (R7)(R14<<2), F6
+	VMOV  V6.S[0], V4.S[1]
+	FMOVS (R7)(R15<<2), F6
+	VMOV  V6.S[0], V4.S[2]
+	FMOVS (R7)(R19<<2), F6
+	VMOV  V6.S[0], V4.S[3]
+	FMOVQ F4, (R12)
+	VUSHR $1, V5.S4, V5.S4
+	WORD  $0x4e6178a6 // fcvtl2 v6.2d, v5.4s
+	WORD  $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
+	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
+	VSUB  V1.D2, V5.D2, V5.D2
+	VADD  V5.D2, V3.D2, V3.D2
+	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
+	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
+	VSUB  V1.D2, V6.D2, V6.D2
+	VADD  V6.D2, V3.D2, V3.D2
+	FMOVQ 16(R11), F4
+	FMOVQ 16(R10), F5
+	VMOV  V4.S[0], R13
+	VMOV  V4.S[1], R14
+	VMOV  V4.S[2], R15
+	VMOV  V4.S[3], R19
+	FMOVS (R7)(R13<<2), F4
+	FMOVS (R7)(R14<<2), F6
+	VMOV  V6.S[0], V4.S[1]
+	FMOVS (R7)(R15<<2), F6
+	VMOV  V6.S[0], V4.S[2]
+	FMOVS (R7)(R19<<2), F6
+	VMOV  V6.S[0], V4.S[3]
+	FMOVQ F4, 16(R12)
+	VUSHR $1, V5.S4, V5.S4
+	WORD  $0x4e6178a6 // fcvtl2 v6.2d, v5.4s
+	WORD  $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
+	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
+	VSUB  V1.D2, V5.D2, V5.D2
+	VADD  V5.D2, V3.D2, V3.D2
+	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
+	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
+	VSUB  V1.D2, V6.D2, V6.D2
+	VADD  V6.D2, V3.D2, V3.D2
+	FMOVQ 32(R11), F4
+	FMOVQ 32(R10), F5
+	VMOV  V4.S[0], R13
+	VMOV  V4.S[1], R14
+	VMOV  V4.S[2], R15
+	VMOV  V4.S[3], R19
+	FMOVS (R7)(R13<<2), F4
+	FMOVS (R7)(R14<<2), F6
+	VMOV  V6.S[0], V4.S[1]
+	FMOVS (R7)(R15<<2), F6
+	VMOV  V6.S[0], V4.S[2]
+	FMOVS (R7)(R19<<2), F6
+	VMOV  V6.S[0], V4.S[3]
+	FMOVQ F4, 32(R12)
+	VUSHR $1, V5.S4, V5.S4
+	WORD  $0x4e6178a6 // fcvtl2 v6.2d, v5.4s
+	WORD  $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
+	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
+	VSUB  V1.D2, V5.D2, V5.D2
+	VADD  V5.D2, V3.D2, V3.D2
+	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
+	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
+	VSUB  V1.D2, V6.D2, V6.D2
+	VADD  V6.D2, V3.D2, V3.D2
+	FMOVQ 48(R11), F4
+	FMOVQ 48(R10), F5
+	VMOV  V4.S[0], R10
+	VMOV  V4.S[1], R11
+	VMOV  V4.S[2], R13
+	VMOV  V4.S[3], R14
+	FMOVS (R7)(R10<<2), F4
+	FMOVS (R7)(R11<<2), F6
+	VMOV  V6.S[0], V4.S[1]
+	FMOVS (R7)(R13<<2), F6
+	VMOV  V6.S[0], V4.S[2]
+	FMOVS (R7)(R14<<2), F6
+	VMOV  V6.S[0], V4.S[3]
+	FMOVQ F4, 48(R12)
+	VUSHR $1, V5.S4, V5.S4
+	WORD  $0x4e6178a6 // fcvtl2 v6.2d, v5.4s
+	WORD  $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
+	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
+	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
+	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
+	VSUB  V1.D2, V5.D2, V5.D2
+	VADD  V5.D2, V3.D2, V3.D2
+	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
+	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
+	VSUB  V1.D2, V6.D2, V6.D2
+	VADD  V6.D2, V3.D2, V3.D2
+	ADD   $16, R8, R8
+check1:
+	CMP   R9, R8
+	BLE   turns1
+	SUB   R8, R0, R0
+	CBZ   R0, end1
+	ADD   R8<<2, R6, R10
+	ADD   R8<<2, R5, R11
+	ADD   R8<<2, R4, R12
+	FMOVQ F0, (R3)
+	FMOVQ F0, 16(R3)
+	FMOVQ F0, 32(R3)
+	FMOVQ F0, 48(R3)
+	MOVD  $0, R5
+copy1:
+	MOVWU (R10)(R5<<2), R6
+	MOVW  R6, (R3)(R5<<2)
+	ADD   $1, R5, R5
+	CMP   R0, R5
+	BLT   copy1
+	MOVD  R3, R10
+	FMOVQ F0, (R2)
+	FMOVQ F0, 16(R2)
+	FMOVQ F0, 32(R2)
+	FMOVQ F0, 48(R2)
+	MOVD  $0, R3
+copy2:
+	MOVWU (R11)(R3<<2), R5
+	MOVW  R5, (R2)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R0, R3
+	BLT   copy2
+	MOVD  R2, R11
+	MOVD  R1, R12
+	MOVD  R0, R2
+rest1:
+	PRFM  2048(R10), PLDL1KEEP
+	PRFM  2048(R12), PLDL1KEEP
+	FMOVQ (R11), F0
+	FMOVQ (R10), F4
+	VMOV  V0.S[0], R3
+	VMOV  V0.S[1], R5
+	VMOV  V0.S[2], R6
+	VMOV  V0.S[3], R9
+	FMOVS (R7)(R3<<2), F0
+	FMOVS (R7)(R5<<2), F5
+	VMOV  V5.S[0], V0.S[1]
+	FMOVS (R7)(R6<<2), F5
+	VMOV  V5.S[0], V0.S[2]
+	FMOVS (R7)(R9<<2), F5
+	VMOV  V5.S[0], V0.S[3]
+	FMOVQ F0, (R12)
+	VUSHR $1, V4.S4, V4.S4
+	WORD  $0x4e617885 // fcvtl2 v5.2d, v4.4s
+	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD  $0x4e617806 // fcvtl2 v6.2d, v0.4s
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	WORD  $0x6e62dc84 // fmul v4.2d, v4.2d, v2.2d
+	WORD  $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD  $0x4e61d484 // fadd v4.2d, v4.2d, v1.2d
+	VSUB  V1.D2, V4.D2, V4.D2
+	VADD  V4.D2, V3.D2, V3.D2
+	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
+	WORD  $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
+	VSUB  V1.D2, V5.D2, V5.D2
+	VADD  V5.D2, V3.D2, V3.D2
+	ADD   $16, R10, R10
+	ADD   $16, R11, R11
+	ADD   $16, R12, R12
+	SUB   $4, R2, R2
+	CMP   $0, R2
+	BGT   rest1
+	ADD   R8<<2, R4, R2
+	MOVD  $0, R3
+copy3:
+	MOVWU (R1)(R3<<2), R4
+	MOVW  R4, (R2)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R0, R3
+	BLT   copy3
+end1:
+	VADDP V3.D2, V3.D2, V3.D2
+	VMOV  V3.D[0], R0
+	MOVD  R0, sum+104(FP)
+	RET
+
+// func lossTallyNEON(packed []uint64, keys []uint32)
+TEXT ·lossTallyNEON(SB), 0, $512-48
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local3-512(SP), R1
+	MOVD  $local2-384(SP), R2
+	MOVD  $local1-128(SP), R3
+	VMOVI $0, V0.B16
+	MOVD  packed_base+0(FP), R4
+	MOVD  keys_base+24(FP), R5
+	FMOVQ 1168(R0), F1
+	FMOVQ 1184(R0), F2
+	FMOVQ 544(R0), F3
+	FMOVQ 1200(R0), F4
+	MOVD  keys_len+32(FP), R0
+	MOVD  $0, R6
+	CMP   $32, R0
+	BLT   few1
+	SUB   $32, R0, R1
+turns1:
+	ADD   R6<<2, R5, R7
+	PRFM  2048(R7), PLDL1KEEP
+	FMOVQ (R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, (R3)
+	FMOVQ F7, (R2)
+	FMOVQ F5, 16(R2)
+	FMOVQ 16(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 16(R3)
+	FMOVQ F7, 32(R2)
+	FMOVQ F5, 48(R2)
+	FMOVQ 32(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 32(R3)
+	FMOVQ F7, 64(R2)
+	FMOVQ F5, 80(R2)
+	FMOVQ 48(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 48(R3)
+	FMOVQ F7, 96(R2)
+	FMOVQ F5, 112(R2)
+	PRFM  2112(R7), PLDL1KEEP
+	FMOVQ 64(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 64(R3)
+	FMOVQ F7, 128(R2)
+	FMOVQ F5, 144(R2)
+	FMOVQ 80(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 80(R3)
+	FMOVQ F7, 160(R2)
+	FMOVQ F5, 176(R2)
+	FMOVQ 96(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 192(R2)
+	FMOVQ F5, 208(R2)
+	FMOVQ 112(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 112(R3)
+	FMOVQ F7, 224(R2)
+	FMOVQ F5, 240(R2)
+	MOVWU (R3), R7
+	MOVD  (R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 4(R3), R7
+	MOVD  8(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 8(R3), R7
+	MOVD  16(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 12(R3), R7
+	MOVD  24(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 16(R3), R7
+	MOVD  32(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 20(R3), R7
+	MOVD  40(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 24(R3), R7
+	MOVD  48(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 28(R3), R7
+	MOVD  56(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 32(R3), R7
+	MOVD  64(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 36(R3), R7
+	MOVD  72(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 40(R3), R7
+	MOVD  80(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 44(R3), R7
+	MOVD  88(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 48(R3), R7
+	MOVD  96(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 52(R3), R7
+	MOVD  104(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 56(R3), R7
+	MOVD  112(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 60(R3), R7
+	MOVD  120(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 64(R3), R7
+	MOVD  128(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 68(R3), R7
+	MOVD  136(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 72(R3), R7
+	MOVD  144(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 76(R3), R7
+	MOVD  152(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 80(R3), R7
+	MOVD  160(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 84(R3), R7
+	MOVD  168(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 88(R3), R7
+	MOVD  176(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 92(R3), R7
+	MOVD  184(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 96(R3), R7
+	MOVD  192(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 100(R3), R7
+	MOVD  200(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 104(R3), R7
+	MOVD  208(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 108(R3), R7
+	MOVD  216(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 112(R3), R7
+	MOVD  224(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 116(R3), R7
+	MOVD  232(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 120(R3), R7
+	MOVD  240(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	MOVWU 124(R3), R7
+	MOVD  248(R2), R8
+	MOVD  (R4)(R7<<3), R9
+	ADD   R8, R9, R9
+	MOVD  R9, (R4)(R7<<3)
+	ADD   $32, R6, R6
+	CMP   R1, R6
+	BLE   turns1
+	CMP   R0, R6
+	BEQ   end1
+	SUB   R1, R6, R8
+	MOVD  R1, R6
+	MOVD  $32, R0
+part1:
+	ADD   R6<<2, R5, R7
+	PRFM  2048(R7), PLDL1KEEP
+	FMOVQ (R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, (R3)
+	FMOVQ F7, (R2)
+	FMOVQ F5, 16(R2)
+	FMOVQ 16(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 16(R3)
+	FMOVQ F7, 32(R2)
+	FMOVQ F5, 48(R2)
+	FMOVQ 32(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 32(R3)
+	FMOVQ F7, 64(R2)
+	FMOVQ F5, 80(R2)
+	FMOVQ 48(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 48(R3)
+	FMOVQ F7, 96(R2)
+	FMOVQ F5, 112(R2)
+	PRFM  2112(R7), PLDL1KEEP
+	FMOVQ 64(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 64(R3)
+	FMOVQ F7, 128(R2)
+	FMOVQ F5, 144(R2)
+	FMOVQ 80(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 80(R3)
+	FMOVQ F7, 160(R2)
+	FMOVQ F5, 176(R2)
+	FMOVQ 96(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V7.S4
+	WORD  $0x4ea73407 // cmgt v7.4s, v0.4s, v7.4s
+	VAND  V2.B16, V7.B16, V7.B16
+	VADD  V7.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V7.S4
+	VZIP2 V4.S4, V5.S4, V5.S4
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 192(R2)
+	FMOVQ F5, 208(R2)
+	FMOVQ 112(R7), F5
+	VUSHR $15, V5.S4, V6.S4
+	WORD  $0x6ea164c6 // umax v6.4s, v6.4s, v1.4s
+	VSUB  V1.S4, V6.S4, V6.S4
+	VSHL  $31, V5.S4, V1.S4
+	WORD  $0x4ea13401 // cmgt v1.4s, v0.4s, v1.4s
+	VAND  V2.B16, V1.B16, V1.B16
+	VADD  V1.S4, V6.S4, V6.S4
+	VAND  V3.B16, V5.B16, V5.B16
+	VZIP1 V4.S4, V5.S4, V0.S4
+	VZIP2 V4.S4, V5.S4, V1.S4
+	FMOVQ F6, 112(R3)
+	FMOVQ F0, 224(R2)
+	FMOVQ F1, 240(R2)
+lanes1:
+	MOVWU (R3)(R8<<2), R1
+	MOVD  (R2)(R8<<3), R5
+	MOVD  (R4)(R1<<3), R6
+	ADD   R5, R6, R6
+	MOVD  R6, (R4)(R1<<3)
+	ADD   $1, R8, R8
+	CMP   R0, R8
+	BLT   lanes1
+	B     all1
+few1:
+	CBZ   R0, end1
+	MOVD  $0, R7
+in1:
+	CMP   R0, R7
+	CSEL  LT, R7, ZR, R8
+	MOVWU (R5)(R8<<2), R8
+	MOVW  R8, (R1)(R7<<2)
+	ADD   $1, R7, R7
+	CMP   $32, R7
+	BLT   in1
+	MOVD  R1, R5
+	MOVD  $0, R8
+	B     part1
+all1:
+	MOVD  keys_len+32(FP), R0
+	CMP   $32, R0
+	BGE   end1
+end1:
+	RET
+
+// func lossLookUpNEON(dst, signed, table []float32, first uint32, factor float32)
+TEXT ·lossLookUpNEON(SB), NOSPLIT, $128-80
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-128(SP), R1
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R2
+	FMOVQ 400(R0), F1
+	MOVD  dst_base+0(FP), R3
+	MOVD  signed_base+24(FP), R4
+	MOVD  table_base+48(FP), R5
+	MOVWU first+72(FP), R6
+	VDUP  R6, V2.S4
+	MOVWU factor+76(FP), R6
+	VDUP  R6, V3.S4
+	FMOVQ 512(R0), F4
+	FMOVQ -256(R0), F5
+	MOVD  signed_len+32(FP), R0
+	MOVD  $0, R6
+	SUB   $16, R0, R7
+	B     check1
+turns1:
+	ADD   R6<<2, R4, R8
+	ADD   R6<<2, R3, R9
+	PRFM  2048(R8), PLDL1KEEP
+	FMOVQ (R8), F6
+	VAND  V4.B16, V6.B16, V7.B16
+	WORD  $0x6ea56ce7 // umin v7.4s, v7.4s, v5.4s
+	VUSHR $14, V7.S4, V7.S4
+	WORD  $0x6ea264e7 // umax v7.4s, v7.4s, v2.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VUSHR $31, V6.S4, V8.S4
+	VADD  V7.S4, V7.S4, V7.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R5)(R10<<2), F8
+	FMOVS (R5)(R11<<2), F7
+	VMOV  V7.S[0], V8.S[1]
+	FMOVS (R5)(R12<<2), F7
+	VMOV  V7.S[0], V8.S[2]
+	FMOVS (R5)(R13<<2), F7
+	VMOV  V7.S[0], V8.S[3]
+	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VEOR  V6.B16, V8.B16, V8.B16
+	FMOVQ F8, (R9)
+	FMOVQ 16(R8), F6
+	VAND  V4.B16, V6.B16, V7.B16
+	WORD  $0x6ea56ce7 // umin v7.4s, v7.4s, v5.4s
+	VUSHR $14, V7.S4, V7.S4
+	WORD  $0x6ea264e7 // umax v7.4s, v7.4s, v2.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VUSHR $31, V6.S4, V8.S4
+	VADD  V7.S4, V7.S4, V7.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R5)(R10<<2), F8
+	FMOVS (R5)(R11<<2), F7
+	VMOV  V7.S[0], V8.S[1]
+	FMOVS (R5)(R12<<2), F7
+	VMOV  V7.S[0], V8.S[2]
+	FMOVS (R5)(R13<<2), F7
+	VMOV  V7.S[0], V8.S[3]
+	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VEOR  V6.B16, V8.B16, V8.B16
+	FMOVQ F8, 16(R9)
+	FMOVQ 32(R8), F6
+	VAND  V4.B16, V6.B16, V7.B16
+	WORD  $0x6ea56ce7 // umin v7.4s, v7.4s, v5.4s
+	VUSHR $14, V7.S4, V7.S4
+	WORD  $0x6ea264e7 // umax v7.4s, v7.4s, v2.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VUSHR $31, V6.S4, V8.S4
+	VADD  V7.S4, V7.S4, V7.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R10
+	VMOV  V7.S[1], R11
+	VMOV  V7.S[2], R12
+	VMOV  V7.S[3], R13
+	FMOVS (R5)(R10<<2), F8
+	FMOVS (R5)(R11<<2), F7
+	VMOV  V7.S[0], V8.S[1]
+	FMOVS (R5)(R12<<2), F7
+	VMOV  V7.S[0], V8.S[2]
+	FMOVS (R5)(R13<<2), F7
+	VMOV  V7.S[0], V8.S[3]
+	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VEOR  V6.B16, V8.B16, V8.B16
+	FMOVQ F8, 32(R9)
+	FMOVQ 48(R8), F6
+	VAND  V4.B16, V6.B16, V7.B16
+	WORD  $0x6ea56ce7 // umin v7.4s, v7.4s, v5.4s
+	VUSHR $14, V7.S4, V7.S4
+	WORD  $0x6ea264e7 // umax v7.4s, v7.4s, v2.4s
+	VSUB  V2.S4, V7.S4, V7.S4
+	VUSHR $31, V6.S4, V8.S4
+	VADD  V7.S4, V7.S4, V7.S4
+	VADD  V8.S4, V7.S4, V7.S4
+	VMOV  V7.S[0], R8
+	VMOV  V7.S[1], R10
+	VMOV  V7.S[2], R11
+	VMOV  V7.S[3], R12
+	FMOVS (R5)(R8<<2), F8
+	FMOVS (R5)(R10<<2), F7
+	VMOV  V7.S[0], V8.S[1]
+	FMOVS (R5)(R11<<2), F7
+	VMOV  V7.S[0], V8.S[2]
+	FMOVS (R5)(R12<<2), F7
+	VMOV  V7.S[0], V8.S[3]
+	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
+	VAND  V1.B16, V6.B16, V6.B16
+	VEOR  V6.B16, V8.B16, V8.B16
+	FMOVQ F8, 48(R9)
+	ADD   $16, R6, R6
+check1:
+	CMP   R7, R6
+	BLE   turns1
+	SUB   R6, R0, R0
+	CBZ   R0, end1
+	ADD   R6<<2, R4, R8
+	ADD   R6<<2, R3, R9
+	FMOVQ F0, (R2)
+	FMOVQ F0, 16(R2)
+	FMOVQ F0, 32(R2)
+	FMOVQ F0, 48(R2)
+	MOVD  $0, R4
+copy1:
+	MOVWU (R8)(R4<<2), R7
+	MOVW  R7, (R2)(R4<<2)
+	ADD   $1, R4, R4
+	CMP   R0, R4
+	BLT   copy1
+	MOVD  R2, R8
+	MOVD  R1, R9
+	MOVD  R0, R2
+rest1:
+	PRFM  2048(R8), PLDL1KEEP
+	FMOVQ (R8), F0
+	VAND  V4.B16, V0.B16, V6.B16
+	WORD  $0x6ea56cc6 // umin v6.4s, v6.4s, v5.4s
+	VUSHR $14, V6.S4, V6.S4
+	WORD  $0x6ea264c6 // umax v6.4s, v6.4s, v2.4s
+	VSUB  V2.S4, V6.S4, V6.S4
+	VUSHR $31, V0.S4, V7.S4
+	VADD  V6.S4, V6.S4, V6.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	VMOV  V6.S[0], R4
+	VMOV  V6.S[1], R7
+	VMOV  V6.S[2], R10
+	VMOV  V6.S[3], R11
+	FMOVS (R5)(R4<<2), F7
+	FMOVS (R5)(R7<<2), F6
+	VMOV  V6.S[0], V7.S[1]
+	FMOVS (R5)(R10<<2), F6
+	VMOV  V6.S[0], V7.S[2]
+	FMOVS (R5)(R11<<2), F6
+	VMOV  V6.S[0], V7.S[3]
+	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	VAND  V1.B16, V0.B16, V0.B16
+	VEOR  V0.B16, V7.B16, V7.B16
+	FMOVQ F7, (R9)
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	SUB   $4, R2, R2
+	CMP   $0, R2
+	BGT   rest1
+	ADD   R6<<2, R3, R2
+	MOVD  $0, R3
+copy2:
+	MOVWU (R1)(R3<<2), R4
+	MOVW  R4, (R2)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R0, R3
+	BLT   copy2
+end1:
+	RET
+
+// func lossExpand1NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+TEXT ·lossExpand1NEON(SB), NOSPLIT, $128-92
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local2-128(SP), R1
+	MOVD  $local1-64(SP), R2
+	FMOVQ 400(R0), F1
+	MOVD  $expand<>(SB), R3
+	FMOVQ 576(R0), F2
+	MOVD  dst_base+0(FP), R4
+	MOVD  signed_base+24(FP), R5
+	FMOVQ 416(R0), F3
+	MOVD  from+80(FP), R6
+	MOVWU (R6), R6
+	VDUP  R6, V4.S4
+	VSUB  V3.S4, V4.S4, V4.S4
+	MOVWU factor+88(FP), R6
+	VDUP  R6, V3.S4
+	FMOVQ 512(R0), F5
+	MOVD  at+72(FP), R6
+	MOVD  weights_base+48(FP), R7
+	MOVWU (R6), R6
+	ADD   R6<<2, R7, R7
+	MOVD  dst_len+8(FP), R6
+	MOVD  $0, R8
+	SUB   $16, R6, R9
+	B     check1
+turns1:
+	ADD   R8<<2, R4, R10
+	ADD   R8<<2, R5, R11
+	VMOVI $0, V6.B16
+	PRFM  2048(R11), PLDL1KEEP
+	FMOVQ (R11), F7
+	VAND  V5.B16, V7.B16, V8.B16
+	WORD  $0x4ea43508 // cmgt v8.4s, v8.4s, v4.4s
+	VAND  V2.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F9
+	FMOVQ (R7), F10
+	VTBL  V9.B16, [V10.B16], V9.B16
+	VBIT  V8.B16, V9.B16, V6.B16
+	ADD   R12>>8, R7, R7
+	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V7.B16, V7.B16
+	VEOR  V7.B16, V6.B16, V6.B16
+	FMOVQ F6, (R10)
+	VMOVI $0, V6.B16
+	FMOVQ 16(R11), F7
+	VAND  V5.B16, V7.B16, V8.B16
+	WORD  $0x4ea43508 // cmgt v8.4s, v8.4s, v4.4s
+	VAND  V2.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F9
+	FMOVQ (R7), F10
+	VTBL  V9.B16, [V10.B16], V9.B16
+	VBIT  V8.B16, V9.B16, V6.B16
+	ADD   R12>>8, R7, R7
+	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V7.B16, V7.B16
+	VEOR  V7.B16, V6.B16, V6.B16
+	FMOVQ F6, 16(R10)
+	VMOVI $0, V6.B16
+	FMOVQ 32(R11), F7
+	VAND  V5.B16, V7.B16, V8.B16
+	WORD  $0x4ea43508 // cmgt v8.4s, v8.4s, v4.4s
+	VAND  V2.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F9
+	FMOVQ (R7), F10
+	VTBL  V9.B16, [V10.B16], V9.B16
+	VBIT  V8.B16, V9.B16, V6.B16
+	ADD   R12>>8, R7, R7
+	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V7.B16, V7.B16
+	VEOR  V7.B16, V6.B16, V6.B16
+	FMOVQ F6, 32(R10)
+	VMOVI $0, V6.B16
+	FMOVQ 48(R11), F7
+	VAND  V5.B16, V7.B16, V8.B16
+	WORD  $0x4ea43508 // cmgt v8.4s, v8.4s, v4.4s
+	VAND  V2.B16, V8.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R11
+	ADD   R11.UXTB, R3, R12
+	FMOVQ (R12), F9
+	FMOVQ (R7), F10
+	VTBL  V9.B16, [V10.B16], V9.B16
+	VBIT  V8.B16, V9.B16, V6.B16
+	ADD   R11>>8, R7, R7
+	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V7.B16, V7.B16
+	VEOR  V7.B16, V6.B16, V6.B16
+	FMOVQ F6, 48(R10)
+	ADD   $16, R8, R8
+check1:
+	CMP   R9, R8
+	BLE   turns1
+	SUB   R8, R6, R6
+	CBZ   R6, end1
+	ADD   R8<<2, R4, R10
+	ADD   R8<<2, R5, R11
+	MOVD  R2, R10
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R5
+copy1:
+	MOVWU (R11)(R5<<2), R9
+	MOVW  R9, (R1)(R5<<2)
+	ADD   $1, R5, R5
+	CMP   R6, R5
+	BLT   copy1
+	MOVD  R1, R11
+	MOVD  R6, R1
+rest1:
+	VDUP  R1, V0.S4
+	FMOVQ 528(R0), F6
+	WORD  $0x4ea63400 // cmgt v0.4s, v0.4s, v6.4s
+	VMOVI $0, V6.B16
+	PRFM  2048(R11), PLDL1KEEP
+	FMOVQ (R11), F7
+	VAND  V5.B16, V7.B16, V8.B16
+	WORD  $0x4ea43508 // cmgt v8.4s, v8.4s, v4.4s
+	VAND  V0.B16, V8.B16, V0.B16
+	VAND  V2.B16, V0.B16, V8.B16
+	VADDV V8.S4, V8
+	VMOV  V8.S[0], R5
+	ADD   R5.UXTB, R3, R9
+	FMOVQ (R9), F8
+	FMOVQ (R7), F9
+	VTBL  V8.B16, [V9.B16], V8.B16
+	VBIT  V0.B16, V8.B16, V6.B16
+	ADD   R5>>8, R7, R7
+	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	VAND  V1.B16, V7.B16, V0.B16
+	VEOR  V0.B16, V6.B16, V6.B16
+	FMOVQ F6, (R10)
+	ADD   $16, R10, R10
+	ADD   $16, R11, R11
+	SUB   $4, R1, R1
+	CMP   $0, R1
+	BGT   rest1
+	ADD   R8<<2, R4, R0
+	MOVD  $0, R1
+copy2:
+	MOVWU (R2)(R1<<2), R3
+	MOVW  R3, (R0)(R1<<2)
+	ADD   $1, R1, R1
+	CMP   R6, R1
+	BLT   copy2
+end1:
+	MOVD  at+72(FP), R0
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, (R0)
+	RET
+
+// func lossExpand2NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+TEXT ·lossExpand2NEON(SB), NOSPLIT, $128-92
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local2-128(SP), R1
+	MOVD  $local1-64(SP), R2
+	FMOVQ 400(R0), F1
+	MOVD  $expand<>(SB), R3
+	FMOVQ 576(R0), F2
+	MOVD  dst_base+0(FP), R4
+	MOVD  signed_base+24(FP), R5
+	FMOVQ 416(R0), F3
+	MOVD  from+80(FP), R6
+	MOVWU (R6), R6
+	VDUP  R6, V4.S4
+	VSUB  V3.S4, V4.S4, V4.S4
+	MOVD  from+80(FP), R6
+	MOVWU 4(R6), R6
+	VDUP  R6, V5.S4
+	VSUB  V3.S4, V5.S4, V5.S4
+	MOVWU factor+88(FP), R6
+	VDUP  R6, V3.S4
+	FMOVQ 512(R0), F6
+	MOVD  at+72(FP), R6
+	MOVD  weights_base+48(FP), R7
+	MOVWU (R6), R8
+	ADD   R8<<2, R7, R7
+	MOVD  weights_base+48(FP), R8
+	MOVWU 4(R6), R6
+	ADD   R6<<2, R8, R8
+	MOVD  dst_len+8(FP), R6
+	MOVD  $0, R9
+	SUB   $16, R6, R10
+	B     check1
+turns1:
+	ADD   R9<<2, R4, R11
+	ADD   R9<<2, R5, R12
+	VMOVI $0, V7.B16
+	PRFM  2048(R12), PLDL1KEEP
+	FMOVQ (R12), F8
+	VAND  V6.B16, V8.B16, V9.B16
+	WORD  $0x4ea4352a // cmgt v10.4s, v9.4s, v4.4s
+	VAND  V2.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R13
+	ADD   R13.UXTB, R3, R14
+	FMOVQ (R14), F11
+	FMOVQ (R7), F12
+	VTBL  V11.B16, [V12.B16], V11.B16
+	VBIT  V10.B16, V11.B16, V7.B16
+	ADD   R13>>8, R7, R7
+	WORD  $0x4ea53529 // cmgt v9.4s, v9.4s, v5.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V2.B16, V9.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R13
+	ADD   R13.UXTB, R3, R14
+	FMOVQ (R14), F10
+	FMOVQ (R8), F11
+	VTBL  V10.B16, [V11.B16], V10.B16
+	VBIT  V9.B16, V10.B16, V7.B16
+	ADD   R13>>8, R8, R8
+	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V8.B16
+	VEOR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, (R11)
+	VMOVI $0, V7.B16
+	FMOVQ 16(R12), F8
+	VAND  V6.B16, V8.B16, V9.B16
+	WORD  $0x4ea4352a // cmgt v10.4s, v9.4s, v4.4s
+	VAND  V2.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R13
+	ADD   R13.UXTB, R3, R14
+	FMOVQ (R14), F11
+	FMOVQ (R7), F12
+	VTBL  V11.B16, [V12.B16], V11.B16
+	VBIT  V10.B16, V11.B16, V7.B16
+	ADD   R13>>8, R7, R7
+	WORD  $0x4ea53529 // cmgt v9.4s, v9.4s, v5.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V2.B16, V9.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R13
+	ADD   R13.UXTB, R3, R14
+	FMOVQ (R14), F10
+	FMOVQ (R8), F11
+	VTBL  V10.B16, [V11.B16], V10.B16
+	VBIT  V9.B16, V10.B16, V7.B16
+	ADD   R13>>8, R8, R8
+	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V8.B16
+	VEOR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 16(R11)
+	VMOVI $0, V7.B16
+	FMOVQ 32(R12), F8
+	VAND  V6.B16, V8.B16, V9.B16
+	WORD  $0x4ea4352a // cmgt v10.4s, v9.4s, v4.4s
+	VAND  V2.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R13
+	ADD   R13.UXTB, R3, R14
+	FMOVQ (R14), F11
+	FMOVQ (R7), F12
+	VTBL  V11.B16, [V12.B16], V11.B16
+	VBIT  V10.B16, V11.B16, V7.B16
+	ADD   R13>>8, R7, R7
+	WORD  $0x4ea53529 // cmgt v9.4s, v9.4s, v5.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V2.B16, V9.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R13
+	ADD   R13.UXTB, R3, R14
+	FMOVQ (R14), F10
+	FMOVQ (R8), F11
+	VTBL  V10.B16, [V11.B16], V10.B16
+	VBIT  V9.B16, V10.B16, V7.B16
+	ADD   R13>>8, R8, R8
+	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V8.B16
+	VEOR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 32(R11)
+	VMOVI $0, V7.B16
+	FMOVQ 48(R12), F8
+	VAND  V6.B16, V8.B16, V9.B16
+	WORD  $0x4ea4352a // cmgt v10.4s, v9.4s, v4.4s
+	VAND  V2.B16, V10.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F11
+	FMOVQ (R7), F12
+	VTBL  V11.B16, [V12.B16], V11.B16
+	VBIT  V10.B16, V11.B16, V7.B16
+	ADD   R12>>8, R7, R7
+	WORD  $0x4ea53529 // cmgt v9.4s, v9.4s, v5.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V2.B16, V9.B16, V10.B16
+	VADDV V10.S4, V10
+	VMOV  V10.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F10
+	FMOVQ (R8), F11
+	VTBL  V10.B16, [V11.B16], V10.B16
+	VBIT  V9.B16, V10.B16, V7.B16
+	ADD   R12>>8, R8, R8
+	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V8.B16
+	VEOR  V8.B16, V7.B16, V7.B16
+	FMOVQ F7, 48(R11)
+	ADD   $16, R9, R9
+check1:
+	CMP   R10, R9
+	BLE   turns1
+	SUB   R9, R6, R6
+	CBZ   R6, end1
+	ADD   R9<<2, R4, R11
+	ADD   R9<<2, R5, R12
+	MOVD  R2, R11
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R5
+copy1:
+	MOVWU (R12)(R5<<2), R10
+	MOVW  R10, (R1)(R5<<2)
+	ADD   $1, R5, R5
+	CMP   R6, R5
+	BLT   copy1
+	MOVD  R1, R12
+	MOVD  R6, R1
+rest1:
+	VDUP  R1, V0.S4
+	FMOVQ 528(R0), F7
+	WORD  $0x4ea73400 // cmgt v0.4s, v0.4s, v7.4s
+	VMOVI $0, V7.B16
+	PRFM  2048(R12), PLDL1KEEP
+	FMOVQ (R12), F8
+	VAND  V6.B16, V8.B16, V9.B16
+	WORD  $0x4ea4352a // cmgt v10.4s, v9.4s, v4.4s
+	VAND  V0.B16, V10.B16, V11.B16
+	VAND  V2.B16, V11.B16, V12.B16
+	VADDV V12.S4, V12
+	VMOV  V12.S[0], R5
+	ADD   R5.UXTB, R3, R10
+	FMOVQ (R10), F12
+	FMOVQ (R7), F13
+	VTBL  V12.B16, [V13.B16], V12.B16
+	VBIT  V11.B16, V12.B16, V7.B16
+	ADD   R5>>8, R7, R7
+	WORD  $0x4ea53529 // cmgt v9.4s, v9.4s, v5.4s
+	WORD  $0x4e6a1d29 // bic v9.16b, v9.16b, v10.16b
+	VAND  V0.B16, V9.B16, V0.B16
+	VAND  V2.B16, V0.B16, V9.B16
+	VADDV V9.S4, V9
+	VMOV  V9.S[0], R5
+	ADD   R5.UXTB, R3, R10
+	FMOVQ (R10), F9
+	FMOVQ (R8), F10
+	VTBL  V9.B16, [V10.B16], V9.B16
+	VBIT  V0.B16, V9.B16, V7.B16
+	ADD   R5>>8, R8, R8
+	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	VAND  V1.B16, V8.B16, V0.B16
+	VEOR  V0.B16, V7.B16, V7.B16
+	FMOVQ F7, (R11)
+	ADD   $16, R11, R11
+	ADD   $16, R12, R12
+	SUB   $4, R1, R1
+	CMP   $0, R1
+	BGT   rest1
+	ADD   R9<<2, R4, R0
+	MOVD  $0, R1
+copy2:
+	MOVWU (R2)(R1<<2), R3
+	MOVW  R3, (R0)(R1<<2)
+	ADD   $1, R1, R1
+	CMP   R6, R1
+	BLT   copy2
+end1:
+	MOVD  at+72(FP), R0
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, (R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R8, R8
+	LSR   $2, R8, R8
+	MOVW  R8, 4(R0)
+	RET
+
+// func lossExpand4NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+TEXT ·lossExpand4NEON(SB), NOSPLIT, $128-92
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local2-128(SP), R1
+	MOVD  $local1-64(SP), R2
+	FMOVQ 400(R0), F1
+	MOVD  $expand<>(SB), R3
+	FMOVQ 576(R0), F2
+	MOVD  dst_base+0(FP), R4
+	MOVD  signed_base+24(FP), R5
+	FMOVQ 416(R0), F3
+	MOVD  from+80(FP), R6
+	MOVWU (R6), R6
+	VDUP  R6, V4.S4
+	VSUB  V3.S4, V4.S4, V4.S4
+	MOVD  from+80(FP), R6
+	MOVWU 4(R6), R6
+	VDUP  R6, V5.S4
+	VSUB  V3.S4, V5.S4, V5.S4
+	MOVD  from+80(FP), R6
+	MOVWU 8(R6), R6
+	VDUP  R6, V6.S4
+	VSUB  V3.S4, V6.S4, V6.S4
+	MOVD  from+80(FP), R6
+	MOVWU 12(R6), R6
+	VDUP  R6, V7.S4
+	VSUB  V3.S4, V7.S4, V7.S4
+	MOVWU factor+88(FP), R6
+	VDUP  R6, V3.S4
+	FMOVQ 512(R0), F8
+	MOVD  at+72(FP), R6
+	MOVD  weights_base+48(FP), R7
+	MOVWU (R6), R8
+	ADD   R8<<2, R7, R7
+	MOVD  weights_base+48(FP), R8
+	MOVWU 4(R6), R9
+	ADD   R9<<2, R8, R8
+	MOVD  weights_base+48(FP), R9
+	MOVWU 8(R6), R10
+	ADD   R10<<2, R9, R9
+	MOVD  weights_base+48(FP), R10
+	MOVWU 12(R6), R6
+	ADD   R6<<2, R10, R10
+	MOVD  dst_len+8(FP), R6
+	MOVD  $0, R11
+	SUB   $16, R6, R12
+	B     check1
+turns1:
+	ADD   R11<<2, R4, R13
+	ADD   R11<<2, R5, R14
+	VMOVI $0, V9.B16
+	PRFM  2048(R14), PLDL1KEEP
+	FMOVQ (R14), F10
+	VAND  V8.B16, V10.B16, V11.B16
+	WORD  $0x4ea4356c // cmgt v12.4s, v11.4s, v4.4s
+	VAND  V2.B16, V12.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F13
+	FMOVQ (R7), F14
+	VTBL  V13.B16, [V14.B16], V13.B16
+	VBIT  V12.B16, V13.B16, V9.B16
+	ADD   R15>>8, R7, R7
+	WORD  $0x4ea5356d // cmgt v13.4s, v11.4s, v5.4s
+	WORD  $0x4e6c1dac // bic v12.16b, v13.16b, v12.16b
+	VAND  V2.B16, V12.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F14
+	FMOVQ (R8), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V12.B16, V14.B16, V9.B16
+	ADD   R15>>8, R8, R8
+	WORD  $0x4ea6356c // cmgt v12.4s, v11.4s, v6.4s
+	WORD  $0x4e6d1d8d // bic v13.16b, v12.16b, v13.16b
+	VAND  V2.B16, V13.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F14
+	FMOVQ (R9), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V13.B16, V14.B16, V9.B16
+	ADD   R15>>8, R9, R9
+	WORD  $0x4ea7356b // cmgt v11.4s, v11.4s, v7.4s
+	WORD  $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	VAND  V2.B16, V11.B16, V12.B16
+	VADDV V12.S4, V12
+	VMOV  V12.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F12
+	FMOVQ (R10), F13
+	VTBL  V12.B16, [V13.B16], V12.B16
+	VBIT  V11.B16, V12.B16, V9.B16
+	ADD   R15>>8, R10, R10
+	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V10.B16
+	VEOR  V10.B16, V9.B16, V9.B16
+	FMOVQ F9, (R13)
+	VMOVI $0, V9.B16
+	FMOVQ 16(R14), F10
+	VAND  V8.B16, V10.B16, V11.B16
+	WORD  $0x4ea4356c // cmgt v12.4s, v11.4s, v4.4s
+	VAND  V2.B16, V12.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F13
+	FMOVQ (R7), F14
+	VTBL  V13.B16, [V14.B16], V13.B16
+	VBIT  V12.B16, V13.B16, V9.B16
+	ADD   R15>>8, R7, R7
+	WORD  $0x4ea5356d // cmgt v13.4s, v11.4s, v5.4s
+	WORD  $0x4e6c1dac // bic v12.16b, v13.16b, v12.16b
+	VAND  V2.B16, V12.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F14
+	FMOVQ (R8), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V12.B16, V14.B16, V9.B16
+	ADD   R15>>8, R8, R8
+	WORD  $0x4ea6356c // cmgt v12.4s, v11.4s, v6.4s
+	WORD  $0x4e6d1d8d // bic v13.16b, v12.16b, v13.16b
+	VAND  V2.B16, V13.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F14
+	FMOVQ (R9), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V13.B16, V14.B16, V9.B16
+	ADD   R15>>8, R9, R9
+	WORD  $0x4ea7356b // cmgt v11.4s, v11.4s, v7.4s
+	WORD  $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	VAND  V2.B16, V11.B16, V12.B16
+	VADDV V12.S4, V12
+	VMOV  V12.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F12
+	FMOVQ (R10), F13
+	VTBL  V12.B16, [V13.B16], V12.B16
+	VBIT  V11.B16, V12.B16, V9.B16
+	ADD   R15>>8, R10, R10
+	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V10.B16
+	VEOR  V10.B16, V9.B16, V9.B16
+	FMOVQ F9, 16(R13)
+	VMOVI $0, V9.B16
+	FMOVQ 32(R14), F10
+	VAND  V8.B16, V10.B16, V11.B16
+	WORD  $0x4ea4356c // cmgt v12.4s, v11.4s, v4.4s
+	VAND  V2.B16, V12.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F13
+	FMOVQ (R7), F14
+	VTBL  V13.B16, [V14.B16], V13.B16
+	VBIT  V12.B16, V13.B16, V9.B16
+	ADD   R15>>8, R7, R7
+	WORD  $0x4ea5356d // cmgt v13.4s, v11.4s, v5.4s
+	WORD  $0x4e6c1dac // bic v12.16b, v13.16b, v12.16b
+	VAND  V2.B16, V12.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F14
+	FMOVQ (R8), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V12.B16, V14.B16, V9.B16
+	ADD   R15>>8, R8, R8
+	WORD  $0x4ea6356c // cmgt v12.4s, v11.4s, v6.4s
+	WORD  $0x4e6d1d8d // bic v13.16b, v12.16b, v13.16b
+	VAND  V2.B16, V13.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F14
+	FMOVQ (R9), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V13.B16, V14.B16, V9.B16
+	ADD   R15>>8, R9, R9
+	WORD  $0x4ea7356b // cmgt v11.4s, v11.4s, v7.4s
+	WORD  $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	VAND  V2.B16, V11.B16, V12.B16
+	VADDV V12.S4, V12
+	VMOV  V12.S[0], R15
+	ADD   R15.UXTB, R3, R19
+	FMOVQ (R19), F12
+	FMOVQ (R10), F13
+	VTBL  V12.B16, [V13.B16], V12.B16
+	VBIT  V11.B16, V12.B16, V9.B16
+	ADD   R15>>8, R10, R10
+	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V10.B16
+	VEOR  V10.B16, V9.B16, V9.B16
+	FMOVQ F9, 32(R13)
+	VMOVI $0, V9.B16
+	FMOVQ 48(R14), F10
+	VAND  V8.B16, V10.B16, V11.B16
+	WORD  $0x4ea4356c // cmgt v12.4s, v11.4s, v4.4s
+	VAND  V2.B16, V12.B16, V13.B16
+	VADDV V13.S4, V13
+	VMOV  V13.S[0], R14
+	ADD   R14.UXTB, R3, R15
+	FMOVQ (R15), F13
+	FMOVQ (R7), F14
+	VTBL  V13.B16, [V14.B16], V13.B16
+	VBIT  V12.B16, V13.B16, V9.B16
+	ADD   R14>>8, R7, R7
+	WORD  $0x4ea5356d // cmgt v13.4s, v11.4s, v5.4s
+	WORD  $0x4e6c1dac // bic v12.16b, v13.16b, v12.16b
+	VAND  V2.B16, V12.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R14
+	ADD   R14.UXTB, R3, R15
+	FMOVQ (R15), F14
+	FMOVQ (R8), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V12.B16, V14.B16, V9.B16
+	ADD   R14>>8, R8, R8
+	WORD  $0x4ea6356c // cmgt v12.4s, v11.4s, v6.4s
+	WORD  $0x4e6d1d8d // bic v13.16b, v12.16b, v13.16b
+	VAND  V2.B16, V13.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R14
+	ADD   R14.UXTB, R3, R15
+	FMOVQ (R15), F14
+	FMOVQ (R9), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V13.B16, V14.B16, V9.B16
+	ADD   R14>>8, R9, R9
+	WORD  $0x4ea7356b // cmgt v11.4s, v11.4s, v7.4s
+	WORD  $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	VAND  V2.B16, V11.B16, V12.B16
+	VADDV V12.S4, V12
+	VMOV  V12.S[0], R14
+	ADD   R14.UXTB, R3, R15
+	FMOVQ (R15), F12
+	FMOVQ (R10), F13
+	VTBL  V12.B16, [V13.B16], V12.B16
+	VBIT  V11.B16, V12.B16, V9.B16
+	ADD   R14>>8, R10, R10
+	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V10.B16
+	VEOR  V10.B16, V9.B16, V9.B16
+	FMOVQ F9, 48(R13)
+	ADD   $16, R11, R11
+check1:
+	CMP   R12, R11
+	BLE   turns1
+	SUB   R11, R6, R6
+	CBZ   R6, end1
+	ADD   R11<<2, R4, R13
+	ADD   R11<<2, R5, R14
+	MOVD  R2, R13
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R5
+copy1:
+	MOVWU (R14)(R5<<2), R12
+	MOVW  R12, (R1)(R5<<2)
+	ADD   $1, R5, R5
+	CMP   R6, R5
+	BLT   copy1
+	MOVD  R1, R14
+	MOVD  R6, R1
+rest1:
+	VDUP  R1, V0.S4
+	FMOVQ 528(R0), F9
+	WORD  $0x4ea93400 // cmgt v0.4s, v0.4s, v9.4s
+	VMOVI $0, V9.B16
+	PRFM  2048(R14), PLDL1KEEP
+	FMOVQ (R14), F10
+	VAND  V8.B16, V10.B16, V11.B16
+	WORD  $0x4ea4356c // cmgt v12.4s, v11.4s, v4.4s
+	VAND  V0.B16, V12.B16, V13.B16
+	VAND  V2.B16, V13.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R5
+	ADD   R5.UXTB, R3, R12
+	FMOVQ (R12), F14
+	FMOVQ (R7), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V13.B16, V14.B16, V9.B16
+	ADD   R5>>8, R7, R7
+	WORD  $0x4ea5356d // cmgt v13.4s, v11.4s, v5.4s
+	WORD  $0x4e6c1dac // bic v12.16b, v13.16b, v12.16b
+	VAND  V0.B16, V12.B16, V12.B16
+	VAND  V2.B16, V12.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R5
+	ADD   R5.UXTB, R3, R12
+	FMOVQ (R12), F14
+	FMOVQ (R8), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V12.B16, V14.B16, V9.B16
+	ADD   R5>>8, R8, R8
+	WORD  $0x4ea6356c // cmgt v12.4s, v11.4s, v6.4s
+	WORD  $0x4e6d1d8d // bic v13.16b, v12.16b, v13.16b
+	VAND  V0.B16, V13.B16, V13.B16
+	VAND  V2.B16, V13.B16, V14.B16
+	VADDV V14.S4, V14
+	VMOV  V14.S[0], R5
+	ADD   R5.UXTB, R3, R12
+	FMOVQ (R12), F14
+	FMOVQ (R9), F15
+	VTBL  V14.B16, [V15.B16], V14.B16
+	VBIT  V13.B16, V14.B16, V9.B16
+	ADD   R5>>8, R9, R9
+	WORD  $0x4ea7356b // cmgt v11.4s, v11.4s, v7.4s
+	WORD  $0x4e6c1d6b // bic v11.16b, v11.16b, v12.16b
+	VAND  V0.B16, V11.B16, V0.B16
+	VAND  V2.B16, V0.B16, V11.B16
+	VADDV V11.S4, V11
+	VMOV  V11.S[0], R5
+	ADD   R5.UXTB, R3, R12
+	FMOVQ (R12), F11
+	FMOVQ (R10), F12
+	VTBL  V11.B16, [V12.B16], V11.B16
+	VBIT  V0.B16, V11.B16, V9.B16
+	ADD   R5>>8, R10, R10
+	WORD  $0x6e23dd29 // fmul v9.4s, v9.4s, v3.4s
+	VAND  V1.B16, V10.B16, V0.B16
+	VEOR  V0.B16, V9.B16, V9.B16
+	FMOVQ F9, (R13)
+	ADD   $16, R13, R13
+	ADD   $16, R14, R14
+	SUB   $4, R1, R1
+	CMP   $0, R1
+	BGT   rest1
+	ADD   R11<<2, R4, R0
+	MOVD  $0, R1
+copy2:
+	MOVWU (R2)(R1<<2), R3
+	MOVW  R3, (R0)(R1<<2)
+	ADD   $1, R1, R1
+	CMP   R6, R1
+	BLT   copy2
+end1:
+	MOVD  at+72(FP), R0
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, (R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R8, R8
+	LSR   $2, R8, R8
+	MOVW  R8, 4(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R9, R9
+	LSR   $2, R9, R9
+	MOVW  R9, 8(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R10, R10
+	LSR   $2, R10, R10
+	MOVW  R10, 12(R0)
+	RET
+
+// func lossExpand8NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
+TEXT ·lossExpand8NEON(SB), NOSPLIT, $128-92
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local2-128(SP), R1
+	MOVD  $local1-64(SP), R2
+	FMOVQ 400(R0), F1
+	MOVD  $expand<>(SB), R3
+	FMOVQ 576(R0), F2
+	MOVD  dst_base+0(FP), R4
+	MOVD  signed_base+24(FP), R5
+	FMOVQ 416(R0), F3
+	MOVD  from+80(FP), R6
+	MOVWU (R6), R6
+	VDUP  R6, V4.S4
+	VSUB  V3.S4, V4.S4, V4.S4
+	MOVD  from+80(FP), R6
+	MOVWU 4(R6), R6
+	VDUP  R6, V5.S4
+	VSUB  V3.S4, V5.S4, V5.S4
+	MOVD  from+80(FP), R6
+	MOVWU 8(R6), R6
+	VDUP  R6, V6.S4
+	VSUB  V3.S4, V6.S4, V6.S4
+	MOVD  from+80(FP), R6
+	MOVWU 12(R6), R6
+	VDUP  R6, V7.S4
+	VSUB  V3.S4, V7.S4, V7.S4
+	MOVD  from+80(FP), R6
+	MOVWU 16(R6), R6
+	VDUP  R6, V8.S4
+	VSUB  V3.S4, V8.S4, V8.S4
+	MOVD  from+80(FP), R6
+	MOVWU 20(R6), R6
+	VDUP  R6, V9.S4
+	VSUB  V3.S4, V9.S4, V9.S4
+	MOVD  from+80(FP), R6
+	MOVWU 24(R6), R6
+	VDUP  R6, V10.S4
+	VSUB  V3.S4, V10.S4, V10.S4
+	MOVD  from+80(FP), R6
+	MOVWU 28(R6), R6
+	VDUP  R6, V11.S4
+	VSUB  V3.S4, V11.S4, V11.S4
+	MOVWU factor+88(FP), R6
+	VDUP  R6, V3.S4
+	FMOVQ 512(R0), F12
+	MOVD  at+72(FP), R6
+	MOVD  weights_base+48(FP), R7
+	MOVWU (R6), R8
+	ADD   R8<<2, R7, R7
+	MOVD  weights_base+48(FP), R8
+	MOVWU 4(R6), R9
+	ADD   R9<<2, R8, R8
+	MOVD  weights_base+48(FP), R9
+	MOVWU 8(R6), R10
+	ADD   R10<<2, R9, R9
+	MOVD  weights_base+48(FP), R10
+	MOVWU 12(R6), R11
+	ADD   R11<<2, R10, R10
+	MOVD  weights_base+48(FP), R11
+	MOVWU 16(R6), R12
+	ADD   R12<<2, R11, R11
+	MOVD  weights_base+48(FP), R12
+	MOVWU 20(R6), R13
+	ADD   R13<<2, R12, R12
+	MOVD  weights_base+48(FP), R13
+	MOVWU 24(R6), R14
+	ADD   R14<<2, R13, R13
+	MOVD  weights_base+48(FP), R14
+	MOVWU 28(R6), R6
+	ADD   R6<<2, R14, R14
+	MOVD  dst_len+8(FP), R6
+	MOVD  $0, R15
+	SUB   $16, R6, R19
+	B     check1
+turns1:
+	ADD   R15<<2, R4, R20
+	ADD   R15<<2, R5, R21
+	VMOVI $0, V13.B16
+	PRFM  2048(R21), PLDL1KEEP
+	FMOVQ (R21), F14
+	VAND  V12.B16, V14.B16, V15.B16
+	WORD  $0x4ea435f0 // cmgt v16.4s, v15.4s, v4.4s
+	VAND  V2.B16, V16.B16, V17.B16
+	VADDV V17.S4, V17
+	VMOV  V17.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F17
+	FMOVQ (R7), F18
+	VTBL  V17.B16, [V18.B16], V17.B16
+	VBIT  V16.B16, V17.B16, V13.B16
+	ADD   R22>>8, R7, R7
+	WORD  $0x4ea535f1 // cmgt v17.4s, v15.4s, v5.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R8), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R8, R8
+	WORD  $0x4ea635f0 // cmgt v16.4s, v15.4s, v6.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R9), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R9, R9
+	WORD  $0x4ea735f1 // cmgt v17.4s, v15.4s, v7.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R10), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R10, R10
+	WORD  $0x4ea835f0 // cmgt v16.4s, v15.4s, v8.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R11), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R11, R11
+	WORD  $0x4ea935f1 // cmgt v17.4s, v15.4s, v9.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R12), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R12, R12
+	WORD  $0x4eaa35f0 // cmgt v16.4s, v15.4s, v10.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R13), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R13, R13
+	WORD  $0x4eab35ef // cmgt v15.4s, v15.4s, v11.4s
+	WORD  $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	VAND  V2.B16, V15.B16, V16.B16
+	VADDV V16.S4, V16
+	VMOV  V16.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F16
+	FMOVQ (R14), F17
+	VTBL  V16.B16, [V17.B16], V16.B16
+	VBIT  V15.B16, V16.B16, V13.B16
+	ADD   R22>>8, R14, R14
+	WORD  $0x6e23ddad // fmul v13.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V14.B16
+	VEOR  V14.B16, V13.B16, V13.B16
+	FMOVQ F13, (R20)
+	VMOVI $0, V13.B16
+	FMOVQ 16(R21), F14
+	VAND  V12.B16, V14.B16, V15.B16
+	WORD  $0x4ea435f0 // cmgt v16.4s, v15.4s, v4.4s
+	VAND  V2.B16, V16.B16, V17.B16
+	VADDV V17.S4, V17
+	VMOV  V17.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F17
+	FMOVQ (R7), F18
+	VTBL  V17.B16, [V18.B16], V17.B16
+	VBIT  V16.B16, V17.B16, V13.B16
+	ADD   R22>>8, R7, R7
+	WORD  $0x4ea535f1 // cmgt v17.4s, v15.4s, v5.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R8), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R8, R8
+	WORD  $0x4ea635f0 // cmgt v16.4s, v15.4s, v6.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R9), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R9, R9
+	WORD  $0x4ea735f1 // cmgt v17.4s, v15.4s, v7.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R10), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R10, R10
+	WORD  $0x4ea835f0 // cmgt v16.4s, v15.4s, v8.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R11), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R11, R11
+	WORD  $0x4ea935f1 // cmgt v17.4s, v15.4s, v9.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R12), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R12, R12
+	WORD  $0x4eaa35f0 // cmgt v16.4s, v15.4s, v10.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R13), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R13, R13
+	WORD  $0x4eab35ef // cmgt v15.4s, v15.4s, v11.4s
+	WORD  $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	VAND  V2.B16, V15.B16, V16.B16
+	VADDV V16.S4, V16
+	VMOV  V16.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F16
+	FMOVQ (R14), F17
+	VTBL  V16.B16, [V17.B16], V16.B16
+	VBIT  V15.B16, V16.B16, V13.B16
+	ADD   R22>>8, R14, R14
+	WORD  $0x6e23ddad // fmul v13.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V14.B16
+	VEOR  V14.B16, V13.B16, V13.B16
+	FMOVQ F13, 16(R20)
+	VMOVI $0, V13.B16
+	FMOVQ 32(R21), F14
+	VAND  V12.B16, V14.B16, V15.B16
+	WORD  $0x4ea435f0 // cmgt v16.4s, v15.4s, v4.4s
+	VAND  V2.B16, V16.B16, V17.B16
+	VADDV V17.S4, V17
+	VMOV  V17.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F17
+	FMOVQ (R7), F18
+	VTBL  V17.B16, [V18.B16], V17.B16
+	VBIT  V16.B16, V17.B16, V13.B16
+	ADD   R22>>8, R7, R7
+	WORD  $0x4ea535f1 // cmgt v17.4s, v15.4s, v5.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R8), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R8, R8
+	WORD  $0x4ea635f0 // cmgt v16.4s, v15.4s, v6.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R9), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R9, R9
+	WORD  $0x4ea735f1 // cmgt v17.4s, v15.4s, v7.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R10), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R10, R10
+	WORD  $0x4ea835f0 // cmgt v16.4s, v15.4s, v8.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R11), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R11, R11
+	WORD  $0x4ea935f1 // cmgt v17.4s, v15.4s, v9.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R12), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R22>>8, R12, R12
+	WORD  $0x4eaa35f0 // cmgt v16.4s, v15.4s, v10.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F18
+	FMOVQ (R13), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R22>>8, R13, R13
+	WORD  $0x4eab35ef // cmgt v15.4s, v15.4s, v11.4s
+	WORD  $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	VAND  V2.B16, V15.B16, V16.B16
+	VADDV V16.S4, V16
+	VMOV  V16.S[0], R22
+	ADD   R22.UXTB, R3, R23
+	FMOVQ (R23), F16
+	FMOVQ (R14), F17
+	VTBL  V16.B16, [V17.B16], V16.B16
+	VBIT  V15.B16, V16.B16, V13.B16
+	ADD   R22>>8, R14, R14
+	WORD  $0x6e23ddad // fmul v13.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V14.B16
+	VEOR  V14.B16, V13.B16, V13.B16
+	FMOVQ F13, 32(R20)
+	VMOVI $0, V13.B16
+	FMOVQ 48(R21), F14
+	VAND  V12.B16, V14.B16, V15.B16
+	WORD  $0x4ea435f0 // cmgt v16.4s, v15.4s, v4.4s
+	VAND  V2.B16, V16.B16, V17.B16
+	VADDV V17.S4, V17
+	VMOV  V17.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F17
+	FMOVQ (R7), F18
+	VTBL  V17.B16, [V18.B16], V17.B16
+	VBIT  V16.B16, V17.B16, V13.B16
+	ADD   R21>>8, R7, R7
+	WORD  $0x4ea535f1 // cmgt v17.4s, v15.4s, v5.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F18
+	FMOVQ (R8), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R21>>8, R8, R8
+	WORD  $0x4ea635f0 // cmgt v16.4s, v15.4s, v6.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F18
+	FMOVQ (R9), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R21>>8, R9, R9
+	WORD  $0x4ea735f1 // cmgt v17.4s, v15.4s, v7.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F18
+	FMOVQ (R10), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R21>>8, R10, R10
+	WORD  $0x4ea835f0 // cmgt v16.4s, v15.4s, v8.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F18
+	FMOVQ (R11), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R21>>8, R11, R11
+	WORD  $0x4ea935f1 // cmgt v17.4s, v15.4s, v9.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F18
+	FMOVQ (R12), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R21>>8, R12, R12
+	WORD  $0x4eaa35f0 // cmgt v16.4s, v15.4s, v10.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F18
+	FMOVQ (R13), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R21>>8, R13, R13
+	WORD  $0x4eab35ef // cmgt v15.4s, v15.4s, v11.4s
+	WORD  $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	VAND  V2.B16, V15.B16, V16.B16
+	VADDV V16.S4, V16
+	VMOV  V16.S[0], R21
+	ADD   R21.UXTB, R3, R22
+	FMOVQ (R22), F16
+	FMOVQ (R14), F17
+	VTBL  V16.B16, [V17.B16], V16.B16
+	VBIT  V15.B16, V16.B16, V13.B16
+	ADD   R21>>8, R14, R14
+	WORD  $0x6e23ddad // fmul v13.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V14.B16
+	VEOR  V14.B16, V13.B16, V13.B16
+	FMOVQ F13, 48(R20)
+	ADD   $16, R15, R15
+check1:
+	CMP   R19, R15
+	BLE   turns1
+	SUB   R15, R6, R6
+	CBZ   R6, end1
+	ADD   R15<<2, R4, R20
+	ADD   R15<<2, R5, R21
+	MOVD  R2, R20
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R5
+copy1:
+	MOVWU (R21)(R5<<2), R19
+	MOVW  R19, (R1)(R5<<2)
+	ADD   $1, R5, R5
+	CMP   R6, R5
+	BLT   copy1
+	MOVD  R1, R21
+	MOVD  R6, R1
+rest1:
+	VDUP  R1, V0.S4
+	FMOVQ 528(R0), F13
+	WORD  $0x4ead3400 // cmgt v0.4s, v0.4s, v13.4s
+	VMOVI $0, V13.B16
+	PRFM  2048(R21), PLDL1KEEP
+	FMOVQ (R21), F14
+	VAND  V12.B16, V14.B16, V15.B16
+	WORD  $0x4ea435f0 // cmgt v16.4s, v15.4s, v4.4s
+	VAND  V0.B16, V16.B16, V17.B16
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F18
+	FMOVQ (R7), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R5>>8, R7, R7
+	WORD  $0x4ea535f1 // cmgt v17.4s, v15.4s, v5.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V0.B16, V16.B16, V16.B16
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F18
+	FMOVQ (R8), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R5>>8, R8, R8
+	WORD  $0x4ea635f0 // cmgt v16.4s, v15.4s, v6.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V0.B16, V17.B16, V17.B16
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F18
+	FMOVQ (R9), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R5>>8, R9, R9
+	WORD  $0x4ea735f1 // cmgt v17.4s, v15.4s, v7.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V0.B16, V16.B16, V16.B16
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F18
+	FMOVQ (R10), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R5>>8, R10, R10
+	WORD  $0x4ea835f0 // cmgt v16.4s, v15.4s, v8.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V0.B16, V17.B16, V17.B16
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F18
+	FMOVQ (R11), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R5>>8, R11, R11
+	WORD  $0x4ea935f1 // cmgt v17.4s, v15.4s, v9.4s
+	WORD  $0x4e701e30 // bic v16.16b, v17.16b, v16.16b
+	VAND  V0.B16, V16.B16, V16.B16
+	VAND  V2.B16, V16.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F18
+	FMOVQ (R12), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V16.B16, V18.B16, V13.B16
+	ADD   R5>>8, R12, R12
+	WORD  $0x4eaa35f0 // cmgt v16.4s, v15.4s, v10.4s
+	WORD  $0x4e711e11 // bic v17.16b, v16.16b, v17.16b
+	VAND  V0.B16, V17.B16, V17.B16
+	VAND  V2.B16, V17.B16, V18.B16
+	VADDV V18.S4, V18
+	VMOV  V18.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F18
+	FMOVQ (R13), F19
+	VTBL  V18.B16, [V19.B16], V18.B16
+	VBIT  V17.B16, V18.B16, V13.B16
+	ADD   R5>>8, R13, R13
+	WORD  $0x4eab35ef // cmgt v15.4s, v15.4s, v11.4s
+	WORD  $0x4e701def // bic v15.16b, v15.16b, v16.16b
+	VAND  V0.B16, V15.B16, V0.B16
+	VAND  V2.B16, V0.B16, V15.B16
+	VADDV V15.S4, V15
+	VMOV  V15.S[0], R5
+	ADD   R5.UXTB, R3, R19
+	FMOVQ (R19), F15
+	FMOVQ (R14), F16
+	VTBL  V15.B16, [V16.B16], V15.B16
+	VBIT  V0.B16, V15.B16, V13.B16
+	ADD   R5>>8, R14, R14
+	WORD  $0x6e23ddad // fmul v13.4s, v13.4s, v3.4s
+	VAND  V1.B16, V14.B16, V0.B16
+	VEOR  V0.B16, V13.B16, V13.B16
+	FMOVQ F13, (R20)
+	ADD   $16, R20, R20
+	ADD   $16, R21, R21
+	SUB   $4, R1, R1
+	CMP   $0, R1
+	BGT   rest1
+	ADD   R15<<2, R4, R0
+	MOVD  $0, R1
+copy2:
+	MOVWU (R2)(R1<<2), R3
+	MOVW  R3, (R0)(R1<<2)
+	ADD   $1, R1, R1
+	CMP   R6, R1
+	BLT   copy2
+end1:
+	MOVD  at+72(FP), R0
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, (R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R8, R8
+	LSR   $2, R8, R8
+	MOVW  R8, 4(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R9, R9
+	LSR   $2, R9, R9
+	MOVW  R9, 8(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R10, R10
+	LSR   $2, R10, R10
+	MOVW  R10, 12(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R11, R11
+	LSR   $2, R11, R11
+	MOVW  R11, 16(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R12, R12
+	LSR   $2, R12, R12
+	MOVW  R12, 20(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R13, R13
+	LSR   $2, R13, R13
+	MOVW  R13, 24(R0)
+	MOVD  weights_base+48(FP), R1
+	SUB   R1, R14, R14
+	LSR   $2, R14, R14
+	MOVW  R14, 28(R0)
+	RET
+
 // func sortCount32NEON(counts, keys []uint32, shift uint32) (nan bool)
 TEXT ·sortCount32NEON(SB), NOSPLIT, $256-57
 	MOVD  $constants<>+256(SB), R0
@@ -60170,8 +65542,8 @@ TEXT ·sortCount32NEON(SB), NOSPLIT, $256-57
 	SUB   R5, ZR, R5
 	VDUP  R5, V1.S4
 	FMOVQ 400(R0), F2
-	FMOVQ 576(R0), F3
-	FMOVQ 1088(R0), F4
+	FMOVQ 512(R0), F3
+	FMOVQ 1216(R0), F4
 	VMOVI $0, V5.B16
 	MOVD  keys_len+32(FP), R0
 	MOVD  $0, R5
@@ -60538,7 +65910,7 @@ TEXT ·sortSplit32NEON(SB), 0, $640-108
 	SUB   R9, ZR, R9
 	VDUP  R9, V2.S4
 	FMOVQ 400(R0), F3
-	FMOVQ 576(R0), F4
+	FMOVQ 512(R0), F4
 	MOVD  items_len+8(FP), R9
 	SUB   $1, R9, R9
 	MOVD  keys_len+32(FP), R10
@@ -60555,7 +65927,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 704(R0), F7
+	FMOVQ 528(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -60573,7 +65945,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 720(R0), F7
+	FMOVQ 624(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -60591,7 +65963,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 736(R0), F7
+	FMOVQ 640(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -60609,7 +65981,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 752(R0), F7
+	FMOVQ 656(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -60628,7 +66000,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 768(R0), F7
+	FMOVQ 672(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -60646,7 +66018,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 784(R0), F7
+	FMOVQ 688(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -60664,7 +66036,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 800(R0), F7
+	FMOVQ 704(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -60682,7 +66054,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 816(R0), F7
+	FMOVQ 720(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61127,7 +66499,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 704(R0), F7
+	FMOVQ 528(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61145,7 +66517,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 720(R0), F7
+	FMOVQ 624(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61163,7 +66535,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 736(R0), F7
+	FMOVQ 640(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61181,7 +66553,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 752(R0), F7
+	FMOVQ 656(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61200,7 +66572,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 768(R0), F7
+	FMOVQ 672(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61218,7 +66590,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 784(R0), F7
+	FMOVQ 688(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61236,7 +66608,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 800(R0), F7
+	FMOVQ 704(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -61254,7 +66626,7 @@ part1:
 	VEOR  V0.B16, V5.B16, V0.B16
 	VCMEQ V3.S4, V5.S4, V3.S4
 	VADD  V3.S4, V0.S4, V0.S4
-	FMOVQ 816(R0), F4
+	FMOVQ 720(R0), F4
 	VDUP  R11, V5.S4
 	VADD  V4.S4, V5.S4, V5.S4
 	VADD  V1.S4, V5.S4, V5.S4
@@ -61320,8 +66692,8 @@ TEXT ·sortUnpackNEON(SB), 0, $512-72
 	MOVD  keys_base+0(FP), R4
 	MOVD  perm_base+24(FP), R5
 	MOVD  items_base+48(FP), R6
-	FMOVQ 576(R0), F1
-	FMOVQ 432(R0), F2
+	FMOVQ 512(R0), F1
+	FMOVQ 416(R0), F2
 	MOVD  keys_len+8(FP), R0
 	MOVD  $0, R7
 	CMP   $32, R0
@@ -61594,8 +66966,8 @@ TEXT ·sortCount64NEON(SB), 0, $384-56
 	SUB   R5, ZR, R5
 	VDUP  R5, V1.S4
 	FMOVQ 496(R0), F2
-	FMOVQ 592(R0), F3
-	FMOVQ 608(R0), F4
+	FMOVQ 736(R0), F3
+	FMOVQ 752(R0), F4
 	MOVWU up+48(FP), R0
 	VDUP  R0, V5.S4
 	MOVD  keys_len+32(FP), R0
@@ -62182,8 +67554,8 @@ TEXT ·sortSplit64NEON(SB), 0, $512-136
 	SUB   R9, ZR, R9
 	VDUP  R9, V1.S4
 	FMOVQ 496(R0), F2
-	FMOVQ 592(R0), F3
-	FMOVQ 608(R0), F4
+	FMOVQ 736(R0), F3
+	FMOVQ 752(R0), F4
 	MOVWU up+128(FP), R0
 	VDUP  R0, V5.S4
 	MOVD  values_len+8(FP), R0
@@ -63266,8 +68638,8 @@ TEXT ·sortItems64NEON(SB), 0, $512-56
 	MOVWU low+52(FP), R5
 	VDUP  R5, V1.S4
 	FMOVQ 496(R0), F2
-	FMOVQ 592(R0), F3
-	FMOVQ 608(R0), F4
+	FMOVQ 736(R0), F3
+	FMOVQ 752(R0), F4
 	MOVWU up+48(FP), R5
 	VDUP  R5, V5.S4
 	FMOVQ 384(R0), F6
@@ -63291,7 +68663,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 832(R0), F1
+	FMOVQ 848(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63307,7 +68679,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 848(R0), F1
+	FMOVQ 864(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63323,7 +68695,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 864(R0), F1
+	FMOVQ 880(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63339,7 +68711,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 880(R0), F1
+	FMOVQ 896(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63355,7 +68727,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 896(R0), F1
+	FMOVQ 912(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63371,7 +68743,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 912(R0), F1
+	FMOVQ 928(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63387,7 +68759,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 928(R0), F1
+	FMOVQ 944(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63403,7 +68775,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 944(R0), F1
+	FMOVQ 960(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63419,7 +68791,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 960(R0), F1
+	FMOVQ 976(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63435,7 +68807,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 976(R0), F1
+	FMOVQ 992(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63451,7 +68823,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 992(R0), F1
+	FMOVQ 1008(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63467,7 +68839,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1008(R0), F1
+	FMOVQ 1024(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63483,7 +68855,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1024(R0), F1
+	FMOVQ 1040(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63499,7 +68871,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1040(R0), F1
+	FMOVQ 1056(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63515,7 +68887,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1056(R0), F1
+	FMOVQ 1072(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63531,7 +68903,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1072(R0), F1
+	FMOVQ 1088(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63557,7 +68929,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 832(R0), F1
+	FMOVQ 848(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63573,7 +68945,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 848(R0), F1
+	FMOVQ 864(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63589,7 +68961,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 864(R0), F1
+	FMOVQ 880(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63605,7 +68977,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 880(R0), F1
+	FMOVQ 896(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63621,7 +68993,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 896(R0), F1
+	FMOVQ 912(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63637,7 +69009,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 912(R0), F1
+	FMOVQ 928(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63653,7 +69025,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 928(R0), F1
+	FMOVQ 944(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63669,7 +69041,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 944(R0), F1
+	FMOVQ 960(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63685,7 +69057,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 960(R0), F1
+	FMOVQ 976(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63701,7 +69073,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 976(R0), F1
+	FMOVQ 992(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63717,7 +69089,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 992(R0), F1
+	FMOVQ 1008(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63733,7 +69105,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1008(R0), F1
+	FMOVQ 1024(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63749,7 +69121,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1024(R0), F1
+	FMOVQ 1040(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63765,7 +69137,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1040(R0), F1
+	FMOVQ 1056(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63781,7 +69153,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1056(R0), F1
+	FMOVQ 1072(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -63797,7 +69169,7 @@ part1:
 	WORD  $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
 	WORD  $0x6ee54400 // ushl v0.2d, v0.2d, v5.2d
 	VAND  V6.B16, V0.B16, V0.B16
-	FMOVQ 1072(R0), F1
+	FMOVQ 1088(R0), F1
 	VDUP  R6, V2.D2
 	VADD  V1.D2, V2.D2, V2.D2
 	VORR  V2.B16, V0.B16, V0.B16
@@ -63964,11 +69336,11 @@ all1:
 end1:
 	WORD  $0x6ea0ac00 // uminp v0.4s, v0.4s, v0.4s
 	WORD  $0x6ea0ac00 // uminp v0.4s, v0.4s, v0.4s
-	VMOV  V0.S[0], R0
+	VMOV  V0.D[0], R0
 	MOVW  R0, least+24(FP)
 	WORD  $0x6ea1a421 // umaxp v1.4s, v1.4s, v1.4s
 	WORD  $0x6ea1a421 // umaxp v1.4s, v1.4s, v1.4s
-	VMOV  V1.S[0], R0
+	VMOV  V1.D[0], R0
 	MOVW  R0, largest+28(FP)
 	RET
 
@@ -64679,7 +70051,7 @@ check1:
 	WORD  $0x6e61a421 // umaxp v1.8h, v1.8h, v1.8h
 	WORD  $0x6e61a421 // umaxp v1.8h, v1.8h, v1.8h
 	WORD  $0x6e61a421 // umaxp v1.8h, v1.8h, v1.8h
-	VMOV  V1.S[0], R0
+	VMOV  V1.D[0], R0
 	MOVH  R0, most+24(FP)
 	RET
 
@@ -64918,10 +70290,10 @@ DATA constants<>+640(SB)/8, $0xffffffffffffffff
 DATA constants<>+648(SB)/8, $0xffffffffffffffff
 DATA constants<>+656(SB)/8, $0x8000000080000000
 DATA constants<>+664(SB)/8, $0x8000000080000000
-DATA constants<>+672(SB)/8, $0xbf3172003fb8aa3b
-DATA constants<>+680(SB)/8, $0x3ab563a5b5bfbe80
-DATA constants<>+688(SB)/8, $0x0000000100000001
-DATA constants<>+696(SB)/8, $0x0000000100000001
+DATA constants<>+672(SB)/8, $0x0000000100000001
+DATA constants<>+680(SB)/8, $0x0000000100000001
+DATA constants<>+688(SB)/8, $0xbf3172003fb8aa3b
+DATA constants<>+696(SB)/8, $0x3ab563a5b5bfbe80
 DATA constants<>+704(SB)/8, $0x3f0000003f000000
 DATA constants<>+712(SB)/8, $0x3f0000003f000000
 DATA constants<>+720(SB)/8, $0x3ff71547652b82fe
@@ -64930,94 +70302,178 @@ DATA constants<>+736(SB)/8, $0xbdea39ef35793c76
 DATA constants<>+744(SB)/8, $0x3e5af633a92c2458
 DATA constants<>+752(SB)/8, $0x8000000000000000
 DATA constants<>+760(SB)/8, $0x8000000000000000
-DATA constants<>+768(SB)/8, $0x00007fff00007fff
-DATA constants<>+776(SB)/8, $0x00007fff00007fff
-DATA constants<>+784(SB)/8, $0x0040000000400000
-DATA constants<>+792(SB)/8, $0x0040000000400000
-DATA constants<>+800(SB)/8, $0x0000000000000001
-DATA constants<>+808(SB)/8, $0x0000000000000001
-DATA constants<>+816(SB)/8, $0xc0000000c0000000
-DATA constants<>+824(SB)/8, $0xc0000000c0000000
-DATA constants<>+832(SB)/8, $0x7fffffff7fffffff
-DATA constants<>+840(SB)/8, $0x7fffffff7fffffff
-DATA constants<>+848(SB)/8, $0x7fffffffffffffff
-DATA constants<>+856(SB)/8, $0x7fffffffffffffff
-DATA constants<>+864(SB)/8, $0x7ff0000000000000
-DATA constants<>+872(SB)/8, $0x7ff0000000000000
-DATA constants<>+880(SB)/8, $0x0000000000000000
-DATA constants<>+888(SB)/8, $0x3ff0000000000000
-DATA constants<>+896(SB)/8, $0x4000000000000000
-DATA constants<>+904(SB)/8, $0x4008000000000000
-DATA constants<>+912(SB)/8, $0x4010000000000000
-DATA constants<>+920(SB)/8, $0x4014000000000000
-DATA constants<>+928(SB)/8, $0x4018000000000000
-DATA constants<>+936(SB)/8, $0x401c000000000000
-DATA constants<>+944(SB)/8, $0x4020000000000000
-DATA constants<>+952(SB)/8, $0x4020000000000000
-DATA constants<>+960(SB)/8, $0x0000000100000000
-DATA constants<>+968(SB)/8, $0x0000000300000002
-DATA constants<>+976(SB)/8, $0x0000000500000004
-DATA constants<>+984(SB)/8, $0x0000000700000006
-DATA constants<>+992(SB)/8, $0x0000000900000008
-DATA constants<>+1000(SB)/8, $0x0000000b0000000a
-DATA constants<>+1008(SB)/8, $0x0000000d0000000c
-DATA constants<>+1016(SB)/8, $0x0000000f0000000e
-DATA constants<>+1024(SB)/8, $0x0000001100000010
-DATA constants<>+1032(SB)/8, $0x0000001300000012
-DATA constants<>+1040(SB)/8, $0x0000001500000014
-DATA constants<>+1048(SB)/8, $0x0000001700000016
-DATA constants<>+1056(SB)/8, $0x0000001900000018
-DATA constants<>+1064(SB)/8, $0x0000001b0000001a
-DATA constants<>+1072(SB)/8, $0x0000001d0000001c
-DATA constants<>+1080(SB)/8, $0x0000001f0000001e
-DATA constants<>+1088(SB)/8, $0x0000000000000000
-DATA constants<>+1096(SB)/8, $0x0000000000000001
-DATA constants<>+1104(SB)/8, $0x0000000000000002
-DATA constants<>+1112(SB)/8, $0x0000000000000003
-DATA constants<>+1120(SB)/8, $0x0000000000000004
-DATA constants<>+1128(SB)/8, $0x0000000000000005
-DATA constants<>+1136(SB)/8, $0x0000000000000006
-DATA constants<>+1144(SB)/8, $0x0000000000000007
-DATA constants<>+1152(SB)/8, $0x0000000000000008
-DATA constants<>+1160(SB)/8, $0x0000000000000009
-DATA constants<>+1168(SB)/8, $0x000000000000000a
-DATA constants<>+1176(SB)/8, $0x000000000000000b
-DATA constants<>+1184(SB)/8, $0x000000000000000c
-DATA constants<>+1192(SB)/8, $0x000000000000000d
-DATA constants<>+1200(SB)/8, $0x000000000000000e
-DATA constants<>+1208(SB)/8, $0x000000000000000f
-DATA constants<>+1216(SB)/8, $0x0000000000000010
-DATA constants<>+1224(SB)/8, $0x0000000000000011
-DATA constants<>+1232(SB)/8, $0x0000000000000012
-DATA constants<>+1240(SB)/8, $0x0000000000000013
-DATA constants<>+1248(SB)/8, $0x0000000000000014
-DATA constants<>+1256(SB)/8, $0x0000000000000015
-DATA constants<>+1264(SB)/8, $0x0000000000000016
-DATA constants<>+1272(SB)/8, $0x0000000000000017
-DATA constants<>+1280(SB)/8, $0x0000000000000018
-DATA constants<>+1288(SB)/8, $0x0000000000000019
-DATA constants<>+1296(SB)/8, $0x000000000000001a
-DATA constants<>+1304(SB)/8, $0x000000000000001b
-DATA constants<>+1312(SB)/8, $0x000000000000001c
-DATA constants<>+1320(SB)/8, $0x000000000000001d
-DATA constants<>+1328(SB)/8, $0x000000000000001e
-DATA constants<>+1336(SB)/8, $0x000000000000001f
-DATA constants<>+1344(SB)/8, $0x7f8000007f800000
-DATA constants<>+1352(SB)/8, $0x7f8000007f800000
-DATA constants<>+1360(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+1368(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+1376(SB)/8, $0xbf317200bf317200
-DATA constants<>+1384(SB)/8, $0xbf317200bf317200
-DATA constants<>+1392(SB)/8, $0xb5bfbe80b5bfbe80
-DATA constants<>+1400(SB)/8, $0xb5bfbe80b5bfbe80
-DATA constants<>+1408(SB)/8, $0x3ab563a53ab563a5
-DATA constants<>+1416(SB)/8, $0x3ab563a53ab563a5
-DATA constants<>+1424(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+1432(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+1440(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+1448(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+1456(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+1464(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+1472(SB)/8, $0x3e5af633a92c2458
-DATA constants<>+1480(SB)/8, $0x3e5af633a92c2458
-GLOBL constants<>(SB), RODATA|NOPTR, $1488
+DATA constants<>+768(SB)/8, $0x7fffffff7fffffff
+DATA constants<>+776(SB)/8, $0x7fffffff7fffffff
+DATA constants<>+784(SB)/8, $0x0000000100000000
+DATA constants<>+792(SB)/8, $0x0000000300000002
+DATA constants<>+800(SB)/8, $0x00007fff00007fff
+DATA constants<>+808(SB)/8, $0x00007fff00007fff
+DATA constants<>+816(SB)/8, $0x0040000000400000
+DATA constants<>+824(SB)/8, $0x0040000000400000
+DATA constants<>+832(SB)/8, $0x0000042000000410
+DATA constants<>+840(SB)/8, $0x0000048000000440
+DATA constants<>+848(SB)/8, $0x0000000000000001
+DATA constants<>+856(SB)/8, $0x0000000000000001
+DATA constants<>+864(SB)/8, $0xc0000000c0000000
+DATA constants<>+872(SB)/8, $0xc0000000c0000000
+DATA constants<>+880(SB)/8, $0x0000000500000004
+DATA constants<>+888(SB)/8, $0x0000000700000006
+DATA constants<>+896(SB)/8, $0x0000000900000008
+DATA constants<>+904(SB)/8, $0x0000000b0000000a
+DATA constants<>+912(SB)/8, $0x0000000d0000000c
+DATA constants<>+920(SB)/8, $0x0000000f0000000e
+DATA constants<>+928(SB)/8, $0x0000001100000010
+DATA constants<>+936(SB)/8, $0x0000001300000012
+DATA constants<>+944(SB)/8, $0x0000001500000014
+DATA constants<>+952(SB)/8, $0x0000001700000016
+DATA constants<>+960(SB)/8, $0x0000001900000018
+DATA constants<>+968(SB)/8, $0x0000001b0000001a
+DATA constants<>+976(SB)/8, $0x0000001d0000001c
+DATA constants<>+984(SB)/8, $0x0000001f0000001e
+DATA constants<>+992(SB)/8, $0x7fffffffffffffff
+DATA constants<>+1000(SB)/8, $0x7fffffffffffffff
+DATA constants<>+1008(SB)/8, $0x7ff0000000000000
+DATA constants<>+1016(SB)/8, $0x7ff0000000000000
+DATA constants<>+1024(SB)/8, $0x0000000000000000
+DATA constants<>+1032(SB)/8, $0x3ff0000000000000
+DATA constants<>+1040(SB)/8, $0x4000000000000000
+DATA constants<>+1048(SB)/8, $0x4008000000000000
+DATA constants<>+1056(SB)/8, $0x4010000000000000
+DATA constants<>+1064(SB)/8, $0x4014000000000000
+DATA constants<>+1072(SB)/8, $0x4018000000000000
+DATA constants<>+1080(SB)/8, $0x401c000000000000
+DATA constants<>+1088(SB)/8, $0x4020000000000000
+DATA constants<>+1096(SB)/8, $0x4020000000000000
+DATA constants<>+1104(SB)/8, $0x0000000000000000
+DATA constants<>+1112(SB)/8, $0x0000000000000001
+DATA constants<>+1120(SB)/8, $0x0000000000000002
+DATA constants<>+1128(SB)/8, $0x0000000000000003
+DATA constants<>+1136(SB)/8, $0x0000000000000004
+DATA constants<>+1144(SB)/8, $0x0000000000000005
+DATA constants<>+1152(SB)/8, $0x0000000000000006
+DATA constants<>+1160(SB)/8, $0x0000000000000007
+DATA constants<>+1168(SB)/8, $0x0000000000000008
+DATA constants<>+1176(SB)/8, $0x0000000000000009
+DATA constants<>+1184(SB)/8, $0x000000000000000a
+DATA constants<>+1192(SB)/8, $0x000000000000000b
+DATA constants<>+1200(SB)/8, $0x000000000000000c
+DATA constants<>+1208(SB)/8, $0x000000000000000d
+DATA constants<>+1216(SB)/8, $0x000000000000000e
+DATA constants<>+1224(SB)/8, $0x000000000000000f
+DATA constants<>+1232(SB)/8, $0x0000000000000010
+DATA constants<>+1240(SB)/8, $0x0000000000000011
+DATA constants<>+1248(SB)/8, $0x0000000000000012
+DATA constants<>+1256(SB)/8, $0x0000000000000013
+DATA constants<>+1264(SB)/8, $0x0000000000000014
+DATA constants<>+1272(SB)/8, $0x0000000000000015
+DATA constants<>+1280(SB)/8, $0x0000000000000016
+DATA constants<>+1288(SB)/8, $0x0000000000000017
+DATA constants<>+1296(SB)/8, $0x0000000000000018
+DATA constants<>+1304(SB)/8, $0x0000000000000019
+DATA constants<>+1312(SB)/8, $0x000000000000001a
+DATA constants<>+1320(SB)/8, $0x000000000000001b
+DATA constants<>+1328(SB)/8, $0x000000000000001c
+DATA constants<>+1336(SB)/8, $0x000000000000001d
+DATA constants<>+1344(SB)/8, $0x000000000000001e
+DATA constants<>+1352(SB)/8, $0x000000000000001f
+DATA constants<>+1360(SB)/8, $0x0000000200000002
+DATA constants<>+1368(SB)/8, $0x0000000200000002
+DATA constants<>+1376(SB)/8, $0x0001000100010001
+DATA constants<>+1384(SB)/8, $0x0001000100010001
+DATA constants<>+1392(SB)/8, $0x00ff00ff00ff00ff
+DATA constants<>+1400(SB)/8, $0x00ff00ff00ff00ff
+DATA constants<>+1408(SB)/8, $0x0000010000000100
+DATA constants<>+1416(SB)/8, $0x0000010000000100
+DATA constants<>+1424(SB)/8, $0x0000bdff0000bdff
+DATA constants<>+1432(SB)/8, $0x0000bdff0000bdff
+DATA constants<>+1440(SB)/8, $0x0000400200004002
+DATA constants<>+1448(SB)/8, $0x0000400200004002
+DATA constants<>+1456(SB)/8, $0x0000008000000080
+DATA constants<>+1464(SB)/8, $0x0000008000000080
+DATA constants<>+1472(SB)/8, $0x7f8000007f800000
+DATA constants<>+1480(SB)/8, $0x7f8000007f800000
+DATA constants<>+1488(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+1496(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+1504(SB)/8, $0xbf317200bf317200
+DATA constants<>+1512(SB)/8, $0xbf317200bf317200
+DATA constants<>+1520(SB)/8, $0xb5bfbe80b5bfbe80
+DATA constants<>+1528(SB)/8, $0xb5bfbe80b5bfbe80
+DATA constants<>+1536(SB)/8, $0x3ab563a53ab563a5
+DATA constants<>+1544(SB)/8, $0x3ab563a53ab563a5
+DATA constants<>+1552(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1560(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1568(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+1576(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+1584(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+1592(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+1600(SB)/8, $0x3e5af633a92c2458
+DATA constants<>+1608(SB)/8, $0x3e5af633a92c2458
+GLOBL constants<>(SB), RODATA|NOPTR, $1616
+
+DATA compress<>+0(SB)/8, $0x0302010003020100
+DATA compress<>+8(SB)/8, $0x0302010003020100
+DATA compress<>+16(SB)/8, $0x0302010003020100
+DATA compress<>+24(SB)/8, $0x0302010003020100
+DATA compress<>+32(SB)/8, $0x0302010007060504
+DATA compress<>+40(SB)/8, $0x0302010003020100
+DATA compress<>+48(SB)/8, $0x0706050403020100
+DATA compress<>+56(SB)/8, $0x0302010003020100
+DATA compress<>+64(SB)/8, $0x030201000b0a0908
+DATA compress<>+72(SB)/8, $0x0302010003020100
+DATA compress<>+80(SB)/8, $0x0b0a090803020100
+DATA compress<>+88(SB)/8, $0x0302010003020100
+DATA compress<>+96(SB)/8, $0x0b0a090807060504
+DATA compress<>+104(SB)/8, $0x0302010003020100
+DATA compress<>+112(SB)/8, $0x0706050403020100
+DATA compress<>+120(SB)/8, $0x030201000b0a0908
+DATA compress<>+128(SB)/8, $0x030201000f0e0d0c
+DATA compress<>+136(SB)/8, $0x0302010003020100
+DATA compress<>+144(SB)/8, $0x0f0e0d0c03020100
+DATA compress<>+152(SB)/8, $0x0302010003020100
+DATA compress<>+160(SB)/8, $0x0f0e0d0c07060504
+DATA compress<>+168(SB)/8, $0x0302010003020100
+DATA compress<>+176(SB)/8, $0x0706050403020100
+DATA compress<>+184(SB)/8, $0x030201000f0e0d0c
+DATA compress<>+192(SB)/8, $0x0f0e0d0c0b0a0908
+DATA compress<>+200(SB)/8, $0x0302010003020100
+DATA compress<>+208(SB)/8, $0x0b0a090803020100
+DATA compress<>+216(SB)/8, $0x030201000f0e0d0c
+DATA compress<>+224(SB)/8, $0x0b0a090807060504
+DATA compress<>+232(SB)/8, $0x030201000f0e0d0c
+DATA compress<>+240(SB)/8, $0x0706050403020100
+DATA compress<>+248(SB)/8, $0x0f0e0d0c0b0a0908
+GLOBL compress<>(SB), RODATA|NOPTR, $256
+
+DATA expand<>+0(SB)/8, $0x0302010003020100
+DATA expand<>+8(SB)/8, $0x0302010003020100
+DATA expand<>+16(SB)/8, $0x0706050403020100
+DATA expand<>+24(SB)/8, $0x0706050407060504
+DATA expand<>+32(SB)/8, $0x0302010003020100
+DATA expand<>+40(SB)/8, $0x0706050407060504
+DATA expand<>+48(SB)/8, $0x0706050403020100
+DATA expand<>+56(SB)/8, $0x0b0a09080b0a0908
+DATA expand<>+64(SB)/8, $0x0302010003020100
+DATA expand<>+72(SB)/8, $0x0706050403020100
+DATA expand<>+80(SB)/8, $0x0706050403020100
+DATA expand<>+88(SB)/8, $0x0b0a090807060504
+DATA expand<>+96(SB)/8, $0x0302010003020100
+DATA expand<>+104(SB)/8, $0x0b0a090807060504
+DATA expand<>+112(SB)/8, $0x0706050403020100
+DATA expand<>+120(SB)/8, $0x0f0e0d0c0b0a0908
+DATA expand<>+128(SB)/8, $0x0302010003020100
+DATA expand<>+136(SB)/8, $0x0302010003020100
+DATA expand<>+144(SB)/8, $0x0706050403020100
+DATA expand<>+152(SB)/8, $0x0706050407060504
+DATA expand<>+160(SB)/8, $0x0302010003020100
+DATA expand<>+168(SB)/8, $0x0706050407060504
+DATA expand<>+176(SB)/8, $0x0706050403020100
+DATA expand<>+184(SB)/8, $0x0b0a09080b0a0908
+DATA expand<>+192(SB)/8, $0x0302010003020100
+DATA expand<>+200(SB)/8, $0x0706050403020100
+DATA expand<>+208(SB)/8, $0x0706050403020100
+DATA expand<>+216(SB)/8, $0x0b0a090807060504
+DATA expand<>+224(SB)/8, $0x0302010003020100
+DATA expand<>+232(SB)/8, $0x0b0a090807060504
+DATA expand<>+240(SB)/8, $0x0706050403020100
+DATA expand<>+248(SB)/8, $0x0f0e0d0c0b0a0908
+GLOBL expand<>(SB), RODATA|NOPTR, $256

@@ -10,7 +10,7 @@ import (
 
 // columnISAs are the ISAs of this CPU that find the exact weights without a sort.
 func columnISAs() []ISA {
-	return slices.DeleteFunc(slices.Clone(available), func(isa ISA) bool { return !hasColumns(isa) })
+	return slices.DeleteFunc(slices.Clone(available), func(isa ISA) bool { return isa == Generic })
 }
 
 // columnErrors are errors in [0, 1] of n pixels and their classes: 0 for foreground.

@@ -45,7 +45,7 @@ func (w *worker) weigher(c *call, s stats, plane []float32) weigher {
 	case c.cfg.Method == Binned && c.activation != hingeActivation:
 		w.binned.use(c, w)
 		return &w.binned
-	case hasColumns(c.isa) && s.foreground > 0 && fewestPixels <= len(plane) && len(plane) < mostPixels:
+	case c.isa != Generic && s.foreground > 0 && fewestPixels <= len(plane) && len(plane) < mostPixels:
 		w.columns.keys, w.columns.isa = &w.keys, c.isa
 		return &w.columns
 	}
@@ -73,7 +73,7 @@ func (s unitSum) value(scale float64) float64 { return float64(s) * 0x1p-52 / sc
 
 const (
 	maxParts = 8  // of a class's keys
-	padding  = 68 // elements that kernels read or write behind the end, at most
+	padding  = 31 // elements that kernels read or write behind the end, at most
 )
 
 // ranges are the errors that the parts of a class have: they follow each other from the largest down.

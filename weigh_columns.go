@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// The exact weights without a sort. They need counts, not an order:
+// The exact weights without a sort, which is what plain Go has instead. They need counts, not an order:
 //
 //   - a sample of the errors divides the keys into parts that are small enough for the cache, and each part into bins of about as many
 //     pixels, so that the bins are small;
@@ -17,9 +17,6 @@ import (
 //
 // The bins' sizes depend on the sample, the weights do not. Where ties make a bin too long for a column, it is a list: the pixels of each of
 // its values are counted.
-
-// hasColumns says whether an ISA has assembly for columns; in plain Go the weights are sorted.
-func hasColumns(isa ISA) bool { return isa == AVX2 || isa == AVX512 }
 
 const (
 	columns      = 32      // bins side by side: a group
@@ -35,7 +32,7 @@ const (
 	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
 	listStart    = 1 << 31 // marks the start of a list
 
-	rankScratch = (maxRows+3)*4*64 + 512 // bytes that rank needs
+	rankScratch = 8 * maxRows * columns // bytes that rank needs
 )
 
 // A columnWeigher is what one worker needs. All slots are 0 between calls.

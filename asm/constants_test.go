@@ -15,20 +15,17 @@ import (
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
-// TestConstants: what the library and the kernels have to agree on is the same at the root and in package loss, whose constants neither can
+// TestConstants: what the library and the kernels have to agree on is the same at the root and in package kernels, whose constants neither can
 // take from the other.
 func TestConstants(t *testing.T) {
-	root, loss := constants(t, ".."), constants(t, "loss")
-	for _, c := range []struct{ root, loss string }{
-		{"maxParts", "maxParts"}, {"maxRows", "maxRows"}, {"oneBits", "oneBits"}, {"one64", "one64"}, {"restBits", "restBits"},
-		{"firstBin", "firstBin"}, {"binCount", "binCount"}, {"packedShift", "packed"},
-	} {
-		if got, want := loss(c.loss), root(c.root); got != want {
-			t.Errorf("loss has %s = %d, the library %s = %d", c.loss, got, c.root, want)
+	root, kernels := constants(t, ".."), constants(t, "kernels")
+	for _, name := range []string{"maxParts", "oneBits", "one64", "restBits", "firstBin", "binCount", "packedShift"} {
+		if got, want := kernels(name), root(name); got != want {
+			t.Errorf("kernels have %s = %d, the library %d", name, got, want)
 		}
 	}
-	if got, need := root("rankScratch"), loss("onesAt")+3*32; got < need { // three vectors at onesAt are the last
-		t.Errorf("rankScratch is %d, lossRank needs %d", got, need)
+	if got := root("columns"); got != lanes.Turn {
+		t.Errorf("there are %d columns, a turn is %d", got, lanes.Turn)
 	}
 	if got := root("sortTurn"); got != lanes.Turn {
 		t.Errorf("sortTurn is %d, a turn %d", got, lanes.Turn)

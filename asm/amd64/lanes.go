@@ -2,6 +2,7 @@ package amd64
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/lanewise/lanewise/asm/lanes"
 	"github.com/mmcloughlin/avo/build"
@@ -9,13 +10,17 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// laner is a lanes.Machine. Registers with 16 lanes of 16 bits are YMM on both widths.
+// laner is a lanes.Machine.
 type laner struct {
 	*build.Context
 	mach      mach // for labels and tables
 	isa       *ISA
 	signature string
-	vectors   []reg.VecVirtual
+	vectors   []Op // registers, or constants in memory
+	consts    int
+	streams   []stream
+	live      lanes.M // the lanes of a register that there are, if partial
+	partial   bool
 	masks     []reg.Register
 	shifts    []reg.VecVirtual
 	slices    []*slice
@@ -26,17 +31,31 @@ type laner struct {
 	bits     []int         // of its lanes
 	calls    int           // of Spill and Lanes by this run of a body
 	register int           // of a turn, that it is at
-	later    []func()      // what Lanes left for the end of a turn
+	later    []stage       // what Lanes left for the end of a turn
 	lane     int           // which f of Lanes is at
 	offset   reg.GPVirtual // and where that begins, in elements from at, unless it is nil
+}
+
+// A stage is what Lanes left: for a lane, and unless that is nil for a turn of lanes that are alike, or it goes to each.
+type stage struct {
+	lane  func()
+	alike func(each string)
 }
 
 // A slice is an argument that is one.
 type slice struct {
 	name          string
 	size          int // of an element
+	disp          int // of the first turn, if it is one of several
 	base          reg.GPVirtual
 	loaded, saved bool // by the body of a loop
+}
+
+// A stream is a pointer, and where it begins.
+type stream struct {
+	slices, next string
+	number       int
+	at           reg.GPVirtual
 }
 
 // Lanes returns the lanes.Machine that writes the function.
@@ -46,7 +65,20 @@ func (c *Code) Lanes() lanes.Machine {
 
 func (l *laner) Slice(name string) lanes.S {
 	bits := lanes.ElementBits(l.signature, name)
-	l.slices = append(l.slices, &slice{name: name, size: bits / 8, base: l.Context.Load(l.Param(name).Base(), l.GP64()).(reg.GPVirtual)})
+	s := &slice{name: name, size: bits / 8}
+	if lanes.IsSlice(l.signature, name) {
+		s.base = l.Context.Load(l.Param(name).Base(), l.GP64()).(reg.GPVirtual)
+	} else {
+		s.base = l.pointer(name)
+	}
+	l.slices = append(l.slices, s)
+	return lanes.S{ID: len(l.slices) - 1, Bits: bits}
+}
+
+func (l *laner) Narrow(s lanes.S, bits, i int) lanes.S {
+	n := *l.slices[s.ID]
+	n.disp = i * lanes.Turn * bits / 8
+	l.slices = append(l.slices, &n)
 	return lanes.S{ID: len(l.slices) - 1, Bits: bits}
 }
 
@@ -55,7 +87,7 @@ func (l *laner) length(s lanes.S) reg.GPVirtual {
 }
 
 // lanes is how many lanes of so many bits a register has.
-func (l *laner) lanes(bits int) int { return min(8*l.isa.bytes/bits, 16) }
+func (l *laner) lanes(bits int) int { return 8 * l.isa.bytes / bits }
 
 func (l *laner) bytes(bits int) int { return l.lanes(bits) * bits / 8 }
 
@@ -71,7 +103,8 @@ func (l *laner) New(bits int) lanes.V {
 	return lanes.V{ID: len(l.vectors) - 1, Bits: bits}
 }
 
-func (l *laner) r(v lanes.V) reg.VecVirtual { return l.vectors[v.ID] }
+func (l *laner) op(v lanes.V) Op            { return l.vectors[v.ID] }
+func (l *laner) r(v lanes.V) reg.VecVirtual { return l.vectors[v.ID].(reg.VecVirtual) }
 func (l *laner) x(v lanes.V) reg.Register   { return l.r(v).AsX() }
 func (l *laner) y(v lanes.V) reg.Register   { return l.r(v).AsY() }
 
@@ -85,9 +118,21 @@ func sized(v lanes.V, w, d, q func(...Op)) func(...Op) {
 }
 
 // three writes an instruction with the sources in Intel's order.
-func (l *laner) three(f func(...Op), d, a, b lanes.V) { f(l.r(b), l.r(a), l.r(d)) }
+func (l *laner) three(f func(...Op), d, a, b lanes.V) {
+	if m, ok := l.op(a).(Mem); ok { // only the second one may be in memory
+		t := l.New(a.Bits)
+		l.load(m, t)
+		a = t
+	}
+	f(l.op(b), l.r(a), l.r(d))
+}
 
-func (l *laner) splat(v lanes.V, x uint64) Mem { return l.mach.splat(x, v.Bits/8) }
+func (l *laner) splat(v lanes.V, x uint64) Mem {
+	if v.Bits == 16 {
+		return l.mach.splat(x<<16|x, 4)
+	}
+	return l.mach.splat(x, v.Bits/8)
+}
 
 func (l *laner) Const(bits int, x uint64) lanes.V {
 	v := l.New(bits)
@@ -95,11 +140,30 @@ func (l *laner) Const(bits int, x uint64) lanes.V {
 		l.zero(v)
 		return v
 	}
-	if bits == 16 {
-		panic("no constant of 16 bits but 0")
+	if l.consts++; l.isa == AVX2 && l.consts > l.mach.kept {
+		l.vectors[v.ID] = l.splat(v, x)
+		return v
 	}
 	l.load(l.splat(v, x), v)
 	return v
+}
+
+func (l *laner) Block(bits int, x uint64) []lanes.V {
+	v := make([]lanes.V, lanes.Turn/l.lanes(bits))
+	for i := range v {
+		v[i] = l.Const(bits, x)
+	}
+	return v
+}
+
+func (l *laner) Park(v lanes.V) lanes.V {
+	if l.isa != AVX2 {
+		return v
+	}
+	slot := l.AllocLocal(l.bytes(v.Bits))
+	l.store(v, slot)
+	l.vectors = append(l.vectors, slot)
+	return lanes.V{ID: len(l.vectors) - 1, Bits: v.Bits}
 }
 
 func (l *laner) zero(v lanes.V) {
@@ -139,12 +203,27 @@ func (l *laner) Set(d, x lanes.V) {
 
 func (l *laner) Arg(name string, bits int) lanes.V {
 	v := l.New(bits)
-	if bits != 32 {
-		panic("no argument in lanes of other than 32 bits")
-	}
-	l.VMOVD(l.Context.Load(l.Param(name), l.GP32()), l.x(v))
-	l.VPBROADCASTD(l.x(v), l.r(v))
+	sized(v, nil, l.VBROADCASTSS, l.VBROADCASTSD)(l.param(name), l.r(v))
 	return v
+}
+
+// param is where a parameter lies.
+func (l *laner) param(name string) Mem {
+	b, err := l.Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return b.Addr
+}
+
+func (l *laner) Element(array string, i int) lanes.V {
+	v := l.New(32)
+	l.VPBROADCASTD(Mem{Base: l.pointer(array), Disp: 4 * i}, l.r(v))
+	return v
+}
+
+func (l *laner) pointer(name string) reg.GPVirtual {
+	return l.Context.Load(l.Param(name), l.GP64()).(reg.GPVirtual)
 }
 
 func (l *laner) shift(count reg.GPVirtual) lanes.Shift {
@@ -191,6 +270,12 @@ func (l *laner) ReturnLargest(result string, v lanes.V) {
 	l.fold(result, v, sized(v, l.VPMAXUW, l.VPMAXUD, nil))
 }
 
+func (l *laner) ReturnSum(result string, v lanes.V) {
+	l.fold(result, v, sized(v, l.VPADDW, l.VPADDD, l.VPADDQ))
+}
+
+func (l *laner) ReturnFirst(result string, v lanes.V) { l.lane0(result, v.Bits, l.x(v)) }
+
 // fold returns what f makes of all lanes, which it leaves in lane 0.
 func (l *laner) fold(result string, v lanes.V, f func(...Op)) {
 	d := l.XMM()
@@ -207,9 +292,17 @@ func (l *laner) fold(result string, v lanes.V, f func(...Op)) {
 		l.VPSRLDQ(U8(bytes), d, l.x(t))
 		f(l.x(t), d, d)
 	}
-	lane := l.GP32()
-	l.VMOVD(d, lane)
-	l.Context.Store(map[int]reg.Register{16: lane.As16(), 32: lane}[v.Bits], l.Return(result))
+	l.lane0(result, v.Bits, d)
+}
+
+func (l *laner) lane0(result string, bits int, x reg.Register) {
+	lane := l.GP64()
+	if bits == 64 {
+		l.VMOVQ(x, lane)
+	} else {
+		l.VMOVD(x, lane.As32())
+	}
+	l.Context.Store(map[int]reg.Register{16: lane.As16(), 32: lane.As32(), 64: lane}[bits], l.Return(result))
 }
 
 // Integers.
@@ -228,7 +321,7 @@ func (l *laner) logic(y func(b, a, d Op), z func(...Op), d, a, b lanes.V) {
 	if l.wide(d) {
 		l.three(z, d, a, b)
 	} else {
-		y(l.r(b), l.r(a), l.r(d))
+		y(l.op(b), l.r(a), l.r(d))
 	}
 }
 
@@ -240,8 +333,12 @@ func (l *laner) Shift(d, a lanes.V, s lanes.Shift) {
 	f(l.shifts[s-1], l.r(a), l.r(d))
 }
 
+func (l *laner) ShiftLeftBy(d, a lanes.V, n int) {
+	sized(d, l.VPSLLW, l.VPSLLD, l.VPSLLQ)(U8(n), l.r(a), l.r(d))
+}
+
 func (l *laner) ShiftRightBy(d, a lanes.V, n int) {
-	sized(d, nil, l.VPSRLD, l.VPSRLQ)(U8(n), l.r(a), l.r(d))
+	sized(d, l.VPSRLW, l.VPSRLD, l.VPSRLQ)(U8(n), l.r(a), l.r(d))
 }
 
 func (l *laner) Sign(d, a lanes.V) {
@@ -269,7 +366,7 @@ func (l *laner) mask(bits int) lanes.M {
 
 func (l *laner) compare(f func(...Op), a, b lanes.V) lanes.M {
 	m := l.mask(a.Bits)
-	f(l.r(b), l.r(a), l.masks[m.ID])
+	f(l.op(b), l.r(a), l.masks[m.ID])
 	return m
 }
 
@@ -278,7 +375,7 @@ func (l *laner) Equal(a, b lanes.V) lanes.M {
 }
 
 func (l *laner) Above(a, b lanes.V) lanes.M {
-	return l.compare(sized(a, nil, l.VPCMPGTD, l.VPCMPGTQ), a, b)
+	return l.compare(sized(a, l.VPCMPGTW, l.VPCMPGTD, l.VPCMPGTQ), a, b)
 }
 
 func (l *laner) Below(a, b lanes.V) lanes.M {
@@ -315,6 +412,199 @@ func (l *laner) ZeroWhere(d lanes.V, m lanes.M) {
 	} else {
 		sized(d, nil, l.VPXORD, l.VPXORQ)(l.r(d), l.r(d), l.masks[m.ID], l.r(d))
 	}
+}
+
+func (l *laner) AddWhere(d, x lanes.V, m lanes.M) {
+	add := sized(d, l.VPADDW, l.VPADDD, nil)
+	if l.isa == AVX2 {
+		t := l.YMM()
+		l.VPAND(l.op(x), l.masks[m.ID], t)
+		add(t, l.r(d), l.r(d))
+	} else {
+		add(l.r(x), l.r(d), l.masks[m.ID], l.r(d))
+	}
+}
+
+func (l *laner) SetWhere(d, x lanes.V, m lanes.M) {
+	f := sized(d, nil, l.VMOVDQA32, nil)
+	if l.isa == AVX2 {
+		l.VBLENDVPS(l.masks[m.ID], l.r(x), l.r(d), l.r(d))
+	} else {
+		f(l.r(x), l.masks[m.ID], l.r(d))
+	}
+}
+
+func (l *laner) Without(a, b lanes.M) lanes.M {
+	m := l.mask(a.Bits)
+	if l.isa == AVX2 {
+		l.VPANDN(l.masks[a.ID], l.masks[b.ID], l.masks[m.ID])
+	} else {
+		l.KANDNW(l.masks[a.ID], l.masks[b.ID], l.masks[m.ID])
+	}
+	return m
+}
+
+// alive returns the lanes of m that there are.
+func (l *laner) alive(m lanes.M) reg.Register {
+	if !l.partial {
+		return l.masks[m.ID]
+	}
+	in := l.mask(m.Bits)
+	if l.isa == AVX2 {
+		l.VPAND(l.masks[l.live.ID], l.masks[m.ID], l.masks[in.ID])
+	} else {
+		l.KANDW(l.masks[l.live.ID], l.masks[m.ID], l.masks[in.ID])
+	}
+	return l.masks[in.ID]
+}
+
+// Floats.
+
+func (l *laner) ToFloats(d, a lanes.V)      { l.VCVTDQ2PS(l.r(a), l.r(d)) }
+func (l *laner) MulFloats(d, a, b lanes.V)  { l.three(l.VMULPS, d, a, b) }
+func (l *laner) DivFloats(d, a, b lanes.V)  { l.three(l.VDIVPS, d, a, b) }
+func (l *laner) AddDoubles(d, a, b lanes.V) { l.three(l.VADDPD, d, a, b) }
+func (l *laner) MulDoubles(d, a, b lanes.V) { l.three(l.VMULPD, d, a, b) }
+
+func (l *laner) ToDoubles(low, high, a lanes.V) {
+	if l.wide(a) {
+		half := l.YMM()
+		l.VEXTRACTF64X4(U8(1), l.r(a), half)
+		l.VCVTPS2PD(half, l.r(high))
+		l.VCVTPS2PD(l.y(a), l.r(low))
+		return
+	}
+	half := l.XMM()
+	l.VEXTRACTF128(U8(1), l.r(a), half)
+	l.VCVTPS2PD(half, l.r(high))
+	l.VCVTPS2PD(l.x(a), l.r(low))
+}
+
+func (l *laner) NegateBy(d, s lanes.V) {
+	sign := l.splat(d, 1<<31)
+	if l.wide(d) {
+		l.VPTERNLOGD(U8(0x78), sign, l.r(s), l.r(d)) // d xor (s and sign)
+		return
+	}
+	t := l.YMM()
+	l.VPAND(sign, l.r(s), t)
+	l.VPXOR(t, l.r(d), l.r(d))
+}
+
+// Streams.
+
+const (
+	sliceBytes = 24   // of a Go slice
+	near       = 1024 // how far ahead of a stream memory is fetched, in bytes
+)
+
+func (l *laner) Streams(slices, next string, n int) []lanes.T {
+	t := make([]lanes.T, n)
+	from := l.pointer(next)
+	for i := range t {
+		s := stream{slices, next, i, l.GP64()}
+		first := l.GP64()
+		l.first(s, s.at)
+		l.MOVL(Mem{Base: from, Disp: 4 * i}, first.As32())
+		l.LEAQ(Mem{Base: s.at, Index: first, Scale: 4}, s.at)
+		l.streams = append(l.streams, s)
+		t[i] = lanes.T(len(l.streams) - 1)
+	}
+	return t
+}
+
+// first sets p to the beginning of a stream's slice.
+func (l *laner) first(s stream, p reg.GPVirtual) {
+	if lanes.IsSlice(l.signature, s.slices) {
+		l.Context.Load(l.Param(s.slices).Base(), p)
+	} else {
+		l.MOVQ(Mem{Base: l.pointer(s.slices), Disp: sliceBytes * s.number}, p)
+	}
+}
+
+func (l *laner) Leave(t []lanes.T) {
+	to := l.pointer(l.streams[t[0]].next)
+	for _, t := range t {
+		s, p := l.streams[t], l.GP64()
+		l.first(s, p)
+		l.SUBQ(p, s.at)
+		l.SHRQ(U8(2), s.at)
+		l.MOVL(s.at.As32(), Mem{Base: to, Disp: 4 * s.number})
+	}
+}
+
+func (l *laner) Append(t lanes.T, x lanes.V, m lanes.M) {
+	s, in := l.streams[t], l.alive(m)
+	l.PREFETCHT0(Mem{Base: s.at, Disp: near})
+	if l.isa == AVX2 {
+		mask, moved := l.bits8(in), l.YMM()
+		l.permutation("compress", mask, moved)
+		l.VPERMD(l.r(x), moved, moved)
+		l.VMOVDQU(moved, Mem{Base: s.at})
+		l.advance(s, mask)
+		return
+	}
+	moved := l.ZMM()
+	l.VPXORD(moved, moved, moved) // Zen 4 and 5 wait for what it was
+	l.VPCOMPRESSD_Z(l.r(x), in, moved)
+	l.VMOVDQU32(moved, Mem{Base: s.at})
+	l.advance(s, l.bits16(in))
+}
+
+func (l *laner) Take(d lanes.V, t lanes.T, m lanes.M) {
+	s, in := l.streams[t], l.alive(m)
+	l.PREFETCHT0(Mem{Base: s.at, Disp: near})
+	if l.isa == AVX2 {
+		mask, moved := l.bits8(in), l.YMM()
+		l.permutation("expand", mask, moved)
+		l.VPERMD(Mem{Base: s.at}, moved, moved)
+		l.VBLENDVPS(in, moved, l.r(d), l.r(d))
+		l.advance(s, mask)
+		return
+	}
+	next := l.ZMM()
+	l.VMOVDQU32(Mem{Base: s.at}, next)
+	l.VPEXPANDD(next, in, l.r(d))
+	l.advance(s, l.bits16(in))
+}
+
+// bits8 returns a bit for each of 8 lanes, bits16 for each of 16.
+func (l *laner) bits8(m reg.Register) reg.GPVirtual {
+	mask := l.GP64()
+	l.VMOVMSKPS(m, mask.As32())
+	return mask
+}
+
+func (l *laner) bits16(m reg.Register) reg.GPVirtual {
+	mask := l.GP64()
+	l.KMOVW(m, mask.As32())
+	return mask
+}
+
+// advance moves a stream on by as many elements as a mask has bits.
+func (l *laner) advance(s stream, mask reg.GPVirtual) {
+	l.POPCNTL(mask.As32(), mask.As32())
+	l.LEAQ(Mem{Base: s.at, Index: mask, Scale: 4}, s.at)
+}
+
+// permutation loads the one that compresses or expands 8 lanes by a mask, out of a table of their bytes.
+func (l *laner) permutation(which string, mask reg.GPVirtual, y reg.VecVirtual) {
+	base := l.GP64()
+	l.LEAQ(l.mach.table(which+"Bytes", func() {
+		for m := range 256 {
+			var compress, expand uint64
+			n := 0
+			for i := range 8 {
+				expand |= uint64(n) << (8 * i)
+				if m>>i&1 != 0 {
+					compress |= uint64(i) << (8 * n)
+					n++
+				}
+			}
+			l.mach.datum(8*m, map[string]uint64{"compress": compress, "expand": expand}[which], 8)
+		}
+	}), base)
+	l.VPMOVZXBD(Mem{Base: base, Index: mask, Scale: 8}, y)
 }
 
 // Halves.
@@ -364,15 +654,63 @@ func (l *laner) half(which int, d, a, b lanes.V) {
 	l.VPERMQ(U8(0xd8), l.r(d), l.r(d))
 }
 
-// Prefix adds what is 1, 2 and 4 lanes before within 128 bits, then the lower half's sum to the upper half.
+func (l *laner) Widen(d, a lanes.V, half int) {
+	from, lower := l.r(a).AsX(), l.r(a).AsX()
+	if l.wide(d) {
+		from, lower = l.r(a).AsY(), l.r(a).AsY()
+	}
+	if half == 1 {
+		if l.wide(d) {
+			from = l.YMM().AsY()
+			l.VEXTRACTI64X4(U8(1), l.r(a), from)
+		} else {
+			from = l.XMM().AsX()
+			l.VEXTRACTI128(U8(1), l.r(a), from)
+		}
+	} else {
+		from = lower
+	}
+	l.VPMOVZXWD(from, l.r(d))
+}
+
+// Gather breaks the dependency on what d was.
+func (l *laner) Gather(d lanes.V, s lanes.S, i lanes.V) {
+	m := Mem{Base: l.slices[s.ID].base, Index: l.r(i), Scale: 4}
+	l.zero(d)
+	if l.isa == AVX2 {
+		all := l.YMM()
+		l.VPCMPEQD(all, all, all)
+		l.VPGATHERDD(all, m, l.r(d))
+		return
+	}
+	all := l.K()
+	l.KXNORW(all, all, all)
+	l.VPGATHERDD(m, all, l.r(d))
+}
+
 func (l *laner) Prefix(d, x, carry lanes.V) {
+	if !l.wide(x) {
+		l.prefix(l.r(d).AsY(), l.r(x).AsY(), l.r(carry).AsY())
+		return
+	}
+	low, high := l.YMM(), l.YMM()
+	l.VEXTRACTI64X4(U8(1), l.r(x), high)
+	l.prefix(low.AsY(), l.r(x).AsY(), l.r(carry).AsY())
+	l.prefix(high.AsY(), high.AsY(), l.r(carry).AsY())
+	l.VINSERTI64X4(U8(1), high, low.AsZ(), l.r(d))
+	l.mach.last().Inputs = []Op{high, low} // what is above is replaced
+	l.VPBROADCASTW(l.x(carry), l.r(carry))
+}
+
+// prefix adds what is 1, 2 and 4 lanes before within 128 bits, then the lower half's sum to the upper half.
+func (l *laner) prefix(d, x, carry reg.Register) {
 	rest, t, last := l.YMM(), l.YMM(), l.mach.splat(0x0f0e0f0e, 4)
-	l.VPSUBW(l.r(x), l.r(carry), rest)
-	sum := l.r(x)
+	l.VPSUBW(x, carry, rest)
+	sum := x
 	for _, bytes := range []int{2, 4, 8} {
 		l.VPSLLDQ(U8(bytes), sum, t)
-		l.VPADDW(t, sum, l.r(d))
-		sum = l.r(d)
+		l.VPADDW(t, sum, d)
+		sum = d
 	}
 	halves, lower := l.YMM(), l.YMM()
 	l.VPSHUFB(last, sum, halves)
@@ -381,7 +719,7 @@ func (l *laner) Prefix(d, x, carry lanes.V) {
 	l.VPADDW(rest, sum, sum)
 	l.VPADDW(lower, halves, halves)
 	l.VPERMQ(U8(0xee), halves, halves)
-	l.VPADDW(halves, l.r(carry), l.r(carry))
+	l.VPADDW(halves, carry, carry)
 }
 
 // Pairs. AVX2 compares signed integers: the signs are flipped in its registers.
@@ -506,17 +844,35 @@ func (l *laner) mem(s lanes.S, i int, v lanes.V) Mem {
 	if v.Bits != s.Bits {
 		panic(fmt.Sprintf("%d bits of %s, whose elements have %d", v.Bits, a.name, s.Bits))
 	}
-	return Mem{Base: a.base, Index: l.at, Scale: uint8(a.size), Disp: i * l.bytes(v.Bits)}
+	m := Mem{Base: a.base, Disp: a.disp + i*l.bytes(v.Bits)}
+	if l.at != nil {
+		m.Index, m.Scale = l.at, uint8(a.size)
+	}
+	return m
 }
 
 func (l *laner) Load(d lanes.V, s lanes.S, i int) {
 	l.slices[s.ID].loaded = true
-	l.load(l.mem(s, i, d), d)
+	switch m := l.mem(s, i, d); {
+	case !l.partial:
+		l.load(m, d)
+	case l.isa == AVX2:
+		l.VPMASKMOVD(m, l.masks[l.live.ID], l.r(d))
+	default:
+		l.VMOVDQU32_Z(m, l.masks[l.live.ID], l.r(d))
+	}
 }
 
 func (l *laner) Store(s lanes.S, i int, x lanes.V) {
 	l.slices[s.ID].saved = true
-	l.store(x, l.mem(s, i, x))
+	switch m := l.mem(s, i, x); {
+	case !l.partial:
+		l.store(x, m)
+	case l.isa == AVX2:
+		l.VPMASKMOVD(l.r(x), l.masks[l.live.ID], m)
+	default:
+		l.VMOVDQU32(l.r(x), l.masks[l.live.ID], m)
+	}
 }
 
 func (l *laner) Position(d lanes.V, i int) {
@@ -551,8 +907,17 @@ func (l *laner) turn(bits int, body func(j int)) {
 func (l *laner) finish(from, to reg.GPVirtual) {
 	for _, f := range l.later {
 		if from == nil {
+			each, done := l.mach.label("each"), l.mach.label("done")
+			if f.alike != nil {
+				f.alike(each)
+				l.JMP(LabelRef(done))
+				l.Label(each)
+			}
 			for l.lane = range lanes.Turn {
-				f()
+				f.lane()
+			}
+			if f.alike != nil {
+				l.Label(done)
 			}
 			continue
 		}
@@ -560,7 +925,7 @@ func (l *laner) finish(from, to reg.GPVirtual) {
 		l.lane, l.offset = 0, l.GP64()
 		l.MOVQ(from, l.offset)
 		l.Label(loop)
-		f()
+		f.lane()
 		l.INCQ(l.offset)
 		l.CMPQ(l.offset, to)
 		l.JLT(LabelRef(loop))
@@ -676,6 +1041,32 @@ func (l *laner) put(bits int, from reg.GPVirtual, to Mem) {
 	}
 }
 
+// Once takes a register at a time, and does the rest with a mask.
+func (l *laner) Once(bits int, body func(j int), s ...lanes.S) {
+	l.start(s)
+	step := l.lanes(bits)
+	turns, check, end := l.mach.label("turns"), l.mach.label("check"), l.mach.label("end")
+	l.SUBQ(Imm(uint64(step)), l.n) // where the last whole register begins
+	l.JMP(LabelRef(check))
+	l.Label(turns)
+	body(0)
+	l.ADDQ(Imm(uint64(step)), l.at)
+	l.Label(check)
+	l.CMPQ(l.at, l.n)
+	l.JLE(LabelRef(turns))
+	l.ADDQ(Imm(uint64(step)), l.n)
+	l.SUBQ(l.at, l.n)
+	l.JEQ(LabelRef(end))
+	left := l.New(bits)
+	l.VMOVD(l.n.As32(), l.x(left))
+	l.VPBROADCASTD(l.x(left), l.r(left))
+	l.live, l.partial = l.mask(bits), true
+	sized(left, nil, l.VPCMPGTD, nil)(l.mach.iota(bits/8), l.r(left), l.masks[l.live.ID])
+	body(0)
+	l.partial = false
+	l.Label(end)
+}
+
 func (l *laner) Whole(bits int, body func(j int), s ...lanes.S) {
 	l.start(s)
 	turns, check := l.mach.label("turns"), l.mach.label("check")
@@ -687,6 +1078,94 @@ func (l *laner) Whole(bits int, body func(j int), s ...lanes.S) {
 	l.Label(check)
 	l.CMPQ(l.at, l.n)
 	l.JLT(LabelRef(turns))
+	l.at = nil
+}
+
+func (l *laner) Padded(bits int, body func(j int), s ...lanes.S) {
+	l.start(s)
+	turns, check, last, end := l.mach.label("turns"), l.mach.label("check"), l.mach.label("last"), l.mach.label("end")
+	from, to := l.GP64(), l.GP64()
+	l.JMP(LabelRef(check))
+	l.Label(turns)
+	l.turn(bits, body)
+	l.MOVQ(l.n, to)
+	l.SUBQ(l.at, to)
+	l.CMPQ(to, Imm(lanes.Turn))
+	l.JLT(LabelRef(last))
+	l.finish(nil, nil)
+	l.ADDQ(Imm(lanes.Turn), l.at)
+	l.Label(check)
+	l.CMPQ(l.at, l.n)
+	l.JLT(LabelRef(turns))
+	l.JMP(LabelRef(end))
+	l.Label(last)
+	l.XORL(from.As32(), from.As32())
+	l.finish(from, to)
+	l.Label(end)
+	l.at = nil
+}
+
+// Pairwise keeps as many turns in registers as there is room for, and takes those behind them one after the other.
+func (l *laner) Pairwise(bits int, body func(a, b []lanes.V), n lanes.S, read, sums []lanes.S) {
+	most := 4
+	if l.isa == AVX2 {
+		most = 2
+	}
+	first := l.slices[read[0].ID]
+	stride := first.size * lanes.Turn
+	for j := range lanes.Turn / l.lanes(bits) {
+		row, other, last, end := l.GP64(), l.GP64(), l.GP64(), l.length(n)
+		l.IMUL3Q(U8(first.size), end, end)
+		l.ADDQ(first.base, end)
+		l.MOVQ(first.base, row)
+		load := func(p reg.GPVirtual, turn int) (v []lanes.V) {
+			for _, s := range slices.Concat(read, sums) {
+				x := l.New(bits)
+				l.load(Mem{Base: p, Disp: turn*stride + l.slices[s.ID].disp + j*l.bytes(bits)}, x)
+				v = append(v, x)
+			}
+			return v
+		}
+		store := func(p reg.GPVirtual, turn int, v []lanes.V) {
+			for i, s := range sums {
+				l.store(v[len(read)+i], Mem{Base: p, Disp: turn*stride + l.slices[s.ID].disp + j*l.bytes(bits)})
+			}
+		}
+		for _, block := range []int{most, 1} {
+			rows, rowsCheck, others, othersCheck := l.mach.label("rows"), l.mach.label("rowsCheck"), l.mach.label("others"), l.mach.label("othersCheck")
+			l.LEAQ(Mem{Base: end, Disp: -block * stride}, last)
+			l.JMP(LabelRef(rowsCheck))
+			l.Label(rows)
+			a := make([][]lanes.V, block)
+			for i := range a {
+				a[i] = load(row, i)
+			}
+			for i := range a {
+				for k := range i {
+					body(a[k], a[i])
+				}
+			}
+			l.LEAQ(Mem{Base: row, Disp: block * stride}, other)
+			l.JMP(LabelRef(othersCheck))
+			l.Label(others)
+			b := load(other, 0)
+			for i := range a {
+				body(a[i], b)
+			}
+			store(other, 0, b)
+			l.ADDQ(U32(stride), other)
+			l.Label(othersCheck)
+			l.CMPQ(other, end)
+			l.JB(LabelRef(others))
+			for i := range a {
+				store(row, i, a[i])
+			}
+			l.ADDQ(U32(block*stride), row)
+			l.Label(rowsCheck)
+			l.CMPQ(row, last)
+			l.JBE(LabelRef(rows))
+		}
+	}
 }
 
 func (l *laner) Until(result string, bits int, body func(j int) lanes.M, s ...lanes.S) {
@@ -751,12 +1230,25 @@ func (l *laner) Spill(v ...lanes.V) lanes.L {
 	return to
 }
 
+func (l *laner) LanesUnlessAlike(alike func(x lanes.R), f func(x []lanes.R) lanes.R, x lanes.L) lanes.L {
+	to := l.Lanes(f, x)
+	if l.register == 0 {
+		l.later[len(l.later)-1].alike = func(each string) {
+			l.unlessAlike(x, each)
+			first := l.GP64()
+			l.get(32, l.lanesOf(x), first)
+			alike(l.scalar(first))
+		}
+	}
+	return to
+}
+
 func (l *laner) Lanes(f func(x []lanes.R) lanes.R, x ...lanes.L) lanes.L {
 	to := l.memory(32)
 	if l.register > 0 {
 		return to
 	}
-	l.later = append(l.later, func() {
+	l.later = append(l.later, stage{lane: func() {
 		var in []lanes.R
 		for _, x := range x {
 			r := l.GP64()
@@ -766,8 +1258,49 @@ func (l *laner) Lanes(f func(x []lanes.R) lanes.R, x ...lanes.L) lanes.L {
 		if y := f(in); y != lanes.None {
 			l.put(32, l.scalars[y], l.laneAt(l.lanesOf(to), 4))
 		}
-	})
+	}})
 	return to
+}
+
+// unlessAlike goes to each where lanes of 32 bits are not all the same. Mostly the first one and the last one differ.
+func (l *laner) unlessAlike(x lanes.L, each string) {
+	m, first, same := l.lanesOf(x), l.GP32(), l.New(32)
+	l.MOVL(m, first)
+	l.CMPL(first, m.Offset(4*(lanes.Turn-1)))
+	l.JNE(LabelRef(each))
+	l.VPBROADCASTD(m, l.r(same))
+	var all lanes.M
+	for i := range lanes.Turn / l.lanes(32) {
+		t := l.New(32)
+		l.load(m.Offset(i*l.bytes(32)), t)
+		switch m := l.Equal(same, t); {
+		case i == 0:
+			all = m
+		case l.isa == AVX2:
+			l.VPAND(l.masks[m.ID], l.masks[all.ID], l.masks[all.ID])
+		default:
+			l.KANDW(l.masks[m.ID], l.masks[all.ID], l.masks[all.ID])
+		}
+	}
+	mask := l.GP64()
+	if l.isa == AVX2 {
+		mask = l.bits8(l.masks[all.ID])
+	} else {
+		mask = l.bits16(l.masks[all.ID])
+	}
+	l.CMPL(mask.As32(), U32(1<<l.lanes(32)-1))
+	l.JNE(LabelRef(each))
+}
+
+func (l *laner) PutSteps(s lanes.S, x lanes.R) {
+	l.slices[s.ID].saved = true
+	first, t := l.New(32), l.New(32)
+	l.VMOVD(l.scalars[x].As32(), l.x(first))
+	l.VPBROADCASTD(l.x(first), l.r(first))
+	for i := range lanes.Turn / l.lanes(32) {
+		l.VPADDD(l.mach.iota(4).Offset(i*l.bytes(32)), l.r(first), l.r(t))
+		l.store(t, l.mem(s, i, t))
+	}
 }
 
 // laneAt returns where the lane is among those that begin at m.
@@ -781,14 +1314,25 @@ func (l *laner) laneAt(m Mem, size int) Mem {
 func (l *laner) Own(s lanes.S) lanes.R {
 	a, r := l.slices[s.ID], l.GP64()
 	a.loaded = true
+	l.get(s.Bits, l.own(a), r)
+	return l.scalar(r)
+}
+
+// own is the lane's element of a slice.
+func (l *laner) own(a *slice) Mem {
 	m := Mem{Base: a.base, Index: l.at, Scale: uint8(a.size), Disp: l.lane * a.size}
 	if l.offset != nil {
 		i := l.GP64()
 		l.LEAQ(Mem{Base: l.at, Index: l.offset, Scale: 1}, i)
 		m.Index = i
 	}
-	l.get(s.Bits, m, r)
-	return l.scalar(r)
+	return m
+}
+
+func (l *laner) PutOwn(s lanes.S, x lanes.R) {
+	a := l.slices[s.ID]
+	a.saved = true
+	l.put(s.Bits, l.scalars[x], l.own(a))
 }
 
 func (l *laner) Index(arg string) lanes.R {
@@ -798,11 +1342,7 @@ func (l *laner) Index(arg string) lanes.R {
 		m.Index, m.Scale = l.offset, 1
 	}
 	l.LEAL(m, r.As32())
-	b, err := l.Param(arg).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	l.ADDL(b.Addr, r.As32())
+	l.ADDL(l.param(arg), r.As32())
 	return l.scalar(r)
 }
 
@@ -829,6 +1369,15 @@ func (l *laner) Get(s lanes.S, i lanes.R) lanes.R {
 
 func (l *laner) Put(s lanes.S, i, x lanes.R) { l.put(s.Bits, l.scalars[x], l.element(s, i)) }
 
+func (l *laner) AddTo(s lanes.S, i, x lanes.R) {
+	switch s.Bits {
+	case 32:
+		l.ADDL(l.scalars[x].As32(), l.element(s, i))
+	case 64:
+		l.ADDQ(l.scalars[x], l.element(s, i))
+	}
+}
+
 func (l *laner) Increment1(s lanes.S, i lanes.R) {
 	m := l.element(s, i)
 	switch s.Bits {
@@ -839,11 +1388,11 @@ func (l *laner) Increment1(s lanes.S, i lanes.R) {
 	}
 }
 
-func (l *laner) Advance(s lanes.S, i lanes.R) lanes.R {
+func (l *laner) Advance(s lanes.S, i lanes.R, n int) lanes.R {
 	r, next := l.GP64(), l.GP64()
 	m := l.element(s, i)
 	l.get(s.Bits, m, r)
-	l.LEAL(Mem{Base: r, Disp: 1}, next.As32())
+	l.LEAL(Mem{Base: r, Disp: n}, next.As32())
 	l.put(s.Bits, next, m)
 	return l.scalar(r)
 }

@@ -2,6 +2,7 @@ package arm64
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/lanewise/lanewise/asm/arm64/emit"
 	"github.com/lanewise/lanewise/asm/lanes"
@@ -9,7 +10,7 @@ import (
 
 // Lanes returns the lanes.Machine that writes the function.
 func (c *Code) Lanes() lanes.Machine {
-	return &laner{Func: c.Func, signature: c.signature}
+	return &laner{Func: c.Func, signature: c.signature, kept: map[uint64]emit.Vec{}, tables: map[string]emit.GP{}}
 }
 
 // laner is a lanes.Machine. Its masks are lanes that are all ones or 0.
@@ -20,6 +21,11 @@ type laner struct {
 	zeros     emit.Vec // once something asks for it
 	shifts    []emit.Vec
 	slices    []*slice
+	streams   []stream
+	kept      map[uint64]emit.Vec // constants that operations ask for, by their lower half
+	tables    map[string]emit.GP
+	live      lanes.M // the lanes of a register that there are, if partial
+	partial   bool
 	count     int     // of locals
 	at, n     emit.GP // of a loop: the first element of a turn, how many there are
 
@@ -28,18 +34,33 @@ type laner struct {
 	bits     []int     // of its lanes
 	calls    int       // of Spill and Lanes by this run of a body
 	register int       // of a turn, that it is at
-	later    []func()  // what Lanes left for the end of a turn
+	later    []stage   // what Lanes left for the end of a turn
 	lane     int       // which f of Lanes is at
 	offset   *emit.GP  // and where that begins, in elements from at, unless it is nil
+}
+
+// A stage is what Lanes left: for a lane, and unless that is nil for a turn of lanes that are alike, or it goes to each.
+type stage struct {
+	lane  func()
+	alike func(each emit.Label)
 }
 
 // A slice is an argument that is one.
 type slice struct {
 	name          string
 	bits          int // of an element
+	disp          int // of the first turn, if it is one of several
 	base          emit.GP
-	turn          emit.GP // where the elements of a turn begin
+	of            *slice  // which it is a part of, or nil
+	turn          emit.GP // where the elements of a turn begin, in a loop
 	loaded, saved bool    // by the body of a loop
+}
+
+// A stream is a pointer, and where it begins.
+type stream struct {
+	slices, next string
+	number       int
+	at           emit.GP
 }
 
 func (l *laner) Slice(name string) lanes.S {
@@ -47,6 +68,13 @@ func (l *laner) Slice(name string) lanes.S {
 	l.MOVD(l.Base(name), s.base)
 	l.slices = append(l.slices, s)
 	return lanes.S{ID: len(l.slices) - 1, Bits: s.bits}
+}
+
+func (l *laner) Narrow(s lanes.S, bits, i int) lanes.S {
+	n := *l.slices[s.ID]
+	n.disp, n.of = i*lanes.Turn*bits/8, l.slices[s.ID]
+	l.slices = append(l.slices, &n)
+	return lanes.S{ID: len(l.slices) - 1, Bits: bits}
 }
 
 func (l *laner) length(s lanes.S) emit.GP {
@@ -74,6 +102,16 @@ func (l *laner) Const(bits int, x uint64) lanes.V {
 	return v
 }
 
+func (l *laner) Block(bits int, x uint64) []lanes.V {
+	v := make([]lanes.V, lanes.Turn*bits/128)
+	for i := range v {
+		v[i] = l.Const(bits, x)
+	}
+	return v
+}
+
+func (l *laner) Park(v lanes.V) lanes.V { return v }
+
 func (l *laner) fill(v lanes.V, x uint64) {
 	if x == 0 {
 		l.VMOVI(0, l.b(v))
@@ -94,6 +132,17 @@ func (l *laner) zero() emit.Vec {
 	return l.zeros
 }
 
+// keep returns a register that holds 128 bits from the beginning on.
+func (l *laner) keep(lo, hi uint64) emit.Vec {
+	v, ok := l.kept[lo]
+	if !ok {
+		v = l.Vec()
+		l.kept[lo] = v
+		l.Prologue(func() { l.FMOVQ(l.Constant(lo, hi), v) })
+	}
+	return v
+}
+
 func (l *laner) Set(d, x lanes.V) { l.VMOV(l.b(x), l.b(d)) }
 
 // Arguments and results.
@@ -106,8 +155,31 @@ func (l *laner) word(arg string) emit.GP {
 
 func (l *laner) Arg(name string, bits int) lanes.V {
 	v := l.New(bits)
-	l.VDUPGP(l.word(name), l.a(v))
+	if bits == 64 {
+		l.VDUPGP(l.double(name), l.a(v))
+	} else {
+		l.VDUPGP(l.word(name), l.a(v))
+	}
 	return v
+}
+
+func (l *laner) double(arg string) emit.GP {
+	g := l.GP()
+	l.MOVD(l.Param(arg), g)
+	return g
+}
+
+func (l *laner) Element(array string, i int) lanes.V {
+	v, g := l.New(32), l.GP()
+	l.MOVWU(emit.At(l.pointer(array), 4*i), g)
+	l.VDUPGP(g, l.a(v))
+	return v
+}
+
+func (l *laner) pointer(name string) emit.GP {
+	p := l.GP()
+	l.MOVD(l.Base(name), p)
+	return p
 }
 
 // A shift is in the lowest byte of a lane, negative to the right.
@@ -145,6 +217,7 @@ func (l *laner) ReturnAny(result string, m lanes.M) {
 
 func (l *laner) ReturnLeast(result string, v lanes.V)   { l.fold(result, v, l.VUMINP) }
 func (l *laner) ReturnLargest(result string, v lanes.V) { l.fold(result, v, l.VUMAXP) }
+func (l *laner) ReturnSum(result string, v lanes.V)     { l.fold(result, v, l.VADDP) }
 
 func (l *laner) fold(result string, v lanes.V, f func(m, n, d emit.Arranged)) {
 	d := l.New(v.Bits)
@@ -152,13 +225,13 @@ func (l *laner) fold(result string, v lanes.V, f func(m, n, d emit.Arranged)) {
 	for n := 128 / v.Bits; n > 1; n /= 2 {
 		f(l.a(d), l.a(d), l.a(d))
 	}
+	l.ReturnFirst(result, d)
+}
+
+func (l *laner) ReturnFirst(result string, v lanes.V) {
 	g := l.GP()
-	l.VMOVGP(l.r(d).S(0), g)
-	if v.Bits == 16 {
-		l.MOVH(g, l.Param(result))
-	} else {
-		l.MOVW(g, l.Param(result))
-	}
+	l.VMOVGP(l.r(v).D(0), g)
+	l.put(v.Bits, g, l.Param(result))
 }
 
 // Integers.
@@ -177,6 +250,7 @@ func (l *laner) Shift(d, a lanes.V, s lanes.Shift) {
 	l.VUSHL(count, l.a(a), l.a(d))
 }
 
+func (l *laner) ShiftLeftBy(d, a lanes.V, n int)  { l.VSHL(emit.Imm(n), l.a(a), l.a(d)) }
 func (l *laner) ShiftRightBy(d, a lanes.V, n int) { l.VUSHR(emit.Imm(n), l.a(a), l.a(d)) }
 
 func (l *laner) Sign(d, a lanes.V) {
@@ -199,6 +273,145 @@ func (l *laner) Increment(d lanes.V, m lanes.M) { l.Sub(d, d, lanes.V(m)) }
 func (l *laner) Decrement(d lanes.V, m lanes.M) { l.Add(d, d, lanes.V(m)) }
 func (l *laner) ZeroWhere(d lanes.V, m lanes.M) { l.AndNot(d, d, lanes.V(m)) }
 
+func (l *laner) AddWhere(d, x lanes.V, m lanes.M) { l.VMLS(l.a(lanes.V(m)), l.a(x), l.a(d)) }
+func (l *laner) SetWhere(d, x lanes.V, m lanes.M) { l.VBIT(l.b(lanes.V(m)), l.b(x), l.b(d)) }
+
+func (l *laner) Without(a, b lanes.M) lanes.M {
+	m := l.New(a.Bits)
+	l.AndNot(m, lanes.V(a), lanes.V(b))
+	return lanes.M(m)
+}
+
+// alive returns the lanes of m that there are.
+func (l *laner) alive(m lanes.M) lanes.V {
+	if !l.partial {
+		return lanes.V(m)
+	}
+	in := l.New(m.Bits)
+	l.And(in, lanes.V(m), lanes.V(l.live))
+	return in
+}
+
+// Floats.
+
+func (l *laner) ToFloats(d, a lanes.V)      { l.VSCVTF(l.a(a), l.a(d)) }
+func (l *laner) MulFloats(d, a, b lanes.V)  { l.VFMUL(l.a(b), l.a(a), l.a(d)) }
+func (l *laner) DivFloats(d, a, b lanes.V)  { l.VFDIV(l.a(b), l.a(a), l.a(d)) }
+func (l *laner) AddDoubles(d, a, b lanes.V) { l.VFADD(l.a(b), l.a(a), l.a(d)) }
+func (l *laner) MulDoubles(d, a, b lanes.V) { l.VFMUL(l.a(b), l.a(a), l.a(d)) }
+
+func (l *laner) ToDoubles(low, high, a lanes.V) {
+	l.VFCVTL2(l.r(a).S4(), l.a(high))
+	l.VFCVTL(l.r(a).S2(), l.a(low))
+}
+
+func (l *laner) NegateBy(d, s lanes.V) {
+	t := l.New(32)
+	l.VAND(l.keep(1<<63|1<<31, 1<<63|1<<31).B16(), l.b(s), l.b(t))
+	l.Xor(d, d, t)
+}
+
+// Streams. A mask becomes a number, 16 times its bits plus 1024 times how many there are, whose lower byte says where in a table there is
+// what moves the lanes, and whose upper ones how far the stream moves on.
+
+const sliceBytes = 24 // of a Go slice
+
+func (l *laner) Streams(slices, next string, n int) []lanes.T {
+	t := make([]lanes.T, n)
+	from := l.pointer(next)
+	for i := range t {
+		s, first := stream{slices, next, i, l.GP()}, l.GP()
+		l.first(s, s.at)
+		l.MOVWU(emit.At(from, 4*i), first)
+		l.ADD(emit.Shifted{GP: first, By: 2}, s.at, s.at)
+		l.streams = append(l.streams, s)
+		t[i] = lanes.T(len(l.streams) - 1)
+	}
+	return t
+}
+
+// first sets p to the beginning of a stream's slice.
+func (l *laner) first(s stream, p emit.GP) {
+	if lanes.IsSlice(l.signature, s.slices) {
+		l.MOVD(l.Base(s.slices), p)
+	} else {
+		l.MOVD(emit.At(l.pointer(s.slices), sliceBytes*s.number), p)
+	}
+}
+
+func (l *laner) Leave(t []lanes.T) {
+	to := l.pointer(l.streams[t[0]].next)
+	for _, t := range t {
+		s, p := l.streams[t], l.GP()
+		l.first(s, p)
+		l.SUB(p, s.at, s.at)
+		l.LSR(2, s.at, s.at)
+		l.MOVW(s.at, emit.At(to, 4*s.number))
+	}
+}
+
+func (l *laner) Append(t lanes.T, x lanes.V, m lanes.M) {
+	s, moved := l.streams[t], l.New(32)
+	mask := l.number(l.alive(m))
+	l.permutation("compress", mask, moved)
+	l.VTBL(l.b(moved), l.b(x), l.b(moved))
+	l.FMOVQ(l.r(moved), emit.At(s.at, 0))
+	l.ADD(emit.Shifted{GP: mask, By: -8}, s.at, s.at)
+}
+
+func (l *laner) Take(d lanes.V, t lanes.T, m lanes.M) {
+	s, in, moved, next := l.streams[t], l.alive(m), l.New(32), l.New(32)
+	mask := l.number(in)
+	l.permutation("expand", mask, moved)
+	l.FMOVQ(emit.At(s.at, 0), l.r(next))
+	l.VTBL(l.b(moved), l.b(next), l.b(moved))
+	l.VBIT(l.b(in), l.b(moved), l.b(d))
+	l.ADD(emit.Shifted{GP: mask, By: -8}, s.at, s.at)
+}
+
+// number returns that of a mask.
+func (l *laner) number(m lanes.V) emit.GP {
+	v, g := l.New(32), l.GP()
+	l.VAND(l.keep((1024+32)<<32|1024+16, (1024+128)<<32|1024+64).B16(), l.b(m), l.b(v))
+	l.VADDV(l.a(v), l.r(v))
+	l.VMOVGP(l.r(v).S(0), g)
+	return g
+}
+
+// permutation loads the one that compresses or expands 4 lanes by a mask.
+func (l *laner) permutation(which string, mask emit.GP, d lanes.V) {
+	table, ok := l.tables[which]
+	if !ok {
+		table = l.GP()
+		l.tables[which] = table
+		l.Prologue(func() { l.MOVD(l.Table(which, permutations(which)), table) })
+	}
+	p := l.GP()
+	l.ADD(emit.Byte{GP: mask}, table, p)
+	l.FMOVQ(emit.At(p, 0), l.r(d))
+}
+
+// permutations are the bytes that VTBL takes to compress or expand 4 lanes, by their mask.
+func permutations(which string) (words []uint64) {
+	for m := range 16 {
+		var taken, places []int
+		for i := range 4 {
+			places = append(places, len(taken))
+			if m>>i&1 != 0 {
+				taken = append(taken, i)
+			}
+		}
+		lanes := places
+		if which == "compress" {
+			lanes = append(taken, make([]int, 4-len(taken))...)
+		}
+		for i := 0; i < 4; i += 2 {
+			words = append(words, 0x03020100*(1+1<<32)+0x04040404*uint64(lanes[i]+lanes[i+1]<<32))
+		}
+	}
+	return words
+}
+
 // Halves.
 
 func (l *laner) Zip(a, b, low, high lanes.V) {
@@ -213,6 +426,31 @@ func (l *laner) Unzip(low, high, a, b lanes.V) {
 
 func (l *laner) Low(d, a, b lanes.V)  { l.VUZP1(l.r(b).S4(), l.r(a).S4(), l.r(d).S4()) }
 func (l *laner) High(d, a, b lanes.V) { l.VUZP2(l.r(b).S4(), l.r(a).S4(), l.r(d).S4()) }
+
+func (l *laner) Widen(d, a lanes.V, half int) {
+	if half == 0 {
+		l.VUXTL(l.r(a).H4(), l.a(d))
+	} else {
+		l.VUXTL2(l.r(a).H8(), l.a(d))
+	}
+}
+
+// Gather loads lane by lane.
+func (l *laner) Gather(d lanes.V, s lanes.S, i lanes.V) {
+	var at [4]emit.GP
+	for j := range at {
+		at[j] = l.GP()
+		l.VMOVGP(l.r(i).S(j), at[j])
+	}
+	x := l.Vec()
+	l.FMOVS(emit.Indexed(l.slices[s.ID].base, at[0], 4), x)
+	for j := 1; j < 4; j++ {
+		t := l.Vec()
+		l.FMOVS(emit.Indexed(l.slices[s.ID].base, at[j], 4), t)
+		l.VINS(t.S(0), x.S(j))
+	}
+	l.VMOV(x.B16(), l.b(d))
+}
 
 // Prefix adds what is 1, 2 and 4 lanes before.
 func (l *laner) Prefix(d, x, carry lanes.V) {
@@ -290,7 +528,14 @@ func (l *laner) mem(s lanes.S, i int, v lanes.V) emit.Mem {
 	if v.Bits != s.Bits {
 		panic(fmt.Sprintf("%d bits of %s, whose elements have %d", v.Bits, a.name, s.Bits))
 	}
-	return emit.At(a.turn, i*registerBytes)
+	disp := a.disp + i*registerBytes
+	if a.of != nil {
+		a = a.of
+	}
+	if a.turn == (emit.GP{}) {
+		return emit.At(a.base, disp)
+	}
+	return emit.At(a.turn, disp)
 }
 
 func (l *laner) Load(d lanes.V, s lanes.S, i int) {
@@ -304,14 +549,19 @@ func (l *laner) Store(s lanes.S, i int, x lanes.V) {
 }
 
 func (l *laner) Position(d lanes.V, i int) {
+	t := l.New(d.Bits)
+	l.iota(t, i)
+	l.VDUPGP(l.at, l.a(d))
+	l.Add(d, d, t)
+}
+
+// iota sets d to the numbers of the lanes of register i.
+func (l *laner) iota(d lanes.V, i int) {
 	var half [2]uint64
 	for j := range 128 / d.Bits {
 		half[j*d.Bits/64] |= uint64(i*128/d.Bits+j) << (j * d.Bits % 64)
 	}
-	t := l.New(d.Bits)
-	l.FMOVQ(l.Constant(half[0], half[1]), l.r(t))
-	l.VDUPGP(l.at, l.a(d))
-	l.Add(d, d, t)
+	l.FMOVQ(l.Constant(half[0], half[1]), l.r(d))
 }
 
 // ahead is how far ahead of a loop memory is fetched, in bytes.
@@ -333,10 +583,7 @@ func (l *laner) start(s []lanes.S) {
 
 // turn runs body for the registers of a turn.
 func (l *laner) turn(bits int, body func(j int), s []lanes.S) {
-	for _, s := range s {
-		a := l.slices[s.ID]
-		l.ADD(emit.Shifted{GP: l.at, By: int(log2(a.bits / 8))}, a.base, a.turn)
-	}
+	l.point(s)
 	l.later, l.bits = nil, l.bits[:0]
 	for j := range lanes.Turn * bits / 128 {
 		l.register, l.calls = j, 0
@@ -344,12 +591,107 @@ func (l *laner) turn(bits int, body func(j int), s []lanes.S) {
 	}
 }
 
+// Once takes four registers at a time, and of the rest one after the other, copied to where a turn has room.
+func (l *laner) Once(bits int, body func(j int), s ...lanes.S) {
+	const registers = 4
+	l.start(s)
+	step := registers * 128 / bits
+	last, i := l.GP(), l.GP()
+	turns, check, rest, end := l.NewLabel("turns"), l.NewLabel("check"), l.NewLabel("rest"), l.NewLabel("end")
+	l.SUB(emit.Imm(step), l.n, last)
+	l.B(check)
+	l.Label(turns)
+	l.point(s)
+	for j := range registers {
+		body(j)
+	}
+	l.ADD(emit.Imm(step), l.at, l.at)
+	l.Label(check)
+	l.CMP(last, l.at)
+	l.BLE(turns)
+	left := l.GP()
+	l.SUB(l.at, l.n, left)
+	l.CBZ(left, end)
+	l.point(s)
+	slots := make([]emit.GP, len(s))
+	for i, s := range s {
+		a := l.slices[s.ID]
+		slots[i] = l.locals(step * a.bits / 8)
+		if a.loaded {
+			l.clear(slots[i], step*a.bits/8)
+			l.copy(a.bits, a.turn, slots[i], left)
+		}
+		l.MOVD(slots[i], a.turn)
+	}
+	l.MOVD(left, i)
+	l.Label(rest)
+	alive, lane := l.New(bits), l.New(bits)
+	l.VDUPGP(i, l.a(alive))
+	l.iota(lane, 0)
+	l.live, l.partial = l.Above(alive, lane), true
+	body(0)
+	l.partial = false
+	for _, s := range s {
+		a := l.slices[s.ID]
+		l.ADD(emit.Imm(128/bits*a.bits/8), a.turn, a.turn)
+	}
+	l.SUB(emit.Imm(128/bits), i, i)
+	l.CMP(emit.Imm(0), i)
+	l.BGT(rest)
+	for i, s := range s {
+		if a := l.slices[s.ID]; a.saved {
+			to := l.GP()
+			l.ADD(emit.Shifted{GP: l.at, By: int(log2(a.bits / 8))}, a.base, to)
+			l.copy(a.bits, slots[i], to, left)
+		}
+	}
+	l.Label(end)
+}
+
+// point sets where the elements of a turn begin.
+func (l *laner) point(s []lanes.S) {
+	for _, s := range s {
+		a := l.slices[s.ID]
+		l.ADD(emit.Shifted{GP: l.at, By: int(log2(a.bits / 8))}, a.base, a.turn)
+	}
+}
+
+// clear makes some bytes 0, a multiple of 16.
+func (l *laner) clear(p emit.GP, n int) {
+	zero := l.zero()
+	for i := 0; i < n; i += 16 {
+		l.FMOVQ(zero, emit.At(p, i))
+	}
+}
+
+// copy copies n elements, at least one.
+func (l *laner) copy(bits int, from, to, n emit.GP) {
+	i, t := l.GP(), l.GP()
+	loop := l.NewLabel("copy")
+	l.MOVD(emit.Imm(0), i)
+	l.Label(loop)
+	l.get(bits, emit.Indexed(from, i, bits/8), t)
+	l.put(bits, t, emit.Indexed(to, i, bits/8))
+	l.ADD(emit.Imm(1), i, i)
+	l.CMP(n, i)
+	l.BLT(loop)
+}
+
 // finish does what Lanes left: for a whole turn, or from the lane from on to the one before to.
 func (l *laner) finish(from, to *emit.GP) {
 	for _, f := range l.later {
 		if from == nil {
+			each, done := l.NewLabel("each"), l.NewLabel("done")
+			if f.alike != nil {
+				f.alike(each)
+				l.B(done)
+				l.Label(each)
+			}
 			for l.lane = range lanes.Turn {
-				f()
+				f.lane()
+			}
+			if f.alike != nil {
+				l.Label(done)
 			}
 			continue
 		}
@@ -357,7 +699,7 @@ func (l *laner) finish(from, to *emit.GP) {
 		l.lane, l.offset = 0, &offset
 		l.MOVD(*from, offset)
 		l.Label(loop)
-		f()
+		f.lane()
 		l.ADD(emit.Imm(1), offset, offset)
 		l.CMP(*to, offset)
 		l.BLT(loop)
@@ -486,6 +828,95 @@ func (l *laner) Whole(bits int, body func(j int), s ...lanes.S) {
 	l.Label(check)
 	l.CMP(l.n, l.at)
 	l.BLT(turns)
+	l.over(s)
+}
+
+// over says that a loop is.
+func (l *laner) over(s []lanes.S) {
+	for _, s := range s {
+		l.slices[s.ID].turn = emit.GP{}
+	}
+}
+
+func (l *laner) Padded(bits int, body func(j int), s ...lanes.S) {
+	l.start(s)
+	turns, check, last, end := l.NewLabel("turns"), l.NewLabel("check"), l.NewLabel("last"), l.NewLabel("end")
+	from, to := l.GP(), l.GP()
+	l.B(check)
+	l.Label(turns)
+	l.turn(bits, body, s)
+	l.SUB(l.at, l.n, to)
+	l.CMP(emit.Imm(lanes.Turn), to)
+	l.BLT(last)
+	l.finish(nil, nil)
+	l.ADD(emit.Imm(lanes.Turn), l.at, l.at)
+	l.Label(check)
+	l.CMP(l.n, l.at)
+	l.BLT(turns)
+	l.B(end)
+	l.Label(last)
+	l.MOVD(emit.Imm(0), from)
+	l.finish(&from, &to)
+	l.Label(end)
+	l.over(s)
+}
+
+// Pairwise keeps four turns in registers, and takes those behind them one after the other.
+func (l *laner) Pairwise(bits int, body func(a, b []lanes.V), n lanes.S, read, sums []lanes.S) {
+	first := l.slices[read[0].ID].of
+	stride := first.bits / 8 * lanes.Turn
+	for j := range lanes.Turn * bits / 128 {
+		row, other, last, end := l.GP(), l.GP(), l.GP(), l.length(n)
+		l.ADD(emit.Shifted{GP: end, By: int(log2(first.bits / 8))}, first.base, end)
+		l.MOVD(first.base, row)
+		load := func(p emit.GP, turn int) (v []lanes.V) {
+			for _, s := range slices.Concat(read, sums) {
+				x := l.New(bits)
+				l.FMOVQ(emit.At(p, turn*stride+l.slices[s.ID].disp+j*registerBytes), l.r(x))
+				v = append(v, x)
+			}
+			return v
+		}
+		store := func(p emit.GP, turn int, v []lanes.V) {
+			for i, s := range sums {
+				l.FMOVQ(l.r(v[len(read)+i]), emit.At(p, turn*stride+l.slices[s.ID].disp+j*registerBytes))
+			}
+		}
+		for _, block := range []int{4, 1} {
+			rows, rowsCheck, others, othersCheck := l.NewLabel("rows"), l.NewLabel("rowsCheck"), l.NewLabel("others"), l.NewLabel("othersCheck")
+			l.SUB(emit.Imm(block*stride), end, last)
+			l.B(rowsCheck)
+			l.Label(rows)
+			a := make([][]lanes.V, block)
+			for i := range a {
+				a[i] = load(row, i)
+			}
+			for i := range a {
+				for k := range i {
+					body(a[k], a[i])
+				}
+			}
+			l.ADD(emit.Imm(block*stride), row, other)
+			l.B(othersCheck)
+			l.Label(others)
+			b := load(other, 0)
+			for i := range a {
+				body(a[i], b)
+			}
+			store(other, 0, b)
+			l.ADD(emit.Imm(stride), other, other)
+			l.Label(othersCheck)
+			l.CMP(end, other)
+			l.BLT(others)
+			for i := range a {
+				store(row, i, a[i])
+			}
+			l.ADD(emit.Imm(block*stride), row, row)
+			l.Label(rowsCheck)
+			l.CMP(last, row)
+			l.BLE(rows)
+		}
+	}
 }
 
 func (l *laner) Until(result string, bits int, body func(j int) lanes.M, s ...lanes.S) {
@@ -546,12 +977,25 @@ func (l *laner) Spill(v ...lanes.V) lanes.L {
 	return to
 }
 
+func (l *laner) LanesUnlessAlike(alike func(x lanes.R), f func(x []lanes.R) lanes.R, x lanes.L) lanes.L {
+	to := l.Lanes(f, x)
+	if l.register == 0 {
+		l.later[len(l.later)-1].alike = func(each emit.Label) {
+			l.unlessAlike(x, each)
+			first := l.GP()
+			l.MOVWU(emit.At(l.lanesOf(x), 0), first)
+			alike(l.scalar(first))
+		}
+	}
+	return to
+}
+
 func (l *laner) Lanes(f func(x []lanes.R) lanes.R, x ...lanes.L) lanes.L {
 	to := l.memory(32)
 	if l.register > 0 {
 		return to
 	}
-	l.later = append(l.later, func() {
+	l.later = append(l.later, stage{lane: func() {
 		var in []lanes.R
 		for _, x := range x {
 			g := l.GP()
@@ -561,8 +1005,43 @@ func (l *laner) Lanes(f func(x []lanes.R) lanes.R, x ...lanes.L) lanes.L {
 		if y := f(in); y != lanes.None {
 			l.put(32, l.scalars[y], l.laneAt(l.lanesOf(to), 32))
 		}
-	})
+	}})
 	return to
+}
+
+// unlessAlike goes to each where lanes of 32 bits are not all the same. Mostly the first one and the last one differ.
+func (l *laner) unlessAlike(x lanes.L, each emit.Label) {
+	p, first, last, same, all := l.lanesOf(x), l.GP(), l.GP(), l.New(32), l.New(32)
+	l.MOVWU(emit.At(p, 0), first)
+	l.MOVWU(emit.At(p, 4*(lanes.Turn-1)), last)
+	l.CMP(last, first)
+	l.BNE(each)
+	l.VDUPGP(first, l.a(same))
+	for i := range lanes.Turn / 4 {
+		t := l.New(32)
+		l.FMOVQ(emit.At(p, i*registerBytes), l.r(t))
+		if m := l.Equal(same, t); i == 0 {
+			l.Set(all, lanes.V(m))
+		} else {
+			l.And(all, all, lanes.V(m))
+		}
+	}
+	l.VUMINP(l.a(all), l.a(all), l.a(all))
+	mask := l.GP()
+	l.VMOVGP(l.r(all).D(0), mask)
+	l.ADD(emit.Imm(1), mask, mask)
+	l.CBNZ(mask, each)
+}
+
+func (l *laner) PutSteps(s lanes.S, x lanes.R) {
+	l.slices[s.ID].saved = true
+	first, t := l.New(32), l.New(32)
+	l.VDUPGP(l.scalars[x], l.a(first))
+	for i := range lanes.Turn / 4 {
+		l.iota(t, i)
+		l.Add(t, t, first)
+		l.FMOVQ(l.r(t), l.mem(s, i, t))
+	}
 }
 
 // laneAt returns where the lane is among those that begin at p.
@@ -578,6 +1057,12 @@ func (l *laner) Own(s lanes.S) lanes.R {
 	a.loaded = true
 	l.get(s.Bits, l.laneAt(a.turn, s.Bits), g)
 	return l.scalar(g)
+}
+
+func (l *laner) PutOwn(s lanes.S, x lanes.R) {
+	a := l.slices[s.ID]
+	a.saved = true
+	l.put(s.Bits, l.scalars[x], l.laneAt(a.turn, s.Bits))
 }
 
 func (l *laner) Index(arg string) lanes.R {
@@ -615,12 +1100,19 @@ func (l *laner) Get(s lanes.S, i lanes.R) lanes.R {
 
 func (l *laner) Put(s lanes.S, i, x lanes.R) { l.put(s.Bits, l.scalars[x], l.element(s, i)) }
 
-func (l *laner) Increment1(s lanes.S, i lanes.R) { l.Advance(s, i) }
+func (l *laner) AddTo(s lanes.S, i, x lanes.R) {
+	g := l.GP()
+	l.get(s.Bits, l.element(s, i), g)
+	l.ADD(l.scalars[x], g, g)
+	l.put(s.Bits, g, l.element(s, i))
+}
 
-func (l *laner) Advance(s lanes.S, i lanes.R) lanes.R {
+func (l *laner) Increment1(s lanes.S, i lanes.R) { l.Advance(s, i, 1) }
+
+func (l *laner) Advance(s lanes.S, i lanes.R, n int) lanes.R {
 	g, next := l.GP(), l.GP()
 	l.get(s.Bits, l.element(s, i), g)
-	l.ADD(emit.Imm(1), g, next)
+	l.ADD(emit.Imm(n), g, next)
 	l.put(s.Bits, next, l.element(s, i))
 	return l.scalar(g)
 }

@@ -25,7 +25,7 @@ var Sort = []pipeline.Kernel{
 		Doc: "counts items by how far their keys are above the least, shifted right."},
 	{Name: "sortPlace", Signature: "func(sorted, items []uint64, next []uint16, least, shift uint32)", On: pipeline.LanesOf256(sortPlace),
 		Doc: "moves items to the next places in their bins: bins by what sortCount counts."},
-	{Name: "sortSums", Signature: "func(counts []uint16) (most uint16)", On: pipeline.Lanes(sortSums),
+	{Name: "sortSums", Signature: "func(counts []uint16) (most uint16)", On: pipeline.LanesOf256(sortSums),
 		Doc: "turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32."},
 	{Name: "sortNeighbours", Signature: "func(items []uint64)", On: pipeline.Lanes(sortNeighbours),
 		Doc: "orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32."},
@@ -103,7 +103,7 @@ func sortSplit32(m lanes.Machine) {
 // place takes the next place of a part, and fetches what is there. Should the keys not be those that were counted, because another goroutine
 // writes to them, the result is of no use, but no other memory is written to.
 func place(m lanes.Machine, next lanes.S, part, last lanes.R, to ...lanes.S) lanes.R {
-	at := m.Advance(next, part)
+	at := m.Advance(next, part, 1)
 	m.AtMost(at, last)
 	for _, s := range to {
 		m.Fetch(s, at)
@@ -253,7 +253,7 @@ func sortPlace(m lanes.Machine) {
 		bin := m.New(32)
 		sortBin(m, bin, items, j, least, shift)
 		m.Lanes(func(bin []lanes.R) lanes.R {
-			at := m.Advance(next, bin[0])
+			at := m.Advance(next, bin[0], 1)
 			m.Put(sorted, at, m.Own(items))
 			return lanes.None
 		}, m.Spill(bin))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"go/token"
 	"go/types"
+	"iter"
 )
 
 // Turn is how many elements a turn of a loop takes. A machine needs 1 to 8 registers for them.
@@ -28,6 +29,9 @@ type (
 	L int
 )
 
+// A T is a stream: a slice of 32 bits to which lanes are appended, or from which they are taken.
+type T int
+
 // None is what a function of lanes returns that leaves nothing.
 const None R = -1
 
@@ -36,18 +40,24 @@ type Shift int
 
 // A Machine writes functions for one instruction set.
 type Machine interface {
-	Slice(name string) S
+	Slice(name string) S                   // an argument that is a slice, or points to an array
+	Narrow(s S, bits, i int) S             // s as slices of fewer bits, whose turns lie one behind the other: the one with number i
 	Arg(name string, bits int) V           // an argument in all lanes
+	Element(array string, i int) V         // element i, of 32 bits, of the array that an argument points to, in all lanes
 	ShiftLeft(arg string) Shift            // by an argument
 	ShiftRight(arg string, more int) Shift // by an argument and some more
 	ReturnAny(result string, m M)          // whether m is yes anywhere
 	ReturnLeast(result string, v V)        // the smallest lane
 	ReturnLargest(result string, v V)      // the largest lane
+	ReturnSum(result string, v V)          // the sum of all lanes
+	ReturnFirst(result string, v V)        // the first lane
 
 	// Values.
 	New(bits int) V
-	Const(bits int, x uint64) V // in all lanes
+	Const(bits int, x uint64) V   // in all lanes
+	Block(bits int, x uint64) []V // as many as a turn has
 	Set(d, x V)
+	Park(v V) V // the same, which from now on is only read
 
 	// Integers, modulo two to the number of their bits.
 	Add(d, a, b V)
@@ -57,6 +67,7 @@ type Machine interface {
 	Or(d, a, b V)
 	Xor(d, a, b V)
 	Shift(d, a V, s Shift)
+	ShiftLeftBy(d, a V, n int)
 	ShiftRightBy(d, a V, n int)
 	Sign(d, a V) // all ones where the highest bit is 1, else 0
 	Min(d, a, b V)
@@ -64,17 +75,39 @@ type Machine interface {
 
 	// Masks.
 	Equal(a, b V) M
-	Above(a, b V) M     // a > b, both below half of the range
+	Above(a, b V) M     // a > b, with signs
 	Below(a, b V) M     // a < b, of 64 bits
 	Increment(d V, m M) // d + 1 where m is
 	Decrement(d V, m M) // d − 1 where m is
 	ZeroWhere(d V, m M)
+	AddWhere(d, x V, m M) // d + x where m is
+	SetWhere(d, x V, m M) // x where m is
+	Without(a, b M) M     // a, but where b is
+
+	// Floats of 32 bits, and of 64.
+	ToFloats(d, a V) // of integers below half of their range
+	MulFloats(d, a, b V)
+	DivFloats(d, a, b V)
+	NegateBy(d, s V)          // −d where the sign of s is 1
+	ToDoubles(low, high, a V) // of floats of 32 bits: the first half of the lanes, the second one
+	AddDoubles(d, a, b V)
+	MulDoubles(d, a, b V)
+
+	// Streams. Every one begins where a counter among those in an array says, and Leave sets the counters to where they are: next[t] counts
+	// the elements of slice t of an array of slices, or of the one slice. Up to a register behind the end of a stream has to be there.
+	Streams(slices, next string, n int) []T
+	Append(t T, x V, m M) // stores the lanes of x where m is, one behind the other
+	Take(d V, t T, m M)   // sets the lanes of d where m is to the next ones
+	Leave(t []T)
 
 	// Vectors of 64 bits, two of them for one of 32: the lanes of a before those of b.
 	Zip(a, b, low, high V)   // puts halves together
 	Unzip(low, high, a, b V) // takes them apart
 	Low(d, a, b V)           // one half alone
 	High(d, a, b V)
+
+	Widen(d, a V, half int) // lanes of 16 bits to 32: the first half of them, or the second one
+	Gather(d V, s S, i V)   // the elements of s, of 32 bits, that i counts; d is another register
 
 	// Prefix sets d to the sums of the lanes of x before each, with what is in all lanes of carry, to which it adds the sum of all.
 	Prefix(d, x, carry V)
@@ -90,13 +123,22 @@ type Machine interface {
 	// after these, or to largest ones behind the last, and what stores those for these.
 	Pairs(s S, body func(after func(a, b V), store func(a, b V)))
 
+	// Pairwise runs body for every two turns of slices, as many as slice n has, the one before as a: for each of their registers those of read,
+	// which stay, and then those of sums.
+	Pairwise(bits int, body func(a, b []V), n S, read, sums []S)
+
 	// Each runs body over the elements of slices of one length, for each register of a turn with lanes of so many bits: j is its number. What
 	// is not a whole turn at the end, is done as the last turn, together with what has been done before it; all elements, where they are
 	// fewer than a turn, are done elsewhere, with copies of the first one behind them. So a body must not mind elements that it sees more
 	// often than once, and must not write to what it reads.
 	Each(bits int, body func(j int), s ...S)
+	// Once is Each, but body sees each element once, the rest among lanes that streams do not see and that are 0 where they are loaded. A turn
+	// is as long as the machine likes.
+	Once(bits int, body func(j int), s ...S)
 	// Whole is Each for whole turns. Body sees each element once.
 	Whole(bits int, body func(j int), s ...S)
+	// Padded is Whole for any length: what is behind the end, in the last turn, has to be there, and is only hidden from Lanes.
+	Padded(bits int, body func(j int), s ...S)
 	// Until is Whole, up to the first turn that has a lane where a body's mask is. It returns how many elements there are before, or all.
 	Until(result string, bits int, body func(j int) M, s ...S)
 	Load(d V, s S, i int) // register i of the turn's elements
@@ -109,27 +151,55 @@ type Machine interface {
 	// see each element once.
 	Spill(v ...V) L
 	Lanes(f func(x []R) R, x ...L) L
-	Own(s S) R           // the lane's element of a slice that Each goes through
-	Index(arg string) R  // its number, counted from an argument
-	Last(s S) R          // the number of the last element, outside of Each
-	AtMost(x, limit R)   // makes x the smaller one
-	Get(s S, i R) R      // element i of any slice
-	Put(s S, i, x R)     // sets it
-	Increment1(s S, i R) // adds 1 to it
-	Advance(s S, i R) R  // adds 1, and returns what it was
-	Fetch(s S, i R)      // fetches the line that it is in
+	LanesUnlessAlike(alike func(x R), f func(x []R) R, x L) L // Lanes, but for a turn whose lanes are all the same alike, once
+	Own(s S) R                                                // the lane's element of a slice that Each goes through
+	PutOwn(s S, x R)                                          // sets it
+	Index(arg string) R                                       // its number, counted from an argument
+	Last(s S) R                                               // the number of the last element, outside of Each
+	AtMost(x, limit R)                                        // makes x the smaller one
+	Get(s S, i R) R                                           // element i of any slice
+	Put(s S, i, x R)                                          // sets it
+	AddTo(s S, i, x R)                                        // adds to it
+	Increment1(s S, i R)                                      // adds 1 to it
+	Advance(s S, i R, n int) R                                // adds n, and returns what it was
+	PutSteps(s S, x R)                                        // sets the turn's elements of a slice that Each goes through to x, x + 1, and so on
+	Fetch(s S, i R)                                           // fetches the line that it is in
 }
 
-// ElementBits returns the bits of the elements of a slice among the parameters of a function.
+// IsSlice says whether a parameter of a function is a slice.
+func IsSlice(signature, name string) bool {
+	for v := range parameters(signature) {
+		if _, ok := v.Type().(*types.Slice); ok && v.Name() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// ElementBits returns the bits of the elements of a slice among the parameters of a function, or of an array that one points to.
 func ElementBits(signature, slice string) int {
+	for v := range parameters(signature) {
+		if v.Name() != slice {
+			continue
+		}
+		switch t := v.Type().(type) {
+		case *types.Slice:
+			return 8 * int(types.SizesFor("gc", "amd64").Sizeof(t.Elem()))
+		case *types.Pointer:
+			elem := t.Elem()
+			for a, ok := elem.(*types.Array); ok; a, ok = elem.(*types.Array) {
+				elem = a.Elem()
+			}
+			return 8 * int(types.SizesFor("gc", "amd64").Sizeof(elem))
+		}
+	}
+	panic(fmt.Sprintf("%s has no slice %s", signature, slice))
+}
+
+func parameters(signature string) iter.Seq[*types.Var] {
 	t, err := types.Eval(token.NewFileSet(), nil, token.NoPos, signature)
 	if err != nil {
 		panic(fmt.Sprintf("%s: %v", signature, err))
 	}
-	for v := range t.Type.(*types.Signature).Params().Variables() {
-		if s, ok := v.Type().(*types.Slice); ok && v.Name() == slice {
-			return 8 * int(types.SizesFor("gc", "amd64").Sizeof(s.Elem()))
-		}
-	}
-	panic(fmt.Sprintf("%s has no slice %s", signature, slice))
+	return t.Type.(*types.Signature).Params().Variables()
 }

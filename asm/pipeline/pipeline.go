@@ -57,8 +57,8 @@ func Lanes(describe func(lanes.Machine)) On {
 	return On{c, c, c}
 }
 
-// LanesOf256 is Lanes, but for AVX-512, which uses the function of AVX2: scalars load lanes that vectors have just stored, and the larger a
-// store is, the longer the loads take.
+// LanesOf256 is Lanes, but for AVX-512, which uses the function of AVX2: where scalars load the lanes that vectors have just stored, it is the
+// faster one on the CPUs that it was measured on.
 func LanesOf256(describe func(lanes.Machine)) On {
 	on := Lanes(describe)
 	on.AVX512 = Of("AVX2")
@@ -72,17 +72,8 @@ type Code struct {
 	of    string // the ISA whose function serves, Generic for the definition
 }
 
-// AMD64 is a function that avo's instructions write, from its first one to its returns.
-func AMD64(write func(*amd64.Code)) Code { return Code{amd64: write} }
-
-// ARM64 is a function that emit's instructions write, from its first one to its returns.
-func ARM64(write func(*arm64.Code)) Code { return Code{arm64: write} }
-
-// Of says that an ISA has no function of its own, and uses another's: AVX-512 that of AVX2, say.
+// Of says that an ISA has no function of its own, and uses another's: AVX-512 that of AVX2, say. Generic is the definition.
 func Of(isa string) Code { return Code{of: isa} }
-
-// Definition says that an ISA has no function, and uses the definition.
-var Definition = Of("Generic")
 
 // An isa is an ISA as dispatch knows it.
 type isa struct {

@@ -263,6 +263,7 @@ type File struct {
 	constraint string
 	funcs      []*Func
 	constants  []*constant
+	tables     []table
 	routines   map[string]*Routine
 }
 
@@ -271,6 +272,12 @@ type constant struct {
 	lo, hi uint64
 	uses   int
 	offset int // from where the register points
+}
+
+// A table is memory that is not among the constants.
+type table struct {
+	name  string
+	words []uint64
 }
 
 // NewFile returns an empty file with a build constraint.
@@ -298,6 +305,14 @@ func (f *Func) Constant(lo, hi uint64) Mem {
 		f.file.constants = append(f.file.constants, &constant{lo: lo, hi: hi})
 	}
 	return Mem{Base: f.table, constant: f.file.constants[i]}
+}
+
+// Table returns the address of words that a file has once by this name.
+func (f *Func) Table(name string, words []uint64) Symbol {
+	if !slices.ContainsFunc(f.file.tables, func(t table) bool { return t.name == name }) {
+		f.file.tables = append(f.file.tables, table{name, words})
+	}
+	return Symbol("$" + name + "<>(SB)")
 }
 
 // nearBytes is how many bytes of the table lie before where the register points: some CPUs load what is at a negative offset, which has
@@ -362,6 +377,13 @@ func (f *File) Generate() (asm, stubs []byte, err error) {
 			}
 		}
 		fmt.Fprintf(&s, "GLOBL constants<>(SB), RODATA|NOPTR, $%d\n", max(nearBytes, 16*len(f.constants)))
+	}
+	for _, t := range f.tables {
+		s.WriteString("\n")
+		for i, w := range t.words {
+			fmt.Fprintf(&s, "DATA %s<>+%d(SB)/8, $0x%016x\n", t.name, 8*i, w)
+		}
+		fmt.Fprintf(&s, "GLOBL %s<>(SB), RODATA|NOPTR, $%d\n", t.name, 8*len(t.words))
 	}
 	if r := reserved.FindString(s.String()); r != "" {
 		return nil, nil, fmt.Errorf("the code has the register %s", r)

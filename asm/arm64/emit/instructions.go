@@ -16,11 +16,15 @@ func registers(ops ...Operand) (all []register) {
 			}
 		case Shifted:
 			all = append(all, o.r)
+		case Byte:
+			all = append(all, o.r)
 		case Vec:
 			all = append(all, o.r)
 		case Scalar:
 			all = append(all, o.r)
 		case Arranged:
+			all = append(all, o.r)
+		case list:
 			all = append(all, o.r)
 		case Element:
 			all = append(all, o.r)
@@ -191,8 +195,20 @@ func (f *Func) VDUP(n Element, d Arranged) { f.op("VDUP", n, d).pure = true }
 // VDUPGP sets all lanes to a general register.
 func (f *Func) VDUPGP(n GP, d Arranged) { f.op("VDUP", n, d).pure = true }
 
+// VINS sets a lane to another one.
+func (f *Func) VINS(n, d Element) { f.update("VMOV", n, d) }
+
 // VMOVGP moves a lane to a general register.
 func (f *Func) VMOVGP(n Element, d GP) { f.op("VMOV", n, d).pure = false }
+
+// VADDV adds up all lanes, to lane 0.
+func (f *Func) VADDV(n Arranged, d Vec) { f.op("VADDV", n, d).pure = true }
+
+// VTBL moves the bytes of n that those of m count; 0 where they count further.
+func (f *Func) VTBL(m, n, d Arranged) {
+	f.same("VTBL", bytes, m, n, d)
+	f.op("VTBL", m, list{n}, d).pure = true
+}
 
 // VMOVI sets all bytes.
 func (f *Func) VMOVI(i Imm, d Arranged) { f.same("VMOVI", bytes, d); f.op("VMOVI", i, d).pure = true }
@@ -207,7 +223,7 @@ func (f *Func) VSHL(i Imm, n, d Arranged)  { f.shift("VSHL", i, n, d) }
 func (f *Func) VUSHR(i Imm, n, d Arranged) { f.shift("VUSHR", i, n, d) }
 
 func (f *Func) shift(mnemonic string, i Imm, n, d Arranged) {
-	f.same(mnemonic, floats, n, d)
+	f.same(mnemonic, integers, n, d)
 	f.op(mnemonic, i, n, d).pure = true
 }
 
@@ -304,7 +320,19 @@ func (f *Func) VUMINP(m, n, d Arranged) { f.unsigned("uminp", 0x6e20ac00, m, n, 
 func (f *Func) VUMAX(m, n, d Arranged)  { f.unsigned("umax", 0x6e206400, m, n, d) }
 func (f *Func) VUMIN(m, n, d Arranged)  { f.unsigned("umin", 0x6e206c00, m, n, d) }
 
-func (f *Func) VCMGT(m, n, d Arranged) { f.sized("cmgt", 0x4ea03400, m, n, d) } // n > m
+// VCMGT is all ones where n > m, with signs.
+func (f *Func) VCMGT(m, n, d Arranged) {
+	f.same("cmgt", integers, m, n, d)
+	f.word("cmgt", 0x4e203400|map[Arrangement]uint32{H8: 1 << 22, S4: 2 << 22, D2: 3 << 22}[d.Arrangement], m, n, d)
+}
+
+// VMLS subtracts n·m from d.
+func (f *Func) VMLS(m, n, d Arranged) {
+	f.same("mls", short, m, n, d)
+	i := f.word("mls", 0x6e209400|map[Arrangement]uint32{H8: 1 << 22, S4: 2 << 22}[d.Arrangement], m, n, d)
+	i.in, i.pure = append(i.in, d.r), false
+}
+
 func (f *Func) VCMHI(m, n, d Arranged) { f.sized("cmhi", 0x6ea03400, m, n, d) } // likewise, unsigned
 func (f *Func) VUSHL(m, n, d Arranged) { f.sized("ushl", 0x6ea04400, m, n, d) } // n shifted left by m, or right by −m
 
@@ -362,11 +390,8 @@ func (f *Func) VCMEQB(m, n, d Arranged) { f.three("VCMEQ", bytes, m, n, d) }
 func (f *Func) VADDB(m, n, d Arranged)  { f.three("VADD", bytes, m, n, d) }
 func (f *Func) VSUBB(m, n, d Arranged)  { f.three("VSUB", bytes, m, n, d) }
 
-// VSCVTF makes float64 of integers.
-func (f *Func) VSCVTF(n, d Arranged) {
-	f.shape("scvtf", n, D2, d, D2)
-	f.word("scvtf", 0x4e61d800, n, d)
-}
+// VSCVTF makes floats of integers.
+func (f *Func) VSCVTF(n, d Arranged) { f.sized("scvtf", 0x4e21d800, n, d) }
 
 // FCVTZSD makes an integer of float64, towards 0.
 func (f *Func) FCVTZSD(n Vec, d GP) { f.op("FCVTZSD", n.F(), d) }
@@ -426,4 +451,4 @@ func (f *Func) VSADALP(n, d Arranged) {
 }
 
 // VADDP adds neighbours, those of n before those of m.
-func (f *Func) VADDP(m, n, d Arranged) { f.three("VADDP", []Arrangement{S4}, m, n, d) }
+func (f *Func) VADDP(m, n, d Arranged) { f.three("VADDP", floats, m, n, d) }

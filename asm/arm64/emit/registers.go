@@ -55,6 +55,9 @@ func (v Vec) H4() Arranged  { return Arranged{v, H4} }
 // As returns v in any arrangement.
 func (v Vec) As(a Arrangement) Arranged { return Arranged{v, a} }
 
+// A list is a register where Go's assembler takes several.
+type list struct{ Arranged }
+
 // An Element is one lane of a vector register.
 type Element struct {
 	Vec
@@ -92,11 +95,14 @@ func Indexed(r, i GP, size int) Mem {
 	return Mem{Base: r, index: i, shift: bits.TrailingZeros(uint(size))}
 }
 
-// A Shifted is a register, shifted left.
+// A Shifted is a register, shifted left, or to the right by minus By.
 type Shifted struct {
 	GP
 	By int
 }
+
+// A Byte is the lowest byte of a register.
+type Byte struct{ GP }
 
 // An Imm is a constant.
 type Imm int64
@@ -135,10 +141,17 @@ func (m Mem) plan9(n numbering) string {
 	return fmt.Sprintf("%d(%s)", m.Disp, m.Base.plan9(n))
 }
 
-func (s Shifted) plan9(n numbering) string  { return fmt.Sprintf("%s<<%d", s.GP.plan9(n), s.By) }
+func (s Shifted) plan9(n numbering) string {
+	if s.By < 0 {
+		return fmt.Sprintf("%s>>%d", s.GP.plan9(n), -s.By)
+	}
+	return fmt.Sprintf("%s<<%d", s.GP.plan9(n), s.By)
+}
+func (b Byte) plan9(n numbering) string     { return b.GP.plan9(n) + ".UXTB" }
 func (v Vec) plan9(n numbering) string      { return fmt.Sprintf("V%d", n(v.r)) }
 func (v Scalar) plan9(n numbering) string   { return fmt.Sprintf("F%d", n(v.r)) }
 func (v Arranged) plan9(n numbering) string { return fmt.Sprintf("V%d.%v", n(v.r), v.Arrangement) }
+func (l list) plan9(n numbering) string     { return "[" + l.Arranged.plan9(n) + "]" }
 func (e Element) plan9(n numbering) string  { return fmt.Sprintf("V%d.%c[%d]", n(e.r), e.size, e.index) }
 func (p Pair) plan9(n numbering) string     { return fmt.Sprintf("(F%d, F%d)", n(p.a.r), n(p.b.r)) }
 func (i Imm) plan9(numbering) string        { return fmt.Sprintf("$%d", int64(i)) }
