@@ -8,11 +8,12 @@ import (
 
 // A Confusion counts how often each class was predicted for each label: a matrix [labels, predictions]. A zero Confusion has no classes:
 // UnmarshalBinary and UnmarshalText give it some, all else answers ErrConfig. Several goroutines may read it at a time, but none while one
-// changes it: the later of the two panics.
+// changes it: the later of the two panics. It must not be copied, since the copy has the same counts.
 //
 // Its measures follow from these counts, with TP the pixels of a class that were predicted so, FP those of others that were, FN those of the
 // class that were not. Each is in [0, 1], and NaN where it would divide by 0.
 type Confusion struct {
+	_ noCopy
 	inUse
 	classes int
 	counts  []int64

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -121,4 +123,59 @@ func TestCountsJSON(t *testing.T) {
 			t.Errorf("%T: %s, %v", zero, b, err)
 		}
 	}
+}
+
+// encoding/json does not see the methods of what has no address, and writes {}. Nothing in a type can change that while it must not be copied:
+// so go vet is to report the copy, by the methods of a lock.
+func TestMarshalTextOfCopies(t *testing.T) {
+	type pair struct {
+		Confusion Confusion
+		Counts    LovaszCounts
+	}
+	var p pair
+	copyTo(t, &p.Confusion, NewConfusion(2))
+	copyTo(t, &p.Counts, mustCounts(t, LovaszConfig{Classes: 2}))
+	b, err := json.Marshal(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back pair
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	if back.Confusion.classes != 2 || back.Counts.plan == nil {
+		t.Errorf("%s does not bring back what was in it", b)
+	}
+	b, err = json.Marshal(reflect.ValueOf(&p).Elem().Interface()) // a copy that go vet does not see
+	if want := `{"Confusion":{},"Counts":{}}`; string(b) != want || err != nil {
+		t.Errorf("a copy is %s (%v), the documentation says %s", b, err, want)
+	}
+	for _, v := range []any{&p.Confusion, &p.Counts} {
+		if !hasLock(reflect.TypeOf(v).Elem()) {
+			t.Errorf("%T has nothing that go vet takes for a lock", v)
+		}
+	}
+}
+
+// copyTo copies by way of the text.
+func copyTo(t *testing.T, to encoding.TextUnmarshaler, from encoding.TextMarshaler) {
+	t.Helper()
+	text, err := from.MarshalText()
+	if err == nil {
+		err = to.UnmarshalText(text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hasLock says whether a struct has a field that go vet's copylocks knows by its methods.
+func hasLock(s reflect.Type) bool {
+	for i := range s.NumField() {
+		f := s.Field(i).Type
+		if reflect.PointerTo(f).Implements(reflect.TypeFor[sync.Locker]()) || f.Kind() == reflect.Struct && hasLock(f) {
+			return true
+		}
+	}
+	return false
 }

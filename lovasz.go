@@ -347,6 +347,12 @@ func (l *Lovasz) Release() {
 	l.sum = lossSum{}
 }
 
+// noCopy is in what must not be copied: go vet says where it is, as it does with a sync.Mutex.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
+
 // inUse tells when two goroutines use something that is one's. Where they do, the later one panics before it has touched anything.
 type inUse struct{ users int32 } // −1: one that may change it; else how many read it
 
