@@ -14,31 +14,35 @@ import "math"
 // softmaxEntropy writes the cross-entropies of a tile's pixels. It returns the first pixel whose is not finite, or how many pixels there
 // are.
 func (c *call) softmaxEntropy(w *worker, t *tile) int {
-	logs := w.rest[:t.keptN]
+	logs, tops, picked := w.rest[:t.keptN], w.max[:t.keptN], t.picked[:t.keptN]
 	lossLog1p(c.isa, logs, logs)
-	for i, own := range t.target {
+	logits, entropy := c.logits[c.logit(t.pixel, &t.block, 0):], c.entropy[t.entropy:]
+	pixelStep, classStep := c.steps()
+	weights, smoothing, n := c.entropyWeights, c.cfg.LabelSmoothing, 0
+	for i, own := range t.target[:t.keptN] {
 		if own == voidBackground {
 			continue
 		}
-		top := t.pixel + int(t.picked[i])
-		h := float64(logs[i]) + (float64(w.max[i]) - float64(c.logits[c.logit(top, &t.block, int(own))]))
-		if c.entropyWeights != nil {
-			h *= float64(c.entropyWeights[own])
+		at := int(picked[i]) * pixelStep
+		h := float64(logs[i]) + (float64(tops[i]) - float64(logits[at+int(own)*classStep]))
+		if weights != nil {
+			h *= float64(weights[own])
 		}
-		if c.cfg.LabelSmoothing > 0 {
+		if smoothing > 0 {
 			var sum float64
 			for k := range c.width {
-				term := float64(logs[i]) + (float64(w.max[i]) - float64(c.logits[c.logit(top, &t.block, k)]))
+				term := float64(logs[i]) + (float64(tops[i]) - float64(logits[at+k*classStep]))
 				sum += float64(float64(c.entropyWeight(k)) * term)
 			}
-			h = float64((1-c.cfg.LabelSmoothing)*h) + float64(c.cfg.LabelSmoothing/float64(c.width)*sum)
+			h = float64((1-smoothing)*h) + float64(smoothing/float64(c.width)*sum)
 		}
 		if h-h != 0 {
 			return i
 		}
-		c.entropy[t.entropy] = h
-		t.entropy++
+		entropy[n] = h
+		n++
 	}
+	t.entropy += n
 	return t.keptN
 }
 

@@ -24,7 +24,11 @@ type tile struct {
 	block
 	picked []int32 // the pixels that take part, as indices into the tile
 	target []int32 // the target of each
+	runs   []run   // of such pixels, unless all take part
 }
+
+// A run is neighbouring pixels of a tile that take part: the first one, which number it is among those, and how many they are.
+type run struct{ pixel, picked, n int }
 
 // tile cuts a tile off what is left of a block. What takes part was read once, with the labels: it does not change.
 func (c *call) tile(w *worker, rest *block) tile {
@@ -37,12 +41,23 @@ func (c *call) tile(w *worker, rest *block) tile {
 	} else {
 		n := 0
 		for i, c := range target {
-			w.picked[n], w.target[n] = int32(i), c
+			takes := 0 // no branch: who knows
 			if c != dropped {
-				n++
+				takes = 1
 			}
+			w.picked[n], w.target[n], w.kept[i] = int32(i), c, float32(takes)
+			n += takes
 		}
 		t.picked, t.target = w.picked[:n], w.target[:n]
+		w.runs = w.runs[:0]
+		for i, p := range t.picked {
+			if last := len(w.runs) - 1; last >= 0 && w.runs[last].pixel+w.runs[last].n == int(p) {
+				w.runs[last].n++
+			} else {
+				w.runs = append(w.runs, run{int(p), i, 1})
+			}
+		}
+		t.runs = w.runs
 	}
 	t.keptN = len(t.picked)
 	rest.pixel, rest.at, rest.pixels = rest.pixel+t.pixels, rest.at+t.pixels, rest.pixels-t.pixels
@@ -146,7 +161,7 @@ func (c *call) softmaxErrors(w *worker, t *tile, src []float32, srcStride int, s
 		tops, rest = w.max, w.rest
 	}
 	switch {
-	case c.turns(t):
+	case c.turns():
 		lossSoftmaxRows(c.isa, s, src, tops, rest, comp, c.width, n, stride)
 	case c.width > piece:
 		lossSoftmaxGeneric(s, src, tops, rest, comp, c.width, n, stride, srcStride)
@@ -208,10 +223,10 @@ func (c *call) plane(b *block, k int) []float32 {
 	return c.planes[group.planes+k*group.stride+b.kept-group.kept:][:b.keptN]
 }
 
-// turns says whether kernels take the tile's pixels as rows of logits and turn these to planes themselves, and where no cross-entropy is
-// to be added, gradients back.
-func (c *call) turns(t *tile) bool {
-	return c.cfg.Layout == PixelMajor && t.keptN == t.pixels && c.activation == SoftmaxActivation && c.width <= maxLanes
+// turns says whether kernels take pixels as rows of logits and turn these to planes themselves, and where no cross-entropy is to be added,
+// gradients back.
+func (c *call) turns() bool {
+	return c.cfg.Layout == PixelMajor && c.activation == SoftmaxActivation && c.width <= maxLanes
 }
 
 // logit returns where the logit of a pixel in one of the block's classes stands.
@@ -223,41 +238,61 @@ func (c *call) logit(pixel int, b *block, k int) int {
 	return pixel*c.cfg.Classes + k
 }
 
+// steps returns how far the logits of neighbouring pixels are apart, and of neighbouring classes.
+func (c *call) steps() (pixel, class int) {
+	if c.cfg.Layout == ClassMajor {
+		return 1, c.pixels
+	}
+	return c.cfg.Classes, 1
+}
+
 // direct says whether the tile's logits lie in planes as they are.
 func (c *call) direct(t *tile) bool {
 	return t.keptN == t.pixels && (c.cfg.Layout == ClassMajor || c.cfg.Classes == 1)
 }
 
-// inputs returns the logits of the tile's pixels that take part, in planes; as rows, where kernels take these.
+// inputs returns the logits of the tile's pixels that take part, in planes; as rows, where kernels take these. It may use dprobs.
 func (c *call) inputs(w *worker, t *tile) (src []float32, stride int) {
-	if c.direct(t) || c.turns(t) {
+	switch {
+	case c.direct(t) || c.turns() && t.keptN == t.pixels:
 		return c.logits[c.logit(t.pixel, &t.block, 0):], c.pixels
+	case c.turns():
+		c.gatherRows(w.grads, t)
+	default:
+		c.gather(w, t)
 	}
-	c.gather(w.grads, t)
 	return w.grads, c.size
 }
 
-// gather copies the logits of the picked pixels of a tile to planes.
-func (c *call) gather(planes []float32, t *tile) {
-	if c.cfg.Layout == ClassMajor {
+// gather copies the logits of the picked pixels of a tile to planes in grads.
+func (c *call) gather(w *worker, t *tile) {
+	x, row := c.logits[c.logit(t.pixel, &t.block, 0):], c.cfg.Classes
+	switch {
+	case c.cfg.Layout == ClassMajor || row == 1:
 		for k := range c.width {
-			x := c.logits[c.logit(t.pixel, &t.block, k):]
-			plane := planes[k*c.size:][:len(t.picked)]
-			for i, p := range t.picked {
-				plane[i] = x[p]
+			x, plane := x[k*c.pixels:], w.grads[k*c.size:][:c.size]
+			for _, r := range t.runs {
+				copy(plane[r.picked:], x[r.pixel:][:r.n])
 			}
 		}
-		return
-	}
-	x, row := c.logits[c.logit(t.pixel, &t.block, 0):], c.cfg.Classes
-	if len(t.picked) == t.pixels && c.width > 1 {
-		transpose(c.isa, planes, x, t.pixels, c.width, c.size, row)
-		return
-	}
-	for i, p := range t.picked {
-		for k, x := range x[int(p)*row:][:c.width] {
-			planes[k*c.size+i] = x
+	case c.width == 1:
+		for i, p := range t.picked {
+			w.grads[i] = x[int(p)*row]
 		}
+	case t.keptN > 0:
+		if t.keptN < t.pixels {
+			c.gatherRows(w.dprobs, t)
+			x = w.dprobs
+		}
+		transpose(c.isa, w.grads, x, t.keptN, c.width, c.size, row)
+	}
+}
+
+// gatherRows copies the logits of the picked pixels of a tile that lie in rows.
+func (c *call) gatherRows(rows []float32, t *tile) {
+	x, row := c.logits[c.logit(t.pixel, &t.block, 0):], c.width
+	for _, r := range t.runs {
+		copy(rows[r.picked*row:], x[r.pixel*row:][:r.n*row])
 	}
 }
 
@@ -306,15 +341,22 @@ func (c *call) gradient(w *worker, task int) {
 	for rest := c.blocks[task]; rest.pixels > 0; {
 		t := c.tile(w, &rest)
 		grad := c.grad[c.logit(t.pixel, &t.block, 0):]
-		if c.turns(&t) && c.lambda == 0 {
+		switch {
+		case c.turns() && c.lambda == 0:
 			c.spread(w, &t, w.dprobs, c.size)
-			group := &c.groups[t.group]
-			lossSoftmaxGradRows(c.isa, grad, c.planesOf(&t), w.dprobs, c.own[t.kept:], c.comp[t.kept:], c.width, t.keptN, group.stride, c.size)
-			continue
-		}
-		if c.direct(&t) {
+			dst, stride := grad, c.groups[t.group].stride
+			if t.keptN < t.pixels {
+				dst = w.grads
+			}
+			if t.keptN > 0 {
+				lossSoftmaxGradRows(c.isa, dst, c.planesOf(&t), w.dprobs, c.own[t.kept:], c.comp[t.kept:], c.width, t.keptN, stride, c.size)
+			}
+			if t.keptN < t.pixels {
+				c.scatterRows(w.grads, &t)
+			}
+		case c.direct(&t):
 			c.logitGradients(w, &t, grad, c.pixels)
-		} else {
+		default:
 			c.logitGradients(w, &t, w.grads, c.size)
 			c.scatter(w, &t)
 		}
@@ -337,8 +379,8 @@ func (c *call) logitGradients(w *worker, t *tile, dst []float32, stride int) {
 			lossSoftmaxGrad(c.isa, dst, s, w.dprobs, own, comp, c.width, n, stride, sStride, c.size)
 		}
 	case SigmoidActivation:
-		c.spread(w, t, w.dprobs, c.size)
 		src, srcStride := c.inputs(w, t)
+		c.spread(w, t, w.dprobs, c.size)
 		for k := range c.width {
 			lossSigmoidGrad(c.isa, dst[k*stride:][:n], src[k*srcStride:][:n], w.dprobs[k*c.size:][:n])
 		}
@@ -371,33 +413,42 @@ func (c *call) share(i int) float32 {
 	return float32(c.weights[i%c.cfg.Classes] / c.unitOf(i).weight / float64(c.took))
 }
 
-// scatter writes w.grads to the gradient, and 0 for the pixels that take no part.
+// scatter writes the planes in grads to the gradient, and 0 for the pixels that take no part. It uses dprobs.
 func (c *call) scatter(w *worker, t *tile) {
-	if c.cfg.Layout == ClassMajor {
+	grad, row := c.grad[c.logit(t.pixel, &t.block, 0):], c.cfg.Classes
+	switch {
+	case c.cfg.Layout == ClassMajor || row == 1:
 		for k := range c.width {
-			grad := c.grad[c.logit(t.pixel, &t.block, k):][:t.pixels]
-			clear(grad)
-			for i, p := range t.picked {
-				grad[p] = w.grads[k*c.size+i]
-			}
+			var at [maxParts]uint32
+			lossExpand1(c.isa, grad[k*c.pixels:][:t.pixels], w.kept[:t.pixels], w.grads[k*c.size:], &at, &keptFrom, 1)
 		}
-		return
-	}
-	row := c.cfg.Classes
-	grad := c.grad[c.logit(t.pixel, &t.block, 0):]
-	if len(t.picked) == t.pixels && c.width > 1 {
-		transpose(c.isa, grad, w.grads, c.width, t.pixels, row, c.size)
-		return
-	}
-	if len(t.picked) < t.pixels {
+	case c.width == 1:
 		for p := range t.pixels {
-			clear(grad[p*row:][:c.width])
+			grad[p*row] = 0
 		}
-	}
-	for i, p := range t.picked {
-		g := grad[int(p)*row:][:c.width]
-		for k := range g {
-			g[k] = w.grads[k*c.size+i]
+		for i, p := range t.picked {
+			grad[int(p)*row] = w.grads[i]
 		}
+	case t.keptN == t.pixels:
+		transpose(c.isa, grad, w.grads, c.width, t.pixels, row, c.size)
+	default:
+		if t.keptN > 0 {
+			transpose(c.isa, w.dprobs, w.grads, c.width, t.keptN, row, c.size)
+		}
+		c.scatterRows(w.dprobs, t)
 	}
+}
+
+// keptFrom divides the elements of worker.kept.
+var keptFrom = [maxParts + 1]uint32{oneBits}
+
+// scatterRows writes rows to the gradient, and 0 for the pixels that take no part.
+func (c *call) scatterRows(rows []float32, t *tile) {
+	grad, row, end := c.grad[c.logit(t.pixel, &t.block, 0):], c.width, 0
+	for _, r := range t.runs {
+		clear(grad[end*row : r.pixel*row])
+		copy(grad[r.pixel*row:][:r.n*row], rows[r.picked*row:])
+		end = r.pixel + r.n
+	}
+	clear(grad[end*row : t.pixels*row])
 }

@@ -26,7 +26,9 @@ type worker struct {
 	max, rest      []float32 // [size]
 	own, comp      []float32
 	sums           []float64
-	picked, target []int32            // the pixels of a tile that take part, and what they are
+	picked, target []int32   // the pixels of a tile that take part, and what they are
+	kept           []float32 // 1 for these, 0 for the others
+	runs           []run
 	counts         []targetCount      // [kinds+width] a block's pixels
 	marks          [][maxParts]uint32 // [width] how far a block's weights are read
 	keys           keyLists
@@ -137,11 +139,12 @@ func (c *call) work(w *worker) {
 // resize makes room for tiles of so many pixels and classes.
 func (w *worker) resize(width, size int) {
 	if width*size > len(w.dprobs) || kinds+width > len(w.counts) {
-		w.dprobs, w.grads, w.counts = make([]float32, width*size), make([]float32, width*size), make([]targetCount, kinds+width)
+		w.dprobs, w.grads, w.counts = make([]float32, width*size), make([]float32, width*size+padding), make([]targetCount, kinds+width)
 	}
 	if size > len(w.max) {
 		w.max, w.rest, w.own, w.comp = make([]float32, size), make([]float32, size), make([]float32, size), make([]float32, size)
 		w.sums, w.picked, w.target = make([]float64, size), make([]int32, size), make([]int32, size)
+		w.kept, w.runs = make([]float32, size), make([]run, 0, size/2+1)
 	}
 }
 
