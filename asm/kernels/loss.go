@@ -41,8 +41,9 @@ func lossSoftmax(m machine.Machine) {
 	}, func(c machine.Columns) {
 		top := columnMax(m, c, "src")
 		c.Store("max", top)
-		others := c.Sum(expsBut1(m, top), nil, machine.In("src", 0), machine.Out("dst"))
-		columnInverse(m, c, others, "dst")
+		ones := c.Block(0)
+		others := c.Sum(expsBut1(m, top, ones), nil, machine.In("src", 0), machine.Out("dst"))
+		columnInverse(m, c, ones, others, "dst")
 	})
 }
 
@@ -55,32 +56,29 @@ func lossSoftmaxRows(m machine.Machine) {
 // columnErrors is lossSoftmax of Scratch.
 func columnErrors(m machine.Machine, c machine.Columns, top []V) {
 	c.Store("max", top)
-	c.Each(expsBut1(m, top), machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
+	ones := c.Block(0)
+	c.Each(expsBut1(m, top, ones), machine.In(machine.Scratch, 0), machine.Out(machine.Scratch), machine.Ahead("src"), machine.Ahead("dst"))
 	others := c.Fold(nil, machine.In(machine.Scratch, 0))
-	columnInverse(m, c, others, machine.Scratch)
+	columnInverse(m, c, ones, others, machine.Scratch)
 }
 
-// expsBut1 returns exp(x − top), or −0 where that is 1.
-func expsBut1(m machine.Machine, top []V) func(j int, x []V) V {
+// expsBut1 returns exp(x − top), or −0 where that is 1, which it counts.
+func expsBut1(m machine.Machine, top, ones []V) func(j int, x []V) V {
 	e, one, half, minus0 := newExp(m), m.Const(1), m.Const(0.5), m.Const(math.Copysign(0, -1))
 	return func(j int, x []V) V {
 		m.Sub(x[0], x[0], top[j])
 		y := e.of(x[0])
 		m.Equal(x[0], y, one)
+		m.Add(ones[j], ones[j], x[0])
 		m.Sub(x[0], half, x[0])
 		m.BySign(y, x[0], minus0, y)
 		return y
 	}
 }
 
-// columnInverse turns exponentials into probabilities. Those that are 1 stand there as −0; the others have that sum.
-func columnInverse(m machine.Machine, c machine.Columns, others []V, src string) {
-	one, zero, ones := m.Const(1), m.Const(0), c.Block(0)
-	c.Each(func(j int, x []V) V {
-		m.BySign(x[0], x[0], one, zero)
-		m.Add(ones[j], ones[j], x[0])
-		return machine.None
-	}, machine.In(src, 0))
+// columnInverse turns exponentials into probabilities. So many of them are 1, and stand there as −0; the others have that sum.
+func columnInverse(m machine.Machine, c machine.Columns, ones, others []V, src string) {
+	one := m.Const(1)
 	for j, rest := range others {
 		m.Sub(ones[j], ones[j], one)
 		m.Add(rest, ones[j], rest)
