@@ -42,6 +42,8 @@ type call struct {
 	labelError error     // the first bad label, where no pixel before it is bad
 	took       int       // units that took part so far; all of them, when there is a gradient
 	shares     []share
+	ranges     int       // of each share
+	sums       []unitSum // [shares][maxParts]
 
 	tables [][]float32 // of a LovaszCounts: the weights of all bins of each class, instead of weightsAt
 
@@ -437,20 +439,19 @@ func (c *call) firstBad() error {
 
 // weigh finds the weights of one class of one group, and the class's loss.
 func (c *call) weigh(w *worker, task int) {
-	if weigher := c.show(w, task); weigher != nil {
+	if weigher := c.begin(w, task); weigher != nil {
 		c.finish(task, weigher)
 	}
 }
 
-// show shows the errors of one class to the weigher that is best; nil: it takes no part.
-func (c *call) show(w *worker, task int) weigher {
+// begin begins with one class, and returns the weigher that is best; nil: it takes no part.
+func (c *call) begin(w *worker, task int) weigher {
 	class := &c.classes[task]
 	if !class.takesPart {
 		return nil
 	}
-	g, k := task/c.width, task%c.width
-	group := &c.groups[g]
-	plane := c.planes[group.planes+k*group.stride:][:group.keptN]
+	g := task / c.width
+	plane := c.classPlane(task)
 	st := stats{foreground: class.foreground.Load(), from: class.smallest(), top: class.largest.Load()}
 	if c.activation == SoftmaxActivation {
 		st.top = c.classes[g*c.width].largest.Load()
@@ -466,36 +467,48 @@ func (c *call) show(w *worker, task int) weigher {
 	}
 	weigher := w.weigher(c, st, plane)
 	weigher.begin(st, plane)
-	for i := range group.blocks {
-		i += group.firstBlock
-		b := &c.blocks[i]
-		var at []uint32
-		if c.grad != nil {
-			at = c.marksOf(i, k)
-		}
-		weigher.add(plane[b.kept-group.kept:][:b.keptN], at)
-	}
 	return weigher
 }
 
-// finish lets a weigher that has seen all errors of a class weigh them.
+// show shows some blocks' errors of a class to what adds them.
+func (c *call) show(task, from, to int, add func(piece []float32, marks []uint32)) {
+	group, plane := &c.groups[task/c.width], c.classPlane(task)
+	for i := group.firstBlock + from; i < group.firstBlock+to; i++ {
+		b := &c.blocks[i]
+		var at []uint32
+		if c.grad != nil {
+			at = c.marksOf(i, task%c.width)
+		}
+		add(plane[b.kept-group.kept:][:b.keptN], at)
+	}
+}
+
+// classPlane returns the errors of one class of one group.
+func (c *call) classPlane(task int) []float32 {
+	group := &c.groups[task/c.width]
+	return c.planes[group.planes+task%c.width*group.stride:][:group.keptN]
+}
+
+// finish shows all errors of a class to a weigher, and lets it weigh them.
 func (c *call) finish(task int, weigher weigher) {
-	class := &c.classes[task]
+	class, blocks := &c.classes[task], c.groups[task/c.width].blocks
+	c.show(task, 0, blocks, weigher.add)
 	if c.grad == nil {
 		class.loss, class.gap = weigher.weigh(nil, nil)
 		return
 	}
-	class.loss, class.gap = weigher.weigh(c.weightsOf(task/c.width, task%c.width), &c.found[task])
-	c.begin(task)
+	found := &c.found[task]
+	class.loss, class.gap = weigher.weigh(c.weightsOf(task/c.width, task%c.width), found)
+	c.moveMarks(task, 0, blocks, &found.begin)
 }
 
-// begin tells the blocks where the weights of a class lie: those of its parts one after the other.
-func (c *call) begin(task int) {
-	group, found := &c.groups[task/c.width], &c.found[task]
-	for i := range group.blocks {
+// moveMarks tells blocks where the weights of the parts of a class begin.
+func (c *call) moveMarks(task, from, to int, begin *[maxParts]uint32) {
+	group := &c.groups[task/c.width]
+	for i := from; i < to; i++ {
 		at := c.marksOf(group.firstBlock+i, task%c.width)
-		for t := range min(len(at), int(found.parts)) {
-			at[t] += found.begin[t]
+		for t := range at {
+			at[t] += begin[t]
 		}
 	}
 }

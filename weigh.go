@@ -85,14 +85,16 @@ type ranges struct {
 // keyLists are the keys of a class while its weights are found, and what one worker needs for that.
 type keyLists struct {
 	ranges
-	keys [maxParts][]uint32
-	n    [maxParts]uint32
+	keys       [maxParts][]uint32
+	n          [maxParts]uint32
+	foreground [maxParts]uint32 // of these, where it is counted
 }
 
 // restart begins with no keys, and one part that has the errors from s.from on.
 func (k *keyLists) restart(s stats) {
 	k.parts, k.from[0], k.from[maxParts] = 1, s.from, s.top
 	clear(k.n[:])
+	clear(k.foreground[:])
 }
 
 // reserve makes room for the keys of so many pixels, if the parts are not very unequal.
@@ -120,6 +122,19 @@ func (k *keyLists) split(isa ISA, signed []float32, marks []uint32) {
 		lossSplit4(isa, &k.keys, &k.n, &k.from, signed)
 	case 8:
 		lossSplit8(isa, &k.keys, &k.n, &k.from, signed)
+	}
+}
+
+// splitAndCount is split that counts the foreground.
+func (k *keyLists) splitAndCount(isa ISA, signed []float32, marks []uint32) {
+	before := k.n
+	k.split(isa, signed, marks)
+	for t := range k.parts {
+		n := uint32(0)
+		for _, key := range k.keys[t][before[t]:k.n[t]] {
+			n += key & 1
+		}
+		k.foreground[t] += n
 	}
 }
 

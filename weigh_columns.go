@@ -39,6 +39,7 @@ const (
 type columnWeigher struct {
 	isa       ISA
 	keys      *keyLists
+	alone     [1]*keyLists
 	stats     stats
 	coarse    []uint32         // how many keys the sample has, by their upper 16 bits
 	shifts    [maxParts]uint32 // how wide the bins of each part are: so many bits of a key lie below
@@ -80,32 +81,35 @@ func (s *columnWeigher) weigh(weights []float32, found *spread) (loss, gap float
 	}
 	var sum unitSum
 	var tp, fp uint32
+	s.alone[0] = s.keys
 	for t := range int(s.keys.parts) {
-		sum += s.part(s.keyPart(t, weights), &tp, &fp)
+		p := s.keyPart(t, s.alone[:])
+		if weights != nil {
+			p.weights, weights = weights[:p.n], weights[p.n:]
+		}
+		sum += s.part(p, &tp, &fp)
 	}
 	return sum.value(s.stats.scale()), 0
 }
 
-// A keyPart is one part of the keys of a class.
+// A keyPart is one part of the keys of a class, from one list or several: those of neighbouring pixels.
 type keyPart struct {
 	stats
-	keys              []uint32 // and room for padding
-	n                 int
+	t                 int
+	lists             []*keyLists
+	n                 int    // keys in all of them
 	smallest, largest uint32 // the bits of errors
 	shift             uint32
 	weights           []float32 // where they go, nil where only the loss is wanted
 }
 
-func (s *columnWeigher) keyPart(t int, weights []float32) keyPart {
-	p := keyPart{stats: s.stats, keys: s.keys.keys[t], n: int(s.keys.n[t]), smallest: s.keys.from[t], largest: s.stats.top, shift: s.shifts[t]}
-	for before := range t {
-		p.largest = s.keys.from[before] - 1
-		if weights != nil {
-			weights = weights[s.keys.n[before]:]
-		}
+func (s *columnWeigher) keyPart(t int, lists []*keyLists) keyPart {
+	p := keyPart{stats: s.stats, t: t, lists: lists, smallest: s.keys.from[t], largest: s.stats.top, shift: s.shifts[t]}
+	if t > 0 {
+		p.largest = s.keys.from[t-1] - 1
 	}
-	if weights != nil {
-		p.weights = weights[:p.n]
+	for _, l := range lists {
+		p.n += int(l.n[t])
 	}
 	return p
 }
@@ -185,42 +189,64 @@ func binShift(coarse []uint32, scale float64, width int) uint32 {
 
 // part weighs the keys of a part, which may be another weigher's. tp and fp are the foreground and background pixels with larger keys.
 func (s *columnWeigher) part(p keyPart, tp, fp *uint32) unitSum {
-	keys, n, shift, dst := p.keys, p.n, p.shift, p.weights
-	if n == 0 {
+	if p.n == 0 {
 		return 0
 	}
+	shift := p.shift
 	g, scale := uint32(p.foreground), p.scale()
 	first := p.smallest >> shift &^ (columns - 1)
 	bins := int(p.largest>>shift|(columns-1)) + 1 - int(first)
-	s.positions = ensure(s.positions, 0, n+padding)
+	s.positions = ensure(s.positions, 0, p.n+len(p.lists)*padding)
 	s.counts = ensure(s.counts, 0, bins)
 	counts := s.counts[:bins]
 	clear(counts)
-	for i := 0; i < n; i += chunk {
-		e := min(i+chunk, n)
-		lossCount(s.isa, counts, s.positions[i:], keys[i:e], shift+1, first)
-	}
+	p.each(s.positions, func(keys, positions []uint32, _, n int) {
+		lossCount(s.isa, counts, positions, keys[:n], shift+1, first)
+	})
 	slots := s.layOut(counts, first)
 	if len(s.slots) < slots {
 		s.slots, s.weights = make([]uint16, slots+slots/4), make([]float32, slots+slots/4)
 	}
-	for i := range padding {
-		keys[n+i], s.positions[n+i] = keys[0], 0
-	}
-	for i := 0; i < n; i += chunk {
-		e := min(i+chunk, n)
-		lossPlace(s.isa, s.slots, s.positions[i:], keys[i:e], counts, shift+1, first)
-	}
+	p.pad(s.positions)
+	p.each(s.positions, func(keys, positions []uint32, _, n int) {
+		lossPlace(s.isa, s.slots, positions, keys[:n], counts, shift+1, first)
+	})
 	s.rank(g, tp, fp)
-	if dst == nil {
-		dst = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(s.positions))), n)
-	}
 	var sum int64
-	for i := 0; i < n; i += chunk {
-		e := min(i+chunk, n)
-		sum += lossGather(s.isa, dst[i:e], s.positions[i:], keys[i:e], s.weights, scale)
-	}
+	p.each(s.positions, func(keys, positions []uint32, at, n int) {
+		dst := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(positions))), n)
+		if p.weights != nil {
+			dst = p.weights[at:][:n]
+		}
+		sum += lossGather(s.isa, dst, positions, keys[:n], s.weights, scale)
+	})
 	return unitSum(sum)
+}
+
+// each calls f for n keys at a time, which are the part's from at on, and their positions. Those of a list have padding behind them.
+func (p *keyPart) each(positions []uint32, f func(keys, positions []uint32, at, n int)) {
+	at := 0
+	for _, l := range p.lists {
+		keys, n := l.keys[p.t], int(l.n[p.t])
+		for i := 0; i < n; i += chunk {
+			f(keys[i:], positions[i:], at+i, min(chunk, n-i))
+		}
+		at += n
+		positions = positions[n+padding:]
+	}
+}
+
+// pad makes the keys and positions valid that kernels read behind the last ones of a list.
+func (p *keyPart) pad(positions []uint32) {
+	for _, l := range p.lists {
+		keys, n := l.keys[p.t], int(l.n[p.t])
+		if n > 0 {
+			for i := range padding {
+				keys[n+i], positions[n+i] = keys[0], 0
+			}
+		}
+		positions = positions[n+padding:]
+	}
 }
 
 // layOut finds the groups, the bin with the largest keys first, and replaces the counts by where the bins begin. It returns how many slots

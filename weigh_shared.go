@@ -1,14 +1,15 @@
 package lanewise
 
-// A share is a class whose parts the workers weigh together: what is left where each of them has weighed as many classes, which is all there
-// is of binary segmentation.
+// A share is a class that the workers weigh together: what is left where each of them has weighed as many classes, which is all there is of
+// binary segmentation. First they divide the keys, each those of a range of blocks, then they weigh the parts.
 type share struct {
-	task       int
-	weigher    *columnWeigher // which has its keys; nil: it is weighed
-	parts      [maxParts]keyPart
-	foreground [maxParts]uint32
-	sums       [maxParts]unitSum
+	task    int
+	weigher *columnWeigher // that knows the parts; nil: the class is weighed
+	lists   []*keyLists    // of the ranges
 }
+
+// rangeBlocks is how many blocks a range has at the least.
+const rangeBlocks = 4
 
 // weighAll finds the weights of all classes.
 func (c *call) weighAll() {
@@ -17,74 +18,119 @@ func (c *call) weighAll() {
 		whole -= whole % c.maxWorkers
 	}
 	c.each(whole, (*call).weigh)
-	c.shares = resize(c.shares, len(c.classes)-whole)
-	if len(c.shares) == 0 {
+	shares := len(c.classes) - whole
+	if shares == 0 {
 		return
 	}
-	c.hire(len(c.shares))
-	for i := range c.shares {
-		c.shares[i] = share{task: whole + i}
+	most := 0
+	for i := range c.groups {
+		most = max(most, c.groups[i].blocks)
 	}
-	c.each(len(c.shares), (*call).divideShare)
-	c.each(len(c.shares)*maxParts, (*call).countShare)
-	c.each(len(c.shares)*maxParts, (*call).weighShare)
+	c.ranges = max(1, min(c.maxWorkers/shares, most/rangeBlocks))
+	c.hire(shares * c.ranges)
+	c.shares = resize(c.shares, shares)
 	for i := range c.shares {
 		s := &c.shares[i]
-		if s.weigher == nil {
-			continue
+		s.task, s.lists = whole+i, s.lists[:0]
+		for _, w := range c.workers[i*c.ranges:][:c.ranges] {
+			s.lists = append(s.lists, &w.keys)
 		}
-		var sum unitSum
-		for _, part := range s.sums {
-			sum += part
-		}
-		c.classes[s.task].loss = sum.value(s.weigher.stats.scale())
-		if c.grad != nil {
-			c.found[s.task] = s.weigher.keys.found()
-			c.begin(s.task)
+	}
+	c.each(shares, (*call).beginShare)
+	c.each(shares*c.ranges, (*call).divideShare)
+	c.sums = resize(c.sums, shares*maxParts)
+	c.each(shares*maxParts, (*call).weighShare)
+	for i := range c.shares {
+		c.finishShare(i)
+	}
+}
+
+// beginShare plans how the keys of a class are divided. A class of one part is weighed at once.
+func (c *call) beginShare(_ *worker, i int) {
+	s := &c.shares[i]
+	weigher := c.begin(c.workers[i*c.ranges], s.task)
+	s.weigher, _ = weigher.(*columnWeigher)
+	switch {
+	case weigher == nil:
+	case s.weigher == nil || s.weigher.keys.parts == 1:
+		s.weigher = nil
+		c.finish(s.task, weigher)
+	default:
+		for _, l := range s.lists[1:] {
+			l.restart(s.weigher.stats)
+			l.ranges = s.lists[0].ranges
 		}
 	}
 }
 
-// divideShare divides the keys of a class, which one worker keeps for it, into parts. A class of one part is weighed at once.
-func (c *call) divideShare(_ *worker, i int) {
-	s := &c.shares[i]
-	weigher := c.show(c.workers[i], s.task)
-	columns, ok := weigher.(*columnWeigher)
-	if !ok || columns.keys.parts == 1 {
-		if weigher != nil {
-			c.finish(s.task, weigher)
-		}
+// blocksOf returns the blocks of a range, as numbers in the group.
+func (c *call) blocksOf(s *share, r int) (from, to int) {
+	blocks := c.groups[s.task/c.width].blocks
+	return r * blocks / c.ranges, (r + 1) * blocks / c.ranges
+}
+
+// divideShare divides the keys of a range.
+func (c *call) divideShare(_ *worker, task int) {
+	s, r := &c.shares[task/c.ranges], task%c.ranges
+	if s.weigher == nil {
 		return
 	}
-	s.weigher = columns
-	var weights []float32
-	if c.grad != nil {
-		weights = c.weightsOf(s.task/c.width, s.task%c.width)
-	}
-	for t := range int(columns.keys.parts) {
-		s.parts[t] = columns.keyPart(t, weights)
-	}
-}
-
-// countShare counts the foreground of a part: it tells where the next one begins.
-func (c *call) countShare(_ *worker, task int) {
-	s, t := &c.shares[task/maxParts], task%maxParts
-	p := &s.parts[t]
-	n := uint32(0)
-	for _, key := range p.keys[:p.n] {
-		n += key & 1
-	}
-	s.foreground[t] = n
+	from, to := c.blocksOf(s, r)
+	l := s.lists[r]
+	l.reserve((to - from) * blockSize)
+	c.show(s.task, from, to, func(piece []float32, marks []uint32) { l.splitAndCount(c.isa, piece, marks) })
 }
 
 // weighShare weighs a part.
 func (c *call) weighShare(w *worker, task int) {
 	s, t := &c.shares[task/maxParts], task%maxParts
-	var tp, fp uint32
-	for before := range t {
-		tp += s.foreground[before]
-		fp += uint32(s.parts[before].n) - s.foreground[before]
+	c.sums[task] = 0
+	if s.weigher == nil || t >= int(s.weigher.keys.parts) {
+		return
+	}
+	var n, foreground uint32 // of the parts before
+	for _, l := range s.lists {
+		for before := range t {
+			n += l.n[before]
+			foreground += l.foreground[before]
+		}
+	}
+	p := s.weigher.keyPart(t, s.lists)
+	if c.grad != nil {
+		p.weights = c.weightsOf(s.task/c.width, s.task%c.width)[n:][:p.n]
 	}
 	w.columns.isa = c.isa
-	s.sums[t] = w.columns.part(s.parts[t], &tp, &fp)
+	tp, fp := foreground, n-foreground
+	c.sums[task] = w.columns.part(p, &tp, &fp)
+}
+
+// finishShare adds up the losses of the parts, and tells the blocks where their weights are: part after part, and of each range after range.
+func (c *call) finishShare(i int) {
+	s := &c.shares[i]
+	if s.weigher == nil {
+		return
+	}
+	var sum unitSum
+	for _, part := range c.sums[i*maxParts:][:maxParts] {
+		sum += part
+	}
+	c.classes[s.task].loss = sum.value(s.weigher.stats.scale())
+	if c.grad == nil {
+		return
+	}
+	c.found[s.task] = spread{ranges: s.weigher.keys.ranges, kind: byRank}
+	at, begin := uint32(0), [maxParts]uint32{}
+	for t := range s.weigher.keys.parts {
+		begin[t] = at
+		for _, l := range s.lists {
+			at += l.n[t]
+		}
+	}
+	for r, l := range s.lists {
+		from, to := c.blocksOf(s, r)
+		c.moveMarks(s.task, from, to, &begin)
+		for t, n := range l.n {
+			begin[t] += n
+		}
+	}
 }
