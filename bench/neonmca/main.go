@@ -1,9 +1,11 @@
 // Command neonmca says what the inner loops of the NEON kernels cost on three CPUs, as llvm-mca models them, beside those of clang -O3
-// -ffast-math on the plain loops of c/loops.c. From the folder bench:
+// -ffast-math on the plain loops of c/loops.c; those that sort, count and weigh without that. From the folder bench:
 //
 //	go run ./neonmca
+//	go run ./neonmca -keys    # the latter alone, without clang
 //
-// It needs llvm-objdump, llvm-mca and clang (Debian: llvm-19 clang-19, or newer). The models know nothing of caches: all is in L1.
+// It needs llvm-objdump, llvm-mca and clang (Debian: llvm-19 clang-19, or newer: 16 is the first to know neoverse-v2). The models know
+// nothing of caches: all is in L1.
 package main
 
 import (
@@ -28,8 +30,24 @@ var cpus = []string{"neoverse-n1", "neoverse-v2", "apple-m1"}
 
 // kernels are the functions that are compared. The inner loop is the one that takes most elements a turn.
 var kernels = []string{
-	"dot", "sum", "max", "expSum", "sumExp", "scale", "subtract", "softmaxGrad", "logSoftmaxGrad", "cumSum", "classErrors",
+	"dot", "sum", "largest", "expSum", "sumExp", "scale", "subtract", "softmaxGrad", "logSoftmaxGrad", "cumSum", "classErrors",
 	"softmaxPlanes", "argMaxPlanes",
+}
+
+// routines have the loops of the kernels that call them.
+var routines = map[string]string{"expSum": "rowExp", "sumExp": "rowSumExp"}
+
+// keyKernels go through keys, pixels or items, so many a turn. That of rank is its last one, which makes weights of
+// counts.
+var keyKernels = []struct {
+	name     string
+	elements int
+}{
+	{"lossSplit1", 16}, {"lossSplit2", 16}, {"lossSplit4", 16}, {"lossSplit8", 16},
+	{"lossExpand1", 16}, {"lossExpand2", 16}, {"lossExpand4", 16}, {"lossExpand8", 16},
+	{"lossCount", 32}, {"lossPlace", 32}, {"lossRank", 32}, {"lossGather", 16}, {"lossTally", 32}, {"lossLookUp", 16},
+	{"sortCount32", 32}, {"sortSplit32", 32}, {"sortCount64", 32}, {"sortSplit64", 32}, {"sortUnpack", 32}, {"sortItems64", 32},
+	{"sortCount", 32}, {"sortPlace", 32}, {"sortNeighbours", 4},
 }
 
 // elements of a turn of our loops, in float32: a block, or what kernels with loops of their own take.
@@ -39,6 +57,7 @@ func main() {
 	log.SetFlags(0)
 	verbose := flag.Bool("v", false, "print the loops too")
 	only := flag.String("only", "", "kernels, with commas")
+	keys := flag.Bool("keys", false, "only the kernels that go through keys")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "neonmca")
 	if err != nil {
@@ -50,13 +69,31 @@ func main() {
 	build := exec.Command("go", "test", "-c", "-o", binary, "github.com/lanewise/lanewise")
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
 	output(build)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Printf("%s\ncycles an element in L1\n\n", version("llvm-mca"))
+	fmt.Fprintf(w, "keys\tinstructions\t%s\t\n", strings.Join(cpus, "\t bound by\t")+"\t bound by")
+	for _, k := range keyKernels {
+		if *only != "" && !strings.Contains(","+*only+",", ","+k.name+",") {
+			continue
+		}
+		l := longestLoop(disassemble(binary, "github.com/lanewise/lanewise."+k.name+"NEON.abi0"))
+		fmt.Fprintf(w, "%s\t%.1f\t", k.name, float64(len(l))/float64(k.elements))
+		for _, cpu := range cpus {
+			a := analyse(cpu, l)
+			fmt.Fprintf(w, "%.2f\t %s\t", a.cycles/float64(k.elements), a.bound)
+		}
+		fmt.Fprintln(w)
+	}
+	w.Flush()
+	if *keys {
+		return
+	}
 	source := filepath.Join(dir, "loops.c")
 	if err := os.WriteFile(source, plain, 0o666); err != nil {
 		log.Fatal(err)
 	}
 
-	fmt.Printf("%s, %s\ncycles an element in L1; n is what a turn of the loop takes\n\n", version("clang"), version("llvm-mca"))
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Printf("\n%s; n is what a turn of the loop takes\n\n", version("clang"))
 	for _, t := range []string{"F32", "F64"} {
 		fmt.Fprintf(w, "%s\t", t)
 		for _, cpu := range cpus {
@@ -68,7 +105,11 @@ func main() {
 				continue
 			}
 			name := k + t
-			ours := innerLoop(disassemble(binary, "github.com/lanewise/lanewise."+name+"NEON.abi0"))
+			symbol := name + "NEON.abi0"
+			if routine, ok := routines[k]; ok {
+				symbol = routine + t + "NEON"
+			}
+			ours := innerLoop(disassemble(binary, "github.com/lanewise/lanewise."+symbol))
 			n := elements[k]
 			if n == 0 {
 				n = 64
@@ -168,8 +209,14 @@ func disassemble(file, symbol string) []instruction {
 	return code
 }
 
-// innerLoop returns the loop without one inside it that has most vector instructions.
+// innerLoop returns the loop without one inside it that has most vector instructions, longestLoop the one that has most instructions.
 func innerLoop(code []instruction) loop {
+	return bestLoop(code, func(l loop) int { return len(vector.FindAllString(l.text(), -1)) })
+}
+
+func longestLoop(code []instruction) loop { return bestLoop(code, func(l loop) int { return len(l) }) }
+
+func bestLoop(code []instruction, size func(loop) int) loop {
 	var best loop
 	most := 0
 	for i, last := range code {
@@ -186,8 +233,7 @@ func innerLoop(code []instruction) loop {
 				inner = false
 			}
 		}
-		n := len(vector.FindAllString(loop(code[first:i]).text(), -1))
-		if inner && n > most {
+		if n := size(code[first : i+1]); inner && n > most {
 			best, most = loop(code[first:i+1]), n
 		}
 	}

@@ -74,7 +74,7 @@ T K(sum)(in x, i64 n) {
 	return s;
 }
 
-T K(max)(in x, i64 n) {
+T K(largest)(in x, i64 n) {
 	T m = x[0];
 	LOOP m = x[i] > m ? x[i] : m;
 	return m;
