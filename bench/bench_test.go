@@ -249,6 +249,39 @@ func TestPeersAgree(t *testing.T) {
 	}
 }
 
+// Peers of the kernels that write: what the kernel left is what they have to leave.
+func TestServicePeersAgree(t *testing.T) {
+	const n = 38 * 30
+	agree := func(name string, in instance, dst []float32) {
+		t.Helper()
+		in.call()
+		want := slices.Clone(dst)
+		for _, p := range in.peers {
+			if !slices.Contains([]string{plain, gonum, vekName, "slices.SortStableFunc"}, p.name) {
+				continue // a kernel of ours that is asked something else
+			}
+			clear(dst)
+			p.call()
+			checkClose(t, name+" "+p.name, dst, want)
+		}
+	}
+	for name, f := range map[string]func(n int) instance{
+		"SoftmaxAxis": softmaxAxis[float32](19), "LogSoftmaxAxis": logSoftmaxAxis[float32](19), "SoftmaxAxisGrad": softmaxAxisGrad[float32](19),
+		"LogSoftmaxAxisGrad": logSoftmaxAxisGrad[float32](19), "LogSumExpAxis": logSumExpAxis[float32](19), "CumSumRows": cumSumRows[float32](19),
+		"Normalize": normalize[float32], "NormalizeRows": normalizeRows[float32](38),
+		"Sigmoid": sigmoid[float32], "SortAscending": sortAscending[float32], "TopKRows": topKRows[float32](10, 38),
+		"SoftmaxRowsScaled": softmaxRowsScaled[float32](38), "LogSumExpRows": logSumExpRows[float32](19), "SigmoidGrad": sigmoidGrad[float32], "SoftmaxScaled": softmaxScaled[float32],
+		"FromBFloat16": fromBFloat16, "FromFloat16": fromFloat16, "DotRowsFloat16": dotRowsFloat16(38), "DotRowsBFloat16": dotRowsBFloat16(38),
+	} {
+		in := f(n)
+		dst, ok := in.dst.([]float32)
+		if !ok {
+			t.Fatalf("%s does not say where it writes", name)
+		}
+		agree(name, in, dst)
+	}
+}
+
 func checkClose(t *testing.T, name string, got, want []float32) {
 	t.Helper()
 	for i, w := range want {

@@ -22,6 +22,7 @@ type instance struct {
 	call  func()
 	peers []peer
 	limit limit // of one call; the zero limit: unknown
+	dst   any   // what call writes, where the peers write there too
 }
 
 // A peer is another implementation of the same function.
@@ -48,20 +49,36 @@ var kernels = []kernel{
 	{name: "ArgMaxRows/19", least: 19, f32: argMaxRows[float32](19), f64: argMaxRows[float64](19)},
 	{name: "ArgMaxPlanes/19", least: 19, f32: argMaxPlanes[float32](19), f64: argMaxPlanes[float64](19)},
 	{name: "SortDescending", f32: sortDescending[float32], f64: sortDescending[float64], most: 1 << 22},
+	{name: "SortAscending", f32: sortAscending[float32], f64: sortAscending[float64], most: 1 << 22},
 	{name: "SquaredDistance", f32: squaredDistance[float32], f64: squaredDistance[float64]},
 	{name: "SquaredDistanceRows/768", least: 768, f32: squaredDistanceRows[float32](768), f64: squaredDistanceRows[float64](768)},
 	{name: "Norm", f32: norm[float32], f64: norm[float64]},
+	{name: "Normalize", f32: normalize[float32], f64: normalize[float64]},
 	{name: "NormalizeRows/768", least: 768, f32: normalizeRows[float32](768), f64: normalizeRows[float64](768)},
 	{name: "TopK/10", least: 64, f32: topK[float32](10), f64: topK[float64](10)},
 	{name: "TopK/1000", least: 4096, f32: topK[float32](1000), f64: topK[float64](1000)},
+	{name: "TopKRows/10", least: 1000, f32: topKRows[float32](10, 1000), f64: topKRows[float64](10, 1000)},
 	{name: "Sigmoid", f32: sigmoid[float32], f64: sigmoid[float64]},
+	{name: "SigmoidGrad", f32: sigmoidGrad[float32], f64: sigmoidGrad[float64]},
+	{name: "SoftmaxScaled", f32: softmaxScaled[float32], f64: softmaxScaled[float64]},
 	{name: "SoftmaxRowsScaled/64", least: 64, f32: softmaxRowsScaled[float32](64), f64: softmaxRowsScaled[float64](64)},
 	{name: "SoftmaxRowsScaled/1024", least: 1024, f32: softmaxRowsScaled[float32](1024), f64: softmaxRowsScaled[float64](1024)},
 	{name: "LogSumExpRows/19", least: 19, f32: logSumExpRows[float32](19), f64: logSumExpRows[float64](19)},
+	{name: "CumSumRows/19", least: 19, f32: cumSumRows[float32](19), f64: cumSumRows[float64](19)},
+	{name: "CumSumRows/1024", least: 1024, f32: cumSumRows[float32](1024), f64: cumSumRows[float64](1024)},
+	{name: "SoftmaxAxis/19", least: 19, f32: softmaxAxis[float32](19), f64: softmaxAxis[float64](19)},
+	{name: "LogSoftmaxAxis/19", least: 19, f32: logSoftmaxAxis[float32](19), f64: logSoftmaxAxis[float64](19)},
+	{name: "SoftmaxAxisGrad/19", least: 19, f32: softmaxAxisGrad[float32](19), f64: softmaxAxisGrad[float64](19)},
+	{name: "LogSoftmaxAxisGrad/19", least: 19, f32: logSoftmaxAxisGrad[float32](19), f64: logSoftmaxAxisGrad[float64](19)},
+	{name: "LogSumExpAxis/19", least: 19, f32: logSumExpAxis[float32](19), f64: logSumExpAxis[float64](19)},
+	{name: "ArgMaxAxis/19", least: 19, f32: argMaxAxis[float32](19), f64: argMaxAxis[float64](19)},
 	{name: "FromFloat16", f32: fromFloat16},
+	{name: "FromBFloat16", f32: fromBFloat16},
 	{name: "ToFloat16", f32: toFloat16},
 	{name: "ToBFloat16", f32: toBFloat16},
 	{name: "DotRowsFloat16/768", least: 768, f32: dotRowsFloat16(768)},
+	{name: "DotRowsBFloat16/768", least: 768, f32: dotRowsBFloat16(768)},
+	{name: "DotInt8", f32: dotInt8},
 	{name: "DotRowsInt8/768", least: 768, f32: dotRowsInt8(768)},
 	{name: "DotThenExp", f32: dotThenExp[float32], f64: dotThenExp[float64], most: 1 << 14},
 	{name: "LovaszGrad", f32: lovaszGrad[float32], f64: lovaszGrad[float64]},

@@ -79,7 +79,7 @@ var raised = []float64{0, 3, 6, 9, 12, 14, 17, 20}
 
 func main() {
 	isQuick := flag.Bool("quick", false, "fewer lengths and samples: under 45 seconds")
-	run := flag.String("run", "", "only cases whose name matches this regular `expression`: kernel/type/n, Lovasz/size/data, Lovasz/activation/…; README.md has them all")
+	run := flag.String("run", "", "only cases whose name matches this regular `expression`: kernel/type/n, Lovasz/…, LovaszAll/…; README.md lists them")
 	sizes := flag.String("sizes", "", "these lengths, a comma-separated `list`, instead of 16 to 2²⁴")
 	asJSON := flag.Bool("json", false, "print JSON, a line for every measurement")
 	asBench := flag.Bool("benchfmt", false, "print what benchstat reads")

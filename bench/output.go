@@ -252,7 +252,8 @@ func (o textOutput) wanted(rows []caseRow) {
 	if len(rows) == 0 {
 		return
 	}
-	fmt.Fprintf(o.w, "Configurations of the loss, ns per logit, nine pixels in ten confident; a dense sort takes %s ns a pair\n", digits(rows[0].Backward/rows[0].Sorts))
+	sort := rows[0].Backward / rows[0].Sorts
+	fmt.Fprintf(o.w, "Configurations of the loss, ns per logit, nine pixels in ten confident; a dense sort takes %s ns a pair\n", digits(sort))
 	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(tw, "configuration\tISA\tforward\tforward+backward\t±\tsorts\tPyTorch\tis\twanted\tof\t\n")
 	var short []string
@@ -265,7 +266,8 @@ func (o textOutput) wanted(rows []caseRow) {
 			mark = "short"
 			short = append(short, fmt.Sprintf("%s %s: %s, wanted ≤ %s", strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Is), digits(r.Most)))
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Forward), digits(r.Backward),
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Forward), digits(r.Backward),
 			percent(r.Spread), digits(r.Sorts), digits(r.PyTorch), is, most, strings.TrimPrefix(r.Of, "Lovasz/"), mark)
 	}
 	tw.Flush()
@@ -350,7 +352,8 @@ func (o textOutput) exact(rows []exactRow) {
 	if len(rows) == 0 {
 		return
 	}
-	fmt.Fprintf(o.w, "How far from float64: loss, norm of the gradient and cross-entropy of %d pixels × %d classes; wanted ≤ %s, %s, %s\n", exactPixels, exactClasses,
+	fmt.Fprintf(o.w, "How far from float64: loss, norm of the gradient and cross-entropy of %d pixels × %d classes; wanted ≤ %s, %s, %s\n",
+		exactPixels, exactClasses,
 		scientific(mostOff.Loss), scientific(mostOff.Gradient), scientific(mostOff.Entropy))
 	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(tw, "\tloss\toff by\tgradient\tcross-entropy\tPyTorch, float32\t\t\t\n")
@@ -365,7 +368,8 @@ func (o textOutput) exact(rows []exactRow) {
 		if p := r.PyTorch; p != nil {
 			torch = scientific(p.Loss) + "\t" + scientific(p.Gradient) + "\t" + scientific(p.Entropy)
 		}
-		fmt.Fprintf(tw, "%s\t%.2g\t%s\t%s\t%s\t%s\t%s\n", name, r.Loss, scientific(r.Ours.Loss), scientific(r.Ours.Gradient), scientific(r.Ours.Entropy), torch, mark)
+		fmt.Fprintf(tw, "%s\t%.2g\t%s\t%s\t%s\t%s\t%s\n",
+			name, r.Loss, scientific(r.Ours.Loss), scientific(r.Ours.Gradient), scientific(r.Ours.Entropy), torch, mark)
 	}
 	tw.Flush()
 	o.summary(short, len(rows))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -89,6 +90,16 @@ func topKPeers[T lanewise.Float](values []T, indices []int32, src []T) []peer {
 			lanewise.SortDescending(keys, perm)
 		}},
 		{"ArgMax", func() { sinkInt = lanewise.ArgMax(src) }},
+	}
+}
+
+func plainSortAscending[T lanewise.Float](keys, src []T, perm []int32) {
+	for i := range perm {
+		perm[i] = int32(i)
+	}
+	slices.SortStableFunc(perm, func(i, j int32) int { return cmp.Compare(src[i], src[j]) })
+	for i, from := range perm {
+		keys[i] = src[from]
 	}
 }
 

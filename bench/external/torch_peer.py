@@ -87,7 +87,8 @@ def image_loss(x, labels, activation, extras):
     weights = 1 + (torch.arange(classes) % 3) / 2
     foregrounds = [(labels == (1 if classes == 1 else k)).float() for k in range(classes)]
     present = [k for k in range(classes) if foregrounds[k].sum() > 0]
-    loss = lovasz([probas[:, k] for k in present], [foregrounds[k] for k in present], [float(weights[k]) if extras == "weights" else 1 for k in present])
+    class_weights = [float(weights[k]) if extras == "weights" else 1 for k in present]
+    loss = lovasz([probas[:, k] for k in present], [foregrounds[k] for k in present], class_weights)
     entropy = 0
     if extras not in ("none", "void"):
         smoothing = 0.1 if extras == "smoothing" else 0.0
