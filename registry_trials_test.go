@@ -408,7 +408,7 @@ func splitInput(parts int) trial {
 		thresholds(parts, from[:], r)
 		for t := range parts {
 			written[t] = uint32(r.below(5))
-			keys[t] = integers(int(written[t])+n+16, int(written[t])+n+16, func() uint32 { return 7 })
+			keys[t] = slices.Repeat([]uint32{7}, int(written[t])+n+16)
 		}
 		return func(name string, i int) bool {
 			var t int

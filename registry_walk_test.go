@@ -38,9 +38,10 @@ type span struct {
 	size   int // of an element
 	n      int
 	data   unsafe.Pointer
-	set    func(data unsafe.Pointer)
+	set    func(data unsafe.Pointer, n, room int) // of a slice; an array has its own size
 	beyond beyond
 	float  bool
+	array  bool
 }
 
 func (s *span) bytes() []byte { return unsafe.Slice((*byte)(s.data), s.n*s.size) }
@@ -50,69 +51,76 @@ func (s *span) all() []byte { return unsafe.Slice((*byte)(s.data), s.room()*s.si
 func (s *span) room() int   { return s.n + max(s.beyond.read, s.beyond.write) }
 
 func sliceSpan[E any](name string, p *[]E) span {
-	n := len(*p)
-	return span{name: name, size: int(unsafe.Sizeof(*new(E))), n: n, data: unsafe.Pointer(unsafe.SliceData(*p)),
-		set: func(data unsafe.Pointer) { *p = unsafe.Slice((*E)(data), n) }}
+	return span{name: name, size: int(unsafe.Sizeof(*new(E))), n: len(*p), data: unsafe.Pointer(unsafe.SliceData(*p)),
+		set: func(data unsafe.Pointer, n, room int) { *p = unsafe.Slice((*E)(data), room)[:n] }}
 }
 
 func arraySpan[A any](name string, p **A, size int) span {
-	return span{name: name, size: size, n: int(unsafe.Sizeof(**p)) / size, data: unsafe.Pointer(*p), set: func(data unsafe.Pointer) { *p = (*A)(data) }}
+	return span{name: name, size: size, n: int(unsafe.Sizeof(**p)) / size, data: unsafe.Pointer(*p), array: true,
+		set: func(data unsafe.Pointer, _, _ int) { *p = (*A)(data) }}
+}
+
+// spanOf returns what p, which points to an argument, refers to, and whether it refers to anything. It knows the types of all arguments.
+func (e *entry) spanOf(name string, p any) (s span, refers bool) {
+	switch p := p.(type) {
+	case *[]float32:
+		s = sliceSpan(name, p)
+		s.float = true
+	case *[]float64:
+		s = sliceSpan(name, p)
+		s.float = true
+	case *[]uint8:
+		s = sliceSpan(name, p)
+	case *[]int8:
+		s = sliceSpan(name, p)
+	case *[]uint16:
+		s = sliceSpan(name, p)
+	case *[]int32:
+		s = sliceSpan(name, p)
+	case *[]uint32:
+		s = sliceSpan(name, p)
+	case *[]uint64:
+		s = sliceSpan(name, p)
+	case **[8]uint32:
+		s = arraySpan(name, p, 4)
+	case **[9]uint32:
+		s = arraySpan(name, p, 4)
+	case **[maxSortParts]uint32:
+		s = arraySpan(name, p, 4)
+	case **[2][columns]uint32:
+		s = arraySpan(name, p, 4)
+	case **[maxParts][]uint32:
+		s = arraySpan(name, p, 8)
+	case *float32, *float64, *int, *int32, *uint16, *uint32, *int64, *bool:
+		return s, false
+	default:
+		panic(fmt.Sprintf("%v: the suite knows no %T", e, p))
+	}
+	s.beyond = e.beyond[name]
+	return s, true
 }
 
 // spans returns those of the arguments, without nil slices.
 func (e *entry) spans(a arguments) []span {
 	var spans []span
+	add := func(name string, p any) {
+		if s, refers := e.spanOf(name, p); refers && s.data != nil {
+			spans = append(spans, s)
+		}
+	}
 	a.each(func(name string, p any) {
-		var s span
-		switch p := p.(type) {
-		case *[]float32:
-			s = sliceSpan(name, p)
-			s.float = true
-		case *[]float64:
-			s = sliceSpan(name, p)
-			s.float = true
-		case *[]uint8:
-			s = sliceSpan(name, p)
-		case *[]int8:
-			s = sliceSpan(name, p)
-		case *[]uint16:
-			s = sliceSpan(name, p)
-		case *[]int32:
-			s = sliceSpan(name, p)
-		case *[]uint32:
-			s = sliceSpan(name, p)
-		case *[]uint64:
-			s = sliceSpan(name, p)
-		case **[8]uint32:
-			s = arraySpan(name, p, 4)
-		case **[9]uint32:
-			s = arraySpan(name, p, 4)
-		case **[maxSortParts]uint32:
-			s = arraySpan(name, p, 4)
-		case **[2][columns]uint32:
-			s = arraySpan(name, p, 4)
-		case **[maxParts][]uint32:
-			if *p == nil {
-				return
-			}
-			lists := **p // the array itself is not looked at, its slices are
-			*p = &lists
-			for i := range lists {
-				s := sliceSpan(fmt.Sprint(name, i), &lists[i])
-				s.beyond = e.beyond[name]
-				if s.data != nil {
+		lists, ok := p.(**[maxParts][]uint32)
+		if !ok {
+			add(name, p)
+		} else if *lists != nil {
+			own := **lists // the array itself is not looked at, its slices are
+			*lists = &own
+			for i := range own {
+				if s := sliceSpan(fmt.Sprint(name, i), &own[i]); s.data != nil {
+					s.beyond = e.beyond[name]
 					spans = append(spans, s)
 				}
 			}
-			return
-		case *float32, *float64, *int, *int32, *uint16, *uint32, *int64, *bool:
-			return
-		default:
-			panic(fmt.Sprintf("%v: the suite knows no %T", e, p))
-		}
-		if s.data != nil {
-			s.beyond = e.beyond[name]
-			spans = append(spans, s)
 		}
 	})
 	return spans
@@ -140,26 +148,12 @@ func (e *entry) fillArgument(name string, p any, n int, shape map[string]int, r 
 		*p = floats[float32](length, room, r)
 	case *[]float64:
 		*p = floats[float64](length, room, r)
-	case *[]uint8:
-		*p = integers(length, room, func() uint8 { return uint8(r.next()) })
-	case *[]int8:
-		*p = integers(length, room, func() int8 { return int8(r.next()) })
-	case *[]uint16:
-		*p = integers(length, room, func() uint16 { return uint16(r.next()) })
 	case *[]int32:
-		*p = integers(length, room, func() int32 { return int32(r.below(5)) })
-	case *[]uint32:
-		*p = integers(length, room, func() uint32 { return uint32(r.next()) })
-	case *[]uint64:
-		*p = integers(length, room, r.next)
-	case **[8]uint32:
-		*p = new([8]uint32)
-	case **[9]uint32:
-		*p = new([9]uint32)
-	case **[maxSortParts]uint32:
-		*p = new([maxSortParts]uint32)
-	case **[2][columns]uint32:
-		*p = new([2][columns]uint32)
+		*p = make([]int32, room)
+		for i := range *p {
+			(*p)[i] = int32(r.below(5))
+		}
+		*p = (*p)[:length]
 	case **[maxParts][]uint32:
 		*p = new([maxParts][]uint32)
 	case *float32:
@@ -172,15 +166,20 @@ func (e *entry) fillArgument(name string, p any, n int, shape map[string]int, r 
 		*p = uint32(integer())
 	case *int32:
 		*p = int32(r.below(5))
+	default: // any integers, but zeros in arrays
+		s, refers := e.spanOf(name, p)
+		switch {
+		case !refers:
+		case s.array:
+			s.set(unsafe.Pointer(unsafe.SliceData(make([]uint64, (s.n*s.size+7)/8))), s.n, s.n)
+		default:
+			words := make([]uint64, (room*s.size+7)/8+1)
+			for i := range words {
+				words[i] = r.next()
+			}
+			s.set(unsafe.Pointer(unsafe.SliceData(words)), length, room)
+		}
 	}
-}
-
-func integers[E any](n, room int, next func() E) []E {
-	s := make([]E, room)
-	for i := range s {
-		s[i] = next()
-	}
-	return s[:n]
 }
 
 func floats[T Float](n, room int, r *random) []T {
@@ -233,7 +232,7 @@ func (f *fence[E]) put(s *span, side sideOf, offset int) {
 	data := unsafe.Pointer(unsafe.SliceData(f.whole[f.from:]))
 	copy(unsafe.Slice((*byte)(data), f.n), s.all())
 	s.data = data
-	s.set(data)
+	s.set(data, s.n, s.n)
 }
 
 // canaries looks at both sides.
@@ -433,7 +432,7 @@ func (e *entry) copies(a arguments) []span {
 		data := unsafe.Pointer(unsafe.SliceData(words))
 		copy(unsafe.Slice((*byte)(data), s.room()*s.size), s.all())
 		s.data = data
-		s.set(data)
+		s.set(data, s.n, s.n)
 	}
 	return spans
 }
@@ -456,13 +455,12 @@ func TestReached(t *testing.T) {
 			}
 			a := e.new()
 			a.each(func(name string, p any) {
-				switch p := p.(type) {
-				case *int:
+				if p, ok := p.(*int); ok {
 					*p = 8
-				case **[maxParts][]uint32:
-					*p = new([maxParts][]uint32)
 				}
-				e.poison(p, unsafe.Pointer(&memory[len(memory)/2]))
+				if s, refers := e.spanOf(name, p); refers {
+					s.set(unsafe.Pointer(&memory[len(memory)/2]), 64, 64)
+				}
 			})
 			got := faulting(func() { a.call(isa) })
 			if strings.HasSuffix(want, "Generic") {
@@ -480,39 +478,6 @@ func TestReached(t *testing.T) {
 		if reached == 0 {
 			t.Errorf("%v has no function", isa)
 		}
-	}
-}
-
-// poison makes slices and pointers refer to memory that is not there.
-func (e *entry) poison(p any, memory unsafe.Pointer) {
-	const n = 64 // elements
-	switch p := p.(type) {
-	case *[]float32:
-		*p = unsafe.Slice((*float32)(memory), n)
-	case *[]float64:
-		*p = unsafe.Slice((*float64)(memory), n)
-	case *[]uint8:
-		*p = unsafe.Slice((*uint8)(memory), n)
-	case *[]int8:
-		*p = unsafe.Slice((*int8)(memory), n)
-	case *[]uint16:
-		*p = unsafe.Slice((*uint16)(memory), n)
-	case *[]int32:
-		*p = unsafe.Slice((*int32)(memory), n)
-	case *[]uint32:
-		*p = unsafe.Slice((*uint32)(memory), n)
-	case *[]uint64:
-		*p = unsafe.Slice((*uint64)(memory), n)
-	case **[8]uint32:
-		*p = (*[8]uint32)(memory)
-	case **[9]uint32:
-		*p = (*[9]uint32)(memory)
-	case **[maxSortParts]uint32:
-		*p = (*[maxSortParts]uint32)(memory)
-	case **[2][columns]uint32:
-		*p = (*[2][columns]uint32)(memory)
-	case **[maxParts][]uint32:
-		*p = (*[maxParts][]uint32)(memory)
 	}
 }
 
