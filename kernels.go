@@ -23,19 +23,13 @@ const (
 // Products and sums are rounded to T, in 64 lanes for float32 (32 for float64) over pieces of 8192 elements, which float64 adds up: the
 // relative error is at most 136 roundings of Σ |aᵢ·bᵢ|, whatever the length.
 func Dot[T Float](a, b []T) T {
-	if len(a) != len(b) {
-		panicLengths("Dot", "len(a)", len(a), "len(b)", len(b))
-	}
-	if len(a) <= piece {
-		return dot(active, a, b)
-	}
-	return dotPieces(active, a, b)
+	return dot(active, a, b)
 }
 
-// dotPieces is dot of any length.
+// dotPieces is dot of more than a piece.
 func dotPieces[T Float](isa ISA, a, b []T) T {
-	if len(a) <= piece {
-		return dot(isa, a, b)
+	if len(a) != len(b) {
+		panicLengths("Dot", "len(a)", len(a), "len(b)", len(b))
 	}
 	var total float64
 	for len(a) > 0 {
@@ -46,10 +40,8 @@ func dotPieces[T Float](isa ISA, a, b []T) T {
 	return T(total)
 }
 
+// sumPieces is sum of more than a piece.
 func sumPieces[T Float](isa ISA, x []T) T {
-	if len(x) <= piece {
-		return sum(isa, x)
-	}
 	var total float64
 	for len(x) > 0 {
 		n := min(len(x), piece)
@@ -71,7 +63,7 @@ func DotRows[T Float](dst, m, x []T) {
 	}
 	isa := active
 	for r := range dst {
-		dst[r] = dotPieces(isa, m[r*cols:(r+1)*cols], x)
+		dst[r] = dot(isa, m[r*cols:(r+1)*cols], x)
 	}
 }
 
@@ -81,14 +73,30 @@ func DotRows[T Float](dst, m, x []T) {
 // below 1.5e-7 on input of one sign, at every length, and it never steps down where the input is not negative. A block's own sums may
 // overflow where no prefix does.
 func CumSum[T Float](dst, src []T) {
+	cumSum(active, dst, src, math.Float64frombits(1<<63)) // −0, so that a −0 keeps its sign
+}
+
+// cumSumFew is cumSum of up to 3 elements, whose sums are those of a plain loop.
+func cumSumFew[T Float](_ ISA, dst, src []T, carry float64) float64 {
+	var s T
+	s = -s // −0: adding it changes nothing
+	dst = dst[:len(src)]
+	for i, v := range src {
+		s += v
+		dst[i] = T(carry + float64(s))
+	}
+	return carry + float64(s+0) // the rest of the block is zeros
+}
+
+// cumSumPieces is cumSum of more than a long piece.
+func cumSumPieces[T Float](isa ISA, dst, src []T, carry float64) float64 {
 	checkUnary("CumSum", dst, src)
-	isa := active
-	carry := math.Copysign(0, -1) // so that a −0 keeps its sign
 	for len(src) > 0 {
 		n := min(len(src), longPiece)
 		carry = cumSum(isa, dst[:n], src[:n], carry)
 		dst, src = dst[n:], src[n:]
 	}
+	return carry
 }
 
 // Softmax writes exp(xᵢ − max x) / Σ exp(xⱼ − max x) to dst, which has the length of src and is src itself or does not overlap it.
@@ -97,17 +105,16 @@ func CumSum[T Float](dst, src []T) {
 // subnormal.
 func Softmax[T Float](dst, src []T) {
 	checkUnary("Softmax", dst, src)
-	if len(src) > 0 {
-		softmaxRow(active, dst, src)
+	if len(src) > piece {
+		softmaxPieces(active, dst, src)
+	} else if len(src) > 0 {
+		softmaxRows(active, dst, src, len(src))
 	}
 }
 
-func softmaxRow[T Float](isa ISA, dst, src []T) {
-	if len(src) <= piece {
-		softmaxRows(isa, dst, src, len(src))
-		return
-	}
-	m := maxPieces(isa, src)
+// softmaxPieces is the softmax of a row of more than a piece.
+func softmaxPieces[T Float](isa ISA, dst, src []T) {
+	m := largest(isa, src)
 	var s float64
 	for i := 0; i < len(src); i += piece {
 		end := min(i+piece, len(src))
@@ -125,20 +132,17 @@ func softmaxRow[T Float](isa ISA, dst, src []T) {
 	}
 }
 
-// maxPieces returns the largest value, or anything where there is a NaN.
-func maxPieces[T Float](isa ISA, x []T) T {
-	m := largest(isa, x[:min(len(x), longPiece)])
+// largestPieces is largest of more than a long piece.
+func largestPieces[T Float](isa ISA, x []T) T {
+	m := largest(isa, x[:longPiece])
 	for i := longPiece; i < len(x); i += longPiece {
 		m = max(m, largest(isa, x[i:min(i+longPiece, len(x))]))
 	}
 	return m
 }
 
-// sumExpPieces returns Σ exp(xᵢ − m).
+// sumExpPieces is sumExp of more than a piece.
 func sumExpPieces[T Float](isa ISA, x []T, m T) T {
-	if len(x) <= piece {
-		return sumExp(isa, x, m)
-	}
 	var s float64
 	for i := 0; i < len(x); i += piece {
 		s += float64(sumExp(isa, x[i:min(i+piece, len(x))], m))
@@ -151,10 +155,14 @@ func sumExpPieces[T Float](isa ISA, x []T, m T) T {
 func SoftmaxRows[T Float](dst, src []T, cols int) {
 	checkUnary("SoftmaxRows", dst, src)
 	checkDivides("SoftmaxRows", "cols", cols, len(src))
-	isa := active
+	softmaxOfRows(active, dst, src, cols)
+}
+
+// softmaxOfRows is softmaxRows of any number of rows and columns.
+func softmaxOfRows[T Float](isa ISA, dst, src []T, cols int) {
 	if cols > piece {
 		for i := 0; i < len(src); i += cols {
-			softmaxRow(isa, dst[i:i+cols], src[i:i+cols])
+			softmaxPieces(isa, dst[i:i+cols], src[i:i+cols])
 		}
 		return
 	}
@@ -188,8 +196,8 @@ func LogSoftmaxRows[T Float](dst, src []T, cols int) {
 }
 
 func logSoftmaxRow[T Float](isa ISA, dst, src []T) {
-	m := maxPieces(isa, src)
-	sum := sumExpPieces(isa, src, m)
+	m := largest(isa, src)
+	sum := sumExp(isa, src, m)
 	if sum != sum {
 		fillNaN(dst)
 		return
@@ -285,8 +293,8 @@ func LogSumExp[T Float](x []T) T {
 		return T(math.Inf(-1))
 	}
 	isa := active
-	m := maxPieces(isa, x)
-	s := sumExpPieces(isa, x, m)
+	m := largest(isa, x)
+	s := sumExp(isa, x, m)
 	if s == s {
 		return T(float64(m) + log(float64(s)))
 	}
@@ -312,7 +320,7 @@ func SoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 		return
 	}
 	for i := 0; i < len(y); i += cols {
-		s := dotPieces(isa, y[i:i+cols], dy[i:i+cols])
+		s := dot(isa, y[i:i+cols], dy[i:i+cols])
 		for j := i; j < i+cols; j += longPiece {
 			end := min(j+longPiece, i+cols)
 			softmaxGrad(isa, dx[j:end], y[j:end], dy[j:end], s)
@@ -334,7 +342,7 @@ func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 		return
 	}
 	for i := 0; i < len(y); i += cols {
-		s := sumPieces(isa, dy[i:i+cols])
+		s := sum(isa, dy[i:i+cols])
 		for j := i; j < i+cols; j += longPiece {
 			end := min(j+longPiece, i+cols)
 			logSoftmaxGrad(isa, dx[j:end], y[j:end], dy[j:end], s)
@@ -343,11 +351,13 @@ func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 }
 
 // ArgMax returns the index of the largest value, the first of equals; the index of the first NaN if there is one; −1 for nothing.
-func ArgMax[T Float](x []T) int {
+func ArgMax[T Float](x []T) int { return argMax(active, x) }
+
+// argMaxPieces is argMax of more than a long piece, or of nothing.
+func argMaxPieces[T Float](isa ISA, x []T) int {
 	if len(x) == 0 {
 		return -1
 	}
-	isa := active
 	best := argMax(isa, x[:min(len(x), longPiece)])
 	for i := longPiece; i < len(x) && x[best] == x[best]; i += longPiece {
 		if j := i + argMax(isa, x[i:min(i+longPiece, len(x))]); !(x[j] <= x[best]) {
@@ -365,7 +375,7 @@ func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 	isa := active
 	if cols > longPiece {
 		for r := range dst {
-			dst[r] = int32(ArgMax(src[r*cols : (r+1)*cols]))
+			dst[r] = int32(argMax(isa, src[r*cols:(r+1)*cols]))
 		}
 		return
 	}
@@ -433,12 +443,22 @@ func LovaszGrad[T Float](dst []T, foreground []uint8) {
 }
 
 func checkUnary[T Float](name string, dst, src []T) {
+	if !unary(dst, src) {
+		panicUnary(name, dst, src)
+	}
+}
+
+// unary says whether dst is what src may be written to.
+func unary[T Float](dst, src []T) bool {
+	return len(dst) == len(src) && (unsafe.SliceData(dst) == unsafe.SliceData(src) || !overlap(dst, src))
+}
+
+//go:noinline
+func panicUnary[T Float](name string, dst, src []T) {
 	if len(dst) != len(src) {
 		panicLengths(name, "len(dst)", len(dst), "len(src)", len(src))
 	}
-	if unsafe.SliceData(dst) != unsafe.SliceData(src) && overlap(dst, src) {
-		panicOverlap(name)
-	}
+	panicOverlap(name)
 }
 
 func checkGrad[T Float](name string, dx, y, dy []T, cols int) {

@@ -11,16 +11,18 @@ import (
 // Differences, squares and sums are rounded to T, the sums in the lanes and pieces of Dot: the relative error is at most 139 roundings,
 // whatever the length. Of vectors of norm 1 it is 2 − 2·Dot, which takes one instruction less and loses digits where they are near each other.
 func SquaredDistance[T Float](a, b []T) T {
+	return squaredDistance(active, a, b)
+}
+
+// squaredDistancePieces is squaredDistance of more than a piece.
+func squaredDistancePieces[T Float](isa ISA, a, b []T) T {
 	if len(a) != len(b) {
 		panicLengths("SquaredDistance", "len(a)", len(a), "len(b)", len(b))
-	}
-	if len(a) <= piece {
-		return squaredDistance(active, a, b)
 	}
 	var sum float64
 	for len(a) > 0 {
 		n := min(len(a), piece)
-		sum += float64(squaredDistance(active, a[:n], b[:n]))
+		sum += float64(squaredDistance(isa, a[:n], b[:n]))
 		a, b = a[n:], b[n:]
 	}
 	return T(sum)
@@ -34,8 +36,9 @@ func SquaredDistanceRows[T Float](dst, m, x []T) {
 	if overlap(dst, m) || overlap(dst, x) {
 		panicOverlap("SquaredDistanceRows")
 	}
+	isa := active
 	for r := range dst {
-		dst[r] = SquaredDistance(m[r*cols:(r+1)*cols], x)
+		dst[r] = squaredDistance(isa, m[r*cols:(r+1)*cols], x)
 	}
 }
 
@@ -52,14 +55,14 @@ func checkMatrix(name string, rows, m, cols int) {
 // ulp. Over float64 vectors whose squares would leave the range are scaled by a power of two first; the relative error is at most 70
 // roundings, whatever the length.
 func Norm[T Float](x []T) T {
-	r, factor := norm(x)
+	r, factor := norm(active, x)
 	return T(r / factor)
 }
 
 // norm returns the norm of x·factor, in a range in which it can be divided by, and factor, a power of two: 1 unless x is very large or very
 // small. The norm of zeros is 0.
-func norm[T Float](x []T) (r, factor float64) {
-	s := sumSquaresPieces(x)
+func norm[T Float](isa ISA, x []T) (r, factor float64) {
+	s := sumSquares(isa, x)
 	if unsafe.Sizeof(T(0)) == 4 {
 		switch { // s itself is exact enough: every square of a float32 is a normal float64
 		case s < 0x1p-200:
@@ -83,26 +86,25 @@ func norm[T Float](x []T) (r, factor float64) {
 	var scaled [512]T
 	for len(x) > 0 {
 		n := min(len(x), len(scaled))
-		scaleAll(scaled[:n], x[:n], T(factor))
-		s += sumSquares(active, scaled[:n])
+		scaleAll(isa, scaled[:n], x[:n], T(factor))
+		s += sumSquares(isa, scaled[:n])
 		x = x[n:]
 	}
 	return math.Sqrt(s), factor
 }
 
-// sumSquaresPieces returns Σ xᵢ².
-func sumSquaresPieces[T Float](x []T) (sum float64) {
+// sumSquaresPieces is sumSquares of more than a piece, or of nothing.
+func sumSquaresPieces[T Float](isa ISA, x []T) (sum float64) {
 	for len(x) > 0 {
 		n := min(len(x), piece)
-		sum += sumSquares(active, x[:n])
+		sum += sumSquares(isa, x[:n])
 		x = x[n:]
 	}
 	return sum
 }
 
 // scaleAll writes src·factor.
-func scaleAll[T Float](dst, src []T, factor T) {
-	isa := active
+func scaleAll[T Float](isa ISA, dst, src []T, factor T) {
 	for len(src) > 0 {
 		n := min(len(src), longPiece)
 		scale(isa, dst[:n], src[:n], factor)
@@ -117,20 +119,20 @@ func scaleAll[T Float](dst, src []T, factor T) {
 // overflows or underflows on the way.
 func Normalize[T Float](dst, src []T) {
 	checkUnary("Normalize", dst, src)
-	normalize(dst, src)
+	normalize(active, dst, src)
 }
 
-func normalize[T Float](dst, src []T) {
-	r, factor := norm(src)
+func normalize[T Float](isa ISA, dst, src []T) {
+	r, factor := norm(isa, src)
 	if factor != 1 {
-		scaleAll(dst, src, T(factor))
+		scaleAll(isa, dst, src, T(factor))
 		src = dst
 	}
 	if r == 0 {
 		copy(dst, src)
 		return
 	}
-	scaleAll(dst, src, T(1/r))
+	scaleAll(isa, dst, src, T(1/r))
 }
 
 // NormalizeRows is Normalize for every row of the row-major matrix src [len(src)/cols, cols]. DotRows of normalised rows and a normalised
@@ -138,7 +140,8 @@ func normalize[T Float](dst, src []T) {
 func NormalizeRows[T Float](dst, src []T, cols int) {
 	checkUnary("NormalizeRows", dst, src)
 	checkDivides("NormalizeRows", "cols", cols, len(src))
+	isa := active
 	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
-		normalize(dst[:cols], src[:cols])
+		normalize(isa, dst[:cols], src[:cols])
 	}
 }

@@ -11,7 +11,7 @@ import (
 func SoftmaxScaled[T Float](dst, src []T, scale T) {
 	checkUnary("SoftmaxScaled", dst, src)
 	if len(src) > 0 {
-		scaledRows(dst, src, nil, len(src), scale)
+		scaledRows(active, dst, src, nil, len(src), scale)
 	}
 }
 
@@ -31,27 +31,26 @@ func SoftmaxRowsScaled[T Float](dst, src, mask []T, cols int, scale T) {
 	if overlap(dst, mask) && !(len(dst) == len(mask) && &dst[0] == &mask[0]) {
 		panicOverlap("SoftmaxRowsScaled")
 	}
-	scaledRows(dst, src, mask, cols, scale)
+	scaledRows(active, dst, src, mask, cols, scale)
 }
 
-func scaledRows[T Float](dst, src, mask []T, cols int, scale T) {
+func scaledRows[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	switch {
 	case cols > piece || !(scale > 0 && scale <= maxOf[T]()): // the kernels do not take them
-		scaledPasses(dst, src, mask, cols, scale)
+		scaledPasses(isa, dst, src, mask, cols, scale)
 	case mask == nil || len(mask) == len(src):
-		scaledWhole(dst, src, mask, cols, scale)
+		scaledWhole(isa, dst, src, mask, cols, scale)
 	case cols > repeated/2:
 		for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
-			scaledWhole(dst[:cols], src[:cols], mask, cols, scale)
+			scaledWhole(isa, dst[:cols], src[:cols], mask, cols, scale)
 		}
 	default:
-		scaledRepeated(dst, src, mask, cols, scale)
+		scaledRepeated(isa, dst, src, mask, cols, scale)
 	}
 }
 
 // scaledWhole has no mask, or one of the length of src.
-func scaledWhole[T Float](dst, src, mask []T, cols int, scale T) {
-	isa := active
+func scaledWhole[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	for step := rowsStep(cols); len(src) > 0; {
 		n := min(step, len(src))
 		if mask == nil {
@@ -67,7 +66,7 @@ func scaledWhole[T Float](dst, src, mask []T, cols int, scale T) {
 // repeated is how many elements of a mask of one row stand side by side, for many rows at once.
 const repeated = 2048
 
-func scaledRepeated[T Float](dst, src, mask []T, cols int, scale T) {
+func scaledRepeated[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	var rows [repeated]T
 	step := min(repeated/cols*cols, len(src))
 	for i := 0; i < step; i += cols {
@@ -75,7 +74,7 @@ func scaledRepeated[T Float](dst, src, mask []T, cols int, scale T) {
 	}
 	for len(src) > 0 {
 		n := min(step, len(src))
-		scaledWhole(dst[:n], src[:n], rows[:n], cols, scale)
+		scaledWhole(isa, dst[:n], src[:n], rows[:n], cols, scale)
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -90,19 +89,19 @@ func maxOf[T Float]() T {
 }
 
 // scaledPasses writes src·scale + mask to dst first.
-func scaledPasses[T Float](dst, src, mask []T, cols int, scale T) {
+func scaledPasses[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	for i := 0; i < len(src); i += cols {
 		for j := 0; j < cols; j += longPiece {
 			from, end := i+j, min(i+j+longPiece, i+cols)
 			switch {
 			case mask == nil:
-				scaleAll(dst[from:end], src[from:end], scale)
+				scaleAll(isa, dst[from:end], src[from:end], scale)
 			case len(mask) == cols:
-				scaleAdd(active, dst[from:end], src[from:end], mask[j:j+end-from], scale)
+				scaleAdd(isa, dst[from:end], src[from:end], mask[j:j+end-from], scale)
 			default:
-				scaleAdd(active, dst[from:end], src[from:end], mask[from:end], scale)
+				scaleAdd(isa, dst[from:end], src[from:end], mask[from:end], scale)
 			}
 		}
 	}
-	SoftmaxRows(dst, dst, cols)
+	softmaxOfRows(isa, dst, dst, cols)
 }

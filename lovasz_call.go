@@ -566,7 +566,7 @@ func (s *lossSum) account(c *call) {
 		}
 		if c.lambda > 0 {
 			if u.terms > 0 {
-				entropy = sumPieces(c.isa, entropies[:u.entropyN]) / u.terms
+				entropy = sum(c.isa, entropies[:u.entropyN]) / u.terms
 			}
 			entropies = entropies[u.entropyN:]
 		}

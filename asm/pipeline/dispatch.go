@@ -84,9 +84,9 @@ func (k *Kernel) parse() (parsed, error) {
 	return p, nil
 }
 
-// call returns the call of a function of assembly, or without an element type of a definition, and whether it has a result.
-func (p *parsed) call(name, element string) string {
-	var args []string
+// call returns the call of a function of assembly, or without an element type of one in Go, with what comes before the parameters.
+func (p *parsed) call(name, element string, before ...string) string {
+	args := before
 	for _, q := range p.params {
 		switch {
 		case element != "" && q.typ == "T":
@@ -158,6 +158,13 @@ func (k *Kernel) dispatch(s *strings.Builder, arch string) error {
 		parameters = "[T Float]"
 	}
 	fmt.Fprintf(s, "\n// %s %s\nfunc %s%s(isa ISA, %s {\n", k.Name, k.Doc, k.Name, parameters, p.source)
+	for _, apart := range k.Apart {
+		call := p.call(apart.Call, "", "isa")
+		if p.results == "" {
+			call += "\nreturn"
+		}
+		fmt.Fprintf(s, "if %s {\n%s\n}\n", apart.If, call)
+	}
 	// the ISAs that call the same function share a case
 	type served struct {
 		by  string

@@ -21,7 +21,12 @@ type Kernel struct {
 	Doc       string // what it does, to follow the name
 	On        On
 	Beyond    map[string]Beyond // by parameter
+	Apart     []Apart
 }
+
+// Apart says what does not go to assembly: where If holds, a Go condition on the arguments, another function of the library gets them, with
+// the ISA before them. An exported function that has nothing else to look at is one call then, which is inlined into its callers.
+type Apart struct{ If, Call string }
 
 // Beyond is how many elements behind its end a function may read, which have to be there, and write, where anything may stand afterwards.
 type Beyond struct{ Read, Write int }
