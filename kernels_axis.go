@@ -18,9 +18,10 @@ func LogSumExpRows[T Float](dst, src []T, cols int) {
 		}
 		return
 	}
+	isa := active
 	for rows := max(1, longPiece/cols); len(dst) > 0; {
 		n := min(rows, len(dst))
-		logSumExpRows(active, dst[:n], src[:n*cols], cols)
+		logSumExpRows(isa, dst[:n], src[:n*cols], cols)
 		for i, v := range dst[:n] {
 			if v != v {
 				dst[i] = extreme(src[i*cols:], cols, 1)
@@ -51,6 +52,7 @@ func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
 		LogSumExpRows(dst, src, axis)
 		return
 	}
+	isa := active
 	step := planesStep(axis)
 	for size := axis * inner; len(src) > 0; dst, src = dst[inner:], src[size:] {
 		for i := 0; i < inner; i += step {
@@ -58,7 +60,7 @@ func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
 			if axis > piece { // more planes are not worth assembly
 				logSumExpPlanesGeneric(dst[i:i+n], src[i:size], axis, n, inner)
 			} else {
-				logSumExpPlanes(active, dst[i:i+n], src[i:size], axis, n, inner)
+				logSumExpPlanes(isa, dst[i:i+n], src[i:size], axis, n, inner)
 			}
 		}
 		for i, v := range dst[:inner] {
@@ -92,13 +94,14 @@ func SoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 		SoftmaxRowsGrad(dx, y, dy, axis)
 		return
 	}
+	isa := active
 	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
 		for i := 0; i < inner; i += step {
 			if n := min(step, inner-i); axis > piece {
 				softmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, n, inner)
 			} else {
-				softmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+				softmaxGradPlanes(isa, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
 			}
 		}
 	}
@@ -112,13 +115,14 @@ func LogSoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 		LogSoftmaxRowsGrad(dx, y, dy, axis)
 		return
 	}
+	isa := active
 	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
 		for i := 0; i < inner; i += step {
 			if n := min(step, inner-i); axis > piece {
 				logSoftmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, n, inner)
 			} else {
-				logSoftmaxGradPlanes(active, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+				logSoftmaxGradPlanes(isa, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
 			}
 		}
 	}

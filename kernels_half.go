@@ -6,9 +6,10 @@ package lanewise
 // FromFloat16 writes the values of float16 to dst, exactly; subnormals too. A NaN becomes a quiet NaN. It panics where the lengths differ.
 func FromFloat16(dst []float32, src []uint16) {
 	checkHalf("FromFloat16", len(dst), len(src))
+	isa := active
 	for len(src) > 0 {
 		n := min(len(src), longPiece)
-		fromFloat16(active, dst[:n], src[:n])
+		fromFloat16(isa, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -17,9 +18,10 @@ func FromFloat16(dst []float32, src []uint16) {
 // is between 2⁻²⁵ and 2⁻¹⁴ subnormal. A NaN stays one, with its sign. It panics where the lengths differ.
 func ToFloat16(dst []uint16, src []float32) {
 	checkHalf("ToFloat16", len(dst), len(src))
+	isa := active
 	for len(src) > 0 {
 		n := min(len(src), longPiece)
-		toFloat16(active, dst[:n], src[:n])
+		toFloat16(isa, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -27,9 +29,10 @@ func ToFloat16(dst []uint16, src []float32) {
 // FromBFloat16 writes the values of bfloat16 to dst, exactly. It panics where the lengths differ.
 func FromBFloat16(dst []float32, src []uint16) {
 	checkHalf("FromBFloat16", len(dst), len(src))
+	isa := active
 	for len(src) > 0 {
 		n := min(len(src), longPiece)
-		fromBFloat16(active, dst[:n], src[:n])
+		fromBFloat16(isa, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -38,9 +41,10 @@ func FromBFloat16(dst []float32, src []uint16) {
 // lengths differ.
 func ToBFloat16(dst []uint16, src []float32) {
 	checkHalf("ToBFloat16", len(dst), len(src))
+	isa := active
 	for len(src) > 0 {
 		n := min(len(src), longPiece)
-		toBFloat16(active, dst[:n], src[:n])
+		toBFloat16(isa, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -49,16 +53,17 @@ func ToBFloat16(dst []uint16, src []float32) {
 // len(m) ≠ len(dst)·len(x), or where dst overlaps x.
 func DotRowsFloat16(dst []float32, m []uint16, x []float32) {
 	checkHalfRows("DotRowsFloat16", dst, m, x)
+	isa := active
 	for r := range dst {
 		row := m[r*len(x) : (r+1)*len(x)]
 		if len(x) <= piece {
-			dst[r] = dotFloat16(active, row, x)
+			dst[r] = dotFloat16(isa, row, x)
 			continue
 		}
 		var sum float64
 		for i := 0; i < len(x); i += piece {
 			end := min(i+piece, len(x))
-			sum += float64(dotFloat16(active, row[i:end], x[i:end]))
+			sum += float64(dotFloat16(isa, row[i:end], x[i:end]))
 		}
 		dst[r] = float32(sum)
 	}
@@ -67,16 +72,17 @@ func DotRowsFloat16(dst []float32, m []uint16, x []float32) {
 // DotRowsBFloat16 is DotRowsFloat16 with a matrix of bfloat16.
 func DotRowsBFloat16(dst []float32, m []uint16, x []float32) {
 	checkHalfRows("DotRowsBFloat16", dst, m, x)
+	isa := active
 	for r := range dst {
 		row := m[r*len(x) : (r+1)*len(x)]
 		if len(x) <= piece {
-			dst[r] = dotBFloat16(active, row, x)
+			dst[r] = dotBFloat16(isa, row, x)
 			continue
 		}
 		var sum float64
 		for i := 0; i < len(x); i += piece {
 			end := min(i+piece, len(x))
-			sum += float64(dotBFloat16(active, row[i:end], x[i:end]))
+			sum += float64(dotBFloat16(isa, row[i:end], x[i:end]))
 		}
 		dst[r] = float32(sum)
 	}

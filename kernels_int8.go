@@ -23,8 +23,9 @@ func DotInt8(a, b []int8) int32 {
 func DotRowsInt8(dst []int32, m, x []int8) {
 	checkMatrix("DotRowsInt8", len(dst), len(m), len(x))
 	checkInt8("DotRowsInt8", len(x))
+	isa := active
 	for r := range dst {
-		dst[r] = dotInt8(active, m[r*len(x):(r+1)*len(x)], x)
+		dst[r] = dotInt8(isa, m[r*len(x):(r+1)*len(x)], x)
 	}
 }
 

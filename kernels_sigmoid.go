@@ -6,9 +6,10 @@ package lanewise
 // within 2.5 ulp. Where exp(−|x|) would be subnormal, below −87.34 (float64: −708.4), it is 0.
 func Sigmoid[T Float](dst, src []T) {
 	checkUnary("Sigmoid", dst, src)
+	isa := active
 	for len(src) > 0 {
 		n := min(len(src), longPiece)
-		sigmoid(active, dst[:n], src[:n])
+		sigmoid(isa, dst[:n], src[:n])
 		dst, src = dst[n:], src[n:]
 	}
 }
@@ -19,9 +20,10 @@ func Sigmoid[T Float](dst, src []T) {
 func SigmoidGrad[T Float](dx, y, dy []T) {
 	checkUnary("SigmoidGrad", dx, y)
 	checkUnary("SigmoidGrad", dx, dy)
+	isa := active
 	for len(y) > 0 {
 		n := min(len(y), longPiece)
-		sigmoidGrad(active, dx[:n], y[:n], dy[:n])
+		sigmoidGrad(isa, dx[:n], y[:n], dy[:n])
 		dx, y, dy = dx[n:], y[n:], dy[n:]
 	}
 }
