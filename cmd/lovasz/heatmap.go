@@ -250,7 +250,8 @@ func (h *heatmap) save(to io.Writer, r *report, grad []float32) error {
 	for _, k := range worst {
 		plane := planes[k*h.s.Pixels : (k+1)*h.s.Pixels]
 		top := float64(slices.Max(plane))
-		p.write(p.fit(r.label(k)+": error", 11, width), 11, inkColour, left, y+6, draw.XLeft)
+		const what = ": error"
+		p.write(p.fit(r.label(k), 11, width-p.width(what, 11))+what, 11, inkColour, left, y+6, draw.XLeft)
 		p.write("|gradient| of the loss", 11, inkColour, right, y+6, draw.XLeft)
 		add(h.pictureOf(k, h.errors[k], 1), left, y+16)
 		add(h.pictureOf(k, plane, top), right, y+16)

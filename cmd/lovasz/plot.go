@@ -75,7 +75,7 @@ func (p *page) style(size vg.Length, ink color.Color) draw.TextStyle {
 	return draw.TextStyle{Color: ink, Font: font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}, Handler: p.hand}
 }
 
-// write puts text with its middle at y; x is its left end, its middle or its right end.
+// write puts text with its middle at y; x is its left end or its middle. A right end would depend on the font that a viewer of SVG has.
 func (p *page) write(s string, size vg.Length, ink color.Color, x, y vg.Length, align draw.XAlignment) {
 	style := p.style(size, ink)
 	style.XAlign, style.YAlign = align, draw.YCenter
@@ -187,7 +187,7 @@ func (r *report) bars(p *page, x, y, row vg.Length) {
 		if !c.Counted {
 			ink = dimColour
 		}
-		p.write(p.fit(r.label(k), 11, names), 11, ink, x+names, at+10.5, draw.XRight)
+		p.write(p.fit(r.label(k), 11, names), 11, ink, x, at+10.5, draw.XLeft)
 		for i, series := range []struct {
 			v      number
 			colour color.Color
@@ -231,6 +231,8 @@ func (r *report) matrix() *matrix {
 
 const matrixHead, matrixFoot = 66, 14
 
+const predicted = "predicted:"
+
 // cell is how large an element is drawn.
 func (m *matrix) cell() vg.Length {
 	return min(34, 390/vg.Length(len(m.shares)))
@@ -256,16 +258,18 @@ func shareColour(v float64) color.Color {
 func (m *matrix) draw(p *page, x, y vg.Length) {
 	n, cell := len(m.shares), m.cell()
 	p.write("What each label's pixels were predicted as, in %", 13, inkColour, x, y+8, draw.XLeft)
+	const none, all = "share: 0 %", "100 %"
+	key := x + p.width(none, 10) + 4
 	for i := range 101 {
-		p.rect(shareColour(float64(i)/100), x+150+vg.Length(i), y+20, 1.2, 10)
+		p.rect(shareColour(float64(i)/100), key+vg.Length(i), y+20, 1.2, 10)
 	}
-	p.frame(x+150, y+20, 101, 10)
-	p.write("share: 0 %", 10, inkColour, x+146, y+25, draw.XRight)
-	p.write("100 %", 10, inkColour, x+256, y+25, draw.XLeft)
-	p.write("–: no pixel has the label", 10, inkColour, x+310, y+25, draw.XLeft)
-	names := m.r.nameWidth(p)
+	p.frame(key, y+20, 101, 10)
+	p.write(none, 10, inkColour, x, y+25, draw.XLeft)
+	p.write(all, 10, inkColour, key+106, y+25, draw.XLeft)
+	p.write("–: no pixel has the label", 10, inkColour, key+106+p.width(all, 10)+20, y+25, draw.XLeft)
+	names := max(m.r.nameWidth(p), p.width(predicted, 10))
 	if m.r.tally.classes == 1 {
-		names = p.width("1 foreground", 11)
+		names = max(p.width(m.label(0), 11), p.width(m.label(1), 11))
 	}
 	size := min(11, cell)
 	left, top := x+names+10, y+matrixHead
@@ -276,13 +280,13 @@ func (m *matrix) draw(p *page, x, y vg.Length) {
 			every = 5
 		}
 	}
-	p.write("predicted:", 10, dimColour, left-6, top-8, draw.XRight)
+	p.write(predicted, 10, dimColour, x, top-8, draw.XLeft)
 	for k := range n {
 		if k%every == 0 {
 			p.write(strconv.Itoa(k), 10, inkColour, left+cell*(vg.Length(k)+0.5), top-8, draw.XCenter)
 		}
 		if cell >= 9 || k%every == 0 {
-			p.write(p.fit(m.label(k), max(8, size), names), max(8, size), inkColour, left-6, top+cell*(vg.Length(k)+0.5), draw.XRight)
+			p.write(p.fit(m.label(k), max(8, size), names), max(8, size), inkColour, x, top+cell*(vg.Length(k)+0.5), draw.XLeft)
 		}
 	}
 	for i, row := range m.shares {
