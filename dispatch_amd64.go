@@ -19,8 +19,11 @@ func detect() (isas []ISA) {
 	return isas
 }
 
-// dot returns Σ aᵢ·bᵢ of at most piece elements.
+// dot returns Σ aᵢ·bᵢ.
 func dot[T Float](isa ISA, a, b []T) T {
+	if len(a) != len(b) || len(a) > piece {
+		return dotPieces(isa, a, b)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -39,8 +42,11 @@ func dot[T Float](isa ISA, a, b []T) T {
 	return dotGeneric(a, b)
 }
 
-// sum returns Σ xᵢ of at most piece elements.
+// sum returns Σ xᵢ.
 func sum[T Float](isa ISA, x []T) T {
+	if len(x) > piece {
+		return sumPieces(isa, x)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -79,8 +85,11 @@ func expSum[T Float](isa ISA, dst, src []T, max T) T {
 	return expSumGeneric(dst, src, max)
 }
 
-// sumExp returns Σ exp(src − max) of at most piece elements.
+// sumExp returns Σ exp(src − max).
 func sumExp[T Float](isa ISA, src []T, max T) T {
+	if len(src) > piece {
+		return sumExpPieces(isa, src, max)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -101,6 +110,9 @@ func sumExp[T Float](isa ISA, src []T, max T) T {
 
 // largest returns the largest element; anything where there is a NaN.
 func largest[T Float](isa ISA, x []T) T {
+	if len(x) > longPiece {
+		return largestPieces(isa, x)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -217,6 +229,12 @@ func logSoftmaxGrad[T Float](isa ISA, dx, y, dy []T, sum T) {
 
 // cumSum writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
 func cumSum[T Float](isa ISA, dst, src []T, carry float64) float64 {
+	if len(src) > longPiece || !unary(dst, src) {
+		return cumSumPieces(isa, dst, src, carry)
+	}
+	if len(src) < 4 {
+		return cumSumFew(isa, dst, src, carry)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -235,8 +253,11 @@ func cumSum[T Float](isa ISA, dst, src []T, carry float64) float64 {
 	return cumSumGeneric(dst, src, carry)
 }
 
-// argMax returns the index of the first NaN, or of the first of the largest.
+// argMax returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 func argMax[T Float](isa ISA, x []T) int {
+	if len(x) == 0 || len(x) > longPiece {
+		return argMaxPieces(isa, x)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -515,8 +536,11 @@ func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int)
 	argMaxPlanesGeneric(dst, src, planes, n, stride)
 }
 
-// squaredDistance returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistance returns Σ (aᵢ − bᵢ)².
 func squaredDistance[T Float](isa ISA, a, b []T) T {
+	if len(a) != len(b) || len(a) > piece {
+		return squaredDistancePieces(isa, a, b)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -535,8 +559,11 @@ func squaredDistance[T Float](isa ISA, a, b []T) T {
 	return squaredDistanceGeneric(a, b)
 }
 
-// sumSquares returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquares returns Σ xᵢ², in float64.
 func sumSquares[T Float](isa ISA, x []T) float64 {
+	if len(x) == 0 || len(x) > piece {
+		return sumSquaresPieces(isa, x)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:

@@ -10,13 +10,19 @@ func detect() (isas []ISA) {
 	return isas
 }
 
-// dot returns Σ aᵢ·bᵢ of at most piece elements.
+// dot returns Σ aᵢ·bᵢ.
 func dot[T Float](isa ISA, a, b []T) T {
+	if len(a) != len(b) || len(a) > piece {
+		return dotPieces(isa, a, b)
+	}
 	return dotGeneric(a, b)
 }
 
-// sum returns Σ xᵢ of at most piece elements.
+// sum returns Σ xᵢ.
 func sum[T Float](isa ISA, x []T) T {
+	if len(x) > piece {
+		return sumPieces(isa, x)
+	}
 	return sumGeneric(x)
 }
 
@@ -25,13 +31,19 @@ func expSum[T Float](isa ISA, dst, src []T, max T) T {
 	return expSumGeneric(dst, src, max)
 }
 
-// sumExp returns Σ exp(src − max) of at most piece elements.
+// sumExp returns Σ exp(src − max).
 func sumExp[T Float](isa ISA, src []T, max T) T {
+	if len(src) > piece {
+		return sumExpPieces(isa, src, max)
+	}
 	return sumExpGeneric(src, max)
 }
 
 // largest returns the largest element; anything where there is a NaN.
 func largest[T Float](isa ISA, x []T) T {
+	if len(x) > longPiece {
+		return largestPieces(isa, x)
+	}
 	return largestGeneric(x)
 }
 
@@ -57,11 +69,20 @@ func logSoftmaxGrad[T Float](isa ISA, dx, y, dy []T, sum T) {
 
 // cumSum writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
 func cumSum[T Float](isa ISA, dst, src []T, carry float64) float64 {
+	if len(src) > longPiece || !unary(dst, src) {
+		return cumSumPieces(isa, dst, src, carry)
+	}
+	if len(src) < 4 {
+		return cumSumFew(isa, dst, src, carry)
+	}
 	return cumSumGeneric(dst, src, carry)
 }
 
-// argMax returns the index of the first NaN, or of the first of the largest.
+// argMax returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 func argMax[T Float](isa ISA, x []T) int {
+	if len(x) == 0 || len(x) > longPiece {
+		return argMaxPieces(isa, x)
+	}
 	return argMaxGeneric(x)
 }
 
@@ -120,13 +141,19 @@ func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int)
 	argMaxPlanesGeneric(dst, src, planes, n, stride)
 }
 
-// squaredDistance returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistance returns Σ (aᵢ − bᵢ)².
 func squaredDistance[T Float](isa ISA, a, b []T) T {
+	if len(a) != len(b) || len(a) > piece {
+		return squaredDistancePieces(isa, a, b)
+	}
 	return squaredDistanceGeneric(a, b)
 }
 
-// sumSquares returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquares returns Σ xᵢ², in float64.
 func sumSquares[T Float](isa ISA, x []T) float64 {
+	if len(x) == 0 || len(x) > piece {
+		return sumSquaresPieces(isa, x)
+	}
 	return sumSquaresGeneric(x)
 }
 

@@ -4,22 +4,22 @@
 
 package lanewise
 
-// dotF32AVX2 returns Σ aᵢ·bᵢ of at most piece elements.
+// dotF32AVX2 returns Σ aᵢ·bᵢ.
 //
 //go:noescape
 func dotF32AVX2(a []float32, b []float32) float32
 
-// dotF64AVX2 returns Σ aᵢ·bᵢ of at most piece elements.
+// dotF64AVX2 returns Σ aᵢ·bᵢ.
 //
 //go:noescape
 func dotF64AVX2(a []float64, b []float64) float64
 
-// sumF32AVX2 returns Σ xᵢ of at most piece elements.
+// sumF32AVX2 returns Σ xᵢ.
 //
 //go:noescape
 func sumF32AVX2(x []float32) float32
 
-// sumF64AVX2 returns Σ xᵢ of at most piece elements.
+// sumF64AVX2 returns Σ xᵢ.
 //
 //go:noescape
 func sumF64AVX2(x []float64) float64
@@ -34,12 +34,12 @@ func expSumF32AVX2(dst []float32, src []float32, max float32) float32
 //go:noescape
 func expSumF64AVX2(dst []float64, src []float64, max float64) float64
 
-// sumExpF32AVX2 returns Σ exp(src − max) of at most piece elements.
+// sumExpF32AVX2 returns Σ exp(src − max).
 //
 //go:noescape
 func sumExpF32AVX2(src []float32, max float32) float32
 
-// sumExpF64AVX2 returns Σ exp(src − max) of at most piece elements.
+// sumExpF64AVX2 returns Σ exp(src − max).
 //
 //go:noescape
 func sumExpF64AVX2(src []float64, max float64) float64
@@ -104,12 +104,12 @@ func cumSumF32AVX2(dst []float32, src []float32, carry float64) float64
 //go:noescape
 func cumSumF64AVX2(dst []float64, src []float64, carry float64) float64
 
-// argMaxF32AVX2 returns the index of the first NaN, or of the first of the largest.
+// argMaxF32AVX2 returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 //
 //go:noescape
 func argMaxF32AVX2(x []float32) int
 
-// argMaxF64AVX2 returns the index of the first NaN, or of the first of the largest.
+// argMaxF64AVX2 returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 //
 //go:noescape
 func argMaxF64AVX2(x []float64) int
@@ -224,22 +224,22 @@ func argMaxPlanesF32AVX2(dst []int32, src []float32, planes int, n int, stride i
 //go:noescape
 func argMaxPlanesF64AVX2(dst []int32, src []float64, planes int, n int, stride int)
 
-// squaredDistanceF32AVX2 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistanceF32AVX2 returns Σ (aᵢ − bᵢ)².
 //
 //go:noescape
 func squaredDistanceF32AVX2(a []float32, b []float32) float32
 
-// squaredDistanceF64AVX2 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistanceF64AVX2 returns Σ (aᵢ − bᵢ)².
 //
 //go:noescape
 func squaredDistanceF64AVX2(a []float64, b []float64) float64
 
-// sumSquaresF32AVX2 returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquaresF32AVX2 returns Σ xᵢ², in float64.
 //
 //go:noescape
 func sumSquaresF32AVX2(x []float32) float64
 
-// sumSquaresF64AVX2 returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquaresF64AVX2 returns Σ xᵢ², in float64.
 //
 //go:noescape
 func sumSquaresF64AVX2(x []float64) float64
@@ -579,22 +579,22 @@ func sortNeighboursAVX2(items []uint64)
 //go:noescape
 func sortBelowAVX2(items []uint64, limits []uint64) (at int)
 
-// dotF32AVX512 returns Σ aᵢ·bᵢ of at most piece elements.
+// dotF32AVX512 returns Σ aᵢ·bᵢ.
 //
 //go:noescape
 func dotF32AVX512(a []float32, b []float32) float32
 
-// dotF64AVX512 returns Σ aᵢ·bᵢ of at most piece elements.
+// dotF64AVX512 returns Σ aᵢ·bᵢ.
 //
 //go:noescape
 func dotF64AVX512(a []float64, b []float64) float64
 
-// sumF32AVX512 returns Σ xᵢ of at most piece elements.
+// sumF32AVX512 returns Σ xᵢ.
 //
 //go:noescape
 func sumF32AVX512(x []float32) float32
 
-// sumF64AVX512 returns Σ xᵢ of at most piece elements.
+// sumF64AVX512 returns Σ xᵢ.
 //
 //go:noescape
 func sumF64AVX512(x []float64) float64
@@ -609,12 +609,12 @@ func expSumF32AVX512(dst []float32, src []float32, max float32) float32
 //go:noescape
 func expSumF64AVX512(dst []float64, src []float64, max float64) float64
 
-// sumExpF32AVX512 returns Σ exp(src − max) of at most piece elements.
+// sumExpF32AVX512 returns Σ exp(src − max).
 //
 //go:noescape
 func sumExpF32AVX512(src []float32, max float32) float32
 
-// sumExpF64AVX512 returns Σ exp(src − max) of at most piece elements.
+// sumExpF64AVX512 returns Σ exp(src − max).
 //
 //go:noescape
 func sumExpF64AVX512(src []float64, max float64) float64
@@ -679,12 +679,12 @@ func cumSumF32AVX512(dst []float32, src []float32, carry float64) float64
 //go:noescape
 func cumSumF64AVX512(dst []float64, src []float64, carry float64) float64
 
-// argMaxF32AVX512 returns the index of the first NaN, or of the first of the largest.
+// argMaxF32AVX512 returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 //
 //go:noescape
 func argMaxF32AVX512(x []float32) int
 
-// argMaxF64AVX512 returns the index of the first NaN, or of the first of the largest.
+// argMaxF64AVX512 returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 //
 //go:noescape
 func argMaxF64AVX512(x []float64) int
@@ -799,22 +799,22 @@ func argMaxPlanesF32AVX512(dst []int32, src []float32, planes int, n int, stride
 //go:noescape
 func argMaxPlanesF64AVX512(dst []int32, src []float64, planes int, n int, stride int)
 
-// squaredDistanceF32AVX512 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistanceF32AVX512 returns Σ (aᵢ − bᵢ)².
 //
 //go:noescape
 func squaredDistanceF32AVX512(a []float32, b []float32) float32
 
-// squaredDistanceF64AVX512 returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistanceF64AVX512 returns Σ (aᵢ − bᵢ)².
 //
 //go:noescape
 func squaredDistanceF64AVX512(a []float64, b []float64) float64
 
-// sumSquaresF32AVX512 returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquaresF32AVX512 returns Σ xᵢ², in float64.
 //
 //go:noescape
 func sumSquaresF32AVX512(x []float32) float64
 
-// sumSquaresF64AVX512 returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquaresF64AVX512 returns Σ xᵢ², in float64.
 //
 //go:noescape
 func sumSquaresF64AVX512(x []float64) float64

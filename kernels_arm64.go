@@ -4,22 +4,22 @@
 
 package lanewise
 
-// dotF32NEON returns Σ aᵢ·bᵢ of at most piece elements.
+// dotF32NEON returns Σ aᵢ·bᵢ.
 //
 //go:noescape
 func dotF32NEON(a, b []float32) float32
 
-// dotF64NEON returns Σ aᵢ·bᵢ of at most piece elements.
+// dotF64NEON returns Σ aᵢ·bᵢ.
 //
 //go:noescape
 func dotF64NEON(a, b []float64) float64
 
-// sumF32NEON returns Σ xᵢ of at most piece elements.
+// sumF32NEON returns Σ xᵢ.
 //
 //go:noescape
 func sumF32NEON(x []float32) float32
 
-// sumF64NEON returns Σ xᵢ of at most piece elements.
+// sumF64NEON returns Σ xᵢ.
 //
 //go:noescape
 func sumF64NEON(x []float64) float64
@@ -34,12 +34,12 @@ func expSumF32NEON(dst, src []float32, max float32) float32
 //go:noescape
 func expSumF64NEON(dst, src []float64, max float64) float64
 
-// sumExpF32NEON returns Σ exp(src − max) of at most piece elements.
+// sumExpF32NEON returns Σ exp(src − max).
 //
 //go:noescape
 func sumExpF32NEON(src []float32, max float32) float32
 
-// sumExpF64NEON returns Σ exp(src − max) of at most piece elements.
+// sumExpF64NEON returns Σ exp(src − max).
 //
 //go:noescape
 func sumExpF64NEON(src []float64, max float64) float64
@@ -104,12 +104,12 @@ func cumSumF32NEON(dst, src []float32, carry float64) float64
 //go:noescape
 func cumSumF64NEON(dst, src []float64, carry float64) float64
 
-// argMaxF32NEON returns the index of the first NaN, or of the first of the largest.
+// argMaxF32NEON returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 //
 //go:noescape
 func argMaxF32NEON(x []float32) int
 
-// argMaxF64NEON returns the index of the first NaN, or of the first of the largest.
+// argMaxF64NEON returns the index of the first NaN, or of the first of the largest; −1 for nothing.
 //
 //go:noescape
 func argMaxF64NEON(x []float64) int
@@ -224,22 +224,22 @@ func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 //go:noescape
 func argMaxPlanesF64NEON(dst []int32, src []float64, planes, n, stride int)
 
-// squaredDistanceF32NEON returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistanceF32NEON returns Σ (aᵢ − bᵢ)².
 //
 //go:noescape
 func squaredDistanceF32NEON(a, b []float32) float32
 
-// squaredDistanceF64NEON returns Σ (aᵢ − bᵢ)² of at most piece elements.
+// squaredDistanceF64NEON returns Σ (aᵢ − bᵢ)².
 //
 //go:noescape
 func squaredDistanceF64NEON(a, b []float64) float64
 
-// sumSquaresF32NEON returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquaresF32NEON returns Σ xᵢ², in float64.
 //
 //go:noescape
 func sumSquaresF32NEON(x []float32) float64
 
-// sumSquaresF64NEON returns Σ xᵢ² of at most piece elements, in float64.
+// sumSquaresF64NEON returns Σ xᵢ², in float64.
 //
 //go:noescape
 func sumSquaresF64NEON(x []float64) float64

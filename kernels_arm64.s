@@ -2315,7 +2315,7 @@ TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
 	MOVD  $slots-320(SP), R4
 	FMOVQ 464(R3), F1
 	FMOVQ 480(R3), F2
-	FMOVQ 368(R3), F3
+	FMOVQ 352(R3), F3
 	FMOVQ -128(R3), F4
 	MOVD  $sums-256(SP), R5
 	VMOVI $0, V5.B16
@@ -4138,7 +4138,7 @@ TEXT ·rowSumExpF64NEON<>(SB), NOSPLIT, $320-0
 	FMOVQ 464(R2), F1
 	FMOVQ 480(R2), F2
 	VMOV  V0.B16, V3.B16
-	FMOVQ 368(R2), F0
+	FMOVQ 352(R2), F0
 	FMOVQ -128(R2), F4
 	MOVD  $sums-256(SP), R4
 	VMOVI $0, V5.B16
@@ -6426,7 +6426,7 @@ TEXT ·rowLogGradF64NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $slots-64(SP), R5
 	FMOVQ 464(R4), F1
 	FMOVQ 480(R4), F2
-	FMOVQ 368(R4), F3
+	FMOVQ 352(R4), F3
 	FMOVQ -128(R4), F4
 
 	// blocks of 16: [read y read dy write dx]
@@ -6848,7 +6848,7 @@ TEXT ·cumSumF32NEON(SB), NOSPLIT, $64-64
 	MOVD  dst_base+0(FP), R4
 	FMOVD carry+48(FP), F0
 	VDUP  V0.D[0], V0.D2
-	FMOVQ 400(R0), F1
+	FMOVQ 384(R0), F1
 	SUBS  $16, R2, R2
 	BLT   tail1
 blocks1:
@@ -7378,16 +7378,16 @@ search1:
 	BLT   single1
 	FLDPQ (R8), (F0, F1)
 	FLDPQ 32(R8), (F2, F3)
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e22e442 // fcmeq v2.4s, v2.4s, v2.4s
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e23e463 // fcmeq v3.4s, v3.4s, v3.4s
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -7400,7 +7400,7 @@ search1:
 	B     search1
 single1:
 	FMOVS (R8), F0
-	FMOVQ 384(R0), F1
+	FMOVQ 368(R0), F1
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.S[0], R1
@@ -7706,16 +7706,16 @@ search1:
 	BLT   single1
 	FLDPQ (R8), (F0, F1)
 	FLDPQ 32(R8), (F2, F3)
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e61e421 // fcmeq v1.2d, v1.2d, v1.2d
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e62e442 // fcmeq v2.2d, v2.2d, v2.2d
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F4
 	WORD  $0x4e63e463 // fcmeq v3.2d, v3.2d, v3.2d
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -7728,7 +7728,7 @@ search1:
 	B     search1
 single1:
 	FMOVD (R8), F0
-	FMOVQ 384(R0), F1
+	FMOVQ 368(R0), F1
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.D[0], R1
@@ -9885,7 +9885,7 @@ planes1:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
-	FMOVQ 368(R13), F10
+	FMOVQ 352(R13), F10
 	FMOVQ -128(R13), F11
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -10324,7 +10324,7 @@ planes4:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -10451,7 +10451,7 @@ planes7:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -11803,7 +11803,7 @@ planes1:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
-	FMOVQ 368(R13), F0
+	FMOVQ 352(R13), F0
 	FMOVQ -128(R13), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -12221,7 +12221,7 @@ planes4:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 368(R13), F0
+	FMOVQ 352(R13), F0
 	FMOVQ -128(R13), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -12347,7 +12347,7 @@ planes7:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 368(R13), F0
+	FMOVQ 352(R13), F0
 	FMOVQ -128(R13), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -15525,7 +15525,7 @@ columns1:
 	FMOVQ 80(R8), F5
 	FMOVQ 96(R8), F6
 	FMOVQ 112(R8), F9
-	FMOVQ 368(R13), F10
+	FMOVQ 352(R13), F10
 	FMOVQ -128(R13), F11
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -15930,7 +15930,7 @@ columns2:
 	MOVD  $16, R3
 	MOVD  cols+72(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -16055,7 +16055,7 @@ rest2:
 	MOVD  $16, R3
 	MOVD  cols+72(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [read scratch read scratch2 write scratch fetch y fetch dy fetch dx]
@@ -16425,7 +16425,7 @@ columns1:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 416(R13), F0
+	FMOVQ 400(R13), F0
 	FMOVQ -144(R13), F1
 	FMOVQ -144(R13), F2
 	FMOVQ -144(R13), F3
@@ -16442,7 +16442,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 384(R13), F17
+	FMOVQ 368(R13), F17
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -16528,10 +16528,10 @@ columns2:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 416(R13), F0
+	FMOVQ 400(R13), F0
 	FMOVQ -144(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R13), F3
+	FMOVQ 368(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -16570,10 +16570,10 @@ rest2:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 416(R13), F0
+	FMOVQ 400(R13), F0
 	FMOVQ -144(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R13), F3
+	FMOVQ 368(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -16869,16 +16869,16 @@ search1:
 	BLT   single1
 	FLDPQ (R9), (F0, F1)
 	FLDPQ 32(R9), (F2, F3)
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e22e442 // fcmeq v2.4s, v2.4s, v2.4s
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e23e463 // fcmeq v3.4s, v3.4s, v3.4s
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -16891,7 +16891,7 @@ search1:
 	B     search1
 single1:
 	FMOVS (R9), F0
-	FMOVQ 384(R13), F1
+	FMOVQ 368(R13), F1
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.S[0], R3
@@ -16995,7 +16995,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 384(R13), F17
+	FMOVQ 368(R13), F17
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
@@ -17093,7 +17093,7 @@ columns2:
 	FMOVQ 592(R13), F0
 	FMOVQ -112(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R13), F3
+	FMOVQ 368(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
@@ -17137,7 +17137,7 @@ rest2:
 	FMOVQ 592(R13), F0
 	FMOVQ -112(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R13), F3
+	FMOVQ 368(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
@@ -17418,16 +17418,16 @@ search1:
 	BLT   single1
 	FLDPQ (R9), (F0, F1)
 	FLDPQ 32(R9), (F2, F3)
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e61e421 // fcmeq v1.2d, v1.2d, v1.2d
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e62e442 // fcmeq v2.2d, v2.2d, v2.2d
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 384(R13), F4
+	FMOVQ 368(R13), F4
 	WORD  $0x4e63e463 // fcmeq v3.2d, v3.2d, v3.2d
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -17440,7 +17440,7 @@ search1:
 	B     search1
 single1:
 	FMOVD (R9), F0
-	FMOVQ 384(R13), F1
+	FMOVQ 368(R13), F1
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.D[0], R3
@@ -18833,7 +18833,7 @@ planes1:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes1
-	FMOVQ 368(R8), F10
+	FMOVQ 352(R8), F10
 	FMOVQ -128(R8), F11
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -19259,7 +19259,7 @@ planes4:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes4
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -19374,7 +19374,7 @@ planes7:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes7
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -19503,7 +19503,7 @@ planes10:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes10
-	FMOVQ 368(R8), F10
+	FMOVQ 352(R8), F10
 	FMOVQ -128(R8), F11
 
 	// every plane, added up: [read src write dst]
@@ -19958,7 +19958,7 @@ planes12:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes12
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane, added up: [read src write dst]
@@ -20083,7 +20083,7 @@ planes14:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes14
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane, added up: [read src write dst]
@@ -21458,7 +21458,7 @@ planes1:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes1
-	FMOVQ 368(R8), F0
+	FMOVQ 352(R8), F0
 	FMOVQ -128(R8), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -21863,7 +21863,7 @@ planes4:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes4
-	FMOVQ 368(R8), F0
+	FMOVQ 352(R8), F0
 	FMOVQ -128(R8), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -21977,7 +21977,7 @@ planes7:
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
 	BNE   planes7
-	FMOVQ 368(R8), F0
+	FMOVQ 352(R8), F0
 	FMOVQ -128(R8), F1
 
 	// every plane: [read scratch write scratch2 fetch src fetch dst]
@@ -22105,7 +22105,7 @@ planes10:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes10
-	FMOVQ 368(R8), F0
+	FMOVQ 352(R8), F0
 	FMOVQ -128(R8), F1
 
 	// every plane, added up: [read src]
@@ -22533,7 +22533,7 @@ planes12:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes12
-	FMOVQ 368(R8), F0
+	FMOVQ 352(R8), F0
 	FMOVQ -128(R8), F1
 
 	// every plane, added up: [read src]
@@ -22654,7 +22654,7 @@ planes14:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
 	BNE   planes14
-	FMOVQ 368(R8), F0
+	FMOVQ 352(R8), F0
 	FMOVQ -128(R8), F1
 
 	// every plane, added up: [read src]
@@ -22768,7 +22768,7 @@ TEXT ·argMaxPlanesF32NEON(SB), NOSPLIT, $64-72
 	CMP   $32, R2
 	BLT   rest1
 columns1:
-	FMOVQ 416(R0), F0
+	FMOVQ 400(R0), F0
 	FMOVQ -144(R0), F1
 	FMOVQ -144(R0), F2
 	FMOVQ -144(R0), F3
@@ -22785,7 +22785,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 384(R0), F17
+	FMOVQ 368(R0), F17
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -22864,10 +22864,10 @@ rest1:
 	CMP   $4, R2
 	BLT   rest2
 columns2:
-	FMOVQ 416(R0), F0
+	FMOVQ 400(R0), F0
 	FMOVQ -144(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R0), F3
+	FMOVQ 368(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -22899,10 +22899,10 @@ rest2:
 
 	// the last columns
 	CBZ   R2, end2
-	FMOVQ 416(R0), F0
+	FMOVQ 400(R0), F0
 	FMOVQ -144(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R0), F3
+	FMOVQ 368(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
@@ -22973,7 +22973,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 384(R0), F17
+	FMOVQ 368(R0), F17
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -23064,7 +23064,7 @@ columns2:
 	FMOVQ 592(R0), F0
 	FMOVQ -112(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R0), F3
+	FMOVQ 368(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -23101,7 +23101,7 @@ rest2:
 	FMOVQ 592(R0), F0
 	FMOVQ -112(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 384(R0), F3
+	FMOVQ 368(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
@@ -24499,8 +24499,8 @@ TEXT ·sigmoidF32NEON(SB), NOSPLIT, $64-48
 	BLT   tail1
 blocks1:
 	FLDPQ (R3), (F4, F5)
-	FMOVQ 400(R0), F6
-	FMOVQ 400(R0), F7
+	FMOVQ 384(R0), F6
+	FMOVQ 384(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -24565,8 +24565,8 @@ blocks1:
 	WORD  $0x6e2ffce7 // fdiv v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), (R4)
 	FLDPQ 32(R3), (F4, F5)
-	FMOVQ 400(R0), F6
-	FMOVQ 400(R0), F7
+	FMOVQ 384(R0), F6
+	FMOVQ 384(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -24631,8 +24631,8 @@ blocks1:
 	WORD  $0x6e2ffce7 // fdiv v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 32(R4)
 	FLDPQ 64(R3), (F4, F5)
-	FMOVQ 400(R0), F6
-	FMOVQ 400(R0), F7
+	FMOVQ 384(R0), F6
+	FMOVQ 384(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -24697,8 +24697,8 @@ blocks1:
 	WORD  $0x6e2ffce7 // fdiv v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 64(R4)
 	FLDPQ 96(R3), (F4, F5)
-	FMOVQ 400(R0), F6
-	FMOVQ 400(R0), F7
+	FMOVQ 384(R0), F6
+	FMOVQ 384(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -24800,7 +24800,7 @@ one2:
 	MOVD  R1, R4
 register1:
 	FMOVQ (R3), F4
-	FMOVQ 400(R0), F5
+	FMOVQ 384(R0), F5
 	VORR  V5.B16, V4.B16, V5.B16
 	FMOVQ -224(R0), F6
 	WORD  $0x4f8010a6 // fmla v6.4s, v5.4s, v0.s[0]
@@ -24857,7 +24857,7 @@ TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
 	MOVD  $slots-64(SP), R1
 	FMOVQ 464(R0), F0
 	FMOVQ 480(R0), F1
-	FMOVQ 368(R0), F2
+	FMOVQ 352(R0), F2
 	FMOVQ -128(R0), F3
 	FMOVQ -240(R0), F4
 	MOVD  src_len+32(FP), R2
@@ -27839,7 +27839,7 @@ planes1:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
-	FMOVQ 368(R13), F11
+	FMOVQ 352(R13), F11
 	FMOVQ -128(R13), F12
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -28280,7 +28280,7 @@ planes4:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -28409,7 +28409,7 @@ planes7:
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -28775,7 +28775,7 @@ end3:
 	WORD  $0x4e63f421 // fmax v1.2d, v1.2d, v3.2d
 	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
 	WORD  $0x6e60f400 // fmaxp v0.2d, v0.2d, v0.2d
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 	MOVD  $sums-4480(SP), R2
 	VMOVI $0, V3.B16
@@ -32154,7 +32154,7 @@ planes1:
 	ADD   $128, R1, R1
 	SUBS  $1, R2, R2
 	BNE   planes1
-	FMOVQ 368(R13), F11
+	FMOVQ 352(R13), F11
 	FMOVQ -128(R13), F12
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -32609,7 +32609,7 @@ planes4:
 	ADD   $128, R1, R1
 	SUBS  $1, R2, R2
 	BNE   planes4
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -32752,7 +32752,7 @@ planes7:
 	ADD   $128, R1, R1
 	SUBS  $1, R2, R2
 	BNE   planes7
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
@@ -33216,7 +33216,7 @@ end3:
 	WORD  $0x4e63f421 // fmax v1.2d, v1.2d, v3.2d
 	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
 	WORD  $0x6e60f400 // fmaxp v0.2d, v0.2d, v0.2d
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 	MOVD  $sums-8576(SP), R2
 	VMOVI $0, V3.B16
@@ -36269,7 +36269,7 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F9, 112(R0)
 none1:
-	FMOVQ 368(R13), F10
+	FMOVQ 352(R13), F10
 	FMOVQ -128(R13), F11
 
 	// every plane: [fetch src read scratch write scratch]
@@ -37113,7 +37113,7 @@ planes3:
 	ADD   R14, R0, R0
 	FMOVQ F0, (R0)
 none3:
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src read scratch write scratch]
@@ -37274,7 +37274,7 @@ planes5:
 	ADD   R14, R0, R0
 	VST1  V0.D[0], (R0)
 none5:
-	FMOVQ 368(R13), F1
+	FMOVQ 352(R13), F1
 	FMOVQ -128(R13), F2
 
 	// every plane: [fetch src read scratch write scratch]
@@ -40944,7 +40944,7 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F9, 112(R0)
 none1:
-	FMOVQ 368(R8), F10
+	FMOVQ 352(R8), F10
 	FMOVQ -128(R8), F11
 
 	// every plane: [read scratch write scratch]
@@ -41774,7 +41774,7 @@ planes3:
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none3:
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane: [read scratch write scratch]
@@ -41923,7 +41923,7 @@ planes5:
 	ADD   R9, R0, R0
 	VST1  V0.D[0], (R0)
 none5:
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane: [read scratch write scratch]
@@ -42093,7 +42093,7 @@ planes7:
 	FMOVQ F6, 96(R0)
 	FMOVQ F9, 112(R0)
 none7:
-	FMOVQ 368(R8), F10
+	FMOVQ 352(R8), F10
 	FMOVQ -128(R8), F11
 
 	// every plane, added up: [read src]
@@ -42961,7 +42961,7 @@ planes8:
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none9:
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane, added up: [read src]
@@ -43130,7 +43130,7 @@ planes9:
 	ADD   R9, R0, R0
 	VST1  V0.D[0], (R0)
 none11:
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane, added up: [read src]
@@ -44627,7 +44627,7 @@ end3:
 	FMOVQ 80(R11), F5
 	FMOVQ 96(R11), F6
 	FMOVQ 112(R11), F9
-	FMOVQ 368(R8), F10
+	FMOVQ 352(R8), F10
 	FMOVQ -128(R8), F11
 
 	// every plane: [read y read dy write dx]
@@ -45016,7 +45016,7 @@ end4:
 	MOVD  $16, R3
 	MOVD  planes+72(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane: [read y read dy write dx]
@@ -45129,7 +45129,7 @@ end5:
 	MOVD  $16, R3
 	MOVD  planes+72(FP), R1
 	CALL  ·foldF64NEON<>(SB)
-	FMOVQ 368(R8), F1
+	FMOVQ 352(R8), F1
 	FMOVQ -128(R8), F2
 
 	// every plane: [read y read dy write dx]
@@ -45208,7 +45208,7 @@ TEXT ·aboveF32NEON(SB), NOSPLIT, $64-40
 	MOVD  x_len+8(FP), R3
 	LSL   $2, R3, R3
 	ADD   R1, R3, R3
-	FMOVQ 384(R0), F1
+	FMOVQ 368(R0), F1
 blocks1:
 	SUB   R2, R3, R0
 	CMP   $64, R0
@@ -45253,7 +45253,7 @@ TEXT ·aboveF64NEON(SB), NOSPLIT, $64-40
 	MOVD  x_len+8(FP), R3
 	LSL   $3, R3, R3
 	ADD   R1, R3, R3
-	FMOVQ 384(R0), F1
+	FMOVQ 368(R0), F1
 blocks1:
 	SUB   R2, R3, R0
 	CMP   $64, R0
@@ -45861,7 +45861,7 @@ TEXT ·toBFloat16NEON(SB), NOSPLIT, $64-48
 blocks1:
 	FLDPQ (R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45873,7 +45873,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45887,7 +45887,7 @@ blocks1:
 	FMOVQ F0, (R4)
 	FLDPQ 32(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45899,7 +45899,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45913,7 +45913,7 @@ blocks1:
 	FMOVQ F0, 16(R4)
 	FLDPQ 64(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45925,7 +45925,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45939,7 +45939,7 @@ blocks1:
 	FMOVQ F0, 32(R4)
 	FLDPQ 96(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45951,7 +45951,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -46002,7 +46002,7 @@ one2:
 register1:
 	FMOVQ (R3), F0
 	VUSHR $16, V0.S4, V1.S4
-	FMOVQ 416(R0), F2
+	FMOVQ 400(R0), F2
 	VAND  V2.B16, V1.B16, V1.B16
 	VADD  V0.S4, V1.S4, V1.S4
 	FMOVQ 544(R0), F2
@@ -46954,11 +46954,19 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none1:
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
 	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 	FMOVQ -256(R8), F10
-	FMOVQ 448(R8), F12
-	FMOVQ 400(R8), F13
+	FMOVQ 448(R8), F20
+	FMOVQ 384(R8), F21
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -46974,266 +46982,274 @@ none1:
 	LSL   $2, R4, R4
 	MOVD  planes+120(FP), R5
 planes2:
-	FLDPQ (R0), (F14, F15)
+	FLDPQ (R0), (F22, F23)
 	PRFM  (R1), PLDL1KEEP
 	PRFM  (R2), PLDL1KEEP
-	WORD  $0x4ea0d5ce // fsub v14.4s, v14.4s, v0.4s
-	WORD  $0x4ea1d5ef // fsub v15.4s, v15.4s, v1.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), (R0)
-	FLDPQ 32(R0), (F14, F15)
-	WORD  $0x4ea2d5ce // fsub v14.4s, v14.4s, v2.4s
-	WORD  $0x4ea3d5ef // fsub v15.4s, v15.4s, v3.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), 32(R0)
-	FLDPQ 64(R0), (F14, F15)
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x4ea1d6f7 // fsub v23.4s, v23.4s, v1.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d58c // fadd v12.4s, v12.4s, v22.4s
+	WORD  $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), (R0)
+	FLDPQ 32(R0), (F22, F23)
+	WORD  $0x4ea2d6d6 // fsub v22.4s, v22.4s, v2.4s
+	WORD  $0x4ea3d6f7 // fsub v23.4s, v23.4s, v3.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
+	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), 32(R0)
+	FLDPQ 64(R0), (F22, F23)
 	PRFM  64(R1), PLDL1KEEP
 	PRFM  64(R2), PLDL1KEEP
-	WORD  $0x4ea4d5ce // fsub v14.4s, v14.4s, v4.4s
-	WORD  $0x4ea5d5ef // fsub v15.4s, v15.4s, v5.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), 64(R0)
-	FLDPQ 96(R0), (F14, F15)
-	WORD  $0x4ea6d5ce // fsub v14.4s, v14.4s, v6.4s
-	WORD  $0x4ea7d5ef // fsub v15.4s, v15.4s, v7.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), 96(R0)
+	WORD  $0x4ea4d6d6 // fsub v22.4s, v22.4s, v4.4s
+	WORD  $0x4ea5d6f7 // fsub v23.4s, v23.4s, v5.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d610 // fadd v16.4s, v16.4s, v22.4s
+	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), 64(R0)
+	FLDPQ 96(R0), (F22, F23)
+	WORD  $0x4ea6d6d6 // fsub v22.4s, v22.4s, v6.4s
+	WORD  $0x4ea7d6f7 // fsub v23.4s, v23.4s, v7.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
+	WORD  $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), 96(R0)
 	ADD   $128, R0, R0
 	ADD   R3, R1, R1
 	ADD   R4, R2, R2
@@ -47256,74 +47272,22 @@ planes2:
 	FMOVQ 96(R11), F6
 	FMOVQ 112(R11), F7
 	FMOVQ -256(R8), F8
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
-	VMOVI $0, V16.B16
-	VMOVI $0, V17.B16
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  planes+120(FP), R1
-planes3:
-	FLDPQ (R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d529 // fadd v9.4s, v9.4s, v18.4s
-	WORD  $0x4e33d54a // fadd v10.4s, v10.4s, v19.4s
-	FLDPQ 32(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d58c // fadd v12.4s, v12.4s, v18.4s
-	WORD  $0x4e33d5ad // fadd v13.4s, v13.4s, v19.4s
-	FLDPQ 64(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d5ce // fadd v14.4s, v14.4s, v18.4s
-	WORD  $0x4e33d5ef // fadd v15.4s, v15.4s, v19.4s
-	FLDPQ 96(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
-	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes3
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e20d520 // fadd v0.4s, v9.4s, v0.4s
-	WORD  $0x4ea8d54a // fsub v10.4s, v10.4s, v8.4s
-	WORD  $0x4e21d541 // fadd v1.4s, v10.4s, v1.4s
 	WORD  $0x4ea8d58c // fsub v12.4s, v12.4s, v8.4s
-	WORD  $0x4e22d582 // fadd v2.4s, v12.4s, v2.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea8d5ad // fsub v13.4s, v13.4s, v8.4s
-	WORD  $0x4e23d5a3 // fadd v3.4s, v13.4s, v3.4s
+	WORD  $0x4e21d5a1 // fadd v1.4s, v13.4s, v1.4s
 	WORD  $0x4ea8d5ce // fsub v14.4s, v14.4s, v8.4s
-	WORD  $0x4e24d5c4 // fadd v4.4s, v14.4s, v4.4s
+	WORD  $0x4e22d5c2 // fadd v2.4s, v14.4s, v2.4s
 	WORD  $0x4ea8d5ef // fsub v15.4s, v15.4s, v8.4s
-	WORD  $0x4e25d5e5 // fadd v5.4s, v15.4s, v5.4s
+	WORD  $0x4e23d5e3 // fadd v3.4s, v15.4s, v3.4s
 	WORD  $0x4ea8d610 // fsub v16.4s, v16.4s, v8.4s
-	WORD  $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
+	WORD  $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
 	WORD  $0x4ea8d631 // fsub v17.4s, v17.4s, v8.4s
-	WORD  $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
+	WORD  $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
+	WORD  $0x4ea8d652 // fsub v18.4s, v18.4s, v8.4s
+	WORD  $0x4e26d646 // fadd v6.4s, v18.4s, v6.4s
+	WORD  $0x4ea8d673 // fsub v19.4s, v19.4s, v8.4s
+	WORD  $0x4e27d667 // fadd v7.4s, v19.4s, v7.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none2
 	ADD   R9, R0, R0
@@ -47336,30 +47300,30 @@ planes3:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none2:
-	WORD  $0x4e28d409 // fadd v9.4s, v0.4s, v8.4s
-	WORD  $0x6e29fd09 // fdiv v9.4s, v8.4s, v9.4s
-	WORD  $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	WORD  $0x4e28d42a // fadd v10.4s, v1.4s, v8.4s
-	WORD  $0x6e2afd0a // fdiv v10.4s, v8.4s, v10.4s
-	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	WORD  $0x4e28d44c // fadd v12.4s, v2.4s, v8.4s
+	WORD  $0x4e28d40c // fadd v12.4s, v0.4s, v8.4s
 	WORD  $0x6e2cfd0c // fdiv v12.4s, v8.4s, v12.4s
-	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	WORD  $0x4e28d46d // fadd v13.4s, v3.4s, v8.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	WORD  $0x4e28d42d // fadd v13.4s, v1.4s, v8.4s
 	WORD  $0x6e2dfd0d // fdiv v13.4s, v8.4s, v13.4s
-	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
-	WORD  $0x4e28d48e // fadd v14.4s, v4.4s, v8.4s
+	WORD  $0x6e2ddc21 // fmul v1.4s, v1.4s, v13.4s
+	WORD  $0x4e28d44e // fadd v14.4s, v2.4s, v8.4s
 	WORD  $0x6e2efd0e // fdiv v14.4s, v8.4s, v14.4s
-	WORD  $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	WORD  $0x4e28d4af // fadd v15.4s, v5.4s, v8.4s
+	WORD  $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD  $0x4e28d46f // fadd v15.4s, v3.4s, v8.4s
 	WORD  $0x6e2ffd0f // fdiv v15.4s, v8.4s, v15.4s
-	WORD  $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	WORD  $0x4e28d4d0 // fadd v16.4s, v6.4s, v8.4s
+	WORD  $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD  $0x4e28d490 // fadd v16.4s, v4.4s, v8.4s
 	WORD  $0x6e30fd10 // fdiv v16.4s, v8.4s, v16.4s
-	WORD  $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	WORD  $0x4e28d4f1 // fadd v17.4s, v7.4s, v8.4s
+	WORD  $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD  $0x4e28d4b1 // fadd v17.4s, v5.4s, v8.4s
 	WORD  $0x6e31fd11 // fdiv v17.4s, v8.4s, v17.4s
-	WORD  $0x6e31dce7 // fmul v7.4s, v7.4s, v17.4s
+	WORD  $0x6e31dca5 // fmul v5.4s, v5.4s, v17.4s
+	WORD  $0x4e28d4d2 // fadd v18.4s, v6.4s, v8.4s
+	WORD  $0x6e32fd12 // fdiv v18.4s, v8.4s, v18.4s
+	WORD  $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD  $0x4e28d4f3 // fadd v19.4s, v7.4s, v8.4s
+	WORD  $0x6e33fd13 // fdiv v19.4s, v8.4s, v19.4s
+	WORD  $0x6e33dce7 // fmul v7.4s, v7.4s, v19.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none3
 	ADD   R9, R0, R0
@@ -47380,43 +47344,43 @@ none3:
 	MOVD  dstStride+136(FP), R2
 	LSL   $2, R2, R2
 	MOVD  planes+120(FP), R3
-planes4:
+planes3:
 	FLDPQ (R0), (F0, F1)
-	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
-	VBIT  V2.B16, V8.B16, V0.B16
-	VBIT  V3.B16, V8.B16, V1.B16
-	WORD  $0x6e20dd20 // fmul v0.4s, v9.4s, v0.4s
-	WORD  $0x6e21dd41 // fmul v1.4s, v10.4s, v1.4s
-	FSTPQ (F0, F1), (R1)
-	FLDPQ 32(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	WORD  $0x6e21dda1 // fmul v1.4s, v13.4s, v1.4s
-	FSTPQ (F0, F1), 32(R1)
-	FLDPQ 64(R0), (F0, F1)
+	FSTPQ (F0, F1), (R1)
+	FLDPQ 32(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20ddc0 // fmul v0.4s, v14.4s, v0.4s
 	WORD  $0x6e21dde1 // fmul v1.4s, v15.4s, v1.4s
-	FSTPQ (F0, F1), 64(R1)
-	FLDPQ 96(R0), (F0, F1)
+	FSTPQ (F0, F1), 32(R1)
+	FLDPQ 64(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20de00 // fmul v0.4s, v16.4s, v0.4s
 	WORD  $0x6e21de21 // fmul v1.4s, v17.4s, v1.4s
+	FSTPQ (F0, F1), 64(R1)
+	FLDPQ 96(R0), (F0, F1)
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
+	VBIT  V2.B16, V8.B16, V0.B16
+	VBIT  V3.B16, V8.B16, V1.B16
+	WORD  $0x6e20de40 // fmul v0.4s, v18.4s, v0.4s
+	WORD  $0x6e21de61 // fmul v1.4s, v19.4s, v1.4s
 	FSTPQ (F0, F1), 96(R1)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes4
+	BNE   planes3
 	ADD   $128, R9, R9
 	SUB   $32, R10, R10
 	CMP   $32, R10
@@ -47436,24 +47400,25 @@ columns2:
 	MOVD  srcStride+144(FP), R2
 	LSL   $2, R2, R2
 	MOVD  planes+120(FP), R3
-planes5:
+planes4:
 	FMOVQ (R1), F1
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	FMOVQ F1, (R0)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes5
+	BNE   planes4
 	MOVD  max_base+48(FP), R0
 	CBZ   R0, none4
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none4:
+	VMOVI $0, V12.B16
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
 	FMOVQ 448(R8), F4
-	FMOVQ 400(R8), F5
+	FMOVQ 384(R8), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -47468,7 +47433,7 @@ none4:
 	MOVD  dstStride+136(FP), R4
 	LSL   $2, R4, R4
 	MOVD  planes+120(FP), R5
-planes6:
+planes5:
 	FMOVQ (R0), F6
 	PRFM  (R1), PLDL1KEEP
 	PRFM  (R2), PLDL1KEEP
@@ -47500,6 +47465,7 @@ planes6:
 	VCMEQ V3.S4, V10.S4, V6.S4
 	FMOVQ -256(R8), F7
 	VAND  V7.B16, V6.B16, V6.B16
+	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
 	VBIT  V6.B16, V5.B16, V10.B16
@@ -47508,7 +47474,7 @@ planes6:
 	ADD   R3, R1, R1
 	ADD   R4, R2, R2
 	SUBS  $1, R5, R5
-	BNE   planes6
+	BNE   planes5
 
 	// fold the planes of [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -47517,30 +47483,16 @@ planes6:
 	MOVD  planes+120(FP), R1
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ -256(R8), F1
-	VMOVI $0, V2.B16
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  planes+120(FP), R1
-planes7:
-	FMOVQ (R0), F3
-	WORD  $0x4ea0a864 // cmlt v4.4s, v3.4s, #0
-	FMOVQ 352(R8), F3
-	VBIT  V4.B16, V1.B16, V3.B16
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes7
-	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD  $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none5
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none5:
-	WORD  $0x4e21d402 // fadd v2.4s, v0.4s, v1.4s
-	WORD  $0x6e22fc22 // fdiv v2.4s, v1.4s, v2.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x4e21d40c // fadd v12.4s, v0.4s, v1.4s
+	WORD  $0x6e2cfc2c // fdiv v12.4s, v1.4s, v12.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none6
 	ADD   R9, R0, R0
@@ -47554,16 +47506,16 @@ none6:
 	MOVD  dstStride+136(FP), R2
 	LSL   $2, R2, R2
 	MOVD  planes+120(FP), R3
-planes8:
+planes6:
 	FMOVQ (R0), F0
-	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
-	VBIT  V3.B16, V1.B16, V0.B16
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	FMOVQ F0, (R1)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes8
+	BNE   planes6
 	ADD   $16, R9, R9
 	SUB   $4, R10, R10
 	CMP   $4, R10
@@ -47581,7 +47533,7 @@ rest2:
 	MOVD  srcStride+144(FP), R2
 	LSL   $2, R2, R2
 	MOVD  planes+120(FP), R3
-planes9:
+planes7:
 	FMOVQ -144(R8), F1
 	TBZ   $1, R10, one1
 	VLD1  (R1), V1.D[0]
@@ -47605,7 +47557,7 @@ done2:
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes9
+	BNE   planes7
 	MOVD  max_base+48(FP), R0
 	CBZ   R0, none7
 	ADD   R9, R0, R0
@@ -47619,11 +47571,12 @@ one3:
 	VST1  V0.S[0], (R0)
 done3:
 none7:
+	VMOVI $0, V12.B16
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
 	FMOVQ 448(R8), F4
-	FMOVQ 400(R8), F5
+	FMOVQ 384(R8), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -47638,7 +47591,7 @@ none7:
 	MOVD  dstStride+136(FP), R4
 	LSL   $2, R4, R4
 	MOVD  planes+120(FP), R5
-planes10:
+planes8:
 	FMOVQ (R0), F6
 	PRFM  (R1), PLDL1KEEP
 	PRFM  (R2), PLDL1KEEP
@@ -47670,6 +47623,7 @@ planes10:
 	VCMEQ V3.S4, V10.S4, V6.S4
 	FMOVQ -256(R8), F7
 	VAND  V7.B16, V6.B16, V6.B16
+	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
 	VBIT  V6.B16, V5.B16, V10.B16
@@ -47678,7 +47632,7 @@ planes10:
 	ADD   R3, R1, R1
 	ADD   R4, R2, R2
 	SUBS  $1, R5, R5
-	BNE   planes10
+	BNE   planes8
 
 	// fold the planes of [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -47687,22 +47641,8 @@ planes10:
 	MOVD  planes+120(FP), R1
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ -256(R8), F1
-	VMOVI $0, V2.B16
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  planes+120(FP), R1
-planes11:
-	FMOVQ (R0), F3
-	WORD  $0x4ea0a864 // cmlt v4.4s, v3.4s, #0
-	FMOVQ 352(R8), F3
-	VBIT  V4.B16, V1.B16, V3.B16
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes11
-	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD  $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none8
 	ADD   R9, R0, R0
@@ -47716,9 +47656,9 @@ one4:
 	VST1  V0.S[0], (R0)
 done4:
 none8:
-	WORD  $0x4e21d402 // fadd v2.4s, v0.4s, v1.4s
-	WORD  $0x6e22fc22 // fdiv v2.4s, v1.4s, v2.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x4e21d40c // fadd v12.4s, v0.4s, v1.4s
+	WORD  $0x6e2cfc2c // fdiv v12.4s, v1.4s, v12.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none9
 	ADD   R9, R0, R0
@@ -47740,7 +47680,7 @@ none9:
 	MOVD  dstStride+136(FP), R2
 	LSL   $2, R2, R2
 	MOVD  planes+120(FP), R3
-planes12:
+planes9:
 	VMOVI $0, V0.B16
 	TBZ   $1, R10, one6
 	VLD1  (R0), V0.D[0]
@@ -47751,9 +47691,9 @@ planes12:
 one6:
 	VLD1  (R0), V0.S[0]
 done6:
-	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
-	VBIT  V3.B16, V1.B16, V0.B16
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	TBZ   $1, R10, one7
 	VST1  V0.D[0], (R1)
 	TBZ   $0, R10, done7
@@ -47766,7 +47706,7 @@ done7:
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes12
+	BNE   planes9
 end2:
 	B     end1
 many1:
@@ -47790,7 +47730,7 @@ columns3:
 	MOVD  srcStride+144(FP), R1
 	LSL   $2, R1, R1
 	MOVD  planes+120(FP), R2
-planes13:
+planes10:
 	FLDPQ (R0), (F8, F9)
 	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
 	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
@@ -47805,7 +47745,7 @@ planes13:
 	WORD  $0x4e29f4e7 // fmax v7.4s, v7.4s, v9.4s
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
-	BNE   planes13
+	BNE   planes10
 	MOVD  max_base+48(FP), R0
 	CBZ   R0, none10
 	ADD   R9, R0, R0
@@ -47818,11 +47758,19 @@ planes13:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none10:
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
 	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 	FMOVQ -256(R8), F10
-	FMOVQ 448(R8), F12
-	FMOVQ 400(R8), F13
+	FMOVQ 448(R8), F20
+	FMOVQ 384(R8), F21
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
@@ -47836,294 +47784,302 @@ none10:
 	MOVD  planes+120(FP), R4
 	MOVD  $scratch-8192(SP), R5
 	ADD   $8192, R5, R6
-	VMOVI $0, V14.B16
+	VMOVI $0, V22.B16
 	MOVD  $zeros-8448(SP), R7
-	FSTPQ (F14, F14), (R7)
-	FSTPQ (F14, F14), 32(R7)
-	FSTPQ (F14, F14), 64(R7)
-	FSTPQ (F14, F14), 96(R7)
+	FSTPQ (F22, F22), (R7)
+	FSTPQ (F22, F22), 32(R7)
+	FSTPQ (F22, F22), 64(R7)
+	FSTPQ (F22, F22), 96(R7)
 	MOVD  $0, R11
 lanes1:
-	FLDPQ (R0), (F14, F15)
-	WORD  $0x4ea0d5ce // fsub v14.4s, v14.4s, v0.4s
-	WORD  $0x4ea1d5ef // fsub v15.4s, v15.4s, v1.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FMOVQ (R7), F14
-	FMOVQ 16(R7), F15
+	FLDPQ (R0), (F22, F23)
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x4ea1d6f7 // fsub v23.4s, v23.4s, v1.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d58c // fadd v12.4s, v12.4s, v22.4s
+	WORD  $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FMOVQ (R7), F22
+	FMOVQ 16(R7), F23
+	WORD  $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD  $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+	FMOVQ F22, (R5)
+	FMOVQ F23, 16(R5)
+	FSTPQ (F30, F31), (R1)
+	FLDPQ 32(R0), (F22, F23)
+	WORD  $0x4ea2d6d6 // fsub v22.4s, v22.4s, v2.4s
+	WORD  $0x4ea3d6f7 // fsub v23.4s, v23.4s, v3.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
 	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
 	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
-	FMOVQ F14, (R5)
-	FMOVQ F15, 16(R5)
-	FSTPQ (F22, F23), (R1)
-	FLDPQ 32(R0), (F14, F15)
-	WORD  $0x4ea2d5ce // fsub v14.4s, v14.4s, v2.4s
-	WORD  $0x4ea3d5ef // fsub v15.4s, v15.4s, v3.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FMOVQ 32(R7), F14
-	FMOVQ 48(R7), F15
-	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
-	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
-	FMOVQ F14, 32(R5)
-	FMOVQ F15, 48(R5)
-	FSTPQ (F22, F23), 32(R1)
-	FLDPQ 64(R0), (F14, F15)
-	WORD  $0x4ea4d5ce // fsub v14.4s, v14.4s, v4.4s
-	WORD  $0x4ea5d5ef // fsub v15.4s, v15.4s, v5.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FMOVQ 64(R7), F14
-	FMOVQ 80(R7), F15
-	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
-	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
-	FMOVQ F14, 64(R5)
-	FMOVQ F15, 80(R5)
-	FSTPQ (F22, F23), 64(R1)
-	FLDPQ 96(R0), (F14, F15)
-	WORD  $0x4ea6d5ce // fsub v14.4s, v14.4s, v6.4s
-	WORD  $0x4ea7d5ef // fsub v15.4s, v15.4s, v7.4s
-	FMOVQ -224(R8), F16
-	FMOVQ -224(R8), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R8), F18
-	FMOVQ -208(R8), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R8), F22
-	FMOVQ -192(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R8), F18
-	FMOVQ -176(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R8), F22
-	FMOVQ -160(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R8), F22
-	FMOVQ -256(R8), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R8), F18
-	FMOVQ -256(R8), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R8), F16
-	FMOVQ -256(R8), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FMOVQ 96(R7), F14
-	FMOVQ 112(R7), F15
-	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
-	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
-	FMOVQ F14, 96(R5)
-	FMOVQ F15, 112(R5)
-	FSTPQ (F22, F23), 96(R1)
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FMOVQ 32(R7), F22
+	FMOVQ 48(R7), F23
+	WORD  $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD  $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+	FMOVQ F22, 32(R5)
+	FMOVQ F23, 48(R5)
+	FSTPQ (F30, F31), 32(R1)
+	FLDPQ 64(R0), (F22, F23)
+	WORD  $0x4ea4d6d6 // fsub v22.4s, v22.4s, v4.4s
+	WORD  $0x4ea5d6f7 // fsub v23.4s, v23.4s, v5.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d610 // fadd v16.4s, v16.4s, v22.4s
+	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FMOVQ 64(R7), F22
+	FMOVQ 80(R7), F23
+	WORD  $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD  $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+	FMOVQ F22, 64(R5)
+	FMOVQ F23, 80(R5)
+	FSTPQ (F30, F31), 64(R1)
+	FLDPQ 96(R0), (F22, F23)
+	WORD  $0x4ea6d6d6 // fsub v22.4s, v22.4s, v6.4s
+	WORD  $0x4ea7d6f7 // fsub v23.4s, v23.4s, v7.4s
+	FMOVQ -224(R8), F24
+	FMOVQ -224(R8), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R8), F26
+	FMOVQ -208(R8), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R8), F30
+	FMOVQ -192(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R8), F26
+	FMOVQ -176(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R8), F30
+	FMOVQ -160(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R8), F30
+	FMOVQ -256(R8), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R8), F26
+	FMOVQ -256(R8), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R8), F24
+	FMOVQ -256(R8), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
+	WORD  $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FMOVQ 96(R7), F22
+	FMOVQ 112(R7), F23
+	WORD  $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD  $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+	FMOVQ F22, 96(R5)
+	FMOVQ F23, 112(R5)
+	FSTPQ (F30, F31), 96(R1)
 	ADD   R2, R0, R0
 	ADD   R3, R1, R1
 	SUBS  $1, R4, R4
@@ -48154,77 +48110,22 @@ end4:
 	FMOVQ 96(R11), F6
 	FMOVQ 112(R11), F7
 	FMOVQ -256(R8), F8
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
-	VMOVI $0, V16.B16
-	VMOVI $0, V17.B16
-
-	// every plane: [read dst]
-	MOVD  dst_base+0(FP), R0
-	ADD   R9, R0, R0
-	MOVD  dstStride+136(FP), R1
-	LSL   $2, R1, R1
-	MOVD  planes+120(FP), R2
-planes14:
-	FLDPQ (R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d529 // fadd v9.4s, v9.4s, v18.4s
-	WORD  $0x4e33d54a // fadd v10.4s, v10.4s, v19.4s
-	FLDPQ 32(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d58c // fadd v12.4s, v12.4s, v18.4s
-	WORD  $0x4e33d5ad // fadd v13.4s, v13.4s, v19.4s
-	FLDPQ 64(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d5ce // fadd v14.4s, v14.4s, v18.4s
-	WORD  $0x4e33d5ef // fadd v15.4s, v15.4s, v19.4s
-	FLDPQ 96(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R8), F18
-	FMOVQ 352(R8), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
-	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	ADD   R1, R0, R0
-	SUBS  $1, R2, R2
-	BNE   planes14
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e20d520 // fadd v0.4s, v9.4s, v0.4s
-	WORD  $0x4ea8d54a // fsub v10.4s, v10.4s, v8.4s
-	WORD  $0x4e21d541 // fadd v1.4s, v10.4s, v1.4s
 	WORD  $0x4ea8d58c // fsub v12.4s, v12.4s, v8.4s
-	WORD  $0x4e22d582 // fadd v2.4s, v12.4s, v2.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea8d5ad // fsub v13.4s, v13.4s, v8.4s
-	WORD  $0x4e23d5a3 // fadd v3.4s, v13.4s, v3.4s
+	WORD  $0x4e21d5a1 // fadd v1.4s, v13.4s, v1.4s
 	WORD  $0x4ea8d5ce // fsub v14.4s, v14.4s, v8.4s
-	WORD  $0x4e24d5c4 // fadd v4.4s, v14.4s, v4.4s
+	WORD  $0x4e22d5c2 // fadd v2.4s, v14.4s, v2.4s
 	WORD  $0x4ea8d5ef // fsub v15.4s, v15.4s, v8.4s
-	WORD  $0x4e25d5e5 // fadd v5.4s, v15.4s, v5.4s
+	WORD  $0x4e23d5e3 // fadd v3.4s, v15.4s, v3.4s
 	WORD  $0x4ea8d610 // fsub v16.4s, v16.4s, v8.4s
-	WORD  $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
+	WORD  $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
 	WORD  $0x4ea8d631 // fsub v17.4s, v17.4s, v8.4s
-	WORD  $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
+	WORD  $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
+	WORD  $0x4ea8d652 // fsub v18.4s, v18.4s, v8.4s
+	WORD  $0x4e26d646 // fadd v6.4s, v18.4s, v6.4s
+	WORD  $0x4ea8d673 // fsub v19.4s, v19.4s, v8.4s
+	WORD  $0x4e27d667 // fadd v7.4s, v19.4s, v7.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none11
 	ADD   R9, R0, R0
@@ -48237,30 +48138,30 @@ planes14:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none11:
-	WORD  $0x4e28d409 // fadd v9.4s, v0.4s, v8.4s
-	WORD  $0x6e29fd09 // fdiv v9.4s, v8.4s, v9.4s
-	WORD  $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	WORD  $0x4e28d42a // fadd v10.4s, v1.4s, v8.4s
-	WORD  $0x6e2afd0a // fdiv v10.4s, v8.4s, v10.4s
-	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	WORD  $0x4e28d44c // fadd v12.4s, v2.4s, v8.4s
+	WORD  $0x4e28d40c // fadd v12.4s, v0.4s, v8.4s
 	WORD  $0x6e2cfd0c // fdiv v12.4s, v8.4s, v12.4s
-	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	WORD  $0x4e28d46d // fadd v13.4s, v3.4s, v8.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	WORD  $0x4e28d42d // fadd v13.4s, v1.4s, v8.4s
 	WORD  $0x6e2dfd0d // fdiv v13.4s, v8.4s, v13.4s
-	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
-	WORD  $0x4e28d48e // fadd v14.4s, v4.4s, v8.4s
+	WORD  $0x6e2ddc21 // fmul v1.4s, v1.4s, v13.4s
+	WORD  $0x4e28d44e // fadd v14.4s, v2.4s, v8.4s
 	WORD  $0x6e2efd0e // fdiv v14.4s, v8.4s, v14.4s
-	WORD  $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	WORD  $0x4e28d4af // fadd v15.4s, v5.4s, v8.4s
+	WORD  $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD  $0x4e28d46f // fadd v15.4s, v3.4s, v8.4s
 	WORD  $0x6e2ffd0f // fdiv v15.4s, v8.4s, v15.4s
-	WORD  $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	WORD  $0x4e28d4d0 // fadd v16.4s, v6.4s, v8.4s
+	WORD  $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD  $0x4e28d490 // fadd v16.4s, v4.4s, v8.4s
 	WORD  $0x6e30fd10 // fdiv v16.4s, v8.4s, v16.4s
-	WORD  $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	WORD  $0x4e28d4f1 // fadd v17.4s, v7.4s, v8.4s
+	WORD  $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD  $0x4e28d4b1 // fadd v17.4s, v5.4s, v8.4s
 	WORD  $0x6e31fd11 // fdiv v17.4s, v8.4s, v17.4s
-	WORD  $0x6e31dce7 // fmul v7.4s, v7.4s, v17.4s
+	WORD  $0x6e31dca5 // fmul v5.4s, v5.4s, v17.4s
+	WORD  $0x4e28d4d2 // fadd v18.4s, v6.4s, v8.4s
+	WORD  $0x6e32fd12 // fdiv v18.4s, v8.4s, v18.4s
+	WORD  $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD  $0x4e28d4f3 // fadd v19.4s, v7.4s, v8.4s
+	WORD  $0x6e33fd13 // fdiv v19.4s, v8.4s, v19.4s
+	WORD  $0x6e33dce7 // fmul v7.4s, v7.4s, v19.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none12
 	ADD   R9, R0, R0
@@ -48280,42 +48181,42 @@ none12:
 	MOVD  dstStride+136(FP), R1
 	LSL   $2, R1, R1
 	MOVD  planes+120(FP), R2
-planes15:
+planes11:
 	FLDPQ (R0), (F0, F1)
-	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
-	VBIT  V2.B16, V8.B16, V0.B16
-	VBIT  V3.B16, V8.B16, V1.B16
-	WORD  $0x6e20dd20 // fmul v0.4s, v9.4s, v0.4s
-	WORD  $0x6e21dd41 // fmul v1.4s, v10.4s, v1.4s
-	FSTPQ (F0, F1), (R0)
-	FLDPQ 32(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	WORD  $0x6e21dda1 // fmul v1.4s, v13.4s, v1.4s
-	FSTPQ (F0, F1), 32(R0)
-	FLDPQ 64(R0), (F0, F1)
+	FSTPQ (F0, F1), (R0)
+	FLDPQ 32(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20ddc0 // fmul v0.4s, v14.4s, v0.4s
 	WORD  $0x6e21dde1 // fmul v1.4s, v15.4s, v1.4s
-	FSTPQ (F0, F1), 64(R0)
-	FLDPQ 96(R0), (F0, F1)
+	FSTPQ (F0, F1), 32(R0)
+	FLDPQ 64(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20de00 // fmul v0.4s, v16.4s, v0.4s
 	WORD  $0x6e21de21 // fmul v1.4s, v17.4s, v1.4s
+	FSTPQ (F0, F1), 64(R0)
+	FLDPQ 96(R0), (F0, F1)
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
+	VBIT  V2.B16, V8.B16, V0.B16
+	VBIT  V3.B16, V8.B16, V1.B16
+	WORD  $0x6e20de40 // fmul v0.4s, v18.4s, v0.4s
+	WORD  $0x6e21de61 // fmul v1.4s, v19.4s, v1.4s
 	FSTPQ (F0, F1), 96(R0)
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
-	BNE   planes15
+	BNE   planes11
 	ADD   $128, R9, R9
 	SUB   $32, R10, R10
 	CMP   $32, R10
@@ -48334,22 +48235,23 @@ columns4:
 	MOVD  srcStride+144(FP), R1
 	LSL   $2, R1, R1
 	MOVD  planes+120(FP), R2
-planes16:
+planes12:
 	FMOVQ (R0), F1
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
-	BNE   planes16
+	BNE   planes12
 	MOVD  max_base+48(FP), R0
 	CBZ   R0, none13
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none13:
+	VMOVI $0, V12.B16
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
 	FMOVQ 448(R8), F4
-	FMOVQ 400(R8), F5
+	FMOVQ 384(R8), F5
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
@@ -48400,6 +48302,7 @@ lanes2:
 	VCMEQ V3.S4, V10.S4, V6.S4
 	FMOVQ -256(R8), F7
 	VAND  V7.B16, V6.B16, V6.B16
+	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
 	VBIT  V6.B16, V5.B16, V10.B16
@@ -48428,33 +48331,16 @@ end5:
 	MOVD  planes+120(FP), R1
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ -256(R8), F1
-	VMOVI $0, V2.B16
-
-	// every plane: [read dst]
-	MOVD  dst_base+0(FP), R0
-	ADD   R9, R0, R0
-	MOVD  dstStride+136(FP), R1
-	LSL   $2, R1, R1
-	MOVD  planes+120(FP), R2
-planes17:
-	FMOVQ (R0), F3
-	WORD  $0x4ea0a864 // cmlt v4.4s, v3.4s, #0
-	FMOVQ 352(R8), F3
-	VBIT  V4.B16, V1.B16, V3.B16
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   R1, R0, R0
-	SUBS  $1, R2, R2
-	BNE   planes17
-	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD  $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none14
 	ADD   R9, R0, R0
 	FMOVQ F0, (R0)
 none14:
-	WORD  $0x4e21d402 // fadd v2.4s, v0.4s, v1.4s
-	WORD  $0x6e22fc22 // fdiv v2.4s, v1.4s, v2.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x4e21d40c // fadd v12.4s, v0.4s, v1.4s
+	WORD  $0x6e2cfc2c // fdiv v12.4s, v1.4s, v12.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none15
 	ADD   R9, R0, R0
@@ -48467,15 +48353,15 @@ none15:
 	MOVD  dstStride+136(FP), R1
 	LSL   $2, R1, R1
 	MOVD  planes+120(FP), R2
-planes18:
+planes13:
 	FMOVQ (R0), F0
-	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
-	VBIT  V3.B16, V1.B16, V0.B16
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	FMOVQ F0, (R0)
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
-	BNE   planes18
+	BNE   planes13
 	ADD   $16, R9, R9
 	SUB   $4, R10, R10
 	CMP   $4, R10
@@ -48492,7 +48378,7 @@ rest4:
 	MOVD  srcStride+144(FP), R1
 	LSL   $2, R1, R1
 	MOVD  planes+120(FP), R2
-planes19:
+planes14:
 	FMOVQ -144(R8), F1
 	TBZ   $1, R10, one8
 	VLD1  (R0), V1.D[0]
@@ -48506,7 +48392,7 @@ done8:
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
-	BNE   planes19
+	BNE   planes14
 	MOVD  max_base+48(FP), R0
 	CBZ   R0, none16
 	ADD   R9, R0, R0
@@ -48520,11 +48406,12 @@ one9:
 	VST1  V0.S[0], (R0)
 done9:
 none16:
+	VMOVI $0, V12.B16
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
 	FMOVQ 448(R8), F4
-	FMOVQ 400(R8), F5
+	FMOVQ 384(R8), F5
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
@@ -48584,6 +48471,7 @@ done10:
 	VCMEQ V3.S4, V10.S4, V6.S4
 	FMOVQ -256(R8), F7
 	VAND  V7.B16, V6.B16, V6.B16
+	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
 	VBIT  V6.B16, V5.B16, V10.B16
@@ -48620,36 +48508,26 @@ end6:
 	MOVD  planes+120(FP), R1
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ -256(R8), F1
-	VMOVI $0, V2.B16
-
-	// every plane: [read dst]
-	MOVD  dst_base+0(FP), R0
-	ADD   R9, R0, R0
-	MOVD  dstStride+136(FP), R1
-	LSL   $2, R1, R1
-	MOVD  planes+120(FP), R2
-planes20:
-	VMOVI $0, V3.B16
-	TBZ   $1, R10, one12
-	VLD1  (R0), V3.D[0]
-	TBZ   $0, R10, done12
-	ADD   $8, R0, R3
-	VLD1  (R3), V3.S[2]
-	B     done12
-one12:
-	VLD1  (R0), V3.S[0]
-done12:
-	WORD  $0x4ea0a864 // cmlt v4.4s, v3.4s, #0
-	FMOVQ 352(R8), F3
-	VBIT  V4.B16, V1.B16, V3.B16
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   R1, R0, R0
-	SUBS  $1, R2, R2
-	BNE   planes20
-	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD  $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none17
+	ADD   R9, R0, R0
+	TBZ   $1, R10, one12
+	VST1  V0.D[0], (R0)
+	TBZ   $0, R10, done12
+	ADD   $8, R0, R0
+	VST1  V0.S[2], (R0)
+	B     done12
+one12:
+	VST1  V0.S[0], (R0)
+done12:
+none17:
+	WORD  $0x4e21d40c // fadd v12.4s, v0.4s, v1.4s
+	WORD  $0x6e2cfc2c // fdiv v12.4s, v1.4s, v12.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	MOVD  comp_base+96(FP), R0
+	CBZ   R0, none18
 	ADD   R9, R0, R0
 	TBZ   $1, R10, one13
 	VST1  V0.D[0], (R0)
@@ -48660,22 +48538,6 @@ done12:
 one13:
 	VST1  V0.S[0], (R0)
 done13:
-none17:
-	WORD  $0x4e21d402 // fadd v2.4s, v0.4s, v1.4s
-	WORD  $0x6e22fc22 // fdiv v2.4s, v1.4s, v2.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	MOVD  comp_base+96(FP), R0
-	CBZ   R0, none18
-	ADD   R9, R0, R0
-	TBZ   $1, R10, one14
-	VST1  V0.D[0], (R0)
-	TBZ   $0, R10, done14
-	ADD   $8, R0, R0
-	VST1  V0.S[2], (R0)
-	B     done14
-one14:
-	VST1  V0.S[0], (R0)
-done14:
 none18:
 
 	// every plane: [read dst write dst]
@@ -48684,32 +48546,32 @@ none18:
 	MOVD  dstStride+136(FP), R1
 	LSL   $2, R1, R1
 	MOVD  planes+120(FP), R2
-planes21:
+planes15:
 	VMOVI $0, V0.B16
-	TBZ   $1, R10, one15
+	TBZ   $1, R10, one14
 	VLD1  (R0), V0.D[0]
-	TBZ   $0, R10, done15
+	TBZ   $0, R10, done14
 	ADD   $8, R0, R3
 	VLD1  (R3), V0.S[2]
-	B     done15
-one15:
+	B     done14
+one14:
 	VLD1  (R0), V0.S[0]
-done15:
-	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
-	VBIT  V3.B16, V1.B16, V0.B16
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
-	TBZ   $1, R10, one16
+done14:
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
+	TBZ   $1, R10, one15
 	VST1  V0.D[0], (R0)
-	TBZ   $0, R10, done16
+	TBZ   $0, R10, done15
 	ADD   $8, R0, R3
 	VST1  V0.S[2], (R3)
-	B     done16
-one16:
+	B     done15
+one15:
 	VST1  V0.S[0], (R0)
-done16:
+done15:
 	ADD   R1, R0, R0
 	SUBS  $1, R2, R2
-	BNE   planes21
+	BNE   planes15
 end3:
 end1:
 	RET
@@ -48775,11 +48637,19 @@ planes1:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none1:
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
 	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 	FMOVQ -256(R13), F10
-	FMOVQ 448(R13), F12
-	FMOVQ 400(R13), F13
+	FMOVQ 448(R13), F20
+	FMOVQ 384(R13), F21
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -48797,266 +48667,274 @@ none1:
 	LSL   $2, R3, R3
 	MOVD  cols+120(FP), R4
 planes2:
-	FLDPQ (R0), (F14, F15)
+	FLDPQ (R0), (F22, F23)
 	PRFM  (R1), PLDL1KEEP
 	PRFM  (R2), PLDL1KEEP
-	WORD  $0x4ea0d5ce // fsub v14.4s, v14.4s, v0.4s
-	WORD  $0x4ea1d5ef // fsub v15.4s, v15.4s, v1.4s
-	FMOVQ -224(R13), F16
-	FMOVQ -224(R13), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R13), F18
-	FMOVQ -208(R13), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R13), F22
-	FMOVQ -192(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R13), F18
-	FMOVQ -176(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R13), F22
-	FMOVQ -160(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R13), F22
-	FMOVQ -256(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R13), F16
-	FMOVQ -256(R13), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), (R0)
-	FLDPQ 32(R0), (F14, F15)
-	WORD  $0x4ea2d5ce // fsub v14.4s, v14.4s, v2.4s
-	WORD  $0x4ea3d5ef // fsub v15.4s, v15.4s, v3.4s
-	FMOVQ -224(R13), F16
-	FMOVQ -224(R13), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R13), F18
-	FMOVQ -208(R13), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R13), F22
-	FMOVQ -192(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R13), F18
-	FMOVQ -176(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R13), F22
-	FMOVQ -160(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R13), F22
-	FMOVQ -256(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R13), F16
-	FMOVQ -256(R13), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), 32(R0)
-	FLDPQ 64(R0), (F14, F15)
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x4ea1d6f7 // fsub v23.4s, v23.4s, v1.4s
+	FMOVQ -224(R13), F24
+	FMOVQ -224(R13), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R13), F26
+	FMOVQ -208(R13), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R13), F30
+	FMOVQ -192(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R13), F26
+	FMOVQ -176(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R13), F30
+	FMOVQ -160(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R13), F30
+	FMOVQ -256(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R13), F24
+	FMOVQ -256(R13), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d58c // fadd v12.4s, v12.4s, v22.4s
+	WORD  $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), (R0)
+	FLDPQ 32(R0), (F22, F23)
+	WORD  $0x4ea2d6d6 // fsub v22.4s, v22.4s, v2.4s
+	WORD  $0x4ea3d6f7 // fsub v23.4s, v23.4s, v3.4s
+	FMOVQ -224(R13), F24
+	FMOVQ -224(R13), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R13), F26
+	FMOVQ -208(R13), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R13), F30
+	FMOVQ -192(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R13), F26
+	FMOVQ -176(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R13), F30
+	FMOVQ -160(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R13), F30
+	FMOVQ -256(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R13), F24
+	FMOVQ -256(R13), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
+	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), 32(R0)
+	FLDPQ 64(R0), (F22, F23)
 	PRFM  64(R1), PLDL1KEEP
 	PRFM  64(R2), PLDL1KEEP
-	WORD  $0x4ea4d5ce // fsub v14.4s, v14.4s, v4.4s
-	WORD  $0x4ea5d5ef // fsub v15.4s, v15.4s, v5.4s
-	FMOVQ -224(R13), F16
-	FMOVQ -224(R13), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R13), F18
-	FMOVQ -208(R13), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R13), F22
-	FMOVQ -192(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R13), F18
-	FMOVQ -176(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R13), F22
-	FMOVQ -160(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R13), F22
-	FMOVQ -256(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R13), F16
-	FMOVQ -256(R13), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), 64(R0)
-	FLDPQ 96(R0), (F14, F15)
-	WORD  $0x4ea6d5ce // fsub v14.4s, v14.4s, v6.4s
-	WORD  $0x4ea7d5ef // fsub v15.4s, v15.4s, v7.4s
-	FMOVQ -224(R13), F16
-	FMOVQ -224(R13), F17
-	WORD  $0x4f8b11d0 // fmla v16.4s, v14.4s, v11.s[0]
-	WORD  $0x4f8b11f1 // fmla v17.4s, v15.4s, v11.s[0]
-	WORD  $0x4ea9d612 // fsub v18.4s, v16.4s, v9.4s
-	WORD  $0x4ea9d633 // fsub v19.4s, v17.4s, v9.4s
-	VMOV  V14.B16, V20.B16
-	VMOV  V15.B16, V21.B16
-	WORD  $0x4fab1254 // fmla v20.4s, v18.4s, v11.s[1]
-	WORD  $0x4fab1275 // fmla v21.4s, v19.4s, v11.s[1]
-	WORD  $0x4f8b1a54 // fmla v20.4s, v18.4s, v11.s[2]
-	WORD  $0x4f8b1a75 // fmla v21.4s, v19.4s, v11.s[2]
-	FMOVQ -208(R13), F18
-	FMOVQ -208(R13), F19
-	WORD  $0x4fab1a92 // fmla v18.4s, v20.4s, v11.s[3]
-	WORD  $0x4fab1ab3 // fmla v19.4s, v21.4s, v11.s[3]
-	FMOVQ -192(R13), F22
-	FMOVQ -192(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -176(R13), F18
-	FMOVQ -176(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -160(R13), F22
-	FMOVQ -160(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VFMLA V20.S4, V22.S4, V18.S4
-	VFMLA V21.S4, V23.S4, V19.S4
-	FMOVQ -256(R13), F22
-	FMOVQ -256(R13), F23
-	VFMLA V20.S4, V18.S4, V22.S4
-	VFMLA V21.S4, V19.S4, V23.S4
-	VSHL  $23, V16.S4, V16.S4
-	VSHL  $23, V17.S4, V17.S4
-	FMOVQ -256(R13), F18
-	FMOVQ -256(R13), F19
-	VADD  V18.S4, V16.S4, V16.S4
-	VADD  V19.S4, V17.S4, V17.S4
-	WORD  $0x6eaee50e // fcmgt v14.4s, v8.4s, v14.4s
-	WORD  $0x6eafe50f // fcmgt v15.4s, v8.4s, v15.4s
-	WORD  $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
-	WORD  $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
-	WORD  $0x4e6e1ed6 // bic v22.16b, v22.16b, v14.16b
-	WORD  $0x4e6f1ef7 // bic v23.16b, v23.16b, v15.16b
-	VCMEQ V10.S4, V22.S4, V14.S4
-	VCMEQ V10.S4, V23.S4, V15.S4
-	FMOVQ -256(R13), F16
-	FMOVQ -256(R13), F17
-	VAND  V16.B16, V14.B16, V14.B16
-	VAND  V17.B16, V15.B16, V15.B16
-	WORD  $0x4eaed58e // fsub v14.4s, v12.4s, v14.4s
-	WORD  $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
-	WORD  $0x4ea0a9ce // cmlt v14.4s, v14.4s, #0
-	WORD  $0x4ea0a9ef // cmlt v15.4s, v15.4s, #0
-	VBIT  V14.B16, V13.B16, V22.B16
-	VBIT  V15.B16, V13.B16, V23.B16
-	FSTPQ (F22, F23), 96(R0)
+	WORD  $0x4ea4d6d6 // fsub v22.4s, v22.4s, v4.4s
+	WORD  $0x4ea5d6f7 // fsub v23.4s, v23.4s, v5.4s
+	FMOVQ -224(R13), F24
+	FMOVQ -224(R13), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R13), F26
+	FMOVQ -208(R13), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R13), F30
+	FMOVQ -192(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R13), F26
+	FMOVQ -176(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R13), F30
+	FMOVQ -160(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R13), F30
+	FMOVQ -256(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R13), F24
+	FMOVQ -256(R13), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d610 // fadd v16.4s, v16.4s, v22.4s
+	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), 64(R0)
+	FLDPQ 96(R0), (F22, F23)
+	WORD  $0x4ea6d6d6 // fsub v22.4s, v22.4s, v6.4s
+	WORD  $0x4ea7d6f7 // fsub v23.4s, v23.4s, v7.4s
+	FMOVQ -224(R13), F24
+	FMOVQ -224(R13), F25
+	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
+	WORD  $0x4f8b12f9 // fmla v25.4s, v23.4s, v11.s[0]
+	WORD  $0x4ea9d71a // fsub v26.4s, v24.4s, v9.4s
+	WORD  $0x4ea9d73b // fsub v27.4s, v25.4s, v9.4s
+	VMOV  V22.B16, V28.B16
+	VMOV  V23.B16, V29.B16
+	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
+	WORD  $0x4fab137d // fmla v29.4s, v27.4s, v11.s[1]
+	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
+	WORD  $0x4f8b1b7d // fmla v29.4s, v27.4s, v11.s[2]
+	FMOVQ -208(R13), F26
+	FMOVQ -208(R13), F27
+	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
+	WORD  $0x4fab1bbb // fmla v27.4s, v29.4s, v11.s[3]
+	FMOVQ -192(R13), F30
+	FMOVQ -192(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -176(R13), F26
+	FMOVQ -176(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -160(R13), F30
+	FMOVQ -160(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VFMLA V28.S4, V30.S4, V26.S4
+	VFMLA V29.S4, V31.S4, V27.S4
+	FMOVQ -256(R13), F30
+	FMOVQ -256(R13), F31
+	VFMLA V28.S4, V26.S4, V30.S4
+	VFMLA V29.S4, V27.S4, V31.S4
+	VSHL  $23, V24.S4, V24.S4
+	VSHL  $23, V25.S4, V25.S4
+	FMOVQ -256(R13), F26
+	FMOVQ -256(R13), F27
+	VADD  V26.S4, V24.S4, V24.S4
+	VADD  V27.S4, V25.S4, V25.S4
+	WORD  $0x6eb6e516 // fcmgt v22.4s, v8.4s, v22.4s
+	WORD  $0x6eb7e517 // fcmgt v23.4s, v8.4s, v23.4s
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
+	WORD  $0x6e39dfff // fmul v31.4s, v31.4s, v25.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
+	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
+	VCMEQ V10.S4, V30.S4, V22.S4
+	VCMEQ V10.S4, V31.S4, V23.S4
+	FMOVQ -256(R13), F24
+	FMOVQ -256(R13), F25
+	VAND  V24.B16, V22.B16, V22.B16
+	VAND  V25.B16, V23.B16, V23.B16
+	WORD  $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
+	WORD  $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d697 // fsub v23.4s, v20.4s, v23.4s
+	WORD  $0x4ea0aad6 // cmlt v22.4s, v22.4s, #0
+	WORD  $0x4ea0aaf7 // cmlt v23.4s, v23.4s, #0
+	VBIT  V22.B16, V21.B16, V30.B16
+	VBIT  V23.B16, V21.B16, V31.B16
+	FSTPQ (F30, F31), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   R3, R2, R2
@@ -49079,74 +48957,22 @@ planes2:
 	FMOVQ 96(R8), F6
 	FMOVQ 112(R8), F7
 	FMOVQ -256(R13), F8
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
-	VMOVI $0, V16.B16
-	VMOVI $0, V17.B16
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  cols+120(FP), R1
-planes3:
-	FLDPQ (R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R13), F18
-	FMOVQ 352(R13), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d529 // fadd v9.4s, v9.4s, v18.4s
-	WORD  $0x4e33d54a // fadd v10.4s, v10.4s, v19.4s
-	FLDPQ 32(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R13), F18
-	FMOVQ 352(R13), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d58c // fadd v12.4s, v12.4s, v18.4s
-	WORD  $0x4e33d5ad // fadd v13.4s, v13.4s, v19.4s
-	FLDPQ 64(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R13), F18
-	FMOVQ 352(R13), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d5ce // fadd v14.4s, v14.4s, v18.4s
-	WORD  $0x4e33d5ef // fadd v15.4s, v15.4s, v19.4s
-	FLDPQ 96(R0), (F18, F19)
-	WORD  $0x4ea0aa54 // cmlt v20.4s, v18.4s, #0
-	WORD  $0x4ea0aa75 // cmlt v21.4s, v19.4s, #0
-	FMOVQ 352(R13), F18
-	FMOVQ 352(R13), F19
-	VBIT  V20.B16, V8.B16, V18.B16
-	VBIT  V21.B16, V8.B16, V19.B16
-	WORD  $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
-	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes3
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e20d520 // fadd v0.4s, v9.4s, v0.4s
-	WORD  $0x4ea8d54a // fsub v10.4s, v10.4s, v8.4s
-	WORD  $0x4e21d541 // fadd v1.4s, v10.4s, v1.4s
 	WORD  $0x4ea8d58c // fsub v12.4s, v12.4s, v8.4s
-	WORD  $0x4e22d582 // fadd v2.4s, v12.4s, v2.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea8d5ad // fsub v13.4s, v13.4s, v8.4s
-	WORD  $0x4e23d5a3 // fadd v3.4s, v13.4s, v3.4s
+	WORD  $0x4e21d5a1 // fadd v1.4s, v13.4s, v1.4s
 	WORD  $0x4ea8d5ce // fsub v14.4s, v14.4s, v8.4s
-	WORD  $0x4e24d5c4 // fadd v4.4s, v14.4s, v4.4s
+	WORD  $0x4e22d5c2 // fadd v2.4s, v14.4s, v2.4s
 	WORD  $0x4ea8d5ef // fsub v15.4s, v15.4s, v8.4s
-	WORD  $0x4e25d5e5 // fadd v5.4s, v15.4s, v5.4s
+	WORD  $0x4e23d5e3 // fadd v3.4s, v15.4s, v3.4s
 	WORD  $0x4ea8d610 // fsub v16.4s, v16.4s, v8.4s
-	WORD  $0x4e26d606 // fadd v6.4s, v16.4s, v6.4s
+	WORD  $0x4e24d604 // fadd v4.4s, v16.4s, v4.4s
 	WORD  $0x4ea8d631 // fsub v17.4s, v17.4s, v8.4s
-	WORD  $0x4e27d627 // fadd v7.4s, v17.4s, v7.4s
+	WORD  $0x4e25d625 // fadd v5.4s, v17.4s, v5.4s
+	WORD  $0x4ea8d652 // fsub v18.4s, v18.4s, v8.4s
+	WORD  $0x4e26d646 // fadd v6.4s, v18.4s, v6.4s
+	WORD  $0x4ea8d673 // fsub v19.4s, v19.4s, v8.4s
+	WORD  $0x4e27d667 // fadd v7.4s, v19.4s, v7.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none2
 	ADD   R14, R0, R0
@@ -49159,30 +48985,30 @@ planes3:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 none2:
-	WORD  $0x4e28d409 // fadd v9.4s, v0.4s, v8.4s
-	WORD  $0x6e29fd09 // fdiv v9.4s, v8.4s, v9.4s
-	WORD  $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	WORD  $0x4e28d42a // fadd v10.4s, v1.4s, v8.4s
-	WORD  $0x6e2afd0a // fdiv v10.4s, v8.4s, v10.4s
-	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	WORD  $0x4e28d44c // fadd v12.4s, v2.4s, v8.4s
+	WORD  $0x4e28d40c // fadd v12.4s, v0.4s, v8.4s
 	WORD  $0x6e2cfd0c // fdiv v12.4s, v8.4s, v12.4s
-	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	WORD  $0x4e28d46d // fadd v13.4s, v3.4s, v8.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	WORD  $0x4e28d42d // fadd v13.4s, v1.4s, v8.4s
 	WORD  $0x6e2dfd0d // fdiv v13.4s, v8.4s, v13.4s
-	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
-	WORD  $0x4e28d48e // fadd v14.4s, v4.4s, v8.4s
+	WORD  $0x6e2ddc21 // fmul v1.4s, v1.4s, v13.4s
+	WORD  $0x4e28d44e // fadd v14.4s, v2.4s, v8.4s
 	WORD  $0x6e2efd0e // fdiv v14.4s, v8.4s, v14.4s
-	WORD  $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	WORD  $0x4e28d4af // fadd v15.4s, v5.4s, v8.4s
+	WORD  $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD  $0x4e28d46f // fadd v15.4s, v3.4s, v8.4s
 	WORD  $0x6e2ffd0f // fdiv v15.4s, v8.4s, v15.4s
-	WORD  $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	WORD  $0x4e28d4d0 // fadd v16.4s, v6.4s, v8.4s
+	WORD  $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD  $0x4e28d490 // fadd v16.4s, v4.4s, v8.4s
 	WORD  $0x6e30fd10 // fdiv v16.4s, v8.4s, v16.4s
-	WORD  $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	WORD  $0x4e28d4f1 // fadd v17.4s, v7.4s, v8.4s
+	WORD  $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD  $0x4e28d4b1 // fadd v17.4s, v5.4s, v8.4s
 	WORD  $0x6e31fd11 // fdiv v17.4s, v8.4s, v17.4s
-	WORD  $0x6e31dce7 // fmul v7.4s, v7.4s, v17.4s
+	WORD  $0x6e31dca5 // fmul v5.4s, v5.4s, v17.4s
+	WORD  $0x4e28d4d2 // fadd v18.4s, v6.4s, v8.4s
+	WORD  $0x6e32fd12 // fdiv v18.4s, v8.4s, v18.4s
+	WORD  $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD  $0x4e28d4f3 // fadd v19.4s, v7.4s, v8.4s
+	WORD  $0x6e33fd13 // fdiv v19.4s, v8.4s, v19.4s
+	WORD  $0x6e33dce7 // fmul v7.4s, v7.4s, v19.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none3
 	ADD   R14, R0, R0
@@ -49203,43 +49029,43 @@ none3:
 	MOVD  dstStride+136(FP), R2
 	LSL   $2, R2, R2
 	MOVD  cols+120(FP), R3
-planes4:
+planes3:
 	FLDPQ (R0), (F0, F1)
-	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
-	VBIT  V2.B16, V8.B16, V0.B16
-	VBIT  V3.B16, V8.B16, V1.B16
-	WORD  $0x6e20dd20 // fmul v0.4s, v9.4s, v0.4s
-	WORD  $0x6e21dd41 // fmul v1.4s, v10.4s, v1.4s
-	FSTPQ (F0, F1), (R1)
-	FLDPQ 32(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	WORD  $0x6e21dda1 // fmul v1.4s, v13.4s, v1.4s
-	FSTPQ (F0, F1), 32(R1)
-	FLDPQ 64(R0), (F0, F1)
+	FSTPQ (F0, F1), (R1)
+	FLDPQ 32(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20ddc0 // fmul v0.4s, v14.4s, v0.4s
 	WORD  $0x6e21dde1 // fmul v1.4s, v15.4s, v1.4s
-	FSTPQ (F0, F1), 64(R1)
-	FLDPQ 96(R0), (F0, F1)
+	FSTPQ (F0, F1), 32(R1)
+	FLDPQ 64(R0), (F0, F1)
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
 	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
 	VBIT  V2.B16, V8.B16, V0.B16
 	VBIT  V3.B16, V8.B16, V1.B16
 	WORD  $0x6e20de00 // fmul v0.4s, v16.4s, v0.4s
 	WORD  $0x6e21de21 // fmul v1.4s, v17.4s, v1.4s
+	FSTPQ (F0, F1), 64(R1)
+	FLDPQ 96(R0), (F0, F1)
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	WORD  $0x4ea0a823 // cmlt v3.4s, v1.4s, #0
+	VBIT  V2.B16, V8.B16, V0.B16
+	VBIT  V3.B16, V8.B16, V1.B16
+	WORD  $0x6e20de40 // fmul v0.4s, v18.4s, v0.4s
+	WORD  $0x6e21de61 // fmul v1.4s, v19.4s, v1.4s
 	FSTPQ (F0, F1), 96(R1)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes4
+	BNE   planes3
 	ADD   $128, R14, R14
 	SUB   $32, R15, R15
 	CMP   $32, R15
@@ -49265,22 +49091,23 @@ columns2:
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  cols+120(FP), R1
-planes5:
+planes4:
 	FMOVQ (R0), F1
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
-	BNE   planes5
+	BNE   planes4
 	MOVD  max_base+48(FP), R0
 	CBZ   R0, none4
 	ADD   R14, R0, R0
 	FMOVQ F0, (R0)
 none4:
+	VMOVI $0, V12.B16
 	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	FMOVQ -256(R13), F3
 	FMOVQ 448(R13), F4
-	FMOVQ 400(R13), F5
+	FMOVQ 384(R13), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -49297,7 +49124,7 @@ none4:
 	MOVD  dstStride+136(FP), R3
 	LSL   $2, R3, R3
 	MOVD  cols+120(FP), R4
-planes6:
+planes5:
 	FMOVQ (R0), F6
 	PRFM  (R1), PLDL1KEEP
 	PRFM  (R2), PLDL1KEEP
@@ -49329,6 +49156,7 @@ planes6:
 	VCMEQ V3.S4, V10.S4, V6.S4
 	FMOVQ -256(R13), F7
 	VAND  V7.B16, V6.B16, V6.B16
+	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
 	VBIT  V6.B16, V5.B16, V10.B16
@@ -49337,7 +49165,7 @@ planes6:
 	ADD   $128, R1, R1
 	ADD   R3, R2, R2
 	SUBS  $1, R4, R4
-	BNE   planes6
+	BNE   planes5
 
 	// fold the planes of [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -49346,30 +49174,16 @@ planes6:
 	MOVD  cols+120(FP), R1
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ -256(R13), F1
-	VMOVI $0, V2.B16
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  cols+120(FP), R1
-planes7:
-	FMOVQ (R0), F3
-	WORD  $0x4ea0a864 // cmlt v4.4s, v3.4s, #0
-	FMOVQ 352(R13), F3
-	VBIT  V4.B16, V1.B16, V3.B16
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes7
-	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD  $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none5
 	ADD   R14, R0, R0
 	FMOVQ F0, (R0)
 none5:
-	WORD  $0x4e21d402 // fadd v2.4s, v0.4s, v1.4s
-	WORD  $0x6e22fc22 // fdiv v2.4s, v1.4s, v2.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x4e21d40c // fadd v12.4s, v0.4s, v1.4s
+	WORD  $0x6e2cfc2c // fdiv v12.4s, v1.4s, v12.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none6
 	ADD   R14, R0, R0
@@ -49383,16 +49197,16 @@ none6:
 	MOVD  dstStride+136(FP), R2
 	LSL   $2, R2, R2
 	MOVD  cols+120(FP), R3
-planes8:
+planes6:
 	FMOVQ (R0), F0
-	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
-	VBIT  V3.B16, V1.B16, V0.B16
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	FMOVQ F0, (R1)
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes8
+	BNE   planes6
 	ADD   $16, R14, R14
 	SUB   $4, R15, R15
 	CMP   $4, R15
@@ -49416,12 +49230,12 @@ rest2:
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  cols+120(FP), R1
-planes9:
+planes7:
 	FMOVQ (R0), F1
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
-	BNE   planes9
+	BNE   planes7
 	MOVD  max_base+48(FP), R0
 	CBZ   R0, none7
 	ADD   R14, R0, R0
@@ -49435,11 +49249,12 @@ one1:
 	VST1  V0.S[0], (R0)
 done1:
 none7:
+	VMOVI $0, V12.B16
 	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	FMOVQ -256(R13), F3
 	FMOVQ 448(R13), F4
-	FMOVQ 400(R13), F5
+	FMOVQ 384(R13), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -49456,7 +49271,7 @@ none7:
 	MOVD  dstStride+136(FP), R3
 	LSL   $2, R3, R3
 	MOVD  cols+120(FP), R4
-planes10:
+planes8:
 	FMOVQ (R0), F6
 	PRFM  (R1), PLDL1KEEP
 	PRFM  (R2), PLDL1KEEP
@@ -49488,6 +49303,7 @@ planes10:
 	VCMEQ V3.S4, V10.S4, V6.S4
 	FMOVQ -256(R13), F7
 	VAND  V7.B16, V6.B16, V6.B16
+	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
 	VBIT  V6.B16, V5.B16, V10.B16
@@ -49496,7 +49312,7 @@ planes10:
 	ADD   $128, R1, R1
 	ADD   R3, R2, R2
 	SUBS  $1, R4, R4
-	BNE   planes10
+	BNE   planes8
 
 	// fold the planes of [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -49505,22 +49321,8 @@ planes10:
 	MOVD  cols+120(FP), R1
 	CALL  ·foldF32NEON<>(SB)
 	FMOVQ -256(R13), F1
-	VMOVI $0, V2.B16
-
-	// every plane: [read scratch]
-	MOVD  $scratch-8192(SP), R0
-	MOVD  cols+120(FP), R1
-planes11:
-	FMOVQ (R0), F3
-	WORD  $0x4ea0a864 // cmlt v4.4s, v3.4s, #0
-	FMOVQ 352(R13), F3
-	VBIT  V4.B16, V1.B16, V3.B16
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   $128, R0, R0
-	SUBS  $1, R1, R1
-	BNE   planes11
-	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD  $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d58c // fsub v12.4s, v12.4s, v1.4s
+	WORD  $0x4e20d580 // fadd v0.4s, v12.4s, v0.4s
 	MOVD  rest_base+72(FP), R0
 	CBZ   R0, none8
 	ADD   R14, R0, R0
@@ -49534,9 +49336,9 @@ one2:
 	VST1  V0.S[0], (R0)
 done2:
 none8:
-	WORD  $0x4e21d402 // fadd v2.4s, v0.4s, v1.4s
-	WORD  $0x6e22fc22 // fdiv v2.4s, v1.4s, v2.4s
-	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x4e21d40c // fadd v12.4s, v0.4s, v1.4s
+	WORD  $0x6e2cfc2c // fdiv v12.4s, v1.4s, v12.4s
+	WORD  $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	MOVD  comp_base+96(FP), R0
 	CBZ   R0, none9
 	ADD   R14, R0, R0
@@ -49558,7 +49360,7 @@ none9:
 	MOVD  dstStride+136(FP), R2
 	LSL   $2, R2, R2
 	MOVD  cols+120(FP), R3
-planes12:
+planes9:
 	VMOVI $0, V0.B16
 	TBZ   $1, R15, one4
 	VLD1  (R0), V0.D[0]
@@ -49569,9 +49371,9 @@ planes12:
 one4:
 	VLD1  (R0), V0.S[0]
 done4:
-	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
-	VBIT  V3.B16, V1.B16, V0.B16
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x6e20dd80 // fmul v0.4s, v12.4s, v0.4s
 	TBZ   $1, R15, one5
 	VST1  V0.D[0], (R1)
 	TBZ   $0, R15, done5
@@ -49584,7 +49386,7 @@ done5:
 	ADD   $128, R0, R0
 	ADD   R2, R1, R1
 	SUBS  $1, R3, R3
-	BNE   planes12
+	BNE   planes9
 end1:
 	RET
 
@@ -49653,8 +49455,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R8), F0
-	FMOVQ 352(R8), F1
+	FMOVQ 416(R8), F0
+	FMOVQ 416(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
@@ -49680,8 +49482,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R8), F0
-	FMOVQ 352(R8), F1
+	FMOVQ 416(R8), F0
+	FMOVQ 416(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
@@ -49709,8 +49511,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R8), F0
-	FMOVQ 352(R8), F1
+	FMOVQ 416(R8), F0
+	FMOVQ 416(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
@@ -49736,8 +49538,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R8), F0
-	FMOVQ 352(R8), F1
+	FMOVQ 416(R8), F0
+	FMOVQ 416(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d652 // fadd v18.4s, v18.4s, v0.4s
@@ -49976,7 +49778,7 @@ lanes2:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 352(R8), F0
+	FMOVQ 416(R8), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -50124,7 +49926,7 @@ done3:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 352(R8), F0
+	FMOVQ 416(R8), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -50310,8 +50112,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R13), F0
-	FMOVQ 352(R13), F1
+	FMOVQ 416(R13), F0
+	FMOVQ 416(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
@@ -50337,8 +50139,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R13), F0
-	FMOVQ 352(R13), F1
+	FMOVQ 416(R13), F0
+	FMOVQ 416(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
@@ -50366,8 +50168,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R13), F0
-	FMOVQ 352(R13), F1
+	FMOVQ 416(R13), F0
+	FMOVQ 416(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
@@ -50393,8 +50195,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 352(R13), F0
-	FMOVQ 352(R13), F1
+	FMOVQ 416(R13), F0
+	FMOVQ 416(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d652 // fadd v18.4s, v18.4s, v0.4s
@@ -50642,7 +50444,7 @@ lanes2:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 352(R13), F0
+	FMOVQ 416(R13), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -50799,7 +50601,7 @@ done3:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 352(R13), F0
+	FMOVQ 416(R13), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -50932,7 +50734,7 @@ TEXT ·lossSigmoidNEON(SB), NOSPLIT, $64-76
 	FMOVQ 432(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
-	FMOVQ 352(R0), F3
+	FMOVQ 416(R0), F3
 	FMOVQ -256(R0), F4
 	MOVW  class+72(FP), R2
 	VDUP  R2, V5.S4
@@ -52477,7 +52279,7 @@ end1:
 TEXT ·lossHingeNEON(SB), NOSPLIT, $64-76
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 352(R0), F0
+	FMOVQ 416(R0), F0
 	FMOVQ -256(R0), F1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V2.S4
@@ -53128,7 +52930,7 @@ TEXT ·lossClampNEON(SB), NOSPLIT, $64-84
 	MOVD  $slots-64(SP), R1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V0.S4
-	FMOVQ 352(R0), F1
+	FMOVQ 416(R0), F1
 	FMOVQ -256(R0), F2
 	FMOVQ 608(R0), F3
 	VMOVI $0, V4.B16
@@ -54071,7 +53873,7 @@ TEXT ·lossSigmoidGradNEON(SB), NOSPLIT, $64-72
 	FMOVQ 432(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
-	FMOVQ 352(R0), F3
+	FMOVQ 416(R0), F3
 	FMOVQ -256(R0), F4
 	MOVD  x_len+32(FP), R2
 	MOVD  x_base+24(FP), R3
@@ -60165,7 +59967,7 @@ TEXT ·lossSplit1NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 576(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 416(R0), F2
+	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -60307,7 +60109,7 @@ TEXT ·lossSplit2NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 576(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 416(R0), F2
+	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -60513,7 +60315,7 @@ TEXT ·lossSplit4NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 576(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 416(R0), F2
+	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -60847,7 +60649,7 @@ TEXT ·lossSplit8NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 576(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 416(R0), F2
+	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -61816,7 +61618,7 @@ TEXT ·lossPlaceNEON(SB), NOSPLIT, $256-104
 	VDUP  R7, V1.S4
 	MOVWU first+100(FP), R7
 	VDUP  R7, V2.S4
-	FMOVQ 384(R0), F3
+	FMOVQ 368(R0), F3
 	FMOVQ 512(R0), F4
 	FMOVQ 1104(R0), F5
 	VMOVI $0, V6.B16
@@ -63954,7 +63756,7 @@ TEXT ·lossLookUpNEON(SB), NOSPLIT, $128-80
 	MOVD  $local2-128(SP), R1
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R2
-	FMOVQ 400(R0), F1
+	FMOVQ 384(R0), F1
 	MOVD  dst_base+0(FP), R3
 	MOVD  signed_base+24(FP), R4
 	MOVD  table_base+48(FP), R5
@@ -64138,12 +63940,12 @@ TEXT ·lossExpand1NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 400(R0), F1
+	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 576(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -64303,12 +64105,12 @@ TEXT ·lossExpand2NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 400(R0), F1
+	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 576(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -64535,12 +64337,12 @@ TEXT ·lossExpand4NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 400(R0), F1
+	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 576(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -64901,12 +64703,12 @@ TEXT ·lossExpand8NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 400(R0), F1
+	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 576(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 416(R0), F3
+	FMOVQ 400(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -65541,7 +65343,7 @@ TEXT ·sortCount32NEON(SB), NOSPLIT, $256-57
 	ADD   $0, R5, R5
 	SUB   R5, ZR, R5
 	VDUP  R5, V1.S4
-	FMOVQ 400(R0), F2
+	FMOVQ 384(R0), F2
 	FMOVQ 512(R0), F3
 	FMOVQ 1216(R0), F4
 	VMOVI $0, V5.B16
@@ -65909,7 +65711,7 @@ TEXT ·sortSplit32NEON(SB), 0, $640-108
 	ADD   $0, R9, R9
 	SUB   R9, ZR, R9
 	VDUP  R9, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 384(R0), F3
 	FMOVQ 512(R0), F4
 	MOVD  items_len+8(FP), R9
 	SUB   $1, R9, R9
@@ -66693,7 +66495,7 @@ TEXT ·sortUnpackNEON(SB), 0, $512-72
 	MOVD  perm_base+24(FP), R5
 	MOVD  items_base+48(FP), R6
 	FMOVQ 512(R0), F1
-	FMOVQ 416(R0), F2
+	FMOVQ 400(R0), F2
 	MOVD  keys_len+8(FP), R0
 	MOVD  $0, R7
 	CMP   $32, R0
@@ -68642,7 +68444,7 @@ TEXT ·sortItems64NEON(SB), 0, $512-56
 	FMOVQ 752(R0), F4
 	MOVWU up+48(FP), R5
 	VDUP  R5, V5.S4
-	FMOVQ 384(R0), F6
+	FMOVQ 368(R0), F6
 	WORD  $0x6ee144c6 // ushl v6.2d, v6.2d, v1.2d
 	MOVD  items_len+8(FP), R5
 	MOVD  $0, R6
@@ -69209,7 +69011,7 @@ TEXT ·sortBoundsNEON(SB), NOSPLIT, $256-32
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local1-256(SP), R1
 	MOVD  items_base+0(FP), R2
-	FMOVQ 384(R0), F0
+	FMOVQ 368(R0), F0
 	VMOVI $0, V1.B16
 	MOVD  items_len+8(FP), R0
 	MOVD  $0, R3
@@ -70101,8 +69903,8 @@ pairs1:
 	CMP   R2, R1
 	BLT   pairs1
 last1:
-	FMOVQ 384(R0), F3
-	FMOVQ 384(R0), F4
+	FMOVQ 368(R0), F3
+	FMOVQ 368(R0), F4
 	WORD  $0x6ee43465 // cmhi v5.2d, v3.2d, v4.2d
 	VMOV  V3.B16, V6.B16
 	VBIT  V5.B16, V4.B16, V3.B16
@@ -70282,16 +70084,16 @@ DATA constants<>+576(SB)/8, $0x7fc000007fc00000
 DATA constants<>+584(SB)/8, $0x7fc000007fc00000
 DATA constants<>+592(SB)/8, $0x7ff8000000000001
 DATA constants<>+600(SB)/8, $0x7ff8000000000001
-DATA constants<>+608(SB)/8, $0x0000000000000000
-DATA constants<>+616(SB)/8, $0x0000000000000000
-DATA constants<>+624(SB)/8, $0xc086232bdd7abcd2
-DATA constants<>+632(SB)/8, $0xc086232bdd7abcd2
-DATA constants<>+640(SB)/8, $0xffffffffffffffff
-DATA constants<>+648(SB)/8, $0xffffffffffffffff
-DATA constants<>+656(SB)/8, $0x8000000080000000
-DATA constants<>+664(SB)/8, $0x8000000080000000
-DATA constants<>+672(SB)/8, $0x0000000100000001
-DATA constants<>+680(SB)/8, $0x0000000100000001
+DATA constants<>+608(SB)/8, $0xc086232bdd7abcd2
+DATA constants<>+616(SB)/8, $0xc086232bdd7abcd2
+DATA constants<>+624(SB)/8, $0xffffffffffffffff
+DATA constants<>+632(SB)/8, $0xffffffffffffffff
+DATA constants<>+640(SB)/8, $0x8000000080000000
+DATA constants<>+648(SB)/8, $0x8000000080000000
+DATA constants<>+656(SB)/8, $0x0000000100000001
+DATA constants<>+664(SB)/8, $0x0000000100000001
+DATA constants<>+672(SB)/8, $0x0000000000000000
+DATA constants<>+680(SB)/8, $0x0000000000000000
 DATA constants<>+688(SB)/8, $0xbf3172003fb8aa3b
 DATA constants<>+696(SB)/8, $0x3ab563a5b5bfbe80
 DATA constants<>+704(SB)/8, $0x3f0000003f000000
