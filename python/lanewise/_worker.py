@@ -7,8 +7,10 @@ the segment: it serves another call when the last array is gone.
 import array
 import atexit
 import collections
+import ctypes
 import itertools
 import json
+import math
 import mmap
 import os
 import signal
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 
 import numpy as np
@@ -25,6 +28,9 @@ import numpy as np
 _WINDOWS = sys.platform == "win32"
 _OK, _INVALID, _REQUEST = range(3)  # what a reply says
 _HEADER = struct.Struct("<II")
+_SOON = _HEADER.pack(0, 0)  # a request follows: the worker wakes up while tensors are copied
+_yield = getattr(os, "sched_yield", lambda: None)
+_AWAKE = 100e-6  # seconds that a reply is looked for without sleeping: a small call is done by then
 
 
 class WorkerError(RuntimeError):
@@ -45,7 +51,7 @@ class Segment:
         else:
             self.file = _memory_file(size)
             self.memory = mmap.mmap(self.file, size)
-        self.address = np.frombuffer(self.memory, np.uint8).ctypes.data
+        self.view = ctypes.c_char * size
         self.id = None  # what the worker knows it by
 
     def close_file(self):
@@ -88,19 +94,12 @@ class Lease:
 
     def array(self, dtype, shape, offset=0):
         """Returns an array of the segment, without a copy."""
-        dtype = np.dtype(dtype)
-        return np.asarray(_View(self, dtype, shape, self._segment.address + offset))
+        view = self._segment.view.from_buffer(self._segment.memory)
+        view.lease = self  # numpy keeps what it makes an array of
+        return np.frombuffer(view, dtype, math.prod(shape), offset).reshape(shape)
 
     def __del__(self):
         self._worker.free.append(self._segment)  # atomic: this may run anywhere, in any thread
-
-
-class _View:
-    """What numpy makes an array of; the array keeps it, and it the lease."""
-
-    def __init__(self, lease, dtype, shape, address):
-        self.lease = lease
-        self.__array_interface__ = {"version": 3, "typestr": dtype.str, "shape": tuple(shape), "data": (address, False)}
 
 
 class Worker:
@@ -129,6 +128,11 @@ class Worker:
         """Returns a Lease of a segment of at least size bytes. The smallest free one that is large enough serves; if none is, the largest
         gives way to a new one, so that there are never more segments than were in use at the same time."""
         with self.lock:
+            if self.socket is not None and not self.broken:
+                try:
+                    self.socket.sendall(_SOON)  # a lease is for a request
+                except OSError:
+                    pass  # the request will say it
             free = []
             while True:
                 try:
@@ -165,8 +169,7 @@ class Worker:
                 raise WorkerError("lanewise: the worker has ended")
             try:
                 self._send(_HEADER.pack(len(header), len(payload)) + header + payload, file)
-                status, length = _HEADER.unpack(self._receive(_HEADER.size))
-                reply = self._receive(length)
+                status, reply = self._receive()
             except (OSError, EOFError) as e:
                 code = self.kill()
                 raise WorkerError(f"lanewise: the worker has ended in the middle of a call ({_ending(code)}); the next call starts another") from e
@@ -193,15 +196,28 @@ class Worker:
             data = memoryview(data)[self.socket.sendmsg([data], rights) :]
         self.socket.sendall(data)
 
-    def _receive(self, n):
-        data = bytearray(n)
-        view = memoryview(data)
-        while view:
-            got = self.socket.recv_into(view) if self.socket is not None else self.process.stdout.readinto(view)
+    def _receive(self):
+        """Returns the status and the payload of a reply."""
+        data, size = bytearray(), _HEADER.size
+        while len(data) < size:
+            got = self._some(min(max(size - len(data), 1 << 12), 1 << 20))
             if not got:
                 raise EOFError
-            view = view[got:]
-        return bytes(data)
+            data += got
+            if size == _HEADER.size <= len(data):
+                size += _HEADER.unpack_from(data)[1]
+        return _HEADER.unpack_from(data)[0], bytes(memoryview(data)[_HEADER.size :])
+
+    def _some(self, n):
+        if self.socket is None:
+            return self.process.stdout.read(n)
+        end = time.perf_counter() + _AWAKE
+        while time.perf_counter() < end:
+            try:
+                return self.socket.recv(n, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                _yield()  # the worker may wait for this very CPU
+        return self.socket.recv(n)
 
     def kill(self):
         """Ends the worker, and returns its exit code. What it is computing is given up."""

@@ -233,7 +233,6 @@ def _scaled(gradient, of_loss):
 
 def _compute(x, target, options, group, gradient):
     """Returns the loss, and the gradient, which is float32 on the CPU, where the worker left it."""
-    x = x.detach()
     if group is None:
         call, worker, lease, shared = _share(x, target, options)
         loss = options.run(worker, call, lease, num_threads(torch.get_num_threads()), gradient)

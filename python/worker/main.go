@@ -3,7 +3,8 @@
 //
 // All numbers are little-endian. A request is the length of a header and that of a payload, as uint32, then the header, which is JSON, and
 // the payload, states one after the other. A reply is a status and the length of a payload, as uint32, then the payload: what the operation
-// gives, or the text of an error. There is a reply to every request, in order. A frame that makes no sense ends the worker.
+// gives, or the text of an error. There is a reply to every request, in order. A frame that makes no sense ends the worker. One without a
+// header or payload is no request, but says that one comes soon, and has no reply.
 package main
 
 import (
@@ -50,6 +51,10 @@ func serve(in io.Reader, out io.Writer) error {
 			return err
 		}
 		headerLength, payloadLength := binary.LittleEndian.Uint32(lengths[:]), binary.LittleEndian.Uint32(lengths[4:])
+		if headerLength == 0 && payloadLength == 0 {
+			stdin.expect()
+			continue
+		}
 		if headerLength > maxHeader {
 			return fmt.Errorf("a header of %d bytes", headerLength)
 		}

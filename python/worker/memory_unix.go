@@ -12,14 +12,21 @@ import (
 )
 
 // A socket is the stdin, a Unix socket: the descriptors of memory come with the requests to map it.
-type socket struct{ descriptors []int }
+type socket struct {
+	awake
+	descriptors []int
+}
 
 var stdin socket
 
 func (s *socket) Read(p []byte) (int, error) {
+	control := make([]byte, unix.CmsgSpace(4*4))
 	for {
-		control := make([]byte, unix.CmsgSpace(4*4))
-		n, controlN, _, _, err := unix.Recvmsg(0, p, control, 0)
+		n, controlN, _, _, err := unix.Recvmsg(0, p, control, s.flags())
+		if err == unix.EAGAIN {
+			s.yield()
+			continue
+		}
 		if err == unix.EINTR {
 			continue
 		}

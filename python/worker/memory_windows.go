@@ -10,7 +10,7 @@ import (
 )
 
 // A pipe is the stdin. Memory has names, and goes when nobody has it mapped any more.
-type pipe struct{}
+type pipe struct{ awake }
 
 var stdin pipe
 

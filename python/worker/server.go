@@ -53,6 +53,8 @@ type request struct {
 type server struct {
 	segments map[int][]byte
 	kept     []*loss // the one used last comes last
+	header   []byte  // the last one, and what it says: calls repeat
+	request  request
 }
 
 // A loss is kept as long as its configuration is in use: it has its scratch.
@@ -71,21 +73,25 @@ func newServer() *server {
 // answer appends the payload of the reply to a request.
 func (s *server) answer(reply, header, payload []byte) ([]byte, error) {
 	defer stdin.closeDescriptors()
-	var r request
-	if err := decode(header, &r); err != nil {
-		return nil, err
+	r := &s.request
+	if !bytes.Equal(header, s.header) {
+		s.header, *r = s.header[:0], request{}
+		if err := decode(header, r); err != nil {
+			return nil, err
+		}
+		s.header = append(s.header, header...)
 	}
 	switch r.Op {
 	case "map":
-		return reply, s.mapSegment(&r)
+		return reply, s.mapSegment(r)
 	case "unmap":
-		return reply, s.unmapSegment(&r)
+		return reply, s.unmapSegment(r)
 	case "loss":
-		return s.loss(reply, &r)
+		return s.loss(reply, r)
 	case "counts":
-		return s.counts(reply, &r, payload)
+		return s.counts(reply, r, payload)
 	case "confusion":
-		return s.confusion(reply, &r, payload)
+		return s.confusion(reply, r, payload)
 	}
 	return nil, requestErrorf("unknown operation %q", r.Op)
 }
