@@ -70,7 +70,11 @@ func (c lossCase) parts(rng *rand.Rand, n int) []lossCase {
 // Any split, merged in any order and through bytes, gives the bits of one Forward over everything, and its gradient part by part.
 func TestLovaszCountsSplitAndMerge(t *testing.T) {
 	rng := newRand(20)
-	cases := randomCases(21, 120)
+	some := 50
+	if *long {
+		some = 150
+	}
+	cases := randomCases(21, some)
 	for kind := range sceneNames {
 		cases = append(cases, sceneCase(rng, kind, 5000, 3))
 	}

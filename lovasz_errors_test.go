@@ -136,10 +136,13 @@ func badInputs() []badInput {
 // Everything that can be wrong with a pixel: the first one is named, whatever the layout and the workers; the gradient holds what it held;
 // the next call is right.
 func TestLovaszPixelErrors(t *testing.T) {
-	for _, c := range badInputs() {
+	for n, c := range badInputs() {
 		t.Run(c.name, func(t *testing.T) {
 			eachISA(t, func(t *testing.T) {
 				for i := range 24 {
+					if !*long && i%5 != n%5 { // each is in some input's turn
+						continue
+					}
 					cfg := c.cfg
 					cfg.Layout, cfg.Method, cfg.PerImage, cfg.Workers = Layout(i&1), Method(i>>1&1), i%3 == 0, []int{1, 2, 5}[i/4%3]
 					C := cfg.Classes

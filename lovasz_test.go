@@ -57,7 +57,11 @@ func TestLovaszSizes(t *testing.T) {
 		pixels, classes int
 		x               func(i, k int) float32
 	}
-	sizes := []size{{200000, 2, constant}, {600000, 1, three}, {70000, 3, two}, {3, 9000, random}, {40, 300, confident}, {33, 65, two}}
+	many := 140_000
+	if *long {
+		many = 600_000
+	}
+	sizes := []size{{200000, 2, constant}, {many, 1, three}, {70000, 3, two}, {3, 9000, random}, {40, 300, confident}, {33, 65, two}}
 	for _, p := range []int{1, 15, 16, 17, 63, 64, 65, 2047, 2048, 2049, 4097, 8191, 8192, 8193, 16400, 65535, 65536, 65537} {
 		for _, x := range []func(int, int) float32{random, confident} {
 			sizes = append(sizes, size{p, 1 + p%3, x})
@@ -228,7 +232,11 @@ func TestLovaszSameBits(t *testing.T) {
 		res  LovaszResult
 		grad []float32
 	}
-	cases := append(randomCases(2, 200), sceneCase(newRand(3), sceneTrained, 20000, 5))
+	some := 70
+	if *long {
+		some = 200
+	}
+	cases := append(randomCases(2, some), sceneCase(newRand(3), sceneTrained, 20000, 5))
 	want := make([]result, len(cases))
 	for i, c := range cases {
 		c = c.pixelMajor()

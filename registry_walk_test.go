@@ -401,15 +401,16 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// sizes are those of the trial. Up to two blocks that is all of them; beyond, a size about which a block ends does for the others.
 func (e *entry) sizes(in *trial) []int {
-	if in.sizes != nil {
-		return in.sizes
+	sizes := in.sizes
+	if sizes == nil {
+		sizes = upTo(1, 300, 1000, 4099, 8192)
 	}
-	sizes := []int{1000, 4099, 8192}
-	for n := 1; n <= 300; n++ {
-		sizes = append(sizes, n)
+	if *long {
+		return sizes
 	}
-	return sizes
+	return slices.DeleteFunc(slices.Clone(sizes), func(n int) bool { return n > 136 && n < 300 && (n+1)%64 > 2 })
 }
 
 // alignments is how many places in a line the arguments are put at.

@@ -342,7 +342,7 @@ func TestReportedMemory(t *testing.T) {
 
 // Images that are many: what is kept for each of them and each class is to be little beside the logits.
 func TestReportedImages(t *testing.T) {
-	for _, c := range []struct {
+	for i, c := range []struct {
 		images, pixels, classes int
 		limit                   float64 // bytes that Forward and Backward allocate together
 	}{
@@ -355,7 +355,10 @@ func TestReportedImages(t *testing.T) {
 			labels[i] = int32(i % c.classes)
 		}
 		grad := make([]float32, len(logits))
-		for _, cfg := range []LovaszConfig{{Method: Exact}, {Method: Binned}, {Layout: ClassMajor, Average: AllClasses}, {Activation: SigmoidActivation, CrossEntropy: 1}} {
+		for j, cfg := range []LovaszConfig{{Method: Exact}, {Method: Binned}, {Layout: ClassMajor, Average: AllClasses}, {Activation: SigmoidActivation, CrossEntropy: 1}} {
+			if !*long && i == 1 && j%2 == 1 {
+				continue
+			}
 			cfg.Classes, cfg.PerImage, cfg.Workers = c.classes, true, 1
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
