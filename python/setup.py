@@ -44,7 +44,12 @@ class BuildWorker(build_py):
         path = folder / "lanewise" / ("worker.exe" if system == "windows" else "worker")
         environment = {**os.environ, "GOOS": system, "GOARCH": machine, "CGO_ENABLED": "0"}
         command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(path), "."]
-        subprocess.run(command, cwd=HERE / "worker", env=environment, check=True)
+        try:
+            subprocess.run(command, cwd=HERE / "worker", env=environment, check=True)
+        except FileNotFoundError:
+            raise SystemExit("lanewise: there is no go command, which builds the worker: install Go 1.26 (https://go.dev/dl), or a wheel")
+        except subprocess.CalledProcessError as e:
+            raise SystemExit(f"lanewise: go build of the worker in {HERE / 'worker'} failed with exit code {e.returncode}: it needs the clone")
 
 
 class PlatformWheel(bdist_wheel):
