@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
 try:
@@ -53,12 +53,13 @@ class BuildWorker(build_py):
 
 
 class PlatformWheel(bdist_wheel):
-    def finalize_options(self):
-        super().finalize_options()
-        self.root_is_pure = False
-
     def get_tag(self):
         return "py3", "none", TAGS[target()]
 
 
-setup(cmdclass={"build_py": BuildWorker, "bdist_wheel": PlatformWheel})
+class PlatformPackage(Distribution):
+    def has_ext_modules(self):
+        return True  # the worker: what belongs to a platform is installed as it lies in the wheel
+
+
+setup(cmdclass={"build_py": BuildWorker, "bdist_wheel": PlatformWheel}, distclass=PlatformPackage)
