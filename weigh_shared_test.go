@@ -9,7 +9,7 @@ import (
 // only of the last call: scratch that is used again must not show.
 func TestWorkersShareClasses(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
-		if !hasColumns(active) {
+		if active == Generic {
 			t.Skip("sorts: there are no parts")
 		}
 		for _, classes := range []int{1, 2, 3} {
