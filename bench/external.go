@@ -290,9 +290,10 @@ func compile(source string, libraries ...string) func(dir string) (*exec.Cmd, er
 		if filepath.Ext(source) == ".cc" {
 			compiler = "c++"
 		}
-		args := append([]string{"-O3", "-march=native", "-o", binary, filepath.Join(dir, source)}, libraries...)
-		if out, err := exec.Command(compiler, args...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s does not compile: %w %s", source, err, firstLine(string(out)))
+		compile := exec.Command(compiler, append([]string{"-O3", "-march=native", "-o", binary, source}, libraries...)...)
+		compile.Dir = dir
+		if out, err := compile.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("does not compile: %w: %s", err, firstLine(string(out)))
 		}
 		cmd := exec.Command(binary)
 		cmd.Env = environment(openblasCore()...)

@@ -12,7 +12,7 @@ type kernel struct {
 	f32   func(n int) instance
 	f64   func(n int) instance
 	least int // elements: one row
-	most  int // elements, where more take too long; 0: no such bound
+	most  int // elements, where more take too long, or are no arguments; 0: no such bound
 }
 
 // An instance is a kernel on data of one length.
@@ -78,7 +78,7 @@ var kernels = []kernel{
 	{name: "ToBFloat16", f32: toBFloat16},
 	{name: "DotRowsFloat16/768", least: 768, f32: dotRowsFloat16(768)},
 	{name: "DotRowsBFloat16/768", least: 768, f32: dotRowsBFloat16(768)},
-	{name: "DotInt8", f32: dotInt8},
+	{name: "DotInt8", f32: dotInt8, most: 1 << 16},
 	{name: "DotRowsInt8/768", least: 768, f32: dotRowsInt8(768)},
 	{name: "DotThenExp", f32: dotThenExp[float32], f64: dotThenExp[float64], most: 1 << 14},
 	{name: "LovaszGrad", f32: lovaszGrad[float32], f64: lovaszGrad[float64]},
