@@ -155,6 +155,30 @@ func scale[T Float](isa ISA, dst, src []T, factor T) {
 	scaleGeneric(dst, src, factor)
 }
 
+// negate writes src with the other sign, NaNs too; all other bits stay.
+func negate[T Float](isa ISA, dst, src []T) {
+	if is32[T]() {
+		switch isa {
+		case AVX512:
+			negateF32AVX512(as[float32](dst), as[float32](src))
+			return
+		case AVX2:
+			negateF32AVX2(as[float32](dst), as[float32](src))
+			return
+		}
+	} else {
+		switch isa {
+		case AVX512:
+			negateF64AVX512(as[float64](dst), as[float64](src))
+			return
+		case AVX2:
+			negateF64AVX2(as[float64](dst), as[float64](src))
+			return
+		}
+	}
+	negateGeneric(dst, src)
+}
+
 // subtract writes (src − max) − log.
 func subtract[T Float](isa ISA, dst, src []T, max, log T) {
 	if is32[T]() {

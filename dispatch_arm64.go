@@ -126,6 +126,24 @@ func scale[T Float](isa ISA, dst, src []T, factor T) {
 	scaleGeneric(dst, src, factor)
 }
 
+// negate writes src with the other sign, NaNs too; all other bits stay.
+func negate[T Float](isa ISA, dst, src []T) {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			negateF32NEON(as[float32](dst), as[float32](src))
+			return
+		}
+	} else {
+		switch isa {
+		case NEON:
+			negateF64NEON(as[float64](dst), as[float64](src))
+			return
+		}
+	}
+	negateGeneric(dst, src)
+}
+
 // subtract writes (src − max) − log.
 func subtract[T Float](isa ISA, dst, src []T, max, log T) {
 	if is32[T]() {

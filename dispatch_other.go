@@ -52,6 +52,11 @@ func scale[T Float](isa ISA, dst, src []T, factor T) {
 	scaleGeneric(dst, src, factor)
 }
 
+// negate writes src with the other sign, NaNs too; all other bits stay.
+func negate[T Float](isa ISA, dst, src []T) {
+	negateGeneric(dst, src)
+}
+
 // subtract writes (src − max) − log.
 func subtract[T Float](isa ISA, dst, src []T, max, log T) {
 	subtractGeneric(dst, src, max, log)

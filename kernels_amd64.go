@@ -64,6 +64,16 @@ func scaleF32AVX2(dst []float32, src []float32, factor float32)
 //go:noescape
 func scaleF64AVX2(dst []float64, src []float64, factor float64)
 
+// negateF32AVX2 writes src with the other sign, NaNs too; all other bits stay.
+//
+//go:noescape
+func negateF32AVX2(dst []float32, src []float32)
+
+// negateF64AVX2 writes src with the other sign, NaNs too; all other bits stay.
+//
+//go:noescape
+func negateF64AVX2(dst []float64, src []float64)
+
 // subtractF32AVX2 writes (src − max) − log.
 //
 //go:noescape
@@ -638,6 +648,16 @@ func scaleF32AVX512(dst []float32, src []float32, factor float32)
 //
 //go:noescape
 func scaleF64AVX512(dst []float64, src []float64, factor float64)
+
+// negateF32AVX512 writes src with the other sign, NaNs too; all other bits stay.
+//
+//go:noescape
+func negateF32AVX512(dst []float32, src []float32)
+
+// negateF64AVX512 writes src with the other sign, NaNs too; all other bits stay.
+//
+//go:noescape
+func negateF64AVX512(dst []float64, src []float64)
 
 // subtractF32AVX512 writes (src − max) − log.
 //

@@ -64,6 +64,16 @@ func scaleF32NEON(dst, src []float32, factor float32)
 //go:noescape
 func scaleF64NEON(dst, src []float64, factor float64)
 
+// negateF32NEON writes src with the other sign, NaNs too; all other bits stay.
+//
+//go:noescape
+func negateF32NEON(dst, src []float32)
+
+// negateF64NEON writes src with the other sign, NaNs too; all other bits stay.
+//
+//go:noescape
+func negateF64NEON(dst, src []float64)
+
 // subtractF32NEON writes (src − max) − log.
 //
 //go:noescape

@@ -2313,8 +2313,8 @@ TEXT ·expSumF64NEON(SB), NOSPLIT, $64-64
 TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-320(SP), R4
-	FMOVQ 464(R3), F1
-	FMOVQ 480(R3), F2
+	FMOVQ 480(R3), F1
+	FMOVQ 496(R3), F2
 	FMOVQ 352(R3), F3
 	FMOVQ -128(R3), F4
 	MOVD  $sums-256(SP), R5
@@ -4135,8 +4135,8 @@ TEXT ·sumExpF64NEON(SB), NOSPLIT, $64-40
 TEXT ·rowSumExpF64NEON<>(SB), NOSPLIT, $320-0
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-320(SP), R3
-	FMOVQ 464(R2), F1
-	FMOVQ 480(R2), F2
+	FMOVQ 480(R2), F1
+	FMOVQ 496(R2), F2
 	VMOV  V0.B16, V3.B16
 	FMOVQ 352(R2), F0
 	FMOVQ -128(R2), F4
@@ -5546,6 +5546,196 @@ register1:
 end1:
 	RET
 
+// func negateF32NEON(dst, src []float32)
+TEXT ·negateF32NEON(SB), NOSPLIT, $64-48
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $slots-64(SP), R1
+	FMOVQ 384(R0), F0
+	MOVD  src_len+32(FP), R0
+	MOVD  src_base+24(FP), R2
+	MOVD  dst_base+0(FP), R3
+
+	// blocks of 64: [read src write dst]
+	SUBS  $64, R0, R0
+	BLT   tail1
+blocks1:
+	FLDPQ (R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), (R3)
+	FLDPQ 32(R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), 32(R3)
+	FLDPQ 64(R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), 64(R3)
+	FLDPQ 96(R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), 96(R3)
+	FLDPQ 128(R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), 128(R3)
+	FLDPQ 160(R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), 160(R3)
+	FLDPQ 192(R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), 192(R3)
+	FLDPQ 224(R2), (F1, F2)
+	VADD  V0.S4, V1.S4, V1.S4
+	VADD  V0.S4, V2.S4, V2.S4
+	FSTPQ (F1, F2), 224(R3)
+	ADD   $256, R2, R2
+	ADD   $256, R3, R3
+	SUBS  $64, R0, R0
+	BGE   blocks1
+tail1:
+	ADDS  $64, R0, R0
+	BEQ   end1
+
+	// the last block, register by register
+	AND   $3, R0, R4
+	ADD   $0, R1, R5
+	SUB   R4, R0, R6
+	LSL   $2, R6, R6
+	ADD   R2, R6, R6
+	ADD   $16, R1, R1
+	SUB   R4, R0, R7
+	LSL   $2, R7, R7
+	ADD   R3, R7, R7
+	CBZ   R4, whole1
+	VMOVI $0, V1.B16
+	TBZ   $1, R4, one1
+	VLD1  (R6), V1.D[0]
+	TBZ   $0, R4, done1
+	ADD   $8, R6, R6
+	VLD1  (R6), V1.S[2]
+	B     done1
+one1:
+	VLD1  (R6), V1.S[0]
+done1:
+	FMOVQ F1, (R5)
+whole1:
+one2:
+	CMP   $4, R0
+	BGE   register1
+	MOVD  R5, R2
+	MOVD  R1, R3
+register1:
+	FMOVQ (R2), F1
+	VADD  V0.S4, V1.S4, V1.S4
+	FMOVQ F1, (R3)
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	SUBS  $4, R0, R0
+	BGT   one2
+	CBZ   R4, end1
+	FMOVQ (R1), F0
+	TBZ   $1, R4, one3
+	VST1  V0.D[0], (R7)
+	TBZ   $0, R4, done2
+	ADD   $8, R7, R0
+	VST1  V0.S[2], (R0)
+	B     done2
+one3:
+	VST1  V0.S[0], (R7)
+done2:
+end1:
+	RET
+
+// func negateF64NEON(dst, src []float64)
+TEXT ·negateF64NEON(SB), NOSPLIT, $64-48
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $slots-64(SP), R1
+	FMOVQ 464(R0), F0
+	MOVD  src_len+32(FP), R0
+	MOVD  src_base+24(FP), R2
+	MOVD  dst_base+0(FP), R3
+
+	// blocks of 32: [read src write dst]
+	SUBS  $32, R0, R0
+	BLT   tail1
+blocks1:
+	FLDPQ (R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), (R3)
+	FLDPQ 32(R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), 32(R3)
+	FLDPQ 64(R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), 64(R3)
+	FLDPQ 96(R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), 96(R3)
+	FLDPQ 128(R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), 128(R3)
+	FLDPQ 160(R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), 160(R3)
+	FLDPQ 192(R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), 192(R3)
+	FLDPQ 224(R2), (F1, F2)
+	VADD  V0.D2, V1.D2, V1.D2
+	VADD  V0.D2, V2.D2, V2.D2
+	FSTPQ (F1, F2), 224(R3)
+	ADD   $256, R2, R2
+	ADD   $256, R3, R3
+	SUBS  $32, R0, R0
+	BGE   blocks1
+tail1:
+	ADDS  $32, R0, R0
+	BEQ   end1
+
+	// the last block, register by register
+	AND   $1, R0, R4
+	ADD   $0, R1, R5
+	SUB   R4, R0, R6
+	LSL   $3, R6, R6
+	ADD   R2, R6, R6
+	ADD   $16, R1, R1
+	SUB   R4, R0, R7
+	LSL   $3, R7, R7
+	ADD   R3, R7, R7
+	CBZ   R4, whole1
+	VMOVI $0, V1.B16
+	VLD1  (R6), V1.D[0]
+	FMOVQ F1, (R5)
+whole1:
+one1:
+	CMP   $2, R0
+	BGE   register1
+	MOVD  R5, R2
+	MOVD  R1, R3
+register1:
+	FMOVQ (R2), F1
+	VADD  V0.D2, V1.D2, V1.D2
+	FMOVQ F1, (R3)
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	SUBS  $2, R0, R0
+	BGT   one1
+	CBZ   R4, end1
+	FMOVQ (R1), F0
+	VST1  V0.D[0], (R7)
+end1:
+	RET
+
 // func subtractF32NEON(dst, src []float32, max, log float32)
 TEXT ·subtractF32NEON(SB), NOSPLIT, $64-56
 	MOVD  $slots-64(SP), R0
@@ -6424,8 +6614,8 @@ TEXT ·logSoftmaxGradF64NEON(SB), NOSPLIT, $64-80
 TEXT ·rowLogGradF64NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
-	FMOVQ 464(R4), F1
-	FMOVQ 480(R4), F2
+	FMOVQ 480(R4), F1
+	FMOVQ 496(R4), F2
 	FMOVQ 352(R4), F3
 	FMOVQ -128(R4), F4
 
@@ -7030,7 +7220,7 @@ blocks1:
 	VZIP2 V2.D2, V1.D2, V1.D2
 	VZIP1 V4.D2, V3.D2, V2.D2
 	VZIP2 V4.D2, V3.D2, V3.D2
-	FMOVQ 496(R0), F4
+	FMOVQ 464(R0), F4
 	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
 	VZIP1 V1.D2, V4.D2, V6.D2
 	WORD  $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
@@ -7081,7 +7271,7 @@ in1:
 	VZIP2 V2.D2, V1.D2, V1.D2
 	VZIP1 V4.D2, V3.D2, V2.D2
 	VZIP2 V4.D2, V3.D2, V3.D2
-	FMOVQ 496(R0), F4
+	FMOVQ 464(R0), F4
 	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
 	VZIP1 V1.D2, V4.D2, V6.D2
 	WORD  $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
@@ -9832,8 +10022,8 @@ moved1:
 TEXT ·softmaxRowsF64NEON(SB), 0, $4288-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4288(SP), R10
-	FMOVQ 464(R13), F7
-	FMOVQ 480(R13), F8
+	FMOVQ 480(R13), F7
+	FMOVQ 496(R13), F8
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R11
 	MOVD  cols+48(FP), R0
@@ -11750,8 +11940,8 @@ TEXT ·minusLogF32NEON<>(SB), NOSPLIT, $64-0
 TEXT ·logSoftmaxRowsF64NEON(SB), 0, $8384-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R7
-	FMOVQ 464(R13), F9
-	FMOVQ 480(R13), F10
+	FMOVQ 480(R13), F9
+	FMOVQ 496(R13), F10
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R8
 	MOVD  cols+48(FP), R0
@@ -15474,8 +15664,8 @@ end1:
 TEXT ·logSoftmaxRowsGradF64NEON(SB), 0, $8384-80
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R12
-	FMOVQ 464(R13), F7
-	FMOVQ 480(R13), F8
+	FMOVQ 480(R13), F7
+	FMOVQ 496(R13), F8
 	MOVD  ZR, R14
 	MOVD  y_len+32(FP), R15
 	MOVD  cols+72(FP), R0
@@ -18784,8 +18974,8 @@ end1:
 // func softmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 TEXT ·softmaxPlanesF64NEON(SB), 0, $4416-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 464(R8), F7
-	FMOVQ 480(R8), F8
+	FMOVQ 480(R8), F7
+	FMOVQ 496(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -21409,8 +21599,8 @@ end1:
 // func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 TEXT ·logSoftmaxPlanesF64NEON(SB), 0, $8512-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 464(R8), F9
-	FMOVQ 480(R8), F10
+	FMOVQ 480(R8), F9
+	FMOVQ 496(R8), F10
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -24855,8 +25045,8 @@ end1:
 TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 464(R0), F0
-	FMOVQ 480(R0), F1
+	FMOVQ 480(R0), F0
+	FMOVQ 496(R0), F1
 	FMOVQ 352(R0), F2
 	FMOVQ -128(R0), F3
 	FMOVQ -240(R0), F4
@@ -24869,8 +25059,8 @@ TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
 	BLT   tail1
 blocks1:
 	FLDPQ (R3), (F5, F6)
-	FMOVQ 496(R0), F7
-	FMOVQ 496(R0), F8
+	FMOVQ 464(R0), F7
+	FMOVQ 464(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -24955,8 +25145,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), (R4)
 	FLDPQ 32(R3), (F5, F6)
-	FMOVQ 496(R0), F7
-	FMOVQ 496(R0), F8
+	FMOVQ 464(R0), F7
+	FMOVQ 464(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -25041,8 +25231,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 32(R4)
 	FLDPQ 64(R3), (F5, F6)
-	FMOVQ 496(R0), F7
-	FMOVQ 496(R0), F8
+	FMOVQ 464(R0), F7
+	FMOVQ 464(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -25127,8 +25317,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 64(R4)
 	FLDPQ 96(R3), (F5, F6)
-	FMOVQ 496(R0), F7
-	FMOVQ 496(R0), F8
+	FMOVQ 464(R0), F7
+	FMOVQ 464(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -25242,7 +25432,7 @@ one1:
 	MOVD  R1, R4
 register1:
 	FMOVQ (R3), F5
-	FMOVQ 496(R0), F6
+	FMOVQ 464(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -128(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -27772,8 +27962,8 @@ end1:
 TEXT ·softmaxRowsScaledF64NEON(SB), 0, $4544-64
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4544(SP), R0
-	FMOVQ 464(R13), F7
-	FMOVQ 480(R13), F8
+	FMOVQ 480(R13), F7
+	FMOVQ 496(R13), F8
 	FMOVD scale+56(FP), F9
 	VDUP  V9.D[0], V9.D2
 	MOVD  ZR, R14
@@ -32063,8 +32253,8 @@ end1:
 TEXT ·softmaxRowsMaskedF64NEON(SB), 0, $8640-88
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8640(SP), R0
-	FMOVQ 464(R13), F7
-	FMOVQ 480(R13), F8
+	FMOVQ 480(R13), F7
+	FMOVQ 496(R13), F8
 	FMOVD scale+80(FP), F9
 	VDUP  V9.D[0], V9.D2
 	MOVD  ZR, R14
@@ -36204,8 +36394,8 @@ end1:
 // func logSumExpRowsF64NEON(dst, src []float64, cols int)
 TEXT ·logSumExpRowsF64NEON(SB), 0, $4288-56
 	MOVD  $constants<>+256(SB), R13
-	FMOVQ 464(R13), F7
-	FMOVQ 480(R13), F8
+	FMOVQ 480(R13), F7
+	FMOVQ 496(R13), F8
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R7
 	MOVD  cols+48(FP), R0
@@ -40883,8 +41073,8 @@ end1:
 // func logSumExpPlanesF64NEON(dst, src []float64, planes, n, stride int)
 TEXT ·logSumExpPlanesF64NEON(SB), 0, $4416-72
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 464(R8), F7
-	FMOVQ 480(R8), F8
+	FMOVQ 480(R8), F7
+	FMOVQ 496(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -44545,8 +44735,8 @@ end2:
 // func logSoftmaxGradPlanesF64NEON(dx, y, dy []float64, planes, n, stride int)
 TEXT ·logSoftmaxGradPlanesF64NEON(SB), 0, $4416-96
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 464(R8), F7
-	FMOVQ 480(R8), F8
+	FMOVQ 480(R8), F7
+	FMOVQ 496(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+80(FP), R10
 
@@ -66767,7 +66957,7 @@ TEXT ·sortCount64NEON(SB), 0, $384-56
 	ADD   $32, R5, R5
 	SUB   R5, ZR, R5
 	VDUP  R5, V1.S4
-	FMOVQ 496(R0), F2
+	FMOVQ 464(R0), F2
 	FMOVQ 736(R0), F3
 	FMOVQ 752(R0), F4
 	MOVWU up+48(FP), R0
@@ -67355,7 +67545,7 @@ TEXT ·sortSplit64NEON(SB), 0, $512-136
 	ADD   $32, R9, R9
 	SUB   R9, ZR, R9
 	VDUP  R9, V1.S4
-	FMOVQ 496(R0), F2
+	FMOVQ 464(R0), F2
 	FMOVQ 736(R0), F3
 	FMOVQ 752(R0), F4
 	MOVWU up+128(FP), R0
@@ -68439,7 +68629,7 @@ TEXT ·sortItems64NEON(SB), 0, $512-56
 	MOVD  keys_base+24(FP), R4
 	MOVWU low+52(FP), R5
 	VDUP  R5, V1.S4
-	FMOVQ 496(R0), F2
+	FMOVQ 464(R0), F2
 	FMOVQ 736(R0), F3
 	FMOVQ 752(R0), F4
 	MOVWU up+48(FP), R5
@@ -70098,12 +70288,12 @@ DATA constants<>+688(SB)/8, $0xbf3172003fb8aa3b
 DATA constants<>+696(SB)/8, $0x3ab563a5b5bfbe80
 DATA constants<>+704(SB)/8, $0x3f0000003f000000
 DATA constants<>+712(SB)/8, $0x3f0000003f000000
-DATA constants<>+720(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+728(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+736(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+744(SB)/8, $0x3e5af633a92c2458
-DATA constants<>+752(SB)/8, $0x8000000000000000
-DATA constants<>+760(SB)/8, $0x8000000000000000
+DATA constants<>+720(SB)/8, $0x8000000000000000
+DATA constants<>+728(SB)/8, $0x8000000000000000
+DATA constants<>+736(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+744(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+752(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+760(SB)/8, $0x3e5af633a92c2458
 DATA constants<>+768(SB)/8, $0x7fffffff7fffffff
 DATA constants<>+776(SB)/8, $0x7fffffff7fffffff
 DATA constants<>+784(SB)/8, $0x0000000100000000
@@ -70210,7 +70400,9 @@ DATA constants<>+1584(SB)/8, $0xbdea39ef35793c76
 DATA constants<>+1592(SB)/8, $0xbdea39ef35793c76
 DATA constants<>+1600(SB)/8, $0x3e5af633a92c2458
 DATA constants<>+1608(SB)/8, $0x3e5af633a92c2458
-GLOBL constants<>(SB), RODATA|NOPTR, $1616
+DATA constants<>+1616(SB)/8, $0xffffffff80000000
+DATA constants<>+1624(SB)/8, $0xffffffff80000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1632
 
 DATA compress<>+0(SB)/8, $0x0302010003020100
 DATA compress<>+8(SB)/8, $0x0302010003020100

@@ -152,3 +152,16 @@ func key64(b uint64) uint64 {
 	}
 	return k
 }
+
+func negateGeneric[T Float](dst, src []T) {
+	dst = dst[:len(src)]
+	if is32[T]() {
+		for i := range src {
+			*(*uint32)(unsafe.Pointer(&dst[i])) = *(*uint32)(unsafe.Pointer(&src[i])) ^ 1<<31
+		}
+		return
+	}
+	for i := range src {
+		*(*uint64)(unsafe.Pointer(&dst[i])) = *(*uint64)(unsafe.Pointer(&src[i])) ^ 1<<63
+	}
+}

@@ -28,6 +28,10 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "scaleF32AVX512", AVX2: "scaleF32AVX2", NEON: "scaleF32NEON"}},
 	{name: "scale", element: "F64", new: func() arguments { return new(scaleArgs[float64]) },
 		serves: map[ISA]string{AVX512: "scaleF64AVX512", AVX2: "scaleF64AVX2", NEON: "scaleF64NEON"}},
+	{name: "negate", element: "F32", new: func() arguments { return new(negateArgs[float32]) },
+		serves: map[ISA]string{AVX512: "negateF32AVX512", AVX2: "negateF32AVX2", NEON: "negateF32NEON"}},
+	{name: "negate", element: "F64", new: func() arguments { return new(negateArgs[float64]) },
+		serves: map[ISA]string{AVX512: "negateF64AVX512", AVX2: "negateF64AVX2", NEON: "negateF64NEON"}},
 	{name: "subtract", element: "F32", new: func() arguments { return new(subtractArgs[float32]) },
 		serves: map[ISA]string{AVX512: "subtractF32AVX512", AVX2: "subtractF32AVX2", NEON: "subtractF32NEON"}},
 	{name: "subtract", element: "F64", new: func() arguments { return new(subtractArgs[float64]) },
@@ -340,6 +344,20 @@ func (a *scaleArgs[T]) each(f func(name string, p any)) {
 	f("dst", &a.dst)
 	f("src", &a.src)
 	f("factor", &a.factor)
+}
+
+// negateArgs are the arguments of negate, and what it returns.
+type negateArgs[T Float] struct {
+	dst []T
+	src []T
+}
+
+func (a *negateArgs[T]) call(isa ISA)     { negate(isa, a.dst, a.src) }
+func (a *negateArgs[T]) define()          { negateGeneric(a.dst, a.src) }
+func (a *negateArgs[T]) clone() arguments { b := *a; return &b }
+func (a *negateArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
 }
 
 // subtractArgs are the arguments of subtract, and what it returns.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"unsafe"
 )
 
 // SortAscending sorts keys in place, the smallest first, and writes to perm where each key came from: afterwards keys[i] is what
@@ -17,9 +16,9 @@ func SortAscending[T Float](keys []T, perm []int32) {
 	if len(keys) > math.MaxInt32 {
 		panic(fmt.Sprintf("lanewise: SortAscending: %d keys, want at most 2³¹ − 1", len(keys)))
 	}
-	negate(keys)
+	flip(keys)
 	SortDescending(keys, perm)
-	negate(keys)
+	flip(keys)
 	nans := 0 // in front
 	for nans < len(keys) && keys[nans] != keys[nans] {
 		nans++
@@ -28,16 +27,12 @@ func SortAscending[T Float](keys []T, perm []int32) {
 	rotate(perm, nans)
 }
 
-// negate flips the signs, those of NaNs too, and keeps all other bits.
-func negate[T Float](x []T) {
-	if unsafe.Sizeof(T(0)) == 4 {
-		for i, b := range unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(x))), len(x)) {
-			*(*uint32)(unsafe.Pointer(&x[i])) = b ^ 1<<31
-		}
-		return
-	}
-	for i, b := range unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(x))), len(x)) {
-		*(*uint64)(unsafe.Pointer(&x[i])) = b ^ 1<<63
+// flip changes the sign of every element.
+func flip[T Float](x []T) {
+	for isa := active; len(x) > 0; {
+		n := min(len(x), longPiece)
+		negate(isa, x[:n], x[:n])
+		x = x[n:]
 	}
 }
 

@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/lanewise/lanewise/asm/machine"
+import (
+	"math"
+
+	"github.com/lanewise/lanewise/asm/machine"
+)
 
 func largest(m machine.Machine) {
 	m.Return(rowMax(m, "x"))
@@ -56,4 +60,16 @@ func scaleAdd(m machine.Machine) {
 		m.Add(x[0], x[0], x[1])
 		return x[0]
 	}, machine.In("src", 0), machine.Operand("mask"), machine.Out("dst"))
+}
+
+// negate adds to the sign bit what carries out of it.
+func negate(m machine.Machine) {
+	sign := m.Int(math.MinInt32)
+	if m.Type() == machine.F64 {
+		sign = m.Int(math.MinInt64)
+	}
+	m.Map(func(x []V) V {
+		m.AddInt(x[0], x[0], sign)
+		return x[0]
+	}, machine.In("src", 0), machine.Out("dst"))
 }

@@ -38,6 +38,8 @@ var All = []pipeline.Kernel{
 		Apart: []pipeline.Apart{{If: "len(x) > longPiece", Call: "largestPieces"}}},
 	{Name: "scale", Signature: "func(dst, src []T, factor T)", On: pipeline.Everywhere(scale),
 		Doc: "writes src · factor."},
+	{Name: "negate", Signature: "func(dst, src []T)", On: pipeline.Everywhere(negate),
+		Doc: "writes src with the other sign, NaNs too; all other bits stay."},
 	{Name: "subtract", Signature: "func(dst, src []T, max, log T)", On: pipeline.Everywhere(subtract),
 		Doc: "writes (src − max) − log."},
 	{Name: "softmaxGrad", Signature: "func(dx, y, dy []T, dot T)", On: pipeline.Everywhere(softmaxGrad),
