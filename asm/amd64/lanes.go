@@ -655,20 +655,18 @@ func (l *laner) half(which int, d, a, b lanes.V) {
 }
 
 func (l *laner) Widen(d, a lanes.V, half int) {
-	from, lower := l.r(a).AsX(), l.r(a).AsX()
-	if l.wide(d) {
-		from, lower = l.r(a).AsY(), l.r(a).AsY()
-	}
-	if half == 1 {
-		if l.wide(d) {
-			from = l.YMM().AsY()
-			l.VEXTRACTI64X4(U8(1), l.r(a), from)
-		} else {
-			from = l.XMM().AsX()
-			l.VEXTRACTI128(U8(1), l.r(a), from)
-		}
-	} else {
-		from = lower
+	var from reg.Register
+	switch upper := half == 1; {
+	case upper && l.wide(d):
+		from = l.YMM()
+		l.VEXTRACTI64X4(U8(1), l.r(a), from)
+	case upper:
+		from = l.XMM()
+		l.VEXTRACTI128(U8(1), l.r(a), from)
+	case l.wide(d):
+		from = l.r(a).AsY()
+	default:
+		from = l.r(a).AsX()
 	}
 	l.VPMOVZXWD(from, l.r(d))
 }
@@ -1282,7 +1280,7 @@ func (l *laner) unlessAlike(x lanes.L, each string) {
 			l.KANDW(l.masks[m.ID], l.masks[all.ID], l.masks[all.ID])
 		}
 	}
-	mask := l.GP64()
+	var mask reg.GPVirtual
 	if l.isa == AVX2 {
 		mask = l.bits8(l.masks[all.ID])
 	} else {
