@@ -163,8 +163,10 @@ func unwrapPath(err error, path string) error {
 	if path == "" {
 		return at.Err
 	}
-	if errors.Is(err, os.ErrNotExist) && IsPattern(path) {
+	if errors.Is(err, os.ErrNotExist) && strings.ContainsAny(path, "*?") {
 		return fmt.Errorf("%s: no file fits this pattern", path)
+	} else if errors.Is(err, os.ErrNotExist) && IsPattern(path) {
+		return fmt.Errorf("%s: no such file, and none fits it as a pattern", path)
 	}
 	return fmt.Errorf("%s: %w", path, at.Err)
 }

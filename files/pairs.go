@@ -32,13 +32,18 @@ type Set struct {
 	Files []string
 }
 
-// IsSet reports whether a path of this machine stands for many files: a folder, or a pattern.
+// IsSet reports whether a path of this machine stands for many files: a folder, or a pattern. Where only a [ makes it one, which names of files
+// have too, it has to fit a file.
 func IsSet(path string) bool {
 	info, err := os.Stat(path)
 	if err == nil {
 		return info.IsDir()
 	}
-	return IsPattern(path)
+	if strings.ContainsAny(path, "*?") {
+		return true
+	}
+	fits, err := filepath.Glob(path)
+	return IsPattern(path) && err == nil && len(fits) > 0
 }
 
 // IsPattern reports whether a path has wildcards: * and ? match within a folder, ** across folders, [a-z] one character.
@@ -161,7 +166,7 @@ var readable = map[Role][]string{
 // the first of these is taken.
 var knownEndings = []string{
 	"_gtfine_labeltrainids", "_gtcoarse_labeltrainids", "_labeltrainids", "_gtfine_labelids", "_gtcoarse_labelids", "_labelids", "_train_id",
-	"_leftimg8bit", "_segmentation", "_groundtruth", "_softmax", "_logits", "_labels", "_label", "_masks", "_mask", "_probs", "_prob", "_pred", "_seg", "_gt", "_0000",
+	"_gtfine", "_gtcoarse", "_leftimg8bit", "_segmentation", "_groundtruth", "_softmax", "_logits", "_labels", "_label", "_masks", "_mask", "_probs", "_prob", "_pred", "_seg", "_gt", "_0000",
 }
 
 // Files of data sets that are no class ids.
@@ -227,9 +232,9 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 	want := strings.Join(readable[s.Role], ", ")
 	switch {
 	case len(strangers) > 0 && s.Dir:
-		err = fmt.Errorf("%s: no file of %s among its %s, such as %s: want %s", s.Spec, s.Role, plural(len(strangers), "file"), path.Base(strangers[0]), want)
+		err = fmt.Errorf("%s: no file of %s among its %s%s", s.Spec, s.Role, plural(len(strangers), "file"), s.why(strangers))
 	case len(strangers) > 0:
-		err = fmt.Errorf("%s: no file of %s among %s that fit, such as %s: want %s", s.Spec, s.Role, plural(len(strangers), "file"), path.Base(strangers[0]), want)
+		err = fmt.Errorf("%s: no file of %s among %s that fit%s", s.Spec, s.Role, plural(len(strangers), "file"), s.why(strangers))
 	case s.Dir:
 		err = fmt.Errorf("%s: neither the folder nor one below it holds a file: want %s", s.Spec, want)
 	case !IsPattern(s.Spec):
@@ -238,6 +243,27 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 		err = fmt.Errorf("%s: no file fits this pattern%s", s.Spec, nearby(s.Spec))
 	}
 	return nil, strangers, err
+}
+
+// why says of the first stranger that is a file of data, or of the first one, why it cannot be read.
+func (s *Set) why(strangers []string) string {
+	such := strangers[0]
+	for _, name := range strangers {
+		if !strings.HasPrefix(path.Base(name), ".") && !slices.Contains([]string{".json", ".txt", ".md", ".pkl", ".db"}, strings.ToLower(path.Ext(name))) {
+			such = name
+			break
+		}
+	}
+	text := fmt.Sprintf(", such as %s: want %s", path.Base(such), strings.Join(readable[s.Role], ", "))
+	if info, err := os.Stat(such); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return text
+	}
+	a, err := Open(such, s.Role, Options{})
+	if err != nil {
+		return ": " + err.Error()
+	}
+	a.Close()
+	return text
 }
 
 // nearby says what is in the folder where a pattern looked for files.
@@ -386,10 +412,20 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 	}
 	if len(chosen) > 0 {
 		best := slices.Sorted(maps.Keys(chosen))[0]
-		notes = append(notes, fmt.Sprintf("%s is taken, not %s, and so for %s (a pattern such as '**/*%s' takes others)", best, path.Base(chosen[best]),
-			plural(len(chosen), "image"), path.Base(chosen[best])[max(0, strings.LastIndexByte(path.Base(chosen[best]), '_')):]))
+		other := path.Base(chosen[best])
+		ending := other[len(withoutEnding(strings.TrimSuffix(other, path.Ext(other)))):]
+		notes = append(notes, fmt.Sprintf("%s is taken, not %s, and so for %s (the pattern '%s' takes the others)", best, other, plural(len(chosen), "image"),
+			labels.below(ending)))
 	}
 	return pairs, notes, nil
+}
+
+// below is a pattern for those files of a set whose names have an ending.
+func (s *Set) below(ending string) string {
+	if !s.Dir {
+		return "**/*" + ending
+	}
+	return path.Join(s.Spec, "**/*"+ending)
 }
 
 func either(a, b []*candidate) []*candidate {
@@ -461,7 +497,11 @@ func twoOfOneName(list []*candidate) error {
 	if ending == path.Ext(list[1].path) {
 		return fmt.Errorf("%s and %s have one name: a pattern says which is meant", list[0].path, list[1].path)
 	}
-	return fmt.Errorf("%s and %s have one name: a pattern says which is meant, such as '%s/*%s'", list[0].path, list[1].path, path.Dir(list[0].path), ending)
+	pattern := path.Dir(list[0].path) + "/*" + ending
+	if folders := path.Dir(list[0].name); folders != "." { // in all of them
+		pattern = strings.TrimSuffix(path.Dir(list[0].path), folders) + "**/*" + ending
+	}
+	return fmt.Errorf("%s and %s have one name: a pattern says which is meant, such as '%s'", list[0].path, list[1].path, pattern)
 }
 
 // noPartner says what was looked for, and what comes nearest.

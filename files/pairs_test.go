@@ -68,7 +68,14 @@ func TestMatch(t *testing.T) {
 		{name: "Cityscapes", logits: "out", labels: "gtFine/val",
 			files: "out/aachen/aachen_0_1_leftImg8bit.npy gtFine/val/aachen/aachen_0_1_gtFine_labelTrainIds.png gtFine/val/aachen/aachen_0_1_gtFine_labelIds.png " +
 				"gtFine/val/aachen/aachen_0_1_gtFine_color.png gtFine/val/aachen/aachen_0_1_gtFine_instanceIds.png gtFine/val/aachen/aachen_0_1_gtFine_polygons.json",
-			want: "aachen/aachen_0_1_leftImg8bit: out/aachen/aachen_0_1_leftImg8bit.npy gtFine/val/aachen/aachen_0_1_gtFine_labelTrainIds.png", note: "_gtFine_labelTrainIds.png is taken, not aachen_0_1_gtFine_labelIds.png"},
+			want: "aachen/aachen_0_1_leftImg8bit: out/aachen/aachen_0_1_leftImg8bit.npy gtFine/val/aachen/aachen_0_1_gtFine_labelTrainIds.png",
+			note: "_gtFine_labelTrainIds.png is taken, not aachen_0_1_gtFine_labelIds.png, and so for 1 image (the pattern 'gtFine/val/**/*_gtFine_labelIds.png' takes the others)"},
+		{name: "Cityscapes, by that pattern", logits: "out", labels: "gtFine/val/**/*_gtFine_labelIds.png",
+			files: "out/aachen/aachen_0_1_leftImg8bit.npy gtFine/val/aachen/aachen_0_1_gtFine_labelTrainIds.png gtFine/val/aachen/aachen_0_1_gtFine_labelIds.png",
+			want:  "aachen/aachen_0_1_leftImg8bit: out/aachen/aachen_0_1_leftImg8bit.npy gtFine/val/aachen/aachen_0_1_gtFine_labelIds.png"},
+		{name: "Cityscapes, by a shorter one", logits: "out", labels: "gtFine/**/*_labelIds.png",
+			files: "out/aachen/aachen_0_1_leftImg8bit.npy gtFine/aachen/aachen_0_1_gtFine_labelTrainIds.png gtFine/aachen/aachen_0_1_gtFine_labelIds.png",
+			want:  "aachen/aachen_0_1_leftImg8bit: out/aachen/aachen_0_1_leftImg8bit.npy gtFine/aachen/aachen_0_1_gtFine_labelIds.png"},
 		{name: "Cityscapes, flat", files: "out/aachen_0_1.npy gtFine/val/aachen/aachen_0_1_gtFine_labelIds.png", logits: "out", labels: "gtFine",
 			want: "aachen_0_1: out/aachen_0_1.npy gtFine/val/aachen/aachen_0_1_gtFine_labelIds.png"},
 		{name: "one file each", files: "x/1.npy y/2.png", logits: "x/1.npy", labels: "y/2.png", want: "1: x/1.npy y/2.png"},
@@ -91,6 +98,8 @@ func TestMatch(t *testing.T) {
 			err: "x/image2.npy has no labels: nothing in y is called image2; nearest is y/image_2.png; -unpaired skip passes such files over"},
 		{name: "labels alone", files: "x/1.npy y/1.png y/2.png", logits: "x", labels: "y", err: "y/2.png has no logits: nothing in x is called 2; nearest is x/1.npy"},
 		{name: "two endings", files: "x/1.npy x/1.npz y/1.png", logits: "x", labels: "y", err: "x/1.npy and x/1.npz have one name: a pattern says which is meant, such as 'x/*.npy'"},
+		{name: "two endings in folders", files: "x/a/1.npy x/a/1.npz y/a/1.png", logits: "x", labels: "y", err: "x/a/1.npy and x/a/1.npz have one name: a pattern says which is meant, such as 'x/**/*.npy'"},
+		{name: "two endings, by that pattern", files: "x/a/1.npy x/a/1.npz y/a/1.png", logits: "x/**/*.npy", labels: "y", want: "a/1: x/a/1.npy y/a/1.png"},
 		{name: "empty", files: "x/ y/1.png", logits: "x", labels: "y", err: "x: neither the folder nor one below it holds a file: want .npy"},
 		{name: "folders alone", files: "x/a/ x/b/ y/1.png", logits: "x", labels: "y", err: "x: neither the folder nor one below it holds a file"},
 		{name: "strangers alone", files: "x/1.txt y/1.png", logits: "x", labels: "y", err: "x: no file of logits among its 1 file, such as 1.txt: want .npy, .npz, .safetensors, .pt, .pth"},
@@ -280,5 +289,45 @@ func TestOutputs(t *testing.T) {
 		if err := o.Commit(); err == nil || !strings.Contains(err.Error(), "-grad /dev/full cannot be written: no space left on device") {
 			t.Error(err)
 		}
+	}
+}
+
+// A folder of files that are not read says why, as one of them does.
+func TestWhyNoneIsRead(t *testing.T) {
+	touch(t, "x/plans.json", "y/1.npy", "z/.x", "g/a/1.npz")
+	for _, test := range []struct {
+		name, begin string
+		role        Role
+		want        string
+	}{
+		{"x/1.bin", "\x00\x00\x80\x3f", Logits, "x: no file of logits among its 2 files: x/1.bin: not a .npy, .npz, .safetensors or .pt file (raw float32 is read with -shape, as in -shape -1,20)"},
+		{"x/1.png", pngMagic, Logits, "x: no file of logits among its 2 files: x/1.png: a PNG file cannot hold logits"},
+		{"x/1.tif", "II*\x00", Labels, "x: no file of labels among its 2 files: x/1.tif: TIFF is not read: convert it in Python with numpy.save('labels.npy', tifffile.imread('1.tif'))"},
+		{"x/1.nii.gz", "\x1f\x8b", Labels, "x: no file of labels among its 2 files: x/1.nii.gz: gzip (.nii.gz) is not read: convert it in Python with numpy.save('labels.npy', nibabel.load('1.nii.gz').get_fdata().astype('int32').T)"},
+	} {
+		if err := os.WriteFile(test.name, []byte(test.begin), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		s, err := List("x", test.role, false)
+		if err == nil {
+			_, _, err = Ordered(s)
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+		os.Remove(test.name)
+	}
+}
+
+// A name with [ in it is a pattern only if it fits a file.
+func TestIsSet(t *testing.T) {
+	touch(t, "a[1].npy", "b1.npy", "c/1.npy")
+	for path, want := range map[string]bool{"a[1].npy": false, "a[2].npy": false, "b[1].npy": true, "b[2].npy": false, "b[.npy": false, "b?.npy": true, "none*": true, "c": true, "b1.npy": false} {
+		if got := IsSet(path); got != want {
+			t.Errorf("%s: got %v, want %v", path, got, want)
+		}
+	}
+	if _, err := Open("a[2].npy", Logits, Options{}); err == nil || err.Error() != "a[2].npy: no such file, and none fits it as a pattern" {
+		t.Errorf("got %v", err)
 	}
 }

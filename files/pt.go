@@ -133,7 +133,7 @@ func (s *source) openLegacyPT() (*Array, error) {
 	case found == nil:
 		return nil, fmt.Errorf("tensor %s: the file does not hold its elements", name)
 	case offset != s.size:
-		return nil, fmt.Errorf("%d bytes follow the tensors", s.size-offset)
+		return nil, fmt.Errorf("behind the tensors there is more, %s", plural(int(s.size-offset), "byte"))
 	}
 	return found, nil
 }

@@ -16,7 +16,7 @@ var refused = []struct{ magic, name, convert string }{
 	{"MM\x00+", "TIFF", "tifffile.imread('FILE')"},
 	{"\x89HDF\r\n\x1a\n", "HDF5", "h5py.File('FILE')['DATASET'][:]"},
 	{"\xff\xd8\xff", "JPEG (which changes class ids)", "PIL.Image.open('FILE')"},
-	{"\x1f\x8b", "gzip (.nii.gz)", "nibabel.load('FILE').get_fdata()"},
+	{"\x1f\x8b", "gzip (.nii.gz)", "nibabel.load('FILE').get_fdata().astype('int32').T"},
 }
 
 // refuse says how to convert a file that is not read.

@@ -122,7 +122,7 @@ func readCounts(path string) (h countsHeader, counts *lanewise.LovaszCounts, t *
 		rest = rest[size+int(n):]
 	}
 	if len(rest) > 0 {
-		return fail("%d bytes follow the counts: it is damaged", len(rest))
+		return fail("behind the counts there is more, %s: it is damaged", plural(len(rest), "byte"))
 	}
 	for _, c := range t.confusions {
 		if len(c.IoU()) != classes {

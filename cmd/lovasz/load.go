@@ -35,6 +35,13 @@ func (o *options) pairs() (pairs []pair, notes []string, err error) {
 	case o.source() == "" || o.Labels == "":
 		return nil, nil, fmt.Errorf("both -logits (or -predictions) and -labels are needed (neither: the embedded example)")
 	case o.set() && !files.IsSet(o.Labels):
+		x, err := files.List(o.source(), o.role(), o.Shape != nil)
+		if err == nil {
+			_, _, err = files.Ordered(x) // whether there are any
+		}
+		if err != nil {
+			return nil, nil, err
+		}
 		return nil, nil, fmt.Errorf("%s are many files, one image each: -labels is a directory or a pattern too", o.source())
 	case o.set():
 		x, err := files.List(o.source(), o.role(), o.Shape != nil)
