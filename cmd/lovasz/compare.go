@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -54,6 +55,7 @@ type comparison struct {
 	MeanIoU difference        `json:"mean_iou"`
 	Classes []classDifference `json:"classes"`
 	Images  []imageDifference `json:"images,omitempty"` // the largest difference first
+	Unlike  []string          `json:"unlike,omitempty"` // what was counted in another way, so that numbers differ by more than the models
 	only    int               // images that one of them has alone
 }
 
@@ -86,6 +88,7 @@ func compare(args []string, out io.Writer) error {
 	for k, class := range a.Classes {
 		c.Classes = append(c.Classes, classDifference{k, class.Name, differ(class.IoU, b.Classes[k].IoU), differ(class.Loss, b.Classes[k].Loss)})
 	}
+	c.Unlike = unlike(a, b)
 	byName := map[string]number{}
 	for i, iou := range b.ImageIoU {
 		byName[b.imageName(i)] = iou
@@ -104,6 +107,45 @@ func compare(args []string, out io.Writer) error {
 		return e.Encode(c)
 	}
 	return c.print(out, max(0, o.Most))
+}
+
+// unlike lists how two reports were counted differently: then losses and means differ even for one model.
+func unlike(a, b *report) (list []string) {
+	add := func(what, a, b string) {
+		if a != b {
+			list = append(list, fmt.Sprintf("%s: %s and %s", what, a, b))
+		}
+	}
+	kind := func(r *report) string {
+		switch {
+		case r.Hard:
+			return "of hard predictions"
+		case r.Hinge:
+			return "the hinge"
+		}
+		return "of " + r.Activation
+	}
+	images := func(r *report) string {
+		if r.PerImage != nil {
+			return "per image"
+		}
+		return "of all pixels together"
+	}
+	means := func(r *report) string {
+		var classes []string
+		for _, k := range r.Classes {
+			if k.Counted {
+				classes = append(classes, strconv.Itoa(k.Class))
+			}
+		}
+		return strings.Join(classes, ",")
+	}
+	add("the loss", kind(a), kind(b))
+	add("the loss", images(a), images(b))
+	add("the loss is the mean over classes", a.Average, b.Average)
+	add("λ of the cross-entropy", fmt.Sprint(a.Lambda), fmt.Sprint(b.Lambda))
+	add("classes in the means", means(a), means(b))
+	return list
 }
 
 // size orders differences; one that is not a number is the smallest.
@@ -134,7 +176,14 @@ func (c *comparison) print(w io.Writer, most int) error {
 	fmt.Fprintf(&b, "A         %s\nB         %s\n\n", c.A, c.B)
 	row("loss", c.Loss)
 	row("mean IoU", c.MeanIoU)
-	t := newTable("IoU A", "IoU B", "B − A", "loss A", "loss B", "B − A (loss)")
+	for _, what := range c.Unlike {
+		fmt.Fprintf(&b, "unlike    %s\n", what)
+	}
+	numbers := []string{"IoU A", "IoU B", "B − A", "loss A", "loss B", "B − A (loss)"}
+	t := newTable(numbers...)
+	if !slices.ContainsFunc(c.Classes, func(k classDifference) bool { return k.Name != "" }) {
+		t.SetColumnConfigs(append(columns(numbers...), table.ColumnConfig{Name: "name", Hidden: true}))
+	}
 	t.AppendHeader(table.Row{"class", "name", "IoU A", "IoU B", "B − A", "loss A", "loss B", "B − A (loss)"})
 	for _, k := range c.Classes {
 		t.AppendRow(table.Row{k.Class, k.Name, k.IoU.A.format("%.4f"), k.IoU.B.format("%.4f"), k.IoU.Diff.format("%+.4f"), k.Loss.A.format("%.4f"), k.Loss.B.format("%.4f"), k.Loss.Diff.format("%+.4f")})

@@ -158,7 +158,9 @@ func (r *report) nameWidth(p *page) vg.Length {
 // label is the name of a class with its id.
 func (r *report) label(k int) string {
 	c := &r.Classes[k]
-	if c.Name == "" {
+	if c.Name == "" && len(r.Classes) == 1 { // beside a key of two, in which 0 is the background
+		return "foreground"
+	} else if c.Name == "" {
 		return strconv.Itoa(c.Class)
 	}
 	return fmt.Sprintf("%d %s", c.Class, printable(c.Name))

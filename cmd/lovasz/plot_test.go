@@ -179,3 +179,16 @@ func TestHeatmap(t *testing.T) {
 		}
 	}
 }
+
+// Of one score per pixel the pictures speak of the foreground: a class 0 would be the background of their key.
+func TestLabelOfOneClass(t *testing.T) {
+	for want, r := range map[string]report{
+		"foreground": {Classes: []classReport{{}}},
+		"0 vessel":   {Classes: []classReport{{Name: "vessel"}}},
+		"0":          {Classes: []classReport{{}, {Class: 1}}},
+	} {
+		if got := r.label(0); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

@@ -168,12 +168,15 @@ func newTable(numbers ...string) table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleRounded)
 	t.Style().Format.Header = text.FormatDefault
-	var configs []table.ColumnConfig
+	t.SetColumnConfigs(columns(numbers...))
+	return t
+}
+
+func columns(numbers ...string) (configs []table.ColumnConfig) {
 	for _, name := range numbers {
 		configs = append(configs, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
-	t.SetColumnConfigs(configs)
-	return t
+	return configs
 }
 
 // plural counts things.

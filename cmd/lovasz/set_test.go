@@ -190,6 +190,8 @@ func TestSetNames(t *testing.T) {
 		want   string
 	}{
 		{nil, []string{"-logits", set.dir + "/x", "-labels", set.dir + "/y.npy"}, "…/x are many files, one image each: -labels is a directory or a pattern too"},
+		{func() { os.Mkdir(set.dir+"/none", 0o777) }, []string{"-logits", set.dir + "/none", "-labels", set.dir + "/y.npy"}, "…/none: neither the folder nor one below it holds a file: want .npy…"},
+		{nil, []string{"-logits", set.dir + "/none*.npy", "-labels", set.dir + "/y.npy"}, "…/none*.npy: no file fits this pattern…"},
 		{nil, []string{"-logits", set.dir + "/x", "-labels", set.dir + "/y/none*"}, "…/y/none*: no file fits this pattern: …/y/ holds 3 files, such as .hidden"},
 		{nil, []string{"-logits", set.dir + "/x", "-labels", set.dir + "/y/a1*"}, "…/x/a0.npy has no labels: nothing in …/y/a1* is called a0; …"},
 		{func() { write("/y/a9.npy") }, folders, "…/y/a9.npy has no logits: nothing in …/x is called a9; nearest is …/x/a….npy; -unpaired skip passes such files over"},
@@ -514,6 +516,7 @@ func TestMerge(t *testing.T) {
 	set.run(t, "", append(set.batch(), "-counts", dir+"/other.bin")...)
 	for _, test := range []struct{ args, want string }{
 		{"merge", "…<file> …"},
+		{"merge " + writeFile(t, "longer.bin", append(slices.Clone(whole), 0)), "…/longer.bin: behind the counts there is more, 1 byte: it is damaged"},
 		{"merge " + dir + "/none.bin", "open " + dir + "/none.bin: no such file or directory"},
 		{"merge " + dir + "/1.bin " + dir + "/other.bin", dir + "/other.bin was counted with other flags of the loss than " + dir + "/1.bin"},
 		{"merge " + set.dir + "/x.npy", set.dir + "/x.npy: not a file that -counts wrote"},

@@ -541,6 +541,17 @@ func TestCSVAndCompare(t *testing.T) {
 	if code, stdout, _ := command("compare", "a.json", "b.json", "-json"); code != 0 || !strings.Contains(stdout, `"image": "1"`) {
 		t.Errorf("%s", stdout)
 	}
+	if strings.Contains(stdout, "unlike") || strings.Contains(stdout, "name") {
+		t.Errorf("%s", stdout)
+	}
+	if _, stdout, _ = command("-logits", "b", "-labels", "y", "-void", "255", "-json", "-skip", "0", "-names", "sky,sea,land"); stdout == "" {
+		t.Fatal("nothing is printed")
+	}
+	writeTo(t, "unlike.json", []byte(stdout))
+	if _, stdout, _ = command("compare", "unlike.json", "a.json"); !strings.Contains(stdout, "unlike    the loss: of all pixels together and per image\n"+
+		"unlike    classes in the means: 1,2 and 0,1,2\n") || !strings.Contains(stdout, "│ sea  │") {
+		t.Errorf("%s", stdout)
+	}
 	writeTo(t, "other.json", []byte(`{"loss": 1, "classes": [{"class": 0}]}`))
 	for _, test := range []struct{ args, want string }{
 		{"compare a.json", `expected "<b.json>"`},
