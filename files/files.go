@@ -1,5 +1,5 @@
 // Package files reads the outputs of segmentation networks and their labels as people have them: NumPy's .npy and .npz, .safetensors,
-// PyTorch's .pt, PNG masks, SemanticKITTI's .label and raw float32. It finds which files belong together (Pair), what their shapes mean (Fit)
+// PyTorch's .pt, PNG masks, labels in NIfTI, SemanticKITTI's .label and raw float32. It finds which files belong together (Pair), what their shapes mean (Fit)
 // and what labels stand for (LabelMap), and it writes files so that none is lost (Outputs).
 //
 // Files are not trusted. A size that one claims is believed only as far as the file has bytes for it, no code in it is run, checksums are
@@ -47,7 +47,7 @@ var probabilityNames = []string{"probabilities", "softmax", "probs", "probabilit
 // Masks, once.
 type Array struct {
 	Path          string // as it was given
-	Dtype         string // as NumPy names it; of a PNG paletted, gray8, gray16, rgb …
+	Dtype         string // as NumPy names it; of a PNG paletted, gray8, gray16, rgb …; NIfTI
 	Shape         []int
 	Probabilities bool // the array's name says so
 	Colours       bool // the elements are colours, 0xRRGGBB: they are labels only behind a LabelMap of colours
@@ -210,6 +210,9 @@ func (s *source) array() (*Array, error) {
 
 // open finds out what the file is, by its first bytes; only raw files and .label have none of their own.
 func (s *source) open() (*Array, error) {
+	if s.role == Labels && s.entry == "" && (s.holds(gzipMagic) || s.isNIfTI()) {
+		return s.openNIfTI()
+	}
 	if err := s.refuse(); err != nil {
 		return nil, err
 	}
@@ -236,7 +239,7 @@ func (s *source) open() (*Array, error) {
 	case s.role == Logits && s.options.Shape != nil:
 		return s.openRaw()
 	case s.role == Labels:
-		return nil, errors.New("not a .npy, .npz, .safetensors, .pt, .label or PNG file")
+		return nil, errors.New("not a .npy, .npz, .safetensors, .pt, .label, NIfTI or PNG file")
 	}
 	return nil, errors.New("not a .npy, .npz, .safetensors or .pt file (raw float32 is read with -shape, as in -shape -1,20)")
 }

@@ -428,6 +428,8 @@ func FuzzOpen(f *testing.F) {
 			f.Add(content)
 		}
 	}
+	f.Add(niftiOf(binary.LittleEndian, 4, 352, []int{3, 2}, make([]byte, 12)))
+	f.Add(gzipped(f, niftiOf(binary.BigEndian, 16, 352, []int{3, 2}, make([]byte, 24))))
 	f.Add(tensorPickle("FloatStorage", "0", 12, []int64{4, 3}, []int64{3, 1}))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		x, errX, y, errY := readBytes(content)

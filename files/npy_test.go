@@ -226,7 +226,7 @@ func TestBadFiles(t *testing.T) {
 		labels  string
 	}{
 		{"empty", nil, "the file is empty", "the file is empty"},
-		{"text", []byte("0 1 2\n"), "not a .npy, .npz, .safetensors or .pt file (raw float32 is read with -shape, as in -shape -1,20)", "not a .npy, .npz, .safetensors, .pt, .label or PNG file"},
+		{"text", []byte("0 1 2\n"), "not a .npy, .npz, .safetensors or .pt file (raw float32 is read with -shape, as in -shape -1,20)", "not a .npy, .npz, .safetensors, .pt, .label, NIfTI or PNG file"},
 		{"png", []byte(pngMagic + "\r\n\x1a\n"), "a PNG file cannot hold logits: want .npy, .npz, .safetensors or .pt (class ids that were predicted are -predictions)", "the PNG file is truncated"},
 		{"magic only", []byte(npyMagic), "not a valid .npy header: the file ends within it", ""},
 		{"version 3", []byte(npyMagic + "\x03\x00\x00\x00\x00\x00"), "not a valid .npy header: it is not a Python literal (at byte 0)", ""},

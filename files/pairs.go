@@ -156,10 +156,21 @@ func compile(pattern string) (*regexp.Regexp, error) {
 	return r, nil
 }
 
+// extension is the ending of a file's name that says what it is.
+func extension(name string) string {
+	if ext := path.Ext(name); strings.ToLower(ext) != ".gz" {
+		return ext
+	}
+	if n := len(name) - len(".nii.gz"); n >= 0 && strings.ToLower(name[n:]) == ".nii.gz" {
+		return name[n:]
+	}
+	return path.Ext(name)
+}
+
 // Endings of files that can be read.
 var readable = map[Role][]string{
 	Logits: {".npy", ".npz", ".safetensors", ".pt", ".pth"},
-	Labels: {".png", ".npy", ".npz", ".safetensors", ".pt", ".pth", ".label"},
+	Labels: {".png", ".npy", ".npz", ".safetensors", ".pt", ".pth", ".label", ".nii", ".nii.gz"},
 }
 
 // Endings of names that data sets are known by. They fall away where that makes names fit; of several files of labels that then have one name
@@ -200,11 +211,11 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 	}
 	for _, file := range s.Files {
 		base := path.Base(file)
-		extension := strings.ToLower(path.Ext(base))
-		raw := s.Raw && s.Role == Logits && !slices.Contains([]string{".png", ".txt", ".json", ".md", ".db"}, extension)
-		lower := strings.ToLower(strings.TrimSuffix(base, path.Ext(base)))
+		kind := strings.ToLower(extension(base))
+		raw := s.Raw && s.Role == Logits && !slices.Contains([]string{".png", ".txt", ".json", ".md", ".db", ".pkl", ".nii", ".nii.gz"}, kind)
+		lower := strings.ToLower(strings.TrimSuffix(base, extension(base)))
 		foreign := s.Role == Labels && slices.ContainsFunc(notLabels, func(e string) bool { return strings.HasSuffix(lower, e) })
-		if ending == "" && (strings.HasPrefix(base, ".") || foreign || !raw && !slices.Contains(readable[s.Role], extension)) {
+		if ending == "" && (strings.HasPrefix(base, ".") || foreign || !raw && !slices.Contains(readable[s.Role], kind)) {
 			strangers = append(strangers, file)
 			continue
 		}
@@ -212,14 +223,14 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 		if c.name == "" { // a pattern without wildcards
 			c.name = base
 		}
-		c.name = strings.TrimSuffix(c.name, path.Ext(c.name))
+		c.name = strings.TrimSuffix(c.name, extension(c.name))
 		c.key = c.name
 		if !s.Dir {
 			if c.key, err = captures(fits, s.Spec, file); err != nil {
 				return nil, nil, err
 			}
 			if ending == "" {
-				c.key = strings.TrimSuffix(c.key, path.Ext(c.key))
+				c.key = strings.TrimSuffix(c.key, extension(c.key))
 			}
 		}
 		c.name, c.key = norm.NFC.String(c.name), norm.NFC.String(c.key)
@@ -413,7 +424,7 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 	if len(chosen) > 0 {
 		best := slices.Sorted(maps.Keys(chosen))[0]
 		other := path.Base(chosen[best])
-		ending := other[len(withoutEnding(strings.TrimSuffix(other, path.Ext(other)))):]
+		ending := other[len(withoutEnding(strings.TrimSuffix(other, extension(other)))):]
 		notes = append(notes, fmt.Sprintf("%s is taken, not %s, and so for %s (the pattern '%s' takes the others)", best, other, plural(len(chosen), "image"),
 			labels.below(ending)))
 	}
@@ -493,8 +504,8 @@ func prefer(list []*candidate) (best *candidate, other string) {
 }
 
 func twoOfOneName(list []*candidate) error {
-	ending := path.Ext(list[0].path)
-	if ending == path.Ext(list[1].path) {
+	ending := extension(list[0].path)
+	if ending == extension(list[1].path) {
 		return fmt.Errorf("%s and %s have one name: a pattern says which is meant", list[0].path, list[1].path)
 	}
 	pattern := path.Dir(list[0].path) + "/*" + ending
@@ -552,7 +563,7 @@ func distance(a, b string, most int) int {
 func only(x, y []*candidate, names []string, where string) (_, _ []*candidate, err error) {
 	wanted := map[string]bool{} // whether it was seen
 	for _, name := range names {
-		wanted[norm.NFC.String(strings.TrimSuffix(name, path.Ext(name)))] = false
+		wanted[norm.NFC.String(strings.TrimSuffix(name, extension(name)))] = false
 		wanted[norm.NFC.String(name)] = false
 	}
 	keep := func(list []*candidate, mark bool) []*candidate {
@@ -570,7 +581,7 @@ func only(x, y []*candidate, names []string, where string) (_, _ []*candidate, e
 	}
 	x, y = keep(x, true), keep(y, false)
 	for _, name := range names {
-		if !wanted[norm.NFC.String(name)] && !wanted[norm.NFC.String(strings.TrimSuffix(name, path.Ext(name)))] {
+		if !wanted[norm.NFC.String(name)] && !wanted[norm.NFC.String(strings.TrimSuffix(name, extension(name)))] {
 			return nil, nil, fmt.Errorf("%s: nothing is called %s, which the list names", where, name)
 		}
 	}

@@ -91,6 +91,8 @@ func TestMatch(t *testing.T) {
 			note: "passed over: 3 files of other kinds (x/.DS_Store, README.txt, Thumbs.db)"},
 		{name: "NFC and NFD", files: "x/u\u0308.npy y/\u00fc.png", logits: "x", labels: "y", want: "\u00fc: x/u\u0308.npy y/\u00fc.png"},
 		{name: "nnU-Net", files: "x/c_1.npz x/c_1.png x/c_1.pkl x/plans.json y/c_1.png", logits: "x", labels: "y", want: "c_1: x/c_1.npz y/c_1.png"},
+		{name: "nnU-Net, NIfTI", files: "x/c_1.npz x/c_1.nii.gz x/c_1.pkl x/c.2.npz y/c_1.nii.gz y/c.2.nii", logits: "x", labels: "y", want: "c.2: x/c.2.npz y/c.2.nii\nc_1: x/c_1.npz y/c_1.nii.gz"},
+		{name: "NIfTI, by a pattern", files: "x/c_1.npz y/c_1_seg.nii.gz y/c_1.gz", logits: "x", labels: "y/*.nii.gz", want: "c_1: x/c_1.npz y/c_1_seg.nii.gz"},
 		{name: "a list", files: "x/1.npy x/2.npy y/1.png y/2.png y/3.png", logits: "x", labels: "y", o: PairOptions{Only: []string{"2"}}, want: "2: x/2.npy y/2.png"},
 		{name: "a list too long", files: "x/1.npy y/1.png", logits: "x", labels: "y", o: PairOptions{Only: []string{"1", "2"}}, err: "x: nothing is called 2, which the list names"},
 		{name: "skip", files: "x/1.npy x/2.npy y/1.png y/3.png", logits: "x", labels: "y", o: PairOptions{Skip: true}, want: "1: x/1.npy y/1.png", note: "passed over: 2 files without a partner"},
@@ -303,7 +305,7 @@ func TestWhyNoneIsRead(t *testing.T) {
 		{"x/1.bin", "\x00\x00\x80\x3f", Logits, "x: no file of logits among its 2 files: x/1.bin: not a .npy, .npz, .safetensors or .pt file (raw float32 is read with -shape, as in -shape -1,20)"},
 		{"x/1.png", pngMagic, Logits, "x: no file of logits among its 2 files: x/1.png: a PNG file cannot hold logits"},
 		{"x/1.tif", "II*\x00", Labels, "x: no file of labels among its 2 files: x/1.tif: TIFF is not read: convert it in Python with numpy.save('labels.npy', tifffile.imread('1.tif'))"},
-		{"x/1.nii.gz", "\x1f\x8b", Labels, "x: no file of labels among its 2 files: x/1.nii.gz: gzip (.nii.gz) is not read: convert it in Python with numpy.save('labels.npy', nibabel.load('1.nii.gz').get_fdata().astype('int32').T)"},
+		{"x/1.nii.gz", gzipMagic, Logits, "x: no file of logits among its 2 files: x/1.nii.gz: gzip (.nii.gz) is not read: convert it in Python with numpy.save('logits.npy', nibabel.load('1.nii.gz').get_fdata().T)"},
 	} {
 		if err := os.WriteFile(test.name, []byte(test.begin), 0o666); err != nil {
 			t.Fatal(err)

@@ -16,11 +16,14 @@ var refused = []struct{ magic, name, convert string }{
 	{"MM\x00+", "TIFF", "tifffile.imread('FILE')"},
 	{"\x89HDF\r\n\x1a\n", "HDF5", "h5py.File('FILE')['DATASET'][:]"},
 	{"\xff\xd8\xff", "JPEG (which changes class ids)", "PIL.Image.open('FILE')"},
-	{"\x1f\x8b", "gzip (.nii.gz)", "nibabel.load('FILE').get_fdata().astype('int32').T"},
+	{gzipMagic, "gzip (.nii.gz)", "nibabel.load('FILE').get_fdata().T"},
 }
 
 // refuse says how to convert a file that is not read.
 func (s *source) refuse() error {
+	if s.isNIfTI() {
+		return refusal("NIfTI", "nibabel.load('FILE').get_fdata().T", filepath.Base(s.name), s.role)
+	}
 	for _, format := range refused {
 		if s.holds(format.magic) {
 			return refusal(format.name, format.convert, filepath.Base(s.name), s.role)

@@ -222,11 +222,14 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 		return l.example()
 	}
 	fit := func(logits, labels []int) (files.Shape, error) {
-		layout := o.Layout
+		layout, images := o.Layout, o.Images
 		if o.Predictions != "" {
 			layout = "pixel"
+			if o.set() && images == 0 {
+				images = 1 // each file is one, a volume too
+			}
 		}
-		s, err := files.Fit(logits, labels, files.FitOptions{Layout: layout, Classes: o.Classes, Images: o.Images})
+		s, err := files.Fit(logits, labels, files.FitOptions{Layout: layout, Classes: o.Classes, Images: images})
 		if err != nil && o.set() {
 			err = fmt.Errorf("%s: %w", p.Logits, err)
 		}

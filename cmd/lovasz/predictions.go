@@ -19,6 +19,8 @@ func (o *options) oneHot(predicted, labels *array[int32]) (*array[float32], erro
 		case slices.Contains(o.Void, labels.data[i]): // predicted as what the label is, or nothing: void pixels have no class
 		case o.Classes == 1:
 			return nil, fmt.Errorf("%s: prediction %d at pixel %d: with one class predictions are 0 and 1 (of 0 and %d: -predictions-map %d=1)", predicted.path, class, i, class, class)
+		case o.Classes == 2 && class == 255:
+			return nil, fmt.Errorf("%s: prediction 255 at pixel %d is outside [0, 2) (if 255 is the foreground: -predictions-map 255=1)", predicted.path, i)
 		default:
 			return nil, fmt.Errorf("%s: prediction %d at pixel %d is outside [0, %d) (what it stands for says -predictions-map)", predicted.path, class, i, o.Classes)
 		}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -241,6 +243,46 @@ func TestNNUNet(t *testing.T) {
 	}
 }
 
+// Volumes: labels and hard predictions in NIfTI, compressed. Each file is one image.
+func TestNNUNetVolumes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := newScene(2, 4, 7, 8)
+	volume := func(ids []int32) []byte {
+		b := make([]byte, 352)
+		for at, v := range map[int]uint16{0: 348, 40: 3, 42: 7, 44: 4, 46: 2, 70: 2, 72: 8} {
+			binary.LittleEndian.PutUint16(b[at:], v)
+		}
+		binary.LittleEndian.PutUint32(b[108:], math.Float32bits(352))
+		copy(b[344:], "n+1\x00")
+		for _, id := range ids {
+			b = append(b, byte(id))
+		}
+		var zipped bytes.Buffer
+		w := gzip.NewWriter(&zipped)
+		w.Write(b)
+		w.Close()
+		return zipped.Bytes()
+	}
+	for i := range 2 {
+		name := fmt.Sprintf("case_%03d", i)
+		p := slices.Clone(s.logits[i])
+		lanewise.SoftmaxPlanes(p, p, 4)
+		var b bytes.Buffer
+		if err := files.WriteNPY(&b, []int{4, 2, 4, 7}, p); err != nil {
+			t.Fatal(err)
+		}
+		writeTo(t, "out/"+name+".npz", zipOf(t, "probabilities.npy", b.Bytes()))
+		writeTo(t, "out/"+name+".nii.gz", volume(s.predicted(i)))
+		writeTo(t, "labelsTs/"+name+".nii.gz", volume(s.labels[i]))
+	}
+	loss, iou := s.want(t, lanewise.LovaszConfig{}, 0)
+	sameAs(t, evaluation(t, "-logits out -labels labelsTs -void 255"), loss, iou, 2)
+	hard := evaluation(t, "-predictions out/*.nii.gz -labels labelsTs -classes 4 -void 255")
+	if !near(*hard.MeanIoU, iou) || !near(hard.Loss, 1-iou) || hard.Files != 2 || hard.Images != 2 {
+		t.Errorf("%+v, want a mean IoU of %v", hard, iou)
+	}
+}
+
 // Points in .label files with instances in their upper bits, both sides in the data set's own labels.
 func TestSemanticKITTI(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -321,6 +363,7 @@ func TestBinaryMasks(t *testing.T) {
 	// The hints of the command without the maps lead there.
 	follow(t, "-logits logits -labels masks -classes 1", p)
 	follow(t, "-predictions pred -labels masks -classes 1", hard)
+	follow(t, "-predictions pred -labels masks -classes 2", evaluation(t, "-predictions pred -labels masks -classes 2 -labels-map 255=1 -predictions-map 255=1"))
 }
 
 // follow runs a command that fails, adds what the message says, until it goes well, and compares: no hint may lead to another number. Where there
