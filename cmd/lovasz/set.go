@@ -251,6 +251,9 @@ func (t *together) backward(i int, logits []float32, _ []int32, s files.Shape) e
 	return nil
 }
 
+// muchMemory is how many bytes are worth a note, as machines have today.
+var muchMemory = 500e6
+
 // memory is about what together takes for so many images like this one, in bytes: the logits, what a Lovasz keeps, and the gradient's place.
 func memory(s files.Shape, images, workers int) float64 {
 	pixels := float64(s.Images) * float64(s.Pixels)
@@ -277,8 +280,10 @@ func evaluateSet(l *loader, pairs []pair, out *outputs, progress *progress) (*re
 			counts = newTally(o, s)
 			r = o.newReport(x, y, s)
 			if t, ok := loss.(*together); ok && len(pairs) > 1 {
-				progress.note("the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: about %s for %d images "+
-					"like the first (-per-image and -method binned: %s)", size(memory(t.s, len(pairs), r.Workers)), len(pairs), size(3*memory(s, 1, r.Workers)))
+				if need := memory(t.s, len(pairs), r.Workers); need >= muchMemory {
+					progress.note("the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: about %s for %d images "+
+						"like the first (-per-image and -method binned: %s)", size(need), len(pairs), size(3*memory(s, 1, r.Workers)))
+				}
 				t.logits = make([]float32, 0, len(pairs)*len(x.data)) // growing would take twice the memory
 				t.labels = make([]int32, 0, len(pairs)*len(y.data))
 			}

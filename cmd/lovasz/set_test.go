@@ -99,6 +99,8 @@ func (s *testSet) run(t *testing.T, note string, args ...string) printed {
 	return parseJSON(t, stdout)
 }
 
+func init() { muchMemory = 0 }
+
 const togetherNote = "lovasz: the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: about "
 
 // Many files give what the same images give as one batch, in every way; so do their gradients, file by file.
@@ -344,6 +346,12 @@ func TestSetNote(t *testing.T) {
 	// 3 images of 24 pixels: 12 bytes a logit, 24 a pixel.
 	if want := togetherNote + "4.32 kB for 3 images like the first (-per-image and -method binned: 4.32 kB)\n"; stderr != want {
 		t.Errorf("got  %swant %s", stderr, want)
+	}
+	defer func() { muchMemory = 0 }()
+	for _, muchMemory = range []float64{4320, 4321} {
+		if _, _, stderr := command(append(set.files(), "-workers", "1", "-json")...); (stderr != "") != (muchMemory == 4320) {
+			t.Errorf("of %v bytes: %q", muchMemory, stderr)
+		}
 	}
 	for bytes, want := range map[float64]string{2.5e6: "2.5 MB", 3.84e11: "384 GB", 999_600: "1 MB", 5e14: "500 TB"} {
 		if got := size(bytes); got != want {
