@@ -306,7 +306,7 @@ func captures(fits *regexp.Regexp, pattern, file string) (string, error) {
 	for i, end := 2, at[2]; i < len(at); i += 2 {
 		if between := file[end:at[i]]; strings.Contains(between, "/") {
 			key += "/"
-		} else if between != "" {
+		} else if between != "" && key != "" && !strings.HasSuffix(key, "/") {
 			key += "…" // so that a1 and b are not a and 1b
 		}
 		key += file[at[i]:at[i+1]]
@@ -411,12 +411,15 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 	leftX, leftY := left(x), left(y)
 	switch {
 	case len(pairs) == 0:
-		return nil, nil, noPartner(x[0], logits.Spec, "labels", labels.Spec, y, len(leftX))
+		err, nearest := noPartner(x[0], logits.Spec, "labels", labels.Spec, y, len(leftX))
+		return nil, nil, fmt.Errorf("%w; whatever the names, patterns pair what their wildcards match%s", err, patternsFor(x[0], nearest))
 	case o.Skip || len(leftX)+len(leftY) == 0:
 	case len(leftX) > 0:
-		return nil, nil, noPartner(leftX[0], logits.Spec, "labels", labels.Spec, either(leftY, y), len(leftX))
+		err, _ := noPartner(leftX[0], logits.Spec, "labels", labels.Spec, either(leftY, y), len(leftX))
+		return nil, nil, fmt.Errorf("%w; -unpaired skip passes such files over", err)
 	default:
-		return nil, nil, noPartner(leftY[0], labels.Spec, "logits", logits.Spec, either(leftX, x), len(leftY))
+		err, _ := noPartner(leftY[0], labels.Spec, "logits", logits.Spec, either(leftX, x), len(leftY))
+		return nil, nil, fmt.Errorf("%w; -unpaired skip passes such files over", err)
 	}
 	if n := len(leftX) + len(leftY); n > 0 {
 		notes = append(notes, fmt.Sprintf("passed over: %s without a partner", plural(n, "file")))
@@ -515,9 +518,28 @@ func twoOfOneName(list []*candidate) error {
 	return fmt.Errorf("%s and %s have one name: a pattern says which is meant, such as '%s'", list[0].path, list[1].path, pattern)
 }
 
-// noPartner says what was looked for, and what comes nearest.
-func noPartner(c *candidate, own, what, where string, others []*candidate, how int) error {
-	var nearest *candidate
+// patternsFor are patterns by which two files are a pair, where the name of one is in that of the other: 7.npy, img_7.png.
+func patternsFor(c, other *candidate) string {
+	if c == nil || other == nil {
+		return ""
+	}
+	pattern := func(c *candidate, base string) string {
+		folder := strings.TrimSuffix(c.path, c.name+extension(c.path))
+		if strings.Contains(c.name, "/") {
+			folder += "**/"
+		}
+		return folder + base + extension(c.path)
+	}
+	name := path.Base(c.name)
+	before, after, ok := strings.Cut(path.Base(other.name), name)
+	if !ok || strings.Contains(after, name) || path.Dir(c.name) != path.Dir(other.name) {
+		return ""
+	}
+	return fmt.Sprintf(", as in '%s' and '%s'", pattern(c, "*"), pattern(other, before+"*"+after))
+}
+
+// noPartner says what was looked for, and what comes nearest, which it returns too.
+func noPartner(c *candidate, own, what, where string, others []*candidate, how int) (_ error, nearest *candidate) {
 	best := 1 << 30
 	for _, other := range others[:min(len(others), 5000)] {
 		if d := distance(withoutFolders(c.key), withoutFolders(other.key), best); d < best {
@@ -531,7 +553,7 @@ func noPartner(c *candidate, own, what, where string, others []*candidate, how i
 	if how > 1 {
 		text += fmt.Sprintf(" (so for %d files of %s)", how, own)
 	}
-	return errors.New(text + "; -unpaired skip passes such files over")
+	return errors.New(text), nearest
 }
 
 // distance is how many letters differ (Levenshtein), as far as that is less than most.

@@ -135,7 +135,9 @@ func parseInto(v any, name, description string, args []string, out io.Writer) (h
 	_, err = parser.Parse(doubleDashes(args))
 	if !helped && err != nil {
 		text := plainWords.Replace(longFlag.ReplaceAllString(err.Error(), "-$1"))
-		if strings.HasPrefix(text, "unexpected argument") {
+		if len(args) > 0 && text == "unexpected argument "+args[0] && name == "lovasz" {
+			text = fmt.Sprintf("there is no command %s: they are merge and compare (all else are flags: lovasz -h)", args[0])
+		} else if strings.HasPrefix(text, "unexpected argument") {
 			text += " (a pattern with * or ? is quoted, so that the shell leaves it alone: -labels 'masks/*.png')"
 		}
 		return false, errors.New(text)

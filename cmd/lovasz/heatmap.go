@@ -46,7 +46,7 @@ func (o *options) newHeatmap(x *array[float32], y *array[int32], s files.Shape, 
 	}
 	axis := len(axes)
 	if axis < 2 || axes[axis-1]*axes[axis-2] != s.Pixels || s.Pixels == 0 {
-		return nil, fmt.Errorf("-heatmap draws rows and columns: labels [H, W] or [N, H, W], not %s", files.Axes(y.shape))
+		return nil, fmt.Errorf("-heatmap draws rows and columns: labels [H, W] or [N, H, W], not %s of %s", files.Axes(y.shape), plural(s.Images, "image"))
 	}
 	h := &heatmap{width: axes[axis-1], height: axes[axis-2], s: s, image: image, number: o.HeatmapImage}
 	if s.Masks {

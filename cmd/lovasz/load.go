@@ -61,6 +61,8 @@ func (o *options) pairs() (pairs []pair, notes []string, err error) {
 			pairs = append(pairs, pair{Pair: p})
 		}
 		return pairs, notes, err
+	case o.List != "":
+		return nil, nil, fmt.Errorf("-list names files of a set, while %s is one file: give a directory or a pattern", o.source())
 	}
 	p := pair{Pair: files.Pair{Logits: o.source(), Labels: o.Labels}}
 	if files.IsSet(o.Labels) && !isZarr(o.Labels) {

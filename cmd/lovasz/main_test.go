@@ -505,6 +505,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"-labels", good[3]}, "both -logits (or -predictions) and -labels are needed (neither: the embedded example)"},
 		{[]string{"-logits", "none.npy", "-labels", good[3]}, "none.npy: no such file or directory"},
 		{[]string{"-logits", good[1], "-labels", "none.npy"}, "none.npy: no such file or directory"},
+		{[]string{"-logits", good[1], "-labels", good[3], "-list", "val.txt"}, "-list names files of a set, while " + good[1] + " is one file: give a directory or a pattern"},
 		{[]string{"-logits", "none[1].npy", "-labels", good[3]}, "none[1].npy: no such file, and none fits it as a pattern"},
 		{[]string{"-logits", good[1], "-labels", "none*.png"}, "none*.png: no file fits this pattern: the folder holds…"},
 		{[]string{"-logits", truncated, "-labels", good[3]},

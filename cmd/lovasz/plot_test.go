@@ -168,7 +168,7 @@ func TestHeatmap(t *testing.T) {
 		t.Errorf("with -counts another picture: %v", err)
 	}
 	for _, test := range []struct{ args, want string }{
-		{"-heatmap a.png", "-heatmap draws rows and columns: labels [H, W] or [N, H, W], not [2000]"},
+		{"-heatmap a.png", "-heatmap draws rows and columns: labels [H, W] or [N, H, W], not [2000] of 1 image"},
 		{strings.Join(set.batch(), " ") + " -heatmap a.png -heatmap-image 4", "-heatmap-image 4: there are 4 images, from 0"},
 		{strings.Join(set.files(), " ") + " -per-image -heatmap a.png -heatmap-image 4", "-heatmap-image 4: there are 4 images, from 0"},
 		{strings.Join(set.batch(), " ") + " -heatmap a.png -heatmap-image -1", "-heatmap-image counts from 0"},

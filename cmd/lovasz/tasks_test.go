@@ -598,6 +598,7 @@ func TestCSVAndCompare(t *testing.T) {
 	writeTo(t, "other.json", []byte(`{"loss": 1, "classes": [{"class": 0}]}`))
 	for _, test := range []struct{ args, want string }{
 		{"compare a.json", `expected "<b.json>"`},
+		{"comprae a.json b.json", "there is no command comprae: they are merge and compare (all else are flags: lovasz -h)"},
 		{"compare a.json a.csv", "a.csv: not what lovasz -json printed"},
 		{"compare a.json other.json", "a.json has 3 classes, other.json 1: they are not of the same data"},
 		{"compare a.json none.json", "none.json: no such file"},
