@@ -408,6 +408,10 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 		}
 	}
 	slices.SortFunc(pairs, func(a, b Pair) int { return Natural(a.Name, b.Name) })
+	what := "logits"
+	if logits.Role == Labels {
+		what = "predictions"
+	}
 	leftX, leftY := left(x), left(y)
 	switch {
 	case len(pairs) == 0:
@@ -418,7 +422,7 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 		err, _ := noPartner(leftX[0], logits.Spec, "labels", labels.Spec, either(leftY, y), len(leftX))
 		return nil, nil, fmt.Errorf("%w; -unpaired skip passes such files over", err)
 	default:
-		err, _ := noPartner(leftY[0], labels.Spec, "logits", logits.Spec, either(leftX, x), len(leftY))
+		err, _ := noPartner(leftY[0], labels.Spec, what, logits.Spec, either(leftX, x), len(leftY))
 		return nil, nil, fmt.Errorf("%w; -unpaired skip passes such files over", err)
 	}
 	if n := len(leftX) + len(leftY); n > 0 {

@@ -241,7 +241,7 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 	var predicted *labelSource
 	if o.Predictions != "" {
 		if predicted, err = openLabels(p.Logits, nil); err != nil {
-			return nil, nil, s, err
+			return nil, nil, s, ofPredictions(err)
 		}
 		defer predicted.close()
 	} else {
@@ -268,7 +268,7 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 		}
 		ids, err := predicted.read(l.predictMaps, 0, nil)
 		if err != nil {
-			return nil, nil, s, err
+			return nil, nil, s, ofPredictions(err)
 		}
 		if y, err = labels.read(l.labelMaps, int32(o.LabelShift), o.Void); err != nil {
 			return nil, nil, s, err

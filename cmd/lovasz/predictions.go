@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // oneHot makes probabilities of predicted class ids: 1 for the class of a pixel, 0 for the others. On these the Lovász extension is the
@@ -34,4 +36,14 @@ func fitsPredictions(predicted, labels []int) bool {
 		return slices.DeleteFunc(slices.Clone(shape), func(d int) bool { return d == 1 })
 	}
 	return slices.Equal(squeeze(predicted), squeeze(labels))
+}
+
+// ofPredictions makes an error about a file of labels one about predictions, which are read as those are.
+func ofPredictions(err error) error {
+	return errors.New(strings.NewReplacer(
+		": labels are float", ": predictions are float",
+		"want integers, the class ids", "want integers, the class ids (logits and probabilities are -logits)",
+		"-labels-map", "-predictions-map",
+		"numpy.save('labels.npy'", "numpy.save('predictions.npy'",
+	).Replace(err.Error()))
 }

@@ -366,6 +366,39 @@ func TestBinaryMasks(t *testing.T) {
 	follow(t, "-predictions pred -labels masks -classes 2", evaluation(t, "-predictions pred -labels masks -classes 2 -labels-map 255=1 -predictions-map 255=1"))
 }
 
+// What is wrong with predictions is not said of labels.
+func TestPredictionsErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := writeNPY("p/0.npy", []int{1, 2}, []float32{0, 1}); err != nil {
+		t.Fatal(err)
+	}
+	colours := image.NewRGBA(image.Rect(0, 0, 2, 1))
+	for i := range colours.Pix {
+		colours.Pix[i] = 255
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, colours); err != nil {
+		t.Fatal(err)
+	}
+	writeTo(t, "rgb/0.png", b.Bytes())
+	writeTo(t, "y/0.png", pngOf(t, 1, 2, []int32{0, 1}, false))
+	writeTo(t, "more/0.png", pngOf(t, 1, 2, []int32{0, 1}, false))
+	writeTo(t, "more/1.png", pngOf(t, 1, 2, []int32{0, 1}, false))
+	for _, test := range []struct{ args, want string }{
+		{"-predictions p -labels y -classes 2", "p/0.npy: predictions are float32: want integers, the class ids (logits and probabilities are -logits)\n"},
+		{"-predictions rgb -labels y -classes 2", "rgb/0.png: the PNG file is RGB: a mask is paletted or gray, its values class ids; what the colours stand for says -predictions-map COLOURS.json"},
+		{"-predictions y -labels more -classes 2", "more/1.png has no predictions: nothing in y is called 1"},
+	} {
+		if code, _, stderr := command(strings.Fields(test.args)...); code != 1 || !strings.HasPrefix(stderr, "lovasz: "+test.want) {
+			t.Errorf("%s: exit %d, %s", test.args, code, stderr)
+		}
+	}
+	writeTo(t, "colours.json", []byte(`{"#ffffff": 1}`))
+	if p := evaluation(t, "-predictions rgb -labels y -classes 2 -predictions-map colours.json"); !near(*p.MeanIoU, .25) {
+		t.Errorf("%+v", p)
+	}
+}
+
 // follow runs a command that fails, adds what the message says, until it goes well, and compares: no hint may lead to another number. Where there
 // are several ways out, the last argument says which is the one meant.
 func follow(t *testing.T, args string, want printed, choose ...string) {
