@@ -385,7 +385,7 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 				continue
 			}
 			if len(here) > 1 || len(there) > 1 {
-				if level == 3 {
+				if level == 3 && (len(here) > 1 || slices.ContainsFunc(there, func(c *candidate) bool { return path.Dir(c.path) != path.Dir(there[0].path) })) {
 					continue // of the same name in other folders
 				}
 				if len(here) == 1 && level > 0 {
