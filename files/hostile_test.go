@@ -414,6 +414,25 @@ func TestPNGKinds(t *testing.T) {
 	wantError(t, "a colour more", m.Apply(a, slices.Clone(data)), "…b.png: the colour 0,0,1 (#000001) at pixel 1 is not in the map")
 }
 
+// Where several values are no classes, no hint names one of them a class that another one may be.
+func TestOutOfRange(t *testing.T) {
+	for _, test := range []struct {
+		values  []int32
+		classes int
+		want    string
+	}{
+		{[]int32{0, 1, 2}, 3, ""},
+		{[]int32{300, 301, 302}, 3, "labels are 300,301,302: what they stand for says -labels-map, as in -labels-map 300=0,301=1,302=2"},
+		{[]int32{100, 200}, 1, "labels are 100,200: what they stand for says -labels-map, as in -labels-map 100=0,200=1"},
+		{[]int32{2, 300, 301}, 3, "labels are 2,300,301: what they stand for says -labels-map, as in -labels-map 300=…,301=…; if they are no class: -void 300,301"},
+		{[]int32{7, 255}, 3, "labels are 7,255: what they stand for says -labels-map, as in -labels-map 7=…,255=…; if they are no class: -void 7,255"},
+	} {
+		if got := OutOfRange(test.values, test.classes, false); got != test.want {
+			t.Errorf("%v: got %s, want %s", test.values, got, test.want)
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.pt", "testdata/*.npy", "testdata/*.npz", "testdata/*.png"} {
 		paths, err := filepath.Glob(pattern)

@@ -344,8 +344,14 @@ func OutOfRange(values []int32, classes int, masks bool) string {
 		return fmt.Sprintf("labels run from %d to %d, and 255: -label-shift -1 -void 255", good1(values), classes)
 	case len(bad) > 3:
 		return fmt.Sprintf("labels are %s: what they stand for says -labels-map, as in -labels-map %d=0,…", join(values), values[0])
+	case len(bad) > 1 && len(good) == 0 && len(bad) <= int(most)+1 && bad[0] >= 0 && (binary || last != 255):
+		var pairs []string
+		for k, v := range bad {
+			pairs = append(pairs, fmt.Sprintf("%d=%d", v, k))
+		}
+		return fmt.Sprintf("labels are %s: what they stand for says -labels-map, as in -labels-map %s", join(values), strings.Join(pairs, ","))
 	case len(bad) > 1 && slices.ContainsFunc(bad, func(v int32) bool { return v != 255 && v >= 0 }):
-		return fmt.Sprintf("labels are %s: what they stand for says -labels-map, as in -labels-map %d=%d; %s", join(values), last, most, void)
+		return fmt.Sprintf("labels are %s: what they stand for says -labels-map, as in -labels-map %s=…; %s", join(values), strings.Join(strings.Split(join(bad), ","), "=…,"), void)
 	}
 	return void
 }
