@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // zipOf writes a zip; sizes that an entry is to claim may be given.
@@ -152,9 +151,7 @@ func TestHostile(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			start := time.Now()
 			_, errX, _, errY := readBytes(test.content)
-			took := time.Since(start)
 			runtime.ReadMemStats(&after)
 			if errX == nil || errY == nil {
 				t.Fatalf("logits: %v, labels: %v", errX, errY)
@@ -162,8 +159,8 @@ func TestHostile(t *testing.T) {
 			if text := errX.Error() + " / " + errY.Error(); !strings.Contains(text, test.want) || strings.Contains(text, "\n") {
 				t.Errorf("got  %s\nwant %s", text, test.want)
 			}
-			if n := after.TotalAlloc - before.TotalAlloc; n > 200<<20 || took > 3*time.Second {
-				t.Errorf("%d MB in all, %v", n>>20, took)
+			if n := after.TotalAlloc - before.TotalAlloc; n > 200<<20 {
+				t.Errorf("%d MB in all", n>>20)
 			}
 		})
 	}

@@ -415,14 +415,14 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 	leftX, leftY := left(x), left(y)
 	switch {
 	case len(pairs) == 0:
-		err, nearest := noPartner(x[0], logits.Spec, "labels", labels.Spec, y, len(leftX))
+		nearest, err := noPartner(x[0], logits.Spec, "labels", labels.Spec, y, len(leftX))
 		return nil, nil, fmt.Errorf("%w; whatever the names, patterns pair what their wildcards match%s", err, patternsFor(x[0], nearest))
 	case o.Skip || len(leftX)+len(leftY) == 0:
 	case len(leftX) > 0:
-		err, _ := noPartner(leftX[0], logits.Spec, "labels", labels.Spec, either(leftY, y), len(leftX))
+		_, err := noPartner(leftX[0], logits.Spec, "labels", labels.Spec, either(leftY, y), len(leftX))
 		return nil, nil, fmt.Errorf("%w; -unpaired skip passes such files over", err)
 	default:
-		err, _ := noPartner(leftY[0], labels.Spec, what, logits.Spec, either(leftX, x), len(leftY))
+		_, err := noPartner(leftY[0], labels.Spec, what, logits.Spec, either(leftX, x), len(leftY))
 		return nil, nil, fmt.Errorf("%w; -unpaired skip passes such files over", err)
 	}
 	if n := len(leftX) + len(leftY); n > 0 {
@@ -543,7 +543,7 @@ func patternsFor(c, other *candidate) string {
 }
 
 // noPartner says what was looked for, and what comes nearest, which it returns too.
-func noPartner(c *candidate, own, what, where string, others []*candidate, how int) (_ error, nearest *candidate) {
+func noPartner(c *candidate, own, what, where string, others []*candidate, how int) (nearest *candidate, _ error) {
 	best := 1 << 30
 	for _, other := range others[:min(len(others), 5000)] {
 		if d := distance(withoutFolders(c.key), withoutFolders(other.key), best); d < best {
@@ -557,7 +557,7 @@ func noPartner(c *candidate, own, what, where string, others []*candidate, how i
 	if how > 1 {
 		text += fmt.Sprintf(" (so for %d files of %s)", how, own)
 	}
-	return errors.New(text), nearest
+	return nearest, errors.New(text)
 }
 
 // distance is how many letters differ (Levenshtein), as far as that is less than most.
