@@ -27,7 +27,7 @@ func TopK[T Float](values []T, indices []int32, src []T) {
 	if overlap(values, src) {
 		panicOverlap("TopK")
 	}
-	topK(values, indices, src)
+	topK(active, values, indices, src)
 }
 
 // TopKRows is TopK for every row of the row-major matrix src [rows, cols]: values and indices are [rows, k], with k = len(values)/rows and
@@ -51,8 +51,8 @@ func TopKRows[T Float](values []T, indices []int32, src []T, cols int) {
 	if rows == 0 {
 		return
 	}
-	for k := len(values) / rows; len(src) > 0; {
-		topK(values[:k], indices[:k], src[:cols])
+	for isa, k := active, len(values)/rows; len(src) > 0; {
+		topK(isa, values[:k], indices[:k], src[:cols])
 		values, indices, src = values[k:], indices[k:], src[cols:]
 	}
 }
@@ -60,20 +60,20 @@ func TopKRows[T Float](values []T, indices []int32, src []T, cols int) {
 // insertedMost is up to which k insertion pays.
 const insertedMost = 64
 
-func topK[T Float](values []T, indices []int32, src []T) {
+func topK[T Float](isa ISA, values []T, indices []int32, src []T) {
 	switch k := len(values); {
 	case k == 0:
 	case k <= insertedMost:
-		topInserted(values, indices, src)
+		topInserted(isa, values, indices, src)
 	default:
-		topCollected(values, indices, src)
+		topCollected(isa, values, indices, src)
 	}
 }
 
 // topInserted keeps values in order.
-func topInserted[T Float](values []T, indices []int32, src []T) {
+func topInserted[T Float](isa ISA, values []T, indices []int32, src []T) {
 	k := len(values)
-	least := leastTop(values, indices, src)
+	least := leastTop(isa, values, indices, src)
 	n, i, last := 0, 0, below(least) // n are kept so far
 	if !(least > T(math.Inf(-1))) {  // which says nothing
 		for i, v := range src[:k] {
@@ -81,7 +81,7 @@ func topInserted[T Float](values []T, indices []int32, src []T) {
 		}
 		n, i, last = k, k, values[k-1]
 	}
-	for i = nextAbove(src, i, last); i < len(src); i = nextAbove(src, i+1, last) {
+	for i = nextAbove(isa, src, i, last); i < len(src); i = nextAbove(isa, src, i+1, last) {
 		n = min(n+1, k)
 		insert(values, indices, n-1, src[i], i)
 		if n == k {
@@ -93,19 +93,19 @@ func topInserted[T Float](values []T, indices []int32, src []T) {
 // leastTop returns a number that is no larger than the k-th largest element of src, and near that of its first elements: it takes them for
 // rows of at least 4·k columns, and returns the k-th largest of the columns' largest. Where there are too few elements for it to pay it
 // returns −Inf. values and indices are scratch.
-func leastTop[T Float](values []T, indices []int32, src []T) T {
+func leastTop[T Float](isa ISA, values []T, indices []int32, src []T) T {
 	k := len(values)
 	cols := max(4*k, 64)
 	if rows := min(len(src), piece, 256*k) / cols; rows >= 8 {
-		return columnsTop(values, indices, src, rows, cols)
+		return columnsTop(isa, values, indices, src, rows, cols)
 	}
 	return T(math.Inf(-1))
 }
 
-func columnsTop[T Float](values []T, indices []int32, src []T, rows, cols int) T {
+func columnsTop[T Float](isa ISA, values []T, indices []int32, src []T, rows, cols int) T {
 	var largest [4 * insertedMost]T
-	largestPlanes(active, largest[:cols], src, rows, cols, cols)
-	topInserted(values, indices, largest[:cols])
+	largestPlanes(isa, largest[:cols], src, rows, cols, cols)
+	topInserted(isa, values, indices, largest[:cols])
 	return values[len(values)-1]
 }
 
@@ -119,7 +119,7 @@ func below[T Float](x T) T {
 
 // nextAbove returns the index of the first element from i on that comes before threshold, which stands before all of them: one that is
 // larger, or NaN where threshold is not. It is len(src) where there is none.
-func nextAbove[T Float](src []T, i int, threshold T) int {
+func nextAbove[T Float](isa ISA, src []T, i int, threshold T) int {
 	if threshold != threshold {
 		return len(src)
 	}
@@ -128,7 +128,7 @@ func nextAbove[T Float](src []T, i int, threshold T) int {
 			return i
 		}
 		n := min(len(src)-i, longPiece)
-		j := above(active, src[i:i+n], threshold)
+		j := above(isa, src[i:i+n], threshold)
 		i += j
 		if j < n {
 			return i
@@ -159,7 +159,7 @@ var selectionPool = sync.Pool{New: func() any { return new(selection) }}
 
 // topCollected collects candidates behind the k largest so far. When there is no more room, or nothing left, they are sorted, and the first
 // k stay.
-func topCollected[T Float](values []T, indices []int32, src []T) {
+func topCollected[T Float](isa ISA, values []T, indices []int32, src []T) {
 	k := len(values)
 	room := min(2*k+1024, len(src))
 	s := selectionPool.Get().(*selection)
@@ -176,7 +176,7 @@ func topCollected[T Float](values []T, indices []int32, src []T) {
 		copy(s.indices, s.next)
 		last := keys[k-1]
 		for n = k; n < room; n++ {
-			if i = nextAbove(src, i, last); i == len(src) {
+			if i = nextAbove(isa, src, i, last); i == len(src) {
 				break
 			}
 			keys[n], s.indices[n] = src[i], int32(i)
