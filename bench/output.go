@@ -57,32 +57,25 @@ func (o jsonOutput) machine(m machine)  { o.write(record{Machine: &m}) }
 func (o jsonOutput) absent(peer string) { o.write(record{Absent: peer}) }
 
 func (o jsonOutput) kernel(rows []row) {
-	for i := range rows {
-		o.write(record{Kernel: &rows[i]})
-	}
+	writeEach(o, rows, func(r *row) record { return record{Kernel: r} })
 }
-
 func (o jsonOutput) loss(rows []lossRow) {
-	for i := range rows {
-		o.write(record{Loss: &rows[i]})
-	}
+	writeEach(o, rows, func(r *lossRow) record { return record{Loss: r} })
 }
-
 func (o jsonOutput) wanted(rows []caseRow) {
-	for i := range rows {
-		o.write(record{Wanted: &rows[i]})
-	}
+	writeEach(o, rows, func(r *caseRow) record { return record{Wanted: r} })
 }
-
 func (o jsonOutput) table(rows []caseRow) {
-	for i := range rows {
-		o.write(record{Case: &rows[i]})
-	}
+	writeEach(o, rows, func(r *caseRow) record { return record{Case: r} })
+}
+func (o jsonOutput) exact(rows []exactRow) {
+	writeEach(o, rows, func(r *exactRow) record { return record{Exact: r} })
 }
 
-func (o jsonOutput) exact(rows []exactRow) {
+// writeEach writes a record of each row.
+func writeEach[T any](o jsonOutput, rows []T, of func(*T) record) {
 	for i := range rows {
-		o.write(record{Exact: &rows[i]})
+		o.write(of(&rows[i]))
 	}
 }
 
