@@ -20,7 +20,7 @@ const (
 )
 
 // Weigh is the kernels that find the weights of errors, which follow kernels_generic_loss.go.
-var Weigh = slices.Concat(splits(), []pipeline.Kernel{
+var Weigh = slices.Concat(forParts(split), []pipeline.Kernel{
 	{Name: "lossCount", Signature: "func(counts, ranks, keys []uint32, shift, first uint32)",
 		Doc: "counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks.",
 		On:  pipeline.LanesOf256(lossCount)},
@@ -41,29 +41,31 @@ var Weigh = slices.Concat(splits(), []pipeline.Kernel{
 	{Name: "lossLookUp", Signature: "func(dst, signed, table []float32, first uint32, factor float32)",
 		Doc: "writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.",
 		On:  pipeline.Lanes(lossLookUp)},
-}, expands())
+}, forParts(expand))
 
-func splits() (k []pipeline.Kernel) {
-	for _, parts := range []int{1, 2, 4, 8} {
-		k = append(k, pipeline.Kernel{
-			Name: fmt.Sprint("lossSplit", parts), Signature: "func(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)",
-			Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.",
-			On:  pipeline.Lanes(func(m lanes.Machine) { lossSplit(m, parts) }),
-		})
+// forParts are the kernels of each number of parts that a class's keys may have.
+func forParts(kernel func(parts int) pipeline.Kernel) (k []pipeline.Kernel) {
+	for _, parts := range []int{1, 2, 4, maxParts} {
+		k = append(k, kernel(parts))
 	}
 	return k
 }
 
-func expands() (k []pipeline.Kernel) {
-	for _, parts := range []int{1, 2, 4, 8} {
-		k = append(k, pipeline.Kernel{
-			Name: fmt.Sprint("lossExpand", parts), Signature: "func(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)",
-			Doc:    "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
-			On:     pipeline.Lanes(func(m lanes.Machine) { lossExpand(m, parts) }),
-			Beyond: map[string]pipeline.Beyond{"weights": {Read: 16}},
-		})
+func split(parts int) pipeline.Kernel {
+	return pipeline.Kernel{
+		Name: fmt.Sprint("lossSplit", parts), Signature: "func(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)",
+		Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.",
+		On:  pipeline.Lanes(func(m lanes.Machine) { lossSplit(m, parts) }),
 	}
-	return k
+}
+
+func expand(parts int) pipeline.Kernel {
+	return pipeline.Kernel{
+		Name: fmt.Sprint("lossExpand", parts), Signature: "func(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)",
+		Doc:    "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
+		On:     pipeline.Lanes(func(m lanes.Machine) { lossExpand(m, parts) }),
+		Beyond: map[string]pipeline.Beyond{"weights": {Read: 16}},
+	}
 }
 
 // partBounds returns what the errors' bits are above in each part, or a part before.
