@@ -41,9 +41,9 @@ type call struct {
 	entropy    []float64 // the cross-entropy of each pixel that has one
 	labelError error     // the first bad label, where no pixel before it is bad
 	took       int       // units that took part so far; all of them, when there is a gradient
-	shares     []share
-	ranges     int       // of each share
-	sums       []unitSum // [shares][maxParts]
+	shared     []sharedClass
+	ranges     int       // of each of these
+	sums       []unitSum // [shared][maxParts]
 
 	tables [][]float32 // of a LovaszCounts: the weights of all bins of each class, instead of weightsAt
 

@@ -1,8 +1,8 @@
 package lanewise
 
-// A share is a class that the workers weigh together: what is left where each of them has weighed as many classes, which is all there is of
+// A sharedClass is one that the workers weigh together: what is left where each of them has weighed as many classes, which is all there is of
 // binary segmentation. First they divide the keys, each those of a range of blocks, then they weigh the parts.
-type share struct {
+type sharedClass struct {
 	task    int
 	weigher *columnWeigher // that knows the parts; nil: the class is weighed
 	lists   []*keyLists    // of the ranges
@@ -18,36 +18,36 @@ func (c *call) weighAll() {
 		whole -= whole % c.maxWorkers
 	}
 	c.each(whole, (*call).weigh)
-	shares := len(c.classes) - whole
-	if shares == 0 {
+	shared := len(c.classes) - whole
+	if shared == 0 {
 		return
 	}
 	most := 0
 	for i := range c.groups {
 		most = max(most, c.groups[i].blocks)
 	}
-	c.ranges = max(1, min(c.maxWorkers/shares, most/rangeBlocks))
-	c.hire(shares * c.ranges)
-	c.shares = resize(c.shares, shares)
-	for i := range c.shares {
-		s := &c.shares[i]
+	c.ranges = max(1, min(c.maxWorkers/shared, most/rangeBlocks))
+	c.hire(shared * c.ranges)
+	c.shared = resize(c.shared, shared)
+	for i := range c.shared {
+		s := &c.shared[i]
 		s.task, s.lists = whole+i, s.lists[:0]
 		for _, w := range c.workers[i*c.ranges:][:c.ranges] {
 			s.lists = append(s.lists, &w.keys)
 		}
 	}
-	c.each(shares, (*call).beginShare)
-	c.each(shares*c.ranges, (*call).divideShare)
-	c.sums = resize(c.sums, shares*maxParts)
-	c.each(shares*maxParts, (*call).weighShare)
-	for i := range c.shares {
-		c.finishShare(i)
+	c.each(shared, (*call).beginShared)
+	c.each(shared*c.ranges, (*call).divideShared)
+	c.sums = resize(c.sums, shared*maxParts)
+	c.each(shared*maxParts, (*call).weighShared)
+	for i := range c.shared {
+		c.finishShared(i)
 	}
 }
 
-// beginShare plans how the keys of a class are divided. A class of one part is weighed at once.
-func (c *call) beginShare(_ *worker, i int) {
-	s := &c.shares[i]
+// beginShared plans how the keys of a class are divided. A class of one part is weighed at once.
+func (c *call) beginShared(_ *worker, i int) {
+	s := &c.shared[i]
 	weigher := c.begin(c.workers[i*c.ranges], s.task)
 	s.weigher, _ = weigher.(*columnWeigher)
 	switch {
@@ -64,14 +64,14 @@ func (c *call) beginShare(_ *worker, i int) {
 }
 
 // blocksOf returns the blocks of a range, as numbers in the group.
-func (c *call) blocksOf(s *share, r int) (from, to int) {
+func (c *call) blocksOf(s *sharedClass, r int) (from, to int) {
 	blocks := c.groups[s.task/c.width].blocks
 	return r * blocks / c.ranges, (r + 1) * blocks / c.ranges
 }
 
-// divideShare divides the keys of a range.
-func (c *call) divideShare(_ *worker, task int) {
-	s, r := &c.shares[task/c.ranges], task%c.ranges
+// divideShared divides the keys of a range.
+func (c *call) divideShared(_ *worker, task int) {
+	s, r := &c.shared[task/c.ranges], task%c.ranges
 	if s.weigher == nil {
 		return
 	}
@@ -81,9 +81,9 @@ func (c *call) divideShare(_ *worker, task int) {
 	c.show(s.task, from, to, func(piece []float32, marks []uint32) { l.splitAndCount(c.isa, piece, marks) })
 }
 
-// weighShare weighs a part.
-func (c *call) weighShare(w *worker, task int) {
-	s, t := &c.shares[task/maxParts], task%maxParts
+// weighShared weighs a part.
+func (c *call) weighShared(w *worker, task int) {
+	s, t := &c.shared[task/maxParts], task%maxParts
 	c.sums[task] = 0
 	if s.weigher == nil || t >= int(s.weigher.keys.parts) {
 		return
@@ -104,9 +104,9 @@ func (c *call) weighShare(w *worker, task int) {
 	c.sums[task] = w.columns.part(p, &tp, &fp)
 }
 
-// finishShare adds up the losses of the parts, and tells the blocks where their weights are: part after part, and of each range after range.
-func (c *call) finishShare(i int) {
-	s := &c.shares[i]
+// finishShared adds up the losses of the parts, and tells the blocks where their weights are: part after part, and of each range after range.
+func (c *call) finishShared(i int) {
+	s := &c.shared[i]
 	if s.weigher == nil {
 		return
 	}

@@ -47,7 +47,7 @@ func TestWorkersShareClasses(t *testing.T) {
 						t.Fatalf("%s: forward: %v %s", what, err, sameResult(got, want))
 					}
 				}
-				if classes == 1 && l.call.shares[0].weigher == nil {
+				if classes == 1 && l.call.shared[0].weigher == nil {
 					t.Fatalf("%d workers: nothing was shared", workers)
 				}
 			}
