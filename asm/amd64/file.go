@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/lanewise/lanewise/asm/machine"
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/buildtags"
 	"github.com/mmcloughlin/avo/ir"
+	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/printer"
 	"github.com/mmcloughlin/avo/reg"
@@ -133,16 +135,23 @@ func independent(i *ir.Instruction) error {
 }
 
 // check makes sure of what nobody would see: that the function needs no more than dispatch asks the CPU for, that it leaves the upper
-// halves of the registers clean, and that no register or instruction slipped in that is encoded otherwise than the rest.
+// halves of the registers clean, that no register or instruction slipped in that is encoded otherwise than the rest, and that nothing waits
+// for a register that it does not read.
 func check(fn *ir.Function, isa *ISA) error {
-	clean := false // since a VZEROUPPER no vector was touched, and nothing jumps here
+	clean := false             // since a VZEROUPPER no vector was touched, and nothing jumps here
+	var before *ir.Instruction // unless something jumps here
 	for _, n := range fn.Nodes {
 		i, ok := n.(*ir.Instruction)
 		if !ok {
-			_, label := n.(ir.Label)
-			clean = clean && !label
+			if _, label := n.(ir.Label); label {
+				clean, before = false, nil
+			}
 			continue
 		}
+		if waits(i) && (before == nil || !zeroes(before, i.Operands[len(i.Operands)-1])) {
+			return fmt.Errorf("%s: %s without VPXORD of its destination right before", fn.Name, i.OpcodeWithSuffixes())
+		}
+		before = i
 		vector := false
 		for _, r := range i.Registers() {
 			p, ok := r.(reg.VecPhysical)
@@ -165,6 +174,17 @@ func check(fn *ir.Function, isa *ISA) error {
 		}
 	}
 	return nil
+}
+
+// waits says whether an instruction compresses or expands with zeros into a register: Zen 4 and 5 wait for what that was (LLVM 206849).
+func waits(i *ir.Instruction) bool {
+	name := strings.TrimPrefix(strings.TrimPrefix(i.Opcode, "V"), "P")
+	return (strings.HasPrefix(name, "COMPRESS") || strings.HasPrefix(name, "EXPAND")) && slices.Contains(i.Suffixes, "Z")
+}
+
+// zeroes says whether an instruction sets a register to 0 without reading anything.
+func zeroes(i *ir.Instruction, r operand.Op) bool {
+	return i.Opcode == "VPXORD" && !slices.ContainsFunc(i.Operands, func(o operand.Op) bool { return o != r })
 }
 
 // Generate returns the assembly and the Go declarations.

@@ -32,6 +32,28 @@ func TestCheck(t *testing.T) {
 		{"a register of AVX-512", "that AVX2 lacks", AVX2, func(m mach) { m.VMOVUPS(reg.Y3, reg.Y17); m.VZEROUPPER(); m.RET() }},
 		{"an instruction of AVX-512", "needs AVX512F", AVX2, func(m mach) { m.VPXORD(reg.Z1, reg.Z2, reg.Z3); m.VZEROUPPER(); m.RET() }},
 		{"an instruction that dispatch does not ask for", "needs BMI2", AVX512, func(m mach) { m.BZHIQ(reg.RAX, reg.RCX, reg.RDX); m.VZEROUPPER(); m.RET() }},
+		{"compress into zeros", "", AVX512, func(m mach) {
+			m.VPXORD(reg.Z1, reg.Z1, reg.Z1)
+			m.VPCOMPRESSD_Z(reg.Z2, reg.K1, reg.Z1)
+			m.VZEROUPPER()
+			m.RET()
+		}},
+		{"expand into what was there", "", AVX512, func(m mach) { m.VPEXPANDD(reg.Z2, reg.K1, reg.Z1); m.VZEROUPPER(); m.RET() }},
+		{"compress that waits", "VPCOMPRESSD.Z without VPXORD", AVX512, func(m mach) {
+			m.VPXORD(reg.Z2, reg.Z2, reg.Z2)
+			m.VPCOMPRESSD_Z(reg.Z2, reg.K1, reg.Z1)
+			m.VZEROUPPER()
+			m.RET()
+		}},
+		{"expand that waits", "VEXPANDPS.Z without VPXORD", AVX512, func(m mach) { m.VEXPANDPS_Z(reg.Z2, reg.K1, reg.Z1); m.VZEROUPPER(); m.RET() }},
+		{"expand that waits where it is jumped to", "VPEXPANDQ.Z without VPXORD", AVX512, func(m mach) {
+			m.VPXORD(reg.Z1, reg.Z1, reg.Z1)
+			m.Label("loop")
+			m.VPEXPANDQ_Z(reg.Z2, reg.K1, reg.Z1)
+			m.JMP(LabelRef("loop"))
+			m.VZEROUPPER()
+			m.RET()
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMachine(begin(c.isa, machine.F32, 0, machine.Function{Name: "f", Signature: "func(x []float32)", Doc: "is a test."}, nil))
