@@ -92,7 +92,8 @@ func allocate(fn *ir.Function, isa *ISA) error {
 		until := map[reg.ID]int{} // where a register is free again
 		for _, v := range order {
 			free := func(r reg.ID) bool {
-				return !(counts[v.id] && r == reg.X4.ID()) && until[r] <= v.first && !slices.ContainsFunc(busy[r], func(w *interval) bool { return v.first < w.end && w.first < v.end })
+				taken := func(w *interval) bool { return v.first < w.end && w.first < v.end }
+				return !(counts[v.id] && r == reg.X4.ID()) && until[r] <= v.first && !slices.ContainsFunc(busy[r], taken)
 			}
 			r, ok := hints[v.id]
 			if !ok || !slices.Contains(file, r) || !free(r) {

@@ -25,11 +25,14 @@ var Weigh = slices.Concat(forParts(split), []pipeline.Kernel{
 		Doc: "counts the keys by bin, (key >> shift) - first, and writes how many were in its bin before to ranks.",
 		On:  pipeline.LanesOf256(lossCount)},
 	{Name: "lossPlace", Signature: "func(slots []uint16, positions, keys, starts []uint32, shift, first uint32)",
-		Doc:    "finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.",
+		Doc: "finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift " +
+			"bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.",
 		On:     pipeline.LanesOf256(lossPlace),
 		Beyond: map[string]pipeline.Beyond{"positions": {Read: 31, Write: 31}, "keys": {Read: 31}}},
-	{Name: "lossRank", Signature: "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)",
-		Doc: "replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. " +
+	{Name: "lossRank",
+		Signature: "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)",
+		Doc: "replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller " +
+			"keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. " +
 			"It returns how many pixels there were.",
 		On: pipeline.Lanes(lossRank)},
 	{Name: "lossGather", Signature: "func(dst []float32, positions, keys []uint32, weights []float32, scale float64) (sum int64)",
@@ -39,8 +42,10 @@ var Weigh = slices.Concat(forParts(split), []pipeline.Kernel{
 		Doc: "counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.",
 		On:  pipeline.LanesOf256(lossTally)},
 	{Name: "lossLookUp", Signature: "func(dst, signed, table []float32, first uint32, factor float32)",
-		Doc: "writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.",
-		On:  pipeline.Lanes(lossLookUp)},
+		Doc: "writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of " +
+			"background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of " +
+			"that one.",
+		On: pipeline.Lanes(lossLookUp)},
 }, forParts(expand))
 
 // forParts are the kernels of each number of parts that a class's keys may have.
@@ -54,15 +59,18 @@ func forParts(kernel func(parts int) pipeline.Kernel) (k []pipeline.Kernel) {
 func split(parts int) pipeline.Kernel {
 	return pipeline.Kernel{
 		Name: fmt.Sprint("lossSplit", parts), Signature: "func(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)",
-		Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.",
-		On:  pipeline.Lanes(func(m lanes.Machine) { lossSplit(m, parts) }),
+		Doc: "appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose " +
+			"from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes " +
+			"up to 16 keys more.",
+		On: pipeline.Lanes(func(m lanes.Machine) { lossSplit(m, parts) }),
 	}
 }
 
 func expand(parts int) pipeline.Kernel {
 	return pipeline.Kernel{
 		Name: fmt.Sprint("lossExpand", parts), Signature: "func(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)",
-		Doc:    "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
+		Doc: "writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, " +
+			"in the order in which split took them; 0 where it took none. It reads up to 16 weights more.",
 		On:     pipeline.Lanes(func(m lanes.Machine) { lossExpand(m, parts) }),
 		Beyond: map[string]pipeline.Beyond{"weights": {Read: 16}},
 	}

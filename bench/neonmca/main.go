@@ -121,7 +121,9 @@ func main() {
 			for _, cpu := range cpus {
 				object := filepath.Join(dir, cpu+t+".o")
 				if _, err := os.Stat(object); err != nil {
-					output(exec.Command(tool("clang"), "--target=aarch64-linux-gnu", "-O3", "-ffast-math", "-mcpu="+cpu, "-D"+map[string]string{"F32": "SINGLE", "F64": "DOUBLE"}[t], "-c", source, "-o", object))
+					single := map[string]string{"F32": "SINGLE", "F64": "DOUBLE"}[t]
+					output(exec.Command(tool("clang"), "--target=aarch64-linux-gnu", "-O3", "-ffast-math", "-mcpu="+cpu, "-D"+single,
+						"-c", source, "-o", object))
 				}
 				theirs := innerLoop(disassemble(object, name))
 				a, b := analyse(cpu, ours), analyse(cpu, theirs)
