@@ -24741,10 +24741,8 @@ blocks1:
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	WORD  $0x6ea4e4c4 // fcmgt v4.4s, v6.4s, v4.4s
-	WORD  $0x6ea5e4e5 // fcmgt v5.4s, v7.4s, v5.4s
+	WORD  $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	WORD  $0x4ea0a8a5 // cmlt v5.4s, v5.4s, #0
 	FMOVQ -256(R0), F6
 	FMOVQ -256(R0), F7
 	VBIT  V4.B16, V14.B16, V6.B16
@@ -24807,10 +24805,8 @@ blocks1:
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	WORD  $0x6ea4e4c4 // fcmgt v4.4s, v6.4s, v4.4s
-	WORD  $0x6ea5e4e5 // fcmgt v5.4s, v7.4s, v5.4s
+	WORD  $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	WORD  $0x4ea0a8a5 // cmlt v5.4s, v5.4s, #0
 	FMOVQ -256(R0), F6
 	FMOVQ -256(R0), F7
 	VBIT  V4.B16, V14.B16, V6.B16
@@ -24873,10 +24869,8 @@ blocks1:
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	WORD  $0x6ea4e4c4 // fcmgt v4.4s, v6.4s, v4.4s
-	WORD  $0x6ea5e4e5 // fcmgt v5.4s, v7.4s, v5.4s
+	WORD  $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	WORD  $0x4ea0a8a5 // cmlt v5.4s, v5.4s, #0
 	FMOVQ -256(R0), F6
 	FMOVQ -256(R0), F7
 	VBIT  V4.B16, V14.B16, V6.B16
@@ -24939,10 +24933,8 @@ blocks1:
 	WORD  $0x6e29ddef // fmul v15.4s, v15.4s, v9.4s
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	WORD  $0x6ea4e4c4 // fcmgt v4.4s, v6.4s, v4.4s
-	WORD  $0x6ea5e4e5 // fcmgt v5.4s, v7.4s, v5.4s
+	WORD  $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	WORD  $0x4ea0a8a5 // cmlt v5.4s, v5.4s, #0
 	FMOVQ -256(R0), F6
 	FMOVQ -256(R0), F7
 	VBIT  V4.B16, V14.B16, V6.B16
@@ -25016,8 +25008,7 @@ register1:
 	WORD  $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e651d29 // bic v9.16b, v9.16b, v5.16b
-	VMOVI $0, V5.B16
-	WORD  $0x6ea4e4a4 // fcmgt v4.4s, v5.4s, v4.4s
+	WORD  $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
 	FMOVQ -256(R0), F5
 	VBIT  V4.B16, V9.B16, V5.B16
 	WORD  $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
@@ -25131,10 +25122,8 @@ blocks1:
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e671d6b // bic v11.16b, v11.16b, v7.16b
 	WORD  $0x4e681d8c // bic v12.16b, v12.16b, v8.16b
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	WORD  $0x6ee5e4e5 // fcmgt v5.2d, v7.2d, v5.2d
-	WORD  $0x6ee6e506 // fcmgt v6.2d, v8.2d, v6.2d
+	WORD  $0x4ee0a8a5 // cmlt v5.2d, v5.2d, #0
+	WORD  $0x4ee0a8c6 // cmlt v6.2d, v6.2d, #0
 	FMOVQ -240(R0), F7
 	FMOVQ -240(R0), F8
 	VBIT  V5.B16, V11.B16, V7.B16
@@ -25217,10 +25206,8 @@ blocks1:
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e671d6b // bic v11.16b, v11.16b, v7.16b
 	WORD  $0x4e681d8c // bic v12.16b, v12.16b, v8.16b
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	WORD  $0x6ee5e4e5 // fcmgt v5.2d, v7.2d, v5.2d
-	WORD  $0x6ee6e506 // fcmgt v6.2d, v8.2d, v6.2d
+	WORD  $0x4ee0a8a5 // cmlt v5.2d, v5.2d, #0
+	WORD  $0x4ee0a8c6 // cmlt v6.2d, v6.2d, #0
 	FMOVQ -240(R0), F7
 	FMOVQ -240(R0), F8
 	VBIT  V5.B16, V11.B16, V7.B16
@@ -25303,10 +25290,8 @@ blocks1:
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e671d6b // bic v11.16b, v11.16b, v7.16b
 	WORD  $0x4e681d8c // bic v12.16b, v12.16b, v8.16b
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	WORD  $0x6ee5e4e5 // fcmgt v5.2d, v7.2d, v5.2d
-	WORD  $0x6ee6e506 // fcmgt v6.2d, v8.2d, v6.2d
+	WORD  $0x4ee0a8a5 // cmlt v5.2d, v5.2d, #0
+	WORD  $0x4ee0a8c6 // cmlt v6.2d, v6.2d, #0
 	FMOVQ -240(R0), F7
 	FMOVQ -240(R0), F8
 	VBIT  V5.B16, V11.B16, V7.B16
@@ -25389,10 +25374,8 @@ blocks1:
 	WORD  $0x6e6add8c // fmul v12.2d, v12.2d, v10.2d
 	WORD  $0x4e671d6b // bic v11.16b, v11.16b, v7.16b
 	WORD  $0x4e681d8c // bic v12.16b, v12.16b, v8.16b
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	WORD  $0x6ee5e4e5 // fcmgt v5.2d, v7.2d, v5.2d
-	WORD  $0x6ee6e506 // fcmgt v6.2d, v8.2d, v6.2d
+	WORD  $0x4ee0a8a5 // cmlt v5.2d, v5.2d, #0
+	WORD  $0x4ee0a8c6 // cmlt v6.2d, v6.2d, #0
 	FMOVQ -240(R0), F7
 	FMOVQ -240(R0), F8
 	VBIT  V5.B16, V11.B16, V7.B16
@@ -25468,8 +25451,7 @@ register1:
 	WORD  $0x6ee6e446 // fcmgt v6.2d, v2.2d, v6.2d
 	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
 	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
-	VMOVI $0, V6.B16
-	WORD  $0x6ee5e4c5 // fcmgt v5.2d, v6.2d, v5.2d
+	WORD  $0x4ee0a8a5 // cmlt v5.2d, v5.2d, #0
 	FMOVQ -240(R0), F6
 	VBIT  V5.B16, V8.B16, V6.B16
 	WORD  $0x4e64d508 // fadd v8.2d, v8.2d, v4.2d

@@ -640,11 +640,6 @@ func (l *laner) Zip(a, b, low, high lanes.V) {
 func (l *laner) Low(d, a, b lanes.V)  { l.half(0, d, a, b) }
 func (l *laner) High(d, a, b lanes.V) { l.half(1, d, a, b) }
 
-func (l *laner) Unzip(low, high, a, b lanes.V) {
-	l.Low(low, a, b)
-	l.High(high, a, b)
-}
-
 func (l *laner) half(which int, d, a, b lanes.V) {
 	if l.wide(d) {
 		l.permuted(d, a, b, func(i int) int { return 2*i + which })

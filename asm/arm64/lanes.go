@@ -419,11 +419,6 @@ func (l *laner) Zip(a, b, low, high lanes.V) {
 	l.VZIP2(l.r(high).S4(), l.r(low).S4(), l.r(b).S4())
 }
 
-func (l *laner) Unzip(low, high, a, b lanes.V) {
-	l.Low(low, a, b)
-	l.High(high, a, b)
-}
-
 func (l *laner) Low(d, a, b lanes.V)  { l.VUZP1(l.r(b).S4(), l.r(a).S4(), l.r(d).S4()) }
 func (l *laner) High(d, a, b lanes.V) { l.VUZP2(l.r(b).S4(), l.r(a).S4(), l.r(d).S4()) }
 

@@ -7,15 +7,6 @@ func (m mach) NegAbs(d, a V) {
 	m.VORR(m.b(m.constBits(sign)), m.b(a), m.b(d))
 }
 
-func (m mach) WhereNegative(d, x, a, b V) {
-	zero, negative, y := m.New(), m.New(), m.New()
-	m.fill(zero, 0)
-	m.VFCMGT(m.a(x), m.a(zero), m.a(negative))
-	m.Set(y, b)
-	m.VBIT(m.b(negative), m.b(a), m.b(y))
-	m.Set(d, y)
-}
-
 func (m mach) StoreRow(v V) {
 	m.scalarMove()(m.r(v), emit.At(m.out, 0))
 	m.ADD(emit.Imm(m.size()), m.out, m.out)

@@ -9,7 +9,7 @@ func sigmoid(m machine.Machine) {
 		n, y := m.New(), m.New()
 		m.NegAbs(n, x[0])
 		n = e.of(n)
-		m.WhereNegative(y, x[0], n, one)
+		m.BySign(y, x[0], n, one)
 		m.Add(n, n, one)
 		m.Div(y, y, n)
 		return y

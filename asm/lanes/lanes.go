@@ -101,9 +101,8 @@ type Machine interface {
 	Leave(t []T)
 
 	// Vectors of 64 bits, two of them for one of 32: the lanes of a before those of b.
-	Zip(a, b, low, high V)   // puts halves together
-	Unzip(low, high, a, b V) // takes them apart
-	Low(d, a, b V)           // one half alone
+	Zip(a, b, low, high V) // puts halves together
+	Low(d, a, b V)         // takes them apart
 	High(d, a, b V)
 
 	Widen(d, a V, half int) // lanes of 16 bits to 32: the first half of them, or the second one

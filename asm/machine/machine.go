@@ -115,8 +115,7 @@ type Machine interface {
 	Abs(d, a V)
 	BySign(d, s, a, b V) // a where s has the sign bit, else b
 	NegAbs(d, a V)
-	WhereNegative(d, x, a, b V) // a where x is negative, b where it is positive; where it is 0 or NaN, one of them
-	Canonical(d V)              // every NaN becomes the canonical one
+	Canonical(d V) // every NaN becomes the canonical one
 
 	// Powers of two, and the way to float64 and back.
 	Ldexp(d, k, n, x, low V) // d·2ⁿ, 0 where x < low; k is 1.5·2²³ (1.5·2⁵²) + n, and the result is normal
