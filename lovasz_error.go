@@ -178,23 +178,24 @@ func (c *call) softmaxErrors(w *worker, t *tile, src []float32, srcStride int, s
 	if bad < n {
 		return bad
 	}
-	var largest float32
+	var largest uint32 // of integers, since the one of floats waits long for the one before
 	for i, k := range t.target {
 		if k < 0 {
-			own[i], largest = 0, 1
+			own[i], largest = 0, oneBits
 			continue
 		}
 		p := &s[int(k)*stride+i]
 		own[i] = *p
 		e := comp[i]
 		if *p <= 0.5 {
-			e, largest = 1-*p, 1
+			e, largest = 1-*p, oneBits
 		}
 		*p = -e
-		largest = max(largest, e)
-		classes[k].see(math.Float32bits(e))
+		bits := math.Float32bits(e)
+		largest = max(largest, bits)
+		classes[k].see(bits)
 	}
-	raise(&classes[0].largest, math.Float32bits(largest))
+	raise(&classes[0].largest, largest)
 	return -1
 }
 
