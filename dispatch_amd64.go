@@ -951,6 +951,30 @@ func dotInt8(isa ISA, a, b []int8) int32 {
 	return dotInt8Generic(a, b)
 }
 
+// lossTargets writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+func lossTargets(isa ISA, targets, labels, of []int32, last uint32) {
+	switch isa {
+	case AVX512:
+		lossTargetsAVX512(targets, labels, of, last)
+		return
+	case AVX2:
+		lossTargetsAVX2(targets, labels, of, last)
+		return
+	}
+	lossTargetsGeneric(targets, labels, of, last)
+}
+
+// lossCountTargets returns how many targets are −1, −2, −3, −4 and 1.
+func lossCountTargets(isa ISA, targets []int32) (minus1, minus2, minus3, minus4, one uint32) {
+	switch isa {
+	case AVX512:
+		return lossCountTargetsAVX512(targets)
+	case AVX2:
+		return lossCountTargetsAVX2(targets)
+	}
+	return lossCountTargetsGeneric(targets)
+}
+
 // lossSoftmax writes the softmax down every column, and what it is made of.
 func lossSoftmax(isa ISA, dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int) {
 	switch isa {

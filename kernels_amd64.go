@@ -399,6 +399,16 @@ func dotBFloat16AVX2(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8AVX2(a []int8, b []int8) int32
 
+// lossTargetsAVX2 writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+//
+//go:noescape
+func lossTargetsAVX2(targets []int32, labels []int32, of []int32, last uint32)
+
+// lossCountTargetsAVX2 returns how many targets are −1, −2, −3, −4 and 1.
+//
+//go:noescape
+func lossCountTargetsAVX2(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
+
 // lossSoftmaxAVX2 writes the softmax down every column, and what it is made of.
 //
 //go:noescape
@@ -983,6 +993,16 @@ func dotBFloat16AVX512(h []uint16, x []float32) float32
 //
 //go:noescape
 func dotInt8AVX512(a []int8, b []int8) int32
+
+// lossTargetsAVX512 writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+//
+//go:noescape
+func lossTargetsAVX512(targets []int32, labels []int32, of []int32, last uint32)
+
+// lossCountTargetsAVX512 returns how many targets are −1, −2, −3, −4 and 1.
+//
+//go:noescape
+func lossCountTargetsAVX512(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
 
 // lossSoftmaxAVX512 writes the softmax down every column, and what it is made of.
 //

@@ -31169,6 +31169,232 @@ done6:
 	VZEROUPPER
 	RET
 
+// func lossTargetsAVX2(targets []int32, labels []int32, of []int32, last uint32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·lossTargetsAVX2(SB), NOSPLIT, $0-76
+	MOVQ         targets_base+0(FP), AX
+	MOVQ         labels_base+24(FP), CX
+	MOVQ         of_base+48(FP), DX
+	VMOVDQU      c00000080<>+0(SB), Y0
+	VBROADCASTSS last+72(FP), Y1
+	MOVQ         labels_len+32(FP), BX
+	XORL         SI, SI
+	SUBQ         $0x08, BX
+	JMP          check2
+
+turns1:
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU    (CX)(SI*4), Y2
+	VPADDD     Y0, Y2, Y2
+	VPMINUD    Y1, Y2, Y2
+	VPXOR      Y3, Y3, Y3
+	VPCMPEQD   Y4, Y4, Y4
+	VPGATHERDD Y4, (DX)(Y2*4), Y3
+	VMOVDQU    Y3, (AX)(SI*4)
+	ADDQ       $0x08, SI
+
+check2:
+	CMPQ         SI, BX
+	JLE          turns1
+	ADDQ         $0x08, BX
+	SUBQ         SI, BX
+	JEQ          end3
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VPCMPGTD     iota32<>+0(SB), Y2, Y2
+	PREFETCHT0   2048(CX)(SI*4)
+	VPMASKMOVD   (CX)(SI*4), Y2, Y3
+	VPADDD       Y0, Y3, Y3
+	VPMINUD      Y1, Y3, Y3
+	VPXOR        Y0, Y0, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPGATHERDD   Y1, (DX)(Y3*4), Y0
+	VPMASKMOVD   Y0, Y2, (AX)(SI*4)
+
+end3:
+	VZEROUPPER
+	RET
+
+DATA c00000080<>+0(SB)/4, $0x00000080
+DATA c00000080<>+4(SB)/4, $0x00000080
+DATA c00000080<>+8(SB)/4, $0x00000080
+DATA c00000080<>+12(SB)/4, $0x00000080
+DATA c00000080<>+16(SB)/4, $0x00000080
+DATA c00000080<>+20(SB)/4, $0x00000080
+DATA c00000080<>+24(SB)/4, $0x00000080
+DATA c00000080<>+28(SB)/4, $0x00000080
+DATA c00000080<>+32(SB)/4, $0x00000080
+DATA c00000080<>+36(SB)/4, $0x00000080
+DATA c00000080<>+40(SB)/4, $0x00000080
+DATA c00000080<>+44(SB)/4, $0x00000080
+DATA c00000080<>+48(SB)/4, $0x00000080
+DATA c00000080<>+52(SB)/4, $0x00000080
+DATA c00000080<>+56(SB)/4, $0x00000080
+DATA c00000080<>+60(SB)/4, $0x00000080
+GLOBL c00000080<>(SB), RODATA|NOPTR, $64
+
+// func lossCountTargetsAVX2(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
+// Requires: AVX, AVX2
+TEXT ·lossCountTargetsAVX2(SB), NOSPLIT, $0-44
+	MOVQ    targets_base+0(FP), AX
+	VMOVDQU cffffffff<>+0(SB), Y0
+	VPXOR   Y1, Y1, Y1
+	VMOVDQA Y1, Y1
+	VMOVDQU cfffffffe<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQA Y3, Y3
+	VMOVDQU cfffffffd<>+0(SB), Y4
+	VPXOR   Y5, Y5, Y5
+	VMOVDQA Y5, Y5
+	VMOVDQU cfffffffc<>+0(SB), Y6
+	VPXOR   Y7, Y7, Y7
+	VMOVDQA Y7, Y7
+	VMOVDQU c00000001<>+0(SB), Y8
+	VPXOR   Y9, Y9, Y9
+	VMOVDQA Y9, Y9
+	MOVQ    targets_len+8(FP), CX
+	XORL    DX, DX
+	SUBQ    $0x08, CX
+	JMP     check2
+
+turns1:
+	VMOVDQU  (AX)(DX*4), Y10
+	VPCMPEQD Y0, Y10, Y11
+	VPSUBD   Y11, Y1, Y1
+	VPCMPEQD Y2, Y10, Y11
+	VPSUBD   Y11, Y3, Y3
+	VPCMPEQD Y4, Y10, Y11
+	VPSUBD   Y11, Y5, Y5
+	VPCMPEQD Y6, Y10, Y11
+	VPSUBD   Y11, Y7, Y7
+	VPCMPEQD Y8, Y10, Y10
+	VPSUBD   Y10, Y9, Y9
+	ADDQ     $0x08, DX
+
+check2:
+	CMPQ         DX, CX
+	JLE          turns1
+	ADDQ         $0x08, CX
+	SUBQ         DX, CX
+	JEQ          end3
+	VMOVD        CX, X10
+	VPBROADCASTD X10, Y10
+	VPCMPGTD     iota32<>+0(SB), Y10, Y10
+	VPMASKMOVD   (AX)(DX*4), Y10, Y10
+	VPCMPEQD     Y0, Y10, Y0
+	VPSUBD       Y0, Y1, Y1
+	VPCMPEQD     Y2, Y10, Y0
+	VPSUBD       Y0, Y3, Y3
+	VPCMPEQD     Y4, Y10, Y0
+	VPSUBD       Y0, Y5, Y5
+	VPCMPEQD     Y6, Y10, Y0
+	VPSUBD       Y0, Y7, Y7
+	VPCMPEQD     Y8, Y10, Y0
+	VPSUBD       Y0, Y9, Y9
+
+end3:
+	VMOVDQA      X1, X0
+	VEXTRACTI128 $0x01, Y1, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x08, X0, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x04, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, minus1+24(FP)
+	VMOVDQA      X3, X0
+	VEXTRACTI128 $0x01, Y3, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x08, X0, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x04, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, minus2+28(FP)
+	VMOVDQA      X5, X0
+	VEXTRACTI128 $0x01, Y5, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x08, X0, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x04, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, minus3+32(FP)
+	VMOVDQA      X7, X0
+	VEXTRACTI128 $0x01, Y7, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x08, X0, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x04, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, minus4+36(FP)
+	VMOVDQA      X9, X0
+	VEXTRACTI128 $0x01, Y9, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x08, X0, X1
+	VPADDD       X1, X0, X0
+	VPSRLDQ      $0x04, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, one+40(FP)
+	VZEROUPPER
+	RET
+
+DATA cfffffffe<>+0(SB)/4, $0xfffffffe
+DATA cfffffffe<>+4(SB)/4, $0xfffffffe
+DATA cfffffffe<>+8(SB)/4, $0xfffffffe
+DATA cfffffffe<>+12(SB)/4, $0xfffffffe
+DATA cfffffffe<>+16(SB)/4, $0xfffffffe
+DATA cfffffffe<>+20(SB)/4, $0xfffffffe
+DATA cfffffffe<>+24(SB)/4, $0xfffffffe
+DATA cfffffffe<>+28(SB)/4, $0xfffffffe
+DATA cfffffffe<>+32(SB)/4, $0xfffffffe
+DATA cfffffffe<>+36(SB)/4, $0xfffffffe
+DATA cfffffffe<>+40(SB)/4, $0xfffffffe
+DATA cfffffffe<>+44(SB)/4, $0xfffffffe
+DATA cfffffffe<>+48(SB)/4, $0xfffffffe
+DATA cfffffffe<>+52(SB)/4, $0xfffffffe
+DATA cfffffffe<>+56(SB)/4, $0xfffffffe
+DATA cfffffffe<>+60(SB)/4, $0xfffffffe
+GLOBL cfffffffe<>(SB), RODATA|NOPTR, $64
+
+DATA cfffffffd<>+0(SB)/4, $0xfffffffd
+DATA cfffffffd<>+4(SB)/4, $0xfffffffd
+DATA cfffffffd<>+8(SB)/4, $0xfffffffd
+DATA cfffffffd<>+12(SB)/4, $0xfffffffd
+DATA cfffffffd<>+16(SB)/4, $0xfffffffd
+DATA cfffffffd<>+20(SB)/4, $0xfffffffd
+DATA cfffffffd<>+24(SB)/4, $0xfffffffd
+DATA cfffffffd<>+28(SB)/4, $0xfffffffd
+DATA cfffffffd<>+32(SB)/4, $0xfffffffd
+DATA cfffffffd<>+36(SB)/4, $0xfffffffd
+DATA cfffffffd<>+40(SB)/4, $0xfffffffd
+DATA cfffffffd<>+44(SB)/4, $0xfffffffd
+DATA cfffffffd<>+48(SB)/4, $0xfffffffd
+DATA cfffffffd<>+52(SB)/4, $0xfffffffd
+DATA cfffffffd<>+56(SB)/4, $0xfffffffd
+DATA cfffffffd<>+60(SB)/4, $0xfffffffd
+GLOBL cfffffffd<>(SB), RODATA|NOPTR, $64
+
+DATA cfffffffc<>+0(SB)/4, $0xfffffffc
+DATA cfffffffc<>+4(SB)/4, $0xfffffffc
+DATA cfffffffc<>+8(SB)/4, $0xfffffffc
+DATA cfffffffc<>+12(SB)/4, $0xfffffffc
+DATA cfffffffc<>+16(SB)/4, $0xfffffffc
+DATA cfffffffc<>+20(SB)/4, $0xfffffffc
+DATA cfffffffc<>+24(SB)/4, $0xfffffffc
+DATA cfffffffc<>+28(SB)/4, $0xfffffffc
+DATA cfffffffc<>+32(SB)/4, $0xfffffffc
+DATA cfffffffc<>+36(SB)/4, $0xfffffffc
+DATA cfffffffc<>+40(SB)/4, $0xfffffffc
+DATA cfffffffc<>+44(SB)/4, $0xfffffffc
+DATA cfffffffc<>+48(SB)/4, $0xfffffffc
+DATA cfffffffc<>+52(SB)/4, $0xfffffffc
+DATA cfffffffc<>+56(SB)/4, $0xfffffffc
+DATA cfffffffc<>+60(SB)/4, $0xfffffffc
+GLOBL cfffffffc<>(SB), RODATA|NOPTR, $64
+
 // func lossSoftmaxAVX2(dst []float32, src []float32, max []float32, rest []float32, comp []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·lossSoftmaxAVX2(SB), $8400-152
@@ -39812,24 +40038,6 @@ DATA c00004002<>+52(SB)/4, $0x00004002
 DATA c00004002<>+56(SB)/4, $0x00004002
 DATA c00004002<>+60(SB)/4, $0x00004002
 GLOBL c00004002<>(SB), RODATA|NOPTR, $64
-
-DATA c00000080<>+0(SB)/4, $0x00000080
-DATA c00000080<>+4(SB)/4, $0x00000080
-DATA c00000080<>+8(SB)/4, $0x00000080
-DATA c00000080<>+12(SB)/4, $0x00000080
-DATA c00000080<>+16(SB)/4, $0x00000080
-DATA c00000080<>+20(SB)/4, $0x00000080
-DATA c00000080<>+24(SB)/4, $0x00000080
-DATA c00000080<>+28(SB)/4, $0x00000080
-DATA c00000080<>+32(SB)/4, $0x00000080
-DATA c00000080<>+36(SB)/4, $0x00000080
-DATA c00000080<>+40(SB)/4, $0x00000080
-DATA c00000080<>+44(SB)/4, $0x00000080
-DATA c00000080<>+48(SB)/4, $0x00000080
-DATA c00000080<>+52(SB)/4, $0x00000080
-DATA c00000080<>+56(SB)/4, $0x00000080
-DATA c00000080<>+60(SB)/4, $0x00000080
-GLOBL c00000080<>(SB), RODATA|NOPTR, $64
 
 // func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 // Requires: AVX, AVX2, MMX+
@@ -70565,6 +70773,175 @@ rest4:
 	VPADDD        X1, X0, X0
 	VMOVD         X0, AX
 	MOVL          AX, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func lossTargetsAVX512(targets []int32, labels []int32, of []int32, last uint32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·lossTargetsAVX512(SB), NOSPLIT, $0-76
+	MOVQ         targets_base+0(FP), AX
+	MOVQ         labels_base+24(FP), CX
+	MOVQ         of_base+48(FP), DX
+	VMOVDQU64    c00000080<>+0(SB), Z0
+	VBROADCASTSS last+72(FP), Z1
+	MOVQ         labels_len+32(FP), BX
+	XORL         SI, SI
+	SUBQ         $0x10, BX
+	JMP          check2
+
+turns1:
+	PREFETCHT0 2048(CX)(SI*4)
+	VMOVDQU64  (CX)(SI*4), Z2
+	VPADDD     Z0, Z2, Z2
+	VPMINUD    Z1, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	KXNORW     K1, K1, K1
+	VPGATHERDD (DX)(Z2*4), K1, Z3
+	VMOVDQU64  Z3, (AX)(SI*4)
+	ADDQ       $0x10, SI
+
+check2:
+	CMPQ         SI, BX
+	JLE          turns1
+	ADDQ         $0x10, BX
+	SUBQ         SI, BX
+	JEQ          end3
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Z2
+	VPCMPGTD     iota32<>+0(SB), Z2, K1
+	PREFETCHT0   2048(CX)(SI*4)
+	VMOVDQU32.Z  (CX)(SI*4), K1, Z2
+	VPADDD       Z0, Z2, Z2
+	VPMINUD      Z1, Z2, Z2
+	VPXORD       Z0, Z0, Z0
+	KXNORW       K2, K2, K2
+	VPGATHERDD   (DX)(Z2*4), K2, Z0
+	VMOVDQU32    Z0, K1, (AX)(SI*4)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func lossCountTargetsAVX512(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·lossCountTargetsAVX512(SB), NOSPLIT, $0-44
+	MOVQ      targets_base+0(FP), AX
+	VMOVDQU64 cffffffff<>+0(SB), Z0
+	VPXORD    Z1, Z1, Z1
+	VMOVDQA64 Z1, Z1
+	VMOVDQU64 cfffffffe<>+0(SB), Z2
+	VPXORD    Z3, Z3, Z3
+	VMOVDQA64 Z3, Z3
+	VMOVDQU64 cfffffffd<>+0(SB), Z4
+	VPXORD    Z5, Z5, Z5
+	VMOVDQA64 Z5, Z5
+	VMOVDQU64 cfffffffc<>+0(SB), Z6
+	VPXORD    Z7, Z7, Z7
+	VMOVDQA64 Z7, Z7
+	VMOVDQU64 c00000001<>+0(SB), Z8
+	VPXORD    Z9, Z9, Z9
+	VMOVDQA64 Z9, Z9
+	MOVQ      targets_len+8(FP), CX
+	XORL      DX, DX
+	SUBQ      $0x10, CX
+	JMP       check2
+
+turns1:
+	VMOVDQU64 (AX)(DX*4), Z10
+	VPCMPEQD  Z0, Z10, K1
+	VPADDD    c00000001<>+0(SB), Z1, K1, Z1
+	VPCMPEQD  Z2, Z10, K1
+	VPADDD    c00000001<>+0(SB), Z3, K1, Z3
+	VPCMPEQD  Z4, Z10, K1
+	VPADDD    c00000001<>+0(SB), Z5, K1, Z5
+	VPCMPEQD  Z6, Z10, K1
+	VPADDD    c00000001<>+0(SB), Z7, K1, Z7
+	VPCMPEQD  Z8, Z10, K1
+	VPADDD    c00000001<>+0(SB), Z9, K1, Z9
+	ADDQ      $0x10, DX
+
+check2:
+	CMPQ         DX, CX
+	JLE          turns1
+	ADDQ         $0x10, CX
+	SUBQ         DX, CX
+	JEQ          end3
+	VMOVD        CX, X10
+	VPBROADCASTD X10, Z10
+	VPCMPGTD     iota32<>+0(SB), Z10, K1
+	VMOVDQU32.Z  (AX)(DX*4), K1, Z10
+	VPCMPEQD     Z0, Z10, K1
+	VPADDD       c00000001<>+0(SB), Z1, K1, Z1
+	VPCMPEQD     Z2, Z10, K1
+	VPADDD       c00000001<>+0(SB), Z3, K1, Z3
+	VPCMPEQD     Z4, Z10, K1
+	VPADDD       c00000001<>+0(SB), Z5, K1, Z5
+	VPCMPEQD     Z6, Z10, K1
+	VPADDD       c00000001<>+0(SB), Z7, K1, Z7
+	VPCMPEQD     Z8, Z10, K1
+	VPADDD       c00000001<>+0(SB), Z9, K1, Z9
+
+end3:
+	VMOVDQA       X1, X0
+	VEXTRACTI64X4 $0x01, Z1, Y2
+	VPADDD        Y2, Y1, Y1
+	VMOVDQA       X1, X0
+	VEXTRACTI128  $0x01, Y1, X2
+	VPADDD        X2, X0, X0
+	VPSRLDQ       $0x08, X0, X2
+	VPADDD        X2, X0, X0
+	VPSRLDQ       $0x04, X0, X2
+	VPADDD        X2, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, minus1+24(FP)
+	VMOVDQA       X3, X0
+	VEXTRACTI64X4 $0x01, Z3, Y1
+	VPADDD        Y1, Y3, Y3
+	VMOVDQA       X3, X0
+	VEXTRACTI128  $0x01, Y3, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x08, X0, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x04, X0, X1
+	VPADDD        X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, minus2+28(FP)
+	VMOVDQA       X5, X0
+	VEXTRACTI64X4 $0x01, Z5, Y1
+	VPADDD        Y1, Y5, Y5
+	VMOVDQA       X5, X0
+	VEXTRACTI128  $0x01, Y5, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x08, X0, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x04, X0, X1
+	VPADDD        X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, minus3+32(FP)
+	VMOVDQA       X7, X0
+	VEXTRACTI64X4 $0x01, Z7, Y1
+	VPADDD        Y1, Y7, Y7
+	VMOVDQA       X7, X0
+	VEXTRACTI128  $0x01, Y7, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x08, X0, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x04, X0, X1
+	VPADDD        X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, minus4+36(FP)
+	VMOVDQA       X9, X0
+	VEXTRACTI64X4 $0x01, Z9, Y1
+	VPADDD        Y1, Y9, Y9
+	VMOVDQA       X9, X0
+	VEXTRACTI128  $0x01, Y9, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x08, X0, X1
+	VPADDD        X1, X0, X0
+	VPSRLDQ       $0x04, X0, X1
+	VPADDD        X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, one+40(FP)
 	VZEROUPPER
 	RET
 

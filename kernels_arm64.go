@@ -399,6 +399,16 @@ func dotBFloat16NEON(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8NEON(a, b []int8) int32
 
+// lossTargetsNEON writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+//
+//go:noescape
+func lossTargetsNEON(targets, labels, of []int32, last uint32)
+
+// lossCountTargetsNEON returns how many targets are −1, −2, −3, −4 and 1.
+//
+//go:noescape
+func lossCountTargetsNEON(targets []int32) (minus1, minus2, minus3, minus4, one uint32)
+
 // lossSoftmaxNEON writes the softmax down every column, and what it is made of.
 //
 //go:noescape

@@ -7,6 +7,32 @@ import "math"
 // Planes hold errors, negative for foreground: in a class's plane the sign says whether a pixel is the class's own, and the rest is its error.
 // −0 is foreground. Where kernels produce or read keys, a key is 2·(bits of the error) + (1 for foreground).
 
+// lossTargetsGeneric writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others.
+func lossTargetsGeneric(targets, labels, of []int32, last uint32) {
+	for i, label := range labels {
+		targets[i] = of[min(uint32(label-firstLabel), last)]
+	}
+}
+
+// lossCountTargetsGeneric returns how many targets are −1, −2, −3, −4 and 1.
+func lossCountTargetsGeneric(targets []int32) (minus1, minus2, minus3, minus4, one uint32) {
+	for _, t := range targets {
+		switch t {
+		case -1:
+			minus1++
+		case -2:
+			minus2++
+		case -3:
+			minus3++
+		case -4:
+			minus4++
+		case 1:
+			one++
+		}
+	}
+	return minus1, minus2, minus3, minus4, one
+}
+
 // lossSoftmaxGeneric writes the softmax of every column to dst: the exponentials that are 1 are counted, the others added up, so that rest,
 // the sum without the largest, loses nothing where the largest dwarfs it. comp is the complement of the largest probability. max and rest
 // may be nil.

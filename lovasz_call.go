@@ -333,14 +333,14 @@ func (c *call) readTargets(w *worker, task int) {
 			target[i] = c.voids[masks[i*step]]
 		}
 	} else {
-		c.targets.targets(target, c.labels[b.pixel:][:b.pixels])
+		c.targets.targets(c.isa, target, c.labels[b.pixel:][:b.pixels])
 	}
 	counts := w.counts[:kinds+c.width]
-	countTargets(counts, target)
+	countTargets(c.isa, counts, target)
 	if n := counts[kinds+unknown]; n != (targetCount{}) {
 		b.pixels = slices.Index(target, unknown)
 		w.err = c.targets.errorAt(b.pixel+b.pixels, c.labels[b.pixel+b.pixels])
-		countTargets(counts, target[:b.pixels])
+		countTargets(c.isa, counts, target[:b.pixels])
 	}
 	b.keptN = b.pixels - counts[kinds+dropped].sum()
 	b.entropyN = b.keptN - counts[kinds+voidBackground].sum()
@@ -359,8 +359,19 @@ type targetCount [4]uint16
 func (n targetCount) sum() int { return int(n[0]) + int(n[1]) + int(n[2]) + int(n[3]) }
 
 // countTargets counts the targets of a block's pixels, from the first kind on.
-func countTargets(counts []targetCount, target []int32) {
+func countTargets(isa ISA, counts []targetCount, target []int32) {
 	clear(counts)
+	if classes := counts[kinds:]; len(classes) <= 2 {
+		minus1, minus2, minus3, minus4, one := lossCountTargets(isa, target)
+		for i, n := range []uint32{minus4, minus3, minus2, minus1} {
+			counts[i][0] = uint16(n)
+		}
+		classes[0][0] = uint16(uint32(len(target)) - minus1 - minus2 - minus3 - minus4 - one)
+		if len(classes) == 2 {
+			classes[1][0] = uint16(one)
+		}
+		return
+	}
 	for ; len(target) >= 4; target = target[4:] {
 		counts[kinds+target[0]][0]++
 		counts[kinds+target[1]][1]++

@@ -13,7 +13,7 @@ const (
 // A labelMap says what labels stand for.
 type labelMap struct {
 	classes int
-	of      []int32         // the labels from firstLabel on
+	of      []int32         // the labels from firstLabel on, and then one for all that are not here
 	other   map[int32]int32 // void labels that are not in of
 }
 
@@ -22,7 +22,7 @@ const firstLabel = -128
 
 func newLabelMap(cfg LovaszConfig) labelMap {
 	classes := cfg.Classes
-	m := labelMap{classes: classes, of: make([]int32, max(classes, 256)-firstLabel), other: map[int32]int32{}}
+	m := labelMap{classes: classes, of: make([]int32, max(classes, 256)-firstLabel+1), other: map[int32]int32{}}
 	for i := range m.of {
 		switch label := i + firstLabel; {
 		case classes == 1 && (label == 0 || label == 1):
@@ -35,7 +35,7 @@ func newLabelMap(cfg LovaszConfig) labelMap {
 	}
 	void := voidTarget(cfg)
 	for _, label := range cfg.VoidLabels {
-		if i := int(label) - firstLabel; i >= 0 && i < len(m.of) {
+		if i := int(label) - firstLabel; i >= 0 && i < len(m.of)-1 {
 			m.of[i] = void
 		} else {
 			m.other[label] = void
@@ -53,23 +53,18 @@ func voidTarget(cfg LovaszConfig) int32 {
 }
 
 // targets writes what labels stand for.
-func (m *labelMap) targets(targets, labels []int32) {
-	of := m.of
-	for i, label := range labels {
-		if at := uint(int(label) - firstLabel); at < uint(len(of)) {
-			targets[i] = of[at]
-		} else {
-			targets[i] = m.rare(label)
+func (m *labelMap) targets(isa ISA, targets, labels []int32) {
+	lossTargets(isa, targets, labels, m.of, uint32(len(m.of)-1))
+	if len(m.other) == 0 {
+		return
+	}
+	for i, target := range targets {
+		if target == unknown {
+			if void, ok := m.other[labels[i]]; ok {
+				targets[i] = void
+			}
 		}
 	}
-}
-
-// rare is what a label that is not in the table stands for.
-func (m *labelMap) rare(label int32) int32 {
-	if void, ok := m.other[label]; ok {
-		return void
-	}
-	return unknown
 }
 
 func (m *labelMap) errorAt(pixel int, label int32) error {

@@ -162,6 +162,10 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "dotBFloat16AVX512", AVX2: "dotBFloat16AVX2", NEON: "dotBFloat16NEON"}, results: []string{"result"}},
 	{name: "dotInt8", element: "", new: func() arguments { return new(dotInt8Args) },
 		serves: map[ISA]string{AVX512: "dotInt8AVX512", AVX2: "dotInt8AVX2", NEON: "dotInt8NEON"}, results: []string{"result"}},
+	{name: "lossTargets", element: "", new: func() arguments { return new(lossTargetsArgs) },
+		serves: map[ISA]string{AVX512: "lossTargetsAVX512", AVX2: "lossTargetsAVX2", NEON: "lossTargetsNEON"}},
+	{name: "lossCountTargets", element: "", new: func() arguments { return new(lossCountTargetsArgs) },
+		serves: map[ISA]string{AVX512: "lossCountTargetsAVX512", AVX2: "lossCountTargetsAVX2", NEON: "lossCountTargetsNEON"}, results: []string{"minus1", "minus2", "minus3", "minus4", "one"}},
 	{name: "lossSoftmax", element: "", new: func() arguments { return new(lossSoftmaxArgs) },
 		serves: map[ISA]string{AVX512: "lossSoftmaxAVX512", AVX2: "lossSoftmaxAVX2", NEON: "lossSoftmaxNEON"}},
 	{name: "lossSoftmaxRows", element: "", new: func() arguments { return new(lossSoftmaxRowsArgs) },
@@ -1024,6 +1028,50 @@ func (a *dotInt8Args) each(f func(name string, p any)) {
 	f("a", &a.a)
 	f("b", &a.b)
 	f("result", &a.result)
+}
+
+// lossTargetsArgs are the arguments of lossTargets, and what it returns.
+type lossTargetsArgs struct {
+	targets []int32
+	labels  []int32
+	of      []int32
+	last    uint32
+}
+
+func (a *lossTargetsArgs) call(isa ISA)     { lossTargets(isa, a.targets, a.labels, a.of, a.last) }
+func (a *lossTargetsArgs) define()          { lossTargetsGeneric(a.targets, a.labels, a.of, a.last) }
+func (a *lossTargetsArgs) clone() arguments { b := *a; return &b }
+func (a *lossTargetsArgs) each(f func(name string, p any)) {
+	f("targets", &a.targets)
+	f("labels", &a.labels)
+	f("of", &a.of)
+	f("last", &a.last)
+}
+
+// lossCountTargetsArgs are the arguments of lossCountTargets, and what it returns.
+type lossCountTargetsArgs struct {
+	targets []int32
+	minus1  uint32
+	minus2  uint32
+	minus3  uint32
+	minus4  uint32
+	one     uint32
+}
+
+func (a *lossCountTargetsArgs) call(isa ISA) {
+	a.minus1, a.minus2, a.minus3, a.minus4, a.one = lossCountTargets(isa, a.targets)
+}
+func (a *lossCountTargetsArgs) define() {
+	a.minus1, a.minus2, a.minus3, a.minus4, a.one = lossCountTargetsGeneric(a.targets)
+}
+func (a *lossCountTargetsArgs) clone() arguments { b := *a; return &b }
+func (a *lossCountTargetsArgs) each(f func(name string, p any)) {
+	f("targets", &a.targets)
+	f("minus1", &a.minus1)
+	f("minus2", &a.minus2)
+	f("minus3", &a.minus3)
+	f("minus4", &a.minus4)
+	f("one", &a.one)
 }
 
 // lossSoftmaxArgs are the arguments of lossSoftmax, and what it returns.

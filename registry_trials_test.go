@@ -29,6 +29,26 @@ var trials = map[string]trial{
 			"dst": (cols-1)*(rows+3) + rows, "src": (rows-1)*(cols+5) + cols}
 	}, sizes: upTo(1, 300, 1000)},
 
+	"lossTargets": {shape: func(n int, element string) map[string]int {
+		return map[string]int{"of": 200 + n, "last": 199 + n}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		for i := range a.(*lossTargetsArgs).labels {
+			label := &a.(*lossTargetsArgs).labels[i]
+			switch *label = int32(r.below(300)) + firstLabel - 20; r.below(8) {
+			case 0:
+				*label = []int32{math.MinInt32, math.MaxInt32, math.MaxInt32 + firstLabel, firstLabel - 1, firstLabel}[r.below(5)]
+			case 1:
+				*label = int32(199+n) + firstLabel + int32(r.below(3)) - 1
+			}
+		}
+		return nil
+	}, sizes: upTo(0, 300, 1000)},
+	"lossCountTargets": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		for i := range a.(*lossCountTargetsArgs).targets {
+			a.(*lossCountTargetsArgs).targets[i] = int32(r.below(8)) - 5
+		}
+		return nil
+	}, sizes: upTo(0, 300, 1000)},
 	"lossSoftmax": {shape: func(n int, element string) map[string]int {
 		planes, dst, src := 1+n*5%70, n+3, n+1
 		s := map[string]int{"planes": planes, "n": n, "dstStride": dst, "srcStride": src, "dst": (planes-1)*dst + n, "src": (planes-1)*src + n}

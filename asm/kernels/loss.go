@@ -3,12 +3,17 @@ package kernels
 import (
 	"math"
 
+	"github.com/lanewise/lanewise/asm/lanes"
 	"github.com/lanewise/lanewise/asm/machine"
 	"github.com/lanewise/lanewise/asm/pipeline"
 )
 
 // Loss is the kernels of the loss that have one description. Slices fit each other and are not empty.
 var Loss = []pipeline.Kernel{
+	{Name: "lossTargets", Signature: "func(targets, labels, of []int32, last uint32)", On: pipeline.Lanes(lossTargets),
+		Doc: "writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others."},
+	{Name: "lossCountTargets", Signature: "func(targets []int32) (minus1, minus2, minus3, minus4, one uint32)", On: pipeline.Lanes(lossCountTargets),
+		Doc: "returns how many targets are −1, −2, −3, −4 and 1."},
 	{Name: "lossSoftmax", Signature: "func(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)",
 		On:  pipeline.Everywhere(lossSoftmax),
 		Doc: "writes the softmax down every column, and what it is made of."},
@@ -39,6 +44,45 @@ var Loss = []pipeline.Kernel{
 		Doc: "adds s·a to every plane of dst; a is one plane."},
 	{Name: "lossLog1p", Signature: "func(dst, src []float32)", On: pipeline.Everywhere(lossLog1p),
 		Doc: "writes log(1 + src); src is not negative."},
+}
+
+func lossTargets(m lanes.Machine) {
+	targets, labels, of := m.Slice("targets"), m.Slice("labels"), m.Slice("of")
+	first, last := m.Const(32, 128), m.Arg("last", 32)
+	m.Once(32, func(j int) {
+		at, target := m.New(32), m.New(32)
+		m.Ahead(labels, j)
+		m.Load(at, labels, j)
+		m.Add(at, at, first)
+		m.Min(at, at, last)
+		m.Gather(target, of, at)
+		m.Store(targets, j, target)
+	}, labels, targets)
+}
+
+// lossCountTargets counts no zeros: there are more of these behind the end.
+func lossCountTargets(m lanes.Machine) {
+	targets := m.Slice("targets")
+	results := []string{"minus1", "minus2", "minus3", "minus4", "one"}
+	var values, counts []lanes.V
+	for i := range results {
+		value := uint64(1<<32 - 1 - i)
+		if results[i] == "one" {
+			value = 1
+		}
+		values, counts = append(values, m.Const(32, value)), append(counts, m.New(32))
+		m.Set(counts[i], m.Const(32, 0))
+	}
+	m.Once(32, func(j int) {
+		target := m.New(32)
+		m.Load(target, targets, j)
+		for i, value := range values {
+			m.Increment(counts[i], m.Equal(target, value))
+		}
+	}, targets)
+	for i, result := range results {
+		m.ReturnSum(result, counts[i])
+	}
 }
 
 func lossSoftmax(m machine.Machine) {
