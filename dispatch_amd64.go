@@ -975,6 +975,32 @@ func lossCountTargets(isa ISA, targets []int32) (minus1, minus2, minus3, minus4,
 	return lossCountTargetsGeneric(targets)
 }
 
+// lossPick appends the elements of src whose target is not −3 to the n[0] elements of dst. It writes up to 16 elements more.
+func lossPick(isa ISA, dst, src []uint32, n *[8]uint32, targets []int32) {
+	switch isa {
+	case AVX512:
+		lossPickAVX512(dst, src, n, targets)
+		return
+	case AVX2:
+		lossPickAVX2(dst, src, n, targets)
+		return
+	}
+	lossPickGeneric(dst, src, n, targets)
+}
+
+// lossUnpick writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+func lossUnpick(isa ISA, dst, src []float32, n *[8]uint32, targets []int32) {
+	switch isa {
+	case AVX512:
+		lossUnpickAVX512(dst, src, n, targets)
+		return
+	case AVX2:
+		lossUnpickAVX2(dst, src, n, targets)
+		return
+	}
+	lossUnpickGeneric(dst, src, n, targets)
+}
+
 // lossSoftmax writes the softmax down every column, and what it is made of.
 func lossSoftmax(isa ISA, dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int) {
 	switch isa {

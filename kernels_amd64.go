@@ -409,6 +409,16 @@ func lossTargetsAVX2(targets []int32, labels []int32, of []int32, last uint32)
 //go:noescape
 func lossCountTargetsAVX2(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
 
+// lossPickAVX2 appends the elements of src whose target is not −3 to the n[0] elements of dst. It writes up to 16 elements more.
+//
+//go:noescape
+func lossPickAVX2(dst []uint32, src []uint32, n *[8]uint32, targets []int32)
+
+// lossUnpickAVX2 writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+//
+//go:noescape
+func lossUnpickAVX2(dst []float32, src []float32, n *[8]uint32, targets []int32)
+
 // lossSoftmaxAVX2 writes the softmax down every column, and what it is made of.
 //
 //go:noescape
@@ -1003,6 +1013,16 @@ func lossTargetsAVX512(targets []int32, labels []int32, of []int32, last uint32)
 //
 //go:noescape
 func lossCountTargetsAVX512(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
+
+// lossPickAVX512 appends the elements of src whose target is not −3 to the n[0] elements of dst. It writes up to 16 elements more.
+//
+//go:noescape
+func lossPickAVX512(dst []uint32, src []uint32, n *[8]uint32, targets []int32)
+
+// lossUnpickAVX512 writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+//
+//go:noescape
+func lossUnpickAVX512(dst []float32, src []float32, n *[8]uint32, targets []int32)
 
 // lossSoftmaxAVX512 writes the softmax down every column, and what it is made of.
 //

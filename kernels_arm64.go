@@ -409,6 +409,16 @@ func lossTargetsNEON(targets, labels, of []int32, last uint32)
 //go:noescape
 func lossCountTargetsNEON(targets []int32) (minus1, minus2, minus3, minus4, one uint32)
 
+// lossPickNEON appends the elements of src whose target is not −3 to the n[0] elements of dst. It writes up to 16 elements more.
+//
+//go:noescape
+func lossPickNEON(dst, src []uint32, n *[8]uint32, targets []int32)
+
+// lossUnpickNEON writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+//
+//go:noescape
+func lossUnpickNEON(dst, src []float32, n *[8]uint32, targets []int32)
+
 // lossSoftmaxNEON writes the softmax down every column, and what it is made of.
 //
 //go:noescape

@@ -33,6 +33,27 @@ func lossCountTargetsGeneric(targets []int32) (minus1, minus2, minus3, minus4, o
 	return minus1, minus2, minus3, minus4, one
 }
 
+// lossPickGeneric appends the elements of src that are not dropped, as targets says, to the n[0] elements of dst.
+func lossPickGeneric(dst, src []uint32, n *[maxParts]uint32, targets []int32) {
+	for i, x := range src {
+		if targets[i] != dropped {
+			dst[n[0]] = x
+			n[0]++
+		}
+	}
+}
+
+// lossUnpickGeneric writes elements of src, from n[0] on and one after the other, to where they were picked from, else 0.
+func lossUnpickGeneric(dst, src []float32, n *[maxParts]uint32, targets []int32) {
+	for i, target := range targets {
+		dst[i] = 0
+		if target != dropped {
+			dst[i] = src[n[0]]
+			n[0]++
+		}
+	}
+}
+
 // lossSoftmaxGeneric writes the softmax of every column to dst: the exponentials that are 1 are counted, the others added up, so that rest,
 // the sum without the largest, loses nothing where the largest dwarfs it. comp is the complement of the largest probability. max and rest
 // may be nil.

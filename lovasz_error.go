@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 )
 
 // The number format of the loss. A class's plane has a signedError for every pixel: its error, negative for foreground, so that −0 is
@@ -24,7 +25,7 @@ type tile struct {
 	block
 	picked []int32 // the pixels that take part, as indices into the tile
 	target []int32 // the target of each
-	runs   []run   // of such pixels, unless all take part
+	every  []int32 // the targets of all pixels
 }
 
 // A run is neighbouring pixels of a tile that take part: the first one, which number it is among those, and how many they are.
@@ -35,34 +36,48 @@ func (c *call) tile(w *worker, rest *block) tile {
 	w.resize(c.width, c.size)
 	t := tile{block: *rest}
 	t.pixels = min(c.size, rest.pixels)
-	target := c.target[t.at:][:t.pixels]
+	t.every = c.target[t.at:][:t.pixels]
 	if rest.keptN == rest.pixels {
-		t.picked, t.target = everyPixel[:t.pixels], target
+		t.picked, t.target = everyPixel[:t.pixels], t.every
 	} else {
-		n := 0
-		for i, c := range target {
-			takes := 0 // no branch: who knows
-			if c != dropped {
-				takes = 1
-			}
-			w.picked[n], w.target[n], w.kept[i] = int32(i), c, float32(takes)
-			n += takes
-		}
+		n := t.pick(c.isa, words(w.picked), words(everyPixel[:t.pixels]))
+		t.pick(c.isa, words(w.target), words(t.every))
 		t.picked, t.target = w.picked[:n], w.target[:n]
-		w.runs = w.runs[:0]
-		for i, p := range t.picked {
-			if last := len(w.runs) - 1; last >= 0 && w.runs[last].pixel+w.runs[last].n == int(p) {
-				w.runs[last].n++
-			} else {
-				w.runs = append(w.runs, run{int(p), i, 1})
-			}
-		}
-		t.runs = w.runs
 	}
 	t.keptN = len(t.picked)
 	rest.pixel, rest.at, rest.pixels = rest.pixel+t.pixels, rest.at+t.pixels, rest.pixels-t.pixels
 	rest.kept, rest.keptN = rest.kept+t.keptN, rest.keptN-t.keptN
 	return t
+}
+
+// pick copies the elements of the pixels that take part, and returns how many there are. It writes up to 16 elements more.
+func (t *tile) pick(isa ISA, dst, src []uint32) int {
+	var n [maxParts]uint32
+	lossPick(isa, dst, src, &n, t.every)
+	return int(n[0])
+}
+
+// words are the bits of elements.
+func words[E float32 | int32](x []E) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+}
+
+// runs yields the neighbouring pixels of a tile that take part.
+func (t *tile) runs(yield func(r run) bool) {
+	picked := 0
+	for i := 0; i < len(t.every); {
+		from := i
+		for i < len(t.every) && t.every[i] != dropped {
+			i++
+		}
+		if i > from && !yield(run{from, picked, i - from}) {
+			return
+		}
+		picked += i - from
+		for i < len(t.every) && t.every[i] == dropped {
+			i++
+		}
+	}
 }
 
 // everyPixel are the indices into a tile of which no pixel is dropped.
@@ -271,10 +286,7 @@ func (c *call) gather(w *worker, t *tile) {
 	switch {
 	case c.cfg.Layout == ClassMajor || row == 1:
 		for k := range c.width {
-			x, plane := x[k*c.pixels:], w.grads[k*c.size:][:c.size]
-			for _, r := range t.runs {
-				copy(plane[r.picked:], x[r.pixel:][:r.n])
-			}
+			t.pick(c.isa, words(w.grads[k*c.size:]), words(x[k*c.pixels:][:t.pixels])) // what it writes more the next one overwrites
 		}
 	case c.width == 1:
 		for i, p := range t.picked {
@@ -292,7 +304,7 @@ func (c *call) gather(w *worker, t *tile) {
 // gatherRows copies the logits of the picked pixels of a tile that lie in rows.
 func (c *call) gatherRows(rows []float32, t *tile) {
 	x, row := c.logits[c.logit(t.pixel, &t.block, 0):], c.width
-	for _, r := range t.runs {
+	for r := range t.runs {
 		copy(rows[r.picked*row:], x[r.pixel*row:][:r.n*row])
 	}
 }
@@ -421,7 +433,7 @@ func (c *call) scatter(w *worker, t *tile) {
 	case c.cfg.Layout == ClassMajor || row == 1:
 		for k := range c.width {
 			var at [maxParts]uint32
-			lossExpand1(c.isa, grad[k*c.pixels:][:t.pixels], w.kept[:t.pixels], w.grads[k*c.size:], &at, &keptFrom, 1)
+			lossUnpick(c.isa, grad[k*c.pixels:][:t.pixels], w.grads[k*c.size:], &at, t.every)
 		}
 	case c.width == 1:
 		for p := range t.pixels {
@@ -440,13 +452,10 @@ func (c *call) scatter(w *worker, t *tile) {
 	}
 }
 
-// keptFrom divides the elements of worker.kept.
-var keptFrom = [maxParts + 1]uint32{oneBits}
-
 // scatterRows writes rows to the gradient, and 0 for the pixels that take no part.
 func (c *call) scatterRows(rows []float32, t *tile) {
 	grad, row, end := c.grad[c.logit(t.pixel, &t.block, 0):], c.width, 0
-	for _, r := range t.runs {
+	for r := range t.runs {
 		clear(grad[end*row : r.pixel*row])
 		copy(grad[r.pixel*row:][:r.n*row], rows[r.picked*row:])
 		end = r.pixel + r.n

@@ -26,9 +26,7 @@ type worker struct {
 	max, rest      []float32 // [size]
 	own, comp      []float32
 	sums           []float64
-	picked, target []int32   // the pixels of a tile that take part, and what they are
-	kept           []float32 // 1 for these, 0 for the others
-	runs           []run
+	picked, target []int32            // the pixels of a tile that take part, and what they are
 	counts         []targetCount      // [kinds+width] a block's pixels
 	marks          [][maxParts]uint32 // [width] how far a block's weights are read
 	keys           keyLists
@@ -143,8 +141,7 @@ func (w *worker) resize(width, size int) {
 	}
 	if size > len(w.max) {
 		w.max, w.rest, w.own, w.comp = make([]float32, size), make([]float32, size), make([]float32, size), make([]float32, size)
-		w.sums, w.picked, w.target = make([]float64, size), make([]int32, size), make([]int32, size)
-		w.kept, w.runs = make([]float32, size), make([]run, 0, size/2+1)
+		w.sums, w.picked, w.target = make([]float64, size), make([]int32, size+padding), make([]int32, size+padding)
 	}
 }
 

@@ -166,6 +166,12 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "lossTargetsAVX512", AVX2: "lossTargetsAVX2", NEON: "lossTargetsNEON"}},
 	{name: "lossCountTargets", element: "", new: func() arguments { return new(lossCountTargetsArgs) },
 		serves: map[ISA]string{AVX512: "lossCountTargetsAVX512", AVX2: "lossCountTargetsAVX2", NEON: "lossCountTargetsNEON"}, results: []string{"minus1", "minus2", "minus3", "minus4", "one"}},
+	{name: "lossPick", element: "", new: func() arguments { return new(lossPickArgs) },
+		serves: map[ISA]string{AVX512: "lossPickAVX512", AVX2: "lossPickAVX2", NEON: "lossPickNEON"},
+		beyond: map[string]beyond{"dst": {0, 16}}},
+	{name: "lossUnpick", element: "", new: func() arguments { return new(lossUnpickArgs) },
+		serves: map[ISA]string{AVX512: "lossUnpickAVX512", AVX2: "lossUnpickAVX2", NEON: "lossUnpickNEON"},
+		beyond: map[string]beyond{"src": {16, 0}}},
 	{name: "lossSoftmax", element: "", new: func() arguments { return new(lossSoftmaxArgs) },
 		serves: map[ISA]string{AVX512: "lossSoftmaxAVX512", AVX2: "lossSoftmaxAVX2", NEON: "lossSoftmaxNEON"}},
 	{name: "lossSoftmaxRows", element: "", new: func() arguments { return new(lossSoftmaxRowsArgs) },
@@ -1072,6 +1078,42 @@ func (a *lossCountTargetsArgs) each(f func(name string, p any)) {
 	f("minus3", &a.minus3)
 	f("minus4", &a.minus4)
 	f("one", &a.one)
+}
+
+// lossPickArgs are the arguments of lossPick, and what it returns.
+type lossPickArgs struct {
+	dst     []uint32
+	src     []uint32
+	n       *[8]uint32
+	targets []int32
+}
+
+func (a *lossPickArgs) call(isa ISA)     { lossPick(isa, a.dst, a.src, a.n, a.targets) }
+func (a *lossPickArgs) define()          { lossPickGeneric(a.dst, a.src, a.n, a.targets) }
+func (a *lossPickArgs) clone() arguments { b := *a; return &b }
+func (a *lossPickArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("n", &a.n)
+	f("targets", &a.targets)
+}
+
+// lossUnpickArgs are the arguments of lossUnpick, and what it returns.
+type lossUnpickArgs struct {
+	dst     []float32
+	src     []float32
+	n       *[8]uint32
+	targets []int32
+}
+
+func (a *lossUnpickArgs) call(isa ISA)     { lossUnpick(isa, a.dst, a.src, a.n, a.targets) }
+func (a *lossUnpickArgs) define()          { lossUnpickGeneric(a.dst, a.src, a.n, a.targets) }
+func (a *lossUnpickArgs) clone() arguments { b := *a; return &b }
+func (a *lossUnpickArgs) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("n", &a.n)
+	f("targets", &a.targets)
 }
 
 // lossSoftmaxArgs are the arguments of lossSoftmax, and what it returns.

@@ -49,6 +49,15 @@ var trials = map[string]trial{
 		}
 		return nil
 	}, sizes: upTo(0, 300, 1000)},
+	"lossPick": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossPickArgs)
+		taken := pickedOf(x.targets, r)
+		return func(name string, i int) bool { return name == "dst" && i >= taken }
+	}, sizes: upTo(0, 300, 1000)},
+	"lossUnpick": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		pickedOf(a.(*lossUnpickArgs).targets, r)
+		return nil
+	}, sizes: upTo(0, 300, 1000)},
 	"lossSoftmax": {shape: func(n int, element string) map[string]int {
 		planes, dst, src := 1+n*5%70, n+3, n+1
 		s := map[string]int{"planes": planes, "n": n, "dstStride": dst, "srcStride": src, "dst": (planes-1)*dst + n, "src": (planes-1)*src + n}
@@ -360,6 +369,17 @@ func softmaxErrorsOf(s, own, comp []float32, r *random) {
 func columnsShape(n int, element string) map[string]int {
 	planes := 1 + n*5%70
 	return map[string]int{"planes": planes, "n": n, "stride": n + 3, "dst": n, "src": (planes-1)*(n+3) + n}
+}
+
+// pickedOf fills targets, and returns how many are not dropped.
+func pickedOf(targets []int32, r *random) (picked int) {
+	most := []int{2, 8, 40}[r.below(3)]
+	for i := range targets {
+		if targets[i] = int32(r.below(most)) - 3; targets[i] != dropped {
+			picked++
+		}
+	}
+	return picked
 }
 
 // signedErrors fills signed with errors as the loss has them: negative for foreground.

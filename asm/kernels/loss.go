@@ -14,6 +14,12 @@ var Loss = []pipeline.Kernel{
 		Doc: "writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others."},
 	{Name: "lossCountTargets", Signature: "func(targets []int32) (minus1, minus2, minus3, minus4, one uint32)", On: pipeline.Lanes(lossCountTargets),
 		Doc: "returns how many targets are −1, −2, −3, −4 and 1."},
+	{Name: "lossPick", Signature: "func(dst, src []uint32, n *[8]uint32, targets []int32)", On: pipeline.Lanes(lossPick),
+		Doc:    "appends the elements of src whose target is not −3 to the n[0] elements of dst. It writes up to 16 elements more.",
+		Beyond: map[string]pipeline.Beyond{"dst": {Write: 16}}},
+	{Name: "lossUnpick", Signature: "func(dst, src []float32, n *[8]uint32, targets []int32)", On: pipeline.Lanes(lossUnpick),
+		Doc:    "writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.",
+		Beyond: map[string]pipeline.Beyond{"src": {Read: 16}}},
 	{Name: "lossSoftmax", Signature: "func(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)",
 		On:  pipeline.Everywhere(lossSoftmax),
 		Doc: "writes the softmax down every column, and what it is made of."},
@@ -83,6 +89,36 @@ func lossCountTargets(m lanes.Machine) {
 	for i, result := range results {
 		m.ReturnSum(result, counts[i])
 	}
+}
+
+func lossPick(m lanes.Machine) {
+	src, targets, dropped := m.Slice("src"), m.Slice("targets"), m.Const(32, 1<<32-3)
+	to := m.Streams("dst", "n", 1)
+	m.Once(32, func(j int) {
+		x := m.New(32)
+		m.Load(x, src, j)
+		m.Append(to[0], x, notEqual(m, targets, j, dropped))
+	}, src, targets)
+	m.Leave(to)
+}
+
+func lossUnpick(m lanes.Machine) {
+	dst, targets, dropped := m.Slice("dst"), m.Slice("targets"), m.Const(32, 1<<32-3)
+	from := m.Streams("src", "n", 1)
+	m.Once(32, func(j int) {
+		x := m.New(32)
+		m.Set(x, m.Const(32, 0))
+		m.Take(x, from[0], notEqual(m, targets, j, dropped))
+		m.Store(dst, j, x)
+	}, targets, dst)
+	m.Leave(from)
+}
+
+// notEqual returns where the elements of a slice are not x.
+func notEqual(m lanes.Machine, s lanes.S, j int, x lanes.V) lanes.M {
+	v := m.New(32)
+	m.Load(v, s, j)
+	return m.Without(m.Equal(v, v), m.Equal(v, x))
 }
 
 func lossSoftmax(m machine.Machine) {
