@@ -81,23 +81,46 @@ func (c *LovaszCounts) add(a input) error {
 	if err := c.room(pixels); err != nil {
 		return err
 	}
-	c.call.each(len(c.state), func(run *call, w *worker, k int) {
-		group := &run.groups[k/run.width]
-		if !run.averaged[k] || group.keptN == 0 {
-			return
+	c.call.each(c.call.shareOut(), func(run *call, w *worker, k int) {
+		if c.counts(k) {
+			w.count(run, k, 0, run.groups[k/run.width].blocks)
+			c.take(k, w)
 		}
-		class := &c.state[k]
-		class.grow(int64(group.keptN), run.classes[k].foreground.Load())
-		w.binned.use(run, w)
-		w.binned.start(stats{top: oneBits}, group.keptN)
-		w.binned.bins = class.bins
-		for i := range group.blocks {
-			w.binned.count(run.plane(&run.blocks[group.firstBlock+i], k%run.width))
+	})
+	c.call.each(len(c.call.shared)*c.call.ranges, func(run *call, _ *worker, task int) {
+		s, r := &run.shared[task/run.ranges], task%run.ranges
+		if from, to := run.blocksOf(s, r); c.counts(s.task) {
+			s.workers[r].count(run, s.task, from, to)
 		}
-		w.binned.flush()
+	})
+	c.call.each(len(c.call.shared), func(run *call, _ *worker, i int) {
+		if s := &run.shared[i]; c.counts(s.task) {
+			c.take(s.task, s.workers...)
+		}
 	})
 	c.kept += pixels
 	return nil
+}
+
+// counts says whether a class has pixels to count.
+func (c *LovaszCounts) counts(k int) bool {
+	return c.plan.averaged[k] && c.call.groups[k/c.call.width].keptN > 0
+}
+
+// take adds the pixels of a class, which these workers have counted.
+func (c *LovaszCounts) take(k int, workers ...*worker) {
+	class := &c.state[k]
+	class.grow(int64(c.call.groups[k/c.call.width].keptN), c.call.classes[k].foreground.Load())
+	for _, w := range workers {
+		w.binned.moveTo(class.bins)
+	}
+}
+
+// count counts some blocks' errors of a class.
+func (w *worker) count(c *call, k, from, to int) {
+	w.binned.use(c, w)
+	w.binned.begin(stats{top: oneBits}, c.classPlane(k))
+	c.show(k, from, to, w.binned.add)
 }
 
 // load finds the errors of the arguments' pixels.

@@ -502,15 +502,20 @@ func (c *call) classPlane(task int) []float32 {
 
 // finish shows all errors of a class to a weigher, and lets it weigh them.
 func (c *call) finish(task int, weigher weigher) {
-	class, blocks := &c.classes[task], c.groups[task/c.width].blocks
-	c.show(task, 0, blocks, weigher.add)
+	c.show(task, 0, c.groups[task/c.width].blocks, weigher.add)
+	c.weighed(task, weigher)
+}
+
+// weighed lets a weigher weigh the errors of a class, which it has.
+func (c *call) weighed(task int, weigher weigher) {
+	class := &c.classes[task]
 	if c.grad == nil {
 		class.loss, class.gap = weigher.weigh(nil, nil)
 		return
 	}
 	found := &c.found[task]
 	class.loss, class.gap = weigher.weigh(c.weightsOf(task/c.width, task%c.width), found)
-	c.moveMarks(task, 0, blocks, &found.begin)
+	c.moveMarks(task, 0, c.groups[task/c.width].blocks, &found.begin)
 }
 
 // moveMarks tells blocks where the weights of the parts of a class begin.

@@ -722,21 +722,28 @@ func TestBinSet(t *testing.T) {
 	}
 }
 
-// TestBinnedManyPixels: no count and no sum of a bin overflows before it is added to the state, however many pixels it has.
+// TestBinnedManyPixels: no count and no sum of a bin overflows before it is added to the state, however many pixels it has, and whoever
+// counts them.
 func TestBinnedManyPixels(t *testing.T) {
-	const pixels = 1<<25 + 4321
+	const pixels = 1<<25 + 54321
 	e := math.Float32bits(0.7) | (1<<restBits - 1) // the last one of its bin
 	onEveryISA(t, func(isa ISA) {
 		for f := range uint32(2) {
 			signed := slices.Repeat([]float32{negateWhere(math.Float32frombits(e), f)}, blockSize)
-			var w worker
-			s := &w.binned
-			s.use(&call{isa: isa}, &w)
-			s.start(stats{top: oneBits, foreground: int64(f) * pixels}, pixels)
-			for left := pixels; left > 0; left -= len(signed) {
-				s.count(signed[:min(left, len(signed))])
+			var workers [2]worker
+			for i := range workers {
+				w := &workers[i]
+				w.binned.use(&call{isa: isa}, w)
+				w.binned.start(stats{top: oneBits, foreground: int64(f) * pixels}, pixels)
 			}
-			s.flush()
+			for left := pixels; left > 0; left -= len(signed) {
+				workers[left/len(signed)%2].binned.count(signed[:min(left, len(signed))])
+			}
+			s, other := &workers[0].binned, &workers[1].binned
+			if other.bins == nil {
+				t.Fatal("packed never was full")
+			}
+			s.merge(other)
 			got, want := s.bins[binOf(e)], bin{}
 			want.count[f], want.rest[f] = pixels, pixels*(1<<restBits-1)
 			if got != want {
@@ -746,7 +753,7 @@ func TestBinnedManyPixels(t *testing.T) {
 			if l, g := weighBins([]usedBin{{want, binOf(e)}}, int64(f)*pixels, 0, nil); loss != l || gap != g {
 				t.Errorf("%v: loss %v and gap %v, want %v and %v", isa, loss, gap, l, g)
 			}
-			if left := s.bins.used(nil); len(left) > 0 {
+			if left := append(s.bins.used(nil), other.bins.used(nil)...); len(left) > 0 {
 				t.Errorf("%v: %v is left for the next class", isa, left)
 			}
 		}

@@ -265,6 +265,24 @@ func (s *binnedWeigher) weigh(weights []float32, found *spread) (loss, gap float
 	return loss, gap
 }
 
+// merge adds what another one has counted of the class, and leaves that with nothing.
+func (s *binnedWeigher) merge(other *binnedWeigher) {
+	s.flush()
+	other.moveTo(s.bins)
+}
+
+// moveTo adds what is counted to bins.
+func (s *binnedWeigher) moveTo(to bins) {
+	if s.bins == nil {
+		s.bins = to
+		s.flush()
+		return
+	}
+	s.flush()
+	to.merge(s.bins)
+	clear(s.bins)
+}
+
 // count counts errors by their bins.
 func (s *binnedWeigher) count(signed []float32) {
 	if s.counted+len(signed) > packedMost {

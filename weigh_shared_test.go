@@ -1,32 +1,41 @@
 package lanewise
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 )
+
+// sharedCase has classes of several parts.
+func sharedCase(classes int, method Method) lossCase {
+	rng, pixels := newRand(uint64(classes)), 200_000
+	if classes == 1 {
+		pixels = 400_000
+	}
+	cfg := LovaszConfig{Classes: classes, Activation: SigmoidActivation, VoidLabels: []int32{255}, Method: method}
+	c := lossCase{cfg, make([]float32, pixels*classes), make([]int32, pixels), 1}
+	for i := range c.logits {
+		c.logits[i] = float32(rng.NormFloat64())
+	}
+	for i := range c.labels {
+		if c.labels[i] = int32(rng.IntN(max(classes, 2))); rng.IntN(100) == 0 {
+			c.labels[i] = 255
+		}
+	}
+	c.logits[0], c.labels[0] = -9, 0
+	return c
+}
 
 // TestWorkersShareClasses has classes of several parts, more and fewer than workers, which have to give the bits of one worker; and not
 // only of the last call: scratch that is used again must not show.
 func TestWorkersShareClasses(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
-		if active == Generic {
-			t.Skip("sorts: there are no parts")
-		}
-		for _, classes := range []int{1, 2, 3} {
-			rng, pixels := newRand(uint64(classes)), 200_000
-			if classes == 1 {
-				pixels = 400_000
+		for i := range 6 {
+			classes, method := 1+i%3, Method(i/3)
+			if active == Generic && method == Exact {
+				continue // sorts: there are no parts
 			}
-			c := lossCase{LovaszConfig{Classes: classes, Activation: SigmoidActivation, VoidLabels: []int32{255}}, make([]float32, pixels*classes), make([]int32, pixels), 1}
-			for i := range c.logits {
-				c.logits[i] = float32(rng.NormFloat64())
-			}
-			for i := range c.labels {
-				if c.labels[i] = int32(rng.IntN(max(classes, 2))); rng.IntN(100) == 0 {
-					c.labels[i] = 255
-				}
-			}
-			c.logits[0], c.labels[0] = -9, 0
+			c := sharedCase(classes, method)
 			want, wantGrad := c.backward(t, 1)
 			want = want.Clone()
 			for _, workers := range []int{2, 7} {
@@ -35,7 +44,7 @@ func TestWorkersShareClasses(t *testing.T) {
 				l := mustLovasz(t, cfg)
 				grad := make([]float32, len(c.logits))
 				for round := range 2 {
-					what := fmt.Sprintf("%d classes, %d workers, round %d", classes, workers, round)
+					what := fmt.Sprintf("%v, %d classes, %d workers, round %d", method, classes, workers, round)
 					got, err := l.Backward(grad, c.logits, c.labels, 1)
 					if err != nil {
 						t.Fatal(what, err)
@@ -47,8 +56,42 @@ func TestWorkersShareClasses(t *testing.T) {
 						t.Fatalf("%s: forward: %v %s", what, err, sameResult(got, want))
 					}
 				}
-				if classes == 1 && l.call.shared[0].weigher == nil {
+				if s := l.call.shared; classes == 1 && (l.call.ranges < 2 || s[0].columns == nil && s[0].binned == nil) {
 					t.Fatalf("%d workers: nothing was shared", workers)
+				}
+			}
+		}
+	})
+}
+
+// TestWorkersShareCounts is TestWorkersShareClasses for counts, of which some are there already, and for a class that is not counted.
+func TestWorkersShareCounts(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		for classes := 1; classes <= 3; classes++ {
+			c := sharedCase(classes, Binned)
+			if classes == 3 {
+				c.cfg.SkipClasses = []int{2}
+			}
+			var want []byte
+			var wantGrad []float32
+			for _, workers := range []int{1, 2, 7} {
+				c.cfg.Workers = workers
+				s, grad := mustCounts(t, c.cfg), make([]float32, len(c.logits))
+				for range 2 {
+					mustAdd(t, s, c)
+				}
+				if err := s.Backward(grad, c.logits, c.labels, 1); err != nil {
+					t.Fatal(err)
+				}
+				if workers == 1 {
+					want, wantGrad = stateOf(t, s), grad
+					continue
+				}
+				if classes == 1 && s.call.ranges < 2 {
+					t.Fatalf("%d classes, %d workers: nothing was shared", classes, workers)
+				}
+				if d := sameGradient(grad, wantGrad); d != "" || !bytes.Equal(stateOf(t, s), want) {
+					t.Fatalf("%d classes, %d workers: another state, or %s", classes, workers, d)
 				}
 			}
 		}
