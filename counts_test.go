@@ -20,7 +20,14 @@ var (
 
 // countable returns the case as LovaszCounts takes it: binned, one loss for all images, without cross-entropy.
 func (c lossCase) countable() lossCase {
-	c.cfg.Method, c.cfg.PerImage, c.cfg.CrossEntropy = Binned, false, 0
+	c = c.withoutEntropy()
+	c.cfg.Method, c.cfg.PerImage = Binned, false
+	return c
+}
+
+// withoutEntropy returns the case without its cross-entropy.
+func (c lossCase) withoutEntropy() lossCase {
+	c.cfg.CrossEntropy, c.cfg.CrossEntropyWeights, c.cfg.LabelSmoothing = 0, nil, 0
 	return c
 }
 

@@ -129,15 +129,7 @@ func decodeCase(data []byte) lossCase {
 	which := r.n(6)
 	cfg.VoidLabels = [][]int32{nil, {255}, {-1, 255}, {int32(r.n(C))}, {255, 0}, {math.MaxInt32, math.MinInt32, 1}}[which]
 	if r.n(3) == 0 {
-		sum := float32(0)
-		for range C {
-			w := []float32{0, 1, 2, 0.3, 1e-3}[r.n(5)]
-			cfg.Weights = append(cfg.Weights, w)
-			sum += w
-		}
-		if sum == 0 {
-			cfg.Weights[r.n(C)] = 2
-		}
+		cfg.Weights = r.weights(C)
 	}
 	if r.n(3) == 0 && cfg.Activation != NoActivation {
 		cfg.CrossEntropy = []float64{1, 0.25, 3}[r.n(3)]
@@ -186,6 +178,64 @@ func decodeCase(data []byte) lossCase {
 				}
 			}
 			c.logits[o.index(at, k, pixels)] = x
+		}
+	}
+	if cfg.CrossEntropy > 0 {
+		if r.n(2) == 0 {
+			c.cfg.CrossEntropyWeights = r.weights(C)
+		}
+		c.cfg.LabelSmoothing = []float64{0, 0, 0.1, 0.5, 0.999}[r.n(5)]
+	}
+	return c
+}
+
+// weights returns weights of so many classes, some of them 0.
+func (r *caseReader) weights(n int) []float32 {
+	w, sum := make([]float32, n), float32(0)
+	for k := range w {
+		w[k] = []float32{0, 1, 2, 0.3, 1e-3}[r.n(5)]
+		sum += w[k]
+	}
+	if sum == 0 {
+		w[r.n(n)] = 2
+	}
+	return w
+}
+
+// decodeMasks makes a case with masks of any bytes.
+func decodeMasks(data []byte) *waveCase {
+	c := &waveCase{lossCase: decodeCase(data)}
+	r := &caseReader{nil, newRand(uint64(len(c.labels))<<32 | uint64(len(data)))}
+	for _, b := range data {
+		r.rng = newRand(r.rng.Uint64() ^ uint64(b))
+	}
+	cfg := &c.cfg
+	if cfg.Activation == SoftmaxActivation {
+		cfg.Activation = SigmoidActivation
+	}
+	foreground, void := r.n(4), r.n(4) // none, some, half, nearly all; none, some, half, whole images
+	pixels := len(c.labels) / c.images
+	c.masks = make([]uint8, len(c.logits))
+	o := oracle[float32]{*cfg}
+	for at := range c.labels {
+		voidImage := void == 3 && pixels > 0 && at/pixels%2 == 0
+		for k := range cfg.Classes {
+			i := o.index(at, k, pixels)
+			if r.n(8) < []int{0, 1, 4, 7}[foreground] {
+				c.masks[i] = 1
+			}
+			if voidImage || r.n(8) < []int{0, 1, 4, 1}[void] {
+				c.masks[i] = byte(2 + r.n(254))
+			}
+			bad := c.logits[i] != c.logits[i] || c.logits[i]-c.logits[i] != 0 && (cfg.CrossEntropy > 0 || cfg.Activation == NoActivation)
+			if bad = bad || cfg.Activation == NoActivation && !probable(c.logits[i]); !bad {
+				continue
+			}
+			if cfg.Void == DropPixels {
+				c.masks[i] = 255 // nobody looks
+			} else {
+				c.logits[i] = 0.5
+			}
 		}
 	}
 	return c
@@ -237,7 +287,7 @@ func smoothCases(n int) (cases []lossCase) {
 }
 
 func smooth(c lossCase) bool {
-	g := oracle[float64]{c.cfg}.group(widen(c.logits), c.labels, len(c.labels)/c.images, 0, len(c.labels))
+	g := oracle[float64]{c.cfg}.group(widen(c.logits), c.labels, nil, len(c.labels)/c.images, 0, len(c.labels))
 	for k := range c.cfg.Classes {
 		var e []float64
 		for _, px := range g.px {
@@ -396,8 +446,8 @@ func againstFloat64(cfg LovaszConfig, got LovaszResult, want oracleResult[float6
 }
 
 // transposed returns [images, rows, cols] as [images, cols, rows].
-func transposed(x []float32, images, rows, cols int) []float32 {
-	out := make([]float32, len(x))
+func transposed[E any](x []E, images, rows, cols int) []E {
+	out := make([]E, len(x))
 	for n := range images {
 		for r := range rows {
 			for c := range cols {

@@ -237,6 +237,22 @@ func TestMasksEntropy(t *testing.T) {
 	}
 }
 
+// TestMasksAgainstOracle has every option, alone and combined.
+func TestMasksAgainstOracle(t *testing.T) {
+	n := 1500
+	if !*long {
+		n = 300
+	}
+	rng := newRand(80)
+	for range n {
+		data := make([]byte, 40)
+		for i := range data {
+			data[i] = byte(rng.Uint32())
+		}
+		checkAnyCase(t, decodeMasks(data), 1+rng.IntN(3))
+	}
+}
+
 func TestMasksErrors(t *testing.T) {
 	soft, _ := NewLovasz(LovaszConfig{Classes: 2})
 	if _, err := soft.ForwardMasks(make([]float32, 4), make([]uint8, 4), 1); !errors.Is(err, ErrConfig) {

@@ -18,6 +18,7 @@ type oracle[T Float] struct{ LovaszConfig }
 type oraclePixel[T Float] struct {
 	at       int     // index into the labels
 	label    int32   // −1 for a void one
+	mask     []uint8 // instead, of each class; nil: there is a label
 	p        []T     // its classes' probabilities
 	e        []T     // and their errors
 	slope    []T     // of the sigmoid: p·(1 − p)
@@ -27,10 +28,25 @@ type oraclePixel[T Float] struct {
 }
 
 func (o oracle[T]) foreground(px oraclePixel[T], class int) bool {
+	if px.mask != nil {
+		return px.mask[class] == 1
+	}
 	if o.Classes == 1 {
 		return px.label == 1
 	}
 	return int(px.label) == class
+}
+
+// void says whether a pixel is void in a class. Where void ones are dropped, a pixel with a label takes no part at all.
+func (px oraclePixel[T]) void(class int) bool {
+	if px.mask != nil {
+		return px.mask[class] > 1
+	}
+	return px.label < 0
+}
+
+func (o oracle[T]) dropped(px oraclePixel[T], class int) bool {
+	return o.Void == DropPixels && px.void(class)
 }
 
 // refLog1p returns log(1 + x).
@@ -46,8 +62,8 @@ func (o oracle[T]) entropyWeight(class int) float64 {
 	return float64(o.CrossEntropyWeights[class])
 }
 
-func (o oracle[T]) pixel(at int, x []T, label int32) oraclePixel[T] {
-	px := oraclePixel[T]{at: at, label: label, p: make([]T, len(x)), e: make([]T, len(x)), slope: make([]T, len(x))}
+func (o oracle[T]) pixel(at int, x []T, label int32, mask []uint8) oraclePixel[T] {
+	px := oraclePixel[T]{at: at, label: label, mask: mask, p: make([]T, len(x)), e: make([]T, len(x)), slope: make([]T, len(x))}
 	if slices.Contains(o.VoidLabels, label) {
 		px.label = -1
 	}
@@ -109,7 +125,7 @@ func (o oracle[T]) pixel(at int, x []T, label int32) oraclePixel[T] {
 			if z < 0 {
 				px.e[k] = e / (1 + e)
 			}
-			if entropy {
+			if entropy && !px.void(k) {
 				h := max(float64(z), 0) + float64(T(refLog1p(float64(e)))) - float64(float64(z)*(o.LabelSmoothing/2))
 				px.entropyN += o.entropyWeight(k)
 				px.entropy += float64(o.entropyWeight(k) * h)
@@ -331,6 +347,16 @@ func (o oracle[T]) weight(class int) float64 {
 
 // run is Backward.
 func (o oracle[T]) run(logits []T, labels []int32, images int) oracleResult[T] {
+	return o.runEither(logits, labels, nil, images)
+}
+
+// runMasks is BackwardMasks.
+func (o oracle[T]) runMasks(logits []T, masks []uint8, images int) oracleResult[T] {
+	o.VoidLabels = nil
+	return o.runEither(logits, make([]int32, len(masks)/o.Classes), masks, images)
+}
+
+func (o oracle[T]) runEither(logits []T, labels []int32, masks []uint8, images int) oracleResult[T] {
 	pixels := len(labels) / images
 	res := oracleResult[T]{grad: make([]T, len(logits))}
 	groups, size := 1, len(labels)
@@ -341,7 +367,7 @@ func (o oracle[T]) run(logits []T, labels []int32, images int) oracleResult[T] {
 	sums, counts := make([]float64, o.Classes), make([]float64, o.Classes)
 	var took []oracleGroup[T]
 	for i := range groups {
-		g := o.group(logits, labels, pixels, i*size, (i+1)*size)
+		g := o.group(logits, labels, masks, pixels, i*size, (i+1)*size)
 		for k, c := range g.class {
 			if c.w != nil {
 				sums[k] += c.loss
@@ -386,7 +412,7 @@ type oracleGroup[T Float] struct {
 }
 
 // group computes the losses of the pixels from … to−1.
-func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracleGroup[T] {
+func (o oracle[T]) group(logits []T, labels []int32, masks []uint8, pixels, from, to int) oracleGroup[T] {
 	g := oracleGroup[T]{class: make([]oracleClass[T], o.Classes)}
 	var entropies []float64
 	for at := from; at < to; at++ {
@@ -394,10 +420,14 @@ func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracl
 			continue
 		}
 		x := make([]T, o.Classes)
+		var mask []uint8
 		for k := range x {
 			x[k] = logits[o.index(at, k, pixels)]
+			if masks != nil {
+				mask = append(mask, masks[o.index(at, k, pixels)])
+			}
 		}
-		px := o.pixel(at, x, labels[at])
+		px := o.pixel(at, x, labels[at], mask)
 		if px.label >= 0 && o.CrossEntropy > 0 {
 			entropies = append(entropies, px.entropy)
 			g.terms += px.entropyN
@@ -411,18 +441,26 @@ func (o oracle[T]) group(logits []T, labels []int32, pixels, from, to int) oracl
 		return g
 	}
 	for k := range g.class {
-		e, fg := make([]T, len(g.px)), make([]bool, len(g.px))
-		for i, px := range g.px {
-			e[i], fg[i] = px.e[k], o.foreground(px, k)
-		}
+		var e []T
+		var fg []bool
 		G := 0
-		for _, f := range fg {
-			G += b2i(f)
+		for _, px := range g.px {
+			if !o.dropped(px, k) {
+				e, fg = append(e, px.e[k]), append(fg, o.foreground(px, k))
+				G += b2i(o.foreground(px, k))
+			}
 		}
-		if !o.averaged(k, G) {
+		if len(e) == 0 || !o.averaged(k, G) {
 			continue
 		}
 		g.class[k] = o.classUpTo(e, fg, o.top(g, e))
+		w := make([]T, len(g.px)) // of all pixels
+		for i, px := range g.px {
+			if !o.dropped(px, k) {
+				w[i], g.class[k].w = g.class[k].w[0], g.class[k].w[1:]
+			}
+		}
+		g.class[k].w = w
 		g.sumWeights += o.weight(k)
 		g.lovasz += float64(o.weight(k) * g.class[k].loss)
 		g.gap += float64(o.weight(k) * g.class[k].gap)
@@ -473,6 +511,9 @@ func (o oracle[T]) gradient(grad []T, g oracleGroup[T], groups float64, pixels i
 			if g.terms > 0 {
 				v[k] = o.addEntropyGrad(v[k], px, k, o.CrossEntropy/g.terms/groups)
 			}
+			if o.dropped(px, k) {
+				v[k] = 0
+			}
 			grad[o.index(px.at, k, pixels)] = v[k]
 		}
 	}
@@ -505,7 +546,7 @@ func (o oracle[T]) addEntropyGrad(grad T, px oraclePixel[T], k int, factor float
 	if o.foreground(px, k) {
 		signed = -signed
 	}
-	if px.label < 0 {
+	if px.void(k) {
 		return grad + 0*signed
 	}
 	if o.Activation == SigmoidActivation {
