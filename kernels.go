@@ -166,15 +166,20 @@ func softmaxOfRows[T Float](isa ISA, dst, src []T, cols int) {
 		}
 		return
 	}
-	for step := rowsStep(cols); len(src) > 0; {
-		n := min(step, len(src))
+	for len(src) > 0 {
+		n := rowsPiece(cols, len(src))
 		softmaxRows(isa, dst[:n], src[:n], cols)
 		dst, src = dst[n:], src[n:]
 	}
 }
 
-// rowsStep is how many elements of whole rows go into one call.
-func rowsStep(cols int) int { return max(1, longPiece/cols) * cols }
+// rowsPiece is how many of n elements, in whole rows, go into one call.
+func rowsPiece(cols, n int) int {
+	if n <= longPiece {
+		return n // the division would take as long as a few rows
+	}
+	return min(n, max(1, longPiece/cols)*cols)
+}
 
 // LogSoftmaxRows writes (x − max) − log Σ exp(x − max) for every row of the row-major matrix src [len(src)/cols, cols]. A −Inf stays
 // −Inf; a row with NaN, +Inf or nothing but −Inf becomes NaN throughout. Aliasing and panics are those of SoftmaxRows.
@@ -188,8 +193,8 @@ func LogSoftmaxRows[T Float](dst, src []T, cols int) {
 		}
 		return
 	}
-	for step := rowsStep(cols); len(src) > 0; {
-		n := min(step, len(src))
+	for len(src) > 0 {
+		n := rowsPiece(cols, len(src))
 		logSoftmaxRows(isa, dst[:n], src[:n], cols)
 		dst, src = dst[n:], src[n:]
 	}
@@ -220,32 +225,20 @@ func SoftmaxPlanes[T Float](dst, src []T, planes int) {
 
 func softmaxArray[T Float](isa ISA, dst, src []T, planes int) {
 	n := len(src) / planes
-	step := planesStep(planes)
-	for i := 0; i < n; i += step {
-		columnSoftmax(isa, dst[i:], src[i:], planes, min(step, n-i), n, n)
+	for i := 0; i < n; {
+		some := planesPiece(planes, n-i)
+		softmaxPlanes(isa, dst[i:], src[i:], planes, some, n, n)
+		i += some
 	}
 }
 
-// columnSoftmax is the softmax of n columns, however many the planes. More than piece of them are not worth assembly.
-func columnSoftmax[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
-	if planes > piece {
-		softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
-	} else if n > 0 {
-		softmaxPlanes(isa, dst, src, planes, n, dstStride, srcStride)
+// planesPiece is how many of n columns of planes go into one call.
+func planesPiece(planes, n int) int {
+	if n*planes <= longPiece {
+		return n
 	}
+	return min(n, (max(longPiece/planes, 1)+63)&^63)
 }
-
-// columnArgMax is the index of the largest value of n columns, however many the planes.
-func columnArgMax[T Float](isa ISA, dst []int32, src []T, planes, n, stride int) {
-	if planes > piece {
-		argMaxPlanesGeneric(dst, src, planes, n, stride)
-	} else {
-		argMaxPlanes(isa, dst, src, planes, n, stride)
-	}
-}
-
-// planesStep is how many columns of planes go into one call.
-func planesStep(planes int) int { return (max(longPiece/planes, 1) + 63) &^ 63 }
 
 // SoftmaxAxis is Softmax along the middle axis of a row-major array [outer, axis, inner]: rows where inner is 1, planes where outer is 1.
 // outer and inner may be 0; it panics where axis is not positive, one of the others is negative, or the product is not the length.
@@ -270,18 +263,12 @@ func LogSoftmaxAxis[T Float](dst, src []T, outer, axis, inner int) {
 		LogSoftmaxRows(dst, src, axis)
 		return
 	}
-	size := axis * inner
-	if axis > piece {
-		for ; len(src) > 0; dst, src = dst[size:], src[size:] {
-			logSoftmaxPlanesGeneric(dst[:size], src[:size], axis, inner, inner, inner)
-		}
-		return
-	}
 	isa := active
-	step := planesStep(axis)
-	for ; len(src) > 0; dst, src = dst[size:], src[size:] {
-		for i := 0; i < inner; i += step {
-			logSoftmaxPlanes(isa, dst[i:size], src[i:size], axis, min(step, inner-i), inner, inner)
+	for size := axis * inner; len(src) > 0; dst, src = dst[size:], src[size:] {
+		for i := 0; i < inner; {
+			n := planesPiece(axis, inner-i)
+			logSoftmaxPlanes(isa, dst[i:size], src[i:size], axis, n, inner, inner)
+			i += n
 		}
 	}
 }
@@ -312,8 +299,8 @@ func SoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	checkGrad("SoftmaxRowsGrad", dx, y, dy, cols)
 	isa := active
 	if cols <= piece {
-		for step := rowsStep(cols); len(y) > 0; {
-			n := min(step, len(y))
+		for len(y) > 0 {
+			n := rowsPiece(cols, len(y))
 			softmaxRowsGrad(isa, dx[:n], y[:n], dy[:n], cols)
 			dx, y, dy = dx[n:], y[n:], dy[n:]
 		}
@@ -334,8 +321,8 @@ func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 	checkGrad("LogSoftmaxRowsGrad", dx, y, dy, cols)
 	isa := active
 	if cols <= piece {
-		for step := rowsStep(cols); len(y) > 0; {
-			n := min(step, len(y))
+		for len(y) > 0 {
+			n := rowsPiece(cols, len(y))
 			logSoftmaxRowsGrad(isa, dx[:n], y[:n], dy[:n], cols)
 			dx, y, dy = dx[n:], y[n:], dy[n:]
 		}
@@ -379,10 +366,10 @@ func ArgMaxRows[T Float](dst []int32, src []T, cols int) {
 		}
 		return
 	}
-	for rows := max(1, longPiece/cols); len(dst) > 0; {
-		n := min(rows, len(dst))
-		argMaxRows(isa, dst[:n], src[:n*cols], cols)
-		dst, src = dst[n:], src[n*cols:]
+	for len(dst) > 0 {
+		n := rowsPiece(cols, len(src))
+		argMaxRows(isa, dst[:n/cols], src[:n], cols)
+		dst, src = dst[n/cols:], src[n:]
 	}
 }
 
@@ -392,21 +379,25 @@ func ArgMaxPlanes[T Float](dst []int32, src []T, planes int) {
 	checkArgMax("ArgMaxPlanes", "planes", planes, len(dst), len(src))
 	checkIndices("ArgMaxPlanes", "planes", planes)
 	isa := active
-	step := planesStep(planes)
-	for i := 0; i < len(dst); i += step {
-		n := min(step, len(dst)-i)
-		columnArgMax(isa, dst[i:i+n], src[i:], planes, n, len(dst))
+	for i := 0; i < len(dst); {
+		n := planesPiece(planes, len(dst)-i)
+		argMaxPlanes(isa, dst[i:i+n], src[i:], planes, n, len(dst))
+		i += n
 	}
 }
 
 // ClassErrors is the error computation of the Lovász losses: dst[i] = |1{labels[i] = class} − probs[i]|, not clamped. It panics where the
 // lengths differ; dst is probs itself or does not overlap it.
 func ClassErrors[T Float](dst, probs []T, labels []int32, class int32) {
+	classErrors(active, dst, probs, labels, class)
+}
+
+// classErrorsPieces is classErrors of more than a long piece.
+func classErrorsPieces[T Float](isa ISA, dst, probs []T, labels []int32, class int32) {
 	checkUnary("ClassErrors", dst, probs)
 	if len(labels) != len(probs) {
 		panicLengths("ClassErrors", "len(probs)", len(probs), "len(labels)", len(labels))
 	}
-	isa := active
 	for len(dst) > 0 {
 		n := min(len(dst), longPiece)
 		classErrors(isa, dst[:n], probs[:n], labels[:n], class)
@@ -480,8 +471,13 @@ func panicDivides(name, what string, n, length int) {
 
 func checkArgMax(name, what string, n, dst, src int) {
 	if n <= 0 || src%n != 0 || src/n != dst {
-		panic(fmt.Sprintf("lanewise: %s: len(src) = %d, want len(dst)·%s = %d·%d", name, src, what, dst, n))
+		panicArgMax(name, what, n, dst, src)
 	}
+}
+
+//go:noinline
+func panicArgMax(name, what string, n, dst, src int) {
+	panic(fmt.Sprintf("lanewise: %s: len(src) = %d, want len(dst)·%s = %d·%d", name, src, what, dst, n))
 }
 
 // checkIndices panics where indices below n do not fit int32.

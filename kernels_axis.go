@@ -19,15 +19,16 @@ func LogSumExpRows[T Float](dst, src []T, cols int) {
 		return
 	}
 	isa := active
-	for rows := max(1, longPiece/cols); len(dst) > 0; {
-		n := min(rows, len(dst))
-		logSumExpRows(isa, dst[:n], src[:n*cols], cols)
-		for i, v := range dst[:n] {
+	for len(dst) > 0 {
+		n := rowsPiece(cols, len(src))
+		rows := dst[:n/cols]
+		logSumExpRows(isa, rows, src[:n], cols)
+		for i, v := range rows {
 			if v != v {
-				dst[i] = extreme(src[i*cols:], cols, 1)
+				rows[i] = extreme(src[i*cols:], cols, 1)
 			}
 		}
-		dst, src = dst[n:], src[n*cols:]
+		dst, src = dst[len(rows):], src[n:]
 	}
 }
 
@@ -53,15 +54,11 @@ func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
 		return
 	}
 	isa := active
-	step := planesStep(axis)
 	for size := axis * inner; len(src) > 0; dst, src = dst[inner:], src[size:] {
-		for i := 0; i < inner; i += step {
-			n := min(step, inner-i)
-			if axis > piece { // more planes are not worth assembly
-				logSumExpPlanesGeneric(dst[i:i+n], src[i:size], axis, n, inner)
-			} else {
-				logSumExpPlanes(isa, dst[i:i+n], src[i:size], axis, n, inner)
-			}
+		for i := 0; i < inner; {
+			n := planesPiece(axis, inner-i)
+			logSumExpPlanes(isa, dst[i:i+n], src[i:size], axis, n, inner)
+			i += n
 		}
 		for i, v := range dst[:inner] {
 			if v != v {
@@ -95,14 +92,11 @@ func SoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 		return
 	}
 	isa := active
-	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
-		for i := 0; i < inner; i += step {
-			if n := min(step, inner-i); axis > piece {
-				softmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, n, inner)
-			} else {
-				softmaxGradPlanes(isa, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
-			}
+		for i := 0; i < inner; {
+			n := planesPiece(axis, inner-i)
+			softmaxGradPlanes(isa, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+			i += n
 		}
 	}
 }
@@ -116,14 +110,11 @@ func LogSoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 		return
 	}
 	isa := active
-	step := planesStep(axis)
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
-		for i := 0; i < inner; i += step {
-			if n := min(step, inner-i); axis > piece {
-				logSoftmaxGradPlanesGeneric(dx[i:size], y[i:size], dy[i:size], axis, n, inner)
-			} else {
-				logSoftmaxGradPlanes(isa, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
-			}
+		for i := 0; i < inner; {
+			n := planesPiece(axis, inner-i)
+			logSoftmaxGradPlanes(isa, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
+			i += n
 		}
 	}
 }

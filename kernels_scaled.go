@@ -51,8 +51,8 @@ func scaledRows[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 
 // scaledWhole has no mask, or one of the length of src.
 func scaledWhole[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
-	for step := rowsStep(cols); len(src) > 0; {
-		n := min(step, len(src))
+	for len(src) > 0 {
+		n := rowsPiece(cols, len(src))
 		if mask == nil {
 			softmaxRowsScaled(isa, dst[:n], src[:n], cols, scale)
 		} else {

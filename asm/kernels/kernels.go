@@ -13,6 +13,9 @@ type V = machine.V
 
 var inf = math.Inf(1)
 
+// manyPlanes are not worth assembly.
+var manyPlanes = []pipeline.Apart{{If: "planes > piece"}}
+
 // All are the kernels. Slices fit each other and are not empty. To add one:
 //
 //   - define it in plain Go, as its name + "Generic" in a kernels_generic*.go at the root, with the signature that stands here;
@@ -53,7 +56,8 @@ var All = []pipeline.Kernel{
 		Doc:   "returns the index of the first NaN, or of the first of the largest; −1 for nothing.",
 		Apart: []pipeline.Apart{{If: "len(x) == 0 || len(x) > longPiece", Call: "argMaxPieces"}}},
 	{Name: "classErrors", Signature: "func(dst, probs []T, labels []int32, class int32)", On: pipeline.Everywhere(classErrors),
-		Doc: "writes |1{label = class} − p|."},
+		Doc:   "writes |1{label = class} − p|.",
+		Apart: []pipeline.Apart{{If: "len(dst) > longPiece || len(labels) != len(dst) || !unary(dst, probs)", Call: "classErrorsPieces"}}},
 	{Name: "lovaszWeights", Signature: "func(dst []T, foreground []uint8, left, union int) int", On: pipeline.Everywhere(lovaszWeights),
 		Doc: "writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then."},
 	{Name: "transpose", Signature: "func(dst, src []T, rows, cols, dstStride, srcStride int)", On: pipeline.Everywhere(transpose),
@@ -71,13 +75,16 @@ var All = []pipeline.Kernel{
 	{Name: "argMaxRows", Signature: "func(dst []int32, src []T, cols int)", On: pipeline.Everywhere(argMaxRows),
 		Doc: "writes argMax of every row."},
 
-	// columns 0 … n−1 of at most piece planes; plane k begins at element k·stride of its slice
+	// columns 0 … n−1; plane k begins at element k·stride of its slice
 	{Name: "softmaxPlanes", Signature: "func(dst, src []T, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(softmaxPlanes),
-		Doc: "writes the softmax down every column."},
+		Doc:   "writes the softmax down every column.",
+		Apart: manyPlanes},
 	{Name: "logSoftmaxPlanes", Signature: "func(dst, src []T, planes, n, dstStride, srcStride int)", On: pipeline.Everywhere(logSoftmaxPlanes),
-		Doc: "writes the log-softmax down every column."},
+		Doc:   "writes the log-softmax down every column.",
+		Apart: manyPlanes},
 	{Name: "argMaxPlanes", Signature: "func(dst []int32, src []T, planes, n, stride int)", On: pipeline.Everywhere(argMaxPlanes),
-		Doc: "writes argMax down every column."},
+		Doc:   "writes argMax down every column.",
+		Apart: manyPlanes},
 
 	// distances and norms
 	{Name: "squaredDistance", Signature: "func(a, b []T) T", On: pipeline.Everywhere(squaredDistance),
@@ -103,11 +110,14 @@ var All = []pipeline.Kernel{
 	{Name: "logSumExpRows", Signature: "func(dst, src []T, cols int)", On: pipeline.Everywhere(logSumExpRows),
 		Doc: "writes max + log Σ exp(x − max) of every row of at most piece columns, or NaN where the sum is one."},
 	{Name: "logSumExpPlanes", Signature: "func(dst, src []T, planes, n, stride int)", On: pipeline.Everywhere(logSumExpPlanes),
-		Doc: "is logSumExpRows down every column."},
+		Doc:   "is logSumExpRows down every column.",
+		Apart: manyPlanes},
 	{Name: "softmaxGradPlanes", Signature: "func(dx, y, dy []T, planes, n, stride int)", On: pipeline.Everywhere(softmaxGradPlanes),
-		Doc: "writes y·(dy − Σ y·dy) down every column."},
+		Doc:   "writes y·(dy − Σ y·dy) down every column.",
+		Apart: manyPlanes},
 	{Name: "logSoftmaxGradPlanes", Signature: "func(dx, y, dy []T, planes, n, stride int)", On: pipeline.Everywhere(logSoftmaxGradPlanes),
-		Doc: "writes dy − exp(min(y, 0))·Σ dy down every column."},
+		Doc:   "writes dy − exp(min(y, 0))·Σ dy down every column.",
+		Apart: manyPlanes},
 
 	// selection
 	{Name: "above", Signature: "func(x []T, threshold T) int", On: pipeline.Everywhere(above),

@@ -159,7 +159,10 @@ func (k *Kernel) dispatch(s *strings.Builder, arch string) error {
 	}
 	fmt.Fprintf(s, "\n// %s %s\nfunc %s%s(isa ISA, %s {\n", k.Name, k.Doc, k.Name, parameters, p.source)
 	for _, apart := range k.Apart {
-		call := p.call(apart.Call, "", "isa")
+		call := p.call(k.Name+"Generic", "")
+		if apart.Call != "" {
+			call = p.call(apart.Call, "", "isa")
+		}
 		if p.results == "" {
 			call += "\nreturn"
 		}

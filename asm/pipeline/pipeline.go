@@ -25,7 +25,8 @@ type Kernel struct {
 }
 
 // Apart says what does not go to assembly: where If holds, a Go condition on the arguments, another function of the library gets them, with
-// the ISA before them. An exported function that has nothing else to look at is one call then, which is inlined into its callers.
+// the ISA before them, or without a Call the definition. An exported function that has nothing else to look at is one call then, which is
+// inlined into its callers.
 type Apart struct{ If, Call string }
 
 // Beyond is how many elements behind its end a function may read, which have to be there, and write, where anything may stand afterwards.
