@@ -106,19 +106,19 @@ func cumSumPieces[T Float](isa ISA, dst, src []T, carry float64) float64 {
 func Softmax[T Float](dst, src []T) {
 	checkUnary("Softmax", dst, src)
 	if len(src) > piece {
-		softmaxPieces(active, dst, src)
+		softmaxPieces(active, dst, src, 1)
 	} else if len(src) > 0 {
 		softmaxRows(active, dst, src, len(src))
 	}
 }
 
-// softmaxPieces is the softmax of a row of more than a piece.
-func softmaxPieces[T Float](isa ISA, dst, src []T) {
+// softmaxPieces is the softmax of a row of more than a piece, multiplied by times, which is positive.
+func softmaxPieces[T Float](isa ISA, dst, src []T, times T) {
 	m := largest(isa, src)
 	var s float64
 	for i := 0; i < len(src); i += piece {
 		end := min(i+piece, len(src))
-		s += float64(expSum(isa, dst[i:end], src[i:end], m))
+		s += float64(expSum(isa, dst[i:end], src[i:end], m, times))
 	}
 	sum := T(s)
 	if sum != sum {
@@ -155,20 +155,24 @@ func sumExpPieces[T Float](isa ISA, x []T, m T) T {
 func SoftmaxRows[T Float](dst, src []T, cols int) {
 	checkUnary("SoftmaxRows", dst, src)
 	checkDivides("SoftmaxRows", "cols", cols, len(src))
-	softmaxOfRows(active, dst, src, cols)
+	softmaxOfRows(active, dst, src, cols, 1)
 }
 
-// softmaxOfRows is softmaxRows of any number of rows and columns.
-func softmaxOfRows[T Float](isa ISA, dst, src []T, cols int) {
+// softmaxOfRows is softmaxRows of any number of rows and columns, multiplied by times, which is not negative and not 0.
+func softmaxOfRows[T Float](isa ISA, dst, src []T, cols int, times T) {
 	if cols > piece {
 		for i := 0; i < len(src); i += cols {
-			softmaxPieces(isa, dst[i:i+cols], src[i:i+cols])
+			softmaxPieces(isa, dst[i:i+cols], src[i:i+cols], times)
 		}
 		return
 	}
 	for len(src) > 0 {
 		n := rowsPiece(cols, len(src))
-		softmaxRows(isa, dst[:n], src[:n], cols)
+		if times == 1 {
+			softmaxRows(isa, dst[:n], src[:n], cols)
+		} else {
+			softmaxRowsScaled(isa, dst[:n], src[:n], cols, times)
+		}
 		dst, src = dst[n:], src[n:]
 	}
 }

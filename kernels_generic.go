@@ -36,12 +36,15 @@ func fillNaN[T Float](dst []T) {
 // exp
 
 // exp writes exp(src − max) to dst. src − max is not positive, or NaN; a result below the smallest normal number is 0.
-func exp[T Float](dst, src []T, max T) {
+func exp[T Float](dst, src []T, max T) { expScaled(dst, src, max, 1) }
+
+// expScaled is exp of (src − max)·scale.
+func expScaled[T Float](dst, src []T, max, scale T) {
 	switch dst := any(dst).(type) {
 	case []float32:
-		exp32(dst, any(src).([]float32), float32(max))
+		exp32(dst, any(src).([]float32), float32(max), float32(scale))
 	case []float64:
-		exp64(dst, any(src).([]float64), float64(max))
+		exp64(dst, any(src).([]float64), float64(max), float64(scale))
 	}
 }
 
@@ -68,7 +71,7 @@ const (
 // fused multiply-add rounds likewise: float64 holds each product exactly, and no sum of this chain lies where a second rounding shows
 // (proved by running all of them). The first three sums of the polynomial stay within one binade, where adding and subtracting 2^k
 // rounds to float32: fewer conversions, which are slow.
-func exp32(dst, src []float32, max float32) {
+func exp32(dst, src []float32, max, scale float32) {
 	const (
 		to5 = 0x1.8p22 // rounds [2⁻⁷, 2⁻⁶) to float32
 		to4 = 0x1.8p24 // [2⁻⁵, 2⁻⁴)
@@ -76,7 +79,7 @@ func exp32(dst, src []float32, max float32) {
 	)
 	dst = dst[:len(src)]
 	for i, v := range src {
-		v -= max
+		v = float32((v - max) * scale)
 		if v < expUnder32 {
 			dst[i] = 0
 			continue
@@ -96,10 +99,10 @@ func exp32(dst, src []float32, max float32) {
 
 // exp64 is exp for float64, at most 0.925 ulp off. math.FMA is one instruction where the CPU has it, and slow (600 ns an element) on wasm,
 // 386, arm and mips.
-func exp64(dst, src []float64, max float64) {
+func exp64(dst, src []float64, max, scale float64) {
 	dst = dst[:len(src)]
 	for i, x := range src {
-		x -= max
+		x = float64((x - max) * scale)
 		if x < expUnder64 {
 			dst[i] = 0
 			continue
@@ -278,8 +281,8 @@ func addLanes[T Float](lanes *[maxLanes]T, x []T) {
 	}
 }
 
-func expSumGeneric[T Float](dst, src []T, max T) T {
-	exp(dst, src, max)
+func expSumGeneric[T Float](dst, src []T, max, scale T) T {
+	expScaled(dst, src, max, scale)
 	return sumGeneric(dst)
 }
 
@@ -425,10 +428,13 @@ func transposeGeneric[T Float](dst, src []T, rows, cols, dstStride, srcStride in
 	}
 }
 
-func softmaxRowsGeneric[T Float](dst, src []T, cols int) {
+func softmaxRowsGeneric[T Float](dst, src []T, cols int) { softmaxRowsScaledGeneric(dst, src, cols, 1) }
+
+// softmaxRowsScaledGeneric has a scale that is positive: the largest product is that of the largest element.
+func softmaxRowsScaledGeneric[T Float](dst, src []T, cols int, scale T) {
 	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
 		y := dst[:cols]
-		sum := expSumGeneric(y, src[:cols], largestGeneric(src[:cols]))
+		sum := expSumGeneric(y, src[:cols], largestGeneric(src[:cols]), scale)
 		if sum != sum {
 			fillNaN(y)
 			continue

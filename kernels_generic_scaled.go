@@ -8,14 +8,6 @@ func scaleAddGeneric[T Float](dst, src, mask []T, factor T) {
 	}
 }
 
-// softmaxRowsScaledGeneric is softmaxRowsGeneric of src·scale.
-func softmaxRowsScaledGeneric[T Float](dst, src []T, cols int, scale T) {
-	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
-		scaleGeneric(dst[:cols], src[:cols], scale)
-		softmaxRowsGeneric(dst[:cols], dst[:cols], cols)
-	}
-}
-
 // softmaxRowsMaskedGeneric is softmaxRowsGeneric of src·scale + mask.
 func softmaxRowsMaskedGeneric[T Float](dst, src, mask []T, cols int, scale T) {
 	for ; len(src) > 0; dst, src, mask = dst[cols:], src[cols:], mask[cols:] {

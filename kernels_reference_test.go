@@ -190,16 +190,30 @@ func refMax[T Float](x []T) T {
 // refExpSum returns x − max, the exp of that, and its sum.
 func refExpSum[T Float](x []T) (shifted, exps []T, sum T) {
 	m := refMax(x)
-	shifted, exps = make([]T, len(x)), make([]T, len(x))
+	shifted = make([]T, len(x))
 	for i, v := range x {
 		shifted[i] = v - m
-		exps[i] = refExp(shifted[i])
 	}
-	return shifted, exps, refSum(exps)
+	exps, sum = refExpSumOf(shifted)
+	return shifted, exps, sum
+}
+
+func refExpSumOf[T Float](x []T) (exps []T, sum T) {
+	exps = make([]T, len(x))
+	for i, v := range x {
+		exps[i] = refExp(v)
+	}
+	return exps, refSum(exps)
 }
 
 func refSoftmax[T Float](x []T) []T {
-	_, y, sum := refExpSum(x)
+	shifted, _, _ := refExpSum(x)
+	return refSoftmaxOf(shifted)
+}
+
+// refSoftmaxOf is the softmax of x, whose largest element is 0.
+func refSoftmaxOf[T Float](x []T) []T {
+	y, sum := refExpSumOf(x)
 	scale := 1 / sum
 	for i := range y {
 		y[i] *= scale

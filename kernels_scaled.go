@@ -1,24 +1,23 @@
 package lanewise
 
-import (
-	"fmt"
-	"math"
-	"unsafe"
-)
+import "fmt"
 
-// SoftmaxScaled is the softmax of src·scale: scale is 1 over the temperature, or attention's 1/√d. Every product is rounded to T, and what
-// holds for Softmax of these products holds here.
+// SoftmaxScaled is the softmax of src·scale: scale is 1 over the temperature, or attention's 1/√d. It is SoftmaxRowsScaled of one row,
+// without a mask.
 func SoftmaxScaled[T Float](dst, src []T, scale T) {
 	checkUnary("SoftmaxScaled", dst, src)
 	if len(src) > 0 {
-		scaledRows(active, dst, src, nil, len(src), scale)
+		scaledRows(active, dst, src, len(src), scale)
 	}
 }
 
 // SoftmaxRowsScaled is the softmax of scale·src + mask for every row of the row-major matrix src [len(src)/cols, cols]: attention's weights
 // from its scores. mask is nil, one row of cols elements that is added to every row, or as long as src; −Inf in it leaves an element out.
-// The product and the sum are rounded to T, and what holds for SoftmaxRows of these sums holds here: a row of nothing but −Inf, as where all
-// is masked, becomes NaN throughout, and 0·Inf is NaN.
+//
+// Without a mask (x − max)·scale is rounded twice, where max is the element with the largest product. Products that are too large for T are
+// no matter then, and with a scale of 1 these are the bits of SoftmaxRows. With a mask the product and the sum are rounded, and what holds
+// for SoftmaxRows of these sums holds here: a row of nothing but −Inf, as where all is masked, becomes NaN throughout. 0·Inf is NaN, and a
+// scale that is not finite makes all NaN.
 //
 // dst has the length of src, and is src or mask itself or does not overlap them; mask may overlap src. It panics where cols is not positive
 // or does not divide the length, or where mask has another length.
@@ -31,42 +30,57 @@ func SoftmaxRowsScaled[T Float](dst, src, mask []T, cols int, scale T) {
 	if overlap(dst, mask) && !(len(dst) == len(mask) && &dst[0] == &mask[0]) {
 		panicOverlap("SoftmaxRowsScaled")
 	}
-	scaledRows(active, dst, src, mask, cols, scale)
-}
-
-func scaledRows[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
-	switch {
-	case cols > piece || !(scale > 0 && scale <= maxOf[T]()): // the kernels do not take them
-		scaledPasses(isa, dst, src, mask, cols, scale)
-	case mask == nil || len(mask) == len(src):
-		scaledWhole(isa, dst, src, mask, cols, scale)
-	case cols > repeated/2:
-		for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
-			scaledWhole(isa, dst[:cols], src[:cols], mask, cols, scale)
-		}
-	default:
-		scaledRepeated(isa, dst, src, mask, cols, scale)
+	if mask == nil {
+		scaledRows(active, dst, src, cols, scale)
+	} else {
+		maskedRows(active, dst, src, mask, cols, scale)
 	}
 }
 
-// scaledWhole has no mask, or one of the length of src.
-func scaledWhole[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
+// scaledRows makes the scale positive for the kernel.
+func scaledRows[T Float](isa ISA, dst, src []T, cols int, scale T) {
+	switch {
+	case scale < 0:
+		for i := 0; i < len(src); i += longPiece {
+			end := min(i+longPiece, len(src))
+			negate(isa, dst[i:end], src[i:end])
+		}
+		src, scale = dst, -scale
+	case scale == 0:
+		scaleAll(isa, dst, src, scale)
+		src, scale = dst, 1
+	}
+	softmaxOfRows(isa, dst, src, cols, scale)
+}
+
+func maskedRows[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
+	switch {
+	case cols > piece:
+		maskedPasses(isa, dst, src, mask, cols, scale)
+	case len(mask) == len(src):
+		maskedWhole(isa, dst, src, mask, cols, scale)
+	case cols > repeated/2:
+		for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
+			softmaxRowsMasked(isa, dst[:cols], src[:cols], mask, cols, scale)
+		}
+	default:
+		maskedRepeated(isa, dst, src, mask, cols, scale)
+	}
+}
+
+// maskedWhole has a mask of the length of src.
+func maskedWhole[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	for len(src) > 0 {
 		n := rowsPiece(cols, len(src))
-		if mask == nil {
-			softmaxRowsScaled(isa, dst[:n], src[:n], cols, scale)
-		} else {
-			softmaxRowsMasked(isa, dst[:n], src[:n], mask[:n], cols, scale)
-			mask = mask[n:]
-		}
-		dst, src = dst[n:], src[n:]
+		softmaxRowsMasked(isa, dst[:n], src[:n], mask[:n], cols, scale)
+		dst, src, mask = dst[n:], src[n:], mask[n:]
 	}
 }
 
 // repeated is how many elements of a mask of one row stand side by side, for many rows at once.
 const repeated = 2048
 
-func scaledRepeated[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
+func maskedRepeated[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	var rows [repeated]T
 	step := min(repeated/cols*cols, len(src))
 	for i := 0; i < step; i += cols {
@@ -74,34 +88,22 @@ func scaledRepeated[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	}
 	for len(src) > 0 {
 		n := min(step, len(src))
-		scaledWhole(isa, dst[:n], src[:n], rows[:n], cols, scale)
+		softmaxRowsMasked(isa, dst[:n], src[:n], rows[:n], cols, scale)
 		dst, src = dst[n:], src[n:]
 	}
 }
 
-// maxOf returns the largest finite number.
-func maxOf[T Float]() T {
-	if unsafe.Sizeof(T(0)) == 4 {
-		return math.MaxFloat32
-	}
-	largest := math.MaxFloat64
-	return T(largest)
-}
-
-// scaledPasses writes src·scale + mask to dst first.
-func scaledPasses[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
+// maskedPasses writes src·scale + mask to dst first.
+func maskedPasses[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	for i := 0; i < len(src); i += cols {
 		for j := 0; j < cols; j += longPiece {
 			from, end := i+j, min(i+j+longPiece, i+cols)
-			switch {
-			case mask == nil:
-				scaleAll(isa, dst[from:end], src[from:end], scale)
-			case len(mask) == cols:
-				scaleAdd(isa, dst[from:end], src[from:end], mask[j:j+end-from], scale)
-			default:
-				scaleAdd(isa, dst[from:end], src[from:end], mask[from:end], scale)
+			m := mask[j:]
+			if len(mask) == len(src) {
+				m = mask[from:]
 			}
+			scaleAdd(isa, dst[from:end], src[from:end], m[:end-from], scale)
 		}
 	}
-	softmaxOfRows(isa, dst, dst, cols)
+	softmaxOfRows(isa, dst, dst, cols, 1)
 }

@@ -40,12 +40,14 @@ func serviceKernelTests[T Float]() []kernelTest[T] {
 				SoftmaxRowsScaled(o.dst, o.x, m, s.axis, o.y[0])
 			},
 			want: func(o *operands[T], s shape) {
+				scale, m := o.y[0], o.y[1:]
+				if len(m) == 0 {
+					along(s, o.dst, func(x, _ []T) []T { return refSoftmaxScaled(x, scale) }, o.x, nil)
+					return
+				}
 				x := slices.Clone(o.x)
 				for i := range x {
-					x[i] = T(x[i] * o.y[0])
-					if n := len(o.y) - 1; n > 0 {
-						x[i] += o.y[1+i%n]
-					}
+					x[i] = T(x[i]*scale) + m[i%len(m)]
 				}
 				along(s, o.dst, func(x, _ []T) []T { return refSoftmax(x) }, x, nil)
 			},
@@ -145,13 +147,7 @@ func serviceKernelTests[T Float]() []kernelTest[T] {
 		name: "SoftmaxScaled", family: vectors, inPlace: "x", exact: firstNaNWins,
 		lengths: func(s shape) lengths { return lengths{dst: s.axis, x: s.axis, y: 1} },
 		run:     func(o *operands[T], s shape) { SoftmaxScaled(o.dst, o.x, o.y[0]) },
-		want: func(o *operands[T], s shape) {
-			x := slices.Clone(o.x)
-			for i := range x {
-				x[i] *= o.y[0]
-			}
-			copy(o.dst, refSoftmax(x))
-		},
+		want:    func(o *operands[T], s shape) { copy(o.dst, refSoftmaxScaled(o.x, o.y[0])) },
 	},
 		scaled("SoftmaxRowsScaled", func(s shape) int { return 0 }),
 		scaled("SoftmaxRowsScaledMaskRow", func(s shape) int { return s.axis }),
@@ -203,6 +199,28 @@ func refSquaredDistance[T Float](a, b []T) T {
 		squares[i] = d * d
 	}
 	return refSum(squares)
+}
+
+// refSoftmaxScaled is the softmax of scale·x by the differences from the element whose product is the largest.
+func refSoftmaxScaled[T Float](x []T, scale T) []T {
+	z := slices.Clone(x)
+	switch {
+	case scale == 0:
+		for i := range z {
+			z[i] *= scale
+		}
+		scale = 1
+	case scale < 0:
+		for i := range z {
+			z[i] = -z[i]
+		}
+		scale = -scale
+	}
+	m := refMax(z)
+	for i, v := range z {
+		z[i] = (v - m) * scale
+	}
+	return refSoftmaxOf(z)
 }
 
 // refNormScaled returns the norm of x·2ᵏ, and k: over float64 a sum of squares that is not in [2⁻⁹⁰⁰, ∞) is that of the elements times
@@ -377,6 +395,39 @@ func TestSigmoidAccuracy(t *testing.T) {
 	})
 }
 
+// TestSoftmaxScaledAccuracy: the error grows with the difference from the largest logit, and not with the logits.
+func TestSoftmaxScaledAccuracy(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := random(7)
+		for _, c := range []struct {
+			offset float64
+			spread int // a power of two
+			scale  float32
+		}{{0, 3, 0.125}, {0, 6, 0.3}, {1000, 6, -0.3}, {1e6, 6, 0.3}, {1e20, 50, -1e-14}, {0, 100, 1e-29}, {0, -100, 1e30}, {1e38, 124, 1e-36}, {1e30, 100, 1e30}} {
+			for range 100 {
+				x := make([]float32, 1+r.below(200))
+				y, z := make([]float32, len(x)), make([]float64, len(x))
+				for i := range x {
+					x[i] = float32(c.offset + r.uniform(c.spread))
+					z[i] = float64(x[i]) * float64(c.scale)
+				}
+				SoftmaxScaled(y, x, c.scale)
+				m, sum := slices.Max(z), 0.
+				for i := range z {
+					z[i] -= m
+					sum += math.Exp(z[i])
+				}
+				for i, d := range z {
+					want := math.Exp(d) / sum
+					if e := math.Abs(float64(y[i]) - want); !(e <= want*(2*math.Abs(d)+10)*0x1p-24+0x1p-126) {
+						t.Fatalf("%+v: element %d of %d, %v from the largest, is %v, want %v", c, i, len(x), d, y[i], want)
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestSigmoidCases(t *testing.T) {
 	eachType(t, testSigmoidCases[float32], testSigmoidCases[float64])
 }
@@ -410,7 +461,7 @@ func testTopKOrder[T Float](t *testing.T) {
 		"normal":     func(i int) T { return T(r.uniform(3)) },
 		"few finite": func(i int) T { return []T{T(math.Inf(-1)), T(-r.below(9))}[b2i(i%700 == 11)] },
 		"few NaNs":   func(i int) T { return []T{T(r.uniform(3)), T(math.NaN())}[b2i(i%300 == 7)] },
-		"least":      func(i int) T { return []T{-maxOf[T](), T(math.Inf(-1))}[r.below(2)] },
+		"least":      func(i int) T { return []T{-largestFinite[T](), T(math.Inf(-1))}[r.below(2)] },
 	} {
 		src := make([]T, n)
 		for i := range src {
@@ -425,4 +476,12 @@ func testTopKOrder[T Float](t *testing.T) {
 			}
 		}
 	}
+}
+
+func largestFinite[T Float]() T {
+	if is64[T]() {
+		largest := math.MaxFloat64
+		return T(largest)
+	}
+	return math.MaxFloat32
 }

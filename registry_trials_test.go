@@ -18,7 +18,7 @@ var trials = map[string]trial{
 	"softmaxPlanes": {shape: planesShape, sizes: upTo(1, 300, 1000)}, "logSoftmaxPlanes": {shape: planesShape, sizes: upTo(1, 300, 1000)},
 	"argMaxPlanes": {shape: columnsShape, sizes: upTo(1, 300, 1000)},
 
-	"softmaxRowsScaled": {shape: rowsOf().shape, prepare: scalePositive}, "softmaxRowsMasked": {shape: maskedShape, prepare: scalePositive},
+	"softmaxRowsScaled": {shape: rowsOf().shape, prepare: scalePositive}, "softmaxRowsMasked": {shape: maskedShape, prepare: scaleAny},
 	"logSumExpRows": rowsOf("dst"), "logSumExpPlanes": {shape: columnsShape, sizes: upTo(1, 300, 1000)},
 	"softmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)}, "logSoftmaxGradPlanes": {shape: gradShape, sizes: upTo(1, 300, 1000)},
 	"above": {prepare: thresholdInside}, "largestPlanes": {shape: columnsShape, zeros: []string{"dst"}, sizes: upTo(1, 300, 1000)},
@@ -258,9 +258,9 @@ func multiples(of int) (sizes []int) {
 func largestFirst(a arguments, n int, r *random) func(string, int) bool {
 	switch x := a.(type) {
 	case *expSumArgs[float32]:
-		x.max = slices.Max(x.src)
+		x.max, x.scale = slices.Max(x.src), scales(r)
 	case *expSumArgs[float64]:
-		x.max = slices.Max(x.src)
+		x.max, x.scale = slices.Max(x.src), float64(scales(r))
 	case *sumExpArgs[float32]:
 		x.max = slices.Max(x.src)
 	case *sumExpArgs[float64]:
@@ -269,14 +269,25 @@ func largestFirst(a arguments, n int, r *random) func(string, int) bool {
 	return nil
 }
 
-// scalePositive makes a scale what its kernels take: positive and finite.
+// scalePositive makes a scale what its kernel takes: positive, or NaN.
 func scalePositive(a arguments, n int, r *random) func(string, int) bool {
-	scale := []float32{1, 0.125, 3, 0x1p-140, 1e38}[r.below(5)]
 	switch x := a.(type) {
 	case *softmaxRowsScaledArgs[float32]:
-		x.scale = scale
+		x.scale = scales(r)
 	case *softmaxRowsScaledArgs[float64]:
-		x.scale = float64(scale)
+		x.scale = float64(scales(r))
+	}
+	return nil
+}
+
+func scales(r *random) float32 {
+	return []float32{1, 0.125, 3, 0x1p-140, 1e38, float32(math.Inf(1)), float32(math.NaN())}[r.below(7)]
+}
+
+// scaleAny makes a scale of either sign, or 0.
+func scaleAny(a arguments, n int, r *random) func(string, int) bool {
+	scale := scales(r) * float32(r.below(3)-1)
+	switch x := a.(type) {
 	case *softmaxRowsMaskedArgs[float32]:
 		x.scale = scale
 	case *softmaxRowsMaskedArgs[float64]:

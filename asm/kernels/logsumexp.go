@@ -10,7 +10,7 @@ func logSumExpRows(m machine.Machine) {
 	}, func(c machine.Columns) {
 		top := columnMax(m, c, machine.Scratch)
 		c.Store("dst", top)
-		storeLogs(m, c, columnExp(m, c, top, machine.Ahead("src")))
+		storeLogs(m, c, columnExp(m, c, top, nil, machine.Ahead("src")))
 	}, []string{"src"}, "")
 }
 
@@ -18,7 +18,7 @@ func logSumExpPlanes(m machine.Machine) {
 	m.Planes(func(c machine.Columns) {
 		top := columnMax(m, c, "src", machine.Out(machine.Scratch))
 		c.Store("dst", top)
-		storeLogs(m, c, columnExp(m, c, top))
+		storeLogs(m, c, columnExp(m, c, top, nil))
 	}, func(c machine.Columns) {
 		top := columnMax(m, c, "src")
 		c.Store("dst", top)

@@ -2,27 +2,16 @@ package kernels
 
 import "github.com/lanewise/lanewise/asm/machine"
 
-// The scale is positive and finite: what stands past the end stays −Inf.
-func softmaxRowsScaled(m machine.Machine) {
-	scale := m.Arg("scale")
-	softmaxRowsOf(m, func(x []V) { m.Mul(x[0], x[0], scale) }, machine.In("src", -inf))
-}
+// The scale is positive: what stands past the end stays −Inf.
+func softmaxRowsScaled(m machine.Machine) { softmaxOfRows(m, "scale") }
 
 func softmaxRowsMasked(m machine.Machine) {
 	scale := m.Arg("scale")
-	softmaxRowsOf(m, func(x []V) {
+	logits := func(x []V) {
 		m.Mul(x[0], x[0], scale)
 		m.Add(x[0], x[0], x[1])
-	}, machine.In("src", 0), machine.In("mask", -inf))
-}
-
-// softmaxRowsOf is softmaxRows of what logits makes of x, in x[0].
-func softmaxRowsOf(m machine.Machine, logits func(x []V), in ...machine.Buf) {
-	tiles := []machine.Buf{machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)}[:len(in)]
-	var names []string
-	for _, b := range in {
-		names = append(names, b.Name)
 	}
+	in := []machine.Buf{machine.In("src", 0), machine.In("mask", -inf)}
 	m.Rows(func() {
 		top, block := m.New(), m.Block(-inf)
 		m.Each(func(j int, x []V) V {
@@ -40,17 +29,15 @@ func softmaxRowsOf(m machine.Machine, logits func(x []V), in ...machine.Buf) {
 			return y
 		}, append(in, machine.Out("dst"))...)
 		m.Sum(s, sum)
-		m.Spread(s)
-		factor(m, s)
-		rowScale(m, s, "dst", "dst")
+		rowNormalize(m, s)
 	}, func(c machine.Columns) {
 		top := c.Block(-inf)
 		c.Each(func(j int, x []V) V {
 			logits(x)
 			m.Max(top[j], top[j], x[0])
 			return x[0]
-		}, append(tiles, machine.Out(machine.Scratch))...)
-		s := columnExp(m, c, top, machine.Ahead("src"), machine.Ahead("dst"))
+		}, machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0), machine.Out(machine.Scratch))
+		s := columnExp(m, c, top, nil, machine.Ahead("src"), machine.Ahead("dst"))
 		columnScale(m, c, s, machine.Scratch, machine.Scratch)
-	}, names, "dst")
+	}, []string{"src", "mask"}, "dst")
 }

@@ -34,7 +34,7 @@ func total(m machine.Machine, s V, x string) {
 }
 
 func expSum(m machine.Machine) {
-	m.Return(rowExp(m, m.Arg("max"), "src", "dst"))
+	m.Return(rowExp(m, m.Arg("max"), []V{m.Arg("scale")}, "src", "dst"))
 }
 
 func sumExp(m machine.Machine) {
@@ -42,28 +42,37 @@ func sumExp(m machine.Machine) {
 	m.Return(s)
 }
 
-// rowExp writes exp(src − top) to dst and returns the sum of that. rowSumExp returns the sum, and top once more.
-func rowExp(m machine.Machine, top V, src, dst string) V {
-	return m.Share("rowExp", []string{src, dst}, []V{top}, func(m machine.Machine, in []V) []V {
-		return []V{exps(m, in[0], machine.In(src, -inf), machine.Out(dst))}
+// rowExp writes exp(src − top) to dst, or exp((src − top)·scale), and returns the sum of that. rowSumExp returns the sum, and top once more.
+func rowExp(m machine.Machine, top V, scale []V, src, dst string) V {
+	name := [...]string{"rowExp", "rowExpScaled"}[len(scale)]
+	return m.Share(name, []string{src, dst}, append([]V{top}, scale...), func(m machine.Machine, in []V) []V {
+		return []V{exps(m, in[0], in[1:], machine.In(src, -inf), machine.Out(dst))}
 	})[0]
 }
 
 func rowSumExp(m machine.Machine, top V, src string) (sum, again V) {
 	v := m.Share("rowSumExp", []string{src}, []V{top}, func(m machine.Machine, in []V) []V {
-		return []V{exps(m, in[0], machine.In(src, -inf)), in[0]}
+		return []V{exps(m, in[0], nil, machine.In(src, -inf)), in[0]}
 	})
 	return v[0], v[1]
 }
 
-func exps(m machine.Machine, top V, bufs ...machine.Buf) V {
+func exps(m machine.Machine, top V, scale []V, bufs ...machine.Buf) V {
 	e, sum, s := newExp(m), m.Sums(), m.New()
 	m.Each(func(j int, x []V) V {
-		m.Sub(x[0], x[0], top)
+		below(m, x[0], top, scale)
 		y := e.of(x[0])
 		m.Add(sum[j], sum[j], y)
 		return y
 	}, bufs...)
 	m.Sum(s, sum)
 	return s
+}
+
+// below replaces x by x − top, times the scale if there is one.
+func below(m machine.Machine, x, top V, scale []V) {
+	m.Sub(x, x, top)
+	for _, s := range scale {
+		m.Mul(x, x, s)
+	}
 }
