@@ -55,17 +55,7 @@ func DotRowsFloat16(dst []float32, m []uint16, x []float32) {
 	checkHalfRows("DotRowsFloat16", dst, m, x)
 	isa := active
 	for r := range dst {
-		row := m[r*len(x) : (r+1)*len(x)]
-		if len(x) <= piece {
-			dst[r] = dotFloat16(isa, row, x)
-			continue
-		}
-		var sum float64
-		for i := 0; i < len(x); i += piece {
-			end := min(i+piece, len(x))
-			sum += float64(dotFloat16(isa, row[i:end], x[i:end]))
-		}
-		dst[r] = float32(sum)
+		dst[r] = dotFloat16(isa, m[r*len(x):(r+1)*len(x)], x)
 	}
 }
 
@@ -74,18 +64,26 @@ func DotRowsBFloat16(dst []float32, m []uint16, x []float32) {
 	checkHalfRows("DotRowsBFloat16", dst, m, x)
 	isa := active
 	for r := range dst {
-		row := m[r*len(x) : (r+1)*len(x)]
-		if len(x) <= piece {
-			dst[r] = dotBFloat16(isa, row, x)
-			continue
-		}
-		var sum float64
-		for i := 0; i < len(x); i += piece {
-			end := min(i+piece, len(x))
-			sum += float64(dotBFloat16(isa, row[i:end], x[i:end]))
-		}
-		dst[r] = float32(sum)
+		dst[r] = dotBFloat16(isa, m[r*len(x):(r+1)*len(x)], x)
 	}
+}
+
+// dotFloat16Pieces is dotFloat16 of more than a piece, dotBFloat16Pieces dotBFloat16.
+func dotFloat16Pieces(isa ISA, h []uint16, x []float32) float32 {
+	return dotHalfPieces(dotFloat16, isa, h, x)
+}
+func dotBFloat16Pieces(isa ISA, h []uint16, x []float32) float32 {
+	return dotHalfPieces(dotBFloat16, isa, h, x)
+}
+
+func dotHalfPieces(dot func(ISA, []uint16, []float32) float32, isa ISA, h []uint16, x []float32) float32 {
+	var total float64
+	for len(h) > 0 {
+		n := min(len(h), piece)
+		total += float64(dot(isa, h[:n], x[:n]))
+		h, x = h[n:], x[n:]
+	}
+	return float32(total)
 }
 
 func checkHalf(name string, dst, src int) {

@@ -135,9 +135,11 @@ var All = []pipeline.Kernel{
 	{Name: "toBFloat16", Signature: "func(dst []uint16, src []float32)", On: pipeline.Everywhere(roundToHalves(machine.BFloat16)),
 		Doc: "rounds to bfloat16."},
 	{Name: "dotFloat16", Signature: "func(h []uint16, x []float32) float32", On: pipeline.Everywhere(dotHalves(machine.Float16)),
-		Doc: "returns Σ hᵢ·xᵢ of at most piece elements."},
+		Doc:   "returns Σ hᵢ·xᵢ.",
+		Apart: []pipeline.Apart{{If: "len(h) > piece", Call: "dotFloat16Pieces"}}},
 	{Name: "dotBFloat16", Signature: "func(h []uint16, x []float32) float32", On: pipeline.Everywhere(dotHalves(machine.BFloat16)),
-		Doc: "returns Σ hᵢ·xᵢ of at most piece elements."},
+		Doc:   "returns Σ hᵢ·xᵢ.",
+		Apart: []pipeline.Apart{{If: "len(h) > piece", Call: "dotBFloat16Pieces"}}},
 	{Name: "dotInt8", Signature: "func(a, b []int8) int32", On: pipeline.Everywhere(dotInt8),
 		Doc: "returns Σ aᵢ·bᵢ."},
 }
