@@ -7,6 +7,4 @@ type awake struct{}
 
 func (awake) expect() {}
 
-func (awake) flags() int { return 0 }
-
-func (awake) yield() {}
+func (awake) wait() {}

@@ -21,12 +21,9 @@ var stdin socket
 
 func (s *socket) Read(p []byte) (int, error) {
 	control := make([]byte, unix.CmsgSpace(4*4))
+	s.wait()
 	for {
-		n, controlN, _, _, err := unix.Recvmsg(0, p, control, s.flags())
-		if err == unix.EAGAIN {
-			s.yield()
-			continue
-		}
+		n, controlN, _, _, err := unix.Recvmsg(0, p, control, 0)
 		if err == unix.EINTR {
 			continue
 		}
