@@ -12,9 +12,18 @@ import numpy as np
 MODES = ("multiclass", "binary", "multilabel")
 METHODS = ("exact", "binned")
 _SOFTMAX, _SIGMOID, _NONE = range(3)
+_FOUR = struct.Struct("<4d")
 VOID_MASK = 255  # what a mask has where it is void
 
 _threads = None
+
+
+def _threads_of(name):
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() else 0
+
+
+_lanewise_threads, _openmp_threads = _threads_of("LANEWISE_NUM_THREADS"), _threads_of("OMP_NUM_THREADS")
 
 
 def set_num_threads(n):
@@ -32,11 +41,7 @@ def num_threads(default=None):
     """Returns how many threads a call uses, 0 for all CPUs."""
     if _threads is not None:
         return _threads
-    for name in ("LANEWISE_NUM_THREADS",) if default else ("LANEWISE_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(name, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value)
-    return default or 0
+    return _lanewise_threads or default or _openmp_threads
 
 
 class Call(NamedTuple):
@@ -170,22 +175,29 @@ class Options:
         gradient takes the place of the logits."""
         if self.each and call.images == 0:
             return np.zeros(0)
-        values = np.frombuffer(worker.request(self.request(call, lease, threads, gradient, Hinge=self.hinge, Each=self.each)), "<f8")
+        reply = worker.request(self.request(call, lease, threads, gradient, Hinge=self.hinge, Each=self.each))
         per_class = 0 if self.hinge else call.classes
         per_image = call.images if self.per_image else 0
         want = call.images if self.each else 4 + per_class + per_image
-        if len(values) != want:
-            raise RuntimeError(f"lanewise: the worker replied with {len(values)} numbers, want {want}")
-        return values if self.each else Numbers(values, per_class, per_image)
+        if len(reply) != 8 * want:
+            raise RuntimeError(f"lanewise: the worker replied with {len(reply)} bytes, want {want} numbers")
+        return np.frombuffer(reply, "<f8") if self.each else Numbers(reply, per_class, per_image)
 
 
 class Numbers:
-    """The numbers of a lanewise.LovaszResult."""
+    """The numbers of a lanewise.LovaszResult, as they come, with so many for classes and images."""
 
-    def __init__(self, values, per_class, per_image):
-        self.loss, self.lovasz, self.cross_entropy, self.gap = values[:4].tolist()
-        self.per_class = values[4 : 4 + per_class] if per_class else None
-        self.per_image = values[4 + per_class :] if per_image else None
+    def __init__(self, reply, classes, images):
+        self.loss, self.lovasz, self.cross_entropy, self.gap = _FOUR.unpack_from(reply)
+        self._reply, self._classes, self._images = reply, classes, images
+
+    @property
+    def per_class(self):
+        return np.frombuffer(self._reply, "<f8", self._classes, 32) if self._classes else None
+
+    @property
+    def per_image(self):
+        return np.frombuffer(self._reply, "<f8", self._images, 32 + 8 * self._classes) if self._images else None
 
 
 def counts(reply):
@@ -194,7 +206,7 @@ def counts(reply):
     end = 8 * (5 + classes)
     if len(reply) < end:
         raise RuntimeError(f"lanewise: the worker replied with {len(reply)} bytes for {classes} classes")
-    return Numbers(np.frombuffer(reply[8:end], "<f8"), classes, 0), reply[end:]
+    return Numbers(reply[8:end], classes, 0), reply[end:]
 
 
 def _squeezed(shape):

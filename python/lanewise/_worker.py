@@ -10,9 +10,9 @@ import collections
 import ctypes
 import itertools
 import json
-import math
 import mmap
 import os
+import select
 import signal
 import socket
 import struct
@@ -96,7 +96,7 @@ class Lease:
         """Returns an array of the segment, without a copy."""
         view = self._segment.view.from_buffer(self._segment.memory)
         view.lease = self  # numpy keeps what it makes an array of
-        return np.frombuffer(view, dtype, math.prod(shape), offset).reshape(shape)
+        return np.ndarray(shape, dtype, view, offset)
 
     def __del__(self):
         self._worker.free.append(self._segment)  # atomic: this may run anywhere, in any thread
@@ -119,6 +119,8 @@ class Worker:
                 )
             else:
                 self.socket, other = socket.socketpair()
+                self.replies = select.poll()
+                self.replies.register(self.socket, select.POLLIN)
                 with other:
                     self.process = subprocess.Popen([path], stdin=other, stdout=other)
         except OSError as e:
@@ -212,11 +214,8 @@ class Worker:
         if self.socket is None:
             return self.process.stdout.read(n)
         end = time.perf_counter() + _AWAKE
-        while time.perf_counter() < end:
-            try:
-                return self.socket.recv(n, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                _yield()  # the worker may wait for this very CPU
+        while not self.replies.poll(0) and time.perf_counter() < end:
+            _yield()  # the worker may wait for this very CPU
         return self.socket.recv(n)
 
     def kill(self):

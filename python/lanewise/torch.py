@@ -7,6 +7,7 @@ bfloat16 or float64, contiguous or channels_last, on any device.
 import functools
 import json
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -210,8 +211,12 @@ class _Function(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, of_loss):
+        # with create_graph, which is what enables gradients here, a second derivative is to be an error
+        return _backward_once(ctx, of_loss) if torch.is_grad_enabled() else _Function._backward(ctx, of_loss)
+
+    @staticmethod
+    def _backward(ctx, of_loss):
         # The gradient is handed over: whoever gets it may write to it, so that another backward needs another one.
         gradient, ctx.gradient = ctx.gradient, None
         x, target = ctx.saved_tensors
@@ -222,27 +227,29 @@ class _Function(torch.autograd.Function):
         return _scaled(gradient.to(x.device), of_loss).to(x.dtype), None, None, None
 
 
+_backward_once = torch.autograd.function.once_differentiable(_Function._backward)
+
+
 def _scaled(gradient, of_loss):
     """Multiplies the gradient of a scalar, or of one number for each image, in place."""
     if of_loss.dim() == 0:
-        if of_loss.device.type == "cpu" and of_loss.item() == 1:
+        if gradient.is_cpu and of_loss.item() == 1:
             return gradient
         return gradient.mul_(of_loss)
     return gradient.mul_(of_loss.view(-1, *(1,) * (gradient.dim() - 1)))
 
 
 def _compute(x, target, options, group, gradient):
-    """Returns the loss, and the gradient, which is float32 on the CPU, where the worker left it."""
+    """Returns the loss, and the gradient if it is asked for, which is float32 on the CPU, where the worker left it."""
     if group is None:
         call, worker, lease, shared = _share(x, target, options)
         loss = options.run(worker, call, lease, num_threads(torch.get_num_threads()), gradient)
-        loss = torch.from_numpy(loss) if options.each else loss.loss
+        if options.each:
+            return x.new_tensor(loss, dtype=_loss_type(x)), shared
+        loss = loss.loss
     else:
         loss, shared = _over_ranks(x, target, options, group, gradient)
-    loss = torch.as_tensor(loss, dtype=_loss_type(x), device=x.device)
-    if not gradient:
-        return loss, None
-    return loss, shared.movedim(-1, 1) if _channels_last(x, options) else shared
+    return x.new_full((), loss, dtype=_loss_type(x)), shared
 
 
 def _loss_type(x):
@@ -254,19 +261,19 @@ def _channels_last(x, options):
 
 
 def _share(x, target, options):
-    """Copies input and target to a segment."""
+    """Copies input and target to a segment, and returns, beside what computes with them, the input there, in its own shape."""
     if not x.is_floating_point():
         raise ValueError(f"lanewise: the input is {x.dtype}, want floats")
     last = _channels_last(x, options)
     call = options.call(tuple(x.shape), tuple(target.shape), channels_last=last)
     worker = _worker.worker()
     lease = worker.lease(call.bytes)
+    shared = torch.from_numpy(lease.array(np.float32, x.movedim(1, -1).shape if last else x.shape))
     if last:
-        x = x.movedim(1, -1)
-    shared = torch.from_numpy(lease.array("f4", x.shape))
+        shared = shared.movedim(-1, 1)
+        if call.masks:
+            target = target.movedim(1, -1)
     shared.copy_(x)
-    if last and call.masks:
-        target = target.movedim(1, -1)
     _copy_target(lease, call, target, options.ignored)
     return call, worker, lease, shared
 
@@ -275,7 +282,7 @@ def _copy_target(lease, call, target, ignored):
     if target.is_complex():
         raise ValueError(f"lanewise: the target is {target.dtype}, want integers")
     if call.masks:
-        shared = torch.from_numpy(lease.array("u1", target.shape, 4 * call.logits))
+        shared = torch.from_numpy(lease.array(np.uint8, target.shape, 4 * call.logits))
         if target.dtype == torch.bool:
             shared.copy_(target)
             return
@@ -290,9 +297,10 @@ def _copy_target(lease, call, target, ignored):
         if ignored:
             shared.masked_fill_(void.cpu(), VOID_MASK)
         return
-    shared = torch.from_numpy(lease.array("i4", target.shape, 4 * call.logits))
+    shared = torch.from_numpy(lease.array(np.int32, target.shape, 4 * call.logits))
     if target.numel() > 0 and (target.dtype == torch.int64 or target.is_floating_point()):
-        low, high = (v.item() for v in torch.aminmax(target))
+        low, high = torch.aminmax(target)
+        low, high = low.item(), high.item()
         if not (low >= -(2**31) and high < 2**31):
             raise ValueError(f"lanewise: labels from {low} to {high}, which are not all int32")
     shared.copy_(target)
