@@ -12,6 +12,7 @@ import numpy as np
 MODES = ("multiclass", "binary", "multilabel")
 METHODS = ("exact", "binned")
 _SOFTMAX, _SIGMOID, _NONE = range(3)
+_FLOAT32_END = 2.0**128 - 2.0**103  # what is below rounds to a float32
 _FOUR = struct.Struct("<4d")
 VOID_MASK = 255  # what a mask has where it is void
 
@@ -88,9 +89,6 @@ class Options:
         self.each = bool(each)
         self.per_image = bool(per_image)
         self.ignored = () if ignore_index is None else integers("ignore_index", ignore_index)
-        for label in self.ignored:
-            if not -(2**31) <= label < 2**31:
-                raise ValueError(f"lanewise: ignore_index is {label}, which is no int32")
         config = {
             "Activation": _NONE if hinge or not from_logits else _SOFTMAX if mode == "multiclass" else _SIGMOID,
             "VoidLabels": self.ignored,
@@ -217,18 +215,21 @@ def _squeezed(shape):
 def integers(name, value):
     """Returns an int, or a sequence of ints, as a tuple."""
     try:
-        return (operator.index(value),)
+        values = (operator.index(value),)
     except TypeError:
-        pass
-    try:
-        return tuple(operator.index(v) for v in _listed(value))
-    except TypeError:
-        raise ValueError(f"lanewise: {name} is {value!r}, want integers") from None
+        try:
+            values = tuple(operator.index(v) for v in listed(value))
+        except TypeError:
+            raise ValueError(f"lanewise: {name} is {value!r}, want integers") from None
+    for v in values:
+        if not -(2**31) <= v < 2**31:
+            raise ValueError(f"lanewise: {name} is {v}, which is no int32")
+    return values
 
 
 def floats(name, value):
     try:
-        values = [float(v) for v in _listed(value)]
+        values = [float(v) for v in listed(value)]
     except (TypeError, ValueError):
         raise ValueError(f"lanewise: {name} is {value!r}, want numbers") from None
     return [finite(name, v) for v in values]
@@ -243,10 +244,11 @@ def number(name, value):
 
 
 def finite(name, value):
-    if not math.isfinite(value):  # which JSON cannot say
-        raise ValueError(f"lanewise: {name} holds {value}")
+    if not abs(value) < _FLOAT32_END:
+        raise ValueError(f"lanewise: {name} holds {value}, which is no finite float32")
     return value
 
 
-def _listed(value):
-    return value.tolist() if hasattr(value, "tolist") else value
+def listed(value):
+    """Returns numbers of NumPy or PyTorch, or any sequence, as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else list(value)

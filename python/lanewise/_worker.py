@@ -62,21 +62,23 @@ class Segment:
 
 def _memory_file(size):
     """Returns a descriptor of memory that has no name, so that nothing is left over, whoever is killed."""
-    if hasattr(os, "memfd_create"):  # not bounded by the size of /dev/shm, which is 64 MB in many a container
-        try:
-            fd = os.memfd_create("lanewise", os.MFD_CLOEXEC)
-            os.ftruncate(fd, size)
-            return fd
-        except OSError:
-            pass  # an old kernel, or a sandbox
-    fd, path = tempfile.mkstemp(prefix="lanewise-")
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):  # it would be given, and using it end the process
+        raise MemoryError(f"lanewise: {size} bytes of shared memory are more than this machine has")
+    try:  # not bounded by the size of /dev/shm, which is 64 MB in many a container
+        fd, named = os.memfd_create("lanewise", os.MFD_CLOEXEC), False
+    except (AttributeError, OSError):  # another system, an old kernel, or a sandbox
+        fd, path = tempfile.mkstemp(prefix="lanewise-")
+        named = True
     try:
-        os.unlink(path)
+        if named:
+            os.unlink(path)
         os.ftruncate(fd, size)
-        if hasattr(os, "posix_fallocate"):
+        if named and hasattr(os, "posix_fallocate"):
             os.posix_fallocate(fd, 0, size)  # a full disk is an error here, and a signal later
-    except BaseException:
+    except BaseException as e:
         os.close(fd)
+        if isinstance(e, OSError):
+            raise MemoryError(f"lanewise: {size} bytes of shared memory: {e.strerror}") from e
         raise
     return fd
 
@@ -258,9 +260,15 @@ def _round(size):
 
 
 def _binary():
-    path = os.environ.get("LANEWISE_WORKER") or os.path.join(os.path.dirname(__file__), "worker.exe" if _WINDOWS else "worker")
+    named = os.environ.get("LANEWISE_WORKER")
+    path = named or os.path.join(os.path.dirname(__file__), "worker.exe" if _WINDOWS else "worker")
     if not os.path.isfile(path):
         raise WorkerError(f"lanewise: there is no worker {path}: the package was built for another platform, or not at all")
+    if not named and not os.access(path, os.X_OK):  # lost by what unpacked the wheel
+        try:
+            os.chmod(path, 0o755)
+        except OSError:
+            pass  # starting it says what is wrong
     return path
 
 

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import nn
 
 from . import _worker
-from ._options import VOID_MASK, Options, counts, num_threads
+from ._options import VOID_MASK, Options, counts, listed, num_threads
 
 __all__ = ["LovaszHingeLoss", "LovaszLoss", "LovaszSoftmaxLoss", "lovasz_hinge", "lovasz_softmax"]
 
@@ -171,11 +171,8 @@ class _Loss:
     """A loss with its options."""
 
     def __init__(self, **options):
-        for name in ("weight", "cross_entropy_weight", "classes"):
-            if hasattr(options.get(name), "tolist"):
-                options[name] = options[name].tolist()
         self.options = Options(**options)
-        self.text = json.dumps(options)
+        self.text = json.dumps(options, default=listed)
 
     def __str__(self):
         return ", ".join(f"{k}={v!r}" for k, v in json.loads(self.text).items())
@@ -212,11 +209,12 @@ class _Function(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, of_loss):
-        # with create_graph, which is what enables gradients here, a second derivative is to be an error
-        return _backward_once(ctx, of_loss) if torch.is_grad_enabled() else _Function._backward(ctx, of_loss)
+        if torch.is_grad_enabled():  # create_graph
+            return _Derivative.apply(ctx, of_loss, ctx.saved_tensors[0]), None, None, None
+        return _Function.gradient(ctx, of_loss), None, None, None
 
     @staticmethod
-    def _backward(ctx, of_loss):
+    def gradient(ctx, of_loss):
         # The gradient is handed over: whoever gets it may write to it, so that another backward needs another one.
         gradient, ctx.gradient = ctx.gradient, None
         x, target = ctx.saved_tensors
@@ -224,10 +222,19 @@ class _Function(torch.autograd.Function):
             if ctx.group is not None:
                 raise RuntimeError("lanewise: backward a second time through a loss over a process_group")
             gradient = _compute(x, target, ctx.options, None, True)[1]
-        return _scaled(gradient.to(x.device), of_loss).to(x.dtype), None, None, None
+        return _scaled(gradient.to(x.device), of_loss).to(x.dtype)
 
 
-_backward_once = torch.autograd.function.once_differentiable(_Function._backward)
+class _Derivative(torch.autograd.Function):
+    """The gradient, as a function of the input that has no derivative. (torch's once_differentiable takes it as a constant.)"""
+
+    @staticmethod
+    def forward(_, of, of_loss, x):
+        return _Function.gradient(of, of_loss)
+
+    @staticmethod
+    def backward(*_):
+        raise RuntimeError("lanewise: the loss has no second derivative")
 
 
 def _scaled(gradient, of_loss):

@@ -155,7 +155,9 @@ def test_empty():
         (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2]}), "2 Weights for 5 classes"),
         (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2, 3, 4, float("nan")]}), "weight holds nan"),
         (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2, 3, 4, -1]}), "class 4 is -1"),
+        (lambda x, y: ({"logits": x, "labels": y, "weight": [1, 2, 3, 4, 1e39]}), "weight holds 1e\\+39, which is no finite float32"),
         (lambda x, y: ({"logits": x, "labels": y, "weight": 3}), "weight is 3"),
+        (lambda x, y: ({"logits": x, "labels": y, "classes": [2**70]}), "classes is .*, which is no int32"),
         (lambda x, y: ({"logits": x, "labels": y, "classes": [5]}), "OnlyClasses holds 5"),
         (lambda x, y: ({"logits": x, "labels": y, "classes": []}), "OnlyClasses is empty"),
         (lambda x, y: ({"logits": x, "labels": y, "classes": [0.5]}), "classes is"),
@@ -261,8 +263,9 @@ def test_confusion():
         counts.add([0, 4], [0, 0])
     with pytest.raises(ValueError, match="shape"):
         counts.add([0], [0, 0])
-    with pytest.raises(ValueError, match="0"):
-        lanewise.Confusion(0)
+    for classes in (0, 1 << 20, 1 << 70):
+        with pytest.raises(ValueError, match=str(classes)):
+            lanewise.Confusion(classes)
     np.testing.assert_array_equal(counts.matrix, want)
 
 

@@ -167,6 +167,7 @@ def test_reduction():
     torch.testing.assert_close(each.mean(), LovaszHingeLoss(per_image=True)(x[:, 1], target))
     empty = LovaszSoftmaxLoss(reduction="none")(torch.zeros(0, 3, 2, 2), torch.zeros(0, 2, 2).long())
     assert empty.shape == (0,)
+    assert LovaszSoftmaxLoss(reduction="none")(x.double(), target * 0).add_(1).dtype == torch.float64
     with pytest.raises(ValueError, match="reduction is 'sum'"):
         LovaszSoftmaxLoss(reduction="sum")
 
@@ -321,6 +322,12 @@ def test_backward_again():
     with pytest.raises(RuntimeError):
         (g,) = torch.autograd.grad(loss(x, target), x, create_graph=True)
         g.sum().backward()
+    # nor is a second derivative left out where only a part of it is the loss's
+    for of_loss in (None, torch.tensor(2.0), torch.tensor(2.0, requires_grad=True)):
+        (g,) = torch.autograd.grad(loss(x * x, target), x, of_loss, create_graph=True)
+        torch.testing.assert_close(g, torch.autograd.grad(loss(x * x, target), x, of_loss)[0])
+        with pytest.raises(RuntimeError, match="lanewise: the loss has no second derivative"):
+            g.sum().backward()
 
 
 def test_gradients_are_kept():
@@ -374,6 +381,8 @@ def test_modules():
     x, target = batch()
     for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss)), torch.nn.Sequential(loss)[0].cpu().double().eval()):
         assert torch.equal(other(x, target), loss(x, target))
+    other = LovaszSoftmaxLoss(weight=torch.ones(5), ignore_index=np.int64(255), classes=range(5), per_image=np.bool_(False), cross_entropy=np.float32(0))
+    assert torch.equal(copy.deepcopy(other)(x, target), LovaszSoftmaxLoss(weight=[1] * 5, ignore_index=torch.tensor([255]), classes=list(range(5)))(x, target))
     assert not loss.state_dict() and "ignore_index=255" in repr(loss)
 
 

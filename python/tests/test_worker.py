@@ -4,6 +4,7 @@ import gc
 import glob
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -262,6 +263,70 @@ def test_no_files_left():
     code = "import os\ndel os.memfd_create\n" + PARENT + "os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE).stdout
     assert files() == before
+
+
+def test_too_much_memory():
+    """What the machine has not is an error, as it is of NumPy's arrays, and leaves nothing open."""
+    files = open_files(os.getpid())
+    with pytest.raises(MemoryError, match="more than this machine has"):
+        lanewise.lovasz_softmax(np.broadcast_to(np.float32(0), (1, 2, 1 << 20, 1 << 20)), np.broadcast_to(np.uint8(0), (1, 1 << 20, 1 << 20)))
+    assert call().loss == want.loss and open_files(os.getpid()) <= files
+
+
+@pytest.mark.parametrize("memfd", [True, False])
+def test_no_space(memfd):
+    code = f"""
+import os, resource
+if not {memfd}: del os.memfd_create
+{PARENT}
+files = len(os.listdir("/proc/self/fd"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+try:
+    lanewise.lovasz_softmax(np.zeros((1, 2, 1000, 1000), np.float32), np.zeros((1, 1000, 1000), int))
+except MemoryError as e:
+    assert "File too large" in str(e)
+    print(lanewise.lovasz_softmax(np.zeros((1, 2, 8, 8), np.float32), np.zeros((1, 8, 8), int)).loss, len(os.listdir("/proc/self/fd")) - files)
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert process.stdout.split()[1:] == ["0.5", "0"] and process.stderr == ""
+
+
+def test_elsewhere(tmp_path):
+    """The package works in a folder with any name, isolated from the environment, and where what unpacked it has lost the executable bit."""
+    folder = tmp_path / "ü x 漢"
+    shutil.copytree(os.path.dirname(lanewise.__file__), folder / "lanewise")
+    worker = folder / "lanewise" / "worker"
+    shutil.copyfile(_worker._binary(), worker)
+    worker.chmod(0o644)
+    code = f"import sys; sys.path.insert(0, {str(folder)!r})\n{PARENT}\nprint(_worker._binary())"
+    environment = {k: v for k, v in os.environ.items() if k != "LANEWISE_WORKER"}
+    process = subprocess.run([sys.executable, "-I", "-c", code], env=environment, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    assert process.stdout.splitlines()[1:] == [str(worker)], process.stderr
+
+
+def test_fork_while_computing():
+    """A child that is forked while another thread is in the middle of a call has a worker and locks of its own."""
+    code = (
+        PARENT
+        + """
+import threading
+going = True
+def others():
+    while going:
+        lanewise.lovasz_softmax(np.zeros((1, 5, 100, 100), np.float32), np.zeros((1, 100, 100), int))
+threads = [threading.Thread(target=others) for _ in range(2)]
+for t in threads:
+    t.start()
+for _ in range(20):
+    time.sleep(0.003)
+    child = os.fork()
+    if child == 0:
+        os._exit(lanewise.lovasz_softmax(np.zeros((1, 2, 8, 8), np.float32), np.zeros((1, 8, 8), int)).loss != 0.5)
+    assert os.waitpid(child, 0)[1] == 0
+going = False
+"""
+    )
+    subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, timeout=60, check=True)
 
 
 def test_bad_requests():
