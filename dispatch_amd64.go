@@ -65,24 +65,24 @@ func sum[T Float](isa ISA, x []T) T {
 	return sumGeneric(x)
 }
 
-// expSum writes exp(src − max) and returns its sum, of at most piece elements.
-func expSum[T Float](isa ISA, dst, src []T, max T) T {
+// expSum writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+func expSum[T Float](isa ISA, dst, src []T, max, scale T) T {
 	if is32[T]() {
 		switch isa {
 		case AVX512:
-			return T(expSumF32AVX512(as[float32](dst), as[float32](src), float32(max)))
+			return T(expSumF32AVX512(as[float32](dst), as[float32](src), float32(max), float32(scale)))
 		case AVX2:
-			return T(expSumF32AVX2(as[float32](dst), as[float32](src), float32(max)))
+			return T(expSumF32AVX2(as[float32](dst), as[float32](src), float32(max), float32(scale)))
 		}
 	} else {
 		switch isa {
 		case AVX512:
-			return T(expSumF64AVX512(as[float64](dst), as[float64](src), float64(max)))
+			return T(expSumF64AVX512(as[float64](dst), as[float64](src), float64(max), float64(scale)))
 		case AVX2:
-			return T(expSumF64AVX2(as[float64](dst), as[float64](src), float64(max)))
+			return T(expSumF64AVX2(as[float64](dst), as[float64](src), float64(max), float64(scale)))
 		}
 	}
-	return expSumGeneric(dst, src, max)
+	return expSumGeneric(dst, src, max, scale)
 }
 
 // sumExp returns Σ exp(src − max).
@@ -302,6 +302,10 @@ func argMax[T Float](isa ISA, x []T) int {
 
 // classErrors writes |1{label = class} − p|.
 func classErrors[T Float](isa ISA, dst, probs []T, labels []int32, class int32) {
+	if len(dst) > longPiece || len(labels) != len(dst) || !unary(dst, probs) {
+		classErrorsPieces(isa, dst, probs, labels, class)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -490,6 +494,10 @@ func argMaxRows[T Float](isa ISA, dst []int32, src []T, cols int) {
 
 // softmaxPlanes writes the softmax down every column.
 func softmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -514,6 +522,10 @@ func softmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStri
 
 // logSoftmaxPlanes writes the log-softmax down every column.
 func logSoftmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		logSoftmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -538,6 +550,10 @@ func logSoftmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcS
 
 // argMaxPlanes writes argMax down every column.
 func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int) {
+	if planes > piece {
+		argMaxPlanesGeneric(dst, src, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -654,7 +670,7 @@ func sigmoidGrad[T Float](isa ISA, dx, y, dy []T) {
 	sigmoidGradGeneric(dx, y, dy)
 }
 
-// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive.
 func softmaxRowsScaled[T Float](isa ISA, dst, src []T, cols int, scale T) {
 	if is32[T]() {
 		switch isa {
@@ -678,7 +694,7 @@ func softmaxRowsScaled[T Float](isa ISA, dst, src []T, cols int, scale T) {
 	softmaxRowsScaledGeneric(dst, src, cols, scale)
 }
 
-// softmaxRowsMasked writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMasked writes the softmax of every row of src·scale + mask.
 func softmaxRowsMasked[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	if is32[T]() {
 		switch isa {
@@ -752,6 +768,10 @@ func logSumExpRows[T Float](isa ISA, dst, src []T, cols int) {
 
 // logSumExpPlanes is logSumExpRows down every column.
 func logSumExpPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
+	if planes > piece {
+		logSumExpPlanesGeneric(dst, src, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -776,6 +796,10 @@ func logSumExpPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
 
 // softmaxGradPlanes writes y·(dy − Σ y·dy) down every column.
 func softmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if planes > piece {
+		softmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -800,6 +824,10 @@ func softmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
 
 // logSoftmaxGradPlanes writes dy − exp(min(y, 0))·Σ dy down every column.
 func logSoftmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if planes > piece {
+		logSoftmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -918,8 +946,11 @@ func toBFloat16(isa ISA, dst []uint16, src []float32) {
 	toBFloat16Generic(dst, src)
 }
 
-// dotFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotFloat16 returns Σ hᵢ·xᵢ.
 func dotFloat16(isa ISA, h []uint16, x []float32) float32 {
+	if len(h) > piece {
+		return dotFloat16Pieces(isa, h, x)
+	}
 	switch isa {
 	case AVX512:
 		return dotFloat16AVX512(h, x)
@@ -929,8 +960,11 @@ func dotFloat16(isa ISA, h []uint16, x []float32) float32 {
 	return dotFloat16Generic(h, x)
 }
 
-// dotBFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotBFloat16 returns Σ hᵢ·xᵢ.
 func dotBFloat16(isa ISA, h []uint16, x []float32) float32 {
+	if len(h) > piece {
+		return dotBFloat16Pieces(isa, h, x)
+	}
 	switch isa {
 	case AVX512:
 		return dotBFloat16AVX512(h, x)

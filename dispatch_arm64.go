@@ -54,20 +54,20 @@ func sum[T Float](isa ISA, x []T) T {
 	return sumGeneric(x)
 }
 
-// expSum writes exp(src − max) and returns its sum, of at most piece elements.
-func expSum[T Float](isa ISA, dst, src []T, max T) T {
+// expSum writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+func expSum[T Float](isa ISA, dst, src []T, max, scale T) T {
 	if is32[T]() {
 		switch isa {
 		case NEON:
-			return T(expSumF32NEON(as[float32](dst), as[float32](src), float32(max)))
+			return T(expSumF32NEON(as[float32](dst), as[float32](src), float32(max), float32(scale)))
 		}
 	} else {
 		switch isa {
 		case NEON:
-			return T(expSumF64NEON(as[float64](dst), as[float64](src), float64(max)))
+			return T(expSumF64NEON(as[float64](dst), as[float64](src), float64(max), float64(scale)))
 		}
 	}
-	return expSumGeneric(dst, src, max)
+	return expSumGeneric(dst, src, max, scale)
 }
 
 // sumExp returns Σ exp(src − max).
@@ -241,6 +241,10 @@ func argMax[T Float](isa ISA, x []T) int {
 
 // classErrors writes |1{label = class} − p|.
 func classErrors[T Float](isa ISA, dst, probs []T, labels []int32, class int32) {
+	if len(dst) > longPiece || len(labels) != len(dst) || !unary(dst, probs) {
+		classErrorsPieces(isa, dst, probs, labels, class)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case NEON:
@@ -383,6 +387,10 @@ func argMaxRows[T Float](isa ISA, dst []int32, src []T, cols int) {
 
 // softmaxPlanes writes the softmax down every column.
 func softmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case NEON:
@@ -401,6 +409,10 @@ func softmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStri
 
 // logSoftmaxPlanes writes the log-softmax down every column.
 func logSoftmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		logSoftmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case NEON:
@@ -419,6 +431,10 @@ func logSoftmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcS
 
 // argMaxPlanes writes argMax down every column.
 func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int) {
+	if planes > piece {
+		argMaxPlanesGeneric(dst, src, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case NEON:
@@ -509,7 +525,7 @@ func sigmoidGrad[T Float](isa ISA, dx, y, dy []T) {
 	sigmoidGradGeneric(dx, y, dy)
 }
 
-// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive.
 func softmaxRowsScaled[T Float](isa ISA, dst, src []T, cols int, scale T) {
 	if is32[T]() {
 		switch isa {
@@ -527,7 +543,7 @@ func softmaxRowsScaled[T Float](isa ISA, dst, src []T, cols int, scale T) {
 	softmaxRowsScaledGeneric(dst, src, cols, scale)
 }
 
-// softmaxRowsMasked writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMasked writes the softmax of every row of src·scale + mask.
 func softmaxRowsMasked[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	if is32[T]() {
 		switch isa {
@@ -583,6 +599,10 @@ func logSumExpRows[T Float](isa ISA, dst, src []T, cols int) {
 
 // logSumExpPlanes is logSumExpRows down every column.
 func logSumExpPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
+	if planes > piece {
+		logSumExpPlanesGeneric(dst, src, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case NEON:
@@ -601,6 +621,10 @@ func logSumExpPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
 
 // softmaxGradPlanes writes y·(dy − Σ y·dy) down every column.
 func softmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if planes > piece {
+		softmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case NEON:
@@ -619,6 +643,10 @@ func softmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
 
 // logSoftmaxGradPlanes writes dy − exp(min(y, 0))·Σ dy down every column.
 func logSoftmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if planes > piece {
+		logSoftmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+		return
+	}
 	if is32[T]() {
 		switch isa {
 		case NEON:
@@ -709,8 +737,11 @@ func toBFloat16(isa ISA, dst []uint16, src []float32) {
 	toBFloat16Generic(dst, src)
 }
 
-// dotFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotFloat16 returns Σ hᵢ·xᵢ.
 func dotFloat16(isa ISA, h []uint16, x []float32) float32 {
+	if len(h) > piece {
+		return dotFloat16Pieces(isa, h, x)
+	}
 	switch isa {
 	case NEON:
 		return dotFloat16NEON(h, x)
@@ -718,8 +749,11 @@ func dotFloat16(isa ISA, h []uint16, x []float32) float32 {
 	return dotFloat16Generic(h, x)
 }
 
-// dotBFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotBFloat16 returns Σ hᵢ·xᵢ.
 func dotBFloat16(isa ISA, h []uint16, x []float32) float32 {
+	if len(h) > piece {
+		return dotBFloat16Pieces(isa, h, x)
+	}
 	switch isa {
 	case NEON:
 		return dotBFloat16NEON(h, x)

@@ -26,9 +26,9 @@ func sum[T Float](isa ISA, x []T) T {
 	return sumGeneric(x)
 }
 
-// expSum writes exp(src − max) and returns its sum, of at most piece elements.
-func expSum[T Float](isa ISA, dst, src []T, max T) T {
-	return expSumGeneric(dst, src, max)
+// expSum writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+func expSum[T Float](isa ISA, dst, src []T, max, scale T) T {
+	return expSumGeneric(dst, src, max, scale)
 }
 
 // sumExp returns Σ exp(src − max).
@@ -93,6 +93,10 @@ func argMax[T Float](isa ISA, x []T) int {
 
 // classErrors writes |1{label = class} − p|.
 func classErrors[T Float](isa ISA, dst, probs []T, labels []int32, class int32) {
+	if len(dst) > longPiece || len(labels) != len(dst) || !unary(dst, probs) {
+		classErrorsPieces(isa, dst, probs, labels, class)
+		return
+	}
 	classErrorsGeneric(dst, probs, labels, class)
 }
 
@@ -133,16 +137,28 @@ func argMaxRows[T Float](isa ISA, dst []int32, src []T, cols int) {
 
 // softmaxPlanes writes the softmax down every column.
 func softmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
+		return
+	}
 	softmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
 }
 
 // logSoftmaxPlanes writes the log-softmax down every column.
 func logSoftmaxPlanes[T Float](isa ISA, dst, src []T, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		logSoftmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
+		return
+	}
 	logSoftmaxPlanesGeneric(dst, src, planes, n, dstStride, srcStride)
 }
 
 // argMaxPlanes writes argMax down every column.
 func argMaxPlanes[T Float](isa ISA, dst []int32, src []T, planes, n, stride int) {
+	if planes > piece {
+		argMaxPlanesGeneric(dst, src, planes, n, stride)
+		return
+	}
 	argMaxPlanesGeneric(dst, src, planes, n, stride)
 }
 
@@ -172,12 +188,12 @@ func sigmoidGrad[T Float](isa ISA, dx, y, dy []T) {
 	sigmoidGradGeneric(dx, y, dy)
 }
 
-// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaled writes the softmax of every row of src·scale, scale positive.
 func softmaxRowsScaled[T Float](isa ISA, dst, src []T, cols int, scale T) {
 	softmaxRowsScaledGeneric(dst, src, cols, scale)
 }
 
-// softmaxRowsMasked writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMasked writes the softmax of every row of src·scale + mask.
 func softmaxRowsMasked[T Float](isa ISA, dst, src, mask []T, cols int, scale T) {
 	softmaxRowsMaskedGeneric(dst, src, mask, cols, scale)
 }
@@ -194,16 +210,28 @@ func logSumExpRows[T Float](isa ISA, dst, src []T, cols int) {
 
 // logSumExpPlanes is logSumExpRows down every column.
 func logSumExpPlanes[T Float](isa ISA, dst, src []T, planes, n, stride int) {
+	if planes > piece {
+		logSumExpPlanesGeneric(dst, src, planes, n, stride)
+		return
+	}
 	logSumExpPlanesGeneric(dst, src, planes, n, stride)
 }
 
 // softmaxGradPlanes writes y·(dy − Σ y·dy) down every column.
 func softmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if planes > piece {
+		softmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+		return
+	}
 	softmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
 }
 
 // logSoftmaxGradPlanes writes dy − exp(min(y, 0))·Σ dy down every column.
 func logSoftmaxGradPlanes[T Float](isa ISA, dx, y, dy []T, planes, n, stride int) {
+	if planes > piece {
+		logSoftmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
+		return
+	}
 	logSoftmaxGradPlanesGeneric(dx, y, dy, planes, n, stride)
 }
 
@@ -237,13 +265,19 @@ func toBFloat16(isa ISA, dst []uint16, src []float32) {
 	toBFloat16Generic(dst, src)
 }
 
-// dotFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotFloat16 returns Σ hᵢ·xᵢ.
 func dotFloat16(isa ISA, h []uint16, x []float32) float32 {
+	if len(h) > piece {
+		return dotFloat16Pieces(isa, h, x)
+	}
 	return dotFloat16Generic(h, x)
 }
 
-// dotBFloat16 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotBFloat16 returns Σ hᵢ·xᵢ.
 func dotBFloat16(isa ISA, h []uint16, x []float32) float32 {
+	if len(h) > piece {
+		return dotBFloat16Pieces(isa, h, x)
+	}
 	return dotBFloat16Generic(h, x)
 }
 

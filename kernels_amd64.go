@@ -24,15 +24,15 @@ func sumF32AVX2(x []float32) float32
 //go:noescape
 func sumF64AVX2(x []float64) float64
 
-// expSumF32AVX2 writes exp(src − max) and returns its sum, of at most piece elements.
+// expSumF32AVX2 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF32AVX2(dst []float32, src []float32, max float32) float32
+func expSumF32AVX2(dst []float32, src []float32, max float32, scale float32) float32
 
-// expSumF64AVX2 writes exp(src − max) and returns its sum, of at most piece elements.
+// expSumF64AVX2 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF64AVX2(dst []float64, src []float64, max float64) float64
+func expSumF64AVX2(dst []float64, src []float64, max float64, scale float64) float64
 
 // sumExpF32AVX2 returns Σ exp(src − max).
 //
@@ -274,22 +274,22 @@ func sigmoidGradF32AVX2(dx []float32, y []float32, dy []float32)
 //go:noescape
 func sigmoidGradF64AVX2(dx []float64, y []float64, dy []float64)
 
-// softmaxRowsScaledF32AVX2 writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaledF32AVX2 writes the softmax of every row of src·scale, scale positive.
 //
 //go:noescape
 func softmaxRowsScaledF32AVX2(dst []float32, src []float32, cols int, scale float32)
 
-// softmaxRowsScaledF64AVX2 writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaledF64AVX2 writes the softmax of every row of src·scale, scale positive.
 //
 //go:noescape
 func softmaxRowsScaledF64AVX2(dst []float64, src []float64, cols int, scale float64)
 
-// softmaxRowsMaskedF32AVX2 writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMaskedF32AVX2 writes the softmax of every row of src·scale + mask.
 //
 //go:noescape
 func softmaxRowsMaskedF32AVX2(dst []float32, src []float32, mask []float32, cols int, scale float32)
 
-// softmaxRowsMaskedF64AVX2 writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMaskedF64AVX2 writes the softmax of every row of src·scale + mask.
 //
 //go:noescape
 func softmaxRowsMaskedF64AVX2(dst []float64, src []float64, mask []float64, cols int, scale float64)
@@ -384,12 +384,12 @@ func toFloat16AVX2(dst []uint16, src []float32)
 //go:noescape
 func toBFloat16AVX2(dst []uint16, src []float32)
 
-// dotFloat16AVX2 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotFloat16AVX2 returns Σ hᵢ·xᵢ.
 //
 //go:noescape
 func dotFloat16AVX2(h []uint16, x []float32) float32
 
-// dotBFloat16AVX2 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotBFloat16AVX2 returns Σ hᵢ·xᵢ.
 //
 //go:noescape
 func dotBFloat16AVX2(h []uint16, x []float32) float32
@@ -629,15 +629,15 @@ func sumF32AVX512(x []float32) float32
 //go:noescape
 func sumF64AVX512(x []float64) float64
 
-// expSumF32AVX512 writes exp(src − max) and returns its sum, of at most piece elements.
+// expSumF32AVX512 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF32AVX512(dst []float32, src []float32, max float32) float32
+func expSumF32AVX512(dst []float32, src []float32, max float32, scale float32) float32
 
-// expSumF64AVX512 writes exp(src − max) and returns its sum, of at most piece elements.
+// expSumF64AVX512 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF64AVX512(dst []float64, src []float64, max float64) float64
+func expSumF64AVX512(dst []float64, src []float64, max float64, scale float64) float64
 
 // sumExpF32AVX512 returns Σ exp(src − max).
 //
@@ -879,22 +879,22 @@ func sigmoidGradF32AVX512(dx []float32, y []float32, dy []float32)
 //go:noescape
 func sigmoidGradF64AVX512(dx []float64, y []float64, dy []float64)
 
-// softmaxRowsScaledF32AVX512 writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaledF32AVX512 writes the softmax of every row of src·scale, scale positive.
 //
 //go:noescape
 func softmaxRowsScaledF32AVX512(dst []float32, src []float32, cols int, scale float32)
 
-// softmaxRowsScaledF64AVX512 writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaledF64AVX512 writes the softmax of every row of src·scale, scale positive.
 //
 //go:noescape
 func softmaxRowsScaledF64AVX512(dst []float64, src []float64, cols int, scale float64)
 
-// softmaxRowsMaskedF32AVX512 writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMaskedF32AVX512 writes the softmax of every row of src·scale + mask.
 //
 //go:noescape
 func softmaxRowsMaskedF32AVX512(dst []float32, src []float32, mask []float32, cols int, scale float32)
 
-// softmaxRowsMaskedF64AVX512 writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMaskedF64AVX512 writes the softmax of every row of src·scale + mask.
 //
 //go:noescape
 func softmaxRowsMaskedF64AVX512(dst []float64, src []float64, mask []float64, cols int, scale float64)
@@ -989,12 +989,12 @@ func toFloat16AVX512(dst []uint16, src []float32)
 //go:noescape
 func toBFloat16AVX512(dst []uint16, src []float32)
 
-// dotFloat16AVX512 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotFloat16AVX512 returns Σ hᵢ·xᵢ.
 //
 //go:noescape
 func dotFloat16AVX512(h []uint16, x []float32) float32
 
-// dotBFloat16AVX512 returns Σ hᵢ·xᵢ of at most piece elements.
+// dotBFloat16AVX512 returns Σ hᵢ·xᵢ.
 //
 //go:noescape
 func dotBFloat16AVX512(h []uint16, x []float32) float32

@@ -24,15 +24,15 @@ func sumF32NEON(x []float32) float32
 //go:noescape
 func sumF64NEON(x []float64) float64
 
-// expSumF32NEON writes exp(src − max) and returns its sum, of at most piece elements.
+// expSumF32NEON writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF32NEON(dst, src []float32, max float32) float32
+func expSumF32NEON(dst, src []float32, max, scale float32) float32
 
-// expSumF64NEON writes exp(src − max) and returns its sum, of at most piece elements.
+// expSumF64NEON writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF64NEON(dst, src []float64, max float64) float64
+func expSumF64NEON(dst, src []float64, max, scale float64) float64
 
 // sumExpF32NEON returns Σ exp(src − max).
 //
@@ -274,22 +274,22 @@ func sigmoidGradF32NEON(dx, y, dy []float32)
 //go:noescape
 func sigmoidGradF64NEON(dx, y, dy []float64)
 
-// softmaxRowsScaledF32NEON writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaledF32NEON writes the softmax of every row of src·scale, scale positive.
 //
 //go:noescape
 func softmaxRowsScaledF32NEON(dst, src []float32, cols int, scale float32)
 
-// softmaxRowsScaledF64NEON writes the softmax of every row of src·scale, scale positive and finite.
+// softmaxRowsScaledF64NEON writes the softmax of every row of src·scale, scale positive.
 //
 //go:noescape
 func softmaxRowsScaledF64NEON(dst, src []float64, cols int, scale float64)
 
-// softmaxRowsMaskedF32NEON writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMaskedF32NEON writes the softmax of every row of src·scale + mask.
 //
 //go:noescape
 func softmaxRowsMaskedF32NEON(dst, src, mask []float32, cols int, scale float32)
 
-// softmaxRowsMaskedF64NEON writes the softmax of every row of src·scale + mask, scale finite.
+// softmaxRowsMaskedF64NEON writes the softmax of every row of src·scale + mask.
 //
 //go:noescape
 func softmaxRowsMaskedF64NEON(dst, src, mask []float64, cols int, scale float64)
@@ -384,12 +384,12 @@ func toFloat16NEON(dst []uint16, src []float32)
 //go:noescape
 func toBFloat16NEON(dst []uint16, src []float32)
 
-// dotFloat16NEON returns Σ hᵢ·xᵢ of at most piece elements.
+// dotFloat16NEON returns Σ hᵢ·xᵢ.
 //
 //go:noescape
 func dotFloat16NEON(h []uint16, x []float32) float32
 
-// dotBFloat16NEON returns Σ hᵢ·xᵢ of at most piece elements.
+// dotBFloat16NEON returns Σ hᵢ·xᵢ.
 //
 //go:noescape
 func dotBFloat16NEON(h []uint16, x []float32) float32

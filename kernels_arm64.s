@@ -1168,25 +1168,26 @@ end1:
 	FMOVD F0, ret+24(FP)
 	RET
 
-// func expSumF32NEON(dst, src []float32, max float32) float32
+// func expSumF32NEON(dst, src []float32, max, scale float32) float32
 TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
 	FMOVS max+48(FP), F0
 	VDUP  V0.S[0], V0.S4
+	FMOVS scale+52(FP), F1
+	VDUP  V1.S[0], V1.S4
 	MOVD  src_base+24(FP), R0
 	MOVD  dst_base+0(FP), R1
 	MOVD  src_len+32(FP), R2
-	CALL  ·rowExpF32NEON<>(SB)
+	CALL  ·rowExpScaledF32NEON<>(SB)
 	FMOVS F0, ret+56(FP)
 	RET
 
-// func rowExpF32NEON<>()
-TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
+// func rowExpScaledF32NEON<>()
+TEXT ·rowExpScaledF32NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-64(SP), R4
-	FMOVQ 432(R3), F1
-	FMOVQ 304(R3), F2
-	FMOVQ -224(R3), F3
-	VMOVI $0, V4.B16
+	FMOVQ 432(R3), F2
+	FMOVQ 304(R3), F3
+	FMOVQ -224(R3), F4
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
@@ -1202,443 +1203,460 @@ TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
 	VMOVI $0, V17.B16
 	VMOVI $0, V18.B16
 	VMOVI $0, V19.B16
+	VMOVI $0, V20.B16
 
 	// blocks of 64: [read src write dst]
 	SUBS  $64, R2, R2
 	BLT   tail1
 blocks1:
-	FLDPQ (R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FLDPQ (R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
-	FSTPQ (F28, F29), (R1)
-	FLDPQ 32(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	FSTPQ (F29, F30), (R1)
+	FLDPQ 32(R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd4c6 // fadd v6.4s, v6.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd4e7 // fadd v7.4s, v7.4s, v29.4s
-	FSTPQ (F28, F29), 32(R1)
-	FLDPQ 64(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4e3ed508 // fadd v8.4s, v8.4s, v30.4s
+	FSTPQ (F29, F30), 32(R1)
+	FLDPQ 64(R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
-	FSTPQ (F28, F29), 64(R1)
-	FLDPQ 96(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	FSTPQ (F29, F30), 64(R1)
+	FLDPQ 96(R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd54a // fadd v10.4s, v10.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd56b // fadd v11.4s, v11.4s, v29.4s
-	FSTPQ (F28, F29), 96(R1)
-	FLDPQ 128(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4e3ed58c // fadd v12.4s, v12.4s, v30.4s
+	FSTPQ (F29, F30), 96(R1)
+	FLDPQ 128(R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
-	FSTPQ (F28, F29), 128(R1)
-	FLDPQ 160(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	FSTPQ (F29, F30), 128(R1)
+	FLDPQ 160(R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd5ce // fadd v14.4s, v14.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd5ef // fadd v15.4s, v15.4s, v29.4s
-	FSTPQ (F28, F29), 160(R1)
-	FLDPQ 192(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4e3ed610 // fadd v16.4s, v16.4s, v30.4s
+	FSTPQ (F29, F30), 160(R1)
+	FLDPQ 192(R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	FSTPQ (F28, F29), 192(R1)
-	FLDPQ 224(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
+	FSTPQ (F29, F30), 192(R1)
+	FLDPQ 224(R0), (F21, F22)
 	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
+	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	WORD  $0x6e21ded6 // fmul v22.4s, v22.4s, v1.4s
 	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
+	FMOVQ -224(R3), F24
+	WORD  $0x4f8212b7 // fmla v23.4s, v21.4s, v2.s[0]
+	WORD  $0x4f8212d8 // fmla v24.4s, v22.4s, v2.s[0]
+	WORD  $0x4ea4d6f9 // fsub v25.4s, v23.4s, v4.4s
+	WORD  $0x4ea4d71a // fsub v26.4s, v24.4s, v4.4s
 	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
+	VMOV  V22.B16, V28.B16
+	WORD  $0x4fa2133b // fmla v27.4s, v25.4s, v2.s[1]
+	WORD  $0x4fa2135c // fmla v28.4s, v26.4s, v2.s[1]
+	WORD  $0x4f821b3b // fmla v27.4s, v25.4s, v2.s[2]
+	WORD  $0x4f821b5c // fmla v28.4s, v26.4s, v2.s[2]
 	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
+	FMOVQ -208(R3), F26
+	WORD  $0x4fa21b79 // fmla v25.4s, v27.4s, v2.s[3]
+	WORD  $0x4fa21b9a // fmla v26.4s, v28.4s, v2.s[3]
 	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -192(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -176(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -160(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
+	VFMLA V28.S4, V26.S4, V30.S4
 	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
+	FMOVQ -256(R3), F26
 	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
+	VFMLA V28.S4, V30.S4, V26.S4
 	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
+	FMOVQ -256(R3), F30
 	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
+	VFMLA V28.S4, V26.S4, V30.S4
 	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
+	VSHL  $23, V24.S4, V24.S4
 	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
+	FMOVQ -256(R3), F26
 	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	VADD  V26.S4, V24.S4, V24.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6eb6e476 // fcmgt v22.4s, v3.4s, v22.4s
 	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
 	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
 	WORD  $0x4e3dd673 // fadd v19.4s, v19.4s, v29.4s
-	FSTPQ (F28, F29), 224(R1)
+	WORD  $0x4e3ed694 // fadd v20.4s, v20.4s, v30.4s
+	FSTPQ (F29, F30), 224(R1)
 	ADD   $256, R0, R0
 	ADD   $256, R1, R1
 	SUBS  $64, R2, R2
@@ -1658,51 +1676,52 @@ tail1:
 	LSL   $2, R8, R8
 	ADD   R1, R8, R8
 	CBZ   R5, whole1
-	FMOVQ -144(R3), F20
+	FMOVQ -144(R3), F21
 	TBZ   $1, R5, one1
-	VLD1  (R7), V20.D[0]
+	VLD1  (R7), V21.D[0]
 	TBZ   $0, R5, done1
 	ADD   $8, R7, R7
-	VLD1  (R7), V20.S[2]
+	VLD1  (R7), V21.S[2]
 	B     done1
 one1:
-	VLD1  (R7), V20.S[0]
+	VLD1  (R7), V21.S[0]
 done1:
-	FMOVQ F20, (R6)
+	FMOVQ F21, (R6)
 whole1:
 	CMP   $4, R2
 	BGE   register1
 	MOVD  R6, R0
 	MOVD  R4, R1
 register1:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1712,34 +1731,35 @@ register1:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register2:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d4c6 // fadd v6.4s, v6.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1749,34 +1769,35 @@ register2:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register3:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1786,34 +1807,35 @@ register3:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register4:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d4e7 // fadd v7.4s, v7.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d508 // fadd v8.4s, v8.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1823,34 +1845,35 @@ register4:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register5:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1860,34 +1883,35 @@ register5:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register6:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1897,34 +1921,35 @@ register6:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register7:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1934,34 +1959,35 @@ register7:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register8:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d56b // fadd v11.4s, v11.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d58c // fadd v12.4s, v12.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -1971,34 +1997,35 @@ register8:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register9:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2008,34 +2035,35 @@ register9:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register10:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d5ad // fadd v13.4s, v13.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d5ce // fadd v14.4s, v14.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2045,34 +2073,35 @@ register10:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register11:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d5ef // fadd v15.4s, v15.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2082,34 +2111,35 @@ register11:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register12:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d610 // fadd v16.4s, v16.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2119,34 +2149,35 @@ register12:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register13:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2156,34 +2187,35 @@ register13:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register14:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d631 // fadd v17.4s, v17.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d652 // fadd v18.4s, v18.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2193,34 +2225,35 @@ register14:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register15:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
-	FMOVQ F24, (R1)
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
+	FMOVQ -224(R3), F22
+	WORD  $0x4f8212b6 // fmla v22.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d6d7 // fsub v23.4s, v22.4s, v4.4s
+	VMOV  V21.B16, V24.B16
+	WORD  $0x4fa212f8 // fmla v24.4s, v23.4s, v2.s[1]
+	WORD  $0x4f821af8 // fmla v24.4s, v23.4s, v2.s[2]
+	FMOVQ -208(R3), F23
+	WORD  $0x4fa21b17 // fmla v23.4s, v24.4s, v2.s[3]
+	FMOVQ -192(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -176(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -160(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	FMOVQ -256(R3), F23
+	VFMLA V24.S4, V25.S4, V23.S4
+	FMOVQ -256(R3), F25
+	VFMLA V24.S4, V23.S4, V25.S4
+	VSHL  $23, V22.S4, V22.S4
+	FMOVQ -256(R3), F23
+	VADD  V23.S4, V22.S4, V22.S4
+	WORD  $0x6eb5e475 // fcmgt v21.4s, v3.4s, v21.4s
+	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
+	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
+	WORD  $0x4e39d673 // fadd v19.4s, v19.4s, v25.4s
+	FMOVQ F25, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2230,34 +2263,35 @@ register15:
 	MOVD  R6, R0
 	MOVD  R4, R1
 register16:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ (R0), F21
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	WORD  $0x6e21deb5 // fmul v21.4s, v21.4s, v1.4s
 	FMOVQ -224(R3), F0
-	WORD  $0x4f811280 // fmla v0.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d403 // fsub v3.4s, v0.4s, v3.4s
-	VMOV  V20.B16, V21.B16
-	WORD  $0x4fa11075 // fmla v21.4s, v3.4s, v1.s[1]
-	WORD  $0x4f811875 // fmla v21.4s, v3.4s, v1.s[2]
-	FMOVQ -208(R3), F3
-	WORD  $0x4fa11aa3 // fmla v3.4s, v21.4s, v1.s[3]
-	FMOVQ -192(R3), F1
-	VFMLA V21.S4, V3.S4, V1.S4
-	FMOVQ -176(R3), F3
-	VFMLA V21.S4, V1.S4, V3.S4
-	FMOVQ -160(R3), F1
-	VFMLA V21.S4, V3.S4, V1.S4
-	FMOVQ -256(R3), F3
-	VFMLA V21.S4, V1.S4, V3.S4
+	WORD  $0x4f8212a0 // fmla v0.4s, v21.4s, v2.s[0]
+	WORD  $0x4ea4d401 // fsub v1.4s, v0.4s, v4.4s
+	VMOV  V21.B16, V4.B16
+	WORD  $0x4fa21024 // fmla v4.4s, v1.4s, v2.s[1]
+	WORD  $0x4f821824 // fmla v4.4s, v1.4s, v2.s[2]
+	FMOVQ -208(R3), F1
+	WORD  $0x4fa21881 // fmla v1.4s, v4.4s, v2.s[3]
+	FMOVQ -192(R3), F2
+	VFMLA V4.S4, V1.S4, V2.S4
+	FMOVQ -176(R3), F1
+	VFMLA V4.S4, V2.S4, V1.S4
+	FMOVQ -160(R3), F2
+	VFMLA V4.S4, V1.S4, V2.S4
 	FMOVQ -256(R3), F1
-	VFMLA V21.S4, V3.S4, V1.S4
+	VFMLA V4.S4, V2.S4, V1.S4
+	FMOVQ -256(R3), F2
+	VFMLA V4.S4, V1.S4, V2.S4
 	VSHL  $23, V0.S4, V0.S4
-	FMOVQ -256(R3), F3
-	VADD  V3.S4, V0.S4, V0.S4
-	WORD  $0x6eb4e442 // fcmgt v2.4s, v2.4s, v20.4s
-	WORD  $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
-	WORD  $0x4e621c21 // bic v1.16b, v1.16b, v2.16b
-	WORD  $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
-	FMOVQ F1, (R1)
+	FMOVQ -256(R3), F1
+	VADD  V1.S4, V0.S4, V0.S4
+	WORD  $0x6eb5e461 // fcmgt v1.4s, v3.4s, v21.4s
+	WORD  $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	WORD  $0x4e611c42 // bic v2.16b, v2.16b, v1.16b
+	WORD  $0x4e22d694 // fadd v20.4s, v20.4s, v2.4s
+	FMOVQ F2, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $4, R2, R2
@@ -2275,687 +2309,705 @@ one3:
 	VST1  V0.S[0], (R8)
 done2:
 end1:
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD  $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
-	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	WORD  $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
 	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
-	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	WORD  $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD  $0x4e30d5ce // fadd v14.4s, v14.4s, v16.4s
+	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
 	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD  $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
-	VZIP1 V8.D2, V4.D2, V0.D2
-	VZIP2 V8.D2, V4.D2, V1.D2
+	WORD  $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
+	WORD  $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
+	VZIP1 V9.D2, V5.D2, V0.D2
+	VZIP2 V9.D2, V5.D2, V1.D2
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	VZIP1 V16.D2, V12.D2, V1.D2
-	VZIP2 V16.D2, V12.D2, V2.D2
+	VZIP1 V17.D2, V13.D2, V1.D2
+	VZIP2 V17.D2, V13.D2, V2.D2
 	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	RET
 
-// func expSumF64NEON(dst, src []float64, max float64) float64
-TEXT ·expSumF64NEON(SB), NOSPLIT, $64-64
+// func expSumF64NEON(dst, src []float64, max, scale float64) float64
+TEXT ·expSumF64NEON(SB), NOSPLIT, $64-72
 	FMOVD max+48(FP), F0
 	VDUP  V0.D[0], V0.D2
+	FMOVD scale+56(FP), F1
+	VDUP  V1.D[0], V1.D2
 	MOVD  src_base+24(FP), R0
 	MOVD  dst_base+0(FP), R1
 	MOVD  src_len+32(FP), R2
-	CALL  ·rowExpF64NEON<>(SB)
-	FMOVD F0, ret+56(FP)
+	CALL  ·rowExpScaledF64NEON<>(SB)
+	FMOVD F0, ret+64(FP)
 	RET
 
-// func rowExpF64NEON<>()
-TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
+// func rowExpScaledF64NEON<>()
+TEXT ·rowExpScaledF64NEON<>(SB), NOSPLIT, $320-0
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-320(SP), R4
-	FMOVQ 480(R3), F1
-	FMOVQ 496(R3), F2
-	FMOVQ 352(R3), F3
-	FMOVQ -128(R3), F4
+	FMOVQ 464(R3), F2
+	FMOVQ 480(R3), F3
+	FMOVQ 352(R3), F4
+	FMOVQ -128(R3), F5
 	MOVD  $sums-256(SP), R5
-	VMOVI $0, V5.B16
-	FSTPQ (F5, F5), (R5)
-	FSTPQ (F5, F5), 32(R5)
-	FSTPQ (F5, F5), 64(R5)
-	FSTPQ (F5, F5), 96(R5)
-	FSTPQ (F5, F5), 128(R5)
-	FSTPQ (F5, F5), 160(R5)
-	FSTPQ (F5, F5), 192(R5)
-	FSTPQ (F5, F5), 224(R5)
+	VMOVI $0, V6.B16
+	FSTPQ (F6, F6), (R5)
+	FSTPQ (F6, F6), 32(R5)
+	FSTPQ (F6, F6), 64(R5)
+	FSTPQ (F6, F6), 96(R5)
+	FSTPQ (F6, F6), 128(R5)
+	FSTPQ (F6, F6), 160(R5)
+	FSTPQ (F6, F6), 192(R5)
+	FSTPQ (F6, F6), 224(R5)
 
 	// blocks of 32: [read src write dst]
 	SUBS  $32, R2, R2
 	BLT   tail1
 blocks1:
-	FLDPQ (R0), (F5, F6)
-	FLDPQ 32(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FLDPQ (R0), (F6, F7)
+	FLDPQ 32(R0), (F8, F9)
 	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
 	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
 	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
+	WORD  $0x4ee0d529 // fsub v9.2d, v9.2d, v0.2d
+	WORD  $0x6e61dcc6 // fmul v6.2d, v6.2d, v1.2d
+	WORD  $0x6e61dce7 // fmul v7.2d, v7.2d, v1.2d
+	WORD  $0x6e61dd08 // fmul v8.2d, v8.2d, v1.2d
+	WORD  $0x6e61dd29 // fmul v9.2d, v9.2d, v1.2d
 	FMOVQ -128(R3), F10
 	FMOVQ -128(R3), F11
 	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
+	FMOVQ -128(R3), F13
+	WORD  $0x4fc210ca // fmla v10.2d, v6.2d, v2.d[0]
+	WORD  $0x4fc210eb // fmla v11.2d, v7.2d, v2.d[0]
+	WORD  $0x4fc2110c // fmla v12.2d, v8.2d, v2.d[0]
+	WORD  $0x4fc2112d // fmla v13.2d, v9.2d, v2.d[0]
+	WORD  $0x4ee5d54e // fsub v14.2d, v10.2d, v5.2d
+	WORD  $0x4ee5d56f // fsub v15.2d, v11.2d, v5.2d
+	WORD  $0x4ee5d590 // fsub v16.2d, v12.2d, v5.2d
+	WORD  $0x4ee5d5b1 // fsub v17.2d, v13.2d, v5.2d
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
 	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
+	VMOV  V9.B16, V21.B16
+	WORD  $0x4fc219d2 // fmla v18.2d, v14.2d, v2.d[1]
+	WORD  $0x4fc219f3 // fmla v19.2d, v15.2d, v2.d[1]
+	WORD  $0x4fc21a14 // fmla v20.2d, v16.2d, v2.d[1]
+	WORD  $0x4fc21a35 // fmla v21.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc311d2 // fmla v18.2d, v14.2d, v3.d[0]
+	WORD  $0x4fc311f3 // fmla v19.2d, v15.2d, v3.d[0]
+	WORD  $0x4fc31214 // fmla v20.2d, v16.2d, v3.d[0]
+	WORD  $0x4fc31235 // fmla v21.2d, v17.2d, v3.d[0]
 	FMOVQ -96(R3), F14
 	FMOVQ -96(R3), F15
 	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
+	FMOVQ -96(R3), F17
+	WORD  $0x4fc31a4e // fmla v14.2d, v18.2d, v3.d[1]
+	WORD  $0x4fc31a6f // fmla v15.2d, v19.2d, v3.d[1]
+	WORD  $0x4fc31a90 // fmla v16.2d, v20.2d, v3.d[1]
+	WORD  $0x4fc31ab1 // fmla v17.2d, v21.2d, v3.d[1]
 	FMOVQ -80(R3), F22
 	FMOVQ -80(R3), F23
 	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -80(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -64(R3), F14
 	FMOVQ -64(R3), F15
 	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -64(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -48(R3), F22
 	FMOVQ -48(R3), F23
 	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -48(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -32(R3), F14
 	FMOVQ -32(R3), F15
 	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -16(R3), F22
 	FMOVQ -16(R3), F23
 	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ (R3), F14
 	FMOVQ (R3), F15
 	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ (R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ 16(R3), F22
 	FMOVQ 16(R3), F23
 	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ 16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ 32(R3), F14
 	FMOVQ 32(R3), F15
 	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ 32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -240(R3), F22
 	FMOVQ -240(R3), F23
 	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -240(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -240(R3), F14
 	FMOVQ -240(R3), F15
 	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -240(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
+	VFMLA V21.D2, V25.D2, V17.D2
 	VSHL  $52, V10.D2, V10.D2
 	VSHL  $52, V11.D2, V11.D2
 	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
+	VSHL  $52, V13.D2, V13.D2
 	FMOVQ -240(R3), F18
 	FMOVQ -240(R3), F19
 	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
+	FMOVQ -240(R3), F21
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	VADD  V21.D2, V13.D2, V13.D2
+	WORD  $0x6ee6e486 // fcmgt v6.2d, v4.2d, v6.2d
+	WORD  $0x6ee7e487 // fcmgt v7.2d, v4.2d, v7.2d
+	WORD  $0x6ee8e488 // fcmgt v8.2d, v4.2d, v8.2d
+	WORD  $0x6ee9e489 // fcmgt v9.2d, v4.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
 	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
 	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ (R5), F5
-	FMOVQ 16(R5), F6
-	FMOVQ 32(R5), F7
-	FMOVQ 48(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e691e31 // bic v17.16b, v17.16b, v9.16b
+	FMOVQ (R5), F6
+	FMOVQ 16(R5), F7
+	FMOVQ 32(R5), F8
+	FMOVQ 48(R5), F9
 	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
 	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
 	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, (R5)
-	FMOVQ F6, 16(R5)
-	FMOVQ F7, 32(R5)
-	FMOVQ F8, 48(R5)
-	FSTPQ (F13, F14), (R1)
-	FSTPQ (F15, F16), 32(R1)
-	FLDPQ 64(R0), (F5, F6)
-	FLDPQ 96(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4e71d529 // fadd v9.2d, v9.2d, v17.2d
+	FMOVQ F6, (R5)
+	FMOVQ F7, 16(R5)
+	FMOVQ F8, 32(R5)
+	FMOVQ F9, 48(R5)
+	FSTPQ (F14, F15), (R1)
+	FSTPQ (F16, F17), 32(R1)
+	FLDPQ 64(R0), (F6, F7)
+	FLDPQ 96(R0), (F8, F9)
 	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
 	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
 	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
+	WORD  $0x4ee0d529 // fsub v9.2d, v9.2d, v0.2d
+	WORD  $0x6e61dcc6 // fmul v6.2d, v6.2d, v1.2d
+	WORD  $0x6e61dce7 // fmul v7.2d, v7.2d, v1.2d
+	WORD  $0x6e61dd08 // fmul v8.2d, v8.2d, v1.2d
+	WORD  $0x6e61dd29 // fmul v9.2d, v9.2d, v1.2d
 	FMOVQ -128(R3), F10
 	FMOVQ -128(R3), F11
 	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
+	FMOVQ -128(R3), F13
+	WORD  $0x4fc210ca // fmla v10.2d, v6.2d, v2.d[0]
+	WORD  $0x4fc210eb // fmla v11.2d, v7.2d, v2.d[0]
+	WORD  $0x4fc2110c // fmla v12.2d, v8.2d, v2.d[0]
+	WORD  $0x4fc2112d // fmla v13.2d, v9.2d, v2.d[0]
+	WORD  $0x4ee5d54e // fsub v14.2d, v10.2d, v5.2d
+	WORD  $0x4ee5d56f // fsub v15.2d, v11.2d, v5.2d
+	WORD  $0x4ee5d590 // fsub v16.2d, v12.2d, v5.2d
+	WORD  $0x4ee5d5b1 // fsub v17.2d, v13.2d, v5.2d
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
 	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
+	VMOV  V9.B16, V21.B16
+	WORD  $0x4fc219d2 // fmla v18.2d, v14.2d, v2.d[1]
+	WORD  $0x4fc219f3 // fmla v19.2d, v15.2d, v2.d[1]
+	WORD  $0x4fc21a14 // fmla v20.2d, v16.2d, v2.d[1]
+	WORD  $0x4fc21a35 // fmla v21.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc311d2 // fmla v18.2d, v14.2d, v3.d[0]
+	WORD  $0x4fc311f3 // fmla v19.2d, v15.2d, v3.d[0]
+	WORD  $0x4fc31214 // fmla v20.2d, v16.2d, v3.d[0]
+	WORD  $0x4fc31235 // fmla v21.2d, v17.2d, v3.d[0]
 	FMOVQ -96(R3), F14
 	FMOVQ -96(R3), F15
 	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
+	FMOVQ -96(R3), F17
+	WORD  $0x4fc31a4e // fmla v14.2d, v18.2d, v3.d[1]
+	WORD  $0x4fc31a6f // fmla v15.2d, v19.2d, v3.d[1]
+	WORD  $0x4fc31a90 // fmla v16.2d, v20.2d, v3.d[1]
+	WORD  $0x4fc31ab1 // fmla v17.2d, v21.2d, v3.d[1]
 	FMOVQ -80(R3), F22
 	FMOVQ -80(R3), F23
 	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -80(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -64(R3), F14
 	FMOVQ -64(R3), F15
 	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -64(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -48(R3), F22
 	FMOVQ -48(R3), F23
 	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -48(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -32(R3), F14
 	FMOVQ -32(R3), F15
 	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -16(R3), F22
 	FMOVQ -16(R3), F23
 	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ (R3), F14
 	FMOVQ (R3), F15
 	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ (R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ 16(R3), F22
 	FMOVQ 16(R3), F23
 	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ 16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ 32(R3), F14
 	FMOVQ 32(R3), F15
 	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ 32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -240(R3), F22
 	FMOVQ -240(R3), F23
 	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -240(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -240(R3), F14
 	FMOVQ -240(R3), F15
 	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -240(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
+	VFMLA V21.D2, V25.D2, V17.D2
 	VSHL  $52, V10.D2, V10.D2
 	VSHL  $52, V11.D2, V11.D2
 	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
+	VSHL  $52, V13.D2, V13.D2
 	FMOVQ -240(R3), F18
 	FMOVQ -240(R3), F19
 	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
+	FMOVQ -240(R3), F21
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	VADD  V21.D2, V13.D2, V13.D2
+	WORD  $0x6ee6e486 // fcmgt v6.2d, v4.2d, v6.2d
+	WORD  $0x6ee7e487 // fcmgt v7.2d, v4.2d, v7.2d
+	WORD  $0x6ee8e488 // fcmgt v8.2d, v4.2d, v8.2d
+	WORD  $0x6ee9e489 // fcmgt v9.2d, v4.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
 	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
 	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ 64(R5), F5
-	FMOVQ 80(R5), F6
-	FMOVQ 96(R5), F7
-	FMOVQ 112(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e691e31 // bic v17.16b, v17.16b, v9.16b
+	FMOVQ 64(R5), F6
+	FMOVQ 80(R5), F7
+	FMOVQ 96(R5), F8
+	FMOVQ 112(R5), F9
 	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
 	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
 	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, 64(R5)
-	FMOVQ F6, 80(R5)
-	FMOVQ F7, 96(R5)
-	FMOVQ F8, 112(R5)
-	FSTPQ (F13, F14), 64(R1)
-	FSTPQ (F15, F16), 96(R1)
-	FLDPQ 128(R0), (F5, F6)
-	FLDPQ 160(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4e71d529 // fadd v9.2d, v9.2d, v17.2d
+	FMOVQ F6, 64(R5)
+	FMOVQ F7, 80(R5)
+	FMOVQ F8, 96(R5)
+	FMOVQ F9, 112(R5)
+	FSTPQ (F14, F15), 64(R1)
+	FSTPQ (F16, F17), 96(R1)
+	FLDPQ 128(R0), (F6, F7)
+	FLDPQ 160(R0), (F8, F9)
 	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
 	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
 	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
+	WORD  $0x4ee0d529 // fsub v9.2d, v9.2d, v0.2d
+	WORD  $0x6e61dcc6 // fmul v6.2d, v6.2d, v1.2d
+	WORD  $0x6e61dce7 // fmul v7.2d, v7.2d, v1.2d
+	WORD  $0x6e61dd08 // fmul v8.2d, v8.2d, v1.2d
+	WORD  $0x6e61dd29 // fmul v9.2d, v9.2d, v1.2d
 	FMOVQ -128(R3), F10
 	FMOVQ -128(R3), F11
 	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
+	FMOVQ -128(R3), F13
+	WORD  $0x4fc210ca // fmla v10.2d, v6.2d, v2.d[0]
+	WORD  $0x4fc210eb // fmla v11.2d, v7.2d, v2.d[0]
+	WORD  $0x4fc2110c // fmla v12.2d, v8.2d, v2.d[0]
+	WORD  $0x4fc2112d // fmla v13.2d, v9.2d, v2.d[0]
+	WORD  $0x4ee5d54e // fsub v14.2d, v10.2d, v5.2d
+	WORD  $0x4ee5d56f // fsub v15.2d, v11.2d, v5.2d
+	WORD  $0x4ee5d590 // fsub v16.2d, v12.2d, v5.2d
+	WORD  $0x4ee5d5b1 // fsub v17.2d, v13.2d, v5.2d
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
 	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
+	VMOV  V9.B16, V21.B16
+	WORD  $0x4fc219d2 // fmla v18.2d, v14.2d, v2.d[1]
+	WORD  $0x4fc219f3 // fmla v19.2d, v15.2d, v2.d[1]
+	WORD  $0x4fc21a14 // fmla v20.2d, v16.2d, v2.d[1]
+	WORD  $0x4fc21a35 // fmla v21.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc311d2 // fmla v18.2d, v14.2d, v3.d[0]
+	WORD  $0x4fc311f3 // fmla v19.2d, v15.2d, v3.d[0]
+	WORD  $0x4fc31214 // fmla v20.2d, v16.2d, v3.d[0]
+	WORD  $0x4fc31235 // fmla v21.2d, v17.2d, v3.d[0]
 	FMOVQ -96(R3), F14
 	FMOVQ -96(R3), F15
 	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
+	FMOVQ -96(R3), F17
+	WORD  $0x4fc31a4e // fmla v14.2d, v18.2d, v3.d[1]
+	WORD  $0x4fc31a6f // fmla v15.2d, v19.2d, v3.d[1]
+	WORD  $0x4fc31a90 // fmla v16.2d, v20.2d, v3.d[1]
+	WORD  $0x4fc31ab1 // fmla v17.2d, v21.2d, v3.d[1]
 	FMOVQ -80(R3), F22
 	FMOVQ -80(R3), F23
 	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -80(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -64(R3), F14
 	FMOVQ -64(R3), F15
 	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -64(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -48(R3), F22
 	FMOVQ -48(R3), F23
 	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -48(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -32(R3), F14
 	FMOVQ -32(R3), F15
 	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -16(R3), F22
 	FMOVQ -16(R3), F23
 	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ (R3), F14
 	FMOVQ (R3), F15
 	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ (R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ 16(R3), F22
 	FMOVQ 16(R3), F23
 	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ 16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ 32(R3), F14
 	FMOVQ 32(R3), F15
 	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ 32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -240(R3), F22
 	FMOVQ -240(R3), F23
 	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -240(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -240(R3), F14
 	FMOVQ -240(R3), F15
 	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -240(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
+	VFMLA V21.D2, V25.D2, V17.D2
 	VSHL  $52, V10.D2, V10.D2
 	VSHL  $52, V11.D2, V11.D2
 	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
+	VSHL  $52, V13.D2, V13.D2
 	FMOVQ -240(R3), F18
 	FMOVQ -240(R3), F19
 	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
+	FMOVQ -240(R3), F21
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	VADD  V21.D2, V13.D2, V13.D2
+	WORD  $0x6ee6e486 // fcmgt v6.2d, v4.2d, v6.2d
+	WORD  $0x6ee7e487 // fcmgt v7.2d, v4.2d, v7.2d
+	WORD  $0x6ee8e488 // fcmgt v8.2d, v4.2d, v8.2d
+	WORD  $0x6ee9e489 // fcmgt v9.2d, v4.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
 	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
 	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ 128(R5), F5
-	FMOVQ 144(R5), F6
-	FMOVQ 160(R5), F7
-	FMOVQ 176(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e691e31 // bic v17.16b, v17.16b, v9.16b
+	FMOVQ 128(R5), F6
+	FMOVQ 144(R5), F7
+	FMOVQ 160(R5), F8
+	FMOVQ 176(R5), F9
 	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
 	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
 	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, 128(R5)
-	FMOVQ F6, 144(R5)
-	FMOVQ F7, 160(R5)
-	FMOVQ F8, 176(R5)
-	FSTPQ (F13, F14), 128(R1)
-	FSTPQ (F15, F16), 160(R1)
-	FLDPQ 192(R0), (F5, F6)
-	FLDPQ 224(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4e71d529 // fadd v9.2d, v9.2d, v17.2d
+	FMOVQ F6, 128(R5)
+	FMOVQ F7, 144(R5)
+	FMOVQ F8, 160(R5)
+	FMOVQ F9, 176(R5)
+	FSTPQ (F14, F15), 128(R1)
+	FSTPQ (F16, F17), 160(R1)
+	FLDPQ 192(R0), (F6, F7)
+	FLDPQ 224(R0), (F8, F9)
 	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
 	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
 	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
+	WORD  $0x4ee0d529 // fsub v9.2d, v9.2d, v0.2d
+	WORD  $0x6e61dcc6 // fmul v6.2d, v6.2d, v1.2d
+	WORD  $0x6e61dce7 // fmul v7.2d, v7.2d, v1.2d
+	WORD  $0x6e61dd08 // fmul v8.2d, v8.2d, v1.2d
+	WORD  $0x6e61dd29 // fmul v9.2d, v9.2d, v1.2d
 	FMOVQ -128(R3), F10
 	FMOVQ -128(R3), F11
 	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
+	FMOVQ -128(R3), F13
+	WORD  $0x4fc210ca // fmla v10.2d, v6.2d, v2.d[0]
+	WORD  $0x4fc210eb // fmla v11.2d, v7.2d, v2.d[0]
+	WORD  $0x4fc2110c // fmla v12.2d, v8.2d, v2.d[0]
+	WORD  $0x4fc2112d // fmla v13.2d, v9.2d, v2.d[0]
+	WORD  $0x4ee5d54e // fsub v14.2d, v10.2d, v5.2d
+	WORD  $0x4ee5d56f // fsub v15.2d, v11.2d, v5.2d
+	WORD  $0x4ee5d590 // fsub v16.2d, v12.2d, v5.2d
+	WORD  $0x4ee5d5b1 // fsub v17.2d, v13.2d, v5.2d
 	VMOV  V6.B16, V18.B16
 	VMOV  V7.B16, V19.B16
 	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
+	VMOV  V9.B16, V21.B16
+	WORD  $0x4fc219d2 // fmla v18.2d, v14.2d, v2.d[1]
+	WORD  $0x4fc219f3 // fmla v19.2d, v15.2d, v2.d[1]
+	WORD  $0x4fc21a14 // fmla v20.2d, v16.2d, v2.d[1]
+	WORD  $0x4fc21a35 // fmla v21.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc311d2 // fmla v18.2d, v14.2d, v3.d[0]
+	WORD  $0x4fc311f3 // fmla v19.2d, v15.2d, v3.d[0]
+	WORD  $0x4fc31214 // fmla v20.2d, v16.2d, v3.d[0]
+	WORD  $0x4fc31235 // fmla v21.2d, v17.2d, v3.d[0]
 	FMOVQ -96(R3), F14
 	FMOVQ -96(R3), F15
 	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
+	FMOVQ -96(R3), F17
+	WORD  $0x4fc31a4e // fmla v14.2d, v18.2d, v3.d[1]
+	WORD  $0x4fc31a6f // fmla v15.2d, v19.2d, v3.d[1]
+	WORD  $0x4fc31a90 // fmla v16.2d, v20.2d, v3.d[1]
+	WORD  $0x4fc31ab1 // fmla v17.2d, v21.2d, v3.d[1]
 	FMOVQ -80(R3), F22
 	FMOVQ -80(R3), F23
 	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -80(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -64(R3), F14
 	FMOVQ -64(R3), F15
 	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -64(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -48(R3), F22
 	FMOVQ -48(R3), F23
 	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -48(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -32(R3), F14
 	FMOVQ -32(R3), F15
 	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -16(R3), F22
 	FMOVQ -16(R3), F23
 	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ (R3), F14
 	FMOVQ (R3), F15
 	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ (R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ 16(R3), F22
 	FMOVQ 16(R3), F23
 	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ 16(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ 32(R3), F14
 	FMOVQ 32(R3), F15
 	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ 32(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
+	VFMLA V21.D2, V25.D2, V17.D2
 	FMOVQ -240(R3), F22
 	FMOVQ -240(R3), F23
 	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
+	FMOVQ -240(R3), F25
 	VFMLA V18.D2, V14.D2, V22.D2
 	VFMLA V19.D2, V15.D2, V23.D2
 	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
+	VFMLA V21.D2, V17.D2, V25.D2
 	FMOVQ -240(R3), F14
 	FMOVQ -240(R3), F15
 	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
+	FMOVQ -240(R3), F17
 	VFMLA V18.D2, V22.D2, V14.D2
 	VFMLA V19.D2, V23.D2, V15.D2
 	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
+	VFMLA V21.D2, V25.D2, V17.D2
 	VSHL  $52, V10.D2, V10.D2
 	VSHL  $52, V11.D2, V11.D2
 	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
+	VSHL  $52, V13.D2, V13.D2
 	FMOVQ -240(R3), F18
 	FMOVQ -240(R3), F19
 	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
+	FMOVQ -240(R3), F21
 	VADD  V18.D2, V10.D2, V10.D2
 	VADD  V19.D2, V11.D2, V11.D2
 	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	VADD  V21.D2, V13.D2, V13.D2
+	WORD  $0x6ee6e486 // fcmgt v6.2d, v4.2d, v6.2d
+	WORD  $0x6ee7e487 // fcmgt v7.2d, v4.2d, v7.2d
+	WORD  $0x6ee8e488 // fcmgt v8.2d, v4.2d, v8.2d
+	WORD  $0x6ee9e489 // fcmgt v9.2d, v4.2d, v9.2d
 	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
 	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
 	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
 	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
 	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ 192(R5), F5
-	FMOVQ 208(R5), F6
-	FMOVQ 224(R5), F7
-	FMOVQ 240(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e691e31 // bic v17.16b, v17.16b, v9.16b
+	FMOVQ 192(R5), F6
+	FMOVQ 208(R5), F7
+	FMOVQ 224(R5), F8
+	FMOVQ 240(R5), F9
 	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
 	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
 	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, 192(R5)
-	FMOVQ F6, 208(R5)
-	FMOVQ F7, 224(R5)
-	FMOVQ F8, 240(R5)
-	FSTPQ (F13, F14), 192(R1)
-	FSTPQ (F15, F16), 224(R1)
+	WORD  $0x4e71d529 // fadd v9.2d, v9.2d, v17.2d
+	FMOVQ F6, 192(R5)
+	FMOVQ F7, 208(R5)
+	FMOVQ F8, 224(R5)
+	FMOVQ F9, 240(R5)
+	FSTPQ (F14, F15), 192(R1)
+	FSTPQ (F16, F17), 224(R1)
 	ADD   $256, R0, R0
 	ADD   $256, R1, R1
 	SUBS  $32, R2, R2
@@ -2975,9 +3027,9 @@ tail1:
 	LSL   $3, R9, R9
 	ADD   R1, R9, R9
 	CBZ   R6, whole1
-	FMOVQ -112(R3), F5
-	VLD1  (R8), V5.D[0]
-	FMOVQ F5, (R7)
+	FMOVQ -112(R3), F6
+	VLD1  (R8), V6.D[0]
+	FMOVQ F6, (R7)
 whole1:
 	MOVD  R5, R8
 one1:
@@ -2986,46 +3038,47 @@ one1:
 	MOVD  R7, R0
 	MOVD  R4, R1
 register1:
-	FMOVQ (R0), F5
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	FMOVQ -128(R3), F6
-	WORD  $0x4fc110a6 // fmla v6.2d, v5.2d, v1.d[0]
-	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
-	VMOV  V5.B16, V8.B16
-	WORD  $0x4fc118e8 // fmla v8.2d, v7.2d, v1.d[1]
-	WORD  $0x4fc210e8 // fmla v8.2d, v7.2d, v2.d[0]
-	FMOVQ -96(R3), F7
-	WORD  $0x4fc21907 // fmla v7.2d, v8.2d, v2.d[1]
-	FMOVQ -80(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ -64(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ -48(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ -32(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ -16(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ (R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ 16(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ 32(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ -240(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ -240(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	VSHL  $52, V6.D2, V6.D2
+	FMOVQ (R0), F6
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x6e61dcc6 // fmul v6.2d, v6.2d, v1.2d
+	FMOVQ -128(R3), F7
+	WORD  $0x4fc210c7 // fmla v7.2d, v6.2d, v2.d[0]
+	WORD  $0x4ee5d4e8 // fsub v8.2d, v7.2d, v5.2d
+	VMOV  V6.B16, V9.B16
+	WORD  $0x4fc21909 // fmla v9.2d, v8.2d, v2.d[1]
+	WORD  $0x4fc31109 // fmla v9.2d, v8.2d, v3.d[0]
+	FMOVQ -96(R3), F8
+	WORD  $0x4fc31928 // fmla v8.2d, v9.2d, v3.d[1]
+	FMOVQ -80(R3), F10
+	VFMLA V9.D2, V8.D2, V10.D2
+	FMOVQ -64(R3), F8
+	VFMLA V9.D2, V10.D2, V8.D2
+	FMOVQ -48(R3), F10
+	VFMLA V9.D2, V8.D2, V10.D2
+	FMOVQ -32(R3), F8
+	VFMLA V9.D2, V10.D2, V8.D2
+	FMOVQ -16(R3), F10
+	VFMLA V9.D2, V8.D2, V10.D2
+	FMOVQ (R3), F8
+	VFMLA V9.D2, V10.D2, V8.D2
+	FMOVQ 16(R3), F10
+	VFMLA V9.D2, V8.D2, V10.D2
+	FMOVQ 32(R3), F8
+	VFMLA V9.D2, V10.D2, V8.D2
+	FMOVQ -240(R3), F10
+	VFMLA V9.D2, V8.D2, V10.D2
 	FMOVQ -240(R3), F8
-	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
-	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
-	FMOVQ (R8), F5
-	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
-	FMOVQ F5, (R8)
-	FMOVQ F7, (R1)
+	VFMLA V9.D2, V10.D2, V8.D2
+	VSHL  $52, V7.D2, V7.D2
+	FMOVQ -240(R3), F9
+	VADD  V9.D2, V7.D2, V7.D2
+	WORD  $0x6ee6e486 // fcmgt v6.2d, v4.2d, v6.2d
+	WORD  $0x6e67dd08 // fmul v8.2d, v8.2d, v7.2d
+	WORD  $0x4e661d08 // bic v8.16b, v8.16b, v6.16b
+	FMOVQ (R8), F6
+	WORD  $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
+	FMOVQ F6, (R8)
+	FMOVQ F8, (R1)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	ADD   $16, R8, R8
@@ -4135,8 +4188,8 @@ TEXT ·sumExpF64NEON(SB), NOSPLIT, $64-40
 TEXT ·rowSumExpF64NEON<>(SB), NOSPLIT, $320-0
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-320(SP), R3
-	FMOVQ 480(R2), F1
-	FMOVQ 496(R2), F2
+	FMOVQ 464(R2), F1
+	FMOVQ 480(R2), F2
 	VMOV  V0.B16, V3.B16
 	FMOVQ 352(R2), F0
 	FMOVQ -128(R2), F4
@@ -5653,7 +5706,7 @@ end1:
 TEXT ·negateF64NEON(SB), NOSPLIT, $64-48
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 464(R0), F0
+	FMOVQ 496(R0), F0
 	MOVD  src_len+32(FP), R0
 	MOVD  src_base+24(FP), R2
 	MOVD  dst_base+0(FP), R3
@@ -6614,8 +6667,8 @@ TEXT ·logSoftmaxGradF64NEON(SB), NOSPLIT, $64-80
 TEXT ·rowLogGradF64NEON<>(SB), NOSPLIT, $64-0
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
-	FMOVQ 480(R4), F1
-	FMOVQ 496(R4), F2
+	FMOVQ 464(R4), F1
+	FMOVQ 480(R4), F2
 	FMOVQ 352(R4), F3
 	FMOVQ -128(R4), F4
 
@@ -7220,7 +7273,7 @@ blocks1:
 	VZIP2 V2.D2, V1.D2, V1.D2
 	VZIP1 V4.D2, V3.D2, V2.D2
 	VZIP2 V4.D2, V3.D2, V3.D2
-	FMOVQ 464(R0), F4
+	FMOVQ 496(R0), F4
 	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
 	VZIP1 V1.D2, V4.D2, V6.D2
 	WORD  $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
@@ -7271,7 +7324,7 @@ in1:
 	VZIP2 V2.D2, V1.D2, V1.D2
 	VZIP1 V4.D2, V3.D2, V2.D2
 	VZIP2 V4.D2, V3.D2, V3.D2
-	FMOVQ 464(R0), F4
+	FMOVQ 496(R0), F4
 	WORD  $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
 	VZIP1 V1.D2, V4.D2, V6.D2
 	WORD  $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
@@ -8376,16 +8429,16 @@ TEXT ·lovaszWeightsF32NEON(SB), NOSPLIT, $64-72
 	MOVD  left+48(FP), R5
 	VDUP  R5, V1.D2
 	WORD  $0x4e61d821 // scvtf v1.2d, v1.2d
-	FMOVQ 768(R0), F2
+	FMOVQ 784(R0), F2
 	WORD  $0x4ee2d422 // fsub v2.2d, v1.2d, v2.2d
-	FMOVQ 784(R0), F3
+	FMOVQ 800(R0), F3
 	WORD  $0x4ee3d423 // fsub v3.2d, v1.2d, v3.2d
-	FMOVQ 800(R0), F4
+	FMOVQ 816(R0), F4
 	WORD  $0x4ee4d424 // fsub v4.2d, v1.2d, v4.2d
-	FMOVQ 816(R0), F5
+	FMOVQ 832(R0), F5
 	WORD  $0x4ee5d421 // fsub v1.2d, v1.2d, v5.2d
 	FMOVQ -240(R0), F5
-	FMOVQ 832(R0), F6
+	FMOVQ 848(R0), F6
 	VMOVI $0, V7.B16
 	SUBS  $8, R4, R4
 	BLT   tail1
@@ -8583,16 +8636,16 @@ TEXT ·lovaszWeightsF64NEON(SB), NOSPLIT, $64-72
 	MOVD  left+48(FP), R5
 	VDUP  R5, V1.D2
 	WORD  $0x4e61d821 // scvtf v1.2d, v1.2d
-	FMOVQ 768(R0), F2
+	FMOVQ 784(R0), F2
 	WORD  $0x4ee2d422 // fsub v2.2d, v1.2d, v2.2d
-	FMOVQ 784(R0), F3
+	FMOVQ 800(R0), F3
 	WORD  $0x4ee3d423 // fsub v3.2d, v1.2d, v3.2d
-	FMOVQ 800(R0), F4
+	FMOVQ 816(R0), F4
 	WORD  $0x4ee4d424 // fsub v4.2d, v1.2d, v4.2d
-	FMOVQ 816(R0), F5
+	FMOVQ 832(R0), F5
 	WORD  $0x4ee5d421 // fsub v1.2d, v1.2d, v5.2d
 	FMOVQ -240(R0), F5
-	FMOVQ 832(R0), F6
+	FMOVQ 848(R0), F6
 	VMOVI $0, V7.B16
 	SUBS  $8, R4, R4
 	BLT   tail1
@@ -10018,12 +10071,1131 @@ element1:
 moved1:
 	RET
 
+// func rowExpF32NEON<>()
+TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
+	MOVD  $constants<>+256(SB), R3
+	MOVD  $slots-64(SP), R4
+	FMOVQ 432(R3), F1
+	FMOVQ 304(R3), F2
+	FMOVQ -224(R3), F3
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+
+	// blocks of 64: [read src write dst]
+	SUBS  $64, R2, R2
+	BLT   tail1
+blocks1:
+	FLDPQ (R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD  $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	FSTPQ (F28, F29), (R1)
+	FLDPQ 32(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd4c6 // fadd v6.4s, v6.4s, v28.4s
+	WORD  $0x4e3dd4e7 // fadd v7.4s, v7.4s, v29.4s
+	FSTPQ (F28, F29), 32(R1)
+	FLDPQ 64(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD  $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	FSTPQ (F28, F29), 64(R1)
+	FLDPQ 96(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd54a // fadd v10.4s, v10.4s, v28.4s
+	WORD  $0x4e3dd56b // fadd v11.4s, v11.4s, v29.4s
+	FSTPQ (F28, F29), 96(R1)
+	FLDPQ 128(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD  $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	FSTPQ (F28, F29), 128(R1)
+	FLDPQ 160(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd5ce // fadd v14.4s, v14.4s, v28.4s
+	WORD  $0x4e3dd5ef // fadd v15.4s, v15.4s, v29.4s
+	FSTPQ (F28, F29), 160(R1)
+	FLDPQ 192(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD  $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	FSTPQ (F28, F29), 192(R1)
+	FLDPQ 224(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD  $0x4e3dd673 // fadd v19.4s, v19.4s, v29.4s
+	FSTPQ (F28, F29), 224(R1)
+	ADD   $256, R0, R0
+	ADD   $256, R1, R1
+	SUBS  $64, R2, R2
+	BGE   blocks1
+tail1:
+	ADDS  $64, R2, R2
+	BEQ   end1
+
+	// the last block, register by register
+	AND   $3, R2, R5
+	ADD   $0, R4, R6
+	SUB   R5, R2, R7
+	LSL   $2, R7, R7
+	ADD   R0, R7, R7
+	ADD   $16, R4, R4
+	SUB   R5, R2, R8
+	LSL   $2, R8, R8
+	ADD   R1, R8, R8
+	CBZ   R5, whole1
+	FMOVQ -144(R3), F20
+	TBZ   $1, R5, one1
+	VLD1  (R7), V20.D[0]
+	TBZ   $0, R5, done1
+	ADD   $8, R7, R7
+	VLD1  (R7), V20.S[2]
+	B     done1
+one1:
+	VLD1  (R7), V20.S[0]
+done1:
+	FMOVQ F20, (R6)
+whole1:
+	CMP   $4, R2
+	BGE   register1
+	MOVD  R6, R0
+	MOVD  R4, R1
+register1:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register2
+	MOVD  R6, R0
+	MOVD  R4, R1
+register2:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register3
+	MOVD  R6, R0
+	MOVD  R4, R1
+register3:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register4
+	MOVD  R6, R0
+	MOVD  R4, R1
+register4:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d4e7 // fadd v7.4s, v7.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register5
+	MOVD  R6, R0
+	MOVD  R4, R1
+register5:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register6
+	MOVD  R6, R0
+	MOVD  R4, R1
+register6:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register7
+	MOVD  R6, R0
+	MOVD  R4, R1
+register7:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register8
+	MOVD  R6, R0
+	MOVD  R4, R1
+register8:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d56b // fadd v11.4s, v11.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register9
+	MOVD  R6, R0
+	MOVD  R4, R1
+register9:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register10
+	MOVD  R6, R0
+	MOVD  R4, R1
+register10:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d5ad // fadd v13.4s, v13.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register11
+	MOVD  R6, R0
+	MOVD  R4, R1
+register11:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register12
+	MOVD  R6, R0
+	MOVD  R4, R1
+register12:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register13
+	MOVD  R6, R0
+	MOVD  R4, R1
+register13:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register14
+	MOVD  R6, R0
+	MOVD  R4, R1
+register14:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d631 // fadd v17.4s, v17.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register15
+	MOVD  R6, R0
+	MOVD  R4, R1
+register15:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register16
+	MOVD  R6, R0
+	MOVD  R4, R1
+register16:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F0
+	WORD  $0x4f811280 // fmla v0.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d403 // fsub v3.4s, v0.4s, v3.4s
+	VMOV  V20.B16, V21.B16
+	WORD  $0x4fa11075 // fmla v21.4s, v3.4s, v1.s[1]
+	WORD  $0x4f811875 // fmla v21.4s, v3.4s, v1.s[2]
+	FMOVQ -208(R3), F3
+	WORD  $0x4fa11aa3 // fmla v3.4s, v21.4s, v1.s[3]
+	FMOVQ -192(R3), F1
+	VFMLA V21.S4, V3.S4, V1.S4
+	FMOVQ -176(R3), F3
+	VFMLA V21.S4, V1.S4, V3.S4
+	FMOVQ -160(R3), F1
+	VFMLA V21.S4, V3.S4, V1.S4
+	FMOVQ -256(R3), F3
+	VFMLA V21.S4, V1.S4, V3.S4
+	FMOVQ -256(R3), F1
+	VFMLA V21.S4, V3.S4, V1.S4
+	VSHL  $23, V0.S4, V0.S4
+	FMOVQ -256(R3), F3
+	VADD  V3.S4, V0.S4, V0.S4
+	WORD  $0x6eb4e442 // fcmgt v2.4s, v2.4s, v20.4s
+	WORD  $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD  $0x4e621c21 // bic v1.16b, v1.16b, v2.16b
+	WORD  $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
+	FMOVQ F1, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+last1:
+	CBZ   R5, end1
+	FMOVQ (R4), F0
+	TBZ   $1, R5, one3
+	VST1  V0.D[0], (R8)
+	TBZ   $0, R5, done2
+	ADD   $8, R8, R0
+	VST1  V0.S[2], (R0)
+	B     done2
+one3:
+	VST1  V0.S[0], (R8)
+done2:
+end1:
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD  $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	VZIP1 V8.D2, V4.D2, V0.D2
+	VZIP2 V8.D2, V4.D2, V1.D2
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VZIP1 V16.D2, V12.D2, V1.D2
+	VZIP2 V16.D2, V12.D2, V2.D2
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	RET
+
 // func softmaxRowsF64NEON(dst, src []float64, cols int)
 TEXT ·softmaxRowsF64NEON(SB), 0, $4288-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4288(SP), R10
-	FMOVQ 480(R13), F7
-	FMOVQ 496(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R11
 	MOVD  cols+48(FP), R0
@@ -11082,6 +12254,758 @@ element1:
 moved1:
 	RET
 
+// func rowExpF64NEON<>()
+TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
+	MOVD  $constants<>+256(SB), R3
+	MOVD  $slots-320(SP), R4
+	FMOVQ 464(R3), F1
+	FMOVQ 480(R3), F2
+	FMOVQ 352(R3), F3
+	FMOVQ -128(R3), F4
+	MOVD  $sums-256(SP), R5
+	VMOVI $0, V5.B16
+	FSTPQ (F5, F5), (R5)
+	FSTPQ (F5, F5), 32(R5)
+	FSTPQ (F5, F5), 64(R5)
+	FSTPQ (F5, F5), 96(R5)
+	FSTPQ (F5, F5), 128(R5)
+	FSTPQ (F5, F5), 160(R5)
+	FSTPQ (F5, F5), 192(R5)
+	FSTPQ (F5, F5), 224(R5)
+
+	// blocks of 32: [read src write dst]
+	SUBS  $32, R2, R2
+	BLT   tail1
+blocks1:
+	FLDPQ (R0), (F5, F6)
+	FLDPQ 32(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ (R5), F5
+	FMOVQ 16(R5), F6
+	FMOVQ 32(R5), F7
+	FMOVQ 48(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, (R5)
+	FMOVQ F6, 16(R5)
+	FMOVQ F7, 32(R5)
+	FMOVQ F8, 48(R5)
+	FSTPQ (F13, F14), (R1)
+	FSTPQ (F15, F16), 32(R1)
+	FLDPQ 64(R0), (F5, F6)
+	FLDPQ 96(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ 64(R5), F5
+	FMOVQ 80(R5), F6
+	FMOVQ 96(R5), F7
+	FMOVQ 112(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, 64(R5)
+	FMOVQ F6, 80(R5)
+	FMOVQ F7, 96(R5)
+	FMOVQ F8, 112(R5)
+	FSTPQ (F13, F14), 64(R1)
+	FSTPQ (F15, F16), 96(R1)
+	FLDPQ 128(R0), (F5, F6)
+	FLDPQ 160(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ 128(R5), F5
+	FMOVQ 144(R5), F6
+	FMOVQ 160(R5), F7
+	FMOVQ 176(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, 128(R5)
+	FMOVQ F6, 144(R5)
+	FMOVQ F7, 160(R5)
+	FMOVQ F8, 176(R5)
+	FSTPQ (F13, F14), 128(R1)
+	FSTPQ (F15, F16), 160(R1)
+	FLDPQ 192(R0), (F5, F6)
+	FLDPQ 224(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ 192(R5), F5
+	FMOVQ 208(R5), F6
+	FMOVQ 224(R5), F7
+	FMOVQ 240(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, 192(R5)
+	FMOVQ F6, 208(R5)
+	FMOVQ F7, 224(R5)
+	FMOVQ F8, 240(R5)
+	FSTPQ (F13, F14), 192(R1)
+	FSTPQ (F15, F16), 224(R1)
+	ADD   $256, R0, R0
+	ADD   $256, R1, R1
+	SUBS  $32, R2, R2
+	BGE   blocks1
+tail1:
+	ADDS  $32, R2, R2
+	BEQ   end1
+
+	// the last block, register by register
+	AND   $1, R2, R6
+	ADD   $0, R4, R7
+	SUB   R6, R2, R8
+	LSL   $3, R8, R8
+	ADD   R0, R8, R8
+	ADD   $16, R4, R4
+	SUB   R6, R2, R9
+	LSL   $3, R9, R9
+	ADD   R1, R9, R9
+	CBZ   R6, whole1
+	FMOVQ -112(R3), F5
+	VLD1  (R8), V5.D[0]
+	FMOVQ F5, (R7)
+whole1:
+	MOVD  R5, R8
+one1:
+	CMP   $2, R2
+	BGE   register1
+	MOVD  R7, R0
+	MOVD  R4, R1
+register1:
+	FMOVQ (R0), F5
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ -128(R3), F6
+	WORD  $0x4fc110a6 // fmla v6.2d, v5.2d, v1.d[0]
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
+	VMOV  V5.B16, V8.B16
+	WORD  $0x4fc118e8 // fmla v8.2d, v7.2d, v1.d[1]
+	WORD  $0x4fc210e8 // fmla v8.2d, v7.2d, v2.d[0]
+	FMOVQ -96(R3), F7
+	WORD  $0x4fc21907 // fmla v7.2d, v8.2d, v2.d[1]
+	FMOVQ -80(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -64(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -48(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -32(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -16(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ (R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ 16(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ 32(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -240(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -240(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	VSHL  $52, V6.D2, V6.D2
+	FMOVQ -240(R3), F8
+	VADD  V8.D2, V6.D2, V6.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
+	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
+	FMOVQ (R8), F5
+	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	FMOVQ F5, (R8)
+	FMOVQ F7, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	ADD   $16, R8, R8
+	SUBS  $2, R2, R2
+	BGT   one1
+	CBZ   R6, end1
+	FMOVQ (R4), F0
+	VST1  V0.D[0], (R9)
+end1:
+	FLDPQ (R5), (F0, F1)
+	FLDPQ 32(R5), (F2, F3)
+	FLDPQ 64(R5), (F4, F5)
+	FLDPQ 96(R5), (F6, F7)
+	FLDPQ 128(R5), (F8, F9)
+	FLDPQ 160(R5), (F10, F11)
+	FLDPQ 192(R5), (F12, F13)
+	FLDPQ 224(R5), (F14, F15)
+	WORD  $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	WORD  $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	WORD  $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
+	WORD  $0x4e6ad508 // fadd v8.2d, v8.2d, v10.2d
+	WORD  $0x4e6bd529 // fadd v9.2d, v9.2d, v11.2d
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x4e6ed58c // fadd v12.2d, v12.2d, v14.2d
+	WORD  $0x4e6fd5ad // fadd v13.2d, v13.2d, v15.2d
+	WORD  $0x4e6dd58c // fadd v12.2d, v12.2d, v13.2d
+	WORD  $0x6e64d400 // faddp v0.2d, v0.2d, v4.2d
+	WORD  $0x6e6cd508 // faddp v8.2d, v8.2d, v12.2d
+	WORD  $0x6e68d400 // faddp v0.2d, v0.2d, v8.2d
+	WORD  $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
+	RET
+
 // func logSoftmaxRowsF32NEON(dst, src []float32, cols int)
 TEXT ·logSoftmaxRowsF32NEON(SB), 0, $16576-56
 	MOVD  $constants<>+256(SB), R13
@@ -11940,8 +13864,8 @@ TEXT ·minusLogF32NEON<>(SB), NOSPLIT, $64-0
 TEXT ·logSoftmaxRowsF64NEON(SB), 0, $8384-56
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R7
-	FMOVQ 480(R13), F9
-	FMOVQ 496(R13), F10
+	FMOVQ 464(R13), F9
+	FMOVQ 480(R13), F10
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R8
 	MOVD  cols+48(FP), R0
@@ -15664,8 +17588,8 @@ end1:
 TEXT ·logSoftmaxRowsGradF64NEON(SB), 0, $8384-80
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R12
-	FMOVQ 480(R13), F7
-	FMOVQ 496(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	MOVD  ZR, R14
 	MOVD  y_len+32(FP), R15
 	MOVD  cols+72(FP), R0
@@ -18974,8 +20898,8 @@ end1:
 // func softmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 TEXT ·softmaxPlanesF64NEON(SB), 0, $4416-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 480(R8), F7
-	FMOVQ 496(R8), F8
+	FMOVQ 464(R8), F7
+	FMOVQ 480(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -21599,8 +23523,8 @@ end1:
 // func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 TEXT ·logSoftmaxPlanesF64NEON(SB), 0, $8512-80
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 480(R8), F9
-	FMOVQ 496(R8), F10
+	FMOVQ 464(R8), F9
+	FMOVQ 480(R8), F10
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -25036,8 +26960,8 @@ end1:
 TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 480(R0), F0
-	FMOVQ 496(R0), F1
+	FMOVQ 464(R0), F0
+	FMOVQ 480(R0), F1
 	FMOVQ 352(R0), F2
 	FMOVQ -128(R0), F3
 	FMOVQ -240(R0), F4
@@ -25050,8 +26974,8 @@ TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
 	BLT   tail1
 blocks1:
 	FLDPQ (R3), (F5, F6)
-	FMOVQ 464(R0), F7
-	FMOVQ 464(R0), F8
+	FMOVQ 496(R0), F7
+	FMOVQ 496(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -25134,8 +27058,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), (R4)
 	FLDPQ 32(R3), (F5, F6)
-	FMOVQ 464(R0), F7
-	FMOVQ 464(R0), F8
+	FMOVQ 496(R0), F7
+	FMOVQ 496(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -25218,8 +27142,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 32(R4)
 	FLDPQ 64(R3), (F5, F6)
-	FMOVQ 464(R0), F7
-	FMOVQ 464(R0), F8
+	FMOVQ 496(R0), F7
+	FMOVQ 496(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -25302,8 +27226,8 @@ blocks1:
 	WORD  $0x6e6cfd08 // fdiv v8.2d, v8.2d, v12.2d
 	FSTPQ (F7, F8), 64(R4)
 	FLDPQ 96(R3), (F5, F6)
-	FMOVQ 464(R0), F7
-	FMOVQ 464(R0), F8
+	FMOVQ 496(R0), F7
+	FMOVQ 496(R0), F8
 	VORR  V7.B16, V5.B16, V7.B16
 	VORR  V8.B16, V6.B16, V8.B16
 	FMOVQ -128(R0), F9
@@ -25415,7 +27339,7 @@ one1:
 	MOVD  R1, R4
 register1:
 	FMOVQ (R3), F5
-	FMOVQ 464(R0), F6
+	FMOVQ 496(R0), F6
 	VORR  V6.B16, V5.B16, V6.B16
 	FMOVQ -128(R0), F7
 	WORD  $0x4fc010c7 // fmla v7.2d, v6.2d, v0.d[0]
@@ -25776,16 +27700,14 @@ end1:
 // func softmaxRowsScaledF32NEON(dst, src []float32, cols int, scale float32)
 TEXT ·softmaxRowsScaledF32NEON(SB), 0, $8384-60
 	MOVD  $constants<>+256(SB), R13
-	MOVD  $slots-8384(SP), R0
+	MOVD  $slots-8384(SP), R9
 	FMOVQ 432(R13), F11
-	FMOVS scale+56(FP), F12
-	VDUP  V12.S[0], V12.S4
 	MOVD  ZR, R14
-	MOVD  src_len+32(FP), R1
-	MOVD  cols+48(FP), R2
-	CMP   $64, R2
+	MOVD  src_len+32(FP), R10
+	MOVD  cols+48(FP), R0
+	CMP   $64, R0
 	BGT   long1
-	UDIV  R2, R1, R15
+	UDIV  R0, R10, R15
 	CMP   $3, R15
 	BLT   long1
 
@@ -25812,39 +27734,29 @@ columns1:
 	FMOVQ -144(R13), F6
 	FMOVQ -144(R13), F7
 
-	// every plane: [read scratch write scratch]
+	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  cols+48(FP), R1
 planes1:
 	FLDPQ (R0), (F8, F9)
-	WORD  $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	WORD  $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
 	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
 	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
-	FSTPQ (F8, F9), (R0)
 	FLDPQ 32(R0), (F8, F9)
-	WORD  $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	WORD  $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
 	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
 	WORD  $0x4e29f463 // fmax v3.4s, v3.4s, v9.4s
-	FSTPQ (F8, F9), 32(R0)
 	FLDPQ 64(R0), (F8, F9)
-	WORD  $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	WORD  $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
 	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
 	WORD  $0x4e29f4a5 // fmax v5.4s, v5.4s, v9.4s
-	FSTPQ (F8, F9), 64(R0)
 	FLDPQ 96(R0), (F8, F9)
-	WORD  $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	WORD  $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
 	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
 	WORD  $0x4e29f4e7 // fmax v7.4s, v7.4s, v9.4s
-	FSTPQ (F8, F9), 96(R0)
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
-	FMOVQ 304(R13), F8
-	FMOVQ -224(R13), F9
+	FMOVS scale+56(FP), F8
+	VDUP  V8.S[0], V8.S4
+	FMOVQ 304(R13), F9
+	FMOVQ -224(R13), F10
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -25866,16 +27778,18 @@ planes1:
 planes2:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FLDPQ (R2), (F10, F13)
-	WORD  $0x4ea0d54a // fsub v10.4s, v10.4s, v0.4s
+	FLDPQ (R2), (F12, F13)
+	WORD  $0x4ea0d58c // fsub v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea1d5ad // fsub v13.4s, v13.4s, v1.4s
+	WORD  $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD  $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
 	FMOVQ -224(R13), F14
 	FMOVQ -224(R13), F15
-	WORD  $0x4f8b114e // fmla v14.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
 	WORD  $0x4f8b11af // fmla v15.4s, v13.4s, v11.s[0]
-	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
-	WORD  $0x4ea9d5f1 // fsub v17.4s, v15.4s, v9.4s
-	VMOV  V10.B16, V18.B16
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	WORD  $0x4eaad5f1 // fsub v17.4s, v15.4s, v10.4s
+	VMOV  V12.B16, V18.B16
 	VMOV  V13.B16, V19.B16
 	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
 	WORD  $0x4fab1233 // fmla v19.4s, v17.4s, v11.s[1]
@@ -25911,23 +27825,25 @@ planes2:
 	FMOVQ -256(R13), F17
 	VADD  V16.S4, V14.S4, V14.S4
 	VADD  V17.S4, V15.S4, V15.S4
-	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
-	WORD  $0x6eade50d // fcmgt v13.4s, v8.4s, v13.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6eade52d // fcmgt v13.4s, v9.4s, v13.4s
 	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
 	WORD  $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
-	WORD  $0x4e6a1e94 // bic v20.16b, v20.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
 	WORD  $0x4e6d1eb5 // bic v21.16b, v21.16b, v13.16b
 	FSTPQ (F20, F21), (R2)
-	FLDPQ 32(R2), (F10, F13)
-	WORD  $0x4ea2d54a // fsub v10.4s, v10.4s, v2.4s
+	FLDPQ 32(R2), (F12, F13)
+	WORD  $0x4ea2d58c // fsub v12.4s, v12.4s, v2.4s
 	WORD  $0x4ea3d5ad // fsub v13.4s, v13.4s, v3.4s
+	WORD  $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD  $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
 	FMOVQ -224(R13), F14
 	FMOVQ -224(R13), F15
-	WORD  $0x4f8b114e // fmla v14.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
 	WORD  $0x4f8b11af // fmla v15.4s, v13.4s, v11.s[0]
-	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
-	WORD  $0x4ea9d5f1 // fsub v17.4s, v15.4s, v9.4s
-	VMOV  V10.B16, V18.B16
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	WORD  $0x4eaad5f1 // fsub v17.4s, v15.4s, v10.4s
+	VMOV  V12.B16, V18.B16
 	VMOV  V13.B16, V19.B16
 	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
 	WORD  $0x4fab1233 // fmla v19.4s, v17.4s, v11.s[1]
@@ -25963,25 +27879,27 @@ planes2:
 	FMOVQ -256(R13), F17
 	VADD  V16.S4, V14.S4, V14.S4
 	VADD  V17.S4, V15.S4, V15.S4
-	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
-	WORD  $0x6eade50d // fcmgt v13.4s, v8.4s, v13.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6eade52d // fcmgt v13.4s, v9.4s, v13.4s
 	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
 	WORD  $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
-	WORD  $0x4e6a1e94 // bic v20.16b, v20.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
 	WORD  $0x4e6d1eb5 // bic v21.16b, v21.16b, v13.16b
 	FSTPQ (F20, F21), 32(R2)
 	PRFM  64(R0), PLDL1KEEP
 	PRFM  64(R1), PLDL1KEEP
-	FLDPQ 64(R2), (F10, F13)
-	WORD  $0x4ea4d54a // fsub v10.4s, v10.4s, v4.4s
+	FLDPQ 64(R2), (F12, F13)
+	WORD  $0x4ea4d58c // fsub v12.4s, v12.4s, v4.4s
 	WORD  $0x4ea5d5ad // fsub v13.4s, v13.4s, v5.4s
+	WORD  $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD  $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
 	FMOVQ -224(R13), F14
 	FMOVQ -224(R13), F15
-	WORD  $0x4f8b114e // fmla v14.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
 	WORD  $0x4f8b11af // fmla v15.4s, v13.4s, v11.s[0]
-	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
-	WORD  $0x4ea9d5f1 // fsub v17.4s, v15.4s, v9.4s
-	VMOV  V10.B16, V18.B16
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	WORD  $0x4eaad5f1 // fsub v17.4s, v15.4s, v10.4s
+	VMOV  V12.B16, V18.B16
 	VMOV  V13.B16, V19.B16
 	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
 	WORD  $0x4fab1233 // fmla v19.4s, v17.4s, v11.s[1]
@@ -26017,23 +27935,25 @@ planes2:
 	FMOVQ -256(R13), F17
 	VADD  V16.S4, V14.S4, V14.S4
 	VADD  V17.S4, V15.S4, V15.S4
-	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
-	WORD  $0x6eade50d // fcmgt v13.4s, v8.4s, v13.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6eade52d // fcmgt v13.4s, v9.4s, v13.4s
 	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
 	WORD  $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
-	WORD  $0x4e6a1e94 // bic v20.16b, v20.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
 	WORD  $0x4e6d1eb5 // bic v21.16b, v21.16b, v13.16b
 	FSTPQ (F20, F21), 64(R2)
-	FLDPQ 96(R2), (F10, F13)
-	WORD  $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
+	FLDPQ 96(R2), (F12, F13)
+	WORD  $0x4ea6d58c // fsub v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea7d5ad // fsub v13.4s, v13.4s, v7.4s
+	WORD  $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD  $0x6e28ddad // fmul v13.4s, v13.4s, v8.4s
 	FMOVQ -224(R13), F14
 	FMOVQ -224(R13), F15
-	WORD  $0x4f8b114e // fmla v14.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b118e // fmla v14.4s, v12.4s, v11.s[0]
 	WORD  $0x4f8b11af // fmla v15.4s, v13.4s, v11.s[0]
-	WORD  $0x4ea9d5d0 // fsub v16.4s, v14.4s, v9.4s
-	WORD  $0x4ea9d5f1 // fsub v17.4s, v15.4s, v9.4s
-	VMOV  V10.B16, V18.B16
+	WORD  $0x4eaad5d0 // fsub v16.4s, v14.4s, v10.4s
+	WORD  $0x4eaad5f1 // fsub v17.4s, v15.4s, v10.4s
+	VMOV  V12.B16, V18.B16
 	VMOV  V13.B16, V19.B16
 	WORD  $0x4fab1212 // fmla v18.4s, v16.4s, v11.s[1]
 	WORD  $0x4fab1233 // fmla v19.4s, v17.4s, v11.s[1]
@@ -26069,11 +27989,11 @@ planes2:
 	FMOVQ -256(R13), F17
 	VADD  V16.S4, V14.S4, V14.S4
 	VADD  V17.S4, V15.S4, V15.S4
-	WORD  $0x6eaae50a // fcmgt v10.4s, v8.4s, v10.4s
-	WORD  $0x6eade50d // fcmgt v13.4s, v8.4s, v13.4s
+	WORD  $0x6eace52c // fcmgt v12.4s, v9.4s, v12.4s
+	WORD  $0x6eade52d // fcmgt v13.4s, v9.4s, v13.4s
 	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
 	WORD  $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
-	WORD  $0x4e6a1e94 // bic v20.16b, v20.16b, v10.16b
+	WORD  $0x4e6c1e94 // bic v20.16b, v20.16b, v12.16b
 	WORD  $0x4e6d1eb5 // bic v21.16b, v21.16b, v13.16b
 	FSTPQ (F20, F21), 96(R2)
 	ADD   $128, R0, R0
@@ -26193,19 +28113,19 @@ columns2:
 	CALL  ·rowsInF32NEON<>(SB)
 	FMOVQ -144(R13), F0
 
-	// every plane: [read scratch write scratch]
+	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  cols+48(FP), R1
 planes4:
 	FMOVQ (R0), F1
-	WORD  $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
-	FMOVQ F1, (R0)
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 304(R13), F1
-	FMOVQ -224(R13), F2
+	FMOVS scale+56(FP), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVQ 304(R13), F2
+	FMOVQ -224(R13), F3
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -26227,33 +28147,34 @@ planes4:
 planes5:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F3
-	WORD  $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
-	FMOVQ -224(R13), F4
-	WORD  $0x4f8b1064 // fmla v4.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
-	VMOV  V3.B16, V6.B16
-	WORD  $0x4fab10a6 // fmla v6.4s, v5.4s, v11.s[1]
-	WORD  $0x4f8b18a6 // fmla v6.4s, v5.4s, v11.s[2]
-	FMOVQ -208(R13), F5
-	WORD  $0x4fab18c5 // fmla v5.4s, v6.4s, v11.s[3]
-	FMOVQ -192(R13), F7
-	VFMLA V6.S4, V5.S4, V7.S4
-	FMOVQ -176(R13), F5
-	VFMLA V6.S4, V7.S4, V5.S4
-	FMOVQ -160(R13), F7
-	VFMLA V6.S4, V5.S4, V7.S4
-	FMOVQ -256(R13), F5
-	VFMLA V6.S4, V7.S4, V5.S4
-	FMOVQ -256(R13), F7
-	VFMLA V6.S4, V5.S4, V7.S4
-	VSHL  $23, V4.S4, V4.S4
-	FMOVQ -256(R13), F5
-	VADD  V5.S4, V4.S4, V4.S4
-	WORD  $0x6ea3e423 // fcmgt v3.4s, v1.4s, v3.4s
-	WORD  $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD  $0x4e631ce7 // bic v7.16b, v7.16b, v3.16b
-	FMOVQ F7, (R2)
+	FMOVQ (R2), F4
+	WORD  $0x4ea0d484 // fsub v4.4s, v4.4s, v0.4s
+	WORD  $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
+	FMOVQ -224(R13), F5
+	WORD  $0x4f8b1085 // fmla v5.4s, v4.4s, v11.s[0]
+	WORD  $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
+	VMOV  V4.B16, V7.B16
+	WORD  $0x4fab10c7 // fmla v7.4s, v6.4s, v11.s[1]
+	WORD  $0x4f8b18c7 // fmla v7.4s, v6.4s, v11.s[2]
+	FMOVQ -208(R13), F6
+	WORD  $0x4fab18e6 // fmla v6.4s, v7.4s, v11.s[3]
+	FMOVQ -192(R13), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -176(R13), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -160(R13), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -256(R13), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -256(R13), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	VSHL  $23, V5.S4, V5.S4
+	FMOVQ -256(R13), F6
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD  $0x4e641d08 // bic v8.16b, v8.16b, v4.16b
+	FMOVQ F8, (R2)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -26312,19 +28233,19 @@ rest2:
 	CALL  ·rowsInF32NEON<>(SB)
 	FMOVQ -144(R13), F0
 
-	// every plane: [read scratch write scratch]
+	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
 	MOVD  cols+48(FP), R1
 planes7:
 	FMOVQ (R0), F1
-	WORD  $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
-	FMOVQ F1, (R0)
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 304(R13), F1
-	FMOVQ -224(R13), F2
+	FMOVS scale+56(FP), F1
+	VDUP  V1.S[0], V1.S4
+	FMOVQ 304(R13), F2
+	FMOVQ -224(R13), F3
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -26346,33 +28267,34 @@ planes7:
 planes8:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F3
-	WORD  $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
-	FMOVQ -224(R13), F4
-	WORD  $0x4f8b1064 // fmla v4.4s, v3.4s, v11.s[0]
-	WORD  $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
-	VMOV  V3.B16, V6.B16
-	WORD  $0x4fab10a6 // fmla v6.4s, v5.4s, v11.s[1]
-	WORD  $0x4f8b18a6 // fmla v6.4s, v5.4s, v11.s[2]
-	FMOVQ -208(R13), F5
-	WORD  $0x4fab18c5 // fmla v5.4s, v6.4s, v11.s[3]
-	FMOVQ -192(R13), F7
-	VFMLA V6.S4, V5.S4, V7.S4
-	FMOVQ -176(R13), F5
-	VFMLA V6.S4, V7.S4, V5.S4
-	FMOVQ -160(R13), F7
-	VFMLA V6.S4, V5.S4, V7.S4
-	FMOVQ -256(R13), F5
-	VFMLA V6.S4, V7.S4, V5.S4
-	FMOVQ -256(R13), F7
-	VFMLA V6.S4, V5.S4, V7.S4
-	VSHL  $23, V4.S4, V4.S4
-	FMOVQ -256(R13), F5
-	VADD  V5.S4, V4.S4, V4.S4
-	WORD  $0x6ea3e423 // fcmgt v3.4s, v1.4s, v3.4s
-	WORD  $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD  $0x4e631ce7 // bic v7.16b, v7.16b, v3.16b
-	FMOVQ F7, (R2)
+	FMOVQ (R2), F4
+	WORD  $0x4ea0d484 // fsub v4.4s, v4.4s, v0.4s
+	WORD  $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
+	FMOVQ -224(R13), F5
+	WORD  $0x4f8b1085 // fmla v5.4s, v4.4s, v11.s[0]
+	WORD  $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
+	VMOV  V4.B16, V7.B16
+	WORD  $0x4fab10c7 // fmla v7.4s, v6.4s, v11.s[1]
+	WORD  $0x4f8b18c7 // fmla v7.4s, v6.4s, v11.s[2]
+	FMOVQ -208(R13), F6
+	WORD  $0x4fab18e6 // fmla v6.4s, v7.4s, v11.s[3]
+	FMOVQ -192(R13), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -176(R13), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -160(R13), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	FMOVQ -256(R13), F6
+	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ -256(R13), F8
+	VFMLA V7.S4, V6.S4, V8.S4
+	VSHL  $23, V5.S4, V5.S4
+	FMOVQ -256(R13), F6
+	VADD  V6.S4, V5.S4, V5.S4
+	WORD  $0x6ea4e444 // fcmgt v4.4s, v2.4s, v4.4s
+	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD  $0x4e641d08 // bic v8.16b, v8.16b, v4.16b
+	FMOVQ F8, (R2)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -26417,1543 +28339,134 @@ end2:
 	// a row at a time
 long1:
 row1:
-	CBZ   R1, end1
-	FMOVQ -144(R13), F0
-	FMOVQ -144(R13), F1
-	FMOVQ -144(R13), F2
-	FMOVQ -144(R13), F3
-	FMOVQ -144(R13), F4
-	FMOVQ -144(R13), F5
-	FMOVQ -144(R13), F6
-	FMOVQ -144(R13), F7
-	FMOVQ -144(R13), F8
-	FMOVQ -144(R13), F9
-	FMOVQ -144(R13), F10
-	FMOVQ -144(R13), F13
-	FMOVQ -144(R13), F14
-	FMOVQ -144(R13), F15
-	FMOVQ -144(R13), F16
-	FMOVQ -144(R13), F17
+	CBZ   R10, end1
+	MOVD  src_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  cols+48(FP), R1
+	CALL  ·rowMaxF32NEON<>(SB)
+	FMOVS scale+56(FP), F1
+	VDUP  V1.S[0], V1.S4
+	MOVD  src_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dst_base+0(FP), R1
+	ADD   R14, R1, R1
 	MOVD  cols+48(FP), R2
-	MOVD  src_base+24(FP), R3
-	ADD   R14, R3, R3
-
-	// blocks of 64: [read src]
-	SUBS  $64, R2, R2
-	BLT   tail1
-blocks1:
-	FLDPQ (R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f400 // fmax v0.4s, v0.4s, v18.4s
-	WORD  $0x4e33f421 // fmax v1.4s, v1.4s, v19.4s
-	FLDPQ 32(R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f442 // fmax v2.4s, v2.4s, v18.4s
-	WORD  $0x4e33f463 // fmax v3.4s, v3.4s, v19.4s
-	FLDPQ 64(R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f484 // fmax v4.4s, v4.4s, v18.4s
-	WORD  $0x4e33f4a5 // fmax v5.4s, v5.4s, v19.4s
-	FLDPQ 96(R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f4c6 // fmax v6.4s, v6.4s, v18.4s
-	WORD  $0x4e33f4e7 // fmax v7.4s, v7.4s, v19.4s
-	FLDPQ 128(R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f508 // fmax v8.4s, v8.4s, v18.4s
-	WORD  $0x4e33f529 // fmax v9.4s, v9.4s, v19.4s
-	FLDPQ 160(R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f54a // fmax v10.4s, v10.4s, v18.4s
-	WORD  $0x4e33f5ad // fmax v13.4s, v13.4s, v19.4s
-	FLDPQ 192(R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f5ce // fmax v14.4s, v14.4s, v18.4s
-	WORD  $0x4e33f5ef // fmax v15.4s, v15.4s, v19.4s
-	FLDPQ 224(R3), (F18, F19)
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
-	WORD  $0x4e32f610 // fmax v16.4s, v16.4s, v18.4s
-	WORD  $0x4e33f631 // fmax v17.4s, v17.4s, v19.4s
-	ADD   $256, R3, R3
-	SUBS  $64, R2, R2
-	BGE   blocks1
-tail1:
-	ADDS  $64, R2, R2
-	BEQ   end3
-
-	// the last block, register by register
-	AND   $3, R2, R4
-	ADD   $0, R0, R5
-	SUB   R4, R2, R6
-	LSL   $2, R6, R6
-	ADD   R3, R6, R6
-	CBZ   R4, whole1
-	FMOVQ -144(R13), F18
-	TBZ   $1, R4, one1
-	VLD1  (R6), V18.D[0]
-	TBZ   $0, R4, done1
-	ADD   $8, R6, R6
-	VLD1  (R6), V18.S[2]
-	B     done1
-one1:
-	VLD1  (R6), V18.S[0]
-done1:
-	FMOVQ F18, (R5)
-whole1:
-	CMP   $4, R2
-	BGE   register1
-	MOVD  R5, R3
-register1:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f400 // fmax v0.4s, v0.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register2
-	MOVD  R5, R3
-register2:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f421 // fmax v1.4s, v1.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register3
-	MOVD  R5, R3
-register3:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f442 // fmax v2.4s, v2.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register4
-	MOVD  R5, R3
-register4:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f463 // fmax v3.4s, v3.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register5
-	MOVD  R5, R3
-register5:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f484 // fmax v4.4s, v4.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register6
-	MOVD  R5, R3
-register6:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f4a5 // fmax v5.4s, v5.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register7
-	MOVD  R5, R3
-register7:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f4c6 // fmax v6.4s, v6.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register8
-	MOVD  R5, R3
-register8:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f4e7 // fmax v7.4s, v7.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register9
-	MOVD  R5, R3
-register9:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f508 // fmax v8.4s, v8.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register10
-	MOVD  R5, R3
-register10:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f529 // fmax v9.4s, v9.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register11
-	MOVD  R5, R3
-register11:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f54a // fmax v10.4s, v10.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register12
-	MOVD  R5, R3
-register12:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f5ad // fmax v13.4s, v13.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register13
-	MOVD  R5, R3
-register13:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f5ce // fmax v14.4s, v14.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register14
-	MOVD  R5, R3
-register14:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f5ef // fmax v15.4s, v15.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register15
-	MOVD  R5, R3
-register15:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f610 // fmax v16.4s, v16.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register16
-	MOVD  R5, R3
-register16:
-	FMOVQ (R3), F18
-	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
-	WORD  $0x4e32f631 // fmax v17.4s, v17.4s, v18.4s
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BLE   last1
-last1:
-	CBZ   R4, end3
-end3:
-	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
-	WORD  $0x4e2af442 // fmax v2.4s, v2.4s, v10.4s
-	WORD  $0x4e2df463 // fmax v3.4s, v3.4s, v13.4s
-	WORD  $0x4e2ef484 // fmax v4.4s, v4.4s, v14.4s
-	WORD  $0x4e2ff4a5 // fmax v5.4s, v5.4s, v15.4s
-	WORD  $0x4e30f4c6 // fmax v6.4s, v6.4s, v16.4s
-	WORD  $0x4e31f4e7 // fmax v7.4s, v7.4s, v17.4s
-	WORD  $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	WORD  $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
-	WORD  $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
-	WORD  $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	WORD  $0x4e23f421 // fmax v1.4s, v1.4s, v3.4s
-	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
-	WORD  $0x6e20f400 // fmaxp v0.4s, v0.4s, v0.4s
-	WORD  $0x6e20f400 // fmaxp v0.4s, v0.4s, v0.4s
-	FMOVQ 304(R13), F1
-	FMOVQ -224(R13), F2
-	VMOVI $0, V3.B16
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
-	VMOVI $0, V16.B16
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-	VMOVI $0, V20.B16
-	MOVD  cols+48(FP), R2
-	MOVD  src_base+24(FP), R3
-	ADD   R14, R3, R3
-	MOVD  dst_base+0(FP), R4
-	ADD   R14, R4, R4
-
-	// blocks of 64: [read src write dst]
-	SUBS  $64, R2, R2
-	BLT   tail2
-blocks2:
-	FLDPQ (R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd463 // fadd v3.4s, v3.4s, v29.4s
-	WORD  $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
-	FSTPQ (F29, F30), (R4)
-	FLDPQ 32(R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
-	WORD  $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
-	FSTPQ (F29, F30), 32(R4)
-	FLDPQ 64(R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd4e7 // fadd v7.4s, v7.4s, v29.4s
-	WORD  $0x4e3ed508 // fadd v8.4s, v8.4s, v30.4s
-	FSTPQ (F29, F30), 64(R4)
-	FLDPQ 96(R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
-	WORD  $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
-	FSTPQ (F29, F30), 96(R4)
-	FLDPQ 128(R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
-	WORD  $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
-	FSTPQ (F29, F30), 128(R4)
-	FLDPQ 160(R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd5ef // fadd v15.4s, v15.4s, v29.4s
-	WORD  $0x4e3ed610 // fadd v16.4s, v16.4s, v30.4s
-	FSTPQ (F29, F30), 160(R4)
-	FLDPQ 192(R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	WORD  $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
-	FSTPQ (F29, F30), 192(R4)
-	FLDPQ 224(R3), (F21, F22)
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x6e2cded6 // fmul v22.4s, v22.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	WORD  $0x4ea0d6d6 // fsub v22.4s, v22.4s, v0.4s
-	FMOVQ -224(R13), F23
-	FMOVQ -224(R13), F24
-	WORD  $0x4f8b12b7 // fmla v23.4s, v21.4s, v11.s[0]
-	WORD  $0x4f8b12d8 // fmla v24.4s, v22.4s, v11.s[0]
-	WORD  $0x4ea2d6f9 // fsub v25.4s, v23.4s, v2.4s
-	WORD  $0x4ea2d71a // fsub v26.4s, v24.4s, v2.4s
-	VMOV  V21.B16, V27.B16
-	VMOV  V22.B16, V28.B16
-	WORD  $0x4fab133b // fmla v27.4s, v25.4s, v11.s[1]
-	WORD  $0x4fab135c // fmla v28.4s, v26.4s, v11.s[1]
-	WORD  $0x4f8b1b3b // fmla v27.4s, v25.4s, v11.s[2]
-	WORD  $0x4f8b1b5c // fmla v28.4s, v26.4s, v11.s[2]
-	FMOVQ -208(R13), F25
-	FMOVQ -208(R13), F26
-	WORD  $0x4fab1b79 // fmla v25.4s, v27.4s, v11.s[3]
-	WORD  $0x4fab1b9a // fmla v26.4s, v28.4s, v11.s[3]
-	FMOVQ -192(R13), F29
-	FMOVQ -192(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -176(R13), F25
-	FMOVQ -176(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -160(R13), F29
-	FMOVQ -160(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VFMLA V27.S4, V29.S4, V25.S4
-	VFMLA V28.S4, V30.S4, V26.S4
-	FMOVQ -256(R13), F29
-	FMOVQ -256(R13), F30
-	VFMLA V27.S4, V25.S4, V29.S4
-	VFMLA V28.S4, V26.S4, V30.S4
-	VSHL  $23, V23.S4, V23.S4
-	VSHL  $23, V24.S4, V24.S4
-	FMOVQ -256(R13), F25
-	FMOVQ -256(R13), F26
-	VADD  V25.S4, V23.S4, V23.S4
-	VADD  V26.S4, V24.S4, V24.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6eb6e436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x6e38dfde // fmul v30.4s, v30.4s, v24.4s
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e761fde // bic v30.16b, v30.16b, v22.16b
-	WORD  $0x4e3dd673 // fadd v19.4s, v19.4s, v29.4s
-	WORD  $0x4e3ed694 // fadd v20.4s, v20.4s, v30.4s
-	FSTPQ (F29, F30), 224(R4)
-	ADD   $256, R3, R3
-	ADD   $256, R4, R4
-	SUBS  $64, R2, R2
-	BGE   blocks2
-tail2:
-	ADDS  $64, R2, R2
-	BEQ   end4
-
-	// the last block, register by register
-	AND   $3, R2, R5
-	ADD   $0, R0, R6
-	SUB   R5, R2, R7
-	LSL   $2, R7, R7
-	ADD   R3, R7, R7
-	ADD   $16, R0, R8
-	SUB   R5, R2, R9
-	LSL   $2, R9, R9
-	ADD   R4, R9, R9
-	CBZ   R5, whole2
-	FMOVQ -144(R13), F21
-	TBZ   $1, R5, one3
-	VLD1  (R7), V21.D[0]
-	TBZ   $0, R5, done2
-	ADD   $8, R7, R7
-	VLD1  (R7), V21.S[2]
-	B     done2
-one3:
-	VLD1  (R7), V21.S[0]
-done2:
-	FMOVQ F21, (R6)
-whole2:
-	CMP   $4, R2
-	BGE   register17
-	MOVD  R6, R3
-	MOVD  R8, R4
-register17:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register18
-	MOVD  R6, R3
-	MOVD  R8, R4
-register18:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register19
-	MOVD  R6, R3
-	MOVD  R8, R4
-register19:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register20
-	MOVD  R6, R3
-	MOVD  R8, R4
-register20:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d4c6 // fadd v6.4s, v6.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register21
-	MOVD  R6, R3
-	MOVD  R8, R4
-register21:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register22
-	MOVD  R6, R3
-	MOVD  R8, R4
-register22:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d508 // fadd v8.4s, v8.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register23
-	MOVD  R6, R3
-	MOVD  R8, R4
-register23:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register24
-	MOVD  R6, R3
-	MOVD  R8, R4
-register24:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register25
-	MOVD  R6, R3
-	MOVD  R8, R4
-register25:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register26
-	MOVD  R6, R3
-	MOVD  R8, R4
-register26:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d5ce // fadd v14.4s, v14.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register27
-	MOVD  R6, R3
-	MOVD  R8, R4
-register27:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d5ef // fadd v15.4s, v15.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register28
-	MOVD  R6, R3
-	MOVD  R8, R4
-register28:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d610 // fadd v16.4s, v16.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register29
-	MOVD  R6, R3
-	MOVD  R8, R4
-register29:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register30
-	MOVD  R6, R3
-	MOVD  R8, R4
-register30:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d652 // fadd v18.4s, v18.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register31
-	MOVD  R6, R3
-	MOVD  R8, R4
-register31:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F22
-	WORD  $0x4f8b12b6 // fmla v22.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d6d7 // fsub v23.4s, v22.4s, v2.4s
-	VMOV  V21.B16, V24.B16
-	WORD  $0x4fab12f8 // fmla v24.4s, v23.4s, v11.s[1]
-	WORD  $0x4f8b1af8 // fmla v24.4s, v23.4s, v11.s[2]
-	FMOVQ -208(R13), F23
-	WORD  $0x4fab1b17 // fmla v23.4s, v24.4s, v11.s[3]
-	FMOVQ -192(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -176(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -160(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	FMOVQ -256(R13), F23
-	VFMLA V24.S4, V25.S4, V23.S4
-	FMOVQ -256(R13), F25
-	VFMLA V24.S4, V23.S4, V25.S4
-	VSHL  $23, V22.S4, V22.S4
-	FMOVQ -256(R13), F23
-	VADD  V23.S4, V22.S4, V22.S4
-	WORD  $0x6eb5e435 // fcmgt v21.4s, v1.4s, v21.4s
-	WORD  $0x6e36df39 // fmul v25.4s, v25.4s, v22.4s
-	WORD  $0x4e751f39 // bic v25.16b, v25.16b, v21.16b
-	WORD  $0x4e39d673 // fadd v19.4s, v19.4s, v25.4s
-	FMOVQ F25, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-	CMP   $4, R2
-	BGE   register32
-	MOVD  R6, R3
-	MOVD  R8, R4
-register32:
-	FMOVQ (R3), F21
-	WORD  $0x6e2cdeb5 // fmul v21.4s, v21.4s, v12.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R13), F0
-	WORD  $0x4f8b12a0 // fmla v0.4s, v21.4s, v11.s[0]
-	WORD  $0x4ea2d402 // fsub v2.4s, v0.4s, v2.4s
-	VMOV  V21.B16, V22.B16
-	WORD  $0x4fab1056 // fmla v22.4s, v2.4s, v11.s[1]
-	WORD  $0x4f8b1856 // fmla v22.4s, v2.4s, v11.s[2]
-	FMOVQ -208(R13), F2
-	WORD  $0x4fab1ac2 // fmla v2.4s, v22.4s, v11.s[3]
-	FMOVQ -192(R13), F23
-	VFMLA V22.S4, V2.S4, V23.S4
-	FMOVQ -176(R13), F2
-	VFMLA V22.S4, V23.S4, V2.S4
-	FMOVQ -160(R13), F23
-	VFMLA V22.S4, V2.S4, V23.S4
-	FMOVQ -256(R13), F2
-	VFMLA V22.S4, V23.S4, V2.S4
-	FMOVQ -256(R13), F23
-	VFMLA V22.S4, V2.S4, V23.S4
-	VSHL  $23, V0.S4, V0.S4
-	FMOVQ -256(R13), F2
-	VADD  V2.S4, V0.S4, V0.S4
-	WORD  $0x6eb5e421 // fcmgt v1.4s, v1.4s, v21.4s
-	WORD  $0x6e20def7 // fmul v23.4s, v23.4s, v0.4s
-	WORD  $0x4e611ef7 // bic v23.16b, v23.16b, v1.16b
-	WORD  $0x4e37d694 // fadd v20.4s, v20.4s, v23.4s
-	FMOVQ F23, (R4)
-	ADD   $16, R3, R3
-	ADD   $16, R4, R4
-	SUBS  $4, R2, R2
-	BLE   last2
-last2:
-	CBZ   R5, end4
-	FMOVQ (R8), F0
-	TBZ   $1, R5, one5
-	VST1  V0.D[0], (R9)
-	TBZ   $0, R5, done3
-	ADD   $8, R9, R2
-	VST1  V0.S[2], (R2)
-	B     done3
-one5:
-	VST1  V0.S[0], (R9)
-done3:
-end4:
-	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD  $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
-	WORD  $0x4e30d5ce // fadd v14.4s, v14.4s, v16.4s
-	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
-	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD  $0x4e34d652 // fadd v18.4s, v18.4s, v20.4s
-	WORD  $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
-	VZIP1 V7.D2, V3.D2, V0.D2
-	VZIP2 V7.D2, V3.D2, V1.D2
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	VZIP1 V17.D2, V13.D2, V1.D2
-	VZIP2 V17.D2, V13.D2, V2.D2
-	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	WORD  $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
-	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	CALL  ·rowExpScaledF32NEON<>(SB)
 	VDUP  V0.S[0], V0.S4
 	FMOVQ -256(R13), F1
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	WORD  $0x4e20e401 // fcmeq v1.4s, v0.4s, v0.4s
 	FMOVQ 320(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
-	MOVD  cols+48(FP), R2
-	MOVD  dst_base+0(FP), R3
-	ADD   R14, R3, R3
+	MOVD  cols+48(FP), R0
+	MOVD  dst_base+0(FP), R1
+	ADD   R14, R1, R1
 
 	// blocks of 64: [read dst write dst]
-	SUBS  $64, R2, R2
-	BLT   tail3
-blocks3:
-	FLDPQ (R3), (F1, F2)
+	SUBS  $64, R0, R0
+	BLT   tail1
+blocks1:
+	FLDPQ (R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), (R3)
-	FLDPQ 32(R3), (F1, F2)
+	FSTPQ (F1, F2), (R1)
+	FLDPQ 32(R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), 32(R3)
-	FLDPQ 64(R3), (F1, F2)
+	FSTPQ (F1, F2), 32(R1)
+	FLDPQ 64(R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), 64(R3)
-	FLDPQ 96(R3), (F1, F2)
+	FSTPQ (F1, F2), 64(R1)
+	FLDPQ 96(R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), 96(R3)
-	FLDPQ 128(R3), (F1, F2)
+	FSTPQ (F1, F2), 96(R1)
+	FLDPQ 128(R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), 128(R3)
-	FLDPQ 160(R3), (F1, F2)
+	FSTPQ (F1, F2), 128(R1)
+	FLDPQ 160(R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), 160(R3)
-	FLDPQ 192(R3), (F1, F2)
+	FSTPQ (F1, F2), 160(R1)
+	FLDPQ 192(R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), 192(R3)
-	FLDPQ 224(R3), (F1, F2)
+	FSTPQ (F1, F2), 192(R1)
+	FLDPQ 224(R1), (F1, F2)
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	FSTPQ (F1, F2), 224(R3)
-	ADD   $256, R3, R3
-	SUBS  $64, R2, R2
-	BGE   blocks3
-tail3:
-	ADDS  $64, R2, R2
-	BEQ   end5
+	FSTPQ (F1, F2), 224(R1)
+	ADD   $256, R1, R1
+	SUBS  $64, R0, R0
+	BGE   blocks1
+tail1:
+	ADDS  $64, R0, R0
+	BEQ   end3
 
 	// the last block, register by register
-	AND   $3, R2, R4
-	ADD   $0, R0, R5
-	SUB   R4, R2, R6
-	LSL   $2, R6, R6
-	ADD   R3, R6, R6
-	CBZ   R4, whole3
+	AND   $3, R0, R2
+	ADD   $0, R9, R3
+	SUB   R2, R0, R4
+	LSL   $2, R4, R4
+	ADD   R1, R4, R4
+	CBZ   R2, whole1
 	VMOVI $0, V1.B16
-	TBZ   $1, R4, one6
-	VLD1  (R6), V1.D[0]
-	TBZ   $0, R4, done4
-	ADD   $8, R6, R7
-	VLD1  (R7), V1.S[2]
-	B     done4
-one6:
-	VLD1  (R6), V1.S[0]
-done4:
-	FMOVQ F1, (R5)
-whole3:
-one7:
-	CMP   $4, R2
-	BGE   register33
-	MOVD  R5, R3
-register33:
-	FMOVQ (R3), F1
-	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	TBZ   $1, R2, one1
+	VLD1  (R4), V1.D[0]
+	TBZ   $0, R2, done1
+	ADD   $8, R4, R5
+	VLD1  (R5), V1.S[2]
+	B     done1
+one1:
+	VLD1  (R4), V1.S[0]
+done1:
 	FMOVQ F1, (R3)
-	ADD   $16, R3, R3
-	SUBS  $4, R2, R2
-	BGT   one7
-	CBZ   R4, end5
-	FMOVQ (R5), F0
-	TBZ   $1, R4, one8
-	VST1  V0.D[0], (R6)
-	TBZ   $0, R4, done5
-	ADD   $8, R6, R2
-	VST1  V0.S[2], (R2)
-	B     done5
-one8:
-	VST1  V0.S[0], (R6)
-done5:
-end5:
-	MOVD  cols+48(FP), R2
-	SUB   R2, R1, R1
-	LSL   $2, R2, R2
-	ADD   R2, R14, R14
+whole1:
+one2:
+	CMP   $4, R0
+	BGE   register1
+	MOVD  R3, R1
+register1:
+	FMOVQ (R1), F1
+	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	FMOVQ F1, (R1)
+	ADD   $16, R1, R1
+	SUBS  $4, R0, R0
+	BGT   one2
+	CBZ   R2, end3
+	FMOVQ (R3), F0
+	TBZ   $1, R2, one3
+	VST1  V0.D[0], (R4)
+	TBZ   $0, R2, done2
+	ADD   $8, R4, R0
+	VST1  V0.S[2], (R0)
+	B     done2
+one3:
+	VST1  V0.S[0], (R4)
+done2:
+end3:
+	MOVD  cols+48(FP), R0
+	SUB   R0, R10, R10
+	LSL   $2, R0, R0
+	ADD   R0, R14, R14
 	B     row1
 end1:
 	RET
 
 // func softmaxRowsScaledF64NEON(dst, src []float64, cols int, scale float64)
-TEXT ·softmaxRowsScaledF64NEON(SB), 0, $4544-64
+TEXT ·softmaxRowsScaledF64NEON(SB), 0, $4288-64
 	MOVD  $constants<>+256(SB), R13
-	MOVD  $slots-4544(SP), R0
-	FMOVQ 480(R13), F7
-	FMOVQ 496(R13), F8
-	FMOVD scale+56(FP), F9
-	VDUP  V9.D[0], V9.D2
+	MOVD  $slots-4288(SP), R10
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	MOVD  ZR, R14
-	MOVD  src_len+32(FP), R1
-	MOVD  cols+48(FP), R2
-	CMP   $32, R2
+	MOVD  src_len+32(FP), R11
+	MOVD  cols+48(FP), R0
+	CMP   $32, R0
 	BGT   long1
-	UDIV  R2, R1, R15
+	UDIV  R0, R11, R15
 	CMP   $3, R15
 	BLT   long1
 
@@ -27978,39 +28491,29 @@ columns1:
 	FMOVQ -112(R13), F4
 	FMOVQ -112(R13), F5
 	FMOVQ -112(R13), F6
-	FMOVQ -112(R13), F10
+	FMOVQ -112(R13), F9
 
-	// every plane: [read scratch write scratch]
+	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  cols+48(FP), R1
 planes1:
-	FLDPQ (R0), (F11, F12)
-	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
-	WORD  $0x6e69dd8c // fmul v12.2d, v12.2d, v9.2d
-	WORD  $0x4e6bf400 // fmax v0.2d, v0.2d, v11.2d
-	WORD  $0x4e6cf421 // fmax v1.2d, v1.2d, v12.2d
-	FSTPQ (F11, F12), (R0)
-	FLDPQ 32(R0), (F11, F12)
-	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
-	WORD  $0x6e69dd8c // fmul v12.2d, v12.2d, v9.2d
-	WORD  $0x4e6bf442 // fmax v2.2d, v2.2d, v11.2d
-	WORD  $0x4e6cf463 // fmax v3.2d, v3.2d, v12.2d
-	FSTPQ (F11, F12), 32(R0)
-	FLDPQ 64(R0), (F11, F12)
-	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
-	WORD  $0x6e69dd8c // fmul v12.2d, v12.2d, v9.2d
-	WORD  $0x4e6bf484 // fmax v4.2d, v4.2d, v11.2d
-	WORD  $0x4e6cf4a5 // fmax v5.2d, v5.2d, v12.2d
-	FSTPQ (F11, F12), 64(R0)
-	FLDPQ 96(R0), (F11, F12)
-	WORD  $0x6e69dd6b // fmul v11.2d, v11.2d, v9.2d
-	WORD  $0x6e69dd8c // fmul v12.2d, v12.2d, v9.2d
-	WORD  $0x4e6bf4c6 // fmax v6.2d, v6.2d, v11.2d
-	WORD  $0x4e6cf54a // fmax v10.2d, v10.2d, v12.2d
-	FSTPQ (F11, F12), 96(R0)
+	FLDPQ (R0), (F10, F11)
+	WORD  $0x4e6af400 // fmax v0.2d, v0.2d, v10.2d
+	WORD  $0x4e6bf421 // fmax v1.2d, v1.2d, v11.2d
+	FLDPQ 32(R0), (F10, F11)
+	WORD  $0x4e6af442 // fmax v2.2d, v2.2d, v10.2d
+	WORD  $0x4e6bf463 // fmax v3.2d, v3.2d, v11.2d
+	FLDPQ 64(R0), (F10, F11)
+	WORD  $0x4e6af484 // fmax v4.2d, v4.2d, v10.2d
+	WORD  $0x4e6bf4a5 // fmax v5.2d, v5.2d, v11.2d
+	FLDPQ 96(R0), (F10, F11)
+	WORD  $0x4e6af4c6 // fmax v6.2d, v6.2d, v10.2d
+	WORD  $0x4e6bf529 // fmax v9.2d, v9.2d, v11.2d
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes1
+	FMOVD scale+56(FP), F10
+	VDUP  V10.D[0], V10.D2
 	FMOVQ 352(R13), F11
 	FMOVQ -128(R13), F12
 
@@ -28037,6 +28540,8 @@ planes2:
 	FLDPQ (R2), (F13, F14)
 	WORD  $0x4ee0d5ad // fsub v13.2d, v13.2d, v0.2d
 	WORD  $0x4ee1d5ce // fsub v14.2d, v14.2d, v1.2d
+	WORD  $0x6e6addad // fmul v13.2d, v13.2d, v10.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	FMOVQ -128(R13), F15
 	FMOVQ -128(R13), F16
 	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
@@ -28109,6 +28614,8 @@ planes2:
 	FLDPQ 32(R2), (F13, F14)
 	WORD  $0x4ee2d5ad // fsub v13.2d, v13.2d, v2.2d
 	WORD  $0x4ee3d5ce // fsub v14.2d, v14.2d, v3.2d
+	WORD  $0x6e6addad // fmul v13.2d, v13.2d, v10.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	FMOVQ -128(R13), F15
 	FMOVQ -128(R13), F16
 	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
@@ -28183,6 +28690,8 @@ planes2:
 	FLDPQ 64(R2), (F13, F14)
 	WORD  $0x4ee4d5ad // fsub v13.2d, v13.2d, v4.2d
 	WORD  $0x4ee5d5ce // fsub v14.2d, v14.2d, v5.2d
+	WORD  $0x6e6addad // fmul v13.2d, v13.2d, v10.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	FMOVQ -128(R13), F15
 	FMOVQ -128(R13), F16
 	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
@@ -28254,7 +28763,9 @@ planes2:
 	FSTPQ (F17, F18), 64(R2)
 	FLDPQ 96(R2), (F13, F14)
 	WORD  $0x4ee6d5ad // fsub v13.2d, v13.2d, v6.2d
-	WORD  $0x4eead5ce // fsub v14.2d, v14.2d, v10.2d
+	WORD  $0x4ee9d5ce // fsub v14.2d, v14.2d, v9.2d
+	WORD  $0x6e6addad // fmul v13.2d, v13.2d, v10.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
 	FMOVQ -128(R13), F15
 	FMOVQ -128(R13), F16
 	WORD  $0x4fc711af // fmla v15.2d, v13.2d, v7.d[0]
@@ -28344,68 +28855,68 @@ planes2:
 	FMOVQ 64(R8), F4
 	FMOVQ 80(R8), F5
 	FMOVQ 96(R8), F6
-	FMOVQ 112(R8), F10
-	FMOVQ -240(R13), F11
-	WORD  $0x6e60fd60 // fdiv v0.2d, v11.2d, v0.2d
-	WORD  $0x4e60e40b // fcmeq v11.2d, v0.2d, v0.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V0.B16
-	FMOVQ -240(R13), F11
-	WORD  $0x6e61fd61 // fdiv v1.2d, v11.2d, v1.2d
-	WORD  $0x4e61e42b // fcmeq v11.2d, v1.2d, v1.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V1.B16
-	FMOVQ -240(R13), F11
-	WORD  $0x6e62fd62 // fdiv v2.2d, v11.2d, v2.2d
-	WORD  $0x4e62e44b // fcmeq v11.2d, v2.2d, v2.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V2.B16
-	FMOVQ -240(R13), F11
-	WORD  $0x6e63fd63 // fdiv v3.2d, v11.2d, v3.2d
-	WORD  $0x4e63e46b // fcmeq v11.2d, v3.2d, v3.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V3.B16
-	FMOVQ -240(R13), F11
-	WORD  $0x6e64fd64 // fdiv v4.2d, v11.2d, v4.2d
-	WORD  $0x4e64e48b // fcmeq v11.2d, v4.2d, v4.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V4.B16
-	FMOVQ -240(R13), F11
-	WORD  $0x6e65fd65 // fdiv v5.2d, v11.2d, v5.2d
-	WORD  $0x4e65e4ab // fcmeq v11.2d, v5.2d, v5.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V5.B16
-	FMOVQ -240(R13), F11
-	WORD  $0x6e66fd66 // fdiv v6.2d, v11.2d, v6.2d
-	WORD  $0x4e66e4cb // fcmeq v11.2d, v6.2d, v6.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V6.B16
-	FMOVQ -240(R13), F11
-	WORD  $0x6e6afd6a // fdiv v10.2d, v11.2d, v10.2d
-	WORD  $0x4e6ae54b // fcmeq v11.2d, v10.2d, v10.2d
-	FMOVQ 336(R13), F12
-	VBIF  V11.B16, V12.B16, V10.B16
+	FMOVQ 112(R8), F9
+	FMOVQ -240(R13), F10
+	WORD  $0x6e60fd40 // fdiv v0.2d, v10.2d, v0.2d
+	WORD  $0x4e60e40a // fcmeq v10.2d, v0.2d, v0.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V0.B16
+	FMOVQ -240(R13), F10
+	WORD  $0x6e61fd41 // fdiv v1.2d, v10.2d, v1.2d
+	WORD  $0x4e61e42a // fcmeq v10.2d, v1.2d, v1.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V1.B16
+	FMOVQ -240(R13), F10
+	WORD  $0x6e62fd42 // fdiv v2.2d, v10.2d, v2.2d
+	WORD  $0x4e62e44a // fcmeq v10.2d, v2.2d, v2.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V2.B16
+	FMOVQ -240(R13), F10
+	WORD  $0x6e63fd43 // fdiv v3.2d, v10.2d, v3.2d
+	WORD  $0x4e63e46a // fcmeq v10.2d, v3.2d, v3.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V3.B16
+	FMOVQ -240(R13), F10
+	WORD  $0x6e64fd44 // fdiv v4.2d, v10.2d, v4.2d
+	WORD  $0x4e64e48a // fcmeq v10.2d, v4.2d, v4.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V4.B16
+	FMOVQ -240(R13), F10
+	WORD  $0x6e65fd45 // fdiv v5.2d, v10.2d, v5.2d
+	WORD  $0x4e65e4aa // fcmeq v10.2d, v5.2d, v5.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V5.B16
+	FMOVQ -240(R13), F10
+	WORD  $0x6e66fd46 // fdiv v6.2d, v10.2d, v6.2d
+	WORD  $0x4e66e4ca // fcmeq v10.2d, v6.2d, v6.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V6.B16
+	FMOVQ -240(R13), F10
+	WORD  $0x6e69fd49 // fdiv v9.2d, v10.2d, v9.2d
+	WORD  $0x4e69e52a // fcmeq v10.2d, v9.2d, v9.2d
+	FMOVQ 336(R13), F11
+	VBIF  V10.B16, V11.B16, V9.B16
 
 	// every plane: [read scratch write scratch]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  cols+48(FP), R1
 planes3:
-	FLDPQ (R0), (F11, F12)
-	WORD  $0x6e6bdc0b // fmul v11.2d, v0.2d, v11.2d
-	WORD  $0x6e6cdc2c // fmul v12.2d, v1.2d, v12.2d
-	FSTPQ (F11, F12), (R0)
-	FLDPQ 32(R0), (F11, F12)
-	WORD  $0x6e6bdc4b // fmul v11.2d, v2.2d, v11.2d
-	WORD  $0x6e6cdc6c // fmul v12.2d, v3.2d, v12.2d
-	FSTPQ (F11, F12), 32(R0)
-	FLDPQ 64(R0), (F11, F12)
-	WORD  $0x6e6bdc8b // fmul v11.2d, v4.2d, v11.2d
-	WORD  $0x6e6cdcac // fmul v12.2d, v5.2d, v12.2d
-	FSTPQ (F11, F12), 64(R0)
-	FLDPQ 96(R0), (F11, F12)
-	WORD  $0x6e6bdccb // fmul v11.2d, v6.2d, v11.2d
-	WORD  $0x6e6cdd4c // fmul v12.2d, v10.2d, v12.2d
-	FSTPQ (F11, F12), 96(R0)
+	FLDPQ (R0), (F10, F11)
+	WORD  $0x6e6adc0a // fmul v10.2d, v0.2d, v10.2d
+	WORD  $0x6e6bdc2b // fmul v11.2d, v1.2d, v11.2d
+	FSTPQ (F10, F11), (R0)
+	FLDPQ 32(R0), (F10, F11)
+	WORD  $0x6e6adc4a // fmul v10.2d, v2.2d, v10.2d
+	WORD  $0x6e6bdc6b // fmul v11.2d, v3.2d, v11.2d
+	FSTPQ (F10, F11), 32(R0)
+	FLDPQ 64(R0), (F10, F11)
+	WORD  $0x6e6adc8a // fmul v10.2d, v4.2d, v10.2d
+	WORD  $0x6e6bdcab // fmul v11.2d, v5.2d, v11.2d
+	FSTPQ (F10, F11), 64(R0)
+	FLDPQ 96(R0), (F10, F11)
+	WORD  $0x6e6adcca // fmul v10.2d, v6.2d, v10.2d
+	WORD  $0x6e6bdd2b // fmul v11.2d, v9.2d, v11.2d
+	FSTPQ (F10, F11), 96(R0)
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes3
@@ -28441,19 +28952,19 @@ columns2:
 	CALL  ·rowsInF64NEON<>(SB)
 	FMOVQ -112(R13), F0
 
-	// every plane: [read scratch write scratch]
+	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  cols+48(FP), R1
 planes4:
 	FMOVQ (R0), F1
-	WORD  $0x6e69dc21 // fmul v1.2d, v1.2d, v9.2d
 	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
-	FMOVQ F1, (R0)
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes4
-	FMOVQ 352(R13), F1
-	FMOVQ -128(R13), F2
+	FMOVD scale+56(FP), F1
+	VDUP  V1.D[0], V1.D2
+	FMOVQ 352(R13), F2
+	FMOVQ -128(R13), F3
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -28475,43 +28986,44 @@ planes4:
 planes5:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F3
-	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
-	FMOVQ -128(R13), F4
-	WORD  $0x4fc71064 // fmla v4.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee2d485 // fsub v5.2d, v4.2d, v2.2d
-	VMOV  V3.B16, V6.B16
-	WORD  $0x4fc718a6 // fmla v6.2d, v5.2d, v7.d[1]
-	WORD  $0x4fc810a6 // fmla v6.2d, v5.2d, v8.d[0]
-	FMOVQ -96(R13), F5
-	WORD  $0x4fc818c5 // fmla v5.2d, v6.2d, v8.d[1]
+	FMOVQ (R2), F4
+	WORD  $0x4ee0d484 // fsub v4.2d, v4.2d, v0.2d
+	WORD  $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ -128(R13), F5
+	WORD  $0x4fc71085 // fmla v5.2d, v4.2d, v7.d[0]
+	WORD  $0x4ee3d4a6 // fsub v6.2d, v5.2d, v3.2d
+	VMOV  V4.B16, V9.B16
+	WORD  $0x4fc718c9 // fmla v9.2d, v6.2d, v7.d[1]
+	WORD  $0x4fc810c9 // fmla v9.2d, v6.2d, v8.d[0]
+	FMOVQ -96(R13), F6
+	WORD  $0x4fc81926 // fmla v6.2d, v9.2d, v8.d[1]
 	FMOVQ -80(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ -64(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ -64(R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
 	FMOVQ -48(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ -32(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ -32(R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
 	FMOVQ -16(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ (R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ (R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
 	FMOVQ 16(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ 32(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ 32(R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
 	FMOVQ -240(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ -240(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
-	VSHL  $52, V4.D2, V4.D2
+	VFMLA V9.D2, V6.D2, V10.D2
 	FMOVQ -240(R13), F6
-	VADD  V6.D2, V4.D2, V4.D2
-	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
-	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
-	WORD  $0x4e631ca5 // bic v5.16b, v5.16b, v3.16b
-	FMOVQ F5, (R2)
+	VFMLA V9.D2, V10.D2, V6.D2
+	VSHL  $52, V5.D2, V5.D2
+	FMOVQ -240(R13), F9
+	VADD  V9.D2, V5.D2, V5.D2
+	WORD  $0x6ee4e444 // fcmgt v4.2d, v2.2d, v4.2d
+	WORD  $0x6e65dcc6 // fmul v6.2d, v6.2d, v5.2d
+	WORD  $0x4e641cc6 // bic v6.16b, v6.16b, v4.16b
+	FMOVQ F6, (R2)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -28570,19 +29082,19 @@ rest2:
 	CALL  ·rowsInF64NEON<>(SB)
 	FMOVQ -112(R13), F0
 
-	// every plane: [read scratch write scratch]
+	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
 	MOVD  cols+48(FP), R1
 planes7:
 	FMOVQ (R0), F1
-	WORD  $0x6e69dc21 // fmul v1.2d, v1.2d, v9.2d
 	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
-	FMOVQ F1, (R0)
 	ADD   $128, R0, R0
 	SUBS  $1, R1, R1
 	BNE   planes7
-	FMOVQ 352(R13), F1
-	FMOVQ -128(R13), F2
+	FMOVD scale+56(FP), F1
+	VDUP  V1.D[0], V1.D2
+	FMOVQ 352(R13), F2
+	FMOVQ -128(R13), F3
 
 	// every plane: [fetch src fetch dst read scratch write scratch]
 	MOVD  src_base+24(FP), R0
@@ -28604,43 +29116,44 @@ planes7:
 planes8:
 	PRFM  (R0), PLDL1KEEP
 	PRFM  (R1), PLDL1KEEP
-	FMOVQ (R2), F3
-	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
-	FMOVQ -128(R13), F4
-	WORD  $0x4fc71064 // fmla v4.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee2d485 // fsub v5.2d, v4.2d, v2.2d
-	VMOV  V3.B16, V6.B16
-	WORD  $0x4fc718a6 // fmla v6.2d, v5.2d, v7.d[1]
-	WORD  $0x4fc810a6 // fmla v6.2d, v5.2d, v8.d[0]
-	FMOVQ -96(R13), F5
-	WORD  $0x4fc818c5 // fmla v5.2d, v6.2d, v8.d[1]
-	FMOVQ -80(R13), F9
-	VFMLA V6.D2, V5.D2, V9.D2
-	FMOVQ -64(R13), F5
-	VFMLA V6.D2, V9.D2, V5.D2
-	FMOVQ -48(R13), F9
-	VFMLA V6.D2, V5.D2, V9.D2
-	FMOVQ -32(R13), F5
-	VFMLA V6.D2, V9.D2, V5.D2
-	FMOVQ -16(R13), F9
-	VFMLA V6.D2, V5.D2, V9.D2
-	FMOVQ (R13), F5
-	VFMLA V6.D2, V9.D2, V5.D2
-	FMOVQ 16(R13), F9
-	VFMLA V6.D2, V5.D2, V9.D2
-	FMOVQ 32(R13), F5
-	VFMLA V6.D2, V9.D2, V5.D2
-	FMOVQ -240(R13), F9
-	VFMLA V6.D2, V5.D2, V9.D2
-	FMOVQ -240(R13), F5
-	VFMLA V6.D2, V9.D2, V5.D2
-	VSHL  $52, V4.D2, V4.D2
+	FMOVQ (R2), F4
+	WORD  $0x4ee0d484 // fsub v4.2d, v4.2d, v0.2d
+	WORD  $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ -128(R13), F5
+	WORD  $0x4fc71085 // fmla v5.2d, v4.2d, v7.d[0]
+	WORD  $0x4ee3d4a6 // fsub v6.2d, v5.2d, v3.2d
+	VMOV  V4.B16, V9.B16
+	WORD  $0x4fc718c9 // fmla v9.2d, v6.2d, v7.d[1]
+	WORD  $0x4fc810c9 // fmla v9.2d, v6.2d, v8.d[0]
+	FMOVQ -96(R13), F6
+	WORD  $0x4fc81926 // fmla v6.2d, v9.2d, v8.d[1]
+	FMOVQ -80(R13), F10
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ -64(R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
+	FMOVQ -48(R13), F10
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ -32(R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
+	FMOVQ -16(R13), F10
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ (R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
+	FMOVQ 16(R13), F10
+	VFMLA V9.D2, V6.D2, V10.D2
+	FMOVQ 32(R13), F6
+	VFMLA V9.D2, V10.D2, V6.D2
+	FMOVQ -240(R13), F10
+	VFMLA V9.D2, V6.D2, V10.D2
 	FMOVQ -240(R13), F6
-	VADD  V6.D2, V4.D2, V4.D2
-	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
-	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
-	WORD  $0x4e631ca5 // bic v5.16b, v5.16b, v3.16b
-	FMOVQ F5, (R2)
+	VFMLA V9.D2, V10.D2, V6.D2
+	VSHL  $52, V5.D2, V5.D2
+	FMOVQ -240(R13), F9
+	VADD  V9.D2, V5.D2, V5.D2
+	WORD  $0x6ee4e444 // fcmgt v4.2d, v2.2d, v4.2d
+	WORD  $0x6e65dcc6 // fmul v6.2d, v6.2d, v5.2d
+	WORD  $0x4e641cc6 // bic v6.16b, v6.16b, v4.16b
+	FMOVQ F6, (R2)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -28685,1117 +29198,102 @@ end2:
 	// a row at a time
 long1:
 row1:
-	CBZ   R1, end1
-	FMOVQ -112(R13), F0
-	FMOVQ -112(R13), F1
-	FMOVQ -112(R13), F2
-	FMOVQ -112(R13), F3
-	FMOVQ -112(R13), F4
-	FMOVQ -112(R13), F5
-	FMOVQ -112(R13), F6
-	FMOVQ -112(R13), F10
-	FMOVQ -112(R13), F11
-	FMOVQ -112(R13), F12
-	FMOVQ -112(R13), F13
-	FMOVQ -112(R13), F14
-	FMOVQ -112(R13), F15
-	FMOVQ -112(R13), F16
-	FMOVQ -112(R13), F17
-	FMOVQ -112(R13), F18
+	CBZ   R11, end1
+	MOVD  src_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  cols+48(FP), R1
+	CALL  ·rowMaxF64NEON<>(SB)
+	FMOVD scale+56(FP), F1
+	VDUP  V1.D[0], V1.D2
+	MOVD  src_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dst_base+0(FP), R1
+	ADD   R14, R1, R1
 	MOVD  cols+48(FP), R2
-	MOVD  src_base+24(FP), R3
-	ADD   R14, R3, R3
-
-	// blocks of 32: [read src]
-	SUBS  $32, R2, R2
-	BLT   tail1
-blocks1:
-	FLDPQ (R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f400 // fmax v0.2d, v0.2d, v19.2d
-	WORD  $0x4e74f421 // fmax v1.2d, v1.2d, v20.2d
-	FLDPQ 32(R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f442 // fmax v2.2d, v2.2d, v19.2d
-	WORD  $0x4e74f463 // fmax v3.2d, v3.2d, v20.2d
-	FLDPQ 64(R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f484 // fmax v4.2d, v4.2d, v19.2d
-	WORD  $0x4e74f4a5 // fmax v5.2d, v5.2d, v20.2d
-	FLDPQ 96(R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f4c6 // fmax v6.2d, v6.2d, v19.2d
-	WORD  $0x4e74f54a // fmax v10.2d, v10.2d, v20.2d
-	FLDPQ 128(R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f56b // fmax v11.2d, v11.2d, v19.2d
-	WORD  $0x4e74f58c // fmax v12.2d, v12.2d, v20.2d
-	FLDPQ 160(R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f5ad // fmax v13.2d, v13.2d, v19.2d
-	WORD  $0x4e74f5ce // fmax v14.2d, v14.2d, v20.2d
-	FLDPQ 192(R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f5ef // fmax v15.2d, v15.2d, v19.2d
-	WORD  $0x4e74f610 // fmax v16.2d, v16.2d, v20.2d
-	FLDPQ 224(R3), (F19, F20)
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
-	WORD  $0x4e73f631 // fmax v17.2d, v17.2d, v19.2d
-	WORD  $0x4e74f652 // fmax v18.2d, v18.2d, v20.2d
-	ADD   $256, R3, R3
-	SUBS  $32, R2, R2
-	BGE   blocks1
-tail1:
-	ADDS  $32, R2, R2
-	BEQ   end3
-
-	// the last block, register by register
-	AND   $1, R2, R4
-	ADD   $0, R0, R5
-	SUB   R4, R2, R6
-	LSL   $3, R6, R6
-	ADD   R3, R6, R6
-	CBZ   R4, whole1
-	FMOVQ -112(R13), F19
-	VLD1  (R6), V19.D[0]
-	FMOVQ F19, (R5)
-whole1:
-	CMP   $2, R2
-	BGE   register1
-	MOVD  R5, R3
-register1:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f400 // fmax v0.2d, v0.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register2
-	MOVD  R5, R3
-register2:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f421 // fmax v1.2d, v1.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register3
-	MOVD  R5, R3
-register3:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f442 // fmax v2.2d, v2.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register4
-	MOVD  R5, R3
-register4:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f463 // fmax v3.2d, v3.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register5
-	MOVD  R5, R3
-register5:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f484 // fmax v4.2d, v4.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register6
-	MOVD  R5, R3
-register6:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f4a5 // fmax v5.2d, v5.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register7
-	MOVD  R5, R3
-register7:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f4c6 // fmax v6.2d, v6.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register8
-	MOVD  R5, R3
-register8:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f54a // fmax v10.2d, v10.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register9
-	MOVD  R5, R3
-register9:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f56b // fmax v11.2d, v11.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register10
-	MOVD  R5, R3
-register10:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f58c // fmax v12.2d, v12.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register11
-	MOVD  R5, R3
-register11:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f5ad // fmax v13.2d, v13.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register12
-	MOVD  R5, R3
-register12:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f5ce // fmax v14.2d, v14.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register13
-	MOVD  R5, R3
-register13:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f5ef // fmax v15.2d, v15.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register14
-	MOVD  R5, R3
-register14:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f610 // fmax v16.2d, v16.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register15
-	MOVD  R5, R3
-register15:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f631 // fmax v17.2d, v17.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-	CMP   $2, R2
-	BGE   register16
-	MOVD  R5, R3
-register16:
-	FMOVQ (R3), F19
-	WORD  $0x6e69de73 // fmul v19.2d, v19.2d, v9.2d
-	WORD  $0x4e73f652 // fmax v18.2d, v18.2d, v19.2d
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BLE   last1
-last1:
-	CBZ   R4, end3
-end3:
-	WORD  $0x4e6bf400 // fmax v0.2d, v0.2d, v11.2d
-	WORD  $0x4e6cf421 // fmax v1.2d, v1.2d, v12.2d
-	WORD  $0x4e6df442 // fmax v2.2d, v2.2d, v13.2d
-	WORD  $0x4e6ef463 // fmax v3.2d, v3.2d, v14.2d
-	WORD  $0x4e6ff484 // fmax v4.2d, v4.2d, v15.2d
-	WORD  $0x4e70f4a5 // fmax v5.2d, v5.2d, v16.2d
-	WORD  $0x4e71f4c6 // fmax v6.2d, v6.2d, v17.2d
-	WORD  $0x4e72f54a // fmax v10.2d, v10.2d, v18.2d
-	WORD  $0x4e64f400 // fmax v0.2d, v0.2d, v4.2d
-	WORD  $0x4e65f421 // fmax v1.2d, v1.2d, v5.2d
-	WORD  $0x4e66f442 // fmax v2.2d, v2.2d, v6.2d
-	WORD  $0x4e6af463 // fmax v3.2d, v3.2d, v10.2d
-	WORD  $0x4e62f400 // fmax v0.2d, v0.2d, v2.2d
-	WORD  $0x4e63f421 // fmax v1.2d, v1.2d, v3.2d
-	WORD  $0x4e61f400 // fmax v0.2d, v0.2d, v1.2d
-	WORD  $0x6e60f400 // fmaxp v0.2d, v0.2d, v0.2d
-	FMOVQ 352(R13), F1
-	FMOVQ -128(R13), F2
-	MOVD  $sums-4480(SP), R2
-	VMOVI $0, V3.B16
-	FSTPQ (F3, F3), (R2)
-	FSTPQ (F3, F3), 32(R2)
-	FSTPQ (F3, F3), 64(R2)
-	FSTPQ (F3, F3), 96(R2)
-	FSTPQ (F3, F3), 128(R2)
-	FSTPQ (F3, F3), 160(R2)
-	FSTPQ (F3, F3), 192(R2)
-	FSTPQ (F3, F3), 224(R2)
-	MOVD  cols+48(FP), R3
-	MOVD  src_base+24(FP), R4
-	ADD   R14, R4, R4
-	MOVD  dst_base+0(FP), R5
-	ADD   R14, R5, R5
-
-	// blocks of 32: [read src write dst]
-	SUBS  $32, R3, R3
-	BLT   tail2
-blocks2:
-	FLDPQ (R4), (F3, F4)
-	FLDPQ 32(R4), (F5, F6)
-	WORD  $0x6e69dc63 // fmul v3.2d, v3.2d, v9.2d
-	WORD  $0x6e69dc84 // fmul v4.2d, v4.2d, v9.2d
-	WORD  $0x6e69dca5 // fmul v5.2d, v5.2d, v9.2d
-	WORD  $0x6e69dcc6 // fmul v6.2d, v6.2d, v9.2d
-	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
-	WORD  $0x4ee0d484 // fsub v4.2d, v4.2d, v0.2d
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	FMOVQ -128(R13), F10
-	FMOVQ -128(R13), F11
-	FMOVQ -128(R13), F12
-	FMOVQ -128(R13), F13
-	WORD  $0x4fc7106a // fmla v10.2d, v3.2d, v7.d[0]
-	WORD  $0x4fc7108b // fmla v11.2d, v4.2d, v7.d[0]
-	WORD  $0x4fc710ac // fmla v12.2d, v5.2d, v7.d[0]
-	WORD  $0x4fc710cd // fmla v13.2d, v6.2d, v7.d[0]
-	WORD  $0x4ee2d54e // fsub v14.2d, v10.2d, v2.2d
-	WORD  $0x4ee2d56f // fsub v15.2d, v11.2d, v2.2d
-	WORD  $0x4ee2d590 // fsub v16.2d, v12.2d, v2.2d
-	WORD  $0x4ee2d5b1 // fsub v17.2d, v13.2d, v2.2d
-	VMOV  V3.B16, V18.B16
-	VMOV  V4.B16, V19.B16
-	VMOV  V5.B16, V20.B16
-	VMOV  V6.B16, V21.B16
-	WORD  $0x4fc719d2 // fmla v18.2d, v14.2d, v7.d[1]
-	WORD  $0x4fc719f3 // fmla v19.2d, v15.2d, v7.d[1]
-	WORD  $0x4fc71a14 // fmla v20.2d, v16.2d, v7.d[1]
-	WORD  $0x4fc71a35 // fmla v21.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc811d2 // fmla v18.2d, v14.2d, v8.d[0]
-	WORD  $0x4fc811f3 // fmla v19.2d, v15.2d, v8.d[0]
-	WORD  $0x4fc81214 // fmla v20.2d, v16.2d, v8.d[0]
-	WORD  $0x4fc81235 // fmla v21.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F14
-	FMOVQ -96(R13), F15
-	FMOVQ -96(R13), F16
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a4e // fmla v14.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a6f // fmla v15.2d, v19.2d, v8.d[1]
-	WORD  $0x4fc81a90 // fmla v16.2d, v20.2d, v8.d[1]
-	WORD  $0x4fc81ab1 // fmla v17.2d, v21.2d, v8.d[1]
-	FMOVQ -80(R13), F22
-	FMOVQ -80(R13), F23
-	FMOVQ -80(R13), F24
-	FMOVQ -80(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -64(R13), F14
-	FMOVQ -64(R13), F15
-	FMOVQ -64(R13), F16
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -48(R13), F22
-	FMOVQ -48(R13), F23
-	FMOVQ -48(R13), F24
-	FMOVQ -48(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -32(R13), F14
-	FMOVQ -32(R13), F15
-	FMOVQ -32(R13), F16
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -16(R13), F22
-	FMOVQ -16(R13), F23
-	FMOVQ -16(R13), F24
-	FMOVQ -16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ (R13), F14
-	FMOVQ (R13), F15
-	FMOVQ (R13), F16
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ 16(R13), F22
-	FMOVQ 16(R13), F23
-	FMOVQ 16(R13), F24
-	FMOVQ 16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ 32(R13), F14
-	FMOVQ 32(R13), F15
-	FMOVQ 32(R13), F16
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -240(R13), F22
-	FMOVQ -240(R13), F23
-	FMOVQ -240(R13), F24
-	FMOVQ -240(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -240(R13), F14
-	FMOVQ -240(R13), F15
-	FMOVQ -240(R13), F16
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	VSHL  $52, V13.D2, V13.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	VADD  V21.D2, V13.D2, V13.D2
-	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
-	WORD  $0x6ee4e424 // fcmgt v4.2d, v1.2d, v4.2d
-	WORD  $0x6ee5e425 // fcmgt v5.2d, v1.2d, v5.2d
-	WORD  $0x6ee6e426 // fcmgt v6.2d, v1.2d, v6.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
-	WORD  $0x4e631dce // bic v14.16b, v14.16b, v3.16b
-	WORD  $0x4e641def // bic v15.16b, v15.16b, v4.16b
-	WORD  $0x4e651e10 // bic v16.16b, v16.16b, v5.16b
-	WORD  $0x4e661e31 // bic v17.16b, v17.16b, v6.16b
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	FMOVQ 32(R2), F5
-	FMOVQ 48(R2), F6
-	WORD  $0x4e6ed463 // fadd v3.2d, v3.2d, v14.2d
-	WORD  $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
-	WORD  $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
-	WORD  $0x4e71d4c6 // fadd v6.2d, v6.2d, v17.2d
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	FMOVQ F6, 48(R2)
-	FSTPQ (F14, F15), (R5)
-	FSTPQ (F16, F17), 32(R5)
-	FLDPQ 64(R4), (F3, F4)
-	FLDPQ 96(R4), (F5, F6)
-	WORD  $0x6e69dc63 // fmul v3.2d, v3.2d, v9.2d
-	WORD  $0x6e69dc84 // fmul v4.2d, v4.2d, v9.2d
-	WORD  $0x6e69dca5 // fmul v5.2d, v5.2d, v9.2d
-	WORD  $0x6e69dcc6 // fmul v6.2d, v6.2d, v9.2d
-	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
-	WORD  $0x4ee0d484 // fsub v4.2d, v4.2d, v0.2d
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	FMOVQ -128(R13), F10
-	FMOVQ -128(R13), F11
-	FMOVQ -128(R13), F12
-	FMOVQ -128(R13), F13
-	WORD  $0x4fc7106a // fmla v10.2d, v3.2d, v7.d[0]
-	WORD  $0x4fc7108b // fmla v11.2d, v4.2d, v7.d[0]
-	WORD  $0x4fc710ac // fmla v12.2d, v5.2d, v7.d[0]
-	WORD  $0x4fc710cd // fmla v13.2d, v6.2d, v7.d[0]
-	WORD  $0x4ee2d54e // fsub v14.2d, v10.2d, v2.2d
-	WORD  $0x4ee2d56f // fsub v15.2d, v11.2d, v2.2d
-	WORD  $0x4ee2d590 // fsub v16.2d, v12.2d, v2.2d
-	WORD  $0x4ee2d5b1 // fsub v17.2d, v13.2d, v2.2d
-	VMOV  V3.B16, V18.B16
-	VMOV  V4.B16, V19.B16
-	VMOV  V5.B16, V20.B16
-	VMOV  V6.B16, V21.B16
-	WORD  $0x4fc719d2 // fmla v18.2d, v14.2d, v7.d[1]
-	WORD  $0x4fc719f3 // fmla v19.2d, v15.2d, v7.d[1]
-	WORD  $0x4fc71a14 // fmla v20.2d, v16.2d, v7.d[1]
-	WORD  $0x4fc71a35 // fmla v21.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc811d2 // fmla v18.2d, v14.2d, v8.d[0]
-	WORD  $0x4fc811f3 // fmla v19.2d, v15.2d, v8.d[0]
-	WORD  $0x4fc81214 // fmla v20.2d, v16.2d, v8.d[0]
-	WORD  $0x4fc81235 // fmla v21.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F14
-	FMOVQ -96(R13), F15
-	FMOVQ -96(R13), F16
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a4e // fmla v14.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a6f // fmla v15.2d, v19.2d, v8.d[1]
-	WORD  $0x4fc81a90 // fmla v16.2d, v20.2d, v8.d[1]
-	WORD  $0x4fc81ab1 // fmla v17.2d, v21.2d, v8.d[1]
-	FMOVQ -80(R13), F22
-	FMOVQ -80(R13), F23
-	FMOVQ -80(R13), F24
-	FMOVQ -80(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -64(R13), F14
-	FMOVQ -64(R13), F15
-	FMOVQ -64(R13), F16
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -48(R13), F22
-	FMOVQ -48(R13), F23
-	FMOVQ -48(R13), F24
-	FMOVQ -48(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -32(R13), F14
-	FMOVQ -32(R13), F15
-	FMOVQ -32(R13), F16
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -16(R13), F22
-	FMOVQ -16(R13), F23
-	FMOVQ -16(R13), F24
-	FMOVQ -16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ (R13), F14
-	FMOVQ (R13), F15
-	FMOVQ (R13), F16
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ 16(R13), F22
-	FMOVQ 16(R13), F23
-	FMOVQ 16(R13), F24
-	FMOVQ 16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ 32(R13), F14
-	FMOVQ 32(R13), F15
-	FMOVQ 32(R13), F16
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -240(R13), F22
-	FMOVQ -240(R13), F23
-	FMOVQ -240(R13), F24
-	FMOVQ -240(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -240(R13), F14
-	FMOVQ -240(R13), F15
-	FMOVQ -240(R13), F16
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	VSHL  $52, V13.D2, V13.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	VADD  V21.D2, V13.D2, V13.D2
-	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
-	WORD  $0x6ee4e424 // fcmgt v4.2d, v1.2d, v4.2d
-	WORD  $0x6ee5e425 // fcmgt v5.2d, v1.2d, v5.2d
-	WORD  $0x6ee6e426 // fcmgt v6.2d, v1.2d, v6.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
-	WORD  $0x4e631dce // bic v14.16b, v14.16b, v3.16b
-	WORD  $0x4e641def // bic v15.16b, v15.16b, v4.16b
-	WORD  $0x4e651e10 // bic v16.16b, v16.16b, v5.16b
-	WORD  $0x4e661e31 // bic v17.16b, v17.16b, v6.16b
-	FMOVQ 64(R2), F3
-	FMOVQ 80(R2), F4
-	FMOVQ 96(R2), F5
-	FMOVQ 112(R2), F6
-	WORD  $0x4e6ed463 // fadd v3.2d, v3.2d, v14.2d
-	WORD  $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
-	WORD  $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
-	WORD  $0x4e71d4c6 // fadd v6.2d, v6.2d, v17.2d
-	FMOVQ F3, 64(R2)
-	FMOVQ F4, 80(R2)
-	FMOVQ F5, 96(R2)
-	FMOVQ F6, 112(R2)
-	FSTPQ (F14, F15), 64(R5)
-	FSTPQ (F16, F17), 96(R5)
-	FLDPQ 128(R4), (F3, F4)
-	FLDPQ 160(R4), (F5, F6)
-	WORD  $0x6e69dc63 // fmul v3.2d, v3.2d, v9.2d
-	WORD  $0x6e69dc84 // fmul v4.2d, v4.2d, v9.2d
-	WORD  $0x6e69dca5 // fmul v5.2d, v5.2d, v9.2d
-	WORD  $0x6e69dcc6 // fmul v6.2d, v6.2d, v9.2d
-	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
-	WORD  $0x4ee0d484 // fsub v4.2d, v4.2d, v0.2d
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	FMOVQ -128(R13), F10
-	FMOVQ -128(R13), F11
-	FMOVQ -128(R13), F12
-	FMOVQ -128(R13), F13
-	WORD  $0x4fc7106a // fmla v10.2d, v3.2d, v7.d[0]
-	WORD  $0x4fc7108b // fmla v11.2d, v4.2d, v7.d[0]
-	WORD  $0x4fc710ac // fmla v12.2d, v5.2d, v7.d[0]
-	WORD  $0x4fc710cd // fmla v13.2d, v6.2d, v7.d[0]
-	WORD  $0x4ee2d54e // fsub v14.2d, v10.2d, v2.2d
-	WORD  $0x4ee2d56f // fsub v15.2d, v11.2d, v2.2d
-	WORD  $0x4ee2d590 // fsub v16.2d, v12.2d, v2.2d
-	WORD  $0x4ee2d5b1 // fsub v17.2d, v13.2d, v2.2d
-	VMOV  V3.B16, V18.B16
-	VMOV  V4.B16, V19.B16
-	VMOV  V5.B16, V20.B16
-	VMOV  V6.B16, V21.B16
-	WORD  $0x4fc719d2 // fmla v18.2d, v14.2d, v7.d[1]
-	WORD  $0x4fc719f3 // fmla v19.2d, v15.2d, v7.d[1]
-	WORD  $0x4fc71a14 // fmla v20.2d, v16.2d, v7.d[1]
-	WORD  $0x4fc71a35 // fmla v21.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc811d2 // fmla v18.2d, v14.2d, v8.d[0]
-	WORD  $0x4fc811f3 // fmla v19.2d, v15.2d, v8.d[0]
-	WORD  $0x4fc81214 // fmla v20.2d, v16.2d, v8.d[0]
-	WORD  $0x4fc81235 // fmla v21.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F14
-	FMOVQ -96(R13), F15
-	FMOVQ -96(R13), F16
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a4e // fmla v14.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a6f // fmla v15.2d, v19.2d, v8.d[1]
-	WORD  $0x4fc81a90 // fmla v16.2d, v20.2d, v8.d[1]
-	WORD  $0x4fc81ab1 // fmla v17.2d, v21.2d, v8.d[1]
-	FMOVQ -80(R13), F22
-	FMOVQ -80(R13), F23
-	FMOVQ -80(R13), F24
-	FMOVQ -80(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -64(R13), F14
-	FMOVQ -64(R13), F15
-	FMOVQ -64(R13), F16
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -48(R13), F22
-	FMOVQ -48(R13), F23
-	FMOVQ -48(R13), F24
-	FMOVQ -48(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -32(R13), F14
-	FMOVQ -32(R13), F15
-	FMOVQ -32(R13), F16
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -16(R13), F22
-	FMOVQ -16(R13), F23
-	FMOVQ -16(R13), F24
-	FMOVQ -16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ (R13), F14
-	FMOVQ (R13), F15
-	FMOVQ (R13), F16
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ 16(R13), F22
-	FMOVQ 16(R13), F23
-	FMOVQ 16(R13), F24
-	FMOVQ 16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ 32(R13), F14
-	FMOVQ 32(R13), F15
-	FMOVQ 32(R13), F16
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -240(R13), F22
-	FMOVQ -240(R13), F23
-	FMOVQ -240(R13), F24
-	FMOVQ -240(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -240(R13), F14
-	FMOVQ -240(R13), F15
-	FMOVQ -240(R13), F16
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	VSHL  $52, V13.D2, V13.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	VADD  V21.D2, V13.D2, V13.D2
-	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
-	WORD  $0x6ee4e424 // fcmgt v4.2d, v1.2d, v4.2d
-	WORD  $0x6ee5e425 // fcmgt v5.2d, v1.2d, v5.2d
-	WORD  $0x6ee6e426 // fcmgt v6.2d, v1.2d, v6.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
-	WORD  $0x4e631dce // bic v14.16b, v14.16b, v3.16b
-	WORD  $0x4e641def // bic v15.16b, v15.16b, v4.16b
-	WORD  $0x4e651e10 // bic v16.16b, v16.16b, v5.16b
-	WORD  $0x4e661e31 // bic v17.16b, v17.16b, v6.16b
-	FMOVQ 128(R2), F3
-	FMOVQ 144(R2), F4
-	FMOVQ 160(R2), F5
-	FMOVQ 176(R2), F6
-	WORD  $0x4e6ed463 // fadd v3.2d, v3.2d, v14.2d
-	WORD  $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
-	WORD  $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
-	WORD  $0x4e71d4c6 // fadd v6.2d, v6.2d, v17.2d
-	FMOVQ F3, 128(R2)
-	FMOVQ F4, 144(R2)
-	FMOVQ F5, 160(R2)
-	FMOVQ F6, 176(R2)
-	FSTPQ (F14, F15), 128(R5)
-	FSTPQ (F16, F17), 160(R5)
-	FLDPQ 192(R4), (F3, F4)
-	FLDPQ 224(R4), (F5, F6)
-	WORD  $0x6e69dc63 // fmul v3.2d, v3.2d, v9.2d
-	WORD  $0x6e69dc84 // fmul v4.2d, v4.2d, v9.2d
-	WORD  $0x6e69dca5 // fmul v5.2d, v5.2d, v9.2d
-	WORD  $0x6e69dcc6 // fmul v6.2d, v6.2d, v9.2d
-	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
-	WORD  $0x4ee0d484 // fsub v4.2d, v4.2d, v0.2d
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	FMOVQ -128(R13), F10
-	FMOVQ -128(R13), F11
-	FMOVQ -128(R13), F12
-	FMOVQ -128(R13), F13
-	WORD  $0x4fc7106a // fmla v10.2d, v3.2d, v7.d[0]
-	WORD  $0x4fc7108b // fmla v11.2d, v4.2d, v7.d[0]
-	WORD  $0x4fc710ac // fmla v12.2d, v5.2d, v7.d[0]
-	WORD  $0x4fc710cd // fmla v13.2d, v6.2d, v7.d[0]
-	WORD  $0x4ee2d54e // fsub v14.2d, v10.2d, v2.2d
-	WORD  $0x4ee2d56f // fsub v15.2d, v11.2d, v2.2d
-	WORD  $0x4ee2d590 // fsub v16.2d, v12.2d, v2.2d
-	WORD  $0x4ee2d5b1 // fsub v17.2d, v13.2d, v2.2d
-	VMOV  V3.B16, V18.B16
-	VMOV  V4.B16, V19.B16
-	VMOV  V5.B16, V20.B16
-	VMOV  V6.B16, V21.B16
-	WORD  $0x4fc719d2 // fmla v18.2d, v14.2d, v7.d[1]
-	WORD  $0x4fc719f3 // fmla v19.2d, v15.2d, v7.d[1]
-	WORD  $0x4fc71a14 // fmla v20.2d, v16.2d, v7.d[1]
-	WORD  $0x4fc71a35 // fmla v21.2d, v17.2d, v7.d[1]
-	WORD  $0x4fc811d2 // fmla v18.2d, v14.2d, v8.d[0]
-	WORD  $0x4fc811f3 // fmla v19.2d, v15.2d, v8.d[0]
-	WORD  $0x4fc81214 // fmla v20.2d, v16.2d, v8.d[0]
-	WORD  $0x4fc81235 // fmla v21.2d, v17.2d, v8.d[0]
-	FMOVQ -96(R13), F14
-	FMOVQ -96(R13), F15
-	FMOVQ -96(R13), F16
-	FMOVQ -96(R13), F17
-	WORD  $0x4fc81a4e // fmla v14.2d, v18.2d, v8.d[1]
-	WORD  $0x4fc81a6f // fmla v15.2d, v19.2d, v8.d[1]
-	WORD  $0x4fc81a90 // fmla v16.2d, v20.2d, v8.d[1]
-	WORD  $0x4fc81ab1 // fmla v17.2d, v21.2d, v8.d[1]
-	FMOVQ -80(R13), F22
-	FMOVQ -80(R13), F23
-	FMOVQ -80(R13), F24
-	FMOVQ -80(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -64(R13), F14
-	FMOVQ -64(R13), F15
-	FMOVQ -64(R13), F16
-	FMOVQ -64(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -48(R13), F22
-	FMOVQ -48(R13), F23
-	FMOVQ -48(R13), F24
-	FMOVQ -48(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -32(R13), F14
-	FMOVQ -32(R13), F15
-	FMOVQ -32(R13), F16
-	FMOVQ -32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -16(R13), F22
-	FMOVQ -16(R13), F23
-	FMOVQ -16(R13), F24
-	FMOVQ -16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ (R13), F14
-	FMOVQ (R13), F15
-	FMOVQ (R13), F16
-	FMOVQ (R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ 16(R13), F22
-	FMOVQ 16(R13), F23
-	FMOVQ 16(R13), F24
-	FMOVQ 16(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ 32(R13), F14
-	FMOVQ 32(R13), F15
-	FMOVQ 32(R13), F16
-	FMOVQ 32(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	FMOVQ -240(R13), F22
-	FMOVQ -240(R13), F23
-	FMOVQ -240(R13), F24
-	FMOVQ -240(R13), F25
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	VFMLA V21.D2, V17.D2, V25.D2
-	FMOVQ -240(R13), F14
-	FMOVQ -240(R13), F15
-	FMOVQ -240(R13), F16
-	FMOVQ -240(R13), F17
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VFMLA V21.D2, V25.D2, V17.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	VSHL  $52, V13.D2, V13.D2
-	FMOVQ -240(R13), F18
-	FMOVQ -240(R13), F19
-	FMOVQ -240(R13), F20
-	FMOVQ -240(R13), F21
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	VADD  V21.D2, V13.D2, V13.D2
-	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
-	WORD  $0x6ee4e424 // fcmgt v4.2d, v1.2d, v4.2d
-	WORD  $0x6ee5e425 // fcmgt v5.2d, v1.2d, v5.2d
-	WORD  $0x6ee6e426 // fcmgt v6.2d, v1.2d, v6.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x6e6dde31 // fmul v17.2d, v17.2d, v13.2d
-	WORD  $0x4e631dce // bic v14.16b, v14.16b, v3.16b
-	WORD  $0x4e641def // bic v15.16b, v15.16b, v4.16b
-	WORD  $0x4e651e10 // bic v16.16b, v16.16b, v5.16b
-	WORD  $0x4e661e31 // bic v17.16b, v17.16b, v6.16b
-	FMOVQ 192(R2), F3
-	FMOVQ 208(R2), F4
-	FMOVQ 224(R2), F5
-	FMOVQ 240(R2), F6
-	WORD  $0x4e6ed463 // fadd v3.2d, v3.2d, v14.2d
-	WORD  $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
-	WORD  $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
-	WORD  $0x4e71d4c6 // fadd v6.2d, v6.2d, v17.2d
-	FMOVQ F3, 192(R2)
-	FMOVQ F4, 208(R2)
-	FMOVQ F5, 224(R2)
-	FMOVQ F6, 240(R2)
-	FSTPQ (F14, F15), 192(R5)
-	FSTPQ (F16, F17), 224(R5)
-	ADD   $256, R4, R4
-	ADD   $256, R5, R5
-	SUBS  $32, R3, R3
-	BGE   blocks2
-tail2:
-	ADDS  $32, R3, R3
-	BEQ   end4
-
-	// the last block, register by register
-	AND   $1, R3, R6
-	ADD   $0, R0, R7
-	SUB   R6, R3, R8
-	LSL   $3, R8, R8
-	ADD   R4, R8, R8
-	ADD   $16, R0, R9
-	SUB   R6, R3, R10
-	LSL   $3, R10, R10
-	ADD   R5, R10, R10
-	CBZ   R6, whole2
-	FMOVQ -112(R13), F3
-	VLD1  (R8), V3.D[0]
-	FMOVQ F3, (R7)
-whole2:
-	MOVD  R2, R8
-one2:
-	CMP   $2, R3
-	BGE   register17
-	MOVD  R7, R4
-	MOVD  R9, R5
-register17:
-	FMOVQ (R4), F3
-	WORD  $0x6e69dc63 // fmul v3.2d, v3.2d, v9.2d
-	WORD  $0x4ee0d463 // fsub v3.2d, v3.2d, v0.2d
-	FMOVQ -128(R13), F4
-	WORD  $0x4fc71064 // fmla v4.2d, v3.2d, v7.d[0]
-	WORD  $0x4ee2d485 // fsub v5.2d, v4.2d, v2.2d
-	VMOV  V3.B16, V6.B16
-	WORD  $0x4fc718a6 // fmla v6.2d, v5.2d, v7.d[1]
-	WORD  $0x4fc810a6 // fmla v6.2d, v5.2d, v8.d[0]
-	FMOVQ -96(R13), F5
-	WORD  $0x4fc818c5 // fmla v5.2d, v6.2d, v8.d[1]
-	FMOVQ -80(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ -64(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
-	FMOVQ -48(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ -32(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
-	FMOVQ -16(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ (R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
-	FMOVQ 16(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ 32(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
-	FMOVQ -240(R13), F10
-	VFMLA V6.D2, V5.D2, V10.D2
-	FMOVQ -240(R13), F5
-	VFMLA V6.D2, V10.D2, V5.D2
-	VSHL  $52, V4.D2, V4.D2
-	FMOVQ -240(R13), F6
-	VADD  V6.D2, V4.D2, V4.D2
-	WORD  $0x6ee3e423 // fcmgt v3.2d, v1.2d, v3.2d
-	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
-	WORD  $0x4e631ca5 // bic v5.16b, v5.16b, v3.16b
-	FMOVQ (R8), F3
-	WORD  $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ F3, (R8)
-	FMOVQ F5, (R5)
-	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	ADD   $16, R8, R8
-	SUBS  $2, R3, R3
-	BGT   one2
-	CBZ   R6, end4
-	FMOVQ (R9), F0
-	VST1  V0.D[0], (R10)
-end4:
-	FLDPQ (R2), (F0, F1)
-	FLDPQ 32(R2), (F2, F3)
-	FLDPQ 64(R2), (F4, F5)
-	FLDPQ 96(R2), (F6, F10)
-	FLDPQ 128(R2), (F11, F12)
-	FLDPQ 160(R2), (F13, F14)
-	FLDPQ 192(R2), (F15, F16)
-	FLDPQ 224(R2), (F17, F18)
-	WORD  $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
-	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
-	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
-	WORD  $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD  $0x4e6ad4a5 // fadd v5.2d, v5.2d, v10.2d
-	WORD  $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
-	WORD  $0x4e6dd56b // fadd v11.2d, v11.2d, v13.2d
-	WORD  $0x4e6ed58c // fadd v12.2d, v12.2d, v14.2d
-	WORD  $0x4e6cd56b // fadd v11.2d, v11.2d, v12.2d
-	WORD  $0x4e71d5ef // fadd v15.2d, v15.2d, v17.2d
-	WORD  $0x4e72d610 // fadd v16.2d, v16.2d, v18.2d
-	WORD  $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
-	WORD  $0x6e64d400 // faddp v0.2d, v0.2d, v4.2d
-	WORD  $0x6e6fd56b // faddp v11.2d, v11.2d, v15.2d
-	WORD  $0x6e6bd400 // faddp v0.2d, v0.2d, v11.2d
-	WORD  $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
+	CALL  ·rowExpScaledF64NEON<>(SB)
 	VDUP  V0.D[0], V0.D2
 	FMOVQ -240(R13), F1
 	WORD  $0x6e60fc20 // fdiv v0.2d, v1.2d, v0.2d
 	WORD  $0x4e60e401 // fcmeq v1.2d, v0.2d, v0.2d
 	FMOVQ 336(R13), F2
 	VBIF  V1.B16, V2.B16, V0.B16
-	MOVD  cols+48(FP), R2
-	MOVD  dst_base+0(FP), R3
-	ADD   R14, R3, R3
+	MOVD  cols+48(FP), R0
+	MOVD  dst_base+0(FP), R1
+	ADD   R14, R1, R1
 
 	// blocks of 32: [read dst write dst]
-	SUBS  $32, R2, R2
-	BLT   tail3
-blocks3:
-	FLDPQ (R3), (F1, F2)
+	SUBS  $32, R0, R0
+	BLT   tail1
+blocks1:
+	FLDPQ (R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), (R3)
-	FLDPQ 32(R3), (F1, F2)
+	FSTPQ (F1, F2), (R1)
+	FLDPQ 32(R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), 32(R3)
-	FLDPQ 64(R3), (F1, F2)
+	FSTPQ (F1, F2), 32(R1)
+	FLDPQ 64(R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), 64(R3)
-	FLDPQ 96(R3), (F1, F2)
+	FSTPQ (F1, F2), 64(R1)
+	FLDPQ 96(R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), 96(R3)
-	FLDPQ 128(R3), (F1, F2)
+	FSTPQ (F1, F2), 96(R1)
+	FLDPQ 128(R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), 128(R3)
-	FLDPQ 160(R3), (F1, F2)
+	FSTPQ (F1, F2), 128(R1)
+	FLDPQ 160(R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), 160(R3)
-	FLDPQ 192(R3), (F1, F2)
+	FSTPQ (F1, F2), 160(R1)
+	FLDPQ 192(R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), 192(R3)
-	FLDPQ 224(R3), (F1, F2)
+	FSTPQ (F1, F2), 192(R1)
+	FLDPQ 224(R1), (F1, F2)
 	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
 	WORD  $0x6e62dc02 // fmul v2.2d, v0.2d, v2.2d
-	FSTPQ (F1, F2), 224(R3)
-	ADD   $256, R3, R3
-	SUBS  $32, R2, R2
-	BGE   blocks3
-tail3:
-	ADDS  $32, R2, R2
-	BEQ   end5
+	FSTPQ (F1, F2), 224(R1)
+	ADD   $256, R1, R1
+	SUBS  $32, R0, R0
+	BGE   blocks1
+tail1:
+	ADDS  $32, R0, R0
+	BEQ   end3
 
 	// the last block, register by register
-	AND   $1, R2, R4
-	ADD   $0, R0, R5
-	SUB   R4, R2, R6
-	LSL   $3, R6, R6
-	ADD   R3, R6, R6
-	CBZ   R4, whole3
+	AND   $1, R0, R2
+	ADD   $0, R10, R3
+	SUB   R2, R0, R4
+	LSL   $3, R4, R4
+	ADD   R1, R4, R4
+	CBZ   R2, whole1
 	VMOVI $0, V1.B16
-	VLD1  (R6), V1.D[0]
-	FMOVQ F1, (R5)
-whole3:
-one3:
-	CMP   $2, R2
-	BGE   register18
-	MOVD  R5, R3
-register18:
-	FMOVQ (R3), F1
-	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
+	VLD1  (R4), V1.D[0]
 	FMOVQ F1, (R3)
-	ADD   $16, R3, R3
-	SUBS  $2, R2, R2
-	BGT   one3
-	CBZ   R4, end5
-	FMOVQ (R5), F0
-	VST1  V0.D[0], (R6)
-end5:
-	MOVD  cols+48(FP), R2
-	SUB   R2, R1, R1
-	LSL   $3, R2, R2
-	ADD   R2, R14, R14
+whole1:
+one1:
+	CMP   $2, R0
+	BGE   register1
+	MOVD  R3, R1
+register1:
+	FMOVQ (R1), F1
+	WORD  $0x6e61dc01 // fmul v1.2d, v0.2d, v1.2d
+	FMOVQ F1, (R1)
+	ADD   $16, R1, R1
+	SUBS  $2, R0, R0
+	BGT   one1
+	CBZ   R2, end3
+	FMOVQ (R3), F0
+	VST1  V0.D[0], (R4)
+end3:
+	MOVD  cols+48(FP), R0
+	SUB   R0, R11, R11
+	LSL   $3, R0, R0
+	ADD   R0, R14, R14
 	B     row1
 end1:
 	RET
@@ -32235,8 +31733,8 @@ end1:
 TEXT ·softmaxRowsMaskedF64NEON(SB), 0, $8640-88
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8640(SP), R0
-	FMOVQ 480(R13), F7
-	FMOVQ 496(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	FMOVD scale+80(FP), F9
 	VDUP  V9.D[0], V9.D2
 	MOVD  ZR, R14
@@ -36376,8 +35874,8 @@ end1:
 // func logSumExpRowsF64NEON(dst, src []float64, cols int)
 TEXT ·logSumExpRowsF64NEON(SB), 0, $4288-56
 	MOVD  $constants<>+256(SB), R13
-	FMOVQ 480(R13), F7
-	FMOVQ 496(R13), F8
+	FMOVQ 464(R13), F7
+	FMOVQ 480(R13), F8
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R7
 	MOVD  cols+48(FP), R0
@@ -41055,8 +40553,8 @@ end1:
 // func logSumExpPlanesF64NEON(dst, src []float64, planes, n, stride int)
 TEXT ·logSumExpPlanesF64NEON(SB), 0, $4416-72
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 480(R8), F7
-	FMOVQ 496(R8), F8
+	FMOVQ 464(R8), F7
+	FMOVQ 480(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -44717,8 +44215,8 @@ end2:
 // func logSoftmaxGradPlanesF64NEON(dx, y, dy []float64, planes, n, stride int)
 TEXT ·logSoftmaxGradPlanesF64NEON(SB), 0, $4416-96
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 480(R8), F7
-	FMOVQ 496(R8), F8
+	FMOVQ 464(R8), F7
+	FMOVQ 480(R8), F8
 	MOVD  ZR, R9
 	MOVD  n+80(FP), R10
 
@@ -46038,7 +45536,7 @@ blocks1:
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
@@ -46050,7 +45548,7 @@ blocks1:
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -46064,7 +45562,7 @@ blocks1:
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
@@ -46076,7 +45574,7 @@ blocks1:
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -46090,7 +45588,7 @@ blocks1:
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
@@ -46102,7 +45600,7 @@ blocks1:
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -46116,7 +45614,7 @@ blocks1:
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V0.B16, V3.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V3.B16, V2.B16
@@ -46128,7 +45626,7 @@ blocks1:
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
 	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 560(R0), F3
+	FMOVQ 576(R0), F3
 	VORR  V3.B16, V1.B16, V3.B16
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	VBIF  V1.B16, V3.B16, V2.B16
@@ -46179,7 +45677,7 @@ register1:
 	VADD  V0.S4, V1.S4, V1.S4
 	FMOVQ 544(R0), F2
 	VADD  V2.S4, V1.S4, V1.S4
-	FMOVQ 560(R0), F2
+	FMOVQ 576(R0), F2
 	VORR  V2.B16, V0.B16, V2.B16
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	VBIF  V0.B16, V2.B16, V1.B16
@@ -47061,6 +46559,547 @@ single1:
 	BNE   single1
 done1:
 	MOVW  R3, ret+48(FP)
+	RET
+
+// func lossTargetsNEON(targets, labels, of []int32, last uint32)
+TEXT ·lossTargetsNEON(SB), NOSPLIT, $128-76
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-128(SP), R1
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R2
+	MOVD  targets_base+0(FP), R3
+	MOVD  labels_base+24(FP), R4
+	MOVD  of_base+48(FP), R5
+	FMOVQ 864(R0), F1
+	MOVWU last+72(FP), R0
+	VDUP  R0, V2.S4
+	MOVD  labels_len+32(FP), R0
+	MOVD  $0, R6
+	SUB   $16, R0, R7
+	B     check1
+turns1:
+	ADD   R6<<2, R4, R8
+	ADD   R6<<2, R3, R9
+	PRFM  2048(R8), PLDL1KEEP
+	FMOVQ (R8), F3
+	VADD  V1.S4, V3.S4, V3.S4
+	WORD  $0x6ea26c63 // umin v3.4s, v3.4s, v2.4s
+	VMOV  V3.S[0], R10
+	VMOV  V3.S[1], R11
+	VMOV  V3.S[2], R12
+	VMOV  V3.S[3], R13
+	FMOVS (R5)(R10<<2), F3
+	FMOVS (R5)(R11<<2), F4
+	VMOV  V4.S[0], V3.S[1]
+	FMOVS (R5)(R12<<2), F4
+	VMOV  V4.S[0], V3.S[2]
+	FMOVS (R5)(R13<<2), F4
+	VMOV  V4.S[0], V3.S[3]
+	FMOVQ F3, (R9)
+	FMOVQ 16(R8), F3
+	VADD  V1.S4, V3.S4, V3.S4
+	WORD  $0x6ea26c63 // umin v3.4s, v3.4s, v2.4s
+	VMOV  V3.S[0], R10
+	VMOV  V3.S[1], R11
+	VMOV  V3.S[2], R12
+	VMOV  V3.S[3], R13
+	FMOVS (R5)(R10<<2), F3
+	FMOVS (R5)(R11<<2), F4
+	VMOV  V4.S[0], V3.S[1]
+	FMOVS (R5)(R12<<2), F4
+	VMOV  V4.S[0], V3.S[2]
+	FMOVS (R5)(R13<<2), F4
+	VMOV  V4.S[0], V3.S[3]
+	FMOVQ F3, 16(R9)
+	FMOVQ 32(R8), F3
+	VADD  V1.S4, V3.S4, V3.S4
+	WORD  $0x6ea26c63 // umin v3.4s, v3.4s, v2.4s
+	VMOV  V3.S[0], R10
+	VMOV  V3.S[1], R11
+	VMOV  V3.S[2], R12
+	VMOV  V3.S[3], R13
+	FMOVS (R5)(R10<<2), F3
+	FMOVS (R5)(R11<<2), F4
+	VMOV  V4.S[0], V3.S[1]
+	FMOVS (R5)(R12<<2), F4
+	VMOV  V4.S[0], V3.S[2]
+	FMOVS (R5)(R13<<2), F4
+	VMOV  V4.S[0], V3.S[3]
+	FMOVQ F3, 32(R9)
+	FMOVQ 48(R8), F3
+	VADD  V1.S4, V3.S4, V3.S4
+	WORD  $0x6ea26c63 // umin v3.4s, v3.4s, v2.4s
+	VMOV  V3.S[0], R8
+	VMOV  V3.S[1], R10
+	VMOV  V3.S[2], R11
+	VMOV  V3.S[3], R12
+	FMOVS (R5)(R8<<2), F3
+	FMOVS (R5)(R10<<2), F4
+	VMOV  V4.S[0], V3.S[1]
+	FMOVS (R5)(R11<<2), F4
+	VMOV  V4.S[0], V3.S[2]
+	FMOVS (R5)(R12<<2), F4
+	VMOV  V4.S[0], V3.S[3]
+	FMOVQ F3, 48(R9)
+	ADD   $16, R6, R6
+check1:
+	CMP   R7, R6
+	BLE   turns1
+	SUB   R6, R0, R0
+	CBZ   R0, end1
+	ADD   R6<<2, R4, R8
+	ADD   R6<<2, R3, R9
+	FMOVQ F0, (R2)
+	FMOVQ F0, 16(R2)
+	FMOVQ F0, 32(R2)
+	FMOVQ F0, 48(R2)
+	MOVD  $0, R4
+copy1:
+	MOVWU (R8)(R4<<2), R7
+	MOVW  R7, (R2)(R4<<2)
+	ADD   $1, R4, R4
+	CMP   R0, R4
+	BLT   copy1
+	MOVD  R2, R8
+	MOVD  R1, R9
+	MOVD  R0, R2
+rest1:
+	PRFM  2048(R8), PLDL1KEEP
+	FMOVQ (R8), F0
+	VADD  V1.S4, V0.S4, V0.S4
+	WORD  $0x6ea26c00 // umin v0.4s, v0.4s, v2.4s
+	VMOV  V0.S[0], R4
+	VMOV  V0.S[1], R7
+	VMOV  V0.S[2], R10
+	VMOV  V0.S[3], R11
+	FMOVS (R5)(R4<<2), F0
+	FMOVS (R5)(R7<<2), F3
+	VMOV  V3.S[0], V0.S[1]
+	FMOVS (R5)(R10<<2), F3
+	VMOV  V3.S[0], V0.S[2]
+	FMOVS (R5)(R11<<2), F3
+	VMOV  V3.S[0], V0.S[3]
+	FMOVQ F0, (R9)
+	ADD   $16, R8, R8
+	ADD   $16, R9, R9
+	SUB   $4, R2, R2
+	CMP   $0, R2
+	BGT   rest1
+	ADD   R6<<2, R3, R2
+	MOVD  $0, R3
+copy2:
+	MOVWU (R1)(R3<<2), R4
+	MOVW  R4, (R2)(R3<<2)
+	ADD   $1, R3, R3
+	CMP   R0, R3
+	BLT   copy2
+end1:
+	RET
+
+// func lossCountTargetsNEON(targets []int32) (minus1, minus2, minus3, minus4, one uint32)
+TEXT ·lossCountTargetsNEON(SB), NOSPLIT, $64-44
+	MOVD  $constants<>+256(SB), R0
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R1
+	MOVD  targets_base+0(FP), R2
+	FMOVQ 368(R0), F1
+	VMOVI $0, V2.B16
+	FMOVQ 1136(R0), F3
+	VMOVI $0, V4.B16
+	FMOVQ 608(R0), F5
+	VMOVI $0, V6.B16
+	FMOVQ 1152(R0), F7
+	VMOVI $0, V8.B16
+	FMOVQ 400(R0), F9
+	VMOVI $0, V10.B16
+	MOVD  targets_len+8(FP), R0
+	MOVD  $0, R3
+	SUB   $16, R0, R4
+	B     check1
+turns1:
+	ADD   R3<<2, R2, R5
+	FMOVQ (R5), F11
+	VCMEQ V1.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V2.S4, V2.S4
+	VCMEQ V3.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V4.S4, V4.S4
+	VCMEQ V5.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V6.S4, V6.S4
+	VCMEQ V7.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V8.S4, V8.S4
+	VCMEQ V9.S4, V11.S4, V11.S4
+	VSUB  V11.S4, V10.S4, V10.S4
+	FMOVQ 16(R5), F11
+	VCMEQ V1.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V2.S4, V2.S4
+	VCMEQ V3.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V4.S4, V4.S4
+	VCMEQ V5.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V6.S4, V6.S4
+	VCMEQ V7.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V8.S4, V8.S4
+	VCMEQ V9.S4, V11.S4, V11.S4
+	VSUB  V11.S4, V10.S4, V10.S4
+	FMOVQ 32(R5), F11
+	VCMEQ V1.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V2.S4, V2.S4
+	VCMEQ V3.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V4.S4, V4.S4
+	VCMEQ V5.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V6.S4, V6.S4
+	VCMEQ V7.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V8.S4, V8.S4
+	VCMEQ V9.S4, V11.S4, V11.S4
+	VSUB  V11.S4, V10.S4, V10.S4
+	FMOVQ 48(R5), F11
+	VCMEQ V1.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V2.S4, V2.S4
+	VCMEQ V3.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V4.S4, V4.S4
+	VCMEQ V5.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V6.S4, V6.S4
+	VCMEQ V7.S4, V11.S4, V12.S4
+	VSUB  V12.S4, V8.S4, V8.S4
+	VCMEQ V9.S4, V11.S4, V11.S4
+	VSUB  V11.S4, V10.S4, V10.S4
+	ADD   $16, R3, R3
+check1:
+	CMP   R4, R3
+	BLE   turns1
+	SUB   R3, R0, R0
+	CBZ   R0, end1
+	ADD   R3<<2, R2, R5
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R2
+copy1:
+	MOVWU (R5)(R2<<2), R3
+	MOVW  R3, (R1)(R2<<2)
+	ADD   $1, R2, R2
+	CMP   R0, R2
+	BLT   copy1
+	MOVD  R1, R5
+rest1:
+	FMOVQ (R5), F0
+	VCMEQ V1.S4, V0.S4, V11.S4
+	VSUB  V11.S4, V2.S4, V2.S4
+	VCMEQ V3.S4, V0.S4, V11.S4
+	VSUB  V11.S4, V4.S4, V4.S4
+	VCMEQ V5.S4, V0.S4, V11.S4
+	VSUB  V11.S4, V6.S4, V6.S4
+	VCMEQ V7.S4, V0.S4, V11.S4
+	VSUB  V11.S4, V8.S4, V8.S4
+	VCMEQ V9.S4, V0.S4, V0.S4
+	VSUB  V0.S4, V10.S4, V10.S4
+	ADD   $16, R5, R5
+	SUB   $4, R0, R0
+	CMP   $0, R0
+	BGT   rest1
+end1:
+	VADDP V2.S4, V2.S4, V2.S4
+	VADDP V2.S4, V2.S4, V2.S4
+	VMOV  V2.D[0], R0
+	MOVW  R0, minus1+24(FP)
+	VADDP V4.S4, V4.S4, V4.S4
+	VADDP V4.S4, V4.S4, V4.S4
+	VMOV  V4.D[0], R0
+	MOVW  R0, minus2+28(FP)
+	VADDP V6.S4, V6.S4, V6.S4
+	VADDP V6.S4, V6.S4, V6.S4
+	VMOV  V6.D[0], R0
+	MOVW  R0, minus3+32(FP)
+	VADDP V8.S4, V8.S4, V8.S4
+	VADDP V8.S4, V8.S4, V8.S4
+	VMOV  V8.D[0], R0
+	MOVW  R0, minus4+36(FP)
+	VADDP V10.S4, V10.S4, V10.S4
+	VADDP V10.S4, V10.S4, V10.S4
+	VMOV  V10.D[0], R0
+	MOVW  R0, one+40(FP)
+	RET
+
+// func lossPickNEON(dst, src []uint32, n *[8]uint32, targets []int32)
+TEXT ·lossPickNEON(SB), NOSPLIT, $128-80
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-128(SP), R1
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R2
+	MOVD  $compress<>(SB), R3
+	FMOVQ 560(R0), F1
+	MOVD  src_base+24(FP), R4
+	MOVD  targets_base+56(FP), R5
+	FMOVQ 608(R0), F2
+	MOVD  n+48(FP), R6
+	MOVD  dst_base+0(FP), R7
+	MOVWU (R6), R6
+	ADD   R6<<2, R7, R7
+	MOVD  src_len+32(FP), R6
+	MOVD  $0, R8
+	SUB   $16, R6, R9
+	B     check1
+turns1:
+	ADD   R8<<2, R4, R10
+	ADD   R8<<2, R5, R11
+	FMOVQ (R10), F3
+	FMOVQ (R11), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V4.B16
+	VADDV V4.S4, V4
+	VMOV  V4.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F4
+	VTBL  V4.B16, [V3.B16], V4.B16
+	FMOVQ F4, (R7)
+	ADD   R12>>8, R7, R7
+	FMOVQ 16(R10), F3
+	FMOVQ 16(R11), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V4.B16
+	VADDV V4.S4, V4
+	VMOV  V4.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F4
+	VTBL  V4.B16, [V3.B16], V4.B16
+	FMOVQ F4, (R7)
+	ADD   R12>>8, R7, R7
+	FMOVQ 32(R10), F3
+	FMOVQ 32(R11), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V4.B16
+	VADDV V4.S4, V4
+	VMOV  V4.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F4
+	VTBL  V4.B16, [V3.B16], V4.B16
+	FMOVQ F4, (R7)
+	ADD   R12>>8, R7, R7
+	FMOVQ 48(R10), F3
+	FMOVQ 48(R11), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V4.B16
+	VADDV V4.S4, V4
+	VMOV  V4.S[0], R10
+	ADD   R10.UXTB, R3, R11
+	FMOVQ (R11), F4
+	VTBL  V4.B16, [V3.B16], V4.B16
+	FMOVQ F4, (R7)
+	ADD   R10>>8, R7, R7
+	ADD   $16, R8, R8
+check1:
+	CMP   R9, R8
+	BLE   turns1
+	SUB   R8, R6, R6
+	CBZ   R6, end1
+	ADD   R8<<2, R4, R10
+	ADD   R8<<2, R5, R11
+	FMOVQ F0, (R2)
+	FMOVQ F0, 16(R2)
+	FMOVQ F0, 32(R2)
+	FMOVQ F0, 48(R2)
+	MOVD  $0, R4
+copy1:
+	MOVWU (R10)(R4<<2), R5
+	MOVW  R5, (R2)(R4<<2)
+	ADD   $1, R4, R4
+	CMP   R6, R4
+	BLT   copy1
+	MOVD  R2, R10
+	FMOVQ F0, (R1)
+	FMOVQ F0, 16(R1)
+	FMOVQ F0, 32(R1)
+	FMOVQ F0, 48(R1)
+	MOVD  $0, R2
+copy2:
+	MOVWU (R11)(R2<<2), R4
+	MOVW  R4, (R1)(R2<<2)
+	ADD   $1, R2, R2
+	CMP   R6, R2
+	BLT   copy2
+	MOVD  R1, R11
+rest1:
+	VDUP  R6, V0.S4
+	FMOVQ 512(R0), F3
+	WORD  $0x4ea33400 // cmgt v0.4s, v0.4s, v3.4s
+	FMOVQ (R10), F3
+	FMOVQ (R11), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V0.B16, V4.B16, V0.B16
+	VAND  V1.B16, V0.B16, V0.B16
+	VADDV V0.S4, V0
+	VMOV  V0.S[0], R1
+	ADD   R1.UXTB, R3, R2
+	FMOVQ (R2), F0
+	VTBL  V0.B16, [V3.B16], V0.B16
+	FMOVQ F0, (R7)
+	ADD   R1>>8, R7, R7
+	ADD   $16, R10, R10
+	ADD   $16, R11, R11
+	SUB   $4, R6, R6
+	CMP   $0, R6
+	BGT   rest1
+end1:
+	MOVD  n+48(FP), R0
+	MOVD  dst_base+0(FP), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, (R0)
+	RET
+
+// func lossUnpickNEON(dst, src []float32, n *[8]uint32, targets []int32)
+TEXT ·lossUnpickNEON(SB), NOSPLIT, $128-80
+	MOVD  $constants<>+256(SB), R0
+	MOVD  $local2-128(SP), R1
+	VMOVI $0, V0.B16
+	MOVD  $local1-64(SP), R2
+	MOVD  $expand<>(SB), R3
+	FMOVQ 560(R0), F1
+	MOVD  dst_base+0(FP), R4
+	MOVD  targets_base+56(FP), R5
+	FMOVQ 608(R0), F2
+	MOVD  n+48(FP), R6
+	MOVD  src_base+24(FP), R7
+	MOVWU (R6), R6
+	ADD   R6<<2, R7, R7
+	MOVD  targets_len+64(FP), R6
+	MOVD  $0, R8
+	SUB   $16, R6, R9
+	B     check1
+turns1:
+	ADD   R8<<2, R5, R10
+	ADD   R8<<2, R4, R11
+	VMOVI $0, V3.B16
+	FMOVQ (R10), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V5.B16
+	VADDV V5.S4, V5
+	VMOV  V5.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F5
+	FMOVQ (R7), F6
+	VTBL  V5.B16, [V6.B16], V5.B16
+	VBIT  V4.B16, V5.B16, V3.B16
+	ADD   R12>>8, R7, R7
+	FMOVQ F3, (R11)
+	VMOVI $0, V3.B16
+	FMOVQ 16(R10), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V5.B16
+	VADDV V5.S4, V5
+	VMOV  V5.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F5
+	FMOVQ (R7), F6
+	VTBL  V5.B16, [V6.B16], V5.B16
+	VBIT  V4.B16, V5.B16, V3.B16
+	ADD   R12>>8, R7, R7
+	FMOVQ F3, 16(R11)
+	VMOVI $0, V3.B16
+	FMOVQ 32(R10), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V5.B16
+	VADDV V5.S4, V5
+	VMOV  V5.S[0], R12
+	ADD   R12.UXTB, R3, R13
+	FMOVQ (R13), F5
+	FMOVQ (R7), F6
+	VTBL  V5.B16, [V6.B16], V5.B16
+	VBIT  V4.B16, V5.B16, V3.B16
+	ADD   R12>>8, R7, R7
+	FMOVQ F3, 32(R11)
+	VMOVI $0, V3.B16
+	FMOVQ 48(R10), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V1.B16, V4.B16, V5.B16
+	VADDV V5.S4, V5
+	VMOV  V5.S[0], R10
+	ADD   R10.UXTB, R3, R12
+	FMOVQ (R12), F5
+	FMOVQ (R7), F6
+	VTBL  V5.B16, [V6.B16], V5.B16
+	VBIT  V4.B16, V5.B16, V3.B16
+	ADD   R10>>8, R7, R7
+	FMOVQ F3, 48(R11)
+	ADD   $16, R8, R8
+check1:
+	CMP   R9, R8
+	BLE   turns1
+	SUB   R8, R6, R6
+	CBZ   R6, end1
+	ADD   R8<<2, R5, R10
+	ADD   R8<<2, R4, R11
+	FMOVQ F0, (R2)
+	FMOVQ F0, 16(R2)
+	FMOVQ F0, 32(R2)
+	FMOVQ F0, 48(R2)
+	MOVD  $0, R5
+copy1:
+	MOVWU (R10)(R5<<2), R9
+	MOVW  R9, (R2)(R5<<2)
+	ADD   $1, R5, R5
+	CMP   R6, R5
+	BLT   copy1
+	MOVD  R2, R10
+	MOVD  R1, R11
+	MOVD  R6, R2
+rest1:
+	VDUP  R2, V0.S4
+	FMOVQ 512(R0), F3
+	WORD  $0x4ea33400 // cmgt v0.4s, v0.4s, v3.4s
+	VMOVI $0, V3.B16
+	FMOVQ (R10), F4
+	VCMEQ V4.S4, V4.S4, V5.S4
+	VCMEQ V2.S4, V4.S4, V4.S4
+	WORD  $0x4e641ca4 // bic v4.16b, v5.16b, v4.16b
+	VAND  V0.B16, V4.B16, V0.B16
+	VAND  V1.B16, V0.B16, V4.B16
+	VADDV V4.S4, V4
+	VMOV  V4.S[0], R5
+	ADD   R5.UXTB, R3, R9
+	FMOVQ (R9), F4
+	FMOVQ (R7), F5
+	VTBL  V4.B16, [V5.B16], V4.B16
+	VBIT  V0.B16, V4.B16, V3.B16
+	ADD   R5>>8, R7, R7
+	FMOVQ F3, (R11)
+	ADD   $16, R10, R10
+	ADD   $16, R11, R11
+	SUB   $4, R2, R2
+	CMP   $0, R2
+	BGT   rest1
+	ADD   R8<<2, R4, R0
+	MOVD  $0, R2
+copy2:
+	MOVWU (R1)(R2<<2), R3
+	MOVW  R3, (R0)(R2<<2)
+	ADD   $1, R2, R2
+	CMP   R6, R2
+	BLT   copy2
+end1:
+	MOVD  n+48(FP), R0
+	MOVD  src_base+24(FP), R1
+	SUB   R1, R7, R7
+	LSR   $2, R7, R7
+	MOVW  R7, (R0)
 	RET
 
 // func lossSoftmaxNEON(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)
@@ -50910,7 +50949,7 @@ TEXT ·lossSigmoidNEON(SB), NOSPLIT, $64-76
 	FMOVQ -256(R0), F4
 	MOVW  class+72(FP), R2
 	VDUP  R2, V5.S4
-	FMOVQ 608(R0), F6
+	FMOVQ 624(R0), F6
 	FMOVQ -256(R0), F7
 	MOVD  src_len+32(FP), R2
 	MOVD  src_base+24(FP), R3
@@ -52455,7 +52494,7 @@ TEXT ·lossHingeNEON(SB), NOSPLIT, $64-76
 	FMOVQ -256(R0), F1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V2.S4
-	FMOVQ 608(R0), F3
+	FMOVQ 624(R0), F3
 	FMOVQ -256(R0), F4
 	MOVD  src_len+32(FP), R2
 	MOVD  src_base+24(FP), R3
@@ -53104,7 +53143,7 @@ TEXT ·lossClampNEON(SB), NOSPLIT, $64-84
 	VDUP  R2, V0.S4
 	FMOVQ 416(R0), F1
 	FMOVQ -256(R0), F2
-	FMOVQ 608(R0), F3
+	FMOVQ 624(R0), F3
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
@@ -60137,7 +60176,7 @@ TEXT ·lossSplit1NEON(SB), NOSPLIT, $64-48
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
 	MOVD  $compress<>(SB), R2
-	FMOVQ 576(R0), F1
+	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
 	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
@@ -60147,7 +60186,7 @@ TEXT ·lossSplit1NEON(SB), NOSPLIT, $64-48
 	MOVD  from+16(FP), R4
 	MOVWU 32(R4), R4
 	VDUP  R4, V2.S4
-	FMOVQ 512(R0), F4
+	FMOVQ 528(R0), F4
 	MOVD  n+8(FP), R4
 	MOVD  keys+0(FP), R5
 	MOVD  (R5), R5
@@ -60241,7 +60280,7 @@ copy1:
 	MOVD  R1, R8
 rest1:
 	VDUP  R4, V0.S4
-	FMOVQ 528(R0), F5
+	FMOVQ 512(R0), F5
 	WORD  $0x4ea53400 // cmgt v0.4s, v0.4s, v5.4s
 	PRFM  2048(R8), PLDL1KEEP
 	FMOVQ (R8), F5
@@ -60279,7 +60318,7 @@ TEXT ·lossSplit2NEON(SB), NOSPLIT, $64-48
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
 	MOVD  $compress<>(SB), R2
-	FMOVQ 576(R0), F1
+	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
 	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
@@ -60293,7 +60332,7 @@ TEXT ·lossSplit2NEON(SB), NOSPLIT, $64-48
 	MOVD  from+16(FP), R4
 	MOVWU 32(R4), R4
 	VDUP  R4, V2.S4
-	FMOVQ 512(R0), F5
+	FMOVQ 528(R0), F5
 	MOVD  n+8(FP), R4
 	MOVD  keys+0(FP), R5
 	MOVD  (R5), R5
@@ -60431,7 +60470,7 @@ copy1:
 	MOVD  R1, R9
 rest1:
 	VDUP  R4, V0.S4
-	FMOVQ 528(R0), F6
+	FMOVQ 512(R0), F6
 	WORD  $0x4ea63400 // cmgt v0.4s, v0.4s, v6.4s
 	PRFM  2048(R9), PLDL1KEEP
 	FMOVQ (R9), F6
@@ -60485,7 +60524,7 @@ TEXT ·lossSplit4NEON(SB), NOSPLIT, $64-48
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
 	MOVD  $compress<>(SB), R2
-	FMOVQ 576(R0), F1
+	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
 	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
@@ -60507,7 +60546,7 @@ TEXT ·lossSplit4NEON(SB), NOSPLIT, $64-48
 	MOVD  from+16(FP), R4
 	MOVWU 32(R4), R4
 	VDUP  R4, V2.S4
-	FMOVQ 512(R0), F7
+	FMOVQ 528(R0), F7
 	MOVD  n+8(FP), R4
 	MOVD  keys+0(FP), R5
 	MOVD  (R5), R5
@@ -60733,7 +60772,7 @@ copy1:
 	MOVD  R1, R11
 rest1:
 	VDUP  R4, V0.S4
-	FMOVQ 528(R0), F8
+	FMOVQ 512(R0), F8
 	WORD  $0x4ea83400 // cmgt v0.4s, v0.4s, v8.4s
 	PRFM  2048(R11), PLDL1KEEP
 	FMOVQ (R11), F8
@@ -60819,7 +60858,7 @@ TEXT ·lossSplit8NEON(SB), NOSPLIT, $64-48
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
 	MOVD  $compress<>(SB), R2
-	FMOVQ 576(R0), F1
+	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
 	FMOVQ 400(R0), F2
 	MOVD  from+16(FP), R4
@@ -60857,7 +60896,7 @@ TEXT ·lossSplit8NEON(SB), NOSPLIT, $64-48
 	MOVD  from+16(FP), R4
 	MOVWU 32(R4), R4
 	VDUP  R4, V2.S4
-	FMOVQ 512(R0), F11
+	FMOVQ 528(R0), F11
 	MOVD  n+8(FP), R4
 	MOVD  keys+0(FP), R5
 	MOVD  (R5), R5
@@ -61259,7 +61298,7 @@ copy1:
 	MOVD  R1, R15
 rest1:
 	VDUP  R4, V0.S4
-	FMOVQ 528(R0), F12
+	FMOVQ 512(R0), F12
 	WORD  $0x4eac3400 // cmgt v0.4s, v0.4s, v12.4s
 	PRFM  2048(R15), PLDL1KEEP
 	FMOVQ (R15), F12
@@ -61499,28 +61538,28 @@ turns1:
 	ADD   $32, R11, R12
 	MOVW  R12, (R4)(R9<<2)
 	VDUP  R11, V2.S4
-	FMOVQ 528(R0), F3
+	FMOVQ 512(R0), F3
 	VADD  V2.S4, V3.S4, V3.S4
 	FMOVQ F3, (R10)
-	FMOVQ 624(R0), F3
-	VADD  V2.S4, V3.S4, V3.S4
-	FMOVQ F3, 16(R10)
 	FMOVQ 640(R0), F3
 	VADD  V2.S4, V3.S4, V3.S4
-	FMOVQ F3, 32(R10)
+	FMOVQ F3, 16(R10)
 	FMOVQ 656(R0), F3
 	VADD  V2.S4, V3.S4, V3.S4
-	FMOVQ F3, 48(R10)
+	FMOVQ F3, 32(R10)
 	FMOVQ 672(R0), F3
 	VADD  V2.S4, V3.S4, V3.S4
-	FMOVQ F3, 64(R10)
+	FMOVQ F3, 48(R10)
 	FMOVQ 688(R0), F3
 	VADD  V2.S4, V3.S4, V3.S4
-	FMOVQ F3, 80(R10)
+	FMOVQ F3, 64(R10)
 	FMOVQ 704(R0), F3
 	VADD  V2.S4, V3.S4, V3.S4
-	FMOVQ F3, 96(R10)
+	FMOVQ F3, 80(R10)
 	FMOVQ 720(R0), F3
+	VADD  V2.S4, V3.S4, V3.S4
+	FMOVQ F3, 96(R10)
+	FMOVQ 736(R0), F3
 	VADD  V2.S4, V3.S4, V3.S4
 	FMOVQ F3, 112(R10)
 	B     done1
@@ -61791,8 +61830,8 @@ TEXT ·lossPlaceNEON(SB), NOSPLIT, $256-104
 	MOVWU first+100(FP), R7
 	VDUP  R7, V2.S4
 	FMOVQ 368(R0), F3
-	FMOVQ 512(R0), F4
-	FMOVQ 1104(R0), F5
+	FMOVQ 528(R0), F4
+	FMOVQ 1168(R0), F5
 	VMOVI $0, V6.B16
 	WORD  $0x6ea14463 // ushl v3.4s, v3.4s, v1.4s
 	MOVD  keys_len+56(FP), R0
@@ -62254,7 +62293,7 @@ TEXT ·lossRankNEON(SB), NOSPLIT, $0-96
 	MOVD  scratch_base+48(FP), R3
 	MOVD  more+80(FP), R4
 	VMOVI $0, V1.B16
-	FMOVQ 1120(R0), F2
+	FMOVQ 1184(R0), F2
 	VMOVI $0, V3.B16
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
@@ -62877,7 +62916,7 @@ othersCheck8:
 rowsCheck8:
 	CMP   R7, R6
 	BLE   rows8
-	FMOVQ 1136(R0), F1
+	FMOVQ 1200(R0), F1
 	VMOVI $0, V2.B16
 	VMOVI $0, V7.B16
 	MOVWU base+72(FP), R5
@@ -63058,7 +63097,7 @@ rowsCheck8:
 	WORD  $0x2f10a4e2 // uxtl v2.4s, v7.4h
 	VMOV  V2.D[0], R4
 	MOVW  R4, foreground+92(FP)
-	FMOVQ 1152(R0), F2
+	FMOVQ 1216(R0), F2
 	FMOVQ 448(R0), F7
 	MOVD  slots_len+32(FP), R0
 	MOVD  $0, R4
@@ -63482,10 +63521,10 @@ TEXT ·lossTallyNEON(SB), 0, $512-48
 	VMOVI $0, V0.B16
 	MOVD  packed_base+0(FP), R4
 	MOVD  keys_base+24(FP), R5
-	FMOVQ 1168(R0), F1
-	FMOVQ 1184(R0), F2
+	FMOVQ 1232(R0), F1
+	FMOVQ 1248(R0), F2
 	FMOVQ 544(R0), F3
-	FMOVQ 1200(R0), F4
+	FMOVQ 864(R0), F4
 	MOVD  keys_len+32(FP), R0
 	MOVD  $0, R6
 	CMP   $32, R0
@@ -63936,7 +63975,7 @@ TEXT ·lossLookUpNEON(SB), NOSPLIT, $128-80
 	VDUP  R6, V2.S4
 	MOVWU factor+76(FP), R6
 	VDUP  R6, V3.S4
-	FMOVQ 512(R0), F4
+	FMOVQ 528(R0), F4
 	FMOVQ -256(R0), F5
 	MOVD  signed_len+32(FP), R0
 	MOVD  $0, R6
@@ -64114,7 +64153,7 @@ TEXT ·lossExpand1NEON(SB), NOSPLIT, $128-92
 	MOVD  $local1-64(SP), R2
 	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
-	FMOVQ 576(R0), F2
+	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
 	FMOVQ 400(R0), F3
@@ -64124,7 +64163,7 @@ TEXT ·lossExpand1NEON(SB), NOSPLIT, $128-92
 	VSUB  V3.S4, V4.S4, V4.S4
 	MOVWU factor+88(FP), R6
 	VDUP  R6, V3.S4
-	FMOVQ 512(R0), F5
+	FMOVQ 528(R0), F5
 	MOVD  at+72(FP), R6
 	MOVD  weights_base+48(FP), R7
 	MOVWU (R6), R6
@@ -64229,7 +64268,7 @@ copy1:
 	MOVD  R6, R1
 rest1:
 	VDUP  R1, V0.S4
-	FMOVQ 528(R0), F6
+	FMOVQ 512(R0), F6
 	WORD  $0x4ea63400 // cmgt v0.4s, v0.4s, v6.4s
 	VMOVI $0, V6.B16
 	PRFM  2048(R11), PLDL1KEEP
@@ -64279,7 +64318,7 @@ TEXT ·lossExpand2NEON(SB), NOSPLIT, $128-92
 	MOVD  $local1-64(SP), R2
 	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
-	FMOVQ 576(R0), F2
+	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
 	FMOVQ 400(R0), F3
@@ -64293,7 +64332,7 @@ TEXT ·lossExpand2NEON(SB), NOSPLIT, $128-92
 	VSUB  V3.S4, V5.S4, V5.S4
 	MOVWU factor+88(FP), R6
 	VDUP  R6, V3.S4
-	FMOVQ 512(R0), F6
+	FMOVQ 528(R0), F6
 	MOVD  at+72(FP), R6
 	MOVD  weights_base+48(FP), R7
 	MOVWU (R6), R8
@@ -64445,7 +64484,7 @@ copy1:
 	MOVD  R6, R1
 rest1:
 	VDUP  R1, V0.S4
-	FMOVQ 528(R0), F7
+	FMOVQ 512(R0), F7
 	WORD  $0x4ea73400 // cmgt v0.4s, v0.4s, v7.4s
 	VMOVI $0, V7.B16
 	PRFM  2048(R12), PLDL1KEEP
@@ -64511,7 +64550,7 @@ TEXT ·lossExpand4NEON(SB), NOSPLIT, $128-92
 	MOVD  $local1-64(SP), R2
 	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
-	FMOVQ 576(R0), F2
+	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
 	FMOVQ 400(R0), F3
@@ -64533,7 +64572,7 @@ TEXT ·lossExpand4NEON(SB), NOSPLIT, $128-92
 	VSUB  V3.S4, V7.S4, V7.S4
 	MOVWU factor+88(FP), R6
 	VDUP  R6, V3.S4
-	FMOVQ 512(R0), F8
+	FMOVQ 528(R0), F8
 	MOVD  at+72(FP), R6
 	MOVD  weights_base+48(FP), R7
 	MOVWU (R6), R8
@@ -64779,7 +64818,7 @@ copy1:
 	MOVD  R6, R1
 rest1:
 	VDUP  R1, V0.S4
-	FMOVQ 528(R0), F9
+	FMOVQ 512(R0), F9
 	WORD  $0x4ea93400 // cmgt v0.4s, v0.4s, v9.4s
 	VMOVI $0, V9.B16
 	PRFM  2048(R14), PLDL1KEEP
@@ -64877,7 +64916,7 @@ TEXT ·lossExpand8NEON(SB), NOSPLIT, $128-92
 	MOVD  $local1-64(SP), R2
 	FMOVQ 384(R0), F1
 	MOVD  $expand<>(SB), R3
-	FMOVQ 576(R0), F2
+	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
 	FMOVQ 400(R0), F3
@@ -64915,7 +64954,7 @@ TEXT ·lossExpand8NEON(SB), NOSPLIT, $128-92
 	VSUB  V3.S4, V11.S4, V11.S4
 	MOVWU factor+88(FP), R6
 	VDUP  R6, V3.S4
-	FMOVQ 512(R0), F12
+	FMOVQ 528(R0), F12
 	MOVD  at+72(FP), R6
 	MOVD  weights_base+48(FP), R7
 	MOVWU (R6), R8
@@ -65349,7 +65388,7 @@ copy1:
 	MOVD  R6, R1
 rest1:
 	VDUP  R1, V0.S4
-	FMOVQ 528(R0), F13
+	FMOVQ 512(R0), F13
 	WORD  $0x4ead3400 // cmgt v0.4s, v0.4s, v13.4s
 	VMOVI $0, V13.B16
 	PRFM  2048(R21), PLDL1KEEP
@@ -65516,8 +65555,8 @@ TEXT ·sortCount32NEON(SB), NOSPLIT, $256-57
 	SUB   R5, ZR, R5
 	VDUP  R5, V1.S4
 	FMOVQ 384(R0), F2
-	FMOVQ 512(R0), F3
-	FMOVQ 1216(R0), F4
+	FMOVQ 528(R0), F3
+	FMOVQ 1264(R0), F4
 	VMOVI $0, V5.B16
 	MOVD  keys_len+32(FP), R0
 	MOVD  $0, R5
@@ -65884,7 +65923,7 @@ TEXT ·sortSplit32NEON(SB), 0, $640-108
 	SUB   R9, ZR, R9
 	VDUP  R9, V2.S4
 	FMOVQ 384(R0), F3
-	FMOVQ 512(R0), F4
+	FMOVQ 528(R0), F4
 	MOVD  items_len+8(FP), R9
 	SUB   $1, R9, R9
 	MOVD  keys_len+32(FP), R10
@@ -65901,7 +65940,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 528(R0), F7
+	FMOVQ 512(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -65919,7 +65958,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 624(R0), F7
+	FMOVQ 640(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -65937,7 +65976,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 640(R0), F7
+	FMOVQ 656(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -65955,7 +65994,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 656(R0), F7
+	FMOVQ 672(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -65974,7 +66013,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 672(R0), F7
+	FMOVQ 688(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -65992,7 +66031,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 688(R0), F7
+	FMOVQ 704(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66010,7 +66049,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 704(R0), F7
+	FMOVQ 720(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66028,7 +66067,7 @@ turns1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 720(R0), F7
+	FMOVQ 736(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66473,7 +66512,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 528(R0), F7
+	FMOVQ 512(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66491,7 +66530,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 624(R0), F7
+	FMOVQ 640(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66509,7 +66548,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 640(R0), F7
+	FMOVQ 656(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66527,7 +66566,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 656(R0), F7
+	FMOVQ 672(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66546,7 +66585,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 672(R0), F7
+	FMOVQ 688(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66564,7 +66603,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 688(R0), F7
+	FMOVQ 704(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66582,7 +66621,7 @@ part1:
 	VEOR  V6.B16, V5.B16, V6.B16
 	VCMEQ V3.S4, V5.S4, V5.S4
 	VADD  V5.S4, V6.S4, V6.S4
-	FMOVQ 704(R0), F7
+	FMOVQ 720(R0), F7
 	VDUP  R11, V8.S4
 	VADD  V7.S4, V8.S4, V8.S4
 	VADD  V1.S4, V8.S4, V8.S4
@@ -66600,7 +66639,7 @@ part1:
 	VEOR  V0.B16, V5.B16, V0.B16
 	VCMEQ V3.S4, V5.S4, V3.S4
 	VADD  V3.S4, V0.S4, V0.S4
-	FMOVQ 720(R0), F4
+	FMOVQ 736(R0), F4
 	VDUP  R11, V5.S4
 	VADD  V4.S4, V5.S4, V5.S4
 	VADD  V1.S4, V5.S4, V5.S4
@@ -66666,7 +66705,7 @@ TEXT ·sortUnpackNEON(SB), 0, $512-72
 	MOVD  keys_base+0(FP), R4
 	MOVD  perm_base+24(FP), R5
 	MOVD  items_base+48(FP), R6
-	FMOVQ 512(R0), F1
+	FMOVQ 528(R0), F1
 	FMOVQ 400(R0), F2
 	MOVD  keys_len+8(FP), R0
 	MOVD  $0, R7
@@ -66939,9 +66978,9 @@ TEXT ·sortCount64NEON(SB), 0, $384-56
 	ADD   $32, R5, R5
 	SUB   R5, ZR, R5
 	VDUP  R5, V1.S4
-	FMOVQ 464(R0), F2
-	FMOVQ 736(R0), F3
-	FMOVQ 752(R0), F4
+	FMOVQ 496(R0), F2
+	FMOVQ 752(R0), F3
+	FMOVQ 768(R0), F4
 	MOVWU up+48(FP), R0
 	VDUP  R0, V5.S4
 	MOVD  keys_len+32(FP), R0
@@ -67527,9 +67566,9 @@ TEXT ·sortSplit64NEON(SB), 0, $512-136
 	ADD   $32, R9, R9
 	SUB   R9, ZR, R9
 	VDUP  R9, V1.S4
-	FMOVQ 464(R0), F2
-	FMOVQ 736(R0), F3
-	FMOVQ 752(R0), F4
+	FMOVQ 496(R0), F2
+	FMOVQ 752(R0), F3
+	FMOVQ 768(R0), F4
 	MOVWU up+128(FP), R0
 	VDUP  R0, V5.S4
 	MOVD  values_len+8(FP), R0
@@ -68611,9 +68650,9 @@ TEXT ·sortItems64NEON(SB), 0, $512-56
 	MOVD  keys_base+24(FP), R4
 	MOVWU low+52(FP), R5
 	VDUP  R5, V1.S4
-	FMOVQ 464(R0), F2
-	FMOVQ 736(R0), F3
-	FMOVQ 752(R0), F4
+	FMOVQ 496(R0), F2
+	FMOVQ 752(R0), F3
+	FMOVQ 768(R0), F4
 	MOVWU up+48(FP), R5
 	VDUP  R5, V5.S4
 	FMOVQ 368(R0), F6
@@ -68637,7 +68676,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 848(R0), F1
+	FMOVQ 880(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68653,7 +68692,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 864(R0), F1
+	FMOVQ 896(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68669,7 +68708,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 880(R0), F1
+	FMOVQ 912(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68685,7 +68724,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 896(R0), F1
+	FMOVQ 928(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68701,7 +68740,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 912(R0), F1
+	FMOVQ 944(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68717,7 +68756,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 928(R0), F1
+	FMOVQ 960(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68733,7 +68772,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 944(R0), F1
+	FMOVQ 976(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68749,7 +68788,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 960(R0), F1
+	FMOVQ 992(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68765,7 +68804,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 976(R0), F1
+	FMOVQ 1008(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68781,7 +68820,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 992(R0), F1
+	FMOVQ 1024(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68797,7 +68836,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1008(R0), F1
+	FMOVQ 1040(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68813,7 +68852,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1024(R0), F1
+	FMOVQ 1056(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68829,7 +68868,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1040(R0), F1
+	FMOVQ 1072(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68845,7 +68884,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1056(R0), F1
+	FMOVQ 1088(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68861,7 +68900,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1072(R0), F1
+	FMOVQ 1104(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68877,7 +68916,7 @@ turns1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1088(R0), F1
+	FMOVQ 1120(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68903,7 +68942,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 848(R0), F1
+	FMOVQ 880(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68919,7 +68958,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 864(R0), F1
+	FMOVQ 896(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68935,7 +68974,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 880(R0), F1
+	FMOVQ 912(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68951,7 +68990,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 896(R0), F1
+	FMOVQ 928(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68967,7 +69006,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 912(R0), F1
+	FMOVQ 944(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68983,7 +69022,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 928(R0), F1
+	FMOVQ 960(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -68999,7 +69038,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 944(R0), F1
+	FMOVQ 976(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69015,7 +69054,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 960(R0), F1
+	FMOVQ 992(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69031,7 +69070,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 976(R0), F1
+	FMOVQ 1008(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69047,7 +69086,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 992(R0), F1
+	FMOVQ 1024(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69063,7 +69102,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1008(R0), F1
+	FMOVQ 1040(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69079,7 +69118,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1024(R0), F1
+	FMOVQ 1056(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69095,7 +69134,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1040(R0), F1
+	FMOVQ 1072(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69111,7 +69150,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1056(R0), F1
+	FMOVQ 1088(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69127,7 +69166,7 @@ part1:
 	WORD  $0x4e611ce7 // bic v7.16b, v7.16b, v1.16b
 	WORD  $0x6ee544e7 // ushl v7.2d, v7.2d, v5.2d
 	VAND  V6.B16, V7.B16, V7.B16
-	FMOVQ 1072(R0), F1
+	FMOVQ 1104(R0), F1
 	VDUP  R6, V8.D2
 	VADD  V1.D2, V8.D2, V8.D2
 	VORR  V8.B16, V7.B16, V7.B16
@@ -69143,7 +69182,7 @@ part1:
 	WORD  $0x4e611c00 // bic v0.16b, v0.16b, v1.16b
 	WORD  $0x6ee54400 // ushl v0.2d, v0.2d, v5.2d
 	VAND  V6.B16, V0.B16, V0.B16
-	FMOVQ 1088(R0), F1
+	FMOVQ 1120(R0), F1
 	VDUP  R6, V2.D2
 	VADD  V1.D2, V2.D2, V2.D2
 	VORR  V2.B16, V0.B16, V0.B16
@@ -70270,121 +70309,127 @@ DATA constants<>+688(SB)/8, $0xbf3172003fb8aa3b
 DATA constants<>+696(SB)/8, $0x3ab563a5b5bfbe80
 DATA constants<>+704(SB)/8, $0x3f0000003f000000
 DATA constants<>+712(SB)/8, $0x3f0000003f000000
-DATA constants<>+720(SB)/8, $0x8000000000000000
-DATA constants<>+728(SB)/8, $0x8000000000000000
-DATA constants<>+736(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+744(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+752(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+760(SB)/8, $0x3e5af633a92c2458
-DATA constants<>+768(SB)/8, $0x7fffffff7fffffff
-DATA constants<>+776(SB)/8, $0x7fffffff7fffffff
-DATA constants<>+784(SB)/8, $0x0000000100000000
-DATA constants<>+792(SB)/8, $0x0000000300000002
+DATA constants<>+720(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+728(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+736(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+744(SB)/8, $0x3e5af633a92c2458
+DATA constants<>+752(SB)/8, $0x8000000000000000
+DATA constants<>+760(SB)/8, $0x8000000000000000
+DATA constants<>+768(SB)/8, $0x0000000100000000
+DATA constants<>+776(SB)/8, $0x0000000300000002
+DATA constants<>+784(SB)/8, $0x7fffffff7fffffff
+DATA constants<>+792(SB)/8, $0x7fffffff7fffffff
 DATA constants<>+800(SB)/8, $0x00007fff00007fff
 DATA constants<>+808(SB)/8, $0x00007fff00007fff
-DATA constants<>+816(SB)/8, $0x0040000000400000
-DATA constants<>+824(SB)/8, $0x0040000000400000
-DATA constants<>+832(SB)/8, $0x0000042000000410
-DATA constants<>+840(SB)/8, $0x0000048000000440
+DATA constants<>+816(SB)/8, $0x0000042000000410
+DATA constants<>+824(SB)/8, $0x0000048000000440
+DATA constants<>+832(SB)/8, $0x0040000000400000
+DATA constants<>+840(SB)/8, $0x0040000000400000
 DATA constants<>+848(SB)/8, $0x0000000000000001
 DATA constants<>+856(SB)/8, $0x0000000000000001
-DATA constants<>+864(SB)/8, $0xc0000000c0000000
-DATA constants<>+872(SB)/8, $0xc0000000c0000000
-DATA constants<>+880(SB)/8, $0x0000000500000004
-DATA constants<>+888(SB)/8, $0x0000000700000006
-DATA constants<>+896(SB)/8, $0x0000000900000008
-DATA constants<>+904(SB)/8, $0x0000000b0000000a
-DATA constants<>+912(SB)/8, $0x0000000d0000000c
-DATA constants<>+920(SB)/8, $0x0000000f0000000e
-DATA constants<>+928(SB)/8, $0x0000001100000010
-DATA constants<>+936(SB)/8, $0x0000001300000012
-DATA constants<>+944(SB)/8, $0x0000001500000014
-DATA constants<>+952(SB)/8, $0x0000001700000016
-DATA constants<>+960(SB)/8, $0x0000001900000018
-DATA constants<>+968(SB)/8, $0x0000001b0000001a
-DATA constants<>+976(SB)/8, $0x0000001d0000001c
-DATA constants<>+984(SB)/8, $0x0000001f0000001e
-DATA constants<>+992(SB)/8, $0x7fffffffffffffff
-DATA constants<>+1000(SB)/8, $0x7fffffffffffffff
-DATA constants<>+1008(SB)/8, $0x7ff0000000000000
-DATA constants<>+1016(SB)/8, $0x7ff0000000000000
-DATA constants<>+1024(SB)/8, $0x0000000000000000
-DATA constants<>+1032(SB)/8, $0x3ff0000000000000
-DATA constants<>+1040(SB)/8, $0x4000000000000000
-DATA constants<>+1048(SB)/8, $0x4008000000000000
-DATA constants<>+1056(SB)/8, $0x4010000000000000
-DATA constants<>+1064(SB)/8, $0x4014000000000000
-DATA constants<>+1072(SB)/8, $0x4018000000000000
-DATA constants<>+1080(SB)/8, $0x401c000000000000
-DATA constants<>+1088(SB)/8, $0x4020000000000000
-DATA constants<>+1096(SB)/8, $0x4020000000000000
-DATA constants<>+1104(SB)/8, $0x0000000000000000
-DATA constants<>+1112(SB)/8, $0x0000000000000001
-DATA constants<>+1120(SB)/8, $0x0000000000000002
-DATA constants<>+1128(SB)/8, $0x0000000000000003
-DATA constants<>+1136(SB)/8, $0x0000000000000004
-DATA constants<>+1144(SB)/8, $0x0000000000000005
-DATA constants<>+1152(SB)/8, $0x0000000000000006
-DATA constants<>+1160(SB)/8, $0x0000000000000007
-DATA constants<>+1168(SB)/8, $0x0000000000000008
-DATA constants<>+1176(SB)/8, $0x0000000000000009
-DATA constants<>+1184(SB)/8, $0x000000000000000a
-DATA constants<>+1192(SB)/8, $0x000000000000000b
-DATA constants<>+1200(SB)/8, $0x000000000000000c
-DATA constants<>+1208(SB)/8, $0x000000000000000d
-DATA constants<>+1216(SB)/8, $0x000000000000000e
-DATA constants<>+1224(SB)/8, $0x000000000000000f
-DATA constants<>+1232(SB)/8, $0x0000000000000010
-DATA constants<>+1240(SB)/8, $0x0000000000000011
-DATA constants<>+1248(SB)/8, $0x0000000000000012
-DATA constants<>+1256(SB)/8, $0x0000000000000013
-DATA constants<>+1264(SB)/8, $0x0000000000000014
-DATA constants<>+1272(SB)/8, $0x0000000000000015
-DATA constants<>+1280(SB)/8, $0x0000000000000016
-DATA constants<>+1288(SB)/8, $0x0000000000000017
-DATA constants<>+1296(SB)/8, $0x0000000000000018
-DATA constants<>+1304(SB)/8, $0x0000000000000019
-DATA constants<>+1312(SB)/8, $0x000000000000001a
-DATA constants<>+1320(SB)/8, $0x000000000000001b
-DATA constants<>+1328(SB)/8, $0x000000000000001c
-DATA constants<>+1336(SB)/8, $0x000000000000001d
-DATA constants<>+1344(SB)/8, $0x000000000000001e
-DATA constants<>+1352(SB)/8, $0x000000000000001f
-DATA constants<>+1360(SB)/8, $0x0000000200000002
-DATA constants<>+1368(SB)/8, $0x0000000200000002
-DATA constants<>+1376(SB)/8, $0x0001000100010001
-DATA constants<>+1384(SB)/8, $0x0001000100010001
-DATA constants<>+1392(SB)/8, $0x00ff00ff00ff00ff
-DATA constants<>+1400(SB)/8, $0x00ff00ff00ff00ff
-DATA constants<>+1408(SB)/8, $0x0000010000000100
-DATA constants<>+1416(SB)/8, $0x0000010000000100
-DATA constants<>+1424(SB)/8, $0x0000bdff0000bdff
-DATA constants<>+1432(SB)/8, $0x0000bdff0000bdff
-DATA constants<>+1440(SB)/8, $0x0000400200004002
-DATA constants<>+1448(SB)/8, $0x0000400200004002
-DATA constants<>+1456(SB)/8, $0x0000008000000080
-DATA constants<>+1464(SB)/8, $0x0000008000000080
-DATA constants<>+1472(SB)/8, $0x7f8000007f800000
-DATA constants<>+1480(SB)/8, $0x7f8000007f800000
-DATA constants<>+1488(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+1496(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA constants<>+1504(SB)/8, $0xbf317200bf317200
-DATA constants<>+1512(SB)/8, $0xbf317200bf317200
-DATA constants<>+1520(SB)/8, $0xb5bfbe80b5bfbe80
-DATA constants<>+1528(SB)/8, $0xb5bfbe80b5bfbe80
-DATA constants<>+1536(SB)/8, $0x3ab563a53ab563a5
-DATA constants<>+1544(SB)/8, $0x3ab563a53ab563a5
-DATA constants<>+1552(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+1560(SB)/8, $0x3ff71547652b82fe
-DATA constants<>+1568(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+1576(SB)/8, $0xbfe62e42fee00000
-DATA constants<>+1584(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+1592(SB)/8, $0xbdea39ef35793c76
-DATA constants<>+1600(SB)/8, $0x3e5af633a92c2458
-DATA constants<>+1608(SB)/8, $0x3e5af633a92c2458
-DATA constants<>+1616(SB)/8, $0xffffffff80000000
-DATA constants<>+1624(SB)/8, $0xffffffff80000000
-GLOBL constants<>(SB), RODATA|NOPTR, $1632
+DATA constants<>+864(SB)/8, $0xfffffffdfffffffd
+DATA constants<>+872(SB)/8, $0xfffffffdfffffffd
+DATA constants<>+880(SB)/8, $0xc0000000c0000000
+DATA constants<>+888(SB)/8, $0xc0000000c0000000
+DATA constants<>+896(SB)/8, $0x0000000500000004
+DATA constants<>+904(SB)/8, $0x0000000700000006
+DATA constants<>+912(SB)/8, $0x0000000900000008
+DATA constants<>+920(SB)/8, $0x0000000b0000000a
+DATA constants<>+928(SB)/8, $0x0000000d0000000c
+DATA constants<>+936(SB)/8, $0x0000000f0000000e
+DATA constants<>+944(SB)/8, $0x0000001100000010
+DATA constants<>+952(SB)/8, $0x0000001300000012
+DATA constants<>+960(SB)/8, $0x0000001500000014
+DATA constants<>+968(SB)/8, $0x0000001700000016
+DATA constants<>+976(SB)/8, $0x0000001900000018
+DATA constants<>+984(SB)/8, $0x0000001b0000001a
+DATA constants<>+992(SB)/8, $0x0000001d0000001c
+DATA constants<>+1000(SB)/8, $0x0000001f0000001e
+DATA constants<>+1008(SB)/8, $0x7fffffffffffffff
+DATA constants<>+1016(SB)/8, $0x7fffffffffffffff
+DATA constants<>+1024(SB)/8, $0x7ff0000000000000
+DATA constants<>+1032(SB)/8, $0x7ff0000000000000
+DATA constants<>+1040(SB)/8, $0x0000000000000000
+DATA constants<>+1048(SB)/8, $0x3ff0000000000000
+DATA constants<>+1056(SB)/8, $0x4000000000000000
+DATA constants<>+1064(SB)/8, $0x4008000000000000
+DATA constants<>+1072(SB)/8, $0x4010000000000000
+DATA constants<>+1080(SB)/8, $0x4014000000000000
+DATA constants<>+1088(SB)/8, $0x4018000000000000
+DATA constants<>+1096(SB)/8, $0x401c000000000000
+DATA constants<>+1104(SB)/8, $0x4020000000000000
+DATA constants<>+1112(SB)/8, $0x4020000000000000
+DATA constants<>+1120(SB)/8, $0x0000008000000080
+DATA constants<>+1128(SB)/8, $0x0000008000000080
+DATA constants<>+1136(SB)/8, $0x0000000000000000
+DATA constants<>+1144(SB)/8, $0x0000000000000001
+DATA constants<>+1152(SB)/8, $0x0000000000000002
+DATA constants<>+1160(SB)/8, $0x0000000000000003
+DATA constants<>+1168(SB)/8, $0x0000000000000004
+DATA constants<>+1176(SB)/8, $0x0000000000000005
+DATA constants<>+1184(SB)/8, $0x0000000000000006
+DATA constants<>+1192(SB)/8, $0x0000000000000007
+DATA constants<>+1200(SB)/8, $0x0000000000000008
+DATA constants<>+1208(SB)/8, $0x0000000000000009
+DATA constants<>+1216(SB)/8, $0x000000000000000a
+DATA constants<>+1224(SB)/8, $0x000000000000000b
+DATA constants<>+1232(SB)/8, $0x000000000000000c
+DATA constants<>+1240(SB)/8, $0x000000000000000d
+DATA constants<>+1248(SB)/8, $0x000000000000000e
+DATA constants<>+1256(SB)/8, $0x000000000000000f
+DATA constants<>+1264(SB)/8, $0x0000000000000010
+DATA constants<>+1272(SB)/8, $0x0000000000000011
+DATA constants<>+1280(SB)/8, $0x0000000000000012
+DATA constants<>+1288(SB)/8, $0x0000000000000013
+DATA constants<>+1296(SB)/8, $0x0000000000000014
+DATA constants<>+1304(SB)/8, $0x0000000000000015
+DATA constants<>+1312(SB)/8, $0x0000000000000016
+DATA constants<>+1320(SB)/8, $0x0000000000000017
+DATA constants<>+1328(SB)/8, $0x0000000000000018
+DATA constants<>+1336(SB)/8, $0x0000000000000019
+DATA constants<>+1344(SB)/8, $0x000000000000001a
+DATA constants<>+1352(SB)/8, $0x000000000000001b
+DATA constants<>+1360(SB)/8, $0x000000000000001c
+DATA constants<>+1368(SB)/8, $0x000000000000001d
+DATA constants<>+1376(SB)/8, $0x000000000000001e
+DATA constants<>+1384(SB)/8, $0x000000000000001f
+DATA constants<>+1392(SB)/8, $0xfffffffefffffffe
+DATA constants<>+1400(SB)/8, $0xfffffffefffffffe
+DATA constants<>+1408(SB)/8, $0xfffffffcfffffffc
+DATA constants<>+1416(SB)/8, $0xfffffffcfffffffc
+DATA constants<>+1424(SB)/8, $0x0000000200000002
+DATA constants<>+1432(SB)/8, $0x0000000200000002
+DATA constants<>+1440(SB)/8, $0x0001000100010001
+DATA constants<>+1448(SB)/8, $0x0001000100010001
+DATA constants<>+1456(SB)/8, $0x00ff00ff00ff00ff
+DATA constants<>+1464(SB)/8, $0x00ff00ff00ff00ff
+DATA constants<>+1472(SB)/8, $0x0000010000000100
+DATA constants<>+1480(SB)/8, $0x0000010000000100
+DATA constants<>+1488(SB)/8, $0x0000bdff0000bdff
+DATA constants<>+1496(SB)/8, $0x0000bdff0000bdff
+DATA constants<>+1504(SB)/8, $0x0000400200004002
+DATA constants<>+1512(SB)/8, $0x0000400200004002
+DATA constants<>+1520(SB)/8, $0x7f8000007f800000
+DATA constants<>+1528(SB)/8, $0x7f8000007f800000
+DATA constants<>+1536(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+1544(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA constants<>+1552(SB)/8, $0xbf317200bf317200
+DATA constants<>+1560(SB)/8, $0xbf317200bf317200
+DATA constants<>+1568(SB)/8, $0xb5bfbe80b5bfbe80
+DATA constants<>+1576(SB)/8, $0xb5bfbe80b5bfbe80
+DATA constants<>+1584(SB)/8, $0x3ab563a53ab563a5
+DATA constants<>+1592(SB)/8, $0x3ab563a53ab563a5
+DATA constants<>+1600(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1608(SB)/8, $0x3ff71547652b82fe
+DATA constants<>+1616(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+1624(SB)/8, $0xbfe62e42fee00000
+DATA constants<>+1632(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+1640(SB)/8, $0xbdea39ef35793c76
+DATA constants<>+1648(SB)/8, $0x3e5af633a92c2458
+DATA constants<>+1656(SB)/8, $0x3e5af633a92c2458
+DATA constants<>+1664(SB)/8, $0xffffffff80000000
+DATA constants<>+1672(SB)/8, $0xffffffff80000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1680
 
 DATA compress<>+0(SB)/8, $0x0302010003020100
 DATA compress<>+8(SB)/8, $0x0302010003020100

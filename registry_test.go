@@ -297,16 +297,18 @@ type expSumArgs[T Float] struct {
 	dst    []T
 	src    []T
 	max    T
+	scale  T
 	result T
 }
 
-func (a *expSumArgs[T]) call(isa ISA)     { a.result = expSum(isa, a.dst, a.src, a.max) }
-func (a *expSumArgs[T]) define()          { a.result = expSumGeneric(a.dst, a.src, a.max) }
+func (a *expSumArgs[T]) call(isa ISA)     { a.result = expSum(isa, a.dst, a.src, a.max, a.scale) }
+func (a *expSumArgs[T]) define()          { a.result = expSumGeneric(a.dst, a.src, a.max, a.scale) }
 func (a *expSumArgs[T]) clone() arguments { b := *a; return &b }
 func (a *expSumArgs[T]) each(f func(name string, p any)) {
 	f("dst", &a.dst)
 	f("src", &a.src)
 	f("max", &a.max)
+	f("scale", &a.scale)
 	f("result", &a.result)
 }
 
