@@ -7,14 +7,14 @@ import (
 	"sync/atomic"
 )
 
-// A team is the goroutines of a call: they take its tasks in turn.
+// A team is the goroutines of a call. Each has a share of neighbouring tasks, and then helps with the others': where tasks are blocks of
+// pixels, what one step leaves of them is in the cache of the core that does the next one.
 type team struct {
 	maxWorkers int
 	serial     bool      // the call is too small to be divided
 	workers    []*worker // as many as there was work for
 	task       func(c *call, w *worker, task int)
-	tasks      int
-	next       atomic.Int64 // the next task to take
+	sharers    int          // the workers that share the tasks, the first ones
 	failed     atomic.Int64 // the first task known to have failed
 	busy       atomic.Int32 // helpers that are not done
 	wait       sync.WaitGroup
@@ -33,8 +33,11 @@ type worker struct {
 	columns        columnWeigher
 	sorted         sortedWeigher
 	binned         binnedWeigher
-	err            error // why its last task failed
-	failed         int64 // and which one that was
+	number         int          // which of the team's workers it is
+	next           atomic.Int64 // the next task to take of its share
+	end            int64        // of its share
+	err            error        // why its last task failed
+	failed         int64        // and which one that was
 
 	help   func()        // team.help with this worker: a go statement without arguments allocates nothing
 	helper atomic.Uint32 // what the goroutine is doing that works with it; the first worker is the caller's
@@ -65,14 +68,15 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 		}
 		return w.err
 	}
-	c.next.Store(0)
 	c.failed.Store(math.MaxInt64)
 	c.hire(min(c.maxWorkers, tasks))
-	for _, w := range c.workers {
+	c.sharers, c.task = min(len(c.workers), tasks), f
+	for i, w := range c.workers {
 		w.failed, w.err = math.MaxInt64, nil
+		w.next.Store(int64(i * tasks / c.sharers))
+		w.end = int64((i + 1) * tasks / c.sharers)
 	}
-	c.tasks, c.task = tasks, f
-	helpers := c.workers[1:max(1, min(len(c.workers), tasks))]
+	helpers := c.workers[1:c.sharers]
 	c.busy.Store(int32(len(helpers)))
 	c.wait.Add(len(helpers))
 	for _, w := range helpers {
@@ -97,7 +101,7 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 // hire makes that there are n workers.
 func (c *call) hire(n int) {
 	for len(c.workers) < n {
-		w := new(worker)
+		w := &worker{number: len(c.workers)}
 		w.help = func() { c.help(w) }
 		c.workers = append(c.workers, w)
 	}
@@ -120,16 +124,20 @@ func (c *call) help(w *worker) {
 
 // work does tasks until there are no more, or one has failed.
 func (c *call) work(w *worker) {
-	for {
-		// Tasks are taken in order, so those before one that failed are done, or being done.
-		task := c.next.Add(1) - 1
-		if task >= int64(c.tasks) || task > c.failed.Load() {
-			return
-		}
-		if c.task(c, w, int(task)); w.err != nil {
-			w.failed = task
-			c.failed.Store(min(task, c.failed.Load()))
-			return
+	for i := range c.sharers {
+		share := c.workers[(w.number+i)%c.sharers]
+		for {
+			// The tasks of a share are taken in order, so those before one that failed are done, or being done; and those of shares before
+			// are, since nobody leaves his own before.
+			task := share.next.Add(1) - 1
+			if task >= share.end || task > c.failed.Load() {
+				break
+			}
+			if c.task(c, w, int(task)); w.err != nil {
+				w.failed = task
+				c.failed.Store(min(task, c.failed.Load()))
+				return
+			}
 		}
 	}
 }
