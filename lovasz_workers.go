@@ -2,6 +2,7 @@ package lanewise
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -50,9 +51,9 @@ const (
 	waiting
 )
 
-// linger is how often a helper looks for more work before it goes, and the caller for its helpers' end before it sleeps: some 10 µs. To be
-// woken takes longer than that, and than the tasks of a small call.
-const linger = 1 << 14
+// linger is how often a helper looks for more work before it goes, and the caller for its helpers' end before it sleeps: some 100 µs. To be
+// woken takes as long, and a call has up to six steps with something between them that one does alone.
+const linger = 1 << 17
 
 // each calls f for every task, on all workers.
 func (c *call) each(tasks int, f func(c *call, w *worker, task int)) { c.try(tasks, f) }
@@ -87,6 +88,7 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 	}
 	c.work(c.workers[0])
 	for i := 0; i < linger && c.busy.Load() > 0; i++ {
+		lingers(i)
 	}
 	c.wait.Wait()
 	first := c.workers[0]
@@ -96,6 +98,13 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 		}
 	}
 	return first.err
+}
+
+// lingers lets others run now and then, who may be the workers that are waited for.
+func lingers(i int) {
+	if i%4096 == 4095 {
+		runtime.Gosched()
+	}
 }
 
 // hire makes that there are n workers.
@@ -118,6 +127,7 @@ func (c *call) help(w *worker) {
 			if i == linger && w.helper.CompareAndSwap(waiting, gone) {
 				return
 			}
+			lingers(i)
 		}
 	}
 }
