@@ -550,6 +550,27 @@ func testTorch(t *testing.T, e *externals) {
 	}
 }
 
+func TestCovering(t *testing.T) {
+	cases, _ := allCases(full.pixels, full.classes, full.logits)
+	few := covering(cases)
+	pairs := map[pair]bool{}
+	for _, c := range few {
+		for _, p := range c.pairs() {
+			pairs[p] = true
+		}
+	}
+	for _, c := range cases {
+		for _, p := range c.pairs() {
+			if !pairs[p] {
+				t.Fatalf("%v with %v, as in %s, is missing", p.a, p.b, c.name())
+			}
+		}
+	}
+	if len(few) > 100 {
+		t.Errorf("%d of %d cases", len(few), len(cases))
+	}
+}
+
 func TestReadme(t *testing.T) {
 	const before, after = "# Title\n" + beginMarker, endMarker + "\nrest\n"
 	if got, err := between(before+"\nold\n"+after, "new\n"); err != nil || got != before+"\nnew\n"+after {

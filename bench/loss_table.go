@@ -169,6 +169,62 @@ func allCases(pixels, classes []int, mostLogits int) (cases []lossCase, skipped 
 	return cases, skipped
 }
 
+// options are the choices that a case is made of.
+func (c lossCase) options() []any {
+	return []any{c.Activation, c.Layout, c.Extras, c.Images, c.Pixels, c.Classes, c.Method, c.Workers}
+}
+
+// A pair is two choices, of the options first and second.
+type pair struct {
+	first, second int
+	a, b          any
+}
+
+func (c lossCase) pairs() (p []pair) {
+	options := c.options()
+	for i, a := range options {
+		for j := range i {
+			p = append(p, pair{i, j, a, options[j]})
+		}
+	}
+	return p
+}
+
+// covering returns few of the cases that have all pairs of choices that there are in all of them: each time the one with the most new ones.
+func covering(cases []lossCase) (few []lossCase) {
+	seen := map[pair]bool{}
+	unseen := func(c lossCase) (n int) {
+		for _, p := range c.pairs() {
+			if !seen[p] {
+				n++
+			}
+		}
+		return n
+	}
+	chosen := make([]bool, len(cases))
+	for {
+		best, most := 0, 0
+		for i, c := range cases {
+			if n := unseen(c); n > most {
+				best, most = i, n
+			}
+		}
+		if most == 0 {
+			break
+		}
+		chosen[best] = true
+		for _, p := range cases[best].pairs() {
+			seen[p] = true
+		}
+	}
+	for i, c := range cases {
+		if chosen[i] {
+			few = append(few, c) // in their order: neighbours share their input
+		}
+	}
+	return few
+}
+
 // A caseRow is a case on one ISA.
 type caseRow struct {
 	lossCase

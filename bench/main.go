@@ -5,7 +5,7 @@
 //	go run ./bench -quick                fewer lengths and samples: under 45 seconds
 //	go run ./bench -run 'Dot/float32'    only the cases that match; kernels are kernel/type/n
 //	go run ./bench -run '^Lovasz/'       the loss: configurations with a bound, exactness, data sets
-//	go run ./bench -run '^LovaszAll/'    every configuration of the loss
+//	go run ./bench -run '^LovaszAll/'    every pair of options of the loss
 //	go run ./bench -cputime              on a machine that is busy with other work too
 //	go run ./bench -old ../before        against an older version of the library, in a clone or a worktree of its own
 //	go run ./bench -benchfmt             for benchstat; -json for everything else
@@ -184,6 +184,7 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 	}
 	tableCases, skipped := allCases(s.pixels, s.classes, s.logits)
 	tableCases = slices.DeleteFunc(tableCases, func(c lossCase) bool { return !pattern.MatchString(c.tableName()) })
+	tableCases = covering(tableCases)
 	if len(tableCases) == 0 {
 		skipped = nil
 	}
