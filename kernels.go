@@ -229,6 +229,10 @@ func SoftmaxPlanes[T Float](dst, src []T, planes int) {
 
 func softmaxArray[T Float](isa ISA, dst, src []T, planes int) {
 	n := len(src) / planes
+	if tall(isa, planes) {
+		turned(isa, dst, src, nil, planes, n, func(_ int, x, _ []T) { softmaxPieces(isa, x, x, 1) })
+		return
+	}
 	for i := 0; i < n; {
 		some := planesPiece(planes, n-i)
 		softmaxPlanes(isa, dst[i:], src[i:], planes, some, n, n)
@@ -269,6 +273,10 @@ func LogSoftmaxAxis[T Float](dst, src []T, outer, axis, inner int) {
 	}
 	isa := active
 	for size := axis * inner; len(src) > 0; dst, src = dst[size:], src[size:] {
+		if tall(isa, axis) {
+			turned(isa, dst[:size], src[:size], nil, axis, inner, func(_ int, x, _ []T) { logSoftmaxRow(isa, x, x) })
+			continue
+		}
 		for i := 0; i < inner; {
 			n := planesPiece(axis, inner-i)
 			logSoftmaxPlanes(isa, dst[i:size], src[i:size], axis, n, inner, inner)
@@ -283,7 +291,10 @@ func LogSumExp[T Float](x []T) T {
 	if len(x) == 0 {
 		return T(math.Inf(-1))
 	}
-	isa := active
+	return logSumExp(active, x)
+}
+
+func logSumExp[T Float](isa ISA, x []T) T {
 	m := largest(isa, x)
 	s := sumExp(isa, x, m)
 	if s == s {
@@ -333,11 +344,16 @@ func LogSoftmaxRowsGrad[T Float](dx, y, dy []T, cols int) {
 		return
 	}
 	for i := 0; i < len(y); i += cols {
-		s := sum(isa, dy[i:i+cols])
-		for j := i; j < i+cols; j += longPiece {
-			end := min(j+longPiece, i+cols)
-			logSoftmaxGrad(isa, dx[j:end], y[j:end], dy[j:end], s)
-		}
+		logSoftmaxRowGrad(isa, dx[i:i+cols], y[i:i+cols], dy[i:i+cols])
+	}
+}
+
+// logSoftmaxRowGrad is logSoftmaxRowsGrad of one row of more than a piece.
+func logSoftmaxRowGrad[T Float](isa ISA, dx, y, dy []T) {
+	s := sum(isa, dy)
+	for i := 0; i < len(y); i += longPiece {
+		end := min(i+longPiece, len(y))
+		logSoftmaxGrad(isa, dx[i:end], y[i:end], dy[i:end], s)
 	}
 }
 

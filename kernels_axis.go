@@ -3,6 +3,8 @@ package lanewise
 import (
 	"fmt"
 	"math"
+	"sync"
+	"unsafe"
 )
 
 // LogSumExpRows writes LogSumExp of every row of the row-major matrix src [len(dst), cols] to dst. It panics where cols is not positive,
@@ -12,13 +14,13 @@ func LogSumExpRows[T Float](dst, src []T, cols int) {
 	if overlap(dst, src) {
 		panicOverlap("LogSumExpRows")
 	}
+	isa := active
 	if cols > piece {
 		for r := range dst {
-			dst[r] = LogSumExp(src[r*cols : (r+1)*cols])
+			dst[r] = logSumExp(isa, src[r*cols:(r+1)*cols])
 		}
 		return
 	}
-	isa := active
 	for len(dst) > 0 {
 		n := rowsPiece(cols, len(src))
 		rows := dst[:n/cols]
@@ -55,6 +57,10 @@ func LogSumExpAxis[T Float](dst, src []T, outer, axis, inner int) {
 	}
 	isa := active
 	for size := axis * inner; len(src) > 0; dst, src = dst[inner:], src[size:] {
+		if tall(isa, axis) {
+			turned(isa, nil, src[:size], nil, axis, inner, func(i int, x, _ []T) { dst[i] = logSumExp(isa, x) })
+			continue
+		}
 		for i := 0; i < inner; {
 			n := planesPiece(axis, inner-i)
 			logSumExpPlanes(isa, dst[i:i+n], src[i:size], axis, n, inner)
@@ -111,6 +117,10 @@ func LogSoftmaxAxisGrad[T Float](dx, y, dy []T, outer, axis, inner int) {
 	}
 	isa := active
 	for size := axis * inner; len(y) > 0; dx, y, dy = dx[size:], y[size:], dy[size:] {
+		if tall(isa, axis) {
+			turned(isa, dx[:size], y[:size], dy[:size], axis, inner, func(_ int, y, dy []T) { logSoftmaxRowGrad(isa, y, y, dy) })
+			continue
+		}
 		for i := 0; i < inner; {
 			n := planesPiece(axis, inner-i)
 			logSoftmaxGradPlanes(isa, dx[i:size], y[i:size], dy[i:size], axis, n, inner)
@@ -127,6 +137,60 @@ func CumSumRows[T Float](dst, src []T, cols int) {
 	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
 		CumSum(dst[:cols], src[:cols])
 	}
+}
+
+// tall says whether the assembly for planes does not take so many, as they are a sum of more than a piece.
+func tall(isa ISA, planes int) bool { return planes > piece && isa != Generic }
+
+// turnedColumns is how many columns are made rows at a time: a cache line of float32.
+const turnedColumns = 16
+
+// turned takes planes to the kernels of rows, which have the same bits: f gets every column of x, and of y unless that is nil, as a row of its
+// own, and what it leaves in the first one goes to dst, unless that is nil.
+func turned[T Float](isa ISA, dst, x, y []T, planes, n int, f func(column int, x, y []T)) {
+	s := columnsPool.Get().(*columnsScratch)
+	defer columnsPool.Put(s)
+	stride := planes + turnedColumns // rows that begin at one offset of a page would share few lines of the cache
+	for i := 0; i < n; i += turnedColumns {
+		m := min(turnedColumns, n-i)
+		a, b := room[T](&s.x, m*stride), []T(nil)
+		intoRows(isa, a, x[i:], planes, m, stride, n)
+		if y != nil {
+			b = room[T](&s.y, m*stride)
+			intoRows(isa, b, y[i:], planes, m, stride, n)
+		}
+		for j := range m {
+			row := a[j*stride:][:planes]
+			if y == nil {
+				f(i+j, row, nil)
+			} else {
+				f(i+j, row, b[j*stride:][:planes])
+			}
+		}
+		for k := 0; k < planes && dst != nil; k += longPiece / turnedColumns {
+			transpose(isa, dst[k*n+i:], a[k:], m, min(longPiece/turnedColumns, planes-k), n, stride)
+		}
+	}
+}
+
+// intoRows writes n columns of planes to rows that are stride elements apart.
+func intoRows[T Float](isa ISA, rows, src []T, planes, n, stride, srcStride int) {
+	for k := 0; k < planes; k += longPiece / turnedColumns {
+		transpose(isa, rows[k:], src[k*srcStride:], min(longPiece/turnedColumns, planes-k), n, stride, srcStride)
+	}
+}
+
+// columnsScratch has the columns of one or two arrays, of either type.
+type columnsScratch struct{ x, y []float64 }
+
+var columnsPool = sync.Pool{New: func() any { return new(columnsScratch) }}
+
+// room returns n elements of scratch.
+func room[T Float](scratch *[]float64, n int) []T {
+	if len(*scratch) < n { // more than float32 needs
+		*scratch = make([]float64, n)
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(*scratch))), n)
 }
 
 func checkAxisGrad[T Float](name string, dx, y, dy []T, outer, axis, inner int) {

@@ -55,7 +55,7 @@ func checkAnyCase(t *testing.T, c *waveCase, workers int) {
 				err = errors.Join(err, fmt.Errorf("%s: %s", what, d))
 			}
 		}
-		if d := sameGradient(grad, turned(other, otherGrad)); d != "" {
+		if d := sameGradient(grad, otherLayout(other, otherGrad)); d != "" {
 			err = errors.Join(err, errors.New("the other layout: "+d))
 		}
 		if err != nil {
@@ -68,15 +68,15 @@ func checkAnyCase(t *testing.T, c *waveCase, workers int) {
 func (c *waveCase) otherLayout() *waveCase {
 	other := *c
 	other.cfg.Layout = ClassMajor - c.cfg.Layout
-	other.logits = turned(c, c.logits)
+	other.logits = otherLayout(c, c.logits)
 	if c.masks != nil {
-		other.masks = turned(c, c.masks)
+		other.masks = otherLayout(c, c.masks)
 	}
 	return &other
 }
 
-// turned returns x, which has the case's layout, in the other one.
-func turned[E any](c *waveCase, x []E) []E {
+// otherLayout returns x, which has the case's layout, in the other one.
+func otherLayout[E any](c *waveCase, x []E) []E {
 	rows, cols := len(c.labels)/c.images, c.cfg.Classes
 	if c.cfg.Layout == ClassMajor {
 		rows, cols = cols, rows
