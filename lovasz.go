@@ -321,8 +321,8 @@ func (l *Lovasz) run(a input) (LovaszResult, error) {
 // no foreground the largest error has the weight 1. The gradient goes to grad unless that is nil; it has the length of scores and may be
 // the same slice; an error that is 0 has gradient 0.
 //
-// It is always exact. Of the configuration only VoidLabels, Void (AsBackground makes void pixels 0), PerImage and Workers matter. PerClass
-// is nil, and Gap 0. A score that is not finite is ErrNotFinite; the other errors are those of Forward.
+// It is always exact, since Binned would save it nothing. Of the configuration only VoidLabels, Void (AsBackground makes void pixels 0),
+// PerImage and Workers matter. PerClass is nil, and Gap 0. A score that is not finite is ErrNotFinite; the other errors are those of Forward.
 func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (LovaszResult, error) {
 	l.enter("Lovasz")
 	defer l.leave()
