@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"go/ast"
@@ -231,9 +232,17 @@ func printCosts(w io.Writer, versions []*version, isa lanewise.ISA, p plan) (sho
 	growth := func(i int) int { return versions[i].sizes[true] - versions[i].sizes[false] }
 	line("a program with Dot, kB more than without", func(i int) string { return fmt.Sprintf("%.0f", float64(growth(i))/1000) },
 		fmt.Sprintf("≤ %d", mostGrowth/1000), growth(1) <= mostGrowth)
-	dot := measure(e.variants("Dot", "float32", 16, 0), p)
-	line("Dot of 16, ns", func(i int) string { return fmt.Sprintf("%.2f", median(dot[i])) },
-		fmt.Sprintf("≥ %g less", dotSaves), median(dot[0])-median(dot[1]) >= dotSaves)
+	dots := make([]slowRow, slowerTries) // which pages a process gets matters as much as the version
+	for i := range dots {
+		dots[i].isa = isa
+		if _, err := dots[i].try(versions, typed{kernel: kernel{name: "Dot"}, name: "float32"}, 16, p); err != nil {
+			return 0, err
+		}
+	}
+	slices.SortFunc(dots, func(a, b slowRow) int { return cmp.Compare(a.old-a.new, b.old-b.new) })
+	dot := dots[len(dots)/2]
+	line("Dot of 16, ns", func(i int) string { return fmt.Sprintf("%.2f", []float64{dot.old, dot.new}[i]) },
+		fmt.Sprintf("≥ %g less", dotSaves), dot.old-dot.new >= dotSaves)
 	allocations := make([]map[string]string, len(versions))
 	var names []string
 	for i, p := range e.running {
