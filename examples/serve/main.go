@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,13 +111,15 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // respond writes v as JSON.
 func respond(w http.ResponseWriter, status int, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // people read "<f4"
+	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("a response that is no JSON: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, err = w.Write(append(text, '\n'))
+	_, err := w.Write(text.Bytes())
 	return err
 }
 

@@ -61,11 +61,12 @@ func (s *server) search(w http.ResponseWriter, r *http.Request) error {
 	if s.index == nil {
 		return failure(http.StatusNotFound, "the service was started without embeddings")
 	}
-	k, err := number(r.FormValue("k"), 10)
+	parameters := r.URL.Query() // FormValue would read the body where curl calls it a form
+	k, err := number(parameters.Get("k"), 10)
 	if err != nil || k < 1 || k > maxNeighbours {
-		return failure(http.StatusBadRequest, "k is %q, want 1 to %d", r.FormValue("k"), maxNeighbours)
+		return failure(http.StatusBadRequest, "k is %q, want 1 to %d", parameters.Get("k"), maxNeighbours)
 	}
-	metric := r.FormValue("metric")
+	metric := parameters.Get("metric")
 	if metric != "" && metric != "dot" && metric != "cosine" {
 		return failure(http.StatusBadRequest, "the metric is %q, want dot or cosine", metric)
 	}

@@ -118,11 +118,10 @@ func TestSearch(t *testing.T) {
 		{"?k=3&metric=dot", []neighbour{{3, 8}, {1, 6}, {0, 0}}},
 		{"?metric=cosine", []neighbour{{1, 1}, {3, float32(math.Sqrt(0.5))}, {0, 0}, {2, 0}}},
 	} {
-		for _, body := range []string{string(npy("<f4", "(2,)", []float32{0, 2})), `{"query": [0, 2]}`} {
+		array := string(npy("<f4", "(2,)", []float32{0, 2}))
+		for typ, body := range map[string]string{"": array, "application/json": `{"query": [0, 2]}`, "application/x-www-form-urlencoded": array} {
 			r := httptest.NewRequest("POST", "/search"+c.parameters, strings.NewReader(body))
-			if body[0] == '{' {
-				r.Header.Set("Content-Type", "application/json")
-			}
+			r.Header.Set("Content-Type", typ) // curl --data-binary says the last one unless it is told otherwise
 			w := httptest.NewRecorder()
 			s.ServeHTTP(w, r)
 			var answer struct{ Neighbours []neighbour }
