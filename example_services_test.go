@@ -170,3 +170,55 @@ func ExampleDotInt8() {
 	fmt.Println(lanewise.DotInt8([]int8{-128, 127, 3}, []int8{-128, 1, 2}))
 	// Output: 16517
 }
+
+func ExampleNormalize() {
+	v := []float64{3, 4}
+	lanewise.Normalize(v, v)
+	fmt.Printf("%.1f\n", v)
+	// Output: [0.6 0.8]
+}
+
+func ExampleDotRowsInt8() {
+	m := []int8{
+		1, 2, 3,
+		100, 100, 100,
+	}
+	products := make([]int32, 2)
+	lanewise.DotRowsInt8(products, m, []int8{1, 0, -1})
+	fmt.Println(products)
+	// Output: [-2 0]
+}
+
+func ExampleFromBFloat16() {
+	x := make([]float32, 2)
+	lanewise.FromBFloat16(x, []uint16{0x3f80, 0xc0a0})
+	fmt.Println(x)
+	// Output: [1 -5]
+}
+
+// The normaliser of two classes for each of three pixels.
+func ExampleLogSumExpAxis() {
+	logits := []float64{
+		0, 1, 5,
+		0, 3, 5,
+	}
+	sums := make([]float64, 3)
+	lanewise.LogSumExpAxis(sums, logits, 1, 2, 3)
+	fmt.Printf("%.4f\n", sums)
+	// Output: [0.6931 3.1269 5.6931]
+}
+
+// Back through a softmax across two classes of two pixels.
+func ExampleSoftmaxAxisGrad() {
+	y := []float64{
+		0.25, 0.5,
+		0.75, 0.5,
+	}
+	dy := []float64{
+		1, 0,
+		0, 0,
+	}
+	lanewise.SoftmaxAxisGrad(dy, y, dy, 1, 2, 2)
+	fmt.Println(dy)
+	// Output: [0.1875 0 -0.1875 0]
+}
