@@ -112,7 +112,7 @@ func allocate(fn *ir.Function, isa *ISA) error {
 
 // move returns the registers of a move from one to another.
 func move(i *ir.Instruction) (from, to reg.ID, ok bool) {
-	if i.Opcode != "MOVQ" && i.Opcode != "VMOVAPS" || len(i.Operands) != 2 {
+	if !slices.Contains([]string{"MOVQ", "VMOVAPS", "VMOVDQA", "VMOVDQA64"}, i.Opcode) || len(i.Operands) != 2 {
 		return 0, 0, false
 	}
 	a, isA := i.Operands[0].(reg.Register)

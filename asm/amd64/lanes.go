@@ -463,8 +463,12 @@ func (l *laner) alive(m lanes.M) reg.Register {
 func (l *laner) ToFloats(d, a lanes.V)      { l.VCVTDQ2PS(l.r(a), l.r(d)) }
 func (l *laner) MulFloats(d, a, b lanes.V)  { l.three(l.VMULPS, d, a, b) }
 func (l *laner) DivFloats(d, a, b lanes.V)  { l.three(l.VDIVPS, d, a, b) }
-func (l *laner) AddDoubles(d, a, b lanes.V) { l.three(l.VADDPD, d, a, b) }
 func (l *laner) MulDoubles(d, a, b lanes.V) { l.three(l.VMULPD, d, a, b) }
+
+func (l *laner) MulAddDoubles(d, a, b, c lanes.V) {
+	l.Set(d, a)
+	l.VFMADD213PD(l.op(c), l.r(b), l.r(d))
+}
 
 func (l *laner) ToDoubles(low, high, a lanes.V) {
 	if l.wide(a) {

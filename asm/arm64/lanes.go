@@ -297,8 +297,12 @@ func (l *laner) alive(m lanes.M) lanes.V {
 func (l *laner) ToFloats(d, a lanes.V)      { l.VSCVTF(l.a(a), l.a(d)) }
 func (l *laner) MulFloats(d, a, b lanes.V)  { l.VFMUL(l.a(b), l.a(a), l.a(d)) }
 func (l *laner) DivFloats(d, a, b lanes.V)  { l.VFDIV(l.a(b), l.a(a), l.a(d)) }
-func (l *laner) AddDoubles(d, a, b lanes.V) { l.VFADD(l.a(b), l.a(a), l.a(d)) }
 func (l *laner) MulDoubles(d, a, b lanes.V) { l.VFMUL(l.a(b), l.a(a), l.a(d)) }
+
+func (l *laner) MulAddDoubles(d, a, b, c lanes.V) {
+	l.Set(d, c)
+	l.VFMLA(l.a(b), l.a(a), l.a(d))
+}
 
 func (l *laner) ToDoubles(low, high, a lanes.V) {
 	l.VFCVTL2(l.r(a).S4(), l.a(high))

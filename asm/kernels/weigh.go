@@ -304,12 +304,11 @@ func lossGather(m lanes.Machine) {
 		m.ToDoubles(x[0], x[1], e)
 		m.ToDoubles(y[0], y[1], w)
 		for half := range 2 {
-			x, y := x[half], y[half]
+			x, y, part := x[half], y[half], m.New(64)
 			m.MulDoubles(x, x, scale)
-			m.MulDoubles(x, x, y)
-			m.AddDoubles(x, x, one)
-			m.Sub(x, x, one)
-			m.Add(sum, sum, x)
+			m.MulAddDoubles(part, x, y, one) // the product is exact
+			m.Sub(part, part, one)
+			m.Add(sum, sum, part)
 		}
 	}, keys, positions, dst)
 	m.ReturnSum("sum", sum)

@@ -90,8 +90,8 @@ type Machine interface {
 	DivFloats(d, a, b V)
 	NegateBy(d, s V)          // −d where the sign of s is 1
 	ToDoubles(low, high, a V) // of floats of 32 bits: the first half of the lanes, the second one
-	AddDoubles(d, a, b V)
 	MulDoubles(d, a, b V)
+	MulAddDoubles(d, a, b, c V) // a·b + c, rounded once; d is another register
 
 	// Streams. Every one begins where a counter among those in an array says, and Leave sets the counters to where they are: next[t] counts
 	// the elements of slice t of an array of slices, or of the one slice. Up to a register behind the end of a stream has to be there.
