@@ -131,23 +131,24 @@ func (m mach) Sum(d V, block []V) {
 	per := len(block) / 4
 	groups := make([]V, 4)
 	y, all, done := m.narrow(), m.label("groups"), m.label("sum")
-	groups[0] = m.group(block[:per])
+	groups[0] = m.value(m.y(d))
+	m.group(groups[0], block[:per])
+	m.last().Outputs = []Op{m.r(d)} // what is above becomes 0
 	m.CMPQ(m.walked.length(), U32(m.typ.Lanes()/4))
 	m.JA(LabelRef(all))
 	y.horizontal(y.Add, groups[0])
 	m.JMP(LabelRef(done))
 	m.Label(all)
 	for g := 1; g < 4; g++ {
-		groups[g] = m.group(block[g*per : (g+1)*per])
+		groups[g] = y.New()
+		m.group(groups[g], block[g*per:(g+1)*per])
 	}
 	y.foldFour(y.Add, groups)
 	m.Label(done)
-	y.Set(m.value(m.y(d)), groups[0])
-	m.last().Outputs = []Op{m.r(d)} // what is above becomes 0
 }
 
 // group folds the registers of a group into 256 bits.
-func (m mach) group(v []V) V {
+func (m mach) group(d V, v []V) {
 	y := m.narrow()
 	lower, upper := v[0], V(0)
 	if m.zmm() {
@@ -156,8 +157,7 @@ func (m mach) group(v []V) V {
 	} else {
 		upper = v[1]
 	}
-	y.Add(lower, lower, upper)
-	return lower
+	y.Add(d, lower, upper)
 }
 
 // foldFour folds four registers and then their results, the first two and the last two together, into all lanes of v[0].
