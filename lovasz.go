@@ -160,8 +160,8 @@ func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, erro
 //
 // It keeps its scratch from call to call, until Release: 4 bytes a logit, 8 with a gradient, 4 a pixel (12 with cross-entropy, and 8 more with
 // the gradient of a softmax). With Exact a gradient takes 4 bytes a class more for every 8,192 pixels (32 where a loss has more than 150,000),
-// and every worker some 8 bytes a pixel (at most 27, where all errors crowd together; 20 in plain Go); with Binned every worker takes 1 MB.
-// What is known of every image and class takes less than a quarter of the logits, or 1 MB.
+// and every worker some 8 bytes a pixel (at most 27, where all errors crowd together; 20 in plain Go); with Binned every worker takes at
+// most 1.6 MB. What is known of every image and class takes less than a quarter of the logits, or 1 MB.
 type Lovasz struct {
 	inUse
 	plan   *plan // nil: no configuration
