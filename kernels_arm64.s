@@ -63329,15 +63329,15 @@ turns1:
 	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
 	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
 	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
-	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
-	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
-	VSUB  V1.D2, V5.D2, V5.D2
-	VADD  V5.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V8.B16
+	VFMLA V4.D2, V5.D2, V8.D2
+	VSUB  V1.D2, V8.D2, V8.D2
+	VADD  V8.D2, V3.D2, V3.D2
 	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
-	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
-	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
-	VSUB  V1.D2, V6.D2, V6.D2
-	VADD  V6.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V4.B16
+	VFMLA V7.D2, V6.D2, V4.D2
+	VSUB  V1.D2, V4.D2, V4.D2
+	VADD  V4.D2, V3.D2, V3.D2
 	FMOVQ 16(R11), F4
 	FMOVQ 16(R10), F5
 	VMOV  V4.S[0], R13
@@ -63358,15 +63358,15 @@ turns1:
 	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
 	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
 	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
-	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
-	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
-	VSUB  V1.D2, V5.D2, V5.D2
-	VADD  V5.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V8.B16
+	VFMLA V4.D2, V5.D2, V8.D2
+	VSUB  V1.D2, V8.D2, V8.D2
+	VADD  V8.D2, V3.D2, V3.D2
 	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
-	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
-	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
-	VSUB  V1.D2, V6.D2, V6.D2
-	VADD  V6.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V4.B16
+	VFMLA V7.D2, V6.D2, V4.D2
+	VSUB  V1.D2, V4.D2, V4.D2
+	VADD  V4.D2, V3.D2, V3.D2
 	FMOVQ 32(R11), F4
 	FMOVQ 32(R10), F5
 	VMOV  V4.S[0], R13
@@ -63387,15 +63387,15 @@ turns1:
 	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
 	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
 	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
-	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
-	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
-	VSUB  V1.D2, V5.D2, V5.D2
-	VADD  V5.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V8.B16
+	VFMLA V4.D2, V5.D2, V8.D2
+	VSUB  V1.D2, V8.D2, V8.D2
+	VADD  V8.D2, V3.D2, V3.D2
 	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
-	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
-	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
-	VSUB  V1.D2, V6.D2, V6.D2
-	VADD  V6.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V4.B16
+	VFMLA V7.D2, V6.D2, V4.D2
+	VSUB  V1.D2, V4.D2, V4.D2
+	VADD  V4.D2, V3.D2, V3.D2
 	FMOVQ 48(R11), F4
 	FMOVQ 48(R10), F5
 	VMOV  V4.S[0], R10
@@ -63416,15 +63416,15 @@ turns1:
 	WORD  $0x4e617887 // fcvtl2 v7.2d, v4.4s
 	WORD  $0x0e617884 // fcvtl v4.2d, v4.2s
 	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
-	WORD  $0x6e64dca5 // fmul v5.2d, v5.2d, v4.2d
-	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
-	VSUB  V1.D2, V5.D2, V5.D2
-	VADD  V5.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V8.B16
+	VFMLA V4.D2, V5.D2, V8.D2
+	VSUB  V1.D2, V8.D2, V8.D2
+	VADD  V8.D2, V3.D2, V3.D2
 	WORD  $0x6e62dcc6 // fmul v6.2d, v6.2d, v2.2d
-	WORD  $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
-	WORD  $0x4e61d4c6 // fadd v6.2d, v6.2d, v1.2d
-	VSUB  V1.D2, V6.D2, V6.D2
-	VADD  V6.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V4.B16
+	VFMLA V7.D2, V6.D2, V4.D2
+	VSUB  V1.D2, V4.D2, V4.D2
+	VADD  V4.D2, V3.D2, V3.D2
 	ADD   $16, R8, R8
 check1:
 	CMP   R9, R8
@@ -63483,15 +63483,15 @@ rest1:
 	WORD  $0x4e617806 // fcvtl2 v6.2d, v0.4s
 	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
 	WORD  $0x6e62dc84 // fmul v4.2d, v4.2d, v2.2d
-	WORD  $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
-	WORD  $0x4e61d484 // fadd v4.2d, v4.2d, v1.2d
-	VSUB  V1.D2, V4.D2, V4.D2
-	VADD  V4.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V7.B16
+	VFMLA V0.D2, V4.D2, V7.D2
+	VSUB  V1.D2, V7.D2, V7.D2
+	VADD  V7.D2, V3.D2, V3.D2
 	WORD  $0x6e62dca5 // fmul v5.2d, v5.2d, v2.2d
-	WORD  $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
-	WORD  $0x4e61d4a5 // fadd v5.2d, v5.2d, v1.2d
-	VSUB  V1.D2, V5.D2, V5.D2
-	VADD  V5.D2, V3.D2, V3.D2
+	VMOV  V1.B16, V0.B16
+	VFMLA V6.D2, V5.D2, V0.D2
+	VSUB  V1.D2, V0.D2, V0.D2
+	VADD  V0.D2, V3.D2, V3.D2
 	ADD   $16, R10, R10
 	ADD   $16, R11, R11
 	ADD   $16, R12, R12
