@@ -8030,196 +8030,180 @@ TEXT ·classErrorsF32NEON(SB), NOSPLIT, $64-76
 	MOVD  $slots-64(SP), R1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V0.S4
-	MOVD  probs_len+32(FP), R2
-	MOVD  probs_base+24(FP), R3
-	MOVD  labels_base+48(FP), R4
-	MOVD  dst_base+0(FP), R5
+	FMOVQ -256(R0), F1
+	MOVD  probs_len+32(FP), R0
+	MOVD  probs_base+24(FP), R2
+	MOVD  labels_base+48(FP), R3
+	MOVD  dst_base+0(FP), R4
 
 	// blocks of 64: [read probs read labels write dst]
-	SUBS  $64, R2, R2
+	SUBS  $64, R0, R0
 	BLT   tail1
 blocks1:
-	FLDPQ (R3), (F1, F2)
-	FLDPQ (R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	FLDPQ (R2), (F2, F3)
+	FLDPQ (R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), (R5)
-	FLDPQ 32(R3), (F1, F2)
-	FLDPQ 32(R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), (R4)
+	FLDPQ 32(R2), (F2, F3)
+	FLDPQ 32(R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), 32(R5)
-	FLDPQ 64(R3), (F1, F2)
-	FLDPQ 64(R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), 32(R4)
+	FLDPQ 64(R2), (F2, F3)
+	FLDPQ 64(R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), 64(R5)
-	FLDPQ 96(R3), (F1, F2)
-	FLDPQ 96(R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), 64(R4)
+	FLDPQ 96(R2), (F2, F3)
+	FLDPQ 96(R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), 96(R5)
-	FLDPQ 128(R3), (F1, F2)
-	FLDPQ 128(R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), 96(R4)
+	FLDPQ 128(R2), (F2, F3)
+	FLDPQ 128(R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), 128(R5)
-	FLDPQ 160(R3), (F1, F2)
-	FLDPQ 160(R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), 128(R4)
+	FLDPQ 160(R2), (F2, F3)
+	FLDPQ 160(R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), 160(R5)
-	FLDPQ 192(R3), (F1, F2)
-	FLDPQ 192(R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), 160(R4)
+	FLDPQ 192(R2), (F2, F3)
+	FLDPQ 192(R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), 192(R5)
-	FLDPQ 224(R3), (F1, F2)
-	FLDPQ 224(R4), (F3, F4)
-	VCMEQ V0.S4, V3.S4, V3.S4
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), 192(R4)
+	FLDPQ 224(R2), (F2, F3)
+	FLDPQ 224(R3), (F4, F5)
 	VCMEQ V0.S4, V4.S4, V4.S4
-	FMOVQ -256(R0), F5
-	FMOVQ -256(R0), F6
-	VAND  V5.B16, V3.B16, V3.B16
-	VAND  V6.B16, V4.B16, V4.B16
-	WORD  $0x4ea1d461 // fsub v1.4s, v3.4s, v1.4s
+	VCMEQ V0.S4, V5.S4, V5.S4
+	VAND  V1.B16, V4.B16, V4.B16
+	VAND  V1.B16, V5.B16, V5.B16
 	WORD  $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
+	WORD  $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
-	FSTPQ (F1, F2), 224(R5)
+	WORD  $0x4ea0f863 // fabs v3.4s, v3.4s
+	FSTPQ (F2, F3), 224(R4)
+	ADD   $256, R2, R2
 	ADD   $256, R3, R3
 	ADD   $256, R4, R4
-	ADD   $256, R5, R5
-	SUBS  $64, R2, R2
+	SUBS  $64, R0, R0
 	BGE   blocks1
 tail1:
-	ADDS  $64, R2, R2
+	ADDS  $64, R0, R0
 	BEQ   end1
 
 	// the last block, register by register
-	AND   $3, R2, R6
-	ADD   $0, R1, R7
-	SUB   R6, R2, R8
-	LSL   $2, R8, R8
-	ADD   R3, R8, R8
-	ADD   $16, R1, R9
-	SUB   R6, R2, R10
+	AND   $3, R0, R5
+	ADD   $0, R1, R6
+	SUB   R5, R0, R7
+	LSL   $2, R7, R7
+	ADD   R2, R7, R7
+	ADD   $16, R1, R8
+	SUB   R5, R0, R9
+	LSL   $2, R9, R9
+	ADD   R3, R9, R9
+	ADD   $32, R1, R1
+	SUB   R5, R0, R10
 	LSL   $2, R10, R10
 	ADD   R4, R10, R10
-	ADD   $32, R1, R1
-	SUB   R6, R2, R11
-	LSL   $2, R11, R11
-	ADD   R5, R11, R11
-	CBZ   R6, whole1
-	VMOVI $0, V1.B16
-	TBZ   $1, R6, one1
-	VLD1  (R8), V1.D[0]
-	TBZ   $0, R6, done1
-	ADD   $8, R8, R8
-	VLD1  (R8), V1.S[2]
+	CBZ   R5, whole1
+	VMOVI $0, V2.B16
+	TBZ   $1, R5, one1
+	VLD1  (R7), V2.D[0]
+	TBZ   $0, R5, done1
+	ADD   $8, R7, R7
+	VLD1  (R7), V2.S[2]
 	B     done1
 one1:
-	VLD1  (R8), V1.S[0]
+	VLD1  (R7), V2.S[0]
 done1:
-	FMOVQ F1, (R7)
-	VMOVI $0, V1.B16
-	TBZ   $1, R6, one2
-	VLD1  (R10), V1.D[0]
-	TBZ   $0, R6, done2
-	ADD   $8, R10, R8
-	VLD1  (R8), V1.S[2]
+	FMOVQ F2, (R6)
+	VMOVI $0, V2.B16
+	TBZ   $1, R5, one2
+	VLD1  (R9), V2.D[0]
+	TBZ   $0, R5, done2
+	ADD   $8, R9, R7
+	VLD1  (R7), V2.S[2]
 	B     done2
 one2:
-	VLD1  (R10), V1.S[0]
+	VLD1  (R9), V2.S[0]
 done2:
-	FMOVQ F1, (R9)
+	FMOVQ F2, (R8)
 whole1:
 one3:
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register1
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register1:
-	FMOVQ (R3), F1
-	FMOVQ (R4), F2
-	VCMEQ V0.S4, V2.S4, V2.S4
-	FMOVQ -256(R0), F3
-	VAND  V3.B16, V2.B16, V2.B16
-	WORD  $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
-	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
-	FMOVQ F1, (R5)
+	FMOVQ (R2), F2
+	FMOVQ (R3), F3
+	VCMEQ V0.S4, V3.S4, V3.S4
+	VAND  V1.B16, V3.B16, V3.B16
+	WORD  $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD  $0x4ea0f842 // fabs v2.4s, v2.4s
+	FMOVQ F2, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BGT   one3
-	CBZ   R6, end1
+	CBZ   R5, end1
 	FMOVQ (R1), F0
-	TBZ   $1, R6, one4
-	VST1  V0.D[0], (R11)
-	TBZ   $0, R6, done3
-	ADD   $8, R11, R0
+	TBZ   $1, R5, one4
+	VST1  V0.D[0], (R10)
+	TBZ   $0, R5, done3
+	ADD   $8, R10, R0
 	VST1  V0.S[2], (R0)
 	B     done3
 one4:
-	VST1  V0.S[0], (R11)
+	VST1  V0.S[0], (R10)
 done3:
 end1:
 	RET
@@ -8230,189 +8214,173 @@ TEXT ·classErrorsF64NEON(SB), NOSPLIT, $64-76
 	MOVD  $slots-64(SP), R1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V0.D2
-	MOVD  probs_len+32(FP), R2
-	MOVD  probs_base+24(FP), R3
-	MOVD  labels_base+48(FP), R4
-	MOVD  dst_base+0(FP), R5
+	FMOVQ -240(R0), F1
+	MOVD  probs_len+32(FP), R0
+	MOVD  probs_base+24(FP), R2
+	MOVD  labels_base+48(FP), R3
+	MOVD  dst_base+0(FP), R4
 
 	// blocks of 32: [read probs read labels write dst]
-	SUBS  $32, R2, R2
+	SUBS  $32, R0, R0
 	BLT   tail1
 blocks1:
-	FLDPQ (R3), (F1, F2)
-	FMOVQ (R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	FLDPQ (R2), (F2, F3)
+	FMOVQ (R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), (R5)
-	FLDPQ 32(R3), (F1, F2)
-	FMOVQ 16(R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), (R4)
+	FLDPQ 32(R2), (F2, F3)
+	FMOVQ 16(R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), 32(R5)
-	FLDPQ 64(R3), (F1, F2)
-	FMOVQ 32(R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), 32(R4)
+	FLDPQ 64(R2), (F2, F3)
+	FMOVQ 32(R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), 64(R5)
-	FLDPQ 96(R3), (F1, F2)
-	FMOVQ 48(R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), 64(R4)
+	FLDPQ 96(R2), (F2, F3)
+	FMOVQ 48(R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), 96(R5)
-	FLDPQ 128(R3), (F1, F2)
-	FMOVQ 64(R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), 96(R4)
+	FLDPQ 128(R2), (F2, F3)
+	FMOVQ 64(R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), 128(R5)
-	FLDPQ 160(R3), (F1, F2)
-	FMOVQ 80(R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), 128(R4)
+	FLDPQ 160(R2), (F2, F3)
+	FMOVQ 80(R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), 160(R5)
-	FLDPQ 192(R3), (F1, F2)
-	FMOVQ 96(R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), 160(R4)
+	FLDPQ 192(R2), (F2, F3)
+	FMOVQ 96(R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), 192(R5)
-	FLDPQ 224(R3), (F1, F2)
-	FMOVQ 112(R4), F3
-	WORD  $0x0f20a464 // sxtl v4.2d, v3.2s
-	WORD  $0x4f20a463 // sxtl2 v3.2d, v3.4s
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), 192(R4)
+	FLDPQ 224(R2), (F2, F3)
+	FMOVQ 112(R3), F4
+	WORD  $0x0f20a485 // sxtl v5.2d, v4.2s
+	WORD  $0x4f20a484 // sxtl2 v4.2d, v4.4s
+	VCMEQ V0.D2, V5.D2, V5.D2
 	VCMEQ V0.D2, V4.D2, V4.D2
-	VCMEQ V0.D2, V3.D2, V3.D2
-	FMOVQ -240(R0), F5
-	FMOVQ -240(R0), F6
-	VAND  V5.B16, V4.B16, V4.B16
-	VAND  V6.B16, V3.B16, V3.B16
-	WORD  $0x4ee1d481 // fsub v1.2d, v4.2d, v1.2d
-	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
+	VAND  V1.B16, V5.B16, V5.B16
+	VAND  V1.B16, V4.B16, V4.B16
+	WORD  $0x4ee2d4a2 // fsub v2.2d, v5.2d, v2.2d
+	WORD  $0x4ee3d483 // fsub v3.2d, v4.2d, v3.2d
 	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
-	FSTPQ (F1, F2), 224(R5)
-	ADD   $256, R3, R3
-	ADD   $128, R4, R4
-	ADD   $256, R5, R5
-	SUBS  $32, R2, R2
+	WORD  $0x4ee0f863 // fabs v3.2d, v3.2d
+	FSTPQ (F2, F3), 224(R4)
+	ADD   $256, R2, R2
+	ADD   $128, R3, R3
+	ADD   $256, R4, R4
+	SUBS  $32, R0, R0
 	BGE   blocks1
 tail1:
-	ADDS  $32, R2, R2
+	ADDS  $32, R0, R0
 	BEQ   end1
 
 	// the last block, register by register
-	AND   $1, R2, R6
-	ADD   $0, R1, R7
-	SUB   R6, R2, R8
-	LSL   $3, R8, R8
-	ADD   R3, R8, R8
-	ADD   $16, R1, R9
-	SUB   R6, R2, R10
-	LSL   $2, R10, R10
-	ADD   R4, R10, R10
+	AND   $1, R0, R5
+	ADD   $0, R1, R6
+	SUB   R5, R0, R7
+	LSL   $3, R7, R7
+	ADD   R2, R7, R7
+	ADD   $16, R1, R8
+	SUB   R5, R0, R9
+	LSL   $2, R9, R9
+	ADD   R3, R9, R9
 	ADD   $32, R1, R1
-	SUB   R6, R2, R11
-	LSL   $3, R11, R11
-	ADD   R5, R11, R11
-	CBZ   R6, whole1
-	VMOVI $0, V1.B16
-	VLD1  (R8), V1.D[0]
-	FMOVQ F1, (R7)
-	FMOVS (R10), F1
-	FMOVQ F1, (R9)
+	SUB   R5, R0, R10
+	LSL   $3, R10, R10
+	ADD   R4, R10, R10
+	CBZ   R5, whole1
+	VMOVI $0, V2.B16
+	VLD1  (R7), V2.D[0]
+	FMOVQ F2, (R6)
+	FMOVS (R9), F2
+	FMOVQ F2, (R8)
 whole1:
 one1:
-	CMP   $2, R2
+	CMP   $2, R0
 	BGE   register1
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register1:
-	FMOVQ (R3), F1
-	FMOVD (R4), F2
-	WORD  $0x0f20a442 // sxtl v2.2d, v2.2s
-	VCMEQ V0.D2, V2.D2, V2.D2
-	FMOVQ -240(R0), F3
-	VAND  V3.B16, V2.B16, V2.B16
-	WORD  $0x4ee1d441 // fsub v1.2d, v2.2d, v1.2d
-	WORD  $0x4ee0f821 // fabs v1.2d, v1.2d
-	FMOVQ F1, (R5)
-	ADD   $16, R3, R3
-	ADD   $8, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $2, R2, R2
+	FMOVQ (R2), F2
+	FMOVD (R3), F3
+	WORD  $0x0f20a463 // sxtl v3.2d, v3.2s
+	VCMEQ V0.D2, V3.D2, V3.D2
+	VAND  V1.B16, V3.B16, V3.B16
+	WORD  $0x4ee2d462 // fsub v2.2d, v3.2d, v2.2d
+	WORD  $0x4ee0f842 // fabs v2.2d, v2.2d
+	FMOVQ F2, (R4)
+	ADD   $16, R2, R2
+	ADD   $8, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $2, R0, R0
 	BGT   one1
-	CBZ   R6, end1
+	CBZ   R5, end1
 	FMOVQ (R1), F0
-	VST1  V0.D[0], (R11)
+	VST1  V0.D[0], (R10)
 end1:
 	RET
 
@@ -47248,10 +47216,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d58c // fadd v12.4s, v12.4s, v22.4s
 	WORD  $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -47314,10 +47280,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
 	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -47382,10 +47346,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d610 // fadd v16.4s, v16.4s, v22.4s
 	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -47448,10 +47410,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD  $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -47674,8 +47634,7 @@ planes5:
 	WORD  $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD  $0x4e661d4a // bic v10.16b, v10.16b, v6.16b
 	VCMEQ V3.S4, V10.S4, V6.S4
-	FMOVQ -256(R8), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V3.B16, V6.B16, V6.B16
 	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
@@ -47832,8 +47791,7 @@ planes8:
 	WORD  $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD  $0x4e661d4a // bic v10.16b, v10.16b, v6.16b
 	VCMEQ V3.S4, V10.S4, V6.S4
-	FMOVQ -256(R8), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V3.B16, V6.B16, V6.B16
 	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
@@ -48056,10 +48014,8 @@ lanes1:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d58c // fadd v12.4s, v12.4s, v22.4s
 	WORD  $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -48128,10 +48084,8 @@ lanes1:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
 	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -48200,10 +48154,8 @@ lanes1:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d610 // fadd v16.4s, v16.4s, v22.4s
 	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -48272,10 +48224,8 @@ lanes1:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R8), F24
-	FMOVQ -256(R8), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD  $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -48511,8 +48461,7 @@ lanes2:
 	WORD  $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD  $0x4e661d4a // bic v10.16b, v10.16b, v6.16b
 	VCMEQ V3.S4, V10.S4, V6.S4
-	FMOVQ -256(R8), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V3.B16, V6.B16, V6.B16
 	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
@@ -48680,8 +48629,7 @@ done10:
 	WORD  $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD  $0x4e661d4a // bic v10.16b, v10.16b, v6.16b
 	VCMEQ V3.S4, V10.S4, V6.S4
-	FMOVQ -256(R8), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V3.B16, V6.B16, V6.B16
 	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
@@ -48933,10 +48881,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R13), F24
-	FMOVQ -256(R13), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d58c // fadd v12.4s, v12.4s, v22.4s
 	WORD  $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -48999,10 +48945,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R13), F24
-	FMOVQ -256(R13), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
 	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -49067,10 +49011,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R13), F24
-	FMOVQ -256(R13), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d610 // fadd v16.4s, v16.4s, v22.4s
 	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -49133,10 +49075,8 @@ planes2:
 	WORD  $0x4e771fff // bic v31.16b, v31.16b, v23.16b
 	VCMEQ V10.S4, V30.S4, V22.S4
 	VCMEQ V10.S4, V31.S4, V23.S4
-	FMOVQ -256(R13), F24
-	FMOVQ -256(R13), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V10.B16, V22.B16, V22.B16
+	VAND  V10.B16, V23.B16, V23.B16
 	WORD  $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
 	WORD  $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
 	WORD  $0x4eb6d696 // fsub v22.4s, v20.4s, v22.4s
@@ -49365,8 +49305,7 @@ planes5:
 	WORD  $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD  $0x4e661d4a // bic v10.16b, v10.16b, v6.16b
 	VCMEQ V3.S4, V10.S4, V6.S4
-	FMOVQ -256(R13), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V3.B16, V6.B16, V6.B16
 	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
@@ -49512,8 +49451,7 @@ planes8:
 	WORD  $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD  $0x4e661d4a // bic v10.16b, v10.16b, v6.16b
 	VCMEQ V3.S4, V10.S4, V6.S4
-	FMOVQ -256(R13), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V3.B16, V6.B16, V6.B16
 	WORD  $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD  $0x4ea6d486 // fsub v6.4s, v4.4s, v6.4s
 	WORD  $0x4ea0a8c6 // cmlt v6.4s, v6.4s, #0
@@ -50964,10 +50902,8 @@ blocks1:
 	FLDPQ (R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51043,10 +50979,8 @@ blocks1:
 	FLDPQ 32(R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51122,10 +51056,8 @@ blocks1:
 	FLDPQ 64(R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51201,10 +51133,8 @@ blocks1:
 	FLDPQ 96(R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51280,10 +51210,8 @@ blocks1:
 	FLDPQ 128(R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51359,10 +51287,8 @@ blocks1:
 	FLDPQ 160(R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51438,10 +51364,8 @@ blocks1:
 	FLDPQ 192(R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51517,10 +51441,8 @@ blocks1:
 	FLDPQ 224(R4), (F10, F11)
 	VCMEQ V5.S4, V10.S4, V10.S4
 	VCMEQ V5.S4, V11.S4, V11.S4
-	FMOVQ -256(R0), F12
-	FMOVQ -256(R0), F13
-	VAND  V12.B16, V10.B16, V10.B16
-	VAND  V13.B16, V11.B16, V11.B16
+	VAND  V7.B16, V10.B16, V10.B16
+	VAND  V7.B16, V11.B16, V11.B16
 	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
 	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
 	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
@@ -51648,8 +51570,7 @@ register1:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -51700,8 +51621,7 @@ register2:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -51752,8 +51672,7 @@ register3:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -51804,8 +51723,7 @@ register4:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -51856,8 +51774,7 @@ register5:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -51908,8 +51825,7 @@ register6:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -51960,8 +51876,7 @@ register7:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52012,8 +51927,7 @@ register8:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52064,8 +51978,7 @@ register9:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52116,8 +52029,7 @@ register10:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52168,8 +52080,7 @@ register11:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52220,8 +52131,7 @@ register12:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52272,8 +52182,7 @@ register13:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52324,8 +52233,7 @@ register14:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52376,8 +52284,7 @@ register15:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F10
-	VAND  V10.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52428,8 +52335,7 @@ register16:
 	FMOVQ (R3), F8
 	FMOVQ (R4), F9
 	VCMEQ V5.S4, V9.S4, V9.S4
-	FMOVQ -256(R0), F5
-	VAND  V5.B16, V9.B16, V9.B16
+	VAND  V7.B16, V9.B16, V9.B16
 	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD  $0x4e27d529 // fadd v9.4s, v9.4s, v7.4s
 	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
@@ -52496,23 +52402,21 @@ TEXT ·lossHingeNEON(SB), NOSPLIT, $64-76
 	VDUP  R2, V2.S4
 	FMOVQ 624(R0), F3
 	FMOVQ -256(R0), F4
-	MOVD  src_len+32(FP), R2
-	MOVD  src_base+24(FP), R3
-	MOVD  target_base+48(FP), R4
-	MOVD  dst_base+0(FP), R5
+	MOVD  src_len+32(FP), R0
+	MOVD  src_base+24(FP), R2
+	MOVD  target_base+48(FP), R3
+	MOVD  dst_base+0(FP), R4
 
 	// blocks of 64: [read src read target write dst]
-	SUBS  $64, R2, R2
+	SUBS  $64, R0, R0
 	BLT   tail1
 blocks1:
-	FLDPQ (R3), (F5, F6)
-	FLDPQ (R4), (F7, F8)
+	FLDPQ (R2), (F5, F6)
+	FLDPQ (R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52527,15 +52431,13 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), (R5)
-	FLDPQ 32(R3), (F5, F6)
-	FLDPQ 32(R4), (F7, F8)
+	FSTPQ (F5, F6), (R4)
+	FLDPQ 32(R2), (F5, F6)
+	FLDPQ 32(R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52550,15 +52452,13 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), 32(R5)
-	FLDPQ 64(R3), (F5, F6)
-	FLDPQ 64(R4), (F7, F8)
+	FSTPQ (F5, F6), 32(R4)
+	FLDPQ 64(R2), (F5, F6)
+	FLDPQ 64(R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52573,15 +52473,13 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), 64(R5)
-	FLDPQ 96(R3), (F5, F6)
-	FLDPQ 96(R4), (F7, F8)
+	FSTPQ (F5, F6), 64(R4)
+	FLDPQ 96(R2), (F5, F6)
+	FLDPQ 96(R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52596,15 +52494,13 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), 96(R5)
-	FLDPQ 128(R3), (F5, F6)
-	FLDPQ 128(R4), (F7, F8)
+	FSTPQ (F5, F6), 96(R4)
+	FLDPQ 128(R2), (F5, F6)
+	FLDPQ 128(R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52619,15 +52515,13 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), 128(R5)
-	FLDPQ 160(R3), (F5, F6)
-	FLDPQ 160(R4), (F7, F8)
+	FSTPQ (F5, F6), 128(R4)
+	FLDPQ 160(R2), (F5, F6)
+	FLDPQ 160(R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52642,15 +52536,13 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), 160(R5)
-	FLDPQ 192(R3), (F5, F6)
-	FLDPQ 192(R4), (F7, F8)
+	FSTPQ (F5, F6), 160(R4)
+	FLDPQ 192(R2), (F5, F6)
+	FLDPQ 192(R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52665,15 +52557,13 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), 192(R5)
-	FLDPQ 224(R3), (F5, F6)
-	FLDPQ 224(R4), (F7, F8)
+	FSTPQ (F5, F6), 192(R4)
+	FLDPQ 224(R2), (F5, F6)
+	FLDPQ 224(R3), (F7, F8)
 	VCMEQ V2.S4, V7.S4, V7.S4
 	VCMEQ V2.S4, V8.S4, V8.S4
-	FMOVQ -256(R0), F9
-	FMOVQ -256(R0), F10
-	VAND  V9.B16, V7.B16, V7.B16
-	VAND  V10.B16, V8.B16, V8.B16
+	VAND  V4.B16, V7.B16, V7.B16
+	VAND  V4.B16, V8.B16, V8.B16
 	WORD  $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
 	WORD  $0x6e23dd08 // fmul v8.4s, v8.4s, v3.4s
 	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
@@ -52688,65 +52578,64 @@ blocks1:
 	VBIT  V10.B16, V0.B16, V6.B16
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FSTPQ (F5, F6), 224(R5)
+	FSTPQ (F5, F6), 224(R4)
+	ADD   $256, R2, R2
 	ADD   $256, R3, R3
 	ADD   $256, R4, R4
-	ADD   $256, R5, R5
-	SUBS  $64, R2, R2
+	SUBS  $64, R0, R0
 	BGE   blocks1
 tail1:
-	ADDS  $64, R2, R2
+	ADDS  $64, R0, R0
 	BEQ   end1
 
 	// the last block, register by register
-	AND   $3, R2, R6
-	ADD   $0, R1, R7
-	SUB   R6, R2, R8
-	LSL   $2, R8, R8
-	ADD   R3, R8, R8
-	ADD   $16, R1, R9
-	SUB   R6, R2, R10
+	AND   $3, R0, R5
+	ADD   $0, R1, R6
+	SUB   R5, R0, R7
+	LSL   $2, R7, R7
+	ADD   R2, R7, R7
+	ADD   $16, R1, R8
+	SUB   R5, R0, R9
+	LSL   $2, R9, R9
+	ADD   R3, R9, R9
+	ADD   $32, R1, R1
+	SUB   R5, R0, R10
 	LSL   $2, R10, R10
 	ADD   R4, R10, R10
-	ADD   $32, R1, R1
-	SUB   R6, R2, R11
-	LSL   $2, R11, R11
-	ADD   R5, R11, R11
-	CBZ   R6, whole1
+	CBZ   R5, whole1
 	VMOVI $0, V5.B16
-	TBZ   $1, R6, one1
-	VLD1  (R8), V5.D[0]
-	TBZ   $0, R6, done1
-	ADD   $8, R8, R8
-	VLD1  (R8), V5.S[2]
+	TBZ   $1, R5, one1
+	VLD1  (R7), V5.D[0]
+	TBZ   $0, R5, done1
+	ADD   $8, R7, R7
+	VLD1  (R7), V5.S[2]
 	B     done1
 one1:
-	VLD1  (R8), V5.S[0]
+	VLD1  (R7), V5.S[0]
 done1:
-	FMOVQ F5, (R7)
+	FMOVQ F5, (R6)
 	VMOVI $0, V5.B16
-	TBZ   $1, R6, one2
-	VLD1  (R10), V5.D[0]
-	TBZ   $0, R6, done2
-	ADD   $8, R10, R8
-	VLD1  (R8), V5.S[2]
+	TBZ   $1, R5, one2
+	VLD1  (R9), V5.D[0]
+	TBZ   $0, R5, done2
+	ADD   $8, R9, R7
+	VLD1  (R7), V5.S[2]
 	B     done2
 one2:
-	VLD1  (R10), V5.S[0]
+	VLD1  (R9), V5.S[0]
 done2:
-	FMOVQ F5, (R9)
+	FMOVQ F5, (R8)
 whole1:
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register1
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register1:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52754,23 +52643,22 @@ register1:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register2
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register2:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52778,23 +52666,22 @@ register2:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register3
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register3:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52802,23 +52689,22 @@ register3:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register4
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register4:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52826,23 +52712,22 @@ register4:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register5
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register5:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52850,23 +52735,22 @@ register5:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register6
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register6:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52874,23 +52758,22 @@ register6:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register7
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register7:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52898,23 +52781,22 @@ register7:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register8
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register8:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52922,23 +52804,22 @@ register8:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register9
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register9:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52946,23 +52827,22 @@ register9:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register10
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register10:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52970,23 +52850,22 @@ register10:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register11
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register11:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -52994,23 +52873,22 @@ register11:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register12
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register12:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -53018,23 +52896,22 @@ register12:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register13
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register13:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -53042,23 +52919,22 @@ register13:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register14
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register14:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -53066,23 +52942,22 @@ register14:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register15
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register15:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F7
-	VAND  V7.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -53090,23 +52965,22 @@ register15:
 	WORD  $0x4ea0a8a7 // cmlt v7.4s, v5.4s, #0
 	VBIT  V7.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register16
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register16:
-	FMOVQ (R3), F5
-	FMOVQ (R4), F6
+	FMOVQ (R2), F5
+	FMOVQ (R3), F6
 	VCMEQ V2.S4, V6.S4, V6.S4
-	FMOVQ -256(R0), F2
-	VAND  V2.B16, V6.B16, V6.B16
+	VAND  V4.B16, V6.B16, V6.B16
 	WORD  $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
@@ -53114,23 +52988,23 @@ register16:
 	WORD  $0x4ea0a8a1 // cmlt v1.4s, v5.4s, #0
 	VBIT  V1.B16, V0.B16, V5.B16
 	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R5)
+	FMOVQ F5, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
 last1:
-	CBZ   R6, end1
+	CBZ   R5, end1
 	FMOVQ (R1), F0
-	TBZ   $1, R6, one4
-	VST1  V0.D[0], (R11)
-	TBZ   $0, R6, done3
-	ADD   $8, R11, R0
+	TBZ   $1, R5, one4
+	VST1  V0.D[0], (R10)
+	TBZ   $0, R5, done3
+	ADD   $8, R10, R0
 	VST1  V0.S[2], (R0)
 	B     done3
 one4:
-	VST1  V0.S[0], (R11)
+	VST1  V0.S[0], (R10)
 done3:
 end1:
 	RET
@@ -53160,23 +53034,21 @@ TEXT ·lossClampNEON(SB), NOSPLIT, $64-84
 	VMOVI $0, V17.B16
 	VMOVI $0, V18.B16
 	VMOVI $0, V19.B16
-	MOVD  src_len+32(FP), R2
-	MOVD  src_base+24(FP), R3
-	MOVD  target_base+48(FP), R4
-	MOVD  dst_base+0(FP), R5
+	MOVD  src_len+32(FP), R0
+	MOVD  src_base+24(FP), R2
+	MOVD  target_base+48(FP), R3
+	MOVD  dst_base+0(FP), R4
 
 	// blocks of 64: [read src read target write dst]
-	SUBS  $64, R2, R2
+	SUBS  $64, R0, R0
 	BLT   tail1
 blocks1:
-	FLDPQ (R3), (F20, F21)
-	FLDPQ (R4), (F22, F23)
+	FLDPQ (R2), (F20, F21)
+	FLDPQ (R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53207,15 +53079,13 @@ blocks1:
 	WORD  $0x4e3bd4a5 // fadd v5.4s, v5.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), (R5)
-	FLDPQ 32(R3), (F20, F21)
-	FLDPQ 32(R4), (F22, F23)
+	FSTPQ (F24, F25), (R4)
+	FLDPQ 32(R2), (F20, F21)
+	FLDPQ 32(R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53246,15 +53116,13 @@ blocks1:
 	WORD  $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), 32(R5)
-	FLDPQ 64(R3), (F20, F21)
-	FLDPQ 64(R4), (F22, F23)
+	FSTPQ (F24, F25), 32(R4)
+	FLDPQ 64(R2), (F20, F21)
+	FLDPQ 64(R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53285,15 +53153,13 @@ blocks1:
 	WORD  $0x4e3bd529 // fadd v9.4s, v9.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), 64(R5)
-	FLDPQ 96(R3), (F20, F21)
-	FLDPQ 96(R4), (F22, F23)
+	FSTPQ (F24, F25), 64(R4)
+	FLDPQ 96(R2), (F20, F21)
+	FLDPQ 96(R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53324,15 +53190,13 @@ blocks1:
 	WORD  $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), 96(R5)
-	FLDPQ 128(R3), (F20, F21)
-	FLDPQ 128(R4), (F22, F23)
+	FSTPQ (F24, F25), 96(R4)
+	FLDPQ 128(R2), (F20, F21)
+	FLDPQ 128(R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53363,15 +53227,13 @@ blocks1:
 	WORD  $0x4e3bd5ad // fadd v13.4s, v13.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), 128(R5)
-	FLDPQ 160(R3), (F20, F21)
-	FLDPQ 160(R4), (F22, F23)
+	FSTPQ (F24, F25), 128(R4)
+	FLDPQ 160(R2), (F20, F21)
+	FLDPQ 160(R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53402,15 +53264,13 @@ blocks1:
 	WORD  $0x4e3bd5ef // fadd v15.4s, v15.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), 160(R5)
-	FLDPQ 192(R3), (F20, F21)
-	FLDPQ 192(R4), (F22, F23)
+	FSTPQ (F24, F25), 160(R4)
+	FLDPQ 192(R2), (F20, F21)
+	FLDPQ 192(R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53441,15 +53301,13 @@ blocks1:
 	WORD  $0x4e3bd631 // fadd v17.4s, v17.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), 192(R5)
-	FLDPQ 224(R3), (F20, F21)
-	FLDPQ 224(R4), (F22, F23)
+	FSTPQ (F24, F25), 192(R4)
+	FLDPQ 224(R2), (F20, F21)
+	FLDPQ 224(R3), (F22, F23)
 	VCMEQ V0.S4, V22.S4, V22.S4
 	VCMEQ V0.S4, V23.S4, V23.S4
-	FMOVQ -256(R0), F24
-	FMOVQ -256(R0), F25
-	VAND  V24.B16, V22.B16, V22.B16
-	VAND  V25.B16, V23.B16, V23.B16
+	VAND  V2.B16, V22.B16, V22.B16
+	VAND  V2.B16, V23.B16, V23.B16
 	WORD  $0x4eb4d6d4 // fsub v20.4s, v22.4s, v20.4s
 	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
 	WORD  $0x6e23ded8 // fmul v24.4s, v22.4s, v3.4s
@@ -53480,65 +53338,64 @@ blocks1:
 	WORD  $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
 	WORD  $0x6e36df18 // fmul v24.4s, v24.4s, v22.4s
 	WORD  $0x6e37df39 // fmul v25.4s, v25.4s, v23.4s
-	FSTPQ (F24, F25), 224(R5)
+	FSTPQ (F24, F25), 224(R4)
+	ADD   $256, R2, R2
 	ADD   $256, R3, R3
 	ADD   $256, R4, R4
-	ADD   $256, R5, R5
-	SUBS  $64, R2, R2
+	SUBS  $64, R0, R0
 	BGE   blocks1
 tail1:
-	ADDS  $64, R2, R2
+	ADDS  $64, R0, R0
 	BEQ   end1
 
 	// the last block, register by register
-	AND   $3, R2, R6
-	ADD   $0, R1, R7
-	SUB   R6, R2, R8
-	LSL   $2, R8, R8
-	ADD   R3, R8, R8
-	ADD   $16, R1, R9
-	SUB   R6, R2, R10
+	AND   $3, R0, R5
+	ADD   $0, R1, R6
+	SUB   R5, R0, R7
+	LSL   $2, R7, R7
+	ADD   R2, R7, R7
+	ADD   $16, R1, R8
+	SUB   R5, R0, R9
+	LSL   $2, R9, R9
+	ADD   R3, R9, R9
+	ADD   $32, R1, R1
+	SUB   R5, R0, R10
 	LSL   $2, R10, R10
 	ADD   R4, R10, R10
-	ADD   $32, R1, R1
-	SUB   R6, R2, R11
-	LSL   $2, R11, R11
-	ADD   R5, R11, R11
-	CBZ   R6, whole1
+	CBZ   R5, whole1
 	VMOVI $0, V20.B16
-	TBZ   $1, R6, one1
-	VLD1  (R8), V20.D[0]
-	TBZ   $0, R6, done1
-	ADD   $8, R8, R8
-	VLD1  (R8), V20.S[2]
+	TBZ   $1, R5, one1
+	VLD1  (R7), V20.D[0]
+	TBZ   $0, R5, done1
+	ADD   $8, R7, R7
+	VLD1  (R7), V20.S[2]
 	B     done1
 one1:
-	VLD1  (R8), V20.S[0]
+	VLD1  (R7), V20.S[0]
 done1:
-	FMOVQ F20, (R7)
+	FMOVQ F20, (R6)
 	VMOVI $0, V20.B16
-	TBZ   $1, R6, one2
-	VLD1  (R10), V20.D[0]
-	TBZ   $0, R6, done2
-	ADD   $8, R10, R8
-	VLD1  (R8), V20.S[2]
+	TBZ   $1, R5, one2
+	VLD1  (R9), V20.D[0]
+	TBZ   $0, R5, done2
+	ADD   $8, R9, R7
+	VLD1  (R7), V20.S[2]
 	B     done2
 one2:
-	VLD1  (R10), V20.S[0]
+	VLD1  (R9), V20.S[0]
 done2:
-	FMOVQ F20, (R9)
+	FMOVQ F20, (R8)
 whole1:
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register1
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register1:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53554,23 +53411,22 @@ register1:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d484 // fadd v4.4s, v4.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register2
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register2:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53586,23 +53442,22 @@ register2:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d4a5 // fadd v5.4s, v5.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register3
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register3:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53618,23 +53473,22 @@ register3:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d4c6 // fadd v6.4s, v6.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register4
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register4:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53650,23 +53504,22 @@ register4:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d4e7 // fadd v7.4s, v7.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register5
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register5:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53682,23 +53535,22 @@ register5:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d508 // fadd v8.4s, v8.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register6
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register6:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53714,23 +53566,22 @@ register6:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d529 // fadd v9.4s, v9.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register7
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register7:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53746,23 +53597,22 @@ register7:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d54a // fadd v10.4s, v10.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register8
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register8:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53778,23 +53628,22 @@ register8:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d56b // fadd v11.4s, v11.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register9
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register9:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53810,23 +53659,22 @@ register9:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d58c // fadd v12.4s, v12.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register10
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register10:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53842,23 +53690,22 @@ register10:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register11
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register11:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53874,23 +53721,22 @@ register11:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d5ce // fadd v14.4s, v14.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register12
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register12:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53906,23 +53752,22 @@ register12:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register13
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register13:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53938,23 +53783,22 @@ register13:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d610 // fadd v16.4s, v16.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register14
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register14:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -53970,23 +53814,22 @@ register14:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register15
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register15:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F22
-	VAND  V22.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23deb6 // fmul v22.4s, v21.4s, v3.4s
 	WORD  $0x4e22d6d5 // fadd v21.4s, v22.4s, v2.4s
@@ -54002,23 +53845,22 @@ register15:
 	WORD  $0x4ea0faf7 // fabs v23.4s, v23.4s
 	WORD  $0x4e37d652 // fadd v18.4s, v18.4s, v23.4s
 	WORD  $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
-	FMOVQ F22, (R5)
+	FMOVQ F22, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
-	CMP   $4, R2
+	CMP   $4, R0
 	BGE   register16
-	MOVD  R7, R3
-	MOVD  R9, R4
-	MOVD  R1, R5
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R1, R4
 register16:
-	FMOVQ (R3), F20
-	FMOVQ (R4), F21
+	FMOVQ (R2), F20
+	FMOVQ (R3), F21
 	VCMEQ V0.S4, V21.S4, V21.S4
-	FMOVQ -256(R0), F0
-	VAND  V0.B16, V21.B16, V21.B16
+	VAND  V2.B16, V21.B16, V21.B16
 	WORD  $0x4eb4d6b4 // fsub v20.4s, v21.4s, v20.4s
 	WORD  $0x6e23dea0 // fmul v0.4s, v21.4s, v3.4s
 	WORD  $0x4e22d415 // fadd v21.4s, v0.4s, v2.4s
@@ -54034,23 +53876,23 @@ register16:
 	WORD  $0x4ea0f821 // fabs v1.4s, v1.4s
 	WORD  $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
 	WORD  $0x6e35dc00 // fmul v0.4s, v0.4s, v21.4s
-	FMOVQ F0, (R5)
+	FMOVQ F0, (R4)
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R4, R4
-	ADD   $16, R5, R5
-	SUBS  $4, R2, R2
+	SUBS  $4, R0, R0
 	BLE   last1
 last1:
-	CBZ   R6, end1
+	CBZ   R5, end1
 	FMOVQ (R1), F0
-	TBZ   $1, R6, one4
-	VST1  V0.D[0], (R11)
-	TBZ   $0, R6, done3
-	ADD   $8, R11, R0
+	TBZ   $1, R5, one4
+	VST1  V0.D[0], (R10)
+	TBZ   $0, R5, done3
+	ADD   $8, R10, R0
 	VST1  V0.S[2], (R0)
 	B     done3
 one4:
-	VST1  V0.S[0], (R11)
+	VST1  V0.S[0], (R10)
 done3:
 end1:
 	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s

@@ -413,21 +413,20 @@ func (m mach) Narrow(d V, x []V) {
 	}
 }
 
-func (m mach) Equal(d V, labels, class V) {
-	one := m.constBits(m.bits(1))
+func (m mach) Equal(d V, labels, class, x V) {
 	cmp := m.ps(m.VPCMPEQD, m.VPCMPEQQ)
 	if m.zmm() {
 		k := m.K()
 		cmp(m.op(class), m.op(labels), k)
 		if m.typ == machine.F32 {
-			m.VMOVUPS_Z(m.op(one), k, m.op(d))
+			m.VMOVUPS_Z(m.op(x), k, m.op(d))
 		} else {
-			m.VMOVUPD_Z(m.op(one), k, m.op(d))
+			m.VMOVUPD_Z(m.op(x), k, m.op(d))
 		}
 		return
 	}
 	cmp(m.op(class), m.op(labels), m.op(d))
-	m.logic("AND", m.op(d), m.op(d), m.op(one))
+	m.logic("AND", m.op(d), m.op(d), m.op(x))
 }
 
 func (m mach) Block(x float64) []V {

@@ -288,9 +288,9 @@ func (m mach) Narrow(d V, x []V) {
 	m.VFCVTN2(m.r(x[1]).D2(), m.r(d).S4())
 }
 
-func (m mach) Equal(d V, labels, class V) {
+func (m mach) Equal(d V, labels, class, x V) {
 	m.VCMEQ(m.a(class), m.a(labels), m.a(d))
-	m.VAND(m.b(m.Const(1)), m.b(d), m.b(d))
+	m.VAND(m.b(x), m.b(d), m.b(d))
 }
 
 func (m mach) Spread(d V) { m.VDUP(m.lane(d, 0), m.a(d)) }

@@ -43,10 +43,10 @@ func subtract(m machine.Machine) {
 }
 
 func classErrors(m machine.Machine) {
-	class := m.Arg("class")
+	class, one := m.Arg("class"), m.Const(1)
 	m.Map(func(x []V) V {
 		p, label := x[0], x[1]
-		m.Equal(label, label, class)
+		m.Equal(label, label, class, one)
 		m.Sub(p, label, p)
 		m.Abs(p, p)
 		return p

@@ -154,7 +154,7 @@ func expsBut1(m machine.Machine, top, ones []V) func(j int, x []V) V {
 	return func(j int, x []V) V {
 		m.Sub(x[0], x[0], top[j])
 		y := e.of(x[0])
-		m.Equal(x[0], y, one)
+		m.Equal(x[0], y, one, one)
 		m.Add(ones[j], ones[j], x[0])
 		m.Sub(x[0], half, x[0])
 		m.BySign(y, x[0], minus0, y)
@@ -244,7 +244,7 @@ func targets(m machine.Machine, body func(x V) V) {
 	class, minusTwo, one := m.Arg("class"), m.Const(-2), m.Const(1)
 	m.Each(func(j int, r []V) V {
 		x, sign := r[0], r[1]
-		m.Equal(sign, sign, class)
+		m.Equal(sign, sign, class, one)
 		m.Mul(sign, sign, minusTwo)
 		m.Add(sign, sign, one)
 		m.Mul(x, x, sign)
@@ -273,7 +273,7 @@ func lossClamp(m machine.Machine) {
 	check := m.Sums()
 	m.Each(func(j int, x []V) V {
 		e, target, t := x[0], x[1], m.New()
-		m.Equal(target, target, class)
+		m.Equal(target, target, class, one)
 		m.Sub(e, target, e) // 1 − p, or −p
 		m.Mul(t, target, minusTwo)
 		m.Add(target, t, one)

@@ -124,7 +124,7 @@ type Machine interface {
 	Narrow(d V, x []V)
 
 	// Labels are integers as wide as the elements.
-	Equal(d V, labels, class V) // 1 where they are the same, else 0
+	Equal(d V, labels, class, x V) // x where they are the same, else 0
 
 	// Block returns a block of registers with x in every lane.
 	Block(x float64) []V
