@@ -165,8 +165,8 @@ type class struct {
 	loss, gap  float64
 }
 
-// unitOf returns the unit of classes[i].
-func (c *call) unitOf(i int) *unit { return &c.units[i/c.cfg.Classes] }
+// unitOf returns the unit of a group.
+func (c *call) unitOf(group int) *unit { return &c.units[group*c.width/c.cfg.Classes] }
 
 // maxEmptyImages is how many images a call may have that has no pixels: a bad number must not cost memory or time.
 const maxEmptyImages = 1 << 16
@@ -239,20 +239,22 @@ func (c *call) load(from, to int) error {
 	for i := range c.units {
 		c.units[i].terms = 0
 	}
-	for i := range c.classes {
-		class, u := &c.classes[i], c.unitOf(i)
-		k, g := i%c.cfg.Classes, &c.groups[i/c.width]
-		foreground := class.foreground.Load()
-		class.takesPart = c.averaged[k] && g.keptN > 0 && (foreground > 0 || c.absentToo)
-		if class.takesPart {
-			u.weight += c.weights[k]
-		}
-		if c.lambda > 0 {
-			switch weight := float64(c.entropyWeight(k)); {
-			case c.activation == SoftmaxActivation:
-				u.terms += float64(float64(foreground) * weight)
-			default:
-				u.terms += float64(float64(g.entropyN) * weight)
+	for i := range c.groups {
+		g, u, first := &c.groups[i], c.unitOf(i), i*c.width%c.cfg.Classes
+		for j := range c.width {
+			class, k := &c.classes[i*c.width+j], first+j
+			foreground := class.foreground.Load()
+			class.takesPart = c.averaged[k] && g.keptN > 0 && (foreground > 0 || c.absentToo)
+			if class.takesPart {
+				u.weight += c.weights[k]
+			}
+			if c.lambda > 0 {
+				switch weight := float64(c.entropyWeight(k)); {
+				case c.activation == SoftmaxActivation:
+					u.terms += float64(float64(foreground) * weight)
+				default:
+					u.terms += float64(float64(g.entropyN) * weight)
+				}
 			}
 		}
 	}
@@ -426,7 +428,7 @@ func (c *call) layPlanes() (length, kept, entropies int) {
 		length += g.stride * c.width
 		kept += g.keptN
 		entropies += g.entropyN
-		c.units[i*c.width/c.cfg.Classes].entropyN += g.entropyN
+		c.unitOf(i).entropyN += g.entropyN
 	}
 	return length, kept, entropies
 }

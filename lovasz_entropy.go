@@ -85,7 +85,7 @@ func (p *plan) entropyWeight(class int) float32 {
 
 // addEntropyGradient adds the gradient of the cross-entropy: of every class weight·(p − y), and p − y is the signed error.
 func (c *call) addEntropyGradient(w *worker, t *tile, dst []float32, stride int) {
-	u, n := c.unitOf(t.group*c.width), t.keptN
+	u, n := c.unitOf(t.group), t.keptN
 	if u.terms == 0 {
 		return
 	}

@@ -407,23 +407,16 @@ func (c *call) logitGradients(w *worker, t *tile, dst []float32, stride int) {
 
 // spread writes the gradient by the probabilities of the tile's pixels that take part, plane by plane.
 func (c *call) spread(w *worker, t *tile, dst []float32, stride int) {
+	u, at := c.unitOf(t.group), t.kept-c.groups[t.group].kept
 	for k := range c.width {
-		c.spreadClass(w, dst[k*stride:][:t.keptN], t, k)
+		dst, i := dst[k*stride:][:t.keptN], t.group*c.width+k
+		if !c.classes[i].takesPart || u.weight == 0 {
+			clear(dst)
+			continue
+		}
+		share := float32(c.weights[t.class+k] / u.weight / float64(c.took)) // what a class's loss counts in the mean
+		c.found[i].spread(c.isa, dst, c.plane(&t.block, k), c.weightsOf(t.group, k), at, &w.marks[k], share)
 	}
-}
-
-func (c *call) spreadClass(w *worker, dst []float32, t *tile, k int) {
-	i := t.group*c.width + k
-	if !c.classes[i].takesPart || c.unitOf(i).weight == 0 {
-		clear(dst)
-		return
-	}
-	c.found[i].spread(c.isa, dst, c.plane(&t.block, k), c.weightsOf(t.group, k), t.kept-c.groups[t.group].kept, &w.marks[k], c.share(i))
-}
-
-// share is what a class's loss counts in the mean.
-func (c *call) share(i int) float32 {
-	return float32(c.weights[i%c.cfg.Classes] / c.unitOf(i).weight / float64(c.took))
 }
 
 // scatter writes the planes in grads to the gradient, and 0 for the pixels that take no part. It uses dprobs.
