@@ -81,20 +81,20 @@ func (c *LovaszCounts) add(a input) error {
 	if err := c.room(pixels); err != nil {
 		return err
 	}
-	c.call.each(c.call.shareOut(), func(run *call, w *worker, k int) {
+	c.call.each(c.call.shareOut(), func(pass *call, w *worker, k int) {
 		if c.counts(k) {
-			w.count(run, k, 0, run.groups[k/run.width].blocks)
+			w.count(pass, k, 0, pass.groups[k/pass.width].blocks)
 			c.take(k, w)
 		}
 	})
-	c.call.each(len(c.call.shared)*c.call.ranges, func(run *call, _ *worker, task int) {
-		s, r := &run.shared[task/run.ranges], task%run.ranges
-		if from, to := run.blocksOf(s, r); c.counts(s.task) {
-			s.workers[r].count(run, s.task, from, to)
+	c.call.each(len(c.call.shared)*c.call.ranges, func(pass *call, _ *worker, task int) {
+		s, r := &pass.shared[task/pass.ranges], task%pass.ranges
+		if from, to := pass.blocksOf(s, r); c.counts(s.task) {
+			s.workers[r].count(pass, s.task, from, to)
 		}
 	})
-	c.call.each(len(c.call.shared), func(run *call, _ *worker, i int) {
-		if s := &run.shared[i]; c.counts(s.task) {
+	c.call.each(len(c.call.shared), func(pass *call, _ *worker, i int) {
+		if s := &pass.shared[i]; c.counts(s.task) {
 			c.take(s.task, s.workers...)
 		}
 	})
@@ -196,13 +196,13 @@ func (c *LovaszCounts) Result() LovaszResult {
 
 // average makes the classes, and what the one unit averages, those of all pixels counted. Their losses are still to be found.
 func (c *LovaszCounts) average() {
-	run := &c.call
-	run.units, run.classes, run.took = resize(run.units, 1), resize(run.classes, len(c.state)), 1
-	clear(run.units)
-	clear(run.classes)
-	u := &run.units[0]
+	pass := &c.call
+	pass.units, pass.classes, pass.took = resize(pass.units, 1), resize(pass.classes, len(c.state)), 1
+	clear(pass.units)
+	clear(pass.classes)
+	u := &pass.units[0]
 	for k := range c.state {
-		class, counted := &run.classes[k], &c.state[k]
+		class, counted := &pass.classes[k], &c.state[k]
 		class.takesPart = c.plan.averaged[k] && counted.pixels > 0 && (counted.foreground > 0 || c.plan.absentToo)
 		if class.takesPart {
 			u.weight += c.plan.weights[k]
@@ -239,10 +239,10 @@ func (c *LovaszCounts) backward(a input) error {
 		return err
 	}
 	c.average()
-	c.call.each(len(c.state), func(run *call, w *worker, k int) {
-		if run.classes[k].takesPart {
-			run.found[k] = spread{kind: byBin}
-			c.state[k].weigh(&w.binned, &run.tables[k])
+	c.call.each(len(c.state), func(pass *call, w *worker, k int) {
+		if pass.classes[k].takesPart {
+			pass.found[k] = spread{kind: byBin}
+			c.state[k].weigh(&w.binned, &pass.tables[k])
 		}
 	})
 	c.call.each(len(c.call.blocks), (*call).gradient)

@@ -84,16 +84,16 @@ func (s *sorter) divide32(keys []uint32, perm []int32) (nans int) {
 		return len(keys) - n
 	}
 	s.plan(len(keys))
-	for i := 0; i < len(keys); i += chunk {
-		sortSplit32(s.isa, items, keys[i:min(i+chunk, len(keys))], uint32(i), s.coarse, s.next, uint32(s.shift))
+	for i := 0; i < len(keys); i += keyPiece {
+		sortSplit32(s.isa, items, keys[i:min(i+keyPiece, len(keys))], uint32(i), s.coarse, s.next, uint32(s.shift))
 	}
 	return 0
 }
 
 // count32 counts the items that keys become, by the upper bits of their keys, unless there is a NaN, which it reports.
 func (s *sorter) count32(keys []uint32) (nan bool) {
-	for i := 0; i < len(keys); i += chunk {
-		if sortCount32(s.isa, s.coarse, keys[i:min(i+chunk, len(keys))], uint32(s.shift)) {
+	for i := 0; i < len(keys); i += keyPiece {
+		if sortCount32(s.isa, s.coarse, keys[i:min(i+keyPiece, len(keys))], uint32(s.shift)) {
 			return true
 		}
 	}
@@ -189,12 +189,12 @@ func (s *sorter) divide64(keys []uint64, perm []int32, up uint) {
 		inOrder(perm)
 		return
 	}
-	for i := 0; i < len(keys); i += chunk {
-		sortCount64(s.isa, s.coarse, keys[i:min(i+chunk, len(keys))], uint32(up), uint32(s.shift))
+	for i := 0; i < len(keys); i += keyPiece {
+		sortCount64(s.isa, s.coarse, keys[i:min(i+keyPiece, len(keys))], uint32(up), uint32(s.shift))
 	}
 	s.plan(len(keys))
-	for i := 0; i < len(keys); i += chunk {
-		sortSplit64(s.isa, values, perm, keys[i:min(i+chunk, len(keys))], uint32(i), s.coarse, s.next, uint32(up), uint32(s.shift))
+	for i := 0; i < len(keys); i += keyPiece {
+		sortSplit64(s.isa, values, perm, keys[i:min(i+keyPiece, len(keys))], uint32(i), s.coarse, s.next, uint32(up), uint32(s.shift))
 	}
 }
 

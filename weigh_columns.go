@@ -27,7 +27,7 @@ const (
 	onePart      = partSize
 	minShift     = 8       // bits of a key below its bin
 	maxShift     = 13      // the lower bits, the foreground bit and 2 make 15 bits
-	chunk        = 1 << 15 // pixels, or keys of a sort, that a kernel gets at a time
+	keyPiece     = 1 << 15 // pixels, or keys of a sort, that a kernel gets at a time
 	fewestPixels = 1 << 13 // pixels for which columns pay
 	mostPixels   = 1 << 29 // pixels whose counts, twice, fit int32
 	listStart    = 1 << 31 // marks the start of a list
@@ -116,23 +116,23 @@ func (s *columnWeigher) keyPart(t int, lists []*keyLists) keyPart {
 
 // plan divides the keys of a class into parts of about the same size, and says how wide the bins of each are.
 func (s *columnWeigher) plan(plane []float32) {
-	const run = 64
+	const neighbours = 64
 	keys, smallest := s.keys, s.stats.from
-	stride := max(1, len(plane)/4096) * run
+	stride := max(1, len(plane)/4096) * neighbours
 	if s.coarse == nil {
 		s.coarse = make([]uint32, 1<<15)
 	}
 	coarse := s.coarse[smallest>>16 : s.stats.top>>16+1]
 	sampled := 0
-	for i := 0; i+run <= len(plane); i += stride {
-		for _, v := range plane[i:][:run] {
+	for i := 0; i+neighbours <= len(plane); i += stride {
+		for _, v := range plane[i:][:neighbours] {
 			if e, _ := errorBits(v); e >= smallest {
 				coarse[min(e, s.stats.top)>>16-smallest>>16]++
 				sampled++
 			}
 		}
 	}
-	scale := float64(stride) / run // pixels for every sampled one
+	scale := float64(stride) / neighbours // pixels for every sampled one
 	keys.parts = 1
 	for len(plane) > onePart && keys.parts < maxParts && float64(sampled)*scale > 1.1*float64(partSize*int(keys.parts)) {
 		keys.parts *= 2
@@ -228,8 +228,8 @@ func (p *keyPart) each(positions []uint32, f func(keys, positions []uint32, at, 
 	at := 0
 	for _, l := range p.lists {
 		keys, n := l.keys[p.t], int(l.n[p.t])
-		for i := 0; i < n; i += chunk {
-			f(keys[i:], positions[i:], at+i, min(chunk, n-i))
+		for i := 0; i < n; i += keyPiece {
+			f(keys[i:], positions[i:], at+i, min(keyPiece, n-i))
 		}
 		at += n
 		positions = positions[n+padding:]
