@@ -41,10 +41,7 @@ func SoftmaxRowsScaled[T Float](dst, src, mask []T, cols int, scale T) {
 func scaledRows[T Float](isa ISA, dst, src []T, cols int, scale T) {
 	switch {
 	case scale < 0:
-		for i := 0; i < len(src); i += longPiece {
-			end := min(i+longPiece, len(src))
-			negate(isa, dst[i:end], src[i:end])
-		}
+		negateAll(isa, dst, src)
 		src, scale = dst, -scale
 	case scale == 0:
 		scaleAll(isa, dst, src, scale)

@@ -16,9 +16,10 @@ func SortAscending[T Float](keys []T, perm []int32) {
 	if len(keys) > math.MaxInt32 {
 		panic(fmt.Sprintf("lanewise: SortAscending: %d keys, want at most 2³¹ − 1", len(keys)))
 	}
-	flip(keys)
+	isa := active
+	negateAll(isa, keys, keys)
 	SortDescending(keys, perm)
-	flip(keys)
+	negateAll(isa, keys, keys)
 	nans := 0 // in front
 	for nans < len(keys) && keys[nans] != keys[nans] {
 		nans++
@@ -27,12 +28,12 @@ func SortAscending[T Float](keys []T, perm []int32) {
 	rotate(perm, nans)
 }
 
-// flip changes the sign of every element.
-func flip[T Float](x []T) {
-	for isa := active; len(x) > 0; {
-		n := min(len(x), longPiece)
-		negate(isa, x[:n], x[:n])
-		x = x[n:]
+// negateAll writes −src.
+func negateAll[T Float](isa ISA, dst, src []T) {
+	for len(src) > 0 {
+		n := min(len(src), longPiece)
+		negate(isa, dst[:n], src[:n])
+		dst, src = dst[n:], src[n:]
 	}
 }
 
