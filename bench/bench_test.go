@@ -337,6 +337,7 @@ var tiny = scope{
 	classes:   []int{1, 3, 1000},
 	logits:    1 << 14,
 	raised:    []float64{0, 12},
+	whole:     true,
 	largest:   256 << 10,
 }
 

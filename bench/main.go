@@ -5,7 +5,7 @@
 //	go run ./bench -quick                fewer lengths and samples: under 45 seconds
 //	go run ./bench -run 'Dot/float32'    only the cases that match; kernels are kernel/type/n
 //	go run ./bench -run '^Lovasz/'       the loss: configurations with a bound, exactness, data sets
-//	go run ./bench -run '^LovaszAll/'    every pair of options of the loss
+//	go run ./bench -run '^LovaszAll/'    every pair of options of the loss; with -whole every configuration
 //	go run ./bench -cputime              on a machine that is busy with other work too
 //	go run ./bench -old ../before        against an older version of the library, in a clone or a worktree of its own
 //	go run ./bench -benchfmt             for benchstat; -json for everything else
@@ -42,6 +42,7 @@ type scope struct {
 	classes   []int
 	logits    int       // the most that a configuration has
 	raised    []float64 // how nearly right a network is whose loss is held against float64
+	whole     bool      // all configurations that match, rather than as many as have every pair of options
 	largest   int       // bytes of the largest working set probed
 }
 
@@ -79,6 +80,7 @@ var raised = []float64{0, 3, 6, 9, 12, 14, 17, 20}
 
 func main() {
 	isQuick := flag.Bool("quick", false, "fewer lengths and samples: under 45 seconds")
+	whole := flag.Bool("whole", false, "every configuration of LovaszAll/… that matches, instead of as many as have every pair of options")
 	run := flag.String("run", "", "only cases whose name matches this regular `expression`: kernel/type/n, Lovasz/…, LovaszAll/…; README.md lists them")
 	sizes := flag.String("sizes", "", "these lengths, a comma-separated `list`, instead of 16 to 2²⁴")
 	asJSON := flag.Bool("json", false, "print JSON, a line for every measurement")
@@ -114,6 +116,7 @@ func main() {
 	if *isQuick {
 		s = quick
 	}
+	s.whole = *whole
 	if *sizes != "" {
 		if s.sizes, err = parseSizes(*sizes); err != nil {
 			fatal(fmt.Errorf("-sizes: %w", err))
@@ -184,7 +187,9 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 	}
 	tableCases, skipped := allCases(s.pixels, s.classes, s.logits)
 	tableCases = slices.DeleteFunc(tableCases, func(c lossCase) bool { return !pattern.MatchString(c.tableName()) })
-	tableCases = covering(tableCases)
+	if !s.whole {
+		tableCases = covering(tableCases)
+	}
 	if len(tableCases) == 0 {
 		skipped = nil
 	}
