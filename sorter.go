@@ -179,11 +179,17 @@ func (s *sorter) byBins(items []uint64) []uint64 {
 		}
 		return sorted
 	}
+	var g gap
+	if least>>31 != largest>>31 {
+		g = closeGap(items)
+		largest -= uint32(g.width >> 32)
+	}
 	shift := max(bits.Len32(largest-least)-min(bits.Len(uint(2*n)), 16), 0)
 	counts := s.counts[:((largest-least)>>(shift&31)+sortTurn)&^(sortTurn-1)]
 	clear(counts)
 	sortCount(s.isa, counts, items, least, uint32(shift))
 	if sortSums(s.isa, counts) > mostInBin {
+		g.open(items)
 		return nil
 	}
 	sortPlace(s.isa, sorted, items, counts, least, uint32(shift))
@@ -199,7 +205,42 @@ func (s *sorter) byBins(items []uint64) []uint64 {
 			insertItem(sorted, j)
 		}
 	}
+	g.open(sorted)
 	return sorted
+}
+
+// A gap is what is free between the keys of the two signs of floats, or between those without and with the highest bit of a part of them. Most
+// bins would be of the numbers close to 0, which few arrays have.
+type gap struct {
+	below uint64 // the largest item below
+	width uint64
+}
+
+// closeGap moves the items above the gap down.
+func closeGap(items []uint64) gap {
+	below, above := uint64(0), uint64(1<<64-1)
+	for _, it := range items {
+		high := uint64(int64(it) >> 63)
+		below, above = max(below, it&^high), min(above, it|^high)
+	}
+	g := gap{below, (above>>32 - below>>32 - 1) << 32}
+	for i, it := range items {
+		items[i] = it - g.width&uint64(int64(it)>>63)
+	}
+	return g
+}
+
+// open moves them up again.
+func (g gap) open(items []uint64) {
+	if g.width == 0 {
+		return
+	}
+	for i, it := range items {
+		if it > g.below {
+			it += g.width
+		}
+		items[i] = it
+	}
 }
 
 // insertItem moves an item to where it belongs among those before it, which are in order.
