@@ -36,8 +36,8 @@ const (
 	maxSortParts = 1024
 	sortDigits   = 1 << 8
 
-	binnedSplitMin = 256       // splitMin with bins
-	binnedPartMin  = 64        // sortPartMin with bins
+	binnedSplitMin = 768       // splitMin with bins
+	binnedPartMin  = 128       // sortPartMin with bins
 	maxBinned      = 1<<16 - 1 // items that are sorted by bins
 	maxBins        = 1 << 16
 	mostInBin      = 48 // items of a bin
