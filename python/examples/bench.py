@@ -1,7 +1,7 @@
 """Measures the losses beside the reference's algorithm, in one process: forward and backward, with all copies and messages.
 
-python3 python/bench.py [-threads N] [-rounds N] [-plot FILE]; the package is the one that lies here, with LANEWISE_WORKER set or after an
-installation. MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 in the environment spare PyTorch the page faults of its large tensors: on
+python3 python/examples/bench.py [-threads N] [-rounds N] [-plot FILE], after an installation, or with PYTHONPATH=python and
+LANEWISE_WORKER set. MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 in the environment spare PyTorch the page faults of its large tensors: on
 a virtual machine the reference is up to five times as slow without.
 """
 

@@ -1,4 +1,4 @@
-"""Two processes train on one loss: python3 python/example_ranks.py. On several machines torchrun starts them, and the rest is the same."""
+"""Two processes train on one loss: python3 python/examples/ranks.py. On several machines torchrun starts them, and the rest is the same."""
 
 import tempfile
 
