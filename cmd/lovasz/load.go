@@ -231,7 +231,7 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 				images = 1 // each file is one, a volume too
 			}
 		}
-		s, err := files.Fit(logits, labels, files.FitOptions{Layout: layout, Classes: o.Classes, Images: images})
+		s, err := o.fit(logits, labels, files.FitOptions{Layout: layout, Classes: o.Classes, Images: images})
 		if err != nil && o.set() {
 			err = fmt.Errorf("%s: %w", p.Logits, err)
 		}
@@ -313,7 +313,7 @@ func (l *loader) example() (x *array[float32], y *array[int32], s files.Shape, e
 		return nil, nil, s, fmt.Errorf("embedded %w", err)
 	}
 	x, y = &array[float32]{"(embedded)", a.Dtype, a.Shape, nil}, &array[int32]{"(embedded)", b.Dtype, b.Shape, nil}
-	if s, err = files.Fit(x.shape, y.shape, files.FitOptions{Layout: l.o.Layout, Classes: l.o.Classes, Images: l.o.Images}); err != nil {
+	if s, err = l.o.fit(x.shape, y.shape, files.FitOptions{Layout: l.o.Layout, Classes: l.o.Classes, Images: l.o.Images}); err != nil {
 		return nil, nil, s, err
 	}
 	if x.data, err = a.Floats(); err != nil {
@@ -321,6 +321,18 @@ func (l *loader) example() (x *array[float32], y *array[int32], s files.Shape, e
 	}
 	y.data, err = b.Integers()
 	return x, y, s, err
+}
+
+// fit is files.Fit, which reads one score per pixel of a hinge where that fits.
+func (o *options) fit(logits, labels []int, f files.FitOptions) (files.Shape, error) {
+	if o.Hinge && f.Classes == 0 {
+		one := f
+		one.Classes = 1
+		if s, err := files.Fit(logits, labels, one); err == nil {
+			return s, nil
+		}
+	}
+	return files.Fit(logits, labels, f)
 }
 
 // masks looks at labels of the logits' own shape: one mask for each class, 0 and 1. Where each pixel has exactly one class they may be one-hot

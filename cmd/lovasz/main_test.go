@@ -179,6 +179,7 @@ func TestLoss(t *testing.T) {
 		{"probabilities", pairOf(t, []float32{.2, .8, .7, .3, .9, .1}, []int{3, 2}, []int64{1, 0, 1}), "-activation none", 0.583333333, nil},
 		{"sigmoid", pairOf(t, []float32{2, -1, .5}, []int{3}, []int64{1, 0, 1}), "", 0.273328212, []float64{0.273328212}},
 		{"hinge", pairOf(t, []float32{.5, -1, 2}, []int{3}, []int64{1, 0, 0}), "-hinge", 1.75, []float64{1.75}},
+		{"hinge of what may be masks", pairOf(t, []float32{.5, -1, 2}, []int{1, 3, 1}, []int64{1, 0, 0}, 1, 3, 1), "-hinge", 1.75, []float64{1.75}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := runJSON(t, append(test.files, strings.Fields(test.flags)...)...)
@@ -438,6 +439,16 @@ TIME
 `
 	if stdout != want {
 		t.Errorf("got\n%s\nwant\n%s", stdout, want)
+	}
+
+	_, stdout, _ = command()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sample, _ := strings.Cut(string(readme), "```\nlogits ")
+	if sample, _, ok := strings.Cut(sample, "```"); !ok || !strings.Contains(stdout, "\nlogits "+sample+"time ") {
+		t.Errorf("the README has\n%s\nwant what is in\n%s", sample, stdout)
 	}
 
 	_, stdout, _ = command("-method", "binned", "-ce", "0.25")
