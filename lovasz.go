@@ -69,7 +69,7 @@ type LovaszConfig struct {
 
 	// The cross-entropy's own weights and smoothing, by the conventions of torch.nn.CrossEntropyLoss; both need CrossEntropy > 0. With
 	// sigmoids a weight is that of the class's binary cross-entropies, and the smoothed labels are ε/2 and 1 − ε/2.
-	CrossEntropyWeights []float32 // per class, nil: all 1; the mean is weighted by that of each pixel's label
+	CrossEntropyWeights []float32 // per class, nil: all 1; the mean is weighted by that of each pixel's label, with sigmoids by that of each term's class
 	LabelSmoothing      float64   // ε in [0, 1): how much of each label is spread over all classes
 }
 
@@ -78,7 +78,7 @@ type LovaszResult struct {
 	Loss         float64   // Lovasz + λ · CrossEntropy; 0 where there is no pixel or no class to average
 	Lovasz       float64   // the (weighted) mean of the class losses
 	CrossEntropy float64   // the mean cross-entropy; 0 where λ is 0
-	Gap          float64   // the exact Lovasz lies in [Lovasz, Lovasz+Gap], proved from the counts; 0 with Exact
+	Gap          float64   // the Lovasz of the float32 errors lies in [Lovasz, Lovasz+Gap], proved from the counts; 0 with Exact, which is within 1e-7 of it
 	PerClass     []float64 // [classes], NaN for a class that took no part; with PerImage its mean over the images where it did; valid until the next call
 	PerImage     []float64 // [images] with PerImage: each one's Lovasz, NaN for an image that took no part; valid until the next call; nil otherwise
 }
@@ -322,7 +322,8 @@ func (l *Lovasz) run(a input) (LovaszResult, error) {
 // the same slice; an error that is 0 has gradient 0.
 //
 // It is always exact, since Binned would save it nothing. Of the configuration only VoidLabels, Void (AsBackground makes void pixels 0),
-// PerImage and Workers matter. PerClass is nil, and Gap 0. A score that is not finite is ErrNotFinite; the other errors are those of Forward.
+// PerImage and Workers matter; for nothing but a hinge it is {Classes: 1, Activation: NoActivation}. PerClass is nil, and Gap 0. A score that
+// is not finite is ErrNotFinite; the other errors are those of Forward.
 func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (LovaszResult, error) {
 	l.enter("Lovasz")
 	defer l.leave()
