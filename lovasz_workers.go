@@ -74,8 +74,8 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 	c.sharers, c.task = min(len(c.workers), tasks), f
 	for i, w := range c.workers {
 		w.failed, w.err = math.MaxInt64, nil
-		w.next.Store(int64(i * tasks / c.sharers))
-		w.end = int64((i + 1) * tasks / c.sharers)
+		w.next.Store(c.shareFrom(i, tasks))
+		w.end = c.shareFrom(i+1, tasks)
 	}
 	helpers := c.workers[1:c.sharers]
 	c.busy.Store(int32(len(helpers)))
@@ -98,6 +98,11 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 		}
 	}
 	return first.err
+}
+
+// shareFrom returns the first task of a worker's share.
+func (t *team) shareFrom(worker, tasks int) int64 {
+	return int64(worker) * int64(tasks) / int64(t.sharers)
 }
 
 // lingers lets others run now and then, who may be the workers that are waited for.

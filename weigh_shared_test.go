@@ -97,3 +97,20 @@ func TestWorkersShareCounts(t *testing.T) {
 		}
 	})
 }
+
+// TestShares: the workers' shares follow each other, and do not overflow an int of 32 bits.
+func TestShares(t *testing.T) {
+	for _, c := range []struct{ sharers, tasks int }{{1, 1}, {2, 3}, {7, 100}, {64, 1 << 30}, {50_000, 100_000}} {
+		m, end := team{sharers: c.sharers}, int64(0)
+		for i := range c.sharers {
+			from := m.shareFrom(i, c.tasks)
+			if size := m.shareFrom(i+1, c.tasks) - from; from != end || size < int64(c.tasks/c.sharers) || size > int64(c.tasks/c.sharers+1) {
+				t.Fatalf("%d of %d tasks from %d on, for worker %d of %d, want them from %d on", size, c.tasks, from, i, c.sharers, end)
+			}
+			end = m.shareFrom(i+1, c.tasks)
+		}
+		if end != int64(c.tasks) {
+			t.Errorf("%d workers have %d tasks, want %d", c.sharers, end, c.tasks)
+		}
+	}
+}
