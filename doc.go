@@ -24,8 +24,8 @@
 //
 // Softmax and its relatives, Sigmoid, Dot, distances and norms, CumSum, ArgMax, TopK and sorts work on slices of float32 or float64, some
 // on float16, bfloat16 and int8 too. A destination may be the source itself unless its function says otherwise; other overlaps, and lengths
-// that do not fit, panic before anything is written. No kernel allocates or starts a goroutine (sorts, TopK and softmaxes along more than
-// 8192 planes take scratch from a pool).
+// that do not fit, panic before anything is written. No kernel allocates or starts a goroutine (sorts, TopK, and softmaxes and
+// log-sum-exps along more than 8192 planes take scratch from a pool).
 //
 // # The same bits everywhere
 //

@@ -187,8 +187,8 @@ var columnsPool = sync.Pool{New: func() any { return new(columnsScratch) }}
 
 // room returns n elements of scratch.
 func room[T Float](scratch *[]float64, n int) []T {
-	if len(*scratch) < n { // more than float32 needs
-		*scratch = make([]float64, n)
+	if need := (n*int(unsafe.Sizeof(T(0))) + 7) / 8; len(*scratch) < need {
+		*scratch = make([]float64, need)
 	}
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(*scratch))), n)
 }
