@@ -118,6 +118,7 @@ func respond(w http.ResponseWriter, status int, v any) error {
 		return fmt.Errorf("a response that is no JSON: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, err := w.Write(text.Bytes())
 	return err
