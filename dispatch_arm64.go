@@ -54,20 +54,36 @@ func sum[T Float](isa ISA, x []T) T {
 	return sumGeneric(x)
 }
 
-// expSum writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
-func expSum[T Float](isa ISA, dst, src []T, max, scale T) T {
+// expSum writes exp(src − max) and returns its sum, of at most piece elements.
+func expSum[T Float](isa ISA, dst, src []T, max T) T {
 	if is32[T]() {
 		switch isa {
 		case NEON:
-			return T(expSumF32NEON(as[float32](dst), as[float32](src), float32(max), float32(scale)))
+			return T(expSumF32NEON(as[float32](dst), as[float32](src), float32(max)))
 		}
 	} else {
 		switch isa {
 		case NEON:
-			return T(expSumF64NEON(as[float64](dst), as[float64](src), float64(max), float64(scale)))
+			return T(expSumF64NEON(as[float64](dst), as[float64](src), float64(max)))
 		}
 	}
-	return expSumGeneric(dst, src, max, scale)
+	return expSumGeneric(dst, src, max)
+}
+
+// expSumScaled writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+func expSumScaled[T Float](isa ISA, dst, src []T, max, scale T) T {
+	if is32[T]() {
+		switch isa {
+		case NEON:
+			return T(expSumScaledF32NEON(as[float32](dst), as[float32](src), float32(max), float32(scale)))
+		}
+	} else {
+		switch isa {
+		case NEON:
+			return T(expSumScaledF64NEON(as[float64](dst), as[float64](src), float64(max), float64(scale)))
+		}
+	}
+	return expSumScaledGeneric(dst, src, max, scale)
 }
 
 // sumExp returns Σ exp(src − max).

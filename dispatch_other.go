@@ -26,9 +26,14 @@ func sum[T Float](isa ISA, x []T) T {
 	return sumGeneric(x)
 }
 
-// expSum writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
-func expSum[T Float](isa ISA, dst, src []T, max, scale T) T {
-	return expSumGeneric(dst, src, max, scale)
+// expSum writes exp(src − max) and returns its sum, of at most piece elements.
+func expSum[T Float](isa ISA, dst, src []T, max T) T {
+	return expSumGeneric(dst, src, max)
+}
+
+// expSumScaled writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+func expSumScaled[T Float](isa ISA, dst, src []T, max, scale T) T {
+	return expSumScaledGeneric(dst, src, max, scale)
 }
 
 // sumExp returns Σ exp(src − max).

@@ -118,7 +118,11 @@ func softmaxPieces[T Float](isa ISA, dst, src []T, times T) {
 	var s float64
 	for i := 0; i < len(src); i += piece {
 		end := min(i+piece, len(src))
-		s += float64(expSum(isa, dst[i:end], src[i:end], m, times))
+		if times == 1 {
+			s += float64(expSum(isa, dst[i:end], src[i:end], m))
+		} else {
+			s += float64(expSumScaled(isa, dst[i:end], src[i:end], m, times))
+		}
 	}
 	sum := T(s)
 	if sum != sum {

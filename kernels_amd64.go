@@ -24,15 +24,25 @@ func sumF32AVX2(x []float32) float32
 //go:noescape
 func sumF64AVX2(x []float64) float64
 
-// expSumF32AVX2 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+// expSumF32AVX2 writes exp(src − max) and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF32AVX2(dst []float32, src []float32, max float32, scale float32) float32
+func expSumF32AVX2(dst []float32, src []float32, max float32) float32
 
-// expSumF64AVX2 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+// expSumF64AVX2 writes exp(src − max) and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF64AVX2(dst []float64, src []float64, max float64, scale float64) float64
+func expSumF64AVX2(dst []float64, src []float64, max float64) float64
+
+// expSumScaledF32AVX2 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+//
+//go:noescape
+func expSumScaledF32AVX2(dst []float32, src []float32, max float32, scale float32) float32
+
+// expSumScaledF64AVX2 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+//
+//go:noescape
+func expSumScaledF64AVX2(dst []float64, src []float64, max float64, scale float64) float64
 
 // sumExpF32AVX2 returns Σ exp(src − max).
 //
@@ -629,15 +639,25 @@ func sumF32AVX512(x []float32) float32
 //go:noescape
 func sumF64AVX512(x []float64) float64
 
-// expSumF32AVX512 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+// expSumF32AVX512 writes exp(src − max) and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF32AVX512(dst []float32, src []float32, max float32, scale float32) float32
+func expSumF32AVX512(dst []float32, src []float32, max float32) float32
 
-// expSumF64AVX512 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+// expSumF64AVX512 writes exp(src − max) and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF64AVX512(dst []float64, src []float64, max float64, scale float64) float64
+func expSumF64AVX512(dst []float64, src []float64, max float64) float64
+
+// expSumScaledF32AVX512 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+//
+//go:noescape
+func expSumScaledF32AVX512(dst []float32, src []float32, max float32, scale float32) float32
+
+// expSumScaledF64AVX512 writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+//
+//go:noescape
+func expSumScaledF64AVX512(dst []float64, src []float64, max float64, scale float64) float64
 
 // sumExpF32AVX512 returns Σ exp(src − max).
 //

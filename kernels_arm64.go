@@ -24,15 +24,25 @@ func sumF32NEON(x []float32) float32
 //go:noescape
 func sumF64NEON(x []float64) float64
 
-// expSumF32NEON writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+// expSumF32NEON writes exp(src − max) and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF32NEON(dst, src []float32, max, scale float32) float32
+func expSumF32NEON(dst, src []float32, max float32) float32
 
-// expSumF64NEON writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+// expSumF64NEON writes exp(src − max) and returns its sum, of at most piece elements.
 //
 //go:noescape
-func expSumF64NEON(dst, src []float64, max, scale float64) float64
+func expSumF64NEON(dst, src []float64, max float64) float64
+
+// expSumScaledF32NEON writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+//
+//go:noescape
+func expSumScaledF32NEON(dst, src []float32, max, scale float32) float32
+
+// expSumScaledF64NEON writes exp((src − max)·scale), scale positive, and returns its sum, of at most piece elements.
+//
+//go:noescape
+func expSumScaledF64NEON(dst, src []float64, max, scale float64) float64
 
 // sumExpF32NEON returns Σ exp(src − max).
 //

@@ -1168,8 +1168,1901 @@ end1:
 	FMOVD F0, ret+24(FP)
 	RET
 
-// func expSumF32NEON(dst, src []float32, max, scale float32) float32
+// func expSumF32NEON(dst, src []float32, max float32) float32
 TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
+	FMOVS max+48(FP), F0
+	VDUP  V0.S[0], V0.S4
+	MOVD  src_base+24(FP), R0
+	MOVD  dst_base+0(FP), R1
+	MOVD  src_len+32(FP), R2
+	CALL  ·rowExpF32NEON<>(SB)
+	FMOVS F0, ret+56(FP)
+	RET
+
+// func rowExpF32NEON<>()
+TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
+	MOVD  $constants<>+256(SB), R3
+	MOVD  $slots-64(SP), R4
+	FMOVQ 432(R3), F1
+	FMOVQ 304(R3), F2
+	FMOVQ -224(R3), F3
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+
+	// blocks of 64: [read src write dst]
+	SUBS  $64, R2, R2
+	BLT   tail1
+blocks1:
+	FLDPQ (R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD  $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	FSTPQ (F28, F29), (R1)
+	FLDPQ 32(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd4c6 // fadd v6.4s, v6.4s, v28.4s
+	WORD  $0x4e3dd4e7 // fadd v7.4s, v7.4s, v29.4s
+	FSTPQ (F28, F29), 32(R1)
+	FLDPQ 64(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD  $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	FSTPQ (F28, F29), 64(R1)
+	FLDPQ 96(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd54a // fadd v10.4s, v10.4s, v28.4s
+	WORD  $0x4e3dd56b // fadd v11.4s, v11.4s, v29.4s
+	FSTPQ (F28, F29), 96(R1)
+	FLDPQ 128(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD  $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	FSTPQ (F28, F29), 128(R1)
+	FLDPQ 160(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd5ce // fadd v14.4s, v14.4s, v28.4s
+	WORD  $0x4e3dd5ef // fadd v15.4s, v15.4s, v29.4s
+	FSTPQ (F28, F29), 160(R1)
+	FLDPQ 192(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD  $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	FSTPQ (F28, F29), 192(R1)
+	FLDPQ 224(R0), (F20, F21)
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
+	FMOVQ -224(R3), F22
+	FMOVQ -224(R3), F23
+	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
+	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
+	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
+	VMOV  V20.B16, V26.B16
+	VMOV  V21.B16, V27.B16
+	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
+	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
+	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
+	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
+	FMOVQ -208(R3), F24
+	FMOVQ -208(R3), F25
+	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
+	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
+	FMOVQ -192(R3), F28
+	FMOVQ -192(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -176(R3), F24
+	FMOVQ -176(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -160(R3), F28
+	FMOVQ -160(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VFMLA V26.S4, V28.S4, V24.S4
+	VFMLA V27.S4, V29.S4, V25.S4
+	FMOVQ -256(R3), F28
+	FMOVQ -256(R3), F29
+	VFMLA V26.S4, V24.S4, V28.S4
+	VFMLA V27.S4, V25.S4, V29.S4
+	VSHL  $23, V22.S4, V22.S4
+	VSHL  $23, V23.S4, V23.S4
+	FMOVQ -256(R3), F24
+	FMOVQ -256(R3), F25
+	VADD  V24.S4, V22.S4, V22.S4
+	VADD  V25.S4, V23.S4, V23.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
+	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
+	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
+	WORD  $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD  $0x4e3dd673 // fadd v19.4s, v19.4s, v29.4s
+	FSTPQ (F28, F29), 224(R1)
+	ADD   $256, R0, R0
+	ADD   $256, R1, R1
+	SUBS  $64, R2, R2
+	BGE   blocks1
+tail1:
+	ADDS  $64, R2, R2
+	BEQ   end1
+
+	// the last block, register by register
+	AND   $3, R2, R5
+	ADD   $0, R4, R6
+	SUB   R5, R2, R7
+	LSL   $2, R7, R7
+	ADD   R0, R7, R7
+	ADD   $16, R4, R4
+	SUB   R5, R2, R8
+	LSL   $2, R8, R8
+	ADD   R1, R8, R8
+	CBZ   R5, whole1
+	FMOVQ -144(R3), F20
+	TBZ   $1, R5, one1
+	VLD1  (R7), V20.D[0]
+	TBZ   $0, R5, done1
+	ADD   $8, R7, R7
+	VLD1  (R7), V20.S[2]
+	B     done1
+one1:
+	VLD1  (R7), V20.S[0]
+done1:
+	FMOVQ F20, (R6)
+whole1:
+	CMP   $4, R2
+	BGE   register1
+	MOVD  R6, R0
+	MOVD  R4, R1
+register1:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register2
+	MOVD  R6, R0
+	MOVD  R4, R1
+register2:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register3
+	MOVD  R6, R0
+	MOVD  R4, R1
+register3:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register4
+	MOVD  R6, R0
+	MOVD  R4, R1
+register4:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d4e7 // fadd v7.4s, v7.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register5
+	MOVD  R6, R0
+	MOVD  R4, R1
+register5:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register6
+	MOVD  R6, R0
+	MOVD  R4, R1
+register6:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register7
+	MOVD  R6, R0
+	MOVD  R4, R1
+register7:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register8
+	MOVD  R6, R0
+	MOVD  R4, R1
+register8:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d56b // fadd v11.4s, v11.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register9
+	MOVD  R6, R0
+	MOVD  R4, R1
+register9:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register10
+	MOVD  R6, R0
+	MOVD  R4, R1
+register10:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d5ad // fadd v13.4s, v13.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register11
+	MOVD  R6, R0
+	MOVD  R4, R1
+register11:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register12
+	MOVD  R6, R0
+	MOVD  R4, R1
+register12:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register13
+	MOVD  R6, R0
+	MOVD  R4, R1
+register13:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register14
+	MOVD  R6, R0
+	MOVD  R4, R1
+register14:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d631 // fadd v17.4s, v17.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register15
+	MOVD  R6, R0
+	MOVD  R4, R1
+register15:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F21
+	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
+	VMOV  V20.B16, V23.B16
+	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
+	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
+	FMOVQ -208(R3), F22
+	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
+	FMOVQ -192(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -176(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -160(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	FMOVQ -256(R3), F22
+	VFMLA V23.S4, V24.S4, V22.S4
+	FMOVQ -256(R3), F24
+	VFMLA V23.S4, V22.S4, V24.S4
+	VSHL  $23, V21.S4, V21.S4
+	FMOVQ -256(R3), F22
+	VADD  V22.S4, V21.S4, V21.S4
+	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
+	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
+	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
+	WORD  $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
+	FMOVQ F24, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+	CMP   $4, R2
+	BGE   register16
+	MOVD  R6, R0
+	MOVD  R4, R1
+register16:
+	FMOVQ (R0), F20
+	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
+	FMOVQ -224(R3), F0
+	WORD  $0x4f811280 // fmla v0.4s, v20.4s, v1.s[0]
+	WORD  $0x4ea3d403 // fsub v3.4s, v0.4s, v3.4s
+	VMOV  V20.B16, V21.B16
+	WORD  $0x4fa11075 // fmla v21.4s, v3.4s, v1.s[1]
+	WORD  $0x4f811875 // fmla v21.4s, v3.4s, v1.s[2]
+	FMOVQ -208(R3), F3
+	WORD  $0x4fa11aa3 // fmla v3.4s, v21.4s, v1.s[3]
+	FMOVQ -192(R3), F1
+	VFMLA V21.S4, V3.S4, V1.S4
+	FMOVQ -176(R3), F3
+	VFMLA V21.S4, V1.S4, V3.S4
+	FMOVQ -160(R3), F1
+	VFMLA V21.S4, V3.S4, V1.S4
+	FMOVQ -256(R3), F3
+	VFMLA V21.S4, V1.S4, V3.S4
+	FMOVQ -256(R3), F1
+	VFMLA V21.S4, V3.S4, V1.S4
+	VSHL  $23, V0.S4, V0.S4
+	FMOVQ -256(R3), F3
+	VADD  V3.S4, V0.S4, V0.S4
+	WORD  $0x6eb4e442 // fcmgt v2.4s, v2.4s, v20.4s
+	WORD  $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD  $0x4e621c21 // bic v1.16b, v1.16b, v2.16b
+	WORD  $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
+	FMOVQ F1, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $4, R2, R2
+	BLE   last1
+last1:
+	CBZ   R5, end1
+	FMOVQ (R4), F0
+	TBZ   $1, R5, one3
+	VST1  V0.D[0], (R8)
+	TBZ   $0, R5, done2
+	ADD   $8, R8, R0
+	VST1  V0.S[2], (R0)
+	B     done2
+one3:
+	VST1  V0.S[0], (R8)
+done2:
+end1:
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
+	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD  $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	VZIP1 V8.D2, V4.D2, V0.D2
+	VZIP2 V8.D2, V4.D2, V1.D2
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VZIP1 V16.D2, V12.D2, V1.D2
+	VZIP2 V16.D2, V12.D2, V2.D2
+	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	RET
+
+// func expSumF64NEON(dst, src []float64, max float64) float64
+TEXT ·expSumF64NEON(SB), NOSPLIT, $64-64
+	FMOVD max+48(FP), F0
+	VDUP  V0.D[0], V0.D2
+	MOVD  src_base+24(FP), R0
+	MOVD  dst_base+0(FP), R1
+	MOVD  src_len+32(FP), R2
+	CALL  ·rowExpF64NEON<>(SB)
+	FMOVD F0, ret+56(FP)
+	RET
+
+// func rowExpF64NEON<>()
+TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
+	MOVD  $constants<>+256(SB), R3
+	MOVD  $slots-320(SP), R4
+	FMOVQ 464(R3), F1
+	FMOVQ 480(R3), F2
+	FMOVQ 352(R3), F3
+	FMOVQ -128(R3), F4
+	MOVD  $sums-256(SP), R5
+	VMOVI $0, V5.B16
+	FSTPQ (F5, F5), (R5)
+	FSTPQ (F5, F5), 32(R5)
+	FSTPQ (F5, F5), 64(R5)
+	FSTPQ (F5, F5), 96(R5)
+	FSTPQ (F5, F5), 128(R5)
+	FSTPQ (F5, F5), 160(R5)
+	FSTPQ (F5, F5), 192(R5)
+	FSTPQ (F5, F5), 224(R5)
+
+	// blocks of 32: [read src write dst]
+	SUBS  $32, R2, R2
+	BLT   tail1
+blocks1:
+	FLDPQ (R0), (F5, F6)
+	FLDPQ 32(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ (R5), F5
+	FMOVQ 16(R5), F6
+	FMOVQ 32(R5), F7
+	FMOVQ 48(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, (R5)
+	FMOVQ F6, 16(R5)
+	FMOVQ F7, 32(R5)
+	FMOVQ F8, 48(R5)
+	FSTPQ (F13, F14), (R1)
+	FSTPQ (F15, F16), 32(R1)
+	FLDPQ 64(R0), (F5, F6)
+	FLDPQ 96(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ 64(R5), F5
+	FMOVQ 80(R5), F6
+	FMOVQ 96(R5), F7
+	FMOVQ 112(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, 64(R5)
+	FMOVQ F6, 80(R5)
+	FMOVQ F7, 96(R5)
+	FMOVQ F8, 112(R5)
+	FSTPQ (F13, F14), 64(R1)
+	FSTPQ (F15, F16), 96(R1)
+	FLDPQ 128(R0), (F5, F6)
+	FLDPQ 160(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ 128(R5), F5
+	FMOVQ 144(R5), F6
+	FMOVQ 160(R5), F7
+	FMOVQ 176(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, 128(R5)
+	FMOVQ F6, 144(R5)
+	FMOVQ F7, 160(R5)
+	FMOVQ F8, 176(R5)
+	FSTPQ (F13, F14), 128(R1)
+	FSTPQ (F15, F16), 160(R1)
+	FLDPQ 192(R0), (F5, F6)
+	FLDPQ 224(R0), (F7, F8)
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
+	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
+	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
+	FMOVQ -128(R3), F9
+	FMOVQ -128(R3), F10
+	FMOVQ -128(R3), F11
+	FMOVQ -128(R3), F12
+	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
+	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
+	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
+	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
+	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
+	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
+	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
+	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
+	VMOV  V5.B16, V17.B16
+	VMOV  V6.B16, V18.B16
+	VMOV  V7.B16, V19.B16
+	VMOV  V8.B16, V20.B16
+	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
+	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
+	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
+	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
+	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
+	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
+	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
+	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
+	FMOVQ -96(R3), F13
+	FMOVQ -96(R3), F14
+	FMOVQ -96(R3), F15
+	FMOVQ -96(R3), F16
+	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
+	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
+	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
+	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
+	FMOVQ -80(R3), F21
+	FMOVQ -80(R3), F22
+	FMOVQ -80(R3), F23
+	FMOVQ -80(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -64(R3), F13
+	FMOVQ -64(R3), F14
+	FMOVQ -64(R3), F15
+	FMOVQ -64(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -48(R3), F21
+	FMOVQ -48(R3), F22
+	FMOVQ -48(R3), F23
+	FMOVQ -48(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -32(R3), F13
+	FMOVQ -32(R3), F14
+	FMOVQ -32(R3), F15
+	FMOVQ -32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -16(R3), F21
+	FMOVQ -16(R3), F22
+	FMOVQ -16(R3), F23
+	FMOVQ -16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ (R3), F13
+	FMOVQ (R3), F14
+	FMOVQ (R3), F15
+	FMOVQ (R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 16(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ 32(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 32(R3), F15
+	FMOVQ 32(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	FMOVQ -240(R3), F21
+	FMOVQ -240(R3), F22
+	FMOVQ -240(R3), F23
+	FMOVQ -240(R3), F24
+	VFMLA V17.D2, V13.D2, V21.D2
+	VFMLA V18.D2, V14.D2, V22.D2
+	VFMLA V19.D2, V15.D2, V23.D2
+	VFMLA V20.D2, V16.D2, V24.D2
+	FMOVQ -240(R3), F13
+	FMOVQ -240(R3), F14
+	FMOVQ -240(R3), F15
+	FMOVQ -240(R3), F16
+	VFMLA V17.D2, V21.D2, V13.D2
+	VFMLA V18.D2, V22.D2, V14.D2
+	VFMLA V19.D2, V23.D2, V15.D2
+	VFMLA V20.D2, V24.D2, V16.D2
+	VSHL  $52, V9.D2, V9.D2
+	VSHL  $52, V10.D2, V10.D2
+	VSHL  $52, V11.D2, V11.D2
+	VSHL  $52, V12.D2, V12.D2
+	FMOVQ -240(R3), F17
+	FMOVQ -240(R3), F18
+	FMOVQ -240(R3), F19
+	FMOVQ -240(R3), F20
+	VADD  V17.D2, V9.D2, V9.D2
+	VADD  V18.D2, V10.D2, V10.D2
+	VADD  V19.D2, V11.D2, V11.D2
+	VADD  V20.D2, V12.D2, V12.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
+	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
+	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
+	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
+	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
+	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
+	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
+	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
+	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
+	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
+	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
+	FMOVQ 192(R5), F5
+	FMOVQ 208(R5), F6
+	FMOVQ 224(R5), F7
+	FMOVQ 240(R5), F8
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVQ F5, 192(R5)
+	FMOVQ F6, 208(R5)
+	FMOVQ F7, 224(R5)
+	FMOVQ F8, 240(R5)
+	FSTPQ (F13, F14), 192(R1)
+	FSTPQ (F15, F16), 224(R1)
+	ADD   $256, R0, R0
+	ADD   $256, R1, R1
+	SUBS  $32, R2, R2
+	BGE   blocks1
+tail1:
+	ADDS  $32, R2, R2
+	BEQ   end1
+
+	// the last block, register by register
+	AND   $1, R2, R6
+	ADD   $0, R4, R7
+	SUB   R6, R2, R8
+	LSL   $3, R8, R8
+	ADD   R0, R8, R8
+	ADD   $16, R4, R4
+	SUB   R6, R2, R9
+	LSL   $3, R9, R9
+	ADD   R1, R9, R9
+	CBZ   R6, whole1
+	FMOVQ -112(R3), F5
+	VLD1  (R8), V5.D[0]
+	FMOVQ F5, (R7)
+whole1:
+	MOVD  R5, R8
+one1:
+	CMP   $2, R2
+	BGE   register1
+	MOVD  R7, R0
+	MOVD  R4, R1
+register1:
+	FMOVQ (R0), F5
+	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ -128(R3), F6
+	WORD  $0x4fc110a6 // fmla v6.2d, v5.2d, v1.d[0]
+	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
+	VMOV  V5.B16, V8.B16
+	WORD  $0x4fc118e8 // fmla v8.2d, v7.2d, v1.d[1]
+	WORD  $0x4fc210e8 // fmla v8.2d, v7.2d, v2.d[0]
+	FMOVQ -96(R3), F7
+	WORD  $0x4fc21907 // fmla v7.2d, v8.2d, v2.d[1]
+	FMOVQ -80(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -64(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -48(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -32(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -16(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ (R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ 16(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ 32(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	FMOVQ -240(R3), F9
+	VFMLA V8.D2, V7.D2, V9.D2
+	FMOVQ -240(R3), F7
+	VFMLA V8.D2, V9.D2, V7.D2
+	VSHL  $52, V6.D2, V6.D2
+	FMOVQ -240(R3), F8
+	VADD  V8.D2, V6.D2, V6.D2
+	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
+	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
+	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
+	FMOVQ (R8), F5
+	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	FMOVQ F5, (R8)
+	FMOVQ F7, (R1)
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	ADD   $16, R8, R8
+	SUBS  $2, R2, R2
+	BGT   one1
+	CBZ   R6, end1
+	FMOVQ (R4), F0
+	VST1  V0.D[0], (R9)
+end1:
+	FLDPQ (R5), (F0, F1)
+	FLDPQ 32(R5), (F2, F3)
+	FLDPQ 64(R5), (F4, F5)
+	FLDPQ 96(R5), (F6, F7)
+	FLDPQ 128(R5), (F8, F9)
+	FLDPQ 160(R5), (F10, F11)
+	FLDPQ 192(R5), (F12, F13)
+	FLDPQ 224(R5), (F14, F15)
+	WORD  $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	WORD  $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	WORD  $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
+	WORD  $0x4e6ad508 // fadd v8.2d, v8.2d, v10.2d
+	WORD  $0x4e6bd529 // fadd v9.2d, v9.2d, v11.2d
+	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
+	WORD  $0x4e6ed58c // fadd v12.2d, v12.2d, v14.2d
+	WORD  $0x4e6fd5ad // fadd v13.2d, v13.2d, v15.2d
+	WORD  $0x4e6dd58c // fadd v12.2d, v12.2d, v13.2d
+	WORD  $0x6e64d400 // faddp v0.2d, v0.2d, v4.2d
+	WORD  $0x6e6cd508 // faddp v8.2d, v8.2d, v12.2d
+	WORD  $0x6e68d400 // faddp v0.2d, v0.2d, v8.2d
+	WORD  $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
+	RET
+
+// func expSumScaledF32NEON(dst, src []float32, max, scale float32) float32
+TEXT ·expSumScaledF32NEON(SB), NOSPLIT, $64-60
 	FMOVS max+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	FMOVS scale+52(FP), F1
@@ -2332,8 +4225,8 @@ end1:
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	RET
 
-// func expSumF64NEON(dst, src []float64, max, scale float64) float64
-TEXT ·expSumF64NEON(SB), NOSPLIT, $64-72
+// func expSumScaledF64NEON(dst, src []float64, max, scale float64) float64
+TEXT ·expSumScaledF64NEON(SB), NOSPLIT, $64-72
 	FMOVD max+48(FP), F0
 	VDUP  V0.D[0], V0.D2
 	FMOVD scale+56(FP), F1
@@ -10039,1125 +11932,6 @@ element1:
 moved1:
 	RET
 
-// func rowExpF32NEON<>()
-TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
-	MOVD  $constants<>+256(SB), R3
-	MOVD  $slots-64(SP), R4
-	FMOVQ 432(R3), F1
-	FMOVQ 304(R3), F2
-	FMOVQ -224(R3), F3
-	VMOVI $0, V4.B16
-	VMOVI $0, V5.B16
-	VMOVI $0, V6.B16
-	VMOVI $0, V7.B16
-	VMOVI $0, V8.B16
-	VMOVI $0, V9.B16
-	VMOVI $0, V10.B16
-	VMOVI $0, V11.B16
-	VMOVI $0, V12.B16
-	VMOVI $0, V13.B16
-	VMOVI $0, V14.B16
-	VMOVI $0, V15.B16
-	VMOVI $0, V16.B16
-	VMOVI $0, V17.B16
-	VMOVI $0, V18.B16
-	VMOVI $0, V19.B16
-
-	// blocks of 64: [read src write dst]
-	SUBS  $64, R2, R2
-	BLT   tail1
-blocks1:
-	FLDPQ (R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
-	WORD  $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
-	FSTPQ (F28, F29), (R1)
-	FLDPQ 32(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd4c6 // fadd v6.4s, v6.4s, v28.4s
-	WORD  $0x4e3dd4e7 // fadd v7.4s, v7.4s, v29.4s
-	FSTPQ (F28, F29), 32(R1)
-	FLDPQ 64(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
-	WORD  $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
-	FSTPQ (F28, F29), 64(R1)
-	FLDPQ 96(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd54a // fadd v10.4s, v10.4s, v28.4s
-	WORD  $0x4e3dd56b // fadd v11.4s, v11.4s, v29.4s
-	FSTPQ (F28, F29), 96(R1)
-	FLDPQ 128(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
-	WORD  $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
-	FSTPQ (F28, F29), 128(R1)
-	FLDPQ 160(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd5ce // fadd v14.4s, v14.4s, v28.4s
-	WORD  $0x4e3dd5ef // fadd v15.4s, v15.4s, v29.4s
-	FSTPQ (F28, F29), 160(R1)
-	FLDPQ 192(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
-	WORD  $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
-	FSTPQ (F28, F29), 192(R1)
-	FLDPQ 224(R0), (F20, F21)
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	WORD  $0x4ea0d6b5 // fsub v21.4s, v21.4s, v0.4s
-	FMOVQ -224(R3), F22
-	FMOVQ -224(R3), F23
-	WORD  $0x4f811296 // fmla v22.4s, v20.4s, v1.s[0]
-	WORD  $0x4f8112b7 // fmla v23.4s, v21.4s, v1.s[0]
-	WORD  $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
-	WORD  $0x4ea3d6f9 // fsub v25.4s, v23.4s, v3.4s
-	VMOV  V20.B16, V26.B16
-	VMOV  V21.B16, V27.B16
-	WORD  $0x4fa1131a // fmla v26.4s, v24.4s, v1.s[1]
-	WORD  $0x4fa1133b // fmla v27.4s, v25.4s, v1.s[1]
-	WORD  $0x4f811b1a // fmla v26.4s, v24.4s, v1.s[2]
-	WORD  $0x4f811b3b // fmla v27.4s, v25.4s, v1.s[2]
-	FMOVQ -208(R3), F24
-	FMOVQ -208(R3), F25
-	WORD  $0x4fa11b58 // fmla v24.4s, v26.4s, v1.s[3]
-	WORD  $0x4fa11b79 // fmla v25.4s, v27.4s, v1.s[3]
-	FMOVQ -192(R3), F28
-	FMOVQ -192(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -176(R3), F24
-	FMOVQ -176(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -160(R3), F28
-	FMOVQ -160(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VFMLA V26.S4, V28.S4, V24.S4
-	VFMLA V27.S4, V29.S4, V25.S4
-	FMOVQ -256(R3), F28
-	FMOVQ -256(R3), F29
-	VFMLA V26.S4, V24.S4, V28.S4
-	VFMLA V27.S4, V25.S4, V29.S4
-	VSHL  $23, V22.S4, V22.S4
-	VSHL  $23, V23.S4, V23.S4
-	FMOVQ -256(R3), F24
-	FMOVQ -256(R3), F25
-	VADD  V24.S4, V22.S4, V22.S4
-	VADD  V25.S4, V23.S4, V23.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6eb5e455 // fcmgt v21.4s, v2.4s, v21.4s
-	WORD  $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
-	WORD  $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
-	WORD  $0x4e741f9c // bic v28.16b, v28.16b, v20.16b
-	WORD  $0x4e751fbd // bic v29.16b, v29.16b, v21.16b
-	WORD  $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
-	WORD  $0x4e3dd673 // fadd v19.4s, v19.4s, v29.4s
-	FSTPQ (F28, F29), 224(R1)
-	ADD   $256, R0, R0
-	ADD   $256, R1, R1
-	SUBS  $64, R2, R2
-	BGE   blocks1
-tail1:
-	ADDS  $64, R2, R2
-	BEQ   end1
-
-	// the last block, register by register
-	AND   $3, R2, R5
-	ADD   $0, R4, R6
-	SUB   R5, R2, R7
-	LSL   $2, R7, R7
-	ADD   R0, R7, R7
-	ADD   $16, R4, R4
-	SUB   R5, R2, R8
-	LSL   $2, R8, R8
-	ADD   R1, R8, R8
-	CBZ   R5, whole1
-	FMOVQ -144(R3), F20
-	TBZ   $1, R5, one1
-	VLD1  (R7), V20.D[0]
-	TBZ   $0, R5, done1
-	ADD   $8, R7, R7
-	VLD1  (R7), V20.S[2]
-	B     done1
-one1:
-	VLD1  (R7), V20.S[0]
-done1:
-	FMOVQ F20, (R6)
-whole1:
-	CMP   $4, R2
-	BGE   register1
-	MOVD  R6, R0
-	MOVD  R4, R1
-register1:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register2
-	MOVD  R6, R0
-	MOVD  R4, R1
-register2:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register3
-	MOVD  R6, R0
-	MOVD  R4, R1
-register3:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register4
-	MOVD  R6, R0
-	MOVD  R4, R1
-register4:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d4e7 // fadd v7.4s, v7.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register5
-	MOVD  R6, R0
-	MOVD  R4, R1
-register5:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register6
-	MOVD  R6, R0
-	MOVD  R4, R1
-register6:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register7
-	MOVD  R6, R0
-	MOVD  R4, R1
-register7:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register8
-	MOVD  R6, R0
-	MOVD  R4, R1
-register8:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d56b // fadd v11.4s, v11.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register9
-	MOVD  R6, R0
-	MOVD  R4, R1
-register9:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register10
-	MOVD  R6, R0
-	MOVD  R4, R1
-register10:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d5ad // fadd v13.4s, v13.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register11
-	MOVD  R6, R0
-	MOVD  R4, R1
-register11:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d5ce // fadd v14.4s, v14.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register12
-	MOVD  R6, R0
-	MOVD  R4, R1
-register12:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register13
-	MOVD  R6, R0
-	MOVD  R4, R1
-register13:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register14
-	MOVD  R6, R0
-	MOVD  R4, R1
-register14:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d631 // fadd v17.4s, v17.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register15
-	MOVD  R6, R0
-	MOVD  R4, R1
-register15:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F21
-	WORD  $0x4f811295 // fmla v21.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d6b6 // fsub v22.4s, v21.4s, v3.4s
-	VMOV  V20.B16, V23.B16
-	WORD  $0x4fa112d7 // fmla v23.4s, v22.4s, v1.s[1]
-	WORD  $0x4f811ad7 // fmla v23.4s, v22.4s, v1.s[2]
-	FMOVQ -208(R3), F22
-	WORD  $0x4fa11af6 // fmla v22.4s, v23.4s, v1.s[3]
-	FMOVQ -192(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -176(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -160(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	FMOVQ -256(R3), F22
-	VFMLA V23.S4, V24.S4, V22.S4
-	FMOVQ -256(R3), F24
-	VFMLA V23.S4, V22.S4, V24.S4
-	VSHL  $23, V21.S4, V21.S4
-	FMOVQ -256(R3), F22
-	VADD  V22.S4, V21.S4, V21.S4
-	WORD  $0x6eb4e454 // fcmgt v20.4s, v2.4s, v20.4s
-	WORD  $0x6e35df18 // fmul v24.4s, v24.4s, v21.4s
-	WORD  $0x4e741f18 // bic v24.16b, v24.16b, v20.16b
-	WORD  $0x4e38d652 // fadd v18.4s, v18.4s, v24.4s
-	FMOVQ F24, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-	CMP   $4, R2
-	BGE   register16
-	MOVD  R6, R0
-	MOVD  R4, R1
-register16:
-	FMOVQ (R0), F20
-	WORD  $0x4ea0d694 // fsub v20.4s, v20.4s, v0.4s
-	FMOVQ -224(R3), F0
-	WORD  $0x4f811280 // fmla v0.4s, v20.4s, v1.s[0]
-	WORD  $0x4ea3d403 // fsub v3.4s, v0.4s, v3.4s
-	VMOV  V20.B16, V21.B16
-	WORD  $0x4fa11075 // fmla v21.4s, v3.4s, v1.s[1]
-	WORD  $0x4f811875 // fmla v21.4s, v3.4s, v1.s[2]
-	FMOVQ -208(R3), F3
-	WORD  $0x4fa11aa3 // fmla v3.4s, v21.4s, v1.s[3]
-	FMOVQ -192(R3), F1
-	VFMLA V21.S4, V3.S4, V1.S4
-	FMOVQ -176(R3), F3
-	VFMLA V21.S4, V1.S4, V3.S4
-	FMOVQ -160(R3), F1
-	VFMLA V21.S4, V3.S4, V1.S4
-	FMOVQ -256(R3), F3
-	VFMLA V21.S4, V1.S4, V3.S4
-	FMOVQ -256(R3), F1
-	VFMLA V21.S4, V3.S4, V1.S4
-	VSHL  $23, V0.S4, V0.S4
-	FMOVQ -256(R3), F3
-	VADD  V3.S4, V0.S4, V0.S4
-	WORD  $0x6eb4e442 // fcmgt v2.4s, v2.4s, v20.4s
-	WORD  $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
-	WORD  $0x4e621c21 // bic v1.16b, v1.16b, v2.16b
-	WORD  $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
-	FMOVQ F1, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUBS  $4, R2, R2
-	BLE   last1
-last1:
-	CBZ   R5, end1
-	FMOVQ (R4), F0
-	TBZ   $1, R5, one3
-	VST1  V0.D[0], (R8)
-	TBZ   $0, R5, done2
-	ADD   $8, R8, R0
-	VST1  V0.S[2], (R0)
-	B     done2
-one3:
-	VST1  V0.S[0], (R8)
-done2:
-end1:
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
-	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
-	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
-	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	WORD  $0x4e32d610 // fadd v16.4s, v16.4s, v18.4s
-	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
-	WORD  $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
-	VZIP1 V8.D2, V4.D2, V0.D2
-	VZIP2 V8.D2, V4.D2, V1.D2
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	VZIP1 V16.D2, V12.D2, V1.D2
-	VZIP2 V16.D2, V12.D2, V2.D2
-	WORD  $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	WORD  $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
-	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	RET
-
 // func softmaxRowsF64NEON(dst, src []float64, cols int)
 TEXT ·softmaxRowsF64NEON(SB), 0, $4288-56
 	MOVD  $constants<>+256(SB), R13
@@ -12220,758 +12994,6 @@ element1:
 	BNE   row1
 	B     next1
 moved1:
-	RET
-
-// func rowExpF64NEON<>()
-TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
-	MOVD  $constants<>+256(SB), R3
-	MOVD  $slots-320(SP), R4
-	FMOVQ 464(R3), F1
-	FMOVQ 480(R3), F2
-	FMOVQ 352(R3), F3
-	FMOVQ -128(R3), F4
-	MOVD  $sums-256(SP), R5
-	VMOVI $0, V5.B16
-	FSTPQ (F5, F5), (R5)
-	FSTPQ (F5, F5), 32(R5)
-	FSTPQ (F5, F5), 64(R5)
-	FSTPQ (F5, F5), 96(R5)
-	FSTPQ (F5, F5), 128(R5)
-	FSTPQ (F5, F5), 160(R5)
-	FSTPQ (F5, F5), 192(R5)
-	FSTPQ (F5, F5), 224(R5)
-
-	// blocks of 32: [read src write dst]
-	SUBS  $32, R2, R2
-	BLT   tail1
-blocks1:
-	FLDPQ (R0), (F5, F6)
-	FLDPQ 32(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
-	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
-	FMOVQ -128(R3), F10
-	FMOVQ -128(R3), F11
-	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
-	VMOV  V6.B16, V18.B16
-	VMOV  V7.B16, V19.B16
-	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
-	FMOVQ -96(R3), F14
-	FMOVQ -96(R3), F15
-	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
-	FMOVQ -80(R3), F22
-	FMOVQ -80(R3), F23
-	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
-	FMOVQ -64(R3), F14
-	FMOVQ -64(R3), F15
-	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
-	FMOVQ -48(R3), F22
-	FMOVQ -48(R3), F23
-	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
-	FMOVQ -32(R3), F14
-	FMOVQ -32(R3), F15
-	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
-	FMOVQ -16(R3), F22
-	FMOVQ -16(R3), F23
-	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
-	FMOVQ (R3), F14
-	FMOVQ (R3), F15
-	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
-	FMOVQ 16(R3), F22
-	FMOVQ 16(R3), F23
-	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 32(R3), F15
-	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
-	FMOVQ -240(R3), F22
-	FMOVQ -240(R3), F23
-	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
-	FMOVQ -240(R3), F14
-	FMOVQ -240(R3), F15
-	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
-	FMOVQ -240(R3), F18
-	FMOVQ -240(R3), F19
-	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
-	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
-	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ (R5), F5
-	FMOVQ 16(R5), F6
-	FMOVQ 32(R5), F7
-	FMOVQ 48(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
-	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
-	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
-	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, (R5)
-	FMOVQ F6, 16(R5)
-	FMOVQ F7, 32(R5)
-	FMOVQ F8, 48(R5)
-	FSTPQ (F13, F14), (R1)
-	FSTPQ (F15, F16), 32(R1)
-	FLDPQ 64(R0), (F5, F6)
-	FLDPQ 96(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
-	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
-	FMOVQ -128(R3), F10
-	FMOVQ -128(R3), F11
-	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
-	VMOV  V6.B16, V18.B16
-	VMOV  V7.B16, V19.B16
-	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
-	FMOVQ -96(R3), F14
-	FMOVQ -96(R3), F15
-	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
-	FMOVQ -80(R3), F22
-	FMOVQ -80(R3), F23
-	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
-	FMOVQ -64(R3), F14
-	FMOVQ -64(R3), F15
-	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
-	FMOVQ -48(R3), F22
-	FMOVQ -48(R3), F23
-	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
-	FMOVQ -32(R3), F14
-	FMOVQ -32(R3), F15
-	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
-	FMOVQ -16(R3), F22
-	FMOVQ -16(R3), F23
-	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
-	FMOVQ (R3), F14
-	FMOVQ (R3), F15
-	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
-	FMOVQ 16(R3), F22
-	FMOVQ 16(R3), F23
-	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 32(R3), F15
-	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
-	FMOVQ -240(R3), F22
-	FMOVQ -240(R3), F23
-	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
-	FMOVQ -240(R3), F14
-	FMOVQ -240(R3), F15
-	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
-	FMOVQ -240(R3), F18
-	FMOVQ -240(R3), F19
-	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
-	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
-	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ 64(R5), F5
-	FMOVQ 80(R5), F6
-	FMOVQ 96(R5), F7
-	FMOVQ 112(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
-	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
-	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
-	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, 64(R5)
-	FMOVQ F6, 80(R5)
-	FMOVQ F7, 96(R5)
-	FMOVQ F8, 112(R5)
-	FSTPQ (F13, F14), 64(R1)
-	FSTPQ (F15, F16), 96(R1)
-	FLDPQ 128(R0), (F5, F6)
-	FLDPQ 160(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
-	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
-	FMOVQ -128(R3), F10
-	FMOVQ -128(R3), F11
-	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
-	VMOV  V6.B16, V18.B16
-	VMOV  V7.B16, V19.B16
-	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
-	FMOVQ -96(R3), F14
-	FMOVQ -96(R3), F15
-	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
-	FMOVQ -80(R3), F22
-	FMOVQ -80(R3), F23
-	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
-	FMOVQ -64(R3), F14
-	FMOVQ -64(R3), F15
-	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
-	FMOVQ -48(R3), F22
-	FMOVQ -48(R3), F23
-	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
-	FMOVQ -32(R3), F14
-	FMOVQ -32(R3), F15
-	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
-	FMOVQ -16(R3), F22
-	FMOVQ -16(R3), F23
-	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
-	FMOVQ (R3), F14
-	FMOVQ (R3), F15
-	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
-	FMOVQ 16(R3), F22
-	FMOVQ 16(R3), F23
-	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 32(R3), F15
-	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
-	FMOVQ -240(R3), F22
-	FMOVQ -240(R3), F23
-	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
-	FMOVQ -240(R3), F14
-	FMOVQ -240(R3), F15
-	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
-	FMOVQ -240(R3), F18
-	FMOVQ -240(R3), F19
-	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
-	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
-	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ 128(R5), F5
-	FMOVQ 144(R5), F6
-	FMOVQ 160(R5), F7
-	FMOVQ 176(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
-	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
-	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
-	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, 128(R5)
-	FMOVQ F6, 144(R5)
-	FMOVQ F7, 160(R5)
-	FMOVQ F8, 176(R5)
-	FSTPQ (F13, F14), 128(R1)
-	FSTPQ (F15, F16), 160(R1)
-	FLDPQ 192(R0), (F5, F6)
-	FLDPQ 224(R0), (F7, F8)
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	WORD  $0x4ee0d4c6 // fsub v6.2d, v6.2d, v0.2d
-	WORD  $0x4ee0d4e7 // fsub v7.2d, v7.2d, v0.2d
-	WORD  $0x4ee0d508 // fsub v8.2d, v8.2d, v0.2d
-	FMOVQ -128(R3), F9
-	FMOVQ -128(R3), F10
-	FMOVQ -128(R3), F11
-	FMOVQ -128(R3), F12
-	WORD  $0x4fc110a9 // fmla v9.2d, v5.2d, v1.d[0]
-	WORD  $0x4fc110ca // fmla v10.2d, v6.2d, v1.d[0]
-	WORD  $0x4fc110eb // fmla v11.2d, v7.2d, v1.d[0]
-	WORD  $0x4fc1110c // fmla v12.2d, v8.2d, v1.d[0]
-	WORD  $0x4ee4d52d // fsub v13.2d, v9.2d, v4.2d
-	WORD  $0x4ee4d54e // fsub v14.2d, v10.2d, v4.2d
-	WORD  $0x4ee4d56f // fsub v15.2d, v11.2d, v4.2d
-	WORD  $0x4ee4d590 // fsub v16.2d, v12.2d, v4.2d
-	VMOV  V5.B16, V17.B16
-	VMOV  V6.B16, V18.B16
-	VMOV  V7.B16, V19.B16
-	VMOV  V8.B16, V20.B16
-	WORD  $0x4fc119b1 // fmla v17.2d, v13.2d, v1.d[1]
-	WORD  $0x4fc119d2 // fmla v18.2d, v14.2d, v1.d[1]
-	WORD  $0x4fc119f3 // fmla v19.2d, v15.2d, v1.d[1]
-	WORD  $0x4fc11a14 // fmla v20.2d, v16.2d, v1.d[1]
-	WORD  $0x4fc211b1 // fmla v17.2d, v13.2d, v2.d[0]
-	WORD  $0x4fc211d2 // fmla v18.2d, v14.2d, v2.d[0]
-	WORD  $0x4fc211f3 // fmla v19.2d, v15.2d, v2.d[0]
-	WORD  $0x4fc21214 // fmla v20.2d, v16.2d, v2.d[0]
-	FMOVQ -96(R3), F13
-	FMOVQ -96(R3), F14
-	FMOVQ -96(R3), F15
-	FMOVQ -96(R3), F16
-	WORD  $0x4fc21a2d // fmla v13.2d, v17.2d, v2.d[1]
-	WORD  $0x4fc21a4e // fmla v14.2d, v18.2d, v2.d[1]
-	WORD  $0x4fc21a6f // fmla v15.2d, v19.2d, v2.d[1]
-	WORD  $0x4fc21a90 // fmla v16.2d, v20.2d, v2.d[1]
-	FMOVQ -80(R3), F21
-	FMOVQ -80(R3), F22
-	FMOVQ -80(R3), F23
-	FMOVQ -80(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -64(R3), F13
-	FMOVQ -64(R3), F14
-	FMOVQ -64(R3), F15
-	FMOVQ -64(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -48(R3), F21
-	FMOVQ -48(R3), F22
-	FMOVQ -48(R3), F23
-	FMOVQ -48(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -32(R3), F13
-	FMOVQ -32(R3), F14
-	FMOVQ -32(R3), F15
-	FMOVQ -32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -16(R3), F21
-	FMOVQ -16(R3), F22
-	FMOVQ -16(R3), F23
-	FMOVQ -16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ (R3), F13
-	FMOVQ (R3), F14
-	FMOVQ (R3), F15
-	FMOVQ (R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ 16(R3), F21
-	FMOVQ 16(R3), F22
-	FMOVQ 16(R3), F23
-	FMOVQ 16(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ 32(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 32(R3), F15
-	FMOVQ 32(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	FMOVQ -240(R3), F21
-	FMOVQ -240(R3), F22
-	FMOVQ -240(R3), F23
-	FMOVQ -240(R3), F24
-	VFMLA V17.D2, V13.D2, V21.D2
-	VFMLA V18.D2, V14.D2, V22.D2
-	VFMLA V19.D2, V15.D2, V23.D2
-	VFMLA V20.D2, V16.D2, V24.D2
-	FMOVQ -240(R3), F13
-	FMOVQ -240(R3), F14
-	FMOVQ -240(R3), F15
-	FMOVQ -240(R3), F16
-	VFMLA V17.D2, V21.D2, V13.D2
-	VFMLA V18.D2, V22.D2, V14.D2
-	VFMLA V19.D2, V23.D2, V15.D2
-	VFMLA V20.D2, V24.D2, V16.D2
-	VSHL  $52, V9.D2, V9.D2
-	VSHL  $52, V10.D2, V10.D2
-	VSHL  $52, V11.D2, V11.D2
-	VSHL  $52, V12.D2, V12.D2
-	FMOVQ -240(R3), F17
-	FMOVQ -240(R3), F18
-	FMOVQ -240(R3), F19
-	FMOVQ -240(R3), F20
-	VADD  V17.D2, V9.D2, V9.D2
-	VADD  V18.D2, V10.D2, V10.D2
-	VADD  V19.D2, V11.D2, V11.D2
-	VADD  V20.D2, V12.D2, V12.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6ee6e466 // fcmgt v6.2d, v3.2d, v6.2d
-	WORD  $0x6ee7e467 // fcmgt v7.2d, v3.2d, v7.2d
-	WORD  $0x6ee8e468 // fcmgt v8.2d, v3.2d, v8.2d
-	WORD  $0x6e69ddad // fmul v13.2d, v13.2d, v9.2d
-	WORD  $0x6e6addce // fmul v14.2d, v14.2d, v10.2d
-	WORD  $0x6e6bddef // fmul v15.2d, v15.2d, v11.2d
-	WORD  $0x6e6cde10 // fmul v16.2d, v16.2d, v12.2d
-	WORD  $0x4e651dad // bic v13.16b, v13.16b, v5.16b
-	WORD  $0x4e661dce // bic v14.16b, v14.16b, v6.16b
-	WORD  $0x4e671def // bic v15.16b, v15.16b, v7.16b
-	WORD  $0x4e681e10 // bic v16.16b, v16.16b, v8.16b
-	FMOVQ 192(R5), F5
-	FMOVQ 208(R5), F6
-	FMOVQ 224(R5), F7
-	FMOVQ 240(R5), F8
-	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
-	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
-	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
-	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVQ F5, 192(R5)
-	FMOVQ F6, 208(R5)
-	FMOVQ F7, 224(R5)
-	FMOVQ F8, 240(R5)
-	FSTPQ (F13, F14), 192(R1)
-	FSTPQ (F15, F16), 224(R1)
-	ADD   $256, R0, R0
-	ADD   $256, R1, R1
-	SUBS  $32, R2, R2
-	BGE   blocks1
-tail1:
-	ADDS  $32, R2, R2
-	BEQ   end1
-
-	// the last block, register by register
-	AND   $1, R2, R6
-	ADD   $0, R4, R7
-	SUB   R6, R2, R8
-	LSL   $3, R8, R8
-	ADD   R0, R8, R8
-	ADD   $16, R4, R4
-	SUB   R6, R2, R9
-	LSL   $3, R9, R9
-	ADD   R1, R9, R9
-	CBZ   R6, whole1
-	FMOVQ -112(R3), F5
-	VLD1  (R8), V5.D[0]
-	FMOVQ F5, (R7)
-whole1:
-	MOVD  R5, R8
-one1:
-	CMP   $2, R2
-	BGE   register1
-	MOVD  R7, R0
-	MOVD  R4, R1
-register1:
-	FMOVQ (R0), F5
-	WORD  $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
-	FMOVQ -128(R3), F6
-	WORD  $0x4fc110a6 // fmla v6.2d, v5.2d, v1.d[0]
-	WORD  $0x4ee4d4c7 // fsub v7.2d, v6.2d, v4.2d
-	VMOV  V5.B16, V8.B16
-	WORD  $0x4fc118e8 // fmla v8.2d, v7.2d, v1.d[1]
-	WORD  $0x4fc210e8 // fmla v8.2d, v7.2d, v2.d[0]
-	FMOVQ -96(R3), F7
-	WORD  $0x4fc21907 // fmla v7.2d, v8.2d, v2.d[1]
-	FMOVQ -80(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ -64(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ -48(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ -32(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ -16(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ (R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ 16(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ 32(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	FMOVQ -240(R3), F9
-	VFMLA V8.D2, V7.D2, V9.D2
-	FMOVQ -240(R3), F7
-	VFMLA V8.D2, V9.D2, V7.D2
-	VSHL  $52, V6.D2, V6.D2
-	FMOVQ -240(R3), F8
-	VADD  V8.D2, V6.D2, V6.D2
-	WORD  $0x6ee5e465 // fcmgt v5.2d, v3.2d, v5.2d
-	WORD  $0x6e66dce7 // fmul v7.2d, v7.2d, v6.2d
-	WORD  $0x4e651ce7 // bic v7.16b, v7.16b, v5.16b
-	FMOVQ (R8), F5
-	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
-	FMOVQ F5, (R8)
-	FMOVQ F7, (R1)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R8, R8
-	SUBS  $2, R2, R2
-	BGT   one1
-	CBZ   R6, end1
-	FMOVQ (R4), F0
-	VST1  V0.D[0], (R9)
-end1:
-	FLDPQ (R5), (F0, F1)
-	FLDPQ 32(R5), (F2, F3)
-	FLDPQ 64(R5), (F4, F5)
-	FLDPQ 96(R5), (F6, F7)
-	FLDPQ 128(R5), (F8, F9)
-	FLDPQ 160(R5), (F10, F11)
-	FLDPQ 192(R5), (F12, F13)
-	FLDPQ 224(R5), (F14, F15)
-	WORD  $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
-	WORD  $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
-	WORD  $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
-	WORD  $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
-	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
-	WORD  $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
-	WORD  $0x4e6ad508 // fadd v8.2d, v8.2d, v10.2d
-	WORD  $0x4e6bd529 // fadd v9.2d, v9.2d, v11.2d
-	WORD  $0x4e69d508 // fadd v8.2d, v8.2d, v9.2d
-	WORD  $0x4e6ed58c // fadd v12.2d, v12.2d, v14.2d
-	WORD  $0x4e6fd5ad // fadd v13.2d, v13.2d, v15.2d
-	WORD  $0x4e6dd58c // fadd v12.2d, v12.2d, v13.2d
-	WORD  $0x6e64d400 // faddp v0.2d, v0.2d, v4.2d
-	WORD  $0x6e6cd508 // faddp v8.2d, v8.2d, v12.2d
-	WORD  $0x6e68d400 // faddp v0.2d, v0.2d, v8.2d
-	WORD  $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
 	RET
 
 // func logSoftmaxRowsF32NEON(dst, src []float32, cols int)

@@ -281,7 +281,9 @@ func addLanes[T Float](lanes *[maxLanes]T, x []T) {
 	}
 }
 
-func expSumGeneric[T Float](dst, src []T, max, scale T) T {
+func expSumGeneric[T Float](dst, src []T, max T) T { return expSumScaledGeneric(dst, src, max, 1) }
+
+func expSumScaledGeneric[T Float](dst, src []T, max, scale T) T {
 	expScaled(dst, src, max, scale)
 	return sumGeneric(dst)
 }
@@ -434,7 +436,7 @@ func softmaxRowsGeneric[T Float](dst, src []T, cols int) { softmaxRowsScaledGene
 func softmaxRowsScaledGeneric[T Float](dst, src []T, cols int, scale T) {
 	for ; len(src) > 0; dst, src = dst[cols:], src[cols:] {
 		y := dst[:cols]
-		sum := expSumGeneric(y, src[:cols], largestGeneric(src[:cols]), scale)
+		sum := expSumScaledGeneric(y, src[:cols], largestGeneric(src[:cols]), scale)
 		if sum != sum {
 			fillNaN(y)
 			continue

@@ -201,7 +201,7 @@ func kernelTests[T Float]() []kernelTest[T] {
 		name: "expSum", family: pieces, inPlace: "x",
 		lengths: func(s shape) lengths { return lengths{dst: 1 + s.axis, x: 1 + s.axis} }, // the sum, and before x something to match
 		run: func(o *operands[T], s shape) {
-			o.dst[0] = expSum(active, o.dst[1:], o.x[1:], refMax(o.x[1:]), 1)
+			o.dst[0] = expSum(active, o.dst[1:], o.x[1:], refMax(o.x[1:]))
 		},
 		want: func(o *operands[T], s shape) {
 			_, exps, sum := refExpSum(o.x[1:])

@@ -55,7 +55,7 @@ func (c *call) sigmoidEntropy(w *worker, t *tile, src []float32, srcStride int) 
 		for i, v := range x {
 			logs[i] = -float32(math.Abs(float64(v)))
 		}
-		expSum(c.isa, logs, logs, 0, 1)
+		expSum(c.isa, logs, logs, 0)
 		lossLog1p(c.isa, logs, logs)
 		weight, smoothing := float64(c.entropyWeight(t.class+k)), c.cfg.LabelSmoothing/2
 		for i, v := range x {

@@ -16,6 +16,10 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "expSumF32AVX512", AVX2: "expSumF32AVX2", NEON: "expSumF32NEON"}, results: []string{"result"}},
 	{name: "expSum", element: "F64", new: func() arguments { return new(expSumArgs[float64]) },
 		serves: map[ISA]string{AVX512: "expSumF64AVX512", AVX2: "expSumF64AVX2", NEON: "expSumF64NEON"}, results: []string{"result"}},
+	{name: "expSumScaled", element: "F32", new: func() arguments { return new(expSumScaledArgs[float32]) },
+		serves: map[ISA]string{AVX512: "expSumScaledF32AVX512", AVX2: "expSumScaledF32AVX2", NEON: "expSumScaledF32NEON"}, results: []string{"result"}},
+	{name: "expSumScaled", element: "F64", new: func() arguments { return new(expSumScaledArgs[float64]) },
+		serves: map[ISA]string{AVX512: "expSumScaledF64AVX512", AVX2: "expSumScaledF64AVX2", NEON: "expSumScaledF64NEON"}, results: []string{"result"}},
 	{name: "sumExp", element: "F32", new: func() arguments { return new(sumExpArgs[float32]) },
 		serves: map[ISA]string{AVX512: "sumExpF32AVX512", AVX2: "sumExpF32AVX2", NEON: "sumExpF32NEON"}, results: []string{"result"}},
 	{name: "sumExp", element: "F64", new: func() arguments { return new(sumExpArgs[float64]) },
@@ -297,14 +301,34 @@ type expSumArgs[T Float] struct {
 	dst    []T
 	src    []T
 	max    T
+	result T
+}
+
+func (a *expSumArgs[T]) call(isa ISA)     { a.result = expSum(isa, a.dst, a.src, a.max) }
+func (a *expSumArgs[T]) define()          { a.result = expSumGeneric(a.dst, a.src, a.max) }
+func (a *expSumArgs[T]) clone() arguments { b := *a; return &b }
+func (a *expSumArgs[T]) each(f func(name string, p any)) {
+	f("dst", &a.dst)
+	f("src", &a.src)
+	f("max", &a.max)
+	f("result", &a.result)
+}
+
+// expSumScaledArgs are the arguments of expSumScaled, and what it returns.
+type expSumScaledArgs[T Float] struct {
+	dst    []T
+	src    []T
+	max    T
 	scale  T
 	result T
 }
 
-func (a *expSumArgs[T]) call(isa ISA)     { a.result = expSum(isa, a.dst, a.src, a.max, a.scale) }
-func (a *expSumArgs[T]) define()          { a.result = expSumGeneric(a.dst, a.src, a.max, a.scale) }
-func (a *expSumArgs[T]) clone() arguments { b := *a; return &b }
-func (a *expSumArgs[T]) each(f func(name string, p any)) {
+func (a *expSumScaledArgs[T]) call(isa ISA) {
+	a.result = expSumScaled(isa, a.dst, a.src, a.max, a.scale)
+}
+func (a *expSumScaledArgs[T]) define()          { a.result = expSumScaledGeneric(a.dst, a.src, a.max, a.scale) }
+func (a *expSumScaledArgs[T]) clone() arguments { b := *a; return &b }
+func (a *expSumScaledArgs[T]) each(f func(name string, p any)) {
 	f("dst", &a.dst)
 	f("src", &a.src)
 	f("max", &a.max)

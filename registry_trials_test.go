@@ -11,7 +11,7 @@ import (
 var trials = map[string]trial{
 	"dot":     {sizes: upTo(0, 300, 1000, 8191, 8192)},
 	"largest": {zeros: []string{"result"}},
-	"expSum":  {prepare: largestFirst}, "sumExp": {prepare: largestFirst},
+	"expSum":  {prepare: largestFirst}, "expSumScaled": {prepare: largestFirst}, "sumExp": {prepare: largestFirst},
 	"argMaxRows":  rowsOf("dst"),
 	"softmaxRows": rowsOf(), "logSoftmaxRows": rowsOf(), "softmaxRowsGrad": rowsOf(), "logSoftmaxRowsGrad": rowsOf(),
 
@@ -258,8 +258,12 @@ func multiples(of int) (sizes []int) {
 func largestFirst(a arguments, n int, r *random) func(string, int) bool {
 	switch x := a.(type) {
 	case *expSumArgs[float32]:
-		x.max, x.scale = slices.Max(x.src), scales(r)
+		x.max = slices.Max(x.src)
 	case *expSumArgs[float64]:
+		x.max = slices.Max(x.src)
+	case *expSumScaledArgs[float32]:
+		x.max, x.scale = slices.Max(x.src), scales(r)
+	case *expSumScaledArgs[float64]:
 		x.max, x.scale = slices.Max(x.src), float64(scales(r))
 	case *sumExpArgs[float32]:
 		x.max = slices.Max(x.src)

@@ -34,6 +34,10 @@ func total(m machine.Machine, s V, x string) {
 }
 
 func expSum(m machine.Machine) {
+	m.Return(rowExp(m, m.Arg("max"), nil, "src", "dst"))
+}
+
+func expSumScaled(m machine.Machine) {
 	m.Return(rowExp(m, m.Arg("max"), []V{m.Arg("scale")}, "src", "dst"))
 }
 
