@@ -313,6 +313,10 @@ func lossUnpick(isa ISA, dst, src []float32, n *[8]uint32, targets []int32) {
 
 // lossSoftmax writes the softmax down every column, and what it is made of.
 func lossSoftmax(isa ISA, dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int) {
+	if planes > piece {
+		lossSoftmaxGeneric(dst, src, max, rest, comp, planes, n, dstStride, srcStride)
+		return
+	}
 	lossSoftmaxGeneric(dst, src, max, rest, comp, planes, n, dstStride, srcStride)
 }
 
@@ -323,6 +327,10 @@ func lossSoftmaxRows(isa ISA, dst, src, max, rest, comp []float32, cols, n, dstS
 
 // lossSoftmaxGrad writes the gradient by the logits down every column.
 func lossSoftmaxGrad(isa ISA, dx, s, dy, own, comp []float32, planes, n, dxStride, sStride, dyStride int) {
+	if planes > piece {
+		lossSoftmaxGradGeneric(dx, s, dy, own, comp, planes, n, dxStride, sStride, dyStride)
+		return
+	}
 	lossSoftmaxGradGeneric(dx, s, dy, own, comp, planes, n, dxStride, sStride, dyStride)
 }
 

@@ -416,7 +416,7 @@ func ClassErrors[T Float](dst, probs []T, labels []int32, class int32) {
 	classErrors(active, dst, probs, labels, class)
 }
 
-// classErrorsPieces is classErrors of more than a long piece.
+// classErrorsPieces is classErrors of more than a long piece, and panics where the arguments do not fit.
 func classErrorsPieces[T Float](isa ISA, dst, probs []T, labels []int32, class int32) {
 	checkUnary("ClassErrors", dst, probs)
 	if len(labels) != len(probs) {

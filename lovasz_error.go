@@ -175,12 +175,9 @@ func (c *call) softmaxErrors(w *worker, t *tile, src []float32, srcStride int, s
 	if c.lambda > 0 {
 		tops, rest = w.max, w.rest
 	}
-	switch {
-	case c.turns():
+	if c.turns() {
 		lossSoftmaxRows(c.isa, s, src, tops, rest, comp, c.width, n, stride)
-	case c.width > piece:
-		lossSoftmaxGeneric(s, src, tops, rest, comp, c.width, n, stride, srcStride)
-	default:
+	} else {
 		lossSoftmax(c.isa, s, src, tops, rest, comp, c.width, n, stride, srcStride)
 	}
 	bad := n
@@ -385,12 +382,7 @@ func (c *call) logitGradients(w *worker, t *tile, dst []float32, stride int) {
 	switch c.activation {
 	case SoftmaxActivation:
 		c.spread(w, t, w.dprobs, c.size)
-		own, comp := c.own[t.kept:], c.comp[t.kept:]
-		if c.width > piece {
-			lossSoftmaxGradGeneric(dst, s, w.dprobs, own, comp, c.width, n, stride, sStride, c.size)
-		} else {
-			lossSoftmaxGrad(c.isa, dst, s, w.dprobs, own, comp, c.width, n, stride, sStride, c.size)
-		}
+		lossSoftmaxGrad(c.isa, dst, s, w.dprobs, c.own[t.kept:], c.comp[t.kept:], c.width, n, stride, sStride, c.size)
 	case SigmoidActivation:
 		src, srcStride := c.inputs(w, t)
 		c.spread(w, t, w.dprobs, c.size)
