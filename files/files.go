@@ -1,6 +1,6 @@
 // Package files reads the outputs of segmentation networks and their labels as people have them: NumPy's .npy and .npz, .safetensors,
-// PyTorch's .pt, PNG masks, labels in NIfTI, SemanticKITTI's .label and raw float32. It finds which files belong together (Pair), what their shapes mean (Fit)
-// and what labels stand for (LabelMap), and it writes files so that none is lost (Outputs).
+// PyTorch's .pt, PNG masks, labels in NIfTI, SemanticKITTI's .label and raw float32. It finds which files belong together (Pair), what their
+// shapes mean (Fit) and what labels stand for (LabelMap), and it writes files so that none is lost (Outputs).
 //
 // Files are not trusted. A size that one claims is believed only as far as the file has bytes for it, no code in it is run, checksums are
 // compared, and an array's elements are not read, nor decompressed, before somebody has looked at its shape.

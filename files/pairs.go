@@ -173,11 +173,15 @@ var readable = map[Role][]string{
 	Labels: {".png", ".npy", ".npz", ".safetensors", ".pt", ".pth", ".label", ".nii", ".nii.gz"},
 }
 
+// Endings of files that lie beside those of data.
+var noArrays = []string{".txt", ".json", ".md", ".db", ".pkl"}
+
 // Endings of names that data sets are known by. They fall away where that makes names fit; of several files of labels that then have one name
 // the first of these is taken.
 var knownEndings = []string{
 	"_gtfine_labeltrainids", "_gtcoarse_labeltrainids", "_labeltrainids", "_gtfine_labelids", "_gtcoarse_labelids", "_labelids", "_train_id",
-	"_gtfine", "_gtcoarse", "_leftimg8bit", "_segmentation", "_groundtruth", "_softmax", "_logits", "_labels", "_label", "_masks", "_mask", "_probs", "_prob", "_pred", "_seg", "_gt", "_0000",
+	"_gtfine", "_gtcoarse", "_leftimg8bit", "_segmentation", "_groundtruth", "_softmax", "_logits", "_labels", "_label", "_masks", "_mask",
+	"_probs", "_prob", "_pred", "_seg", "_gt", "_0000",
 }
 
 // Files of data sets that are no class ids.
@@ -212,7 +216,7 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 	for _, file := range s.Files {
 		base := path.Base(file)
 		kind := strings.ToLower(extension(base))
-		raw := s.Raw && s.Role == Logits && !slices.Contains([]string{".png", ".txt", ".json", ".md", ".db", ".pkl", ".nii", ".nii.gz"}, kind)
+		raw := s.Raw && s.Role == Logits && !slices.Contains(noArrays, kind) && !slices.Contains([]string{".png", ".nii", ".nii.gz"}, kind)
 		lower := strings.ToLower(strings.TrimSuffix(base, extension(base)))
 		foreign := s.Role == Labels && slices.ContainsFunc(notLabels, func(e string) bool { return strings.HasSuffix(lower, e) })
 		if ending == "" && (strings.HasPrefix(base, ".") || foreign || !raw && !slices.Contains(readable[s.Role], kind)) {
@@ -260,7 +264,7 @@ func (s *Set) candidates() (list []*candidate, strangers []string, err error) {
 func (s *Set) why(strangers []string) string {
 	such := strangers[0]
 	for _, name := range strangers {
-		if !strings.HasPrefix(path.Base(name), ".") && !slices.Contains([]string{".json", ".txt", ".md", ".pkl", ".db"}, strings.ToLower(path.Ext(name))) {
+		if !strings.HasPrefix(path.Base(name), ".") && !slices.Contains(noArrays, strings.ToLower(path.Ext(name))) {
 			such = name
 			break
 		}

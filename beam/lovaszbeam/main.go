@@ -97,8 +97,8 @@ func oneLine(err error) string {
 // flags defines the flags, beside those of Beam.
 func (o *options) flags(f *flag.FlagSet) {
 	f.StringVar(&o.logits, "logits", "", "`pattern` (or folder of this machine) of the files of logits: .npy, .npz, .safetensors, .pt, or raw float32 with -shape")
-	usage := "`pattern` (or folder) of their labels: the same, PNG masks, NIfTI or .label; pairs have the same path below the folders, or the same text in place of the wildcards, " +
-		"but for the extension and endings such as _leftImg8bit, _gtFine_labelTrainIds, _mask"
+	usage := "`pattern` (or folder) of their labels: the same, PNG masks, NIfTI or .label; pairs have the same path below the folders, " +
+		"or the same text in place of the wildcards, but for the extension and endings such as _leftImg8bit, _gtFine_labelTrainIds, _mask"
 	if dataflow := f.Lookup("labels"); dataflow != nil { // Dataflow's are JSON
 		dataflow.Value = &eitherLabels{&o.labels, dataflow.Value}
 		dataflow.Usage = usage + " (with Dataflow also JSON of the job's labels)"
