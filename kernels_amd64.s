@@ -3,10 +3,12 @@
 //go:build amd64 && !purego
 
 #include "textflag.h"
+#include "funcdata.h"
 
 // func dotF32AVX2(a []float32, b []float32) float32
 // Requires: AVX, AVX2
 TEXT ·dotF32AVX2(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -304,6 +306,7 @@ GLOBL iota32<>(SB), RODATA|NOPTR, $256
 // func dotF64AVX2(a []float64, b []float64) float64
 // Requires: AVX, AVX2
 TEXT ·dotF64AVX2(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -564,6 +567,7 @@ GLOBL iota64<>(SB), RODATA|NOPTR, $256
 // func sumF32AVX2(x []float32) float32
 // Requires: AVX, AVX2
 TEXT ·sumF32AVX2(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -747,6 +751,7 @@ sum13:
 // func sumF64AVX2(x []float64) float64
 // Requires: AVX, AVX2
 TEXT ·sumF64AVX2(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -925,6 +930,7 @@ sum13:
 // func expSumF32AVX2(dst []float32, src []float32, max float32) float32
 // Requires: AVX
 TEXT ·expSumF32AVX2(SB), NOSPLIT, $0-60
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+48(FP), Y0
 	MOVQ         src_base+24(FP), DI
 	MOVQ         dst_base+0(FP), SI
@@ -937,6 +943,7 @@ TEXT ·expSumF32AVX2(SB), NOSPLIT, $0-60
 // func rowExpF32AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowExpF32AVX2<>(SB), NOSPLIT, $312
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Y1
 	VMOVUPS c4b400000<>+0(SB), Y2
 	VMOVUPS c3f800000<>+0(SB), Y3
@@ -1648,6 +1655,7 @@ GLOBL cff800000<>(SB), RODATA|NOPTR, $64
 // func expSumF64AVX2(dst []float64, src []float64, max float64) float64
 // Requires: AVX
 TEXT ·expSumF64AVX2(SB), NOSPLIT, $0-64
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+48(FP), Y0
 	MOVQ         src_base+24(FP), DI
 	MOVQ         dst_base+0(FP), SI
@@ -1660,6 +1668,7 @@ TEXT ·expSumF64AVX2(SB), NOSPLIT, $0-64
 // func rowExpF64AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowExpF64AVX2<>(SB), NOSPLIT, $312
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
 	VMOVUPS c4338000000000000<>+0(SB), Y2
 	VMOVUPS c3ff0000000000000<>+0(SB), Y3
@@ -2400,6 +2409,7 @@ GLOBL cfff0000000000000<>(SB), RODATA|NOPTR, $64
 // func expSumScaledF32AVX2(dst []float32, src []float32, max float32, scale float32) float32
 // Requires: AVX
 TEXT ·expSumScaledF32AVX2(SB), NOSPLIT, $0-60
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+48(FP), Y0
 	VBROADCASTSS scale+52(FP), Y1
 	MOVQ         src_base+24(FP), DI
@@ -2413,6 +2423,7 @@ TEXT ·expSumScaledF32AVX2(SB), NOSPLIT, $0-60
 // func rowExpScaledF32AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowExpScaledF32AVX2<>(SB), NOSPLIT, $312
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Y2
 	VMOVUPS c4b400000<>+0(SB), Y3
 	VMOVUPS c3f800000<>+0(SB), Y4
@@ -2923,6 +2934,7 @@ sum5:
 // func expSumScaledF64AVX2(dst []float64, src []float64, max float64, scale float64) float64
 // Requires: AVX
 TEXT ·expSumScaledF64AVX2(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+48(FP), Y0
 	VBROADCASTSD scale+56(FP), Y1
 	MOVQ         src_base+24(FP), DI
@@ -2936,6 +2948,7 @@ TEXT ·expSumScaledF64AVX2(SB), NOSPLIT, $0-72
 // func rowExpScaledF64AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowExpScaledF64AVX2<>(SB), NOSPLIT, $312
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y2
 	VMOVUPS c4338000000000000<>+0(SB), Y3
 	VMOVUPS c3ff0000000000000<>+0(SB), Y4
@@ -3521,6 +3534,7 @@ sum5:
 // func sumExpF32AVX2(src []float32, max float32) float32
 // Requires: AVX
 TEXT ·sumExpF32AVX2(SB), NOSPLIT, $0-36
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+24(FP), Y0
 	MOVQ         src_base+0(FP), DI
 	MOVQ         src_len+8(FP), SI
@@ -3532,6 +3546,7 @@ TEXT ·sumExpF32AVX2(SB), NOSPLIT, $0-36
 // func rowSumExpF32AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowSumExpF32AVX2<>(SB), NOSPLIT, $312
+	NO_LOCAL_POINTERS
 	VMOVAPS Y0, Y1
 	VMOVUPS cc2aeac4f<>+0(SB), Y0
 	VMOVUPS c4b400000<>+0(SB), Y2
@@ -4011,6 +4026,7 @@ sum5:
 // func sumExpF64AVX2(src []float64, max float64) float64
 // Requires: AVX
 TEXT ·sumExpF64AVX2(SB), NOSPLIT, $0-40
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+24(FP), Y0
 	MOVQ         src_base+0(FP), DI
 	MOVQ         src_len+8(FP), SI
@@ -4022,6 +4038,7 @@ TEXT ·sumExpF64AVX2(SB), NOSPLIT, $0-40
 // func rowSumExpF64AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowSumExpF64AVX2<>(SB), NOSPLIT, $312
+	NO_LOCAL_POINTERS
 	VMOVAPS Y0, Y1
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y0
 	VMOVUPS c4338000000000000<>+0(SB), Y2
@@ -4576,6 +4593,7 @@ sum5:
 // func largestF32AVX2(x []float32) float32
 // Requires: AVX
 TEXT ·largestF32AVX2(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	MOVQ   x_base+0(FP), DI
 	MOVQ   x_len+8(FP), SI
 	CALL   ·rowMaxF32AVX2<>(SB)
@@ -4586,6 +4604,7 @@ TEXT ·largestF32AVX2(SB), NOSPLIT, $0-28
 // func rowMaxF32AVX2<>()
 // Requires: AVX, AVX2
 TEXT ·rowMaxF32AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VBROADCASTSS cff800000<>+0(SB), Y0
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
@@ -4778,6 +4797,7 @@ end3:
 // func largestF64AVX2(x []float64) float64
 // Requires: AVX
 TEXT ·largestF64AVX2(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	MOVQ   x_base+0(FP), DI
 	MOVQ   x_len+8(FP), SI
 	CALL   ·rowMaxF64AVX2<>(SB)
@@ -4788,6 +4808,7 @@ TEXT ·largestF64AVX2(SB), NOSPLIT, $0-32
 // func rowMaxF64AVX2<>()
 // Requires: AVX, AVX2
 TEXT ·rowMaxF64AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Y2
@@ -4978,6 +4999,7 @@ end3:
 // func scaleF32AVX2(dst []float32, src []float32, factor float32)
 // Requires: AVX, AVX2
 TEXT ·scaleF32AVX2(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VBROADCASTSS factor+48(FP), Y0
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
@@ -5049,6 +5071,7 @@ end5:
 // func scaleF64AVX2(dst []float64, src []float64, factor float64)
 // Requires: AVX, AVX2
 TEXT ·scaleF64AVX2(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VBROADCASTSD factor+48(FP), Y0
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
@@ -5120,6 +5143,7 @@ end5:
 // func negateF32AVX2(dst []float32, src []float32)
 // Requires: AVX, AVX2
 TEXT ·negateF32AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS c80000000<>+0(SB), Y0
 	MOVQ    src_len+32(FP), AX
 	MOVQ    src_base+24(FP), CX
@@ -5209,6 +5233,7 @@ GLOBL c80000000<>(SB), RODATA|NOPTR, $64
 // func negateF64AVX2(dst []float64, src []float64)
 // Requires: AVX, AVX2
 TEXT ·negateF64AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS cffffffff80000000<>+0(SB), Y0
 	VMOVUPS c8000000000000000<>+0(SB), Y0
 	MOVQ    src_len+32(FP), AX
@@ -5301,6 +5326,7 @@ GLOBL c8000000000000000<>(SB), RODATA|NOPTR, $64
 // func subtractF32AVX2(dst []float32, src []float32, max float32, log float32)
 // Requires: AVX, AVX2
 TEXT ·subtractF32AVX2(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+48(FP), Y0
 	VBROADCASTSS log+52(FP), Y1
 	MOVQ         src_len+32(FP), AX
@@ -5383,6 +5409,7 @@ end5:
 // func subtractF64AVX2(dst []float64, src []float64, max float64, log float64)
 // Requires: AVX, AVX2
 TEXT ·subtractF64AVX2(SB), NOSPLIT, $0-64
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+48(FP), Y0
 	VBROADCASTSD log+56(FP), Y1
 	MOVQ         src_len+32(FP), AX
@@ -5465,6 +5492,7 @@ end5:
 // func softmaxGradF32AVX2(dx []float32, y []float32, dy []float32, dot float32)
 // Requires: AVX, AVX2
 TEXT ·softmaxGradF32AVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VBROADCASTSS dot+72(FP), Y0
 	MOVQ         y_len+32(FP), AX
 	MOVQ         y_base+24(FP), CX
@@ -5558,6 +5586,7 @@ end5:
 // func softmaxGradF64AVX2(dx []float64, y []float64, dy []float64, dot float64)
 // Requires: AVX, AVX2
 TEXT ·softmaxGradF64AVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	VBROADCASTSD dot+72(FP), Y0
 	MOVQ         y_len+32(FP), AX
 	MOVQ         y_base+24(FP), CX
@@ -5651,6 +5680,7 @@ end5:
 // func logSoftmaxGradF32AVX2(dx []float32, y []float32, dy []float32, sum float32)
 // Requires: AVX
 TEXT ·logSoftmaxGradF32AVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VBROADCASTSS sum+72(FP), Y0
 	MOVQ         y_base+24(FP), DI
 	MOVQ         dy_base+48(FP), SI
@@ -5663,6 +5693,7 @@ TEXT ·logSoftmaxGradF32AVX2(SB), NOSPLIT, $0-76
 // func rowLogGradF32AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowLogGradF32AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Y1
 	VMOVUPS c4b400000<>+0(SB), Y2
 	VMOVUPS c3f800000<>+0(SB), Y3
@@ -5864,6 +5895,7 @@ end5:
 // func logSoftmaxGradF64AVX2(dx []float64, y []float64, dy []float64, sum float64)
 // Requires: AVX
 TEXT ·logSoftmaxGradF64AVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	VBROADCASTSD sum+72(FP), Y0
 	MOVQ         y_base+24(FP), DI
 	MOVQ         dy_base+48(FP), SI
@@ -5876,6 +5908,7 @@ TEXT ·logSoftmaxGradF64AVX2(SB), NOSPLIT, $0-80
 // func rowLogGradF64AVX2<>()
 // Requires: AVX, AVX2, FMA3
 TEXT ·rowLogGradF64AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y1
 	VMOVUPS c4338000000000000<>+0(SB), Y2
 	VMOVUPS c3ff0000000000000<>+0(SB), Y3
@@ -6107,6 +6140,7 @@ end5:
 // func cumSumF32AVX2(dst []float32, src []float32, carry float64) float64
 // Requires: AVX, AVX2
 TEXT ·cumSumF32AVX2(SB), NOSPLIT, $120-64
+	NO_LOCAL_POINTERS
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         dst_base+0(FP), DX
@@ -6247,6 +6281,7 @@ GLOBL lasts32<>(SB), RODATA|NOPTR, $32
 // func cumSumF64AVX2(dst []float64, src []float64, carry float64) float64
 // Requires: AVX, AVX2
 TEXT ·cumSumF64AVX2(SB), NOSPLIT, $120-64
+	NO_LOCAL_POINTERS
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         dst_base+0(FP), DX
@@ -6325,6 +6360,7 @@ end3:
 // func argMaxF32AVX2(x []float32) int
 // Requires: AVX, AVX2, CMOV
 TEXT ·argMaxF32AVX2(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
 	MOVQ         CX, DX
@@ -6700,6 +6736,7 @@ found16:
 // func argMaxF64AVX2(x []float64) int
 // Requires: AVX, AVX2, CMOV
 TEXT ·argMaxF64AVX2(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
 	MOVQ         CX, DX
@@ -7073,6 +7110,7 @@ found16:
 // func classErrorsF32AVX2(dst []float32, probs []float32, labels []int32, class int32)
 // Requires: AVX, AVX2
 TEXT ·classErrorsF32AVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	MOVLQSX      class+72(FP), AX
 	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
@@ -7206,6 +7244,7 @@ GLOBL c7fffffff<>(SB), RODATA|NOPTR, $64
 // func classErrorsF64AVX2(dst []float64, probs []float64, labels []int32, class int32)
 // Requires: AVX, AVX2
 TEXT ·classErrorsF64AVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	MOVLQSX      class+72(FP), AX
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Y0
@@ -7334,6 +7373,7 @@ GLOBL c7fffffffffffffff<>(SB), RODATA|NOPTR, $64
 // func lovaszWeightsF32AVX2(dst []float32, foreground []uint8, left int, union int) int
 // Requires: AVX, AVX2
 TEXT ·lovaszWeightsF32AVX2(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVQ         foreground_base+24(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         foreground_len+32(FP), DX
@@ -7496,6 +7536,7 @@ GLOBL c4020000000000000<>(SB), RODATA|NOPTR, $64
 // func lovaszWeightsF64AVX2(dst []float64, foreground []uint8, left int, union int) int
 // Requires: AVX, AVX2
 TEXT ·lovaszWeightsF64AVX2(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVQ         foreground_base+24(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         foreground_len+32(FP), DX
@@ -7634,6 +7675,7 @@ end3:
 // func transposeF32AVX2(dst []float32, src []float32, rows int, cols int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·transposeF32AVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
@@ -8024,6 +8066,7 @@ end13:
 // func transposeF64AVX2(dst []float64, src []float64, rows int, cols int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, MMX+
 TEXT ·transposeF64AVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x03, AX
 	LEAQ (AX)(AX*2), CX
@@ -8282,6 +8325,7 @@ end13:
 // func softmaxRowsF32AVX2(dst []float32, src []float32, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxRowsF32AVX2(SB), $8408-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -8789,6 +8833,7 @@ GLOBL c7fc00000<>(SB), RODATA|NOPTR, $64
 // func rowsInF32AVX2<>()
 // Requires: AVX, AVX2, CMOV
 TEXT ·rowsInF32AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x02, AX
 
@@ -8943,6 +8988,7 @@ moved4:
 // func foldF32AVX2<>()
 // Requires: AVX
 TEXT ·foldF32AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R8, R9
 
 column1:
@@ -9103,6 +9149,7 @@ sum4:
 // func rowsOutF32AVX2<>()
 // Requires: AVX, AVX2, CMOV
 TEXT ·rowsOutF32AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x02, AX
 
@@ -9249,6 +9296,7 @@ moved4:
 // func softmaxRowsF64AVX2(dst []float64, src []float64, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxRowsF64AVX2(SB), $4312-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -9773,6 +9821,7 @@ GLOBL c7ff8000000000001<>(SB), RODATA|NOPTR, $64
 // func rowsInF64AVX2<>()
 // Requires: AVX, AVX2, CMOV
 TEXT ·rowsInF64AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x03, AX
 
@@ -9883,6 +9932,7 @@ moved4:
 // func foldF64AVX2<>()
 // Requires: AVX
 TEXT ·foldF64AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R8, R9
 
 column1:
@@ -9986,6 +10036,7 @@ sum4:
 // func rowsOutF64AVX2<>()
 // Requires: AVX, AVX2, CMOV
 TEXT ·rowsOutF64AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x03, AX
 
@@ -10092,6 +10143,7 @@ moved4:
 // func logSoftmaxRowsF32AVX2(dst []float32, src []float32, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSoftmaxRowsF32AVX2(SB), $16664-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -10591,6 +10643,7 @@ end3:
 // func minusLogF32AVX2<>()
 // Requires: AVX, AVX2
 TEXT ·minusLogF32AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VEXTRACTF128 $0x01, Y0, X1
 	VCVTPS2PD    X0, Y2
 	VCVTPS2PD    X1, Y1
@@ -10838,6 +10891,7 @@ GLOBL c3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 // func logSoftmaxRowsF64AVX2(dst []float64, src []float64, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSoftmaxRowsF64AVX2(SB), $8472-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -11362,6 +11416,7 @@ end3:
 // func minusLogF64AVX2<>()
 // Requires: AVX, AVX2
 TEXT ·minusLogF64AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS   Y0, Y1
 	VPADDQ    c00095f619980c433<>+0(SB), Y1, Y2
 	VPSRLQ    $0x34, Y2, Y3
@@ -11409,6 +11464,7 @@ TEXT ·minusLogF64AVX2<>(SB), NOSPLIT, $0
 // func softmaxRowsGradF32AVX2(dx []float32, y []float32, dy []float32, cols int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·softmaxRowsGradF32AVX2(SB), $16664-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -11993,6 +12049,7 @@ end3:
 // func foldProductsF32AVX2<>()
 // Requires: AVX
 TEXT ·foldProductsF32AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R9, R10
 
 column1:
@@ -12226,6 +12283,7 @@ sum4:
 // func softmaxRowsGradF64AVX2(dx []float64, y []float64, dy []float64, cols int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·softmaxRowsGradF64AVX2(SB), $8472-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -12805,6 +12863,7 @@ end3:
 // func foldProductsF64AVX2<>()
 // Requires: AVX
 TEXT ·foldProductsF64AVX2<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R9, R10
 
 column1:
@@ -12945,6 +13004,7 @@ sum4:
 // func logSoftmaxRowsGradF32AVX2(dx []float32, y []float32, dy []float32, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSoftmaxRowsGradF32AVX2(SB), $16664-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -13509,6 +13569,7 @@ end3:
 // func logSoftmaxRowsGradF64AVX2(dx []float64, y []float64, dy []float64, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSoftmaxRowsGradF64AVX2(SB), $8472-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -14093,6 +14154,7 @@ end3:
 // func argMaxRowsF32AVX2(dst []int32, src []float32, cols int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·argMaxRowsF32AVX2(SB), $8408-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -14670,6 +14732,7 @@ GLOBL cffffffff<>(SB), RODATA|NOPTR, $64
 // func argMaxRowsF64AVX2(dst []int32, src []float64, cols int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·argMaxRowsF64AVX2(SB), $4312-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -15245,6 +15308,7 @@ GLOBL cffffffffffffffff<>(SB), RODATA|NOPTR, $64
 // func softmaxPlanesF32AVX2(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxPlanesF32AVX2(SB), $8400-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -15977,6 +16041,7 @@ GLOBL zeros<>(SB), RODATA|NOPTR, $256
 // func softmaxPlanesF64AVX2(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxPlanesF64AVX2(SB), $4304-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -16725,6 +16790,7 @@ end1:
 // func logSoftmaxPlanesF32AVX2(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSoftmaxPlanesF32AVX2(SB), $16656-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -17414,6 +17480,7 @@ end1:
 // func logSoftmaxPlanesF64AVX2(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSoftmaxPlanesF64AVX2(SB), $8464-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -18153,6 +18220,7 @@ end1:
 // func argMaxPlanesF32AVX2(dst []int32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·argMaxPlanesF32AVX2(SB), NOSPLIT, $144-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -18275,6 +18343,7 @@ end5:
 // func argMaxPlanesF64AVX2(dst []int32, src []float64, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·argMaxPlanesF64AVX2(SB), NOSPLIT, $144-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -18413,6 +18482,7 @@ end5:
 // func squaredDistanceF32AVX2(a []float32, b []float32) float32
 // Requires: AVX, AVX2
 TEXT ·squaredDistanceF32AVX2(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -18667,6 +18737,7 @@ sum13:
 // func squaredDistanceF64AVX2(a []float64, b []float64) float64
 // Requires: AVX, AVX2
 TEXT ·squaredDistanceF64AVX2(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -18916,6 +18987,7 @@ sum13:
 // func sumSquaresF32AVX2(x []float32) float64
 // Requires: AVX, AVX2, FMA3
 TEXT ·sumSquaresF32AVX2(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -19201,6 +19273,7 @@ sum13:
 // func sumSquaresF64AVX2(x []float64) float64
 // Requires: AVX, AVX2
 TEXT ·sumSquaresF64AVX2(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -19417,6 +19490,7 @@ sum13:
 // func sigmoidF32AVX2(dst []float32, src []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidF32AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Y0
 	VMOVUPS c4b400000<>+0(SB), Y1
 	VMOVUPS c3f800000<>+0(SB), Y2
@@ -19618,6 +19692,7 @@ end5:
 // func sigmoidF64AVX2(dst []float64, src []float64)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidF64AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Y0
 	VMOVUPS c4338000000000000<>+0(SB), Y1
 	VMOVUPS c3ff0000000000000<>+0(SB), Y2
@@ -19849,6 +19924,7 @@ end5:
 // func sigmoidGradF32AVX2(dx []float32, y []float32, dy []float32)
 // Requires: AVX, AVX2
 TEXT ·sigmoidGradF32AVX2(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	MOVQ y_len+32(FP), AX
 	MOVQ y_base+24(FP), CX
 	MOVQ dy_base+48(FP), DX
@@ -19961,6 +20037,7 @@ end5:
 // func sigmoidGradF64AVX2(dx []float64, y []float64, dy []float64)
 // Requires: AVX, AVX2
 TEXT ·sigmoidGradF64AVX2(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	MOVQ y_len+32(FP), AX
 	MOVQ y_base+24(FP), CX
 	MOVQ dy_base+48(FP), DX
@@ -20073,6 +20150,7 @@ end5:
 // func softmaxRowsScaledF32AVX2(dst []float32, src []float32, cols int, scale float32)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxRowsScaledF32AVX2(SB), $8408-60
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -20568,6 +20646,7 @@ end3:
 // func softmaxRowsScaledF64AVX2(dst []float64, src []float64, cols int, scale float64)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxRowsScaledF64AVX2(SB), $4312-64
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -21088,6 +21167,7 @@ end3:
 // func softmaxRowsMaskedF32AVX2(dst []float32, src []float32, mask []float32, cols int, scale float32)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxRowsMaskedF32AVX2(SB), $16976-84
+	NO_LOCAL_POINTERS
 	VBROADCASTSS scale+80(FP), Y10
 	MOVQ         $0x00000000, (SP)
 	MOVQ         src_len+32(FP), AX
@@ -22423,6 +22503,7 @@ end3:
 // func softmaxRowsMaskedF64AVX2(dst []float64, src []float64, mask []float64, cols int, scale float64)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·softmaxRowsMaskedF64AVX2(SB), $8784-88
+	NO_LOCAL_POINTERS
 	VBROADCASTSD scale+80(FP), Y6
 	MOVQ         $0x00000000, (SP)
 	MOVQ         src_len+32(FP), AX
@@ -23856,6 +23937,7 @@ end3:
 // func scaleAddF32AVX2(dst []float32, src []float32, mask []float32, factor float32)
 // Requires: AVX, AVX2
 TEXT ·scaleAddF32AVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VBROADCASTSS factor+72(FP), Y0
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
@@ -23940,6 +24022,7 @@ end5:
 // func scaleAddF64AVX2(dst []float64, src []float64, mask []float64, factor float64)
 // Requires: AVX, AVX2
 TEXT ·scaleAddF64AVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	VBROADCASTSD factor+72(FP), Y0
 	MOVQ         src_len+32(FP), AX
 	MOVQ         src_base+24(FP), CX
@@ -24024,6 +24107,7 @@ end5:
 // func logSumExpRowsF32AVX2(dst []float32, src []float32, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSumExpRowsF32AVX2(SB), $8408-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -24900,6 +24984,7 @@ end3:
 // func logSumExpRowsF64AVX2(dst []float64, src []float64, cols int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·logSumExpRowsF64AVX2(SB), $4312-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 144(SP)
@@ -25543,6 +25628,7 @@ end3:
 // func logSumExpPlanesF32AVX2(dst []float32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logSumExpPlanesF32AVX2(SB), $8400-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -27016,6 +27102,7 @@ end1:
 // func logSumExpPlanesF64AVX2(dst []float64, src []float64, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logSumExpPlanesF64AVX2(SB), $4304-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -28109,6 +28196,7 @@ end1:
 // func softmaxGradPlanesF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·softmaxGradPlanesF32AVX2(SB), $8400-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -28320,6 +28408,7 @@ end5:
 // func softmaxGradPlanesF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·softmaxGradPlanesF64AVX2(SB), $4304-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -28531,6 +28620,7 @@ end5:
 // func logSoftmaxGradPlanesF32AVX2(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logSoftmaxGradPlanesF32AVX2(SB), $8400-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -28836,6 +28926,7 @@ end5:
 // func logSoftmaxGradPlanesF64AVX2(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·logSoftmaxGradPlanesF64AVX2(SB), $4304-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -29166,6 +29257,7 @@ end5:
 // func aboveF32AVX2(x []float32, threshold float32) int
 // Requires: AVX, AVX2
 TEXT ·aboveF32AVX2(SB), NOSPLIT, $0-40
+	NO_LOCAL_POINTERS
 	VBROADCASTSS threshold+24(FP), Y0
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
@@ -29261,6 +29353,7 @@ done5:
 // func aboveF64AVX2(x []float64, threshold float64) int
 // Requires: AVX, AVX2
 TEXT ·aboveF64AVX2(SB), NOSPLIT, $0-40
+	NO_LOCAL_POINTERS
 	VBROADCASTSD threshold+24(FP), Y0
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
@@ -29356,6 +29449,7 @@ done5:
 // func largestPlanesF32AVX2(dst []float32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·largestPlanesF32AVX2(SB), NOSPLIT, $144-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -29449,6 +29543,7 @@ end5:
 // func largestPlanesF64AVX2(dst []float64, src []float64, planes int, n int, stride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·largestPlanesF64AVX2(SB), NOSPLIT, $144-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -29542,6 +29637,7 @@ end5:
 // func fromFloat16AVX2(dst []float32, src []uint16)
 // Requires: AVX, AVX2, CMOV, F16C
 TEXT ·fromFloat16AVX2(SB), NOSPLIT, $16-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
 	MOVQ dst_base+0(FP), DX
@@ -29616,6 +29712,7 @@ end5:
 // func fromBFloat16AVX2(dst []float32, src []uint16)
 // Requires: AVX, AVX2, CMOV
 TEXT ·fromBFloat16AVX2(SB), NOSPLIT, $16-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
 	MOVQ dst_base+0(FP), DX
@@ -29700,6 +29797,7 @@ end5:
 // func toFloat16AVX2(dst []uint16, src []float32)
 // Requires: AVX, AVX2, CMOV, F16C
 TEXT ·toFloat16AVX2(SB), NOSPLIT, $16-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
 	MOVQ dst_base+0(FP), DX
@@ -29772,6 +29870,7 @@ end5:
 // func toBFloat16AVX2(dst []uint16, src []float32)
 // Requires: AVX, AVX2, CMOV
 TEXT ·toBFloat16AVX2(SB), NOSPLIT, $16-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
 	MOVQ dst_base+0(FP), DX
@@ -29980,6 +30079,7 @@ GLOBL c00400000<>(SB), RODATA|NOPTR, $64
 // func dotFloat16AVX2(h []uint16, x []float32) float32
 // Requires: AVX, AVX2, CMOV, F16C
 TEXT ·dotFloat16AVX2(SB), NOSPLIT, $16-52
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -30323,6 +30423,7 @@ sum21:
 // func dotBFloat16AVX2(h []uint16, x []float32) float32
 // Requires: AVX, AVX2, CMOV
 TEXT ·dotBFloat16AVX2(SB), NOSPLIT, $16-52
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -30689,6 +30790,7 @@ sum21:
 // func dotInt8AVX2(a []int8, b []int8) int32
 // Requires: AVX, AVX2
 TEXT ·dotInt8AVX2(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	MOVQ   a_base+0(FP), AX
 	MOVQ   b_base+24(FP), CX
 	MOVQ   a_len+8(FP), DX
@@ -30766,6 +30868,7 @@ done6:
 // func lossTargetsAVX2(targets []int32, labels []int32, of []int32, last uint32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·lossTargetsAVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	MOVQ         targets_base+0(FP), AX
 	MOVQ         labels_base+24(FP), CX
 	MOVQ         of_base+48(FP), DX
@@ -30830,6 +30933,7 @@ GLOBL c00000080<>(SB), RODATA|NOPTR, $64
 // func lossCountTargetsAVX2(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
 // Requires: AVX, AVX2
 TEXT ·lossCountTargetsAVX2(SB), NOSPLIT, $0-44
+	NO_LOCAL_POINTERS
 	MOVQ    targets_base+0(FP), AX
 	VMOVDQU cffffffff<>+0(SB), Y0
 	VPXOR   Y1, Y1, Y1
@@ -30987,6 +31091,7 @@ GLOBL cfffffffc<>(SB), RODATA|NOPTR, $64
 // func lossPickAVX2(dst []uint32, src []uint32, n *[8]uint32, targets []int32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossPickAVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ    src_base+24(FP), AX
 	MOVQ    targets_base+56(FP), CX
 	VMOVDQU cfffffffd<>+0(SB), Y0
@@ -31309,6 +31414,7 @@ GLOBL compressBytes<>(SB), RODATA|NOPTR, $2048
 // func lossUnpickAVX2(dst []float32, src []float32, n *[8]uint32, targets []int32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossUnpickAVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ    dst_base+0(FP), AX
 	MOVQ    targets_base+56(FP), CX
 	VMOVDQU cfffffffd<>+0(SB), Y0
@@ -31633,6 +31739,7 @@ GLOBL expandBytes<>(SB), RODATA|NOPTR, $2048
 // func lossSoftmaxAVX2(dst []float32, src []float32, max []float32, rest []float32, comp []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·lossSoftmaxAVX2(SB), $8400-152
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -32531,6 +32638,7 @@ GLOBL c3f000000<>(SB), RODATA|NOPTR, $64
 // func lossSoftmaxRowsAVX2(dst []float32, src []float32, max []float32, rest []float32, comp []float32, cols int, n int, dstStride int)
 // Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·lossSoftmaxRowsAVX2(SB), $8400-144
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -32980,6 +33088,7 @@ end4:
 // func lossSoftmaxGradAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, planes int, n int, dxStride int, sStride int, dyStride int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·lossSoftmaxGradAVX2(SB), $8400-160
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -33340,6 +33449,7 @@ GLOBL c00000000<>(SB), RODATA|NOPTR, $64
 // func lossSoftmaxGradRowsAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·lossSoftmaxGradRowsAVX2(SB), $8400-152
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -33706,6 +33816,7 @@ end4:
 // func lossSigmoidAVX2(dst []float32, src []float32, target []int32, class int32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·lossSigmoidAVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VMOVUPS      cc2aeac4f<>+0(SB), Y0
 	VMOVUPS      c4b400000<>+0(SB), Y1
 	VMOVUPS      c3f800000<>+0(SB), Y2
@@ -34330,6 +34441,7 @@ GLOBL cc0000000<>(SB), RODATA|NOPTR, $64
 // func lossHingeAVX2(dst []float32, src []float32, target []int32, class int32)
 // Requires: AVX, AVX2
 TEXT ·lossHingeAVX2(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	MOVLQSX      class+72(FP), AX
 	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
@@ -34699,6 +34811,7 @@ end3:
 // func lossClampAVX2(dst []float32, src []float32, target []int32, class int32) float32
 // Requires: AVX, AVX2
 TEXT ·lossClampAVX2(SB), NOSPLIT, $312-84
+	NO_LOCAL_POINTERS
 	MOVLQSX      class+72(FP), AX
 	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
@@ -35144,6 +35257,7 @@ sum5:
 // func lossSigmoidGradAVX2(dx []float32, x []float32, dy []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·lossSigmoidGradAVX2(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Y0
 	VMOVUPS c4b400000<>+0(SB), Y1
 	VMOVUPS c3f800000<>+0(SB), Y2
@@ -35685,6 +35799,7 @@ end3:
 // func lossNearestAVX2(x []float32) float32
 // Requires: AVX, AVX2
 TEXT ·lossNearestAVX2(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	VBROADCASTSS cff800000<>+0(SB), Y0
 	VBROADCASTSS cff800000<>+0(SB), Y1
 	VBROADCASTSS cff800000<>+0(SB), Y2
@@ -35925,6 +36040,7 @@ end3:
 // func lossLargestAVX2(x []float32) float32
 // Requires: AVX, AVX2
 TEXT ·lossLargestAVX2(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -36126,6 +36242,7 @@ end3:
 // func lossAddProductAVX2(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·lossAddProductAVX2(SB), NOSPLIT, $144-104
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -36235,6 +36352,7 @@ end5:
 // func lossLog1pAVX2(dst []float32, src []float32)
 // Requires: AVX, AVX2
 TEXT ·lossLog1pAVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
 	MOVQ dst_base+0(FP), DX
@@ -37725,6 +37843,7 @@ end3:
 // func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit1AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU      c00000001<>+0(SB), Y0
 	MOVQ         from+16(FP), CX
@@ -37802,6 +37921,7 @@ end3:
 // func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit2AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU      c00000001<>+0(SB), Y0
 	MOVQ         from+16(FP), CX
@@ -37912,6 +38032,7 @@ end3:
 // func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit4AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU      c00000001<>+0(SB), Y0
 	MOVQ         from+16(FP), CX
@@ -38088,6 +38209,7 @@ end3:
 // func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossSplit8AVX2(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU      c00000001<>+0(SB), Y0
 	MOVQ         from+16(FP), CX
@@ -38396,6 +38518,7 @@ end3:
 // func lossCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·lossCountAVX2(SB), NOSPLIT, $384-80
+	NO_LOCAL_POINTERS
 	MOVQ         counts_base+0(FP), AX
 	MOVQ         ranks_base+24(FP), CX
 	MOVQ         keys_base+48(FP), DX
@@ -38713,6 +38836,7 @@ end5:
 // func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·lossPlaceAVX2(SB), NOSPLIT, $256-104
+	NO_LOCAL_POINTERS
 	MOVQ         slots_base+0(FP), AX
 	MOVQ         positions_base+24(FP), CX
 	MOVQ         keys_base+48(FP), DX
@@ -39023,6 +39147,7 @@ GLOBL c00000002<>(SB), RODATA|NOPTR, $64
 // func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 // Requires: AVX, AVX2
 TEXT ·lossRankAVX2(SB), NOSPLIT, $320-96
+	NO_LOCAL_POINTERS
 	MOVQ    weights_base+0(FP), AX
 	MOVQ    slots_base+24(FP), CX
 	MOVQ    scratch_base+48(FP), DX
@@ -39598,6 +39723,7 @@ GLOBL c00000100<>(SB), RODATA|NOPTR, $64
 // func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·lossGatherAVX2(SB), NOSPLIT, $0-112
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         positions_base+24(FP), CX
 	MOVQ         keys_base+48(FP), DX
@@ -39684,6 +39810,7 @@ end3:
 // func lossTallyAVX2(packed []uint64, keys []uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·lossTallyAVX2(SB), NOSPLIT, $512-48
+	NO_LOCAL_POINTERS
 	MOVQ    packed_base+0(FP), AX
 	MOVQ    keys_base+24(FP), CX
 	VMOVDQU c0000bdff<>+0(SB), Y0
@@ -40015,6 +40142,7 @@ GLOBL c00004002<>(SB), RODATA|NOPTR, $64
 // func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	MOVQ         table_base+48(FP), DX
@@ -40081,6 +40209,7 @@ end3:
 // func lossExpand1AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand1AVX2(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU      c00000001<>+0(SB), Y0
@@ -40158,6 +40287,7 @@ end3:
 // func lossExpand2AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand2AVX2(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU      c00000001<>+0(SB), Y0
@@ -40266,6 +40396,7 @@ end3:
 // func lossExpand4AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand4AVX2(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU      c00000001<>+0(SB), Y0
@@ -40436,6 +40567,7 @@ end3:
 // func lossExpand8AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX2, MMX+, POPCNT
 TEXT ·lossExpand8AVX2(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU      c00000001<>+0(SB), Y0
@@ -40730,6 +40862,7 @@ end3:
 // func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortCount32AVX2(SB), NOSPLIT, $256-57
+	NO_LOCAL_POINTERS
 	MOVQ    counts_base+0(FP), AX
 	MOVQ    keys_base+24(FP), CX
 	MOVL    shift+48(FP), DX
@@ -40968,6 +41101,7 @@ GLOBL c7f800000<>(SB), RODATA|NOPTR, $64
 // func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next []uint32, shift uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortSplit32AVX2(SB), NOSPLIT, $640-108
+	NO_LOCAL_POINTERS
 	MOVQ         items_base+0(FP), AX
 	MOVQ         keys_base+24(FP), CX
 	VBROADCASTSS index+48(FP), Y0
@@ -41603,6 +41737,7 @@ end5:
 // func sortUnpackAVX2(keys []uint32, perm []int32, items []uint64)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortUnpackAVX2(SB), NOSPLIT, $512-72
+	NO_LOCAL_POINTERS
 	MOVQ    keys_base+0(FP), AX
 	MOVQ    perm_base+24(FP), CX
 	MOVQ    items_base+48(FP), DX
@@ -41800,6 +41935,7 @@ end5:
 // func sortCount64AVX2(counts []uint32, keys []uint64, up uint32, shift uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortCount64AVX2(SB), NOSPLIT, $384-56
+	NO_LOCAL_POINTERS
 	MOVQ    counts_base+0(FP), AX
 	MOVQ    keys_base+24(FP), CX
 	MOVL    shift+52(FP), DX
@@ -42168,6 +42304,7 @@ GLOBL c7ff0000000000000<>(SB), RODATA|NOPTR, $64
 // func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next []uint32, up uint32, shift uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortSplit64AVX2(SB), NOSPLIT, $512-136
+	NO_LOCAL_POINTERS
 	MOVQ    values_base+0(FP), AX
 	MOVQ    perm_base+24(FP), CX
 	MOVQ    keys_base+48(FP), DX
@@ -43000,6 +43137,7 @@ end5:
 // func sortItems64AVX2(items []uint64, keys []uint64, up uint32, low uint32)
 // Requires: AVX, AVX2, CMOV
 TEXT ·sortItems64AVX2(SB), NOSPLIT, $512-56
+	NO_LOCAL_POINTERS
 	MOVQ    items_base+0(FP), AX
 	MOVQ    keys_base+24(FP), CX
 	MOVL    low+52(FP), DX
@@ -43345,6 +43483,7 @@ end5:
 // func sortBoundsAVX2(items []uint64) (least uint32, largest uint32)
 // Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·sortBoundsAVX2(SB), NOSPLIT, $256-32
+	NO_LOCAL_POINTERS
 	MOVQ    items_base+0(FP), AX
 	VMOVDQU cffffffff<>+0(SB), Y0
 	VPXOR   Y1, Y1, Y1
@@ -43474,6 +43613,7 @@ end5:
 // func sortCountAVX2(counts []uint16, items []uint64, least uint32, shift uint32)
 // Requires: AVX, AVX2, CMOV
 TEXT ·sortCountAVX2(SB), NOSPLIT, $384-56
+	NO_LOCAL_POINTERS
 	MOVQ         counts_base+0(FP), AX
 	MOVQ         items_base+24(FP), CX
 	VBROADCASTSS least+48(FP), Y0
@@ -43659,6 +43799,7 @@ end5:
 // func sortPlaceAVX2(sorted []uint64, items []uint64, next []uint16, least uint32, shift uint32)
 // Requires: AVX, AVX2, CMOV
 TEXT ·sortPlaceAVX2(SB), NOSPLIT, $384-80
+	NO_LOCAL_POINTERS
 	MOVQ         sorted_base+0(FP), AX
 	MOVQ         items_base+24(FP), CX
 	MOVQ         next_base+48(FP), DX
@@ -43978,6 +44119,7 @@ end5:
 // func sortSumsAVX2(counts []uint16) (most uint16)
 // Requires: AVX, AVX2
 TEXT ·sortSumsAVX2(SB), NOSPLIT, $0-26
+	NO_LOCAL_POINTERS
 	MOVQ  counts_base+0(FP), AX
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -44042,6 +44184,7 @@ check2:
 // func sortNeighboursAVX2(items []uint64)
 // Requires: AVX, AVX2
 TEXT ·sortNeighboursAVX2(SB), NOSPLIT, $0-24
+	NO_LOCAL_POINTERS
 	MOVQ        items_base+0(FP), AX
 	VMOVDQU     (AX), X0
 	VINSERTI128 $0x01, 32(AX), Y0, Y0
@@ -44139,6 +44282,7 @@ last2:
 // func sortBelowAVX2(items []uint64, limits []uint64) (at int)
 // Requires: AVX, AVX2
 TEXT ·sortBelowAVX2(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	MOVQ items_base+0(FP), AX
 	MOVQ limits_base+24(FP), CX
 	MOVQ items_len+8(FP), DX
@@ -44209,6 +44353,7 @@ found3:
 // func dotF32AVX512(a []float32, b []float32) float32
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·dotF32AVX512(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -44364,6 +44509,7 @@ sum9:
 // func dotF64AVX512(a []float64, b []float64) float64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·dotF64AVX512(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -44514,6 +44660,7 @@ sum9:
 // func sumF32AVX512(x []float32) float32
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumF32AVX512(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -44645,6 +44792,7 @@ sum9:
 // func sumF64AVX512(x []float64) float64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumF64AVX512(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -44771,6 +44919,7 @@ sum9:
 // func expSumF32AVX512(dst []float32, src []float32, max float32) float32
 // Requires: AVX, AVX512F
 TEXT ·expSumF32AVX512(SB), NOSPLIT, $0-60
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+48(FP), Z0
 	MOVQ         src_base+24(FP), DI
 	MOVQ         dst_base+0(FP), SI
@@ -44783,6 +44932,7 @@ TEXT ·expSumF32AVX512(SB), NOSPLIT, $0-60
 // func rowExpF32AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·rowExpF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Z1
 	VMOVUPS c4b400000<>+0(SB), Z2
 	VMOVUPS c3f800000<>+0(SB), Z3
@@ -45031,6 +45181,7 @@ sum5:
 // func expSumF64AVX512(dst []float64, src []float64, max float64) float64
 // Requires: AVX, AVX512F
 TEXT ·expSumF64AVX512(SB), NOSPLIT, $0-64
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+48(FP), Z0
 	MOVQ         src_base+24(FP), DI
 	MOVQ         dst_base+0(FP), SI
@@ -45043,6 +45194,7 @@ TEXT ·expSumF64AVX512(SB), NOSPLIT, $0-64
 // func rowExpF64AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·rowExpF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
 	VMOVUPS c4338000000000000<>+0(SB), Z2
 	VMOVUPS c3ff0000000000000<>+0(SB), Z3
@@ -45331,6 +45483,7 @@ sum5:
 // func expSumScaledF32AVX512(dst []float32, src []float32, max float32, scale float32) float32
 // Requires: AVX, AVX512F
 TEXT ·expSumScaledF32AVX512(SB), NOSPLIT, $0-60
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+48(FP), Z0
 	VBROADCASTSS scale+52(FP), Z1
 	MOVQ         src_base+24(FP), DI
@@ -45344,6 +45497,7 @@ TEXT ·expSumScaledF32AVX512(SB), NOSPLIT, $0-60
 // func rowExpScaledF32AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·rowExpScaledF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Z2
 	VMOVUPS c4b400000<>+0(SB), Z3
 	VMOVUPS c3f800000<>+0(SB), Z4
@@ -45600,6 +45754,7 @@ sum5:
 // func expSumScaledF64AVX512(dst []float64, src []float64, max float64, scale float64) float64
 // Requires: AVX, AVX512F
 TEXT ·expSumScaledF64AVX512(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+48(FP), Z0
 	VBROADCASTSD scale+56(FP), Z1
 	MOVQ         src_base+24(FP), DI
@@ -45613,6 +45768,7 @@ TEXT ·expSumScaledF64AVX512(SB), NOSPLIT, $0-72
 // func rowExpScaledF64AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·rowExpScaledF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z2
 	VMOVUPS c4338000000000000<>+0(SB), Z3
 	VMOVUPS c3ff0000000000000<>+0(SB), Z4
@@ -45909,6 +46065,7 @@ sum5:
 // func sumExpF32AVX512(src []float32, max float32) float32
 // Requires: AVX, AVX512F
 TEXT ·sumExpF32AVX512(SB), NOSPLIT, $0-36
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+24(FP), Z0
 	MOVQ         src_base+0(FP), DI
 	MOVQ         src_len+8(FP), SI
@@ -45920,6 +46077,7 @@ TEXT ·sumExpF32AVX512(SB), NOSPLIT, $0-36
 // func rowSumExpF32AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·rowSumExpF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVAPS Z0, Z1
 	VMOVUPS cc2aeac4f<>+0(SB), Z0
 	VMOVUPS c4b400000<>+0(SB), Z2
@@ -46159,6 +46317,7 @@ sum5:
 // func sumExpF64AVX512(src []float64, max float64) float64
 // Requires: AVX, AVX512F
 TEXT ·sumExpF64AVX512(SB), NOSPLIT, $0-40
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+24(FP), Z0
 	MOVQ         src_base+0(FP), DI
 	MOVQ         src_len+8(FP), SI
@@ -46170,6 +46329,7 @@ TEXT ·sumExpF64AVX512(SB), NOSPLIT, $0-40
 // func rowSumExpF64AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·rowSumExpF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVAPS Z0, Z1
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z0
 	VMOVUPS c4338000000000000<>+0(SB), Z2
@@ -46449,6 +46609,7 @@ sum5:
 // func largestF32AVX512(x []float32) float32
 // Requires: AVX
 TEXT ·largestF32AVX512(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	MOVQ   x_base+0(FP), DI
 	MOVQ   x_len+8(FP), SI
 	CALL   ·rowMaxF32AVX512<>(SB)
@@ -46459,6 +46620,7 @@ TEXT ·largestF32AVX512(SB), NOSPLIT, $0-28
 // func rowMaxF32AVX512<>()
 // Requires: AVX512BW, AVX512F
 TEXT ·rowMaxF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
@@ -46573,6 +46735,7 @@ end3:
 // func largestF64AVX512(x []float64) float64
 // Requires: AVX
 TEXT ·largestF64AVX512(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	MOVQ   x_base+0(FP), DI
 	MOVQ   x_len+8(FP), SI
 	CALL   ·rowMaxF64AVX512<>(SB)
@@ -46583,6 +46746,7 @@ TEXT ·largestF64AVX512(SB), NOSPLIT, $0-32
 // func rowMaxF64AVX512<>()
 // Requires: AVX512BW, AVX512F
 TEXT ·rowMaxF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z0
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z2
@@ -46695,6 +46859,7 @@ end3:
 // func scaleF32AVX512(dst []float32, src []float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·scaleF32AVX512(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VBROADCASTSS factor+48(FP), Z0
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), AX
@@ -46755,6 +46920,7 @@ end5:
 // func scaleF64AVX512(dst []float64, src []float64, factor float64)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·scaleF64AVX512(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VBROADCASTSD factor+48(FP), Z0
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), AX
@@ -46815,6 +46981,7 @@ end5:
 // func negateF32AVX512(dst []float32, src []float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·negateF32AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS c80000000<>+0(SB), Z0
 	MOVQ    src_len+32(FP), CX
 	MOVQ    src_base+24(FP), AX
@@ -46875,6 +47042,7 @@ end5:
 // func negateF64AVX512(dst []float64, src []float64)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·negateF64AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS cffffffff80000000<>+0(SB), Z0
 	VMOVUPS c8000000000000000<>+0(SB), Z0
 	MOVQ    src_len+32(FP), CX
@@ -46936,6 +47104,7 @@ end5:
 // func subtractF32AVX512(dst []float32, src []float32, max float32, log float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·subtractF32AVX512(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VBROADCASTSS max+48(FP), Z0
 	VBROADCASTSS log+52(FP), Z1
 	MOVQ         src_len+32(FP), CX
@@ -47003,6 +47172,7 @@ end5:
 // func subtractF64AVX512(dst []float64, src []float64, max float64, log float64)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·subtractF64AVX512(SB), NOSPLIT, $0-64
+	NO_LOCAL_POINTERS
 	VBROADCASTSD max+48(FP), Z0
 	VBROADCASTSD log+56(FP), Z1
 	MOVQ         src_len+32(FP), CX
@@ -47070,6 +47240,7 @@ end5:
 // func softmaxGradF32AVX512(dx []float32, y []float32, dy []float32, dot float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·softmaxGradF32AVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VBROADCASTSS dot+72(FP), Z0
 	MOVQ         y_len+32(FP), CX
 	MOVQ         y_base+24(FP), AX
@@ -47144,6 +47315,7 @@ end5:
 // func softmaxGradF64AVX512(dx []float64, y []float64, dy []float64, dot float64)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·softmaxGradF64AVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	VBROADCASTSD dot+72(FP), Z0
 	MOVQ         y_len+32(FP), CX
 	MOVQ         y_base+24(FP), AX
@@ -47218,6 +47390,7 @@ end5:
 // func logSoftmaxGradF32AVX512(dx []float32, y []float32, dy []float32, sum float32)
 // Requires: AVX, AVX512F
 TEXT ·logSoftmaxGradF32AVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VBROADCASTSS sum+72(FP), Z0
 	MOVQ         y_base+24(FP), DI
 	MOVQ         dy_base+48(FP), SI
@@ -47230,6 +47403,7 @@ TEXT ·logSoftmaxGradF32AVX512(SB), NOSPLIT, $0-76
 // func rowLogGradF32AVX512<>()
 // Requires: AVX512BW, AVX512F
 TEXT ·rowLogGradF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Z1
 	VMOVUPS c4b400000<>+0(SB), Z2
 	VMOVUPS c3f800000<>+0(SB), Z3
@@ -47415,6 +47589,7 @@ end5:
 // func logSoftmaxGradF64AVX512(dx []float64, y []float64, dy []float64, sum float64)
 // Requires: AVX, AVX512F
 TEXT ·logSoftmaxGradF64AVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	VBROADCASTSD sum+72(FP), Z0
 	MOVQ         y_base+24(FP), DI
 	MOVQ         dy_base+48(FP), SI
@@ -47427,6 +47602,7 @@ TEXT ·logSoftmaxGradF64AVX512(SB), NOSPLIT, $0-80
 // func rowLogGradF64AVX512<>()
 // Requires: AVX512BW, AVX512F
 TEXT ·rowLogGradF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z1
 	VMOVUPS c4338000000000000<>+0(SB), Z2
 	VMOVUPS c3ff0000000000000<>+0(SB), Z3
@@ -47647,6 +47823,7 @@ end5:
 // func cumSumF32AVX512(dst []float32, src []float32, carry float64) float64
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·cumSumF32AVX512(SB), NOSPLIT, $120-64
+	NO_LOCAL_POINTERS
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), AX
 	MOVQ         dst_base+0(FP), DX
@@ -47768,6 +47945,7 @@ GLOBL seventh32<>(SB), RODATA|NOPTR, $64
 // func cumSumF64AVX512(dst []float64, src []float64, carry float64) float64
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·cumSumF64AVX512(SB), NOSPLIT, $120-64
+	NO_LOCAL_POINTERS
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), AX
 	MOVQ         dst_base+0(FP), DX
@@ -47851,6 +48029,7 @@ GLOBL last64<>(SB), RODATA|NOPTR, $64
 // func argMaxF32AVX512(x []float32) int
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·argMaxF32AVX512(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), DX
 	MOVQ         DX, BX
@@ -48104,6 +48283,7 @@ found12:
 // func argMaxF64AVX512(x []float64) int
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·argMaxF64AVX512(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), DX
 	MOVQ         DX, BX
@@ -48355,6 +48535,7 @@ found12:
 // func classErrorsF32AVX512(dst []float32, probs []float32, labels []int32, class int32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·classErrorsF32AVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	MOVLQSX      class+72(FP), AX
 	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
@@ -48444,6 +48625,7 @@ end5:
 // func classErrorsF64AVX512(dst []float64, probs []float64, labels []int32, class int32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·classErrorsF64AVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	MOVLQSX      class+72(FP), AX
 	VMOVQ        AX, X0
 	VPBROADCASTQ X0, Z0
@@ -48533,6 +48715,7 @@ end5:
 // func lovaszWeightsF32AVX512(dst []float32, foreground []uint8, left int, union int) int
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL
 TEXT ·lovaszWeightsF32AVX512(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVQ         foreground_base+24(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         foreground_len+32(FP), DX
@@ -48648,6 +48831,7 @@ end3:
 // func lovaszWeightsF64AVX512(dst []float64, foreground []uint8, left int, union int) int
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL
 TEXT ·lovaszWeightsF64AVX512(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVQ         foreground_base+24(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         foreground_len+32(FP), DX
@@ -48761,6 +48945,7 @@ end3:
 // func transposeF32AVX512(dst []float32, src []float32, rows int, cols int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·transposeF32AVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), DX
@@ -49405,6 +49590,7 @@ end13:
 // func transposeF64AVX512(dst []float64, src []float64, rows int, cols int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·transposeF64AVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x03, AX
 	LEAQ (AX)(AX*2), DX
@@ -49785,6 +49971,7 @@ end13:
 // func softmaxRowsF32AVX512(dst []float32, src []float32, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·softmaxRowsF32AVX512(SB), $16728-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -50259,6 +50446,7 @@ end3:
 // func rowsInF32AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV
 TEXT ·rowsInF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x02, AX
 
@@ -50466,6 +50654,7 @@ moved4:
 // func foldF32AVX512<>()
 // Requires: AVX512F
 TEXT ·foldF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R8, R9
 
 column1:
@@ -50626,6 +50815,7 @@ sum4:
 // func rowsOutF32AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV
 TEXT ·rowsOutF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x02, AX
 
@@ -50825,6 +51015,7 @@ moved4:
 // func softmaxRowsF64AVX512(dst []float64, src []float64, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·softmaxRowsF64AVX512(SB), $8536-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -51334,6 +51525,7 @@ end3:
 // func rowsInF64AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV
 TEXT ·rowsInF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x03, AX
 
@@ -51471,6 +51663,7 @@ moved4:
 // func foldF64AVX512<>()
 // Requires: AVX512F
 TEXT ·foldF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R8, R9
 
 column1:
@@ -51574,6 +51767,7 @@ sum4:
 // func rowsOutF64AVX512<>()
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV
 TEXT ·rowsOutF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	MOVQ R8, AX
 	SHLQ $0x03, AX
 
@@ -51707,6 +51901,7 @@ moved4:
 // func logSoftmaxRowsF32AVX512(dst []float32, src []float32, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·logSoftmaxRowsF32AVX512(SB), $33176-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -52187,6 +52382,7 @@ end3:
 // func minusLogF32AVX512<>()
 // Requires: AVX512F
 TEXT ·minusLogF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VCVTPS2PD     Y0, Z2
 	VCVTPS2PD     Y1, Z1
@@ -52300,6 +52496,7 @@ TEXT ·minusLogF32AVX512<>(SB), NOSPLIT, $0
 // func logSoftmaxRowsF64AVX512(dst []float64, src []float64, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·logSoftmaxRowsF64AVX512(SB), $16792-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -52815,6 +53012,7 @@ end3:
 // func minusLogF64AVX512<>()
 // Requires: AVX512F
 TEXT ·minusLogF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	VMOVUPS      Z0, Z1
 	VPADDQ       c00095f619980c433<>+0(SB), Z1, Z2
 	VPSRLQ       $0x34, Z2, Z3
@@ -52875,6 +53073,7 @@ TEXT ·minusLogF64AVX512<>(SB), NOSPLIT, $0
 // func softmaxRowsGradF32AVX512(dx []float32, y []float32, dy []float32, cols int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·softmaxRowsGradF32AVX512(SB), $33176-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -53371,6 +53570,7 @@ end3:
 // func foldProductsF32AVX512<>()
 // Requires: AVX512F
 TEXT ·foldProductsF32AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R9, R10
 
 column1:
@@ -53604,6 +53804,7 @@ sum4:
 // func softmaxRowsGradF64AVX512(dx []float64, y []float64, dy []float64, cols int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·softmaxRowsGradF64AVX512(SB), $16792-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -54095,6 +54296,7 @@ end3:
 // func foldProductsF64AVX512<>()
 // Requires: AVX512F
 TEXT ·foldProductsF64AVX512<>(SB), NOSPLIT, $0
+	NO_LOCAL_POINTERS
 	ADDQ R9, R10
 
 column1:
@@ -54235,6 +54437,7 @@ sum4:
 // func logSoftmaxRowsGradF32AVX512(dx []float32, y []float32, dy []float32, cols int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·logSoftmaxRowsGradF32AVX512(SB), $33176-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -54747,6 +54950,7 @@ end3:
 // func logSoftmaxRowsGradF64AVX512(dx []float64, y []float64, dy []float64, cols int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·logSoftmaxRowsGradF64AVX512(SB), $16792-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ y_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -55289,6 +55493,7 @@ end3:
 // func argMaxRowsF32AVX512(dst []int32, src []float32, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·argMaxRowsF32AVX512(SB), $16728-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -55704,6 +55909,7 @@ end3:
 // func argMaxRowsF64AVX512(dst []int32, src []float64, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·argMaxRowsF64AVX512(SB), $8536-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -56121,6 +56327,7 @@ end3:
 // func softmaxPlanesF32AVX512(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·softmaxPlanesF32AVX512(SB), $16720-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -56805,6 +57012,7 @@ end1:
 // func softmaxPlanesF64AVX512(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·softmaxPlanesF64AVX512(SB), $8528-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -57559,6 +57767,7 @@ end1:
 // func logSoftmaxPlanesF32AVX512(dst []float32, src []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·logSoftmaxPlanesF32AVX512(SB), $33168-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -58234,6 +58443,7 @@ end1:
 // func logSoftmaxPlanesF64AVX512(dst []float64, src []float64, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·logSoftmaxPlanesF64AVX512(SB), $16784-80
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -58979,6 +59189,7 @@ end1:
 // func argMaxPlanesF32AVX512(dst []int32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·argMaxPlanesF32AVX512(SB), NOSPLIT, $272-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -59097,6 +59308,7 @@ end5:
 // func argMaxPlanesF64AVX512(dst []int32, src []float64, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·argMaxPlanesF64AVX512(SB), NOSPLIT, $272-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -59219,6 +59431,7 @@ end5:
 // func squaredDistanceF32AVX512(a []float32, b []float32) float32
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·squaredDistanceF32AVX512(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -59385,6 +59598,7 @@ sum9:
 // func squaredDistanceF64AVX512(a []float64, b []float64) float64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·squaredDistanceF64AVX512(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -59546,6 +59760,7 @@ sum9:
 // func sumSquaresF32AVX512(x []float32) float64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumSquaresF32AVX512(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -59723,6 +59938,7 @@ sum9:
 // func sumSquaresF64AVX512(x []float64) float64
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·sumSquaresF64AVX512(SB), NOSPLIT, $0-32
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -59867,6 +60083,7 @@ sum9:
 // func sigmoidF32AVX512(dst []float32, src []float32)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·sigmoidF32AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Z0
 	VMOVUPS c4b400000<>+0(SB), Z1
 	VMOVUPS c3f800000<>+0(SB), Z2
@@ -60052,6 +60269,7 @@ end5:
 // func sigmoidF64AVX512(dst []float64, src []float64)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·sigmoidF64AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	VMOVUPS cc086232bdd7abcd2<>+0(SB), Z0
 	VMOVUPS c4338000000000000<>+0(SB), Z1
 	VMOVUPS c3ff0000000000000<>+0(SB), Z2
@@ -60272,6 +60490,7 @@ end5:
 // func sigmoidGradF32AVX512(dx []float32, y []float32, dy []float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·sigmoidGradF32AVX512(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	VMOVUPS c3f800000<>+0(SB), Z0
 	MOVQ    y_len+32(FP), CX
 	MOVQ    y_base+24(FP), AX
@@ -60352,6 +60571,7 @@ end5:
 // func sigmoidGradF64AVX512(dx []float64, y []float64, dy []float64)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·sigmoidGradF64AVX512(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	VMOVUPS c3ff0000000000000<>+0(SB), Z0
 	MOVQ    y_len+32(FP), CX
 	MOVQ    y_base+24(FP), AX
@@ -60432,6 +60652,7 @@ end5:
 // func softmaxRowsScaledF32AVX512(dst []float32, src []float32, cols int, scale float32)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·softmaxRowsScaledF32AVX512(SB), $16728-60
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -60914,6 +61135,7 @@ end3:
 // func softmaxRowsScaledF64AVX512(dst []float64, src []float64, cols int, scale float64)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·softmaxRowsScaledF64AVX512(SB), $8536-64
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -61431,6 +61653,7 @@ end3:
 // func softmaxRowsMaskedF32AVX512(dst []float32, src []float32, mask []float32, cols int, scale float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·softmaxRowsMaskedF32AVX512(SB), $33176-84
+	NO_LOCAL_POINTERS
 	VBROADCASTSS scale+80(FP), Z10
 	MOVQ         $0x00000000, (SP)
 	MOVQ         src_len+32(FP), AX
@@ -62370,6 +62593,7 @@ end3:
 // func softmaxRowsMaskedF64AVX512(dst []float64, src []float64, mask []float64, cols int, scale float64)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·softmaxRowsMaskedF64AVX512(SB), $16792-88
+	NO_LOCAL_POINTERS
 	VBROADCASTSD scale+80(FP), Z6
 	MOVQ         $0x00000000, (SP)
 	MOVQ         src_len+32(FP), AX
@@ -63382,6 +63606,7 @@ end3:
 // func scaleAddF32AVX512(dst []float32, src []float32, mask []float32, factor float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·scaleAddF32AVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VBROADCASTSS factor+72(FP), Z0
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), AX
@@ -63451,6 +63676,7 @@ end5:
 // func scaleAddF64AVX512(dst []float64, src []float64, mask []float64, factor float64)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·scaleAddF64AVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	VBROADCASTSD factor+72(FP), Z0
 	MOVQ         src_len+32(FP), CX
 	MOVQ         src_base+24(FP), AX
@@ -63520,6 +63746,7 @@ end5:
 // func logSumExpRowsF32AVX512(dst []float32, src []float32, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·logSumExpRowsF32AVX512(SB), $16728-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -64546,6 +64773,7 @@ end3:
 // func logSumExpRowsF64AVX512(dst []float64, src []float64, cols int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
 TEXT ·logSumExpRowsF64AVX512(SB), $8536-56
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ src_len+32(FP), AX
 	MOVQ AX, 272(SP)
@@ -65271,6 +65499,7 @@ end3:
 // func logSumExpPlanesF32AVX512(dst []float32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·logSumExpPlanesF32AVX512(SB), $16720-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -66986,6 +67215,7 @@ end1:
 // func logSumExpPlanesF64AVX512(dst []float64, src []float64, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·logSumExpPlanesF64AVX512(SB), $8528-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -68211,6 +68441,7 @@ end1:
 // func softmaxGradPlanesF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·softmaxGradPlanesF32AVX512(SB), $16720-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -68423,6 +68654,7 @@ end5:
 // func softmaxGradPlanesF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·softmaxGradPlanesF64AVX512(SB), $8528-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -68635,6 +68867,7 @@ end5:
 // func logSoftmaxGradPlanesF32AVX512(dx []float32, y []float32, dy []float32, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·logSoftmaxGradPlanesF32AVX512(SB), $16720-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -68934,6 +69167,7 @@ end5:
 // func logSoftmaxGradPlanesF64AVX512(dx []float64, y []float64, dy []float64, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·logSoftmaxGradPlanesF64AVX512(SB), $8528-96
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -69268,6 +69502,7 @@ end5:
 // func aboveF32AVX512(x []float32, threshold float32) int
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·aboveF32AVX512(SB), NOSPLIT, $0-40
+	NO_LOCAL_POINTERS
 	VBROADCASTSS threshold+24(FP), Z0
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), DX
@@ -69346,6 +69581,7 @@ done5:
 // func aboveF64AVX512(x []float64, threshold float64) int
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·aboveF64AVX512(SB), NOSPLIT, $0-40
+	NO_LOCAL_POINTERS
 	VBROADCASTSD threshold+24(FP), Z0
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), DX
@@ -69424,6 +69660,7 @@ done5:
 // func largestPlanesF32AVX512(dst []float32, src []float32, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·largestPlanesF32AVX512(SB), NOSPLIT, $272-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -69517,6 +69754,7 @@ end5:
 // func largestPlanesF64AVX512(dst []float64, src []float64, planes int, n int, stride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·largestPlanesF64AVX512(SB), NOSPLIT, $272-72
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+56(FP), AX
 	MOVQ AX, 8(SP)
@@ -69610,6 +69848,7 @@ end5:
 // func fromFloat16AVX512(dst []float32, src []uint16)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·fromFloat16AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), CX
 	MOVQ src_base+24(FP), AX
 	MOVQ dst_base+0(FP), DX
@@ -69663,6 +69902,7 @@ end5:
 // func fromBFloat16AVX512(dst []float32, src []uint16)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·fromBFloat16AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), CX
 	MOVQ src_base+24(FP), AX
 	MOVQ dst_base+0(FP), DX
@@ -69722,6 +69962,7 @@ end5:
 // func toFloat16AVX512(dst []uint16, src []float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·toFloat16AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), CX
 	MOVQ src_base+24(FP), AX
 	MOVQ dst_base+0(FP), DX
@@ -69775,6 +70016,7 @@ end5:
 // func toBFloat16AVX512(dst []uint16, src []float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·toBFloat16AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), CX
 	MOVQ src_base+24(FP), AX
 	MOVQ dst_base+0(FP), DX
@@ -69870,6 +70112,7 @@ end5:
 // func dotFloat16AVX512(h []uint16, x []float32) float32
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·dotFloat16AVX512(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -70025,6 +70268,7 @@ sum9:
 // func dotBFloat16AVX512(h []uint16, x []float32) float32
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·dotBFloat16AVX512(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -70191,6 +70435,7 @@ sum9:
 // func dotInt8AVX512(a []int8, b []int8) int32
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
 TEXT ·dotInt8AVX512(SB), NOSPLIT, $0-52
+	NO_LOCAL_POINTERS
 	MOVQ   a_base+0(FP), AX
 	MOVQ   b_base+24(FP), DX
 	MOVQ   a_len+8(FP), CX
@@ -70268,6 +70513,7 @@ rest4:
 // func lossTargetsAVX512(targets []int32, labels []int32, of []int32, last uint32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·lossTargetsAVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	MOVQ         targets_base+0(FP), AX
 	MOVQ         labels_base+24(FP), CX
 	MOVQ         of_base+48(FP), DX
@@ -70314,6 +70560,7 @@ end3:
 // func lossCountTargetsAVX512(targets []int32) (minus1 uint32, minus2 uint32, minus3 uint32, minus4 uint32, one uint32)
 // Requires: AVX, AVX2, AVX512F
 TEXT ·lossCountTargetsAVX512(SB), NOSPLIT, $0-44
+	NO_LOCAL_POINTERS
 	MOVQ      targets_base+0(FP), AX
 	VMOVDQU64 cffffffff<>+0(SB), Z0
 	VPXORD    Z1, Z1, Z1
@@ -70432,6 +70679,7 @@ end3:
 // func lossPickAVX512(dst []uint32, src []uint32, n *[8]uint32, targets []int32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossPickAVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ      src_base+24(FP), AX
 	MOVQ      targets_base+56(FP), CX
 	VMOVDQU64 cfffffffd<>+0(SB), Z0
@@ -70494,6 +70742,7 @@ end3:
 // func lossUnpickAVX512(dst []float32, src []float32, n *[8]uint32, targets []int32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossUnpickAVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ      dst_base+0(FP), AX
 	MOVQ      targets_base+56(FP), CX
 	VMOVDQU64 cfffffffd<>+0(SB), Z0
@@ -70556,6 +70805,7 @@ end3:
 // func lossSoftmaxAVX512(dst []float32, src []float32, max []float32, rest []float32, comp []float32, planes int, n int, dstStride int, srcStride int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·lossSoftmaxAVX512(SB), $16720-152
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -71454,6 +71704,7 @@ end1:
 // func lossSoftmaxRowsAVX512(dst []float32, src []float32, max []float32, rest []float32, comp []float32, cols int, n int, dstStride int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·lossSoftmaxRowsAVX512(SB), $16720-144
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -71915,6 +72166,7 @@ end4:
 // func lossSoftmaxGradAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, planes int, n int, dxStride int, sStride int, dyStride int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·lossSoftmaxGradAVX512(SB), $16720-160
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -72273,6 +72525,7 @@ end5:
 // func lossSoftmaxGradRowsAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·lossSoftmaxGradRowsAVX512(SB), $16720-152
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+128(FP), AX
 	MOVQ AX, 8(SP)
@@ -72655,6 +72908,7 @@ end4:
 // func lossSigmoidAVX512(dst []float32, src []float32, target []int32, class int32)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·lossSigmoidAVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VMOVUPS      cc2aeac4f<>+0(SB), Z0
 	VMOVUPS      c4b400000<>+0(SB), Z1
 	VMOVUPS      c3f800000<>+0(SB), Z2
@@ -72955,6 +73209,7 @@ end3:
 // func lossHingeAVX512(dst []float32, src []float32, target []int32, class int32)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·lossHingeAVX512(SB), NOSPLIT, $0-76
+	NO_LOCAL_POINTERS
 	VMOVUPS      c00000000<>+0(SB), Z0
 	VMOVUPS      c3f800000<>+0(SB), Z1
 	MOVLQSX      class+72(FP), AX
@@ -73171,6 +73426,7 @@ end3:
 // func lossClampAVX512(dst []float32, src []float32, target []int32, class int32) float32
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL
 TEXT ·lossClampAVX512(SB), NOSPLIT, $0-84
+	NO_LOCAL_POINTERS
 	MOVLQSX      class+72(FP), AX
 	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
@@ -73422,6 +73678,7 @@ sum5:
 // func lossSigmoidGradAVX512(dx []float32, x []float32, dy []float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·lossSigmoidGradAVX512(SB), NOSPLIT, $0-72
+	NO_LOCAL_POINTERS
 	VMOVUPS cc2aeac4f<>+0(SB), Z0
 	VMOVUPS c4b400000<>+0(SB), Z1
 	VMOVUPS c3f800000<>+0(SB), Z2
@@ -73677,6 +73934,7 @@ end3:
 // func lossNearestAVX512(x []float32) float32
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·lossNearestAVX512(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	VBROADCASTSS cff800000<>+0(SB), Z1
 	VBROADCASTSS cff800000<>+0(SB), Z2
@@ -73816,6 +74074,7 @@ end3:
 // func lossLargestAVX512(x []float32) float32
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·lossLargestAVX512(SB), NOSPLIT, $0-28
+	NO_LOCAL_POINTERS
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -73939,6 +74198,7 @@ end3:
 // func lossAddProductAVX512(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
 // Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·lossAddProductAVX512(SB), NOSPLIT, $272-104
+	NO_LOCAL_POINTERS
 	MOVQ $0x00000000, (SP)
 	MOVQ n+80(FP), AX
 	MOVQ AX, 8(SP)
@@ -74049,6 +74309,7 @@ end5:
 // func lossLog1pAVX512(dst []float32, src []float32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·lossLog1pAVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), DX
 	MOVQ dst_base+0(FP), BX
@@ -75033,6 +75294,7 @@ end3:
 // func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit1AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU64    c00000001<>+0(SB), Z0
 	MOVQ         from+16(FP), CX
@@ -75108,6 +75370,7 @@ end3:
 // func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit2AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU64    c00000001<>+0(SB), Z0
 	MOVQ         from+16(FP), CX
@@ -75214,6 +75477,7 @@ end3:
 // func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit4AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU64    c00000001<>+0(SB), Z0
 	MOVQ         from+16(FP), CX
@@ -75382,6 +75646,7 @@ end3:
 // func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossSplit8AVX512(SB), NOSPLIT, $0-48
+	NO_LOCAL_POINTERS
 	MOVQ         signed_base+24(FP), AX
 	VMOVDQU64    c00000001<>+0(SB), Z0
 	MOVQ         from+16(FP), CX
@@ -75674,6 +75939,7 @@ end3:
 // func lossRankAVX512(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F
 TEXT ·lossRankAVX512(SB), NOSPLIT, $0-96
+	NO_LOCAL_POINTERS
 	MOVQ      weights_base+0(FP), AX
 	MOVQ      slots_base+24(FP), CX
 	MOVQ      scratch_base+48(FP), DX
@@ -76012,6 +76278,7 @@ check12:
 // func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·lossGatherAVX512(SB), NOSPLIT, $0-112
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         positions_base+24(FP), CX
 	MOVQ         keys_base+48(FP), DX
@@ -76101,6 +76368,7 @@ end3:
 // func lossLookUpAVX512(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·lossLookUpAVX512(SB), NOSPLIT, $0-80
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	MOVQ         table_base+48(FP), DX
@@ -76165,6 +76433,7 @@ end3:
 // func lossExpand1AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand1AVX512(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU64    c00000001<>+0(SB), Z0
@@ -76236,6 +76505,7 @@ end3:
 // func lossExpand2AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand2AVX512(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU64    c00000001<>+0(SB), Z0
@@ -76334,6 +76604,7 @@ end3:
 // func lossExpand4AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand4AVX512(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU64    c00000001<>+0(SB), Z0
@@ -76486,6 +76757,7 @@ end3:
 // func lossExpand8AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 // Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·lossExpand8AVX512(SB), NOSPLIT, $0-92
+	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
 	VMOVDQU64    c00000001<>+0(SB), Z0
@@ -76746,6 +77018,7 @@ end3:
 // func sortUnpackAVX512(keys []uint32, perm []int32, items []uint64)
 // Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·sortUnpackAVX512(SB), NOSPLIT, $512-72
+	NO_LOCAL_POINTERS
 	MOVQ      keys_base+0(FP), AX
 	MOVQ      perm_base+24(FP), CX
 	MOVQ      items_base+48(FP), DX
@@ -76923,6 +77196,7 @@ GLOBL lanes01030507090b0d0f11131517191b1d1f<>(SB), RODATA|NOPTR, $64
 // func sortItems64AVX512(items []uint64, keys []uint64, up uint32, low uint32)
 // Requires: AVX, AVX512F, CMOV
 TEXT ·sortItems64AVX512(SB), NOSPLIT, $512-56
+	NO_LOCAL_POINTERS
 	MOVQ      items_base+0(FP), AX
 	MOVQ      keys_base+24(FP), CX
 	MOVL      low+52(FP), DX
@@ -77124,6 +77398,7 @@ end5:
 // func sortBoundsAVX512(items []uint64) (least uint32, largest uint32)
 // Requires: AVX, AVX2, AVX512F, CMOV, MMX+
 TEXT ·sortBoundsAVX512(SB), NOSPLIT, $256-32
+	NO_LOCAL_POINTERS
 	MOVQ      items_base+0(FP), AX
 	VMOVDQU64 cffffffff<>+0(SB), Z0
 	VPXORD    Z1, Z1, Z1
@@ -77235,6 +77510,7 @@ end5:
 // func sortNeighboursAVX512(items []uint64)
 // Requires: AVX, AVX512F
 TEXT ·sortNeighboursAVX512(SB), NOSPLIT, $0-24
+	NO_LOCAL_POINTERS
 	MOVQ      items_base+0(FP), AX
 	VMOVDQU64 (AX), Z0
 	VMOVDQU64 64(AX), Z1
@@ -77352,6 +77628,7 @@ GLOBL lanes040c050d060e070f<>(SB), RODATA|NOPTR, $64
 // func sortBelowAVX512(items []uint64, limits []uint64) (at int)
 // Requires: AVX, AVX512F
 TEXT ·sortBelowAVX512(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	MOVQ items_base+0(FP), AX
 	MOVQ limits_base+24(FP), CX
 	MOVQ items_len+8(FP), DX

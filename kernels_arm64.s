@@ -2,10 +2,12 @@
 
 //go:build arm64 && !purego
 
+#include "funcdata.h"
 #include "textflag.h"
 
 // func dotF32NEON(a, b []float32) float32
 TEXT ·dotF32NEON(SB), NOSPLIT, $64-52
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -358,6 +360,7 @@ end1:
 
 // func dotF64NEON(a, b []float64) float64
 TEXT ·dotF64NEON(SB), NOSPLIT, $64-56
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -689,6 +692,7 @@ end1:
 
 // func sumF32NEON(x []float32) float32
 TEXT ·sumF32NEON(SB), NOSPLIT, $64-28
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -936,6 +940,7 @@ end1:
 
 // func sumF64NEON(x []float64) float64
 TEXT ·sumF64NEON(SB), NOSPLIT, $64-32
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -1170,6 +1175,7 @@ end1:
 
 // func expSumF32NEON(dst, src []float32, max float32) float32
 TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
+	NO_LOCAL_POINTERS
 	FMOVS max+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  src_base+24(FP), R0
@@ -1181,6 +1187,7 @@ TEXT ·expSumF32NEON(SB), NOSPLIT, $64-60
 
 // func rowExpF32NEON<>()
 TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-64(SP), R4
 	FMOVQ 432(R3), F1
@@ -2300,6 +2307,7 @@ end1:
 
 // func expSumF64NEON(dst, src []float64, max float64) float64
 TEXT ·expSumF64NEON(SB), NOSPLIT, $64-64
+	NO_LOCAL_POINTERS
 	FMOVD max+48(FP), F0
 	VDUP  V0.D[0], V0.D2
 	MOVD  src_base+24(FP), R0
@@ -2311,6 +2319,7 @@ TEXT ·expSumF64NEON(SB), NOSPLIT, $64-64
 
 // func rowExpF64NEON<>()
 TEXT ·rowExpF64NEON<>(SB), NOSPLIT, $320-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-320(SP), R4
 	FMOVQ 464(R3), F1
@@ -3063,6 +3072,7 @@ end1:
 
 // func expSumScaledF32NEON(dst, src []float32, max, scale float32) float32
 TEXT ·expSumScaledF32NEON(SB), NOSPLIT, $64-60
+	NO_LOCAL_POINTERS
 	FMOVS max+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	FMOVS scale+52(FP), F1
@@ -3076,6 +3086,7 @@ TEXT ·expSumScaledF32NEON(SB), NOSPLIT, $64-60
 
 // func rowExpScaledF32NEON<>()
 TEXT ·rowExpScaledF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-64(SP), R4
 	FMOVQ 432(R3), F2
@@ -4227,6 +4238,7 @@ end1:
 
 // func expSumScaledF64NEON(dst, src []float64, max, scale float64) float64
 TEXT ·expSumScaledF64NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	FMOVD max+48(FP), F0
 	VDUP  V0.D[0], V0.D2
 	FMOVD scale+56(FP), F1
@@ -4240,6 +4252,7 @@ TEXT ·expSumScaledF64NEON(SB), NOSPLIT, $64-72
 
 // func rowExpScaledF64NEON<>()
 TEXT ·rowExpScaledF64NEON<>(SB), NOSPLIT, $320-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-320(SP), R4
 	FMOVQ 464(R3), F2
@@ -5009,6 +5022,7 @@ end1:
 
 // func sumExpF32NEON(src []float32, max float32) float32
 TEXT ·sumExpF32NEON(SB), NOSPLIT, $64-36
+	NO_LOCAL_POINTERS
 	FMOVS max+24(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  src_base+0(FP), R0
@@ -5019,6 +5033,7 @@ TEXT ·sumExpF32NEON(SB), NOSPLIT, $64-36
 
 // func rowSumExpF32NEON<>()
 TEXT ·rowSumExpF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-64(SP), R3
 	FMOVQ 432(R2), F1
@@ -6069,6 +6084,7 @@ end1:
 
 // func sumExpF64NEON(src []float64, max float64) float64
 TEXT ·sumExpF64NEON(SB), NOSPLIT, $64-40
+	NO_LOCAL_POINTERS
 	FMOVD max+24(FP), F0
 	VDUP  V0.D[0], V0.D2
 	MOVD  src_base+0(FP), R0
@@ -6079,6 +6095,7 @@ TEXT ·sumExpF64NEON(SB), NOSPLIT, $64-40
 
 // func rowSumExpF64NEON<>()
 TEXT ·rowSumExpF64NEON<>(SB), NOSPLIT, $320-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-320(SP), R3
 	FMOVQ 464(R2), F1
@@ -6815,6 +6832,7 @@ end1:
 
 // func largestF32NEON(x []float32) float32
 TEXT ·largestF32NEON(SB), NOSPLIT, $64-28
+	NO_LOCAL_POINTERS
 	MOVD  x_base+0(FP), R0
 	MOVD  x_len+8(FP), R1
 	CALL  ·rowMaxF32NEON<>(SB)
@@ -6823,6 +6841,7 @@ TEXT ·largestF32NEON(SB), NOSPLIT, $64-28
 
 // func rowMaxF32NEON<>()
 TEXT ·rowMaxF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-64(SP), R3
 	FMOVQ -144(R2), F0
@@ -7064,6 +7083,7 @@ end1:
 
 // func largestF64NEON(x []float64) float64
 TEXT ·largestF64NEON(SB), NOSPLIT, $64-32
+	NO_LOCAL_POINTERS
 	MOVD  x_base+0(FP), R0
 	MOVD  x_len+8(FP), R1
 	CALL  ·rowMaxF64NEON<>(SB)
@@ -7072,6 +7092,7 @@ TEXT ·largestF64NEON(SB), NOSPLIT, $64-32
 
 // func rowMaxF64NEON<>()
 TEXT ·rowMaxF64NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-64(SP), R3
 	FMOVQ -112(R2), F0
@@ -7304,6 +7325,7 @@ end1:
 
 // func scaleF32NEON(dst, src []float32, factor float32)
 TEXT ·scaleF32NEON(SB), NOSPLIT, $64-52
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVS factor+48(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -7407,6 +7429,7 @@ end1:
 
 // func scaleF64NEON(dst, src []float64, factor float64)
 TEXT ·scaleF64NEON(SB), NOSPLIT, $64-56
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVD factor+48(FP), F0
 	VDUP  V0.D[0], V0.D2
@@ -7494,6 +7517,7 @@ end1:
 
 // func negateF32NEON(dst, src []float32)
 TEXT ·negateF32NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 384(R0), F0
@@ -7597,6 +7621,7 @@ end1:
 
 // func negateF64NEON(dst, src []float64)
 TEXT ·negateF64NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 496(R0), F0
@@ -7684,6 +7709,7 @@ end1:
 
 // func subtractF32NEON(dst, src []float32, max, log float32)
 TEXT ·subtractF32NEON(SB), NOSPLIT, $64-56
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVS max+48(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -7806,6 +7832,7 @@ end1:
 
 // func subtractF64NEON(dst, src []float64, max, log float64)
 TEXT ·subtractF64NEON(SB), NOSPLIT, $64-64
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVD max+48(FP), F0
 	VDUP  V0.D[0], V0.D2
@@ -7912,6 +7939,7 @@ end1:
 
 // func softmaxGradF32NEON(dx, y, dy []float32, dot float32)
 TEXT ·softmaxGradF32NEON(SB), NOSPLIT, $64-76
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVS dot+72(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -8060,6 +8088,7 @@ end1:
 
 // func softmaxGradF64NEON(dx, y, dy []float64, dot float64)
 TEXT ·softmaxGradF64NEON(SB), NOSPLIT, $64-80
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVD dot+72(FP), F0
 	VDUP  V0.D[0], V0.D2
@@ -8184,6 +8213,7 @@ end1:
 
 // func logSoftmaxGradF32NEON(dx, y, dy []float32, sum float32)
 TEXT ·logSoftmaxGradF32NEON(SB), NOSPLIT, $64-76
+	NO_LOCAL_POINTERS
 	FMOVS sum+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+24(FP), R0
@@ -8195,6 +8225,7 @@ TEXT ·logSoftmaxGradF32NEON(SB), NOSPLIT, $64-76
 
 // func rowLogGradF32NEON<>()
 TEXT ·rowLogGradF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
 	FMOVQ 432(R4), F1
@@ -8547,6 +8578,7 @@ end1:
 
 // func logSoftmaxGradF64NEON(dx, y, dy []float64, sum float64)
 TEXT ·logSoftmaxGradF64NEON(SB), NOSPLIT, $64-80
+	NO_LOCAL_POINTERS
 	FMOVD sum+72(FP), F0
 	VDUP  V0.D[0], V0.D2
 	MOVD  y_base+24(FP), R0
@@ -8558,6 +8590,7 @@ TEXT ·logSoftmaxGradF64NEON(SB), NOSPLIT, $64-80
 
 // func rowLogGradF64NEON<>()
 TEXT ·rowLogGradF64NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
 	FMOVQ 464(R4), F1
@@ -8977,6 +9010,7 @@ end1:
 
 // func cumSumF32NEON(dst, src []float32, carry float64) float64
 TEXT ·cumSumF32NEON(SB), NOSPLIT, $64-64
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  src_len+32(FP), R2
@@ -9150,6 +9184,7 @@ end1:
 
 // func cumSumF64NEON(dst, src []float64, carry float64) float64
 TEXT ·cumSumF64NEON(SB), NOSPLIT, $64-64
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  src_len+32(FP), R2
@@ -9254,6 +9289,7 @@ end1:
 
 // func argMaxF32NEON(x []float32) int
 TEXT ·argMaxF32NEON(SB), NOSPLIT, $64-32
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  x_len+8(FP), R2
@@ -9591,6 +9627,7 @@ found1:
 
 // func argMaxF64NEON(x []float64) int
 TEXT ·argMaxF64NEON(SB), NOSPLIT, $64-32
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  x_len+8(FP), R2
@@ -9919,6 +9956,7 @@ found1:
 
 // func classErrorsF32NEON(dst, probs []float32, labels []int32, class int32)
 TEXT ·classErrorsF32NEON(SB), NOSPLIT, $64-76
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVW  class+72(FP), R2
@@ -10103,6 +10141,7 @@ end1:
 
 // func classErrorsF64NEON(dst, probs []float64, labels []int32, class int32)
 TEXT ·classErrorsF64NEON(SB), NOSPLIT, $64-76
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVW  class+72(FP), R2
@@ -10279,6 +10318,7 @@ end1:
 
 // func lovaszWeightsF32NEON(dst []float32, foreground []uint8, left, union int) int
 TEXT ·lovaszWeightsF32NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  foreground_base+24(FP), R2
@@ -10486,6 +10526,7 @@ end1:
 
 // func lovaszWeightsF64NEON(dst []float64, foreground []uint8, left, union int) int
 TEXT ·lovaszWeightsF64NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  foreground_base+24(FP), R2
@@ -10687,6 +10728,7 @@ end1:
 
 // func transposeF32NEON(dst, src []float32, rows, cols, dstStride, srcStride int)
 TEXT ·transposeF32NEON(SB), NOSPLIT, $64-80
+	NO_LOCAL_POINTERS
 	MOVD  srcStride+72(FP), R0
 	LSL   $2, R0, R0
 	MOVD  dstStride+64(FP), R1
@@ -10780,6 +10822,7 @@ end1:
 
 // func transposeF64NEON(dst, src []float64, rows, cols, dstStride, srcStride int)
 TEXT ·transposeF64NEON(SB), NOSPLIT, $64-80
+	NO_LOCAL_POINTERS
 	MOVD  srcStride+72(FP), R0
 	LSL   $3, R0, R0
 	MOVD  dstStride+64(FP), R1
@@ -10857,6 +10900,7 @@ end1:
 
 // func softmaxRowsF32NEON(dst, src []float32, cols int)
 TEXT ·softmaxRowsF32NEON(SB), 0, $8384-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R9
 	FMOVQ 432(R13), F11
@@ -11597,6 +11641,7 @@ end1:
 
 // func rowsInF32NEON<>()
 TEXT ·rowsInF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	LSL   $2, R2, R4
 register1:
 	CMP   $4, R3
@@ -11683,6 +11728,7 @@ moved1:
 
 // func foldF32NEON<>()
 TEXT ·foldF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	ADD   R3, R2, R3
 column1:
 	MOVD  R1, R4
@@ -11848,6 +11894,7 @@ sum1:
 
 // func rowsOutF32NEON<>()
 TEXT ·rowsOutF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	LSL   $2, R2, R4
 register1:
 	CMP   $4, R3
@@ -11934,6 +11981,7 @@ moved1:
 
 // func softmaxRowsF64NEON(dst, src []float64, cols int)
 TEXT ·softmaxRowsF64NEON(SB), 0, $4288-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4288(SP), R10
 	FMOVQ 464(R13), F7
@@ -12759,6 +12807,7 @@ end1:
 
 // func rowsInF64NEON<>()
 TEXT ·rowsInF64NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	LSL   $3, R2, R4
 register1:
 	CMP   $2, R3
@@ -12829,6 +12878,7 @@ moved1:
 
 // func foldF64NEON<>()
 TEXT ·foldF64NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	ADD   R3, R2, R3
 column1:
 	MOVD  R1, R4
@@ -12928,6 +12978,7 @@ sum1:
 
 // func rowsOutF64NEON<>()
 TEXT ·rowsOutF64NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	LSL   $3, R2, R4
 register1:
 	CMP   $2, R3
@@ -12998,6 +13049,7 @@ moved1:
 
 // func logSoftmaxRowsF32NEON(dst, src []float32, cols int)
 TEXT ·logSoftmaxRowsF32NEON(SB), 0, $16576-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R6
 	FMOVQ 432(R13), F11
@@ -13736,6 +13788,7 @@ end1:
 
 // func minusLogF32NEON<>()
 TEXT ·minusLogF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	WORD  $0x4e617801 // fcvtl2 v1.2d, v0.4s
 	WORD  $0x0e617802 // fcvtl v2.2d, v0.2s
@@ -13852,6 +13905,7 @@ TEXT ·minusLogF32NEON<>(SB), NOSPLIT, $64-0
 
 // func logSoftmaxRowsF64NEON(dst, src []float64, cols int)
 TEXT ·logSoftmaxRowsF64NEON(SB), 0, $8384-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R7
 	FMOVQ 464(R13), F9
@@ -14675,6 +14729,7 @@ end1:
 
 // func minusLogF64NEON<>()
 TEXT ·minusLogF64NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOV  V0.B16, V1.B16
 	FMOVQ 48(R0), F2
@@ -14737,6 +14792,7 @@ TEXT ·minusLogF64NEON<>(SB), NOSPLIT, $64-0
 
 // func softmaxRowsGradF32NEON(dx, y, dy []float32, cols int)
 TEXT ·softmaxRowsGradF32NEON(SB), 0, $16576-80
+	NO_LOCAL_POINTERS
 	MOVD  $slots-16576(SP), R0
 	MOVD  ZR, R13
 	MOVD  y_len+32(FP), R1
@@ -15554,6 +15610,7 @@ end1:
 
 // func foldProductsF32NEON<>()
 TEXT ·foldProductsF32NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	ADD   R4, R3, R4
 column1:
 	MOVD  R2, R5
@@ -15816,6 +15873,7 @@ sum1:
 
 // func softmaxRowsGradF64NEON(dx, y, dy []float64, cols int)
 TEXT ·softmaxRowsGradF64NEON(SB), 0, $8384-80
+	NO_LOCAL_POINTERS
 	MOVD  $slots-8384(SP), R0
 	MOVD  ZR, R13
 	MOVD  y_len+32(FP), R1
@@ -16588,6 +16646,7 @@ end1:
 
 // func foldProductsF64NEON<>()
 TEXT ·foldProductsF64NEON<>(SB), NOSPLIT, $64-0
+	NO_LOCAL_POINTERS
 	ADD   R4, R3, R4
 column1:
 	MOVD  R2, R5
@@ -16736,6 +16795,7 @@ sum1:
 
 // func logSoftmaxRowsGradF32NEON(dx, y, dy []float32, cols int)
 TEXT ·logSoftmaxRowsGradF32NEON(SB), 0, $16576-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R12
 	FMOVQ 432(R13), F11
@@ -17576,6 +17636,7 @@ end1:
 
 // func logSoftmaxRowsGradF64NEON(dx, y, dy []float64, cols int)
 TEXT ·logSoftmaxRowsGradF64NEON(SB), 0, $8384-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R12
 	FMOVQ 464(R13), F7
@@ -18504,6 +18565,7 @@ end1:
 
 // func argMaxRowsF32NEON(dst []int32, src []float32, cols int)
 TEXT ·argMaxRowsF32NEON(SB), 0, $8256-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8256(SP), R0
 	MOVD  ZR, R14
@@ -19057,6 +19119,7 @@ end1:
 
 // func argMaxRowsF64NEON(dst []int32, src []float64, cols int)
 TEXT ·argMaxRowsF64NEON(SB), 0, $4160-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4160(SP), R0
 	MOVD  ZR, R14
@@ -19606,6 +19669,7 @@ end1:
 
 // func softmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
 TEXT ·softmaxPlanesF32NEON(SB), 0, $8512-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
@@ -20887,6 +20951,7 @@ end1:
 
 // func softmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 TEXT ·softmaxPlanesF64NEON(SB), 0, $4416-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 464(R8), F7
 	FMOVQ 480(R8), F8
@@ -22297,6 +22362,7 @@ end1:
 
 // func logSoftmaxPlanesF32NEON(dst, src []float32, planes, n, dstStride, srcStride int)
 TEXT ·logSoftmaxPlanesF32NEON(SB), 0, $16704-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
@@ -23512,6 +23578,7 @@ end1:
 
 // func logSoftmaxPlanesF64NEON(dst, src []float64, planes, n, dstStride, srcStride int)
 TEXT ·logSoftmaxPlanesF64NEON(SB), 0, $8512-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 464(R8), F9
 	FMOVQ 480(R8), F10
@@ -24864,6 +24931,7 @@ end1:
 
 // func argMaxPlanesF32NEON(dst []int32, src []float32, planes, n, stride int)
 TEXT ·argMaxPlanesF32NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  ZR, R1
 	MOVD  n+56(FP), R2
@@ -25052,6 +25120,7 @@ end2:
 
 // func argMaxPlanesF64NEON(dst []int32, src []float64, planes, n, stride int)
 TEXT ·argMaxPlanesF64NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  ZR, R1
 	MOVD  n+56(FP), R2
@@ -25237,6 +25306,7 @@ end2:
 
 // func squaredDistanceF32NEON(a, b []float32) float32
 TEXT ·squaredDistanceF32NEON(SB), NOSPLIT, $64-52
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -25621,6 +25691,7 @@ end1:
 
 // func squaredDistanceF64NEON(a, b []float64) float64
 TEXT ·squaredDistanceF64NEON(SB), NOSPLIT, $64-56
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -25984,6 +26055,7 @@ end1:
 
 // func sumSquaresF32NEON(x []float32) float64
 TEXT ·sumSquaresF32NEON(SB), NOSPLIT, $64-32
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -26322,6 +26394,7 @@ end1:
 
 // func sumSquaresF64NEON(x []float64) float64
 TEXT ·sumSquaresF64NEON(SB), NOSPLIT, $64-32
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -26588,6 +26661,7 @@ end1:
 
 // func sigmoidF32NEON(dst, src []float32)
 TEXT ·sigmoidF32NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 432(R0), F0
@@ -26948,6 +27022,7 @@ end1:
 
 // func sigmoidF64NEON(dst, src []float64)
 TEXT ·sigmoidF64NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 464(R0), F0
@@ -27383,6 +27458,7 @@ end1:
 
 // func sigmoidGradF32NEON(dx, y, dy []float32)
 TEXT ·sigmoidGradF32NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ -256(R0), F0
@@ -27548,6 +27624,7 @@ end1:
 
 // func sigmoidGradF64NEON(dx, y, dy []float64)
 TEXT ·sigmoidGradF64NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ -240(R0), F0
@@ -27689,6 +27766,7 @@ end1:
 
 // func softmaxRowsScaledF32NEON(dst, src []float32, cols int, scale float32)
 TEXT ·softmaxRowsScaledF32NEON(SB), 0, $8384-60
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R9
 	FMOVQ 432(R13), F11
@@ -28447,6 +28525,7 @@ end1:
 
 // func softmaxRowsScaledF64NEON(dst, src []float64, cols int, scale float64)
 TEXT ·softmaxRowsScaledF64NEON(SB), 0, $4288-64
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-4288(SP), R10
 	FMOVQ 464(R13), F7
@@ -29290,6 +29369,7 @@ end1:
 
 // func softmaxRowsMaskedF32NEON(dst, src, mask []float32, cols int, scale float32)
 TEXT ·softmaxRowsMaskedF32NEON(SB), 0, $16576-84
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R0
 	FMOVQ 432(R13), F11
@@ -31721,6 +31801,7 @@ end1:
 
 // func softmaxRowsMaskedF64NEON(dst, src, mask []float64, cols int, scale float64)
 TEXT ·softmaxRowsMaskedF64NEON(SB), 0, $8640-88
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8640(SP), R0
 	FMOVQ 464(R13), F7
@@ -33769,6 +33850,7 @@ end1:
 
 // func scaleAddF32NEON(dst, src, mask []float32, factor float32)
 TEXT ·scaleAddF32NEON(SB), NOSPLIT, $64-76
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVS factor+72(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -33917,6 +33999,7 @@ end1:
 
 // func scaleAddF64NEON(dst, src, mask []float64, factor float64)
 TEXT ·scaleAddF64NEON(SB), NOSPLIT, $64-80
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	FMOVD factor+72(FP), F0
 	VDUP  V0.D[0], V0.D2
@@ -34041,6 +34124,7 @@ end1:
 
 // func logSumExpRowsF32NEON(dst, src []float32, cols int)
 TEXT ·logSumExpRowsF32NEON(SB), 0, $8384-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	FMOVQ 432(R13), F11
 	MOVD  ZR, R14
@@ -35863,6 +35947,7 @@ end1:
 
 // func logSumExpRowsF64NEON(dst, src []float64, cols int)
 TEXT ·logSumExpRowsF64NEON(SB), 0, $4288-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	FMOVQ 464(R13), F7
 	FMOVQ 480(R13), F8
@@ -37146,6 +37231,7 @@ end1:
 
 // func logSumExpPlanesF32NEON(dst, src []float32, planes, n, stride int)
 TEXT ·logSumExpPlanesF32NEON(SB), 0, $8512-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
@@ -40542,6 +40628,7 @@ end1:
 
 // func logSumExpPlanesF64NEON(dst, src []float64, planes, n, stride int)
 TEXT ·logSumExpPlanesF64NEON(SB), 0, $4416-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 464(R8), F7
 	FMOVQ 480(R8), F8
@@ -42939,6 +43026,7 @@ end1:
 
 // func softmaxGradPlanesF32NEON(dx, y, dy []float32, planes, n, stride int)
 TEXT ·softmaxGradPlanesF32NEON(SB), 0, $8512-96
+	NO_LOCAL_POINTERS
 	MOVD  ZR, R8
 	MOVD  n+80(FP), R9
 
@@ -43298,6 +43386,7 @@ end2:
 
 // func softmaxGradPlanesF64NEON(dx, y, dy []float64, planes, n, stride int)
 TEXT ·softmaxGradPlanesF64NEON(SB), 0, $4416-96
+	NO_LOCAL_POINTERS
 	MOVD  ZR, R8
 	MOVD  n+80(FP), R9
 
@@ -43617,6 +43706,7 @@ end2:
 
 // func logSoftmaxGradPlanesF32NEON(dx, y, dy []float32, planes, n, stride int)
 TEXT ·logSoftmaxGradPlanesF32NEON(SB), 0, $8512-96
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
@@ -44204,6 +44294,7 @@ end2:
 
 // func logSoftmaxGradPlanesF64NEON(dx, y, dy []float64, planes, n, stride int)
 TEXT ·logSoftmaxGradPlanesF64NEON(SB), 0, $4416-96
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 464(R8), F7
 	FMOVQ 480(R8), F8
@@ -44860,6 +44951,7 @@ end2:
 
 // func aboveF32NEON(x []float32, threshold float32) int
 TEXT ·aboveF32NEON(SB), NOSPLIT, $64-40
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	FMOVS threshold+24(FP), F0
 	VDUP  V0.S[0], V0.S4
@@ -44905,6 +44997,7 @@ done1:
 
 // func aboveF64NEON(x []float64, threshold float64) int
 TEXT ·aboveF64NEON(SB), NOSPLIT, $64-40
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	FMOVD threshold+24(FP), F0
 	VDUP  V0.D[0], V0.D2
@@ -44950,6 +45043,7 @@ done1:
 
 // func largestPlanesF32NEON(dst, src []float32, planes, n, stride int)
 TEXT ·largestPlanesF32NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  ZR, R1
 	MOVD  n+56(FP), R2
@@ -45079,6 +45173,7 @@ end2:
 
 // func largestPlanesF64NEON(dst, src []float64, planes, n, stride int)
 TEXT ·largestPlanesF64NEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  ZR, R1
 	MOVD  n+56(FP), R2
@@ -45192,6 +45287,7 @@ end2:
 
 // func fromFloat16NEON(dst []float32, src []uint16)
 TEXT ·fromFloat16NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	MOVD  src_len+32(FP), R1
 	MOVD  src_base+24(FP), R2
@@ -45293,6 +45389,7 @@ end1:
 
 // func fromBFloat16NEON(dst []float32, src []uint16)
 TEXT ·fromBFloat16NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	MOVD  src_len+32(FP), R1
 	MOVD  src_base+24(FP), R2
@@ -45411,6 +45508,7 @@ end1:
 
 // func toFloat16NEON(dst []uint16, src []float32)
 TEXT ·toFloat16NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	MOVD  src_len+32(FP), R1
 	MOVD  src_base+24(FP), R2
@@ -45509,6 +45607,7 @@ end1:
 
 // func toBFloat16NEON(dst []uint16, src []float32)
 TEXT ·toBFloat16NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  src_len+32(FP), R2
@@ -45691,6 +45790,7 @@ end1:
 
 // func dotFloat16NEON(h []uint16, x []float32) float32
 TEXT ·dotFloat16NEON(SB), NOSPLIT, $64-52
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -46075,6 +46175,7 @@ end1:
 
 // func dotBFloat16NEON(h []uint16, x []float32) float32
 TEXT ·dotBFloat16NEON(SB), NOSPLIT, $64-52
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -46491,6 +46592,7 @@ end1:
 
 // func dotInt8NEON(a, b []int8) int32
 TEXT ·dotInt8NEON(SB), NOSPLIT, $64-52
+	NO_LOCAL_POINTERS
 	MOVD  a_base+0(FP), R0
 	MOVD  b_base+24(FP), R1
 	MOVD  a_len+8(FP), R2
@@ -46553,6 +46655,7 @@ done1:
 
 // func lossTargetsNEON(targets, labels, of []int32, last uint32)
 TEXT ·lossTargetsNEON(SB), NOSPLIT, $128-76
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-128(SP), R1
 	VMOVI $0, V0.B16
@@ -46688,6 +46791,7 @@ end1:
 
 // func lossCountTargetsNEON(targets []int32) (minus1, minus2, minus3, minus4, one uint32)
 TEXT ·lossCountTargetsNEON(SB), NOSPLIT, $64-44
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
@@ -46812,6 +46916,7 @@ end1:
 
 // func lossPickNEON(dst, src []uint32, n *[8]uint32, targets []int32)
 TEXT ·lossPickNEON(SB), NOSPLIT, $128-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-128(SP), R1
 	VMOVI $0, V0.B16
@@ -46949,6 +47054,7 @@ end1:
 
 // func lossUnpickNEON(dst, src []float32, n *[8]uint32, targets []int32)
 TEXT ·lossUnpickNEON(SB), NOSPLIT, $128-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-128(SP), R1
 	VMOVI $0, V0.B16
@@ -47094,6 +47200,7 @@ end1:
 
 // func lossSoftmaxNEON(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)
 TEXT ·lossSoftmaxNEON(SB), 0, $8512-152
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	FMOVQ 432(R8), F11
 	MOVD  ZR, R9
@@ -48759,6 +48866,7 @@ end1:
 
 // func lossSoftmaxRowsNEON(dst, src, max, rest, comp []float32, cols, n, dstStride int)
 TEXT ·lossSoftmaxRowsNEON(SB), 0, $8384-144
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	FMOVQ 432(R13), F11
 	MOVD  ZR, R14
@@ -49563,6 +49671,7 @@ end1:
 
 // func lossSoftmaxGradNEON(dx, s, dy, own, comp []float32, planes, n, dxStride, sStride, dyStride int)
 TEXT ·lossSoftmaxGradNEON(SB), 0, $8512-160
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
 	MOVD  ZR, R9
 	MOVD  n+128(FP), R10
@@ -50218,6 +50327,7 @@ end2:
 
 // func lossSoftmaxGradRowsNEON(dx, s, dy, own, comp []float32, cols, n, sStride, dyStride int)
 TEXT ·lossSoftmaxGradRowsNEON(SB), 0, $8512-152
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  ZR, R14
 	MOVD  n+128(FP), R15
@@ -50900,6 +51010,7 @@ end1:
 
 // func lossSigmoidNEON(dst, src []float32, target []int32, class int32)
 TEXT ·lossSigmoidNEON(SB), NOSPLIT, $64-76
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 432(R0), F0
@@ -52416,6 +52527,7 @@ end1:
 
 // func lossHingeNEON(dst, src []float32, target []int32, class int32)
 TEXT ·lossHingeNEON(SB), NOSPLIT, $64-76
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 416(R0), F0
@@ -53033,6 +53145,7 @@ end1:
 
 // func lossClampNEON(dst, src []float32, target []int32, class int32) float32
 TEXT ·lossClampNEON(SB), NOSPLIT, $64-84
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVW  class+72(FP), R2
@@ -53943,6 +54056,7 @@ end1:
 
 // func lossSigmoidGradNEON(dx, x, dy []float32)
 TEXT ·lossSigmoidGradNEON(SB), NOSPLIT, $64-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ 432(R0), F0
@@ -55263,6 +55377,7 @@ end1:
 
 // func lossNearestNEON(x []float32) float32
 TEXT ·lossNearestNEON(SB), NOSPLIT, $64-28
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	FMOVQ -144(R0), F0
@@ -55572,6 +55687,7 @@ end1:
 
 // func lossLargestNEON(x []float32) float32
 TEXT ·lossLargestNEON(SB), NOSPLIT, $64-28
+	NO_LOCAL_POINTERS
 	MOVD  $slots-64(SP), R0
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
@@ -55847,6 +55963,7 @@ end1:
 
 // func lossAddProductNEON(dst, s, a []float32, planes, n, dstStride, sStride int)
 TEXT ·lossAddProductNEON(SB), NOSPLIT, $64-104
+	NO_LOCAL_POINTERS
 	MOVD  ZR, R0
 	MOVD  n+80(FP), R1
 
@@ -56010,6 +56127,7 @@ end2:
 
 // func lossLog1pNEON(dst, src []float32)
 TEXT ·lossLog1pNEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
 	MOVD  src_len+32(FP), R2
@@ -60036,6 +60154,7 @@ end1:
 
 // func lossSplit1NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 TEXT ·lossSplit1NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
@@ -60178,6 +60297,7 @@ end1:
 
 // func lossSplit2NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 TEXT ·lossSplit2NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
@@ -60384,6 +60504,7 @@ end1:
 
 // func lossSplit4NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 TEXT ·lossSplit4NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
@@ -60718,6 +60839,7 @@ end1:
 
 // func lossSplit8NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 TEXT ·lossSplit8NEON(SB), NOSPLIT, $64-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
@@ -61308,6 +61430,7 @@ end1:
 
 // func lossCountNEON(counts, ranks, keys []uint32, shift, first uint32)
 TEXT ·lossCountNEON(SB), 0, $384-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local3-384(SP), R1
 	MOVD  $local2-256(SP), R2
@@ -61678,6 +61801,7 @@ end1:
 
 // func lossPlaceNEON(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
 TEXT ·lossPlaceNEON(SB), NOSPLIT, $256-104
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-256(SP), R1
 	MOVD  $local1-128(SP), R2
@@ -62150,6 +62274,7 @@ end1:
 
 // func lossRankNEON(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)
 TEXT ·lossRankNEON(SB), NOSPLIT, $0-96
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  weights_base+0(FP), R1
@@ -63150,6 +63275,7 @@ check2:
 
 // func lossGatherNEON(dst []float32, positions, keys []uint32, weights []float32, scale float64) (sum int64)
 TEXT ·lossGatherNEON(SB), NOSPLIT, $192-112
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local3-192(SP), R1
 	MOVD  $local2-128(SP), R2
@@ -63378,6 +63504,7 @@ end1:
 
 // func lossTallyNEON(packed []uint64, keys []uint32)
 TEXT ·lossTallyNEON(SB), 0, $512-48
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local3-512(SP), R1
 	MOVD  $local2-384(SP), R2
@@ -63827,6 +63954,7 @@ end1:
 
 // func lossLookUpNEON(dst, signed, table []float32, first uint32, factor float32)
 TEXT ·lossLookUpNEON(SB), NOSPLIT, $128-80
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-128(SP), R1
 	VMOVI $0, V0.B16
@@ -64011,6 +64139,7 @@ end1:
 
 // func lossExpand1NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 TEXT ·lossExpand1NEON(SB), NOSPLIT, $128-92
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
@@ -64176,6 +64305,7 @@ end1:
 
 // func lossExpand2NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 TEXT ·lossExpand2NEON(SB), NOSPLIT, $128-92
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
@@ -64408,6 +64538,7 @@ end1:
 
 // func lossExpand4NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 TEXT ·lossExpand4NEON(SB), NOSPLIT, $128-92
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
@@ -64774,6 +64905,7 @@ end1:
 
 // func lossExpand8NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 TEXT ·lossExpand8NEON(SB), NOSPLIT, $128-92
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
@@ -65408,6 +65540,7 @@ end1:
 
 // func sortCount32NEON(counts, keys []uint32, shift uint32) (nan bool)
 TEXT ·sortCount32NEON(SB), NOSPLIT, $256-57
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-256(SP), R1
 	MOVD  $local1-128(SP), R2
@@ -65770,6 +65903,7 @@ end1:
 
 // func sortSplit32NEON(items []uint64, keys []uint32, index uint32, parts, next []uint32, shift uint32)
 TEXT ·sortSplit32NEON(SB), 0, $640-108
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local4-640(SP), R1
 	MOVD  $local3-512(SP), R2
@@ -66561,6 +66695,7 @@ end1:
 
 // func sortUnpackNEON(keys []uint32, perm []int32, items []uint64)
 TEXT ·sortUnpackNEON(SB), 0, $512-72
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local3-512(SP), R1
 	MOVD  $local2-256(SP), R2
@@ -66832,6 +66967,7 @@ end1:
 
 // func sortCount64NEON(counts []uint32, keys []uint64, up, shift uint32)
 TEXT ·sortCount64NEON(SB), 0, $384-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-384(SP), R1
 	MOVD  $local1-128(SP), R2
@@ -67416,6 +67552,7 @@ end1:
 
 // func sortSplit64NEON(values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32)
 TEXT ·sortSplit64NEON(SB), 0, $512-136
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local3-512(SP), R1
 	MOVD  $local2-256(SP), R2
@@ -68506,6 +68643,7 @@ end1:
 
 // func sortItems64NEON(items, keys []uint64, up, low uint32)
 TEXT ·sortItems64NEON(SB), 0, $512-56
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local2-512(SP), R1
 	MOVD  $local1-256(SP), R2
@@ -69083,6 +69221,7 @@ end1:
 
 // func sortBoundsNEON(items []uint64) (least, largest uint32)
 TEXT ·sortBoundsNEON(SB), NOSPLIT, $256-32
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local1-256(SP), R1
 	MOVD  items_base+0(FP), R2
@@ -69223,6 +69362,7 @@ end1:
 
 // func sortCountNEON(counts []uint16, items []uint64, least, shift uint32)
 TEXT ·sortCountNEON(SB), 0, $384-56
+	NO_LOCAL_POINTERS
 	MOVD  $local2-384(SP), R0
 	MOVD  $local1-128(SP), R1
 	MOVD  counts_base+0(FP), R2
@@ -69506,6 +69646,7 @@ end1:
 
 // func sortPlaceNEON(sorted, items []uint64, next []uint16, least, shift uint32)
 TEXT ·sortPlaceNEON(SB), 0, $384-80
+	NO_LOCAL_POINTERS
 	MOVD  $local2-384(SP), R0
 	MOVD  $local1-128(SP), R1
 	MOVD  sorted_base+0(FP), R2
@@ -69856,6 +69997,7 @@ end1:
 
 // func sortSumsNEON(counts []uint16) (most uint16)
 TEXT ·sortSumsNEON(SB), NOSPLIT, $0-26
+	NO_LOCAL_POINTERS
 	VMOVI $0, V0.B16
 	MOVD  counts_base+0(FP), R0
 	VMOVI $0, V1.B16
@@ -69934,6 +70076,7 @@ check1:
 
 // func sortNeighboursNEON(items []uint64)
 TEXT ·sortNeighboursNEON(SB), NOSPLIT, $0-24
+	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  items_base+0(FP), R1
 	FLDPQ (R1), (F0, F1)
@@ -70001,6 +70144,7 @@ last1:
 
 // func sortBelowNEON(items, limits []uint64) (at int)
 TEXT ·sortBelowNEON(SB), NOSPLIT, $0-56
+	NO_LOCAL_POINTERS
 	MOVD  items_base+0(FP), R0
 	MOVD  limits_base+24(FP), R1
 	MOVD  items_len+8(FP), R2

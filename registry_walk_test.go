@@ -486,6 +486,7 @@ func TestReached(t *testing.T) {
 func faulting(f func()) (names []string) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
+		runtime.GC() // which scans the frames of what has faulted
 		if recover() == nil {
 			return
 		}

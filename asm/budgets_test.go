@@ -63,7 +63,7 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// instructions counts those of each function of a generated file, where they are the lines that begin with a tab.
+// instructions counts those of each function of a generated file, where they are the lines that begin with a tab, but for what is no code.
 func instructions(t *testing.T, file string) map[string]int {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -76,7 +76,7 @@ func instructions(t *testing.T, file string) map[string]int {
 			name, _, _ = strings.Cut(rest, "(")
 			name = strings.TrimSuffix(name, "<>")
 			n[name] = 0
-		} else if line[0] == '\t' && !strings.HasPrefix(line, "\t//") {
+		} else if line[0] == '\t' && !strings.HasPrefix(line, "\t//") && line != "\tNO_LOCAL_POINTERS\n" {
 			n[name]++
 		}
 	}

@@ -27,7 +27,7 @@ type File struct {
 // NewFile returns an empty File.
 func NewFile() *File {
 	f := &File{known: map[string]bool{}, local: &routines{known: map[string]routine{}}}
-	f.ir.Includes = []string{"textflag.h"}
+	f.ir.Includes = []string{"textflag.h", "funcdata.h"}
 	f.ir.Constraints = buildtags.And(buildtags.Term("amd64"), buildtags.Not("purego")).ToConstraints()
 	return f
 }
@@ -51,11 +51,16 @@ func (f *File) Add(isa *ISA, t machine.Type, fn machine.Function, write func(*Co
 			if err := check(s, isa); err != nil {
 				return err
 			}
+			s.Nodes = slices.Insert(s.Nodes, 0, ir.Node(noLocalPointers))
 		}
 		f.ir.AddSection(s)
 	}
 	return nil
 }
+
+// noLocalPointers lets the collector go past the frame of a function. It gets there where a routine faults and a deferred call of somebody
+// above takes its time to recover: without this the process ends there, by "missing stackmap". What the frame points to is the caller's.
+var noLocalPointers = &ir.Instruction{Opcode: "NO_LOCAL_POINTERS"}
 
 // A Code is a function that has begun: avo's Context writes its instructions. Labels and registers may be virtual or not; what they come to
 // is checked.
