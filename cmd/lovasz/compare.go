@@ -125,6 +125,12 @@ func unlike(a, b *report) (list []string) {
 		}
 		return "of " + r.Activation
 	}
+	weights := func(list []float32) string {
+		if list == nil {
+			return "none"
+		}
+		return strings.ReplaceAll(strings.Trim(fmt.Sprint(list), "[]"), " ", ",")
+	}
 	images := func(r *report) string {
 		if r.PerImage != nil {
 			return "per image"
@@ -143,7 +149,10 @@ func unlike(a, b *report) (list []string) {
 	add("the loss", kind(a), kind(b))
 	add("the loss", images(a), images(b))
 	add("the loss is the mean over classes", a.Average, b.Average)
+	add("weights of the classes", weights(a.Weights), weights(b.Weights))
 	add("λ of the cross-entropy", fmt.Sprint(a.Lambda), fmt.Sprint(b.Lambda))
+	add("weights in the cross-entropy", weights(a.CEWeights), weights(b.CEWeights))
+	add("label smoothing", fmt.Sprint(a.Smoothing), fmt.Sprint(b.Smoothing))
 	add("classes in the means", means(a), means(b))
 	return list
 }

@@ -21,7 +21,10 @@ type report struct {
 	Loss         number        `json:"loss"`
 	Lovasz       number        `json:"lovasz"`
 	CrossEntropy number        `json:"cross_entropy"`
-	Lambda       float64       `json:"lambda"` // loss = lovasz + lambda · cross_entropy
+	Lambda       float64       `json:"lambda"`            // loss = lovasz + lambda · cross_entropy
+	Weights      []float32     `json:"weights,omitempty"` // of the classes in lovasz
+	CEWeights    []float32     `json:"cross_entropy_weights,omitempty"`
+	Smoothing    float64       `json:"label_smoothing,omitempty"`
 	Gap          number        `json:"gap"`
 	MeanIoU      number        `json:"mean_iou"` // over the classes that count, as all means are
 	MeanDice     number        `json:"mean_dice"`
@@ -155,6 +158,9 @@ func (o *options) newReport(x *array[float32], y *array[int32], s files.Shape) *
 		Average:    o.Average,
 		Method:     o.Method,
 		Lambda:     o.CE,
+		Weights:    o.Weights,
+		CEWeights:  o.CEWeights,
+		Smoothing:  o.Smoothing,
 		Logits:     fileInfo{x.path, x.dtype, x.shape},
 		Labels:     fileInfo{y.path, y.dtype, y.shape},
 		Gradient:   o.Grad,
@@ -483,5 +489,5 @@ func (l *loader) values(at int, pairs []pair, y *array[int32]) []int32 {
 }
 
 // asFlags turns the fields that the library's errors name into the flags that set them.
-var asFlags = strings.NewReplacer("OnlyClasses", "-only", "SkipClasses", "-skip", "VoidLabels", "-void", "Weights", "-weights",
-	"CrossEntropy", "-ce", "Workers", "-workers", "NoActivation", "-activation none", "SigmoidActivation", "-activation sigmoid")
+var asFlags = strings.NewReplacer("OnlyClasses", "-only", "SkipClasses", "-skip", "VoidLabels", "-void", "CrossEntropyWeights", "-ce-weights",
+	"LabelSmoothing", "-label-smoothing", "Weights", "-weights", "CrossEntropy", "-ce", "Workers", "-workers", "NoActivation", "-activation none", "SigmoidActivation", "-activation sigmoid")

@@ -49,6 +49,8 @@ type options struct {
 	Skip       []int     `group:"Loss:" placeholder:"CLASS" help:"Leave these classes out of the averages."`
 	Weights    []float32 `group:"Loss:" placeholder:"W" help:"Weights of the classes in the average of the loss, one per class."`
 	CE         float64   `group:"Loss:" name:"ce" placeholder:"LAMBDA" help:"Add LAMBDA times the mean cross-entropy."`
+	CEWeights  []float32 `group:"Loss:" name:"ce-weights" placeholder:"W" help:"Weights of the classes in the cross-entropy, one per class, as those of torch.nn.CrossEntropyLoss."`
+	Smoothing  float64   `group:"Loss:" name:"label-smoothing" placeholder:"E" help:"The share of every label that the cross-entropy spreads over all classes, from 0 to below 1."`
 	PerImage   bool      `group:"Loss:" help:"The loss of every image, then the mean; otherwise of all pixels together."`
 	Method     string    `group:"Loss:" enum:"exact,binned" default:"exact" placeholder:"exact|binned" help:"exact, or binned: no sorting, with a proved bound on the difference (gap)."`
 
@@ -210,7 +212,7 @@ func (o *options) config(s files.Shape) (lanewise.LovaszConfig, error) {
 	if o.Hinge && s.Classes != 1 {
 		return lanewise.LovaszConfig{}, fmt.Errorf("-hinge takes one score per pixel, not %d classes", s.Classes)
 	}
-	if o.Hinge && (o.Activation != "auto" || o.Average != "present" || o.Only != nil || o.Skip != nil || o.Weights != nil || o.CE != 0 || o.Method != "exact") {
+	if o.Hinge && (o.Activation != "auto" || o.Average != "present" || o.Only != nil || o.Skip != nil || o.Weights != nil || o.CE != 0 || o.CEWeights != nil || o.Smoothing != 0 || o.Method != "exact") {
 		return lanewise.LovaszConfig{}, errors.New("of the flags of the loss -hinge goes with -void, -void-as and -per-image alone")
 	}
 	if o.Names != nil && len(o.Names) != s.Classes {
@@ -227,6 +229,9 @@ func (o *options) config(s files.Shape) (lanewise.LovaszConfig, error) {
 		CrossEntropy: o.CE,
 		PerImage:     o.PerImage,
 		Workers:      o.Workers,
+
+		CrossEntropyWeights: o.CEWeights,
+		LabelSmoothing:      o.Smoothing,
 	}
 	if o.Average == "all" {
 		cfg.Average = lanewise.AllClasses

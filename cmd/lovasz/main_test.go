@@ -54,6 +54,9 @@ type printed struct {
 	Lovasz       float64
 	CrossEntropy float64 `json:"cross_entropy"`
 	Lambda       float64
+	Weights      []float32
+	CEWeights    []float32 `json:"cross_entropy_weights"`
+	Smoothing    float64   `json:"label_smoothing"`
 	Gap          float64
 	MeanIoU      *float64 `json:"mean_iou"`
 	MeanDice     *float64 `json:"mean_dice"`
@@ -333,6 +336,76 @@ func TestCrossEntropy(t *testing.T) {
 	}
 }
 
+// The cross-entropy with weights and smoothing by its formula, of a softmax and of sigmoids; they leave the Lovász loss alone.
+func TestCrossEntropyOptions(t *testing.T) {
+	labels, weights := []int{2, 2, 0, 1}, []float64{1, 0.5, 3}
+	f := pairOf(t, logitsA, []int{4, 3}, []int64{2, 2, 0, 1})
+	plain := runJSON(t, append(f, "-ce", "0.5")...)
+	if plain.Weights != nil || plain.CEWeights != nil || plain.Smoothing != 0 {
+		t.Errorf("%+v", plain)
+	}
+	want := func(weights []float64, smoothing float64) float64 {
+		var sum, all float64
+		for i, label := range labels {
+			exps := 0.
+			for k := range 3 {
+				exps += math.Exp(float64(logitsA[3*i+k]))
+			}
+			for k := range 3 {
+				target := smoothing / 3
+				if k == label {
+					target += 1 - smoothing
+				}
+				sum += target * weights[k] * (math.Log(exps) - float64(logitsA[3*i+k]))
+			}
+			all += weights[label]
+		}
+		return sum / all
+	}
+	sigmoid := func(weights []float64, smoothing float64) float64 {
+		var sum, all float64
+		for i, label := range labels {
+			for k := range 3 {
+				x, target := float64(logitsA[3*i+k]), smoothing/2
+				if k == label {
+					target += 1 - smoothing
+				}
+				sum += weights[k] * (math.Log1p(math.Exp(x)) - target*x)
+				all += weights[k]
+			}
+		}
+		return sum / all
+	}
+	ones := []float64{1, 1, 1}
+	for _, test := range []struct {
+		flags string
+		want  float64
+	}{
+		{"-ce-weights 1,0.5,3", want(weights, 0)},
+		{"-label-smoothing 0.1", want(ones, 0.1)},
+		{"-ce-weights 1,0.5,3 -label-smoothing=0.1", want(weights, 0.1)},
+		{"-ce-weights 1,0.5,3 -label-smoothing 0.1 -activation sigmoid", sigmoid(weights, 0.1)},
+		{"-ce-weights 1,0.5,3 -weights 1,2,3", want(weights, 0)},
+	} {
+		args := append(slices.Concat(f, []string{"-ce", "0.5"}), strings.Fields(test.flags)...)
+		p := runJSON(t, args...)
+		if !near(p.CrossEntropy, test.want) || p.Loss != p.Lovasz+0.5*p.CrossEntropy || near(p.CrossEntropy, plain.CrossEntropy) {
+			t.Errorf("%s: got %+v, want a cross-entropy of %v", test.flags, p, test.want)
+		}
+		if !strings.Contains(test.flags, "sigmoid") && (p.Lovasz == plain.Lovasz) == strings.Contains(test.flags, "-weights 1,2,3") {
+			t.Errorf("%s: Lovász %v, without it %v", test.flags, p.Lovasz, plain.Lovasz)
+		}
+		if weighted := strings.Contains(test.flags, "-ce-weights"); weighted != slices.Equal(p.CEWeights, []float32{1, 0.5, 3}) ||
+			(p.Smoothing == 0.1) != strings.Contains(test.flags, "smoothing") || (p.Weights != nil) != strings.Contains(test.flags, "-weights 1,2,3") {
+			t.Errorf("%s: %+v", test.flags, p)
+		}
+	}
+	_, stdout, _ := command(append(f, "-ce", "0.5", "-ce-weights", "1,0.5,3", "-label-smoothing", "0.1")...)
+	if !strings.Contains(stdout, ", weighted, labels smoothed by 0.1, times 0.5\n") {
+		t.Errorf("not said:\n%s", stdout)
+	}
+}
+
 func TestBinned(t *testing.T) {
 	exact, binned := runJSON(t), runJSON(t, "-method", "binned")
 	if exact.Method != "exact" || binned.Method != "binned" || exact.Gap != 0 || binned.Gap <= 0 || binned.Gap > 1e-3 {
@@ -490,7 +563,7 @@ func TestFlags(t *testing.T) {
 		for _, flag := range []string{"-logits=FILE", "-labels=FILE", "-predictions=FILE", "-grad=FILE", "-counts=FILE", "-plot=FILE",
 			"-heatmap=FILE", "-heatmap-image=I", "-layout=auto|pixel|class", "-classes=C", "-images=N", "-names=NAME,...",
 			"-activation=auto|softmax|sigmoid|none", "-hinge", "-average=present|all", "-only=CLASS,...", "-skip=CLASS,...", "-void=LABEL,...",
-			"-void-as=drop|background", "-weights=W,...", "-ce=LAMBDA", "-per-image", "-method=exact|binned", "-workers=N", "-json"} {
+			"-void-as=drop|background", "-weights=W,...", "-ce=LAMBDA", "-ce-weights=W,...", "-label-smoothing=E", "-per-image", "-method=exact|binned", "-workers=N", "-json"} {
 			if !strings.Contains(stdout, "   "+flag) {
 				t.Errorf("%s: no %s in\n%s", help, flag, stdout)
 			}
@@ -539,6 +612,8 @@ func TestErrors(t *testing.T) {
 		{with(good, "-names", "road,sky"), "-names has 2 names for 3 classes"},
 		{with(good, "-hinge"), "-hinge takes one score per pixel, not 3 classes"},
 		{with(binary, "-hinge", "-ce", "1"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
+		{with(binary, "-hinge", "-ce-weights", "1"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
+		{with(binary, "-hinge", "-label-smoothing", "0.1"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
 		{with(binary, "-hinge", "-method", "binned"), "of the flags of the loss -hinge goes with -void, -void-as and -per-image alone"},
 		{with(good, "-classes", "-3"), "-classes and -images are positive"},
 		{with(good, "-grad", good[1]), "-grad would overwrite " + good[1]},
@@ -557,6 +632,17 @@ func TestErrors(t *testing.T) {
 		{with(good, "-skip", "0,0"), "-skip…"},
 		{with(good, "-ce", "-1"), "-ce…"},
 		{with(good, "-ce", "1", "-activation", "none"), "-activation none…"},
+		{with(good, "-ce-weights", "1,2,3"), "-ce is 0, want more with -ce-weights"},
+		{with(good, "-label-smoothing", "0.1"), "-ce is 0, want more with -label-smoothing"},
+		{with(good, "-ce", "1", "-ce-weights", "1,2"), "2 -ce-weights for 3 classes, want one for each"},
+		{with(good, "-ce", "1", "-ce-weights", "1,-2,1"), "the weight of class 1 is -2, want a finite value >= 0 in -ce-weights"},
+		{with(good, "-ce", "1", "-ce-weights", "1,NaN,1"), "the weight of class 1 is NaN, want a finite value >= 0 in -ce-weights"},
+		{with(good, "-ce", "1", "-ce-weights", "0,0,0"), "-ce-weights holds nothing but 0, want one that is more"},
+		{with(good, "-ce", "1", "-ce-weights", "1,x,1"), `-ce-weights: expected a float but got "x" (string)`},
+		{with(good, "-ce", "1", "-ce-weights"), "-ce-weights: a value is missing"},
+		{with(good, "-ce", "1", "-label-smoothing", "1"), "-label-smoothing is 1, want at least 0 and less than 1"},
+		{with(good, "-ce", "1", "-label-smoothing", "-0.1"), "-label-smoothing is -0.1, want at least 0 and less than 1"},
+		{with(good, "-ce", "1", "-label-smoothing", "NaN"), "-label-smoothing is NaN, want at least 0 and less than 1"},
 		{with(good, "-workers", "-1"), "-workers…"},
 		{with(good, "-activation", "none"), "pixel 0, class 0…"},
 		{with(binary, "-activation", "softmax"), "…-activation sigmoid…"},

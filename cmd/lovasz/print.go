@@ -59,7 +59,14 @@ func (r *report) printText(w io.Writer) error {
 	line("loss", "%.9g", r.Loss)
 	if r.Lambda > 0 {
 		line("Lovász", "%.9g", r.Lovasz)
-		line("cross-entropy", "%.9g, times %g", r.CrossEntropy, r.Lambda)
+		how := ""
+		if r.CEWeights != nil {
+			how += ", weighted"
+		}
+		if r.Smoothing > 0 {
+			how += fmt.Sprintf(", labels smoothed by %g", r.Smoothing)
+		}
+		line("cross-entropy", "%.9g%s, times %g", r.CrossEntropy, how, r.Lambda)
 	}
 	if r.Method == "binned" {
 		line("gap", "%.3g", r.Gap)

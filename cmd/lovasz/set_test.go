@@ -107,7 +107,8 @@ const togetherNote = "lovasz: the exact loss of all pixels together ranks every 
 func TestSet(t *testing.T) {
 	set := newSet(t, 5, 3, 4, 6)
 	for _, flags := range []string{
-		"", "-method binned", "-per-image", "-per-image -method binned", "-per-image -ce 0.5", "-ce 0.5", "-average all -weights 1,2,3", "-only 1 -per-image",
+		"", "-method binned", "-per-image", "-per-image -method binned", "-per-image -ce 0.5", "-ce 0.5", "-ce 0.5 -ce-weights 1,2,0 -label-smoothing 0.2",
+		"-per-image -ce 0.5 -ce-weights 1,2,0.5 -label-smoothing 0.2", "-average all -weights 1,2,3", "-only 1 -per-image",
 		"-activation sigmoid -method binned -void-as background",
 	} {
 		t.Run(flags, func(t *testing.T) {

@@ -628,6 +628,12 @@ func TestCSVAndCompare(t *testing.T) {
 		"unlike    classes in the means: 1,2 and 0,1,2\n") || !strings.Contains(stdout, "│ sea  │") {
 		t.Errorf("%s", stdout)
 	}
+	_, stdout, _ = command("-logits", "b", "-labels", "y", "-void", "255", "-json", "-per-image", "-weights", "1,1,2", "-ce", "1", "-ce-weights", "1,2.5,1", "-label-smoothing", "0.1")
+	writeTo(t, "unlike.json", []byte(stdout))
+	if _, stdout, _ = command("compare", "unlike.json", "a.json"); !strings.Contains(stdout, "unlike    weights of the classes: 1,1,2 and none\n"+
+		"unlike    λ of the cross-entropy: 1 and 0\nunlike    weights in the cross-entropy: 1,2.5,1 and none\nunlike    label smoothing: 0.1 and 0\n") {
+		t.Errorf("%s", stdout)
+	}
 	writeTo(t, "other.json", []byte(`{"loss": 1, "classes": [{"class": 0}]}`))
 	for _, test := range []struct{ args, want string }{
 		{"compare a.json", `expected "<b.json>"`},
