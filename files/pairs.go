@@ -638,20 +638,20 @@ func strangerNote(x, y []string) string {
 	return fmt.Sprintf("passed over: %s of other kinds (%s)", plural(len(all), "file"), names)
 }
 
-// Ordered returns the files of one set in the natural order of their names: the images of a stack.
-func Ordered(s *Set) (paths, notes []string, err error) {
+// Ordered returns the files of one set in the natural order of their names, which are as those of a Pair: the images of a stack.
+func Ordered(s *Set) (names, paths, notes []string, err error) {
 	list, strangers, err := s.candidates()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if note := strangerNote(strangers, nil); note != "" {
 		notes = append(notes, note)
 	}
 	for i, c := range list {
 		if i > 0 && list[i-1].name == c.name {
-			return nil, nil, twoOfOneName(list[i-1 : i+1])
+			return nil, nil, nil, twoOfOneName(list[i-1 : i+1])
 		}
-		paths = append(paths, c.path)
+		names, paths = append(names, c.name), append(paths, c.path)
 	}
-	return paths, notes, nil
+	return names, paths, notes, nil
 }

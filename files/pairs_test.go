@@ -326,7 +326,7 @@ func TestWhyNoneIsRead(t *testing.T) {
 		}
 		s, err := List("x", test.role, false)
 		if err == nil {
-			_, _, err = Ordered(s)
+			_, _, _, err = Ordered(s)
 		}
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("got %v, want %s", err, test.want)

@@ -58,6 +58,7 @@ type report struct {
 	Workers int     `json:"workers"`
 
 	firstPair, lastPair string // of a set
+	oneLabels           bool   // whose labels are in one file
 	tally               *tally
 }
 
@@ -456,7 +457,7 @@ func (l *loader) explain(err error, at int, pairs []pair, y *array[int32], s fil
 	}
 	path := p.Logits
 	if isLabel {
-		path = p.Labels
+		path = p.labels()
 		if hint := files.OutOfRange(l.values(at, pairs, y), s.Classes, s.Masks); hint != "" {
 			err = fmt.Errorf("%w (%s)", err, hint)
 		}
@@ -469,9 +470,12 @@ func (l *loader) explain(err error, at int, pairs []pair, y *array[int32], s fil
 
 // values returns the different labels of this file and of others of the set, which tell more together than one alone: void ones left out.
 func (l *loader) values(at int, pairs []pair, y *array[int32]) []int32 {
+	if l.all != nil {
+		y = l.all
+	}
 	lists := [][]int32{y.data}
 	for i, p := range pairs[:min(len(pairs), 200)] {
-		if i == at || p.Labels == "" {
+		if i == at || p.Labels == "" || p.of > 0 {
 			continue
 		}
 		labels, err := openLabels(p.Labels, p.stack)

@@ -21,10 +21,12 @@ type array[T float32 | int32] struct {
 	data  []T
 }
 
-// A pair is the files of one image, or of a batch; stack are labels that stand for the batch, one file for each image.
+// A pair is the files of one image, or of a batch; stack are labels that stand for the batch, one file for each image. The other way round
+// the labels of many files may be one array: then of is how many images it has to hold, and at which of them the pair's is.
 type pair struct {
 	files.Pair
-	stack []string
+	stack  []string
+	at, of int
 }
 
 // pairs returns the files that the flags name: one pair, or those of a set, and notes about them. The embedded example has no names.
@@ -34,15 +36,20 @@ func (o *options) pairs() (pairs []pair, notes []string, err error) {
 		return []pair{{}}, nil, nil
 	case o.source() == "" || o.Labels == "":
 		return nil, nil, fmt.Errorf("both -logits (or -predictions) and -labels are needed (neither: the embedded example)")
+	case o.List != "" && !o.set():
+		return nil, nil, fmt.Errorf("-list names files of a set, while %s is one file: give a directory or a pattern", o.source())
+	case o.List != "" && !files.IsSet(o.Labels):
+		return nil, nil, fmt.Errorf("-list names files of a set, while %s is one file: give a directory or a pattern", o.Labels)
 	case o.set() && !files.IsSet(o.Labels):
 		x, err := files.List(o.source(), o.role(), o.Shape != nil)
-		if err == nil {
-			_, _, err = files.Ordered(x) // whether there are any
-		}
 		if err != nil {
 			return nil, nil, err
 		}
-		return nil, nil, fmt.Errorf("%s are many files, one image each: -labels is a directory or a pattern too", o.source())
+		names, paths, notes, err := files.Ordered(x)
+		for i, path := range paths {
+			pairs = append(pairs, pair{Pair: files.Pair{Name: names[i], Logits: path, Labels: o.Labels}, at: i, of: len(paths)})
+		}
+		return pairs, notes, err
 	case o.set():
 		x, err := files.List(o.source(), o.role(), o.Shape != nil)
 		if err != nil {
@@ -61,8 +68,6 @@ func (o *options) pairs() (pairs []pair, notes []string, err error) {
 			pairs = append(pairs, pair{Pair: p})
 		}
 		return pairs, notes, err
-	case o.List != "":
-		return nil, nil, fmt.Errorf("-list names files of a set, while %s is one file: give a directory or a pattern", o.source())
 	}
 	p := pair{Pair: files.Pair{Logits: o.source(), Labels: o.Labels}}
 	if files.IsSet(o.Labels) && !isZarr(o.Labels) {
@@ -70,7 +75,7 @@ func (o *options) pairs() (pairs []pair, notes []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if p.stack, notes, err = files.Ordered(y); err != nil {
+		if _, p.stack, notes, err = files.Ordered(y); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -124,6 +129,9 @@ type loader struct {
 	predictMaps []*files.LabelMap
 	areLogits   bool // a file was seen whose values are no probabilities
 	overlap     bool // masks were seen that are not one-hot
+
+	whole *labelSource  // the labels of many files in one array, which is opened and read once
+	all   *array[int32] // its elements
 }
 
 func (o *options) newLoader() (*loader, error) {
@@ -217,6 +225,44 @@ func (s *labelSource) read(maps []*files.LabelMap, shift int32, void []int32) (*
 	return &out, nil
 }
 
+// labels opens those of a pair.
+func (l *loader) labels(p pair) (*labelSource, error) {
+	if p.of == 0 {
+		return openLabels(p.Labels, p.stack)
+	}
+	if l.whole == nil {
+		s, err := openLabels(p.Labels, nil)
+		if err != nil {
+			return nil, err
+		}
+		if shape := s.info.shape; len(shape) < 2 || shape[0] != p.of {
+			s.close()
+			return nil, fmt.Errorf("%s: labels are %s, want [%d, …]: an image for each file of %s", p.Labels, files.Axes(shape), p.of, l.o.source())
+		}
+		l.whole = s
+	}
+	one := *l.whole
+	one.info.shape = one.info.shape[1:]
+	return &one, nil
+}
+
+// readLabels reads the labels that were opened.
+func (l *loader) readLabels(s *labelSource, p pair) (*array[int32], error) {
+	if p.of == 0 {
+		return s.read(l.labelMaps, int32(l.o.LabelShift), l.o.Void)
+	}
+	if l.all == nil {
+		var err error
+		if l.all, err = l.whole.read(l.labelMaps, int32(l.o.LabelShift), l.o.Void); err != nil {
+			return nil, err
+		}
+	}
+	one := s.info
+	pixels := len(l.all.data) / p.of
+	one.data = slices.Clip(l.all.data[p.at*pixels : (p.at+1)*pixels])
+	return &one, nil
+}
+
 // load reads a pair, and finds out how its logits lie. Shapes are compared before anything but headers is read.
 func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape, err error) {
 	o := l.o
@@ -250,7 +296,7 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 		}
 		defer source.Close()
 	}
-	labels, err := openLabels(p.Labels, p.stack)
+	labels, err := l.labels(p)
 	if err != nil {
 		return nil, nil, s, err
 	}
@@ -270,7 +316,7 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 		if err != nil {
 			return nil, nil, s, ofPredictions(err)
 		}
-		if y, err = labels.read(l.labelMaps, int32(o.LabelShift), o.Void); err != nil {
+		if y, err = l.readLabels(labels, p); err != nil {
 			return nil, nil, s, err
 		}
 		x, err = o.oneHot(ids, y)
@@ -284,12 +330,12 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 	if x.data, err = source.Floats(); err != nil {
 		return nil, nil, s, err
 	}
-	if y, err = labels.read(l.labelMaps, int32(o.LabelShift), o.Void); err != nil {
+	if y, err = l.readLabels(labels, p); err != nil {
 		return nil, nil, s, err
 	}
 	if s.Masks {
 		if s, err = l.masks(y, s); err != nil {
-			return nil, nil, s, fmt.Errorf("%s: %w", p.Labels, err)
+			return nil, nil, s, fmt.Errorf("%s: %w", p.labels(), err)
 		}
 	}
 	if err := l.checkActivation(x, y, s); err != nil {

@@ -133,7 +133,7 @@ func lovasz(args []string, out, stderr io.Writer, written *files.Outputs) error 
 func listPairs(pairs []pair, out io.Writer) error {
 	for _, p := range pairs {
 		if p.stack == nil {
-			fmt.Fprintf(out, "%s\t%s\n", printable(p.Logits), printable(p.Labels))
+			fmt.Fprintf(out, "%s\t%s\n", printable(p.Logits), printable(p.labels()))
 		}
 		for i, file := range p.stack {
 			fmt.Fprintf(out, "%s [%d]\t%s\n", printable(p.Logits), i, printable(file))

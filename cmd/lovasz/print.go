@@ -49,6 +49,9 @@ func (r *report) printText(w io.Writer) error {
 		line("counts", "%s: %s, %s, %d void", plural(r.Merged, "file"), plural(r.Images, "image"), plural(r.Pixels, "pixel"), r.Void)
 	} else {
 		line(what, "%s%s %s %s%s", r.Logits.Path, first, files.Axes(r.Logits.Shape), r.Logits.Dtype, layout)
+		if r.oneLabels {
+			first = ""
+		}
 		line("labels", "%s%s %s %s: %s, %d void", r.Labels.Path, first, files.Axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
 	}
 	if r.firstPair != "" {

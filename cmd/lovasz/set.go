@@ -320,6 +320,9 @@ func evaluateSet(l *loader, pairs []pair, out *outputs, progress *progress) (*re
 	if o.set() {
 		r.Files = len(pairs)
 		r.Logits.Path, r.Labels.Path = o.source(), o.Labels
+		if l.whole != nil {
+			r.Labels.Shape, r.oneLabels = l.whole.info.shape, true
+		}
 		for _, p := range pairs {
 			r.ImageNames = append(r.ImageNames, p.Name)
 		}
@@ -391,8 +394,16 @@ func (l *loader) gradients(pairs []pair, loss setLoss, out *outputs, progress *p
 	return nil
 }
 
+// labels shows where the labels of a pair are.
+func (p pair) labels() string {
+	if p.of > 0 {
+		return fmt.Sprintf("%s [%d]", p.Labels, p.at)
+	}
+	return p.Labels
+}
+
 // String shows a pair.
-func (p pair) String() string { return p.Logits + " – " + p.Labels }
+func (p pair) String() string { return p.Logits + " – " + p.labels() }
 
 // size writes a number of bytes.
 func size(bytes float64) string {

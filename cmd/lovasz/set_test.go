@@ -146,6 +146,110 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// The labels of many files may be one array: the images are paired in the files' natural order, and everything is as of files of labels.
+func TestSetOfOneLabels(t *testing.T) {
+	set := newSet(t, 12, 3, 4, 6) // a10 is behind a9
+	one := []string{"-void", "255", "-logits", set.dir + "/x", "-labels", set.dir + "/y.npy"}
+	same := func(got, want printed) {
+		t.Helper()
+		got.Seconds, got.Logits.Path, got.Labels = want.Seconds, want.Logits.Path, want.Labels
+		got.Gradient, got.ImageNames = want.Gradient, want.ImageNames
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	for _, flags := range []string{"", "-method binned", "-per-image -ce 1", "-layout class -workers 1"} {
+		note := togetherNote
+		if strings.Contains(flags, "binned") || strings.Contains(flags, "per-image") {
+			note = ""
+		}
+		gradients := t.TempDir()
+		more := strings.Fields(flags)
+		got := set.run(t, note, append(slices.Clone(one), append(more, "-grad", gradients+"/one", "-csv", gradients+"/one.csv")...)...)
+		want := set.run(t, note, append(set.files(), append(more, "-grad", gradients+"/many", "-csv", gradients+"/many.csv")...)...)
+		if fmt.Sprint(got.Labels.Shape) != "[12 4 6]" || got.Labels.Path != set.dir+"/y.npy" || got.Files != 12 || got.ImageNames[10] != "a10" {
+			t.Errorf("%s: %+v", flags, got)
+		}
+		same(got, want)
+		for _, name := range []string{"/a0.npy", "/a2.npy", "/a10.npy", "/a11.npy", ".csv"} {
+			a, errA := os.ReadFile(gradients + "/one" + name)
+			b, errB := os.ReadFile(gradients + "/many" + name)
+			if errA != nil || errB != nil || len(a) == 0 || !bytes.Equal(a, b) {
+				t.Errorf("%s, %s: %d bytes, want those of %d (%v, %v)", flags, name, len(a), len(b), errA, errB)
+			}
+		}
+	}
+
+	code, stdout, _ := command(one...)
+	for _, pattern := range []string{
+		`(?m)^logits        .*/x: 12 files, the first \[3, 4, 6\] float32, class-major$`,
+		`(?m)^labels        .*/y\.npy \[12, 4, 6\] int64: 288 pixels, \d+ void$`,
+		`(?m)^pairs         .*/x/a0\.npy – .*/y\.npy \[0\] … .*/x/a11\.npy – .*/y\.npy \[11\] \(-pairs lists all\)$`,
+	} {
+		if code != 0 || !regexp.MustCompile(pattern).MatchString(stdout) {
+			t.Errorf("%s is not in\n%s", pattern, stdout)
+		}
+	}
+	if _, stdout, _ := command(append(one, "-pairs")...); strings.Count(stdout, "\n") != 12 || !strings.Contains(stdout, "/x/a10.npy\t"+set.dir+"/y.npy [10]\n") {
+		t.Errorf("-pairs: %s", stdout)
+	}
+	if code, _, stderr := command(append(one, "-per-image", "-heatmap", set.dir+"/h.png", "-heatmap-image", "11")...); code != 0 {
+		t.Errorf("-heatmap: %s", stderr)
+	}
+
+	// Masks that overlap, a map of labels, and hard predictions.
+	masks := make([]int64, len(set.x))
+	predicted := make([]int64, len(set.y))
+	for i := range masks {
+		masks[i] = int64(i*i/7) & 1
+	}
+	mapped := slices.Clone(set.y)
+	for i, y := range mapped {
+		predicted[i] = int64(i) % 3
+		if y < 255 {
+			mapped[i] = 10 + y
+		}
+	}
+	write := func(name string, values []int64, shape ...int) {
+		b := npyFile(dict("'<i8'", "False", "("+strings.Trim(files.Axes(shape), "[]")+",)"), littleEndianBytes(values))
+		writeTo(t, set.dir+"/"+name, b)
+	}
+	write("masks.npy", masks, 12, 3, 4, 6)
+	write("mapped.npy", mapped, 12, 4, 6)
+	write("bad.npy", append(slices.Clone(set.y[:287]), 7), 12, 4, 6)
+	for i := range 12 {
+		write(fmt.Sprintf("masks/a%d.npy", i), masks[i*72:(i+1)*72], 3, 4, 6)
+		write(fmt.Sprintf("predicted/a%d.npy", i), predicted[i*24:(i+1)*24], 4, 6)
+	}
+	x := []string{"-logits", set.dir + "/x"}
+	overlap := append(x, "-classes", "3", "-method", "binned")
+	same(set.run(t, "", append(overlap, "-labels", set.dir+"/masks.npy")...), set.run(t, "", append(overlap, "-labels", set.dir+"/masks")...))
+	same(set.run(t, "", append(x, "-labels", set.dir+"/mapped.npy", "-labels-map", "10-12=0-2", "-void", "255", "-method", "binned")...),
+		set.run(t, "", append(set.files(), "-method", "binned")...))
+	hard := []string{"-classes", "3", "-void", "255", "-predictions", set.dir + "/predicted/a*.npy", "-labels"}
+	same(set.run(t, "", append(hard, set.dir+"/y.npy")...), set.run(t, "", append(hard, set.dir+"/y/a*_ids.npy")...))
+
+	write("flat.npy", set.y[:12], 12)
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-logits", set.dir + "/x/a?.npy", "-labels", set.dir + "/y.npy"}, "…/y.npy: labels are [12, 4, 6], want [10, …]: an image for each file of …"},
+		{append(x, "-labels", set.dir+"/y/a0_ids.npy"), "…/y/a0_ids.npy: labels are [4, 6], want [12, …]: an image for each file of …/x"},
+		{append(x, "-labels", set.dir+"/flat.npy"), "…/flat.npy: labels are [12], want [12, …]: an image for each file of …/x"},
+		{append(x, "-labels", set.dir+"/none.npy"), "…/none.npy: no such file or directory"},
+		{append(x, "-labels", set.dir+"/bad.npy", "-void", "255", "-per-image"), "…/bad.npy [11]: label 7 at pixel 23 is outside [0, 3)…"},
+		{append(x, "-labels", set.dir+"/bad.npy", "-void", "255", "-method", "exact"), "…/bad.npy [11]: label 7 at pixel 23 is outside [0, 3)…"},
+		{append(x, "-labels", set.dir+"/y.npy", "-list", "val.txt"), "-list names files of a set, while …/y.npy is one file: give a directory or a pattern"},
+	} {
+		code, _, stderr := command(test.args...)
+		if code != 1 {
+			t.Errorf("%v: exit %d", test.args, code)
+		}
+		wantError(t, fmt.Sprint(test.args), fmt.Errorf("%s", strings.ReplaceAll(strings.TrimPrefix(strings.TrimSuffix(stderr, "\n"), "lovasz: "), set.dir, "…")), test.want)
+	}
+}
+
 // closeTo compares gradients: to float32.
 func closeTo(got, want []float64) bool {
 	return slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a-b) <= 1e-8+1e-6*math.Abs(b) })
@@ -192,7 +296,7 @@ func TestSetNames(t *testing.T) {
 		args   []string
 		want   string
 	}{
-		{nil, []string{"-logits", set.dir + "/x", "-labels", set.dir + "/y.npy"}, "…/x are many files, one image each: -labels is a directory or a pattern too"},
+		{nil, []string{"-logits", set.dir + "/x", "-labels", set.dir + "/y/a0.npy"}, "…/y/a0.npy: labels are [4, 6], want [2, …]: an image for each file of …/x"},
 		{func() { os.Mkdir(set.dir+"/none", 0o777) }, []string{"-logits", set.dir + "/none", "-labels", set.dir + "/y.npy"}, "…/none: neither the folder nor one below it holds a file: want .npy…"},
 		{nil, []string{"-logits", set.dir + "/none*.npy", "-labels", set.dir + "/y.npy"}, "…/none*.npy: no file fits this pattern…"},
 		{nil, []string{"-logits", set.dir + "/x", "-labels", set.dir + "/y/none*"}, "…/y/none*: no file fits this pattern: …/y/ holds 3 files, such as .hidden"},
