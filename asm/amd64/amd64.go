@@ -413,11 +413,11 @@ func (m mach) Narrow(d V, x []V) {
 	}
 }
 
-func (m mach) Equal(d V, labels, class, x V) {
+func (m mach) Equal(d, a, b, x V) {
 	cmp := m.ps(m.VPCMPEQD, m.VPCMPEQQ)
 	if m.zmm() {
 		k := m.K()
-		cmp(m.op(class), m.op(labels), k)
+		cmp(m.op(b), m.op(a), k)
 		if m.typ == machine.F32 {
 			m.VMOVUPS_Z(m.op(x), k, m.op(d))
 		} else {
@@ -425,7 +425,7 @@ func (m mach) Equal(d V, labels, class, x V) {
 		}
 		return
 	}
-	cmp(m.op(class), m.op(labels), m.op(d))
+	cmp(m.op(b), m.op(a), m.op(d))
 	m.logic("AND", m.op(d), m.op(d), m.op(x))
 }
 

@@ -288,8 +288,8 @@ func (m mach) Narrow(d V, x []V) {
 	m.VFCVTN2(m.r(x[1]).D2(), m.r(d).S4())
 }
 
-func (m mach) Equal(d V, labels, class, x V) {
-	m.VCMEQ(m.a(class), m.a(labels), m.a(d))
+func (m mach) Equal(d, a, b, x V) {
+	m.VCMEQ(m.a(b), m.a(a), m.a(d))
 	m.VAND(m.b(x), m.b(d), m.b(d))
 }
 

@@ -123,8 +123,7 @@ type Machine interface {
 	Widen(x V) []V
 	Narrow(d V, x []V)
 
-	// Labels are integers as wide as the elements.
-	Equal(d V, labels, class, x V) // x where they are the same, else 0
+	Equal(d, a, b, x V) // x where a and b have the same bits, else 0: labels, which are integers as wide as the elements, or floats
 
 	// Block returns a block of registers with x in every lane.
 	Block(x float64) []V
