@@ -1,10 +1,15 @@
 package lanewise
 
 import (
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -91,4 +96,36 @@ func read(t *testing.T, files fs.FS, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// Every exported function has an example, whose output is compared.
+func TestExamples(t *testing.T) {
+	set := token.NewFileSet()
+	var files []*ast.File
+	names, err := fs.Glob(os.DirFS("."), "*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") && !strings.HasPrefix(name, "example_") {
+			continue
+		}
+		file, err := parser.ParseFile(set, name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	p, err := doc.NewFromFiles(set, files, "github.com/lanewise/lanewise")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Funcs) < 40 {
+		t.Fatalf("%d functions: they are not found", len(p.Funcs))
+	}
+	for _, f := range p.Funcs {
+		if !slices.ContainsFunc(f.Examples, func(e *doc.Example) bool { return e.Output != "" }) {
+			t.Errorf("%s has no example with an output", f.Name)
+		}
+	}
 }

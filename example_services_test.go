@@ -82,6 +82,16 @@ func ExampleSigmoid() {
 	// Output: [0.1192 0.5000 1.0000]
 }
 
+// The gradient of a loss that depends on the probabilities as their sum does: p·(1 − p).
+func ExampleSigmoidGrad() {
+	p := make([]float64, 3)
+	lanewise.Sigmoid(p, []float64{-2, 0, 2})
+	dx := []float64{1, 1, 1}
+	lanewise.SigmoidGrad(dx, p, dx)
+	fmt.Printf("%.3f\n", dx)
+	// Output: [0.105 0.250 0.105]
+}
+
 // The probabilities of the next word at a temperature of ½.
 func ExampleSoftmaxScaled() {
 	p := make([]float64, 3)
@@ -166,6 +176,16 @@ func ExampleDotRowsFloat16() {
 	// Output: [11 -2.5]
 }
 
+// An index in half the memory, of numbers that float16 does not reach.
+func ExampleDotRowsBFloat16() {
+	index := make([]uint16, 4)
+	lanewise.ToBFloat16(index, []float32{1 << 20, 2, 0.5, -1})
+	dst := make([]float32, 2)
+	lanewise.DotRowsBFloat16(dst, index, []float32{3, 4})
+	fmt.Println(dst)
+	// Output: [3.145736e+06 -2.5]
+}
+
 func ExampleDotInt8() {
 	fmt.Println(lanewise.DotInt8([]int8{-128, 127, 3}, []int8{-128, 1, 2}))
 	// Output: 16517
@@ -189,6 +209,21 @@ func ExampleDotRowsInt8() {
 	// Output: [-2 0]
 }
 
+func ExampleFromFloat16() {
+	x := make([]float32, 3)
+	lanewise.FromFloat16(x, []uint16{0x3c00, 0xc500, 0x7bff}) // the last is the largest
+	fmt.Println(x)
+	// Output: [1 -5 65504]
+}
+
+// The nearest with 8 significant bits, and of two that are as near the even one.
+func ExampleToBFloat16() {
+	b := make([]uint16, 3)
+	lanewise.ToBFloat16(b, []float32{1, 1 + 1.0/256, 1 + 3.0/256})
+	fmt.Printf("%#04x\n", b)
+	// Output: [0x3f80 0x3f80 0x3f82]
+}
+
 func ExampleFromBFloat16() {
 	x := make([]float32, 2)
 	lanewise.FromBFloat16(x, []uint16{0x3f80, 0xc0a0})
@@ -206,6 +241,32 @@ func ExampleLogSumExpAxis() {
 	lanewise.LogSumExpAxis(sums, logits, 1, 2, 3)
 	fmt.Printf("%.4f\n", sums)
 	// Output: [0.6931 3.1269 5.6931]
+}
+
+// The log-probabilities of two classes for each of two pixels.
+func ExampleLogSoftmaxAxis() {
+	logits := []float64{
+		0, 1,
+		0, 3,
+	}
+	lanewise.LogSoftmaxAxis(logits, logits, 1, 2, 2)
+	fmt.Printf("%.4f\n", logits)
+	// Output: [-0.6931 -2.1269 -0.6931 -0.1269]
+}
+
+// The gradient of the cross-entropy of two pixels, whose classes are 0 and 1: p − 1 for a pixel's class, p for the other.
+func ExampleLogSoftmaxAxisGrad() {
+	y := []float64{
+		math.Log(0.25), math.Log(0.5),
+		math.Log(0.75), math.Log(0.5),
+	}
+	dy := []float64{
+		-1, 0,
+		0, -1,
+	}
+	lanewise.LogSoftmaxAxisGrad(dy, y, dy, 1, 2, 2)
+	fmt.Printf("%.2f\n", dy)
+	// Output: [-0.75 0.50 0.75 -0.50]
 }
 
 // Back through a softmax across two classes of two pixels.
