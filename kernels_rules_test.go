@@ -1,6 +1,7 @@
 package lanewise
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/big"
@@ -178,6 +179,148 @@ func TestSoftmaxAccuracy(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGradientAccuracy compares the gradients with exact ones, of the y and dy that they are given: within the bounds that docs/kernels.md
+// states, of which they come near.
+func TestGradientAccuracy(t *testing.T) {
+	eachType(t, testGradientAccuracy[float32], testGradientAccuracy[float64])
+}
+
+func testGradientAccuracy[T Float](t *testing.T) {
+	rounding, least := 0x1p-24, 0x1p-126
+	if is64[T]() {
+		rounding, least = 0x1p-53, 0x1p-1022
+	}
+	worst := map[string]float64{} // as a part of the bound
+	check := func(kernel string, i int, got T, exact *big.Float, bound float64) {
+		t.Helper()
+		off, _ := exact.Sub(exact, big.NewFloat(float64(got))).Float64()
+		off = math.Abs(off) / bound
+		if worst[kernel] = max(worst[kernel], off); !(off <= 1) {
+			t.Fatalf("%s: [%d] = %v is off by %.3g of the bound", kernel, i, got, off)
+		}
+	}
+	float := func(v T) *big.Float { return new(big.Float).SetPrec(bigPrecision).SetFloat64(float64(v)) }
+	times := func(a, b *big.Float) *big.Float { return new(big.Float).SetPrec(bigPrecision).Mul(a, b) }
+	minus := func(a, b *big.Float) *big.Float { return new(big.Float).SetPrec(bigPrecision).Sub(a, b) }
+	r := random(11)
+	for _, n := range []int{1, 2, 19, 64, 1000, 9000} {
+		for trial := range 8 {
+			if n > 1000 && trial%4 != 3 {
+				continue // exact numbers take their time
+			}
+			x, y, logY, dy := make([]T, n), make([]T, n), make([]T, n), make([]T, n)
+			for i := range x {
+				x[i], dy[i] = T(r.uniform(2*(trial%4))), T(r.uniform(1))
+				if trial >= 4 { // terms of one size and sign: roundings add up
+					dy[i] = 0.1
+				}
+				if trial == 7 {
+					x[i] = 0.3
+				}
+			}
+			switch trial {
+			case 0: // as a cross-entropy has it
+				clear(dy)
+				dy[r.below(n)] = -1
+			case 1: // next to no sum
+				x[0], dy[0] = 25, 0
+			}
+			Softmax(y, x)
+			LogSoftmaxRows(logY, x, n)
+			dot, dotSize, sum, sumSize := float(0), 0., float(0), 0.
+			for i := range y {
+				dot.Add(dot, times(float(y[i]), float(dy[i])))
+				sum.Add(sum, float(dy[i]))
+				dotSize += math.Abs(float64(y[i]) * float64(dy[i]))
+				sumSize += math.Abs(float64(dy[i]))
+			}
+			dx, logDx, sigmoidDx := make([]T, n), make([]T, n), make([]T, n)
+			SoftmaxRowsGrad(dx, y, dy, n)
+			LogSoftmaxRowsGrad(logDx, logY, dy, n)
+			SigmoidGrad(sigmoidDx, y, dy)
+			for i, v := range y {
+				bound := float64(v) * (138*dotSize + 2*math.Abs(float64(dy[i]))) * rounding
+				check("SoftmaxRowsGrad", i, dx[i], times(float(v), minus(float(dy[i]), dot)), bound+least)
+				p := bigExp(float64(min(logY[i], 0)))
+				exact := minus(float(dy[i]), times(p, sum))
+				size, _ := exact.Float64()
+				probability, _ := p.Float64()
+				check("LogSoftmaxRowsGrad", i, logDx[i], exact, (138*probability*sumSize+math.Abs(size))*rounding+least*(1+sumSize))
+				exact = times(times(float(v), minus(float(1), float(v))), float(dy[i]))
+				size, _ = exact.Float64()
+				check("SigmoidGrad", i, sigmoidDx[i], exact, 3*math.Abs(size)*rounding+least)
+			}
+
+			// The same bits along an axis, beside other columns.
+			if n > 1000 {
+				continue
+			}
+			column := func(x []T) []T {
+				wide := make([]T, 3*n)
+				fill(wide, "logits", n, &r)
+				for i, v := range x {
+					wide[3*i+1] = v
+				}
+				return wide
+			}
+			dys, out := column(dy), make([]T, 3*n)
+			SoftmaxAxisGrad(out, column(y), dys, 1, n, 3)
+			for i, v := range dx {
+				if bitsOf(out[3*i+1]) != bitsOf(v) {
+					t.Fatalf("SoftmaxAxisGrad of %d: [%d] = %v, by rows %v", n, i, out[3*i+1], v)
+				}
+			}
+			LogSoftmaxAxisGrad(out, column(logY), dys, 1, n, 3)
+			for i, v := range logDx {
+				if bitsOf(out[3*i+1]) != bitsOf(v) {
+					t.Fatalf("LogSoftmaxAxisGrad of %d: [%d] = %v, by rows %v", n, i, out[3*i+1], v)
+				}
+			}
+		}
+	}
+
+	// The weights of a foreground pixel, 1/union, and of a background one, left/(union·(union + 1)), with small and with the largest counts.
+	for range 200 {
+		n := 1 + r.below(300)
+		foreground, dst := make([]uint8, n), make([]T, n)
+		for i := range foreground {
+			foreground[i] = uint8(b2i(r.below(3) == 0))
+		}
+		foreground[r.below(n)] = 1
+		left := n - bytes.Count(foreground, []byte{0})
+		union := left
+		if r.below(2) == 0 {
+			LovaszGrad(dst, foreground)
+		} else {
+			left, union = math.MaxInt32-n-r.below(1<<30), math.MaxInt32-n
+			lovaszWeights(active, dst, foreground, left, union)
+		}
+		for i, f := range foreground {
+			exact := float(1)
+			if f != 0 {
+				exact.Quo(exact, float(T(1)).SetInt64(int64(union)))
+				left--
+			} else {
+				exact.SetInt64(int64(left))
+				exact.Quo(exact, new(big.Float).SetInt64(int64(union)*int64(union+1)))
+				union++
+			}
+			size, _ := exact.Float64()
+			bound := 1.0001 * size * rounding
+			if is64[T]() {
+				bound = 2 * size * rounding
+			}
+			check("LovaszGrad", i, dst[i], exact, bound+least)
+		}
+	}
+	for _, kernel := range []string{"SoftmaxRowsGrad", "LogSoftmaxRowsGrad", "SigmoidGrad", "LovaszGrad"} {
+		t.Logf("%s comes to %.3f of its bound", kernel, worst[kernel])
+		if worst[kernel] < 0.5 {
+			t.Errorf("%s comes to %.3f of its bound, want at least 0.5: the bound says little", kernel, worst[kernel])
+		}
+	}
 }
 
 // TestSameBitsAlongEveryAxis: rows, planes and the middle axis are one computation.
