@@ -291,7 +291,7 @@ func dotInt8(isa ISA, a, b []int8) int32 {
 	return dotInt8Generic(a, b)
 }
 
-// lossTargets writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+// lossTargets writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others.
 func lossTargets(isa ISA, targets, labels, of []int32, last uint32) {
 	lossTargetsGeneric(targets, labels, of, last)
 }

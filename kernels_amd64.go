@@ -409,7 +409,7 @@ func dotBFloat16AVX2(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8AVX2(a []int8, b []int8) int32
 
-// lossTargetsAVX2 writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+// lossTargetsAVX2 writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others.
 //
 //go:noescape
 func lossTargetsAVX2(targets []int32, labels []int32, of []int32, last uint32)
@@ -1024,7 +1024,7 @@ func dotBFloat16AVX512(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8AVX512(a []int8, b []int8) int32
 
-// lossTargetsAVX512 writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+// lossTargetsAVX512 writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others.
 //
 //go:noescape
 func lossTargetsAVX512(targets []int32, labels []int32, of []int32, last uint32)

@@ -409,7 +409,7 @@ func dotBFloat16NEON(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8NEON(a, b []int8) int32
 
-// lossTargetsNEON writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others.
+// lossTargetsNEON writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others.
 //
 //go:noescape
 func lossTargetsNEON(targets, labels, of []int32, last uint32)

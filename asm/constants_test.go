@@ -19,7 +19,7 @@ import (
 // take from the other.
 func TestConstants(t *testing.T) {
 	root, kernels := constants(t, ".."), constants(t, "kernels")
-	for _, name := range []string{"maxParts", "oneBits", "one64", "restBits", "firstBin", "binCount", "packedShift"} {
+	for _, name := range []string{"maxParts", "oneBits", "one64", "restBits", "firstBin", "binCount", "packedShift", "dropped", "firstLabel"} {
 		if got, want := kernels(name), root(name); got != want {
 			t.Errorf("kernels have %s = %d, the library %d", name, got, want)
 		}

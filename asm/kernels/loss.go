@@ -8,10 +8,16 @@ import (
 	"github.com/lanewise/lanewise/asm/pipeline"
 )
 
+// What labels stand for, as the loss has it too.
+const (
+	dropped    = -3   // of a pixel that takes no part
+	firstLabel = -128 // the first one in the table of what they stand for
+)
+
 // Loss is the kernels of the loss that have one description. Slices fit each other and are not empty.
 var Loss = []pipeline.Kernel{
 	{Name: "lossTargets", Signature: "func(targets, labels, of []int32, last uint32)", On: pipeline.Lanes(lossTargets),
-		Doc: "writes what labels stand for: of has that of −128 and the following ones, and at last, its end, that of all others."},
+		Doc: "writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others."},
 	{Name: "lossCountTargets", Signature: "func(targets []int32) (minus1, minus2, minus3, minus4, one uint32)", On: pipeline.Lanes(lossCountTargets),
 		Doc: "returns how many targets are −1, −2, −3, −4 and 1."},
 	{Name: "lossPick", Signature: "func(dst, src []uint32, n *[8]uint32, targets []int32)", On: pipeline.Lanes(lossPick),
@@ -56,7 +62,7 @@ var Loss = []pipeline.Kernel{
 
 func lossTargets(m lanes.Machine) {
 	targets, labels, of := m.Slice("targets"), m.Slice("labels"), m.Slice("of")
-	first, last := m.Const(32, 128), m.Arg("last", 32)
+	first, last := m.Const(32, -firstLabel), m.Arg("last", 32)
 	m.Once(32, func(j int) {
 		at, target := m.New(32), m.New(32)
 		m.Ahead(labels, j)
@@ -94,7 +100,7 @@ func lossCountTargets(m lanes.Machine) {
 }
 
 func lossPick(m lanes.Machine) {
-	src, targets, dropped := m.Slice("src"), m.Slice("targets"), m.Const(32, 1<<32-3)
+	src, targets, dropped := m.Slice("src"), m.Slice("targets"), m.Const(32, 1<<32+dropped)
 	to := m.Streams("dst", "n", 1)
 	m.Once(32, func(j int) {
 		x := m.New(32)
@@ -105,7 +111,7 @@ func lossPick(m lanes.Machine) {
 }
 
 func lossUnpick(m lanes.Machine) {
-	dst, targets, dropped := m.Slice("dst"), m.Slice("targets"), m.Const(32, 1<<32-3)
+	dst, targets, dropped := m.Slice("dst"), m.Slice("targets"), m.Const(32, 1<<32+dropped)
 	from := m.Streams("src", "n", 1)
 	m.Once(32, func(j int) {
 		x := m.New(32)
