@@ -43,16 +43,6 @@ func (b bins) merge(other bins) {
 	}
 }
 
-// mantissas returns Σ of the mantissas, in units of 2⁻²³, of n pixels of a bin: their first bits are in first, the rests add up to rest.
-func mantissas(n, first, rest uint64) float64 {
-	hi, lo := bits.Mul64(n, first)
-	lo, carry := bits.Add64(lo, rest, 0)
-	if hi += carry; hi > 0 { // more than 2⁴⁰ pixels in one bin
-		return float64(lo) + float64(hi)*0x1p64
-	}
-	return float64(lo)
-}
-
 // power2 returns 2ᵏ, where that is a normal number.
 func power2(k int) float64 { return math.Float64frombits(uint64(1023+k) << 52) }
 
@@ -73,53 +63,49 @@ func (b bins) used(list []usedBin) []usedBin {
 }
 
 // weighBins returns the loss of a class with g foreground pixels, whose bins these are, the highest one first, and a bound of how far the
-// loss of the exact errors lies above it. Unless table is empty it takes the weights of background and of foreground in turn, where a bin has
-// such pixels, from the bin lowest on.
+// loss of the exact errors lies above it. Unless table is empty it takes the weights of background, and of foreground where a bin has some,
+// in turn from the bin lowest on.
+//
+// The exact weight of each pixel lies between those of the bin's first and last. Foreground's are 1/A and 1/B, of which its weight is the
+// mean. Background's first one, (G − TP>)/(A(A + 1)), is farther from its weight than the last one. Of b background and f foreground pixels
+// these distances add up to b·(f + (G − TP>)(b − 1)/(A + 1))/(A·B), and errors are no more than half of the bin's width off its middle.
 func weighBins(list []usedBin, g int64, lowest int, table []float32) (loss, gap float64) {
 	if g == 0 {
 		return weighAbsent(list, lowest, table)
 	}
 	var certificate, rest float64
-	tp, fp := int64(0), int64(0)
+	left, a := float64(g), float64(g) // G − TP> and A: counts are exact
 	for i := range list {
 		b := &list[i]
-		bg, fg := int64(b.count[0]), int64(b.count[1])
-		if len(table) > 0 {
-			w := (*[2]float32)(table[2*(b.at-lowest):])
-			if bg > 0 {
-				w[0] = weight32(2*g-tp-(tp+fg), g+fp, g+fp+bg)
-			}
-			if fg > 0 {
-				w[1] = weight32(g+fp+g+fp+bg, g+fp, g+fp+bg)
-			}
-		}
-		left, background, foreground := float64(g-tp), float64(bg), float64(fg)
-		a, bb := float64(g+fp), float64(g+fp+bg)
-		if b.at == 0 { // these errors add nothing; the Jaccard loss's step over them is what they may weigh
+		var start, unit float64
+		if b.at > 0 {
+			start, unit = binStart(b.at)
+		} else { // these errors add nothing; the Jaccard loss's step over them is what they may weigh
 			rest = left / a
-			break
 		}
+		background := float64(int64(b.count[0]))
+		bb := a + background
 		ab := float64(a * bb)
-		first, unit := binStart(b.at)
-		if fg > 0 {
-			loss += float64((a + bb) / (2 * ab) * (mantissas(b.count[1], first, b.rest[1]) * unit))
-		}
-		if bg > 0 {
-			wb := (left - float64(foreground/2)) / ab
-			loss += float64(wb * (mantissas(b.count[0], first, b.rest[0]) * unit))
-			if bg+fg > 1 {
-				// The exact weight of each pixel lies between those of the bin's first and last: foreground's 1/A and 1/B, and
-				// background's first and last. d adds up how far they may be from the bin's; nothing without background, or where one
-				// such pixel is all there is.
-				first, last := left/(a*(a+1)), (left-foreground)/(bb*max(bb-1, 1))
-				d := float64(foreground * background / (2 * ab)) // 1/A − 1/B is background/(A·B)
-				d += float64(background * max(math.Abs(first-wb), math.Abs(last-wb)))
-				certificate += float64(binWidth(b.at) / 2 * d)
+		mean, after, distances := left, left, float64(left*(background-1)) // distances lacks the factor b/(A + 1)/(A·B)
+		if b.count[1] > 0 {
+			foreground := float64(int64(b.count[1]))
+			mean, after = left-float64(foreground/2), left-foreground
+			distances += float64(foreground * (a + 1))
+			loss += float64((a + bb) / (2 * ab) * b.sum(1, start, unit))
+			if len(table) > 0 {
+				table[2*(b.at-lowest)+1] = 0.5 * float32(a+bb) / (float32(a) * float32(bb))
 			}
 		}
-		tp, fp = tp+fg, fp+bg
+		loss += float64(mean / ab * b.sum(0, start, unit))
+		if len(table) > 0 {
+			table[2*(b.at-lowest)] = float32(mean) / (float32(a) * float32(bb))
+		}
+		if b.at < binCount-1 { // the errors of that one are all 1
+			certificate += float64(background * distances / (ab * (a + 1)) * unit)
+		}
+		left, a = after, bb
 	}
-	return loss, gapOf(loss, certificate, rest)
+	return loss, gapOf(loss, certificate*(1<<restBits)/2, rest)
 }
 
 // weighAbsent is weighBins for a class without foreground: the pixels of the highest bin share the weight 1.
@@ -128,36 +114,37 @@ func weighAbsent(list []usedBin, lowest int, table []float32) (loss, gap float64
 		return 0, gapOf(0, 0, 0)
 	}
 	b := &list[0]
+	share := 1 / float64(b.count[0])
 	if len(table) > 0 {
 		table[2*(b.at-lowest)] = 1 / float32(b.count[0])
 	}
 	if b.at == 0 {
 		return 0, gapOf(0, 0, 1)
 	}
-	first, unit := binStart(b.at)
-	share := 1 / float64(b.count[0])
-	loss = share * (mantissas(b.count[0], first, b.rest[0]) * unit)
-	return loss, gapOf(loss, binWidth(b.at)*(1-share), 0)
+	start, unit := binStart(b.at)
+	loss = share * b.sum(0, start, unit)
+	if b.at == binCount-1 {
+		return loss, gapOf(loss, 0, 0)
+	}
+	return loss, gapOf(loss, unit*(1<<restBits)*(1-share), 0)
 }
 
-// binStart returns the mantissa of the smallest error of bin i > 0, whose unit is 2⁻²³ of the octave.
-func binStart(i int) (mantissa uint64, unit float64) {
-	octave, step := (i-1)>>binBits, (i-1)&(1<<binBits-1)
-	return uint64(1<<binBits+step) << restBits, power2(octave - octaves - 23)
+// binStart returns the smallest error of bin i > 0, and what its errors are multiples of: 2⁻²³ of their octave.
+func binStart(i int) (start, unit float64) {
+	const mantissa, bias = 52, 1023 - 127 // of float64, and by how much more than float32's
+	b := uint64(firstBin+i+bias<<binBits) << (mantissa - binBits)
+	return math.Float64frombits(b), math.Float64frombits(b>>mantissa<<mantissa - 23<<mantissa)
+}
+
+// sum returns the sum of the errors of background or of foreground in a bin. It is exact, up to 2²⁹ pixels.
+func (b *bin) sum(f int, start, unit float64) float64 {
+	return float64(float64(int64(b.count[f]))*start) + float64(float64(int64(b.rest[f]))*unit)
 }
 
 // gapOf is the smaller one of what the counts certify, where bin 0 has rest of the weights, and the bound that holds for all counts.
 func gapOf(loss, certificate, rest float64) float64 {
 	const least = 1.0 / (1 << octaves)
 	return min(certificate+float64(least*rest), float64(loss/(1<<binBits))+least) + float64(loss*0x1p-40)
-}
-
-// binWidth is how far the errors of bin i > 0 may lie apart; those of the last one are all 1.
-func binWidth(i int) float64 {
-	if i == binCount-1 {
-		return 0
-	}
-	return power2((i-1)>>binBits - octaves - binBits)
 }
 
 // A binSet says which bins there is something in.
