@@ -4,6 +4,7 @@ package lanewise
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -178,66 +179,119 @@ var trials = map[string]trial{
 		return nil
 	}, sizes: upTo(0, 300)},
 
-	"sortCount32": {shape: func(n int, element string) map[string]int { return map[string]int{"shift": 24, "counts": 256} }},
+	"sortCount32": {shape: func(n int, element string) map[string]int {
+		shift := 16 + n%9
+		return map[string]int{"shift": shift, "counts": 1 << (32 - shift)}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		anyBits32(a.(*sortCount32Args).keys, n%3 == 0, r)
+		return nil
+	}, sizes: sortSizes},
 	"sortCount64": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"shift": 24, "counts": 256, "up": n % 40}
-	}},
+		shift := 16 + n%9
+		return map[string]int{"shift": shift, "counts": 1 << (32 - shift), "up": n * 5 % 64}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		anyBits64(a.(*sortCount64Args).keys, r)
+		return nil
+	}, sizes: sortSizes},
 	"sortSplit32": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"shift": 24, "parts": 256, "next": sortTrialParts, "index": 1000}
+		shift := 16 + n%9
+		return map[string]int{"shift": shift, "parts": 1 << (32 - shift), "next": 1 + n*7%40, "index": 1000}
 	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*sortSplit32Args)
-		for i, b := range x.keys {
-			if isNaN32(b) {
-				x.keys[i] = b &^ (1 << 30)
-			}
-		}
-		counts := make([]uint32, 256)
+		anyBits32(x.keys, false, r)
+		counts := make([]uint32, len(x.parts))
 		sortCount32Generic(counts, x.keys, x.shift)
-		partsOf(counts, x.parts, x.next)
+		partsOf(counts, x.parts, x.next, n)
 		return nil
-	}},
+	}, sizes: sortSizes},
 	"sortSplit64": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"shift": 24, "parts": 256, "next": sortTrialParts, "index": 1000, "up": n % 40}
+		shift := 16 + n%9
+		return map[string]int{"shift": shift, "parts": 1 << (32 - shift), "next": 1 + n*7%40, "index": 1000, "up": n * 5 % 64}
 	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*sortSplit64Args)
-		counts := make([]uint32, 256)
+		anyBits64(x.keys, r)
+		counts := make([]uint32, len(x.parts))
 		sortCount64Generic(counts, x.keys, x.up, x.shift)
-		partsOf(counts, x.parts, x.next)
+		partsOf(counts, x.parts, x.next, n)
 		return nil
-	}},
+	}, sizes: sortSizes},
 	"sortItems64": {shape: func(n int, element string) map[string]int {
 		return map[string]int{"up": n % 64, "low": n % 33}
-	}},
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		anyBits64(a.(*sortItems64Args).keys, r)
+		return nil
+	}, sizes: sortSizes},
 	"sortUnpack": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
-		x := a.(*sortUnpackArgs)
-		for i := range x.items {
-			key, zero := key32(uint32(r.next()) &^ (1 << 30))
-			x.items[i] = uint64(key)<<32 | uint64(r.below(1<<31-1))<<1 | uint64(zero)
+		keys := make([]uint32, n)
+		anyBits32(keys, false, r)
+		for i, b := range keys {
+			key, zero := key32(b)
+			a.(*sortUnpackArgs).items[i] = uint64(key)<<32 | uint64(r.below(1<<31-1))<<1 | uint64(zero)
 		}
+		return nil
+	}, sizes: sortSizes},
+	"sortBounds": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		nearItems(a.(*sortBoundsArgs).items, r)
 		return nil
 	}},
 	"sortCount": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"counts": 256, "least": 0, "shift": 24}
-	}},
+		return map[string]int{"counts": 256, "least": 0, "shift": 0}
+	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*sortCountArgs)
+		x.least, x.shift = nearItems(x.items, r)
+		return nil
+	}, sizes: sortSizes},
 	"sortPlace": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"next": 256, "least": 0, "shift": 24}
+		return map[string]int{"next": 256, "least": 0, "shift": 0}
 	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*sortPlaceArgs)
+		x.least, x.shift = nearItems(x.items, r)
 		clear(x.next)
 		sortCountGeneric(x.next, x.items, x.least, x.shift)
 		sortSumsGeneric(x.next)
 		return nil
+	}, sizes: sortSizes},
+	"sortSums": {sizes: append(multiples(sortTurn), 0), prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		counts := a.(*sortSumsArgs).counts
+		for i := range counts {
+			counts[i] = uint16(r.below(1 << r.below(17)))
+		}
+		return nil
 	}},
-	"sortSums": {sizes: multiples(sortTurn)}, "sortNeighbours": {sizes: multiples(sortTurn)},
-	"sortBelow": {sizes: multiples(sortTurn), prepare: func(a arguments, n int, r *random) func(string, int) bool {
+	"sortNeighbours": {sizes: multiples(sortTurn), prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*sortNeighboursArgs)
+		least, shift := nearItems(x.items, r)
+		if r.below(2) == 0 { // by bins, as the sort has them
+			items, next := slices.Clone(x.items), make([]uint16, 256)
+			sortCountGeneric(next, items, least, shift)
+			sortSumsGeneric(next)
+			sortPlaceGeneric(x.items, items, next, least, shift)
+		}
+		return nil
+	}},
+	"sortBelow": {sizes: append(multiples(sortTurn), 0), prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*sortBelowArgs)
 		copy(x.items, x.limits)
-		if i := r.below(2 * n); i < n {
-			x.items[i]--
+		if n%(2*sortTurn) == 0 { // at the limits, but for one perhaps
+			if i := r.below(2*n + 1); i < n {
+				x.items[i]--
+			}
+			return nil
+		}
+		for i, limit := range x.limits {
+			if room := -limit; room > 0 {
+				x.items[i] += r.next() % room
+			}
+			if r.below(100) == 0 {
+				x.items[i] = limit - uint64(r.below(2))
+			}
 		}
 		return nil
 	}},
 }
+
+// sortSizes are those of the kernels that take nothing as well.
+var sortSizes = upTo(0, 300, 1000, 4099, 8192)
 
 func upTo(from, to int, others ...int) []int {
 	for n := from; n <= to; n++ {
@@ -502,11 +556,8 @@ func expandInput(parts int) trial {
 	}, shape: func(n int, element string) map[string]int { return map[string]int{"weights": parts * n} }, sizes: upTo(1, 300, 1000)}
 }
 
-// sortTrialParts is how many parts keys are split into.
-const sortTrialParts = 40
-
-// partsOf turns counts of items into parts, and where each begins.
-func partsOf(counts, parts, next []uint32) {
+// partsOf turns counts of items into parts, and where each begins; for some n as if others had been counted, so that places lie beyond the end.
+func partsOf(counts, parts, next []uint32, n int) {
 	clear(next)
 	for i, c := range counts {
 		parts[i] = uint32(i % len(next))
@@ -517,4 +568,52 @@ func partsOf(counts, parts, next []uint32) {
 		next[i] = at
 		at += c
 	}
+	if n%4 == 1 {
+		for i := range next {
+			next[i] = uint32(max(n-3, 0))
+		}
+	}
+}
+
+// anyBits32 fills keys with the bits of float32: many zeros, some that are nearly equal, and NaNs if nan.
+func anyBits32(keys []uint32, nan bool, r *random) {
+	for i := range keys {
+		b := uint32(r.next())
+		switch {
+		case b%8 == 0:
+			b = []uint32{0, 1 << 31, 1, 1<<31 + 1, 0xff << 23, 0x1ff << 23}[r.below(6)] // ±0, the smallest, ±Inf
+		case b%8 == 1:
+			b = math.Float32bits(1) + uint32(r.below(3))
+		case isNaN32(b) && !nan:
+			b &^= 1 << 30
+		}
+		keys[i] = b
+	}
+}
+
+// anyBits64 fills keys with the bits of float64, NaNs among them.
+func anyBits64(keys []uint64, r *random) {
+	for i := range keys {
+		b := r.next()
+		switch b % 8 {
+		case 0:
+			b = []uint64{0, 1 << 63, 1, 1<<63 + 1, 0x7ff << 52, 0xfff << 52, 0x7ff<<52 + 1, 1<<64 - 1}[r.below(8)]
+		case 1:
+			b = math.Float64bits(1) + uint64(r.below(3))
+		}
+		keys[i] = b
+	}
+}
+
+// nearItems fills items whose keys are at most some distance apart, many of them equal, and returns the least key, and the shift of bins.
+func nearItems(items []uint64, r *random) (least, shift uint32) {
+	first, width := uint32(r.next()), uint32(1)<<r.below(32)
+	for i := range items {
+		items[i] = uint64(first+uint32(r.next())&(width-1))<<32 | r.next()>>32
+		if i > 0 && r.below(4) == 0 {
+			items[i] = items[r.below(i)]>>32<<32 | uint64(i)
+		}
+	}
+	least, largest := sortBoundsGeneric(items)
+	return least, uint32(max(bits.Len32(largest-least)-8, 0))
 }
