@@ -370,7 +370,8 @@ func cumSumGeneric[T Float](dst, src []T, carry float64) float64 {
 
 // scanBlock scans eights: two of them make a block of float32, one a block of float64.
 func scanBlock[T Float](dst, src []T, carry float64) float64 {
-	before := T(math.Copysign(0, -1)) // the eights before this one in the block; adding −0 changes nothing
+	var before T
+	before = -before // the eights before this one in the block; adding −0 changes nothing
 	for len(src) >= 8 && len(dst) >= 8 {
 		x, y := (*[8]T)(src), (*[8]T)(dst)
 		a0, a1, a2, a3 := scan4(x[0], x[1], x[2], x[3])
