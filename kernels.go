@@ -88,6 +88,24 @@ func cumSumFew[T Float](_ ISA, dst, src []T, carry float64) float64 {
 	return carry + float64(s+0) // the rest of the block is zeros
 }
 
+// cumSumShort is cumSum of 4 to 7 elements that nothing comes before, in less time than a call into assembly: a four, and a plain loop.
+func cumSumShort[T Float](_ ISA, dst, src []T, _ float64) float64 {
+	dst = dst[:len(src)]
+	x, y := (*[4]T)(src), (*[4]T)(dst)
+	a, b, c, d := scan4(x[0], x[1], x[2], x[3])
+	y[0], y[1], y[2], y[3] = a, b, c, d
+	var s T
+	s = -s
+	for i := 4; i < len(src); i++ {
+		s += src[i]
+		dst[i] = s + d
+	}
+	return float64(s + d + 0) // the rest of the block is zeros
+}
+
+// first says whether a carry is that of the first call.
+func first(carry float64) bool { return math.Float64bits(carry) == 1<<63 }
+
 // cumSumPieces is cumSum of more than a long piece.
 func cumSumPieces[T Float](isa ISA, dst, src []T, carry float64) float64 {
 	checkUnary("CumSum", dst, src)
