@@ -86,7 +86,7 @@ func (m mach) lanesAfter(width int, a, b []int) []int {
 func (m mach) foldAll(f op, v []V) {
 	for width := m.isa.bytes; width > m.size(); width /= 2 {
 		if len(v) == 1 {
-			m.halve(f, width, v[0], v[0])
+			m.within(f, v[0], width/2/m.size())
 			continue
 		}
 		n := len(v) / 2
@@ -106,10 +106,10 @@ func (m mach) folded(n int) []int {
 			owner[i][l] = i
 		}
 	}
-	for width := m.isa.bytes; width > m.size(); width /= 2 {
-		half := max(1, len(owner)/2)
+	for width := m.isa.bytes; len(owner) > 1; width /= 2 {
+		half := len(owner) / 2
 		for i := range half {
-			owner[i] = m.lanesAfter(width, owner[i], owner[(i+half)%len(owner)])
+			owner[i] = m.lanesAfter(width, owner[i], owner[i+half])
 		}
 		owner = owner[:half]
 	}
@@ -120,7 +120,8 @@ func (m mach) folded(n int) []int {
 	return where
 }
 
-// Sum folds the groups, a quarter of a block each, and adds the four in pairs. Where only the first got anything, it leaves out the others.
+// Sum folds the groups, a quarter of a block each, and adds the four in pairs. Groups that got nothing are left out, where that is the last
+// three or two: they are +0, and the others are not −0, since they began at +0.
 func (m mach) Sum(d V, block []V) {
 	for i, v := range block {
 		if _, ok := m.op(v).(Mem); ok {
@@ -128,22 +129,24 @@ func (m mach) Sum(d V, block []V) {
 			m.Set(block[i], v)
 		}
 	}
-	per := len(block) / 4
-	groups := make([]V, 4)
-	y, all, done := m.narrow(), m.label("groups"), m.label("sum")
+	n, per, done := m.walked.length(), len(block)/4, m.label("sum")
+	y, groups := m.narrow(), make([]V, 4)
 	groups[0] = m.value(m.y(d))
 	m.group(groups[0], block[:per])
 	m.last().Outputs = []Op{m.r(d)} // what is above becomes 0
-	m.CMPQ(m.walked.length(), U32(m.typ.Lanes()/4))
-	m.JA(LabelRef(all))
-	y.horizontal(y.Add, groups[0])
-	m.JMP(LabelRef(done))
-	m.Label(all)
-	for g := 1; g < 4; g++ {
-		groups[g] = y.New()
-		m.group(groups[g], block[g*per:(g+1)*per])
+	for some := 1; some < 4; some *= 2 {
+		more := m.label("groups")
+		m.CMPQ(n, U32(some*m.typ.Lanes()/4))
+		m.JA(LabelRef(more))
+		y.foldAcross(y.Add, groups[:some])
+		m.JMP(LabelRef(done))
+		m.Label(more)
+		for g := some; g < 2*some; g++ {
+			groups[g] = y.New()
+			m.group(groups[g], block[g*per:(g+1)*per])
+		}
 	}
-	y.foldFour(y.Add, groups)
+	y.foldAcross(y.Add, groups)
 	m.Label(done)
 }
 
@@ -160,16 +163,21 @@ func (m mach) group(d V, v []V) {
 	y.Add(d, lower, upper)
 }
 
-// foldFour folds four registers and then their results, the first two and the last two together, into all lanes of v[0].
-func (m mach) foldFour(f op, v []V) {
+// foldAcross folds one, two or four registers, and then their results, the first two and the last two together, into all lanes of v[0].
+func (m mach) foldAcross(f op, v []V) {
 	m.foldAll(f, v)
-	a, where := v[0], m.folded(4)
-	// bring the four results together: each pair differs in where they stand
-	for _, pair := range [][2]int{{0, 1}, {0, 2}} {
-		t := m.New()
-		m.exchange(t, a, where[pair[0]]^where[pair[1]])
-		f(a, a, t)
+	a, where := v[0], m.folded(len(v))
+	// bring the results together: each pair differs in where they stand
+	for with := 1; with < len(v); with *= 2 {
+		m.within(f, a, where[0]^where[with])
 	}
+}
+
+// within folds lane i of v with lane i^by, into both.
+func (m mach) within(f op, v V, by int) {
+	t := m.New()
+	m.exchange(t, v, by)
+	f(v, v, t)
 }
 
 // exchange sets lane i of d to lane i^by of a.
@@ -214,8 +222,6 @@ func (m mach) vertical(f op, block []V) {
 // horizontal folds the lanes of v; all of them hold the result.
 func (m mach) horizontal(f op, v V) {
 	for by := m.lanes() / 2; by > 0; by /= 2 {
-		t := m.New()
-		m.exchange(t, v, by)
-		f(v, v, t)
+		m.within(f, v, by)
 	}
 }

@@ -1,7 +1,11 @@
 package amd64
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/lanewise/lanewise/asm/machine"
+	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -236,26 +240,30 @@ func (m mach) Each(body func(j int, x []V) V, bufs ...machine.Buf) {
 // short is up to how many instructions for a register their masks cost more than a second copy of them is worth.
 const short = 12
 
-// split runs body over the last block, of n elements: only the last register is masked.
+// split runs body over the last block, of n elements: only the last register is masked. body is vector instructions, which
+// leave the flags alone.
 func (m mach) split(n reg.GPVirtual, bufs []machine.Buf, at func(j int) []Mem, body func(j int, x []V) V, done string) {
 	part := make([]string, m.regs())
 	for j := range part {
 		part[j] = m.label("part")
-		m.CMPQ(n, U32((j+1)*m.lanes()))
-		m.JB(LabelRef(part[j]))
 		if j < len(part)-1 { // a whole block is none of these
+			m.SUBQ(I8(m.lanes()), n)
+			m.JB(LabelRef(part[j]))
+			before := len(m.fn.Nodes)
 			m.one(bufs, at(j), mask{}, func(x []V) V { return body(j, x) })
+			for _, n := range m.fn.Nodes[before:] {
+				if i, ok := n.(*ir.Instruction); ok && i.Opcode[0] != 'V' {
+					panic(fmt.Sprintf("%s: %s may change the flags", m.fn.Name, i.Opcode))
+				}
+			}
+			m.JE(LabelRef(done))
 		}
 	}
-	for j, label := range part {
+	for j, label := range slices.Backward(part) {
 		m.Label(label)
-		if j > 0 {
-			m.CMPQ(n, U32(j*m.lanes()))
-			m.JBE(LabelRef(done))
-		}
 		m.ANDQ(I8(m.lanes()-1), n)
 		m.one(bufs, at(j), m.masks(n, m.hasInts(bufs))(0), func(x []V) V { return body(j, x) })
-		if j < len(part)-1 {
+		if j > 0 {
 			m.JMP(LabelRef(done))
 		}
 	}
