@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/mmcloughlin/avo/ir"
-	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -62,14 +61,6 @@ func allocate(fn *ir.Function, isa *ISA) error {
 			note(r.ID(), 2*i+1, 2*i+2)
 		}
 	}
-	counts := map[reg.ID]bool{} // the lanes of gathers: qemu 7 takes index register 4 for none
-	for _, inst := range fn.Instructions() {
-		for _, o := range inst.Operands {
-			if m, ok := o.(operand.Mem); ok && m.Index != nil && m.Index.Kind() == reg.KindVector {
-				counts[m.Index.(reg.Virtual).ID()] = true
-			}
-		}
-	}
 	fn.Allocation = reg.NewEmptyAllocation()
 	for kind, intervals := range all {
 		var file []reg.ID // the physical registers, in the order in which they are taken
@@ -93,7 +84,7 @@ func allocate(fn *ir.Function, isa *ISA) error {
 		for _, v := range order {
 			free := func(r reg.ID) bool {
 				taken := func(w *interval) bool { return v.first < w.end && w.first < v.end }
-				return !(counts[v.id] && r == reg.X4.ID()) && until[r] <= v.first && !slices.ContainsFunc(busy[r], taken)
+				return until[r] <= v.first && !slices.ContainsFunc(busy[r], taken)
 			}
 			r, ok := hints[v.id]
 			if !ok || !slices.Contains(file, r) || !free(r) {

@@ -670,19 +670,29 @@ func (l *laner) Widen(d, a lanes.V, half int) {
 	l.VPMOVZXWD(from, l.r(d))
 }
 
-// Gather breaks the dependency on what d was.
+// Gather loads lane by lane on AVX2, where eight loads take half the time of an instruction that gathers: many CPUs hide since Downfall what
+// such an instruction has loaded, until all of it is there. With 16 lanes both are equally fast.
 func (l *laner) Gather(d lanes.V, s lanes.S, i lanes.V) {
-	m := Mem{Base: l.slices[s.ID].base, Index: l.r(i), Scale: 4}
-	l.zero(d)
-	if l.isa == AVX2 {
-		all := l.YMM()
-		l.VPCMPEQD(all, all, all)
-		l.VPGATHERDD(all, m, l.r(d))
+	m := Mem{Base: l.slices[s.ID].base, Scale: 4}
+	if l.isa != AVX2 {
+		all := l.K()
+		l.zero(d) // it does not wait for what d was
+		l.KXNORW(all, all, all)
+		l.VPGATHERDD(m.Idx(l.r(i), 4), all, l.r(d))
 		return
 	}
-	all := l.K()
-	l.KXNORW(all, all, all)
-	l.VPGATHERDD(m, all, l.r(d))
+	at := l.AllocLocal(l.bytes(32))
+	l.store(i, at)
+	for j := range l.lanes(32) {
+		index, lane := l.GP64(), l.YMM()
+		l.MOVL(at.Offset(4*j), index.As32())
+		if j == 0 {
+			l.VPBROADCASTD(m.Idx(index, 4), l.r(d))
+			continue
+		}
+		l.VPBROADCASTD(m.Idx(index, 4), lane)
+		l.VPBLENDD(U8(1<<j), lane, l.r(d), l.r(d))
+	}
 }
 
 func (l *laner) Prefix(d, x, carry lanes.V) {
