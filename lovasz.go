@@ -65,7 +65,7 @@ type LovaszConfig struct {
 	CrossEntropy float64    // λ >= 0: adds λ times the mean cross-entropy (sigmoid: binary, mean over the classes too) of the pixels that are not void
 	PerImage     bool       // the loss of every image, then their mean; false: all pixels of the batch together
 	Method       Method     // Exact (default) or Binned
-	Workers      int        // goroutines per call; 0: GOMAXPROCS; 1: all on the caller's. Results do not depend on it
+	Workers      int        // goroutines per call, GOMAXPROCS at most; 0: as many; 1: all on the caller's. Results do not depend on it
 
 	// The cross-entropy's own weights and smoothing, by the conventions of torch.nn.CrossEntropyLoss; both need CrossEntropy > 0. With
 	// sigmoids a weight is that of the class's binary cross-entropies, and the smoothed labels are ε/2 and 1 − ε/2.

@@ -213,7 +213,7 @@ func (c *call) open(p *plan, a input) error {
 	if c.size >= 64 {
 		c.size &^= 63
 	}
-	c.serial = len(c.logits) < 1<<14
+	c.choose(len(c.logits))
 	return nil
 }
 

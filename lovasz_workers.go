@@ -12,7 +12,7 @@ import (
 // pixels, what one step leaves of them is in the cache of the core that does the next one.
 type team struct {
 	maxWorkers int
-	serial     bool      // the call is too small to be divided
+	most       int       // of them that this call has
 	workers    []*worker // as many as there was work for
 	task       func(c *call, w *worker, task int)
 	sharers    int          // the workers that share the tasks, the first ones
@@ -55,13 +55,24 @@ const (
 // woken takes as long, and a call has up to six steps with something between them that one does alone.
 const linger = 1 << 17
 
+// fewestLogits is how many a call has that is divided.
+const fewestLogits = 1 << 14
+
+// choose says how many workers a call of so many logits has. More than can run at a time would linger where others have work.
+func (t *team) choose(logits int) {
+	t.most = min(t.maxWorkers, runtime.GOMAXPROCS(0))
+	if logits < fewestLogits {
+		t.most = 1
+	}
+}
+
 // each calls f for every task, on all workers.
 func (c *call) each(tasks int, f func(c *call, w *worker, task int)) { c.try(tasks, f) }
 
 // try calls f for every task in order, on all workers, until one leaves an error in its worker; it returns the first task's.
 func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 	c.hire(1)
-	if c.serial || c.maxWorkers == 1 || tasks < 2 {
+	if c.most == 1 || tasks < 2 {
 		w := c.workers[0]
 		w.err = nil
 		for i := 0; i < tasks && w.err == nil; i++ {
@@ -70,9 +81,9 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 		return w.err
 	}
 	c.failed.Store(math.MaxInt64)
-	c.hire(min(c.maxWorkers, tasks))
-	c.sharers, c.task = min(len(c.workers), tasks), f
-	for i, w := range c.workers {
+	c.hire(min(c.most, tasks))
+	c.sharers, c.task = min(c.most, tasks), f
+	for i, w := range c.workers[:c.sharers] {
 		w.failed, w.err = math.MaxInt64, nil
 		w.next.Store(c.shareFrom(i, tasks))
 		w.end = c.shareFrom(i+1, tasks)
@@ -92,7 +103,7 @@ func (c *call) try(tasks int, f func(c *call, w *worker, task int)) error {
 	}
 	c.wait.Wait()
 	first := c.workers[0]
-	for _, w := range c.workers {
+	for _, w := range c.workers[:c.sharers] {
 		if w.failed < first.failed {
 			first = w
 		}

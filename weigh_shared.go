@@ -18,7 +18,7 @@ const rangeBlocks = 4
 func (c *call) shareOut() (whole int) {
 	whole = len(c.classes)
 	if c.parts > 1 {
-		whole -= whole % c.maxWorkers
+		whole -= whole % c.most
 	}
 	c.shared = resize(c.shared, len(c.classes)-whole)
 	if len(c.shared) == 0 {
@@ -28,7 +28,7 @@ func (c *call) shareOut() (whole int) {
 	for i := range c.groups {
 		most = max(most, c.groups[i].blocks)
 	}
-	c.ranges = max(1, min(c.maxWorkers/len(c.shared), most/rangeBlocks))
+	c.ranges = max(1, min(c.most/len(c.shared), most/rangeBlocks))
 	c.hire(len(c.shared) * c.ranges)
 	for i := range c.shared {
 		s := &c.shared[i]
