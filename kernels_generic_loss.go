@@ -158,6 +158,24 @@ func lossSoftmaxGradRowsGeneric(dx, s, dy, own, comp []float32, cols, n, sStride
 	}
 }
 
+// lossEntropyGradGeneric is lossSoftmaxGrad, and adds s·a to every plane; a is one plane.
+func lossEntropyGradGeneric(dx, s, dy, own, comp, a []float32, planes, n, dxStride, sStride, dyStride int) {
+	lossSoftmaxGradGeneric(dx, s, dy, own, comp, planes, n, dxStride, sStride, dyStride)
+	for k := range planes {
+		lossAddProductGeneric(dx[k*dxStride:][:n], s[k*sStride:], a)
+	}
+}
+
+// lossEntropyGradRowsGeneric is lossEntropyGrad, which it writes as n rows.
+func lossEntropyGradRowsGeneric(dx, s, dy, own, comp, a []float32, cols, n, sStride, dyStride int) {
+	var planes [maxLanes * maxColumns]float32
+	for i := 0; i < n; i += maxColumns {
+		m := min(maxColumns, n-i)
+		lossEntropyGradGeneric(planes[:], s[i:], dy[i:], own[i:], comp[i:], a[i:], cols, m, maxColumns, sStride, dyStride)
+		transposeGeneric(dx[i*cols:], planes[:], cols, m, cols, maxColumns)
+	}
+}
+
 // expMinusAbs writes exp(−|x|) to e.
 func expMinusAbs[T Float](e, x []T) {
 	for i := range e {
@@ -255,13 +273,10 @@ func lossLargestGeneric(x []float32) float32 {
 	return m
 }
 
-// lossAddProductGeneric adds s·a to every plane of dst; a is one plane.
-func lossAddProductGeneric(dst, s, a []float32, planes, n, dstStride, sStride int) {
-	for k := range planes {
-		d, s := dst[k*dstStride:][:n], s[k*sStride:][:n]
-		for i, a := range a[:n] {
-			d[i] += float32(s[i] * a)
-		}
+// lossAddProductGeneric adds s·a to dst.
+func lossAddProductGeneric(dst, s, a []float32) {
+	for i := range dst {
+		dst[i] += float32(s[i] * a[i])
 	}
 }
 

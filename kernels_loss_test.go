@@ -86,6 +86,7 @@ func TestLossKernels(t *testing.T) {
 					d[n+1] = 0
 				}
 			})
+			check("lossAddProduct", n, got, want, func(isa ISA, d []float32) { lossAddProduct(isa, d[:n], v, probs) })
 			check("lossLog1p", n, got, want, func(isa ISA, d []float32) {
 				copy(d, v)
 				for i := range d[:n] {
@@ -152,9 +153,12 @@ func TestLossKernels(t *testing.T) {
 				check("lossSoftmaxGradRows", n, got, want, func(isa ISA, d []float32) {
 					lossSoftmaxGradRows(isa, d[:planes*n], s, v, own, comp, planes, n, stride, stride)
 				})
+				check("lossEntropyGradRows", n, got, want, func(isa ISA, d []float32) {
+					lossEntropyGradRows(isa, d[:planes*n], s, v, own, comp, finite, planes, n, stride, stride)
+				})
 			}
-			check("lossAddProduct", n, got, want, func(isa ISA, d []float32) {
-				lossAddProduct(isa, d[:planes*stride], v, own, planes, n, stride, stride)
+			check("lossEntropyGrad", n, got, want, func(isa ISA, d []float32) {
+				lossEntropyGrad(isa, d[:planes*stride], s, v, own, comp, finite, planes, n, stride, stride, stride)
 			})
 		}
 	}

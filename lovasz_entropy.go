@@ -83,44 +83,54 @@ func (p *plan) entropyWeight(class int) float32 {
 	return p.entropyWeights[class]
 }
 
-// addEntropyGradient adds the gradient of the cross-entropy: of every class weight·(p − y), and p − y is the signed error.
-func (c *call) addEntropyGradient(w *worker, t *tile, dst []float32, stride int) {
-	u, n := c.unitOf(t.group), t.keptN
-	if u.terms == 0 {
+// entropyFactors returns what the signed errors of a tile's pixels are multiplied by in the gradient of a softmax's cross-entropy: that is of
+// every class weight·(p − y), and p − y is the signed error. It is nil where there is none.
+func (c *call) entropyFactors(w *worker, t *tile) []float32 {
+	if c.lambda == 0 || c.unitOf(t.group).terms == 0 {
+		return nil
+	}
+	base, of, factors := float32((1-c.cfg.LabelSmoothing)*c.entropyFactor(t)), w.factors, w.max[:t.keptN]
+	for k := range c.width {
+		of[kinds+k] = base * c.entropyWeight(k)
+	}
+	for i, own := range t.target {
+		factors[i] = of[kinds+own] // void has 0
+	}
+	return factors
+}
+
+// entropyFactor is what all cross-entropies of a tile's pixels are multiplied by in the loss, but for their weights.
+func (c *call) entropyFactor(t *tile) float64 {
+	return c.lambda / c.unitOf(t.group).terms / float64(c.took)
+}
+
+// addSigmoidEntropyGradient adds the gradient of the cross-entropy of sigmoids, which is that of a softmax with a factor for every class.
+func (c *call) addSigmoidEntropyGradient(w *worker, t *tile, dst []float32, stride int) {
+	if c.lambda == 0 || c.unitOf(t.group).terms == 0 {
 		return
 	}
-	s, sStride, factors := c.planesOf(t), c.groups[t.group].stride, w.max[:n]
-	smoothing := c.cfg.LabelSmoothing
-	factor := c.lambda / u.terms / float64(c.took)
-	if c.activation == SoftmaxActivation {
-		base := float32((1 - smoothing) * factor)
+	n, s, sStride, factors := t.keptN, c.planesOf(t), c.groups[t.group].stride, w.max[:t.keptN]
+	for k := range c.width {
+		base := float32(c.entropyFactor(t)) * c.entropyWeight(t.class+k)
 		for i, own := range t.target {
 			factors[i] = 0
 			if own != voidBackground {
-				factors[i] = base * c.entropyWeight(int(own))
+				factors[i] = base
 			}
 		}
-		lossAddProduct(c.isa, dst, s, factors, c.width, n, stride, sStride)
-	} else {
-		for k := range c.width {
-			base := float32(factor) * c.entropyWeight(t.class+k)
-			for i, own := range t.target {
-				factors[i] = 0
-				if own != voidBackground {
-					factors[i] = base
-				}
-			}
-			lossAddProduct(c.isa, dst[k*stride:], s[k*sStride:], factors, 1, n, stride, sStride)
-		}
+		lossAddProduct(c.isa, dst[k*stride:][:n], s[k*sStride:][:n], factors)
 	}
-	if smoothing > 0 {
-		c.addSmoothingGradient(t, dst, stride, factor)
+	if c.cfg.LabelSmoothing > 0 {
+		c.addSmoothingGradient(t, dst, stride)
 	}
 }
 
 // addSmoothingGradient adds what the labels' smoothing adds to the gradient.
-func (c *call) addSmoothingGradient(t *tile, dst []float32, stride int, factor float64) {
-	s, sStride := c.planesOf(t), c.groups[t.group].stride
+func (c *call) addSmoothingGradient(t *tile, dst []float32, stride int) {
+	if c.unitOf(t.group).terms == 0 {
+		return
+	}
+	s, sStride, factor := c.planesOf(t), c.groups[t.group].stride, c.entropyFactor(t)
 	smooth := float32(c.cfg.LabelSmoothing / float64(c.width) * factor)
 	half := float32(c.cfg.LabelSmoothing / 2)
 	for k := range c.width {

@@ -352,18 +352,11 @@ func (c *call) gradient(w *worker, task int) {
 		t := c.tile(w, &rest)
 		grad := c.grad[c.logit(t.pixel, &t.block, 0):]
 		switch {
-		case c.turns() && c.lambda == 0:
-			c.spread(w, &t, w.dprobs, c.size)
-			dst, stride := grad, c.groups[t.group].stride
-			if t.keptN < t.pixels {
-				dst = w.grads
-			}
-			if t.keptN > 0 {
-				lossSoftmaxGradRows(c.isa, dst, c.planesOf(&t), w.dprobs, c.own[t.kept:], c.comp[t.kept:], c.width, t.keptN, stride, c.size)
-			}
-			if t.keptN < t.pixels {
-				c.scatterRows(w.grads, &t)
-			}
+		case c.turns() && c.cfg.LabelSmoothing == 0 && t.keptN == t.pixels:
+			c.softmaxGradients(w, &t, grad, asRows)
+		case c.turns() && c.cfg.LabelSmoothing == 0:
+			c.softmaxGradients(w, &t, w.grads, asRows)
+			c.scatterRows(w.grads, &t)
 		case c.direct(&t):
 			c.logitGradients(w, &t, grad, c.pixels)
 		default:
@@ -375,25 +368,48 @@ func (c *call) gradient(w *worker, task int) {
 
 // logitGradients writes the gradient by the logits of the tile's pixels that take part, plane by plane.
 func (c *call) logitGradients(w *worker, t *tile, dst []float32, stride int) {
-	s, sStride, n := c.planesOf(t), c.groups[t.group].stride, t.keptN
+	n := t.keptN
 	if n == 0 {
 		return
 	}
 	switch c.activation {
 	case SoftmaxActivation:
-		c.spread(w, t, w.dprobs, c.size)
-		lossSoftmaxGrad(c.isa, dst, s, w.dprobs, c.own[t.kept:], c.comp[t.kept:], c.width, n, stride, sStride, c.size)
+		c.softmaxGradients(w, t, dst, stride)
+		if c.cfg.LabelSmoothing > 0 {
+			c.addSmoothingGradient(t, dst, stride)
+		}
 	case SigmoidActivation:
 		src, srcStride := c.inputs(w, t)
 		c.spread(w, t, w.dprobs, c.size)
 		for k := range c.width {
 			lossSigmoidGrad(c.isa, dst[k*stride:][:n], src[k*srcStride:][:n], w.dprobs[k*c.size:][:n])
 		}
+		c.addSigmoidEntropyGradient(w, t, dst, stride)
 	default:
 		c.spread(w, t, dst, stride)
 	}
-	if c.lambda > 0 {
-		c.addEntropyGradient(w, t, dst, stride)
+}
+
+// asRows stands for a stride where kernels write rows.
+const asRows = 0
+
+// softmaxGradients writes the gradient by the logits of the tile's pixels that take part, as planes or as rows; but for what smoothing adds.
+func (c *call) softmaxGradients(w *worker, t *tile, dst []float32, stride int) {
+	n, s, sStride := t.keptN, c.planesOf(t), c.groups[t.group].stride
+	if n == 0 {
+		return
+	}
+	c.spread(w, t, w.dprobs, c.size)
+	own, comp, factors := c.own[t.kept:], c.comp[t.kept:], c.entropyFactors(w, t)
+	switch {
+	case stride == asRows && factors != nil:
+		lossEntropyGradRows(c.isa, dst, s, w.dprobs, own, comp, factors, c.width, n, sStride, c.size)
+	case stride == asRows:
+		lossSoftmaxGradRows(c.isa, dst, s, w.dprobs, own, comp, c.width, n, sStride, c.size)
+	case factors != nil:
+		lossEntropyGrad(c.isa, dst, s, w.dprobs, own, comp, factors, c.width, n, stride, sStride, c.size)
+	default:
+		lossSoftmaxGrad(c.isa, dst, s, w.dprobs, own, comp, c.width, n, stride, sStride, c.size)
 	}
 }
 

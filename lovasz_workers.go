@@ -29,6 +29,7 @@ type worker struct {
 	sums           []float64
 	picked, target []int32            // the pixels of a tile that take part, and what they are
 	counts         []targetCount      // [kinds+width] a block's pixels
+	factors        []float32          // likewise, of targets in the gradient of the cross-entropy
 	marks          [][maxParts]uint32 // [width] how far a block's weights are read
 	keys           keyLists
 	columns        columnWeigher
@@ -171,7 +172,8 @@ func (c *call) work(w *worker) {
 // resize makes room for tiles of so many pixels and classes.
 func (w *worker) resize(width, size int) {
 	if width*size > len(w.dprobs) || kinds+width > len(w.counts) {
-		w.dprobs, w.grads, w.counts = make([]float32, width*size), make([]float32, width*size+padding), make([]targetCount, kinds+width)
+		w.dprobs, w.grads = make([]float32, width*size), make([]float32, width*size+padding)
+		w.counts, w.factors = make([]targetCount, kinds+width), make([]float32, kinds+width)
 	}
 	if size > len(w.max) {
 		w.max, w.rest, w.own, w.comp = make([]float32, size), make([]float32, size), make([]float32, size), make([]float32, size)

@@ -184,6 +184,10 @@ var registry = []entry{
 		serves: map[ISA]string{AVX512: "lossSoftmaxGradAVX512", AVX2: "lossSoftmaxGradAVX2", NEON: "lossSoftmaxGradNEON"}},
 	{name: "lossSoftmaxGradRows", element: "", new: func() arguments { return new(lossSoftmaxGradRowsArgs) },
 		serves: map[ISA]string{AVX512: "lossSoftmaxGradRowsAVX512", AVX2: "lossSoftmaxGradRowsAVX2", NEON: "lossSoftmaxGradRowsNEON"}},
+	{name: "lossEntropyGrad", element: "", new: func() arguments { return new(lossEntropyGradArgs) },
+		serves: map[ISA]string{AVX512: "lossEntropyGradAVX512", AVX2: "lossEntropyGradAVX2", NEON: "lossEntropyGradNEON"}},
+	{name: "lossEntropyGradRows", element: "", new: func() arguments { return new(lossEntropyGradRowsArgs) },
+		serves: map[ISA]string{AVX512: "lossEntropyGradRowsAVX512", AVX2: "lossEntropyGradRowsAVX2", NEON: "lossEntropyGradRowsNEON"}},
 	{name: "lossSigmoid", element: "", new: func() arguments { return new(lossSigmoidArgs) },
 		serves: map[ISA]string{AVX512: "lossSigmoidAVX512", AVX2: "lossSigmoidAVX2", NEON: "lossSigmoidNEON"}},
 	{name: "lossHinge", element: "", new: func() arguments { return new(lossHingeArgs) },
@@ -1270,6 +1274,76 @@ func (a *lossSoftmaxGradRowsArgs) each(f func(name string, p any)) {
 	f("dyStride", &a.dyStride)
 }
 
+// lossEntropyGradArgs are the arguments of lossEntropyGrad, and what it returns.
+type lossEntropyGradArgs struct {
+	dx       []float32
+	s        []float32
+	dy       []float32
+	own      []float32
+	comp     []float32
+	a        []float32
+	planes   int
+	n        int
+	dxStride int
+	sStride  int
+	dyStride int
+}
+
+func (a *lossEntropyGradArgs) call(isa ISA) {
+	lossEntropyGrad(isa, a.dx, a.s, a.dy, a.own, a.comp, a.a, a.planes, a.n, a.dxStride, a.sStride, a.dyStride)
+}
+func (a *lossEntropyGradArgs) define() {
+	lossEntropyGradGeneric(a.dx, a.s, a.dy, a.own, a.comp, a.a, a.planes, a.n, a.dxStride, a.sStride, a.dyStride)
+}
+func (a *lossEntropyGradArgs) clone() arguments { b := *a; return &b }
+func (a *lossEntropyGradArgs) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("s", &a.s)
+	f("dy", &a.dy)
+	f("own", &a.own)
+	f("comp", &a.comp)
+	f("a", &a.a)
+	f("planes", &a.planes)
+	f("n", &a.n)
+	f("dxStride", &a.dxStride)
+	f("sStride", &a.sStride)
+	f("dyStride", &a.dyStride)
+}
+
+// lossEntropyGradRowsArgs are the arguments of lossEntropyGradRows, and what it returns.
+type lossEntropyGradRowsArgs struct {
+	dx       []float32
+	s        []float32
+	dy       []float32
+	own      []float32
+	comp     []float32
+	a        []float32
+	cols     int
+	n        int
+	sStride  int
+	dyStride int
+}
+
+func (a *lossEntropyGradRowsArgs) call(isa ISA) {
+	lossEntropyGradRows(isa, a.dx, a.s, a.dy, a.own, a.comp, a.a, a.cols, a.n, a.sStride, a.dyStride)
+}
+func (a *lossEntropyGradRowsArgs) define() {
+	lossEntropyGradRowsGeneric(a.dx, a.s, a.dy, a.own, a.comp, a.a, a.cols, a.n, a.sStride, a.dyStride)
+}
+func (a *lossEntropyGradRowsArgs) clone() arguments { b := *a; return &b }
+func (a *lossEntropyGradRowsArgs) each(f func(name string, p any)) {
+	f("dx", &a.dx)
+	f("s", &a.s)
+	f("dy", &a.dy)
+	f("own", &a.own)
+	f("comp", &a.comp)
+	f("a", &a.a)
+	f("cols", &a.cols)
+	f("n", &a.n)
+	f("sStride", &a.sStride)
+	f("dyStride", &a.dyStride)
+}
+
 // lossSigmoidArgs are the arguments of lossSigmoid, and what it returns.
 type lossSigmoidArgs struct {
 	dst    []float32
@@ -1372,30 +1446,18 @@ func (a *lossLargestArgs) each(f func(name string, p any)) {
 
 // lossAddProductArgs are the arguments of lossAddProduct, and what it returns.
 type lossAddProductArgs struct {
-	dst       []float32
-	s         []float32
-	a         []float32
-	planes    int
-	n         int
-	dstStride int
-	sStride   int
+	dst []float32
+	s   []float32
+	a   []float32
 }
 
-func (a *lossAddProductArgs) call(isa ISA) {
-	lossAddProduct(isa, a.dst, a.s, a.a, a.planes, a.n, a.dstStride, a.sStride)
-}
-func (a *lossAddProductArgs) define() {
-	lossAddProductGeneric(a.dst, a.s, a.a, a.planes, a.n, a.dstStride, a.sStride)
-}
+func (a *lossAddProductArgs) call(isa ISA)     { lossAddProduct(isa, a.dst, a.s, a.a) }
+func (a *lossAddProductArgs) define()          { lossAddProductGeneric(a.dst, a.s, a.a) }
 func (a *lossAddProductArgs) clone() arguments { b := *a; return &b }
 func (a *lossAddProductArgs) each(f func(name string, p any)) {
 	f("dst", &a.dst)
 	f("s", &a.s)
 	f("a", &a.a)
-	f("planes", &a.planes)
-	f("n", &a.n)
-	f("dstStride", &a.dstStride)
-	f("sStride", &a.sStride)
 }
 
 // lossLog1pArgs are the arguments of lossLog1p, and what it returns.

@@ -69,26 +69,25 @@ var trials = map[string]trial{
 		cols, dst := 1+n%64, n+3
 		return withRest(map[string]int{"cols": cols, "n": n, "dstStride": dst, "dst": (cols-1)*dst + n, "src": n * cols}, n)
 	}, zeros: []string{"max"}, sizes: upTo(1, 300, 1000)},
-	"lossSoftmaxGrad": {shape: func(n int, element string) map[string]int {
-		planes := 1 + n*5%70
-		return map[string]int{"planes": planes, "n": n, "dxStride": n + 3, "sStride": n + 5, "dyStride": n + 1,
-			"dx": (planes-1)*(n+3) + n, "s": (planes-1)*(n+5) + n, "dy": (planes-1)*(n+1) + n}
-	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+	"lossSoftmaxGrad": {shape: lossGradShape, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*lossSoftmaxGradArgs)
 		softmaxErrorsOf(x.s, x.own, x.comp, r)
 		return nil
 	}, sizes: upTo(1, 300, 1000)},
-	"lossSoftmaxGradRows": {shape: func(n int, element string) map[string]int {
-		cols := 1 + n%64
-		return map[string]int{"cols": cols, "n": n, "sStride": n + 5, "dyStride": n + 1, "dx": n * cols, "s": (cols-1)*(n+5) + n, "dy": (cols-1)*(n+1) + n}
-	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+	"lossSoftmaxGradRows": {shape: lossGradRowsShape, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*lossSoftmaxGradRowsArgs)
 		softmaxErrorsOf(x.s, x.own, x.comp, r)
 		return nil
 	}, sizes: upTo(1, 300, 1000)},
-	"lossAddProduct": {shape: func(n int, element string) map[string]int {
-		planes := 1 + n*5%70
-		return map[string]int{"planes": planes, "n": n, "dstStride": n + 3, "sStride": n + 5, "dst": (planes-1)*(n+3) + n, "s": (planes-1)*(n+5) + n}
+	"lossEntropyGrad": {shape: lossGradShape, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossEntropyGradArgs)
+		softmaxErrorsOf(x.s, x.own, x.comp, r)
+		return nil
+	}, sizes: upTo(1, 300, 1000)},
+	"lossEntropyGradRows": {shape: lossGradRowsShape, prepare: func(a arguments, n int, r *random) func(string, int) bool {
+		x := a.(*lossEntropyGradRowsArgs)
+		softmaxErrorsOf(x.s, x.own, x.comp, r)
+		return nil
 	}, sizes: upTo(1, 300, 1000)},
 	"lossLog1p": {prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		for i, v := range a.(*lossLog1pArgs).src {
@@ -447,6 +446,19 @@ func withRest(s map[string]int, n int) map[string]int {
 		s["max"], s["rest"] = -1, -1
 	}
 	return s
+}
+
+// lossGradShape has planes that are n elements and a gap apart.
+func lossGradShape(n int, element string) map[string]int {
+	planes := 1 + n*5%70
+	return map[string]int{"planes": planes, "n": n, "dxStride": n + 3, "sStride": n + 5, "dyStride": n + 1,
+		"dx": (planes-1)*(n+3) + n, "s": (planes-1)*(n+5) + n, "dy": (planes-1)*(n+1) + n}
+}
+
+// lossGradRowsShape is the same for kernels that write rows.
+func lossGradRowsShape(n int, element string) map[string]int {
+	cols := 1 + n%64
+	return map[string]int{"cols": cols, "n": n, "sStride": n + 5, "dyStride": n + 1, "dx": n * cols, "s": (cols-1)*(n+5) + n, "dy": (cols-1)*(n+1) + n}
 }
 
 // softmaxErrorsOf fills in errors, and probabilities.

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"slices"
 
 	"github.com/lanewise/lanewise/asm/lanes"
 	"github.com/lanewise/lanewise/asm/machine"
@@ -40,6 +41,13 @@ var Loss = []pipeline.Kernel{
 	{Name: "lossSoftmaxGradRows", Signature: "func(dx, s, dy, own, comp []float32, cols, n, sStride, dyStride int)",
 		On:  pipeline.Everywhere(lossSoftmaxGradRows),
 		Doc: "is lossSoftmaxGrad, which it writes as n rows."},
+	{Name: "lossEntropyGrad", Signature: "func(dx, s, dy, own, comp, a []float32, planes, n, dxStride, sStride, dyStride int)",
+		On:    pipeline.Everywhere(lossEntropyGrad),
+		Doc:   "is lossSoftmaxGrad, and adds s·a to every plane; a is one plane.",
+		Apart: manyPlanes},
+	{Name: "lossEntropyGradRows", Signature: "func(dx, s, dy, own, comp, a []float32, cols, n, sStride, dyStride int)",
+		On:  pipeline.Everywhere(lossEntropyGradRows),
+		Doc: "is lossEntropyGrad, which it writes as n rows."},
 	{Name: "lossSigmoid", Signature: "func(dst, src []float32, target []int32, class int32)", On: pipeline.Everywhere(lossSigmoid),
 		Doc: "writes the errors of the sigmoids of src, negative where target is class."},
 	{Name: "lossHinge", Signature: "func(dst, src []float32, target []int32, class int32)", On: pipeline.Everywhere(lossHinge),
@@ -53,9 +61,8 @@ var Loss = []pipeline.Kernel{
 		Doc: "returns the largest element with a negative sign; −Inf without one."},
 	{Name: "lossLargest", Signature: "func(x []float32) float32", On: pipeline.Everywhere(lossLargest),
 		Doc: "returns the largest absolute value."},
-	{Name: "lossAddProduct", Signature: "func(dst, s, a []float32, planes, n, dstStride, sStride int)",
-		On:  pipeline.Everywhere(lossAddProduct),
-		Doc: "adds s·a to every plane of dst; a is one plane."},
+	{Name: "lossAddProduct", Signature: "func(dst, s, a []float32)", On: pipeline.Everywhere(lossAddProduct),
+		Doc: "adds s·a to dst."},
 	{Name: "lossLog1p", Signature: "func(dst, src []float32)", On: pipeline.Everywhere(lossLog1p),
 		Doc: "writes log(1 + src); src is not negative."},
 }
@@ -193,14 +200,23 @@ func columnInverse(m machine.Machine, c machine.Columns, ones, others []V, src s
 }
 
 func lossSoftmaxGrad(m machine.Machine) {
-	m.Planes(nil, func(c machine.Columns) { columnErrorsGrad(m, c, "dx") })
+	m.Planes(nil, func(c machine.Columns) { columnErrorsGrad(m, c, machine.Out("dx")) })
 }
 
 func lossSoftmaxGradRows(m machine.Machine) {
-	m.Turn(func(c machine.Columns) { columnErrorsGrad(m, c, machine.Scratch) }, nil, "dx")
+	m.Turn(func(c machine.Columns) { columnErrorsGrad(m, c, machine.Out(machine.Scratch)) }, nil, "dx")
 }
 
-func columnErrorsGrad(m machine.Machine, c machine.Columns, dx string) {
+func lossEntropyGrad(m machine.Machine) {
+	m.Planes(nil, func(c machine.Columns) { columnErrorsGrad(m, c, machine.Column("a"), machine.Out("dx")) })
+}
+
+func lossEntropyGradRows(m machine.Machine) {
+	m.Turn(func(c machine.Columns) { columnErrorsGrad(m, c, machine.Column("a"), machine.Out(machine.Scratch)) }, nil, "dx")
+}
+
+// columnErrorsGrad is lossSoftmaxGrad, or lossEntropyGrad where there is a column before what is written.
+func columnErrorsGrad(m machine.Machine, c machine.Columns, bufs ...machine.Buf) {
 	half, zero := m.Const(0.5), m.Const(0)
 	large := c.Block(0)
 	others := c.Sum(func(j int, x []V) V {
@@ -219,6 +235,9 @@ func columnErrorsGrad(m machine.Machine, c machine.Columns, dx string) {
 	one := m.Const(1)
 	c.Each(func(j int, x []V) V {
 		p, v, t := x[0], x[1], m.New()
+		for _, a := range x[4:] {
+			m.Mul(a, a, p) // of the error
+		}
 		m.BySign(p, p, x[2], p)
 		m.Sub(t, half, p)
 		m.BySign(x[3], t, x[3], one)
@@ -226,8 +245,11 @@ func columnErrorsGrad(m machine.Machine, c machine.Columns, dx string) {
 		m.BySign(t, t, others[j], large[j])
 		m.Sub(v, v, t)
 		m.Mul(p, p, v)
+		for _, a := range x[4:] {
+			m.Add(p, p, a)
+		}
 		return p
-	}, machine.In("s", 0), machine.In("dy", 0), machine.Column("own"), machine.Column("comp"), machine.Out(dx))
+	}, slices.Concat([]machine.Buf{machine.In("s", 0), machine.In("dy", 0), machine.Column("own"), machine.Column("comp")}, bufs)...)
 }
 
 // sigmoidOf returns 1/(1 + e) for x ≥ 0 and e/(1 + e) for others, e = exp(−|x|).
@@ -343,13 +365,11 @@ func lossLargest(m machine.Machine) {
 }
 
 func lossAddProduct(m machine.Machine) {
-	m.Planes(nil, func(c machine.Columns) {
-		c.Each(func(j int, x []V) V {
-			m.Mul(x[1], x[1], x[2])
-			m.Add(x[0], x[0], x[1])
-			return x[0]
-		}, machine.In("dst", 0), machine.In("s", 0), machine.Column("a"), machine.Out("dst"))
-	})
+	m.Map(func(x []V) V {
+		m.Mul(x[1], x[1], x[2])
+		m.Add(x[0], x[0], x[1])
+		return x[0]
+	}, machine.In("dst", 0), machine.In("s", 0), machine.In("a", 0), machine.Out("dst"))
 }
 
 // lossLog1p writes log(1 + x) for x ≥ 0, in float64 and then rounded: the logarithm of 1 + x, and what 1 + x has lost of x.
