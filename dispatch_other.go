@@ -306,7 +306,8 @@ func lossPick(isa ISA, dst, src []uint32, n *[8]uint32, targets []int32) {
 	lossPickGeneric(dst, src, n, targets)
 }
 
-// lossUnpick writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+// lossUnpick writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements
+// more.
 func lossUnpick(isa ISA, dst, src []float32, n *[8]uint32, targets []int32) {
 	lossUnpickGeneric(dst, src, n, targets)
 }
@@ -349,7 +350,8 @@ func lossHinge(isa ISA, dst, src []float32, target []int32, class int32) {
 	lossHingeGeneric(dst, src, target, class)
 }
 
-// lossClamp writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+// lossClamp writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise
+// something positive or NaN.
 func lossClamp(isa ISA, dst, src []float32, target []int32, class int32) float32 {
 	return lossClampGeneric(dst, src, target, class)
 }
@@ -379,22 +381,26 @@ func lossLog1p(isa ISA, dst, src []float32) {
 	lossLog1pGeneric(dst, src)
 }
 
-// lossSplit1 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit1 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t]
+// is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit1(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
 	lossSplit1Generic(keys, n, from, signed)
 }
 
-// lossSplit2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t]
+// is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit2(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
 	lossSplit2Generic(keys, n, from, signed)
 }
 
-// lossSplit4 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit4 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t]
+// is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit4(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
 	lossSplit4Generic(keys, n, from, signed)
 }
 
-// lossSplit8 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit8 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t]
+// is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
 func lossSplit8(isa ISA, keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32) {
 	lossSplit8Generic(keys, n, from, signed)
 }
@@ -404,12 +410,15 @@ func lossCount(isa ISA, counts, ranks, keys []uint32, shift, first uint32) {
 	lossCountGeneric(counts, ranks, keys, shift, first)
 }
 
-// lossPlace finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
+// lossPlace finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of
+// the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
 func lossPlace(isa ISA, slots []uint16, positions, keys, starts []uint32, shift, first uint32) {
 	lossPlaceGeneric(slots, positions, keys, starts, shift, first)
 }
 
-// lossRank replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
+// lossRank replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys;
+// base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how
+// many pixels there were.
 func lossRank(isa ISA, weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32) {
 	return lossRankGeneric(weights, slots, scratch, base, twice, more)
 }
@@ -424,27 +433,32 @@ func lossTally(isa ISA, packed []uint64, keys []uint32) {
 	lossTallyGeneric(packed, keys)
 }
 
-// lossLookUp writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
+// lossLookUp writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and
+// of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 func lossLookUp(isa ISA, dst, signed, table []float32, first uint32, factor float32) {
 	lossLookUpGeneric(dst, signed, table, first, factor)
 }
 
-// lossExpand1 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand1 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the
+// order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand1(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
 	lossExpand1Generic(dst, signed, weights, at, from, factor)
 }
 
-// lossExpand2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the
+// order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand2(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
 	lossExpand2Generic(dst, signed, weights, at, from, factor)
 }
 
-// lossExpand4 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand4 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the
+// order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand4(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
 	lossExpand4Generic(dst, signed, weights, at, from, factor)
 }
 
-// lossExpand8 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand8 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the
+// order in which split took them; 0 where it took none. It reads up to 16 weights more.
 func lossExpand8(isa ISA, dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32) {
 	lossExpand8Generic(dst, signed, weights, at, from, factor)
 }
@@ -454,7 +468,8 @@ func sortCount32(isa ISA, counts, keys []uint32, shift uint32) (nan bool) {
 	return sortCount32Generic(counts, keys, shift)
 }
 
-// sortSplit32 moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the bits of their keys above shift.
+// sortSplit32 moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the bits
+// of their keys above shift.
 func sortSplit32(isa ISA, items []uint64, keys []uint32, index uint32, parts, next []uint32, shift uint32) {
 	sortSplit32Generic(items, keys, index, parts, next, shift)
 }
@@ -469,7 +484,8 @@ func sortCount64(isa ISA, counts []uint32, keys []uint64, up, shift uint32) {
 	sortCount64Generic(counts, keys, up, shift)
 }
 
-// sortSplit64 moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places in perm: parts by the bits that sortCount64 counts.
+// sortSplit64 moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places in
+// perm: parts by the bits that sortCount64 counts.
 func sortSplit64(isa ISA, values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32) {
 	sortSplit64Generic(values, perm, keys, index, parts, next, up, shift)
 }
@@ -499,7 +515,8 @@ func sortSums(isa ISA, counts []uint16) (most uint16) {
 	return sortSumsGeneric(counts)
 }
 
-// sortNeighbours orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
+// sortNeighbours orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes
+// a multiple of 32.
 func sortNeighbours(isa ISA, items []uint64) {
 	sortNeighboursGeneric(items)
 }

@@ -114,12 +114,14 @@ func logSoftmaxGradF32AVX2(dx []float32, y []float32, dy []float32, sum float32)
 //go:noescape
 func logSoftmaxGradF64AVX2(dx []float64, y []float64, dy []float64, sum float64)
 
-// cumSumF32AVX2 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
+// cumSumF32AVX2 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple
+// of 16.
 //
 //go:noescape
 func cumSumF32AVX2(dst []float32, src []float32, carry float64) float64
 
-// cumSumF64AVX2 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
+// cumSumF64AVX2 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple
+// of 16.
 //
 //go:noescape
 func cumSumF64AVX2(dst []float64, src []float64, carry float64) float64
@@ -144,12 +146,14 @@ func classErrorsF32AVX2(dst []float32, probs []float32, labels []int32, class in
 //go:noescape
 func classErrorsF64AVX2(dst []float64, probs []float64, labels []int32, class int32)
 
-// lovaszWeightsF32AVX2 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+// lovaszWeightsF32AVX2 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is
+// left then.
 //
 //go:noescape
 func lovaszWeightsF32AVX2(dst []float32, foreground []uint8, left int, union int) int
 
-// lovaszWeightsF64AVX2 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+// lovaszWeightsF64AVX2 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is
+// left then.
 //
 //go:noescape
 func lovaszWeightsF64AVX2(dst []float64, foreground []uint8, left int, union int) int
@@ -424,7 +428,8 @@ func lossCountTargetsAVX2(targets []int32) (minus1 uint32, minus2 uint32, minus3
 //go:noescape
 func lossPickAVX2(dst []uint32, src []uint32, n *[8]uint32, targets []int32)
 
-// lossUnpickAVX2 writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+// lossUnpickAVX2 writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16
+// elements more.
 //
 //go:noescape
 func lossUnpickAVX2(dst []float32, src []float32, n *[8]uint32, targets []int32)
@@ -459,7 +464,8 @@ func lossSigmoidAVX2(dst []float32, src []float32, target []int32, class int32)
 //go:noescape
 func lossHingeAVX2(dst []float32, src []float32, target []int32, class int32)
 
-// lossClampAVX2 writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+// lossClampAVX2 writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped,
+// otherwise something positive or NaN.
 //
 //go:noescape
 func lossClampAVX2(dst []float32, src []float32, target []int32, class int32) float32
@@ -489,22 +495,30 @@ func lossAddProductAVX2(dst []float32, s []float32, a []float32, planes int, n i
 //go:noescape
 func lossLog1pAVX2(dst []float32, src []float32)
 
-// lossSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit1AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit1AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit2AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit2AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit2AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit4AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit4AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit4AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit8AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit8AVX2 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
@@ -514,12 +528,15 @@ func lossSplit8AVX2(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []f
 //go:noescape
 func lossCountAVX2(counts []uint32, ranks []uint32, keys []uint32, shift uint32, first uint32)
 
-// lossPlaceAVX2 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
+// lossPlaceAVX2 finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits
+// of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
 //
 //go:noescape
 func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
 
-// lossRankAVX2 replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
+// lossRankAVX2 replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys;
+// base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how
+// many pixels there were.
 //
 //go:noescape
 func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
@@ -529,32 +546,38 @@ func lossRankAVX2(weights []float32, slots []uint16, scratch []uint64, base uint
 //go:noescape
 func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 
-// lossTallyAVX2 counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.
+// lossTallyAVX2 counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its
+// bin.
 //
 //go:noescape
 func lossTallyAVX2(packed []uint64, keys []uint32)
 
-// lossLookUpAVX2 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
+// lossLookUpAVX2 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background
+// and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 //
 //go:noescape
 func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 
-// lossExpand1AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand1AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand1AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand2AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand2AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand2AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand4AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand4AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand4AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand8AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand8AVX2 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand8AVX2(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
@@ -564,7 +587,8 @@ func lossExpand8AVX2(dst []float32, signed []float32, weights []float32, at *[8]
 //go:noescape
 func sortCount32AVX2(counts []uint32, keys []uint32, shift uint32) (nan bool)
 
-// sortSplit32AVX2 moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the bits of their keys above shift.
+// sortSplit32AVX2 moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the
+// bits of their keys above shift.
 //
 //go:noescape
 func sortSplit32AVX2(items []uint64, keys []uint32, index uint32, parts []uint32, next []uint32, shift uint32)
@@ -579,7 +603,8 @@ func sortUnpackAVX2(keys []uint32, perm []int32, items []uint64)
 //go:noescape
 func sortCount64AVX2(counts []uint32, keys []uint64, up uint32, shift uint32)
 
-// sortSplit64AVX2 moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places in perm: parts by the bits that sortCount64 counts.
+// sortSplit64AVX2 moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places
+// in perm: parts by the bits that sortCount64 counts.
 //
 //go:noescape
 func sortSplit64AVX2(values []uint64, perm []int32, keys []uint64, index uint32, parts []uint32, next []uint32, up uint32, shift uint32)
@@ -609,12 +634,14 @@ func sortPlaceAVX2(sorted []uint64, items []uint64, next []uint16, least uint32,
 //go:noescape
 func sortSumsAVX2(counts []uint16) (most uint16)
 
-// sortNeighboursAVX2 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
+// sortNeighboursAVX2 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It
+// takes a multiple of 32.
 //
 //go:noescape
 func sortNeighboursAVX2(items []uint64)
 
-// sortBelowAVX2 returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
+// sortBelowAVX2 returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of
+// 32.
 //
 //go:noescape
 func sortBelowAVX2(items []uint64, limits []uint64) (at int)
@@ -729,12 +756,14 @@ func logSoftmaxGradF32AVX512(dx []float32, y []float32, dy []float32, sum float3
 //go:noescape
 func logSoftmaxGradF64AVX512(dx []float64, y []float64, dy []float64, sum float64)
 
-// cumSumF32AVX512 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
+// cumSumF32AVX512 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple
+// of 16.
 //
 //go:noescape
 func cumSumF32AVX512(dst []float32, src []float32, carry float64) float64
 
-// cumSumF64AVX512 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
+// cumSumF64AVX512 writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple
+// of 16.
 //
 //go:noescape
 func cumSumF64AVX512(dst []float64, src []float64, carry float64) float64
@@ -759,12 +788,14 @@ func classErrorsF32AVX512(dst []float32, probs []float32, labels []int32, class 
 //go:noescape
 func classErrorsF64AVX512(dst []float64, probs []float64, labels []int32, class int32)
 
-// lovaszWeightsF32AVX512 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+// lovaszWeightsF32AVX512 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is
+// left then.
 //
 //go:noescape
 func lovaszWeightsF32AVX512(dst []float32, foreground []uint8, left int, union int) int
 
-// lovaszWeightsF64AVX512 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+// lovaszWeightsF64AVX512 writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is
+// left then.
 //
 //go:noescape
 func lovaszWeightsF64AVX512(dst []float64, foreground []uint8, left int, union int) int
@@ -1024,7 +1055,8 @@ func dotBFloat16AVX512(h []uint16, x []float32) float32
 //go:noescape
 func dotInt8AVX512(a []int8, b []int8) int32
 
-// lossTargetsAVX512 writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others.
+// lossTargetsAVX512 writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all
+// others.
 //
 //go:noescape
 func lossTargetsAVX512(targets []int32, labels []int32, of []int32, last uint32)
@@ -1039,7 +1071,8 @@ func lossCountTargetsAVX512(targets []int32) (minus1 uint32, minus2 uint32, minu
 //go:noescape
 func lossPickAVX512(dst []uint32, src []uint32, n *[8]uint32, targets []int32)
 
-// lossUnpickAVX512 writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+// lossUnpickAVX512 writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16
+// elements more.
 //
 //go:noescape
 func lossUnpickAVX512(dst []float32, src []float32, n *[8]uint32, targets []int32)
@@ -1074,7 +1107,8 @@ func lossSigmoidAVX512(dst []float32, src []float32, target []int32, class int32
 //go:noescape
 func lossHingeAVX512(dst []float32, src []float32, target []int32, class int32)
 
-// lossClampAVX512 writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+// lossClampAVX512 writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped,
+// otherwise something positive or NaN.
 //
 //go:noescape
 func lossClampAVX512(dst []float32, src []float32, target []int32, class int32) float32
@@ -1104,27 +1138,37 @@ func lossAddProductAVX512(dst []float32, s []float32, a []float32, planes int, n
 //go:noescape
 func lossLog1pAVX512(dst []float32, src []float32)
 
-// lossSplit1AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit1AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit1AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit2AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit2AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit2AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit4AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit4AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit4AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit8AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit8AVX512 appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit8AVX512(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossRankAVX512 replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
+// lossRankAVX512 replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller
+// keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns
+// how many pixels there were.
 //
 //go:noescape
 func lossRankAVX512(weights []float32, slots []uint16, scratch []uint64, base uint32, twice uint32, more *[2][32]uint32) (background uint32, foreground uint32)
@@ -1134,27 +1178,32 @@ func lossRankAVX512(weights []float32, slots []uint16, scratch []uint64, base ui
 //go:noescape
 func lossGatherAVX512(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 
-// lossLookUpAVX512 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
+// lossLookUpAVX512 writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of
+// background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 //
 //go:noescape
 func lossLookUpAVX512(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 
-// lossExpand1AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand1AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand1AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand2AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand2AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand2AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand4AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand4AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand4AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand8AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand8AVX512 writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand8AVX512(dst []float32, signed []float32, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
@@ -1174,12 +1223,14 @@ func sortItems64AVX512(items []uint64, keys []uint64, up uint32, low uint32)
 //go:noescape
 func sortBoundsAVX512(items []uint64) (least uint32, largest uint32)
 
-// sortNeighboursAVX512 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
+// sortNeighboursAVX512 orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It
+// takes a multiple of 32.
 //
 //go:noescape
 func sortNeighboursAVX512(items []uint64)
 
-// sortBelowAVX512 returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
+// sortBelowAVX512 returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple
+// of 32.
 //
 //go:noescape
 func sortBelowAVX512(items []uint64, limits []uint64) (at int)

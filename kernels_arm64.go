@@ -114,12 +114,14 @@ func logSoftmaxGradF32NEON(dx, y, dy []float32, sum float32)
 //go:noescape
 func logSoftmaxGradF64NEON(dx, y, dy []float64, sum float64)
 
-// cumSumF32NEON writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
+// cumSumF32NEON writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple
+// of 16.
 //
 //go:noescape
 func cumSumF32NEON(dst, src []float32, carry float64) float64
 
-// cumSumF64NEON writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.
+// cumSumF64NEON writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple
+// of 16.
 //
 //go:noescape
 func cumSumF64NEON(dst, src []float64, carry float64) float64
@@ -144,12 +146,14 @@ func classErrorsF32NEON(dst, probs []float32, labels []int32, class int32)
 //go:noescape
 func classErrorsF64NEON(dst, probs []float64, labels []int32, class int32)
 
-// lovaszWeightsF32NEON writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+// lovaszWeightsF32NEON writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is
+// left then.
 //
 //go:noescape
 func lovaszWeightsF32NEON(dst []float32, foreground []uint8, left, union int) int
 
-// lovaszWeightsF64NEON writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is left then.
+// lovaszWeightsF64NEON writes the weights of sorted pixels, where left foreground is to come of a union so far, and returns how much is
+// left then.
 //
 //go:noescape
 func lovaszWeightsF64NEON(dst []float64, foreground []uint8, left, union int) int
@@ -424,7 +428,8 @@ func lossCountTargetsNEON(targets []int32) (minus1, minus2, minus3, minus4, one 
 //go:noescape
 func lossPickNEON(dst, src []uint32, n *[8]uint32, targets []int32)
 
-// lossUnpickNEON writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.
+// lossUnpickNEON writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16
+// elements more.
 //
 //go:noescape
 func lossUnpickNEON(dst, src []float32, n *[8]uint32, targets []int32)
@@ -459,7 +464,8 @@ func lossSigmoidNEON(dst, src []float32, target []int32, class int32)
 //go:noescape
 func lossHingeNEON(dst, src []float32, target []int32, class int32)
 
-// lossClampNEON writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped, otherwise something positive or NaN.
+// lossClampNEON writes the errors of the probabilities src, negative where target is class. It returns 0 if none had to be clamped,
+// otherwise something positive or NaN.
 //
 //go:noescape
 func lossClampNEON(dst, src []float32, target []int32, class int32) float32
@@ -489,22 +495,30 @@ func lossAddProductNEON(dst, s, a []float32, planes, n, dstStride, sStride int)
 //go:noescape
 func lossLog1pNEON(dst, src []float32)
 
-// lossSplit1NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit1NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit1NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit2NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit2NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit2NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit4NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit4NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit4NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
 
-// lossSplit8NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16 keys more.
+// lossSplit8NEON appends the keys of the pixels, 2·(bits of the error) + (1 for foreground), to the n[t] keys of the first part t whose
+// from[t] is no larger than the bits. Errors are negative for foreground, and count as from[8] where they are larger. It writes up to 16
+// keys more.
 //
 //go:noescape
 func lossSplit8NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []float32)
@@ -514,12 +528,15 @@ func lossSplit8NEON(keys *[8][]uint32, n *[8]uint32, from *[9]uint32, signed []f
 //go:noescape
 func lossCountNEON(counts, ranks, keys []uint32, shift, first uint32)
 
-// lossPlaceNEON finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
+// lossPlaceNEON finds the slot of every key from its bin's start and its rank, which its position replaces, and stores the lower shift bits
+// of the key, plus 2, there. The 31 keys and ranks behind the last ones have to be valid.
 //
 //go:noescape
 func lossPlaceNEON(slots []uint16, positions, keys, starts []uint32, shift, first uint32)
 
-// lossRankNEON replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how many pixels there were.
+// lossRankNEON replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller keys;
+// base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. It returns how
+// many pixels there were.
 //
 //go:noescape
 func lossRankNEON(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)
@@ -529,32 +546,38 @@ func lossRankNEON(weights []float32, slots []uint16, scratch []uint64, base, twi
 //go:noescape
 func lossGatherNEON(dst []float32, positions, keys []uint32, weights []float32, scale float64) (sum int64)
 
-// lossTallyNEON counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its bin.
+// lossTallyNEON counts the keys by their bins, those of background first, then those of foreground: it adds 1<<39 + the key without its
+// bin.
 //
 //go:noescape
 func lossTallyNEON(packed []uint64, keys []uint32)
 
-// lossLookUpNEON writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
+// lossLookUpNEON writes factor times the weights that the pixels have by their bins, negated for foreground: table has those of background
+// and of foreground in turn, from the bin whose errors' bits begin with first on. Smaller errors have the weights of that one.
 //
 //go:noescape
 func lossLookUpNEON(dst, signed, table []float32, first uint32, factor float32)
 
-// lossExpand1NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand1NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand1NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand2NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand2NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand2NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand4NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand4NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand4NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
 
-// lossExpand8NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in the order in which split took them; 0 where it took none. It reads up to 16 weights more.
+// lossExpand8NEON writes factor times the weights of the pixels, negated for foreground: those of part t are in weights from at[t] on, in
+// the order in which split took them; 0 where it took none. It reads up to 16 weights more.
 //
 //go:noescape
 func lossExpand8NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uint32, factor float32)
@@ -564,7 +587,8 @@ func lossExpand8NEON(dst, signed, weights []float32, at *[8]uint32, from *[9]uin
 //go:noescape
 func sortCount32NEON(counts, keys []uint32, shift uint32) (nan bool)
 
-// sortSplit32NEON moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the bits of their keys above shift.
+// sortSplit32NEON moves the items that float32s become, the first of which has the index, to the next places in their parts: parts by the
+// bits of their keys above shift.
 //
 //go:noescape
 func sortSplit32NEON(items []uint64, keys []uint32, index uint32, parts, next []uint32, shift uint32)
@@ -579,7 +603,8 @@ func sortUnpackNEON(keys []uint32, perm []int32, items []uint64)
 //go:noescape
 func sortCount64NEON(counts []uint32, keys []uint64, up, shift uint32)
 
-// sortSplit64NEON moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places in perm: parts by the bits that sortCount64 counts.
+// sortSplit64NEON moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same places
+// in perm: parts by the bits that sortCount64 counts.
 //
 //go:noescape
 func sortSplit64NEON(values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32)
@@ -609,12 +634,14 @@ func sortPlaceNEON(sorted, items []uint64, next []uint16, least, shift uint32)
 //go:noescape
 func sortSumsNEON(counts []uint16) (most uint16)
 
-// sortNeighboursNEON orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32.
+// sortNeighboursNEON orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It
+// takes a multiple of 32.
 //
 //go:noescape
 func sortNeighboursNEON(items []uint64)
 
-// sortBelowNEON returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
+// sortBelowNEON returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of
+// 32.
 //
 //go:noescape
 func sortBelowNEON(items, limits []uint64) (at int)

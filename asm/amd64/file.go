@@ -80,7 +80,7 @@ func begin(isa *ISA, t machine.Type, kept int, fn machine.Function, local *routi
 	c := &Code{Context: build.NewContext(), ISA: isa, typ: t, kept: kept, ints: fn.Int32s(), local: local, signature: fn.Signature}
 	c.Function(fn.Name)
 	c.Attributes(attr.NOSPLIT)
-	c.Doc(fn.Name + " " + fn.Doc)
+	c.Doc(machine.Comment(fn.Name, fn.Doc)...)
 	c.Pragma("noescape")
 	c.SignatureExpr(fn.Signature)
 	file, _ := c.Result()

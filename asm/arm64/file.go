@@ -1,6 +1,8 @@
 package arm64
 
 import (
+	"strings"
+
 	"github.com/lanewise/lanewise/asm/arm64/emit"
 	"github.com/lanewise/lanewise/asm/machine"
 )
@@ -17,7 +19,7 @@ func NewFile() *File { return &File{emit.NewFile("arm64 && !purego")} }
 
 // Add writes a function.
 func (f *File) Add(t machine.Type, fn machine.Function, write func(*Code)) {
-	write(&Code{f.Func(fn.Name, fn.Signature, fn.Name+" "+fn.Doc), f.File, t, fn.Int32s(), fn.Signature})
+	write(&Code{f.Func(fn.Name, fn.Signature, strings.Join(machine.Comment(fn.Name, fn.Doc), "\n")), f.File, t, fn.Int32s(), fn.Signature})
 }
 
 // A Code is a function that has begun: emit's Func writes its instructions.

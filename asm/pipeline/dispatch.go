@@ -157,7 +157,8 @@ func (k *Kernel) dispatch(s *strings.Builder, arch string) error {
 	if k.typed() {
 		parameters = "[T Float]"
 	}
-	fmt.Fprintf(s, "\n// %s %s\nfunc %s%s(isa ISA, %s {\n", k.Name, k.Doc, k.Name, parameters, p.source)
+	doc := strings.Join(machine.Comment(k.Name, k.Doc), "\n// ")
+	fmt.Fprintf(s, "\n// %s\nfunc %s%s(isa ISA, %s {\n", doc, k.Name, parameters, p.source)
 	for _, apart := range k.Apart {
 		call := p.call(k.Name+"Generic", "")
 		if apart.Call != "" {
