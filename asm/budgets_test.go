@@ -15,8 +15,8 @@ var update = flag.Bool("update", false, "write testdata/budgets.txt anew")
 
 const budgetsFile = "testdata/budgets.txt"
 
-// TestBudgets: no function of assembly, kernel or routine, has over 3 % more instructions than testdata/budgets.txt says. What is to be larger
-// changes the file, go test -run Budgets -update ., and is seen there.
+// TestBudgets: no function of assembly, kernel or routine, has over 3 % more instructions than testdata/budgets.txt says. What is to be
+// larger changes the file, go test -run Budgets -update ., and is seen there.
 func TestBudgets(t *testing.T) {
 	got := map[string]int{}
 	for _, arch := range []string{"amd64", "arm64"} {

@@ -15,8 +15,8 @@ import (
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
-// TestConstants: what the library and the kernels have to agree on is the same at the root and in package kernels, whose constants neither can
-// take from the other.
+// TestConstants: what the library and the kernels have to agree on is the same at the root and in package kernels, whose constants neither
+// can take from the other.
 func TestConstants(t *testing.T) {
 	root, kernels := constants(t, ".."), constants(t, "kernels")
 	for _, name := range []string{"maxParts", "oneBits", "one64", "restBits", "firstBin", "binCount", "packedShift", "dropped", "firstLabel"} {

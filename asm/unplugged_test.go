@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestUnplugged: in a copy of the library whose dispatch calls a definition in the place of an ISA's function, which gives the same bits, the
-// suite fails.
+// TestUnplugged: in a copy of the library whose dispatch calls a definition in the place of an ISA's function, which gives the same bits,
+// the suite fails.
 func TestUnplugged(t *testing.T) {
 	if testing.Short() || runtime.GOARCH != "amd64" {
 		t.Skip("builds the tests of a copy, for amd64")

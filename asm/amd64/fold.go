@@ -11,8 +11,8 @@ import (
 // An op is Add or Max.
 type op func(d, a, b V)
 
-// halves sets lo to a's lower halves beside b's, and hi to the upper ones. width is what is halved, in bytes: the register, then its halves,
-// then 128-bit lanes, then their halves. b may be a.
+// halves sets lo to a's lower halves beside b's, and hi to the upper ones. width is what is halved, in bytes: the register, then its
+// halves, then 128-bit lanes, then their halves. b may be a.
 func (m mach) halves(lo, hi V, width int, a, b V) {
 	shuffle := func(z, y func(...Op), zlo, zhi, ylo, yhi uint8) {
 		g, l, h := y, ylo, yhi

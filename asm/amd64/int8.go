@@ -23,7 +23,8 @@ func (m mach) DotInt8(a, b string) {
 		m.VPADDD(x, m.r(sums[i]), m.r(sums[i]))
 	}
 	at := func(p reg.GPVirtual, i int) Mem { return Mem{Base: p, Disp: i * width} }
-	loop, tail, registers, rest, single, done := m.label("blocks"), m.label("tail"), m.label("registers"), m.label("rest"), m.label("single"), m.label("done")
+	loop, tail, registers, rest, single, done := m.label("blocks"), m.label("tail"), m.label("registers"), m.label("rest"), m.label("single"),
+		m.label("done")
 	m.SUBQ(U32(chains*width), n)
 	m.JB(LabelRef(tail))
 	m.Label(loop)

@@ -1139,7 +1139,8 @@ func (l *laner) Pairwise(bits int, body func(a, b []lanes.V), n lanes.S, read, s
 			}
 		}
 		for _, block := range []int{most, 1} {
-			rows, rowsCheck, others, othersCheck := l.mach.label("rows"), l.mach.label("rowsCheck"), l.mach.label("others"), l.mach.label("othersCheck")
+			rows, rowsCheck, others, othersCheck := l.mach.label("rows"), l.mach.label("rowsCheck"), l.mach.label("others"),
+				l.mach.label("othersCheck")
 			l.LEAQ(Mem{Base: end, Disp: -block * stride}, last)
 			l.JMP(LabelRef(rowsCheck))
 			l.Label(rows)

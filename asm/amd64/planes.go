@@ -76,7 +76,8 @@ func (c *columns) turn(body func(machine.Columns), in []string, out string) {
 func (c *columns) isTurned(name string) bool { return slices.Contains(c.turned, name) }
 
 func (m mach) columns(count string) *columns {
-	c := &columns{mach: m, count: count, off: m.AllocLocal(8), left: m.AllocLocal(8), scratch: map[string]Mem{}, slots: m.AllocLocal(blockRegs * m.isa.bytes)}
+	c := &columns{mach: m, count: count, off: m.AllocLocal(8), left: m.AllocLocal(8), scratch: map[string]Mem{},
+		slots: m.AllocLocal(blockRegs * m.isa.bytes)}
 	m.MOVQ(U32(0), c.off)
 	return c
 }
@@ -394,8 +395,8 @@ func (m mach) foldPlanes(p []reg.GPVirtual, left reg.GPVirtual) V {
 	return total
 }
 
-// foldGroup sets d to the sum of the group of n lanes at p, lane i with lane i + n/2, and so on. Where fewer than n are left, that is the sum
-// of half or a quarter of them, to which only some of the others are added. It jumps to done, or ends there.
+// foldGroup sets d to the sum of the group of n lanes at p, lane i with lane i + n/2, and so on. Where fewer than n are left, that is the
+// sum of half or a quarter of them, to which only some of the others are added. It jumps to done, or ends there.
 func (m mach) foldGroup(d V, p []reg.GPVirtual, n int, left reg.GPVirtual, done string) {
 	all := m.label("all")
 	m.CMPQ(left, I8(n))

@@ -40,7 +40,8 @@ func (m mach) ArgMax(slice string) machine.Index {
 	best := m.New()
 	m.fill(best, negInf)
 
-	loop, number, larger, smaller, done := m.NewLabel("tile"), m.NewLabel("number"), m.NewLabel("larger"), m.NewLabel("smaller"), m.NewLabel("found")
+	loop, number, larger, smaller, done := m.NewLabel("tile"), m.NewLabel("number"), m.NewLabel("larger"), m.NewLabel("smaller"),
+		m.NewLabel("found")
 	index := m.GP()
 	m.Label(loop)
 	left := m.GP()

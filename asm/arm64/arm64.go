@@ -304,7 +304,8 @@ func (m mach) Block(x float64) []V {
 	return b
 }
 
-// Sums are in memory for float64: its exponential is such a long chain that four of them have to go side by side, which takes the registers.
+// Sums are in memory for float64: its exponential is such a long chain that four of them have to go side by side, which takes the
+// registers.
 func (m mach) Sums() []V {
 	if m.typ == machine.F32 {
 		return m.Block(0)

@@ -7,8 +7,8 @@ import (
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
-// Features are those that functions may use, and those that the library asks the CPU for. NEON is part of every arm64 that Go runs on, unless
-// GODEBUG takes it away.
+// Features are those that functions may use, and those that the library asks the CPU for. NEON is part of every arm64 that Go runs on,
+// unless GODEBUG takes it away.
 var Features = []machine.Feature{{Field: "HasASIMD", Setting: "asimd"}}
 
 // A File collects functions.

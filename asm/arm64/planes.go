@@ -376,8 +376,8 @@ func (m mach) foldPlanes(p []emit.GP, left emit.GP) V {
 	return total
 }
 
-// foldGroup sets d to the sum of the group of n lanes at p, lane i with lane i + n/2, and so on. Where fewer than n are left, that is the sum
-// of half or a quarter of them, to which only some of the others are added. It jumps to done, or ends there.
+// foldGroup sets d to the sum of the group of n lanes at p, lane i with lane i + n/2, and so on. Where fewer than n are left, that is the
+// sum of half or a quarter of them, to which only some of the others are added. It jumps to done, or ends there.
 func (m mach) foldGroup(d V, p []emit.GP, n int, left emit.GP, done emit.Label) {
 	all := m.NewLabel("all")
 	m.CMP(emit.Imm(n), left)

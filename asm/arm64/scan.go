@@ -7,9 +7,9 @@ import (
 	"github.com/lanewise/lanewise/asm/machine"
 )
 
-// Scan goes through blocks of 64 bytes, transposed: register i holds elements i, i+4, i+8, … (float64: a block is two of these), so that the
-// first steps of the network, inside four elements, are whole registers. What goes from four to four is then the same for each register.
-// Adding −0 changes nothing.
+// Scan goes through blocks of 64 bytes, transposed: register i holds elements i, i+4, i+8, … (float64: a block is two of these), so that
+// the first steps of the network, inside four elements, are whole registers. What goes from four to four is then the same for each
+// register. Adding −0 changes nothing.
 func (m mach) Scan(dst, src, carry string) {
 	n, from, to := m.len(src), m.base(src), m.base(dst)
 	double := m.Double().(mach)

@@ -14,7 +14,8 @@ func (m mach) Transpose(dst, src string) {
 	p, q := m.base(src), m.base(dst)
 	rows := m.param("rows")
 	n := emit.Imm(m.lanes())
-	bands, squares, beside, next, last := m.NewLabel("rows"), m.NewLabel("columns"), m.NewLabel("beside"), m.NewLabel("next"), m.NewLabel("last")
+	bands, squares, beside, next, last := m.NewLabel("rows"), m.NewLabel("columns"), m.NewLabel("beside"), m.NewLabel("next"),
+		m.NewLabel("last")
 	m.Label(bands)
 	m.CMP(n, rows)
 	m.BLT(last)

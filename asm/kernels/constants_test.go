@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Every constant of the exponential and the logarithm is one of kernels_generic.go: a wrong last bit of a high coefficient hardly ever shows
-// in a result.
+// Every constant of the exponential and the logarithm is one of kernels_generic.go: a wrong last bit of a high coefficient hardly ever
+// shows in a result.
 func TestConstants(t *testing.T) {
 	definition := hexFloats(t, "../../kernels_generic.go")
 	for _, file := range []string{"exp.go", "log.go"} {

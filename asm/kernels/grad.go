@@ -25,7 +25,8 @@ func softmaxRowsGrad(m machine.Machine) {
 	}, func(c machine.Columns) {
 		y, dy := machine.In(machine.Scratch, 0), machine.In(machine.Scratch2, 0)
 		dot := c.Fold(nil, y, dy)
-		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"), machine.Ahead("dx"))
+		c.Each(func(j int, x []V) V { return grad(m, dot[j], x) }, y, dy, machine.Out(machine.Scratch), machine.Ahead("y"), machine.Ahead("dy"),
+			machine.Ahead("dx"))
 	}, []string{"y", "dy"}, "dx")
 }
 

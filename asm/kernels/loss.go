@@ -19,13 +19,15 @@ const (
 var Loss = []pipeline.Kernel{
 	{Name: "lossTargets", Signature: "func(targets, labels, of []int32, last uint32)", On: pipeline.Lanes(lossTargets),
 		Doc: "writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others."},
-	{Name: "lossCountTargets", Signature: "func(targets []int32) (minus1, minus2, minus3, minus4, one uint32)", On: pipeline.Lanes(lossCountTargets),
+	{Name: "lossCountTargets", Signature: "func(targets []int32) (minus1, minus2, minus3, minus4, one uint32)",
+		On:  pipeline.Lanes(lossCountTargets),
 		Doc: "returns how many targets are −1, −2, −3, −4 and 1."},
 	{Name: "lossPick", Signature: "func(dst, src []uint32, n *[8]uint32, targets []int32)", On: pipeline.Lanes(lossPick),
 		Doc:    "appends the elements of src whose target is not −3 to the n[0] elements of dst. It writes up to 16 elements more.",
 		Beyond: map[string]pipeline.Beyond{"dst": {Write: 16}}},
 	{Name: "lossUnpick", Signature: "func(dst, src []float32, n *[8]uint32, targets []int32)", On: pipeline.Lanes(lossUnpick),
-		Doc:    "writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements more.",
+		Doc: "writes the elements of src from n[0] on, one after the other, where the target is not −3, else 0. It reads up to 16 elements " +
+			"more.",
 		Beyond: map[string]pipeline.Beyond{"src": {Read: 16}}},
 	{Name: "lossSoftmax", Signature: "func(dst, src, max, rest, comp []float32, planes, n, dstStride, srcStride int)",
 		On:    pipeline.Everywhere(lossSoftmax),

@@ -17,8 +17,9 @@ var Sort = []pipeline.Kernel{
 		Doc: "turns items into float32s and their indices."},
 	{Name: "sortCount64", Signature: "func(counts []uint32, keys []uint64, up, shift uint32)", On: pipeline.LanesOf256(sortCount64),
 		Doc: "counts float64s by the bits of their keys, shifted left by up, above shift + 32."},
-	{Name: "sortSplit64", Signature: "func(values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32)",
-		On: pipeline.LanesOf256(sortSplit64),
+	{Name: "sortSplit64",
+		Signature: "func(values []uint64, perm []int32, keys []uint64, index uint32, parts, next []uint32, up, shift uint32)",
+		On:        pipeline.LanesOf256(sortSplit64),
 		Doc: "moves float64s, the first of which has the index, to the next places in their parts, and their indices to the same " +
 			"places in perm: parts by the bits that sortCount64 counts."},
 	{Name: "sortItems64", Signature: "func(items, keys []uint64, up, low uint32)", On: pipeline.Lanes(sortItems64),
@@ -32,7 +33,8 @@ var Sort = []pipeline.Kernel{
 	{Name: "sortSums", Signature: "func(counts []uint16) (most uint16)", On: pipeline.LanesOf256(sortSums),
 		Doc: "turns counts into the sums of those before, and returns the largest of them. It takes a multiple of 32."},
 	{Name: "sortNeighbours", Signature: "func(items []uint64)", On: pipeline.Lanes(sortNeighbours),
-		Doc: "orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a multiple of 32."},
+		Doc: "orders pairs of neighbours three times over: those that begin at even items, at odd ones, and at even ones again. It takes a " +
+			"multiple of 32."},
 	{Name: "sortBelow", Signature: "func(items, limits []uint64) (at int)", On: pipeline.Lanes(sortBelow),
 		Doc: "returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32."},
 }
@@ -104,8 +106,8 @@ func sortSplit32(m lanes.Machine) {
 	}, keys)
 }
 
-// place takes the next place of a part, and fetches what is there. Should the keys not be those that were counted, because another goroutine
-// writes to them, the result is of no use, but no other memory is written to.
+// place takes the next place of a part, and fetches what is there. Should the keys not be those that were counted, because another
+// goroutine writes to them, the result is of no use, but no other memory is written to.
 func place(m lanes.Machine, next lanes.S, part, last lanes.R, to ...lanes.S) lanes.R {
 	at := m.Advance(next, part, 1)
 	m.AtMost(at, last)

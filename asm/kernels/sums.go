@@ -46,7 +46,8 @@ func sumExp(m machine.Machine) {
 	m.Return(s)
 }
 
-// rowExp writes exp(src − top) to dst, or exp((src − top)·scale), and returns the sum of that. rowSumExp returns the sum, and top once more.
+// rowExp writes exp(src − top) to dst, or exp((src − top)·scale), and returns the sum of that. rowSumExp returns the sum, and top once
+// more.
 func rowExp(m machine.Machine, top V, scale []V, src, dst string) V {
 	name := [...]string{"rowExp", "rowExpScaled"}[len(scale)]
 	return m.Share(name, []string{src, dst}, append([]V{top}, scale...), func(m machine.Machine, in []V) []V {

@@ -30,7 +30,8 @@ var Weigh = slices.Concat(forParts(split), []pipeline.Kernel{
 		On:     pipeline.LanesOf256(lossPlace),
 		Beyond: map[string]pipeline.Beyond{"positions": {Read: 31, Write: 31}, "keys": {Read: 31}}},
 	{Name: "lossRank",
-		Signature: "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, foreground uint32)",
+		Signature: "func(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][32]uint32) (background, " +
+			"foreground uint32)",
 		Doc: "replaces the rows of 32 slots by zeros and writes the weights of their pixels. Lane by lane come the bins with smaller " +
 			"keys; base is G + FP> and twice 2·(G - TP>) before the first; more[0] is to be added, and more[1] to be subtracted, per lane. " +
 			"It returns how many pixels there were.",
@@ -187,8 +188,8 @@ func lossPlace(m lanes.Machine) {
 	}, keys, positions)
 }
 
-// lossRank compares all pixels of a column with each other. Counts of background are in the lower byte of 16 bits, those of foreground in the
-// upper one.
+// lossRank compares all pixels of a column with each other. Counts of background are in the lower byte of 16 bits, those of foreground in
+// the upper one.
 func lossRank(m lanes.Machine) {
 	weights, slots, scratch, more := m.Slice("weights"), m.Slice("slots"), m.Slice("scratch"), m.Slice("more")
 	values, units, larger, smaller := m.Narrow(scratch, 16, 0), m.Narrow(scratch, 16, 1), m.Narrow(scratch, 16, 2), m.Narrow(scratch, 16, 3)

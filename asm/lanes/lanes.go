@@ -1,5 +1,6 @@
 // Package lanes is the second vocabulary that kernels are described in, beside package machine: vectors of unsigned integers, masks and
-// streams. A description calls the methods of a [Machine], which writes the code of one instruction set; there is no optimiser between them.
+// streams. A description calls the methods of a [Machine], which writes the code of one instruction set; there is no optimiser between
+// them.
 //
 // Operations name their destination first, which may be one of the sources. Every one of them has defined bits, the same on every machine.
 package lanes
@@ -118,12 +119,12 @@ type Machine interface {
 	Order(a, b V)          // the smaller one to a, the larger one to b
 	Next(d, a, b V)        // the lanes of a but its first, then the first of b
 	Before(d, a, b V)      // the last lane of a, then the lanes of b but its last
-	// Pairs runs body for all of s, of whole turns and not empty, a register of pairs at a time. Body is given what sets registers to the pairs
-	// after these, or to largest ones behind the last, and what stores those for these.
+	// Pairs runs body for all of s, of whole turns and not empty, a register of pairs at a time. Body is given what sets registers to the
+	// pairs after these, or to largest ones behind the last, and what stores those for these.
 	Pairs(s S, body func(after func(a, b V), store func(a, b V)))
 
-	// Pairwise runs body for every two turns of slices, as many as slice n has, the one before as a: for each of their registers those of read,
-	// which stay, and then those of sums.
+	// Pairwise runs body for every two turns of slices, as many as slice n has, the one before as a: for each of their registers those of
+	// read, which stay, and then those of sums.
 	Pairwise(bits int, body func(a, b []V), n S, read, sums []S)
 
 	// Each runs body over the elements of slices of one length, for each register of a turn with lanes of so many bits: j is its number. What
@@ -161,7 +162,7 @@ type Machine interface {
 	AddTo(s S, i, x R)                                        // adds to it
 	Increment1(s S, i R)                                      // adds 1 to it
 	Advance(s S, i R, n int) R                                // adds n, and returns what it was
-	PutSteps(s S, x R)                                        // sets the turn's elements of a slice that Each goes through to x, x + 1, and so on
+	PutSteps(s S, x R)                                        // sets the turn's elements of a slice that Each goes through to x, x + 1, …
 	Fetch(s S, i R)                                           // fetches the line that it is in
 }
 

@@ -194,8 +194,8 @@ type Columns interface {
 	Block(x float64) []V
 	// Each runs body for every plane and each of its registers: j is the register's place.
 	Each(body func(j int, x []V) V, bufs ...Buf)
-	// Sum is Each, and returns the sums of what body makes of the planes, in the order of docs/numerics.md, as then leaves them. It uses Scratch
-	// for the lanes.
+	// Sum is Each, and returns the sums of what body makes of the planes, in the order of docs/numerics.md, as then leaves them. It uses
+	// Scratch for the lanes.
 	Sum(body func(j int, x []V) V, then func(sum V), bufs ...Buf) []V
 	// Fold returns the sums of no more than Lanes planes of a scratch buffer, or of the products of those of two, as then leaves them.
 	Fold(then func(sum V), bufs ...Buf) []V

@@ -130,7 +130,8 @@ func detect(s *strings.Builder, arch string) {
 	if len(isas) > 0 {
 		s.WriteString("import \"golang.org/x/sys/cpu\"\n\n")
 	}
-	s.WriteString("// detect returns the ISAs with assembly that this CPU can run, best first. Each feature is asked for by itself: the operating system, a\n" +
+	s.WriteString("// detect returns the ISAs with assembly that this CPU can run, best first. Each feature is asked for by itself: the " +
+		"operating system, a\n" +
 		"// virtual machine or GODEBUG may take one away.\n" +
 		"func detect() (isas []ISA) {\n")
 	if len(isas) > 0 {

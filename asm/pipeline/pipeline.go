@@ -63,8 +63,8 @@ func Lanes(describe func(lanes.Machine)) On {
 	return On{c, c, c}
 }
 
-// LanesOf256 is Lanes, but for AVX-512, which uses the function of AVX2: where scalars load the lanes that vectors have just stored, it is the
-// faster one on the CPUs that it was measured on.
+// LanesOf256 is Lanes, but for AVX-512, which uses the function of AVX2: where scalars load the lanes that vectors have just stored, it is
+// the faster one on the CPUs that it was measured on.
 func LanesOf256(describe func(lanes.Machine)) On {
 	on := Lanes(describe)
 	on.AVX512 = Of("AVX2")

@@ -45,7 +45,8 @@ func registry(kernels []Kernel) ([]byte, error) {
 					serves = append(serves, fmt.Sprintf("%s: %q", isa.name, k.Name+k.suffix(t)+by))
 				}
 			}
-			fmt.Fprintf(&s, "{name: %q, element: %q, new: func() arguments { return new(%s) },\nserves: map[ISA]string{%s}", k.Name, k.suffix(t), instance,
+			fmt.Fprintf(&s, "{name: %q, element: %q, new: func() arguments { return new(%s) },\nserves: map[ISA]string{%s}", k.Name, k.suffix(t),
+				instance,
 				strings.Join(serves, ", "))
 			if names := p.resultNames(); names != "" {
 				fmt.Fprintf(&s, ", results: []string{%s}", names)
@@ -72,12 +73,15 @@ func registry(kernels []Kernel) ([]byte, error) {
 			assign += " = "
 		}
 		given := strings.Join(fields, ", ")
-		fmt.Fprintf(&entries, "}\n\nfunc (a *%s) call(isa ISA) { %s%s(isa, %s) }\nfunc (a *%s) define() { %s%sGeneric(%s) }\n", receiver, assign, k.Name, given,
+		fmt.Fprintf(&entries, "}\n\nfunc (a *%s) call(isa ISA) { %s%s(isa, %s) }\nfunc (a *%s) define() { %s%sGeneric(%s) }\n", receiver, assign,
+			k.Name, given,
 			receiver, assign, k.Name, given)
-		fmt.Fprintf(&entries, "func (a *%s) clone() arguments { b := *a; return &b }\nfunc (a *%s) each(f func(name string, p any)) {\n%s\n}\n", receiver, receiver,
+		fmt.Fprintf(&entries, "func (a *%s) clone() arguments { b := *a; return &b }\nfunc (a *%s) each(f func(name string, p any)) {\n%s\n}\n",
+			receiver, receiver,
 			strings.Join(visits, "\n"))
 	}
-	s.WriteString("}\n\n// features are what each ISA asks the CPU for, by the names that GODEBUG knows them by.\nvar features = map[ISA][]string{\n")
+	s.WriteString("}\n\n// features are what each ISA asks the CPU for, by the names that GODEBUG knows them by.\nvar features = " +
+		"map[ISA][]string{\n")
 	for _, isa := range isas {
 		var names []string
 		for _, f := range isa.features {

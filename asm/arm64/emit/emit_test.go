@@ -202,7 +202,8 @@ func TestAssembles(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module example\n\ngo 1.24\n", "example_arm64.s": string(asm), "example_arm64.go": string(stubs)} {
+	for name, text := range map[string]string{"go.mod": "module example\n\ngo 1.24\n", "example_arm64.s": string(asm),
+		"example_arm64.go": string(stubs)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}

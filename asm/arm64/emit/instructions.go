@@ -408,8 +408,8 @@ func (f *Func) shape(mnemonic string, n Arranged, from Arrangement, d Arranged, 
 	}
 }
 
-// Halves. VFCVTLH widens the lower four float16 of n to float32, VFCVTLH2 the upper ones; VFCVTNH narrows to the lower half of d, VFCVTNH2 to
-// the upper one.
+// Halves. VFCVTLH widens the lower four float16 of n to float32, VFCVTLH2 the upper ones; VFCVTNH narrows to the lower half of d, VFCVTNH2
+// to the upper one.
 func (f *Func) VFCVTLH(n, d Arranged)  { f.halves("fcvtl", 0x0e217800, n, H4, d, S4) }
 func (f *Func) VFCVTLH2(n, d Arranged) { f.halves("fcvtl2", 0x4e217800, n, H8, d, S4) }
 func (f *Func) VFCVTNH(n, d Arranged)  { f.halves("fcvtn", 0x0e216800, n, S4, d, H4) }
@@ -418,8 +418,8 @@ func (f *Func) VFCVTNH2(n, d Arranged) {
 	i.in, i.pure = append(i.in, d.r), false
 }
 
-// VUXTL widens the lower four integers of 16 bits, VUXTL2 the upper ones; VXTNH narrows integers of 32 bits to the lower half of d, VXTNH2 to
-// the upper one.
+// VUXTL widens the lower four integers of 16 bits, VUXTL2 the upper ones; VXTNH narrows integers of 32 bits to the lower half of d, VXTNH2
+// to the upper one.
 func (f *Func) VUXTL(n, d Arranged)  { f.halves("uxtl", 0x2f10a400, n, H4, d, S4) }
 func (f *Func) VUXTL2(n, d Arranged) { f.halves("uxtl2", 0x6f10a400, n, H8, d, S4) }
 func (f *Func) VXTNH(n, d Arranged)  { f.halves("xtn", 0x0e612800, n, S4, d, H4) }
