@@ -10,8 +10,8 @@ import (
 // UnmarshalBinary and UnmarshalText give it some, all else answers ErrConfig. Several goroutines may read it at a time, but none while one
 // changes it: the later of the two panics. It must not be copied, since the copy has the same counts.
 //
-// Its measures follow from these counts, with TP the pixels of a class that were predicted so, FP those of others that were, FN those of the
-// class that were not. Each is in [0, 1], and NaN where it would divide by 0.
+// Its measures follow from these counts, with TP the pixels of a class that were predicted so, FP those of others that were, FN those of
+// the class that were not. Each is in [0, 1], and NaN where it would divide by 0.
 type Confusion struct {
 	_ noCopy
 	inUse
@@ -30,8 +30,8 @@ func NewConfusion(classes int) *Confusion {
 }
 
 // Add counts pixels: predicted and labels have one entry for each. A label outside [0, classes) is not counted: such a pixel is void. A
-// prediction outside is ErrLabel (a *PixelError), different lengths are ErrShape, and so are more than 2⁶³ − 1 pixels in all; then nothing is
-// counted.
+// prediction outside is ErrLabel (a *PixelError), different lengths are ErrShape, and so are more than 2⁶³ − 1 pixels in all; then nothing
+// is counted.
 func (c *Confusion) Add(predicted, labels []int32) error {
 	c.enter("Confusion")
 	defer c.leave()
@@ -116,8 +116,8 @@ func (c *Confusion) IoU() []float64 {
 	return c.perClass(func(both, labelled, predicted uint64) (of, all uint64) { return both, labelled + predicted - both })
 }
 
-// Dice returns the Dice coefficient of each class, its F1 score, 2·TP/(2·TP + FP + FN); NaN for a class that is in neither the labels nor the
-// predictions.
+// Dice returns the Dice coefficient of each class, its F1 score, 2·TP/(2·TP + FP + FN); NaN for a class that is in neither the labels nor
+// the predictions.
 func (c *Confusion) Dice() []float64 {
 	return c.perClass(func(both, labelled, predicted uint64) (of, all uint64) { return 2 * both, labelled + predicted })
 }
@@ -127,8 +127,8 @@ func (c *Confusion) Precision() []float64 {
 	return c.perClass(func(both, _, predicted uint64) (of, all uint64) { return both, predicted })
 }
 
-// Recall returns which part of the pixels of each class was predicted so, TP/(TP + FN), also called its accuracy; NaN for a class that has no
-// pixel.
+// Recall returns which part of the pixels of each class was predicted so, TP/(TP + FN), also called its accuracy; NaN for a class that has
+// no pixel.
 func (c *Confusion) Recall() []float64 {
 	return c.perClass(func(both, labelled, _ uint64) (of, all uint64) { return both, labelled })
 }
@@ -150,9 +150,9 @@ func (c *Confusion) perClass(quotient func(both, labelled, predicted uint64) (of
 	return list
 }
 
-// MeanIoU returns the mean of IoU over these classes, or over all where none is named; classes that are NaN do not enter it. It is NaN if all
-// are. Classes that an evaluation leaves out are not named here: their pixels and predictions still count against the others. It panics for a
-// class outside [0, classes).
+// MeanIoU returns the mean of IoU over these classes, or over all where none is named; classes that are NaN do not enter it. It is NaN if
+// all are. Classes that an evaluation leaves out are not named here: their pixels and predictions still count against the others. It panics
+// for a class outside [0, classes).
 func (c *Confusion) MeanIoU(classes ...int) float64 {
 	c.enterReading("Confusion")
 	defer c.leaveReading()

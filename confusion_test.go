@@ -130,7 +130,8 @@ func TestConfusionMeasures(t *testing.T) {
 		t.Errorf("mean IoU without class 0: %v, want 0.75", got)
 	}
 	empty := NewConfusion(2)
-	for i, v := range append([]float64{empty.Accuracy(), empty.FrequencyWeightedIoU(), empty.MeanIoU()}, slices.Concat(empty.Dice(), empty.Precision(), empty.Recall())...) {
+	for i, v := range append([]float64{empty.Accuracy(), empty.FrequencyWeightedIoU(), empty.MeanIoU()},
+		slices.Concat(empty.Dice(), empty.Precision(), empty.Recall())...) {
 		if !math.IsNaN(v) {
 			t.Errorf("measure %d of nothing is %v", i, v)
 		}

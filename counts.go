@@ -317,9 +317,9 @@ func decodeConfig(d *decoder) LovaszConfig {
 	return cfg
 }
 
-// AppendBinary appends the state, and the configuration but for Workers and Layout, to b. The state takes some 20 bits for each bin that has
-// pixels, of background and of foreground: 19 classes of 2¹⁹ pixels some 0.3 MB where the network knows nothing, and 0.8 to 0.9 MB where it is
-// sure of most pixels.
+// AppendBinary appends the state, and the configuration but for Workers and Layout, to b. The state takes some 20 bits for each bin that
+// has pixels, of background and of foreground: 19 classes of 2¹⁹ pixels some 0.3 MB where the network knows nothing, and 0.8 to 0.9 MB
+// where it is sure of most pixels.
 func (c *LovaszCounts) AppendBinary(b []byte) ([]byte, error) {
 	c.enter("LovaszCounts")
 	defer c.leave()
@@ -357,8 +357,8 @@ func (c *LovaszCounts) memory() uint64 {
 }
 
 // UnmarshalBinary replaces the state by one that AppendBinary wrote. A zero LovaszCounts takes over its configuration, unless that has more
-// than 2,000 classes and less than 64 bytes for each; for another one the error is ErrConfig if it differs. Bytes that are truncated, corrupt or
-// something else are ErrFormat. After an error the state is what it was.
+// than 2,000 classes and less than 64 bytes for each; for another one the error is ErrConfig if it differs. Bytes that are truncated,
+// corrupt or something else are ErrFormat. After an error the state is what it was.
 func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	c.enter("LovaszCounts")
 	defer c.leave()
@@ -379,7 +379,8 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	}
 	read.kept = d.uint(maxCounted)
 	if c.plan == nil && read.kept > 0 && read.memory() > max(unknownMemory, 8192*uint64(len(data))) {
-		return errorf(ErrFormat, "the state takes %d MB, far more than its bytes: decode it into a NewLovaszCounts of its configuration", read.memory()>>20)
+		return errorf(ErrFormat, "the state takes %d MB, far more than its bytes: decode it into a NewLovaszCounts of its configuration",
+			read.memory()>>20)
 	}
 	for k := range read.state {
 		if read.plan.averaged[k] {
@@ -393,10 +394,10 @@ func (c *LovaszCounts) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// append appends the bins with pixels, first of background, then of foreground. A bin is how many empty ones are before it, its pixels but one,
-// and how far the sum of their rests is from the middle, 2¹³ a pixel, with signs in turn: 0, −1, 1, −2. At the end is how many empty ones follow.
-// Neighbours are of similar size, so the order for the pixels is that of the bin before; and as rests are nearly uniform, their sum is off by
-// about 2¹² times the root of the pixels.
+// append appends the bins with pixels, first of background, then of foreground. A bin is how many empty ones are before it, its pixels but
+// one, and how far the sum of their rests is from the middle, 2¹³ a pixel, with signs in turn: 0, −1, 1, −2. At the end is how many empty
+// ones follow. Neighbours are of similar size, so the order for the pixels is that of the bin before; and as rests are nearly uniform,
+// their sum is off by about 2¹² times the root of the pixels.
 func (b bins) append(w *bitWriter) {
 	for f := range 2 {
 		at, order := 0, 0

@@ -179,7 +179,8 @@ func TestLovaszCountsConfig(t *testing.T) {
 			t.Errorf("%s: %v, %v; want ErrConfig", name, s, err)
 		}
 	}
-	base := LovaszConfig{Classes: 3, OnlyClasses: []int{0, 2}, SkipClasses: []int{1, 0}, VoidLabels: []int32{255, -1}, Weights: []float32{1, 2, 3}}
+	base := LovaszConfig{Classes: 3, OnlyClasses: []int{0, 2}, SkipClasses: []int{1, 0}, VoidLabels: []int32{255, -1},
+		Weights: []float32{1, 2, 3}}
 	c := lossCase{base, reportA, []int32{0, 1, 2, 0}, 1}
 	same := map[string]func(cfg *LovaszConfig){
 		"method":               func(cfg *LovaszConfig) { cfg.Method = Binned },
@@ -369,7 +370,8 @@ func TestLovaszCountsLarge(t *testing.T) {
 		}
 	}
 	got := s.Result()
-	if !sameFloat(got.Loss, want.Loss) || !slices.EqualFunc(got.PerClass, want.PerClass, sameFloat) || got.Gap < 0 || got.Gap > 0x1p-8*got.Loss {
+	if !sameFloat(got.Loss, want.Loss) || !slices.EqualFunc(got.PerClass, want.PerClass, sameFloat) || got.Gap < 0 ||
+		got.Gap > 0x1p-8*got.Loss {
 		t.Errorf("3·2³⁰ thousand pixels: %+v, one of each %+v", got, want)
 	}
 }

@@ -34,6 +34,6 @@
 // 0.93) off, and gives 0 where the result would be subnormal; sums have error bounds that do not grow with the length.
 //
 // ISA says which instruction sets there are; the best one that the CPU has is picked at start. The environment variable LANEWISE_ISA
-// (generic, avx2, avx512, neon) picks another, and the build tag purego leaves all assembly out. float64 exponentials in plain Go need a fused
-// multiply-add, which is slow where the CPU has none (wasm, 386, arm, mips).
+// (generic, avx2, avx512, neon) picks another, and the build tag purego leaves all assembly out. float64 exponentials in plain Go need a
+// fused multiply-add, which is slow where the CPU has none (wasm, 386, arm, mips).
 package lanewise

@@ -8,7 +8,8 @@ import (
 )
 
 // The binary forms of LovaszCounts and Confusion: a magic of four bytes that ends in the version, then numbers, then the CRC-32C of all
-// that, little-endian. Numbers are varints of encoding/binary unless said otherwise; where bytes would be too coarse, bits in Exp-Golomb codes.
+// that, little-endian. Numbers are varints of encoding/binary unless said otherwise; where bytes would be too coarse, bits in Exp-Golomb
+// codes.
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -44,9 +45,9 @@ func (w *bitWriter) put(v uint64, n int) {
 	}
 }
 
-// golomb appends v < 2⁶² as its Exp-Golomb code (Teuhola, A compression method for clustered bit-vectors, 1978). As many of its lower bits as
-// the order says, at most 56, are written as they are, after what is above them: v>>order + 1 ≤ 2⁵⁵, whose bits below the highest follow their
-// number in unary. The order should be near the bits of a typical v.
+// golomb appends v < 2⁶² as its Exp-Golomb code (Teuhola, A compression method for clustered bit-vectors, 1978). As many of its lower bits
+// as the order says, at most 56, are written as they are, after what is above them: v>>order + 1 ≤ 2⁵⁵, whose bits below the highest follow
+// their number in unary. The order should be near the bits of a typical v.
 func (w *bitWriter) golomb(v uint64, order int) {
 	rest := v>>order + 1
 	n := bits.Len64(rest) - 1

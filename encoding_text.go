@@ -89,8 +89,8 @@ func convertFloats[To, From ~float64](list []From) []To {
 
 // MarshalText returns the bytes of MarshalBinary in base64, so that encoding/json keeps the counts.
 //
-// encoding/json finds a method of *LovaszCounts only where it has an address: give json.Marshal a pointer to a struct that holds one, or let the
-// field be a pointer. A struct passed by value is a copy, in whose place it writes {} without an error; go vet reports that copy.
+// encoding/json finds a method of *LovaszCounts only where it has an address: give json.Marshal a pointer to a struct that holds one, or
+// let the field be a pointer. A struct passed by value is a copy, in whose place it writes {} without an error; go vet reports that copy.
 func (c *LovaszCounts) MarshalText() ([]byte, error) { return toBase64(c.MarshalBinary()) }
 
 // UnmarshalText replaces the state by one that MarshalText wrote; the errors are those of UnmarshalBinary.
@@ -98,8 +98,8 @@ func (c *LovaszCounts) UnmarshalText(text []byte) error { return fromBase64(text
 
 // MarshalText returns the bytes of MarshalBinary in base64, so that encoding/json keeps the counts.
 //
-// encoding/json finds a method of *Confusion only where it has an address: give json.Marshal a pointer to a struct that holds one, or let the
-// field be a pointer. A struct passed by value is a copy, in whose place it writes {} without an error; go vet reports that copy.
+// encoding/json finds a method of *Confusion only where it has an address: give json.Marshal a pointer to a struct that holds one, or let
+// the field be a pointer. A struct passed by value is a copy, in whose place it writes {} without an error; go vet reports that copy.
 func (c *Confusion) MarshalText() ([]byte, error) { return toBase64(c.MarshalBinary()) }
 
 // UnmarshalText replaces the counts by those that MarshalText wrote; the errors are those of UnmarshalBinary.

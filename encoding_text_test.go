@@ -56,7 +56,8 @@ func TestResultJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(b); !strings.Contains(text, `,null,null]`) || !strings.Contains(text, `"PerImage":[0.`) || strings.Contains(text, "NaN") {
+	if text := string(b); !strings.Contains(text, `,null,null]`) || !strings.Contains(text, `"PerImage":[0.`) ||
+		strings.Contains(text, "NaN") {
 		t.Errorf("%s", text)
 	}
 	own := r.PerClass[0]
@@ -75,7 +76,8 @@ func TestResultJSON(t *testing.T) {
 		t.Errorf("%d results; the slice of the first is %v", len(back), r.PerClass)
 	}
 	var empty LovaszResult
-	if err := json.Unmarshal([]byte(`{"Loss":null}`), &empty); err != nil || !math.IsNaN(empty.Loss) || empty.PerClass != nil || empty.PerImage != nil {
+	if err := json.Unmarshal([]byte(`{"Loss":null}`), &empty); err != nil || !math.IsNaN(empty.Loss) || empty.PerClass != nil ||
+		empty.PerImage != nil {
 		t.Errorf("%+v, %v", empty, err)
 	}
 	if err := json.Unmarshal([]byte(`{"PerClass":["x"]}`), &empty); err == nil {
@@ -89,7 +91,8 @@ func TestCountsJSON(t *testing.T) {
 		Loss *LovaszCounts
 		IoU  *Confusion
 	}
-	sum := both{mustCounts(t, LovaszConfig{Classes: 3, VoidLabels: []int32{255}}), confusionOf(t, 3, []int32{0, 1, 2, 0}, []int32{0, 1, 1, 255})}
+	sum := both{mustCounts(t, LovaszConfig{Classes: 3, VoidLabels: []int32{255}}), confusionOf(t, 3, []int32{0, 1, 2, 0},
+		[]int32{0, 1, 1, 255})}
 	if err := sum.Loss.Add([]float32{2, 0, -1, 0, 1, 0}, []int32{0, 2}, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +128,8 @@ func TestCountsJSON(t *testing.T) {
 	}
 }
 
-// encoding/json does not see the methods of what has no address, and writes {}. Nothing in a type can change that while it must not be copied:
-// so go vet is to report the copy, by the methods of a lock.
+// encoding/json does not see the methods of what has no address, and writes {}. Nothing in a type can change that while it must not be
+// copied: so go vet is to report the copy, by the methods of a lock.
 func TestMarshalTextOfCopies(t *testing.T) {
 	type pair struct {
 		Confusion Confusion

@@ -21,7 +21,8 @@ func TestPixelErrorBuilt(t *testing.T) {
 			t.Errorf("%q, want %q", c.err, c.text)
 		}
 		var at *PixelError
-		if wrapped := fmt.Errorf("batch 7: %w", c.err); !errors.As(wrapped, &at) || at.Pixel != 3 || c.err.Err != nil && !errors.Is(wrapped, c.err.Err) {
+		if wrapped := fmt.Errorf("batch 7: %w", c.err); !errors.As(wrapped, &at) || at.Pixel != 3 || c.err.Err != nil &&
+			!errors.Is(wrapped, c.err.Err) {
 			t.Errorf("%v is not found behind %v", c.err, wrapped)
 		}
 	}

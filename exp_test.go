@@ -112,7 +112,8 @@ func TestExp64(t *testing.T) {
 			x = append(x, -0x1.6232bdd7abcd2p9+r.uniform(-r.below(43)))
 		}
 	}
-	x = append(x, 0, math.Copysign(0, -1), -0x1.6232bdd7abcd2p9, math.Nextafter(-0x1.6232bdd7abcd2p9, -1000), -745, -1e300, math.Inf(-1), -0x1p-1074)
+	x = append(x, 0, math.Copysign(0, -1), -0x1.6232bdd7abcd2p9, math.Nextafter(-0x1.6232bdd7abcd2p9, -1000), -745, -1e300, math.Inf(-1),
+		-0x1p-1074)
 	exact := make([]*big.Float, len(x))
 	for i, v := range x {
 		if !math.IsInf(v, 0) && v > -1000 {
@@ -185,7 +186,8 @@ func TestLog(t *testing.T) {
 			check(math.Ldexp(math.Sqrt2*(1+r.uniform(-5)), r.below(31)))
 		}
 	}
-	for _, x := range []float64{1, 2, 3, 0.03876046633991314, 1.6285091944505809, math.Sqrt2, math.Nextafter(math.Sqrt2, 2), math.Nextafter(1, 2), 1 << 31, 1e300} {
+	for _, x := range []float64{1, 2, 3, 0.03876046633991314, 1.6285091944505809, math.Sqrt2, math.Nextafter(math.Sqrt2, 2),
+		math.Nextafter(1, 2), 1 << 31, 1e300} {
 		check(x)
 	}
 	t.Logf("at most %.4f ulp, at %v", worst, worstX)
@@ -224,7 +226,8 @@ func TestReferenceFMA(t *testing.T) {
 
 const bigPrecision = 160
 
-var bigLn2, _ = new(big.Float).SetPrec(bigPrecision + 20).SetString("0.69314718055994530941723212145817656807550013436025525412068000949339362196969471560586")
+var bigLn2, _ = new(big.Float).SetPrec(bigPrecision +
+	20).SetString("0.69314718055994530941723212145817656807550013436025525412068000949339362196969471560586")
 
 // bigExp returns exp(x) to about 120 bits.
 func bigExp(x float64) *big.Float {

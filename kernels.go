@@ -10,8 +10,8 @@ import (
 // Float is the element types of the kernels.
 type Float interface{ float32 | float64 }
 
-// The functions of this file check their arguments, cut long inputs into pieces (assembly cannot be preempted) and call the kernels, which may
-// rely on lengths that fit and, dot excepted, on inputs that are not empty.
+// The functions of this file check their arguments, cut long inputs into pieces (assembly cannot be preempted) and call the kernels, which
+// may rely on lengths that fit and, dot excepted, on inputs that are not empty.
 
 const (
 	piece     = 8192    // elements of one sum: what is longer is summed piece by piece, in float64

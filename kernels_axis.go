@@ -145,8 +145,8 @@ func tall(isa ISA, planes int) bool { return planes > piece && isa != Generic }
 // turnedColumns is how many columns are made rows at a time: a cache line of float32.
 const turnedColumns = 16
 
-// turned takes planes to the kernels of rows, which have the same bits: f gets every column of x, and of y unless that is nil, as a row of its
-// own, and what it leaves in the first one goes to dst, unless that is nil.
+// turned takes planes to the kernels of rows, which have the same bits: f gets every column of x, and of y unless that is nil, as a row of
+// its own, and what it leaves in the first one goes to dst, unless that is nil.
 func turned[T Float](isa ISA, dst, x, y []T, planes, n int, f func(column int, x, y []T)) {
 	s := columnsPool.Get().(*columnsScratch)
 	defer columnsPool.Put(s)

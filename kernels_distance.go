@@ -9,7 +9,8 @@ import (
 // SquaredDistance returns Σ (aᵢ − bᵢ)², the square of the Euclidean distance; 0 for empty vectors. It panics where the lengths differ.
 //
 // Differences, squares and sums are rounded to T, the sums in the lanes and pieces of Dot: the relative error is at most 139 roundings,
-// whatever the length. Of vectors of norm 1 it is 2 − 2·Dot, which takes one instruction less and loses digits where they are near each other.
+// whatever the length. Of vectors of norm 1 it is 2 − 2·Dot, which takes one instruction less and loses digits where they are near each
+// other.
 func SquaredDistance[T Float](a, b []T) T {
 	return squaredDistance(active, a, b)
 }
@@ -51,8 +52,8 @@ func checkMatrix(name string, rows, m, cols int) {
 
 // Norm returns the Euclidean norm √Σ xᵢ²; 0 for nothing, NaN if there is one, else +Inf if there is an infinity.
 //
-// Nothing overflows or underflows on the way to a finite norm. Over float32 the squares and their sum are float64: the result is within 0.51
-// ulp. Over float64 vectors whose squares would leave the range are scaled by a power of two first; the relative error is at most 70
+// Nothing overflows or underflows on the way to a finite norm. Over float32 the squares and their sum are float64: the result is within
+// 0.51 ulp. Over float64 vectors whose squares would leave the range are scaled by a power of two first; the relative error is at most 70
 // roundings, whatever the length.
 func Norm[T Float](x []T) T {
 	r, factor := norm(active, x)

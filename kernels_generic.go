@@ -629,8 +629,8 @@ func argMaxPlanesGeneric[T Float](dst []int32, src []T, planes, n, stride int) {
 }
 
 // lovaszWeightsGeneric: foreground with FP background pixels before it weighs 1/(G + FP), background with TP foreground and FP background
-// pixels before it (G − TP)/((G + FP)(G + FP + 1)): the differences of the Jaccard loss without their cancellation. left is G − TP and union
-// G + FP of the first pixel.
+// pixels before it (G − TP)/((G + FP)(G + FP + 1)): the differences of the Jaccard loss without their cancellation. left is G − TP and
+// union G + FP of the first pixel.
 func lovaszWeightsGeneric[T Float](dst []T, foreground []uint8, left, union int) int {
 	dst = dst[:len(foreground)]
 	for i, f := range foreground {

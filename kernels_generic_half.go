@@ -2,8 +2,8 @@ package lanewise
 
 import "math"
 
-// Half precision in plain Go. Narrowing rounds to the nearest, ties to even; a NaN becomes a quiet NaN with the sign and the upper bits that
-// it had.
+// Half precision in plain Go. Narrowing rounds to the nearest, ties to even; a NaN becomes a quiet NaN with the sign and the upper bits
+// that it had.
 
 func fromFloat16Generic(dst []float32, src []uint16) {
 	dst = dst[:len(src)]

@@ -4,10 +4,11 @@ import "math"
 
 // The kernels of the loss in plain Go: their definition, as kernels_generic.go is of the others.
 //
-// Planes hold errors, negative for foreground: in a class's plane the sign says whether a pixel is the class's own, and the rest is its error.
-// −0 is foreground. Where kernels produce or read keys, a key is 2·(bits of the error) + (1 for foreground).
+// Planes hold errors, negative for foreground: in a class's plane the sign says whether a pixel is the class's own, and the rest is its
+// error. −0 is foreground. Where kernels produce or read keys, a key is 2·(bits of the error) + (1 for foreground).
 
-// lossTargetsGeneric writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all others.
+// lossTargetsGeneric writes what labels stand for: of has that of firstLabel and the following ones, and at last, its end, that of all
+// others.
 func lossTargetsGeneric(targets, labels, of []int32, last uint32) {
 	for i, label := range labels {
 		targets[i] = of[min(uint32(label-firstLabel), last)]
@@ -105,9 +106,9 @@ func lossSoftmaxRowsGeneric(dst, src, max, rest, comp []float32, cols, n, dstStr
 	lossSoftmaxGeneric(dst, dst, max, rest, comp, cols, n, dstStride, dstStride)
 }
 
-// lossSoftmaxGradGeneric writes the gradient by the logits, given the gradient dy by the probabilities: p·(dy − Σ p·dy) down every column. A
-// column's own class has an error in s and its probability in own. For the one probability above ½, dy − Σ p·dy is dy·comp less the sum over
-// the others, comp being their sum.
+// lossSoftmaxGradGeneric writes the gradient by the logits, given the gradient dy by the probabilities: p·(dy − Σ p·dy) down every column.
+// A column's own class has an error in s and its probability in own. For the one probability above ½, dy − Σ p·dy is dy·comp less the sum
+// over the others, comp being their sum.
 func lossSoftmaxGradGeneric(dx, s, dy, own, comp []float32, planes, n, dxStride, sStride, dyStride int) {
 	for i := 0; i < n; i += maxColumns {
 		var others columnSums[float32]
@@ -280,7 +281,8 @@ func lossAddProductGeneric(dst, s, a []float32) {
 	}
 }
 
-// lossLog1pGeneric writes log(1 + x), for x ≥ 0, in float64 and then rounded: the logarithm of the rounded sum, and what that has lost of x.
+// lossLog1pGeneric writes log(1 + x), for x ≥ 0, in float64 and then rounded: the logarithm of the rounded sum, and what that has lost of
+// x.
 func lossLog1pGeneric(dst, src []float32) {
 	for i, x := range src {
 		u := float64(x)
@@ -388,8 +390,8 @@ func lossCountGeneric(counts, ranks, keys []uint32, shift, first uint32) {
 	}
 }
 
-// lossPlaceGeneric replaces the rank of every key in its bin by its slot, from where the bin starts: in a column, the next ones of which are
-// 32 slots on, or in a list. The slot gets the lower shift bits of the key, plus 2.
+// lossPlaceGeneric replaces the rank of every key in its bin by its slot, from where the bin starts: in a column, the next ones of which
+// are 32 slots on, or in a list. The slot gets the lower shift bits of the key, plus 2.
 func lossPlaceGeneric(slots []uint16, positions, keys, starts []uint32, shift, first uint32) {
 	for i, k := range keys {
 		start := starts[k>>shift-first]
@@ -405,7 +407,8 @@ func lossPlaceGeneric(slots []uint16, positions, keys, starts []uint32, shift, f
 // lossRankGeneric finds the weights of the pixels in 32 columns of slots, of which the first ones have larger keys than the others, and
 // clears the slots. Before all of them A is base and 2·(G − TP>) is twice; for a lane more[0] is to be added to these counts, and more[1]
 // to be subtracted. Slots without a pixel get anything. It returns how many pixels there were of background and foreground.
-func lossRankGeneric(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][columns]uint32) (background, foreground uint32) {
+func lossRankGeneric(weights []float32, slots []uint16, scratch []uint64, base, twice uint32, more *[2][columns]uint32) (background,
+	foreground uint32) {
 	for lane := range uint32(columns) {
 		var n [2]uint32
 		for i := int(lane); i < len(slots); i += columns {

@@ -1,7 +1,7 @@
 package lanewise
 
-// sigmoidGeneric writes 1/(1 + exp(−x)), from the exponential that does not overflow: with e = exp(−|x|) it is 1/(1 + e) where x is positive,
-// and e/(1 + e) where it is negative.
+// sigmoidGeneric writes 1/(1 + exp(−x)), from the exponential that does not overflow: with e = exp(−|x|) it is 1/(1 + e) where x is
+// positive, and e/(1 + e) where it is negative.
 func sigmoidGeneric[T Float](dst, src []T) {
 	var e, n [maxLanes]T
 	for len(src) > 0 {

@@ -2,8 +2,8 @@ package lanewise
 
 import "unsafe"
 
-// The kernels of SortDescending in plain Go. A key is an integer that is smaller the larger the float is; an item is a key in the upper 32 bits
-// and, below, where it came from. Each kernel is described for all instruction sets in asm/kernels/sort.go, step by step as here.
+// The kernels of SortDescending in plain Go. A key is an integer that is smaller the larger the float is; an item is a key in the upper 32
+// bits and, below, where it came from. Each kernel is described for all instruction sets in asm/kernels/sort.go, step by step as here.
 //
 // An ascending sort is these kernels with other key maps: key32, unpack32 and key64 with the bits of a number's key turned.
 
@@ -17,9 +17,9 @@ func sortCount32Generic(counts, keys []uint32, shift uint32) (nan bool) {
 	return nan
 }
 
-// sortSplit32Generic moves the items that float32s become, none of them a NaN, to the next places in their parts: parts by the bits of their
-// keys above shift. The low half of an item is twice the index, which is given for the first, and 1 for −0, whose key is that of +0. No place is
-// outside of items, whatever was counted.
+// sortSplit32Generic moves the items that float32s become, none of them a NaN, to the next places in their parts: parts by the bits of
+// their keys above shift. The low half of an item is twice the index, which is given for the first, and 1 for −0, whose key is that of +0.
+// No place is outside of items, whatever was counted.
 func sortSplit32Generic(items []uint64, keys []uint32, index uint32, parts, next []uint32, shift uint32) {
 	for i, b := range keys {
 		key, zero := key32(b)
@@ -109,7 +109,8 @@ func sortNeighboursGeneric(items []uint64) {
 	}
 }
 
-// sortBelowGeneric returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple of 32.
+// sortBelowGeneric returns where the first 32 items begin of which one is below its limit, or how many items there are. It takes a multiple
+// of 32.
 func sortBelowGeneric(items, limits []uint64) (at int) {
 	for i, it := range items {
 		if it < limits[i] {

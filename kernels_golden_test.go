@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/golden.txt anew")
 
-// The bits of every kernel and of the loss, hashed a line for each: CI compares them on platforms that differ in their compilers, word sizes
-// and byte orders.
+// The bits of every kernel and of the loss, hashed a line for each: CI compares them on platforms that differ in their compilers, word
+// sizes and byte orders.
 //
 //go:embed testdata/golden.txt
 var goldenLines string
@@ -54,7 +54,8 @@ func golden(t *testing.T) []string {
 
 // goldenKernels has a line for every kernel and shape, over all kinds of values.
 func goldenKernels[T Float]() (lines []string) {
-	shapes := []shape{{1, 1, 1}, {1, 50, 1}, {1, 300, 1}, {1, 9000, 1}, {33, 3, 1}, {20, 19, 1}, {5, 70, 1}, {2, 300, 1}, {1, 2, 100}, {1, 19, 40}, {1, 70, 17}, {3, 5, 7}}
+	shapes := []shape{{1, 1, 1}, {1, 50, 1}, {1, 300, 1}, {1, 9000, 1}, {33, 3, 1}, {20, 19, 1}, {5, 70, 1}, {2, 300, 1}, {1, 2, 100},
+		{1, 19, 40}, {1, 70, 17}, {3, 5, 7}}
 	for _, k := range kernelTests[T]() {
 		for i, s := range shapes {
 			if !k.family.takes(s) {

@@ -1,7 +1,7 @@
 package lanewise
 
-// Half precision: values in 16 bits as Go has no type for, float16 as IEEE 754 defines it (1 bit of sign, 5 of exponent, 10 of mantissa) and
-// bfloat16, the upper half of a float32.
+// Half precision: values in 16 bits as Go has no type for, float16 as IEEE 754 defines it (1 bit of sign, 5 of exponent, 10 of mantissa)
+// and bfloat16, the upper half of a float32.
 
 // FromFloat16 writes the values of float16 to dst, exactly; subnormals too. A NaN becomes a quiet NaN. It panics where the lengths differ.
 func FromFloat16(dst []float32, src []uint16) {
@@ -14,8 +14,8 @@ func FromFloat16(dst []float32, src []uint16) {
 	}
 }
 
-// ToFloat16 rounds src to float16, to the nearest and ties to even: values from 65520 on become an infinity, those up to 2⁻²⁵ zero, and what
-// is between 2⁻²⁵ and 2⁻¹⁴ subnormal. A NaN stays one, with its sign. It panics where the lengths differ.
+// ToFloat16 rounds src to float16, to the nearest and ties to even: values from 65520 on become an infinity, those up to 2⁻²⁵ zero, and
+// what is between 2⁻²⁵ and 2⁻¹⁴ subnormal. A NaN stays one, with its sign. It panics where the lengths differ.
 func ToFloat16(dst []uint16, src []float32) {
 	checkHalf("ToFloat16", len(dst), len(src))
 	isa := active

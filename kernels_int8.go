@@ -18,8 +18,8 @@ func DotInt8(a, b []int8) int32 {
 	return dotInt8(active, a, b)
 }
 
-// DotRowsInt8 multiplies a matrix by a vector: m is row-major [len(dst), len(x)], and dst[r] is what DotInt8 gives for row r and x. An empty
-// x writes zeros. It panics where len(m) ≠ len(dst)·len(x), or len(x) exceeds 131071.
+// DotRowsInt8 multiplies a matrix by a vector: m is row-major [len(dst), len(x)], and dst[r] is what DotInt8 gives for row r and x. An
+// empty x writes zeros. It panics where len(m) ≠ len(dst)·len(x), or len(x) exceeds 131071.
 func DotRowsInt8(dst []int32, m, x []int8) {
 	checkMatrix("DotRowsInt8", len(dst), len(m), len(x))
 	checkInt8("DotRowsInt8", len(x))

@@ -160,7 +160,8 @@ func fillHalves(dst []uint16, special bool, r *random) {
 func (k *narrowTest) operands(s shape, kind string, seed uint64) (in, want narrowOperands) {
 	n := k.lengths(s)
 	r := random(seed)
-	in = narrowOperands{make([]float32, n.dst), make([]float32, n.x), make([]uint16, n.halves), make([]int32, n.sums), make([]int8, n.a), make([]int8, n.b)}
+	in = narrowOperands{make([]float32, n.dst), make([]float32, n.x), make([]uint16, n.halves), make([]int32, n.sums), make([]int8, n.a),
+		make([]int8, n.b)}
 	fill(in.x, kind, max(1, s.axis), &r)
 	if k.narrows {
 		for i := range in.x { // what a half can hold, and values half-way between two of them

@@ -573,7 +573,8 @@ func TestSortDescendingSkewed(t *testing.T) {
 
 func testSortDescendingSkewed[T Float](t *testing.T) {
 	zero, nan := T(math.Copysign(0, -1)), T(math.NaN())
-	sizes := []int{1, insertionMax - 1, insertionMax, insertionMax + 1, 2 * mostInBin, binnedSplitMin - 1, binnedSplitMin, 5000, splitMin - 1, splitMin, splitMin + 4099, maxSortParts / 2 * sortPartMin * 5 / 4}
+	sizes := []int{1, insertionMax - 1, insertionMax, insertionMax + 1, 2 * mostInBin, binnedSplitMin - 1, binnedSplitMin, 5000, splitMin - 1,
+		splitMin, splitMin + 4099, maxSortParts / 2 * sortPartMin * 5 / 4}
 	if !*long {
 		sizes = sizes[:10]
 	}

@@ -403,7 +403,8 @@ func TestSoftmaxScaledAccuracy(t *testing.T) {
 			offset float64
 			spread int // a power of two
 			scale  float32
-		}{{0, 3, 0.125}, {0, 6, 0.3}, {1000, 6, -0.3}, {1e6, 6, 0.3}, {1e20, 50, -1e-14}, {0, 100, 1e-29}, {0, -100, 1e30}, {1e38, 124, 1e-36}, {1e30, 100, 1e30}} {
+		}{{0, 3, 0.125}, {0, 6, 0.3}, {1000, 6, -0.3}, {1e6, 6, 0.3}, {1e20, 50, -1e-14}, {0, 100, 1e-29}, {0, -100, 1e30}, {1e38, 124, 1e-36},
+			{1e30, 100, 1e30}} {
 			for range 100 {
 				x := make([]float32, 1+r.below(200))
 				y, z := make([]float32, len(x)), make([]float64, len(x))

@@ -15,8 +15,8 @@ func Sigmoid[T Float](dst, src []T) {
 }
 
 // SigmoidGrad is the vector-Jacobian product of Sigmoid: dx = y·(1 − y)·dy, where y is the sigmoid and dy the gradient with respect to it.
-// The products are rounded from the left to the right. dx has their length and may be y or dy; it panics where lengths differ or dx overlaps
-// otherwise.
+// The products are rounded from the left to the right. dx has their length and may be y or dy; it panics where lengths differ or dx
+// overlaps otherwise.
 func SigmoidGrad[T Float](dx, y, dy []T) {
 	checkUnary("SigmoidGrad", dx, y)
 	checkUnary("SigmoidGrad", dx, dy)

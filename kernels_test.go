@@ -302,7 +302,8 @@ func vectorShapes() []shape {
 			s = append(s, shape{1, n, 1})
 		}
 	}
-	large := []int{1000, 4096, 8191, 8192, 8193, 8192 + 77, 2*8192 - 1, 2 * 8192, 2*8192 + 1, 3*8192 + 4096 + 15, 65535, 65536, 65537, 65536 + 8192 + 65, 2*65536 + 1, 1 << 20}
+	large := []int{1000, 4096, 8191, 8192, 8193, 8192 + 77, 2*8192 - 1, 2 * 8192, 2*8192 + 1, 3*8192 + 4096 + 15, 65535, 65536, 65537, 65536 +
+		8192 + 65, 2*65536 + 1, 1 << 20}
 	if !*long {
 		large = []int{1000, 8191, 8193, 2*8192 + 77, 65537}
 	}
@@ -312,8 +313,8 @@ func vectorShapes() []shape {
 	return s
 }
 
-// everyOther chooses half of the pairs of a length and a number of rows or planes, where both are odd or even in all four ways; of short ones
-// all.
+// everyOther chooses half of the pairs of a length and a number of rows or planes, where both are odd or even in all four ways; of short
+// ones all.
 func everyOther(n, i int) bool { return n <= 16 || (n/2+i)%2 == 0 }
 
 func rowShapes() []shape {
@@ -325,9 +326,11 @@ func rowShapes() []shape {
 			}
 		}
 	}
-	large := []shape{{3, 200, 1}, {17, 200, 1}, {2, 1000, 1}, {9, 1000, 1}, {3, 8191, 1}, {3, 8192, 1}, {3, 8193, 1}, {2, 9000, 1}, {2, 16385, 1}, {9, 8192, 1}, {2, 65535, 1}, {2, 65536, 1}, {2, 65537, 1}, {1, 1 << 20, 1}}
+	large := []shape{{3, 200, 1}, {17, 200, 1}, {2, 1000, 1}, {9, 1000, 1}, {3, 8191, 1}, {3, 8192, 1}, {3, 8193, 1}, {2, 9000, 1},
+		{2, 16385, 1}, {9, 8192, 1}, {2, 65535, 1}, {2, 65536, 1}, {2, 65537, 1}, {1, 1 << 20, 1}}
 	// more than goes into one call
-	large = append(large, shape{65535, 1, 1}, shape{65537, 1, 1}, shape{1 << 20, 1, 1}, shape{32769, 2, 1}, shape{2*21845 + 5, 3, 1}, shape{3449*2 + 3, 19, 1}, shape{1030, 64, 1}, shape{937, 70, 1}, shape{66, 1000, 1})
+	large = append(large, shape{65535, 1, 1}, shape{65537, 1, 1}, shape{1 << 20, 1, 1}, shape{32769, 2, 1}, shape{2*21845 + 5, 3, 1},
+		shape{3449*2 + 3, 19, 1}, shape{1030, 64, 1}, shape{937, 70, 1}, shape{66, 1000, 1})
 	if !*long {
 		large = []shape{{3, 200, 1}, {9, 1000, 1}, {2, 8193, 1}, {21845 + 5, 3, 1}, {3460, 19, 1}}
 	}
@@ -343,7 +346,9 @@ func planeShapes() []shape {
 			}
 		}
 	}
-	large := []shape{{1, 200, 33}, {1, 1000, 5}, {1, 1000, 70}, {1, 9000, 1}, {1, 9000, 17}, {1, 8193, 3}, {1, 8191, 3}, {1, 16400, 2}, {1, 65535, 1}, {1, 65536, 3}, {1, 65537, 1}, {1, 65537, 65}, {1, 1 << 20, 2}, {1, 1, 1 << 20}, {1, 1, 65537}, {1, 2, 32800}, {1, 3, 21911}, {1, 19, 7013}, {1, 64, 1100}, {1, 200, 513}, {1, 1000, 133}}
+	large := []shape{{1, 200, 33}, {1, 1000, 5}, {1, 1000, 70}, {1, 9000, 1}, {1, 9000, 17}, {1, 8193, 3}, {1, 8191, 3}, {1, 16400, 2},
+		{1, 65535, 1}, {1, 65536, 3}, {1, 65537, 1}, {1, 65537, 65}, {1, 1 << 20, 2}, {1, 1, 1 << 20}, {1, 1, 65537}, {1, 2, 32800},
+		{1, 3, 21911}, {1, 19, 7013}, {1, 64, 1100}, {1, 200, 513}, {1, 1000, 133}}
 	if !*long {
 		large = []shape{{1, 200, 33}, {1, 1000, 5}, {1, 8193, 17}, {1, 65537, 2}, {1, 19, 3530}}
 	}
@@ -363,7 +368,8 @@ func axisShapes() []shape {
 		return append(s, shape{2, 8193, 3})
 	}
 	return append(s, shape{2, 9000, 5}, shape{2, 9000, 1}, shape{3, 19, 3530}, shape{70, 19, 64},
-		shape{65537, 1, 2}, shape{2, 65537, 2}, shape{2, 65537, 1}, shape{2, 1, 65537}, shape{1 << 20, 1, 1}, shape{1, 1 << 20, 2}, shape{1, 1, 1 << 20})
+		shape{65537, 1, 2}, shape{2, 65537, 2}, shape{2, 65537, 1}, shape{2, 1, 65537}, shape{1 << 20, 1, 1}, shape{1, 1 << 20, 2},
+		shape{1, 1, 1 << 20})
 }
 
 // random is splitmix64: the same numbers on every platform.
@@ -544,7 +550,8 @@ type bench[T Float] struct {
 
 func newBench[T Float]() *bench[T] {
 	floats := func() placer[T] { return &buffer[T]{guard: guard[T]()} }
-	return &bench[T]{floats(), floats(), floats(), &buffer[int32]{guard: guardIndex}, &buffer[int32]{guard: guardIndex}, &buffer[uint8]{guard: guardTruth}}
+	return &bench[T]{floats(), floats(), floats(), &buffer[int32]{guard: guardIndex}, &buffer[int32]{guard: guardIndex},
+		&buffer[uint8]{guard: guardTruth}}
 }
 
 // run runs a case once. Operands begin at different places of a line, all derived from offset; alias names the source that dst is to be,

@@ -11,9 +11,10 @@ import (
 // SortDescending puts first. Equal elements come in the order of src, −0 equals +0, NaNs come first, and every element keeps its bits. It
 // panics where indices has another length, k > len(src), src has more than 2³¹ − 1 elements, or values overlaps src.
 //
-// src is read once, its first 8192 elements twice, and only elements larger than the k-th so far cost more than that. For k up to 64 they are
-// inserted into values, for larger ones collected and sorted when there are as many as k, in scratch from a pool, 24 bytes for each of up to
-// 2·k + 1024 elements. Even where every element is larger than those before, it takes no more than a few times what SortDescending does.
+// src is read once, its first 8192 elements twice, and only elements larger than the k-th so far cost more than that. For k up to 64 they
+// are inserted into values, for larger ones collected and sorted when there are as many as k, in scratch from a pool, 24 bytes for each of
+// up to 2·k + 1024 elements. Even where every element is larger than those before, it takes no more than a few times what SortDescending
+// does.
 func TopK[T Float](values []T, indices []int32, src []T) {
 	if len(indices) != len(values) {
 		panicLengths("TopK", "len(values)", len(values), "len(indices)", len(indices))

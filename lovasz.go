@@ -62,14 +62,14 @@ type LovaszConfig struct {
 	VoidLabels   []int32    // labels that are no class; they may be class ids, which then have no foreground
 	Void         VoidPolicy // DropPixels (default) or AsBackground
 	Weights      []float32  // per class, nil: all 1; the mean is weighted: Σ wₖ·lossₖ / Σ wₖ
-	CrossEntropy float64    // λ >= 0: adds λ times the mean cross-entropy (sigmoid: binary, mean over the classes too) of the pixels that are not void
+	CrossEntropy float64    // λ >= 0: adds λ times the mean cross-entropy (sigmoid: binary, of the classes too) of pixels that are not void
 	PerImage     bool       // the loss of every image, then their mean; false: all pixels of the batch together
 	Method       Method     // Exact (default) or Binned
 	Workers      int        // goroutines per call, GOMAXPROCS at most; 0: as many; 1: all on the caller's. Results do not depend on it
 
 	// The cross-entropy's own weights and smoothing, by the conventions of torch.nn.CrossEntropyLoss; both need CrossEntropy > 0. With
 	// sigmoids a weight is that of the class's binary cross-entropies, and the smoothed labels are ε/2 and 1 − ε/2.
-	CrossEntropyWeights []float32 // per class, nil: all 1; the mean is weighted by that of each pixel's label, with sigmoids by that of each term's class
+	CrossEntropyWeights []float32 // per class, nil: all 1; the mean is weighted by each pixel's label, with sigmoids by each term's class
 	LabelSmoothing      float64   // ε in [0, 1): how much of each label is spread over all classes
 }
 
@@ -78,9 +78,9 @@ type LovaszResult struct {
 	Loss         float64   // Lovasz + λ · CrossEntropy; 0 where there is no pixel or no class to average
 	Lovasz       float64   // the (weighted) mean of the class losses
 	CrossEntropy float64   // the mean cross-entropy; 0 where λ is 0
-	Gap          float64   // the Lovasz of the float32 errors lies in [Lovasz, Lovasz+Gap], proved from the counts; 0 with Exact, which is within 1e-7 of it
-	PerClass     []float64 // [classes], NaN for a class that took no part; with PerImage its mean over the images where it did; valid until the next call
-	PerImage     []float64 // [images] with PerImage: each one's Lovasz, NaN for an image that took no part; valid until the next call; nil otherwise
+	Gap          float64   // the Lovasz of the float32 errors is in [Lovasz, Lovasz+Gap], proved from the counts; 0 with Exact (within 1e-7)
+	PerClass     []float64 // [classes], NaN for one that took no part; with PerImage its mean where it did; valid until the next call
+	PerImage     []float64 // [images] with PerImage, else nil: each one's Lovasz, NaN for one that took no part; valid until the next call
 }
 
 // Clone returns a result with slices of its own, which later calls leave alone.
@@ -158,10 +158,10 @@ func LovaszSoftmax(logits []float32, labels []int32, classes int) (float64, erro
 // A Lovasz computes the Lovász-Softmax loss (Berman, Rannen Triki and Blaschko, CVPR 2018) again and again without allocating. It is not
 // safe for concurrent use: have one per goroutine. A method called while another goroutine is in one panics.
 //
-// It keeps its scratch from call to call, until Release: 4 bytes a logit, 8 with a gradient, 4 a pixel (12 with cross-entropy, and 8 more with
-// the gradient of a softmax). With Exact a gradient takes 4 bytes a class more for every 8,192 pixels (32 where a loss has more than 150,000),
-// and every worker some 8 bytes a pixel (at most 27, where all errors crowd together; 20 in plain Go); with Binned every worker takes at
-// most 1.6 MB. What is known of every image and class takes less than a quarter of the logits, or 1 MB.
+// It keeps its scratch from call to call, until Release: 4 bytes a logit, 8 with a gradient, 4 a pixel (12 with cross-entropy, and 8 more
+// with the gradient of a softmax). With Exact a gradient takes 4 bytes a class more for every 8,192 pixels (32 where a loss has more than
+// 150,000), and every worker some 8 bytes a pixel (at most 27, where all errors crowd together; 20 in plain Go); with Binned every worker
+// takes at most 1.6 MB. What is known of every image and class takes less than a quarter of the logits, or 1 MB.
 type Lovasz struct {
 	inUse
 	plan   *plan // nil: no configuration
@@ -184,7 +184,8 @@ func NewLovasz(cfg LovaszConfig) (*Lovasz, error) {
 // clone returns a configuration with slices of its own.
 func (cfg LovaszConfig) clone() LovaszConfig {
 	cfg.OnlyClasses, cfg.SkipClasses = slices.Clone(cfg.OnlyClasses), slices.Clone(cfg.SkipClasses)
-	cfg.VoidLabels, cfg.Weights, cfg.CrossEntropyWeights = slices.Clone(cfg.VoidLabels), slices.Clone(cfg.Weights), slices.Clone(cfg.CrossEntropyWeights)
+	cfg.VoidLabels, cfg.Weights, cfg.CrossEntropyWeights = slices.Clone(cfg.VoidLabels), slices.Clone(cfg.Weights),
+		slices.Clone(cfg.CrossEntropyWeights)
 	return cfg
 }
 
@@ -322,8 +323,8 @@ func (l *Lovasz) run(a input) (LovaszResult, error) {
 // the same slice; an error that is 0 has gradient 0.
 //
 // It is always exact, since Binned would save it nothing. Of the configuration only VoidLabels, Void (AsBackground makes void pixels 0),
-// PerImage and Workers matter; for nothing but a hinge it is {Classes: 1, Activation: NoActivation}. PerClass is nil, and Gap 0. A score that
-// is not finite is ErrNotFinite; the other errors are those of Forward.
+// PerImage and Workers matter; for nothing but a hinge it is {Classes: 1, Activation: NoActivation}. PerClass is nil, and Gap 0. A score
+// that is not finite is ErrNotFinite; the other errors are those of Forward.
 func (l *Lovasz) Hinge(grad, scores []float32, labels []int32, images int) (LovaszResult, error) {
 	l.enter("Lovasz")
 	defer l.leave()

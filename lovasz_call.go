@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// A call is one call of a Lovasz or a LovaszCounts: its arguments, how they are divided, and what is known of the parts. Its slices are used
-// again.
+// A call is one call of a Lovasz or a LovaszCounts: its arguments, how they are divided, and what is known of the parts. Its slices are
+// used again.
 //
 // Pixels are divided into groups, which have planes of their own: an image with PerImage, else all of them; with masks, where each class
 // drops pixels of its own, such a unit has a group for every class. Groups are divided into blocks, which are what a worker takes at a
@@ -185,7 +185,8 @@ func (c *call) open(p *plan, a input) error {
 	}
 	if a.masked {
 		if len(a.masks) != len(a.logits) || len(a.masks)%classes != 0 || count%a.images != 0 {
-			return errorf(ErrShape, "logits hold %d values and masks %d, want %d images × pixels × %d classes", len(a.logits), len(a.masks), a.images, classes)
+			return errorf(ErrShape, "logits hold %d values and masks %d, want %d images × pixels × %d classes", len(a.logits), len(a.masks),
+				a.images, classes)
 		}
 	} else if count%a.images != 0 {
 		return errorf(ErrShape, "labels hold %d values, want a multiple of %d images", count, a.images)

@@ -112,7 +112,8 @@ func decodeCase(data []byte) lossCase {
 	}
 	r := &caseReader{data, newRand(seed)}
 	C := 1 + r.n(8)
-	cfg := LovaszConfig{Classes: C, Activation: Activation(r.n(3)), Layout: Layout(r.n(2)), Average: Average(r.n(2)), Void: VoidPolicy(r.n(2)), Method: Method(r.n(2)), PerImage: r.n(3) == 0}
+	cfg := LovaszConfig{Classes: C, Activation: Activation(r.n(3)), Layout: Layout(r.n(2)), Average: Average(r.n(2)), Void: VoidPolicy(r.n(2)),
+		Method: Method(r.n(2)), PerImage: r.n(3) == 0}
 	if C == 1 && cfg.Activation == SoftmaxActivation {
 		cfg.Activation = SigmoidActivation
 	}
@@ -409,11 +410,14 @@ func againstRounded(got LovaszResult, grad []float32, want oracleResult[float32]
 			return fmt.Errorf("PerClass[%d] = %v, want %v", k, got.PerClass[k], want.PerClass[k])
 		}
 	}
-	if (got.PerImage == nil) != (want.PerImage == nil) || !slices.EqualFunc(got.PerImage, want.PerImage, func(a, b float64) bool { return within(a, b, 1e-14, 0) }) {
+	if (got.PerImage == nil) != (want.PerImage == nil) || !slices.EqualFunc(got.PerImage, want.PerImage,
+		func(a, b float64) bool { return within(a, b, 1e-14, 0) }) {
 		return fmt.Errorf("PerImage %v, want %v", got.PerImage, want.PerImage)
 	}
-	if !within(got.Lovasz, want.Lovasz, 1e-14, 0) || !within(got.Loss, want.Loss, 1e-14, 0) || !within(got.CrossEntropy, want.CrossEntropy, 1e-14, 0) {
-		return fmt.Errorf("loss %v = %v + λ·%v, want %v = %v + λ·%v", got.Loss, got.Lovasz, got.CrossEntropy, want.Loss, want.Lovasz, want.CrossEntropy)
+	if !within(got.Lovasz, want.Lovasz, 1e-14, 0) || !within(got.Loss, want.Loss, 1e-14, 0) ||
+		!within(got.CrossEntropy, want.CrossEntropy, 1e-14, 0) {
+		return fmt.Errorf("loss %v = %v + λ·%v, want %v = %v + λ·%v", got.Loss, got.Lovasz, got.CrossEntropy, want.Loss, want.Lovasz,
+			want.CrossEntropy)
 	}
 	if !within(got.Gap, want.Gap, 1e-11, 0) {
 		return fmt.Errorf("gap %v, want %v", got.Gap, want.Gap)
@@ -521,8 +525,8 @@ const (
 
 var sceneNames = []string{"random", "confident", "trained", "untrained"}
 
-// scene returns logits and labels as networks have them: of no idea, of a good idea with 90 % of the pixels right, on rectangular regions with
-// soft borders and blobs of errors and classes of very different frequency, and of a fresh network.
+// scene returns logits and labels as networks have them: of no idea, of a good idea with 90 % of the pixels right, on rectangular regions
+// with soft borders and blobs of errors and classes of very different frequency, and of a fresh network.
 func sceneCase(rng *rand.Rand, kind, pixels, classes int) lossCase {
 	c := lossCase{cfg: LovaszConfig{Classes: classes}, logits: make([]float32, pixels*classes), labels: make([]int32, pixels), images: 1}
 	hash := func(a, b int) int {

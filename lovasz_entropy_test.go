@@ -50,7 +50,8 @@ func TestCrossEntropyOptions(t *testing.T) {
 func TestCrossEntropyGradient(t *testing.T) {
 	rng := newRand(41)
 	for i := range 60 {
-		cfg := LovaszConfig{Classes: 2 + rng.IntN(5), Layout: Layout(rng.IntN(2)), Activation: Activation(rng.IntN(2)), CrossEntropy: 0.5 + rng.Float64(),
+		cfg := LovaszConfig{Classes: 2 + rng.IntN(5), Layout: Layout(rng.IntN(2)), Activation: Activation(rng.IntN(2)), CrossEntropy: 0.5 +
+			rng.Float64(),
 			VoidLabels: []int32{255}, Void: VoidPolicy(rng.IntN(2)), PerImage: rng.IntN(2) == 0, LabelSmoothing: float64(rng.IntN(3)) / 4}
 		if i%3 > 0 {
 			for range cfg.Classes {

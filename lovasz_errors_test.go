@@ -242,7 +242,8 @@ func TestLovaszGradShape(t *testing.T) {
 		}
 	}
 	scores, mask := memory[6:10], []int32{0, 1, 0, 1}
-	for name, grad := range map[string][]float32{"empty": {}, "short": make([]float32, 3), "long": make([]float32, 5), "overlaps": memory[8:12]} {
+	for name, grad := range map[string][]float32{"empty": {}, "short": make([]float32, 3), "long": make([]float32, 5),
+		"overlaps": memory[8:12]} {
 		if _, err := l.Hinge(grad, scores, mask, 1); !errors.Is(err, ErrShape) {
 			t.Errorf("Hinge's gradient %s: %v, want ErrShape", name, err)
 		}

@@ -28,9 +28,11 @@ func checkAnyCase(t *testing.T, c *waveCase, workers int) {
 	var rounded oracleResult[float32]
 	var exact64 oracleResult[float64]
 	if c.masks != nil {
-		rounded, exact64 = oracle[float32]{c.cfg}.runMasks(c.logits, c.masks, c.images), oracle[float64]{exact}.runMasks(widen(c.logits), c.masks, c.images)
+		rounded, exact64 = oracle[float32]{c.cfg}.runMasks(c.logits, c.masks, c.images), oracle[float64]{exact}.runMasks(widen(c.logits), c.masks,
+			c.images)
 	} else {
-		rounded, exact64 = oracle[float32]{c.cfg}.run(c.logits, c.labels, c.images), oracle[float64]{exact}.run(widen(c.logits), c.labels, c.images)
+		rounded, exact64 = oracle[float32]{c.cfg}.run(c.logits, c.labels, c.images), oracle[float64]{exact}.run(widen(c.logits), c.labels,
+			c.images)
 	}
 	call := func(c *waveCase, workers int, grad []float32) LovaszResult {
 		cfg := c.cfg
@@ -50,7 +52,8 @@ func checkAnyCase(t *testing.T, c *waveCase, workers int) {
 			first = &got
 		}
 		err := errors.Join(againstRounded(got, grad, rounded), againstFloat64(c.cfg, got, exact64))
-		for what, r := range map[string]LovaszResult{"Forward": call(c, 1, nil), "the other layout": call(other, 4-workers, otherGrad), "another ISA": *first} {
+		for what, r := range map[string]LovaszResult{"Forward": call(c, 1, nil), "the other layout": call(other, 4-workers, otherGrad),
+			"another ISA": *first} {
 			if d := sameResult(got, r); d != "" {
 				err = errors.Join(err, fmt.Errorf("%s: %s", what, d))
 			}
@@ -59,7 +62,8 @@ func checkAnyCase(t *testing.T, c *waveCase, workers int) {
 			err = errors.Join(err, errors.New("the other layout: "+d))
 		}
 		if err != nil {
-			t.Errorf("%v, %d workers, %+v, %d images, masks %v, labels %v, logits %v: %v", isa, workers, c.cfg, c.images, c.masks, c.labels, c.logits, err)
+			t.Errorf("%v, %d workers, %+v, %d images, masks %v, labels %v, logits %v: %v", isa, workers, c.cfg, c.images, c.masks, c.labels,
+				c.logits, err)
 		}
 	})
 }

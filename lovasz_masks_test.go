@@ -27,7 +27,8 @@ func TestMasksReport(t *testing.T) {
 			}
 		}
 		r, err := l.BackwardMasks(grad, x, m, 1)
-		if err != nil || !within(r.Lovasz, 0.333493702, 1e-7, 0) || !within(r.PerClass[0], perClass[0], 1e-7, 0) || !within(r.PerClass[1], perClass[1], 1e-7, 0) {
+		if err != nil || !within(r.Lovasz, 0.333493702, 1e-7, 0) || !within(r.PerClass[0], perClass[0], 1e-7, 0) ||
+			!within(r.PerClass[1], perClass[1], 1e-7, 0) {
 			t.Errorf("layout %d: %+v, %v", layout, r, err)
 		}
 		for i := range want {
@@ -49,7 +50,8 @@ type maskCase struct {
 func randomMasks(rng *rand.Rand) maskCase {
 	c := maskCase{images: 1 + rng.IntN(3), pixels: rng.IntN(80)}
 	c.cfg = LovaszConfig{Classes: 1 + rng.IntN(4), Layout: Layout(rng.IntN(2)), Activation: SigmoidActivation + Activation(rng.IntN(2)),
-		Average: Average(rng.IntN(2)), Void: VoidPolicy(rng.IntN(2)), PerImage: rng.IntN(2) == 0, Method: Method(rng.IntN(2)), Workers: 1 + rng.IntN(3)}
+		Average: Average(rng.IntN(2)), Void: VoidPolicy(rng.IntN(2)), PerImage: rng.IntN(2) == 0, Method: Method(rng.IntN(2)), Workers: 1 +
+			rng.IntN(3)}
 	if rng.IntN(3) == 0 {
 		for range c.cfg.Classes {
 			c.cfg.Weights = append(c.cfg.Weights, 1+float32(rng.IntN(3)))
@@ -259,7 +261,8 @@ func TestMasksErrors(t *testing.T) {
 		t.Errorf("softmax: %v, want ErrConfig", err)
 	}
 	l, _ := NewLovasz(LovaszConfig{Classes: 2, Activation: SigmoidActivation})
-	for _, c := range []struct{ logits, masks, images int }{{4, 6, 1}, {4, 2, 1}, {5, 5, 1}, {4, 4, 0}, {4, 4, -1}, {4, 4, 3}, {0, 4, 1}, {4, 0, 1}} {
+	for _, c := range []struct{ logits, masks, images int }{{4, 6, 1}, {4, 2, 1}, {5, 5, 1}, {4, 4, 0}, {4, 4, -1}, {4, 4, 3}, {0, 4, 1},
+		{4, 0, 1}} {
 		if _, err := l.ForwardMasks(make([]float32, c.logits), make([]uint8, c.masks), c.images); !errors.Is(err, ErrShape) {
 			t.Errorf("%+v: %v, want ErrShape", c, err)
 		}

@@ -10,8 +10,8 @@ import (
 // An oracle computes the loss and its gradient straight from the definition and shares no code with the package: every probability, error
 // and weight stands in a slice of its own, and ranks come from comparing every pixel with every other.
 //
-// oracle[float64] is the loss of the paper in float64. oracle[float32] rounds where docs/numerics.md rounds, so that the package has to give
-// its bits.
+// oracle[float64] is the loss of the paper in float64. oracle[float32] rounds where docs/numerics.md rounds, so that the package has to
+// give its bits.
 type oracle[T Float] struct{ LovaszConfig }
 
 // oraclePixel is a pixel that takes part.
@@ -631,7 +631,8 @@ func widen(x []float32) []float64 {
 	return out
 }
 
-// seedWeights is the seed algorithm (Berman et al., algorithm 1) on pixels in the given order: cumulative sums, Jaccard losses, differences.
+// seedWeights is the seed algorithm (Berman et al., algorithm 1) on pixels in the given order: cumulative sums, Jaccard losses,
+// differences.
 func seedWeights(order []int, fg []bool) []float64 {
 	var G float64
 	for _, b := range fg {

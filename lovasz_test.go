@@ -41,7 +41,8 @@ func TestLovaszAgainstOracle(t *testing.T) {
 	})
 }
 
-// Where two groups of tied pixels, blocks, ranges of keys or counters of 16 bits might meet: sizes and data that the random cases do not reach.
+// Where two groups of tied pixels, blocks, ranges of keys or counters of 16 bits might meet: sizes and data that the random cases do not
+// reach.
 func TestLovaszSizes(t *testing.T) {
 	constant := func(int, int) float32 { return 0.5 }
 	two := func(i, k int) float32 { return float32((i*7 + k*k) % 3 % 2) }
@@ -359,7 +360,8 @@ func TestLovaszWeightsAreNormalised(t *testing.T) {
 		want = want.Clone()
 		c.cfg.Weights = filled(c.cfg.Classes, 2)
 		got, grad := c.backward(t, 1)
-		if !within(got.Loss, want.Loss, 1e-15, 0) || !within(got.Gap, want.Gap, 1e-14, 0) || !slices.EqualFunc(got.PerClass, want.PerClass, sameFloat) {
+		if !within(got.Loss, want.Loss, 1e-15, 0) || !within(got.Gap, want.Gap, 1e-14, 0) || !slices.EqualFunc(got.PerClass, want.PerClass,
+			sameFloat) {
 			t.Fatalf("case %d, %+v: %+v, without weights %+v", i, c.cfg, got, want)
 		}
 		if d := sameGradient(grad, wantGrad); d != "" {
@@ -590,7 +592,8 @@ func TestLovaszKeepsItsConfig(t *testing.T) {
 func TestLovaszAllocatesNothing(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		for i := range 2 * 2 * 2 * 2 * 3 {
-			cfg := LovaszConfig{Classes: 5, Layout: Layout(i & 1), Method: Method(i >> 1 & 1), PerImage: i>>2&1 == 1, Activation: Activation(i >> 4), VoidLabels: []int32{255}, Workers: 1}
+			cfg := LovaszConfig{Classes: 5, Layout: Layout(i & 1), Method: Method(i >> 1 & 1), PerImage: i>>2&1 == 1, Activation: Activation(i >> 4),
+				VoidLabels: []int32{255}, Workers: 1}
 			if i>>3&1 == 1 {
 				if cfg.Activation == NoActivation {
 					continue
@@ -652,7 +655,8 @@ func TestLovaszConcurrently(t *testing.T) {
 
 // One Lovasz for inputs of every size, in any order: nothing of an earlier call shows in a later one.
 func TestLovaszIsReused(t *testing.T) {
-	for _, cfg := range []LovaszConfig{{Classes: 4, VoidLabels: []int32{255}}, {Classes: 4, Method: Binned}, {Classes: 4, Activation: SigmoidActivation, CrossEntropy: 1, PerImage: true, Workers: 2}} {
+	for _, cfg := range []LovaszConfig{{Classes: 4, VoidLabels: []int32{255}}, {Classes: 4, Method: Binned},
+		{Classes: 4, Activation: SigmoidActivation, CrossEntropy: 1, PerImage: true, Workers: 2}} {
 		l := mustLovasz(t, cfg)
 		rng := newRand(12)
 		for range 60 {

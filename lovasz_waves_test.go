@@ -133,9 +133,11 @@ func eachWaveCase(t *testing.T, f func(t *testing.T, c *waveCase)) {
 				continue
 			}
 			masked := i>>3 == 2
-			cfg := LovaszConfig{Classes: size.classes, PerImage: true, Layout: Layout(i & 1), Method: Method(i >> 1 & 1), CrossEntropy: float64(i>>2&1) / 2,
-				Activation: min(Activation(i>>3), SigmoidActivation), VoidLabels: []int32{255}, Void: VoidPolicy(i & 1)}
-			name := fmt.Sprintf("%d classes, %v, %v, %v, λ %v, masks %t", cfg.Classes, cfg.Activation, cfg.Layout, cfg.Method, cfg.CrossEntropy, masked)
+			cfg := LovaszConfig{Classes: size.classes, PerImage: true, Layout: Layout(i & 1), Method: Method(i >> 1 & 1),
+				CrossEntropy: float64(i>>2&1) / 2,
+				Activation:   min(Activation(i>>3), SigmoidActivation), VoidLabels: []int32{255}, Void: VoidPolicy(i & 1)}
+			name := fmt.Sprintf("%d classes, %v, %v, %v, λ %v, masks %t", cfg.Classes, cfg.Activation, cfg.Layout, cfg.Method, cfg.CrossEntropy,
+				masked)
 			t.Run(name, func(t *testing.T) { f(t, newWaveCase(cfg, masked, size.pixels, size.took, size.void)) })
 		}
 	}

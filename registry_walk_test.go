@@ -21,8 +21,8 @@ import (
 // A trial says what arguments a kernel is to be tried with. Where nothing else is said a slice has n elements of any value, a float is any
 // number, and a labels' class any of the labels.
 type trial struct {
-	// shape returns for each n the integers among the arguments, by name, and the lengths of slices that are not n. A slice of length −1 is nil.
-	// Kernels with integers other than class have to have it.
+	// shape returns for each n the integers among the arguments, by name, and the lengths of slices that are not n. A slice of length −1 is
+	// nil. Kernels with integers other than class have to have it.
 	shape func(n int, element string) map[string]int
 	// prepare changes arguments that are filled in. What it returns, if anything, says for which elements of which slice anything goes; it is
 	// asked when the definition has run.
@@ -318,17 +318,19 @@ func (e *entry) compare(in *trial, got, want arguments, a, b, before []span, any
 	for i := range a {
 		if at := differ(&a[i], &b[i], slices.Contains(in.zeros, a[i].name), anything); at >= 0 {
 			size := a[i].size
-			return fmt.Errorf("%s[%d] of %d is %x, the definition says %x", a[i].name, at, a[i].n, a[i].bytes()[at*size:][:size], b[i].bytes()[at*size:][:size])
+			return fmt.Errorf("%s[%d] of %d is %x, the definition says %x", a[i].name, at, a[i].n, a[i].bytes()[at*size:][:size],
+				b[i].bytes()[at*size:][:size])
 		}
-		if kept := (a[i].n + a[i].beyond.write) * a[i].size; kept < len(a[i].all()) && string(a[i].all()[kept:]) != string(before[i].all()[kept:]) {
+		if kept := (a[i].n + a[i].beyond.write) * a[i].size; kept < len(a[i].all()) &&
+			string(a[i].all()[kept:]) != string(before[i].all()[kept:]) {
 			return fmt.Errorf("wrote further beyond %s than it says", a[i].name)
 		}
 	}
 	return nil
 }
 
-// TestRegistry compares every function with its definition: bits, every tail, every alignment, at unmapped pages, between canaries, with what
-// it may read and write beyond and no more.
+// TestRegistry compares every function with its definition: bits, every tail, every alignment, at unmapped pages, between canaries, with
+// what it may read and write beyond and no more.
 func TestRegistry(t *testing.T) {
 	fences := make([]*fence[byte], 16)
 	for i := range fences {
@@ -438,8 +440,8 @@ func (e *entry) copies(a arguments) []span {
 	return spans
 }
 
-// TestReached: a kernel runs the function that the registry names. All its memory is unmapped, and the function that finds that out is the one.
-// A definition in the place of assembly, which gives the same bits, is found in this way.
+// TestReached: a kernel runs the function that the registry names. All its memory is unmapped, and the function that finds that out is the
+// one. A definition in the place of assembly, which gives the same bits, is found in this way.
 func TestReached(t *testing.T) {
 	memory, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {

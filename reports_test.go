@@ -37,7 +37,8 @@ func TestReportedLosses(t *testing.T) {
 	}{
 		{"nothing but void pixels", LovaszConfig{Classes: 3, VoidLabels: void}, reportA, []int32{255, 255, 255, 255}, 0,
 			[]float64{math.NaN(), math.NaN(), math.NaN()}, make([]float64, 12)},
-		{"nothing but void pixels, all classes", LovaszConfig{Classes: 3, VoidLabels: void, Average: AllClasses}, reportA, []int32{255, 255, 255, 255}, 0,
+		{"nothing but void pixels, all classes", LovaszConfig{Classes: 3, VoidLabels: void, Average: AllClasses}, reportA,
+			[]int32{255, 255, 255, 255}, 0,
 			[]float64{math.NaN(), math.NaN(), math.NaN()}, make([]float64, 12)},
 		{"void dropped", LovaszConfig{Classes: 3, VoidLabels: void}, reportA, []int32{0, 255, 0, 255}, 0.524849143, nil, nil},
 		{"void as background", LovaszConfig{Classes: 3, VoidLabels: void, Void: AsBackground}, reportA, []int32{0, 255, 0, 255}, 0.587873022, nil, nil},
@@ -287,7 +288,8 @@ func TestReportedRequests(t *testing.T) {
 		{"some −Inf", []float32{0, 0, 0, inf, 0, inf, 0, 0, 0, 0, 0, 0}, make([]int32, 4), 2, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, cfg := range []LovaszConfig{{Classes: 3}, {Classes: 3, Method: Binned}, {Classes: 3, PerImage: true, Average: AllClasses}, {Classes: 3, Layout: ClassMajor, Workers: 2}} {
+			for _, cfg := range []LovaszConfig{{Classes: 3}, {Classes: 3, Method: Binned}, {Classes: 3, PerImage: true, Average: AllClasses},
+				{Classes: 3, Layout: ClassMajor, Workers: 2}} {
 				if cfg.Layout == ClassMajor && len(c.logits) == 12 && c.images == 2 {
 					c.logits = transposed(c.logits, 2, 2, 3)
 				}
@@ -355,7 +357,8 @@ func TestReportedImages(t *testing.T) {
 			labels[i] = int32(i % c.classes)
 		}
 		grad := make([]float32, len(logits))
-		for j, cfg := range []LovaszConfig{{Method: Exact}, {Method: Binned}, {Layout: ClassMajor, Average: AllClasses}, {Activation: SigmoidActivation, CrossEntropy: 1}} {
+		for j, cfg := range []LovaszConfig{{Method: Exact}, {Method: Binned}, {Layout: ClassMajor, Average: AllClasses},
+			{Activation: SigmoidActivation, CrossEntropy: 1}} {
 			if !*long && i == 1 && j%2 == 1 {
 				continue
 			}
@@ -364,8 +367,10 @@ func TestReportedImages(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			l := mustLovasz(t, cfg)
 			res, err := l.Forward(logits, labels, c.images)
-			if err != nil || len(res.PerImage) != c.images || len(res.PerClass) != c.classes || c.pixels == 0 && res.Loss != 0 || c.pixels > 0 && !(res.Loss > 0) {
-				t.Errorf("%d images of %d pixels, %v, %v, %v: loss %v of %d images, %v", c.images, c.pixels, cfg.Activation, cfg.Layout, cfg.Method, res.Loss, len(res.PerImage), err)
+			if err != nil || len(res.PerImage) != c.images || len(res.PerClass) != c.classes || c.pixels == 0 && res.Loss != 0 || c.pixels > 0 &&
+				!(res.Loss > 0) {
+				t.Errorf("%d images of %d pixels, %v, %v, %v: loss %v of %d images, %v", c.images, c.pixels, cfg.Activation, cfg.Layout, cfg.Method,
+					res.Loss, len(res.PerImage), err)
 			}
 			if _, err := l.Backward(grad, logits, labels, c.images); err != nil {
 				t.Error(err)

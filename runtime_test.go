@@ -49,8 +49,8 @@ func runSmall[T Float](t *testing.T) {
 	}
 }
 
-// TestUnderRuntime runs all kernels on four goroutines while the CPU profiler samples them, the tracer writes, stacks move and the collector
-// runs, and checks their results.
+// TestUnderRuntime runs all kernels on four goroutines while the CPU profiler samples them, the tracer writes, stacks move and the
+// collector runs, and checks their results.
 func TestUnderRuntime(t *testing.T) {
 	duration := time.Second
 	if !*long {

@@ -10,8 +10,8 @@ import (
 
 // SortDescending sorts keys in place, the largest first, and writes to perm where each key came from: afterwards keys[i] is what
 // keys[perm[i]] was. Equal keys keep their order, −0 equals +0, NaNs come first, and every key keeps its bits. It panics where the lengths
-// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key (up to 28 of float64) and up to 0.4 MB, comes from a pool; keys that
-// are in order already need none. Nothing else may write to keys during the call.
+// differ or there are more than 2³¹ − 1 keys. Its scratch, 16 bytes a key (up to 28 of float64) and up to 0.4 MB, comes from a pool; keys
+// that are in order already need none. Nothing else may write to keys during the call.
 func SortDescending[T Float](keys []T, perm []int32) {
 	if len(keys) != len(perm) {
 		panicLengths("SortDescending", "len(keys)", len(keys), "len(perm)", len(perm))
@@ -125,9 +125,9 @@ func scatter32(keys []uint32, perm []int32, items []uint64, next *[sortDigits]ui
 	}
 }
 
-// sort64 is SortDescending on the bits of float64. The keys move to their parts, and perm says where they came from. In a part an item is the
-// bits of a key from the first in which keys differ, as many as there is room for beside its place in the part. The keys are fetched in the
-// order of the items; those whose items are equal are sorted by the rest of their bits.
+// sort64 is SortDescending on the bits of float64. The keys move to their parts, and perm says where they came from. In a part an item is
+// the bits of a key from the first in which keys differ, as many as there is room for beside its place in the part. The keys are fetched in
+// the order of the items; those whose items are equal are sorted by the rest of their bits.
 func (s *sorter) sort64(keys []uint64, perm []int32) {
 	if len(keys) <= insertionMax {
 		inOrder(perm)
@@ -141,7 +141,8 @@ func (s *sorter) sort64(keys []uint64, perm []int32) {
 	}
 }
 
-// sortPart64 sorts a part: values to keys, and perm, where they came from, with them. Their keys, shifted left by up, differ in so many digits.
+// sortPart64 sorts a part: values to keys, and perm, where they came from, with them. Their keys, shifted left by up, differ in so many
+// digits.
 func (s *sorter) sortPart64(keys []uint64, perm []int32, values []uint64, digits int, up uint) {
 	width := uint(bits.Len(uint(len(values) - 1)))
 	s.packed = resize(s.packed, len(values))

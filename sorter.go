@@ -209,8 +209,8 @@ func (s *sorter) byBins(items []uint64) []uint64 {
 	return sorted
 }
 
-// A gap is what is free between the keys of the two signs of floats, or between those without and with the highest bit of a part of them. Most
-// bins would be of the numbers close to 0, which few arrays have.
+// A gap is what is free between the keys of the two signs of floats, or between those without and with the highest bit of a part of them.
+// Most bins would be of the numbers close to 0, which few arrays have.
 type gap struct {
 	below uint64 // the largest item below
 	width uint64
@@ -264,8 +264,8 @@ func (s *sorter) radix(items, scratch []uint64, digits int) {
 	}
 }
 
-// lowDigits sorts items by all their digits but the last. It returns them, in items or in scratch, and what moves them to where they belong:
-// the last digit's next and its shift.
+// lowDigits sorts items by all their digits but the last. It returns them, in items or in scratch, and what moves them to where they
+// belong: the last digit's next and its shift.
 func (s *sorter) lowDigits(items, scratch []uint64, digits int) (sorted []uint64, next *[sortDigits]uint32, shift uint) {
 	s.countDigits(items, digits)
 	scratch = scratch[:len(items)]

@@ -21,7 +21,7 @@ import "math"
 type weigher interface {
 	begin(s stats, plane []float32)
 	add(piece []float32, marks []uint32)                        // marks, unless nil, takes where the weights of the piece begin in each part
-	weigh(weights []float32, found *spread) (loss, gap float64) // the weights and found, which says how they lie, are nil where only the loss is wanted
+	weigh(weights []float32, found *spread) (loss, gap float64) // weights and found, which says how they lie, are nil for the loss alone
 }
 
 // stats is what is known of a class before its errors are weighed.

@@ -15,8 +15,8 @@ import (
 //     errors, and from them the weights;
 //   - the pixels fetch their weights from the slots, in the pixels' order. No pixel's index travels.
 //
-// The bins' sizes depend on the sample, the weights do not. Where ties make a bin too long for a column, it is a list: the pixels of each of
-// its values are counted.
+// The bins' sizes depend on the sample, the weights do not. Where ties make a bin too long for a column, it is a list: the pixels of each
+// of its values are counted.
 
 const (
 	columns      = 32      // bins side by side: a group
@@ -156,8 +156,8 @@ func (s *columnWeigher) plan(plane []float32) {
 	clear(coarse)
 }
 
-// binShift returns how many bits of a key lie below its bin so that most pixels of a part are in bins of about the size wanted, and few in bins
-// too long for a column, given the sample of its coarse bins. The bins together are not many more than the pixels.
+// binShift returns how many bits of a key lie below its bin so that most pixels of a part are in bins of about the size wanted, and few in
+// bins too long for a column, given the sample of its coarse bins. The bins together are not many more than the pixels.
 func binShift(coarse []uint32, scale float64, width int) uint32 {
 	var sizes [64]int // the sampled pixels by the size of their coarse bin, in half octaves
 	total := 0

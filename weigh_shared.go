@@ -1,8 +1,8 @@
 package lanewise
 
-// A sharedClass is one that the workers weigh together: what is left where each of them has weighed as many classes, which is all there is of
-// binary segmentation. First they take the errors, each those of a range of blocks: with Binned they count them, else they divide the keys.
-// Then the counts are added up, or the parts weighed.
+// A sharedClass is one that the workers weigh together: what is left where each of them has weighed as many classes, which is all there is
+// of binary segmentation. First they take the errors, each those of a range of blocks: with Binned they count them, else they divide the
+// keys. Then the counts are added up, or the parts weighed.
 type sharedClass struct {
 	task    int
 	workers []*worker      // whose scratch each range has
@@ -128,7 +128,8 @@ func (c *call) weighShared(w *worker, task int) {
 	c.sums[task] = w.columns.part(p, &tp, &fp)
 }
 
-// finishShared adds up the losses of the parts, and tells the blocks where their weights are: part after part, and of each range after range.
+// finishShared adds up the losses of the parts, and tells the blocks where their weights are: part after part, and of each range after
+// range.
 func (c *call) finishShared(i int) {
 	s := &c.shared[i]
 	if s.columns == nil {
