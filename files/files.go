@@ -1,6 +1,6 @@
 // Package files reads the outputs of segmentation networks and their labels as people have them: NumPy's .npy and .npz, .safetensors,
-// PyTorch's .pt, PNG masks, labels in NIfTI, SemanticKITTI's .label and raw float32. It finds which files belong together (Pair), what their
-// shapes mean (Fit) and what labels stand for (LabelMap), and it writes files so that none is lost (Outputs).
+// PyTorch's .pt, PNG masks, labels in NIfTI, SemanticKITTI's .label and raw float32. It finds which files belong together (Pair), what
+// their shapes mean (Fit) and what labels stand for (LabelMap), and it writes files so that none is lost (Outputs).
 //
 // Files are not trusted. A size that one claims is believed only as far as the file has bytes for it, no code in it is run, checksums are
 // compared, and an array's elements are not read, nor decompressed, before somebody has looked at its shape.
@@ -97,8 +97,8 @@ type Options struct {
 	Shape []int // of raw float32, which says nothing about itself; one axis may be -1: as many as there are
 }
 
-// Open finds an array in a file: FILE, or FILE.npz:name (.safetensors, .pt too, there with dots between nested names). The file may be a pipe.
-// The array is to be closed.
+// Open finds an array in a file: FILE, or FILE.npz:name (.safetensors, .pt too, there with dots between nested names). The file may be a
+// pipe. The array is to be closed.
 func Open(path string, role Role, o Options) (*Array, error) {
 	name, entry := SplitEntry(path)
 	if err := refuseZarr(name, role); err != nil {
@@ -233,7 +233,8 @@ func (s *source) open() (*Array, error) {
 	case s.holds(pngMagic) && s.role == Labels:
 		return s.openPNG()
 	case s.holds(pngMagic):
-		return nil, errors.New("a PNG file cannot hold logits: want .npy, .npz, .safetensors or .pt (class ids that were predicted are -predictions)")
+		return nil, errors.New("a PNG file cannot hold logits: want .npy, .npz, .safetensors or .pt (class ids that were predicted are " +
+			"-predictions)")
 	case s.role == Labels && extension == ".label":
 		return s.openLabel()
 	case s.role == Logits && s.options.Shape != nil:

@@ -54,7 +54,8 @@ func zeros(t testing.TB, name string, begin []byte, count int) []byte {
 		to.Write(block[:min(left, len(block))])
 	}
 	f.Close()
-	raw, err := w.CreateRaw(&zip.FileHeader{Name: name, Method: zip.Deflate, CRC32: sum.Sum32(), CompressedSize64: uint64(packed.Len()), UncompressedSize64: uint64(len(begin) + count)})
+	raw, err := w.CreateRaw(&zip.FileHeader{Name: name, Method: zip.Deflate, CRC32: sum.Sum32(), CompressedSize64: uint64(packed.Len()),
+		UncompressedSize64: uint64(len(begin) + count)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,14 +75,16 @@ func tensorPickle(kind, key string, count int64, size, strides []int64) []byte {
 	}
 	word := func(s string) string { return "X" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s }
 	p := "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(("
-	p += word("storage") + "ctorch\n" + kind + "\n" + word(key) + word("cpu") + "\x8a\x08" + string(binary.LittleEndian.AppendUint64(nil, uint64(count))) + "tQ"
+	p += word("storage") + "ctorch\n" + kind + "\n" + word(key) + word("cpu") + "\x8a\x08" +
+		string(binary.LittleEndian.AppendUint64(nil, uint64(count))) + "tQ"
 	p += "K\x00" + tuple(size) + tuple(strides) + "\x89ccollections\nOrderedDict\n)RtR."
 	return []byte(p)
 }
 
 func ptOf(t testing.TB, pickle, storage []byte) []byte {
 	t.Helper()
-	return zipOf(t, zip.Store, "archive/data.pkl", pickle, "archive/byteorder", []byte("little"), "archive/data/0", storage, "archive/version", []byte("3\n"))
+	return zipOf(t, zip.Store, "archive/data.pkl", pickle, "archive/byteorder", []byte("little"), "archive/data/0", storage, "archive/version",
+		[]byte("3\n"))
 }
 
 // Whatever a file claims, it ends in an error, quickly and in little memory.
@@ -113,7 +116,8 @@ func TestHostile(t *testing.T) {
 		laughs += fmt.Sprintf("0h%c h%c\x86q%c", i, i, i+1)
 	}
 	laughs = strings.ReplaceAll(laughs, " ", "") + "."
-	copies := "\x80\x02(" + strings.Repeat("K\x01K\x01\x86", 30_000) + "lq\x00" + strings.Repeat("ccollections\nOrderedDict\nh\x00\x85R", 3000) + "."
+	copies := "\x80\x02(" + strings.Repeat("K\x01K\x01\x86", 30_000) + "lq\x00" + strings.Repeat("ccollections\nOrderedDict\nh\x00\x85R",
+		3000) + "."
 	for _, test := range []struct {
 		name    string
 		content []byte
@@ -295,7 +299,8 @@ func TestHeaders(t *testing.T) {
 
 // What is asked for is read, whatever is beside it.
 func TestBeside(t *testing.T) {
-	brain := tensorFile(t, "a.safetensors", map[string]tensorView{"logits": {"F32", []int{4, 3}, testLogits}, "x": {"F8_E4M3", []int{2}, []uint8{1, 2}}, "y": {"C64", []int{1}, []uint64{1}}})
+	brain := tensorFile(t, "a.safetensors", map[string]tensorView{"logits": {"F32", []int{4, 3}, testLogits},
+		"x": {"F8_E4M3", []int{2}, []uint8{1, 2}}, "y": {"C64", []int{1}, []uint64{1}}})
 	if a, err := readLogits(brain); err != nil || !slices.Equal(a.data, testLogits) {
 		t.Errorf("%v, %v", a, err)
 	}
@@ -303,11 +308,13 @@ func TestBeside(t *testing.T) {
 	wantError(t, "F8", err, "…tensor x: dtype F8_E4M3 cannot be read: want F16, BF16, F32 or F64, integers or BOOL")
 
 	// A dict of a parameter, a size, a device, a NumPy value, a class of somebody's, and dicts in it.
-	tensor := strings.TrimSuffix(strings.TrimPrefix(string(tensorPickle("FloatStorage", "0", 12, []int64{4, 3}, []int64{3, 1})), "\x80\x02"), ".")
+	tensor := strings.TrimSuffix(strings.TrimPrefix(string(tensorPickle("FloatStorage", "0", 12, []int64{4, 3}, []int64{3, 1})), "\x80\x02"),
+		".")
 	word := func(s string) string { return "X" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s }
 	p := "\x80\x02}(" + word("size") + "ctorch\nSize\n(K\x04K\x03t\x85R" +
 		word("device") + "ctorch\ndevice\n" + word("cuda") + "K\x00\x86R" +
-		word("scalar") + "cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n" + word("f8") + "\x89\x88\x87R(K\x03" + word("<") + "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb" + word("8bytes!!") + "\x86R" +
+		word("scalar") + "cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n" + word("f8") + "\x89\x88\x87R(K\x03" + word("<") +
+		"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb" + word("8bytes!!") + "\x86R" +
 		word("mine") + "cmodule\nClass\n)\x81}" + word("a") + "K\x01sb" +
 		word("model") + "}" + word("head") + "ctorch._utils\n_rebuild_parameter\n" + tensor + "\x89ccollections\nOrderedDict\n)R\x87Rs" +
 		word("steps") + "](K\x01K\x02eu."
@@ -394,7 +401,8 @@ func TestPNGKinds(t *testing.T) {
 		t.Fatalf("%x, %v", data, err)
 	}
 	wantError(t, "no map", (*LabelMap)(nil).Apply(a, data), "…the PNG file is RGB: a mask is paletted or gray, its values class ids; …")
-	for _, text := range []string{`{"128,64,128": 5, "0,0,1": 255}`, `{"#804080": 5, "#000001": 255}`, `{"5": [128,64,128], "255": [0,0,1]}`, `[{"name": "a", "id": 5, "color": [128,64,128]}, {"id": 255, "color": [0,0,1]}]`} {
+	for _, text := range []string{`{"128,64,128": 5, "0,0,1": 255}`, `{"#804080": 5, "#000001": 255}`, `{"5": [128,64,128], "255": [0,0,1]}`,
+		`[{"name": "a", "id": 5, "color": [128,64,128]}, {"id": 255, "color": [0,0,1]}]`} {
 		m, err := ParseLabelMap(writeFile(t, "map.json", []byte(text)))
 		if err != nil {
 			t.Errorf("%s: %v", text, err)

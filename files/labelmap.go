@@ -258,7 +258,8 @@ func (m *LabelMap) Apply(a *Array, data []int32) error {
 	table := m.ids
 	switch {
 	case a.Colours && len(m.colours) == 0:
-		return fmt.Errorf("%s: the PNG file is RGB: a mask is paletted or gray, its values class ids; what the colours stand for says -labels-map "+
+		return fmt.Errorf("%s: the PNG file is RGB: a mask is paletted or gray, its values class ids; what the colours stand for says "+
+			"-labels-map "+
 			`COLOURS.json, as in {"128,64,128": 0, "0,0,0": 255}`, a.Path)
 	case a.Colours:
 		table = m.colours
@@ -306,8 +307,8 @@ func MapLabels(a *Array, data []int32, maps []*LabelMap, shift int32, void []int
 	return data, nil
 }
 
-// OutOfRange says what to do about labels that are no classes, from the values that there are, in ascending order and as they are counted: after
-// the map, none of them void. masks says that each value is of a class by itself, so 0 or 1.
+// OutOfRange says what to do about labels that are no classes, from the values that there are, in ascending order and as they are counted:
+// after the map, none of them void. masks says that each value is of a class by itself, so 0 or 1.
 func OutOfRange(values []int32, classes int, masks bool) string {
 	binary := masks || classes == 1
 	most := int32(classes - 1)
@@ -338,7 +339,8 @@ func OutOfRange(values []int32, classes int, masks bool) string {
 		}
 		return fmt.Sprintf("labels run from %d to %d: -labels-map %s or -label-shift -1", good1(values), classes, strings.Join(pairs, ","))
 	case !binary && len(bad) == 1 && last == int32(classes):
-		return fmt.Sprintf("labels run from 0 to %d, and there are %s: if 0 is no class, -labels-map 0=%d,1-%d=0-%d -void %d; if %d is none, -void %d",
+		return fmt.Sprintf("labels run from 0 to %d, and there are %s: if 0 is no class, -labels-map 0=%d,1-%d=0-%d -void %d; if %d is none, "+
+			"-void %d",
 			classes, plural(classes, "class"), voidFor(classes), classes, classes-1, voidFor(classes), classes, classes)
 	case !binary && len(bad) == 2 && bad[0] == int32(classes) && last == 255 && !slices.Contains(good, 0):
 		return fmt.Sprintf("labels run from %d to %d, and 255: -label-shift -1 -void 255", good1(values), classes)
@@ -351,7 +353,8 @@ func OutOfRange(values []int32, classes int, masks bool) string {
 		}
 		return fmt.Sprintf("labels are %s: what they stand for says -labels-map, as in -labels-map %s", join(values), strings.Join(pairs, ","))
 	case len(bad) > 1 && slices.ContainsFunc(bad, func(v int32) bool { return v != 255 && v >= 0 }):
-		return fmt.Sprintf("labels are %s: what they stand for says -labels-map, as in -labels-map %s=…; %s", join(values), strings.Join(strings.Split(join(bad), ","), "=…,"), void)
+		return fmt.Sprintf("labels are %s: what they stand for says -labels-map, as in -labels-map %s=…; %s", join(values),
+			strings.Join(strings.Split(join(bad), ","), "=…,"), void)
 	}
 	return void
 }

@@ -27,8 +27,8 @@ func (s *source) isNIfTI() bool {
 	return (err == nil || err == io.EOF) && string(magic) == "n+1\x00"
 }
 
-// openNIfTI reads the header of class ids. The axes are z, y, x, as SimpleITK has them and nnU-Net writes its probabilities; how the voxels lie
-// in space is of no account.
+// openNIfTI reads the header of class ids. The axes are z, y, x, as SimpleITK has them and nnU-Net writes its probabilities; how the voxels
+// lie in space is of no account.
 func (s *source) openNIfTI() (*Array, error) {
 	var r io.Reader = io.NewSectionReader(s.r, 0, s.size)
 	limit := s.size

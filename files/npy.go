@@ -110,10 +110,13 @@ func parseHeader(text string, version byte) (d dtype, shape []int, fortran bool,
 
 // dtypeNames are NumPy's names and one-letter codes, beside its type strings.
 var dtypeNames = map[string]string{
-	"bool": "b1", "?": "b1", "float16": "f2", "half": "f2", "e": "f2", "float32": "f4", "single": "f4", "f": "f4", "float64": "f8", "double": "f8",
-	"d": "f8", "float": "f8", "int8": "i1", "b": "i1", "byte": "i1", "int16": "i2", "h": "i2", "short": "i2", "int32": "i4", "i": "i4", "intc": "i4",
-	"int64": "i8", "q": "i8", "longlong": "i8", "uint8": "u1", "B": "u1", "ubyte": "u1", "uint16": "u2", "H": "u2", "ushort": "u2", "uint32": "u4",
-	"I": "u4", "uintc": "u4", "uint64": "u8", "Q": "u8", "ulonglong": "u8",
+	"bool": "b1", "?": "b1", "float16": "f2", "half": "f2", "e": "f2", "float32": "f4", "single": "f4", "f": "f4", "float64": "f8",
+	"double": "f8",
+	"d":      "f8", "float": "f8", "int8": "i1", "b": "i1", "byte": "i1", "int16": "i2", "h": "i2", "short": "i2", "int32": "i4", "i": "i4",
+	"intc":  "i4",
+	"int64": "i8", "q": "i8", "longlong": "i8", "uint8": "u1", "B": "u1", "ubyte": "u1", "uint16": "u2", "H": "u2", "ushort": "u2",
+	"uint32": "u4",
+	"I":      "u4", "uintc": "u4", "uint64": "u8", "Q": "u8", "ulonglong": "u8",
 }
 
 // parseDtype reads a descr: <f4. Without a byte order it is this machine's, as for NumPy.

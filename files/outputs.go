@@ -13,9 +13,9 @@ import (
 	"sync"
 )
 
-// Outputs are the files that a command is going to write. Each is tried and compared with all inputs and with one another before anything is
-// read; it is written beside its place, and moved there by Commit, when everything went well. Abort, which may come from another goroutine,
-// leaves nothing behind.
+// Outputs are the files that a command is going to write. Each is tried and compared with all inputs and with one another before anything
+// is read; it is written beside its place, and moved there by Commit, when everything went well. Abort, which may come from another
+// goroutine, leaves nothing behind.
 type Outputs struct {
 	mu    sync.Mutex
 	list  []*Output
@@ -34,8 +34,8 @@ type Output struct {
 	write      *bufio.Writer
 }
 
-// Add checks an output: that its name has one of these endings (none: any), that it can be written where it is to be, and that it is neither an
-// input nor another output. The flag is for messages.
+// Add checks an output: that its name has one of these endings (none: any), that it can be written where it is to be, and that it is
+// neither an input nor another output. The flag is for messages.
 func (o *Outputs) Add(flag, path string, endings ...string) (*Output, error) {
 	if len(endings) > 0 && !isDevice(path) && !slices.Contains(endings, strings.ToLower(filepath.Ext(path))) {
 		return nil, fmt.Errorf("%s %s: want a name that ends in %s", flag, path, strings.Join(endings, " or "))
@@ -153,8 +153,8 @@ func samePlace(a, b string) bool {
 	return filepath.Base(a) == filepath.Base(b)
 }
 
-// Protect refuses an output that is one of these inputs, or, of a folder of outputs, in which a file of these names would be. FILE.npz:name is
-// FILE.npz.
+// Protect refuses an output that is one of these inputs, or, of a folder of outputs, in which a file of these names would be. FILE.npz:name
+// is FILE.npz.
 func (o *Outputs) Protect(inputs ...string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -32,8 +32,8 @@ type Set struct {
 	Files []string
 }
 
-// IsSet reports whether a path of this machine stands for many files: a folder, or a pattern. Where only a [ makes it one, which names of files
-// have too, it has to fit a file.
+// IsSet reports whether a path of this machine stands for many files: a folder, or a pattern. Where only a [ makes it one, which names of
+// files have too, it has to fit a file.
 func IsSet(path string) bool {
 	info, err := os.Stat(path)
 	if err == nil {
@@ -176,8 +176,8 @@ var readable = map[Role][]string{
 // Endings of files that lie beside those of data.
 var noArrays = []string{".txt", ".json", ".md", ".db", ".pkl"}
 
-// Endings of names that data sets are known by. They fall away where that makes names fit; of several files of labels that then have one name
-// the first of these is taken.
+// Endings of names that data sets are known by. They fall away where that makes names fit; of several files of labels that then have one
+// name the first of these is taken.
 var knownEndings = []string{
 	"_gtfine_labeltrainids", "_gtcoarse_labeltrainids", "_labeltrainids", "_gtfine_labelids", "_gtcoarse_labelids", "_labelids", "_train_id",
 	"_gtfine", "_gtcoarse", "_leftimg8bit", "_segmentation", "_groundtruth", "_softmax", "_logits", "_labels", "_label", "_masks", "_mask",
@@ -188,7 +188,8 @@ var knownEndings = []string{
 var notLabels = []string{"_gtfine_color", "_gtfine_instanceids", "_gtfine_instancetrainids", "_gtcoarse_color", "_gtcoarse_instanceids"}
 
 // Folders that say what is in them, which fall away where that makes names fit.
-var knownFolders = []string{"logits", "predictions", "labels", "masks", "gtfine", "gtcoarse", "leftimg8bit", "segmentationclass", "annotations"}
+var knownFolders = []string{"logits", "predictions", "labels", "masks", "gtfine", "gtcoarse", "leftimg8bit", "segmentationclass",
+	"annotations"}
 
 // A candidate is a file of a set, and what it is matched by.
 type candidate struct {
@@ -355,8 +356,8 @@ type PairOptions struct {
 }
 
 // Match finds which files belong together: those of one name, that is the path below their folders, or what the wildcards of their patterns
-// match, without the extension, in Unicode's form NFC. Where names differ, endings and folders that data sets are known by fall away, and at last
-// the folders. The notes are for the user. Pairs are in the natural order of their names.
+// match, without the extension, in Unicode's form NFC. Where names differ, endings and folders that data sets are known by fall away, and
+// at last the folders. The notes are for the user. Pairs are in the natural order of their names.
 func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, err error) {
 	x, strangersX, err := logits.candidates()
 	if err != nil {
@@ -389,7 +390,8 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 				continue
 			}
 			if len(here) > 1 || len(there) > 1 {
-				if level == 3 && (len(here) > 1 || slices.ContainsFunc(there, func(c *candidate) bool { return path.Dir(c.path) != path.Dir(there[0].path) })) {
+				if level == 3 && (len(here) > 1 || slices.ContainsFunc(there,
+					func(c *candidate) bool { return path.Dir(c.path) != path.Dir(there[0].path) })) {
 					continue // of the same name in other folders
 				}
 				if len(here) == 1 && level > 0 {
@@ -436,7 +438,8 @@ func Match(logits, labels *Set, o PairOptions) (pairs []Pair, notes []string, er
 		best := slices.Sorted(maps.Keys(chosen))[0]
 		other := path.Base(chosen[best])
 		ending := other[len(withoutEnding(strings.TrimSuffix(other, extension(other)))):]
-		notes = append(notes, fmt.Sprintf("%s is taken, not %s, and so for %s (the pattern '%s' takes the others)", best, other, plural(len(chosen), "image"),
+		notes = append(notes, fmt.Sprintf("%s is taken, not %s, and so for %s (the pattern '%s' takes the others)", best, other,
+			plural(len(chosen), "image"),
 			labels.below(ending)))
 	}
 	return pairs, notes, nil
@@ -508,7 +511,8 @@ func withoutFolders(key string) string {
 // prefer returns the one of several files whose ending is known to be meant, and another one.
 func prefer(list []*candidate) (best *candidate, other string) {
 	slices.SortStableFunc(list, func(a, b *candidate) int { return cmp.Compare(uint(endingOf(a.key)), uint(endingOf(b.key))) })
-	if endingOf(list[0].key) < 0 || endingOf(list[0].key) == endingOf(list[1].key) || !strings.Contains(strings.ToLower(list[0].key), "trainid") {
+	if endingOf(list[0].key) < 0 || endingOf(list[0].key) == endingOf(list[1].key) || !strings.Contains(strings.ToLower(list[0].key),
+		"trainid") {
 		return nil, ""
 	}
 	return list[0], list[1].path

@@ -91,8 +91,9 @@ func TestMatch(t *testing.T) {
 		{name: "an ending that belongs to the name", files: "x/a_mask.npy x/a.npy y/a_mask.png y/a.png", logits: "x", labels: "y",
 			want: "a: x/a.npy y/a.png\na_mask: x/a_mask.npy y/a_mask.png"},
 		{name: "patterns", files: "x/s1/a7_lg.npy x/s2/a7_lg.npy y/s1-a7.png y/s2-a7.png", logits: "x/*/*_lg.npy", labels: "y/*-*.png", err: "has no labels"},
-		{name: "patterns of folders", files: "x/s1/p/7.npy x/s2/p/7.npy y/s1/q/7.label y/s2/q/7.label", logits: "x/*/p/*.npy", labels: "y/*/q/*.label",
-			want: "s1/p/7: x/s1/p/7.npy y/s1/q/7.label\ns2/p/7: x/s2/p/7.npy y/s2/q/7.label"},
+		{name: "patterns of folders", files: "x/s1/p/7.npy x/s2/p/7.npy y/s1/q/7.label y/s2/q/7.label", logits: "x/*/p/*.npy",
+			labels: "y/*/q/*.label",
+			want:   "s1/p/7: x/s1/p/7.npy y/s1/q/7.label\ns2/p/7: x/s2/p/7.npy y/s2/q/7.label"},
 		{name: "any depth", files: "x/a/b/1.npy x/2.npy y/a/b/1.png y/2.png", logits: "x/**/*.npy", labels: "y/**/*.png", want: "2: x/2.npy y/2.png\na/b/1: x/a/b/1.npy y/a/b/1.png"},
 		{name: "known folders", files: "x/08/predictions/0.npy y/08/labels/0.label", logits: "x", labels: "y", want: "08/predictions/0: x/08/predictions/0.npy y/08/labels/0.label"},
 		{name: "strangers", files: "x/1.npy x/README.txt x/.DS_Store y/1.png y/Thumbs.db", logits: "x", labels: "y", want: "1: x/1.npy y/1.png",
@@ -281,7 +282,8 @@ func TestOutputs(t *testing.T) {
 	if folder, err = o.AddDir("-grads", "dir"); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.ProtectIn(folder, []string{"x.npy", "in.npy"}, []string{"dir/in.npy"}); fmt.Sprint(err) != "-grads would overwrite dir/in.npy" {
+	if err := o.ProtectIn(folder, []string{"x.npy", "in.npy"},
+		[]string{"dir/in.npy"}); fmt.Sprint(err) != "-grads would overwrite dir/in.npy" {
 		t.Error(err)
 	}
 	if err := folder.File("c.npy", func(w io.Writer) error { return nil }); err != nil {
@@ -338,7 +340,8 @@ func TestWhyNoneIsRead(t *testing.T) {
 // A name with [ in it is a pattern only if it fits a file.
 func TestIsSet(t *testing.T) {
 	touch(t, "a[1].npy", "b1.npy", "c/1.npy")
-	for path, want := range map[string]bool{"a[1].npy": false, "a[2].npy": false, "b[1].npy": true, "b[2].npy": false, "b[.npy": false, "b?.npy": true, "none*": true, "c": true, "b1.npy": false} {
+	for path, want := range map[string]bool{"a[1].npy": false, "a[2].npy": false, "b[1].npy": true, "b[2].npy": false, "b[.npy": false,
+		"b?.npy": true, "none*": true, "c": true, "b1.npy": false} {
 		if got := IsSet(path); got != want {
 			t.Errorf("%s: got %v, want %v", path, got, want)
 		}

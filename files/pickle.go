@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// What an unpickler makes of a pickle. Nothing in it is called: what is not known becomes an opaque value, which nobody can read a tensor from.
+// What an unpickler makes of a pickle. Nothing in it is called: what is not known becomes an opaque value, which nobody can read a tensor
+// from.
 type (
 	pickleDict struct {
 		keys   []any

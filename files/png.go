@@ -25,7 +25,8 @@ func (s *source) openPNG() (*Array, error) {
 	}
 	width, height := int64(binary.BigEndian.Uint32(header[16:])), int64(binary.BigEndian.Uint32(header[20:]))
 	m := &mask{s: s, depth: header[24], colour: header[25]}
-	if width < 1 || height < 1 || width > 1<<31-1 || height > 1<<31-1 || string(header[:8]) != "\x89PNG\r\n\x1a\n" || string(header[12:16]) != "IHDR" {
+	if width < 1 || height < 1 || width > 1<<31-1 || height > 1<<31-1 || string(header[:8]) != "\x89PNG\r\n\x1a\n" ||
+		string(header[12:16]) != "IHDR" {
 		return nil, errors.New("not a valid PNG file")
 	}
 	if height > 8*maxRatio*s.size/width { // at least one bit a pixel
@@ -44,7 +45,8 @@ func (s *source) openPNG() (*Array, error) {
 			return nil, fmt.Errorf("a PNG file of colours has 8 bits each, not %d", m.depth)
 		}
 	case 4:
-		return nil, errors.New("the PNG file is gray with alpha: a mask is gray or paletted, its values class ids, or RGB with -labels-map COLOURS.json")
+		return nil, errors.New("the PNG file is gray with alpha: a mask is gray or paletted, its values class ids, or RGB with -labels-map " +
+			"COLOURS.json")
 	default:
 		return nil, errors.New("not a valid PNG file")
 	}

@@ -6,8 +6,9 @@ import (
 	"github.com/lanewise/lanewise"
 )
 
-// LooksLikeProbabilities reports whether the values are all in [0, 1] and, but for one class and for masks, those of each pixel sum to 1, to
-// float16: a softmax of them would be a number too, and a wrong one. Void pixels are left out, whatever they hold; nothing is no probability.
+// LooksLikeProbabilities reports whether the values are all in [0, 1] and, but for one class and for masks, those of each pixel sum to 1,
+// to float16: a softmax of them would be a number too, and a wrong one. Void pixels are left out, whatever they hold; nothing is no
+// probability.
 func LooksLikeProbabilities(x []float32, labels, void []int32, s Shape) bool {
 	seen := false
 	for image := range s.Images {

@@ -22,7 +22,8 @@ const maxPickle = 16 << 20
 // storageDtypes are the types of elements that can be read.
 var storageDtypes = map[string]dtype{
 	"HalfStorage": {kind: 'f', size: 2}, "BFloat16Storage": {kind: 'f', size: 2, brain: true}, "FloatStorage": {kind: 'f', size: 4},
-	"DoubleStorage": {kind: 'f', size: 8}, "BoolStorage": {kind: 'b', size: 1}, "ByteStorage": {kind: 'u', size: 1}, "CharStorage": {kind: 'i', size: 1},
+	"DoubleStorage": {kind: 'f', size: 8}, "BoolStorage": {kind: 'b', size: 1}, "ByteStorage": {kind: 'u', size: 1},
+	"CharStorage":  {kind: 'i', size: 1},
 	"ShortStorage": {kind: 'i', size: 2}, "IntStorage": {kind: 'i', size: 4}, "LongStorage": {kind: 'i', size: 8},
 	"uint16": {kind: 'u', size: 2}, "uint32": {kind: 'u', size: 4}, "uint64": {kind: 'u', size: 8},
 }
@@ -227,7 +228,8 @@ func (s *source) findTensor(root any) (t *pickleTensor, name string, err error) 
 	}
 	walk("", root, 0)
 	if len(names) == 0 {
-		return nil, "", fmt.Errorf("the .pt file holds a %s: want a tensor, or a dict of tensors (torch.save of a model's output, or of its state_dict, not of the model)", kindOf(root))
+		return nil, "", fmt.Errorf("the .pt file holds a %s: want a tensor, or a dict of tensors (torch.save of a model's output, or of its "+
+			"state_dict, not of the model)", kindOf(root))
 	}
 	if name, err = s.choose(names, "tensor"); err != nil {
 		return nil, "", err
@@ -299,7 +301,8 @@ func (s *source) openTensor(t *pickleTensor, name string, r io.Reader, size int6
 		a.shape, a.strides = append(a.shape, int(n)), append(a.strides, int(stride))
 	}
 	if !fits || a.count > 0 && last >= int64(a.stored) {
-		return fail("the shape %v with strides %v at %d does not fit %d elements (save tensor.contiguous())", t.size, t.strides, t.offset, a.stored)
+		return fail("the shape %v with strides %v at %d does not fit %d elements (save tensor.contiguous())", t.size, t.strides, t.offset,
+			a.stored)
 	}
 	slices.Reverse(a.shape)
 	slices.Reverse(a.strides)

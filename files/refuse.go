@@ -38,15 +38,17 @@ func refuseZarr(dir string, role Role) error {
 	if err != nil || !info.IsDir() {
 		return nil
 	}
-	if !strings.HasSuffix(filepath.Clean(dir), ".zarr") && !slices.ContainsFunc([]string{".zarray", ".zgroup", "zarr.json"}, func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}) {
+	if !strings.HasSuffix(filepath.Clean(dir), ".zarr") && !slices.ContainsFunc([]string{".zarray", ".zgroup", "zarr.json"},
+		func(name string) bool {
+			_, err := os.Stat(filepath.Join(dir, name))
+			return err == nil
+		}) {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", dir, refusal("zarr", "zarr.open('FILE')[:]", filepath.Base(dir), role))
 }
 
 func refusal(format, convert, name string, role Role) error {
-	return fmt.Errorf("%s is not read: convert it in Python with numpy.save('%s.npy', %s)", format, role, strings.Replace(convert, "FILE", name, 1))
+	return fmt.Errorf("%s is not read: convert it in Python with numpy.save('%s.npy', %s)", format, role,
+		strings.Replace(convert, "FILE", name, 1))
 }

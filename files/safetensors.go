@@ -15,8 +15,10 @@ const maxSafetensorsHeader = 100_000_000
 
 // safetensorsDtypes are those of the format that can be read, little-endian all.
 var safetensorsDtypes = map[string]dtype{
-	"BOOL": {kind: 'b', size: 1}, "U8": {kind: 'u', size: 1}, "I8": {kind: 'i', size: 1}, "I16": {kind: 'i', size: 2}, "U16": {kind: 'u', size: 2},
-	"I32": {kind: 'i', size: 4}, "U32": {kind: 'u', size: 4}, "I64": {kind: 'i', size: 8}, "U64": {kind: 'u', size: 8}, "F16": {kind: 'f', size: 2},
+	"BOOL": {kind: 'b', size: 1}, "U8": {kind: 'u', size: 1}, "I8": {kind: 'i', size: 1}, "I16": {kind: 'i', size: 2},
+	"U16": {kind: 'u', size: 2},
+	"I32": {kind: 'i', size: 4}, "U32": {kind: 'u', size: 4}, "I64": {kind: 'i', size: 8}, "U64": {kind: 'u', size: 8},
+	"F16":  {kind: 'f', size: 2},
 	"BF16": {kind: 'f', size: 2, brain: true}, "F32": {kind: 'f', size: 4}, "F64": {kind: 'f', size: 8},
 }
 

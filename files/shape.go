@@ -32,9 +32,9 @@ type reading struct {
 	ask  bool // only where -classes says so
 }
 
-// Fit finds the class axis: logits have the labels' axes and one more, the last ([…, C]), the first ([C, …]) or the second ([N, C, …]). Axes
-// of length 1 may be missing on either side. Labels of the logits' own shape are masks, one for each class, or with one class those of one score
-// per pixel. It is an error when nothing fits, or more than one reading does.
+// Fit finds the class axis: logits have the labels' axes and one more, the last ([…, C]), the first ([C, …]) or the second ([N, C, …]).
+// Axes of length 1 may be missing on either side. Labels of the logits' own shape are masks, one for each class, or with one class those of
+// one score per pixel. It is an error when nothing fits, or more than one reading does.
 func Fit(logits, labels []int, o FitOptions) (Shape, error) {
 	all := readings(logits, labels)
 	found := narrow(all, o)
@@ -69,7 +69,8 @@ func Fit(logits, labels []int, o FitOptions) (Shape, error) {
 			return Shape{}, fmt.Errorf("%s are %s: that does not fit %s", what, rest[0].Shape, without.flag)
 		}
 	}
-	return Shape{}, fmt.Errorf("%s do not fit%s: logits have the labels' shape and one axis more, for the classes: […, C], [C, …] or [N, C, …]", what, o.flags())
+	return Shape{}, fmt.Errorf("%s do not fit%s: logits have the labels' shape and one axis more, for the classes: […, C], [C, …] or "+
+		"[N, C, …]", what, o.flags())
 }
 
 // flags names what narrows.
@@ -124,7 +125,8 @@ func narrow(all []reading, o FitOptions) []reading {
 		switch {
 		case o.Classes > 0 && o.Classes != r.Classes, r.ask && o.Classes == 0:
 			continue
-		case r.Classes > 1 && o.Layout == "pixel" && r.Layout != lanewise.PixelMajor || r.Classes > 1 && o.Layout == "class" && r.Layout != lanewise.ClassMajor:
+		case r.Classes > 1 && o.Layout == "pixel" && r.Layout != lanewise.PixelMajor || r.Classes > 1 && o.Layout == "class" &&
+			r.Layout != lanewise.ClassMajor:
 			continue
 		case o.Images > 0 && o.Images != r.Images:
 			// Rows are one image behind the other, however many; planes say themselves how many images there are.

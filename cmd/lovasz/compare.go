@@ -77,11 +77,13 @@ func compare(args []string, out io.Writer) error {
 	case len(a.Classes) != len(b.Classes):
 		return fmt.Errorf("%s has %s, %s %d: they are not of the same data", o.A, plural(len(a.Classes), "class"), o.B, len(b.Classes))
 	case a.Pixels != b.Pixels || a.Images != b.Images:
-		return fmt.Errorf("%s is of %s and %s, %s of %d and %d: they are not of the same data", o.A, plural(a.Images, "image"), plural(a.Pixels, "pixel"), o.B, b.Images, b.Pixels)
+		return fmt.Errorf("%s is of %s and %s, %s of %d and %d: they are not of the same data", o.A, plural(a.Images, "image"),
+			plural(a.Pixels, "pixel"), o.B, b.Images, b.Pixels)
 	}
 	for k := range a.Classes {
 		if a.Classes[k].Pixels != b.Classes[k].Pixels {
-			return fmt.Errorf("class %d has %s in %s, %d in %s: they are not of the same labels", k, plural(a.Classes[k].Pixels, "pixel"), o.A, b.Classes[k].Pixels, o.B)
+			return fmt.Errorf("class %d has %s in %s, %d in %s: they are not of the same labels", k, plural(a.Classes[k].Pixels, "pixel"), o.A,
+				b.Classes[k].Pixels, o.B)
 		}
 	}
 	c := &comparison{A: o.A, B: o.B, Loss: differ(a.Loss, b.Loss), MeanIoU: differ(a.MeanIoU, b.MeanIoU)}
@@ -171,7 +173,8 @@ func readReport(path string) (*report, error) {
 		return nil, err
 	}
 	var r report
-	if err := json.Unmarshal(content, &r); err != nil || len(r.Classes) == 0 || r.ImageNames != nil && r.ImageIoU != nil && len(r.ImageNames) != len(r.ImageIoU) {
+	if err := json.Unmarshal(content, &r); err != nil || len(r.Classes) == 0 || r.ImageNames != nil && r.ImageIoU != nil &&
+		len(r.ImageNames) != len(r.ImageIoU) {
 		return nil, fmt.Errorf("%s: not what lovasz -json printed", path)
 	}
 	return &r, nil
@@ -195,7 +198,8 @@ func (c *comparison) print(w io.Writer, most int) error {
 	}
 	t.AppendHeader(table.Row{"class", "name", "IoU A", "IoU B", "B − A", "loss A", "loss B", "B − A (loss)"})
 	for _, k := range c.Classes {
-		t.AppendRow(table.Row{k.Class, k.Name, k.IoU.A.format("%.4f"), k.IoU.B.format("%.4f"), k.IoU.Diff.format("%+.4f"), k.Loss.A.format("%.4f"), k.Loss.B.format("%.4f"), k.Loss.Diff.format("%+.4f")})
+		t.AppendRow(table.Row{k.Class, k.Name, k.IoU.A.format("%.4f"), k.IoU.B.format("%.4f"), k.IoU.Diff.format("%+.4f"),
+			k.Loss.A.format("%.4f"), k.Loss.B.format("%.4f"), k.Loss.Diff.format("%+.4f")})
 	}
 	b.WriteString(t.Render() + "\n")
 	if len(c.Images) > 0 && most > 0 {

@@ -19,8 +19,8 @@ import (
 	"github.com/lanewise/lanewise/files"
 )
 
-// A file of counts: a line of JSON, which says what was counted, then a LovaszCounts and a Confusion (of masks one for each class), each behind
-// its length as uvarint.
+// A file of counts: a line of JSON, which says what was counted, then a LovaszCounts and a Confusion (of masks one for each class), each
+// behind its length as uvarint.
 type countsHeader struct {
 	Format     string   `json:"format"`
 	Images     int      `json:"images"`
@@ -100,7 +100,8 @@ func readCounts(path string) (h countsHeader, counts *lanewise.LovaszCounts, t *
 		return fail("its numbers make no sense: it is damaged")
 	}
 	counts = new(lanewise.LovaszCounts)
-	t = &tally{classes: h.Classes, masks: h.Masks, counted: h.Counted, images: h.Images, pixels: h.Pixels, void: h.Void, imageIoU: make([]mean, h.Classes)}
+	t = &tally{classes: h.Classes, masks: h.Masks, counted: h.Counted, images: h.Images, pixels: h.Pixels, void: h.Void,
+		imageIoU: make([]mean, h.Classes)}
 	confusions, classes := 1, max(2, h.Classes)
 	if h.Masks {
 		confusions, classes = h.Classes, 2
@@ -143,8 +144,8 @@ type mergeOptions struct {
 	JSON   bool     `name:"json" help:"Print JSON; what is not a number is null."`
 }
 
-const mergeDescription = `The loss and IoU of everything that was counted into several files, in whatever order and on whatever machines: the bits of
-one run over all of it.
+const mergeDescription = `The loss and IoU of everything that was counted into several files, in whatever order and on whatever machines:
+the bits of one run over all of it.
 
   lovasz -logits part1 -labels masks1 -counts 1.bin     (on each machine)
   lovasz merge *.bin`
@@ -223,7 +224,8 @@ func merge(args []string, out io.Writer, written *files.Outputs) error {
 	if o.Names != nil && len(o.Names) != header.Classes {
 		return fmt.Errorf("-names has %d names for %d classes", len(o.Names), header.Classes)
 	}
-	r := &report{Merged: len(paths), Hard: header.Hard, Masks: header.Masks, Activation: header.Activation, Average: header.Average, Method: "binned", tally: all}
+	r := &report{Merged: len(paths), Hard: header.Hard, Masks: header.Masks, Activation: header.Activation, Average: header.Average,
+		Method: "binned", tally: all}
 	r.Logits.Path, r.Labels.Path = strings.Join(m.Files, " "), strings.Join(m.Files, " ")
 	r.newClasses(o, header.Classes)
 	for k := range r.Classes {

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// writeCSV writes a row for every image and class, and then one for every class of all images together, with no image. What is not a number is
-// empty.
+// writeCSV writes a row for every image and class, and then one for every class of all images together, with no image. What is not a number
+// is empty.
 func (r *report) writeCSV(to io.Writer) error {
 	w := csv.NewWriter(to)
 	w.Write([]string{"image", "class", "name", "counted", "pixels", "predicted", "correct", "iou", "dice", "precision", "recall", "loss"})
@@ -20,7 +20,8 @@ func (r *report) writeCSV(to io.Writer) error {
 	}
 	row := func(image string, c *classReport, n classRow, loss float64) {
 		both := float64(n.both)
-		w.Write([]string{image, strconv.Itoa(c.Class), c.Name, strconv.FormatBool(c.Counted), strconv.Itoa(n.labelled), strconv.Itoa(n.predicted), strconv.Itoa(n.both),
+		w.Write([]string{image, strconv.Itoa(c.Class), c.Name, strconv.FormatBool(c.Counted), strconv.Itoa(n.labelled), strconv.Itoa(n.predicted),
+			strconv.Itoa(n.both),
 			cell(both / float64(n.labelled+n.predicted-n.both)), cell(2 * both / float64(n.labelled+n.predicted)), cell(both / float64(n.predicted)),
 			cell(both / float64(n.labelled)), cell(loss)})
 	}

@@ -98,7 +98,8 @@ func (x *number) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*float64)(x))
 }
 
-// evaluate computes what the flags ask for of one file. The gradient, nil unless it is to be written or drawn, takes the place of the logits.
+// evaluate computes what the flags ask for of one file. The gradient, nil unless it is to be written or drawn, takes the place of the
+// logits.
 func evaluate(o *options, x *array[float32], y *array[int32], s files.Shape, t *tally) (*report, []float32, error) {
 	cfg, err := o.config(s)
 	if err != nil {
@@ -219,7 +220,8 @@ func (r *report) setLoss(o *options, result lanewise.LovaszResult) {
 // setTally fills in what was predicted.
 func (r *report) setTally(t *tally) {
 	r.Images, r.Pixels, r.Void = t.images, t.pixels, t.void
-	iou, dice, precision, recall := t.each((*lanewise.Confusion).IoU), t.each((*lanewise.Confusion).Dice), t.each((*lanewise.Confusion).Precision), t.each((*lanewise.Confusion).Recall)
+	iou, dice, precision, recall := t.each((*lanewise.Confusion).IoU), t.each((*lanewise.Confusion).Dice),
+		t.each((*lanewise.Confusion).Precision), t.each((*lanewise.Confusion).Recall)
 	pixels := t.labelled()
 	var meanIoU, meanDice, byClass mean
 	for k := range r.Classes {
@@ -302,7 +304,8 @@ func (t *tally) labelled() []int {
 	return list
 }
 
-// overall returns the accuracy of pixels, and the IoU weighted by pixels. For masks the one is of (pixel, class), the other over the classes.
+// overall returns the accuracy of pixels, and the IoU weighted by pixels. For masks the one is of (pixel, class), the other over the
+// classes.
 func (t *tally) overall() (accuracy, weighted number) {
 	if !t.masks {
 		return number(t.confusions[0].Accuracy()), number(t.confusions[0].FrequencyWeightedIoU())
@@ -440,7 +443,8 @@ func (t *tally) addImage(rows []classRow) {
 	}
 }
 
-// explain adds to the library's error what to do about it here: which file it is about, and of labels that are no classes what they may stand for.
+// explain adds to the library's error what to do about it here: which file it is about, and of labels that are no classes what they may
+// stand for.
 func (l *loader) explain(err error, at int, pairs []pair, y *array[int32], s files.Shape) error {
 	var pixel *lanewise.PixelError
 	var mask *labelError
@@ -493,5 +497,7 @@ func (l *loader) values(at int, pairs []pair, y *array[int32]) []int32 {
 }
 
 // asFlags turns the fields that the library's errors name into the flags that set them.
-var asFlags = strings.NewReplacer("OnlyClasses", "-only", "SkipClasses", "-skip", "VoidLabels", "-void", "CrossEntropyWeights", "-ce-weights",
-	"LabelSmoothing", "-label-smoothing", "Weights", "-weights", "CrossEntropy", "-ce", "Workers", "-workers", "NoActivation", "-activation none", "SigmoidActivation", "-activation sigmoid")
+var asFlags = strings.NewReplacer("OnlyClasses", "-only", "SkipClasses", "-skip", "VoidLabels", "-void", "CrossEntropyWeights",
+	"-ce-weights",
+	"LabelSmoothing", "-label-smoothing", "Weights", "-weights", "CrossEntropy", "-ce", "Workers", "-workers", "NoActivation",
+	"-activation none", "SigmoidActivation", "-activation sigmoid")

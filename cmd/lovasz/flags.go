@@ -71,9 +71,9 @@ const description = `The Lovász-Softmax loss, the intersection over union (IoU)
   lovasz -predictions out/sequences/08/predictions -labels sequences/08/labels -classes 20 -void 0
          -labels-map semantic-kitti.yaml -predictions-map semantic-kitti.yaml    SemanticKITTI (logits: raw .bin with -shape -1,20)
 
-Without arguments it computes an embedded example. "lovasz merge FILE…" adds up what -counts wrote; "lovasz compare A.json B.json" shows how two
-models differ, from what -json printed. Flags may be written with one dash or two, values behind a space or =, lists with commas; of choices (a|b)
-the first is the default. The environment variable LANEWISE_ISA picks an instruction set (generic, avx2, avx512, neon).`
+Without arguments it computes an embedded example. "lovasz merge FILE…" adds up what -counts wrote; "lovasz compare A.json B.json" shows how
+two models differ, from what -json printed. Flags may be written with one dash or two, values behind a space or =, lists with commas; of
+choices (a|b) the first is the default. The environment variable LANEWISE_ISA picks an instruction set (generic, avx2, avx512, neon).`
 
 // parse returns the options, or nil where the arguments asked for help, which it prints.
 func parse(args []string, out io.Writer) (*options, error) {
@@ -212,7 +212,8 @@ func (o *options) config(s files.Shape) (lanewise.LovaszConfig, error) {
 	if o.Hinge && s.Classes != 1 {
 		return lanewise.LovaszConfig{}, fmt.Errorf("-hinge takes one score per pixel, not %d classes", s.Classes)
 	}
-	if o.Hinge && (o.Activation != "auto" || o.Average != "present" || o.Only != nil || o.Skip != nil || o.Weights != nil || o.CE != 0 || o.CEWeights != nil || o.Smoothing != 0 || o.Method != "exact") {
+	if o.Hinge && (o.Activation != "auto" || o.Average != "present" || o.Only != nil || o.Skip != nil || o.Weights != nil || o.CE != 0 ||
+		o.CEWeights != nil || o.Smoothing != 0 || o.Method != "exact") {
 		return lanewise.LovaszConfig{}, errors.New("of the flags of the loss -hinge goes with -void, -void-as and -per-image alone")
 	}
 	if o.Names != nil && len(o.Names) != s.Classes {
@@ -260,8 +261,8 @@ func (o *options) activation(s files.Shape) string {
 	return "softmax"
 }
 
-// counted are the classes that enter the means of IoU and the like: as those of the loss, those that -only names, or all but those of -skip, and
-// no void ones.
+// counted are the classes that enter the means of IoU and the like: as those of the loss, those that -only names, or all but those of
+// -skip, and no void ones.
 func (o *options) counted(classes int) []int {
 	list := []int{}
 	for k := range classes {

@@ -46,7 +46,8 @@ func (o *options) newHeatmap(x *array[float32], y *array[int32], s files.Shape, 
 	}
 	axis := len(axes)
 	if axis < 2 || axes[axis-1]*axes[axis-2] != s.Pixels || s.Pixels == 0 {
-		return nil, fmt.Errorf("-heatmap draws rows and columns: labels [H, W] or [N, H, W], not %s of %s", files.Axes(y.shape), plural(s.Images, "image"))
+		return nil, fmt.Errorf("-heatmap draws rows and columns: labels [H, W] or [N, H, W], not %s of %s", files.Axes(y.shape),
+			plural(s.Images, "image"))
 	}
 	h := &heatmap{width: axes[axis-1], height: axes[axis-2], s: s, image: image, number: o.HeatmapImage}
 	if s.Masks {
@@ -222,7 +223,8 @@ func (h *heatmap) save(to io.Writer, r *report, grad []float32) error {
 	var panels []panel
 	left, right := vg.Length(margin), margin+width+gap
 	title := fmt.Sprintf("image %d", h.number)
-	p.write(p.fit(fmt.Sprintf("%s: %d × %d pixels%s", title, h.width, h.height, h.which(len(worst))), 14, pageWidth-2*margin), 14, inkColour, left, 22, draw.XLeft)
+	p.write(p.fit(fmt.Sprintf("%s: %d × %d pixels%s", title, h.width, h.height, h.which(len(worst))), 14, pageWidth-2*margin), 14, inkColour,
+		left, 22, draw.XLeft)
 	y := vg.Length(head)
 	add := func(picture image.Image, x, y vg.Length) {
 		p.frame(x-0.5, y-0.5, w+1, ht+1)

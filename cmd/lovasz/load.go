@@ -307,7 +307,8 @@ func (l *loader) load(p pair) (x *array[float32], y *array[int32], s files.Shape
 
 	if predicted != nil {
 		if !fitsPredictions(predicted.info.shape, labels.info.shape) {
-			return nil, nil, s, fmt.Errorf("%s: predictions %s do not fit the labels %s", p.Logits, files.Axes(predicted.info.shape), files.Axes(labels.info.shape))
+			return nil, nil, s, fmt.Errorf("%s: predictions %s do not fit the labels %s", p.Logits, files.Axes(predicted.info.shape),
+				files.Axes(labels.info.shape))
 		}
 		if s, err = fit(append(slices.Clone(labels.info.shape), o.Classes), labels.info.shape); err != nil {
 			return nil, nil, s, err
@@ -381,8 +382,8 @@ func (o *options) fit(logits, labels []int, f files.FitOptions) (files.Shape, er
 	return files.Fit(logits, labels, f)
 }
 
-// masks looks at labels of the logits' own shape: one mask for each class, 0 and 1. Where each pixel has exactly one class they may be one-hot
-// labels of a softmax, and then only the user knows.
+// masks looks at labels of the logits' own shape: one mask for each class, 0 and 1. Where each pixel has exactly one class they may be
+// one-hot labels of a softmax, and then only the user knows.
 func (l *loader) masks(y *array[int32], s files.Shape) (files.Shape, error) {
 	o := l.o
 	if o.activation(s) == "none" && o.Activation == "auto" { // the array says so
@@ -416,7 +417,8 @@ scan:
 			default:
 				oneHot = false
 				if o.Activation == "softmax" {
-					return s, fmt.Errorf("pixel %d of image %d has %d classes: a softmax knows one for each pixel, -activation sigmoid takes masks that overlap", pixel, image, ones)
+					return s, fmt.Errorf("pixel %d of image %d has %d classes: a softmax knows one for each pixel, -activation sigmoid takes masks "+
+						"that overlap", pixel, image, ones)
 				}
 				break scan
 			}
@@ -430,7 +432,8 @@ scan:
 	case o.Activation == "softmax":
 		y.data, s.Masks = ids, false
 	case o.Activation == "auto" && !l.overlap:
-		return s, errors.New("labels have the logits' shape, and each pixel has exactly one class: where the network ends in a softmax add -activation softmax, " +
+		return s, errors.New("labels have the logits' shape, and each pixel has exactly one class: where the network ends in a softmax add " +
+			"-activation softmax, " +
 			"where it has a sigmoid for each class -activation sigmoid")
 	}
 	return s, nil
@@ -446,7 +449,8 @@ func (l *loader) checkActivation(x *array[float32], y *array[int32], s files.Sha
 		l.areLogits = true
 		return nil
 	}
-	found := fmt.Sprintf("the values are all in [0, 1], and those of each pixel sum to 1, as probabilities do: if they are, add -activation none; if they are logits, -activation %s",
+	found := fmt.Sprintf("the values are all in [0, 1], and those of each pixel sum to 1, as probabilities do: if they are, add "+
+		"-activation none; if they are logits, -activation %s",
 		o.activation(s))
 	if s.Classes == 1 || s.Masks {
 		found = "the values are all in [0, 1], as probabilities are: if they are, add -activation none; if they are logits, -activation sigmoid"

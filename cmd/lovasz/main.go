@@ -4,8 +4,8 @@
 //	lovasz -logits logits.npy -labels labels.npy
 //
 // Logits are .npy, .npz, .safetensors, .pt or raw float32 arrays, labels these, PNG masks or .label; of directories every file is an image.
-// Without arguments it computes an embedded example; -h lists the flags. "lovasz merge" adds up what -counts wrote, "lovasz compare" shows how two
-// models differ.
+// Without arguments it computes an embedded example; -h lists the flags. "lovasz merge" adds up what -counts wrote, "lovasz compare" shows
+// how two models differ.
 package main
 
 import (

@@ -214,7 +214,8 @@ func TestLayouts(t *testing.T) {
 		{[]int{2, 1, 2, 3}, []int{2, 1, 2}, logitsA},
 	} {
 		got := runJSON(t, append(pairOf(t, test.data, test.logits, labels, test.labels...), "-per-image", "-classes", "3")...)
-		if got.Loss != rows.Loss || !slices.Equal(values(got.PerImage), values(rows.PerImage)) || !slices.Equal(got.classLosses(), rows.classLosses()) {
+		if got.Loss != rows.Loss || !slices.Equal(values(got.PerImage), values(rows.PerImage)) ||
+			!slices.Equal(got.classLosses(), rows.classLosses()) {
 			t.Errorf("%v: got %+v, want %+v", test.logits, got, rows)
 		}
 		if *got.MeanIoU != *rows.MeanIoU || got.Images != 2 || got.Pixels != 4 {
@@ -396,7 +397,8 @@ func TestCrossEntropyOptions(t *testing.T) {
 			t.Errorf("%s: Lovász %v, without it %v", test.flags, p.Lovasz, plain.Lovasz)
 		}
 		if weighted := strings.Contains(test.flags, "-ce-weights"); weighted != slices.Equal(p.CEWeights, []float32{1, 0.5, 3}) ||
-			(p.Smoothing == 0.1) != strings.Contains(test.flags, "smoothing") || (p.Weights != nil) != strings.Contains(test.flags, "-weights 1,2,3") {
+			(p.Smoothing == 0.1) != strings.Contains(test.flags, "smoothing") || (p.Weights != nil) != strings.Contains(test.flags,
+			"-weights 1,2,3") {
 			t.Errorf("%s: %+v", test.flags, p)
 		}
 	}
@@ -563,7 +565,8 @@ func TestFlags(t *testing.T) {
 		for _, flag := range []string{"-logits=FILE", "-labels=FILE", "-predictions=FILE", "-grad=FILE", "-counts=FILE", "-plot=FILE",
 			"-heatmap=FILE", "-heatmap-image=I", "-layout=auto|pixel|class", "-classes=C", "-images=N", "-names=NAME,...",
 			"-activation=auto|softmax|sigmoid|none", "-hinge", "-average=present|all", "-only=CLASS,...", "-skip=CLASS,...", "-void=LABEL,...",
-			"-void-as=drop|background", "-weights=W,...", "-ce=LAMBDA", "-ce-weights=W,...", "-label-smoothing=E", "-per-image", "-method=exact|binned", "-workers=N", "-json"} {
+			"-void-as=drop|background", "-weights=W,...", "-ce=LAMBDA", "-ce-weights=W,...", "-label-smoothing=E", "-per-image",
+			"-method=exact|binned", "-workers=N", "-json"} {
 			if !strings.Contains(stdout, "   "+flag) {
 				t.Errorf("%s: no %s in\n%s", help, flag, stdout)
 			}

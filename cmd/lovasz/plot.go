@@ -62,7 +62,8 @@ func (p *page) rect(fill color.Color, x, y, w, h vg.Length) {
 	if w <= 0 || h <= 0 {
 		return
 	}
-	p.c.FillPolygon(fill, []vg.Point{{X: x, Y: p.height - y}, {X: x + w, Y: p.height - y}, {X: x + w, Y: p.height - y - h}, {X: x, Y: p.height - y - h}})
+	p.c.FillPolygon(fill, []vg.Point{{X: x, Y: p.height - y}, {X: x + w, Y: p.height - y}, {X: x + w, Y: p.height - y - h},
+		{X: x, Y: p.height - y - h}})
 }
 
 func (p *page) frame(x, y, w, h vg.Length) {
@@ -134,7 +135,8 @@ func (r *report) plot(to io.Writer, path string) error {
 	}
 	return savePage(to, path, total, func(p *page) {
 		p.write(fmt.Sprintf("mean IoU %s, loss %.4g%s", r.MeanIoU.format("%.4f"), r.Loss, r.without()), 15, inkColour, margin, 22, draw.XLeft)
-		p.write(fmt.Sprintf("%s, %s; accuracy %s", plural(r.Images, "image"), plural(r.Pixels, "pixel"), r.Accuracy.format("%.4f")), 10.5, dimColour, margin, 40, draw.XLeft)
+		p.write(fmt.Sprintf("%s, %s; accuracy %s", plural(r.Images, "image"), plural(r.Pixels, "pixel"), r.Accuracy.format("%.4f")), 10.5,
+			dimColour, margin, 40, draw.XLeft)
 		p.rect(iouColour, margin, 53, 10, 10)
 		p.write("IoU: 1 is best", 10.5, inkColour, margin+15, 58, draw.XLeft)
 		p.rect(lossColour, margin+110, 53, 10, 10)

@@ -20,11 +20,14 @@ func (o *options) oneHot(predicted, labels *array[int32]) (*array[float32], erro
 			x.data[i*o.Classes+int(class)] = 1
 		case slices.Contains(o.Void, labels.data[i]): // predicted as what the label is, or nothing: void pixels have no class
 		case o.Classes == 1:
-			return nil, fmt.Errorf("%s: prediction %d at pixel %d: with one class predictions are 0 and 1 (of 0 and %d: -predictions-map %d=1)", predicted.path, class, i, class, class)
+			return nil, fmt.Errorf("%s: prediction %d at pixel %d: with one class predictions are 0 and 1 (of 0 and %d: -predictions-map %d=1)",
+				predicted.path, class, i, class, class)
 		case o.Classes == 2 && class == 255:
-			return nil, fmt.Errorf("%s: prediction 255 at pixel %d is outside [0, 2) (if 255 is the foreground: -predictions-map 255=1)", predicted.path, i)
+			return nil, fmt.Errorf("%s: prediction 255 at pixel %d is outside [0, 2) (if 255 is the foreground: -predictions-map 255=1)",
+				predicted.path, i)
 		default:
-			return nil, fmt.Errorf("%s: prediction %d at pixel %d is outside [0, %d) (what it stands for says -predictions-map)", predicted.path, class, i, o.Classes)
+			return nil, fmt.Errorf("%s: prediction %d at pixel %d is outside [0, %d) (what it stands for says -predictions-map)", predicted.path,
+				class, i, o.Classes)
 		}
 	}
 	return x, nil

@@ -52,7 +52,8 @@ func (r *report) printText(w io.Writer) error {
 		if r.oneLabels {
 			first = ""
 		}
-		line("labels", "%s%s %s %s: %s, %d void", r.Labels.Path, first, files.Axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"), r.Void)
+		line("labels", "%s%s %s %s: %s, %d void", r.Labels.Path, first, files.Axes(r.Labels.Shape), r.Labels.Dtype, plural(r.Pixels, "pixel"),
+			r.Void)
 	}
 	if r.firstPair != "" {
 		line("pairs", "%s … %s (-pairs lists all)", r.firstPair, r.lastPair)
@@ -155,7 +156,8 @@ func (r *report) classTable() string {
 		if named {
 			row = append(row, printable(c.Name))
 		}
-		t.AppendRow(append(row, c.Pixels, c.IoU.format("%.6f"), c.Dice.format("%.6f"), c.Precision.format("%.6f"), c.Recall.format("%.6f"), c.Loss.format("%.6f")))
+		t.AppendRow(append(row, c.Pixels, c.IoU.format("%.6f"), c.Dice.format("%.6f"), c.Precision.format("%.6f"), c.Recall.format("%.6f"),
+			c.Loss.format("%.6f")))
 	}
 	return t.Render()
 }

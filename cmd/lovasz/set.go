@@ -254,7 +254,8 @@ func (t *together) backward(i int, logits []float32, _ []int32, s files.Shape) e
 // muchMemory is how many bytes are worth a note, as machines have today.
 var muchMemory = 500e6
 
-// memory is about what together takes for so many images like this one, in bytes: the logits, what a Lovasz keeps, and the gradient's place.
+// memory is about what together takes for so many images like this one, in bytes: the logits, what a Lovasz keeps, and the gradient's
+// place.
 func memory(s files.Shape, images, workers int) float64 {
 	pixels := float64(s.Images) * float64(s.Pixels)
 	return float64(images) * pixels * (12*float64(s.Classes) + 8 + 16*float64(workers))
@@ -281,7 +282,8 @@ func evaluateSet(l *loader, pairs []pair, out *outputs, progress *progress) (*re
 			r = o.newReport(x, y, s)
 			if t, ok := loss.(*together); ok && len(pairs) > 1 {
 				if need := memory(t.s, len(pairs), r.Workers); need >= muchMemory {
-					progress.note("the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: about %s for %d images "+
+					progress.note("the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: about %s "+
+						"for %d images "+
 						"like the first (-per-image and -method binned: %s)", size(need), len(pairs), size(3*memory(s, 1, r.Workers)))
 				}
 				t.logits = make([]float32, 0, len(pairs)*len(x.data)) // growing would take twice the memory
@@ -434,7 +436,8 @@ func (p *progress) note(format string, args ...any) {
 func (p *progress) begin(files int, what string) {
 	p.bar = nil
 	if p.show && files > 1 {
-		p.bar = progressbar.NewOptions(files, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
+		p.bar = progressbar.NewOptions(files, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(what),
+			progressbar.OptionShowCount(),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 }

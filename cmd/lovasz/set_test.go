@@ -107,7 +107,8 @@ const togetherNote = "lovasz: the exact loss of all pixels together ranks every 
 func TestSet(t *testing.T) {
 	set := newSet(t, 5, 3, 4, 6)
 	for _, flags := range []string{
-		"", "-method binned", "-per-image", "-per-image -method binned", "-per-image -ce 0.5", "-ce 0.5", "-ce 0.5 -ce-weights 1,2,0 -label-smoothing 0.2",
+		"", "-method binned", "-per-image", "-per-image -method binned", "-per-image -ce 0.5", "-ce 0.5",
+		"-ce 0.5 -ce-weights 1,2,0 -label-smoothing 0.2",
 		"-per-image -ce 0.5 -ce-weights 1,2,0.5 -label-smoothing 0.2", "-average all -weights 1,2,3", "-only 1 -per-image",
 		"-activation sigmoid -method binned -void-as background",
 	} {
@@ -120,7 +121,8 @@ func TestSet(t *testing.T) {
 			more := strings.Fields(flags)
 			got := set.run(t, note, append(set.files(), append(more, "-grad", gradients+"/g")...)...)
 			want := set.run(t, "", append(set.batch(), append(more, "-grad", gradients+"/all.npy")...)...)
-			if !near(got.Loss, want.Loss) || !near(got.Lovasz, want.Lovasz) || !near(got.CrossEntropy, want.CrossEntropy) || math.Abs(got.Gap-want.Gap) > 1e-12 {
+			if !near(got.Loss, want.Loss) || !near(got.Lovasz, want.Lovasz) || !near(got.CrossEntropy, want.CrossEntropy) ||
+				math.Abs(got.Gap-want.Gap) > 1e-12 {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if !strings.Contains(flags, "per-image") && got.Loss != want.Loss {
@@ -190,7 +192,8 @@ func TestSetOfOneLabels(t *testing.T) {
 			t.Errorf("%s is not in\n%s", pattern, stdout)
 		}
 	}
-	if _, stdout, _ := command(append(one, "-pairs")...); strings.Count(stdout, "\n") != 12 || !strings.Contains(stdout, "/x/a10.npy\t"+set.dir+"/y.npy [10]\n") {
+	if _, stdout, _ := command(append(one, "-pairs")...); strings.Count(stdout, "\n") != 12 ||
+		!strings.Contains(stdout, "/x/a10.npy\t"+set.dir+"/y.npy [10]\n") {
 		t.Errorf("-pairs: %s", stdout)
 	}
 	if code, _, stderr := command(append(one, "-per-image", "-heatmap", set.dir+"/h.png", "-heatmap-image", "11")...); code != 0 {
@@ -246,7 +249,8 @@ func TestSetOfOneLabels(t *testing.T) {
 		if code != 1 {
 			t.Errorf("%v: exit %d", test.args, code)
 		}
-		wantError(t, fmt.Sprint(test.args), fmt.Errorf("%s", strings.ReplaceAll(strings.TrimPrefix(strings.TrimSuffix(stderr, "\n"), "lovasz: "), set.dir, "…")), test.want)
+		wantError(t, fmt.Sprint(test.args), fmt.Errorf("%s", strings.ReplaceAll(strings.TrimPrefix(strings.TrimSuffix(stderr, "\n"), "lovasz: "),
+			set.dir, "…")), test.want)
 	}
 }
 
@@ -552,7 +556,8 @@ func TestPredictions(t *testing.T) {
 	// One class.
 	write("/b.npy", []int64{1, 1, 0, 0, 1}, 5)
 	write("/t.npy", []int64{1, 0, 0, 1, 1}, 5)
-	if p := runJSON(t, "-predictions", set.dir+"/b.npy", "-labels", set.dir+"/t.npy", "-classes", "1"); !near(p.Loss, 0.5) || !near(*p.MeanIoU, 0.5) {
+	if p := runJSON(t, "-predictions", set.dir+"/b.npy", "-labels", set.dir+"/t.npy", "-classes", "1"); !near(p.Loss, 0.5) ||
+		!near(*p.MeanIoU, 0.5) {
 		t.Errorf("one class: %+v", p)
 	}
 	both := []string{"-predictions", set.dir + "/p.npy", "-labels", set.dir + "/y.npy"}
@@ -582,7 +587,8 @@ func TestMerge(t *testing.T) {
 	dir := t.TempDir()
 	flags := []string{"-void", "255", "-names", "a,b,c", "-average", "all"}
 	part := func(name, pattern string) printed {
-		return set.run(t, "", append(flags, "-logits", set.dir+"/x/a"+pattern+".npy", "-labels", set.dir+"/y/a"+pattern+"_ids.npy", "-counts", dir+"/"+name)...)
+		return set.run(t, "", append(flags, "-logits", set.dir+"/x/a"+pattern+".npy", "-labels", set.dir+"/y/a"+pattern+"_ids.npy", "-counts",
+			dir+"/"+name)...)
 	}
 	part("1.bin", "[01]")
 	part("2.bin", "2") // one file is a set of one
@@ -607,7 +613,8 @@ func TestMerge(t *testing.T) {
 	same("in steps", runJSON(t, "merge", dir+"/12.bin", dir+"/3.bin"))
 	same("pattern", runJSON(t, "merge", dir+"/[123].bin"))
 	code, stdout, stderr := command("merge", dir+"/all.bin")
-	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "counts        1 file: 6 images, 144 pixels, ") || strings.Contains(stdout, "time") {
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "counts        1 file: 6 images, 144 pixels, ") ||
+		strings.Contains(stdout, "time") {
 		t.Errorf("exit %d, %s\n%s", code, stderr, stdout)
 	}
 	// A batch, and the example.

@@ -187,7 +187,9 @@ func TestCityscapes(t *testing.T) {
 	loss, iou := s.want(t, lanewise.LovaszConfig{}, 0)
 	sameAs(t, evaluation(t, "-logits logits/val -labels gtFine/val -void 255"), loss, iou, 4)
 	code, stdout, _ := command("-logits", "logits/val", "-labels", "gtFine/val", "-pairs")
-	if code != 0 || !strings.HasPrefix(stdout, "logits/val/aachen/aachen_000000_000019_leftImg8bit.npy\tgtFine/val/aachen/aachen_000000_000019_gtFine_labelTrainIds.png\n") || strings.Count(stdout, "\n") != 4 {
+	if code != 0 || !strings.HasPrefix(stdout,
+		"logits/val/aachen/aachen_000000_000019_leftImg8bit.npy\tgtFine/val/aachen/aachen_000000_000019_gtFine_labelTrainIds.png\n") ||
+		strings.Count(stdout, "\n") != 4 {
 		t.Errorf("-pairs: %s", stdout)
 	}
 }
@@ -208,10 +210,12 @@ func TestVOC(t *testing.T) {
 	}
 	writeTo(t, "VOC2012/ImageSets/Segmentation/val.txt", []byte(list))
 	loss, iou := s.want(t, lanewise.LovaszConfig{}, 0)
-	sameAs(t, evaluation(t, "-logits logits -labels VOC2012/SegmentationClass -list VOC2012/ImageSets/Segmentation/val.txt -void 255"), loss, iou, 3)
+	sameAs(t, evaluation(t, "-logits logits -labels VOC2012/SegmentationClass -list VOC2012/ImageSets/Segmentation/val.txt -void 255"), loss,
+		iou, 3)
 	// Without the list it is said what is there too many, and how to go on.
 	args := strings.Fields("-logits logits -labels VOC2012/SegmentationClass -void 255")
-	if code, _, stderr := command(args...); code != 1 || !strings.Contains(stderr, "2011_000000.png has no logits") || !strings.Contains(stderr, "(so for 3 files of ") {
+	if code, _, stderr := command(args...); code != 1 || !strings.Contains(stderr, "2011_000000.png has no logits") ||
+		!strings.Contains(stderr, "(so for 3 files of ") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 	sameAs(t, evaluation(t, strings.Join(args, " ")+" -unpaired skip"), loss, iou, 3)
@@ -308,7 +312,8 @@ func TestSemanticKITTI(t *testing.T) {
 		writeTo(t, fmt.Sprintf("out/sequences/08/predictions/%06d.label", i), points(s.predicted(i)))
 		writeTo(t, fmt.Sprintf("dataset/sequences/08/labels/%06d.label", i), points(s.labels[i]))
 	}
-	writeTo(t, "semantic-kitti.yaml", []byte("labels:\n  0 : \"unlabeled\"\nlearning_map:\n  0 : 0  # \"unlabeled\"\n  1 : 0  # \"outlier\"\n  10: 1\n  11: 2\n  252: 3\n  40: 4\nlearning_ignore:\n  0: True\n"))
+	writeTo(t, "semantic-kitti.yaml",
+		[]byte("labels:\n  0 : \"unlabeled\"\nlearning_map:\n  0 : 0  # \"unlabeled\"\n  1 : 0  # \"outlier\"\n  10: 1\n  11: 2\n  252: 3\n  40: 4\nlearning_ignore:\n  0: True\n"))
 	loss, iou := s.want(t, lanewise.LovaszConfig{VoidLabels: []int32{0}}, 1)
 	sameAs(t, evaluation(t, "-logits out/sequences/08/logits -shape -1,5 -labels dataset/sequences/08/labels -void 0 -labels-map semantic-kitti.yaml"), loss, iou, 3)
 	hard := evaluation(t, "-predictions out/sequences/08/predictions -labels dataset/sequences/08/labels -classes 5 -void 0 -labels-map semantic-kitti.yaml -predictions-map semantic-kitti.yaml")
@@ -363,7 +368,8 @@ func TestBinaryMasks(t *testing.T) {
 	// The hints of the command without the maps lead there.
 	follow(t, "-logits logits -labels masks -classes 1", p)
 	follow(t, "-predictions pred -labels masks -classes 1", hard)
-	follow(t, "-predictions pred -labels masks -classes 2", evaluation(t, "-predictions pred -labels masks -classes 2 -labels-map 255=1 -predictions-map 255=1"))
+	follow(t, "-predictions pred -labels masks -classes 2", evaluation(t,
+		"-predictions pred -labels masks -classes 2 -labels-map 255=1 -predictions-map 255=1"))
 }
 
 // What is wrong with predictions is not said of labels.
@@ -399,8 +405,8 @@ func TestPredictionsErrors(t *testing.T) {
 	}
 }
 
-// follow runs a command that fails, adds what the message says, until it goes well, and compares: no hint may lead to another number. Where there
-// are several ways out, the last argument says which is the one meant.
+// follow runs a command that fails, adds what the message says, until it goes well, and compares: no hint may lead to another number. Where
+// there are several ways out, the last argument says which is the one meant.
 func follow(t *testing.T, args string, want printed, choose ...string) {
 	t.Helper()
 	for range 5 {
@@ -505,7 +511,8 @@ func TestHints(t *testing.T) {
 	follow(t, "-logits square.npy -labels stack", evaluation(t, "-logits square.npy -labels stack -images 1"), "-images 1")
 
 	// What the file has is said where a flag does not fit.
-	if code, _, stderr := command("-logits", "x.npy", "-labels", "y.png", "-classes", "6"); code != 1 || !strings.Contains(stderr, "3 classes (class-major): that does not fit -classes 6") {
+	if code, _, stderr := command("-logits", "x.npy", "-labels", "y.png", "-classes", "6"); code != 1 ||
+		!strings.Contains(stderr, "3 classes (class-major): that does not fit -classes 6") {
 		t.Errorf("%s", stderr)
 	}
 }
@@ -553,7 +560,8 @@ func TestStackOrder(t *testing.T) {
 // Classes that the loss leaves out leave the mean.
 func TestMeanIoU(t *testing.T) {
 	f := pairOf(t, []float32{3, 0, 0, 2, 1, 0, 0, 3, 0, 0, 0, 3}, []int{4, 3}, []int64{0, 1, 1, 2})
-	for flags, want := range map[string]float64{"-void 0 -only 1,2": .75, "-void 0": .75, "-skip 0": .75, "-only 1,2": .75, "": (.5 + .5 + 1) / 3, "-only 2": 1, "-skip 1,2": .5} {
+	for flags, want := range map[string]float64{"-void 0 -only 1,2": .75, "-void 0": .75, "-skip 0": .75, "-only 1,2": .75,
+		"": (.5 + .5 + 1) / 3, "-only 2": 1, "-skip 1,2": .5} {
 		p := runJSON(t, append(f, strings.Fields(flags)...)...)
 		if !near(*p.MeanIoU, want) {
 			t.Errorf("%s: mean IoU %v, want %v", flags, *p.MeanIoU, want)
@@ -569,7 +577,8 @@ func TestMeanIoU(t *testing.T) {
 	if !near(*p.IoUByImage, (.25+1)/2) || !near(*p.IoUByClass, (.5+.5+1)/3) || !allNear(values(p.ImageIoU), []float64{.25, 1}) {
 		t.Errorf("by image %v, by class %v, %v", *p.IoUByImage, *p.IoUByClass, values(p.ImageIoU))
 	}
-	if !near(*p.Accuracy, .75) || !near(*p.WeightedIoU, (.5+2*.5+1)/4) || !near(*p.MeanDice, (2./3+2./3+1)/3) || !near(*p.Classes[0].Precision, .5) || !near(*p.Classes[1].Recall, .5) {
+	if !near(*p.Accuracy, .75) || !near(*p.WeightedIoU, (.5+2*.5+1)/4) || !near(*p.MeanDice, (2./3+2./3+1)/3) ||
+		!near(*p.Classes[0].Precision, .5) || !near(*p.Classes[1].Recall, .5) {
 		t.Errorf("%+v", p)
 	}
 }
@@ -607,7 +616,8 @@ func TestCSVAndCompare(t *testing.T) {
 		t.Errorf("%v, %s", err, content)
 	}
 	code, stdout, stderr := command("compare", "a.json", "b.json")
-	if code != 0 || !strings.Contains(stdout, "of 3 images B is better in 0; those that differ most:") || !regexp.MustCompile(`(?m)^│ 1 +│ +0\.`).MatchString(stdout) {
+	if code != 0 || !strings.Contains(stdout, "of 3 images B is better in 0; those that differ most:") ||
+		!regexp.MustCompile(`(?m)^│ 1 +│ +0\.`).MatchString(stdout) {
 		t.Errorf("exit %d, %s%s", code, stdout, stderr)
 	}
 	want := fmt.Sprintf("mean IoU  %.6f → %.6f (%+.6f)", *ious[0].MeanIoU, *ious[1].MeanIoU, *ious[1].MeanIoU-*ious[0].MeanIoU)
@@ -624,14 +634,17 @@ func TestCSVAndCompare(t *testing.T) {
 		t.Fatal("nothing is printed")
 	}
 	writeTo(t, "unlike.json", []byte(stdout))
-	if _, stdout, _ = command("compare", "unlike.json", "a.json"); !strings.Contains(stdout, "unlike    the loss: of all pixels together and per image\n"+
-		"unlike    classes in the means: 1,2 and 0,1,2\n") || !strings.Contains(stdout, "│ sea  │") {
+	if _, stdout, _ = command("compare", "unlike.json", "a.json"); !strings.Contains(stdout,
+		"unlike    the loss: of all pixels together and per image\n"+
+			"unlike    classes in the means: 1,2 and 0,1,2\n") || !strings.Contains(stdout, "│ sea  │") {
 		t.Errorf("%s", stdout)
 	}
-	_, stdout, _ = command("-logits", "b", "-labels", "y", "-void", "255", "-json", "-per-image", "-weights", "1,1,2", "-ce", "1", "-ce-weights", "1,2.5,1", "-label-smoothing", "0.1")
+	_, stdout, _ = command("-logits", "b", "-labels", "y", "-void", "255", "-json", "-per-image", "-weights", "1,1,2", "-ce", "1",
+		"-ce-weights", "1,2.5,1", "-label-smoothing", "0.1")
 	writeTo(t, "unlike.json", []byte(stdout))
-	if _, stdout, _ = command("compare", "unlike.json", "a.json"); !strings.Contains(stdout, "unlike    weights of the classes: 1,1,2 and none\n"+
-		"unlike    λ of the cross-entropy: 1 and 0\nunlike    weights in the cross-entropy: 1,2.5,1 and none\nunlike    label smoothing: 0.1 and 0\n") {
+	if _, stdout, _ = command("compare", "unlike.json", "a.json"); !strings.Contains(stdout,
+		"unlike    weights of the classes: 1,1,2 and none\n"+
+			"unlike    λ of the cross-entropy: 1 and 0\nunlike    weights in the cross-entropy: 1,2.5,1 and none\nunlike    label smoothing: 0.1 and 0\n") {
 		t.Errorf("%s", stdout)
 	}
 	writeTo(t, "other.json", []byte(`{"loss": 1, "classes": [{"class": 0}]}`))
@@ -684,7 +697,8 @@ func TestOutputsAreSafe(t *testing.T) {
 		{"-grad g.npy -csv c.csv -plot p.svg -heatmap h.png", "-heatmap draws rows and columns"},
 	} {
 		code, stdout, stderr := command(append(slices.Clone(f), strings.Fields(test.args)...)...)
-		if code != 1 || stdout != "" || !strings.Contains(strings.ToLower(stderr), strings.ToLower(strings.TrimPrefix(test.want, "the "))) || strings.Count(stderr, "\n") != 1 {
+		if code != 1 || stdout != "" || !strings.Contains(strings.ToLower(stderr), strings.ToLower(strings.TrimPrefix(test.want, "the "))) ||
+			strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%s: exit %d, %s\nwant %s", test.args, code, stderr, test.want)
 		}
 		for name, content := range before {
@@ -698,7 +712,8 @@ func TestOutputsAreSafe(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat("/dev/full"); err == nil {
-		if code, stdout, stderr := command(append(slices.Clone(f), "-counts", "/dev/full")...); code != 1 || stdout != "" || !strings.Contains(stderr, "no space left on device") {
+		if code, stdout, stderr := command(append(slices.Clone(f), "-counts", "/dev/full")...); code != 1 || stdout != "" ||
+			!strings.Contains(stderr, "no space left on device") {
 			t.Errorf("exit %d, %s", code, stderr)
 		}
 	}
@@ -733,7 +748,8 @@ func TestEscapes(t *testing.T) {
 	bad := "a\x1b[31mb\nc\u202e"
 	writeTo(t, "x.npz", zipOf(t, bad+".npy", []byte("?"), "b.npy", []byte("?")))
 	code, stdout, stderr := command("-logits", "x.npz", "-labels", "x.npz")
-	if code != 1 || stdout != "" || strings.ContainsAny(stderr[:len(stderr)-1], "\x1b\n\u202e") || !strings.Contains(stderr, `a\x1b[31mb c\x202e`) {
+	if code != 1 || stdout != "" || strings.ContainsAny(stderr[:len(stderr)-1], "\x1b\n\u202e") ||
+		!strings.Contains(stderr, `a\x1b[31mb c\x202e`) {
 		t.Errorf("exit %d, %q", code, stderr)
 	}
 	if err := writeNPY("x/"+strings.ReplaceAll(bad, "\n", "")+".npy", []int{3, 1, 4}, make([]float32, 12)); err != nil {
@@ -786,7 +802,8 @@ func TestMasks(t *testing.T) {
 		write(name, func(v int32) int32 { return v })
 	}
 	write("y255.npy", func(v int32) int32 { return 255 * v })
-	for _, args := range []string{"-logits x/a.npy -labels y/a.npy", "-logits x/a.npy -labels y255.npy -labels-map 255=1", "-logits x -labels y", "-logits x -labels y -per-image",
+	for _, args := range []string{"-logits x/a.npy -labels y/a.npy", "-logits x/a.npy -labels y255.npy -labels-map 255=1",
+		"-logits x -labels y", "-logits x -labels y -per-image",
 		"-logits x/a.npy -labels y/a.npy -counts c.bin", "-logits x -labels y -method binned"} {
 		got := evaluation(t, args)
 		if d := got.Loss - p.Loss; d > 1e-6 || d < -1e-6 || *got.MeanIoU != 1 || !got.Masks {
@@ -804,7 +821,8 @@ func TestMasks(t *testing.T) {
 		t.Errorf("%+v", one)
 	}
 	follow(t, "-logits x/a.npy -labels void.npy", one)
-	if code, _, stderr := command("-logits", "x/a.npy", "-labels", "y/a.npy", "-heatmap", "h.png", "-plot", "p.svg", "-csv", "c.csv"); code != 0 {
+	if code, _, stderr := command("-logits", "x/a.npy", "-labels", "y/a.npy", "-heatmap", "h.png", "-plot", "p.svg", "-csv",
+		"c.csv"); code != 0 {
 		t.Error(stderr)
 	}
 
@@ -814,7 +832,8 @@ func TestMasks(t *testing.T) {
 	writeTo(t, "ids.npy", npyFile(dict("'|u1'", "False", "(1, 1, 3)"), []byte{0, 1, 1}))
 	follow(t, "-logits x/a.npy -labels one.npy", evaluation(t, "-logits x/a.npy -labels ids.npy"), "-activation softmax")
 	follow(t, "-logits x/a.npy -labels one.npy", evaluation(t, "-logits x/a.npy -labels one.npy -activation sigmoid"), "-activation sigmoid")
-	if code, _, stderr := command("-logits", "x/a.npy", "-labels", "y/a.npy", "-activation", "softmax"); code != 1 || !strings.Contains(stderr, "a softmax knows one for each pixel") {
+	if code, _, stderr := command("-logits", "x/a.npy", "-labels", "y/a.npy", "-activation", "softmax"); code != 1 ||
+		!strings.Contains(stderr, "a softmax knows one for each pixel") {
 		t.Errorf("%s", stderr)
 	}
 }
