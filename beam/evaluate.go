@@ -114,14 +114,15 @@ func newResult(cfg lanewise.LovaszConfig, sum Counts) Result {
 	return r
 }
 
-// countedClasses are those that the means are of: OnlyClasses, or all but SkipClasses, and no void ones. Of one class it is the foreground, class 1
-// of the Confusion.
+// countedClasses are those that the means are of: OnlyClasses, or all but SkipClasses, and no void ones. Of one class it is the foreground,
+// class 1 of the Confusion.
 func countedClasses(cfg lanewise.LovaszConfig) (list []int) {
 	if cfg.Classes == 1 {
 		return []int{1}
 	}
 	for k := range cfg.Classes {
-		if (cfg.OnlyClasses == nil || slices.Contains(cfg.OnlyClasses, k)) && !slices.Contains(cfg.SkipClasses, k) && !slices.Contains(cfg.VoidLabels, int32(k)) {
+		if (cfg.OnlyClasses == nil || slices.Contains(cfg.OnlyClasses, k)) && !slices.Contains(cfg.SkipClasses, k) &&
+			!slices.Contains(cfg.VoidLabels, int32(k)) {
 			list = append(list, k)
 		}
 	}
@@ -156,7 +157,8 @@ type resultJSON struct {
 
 // MarshalJSON writes the fields under their names, and null for NaN, which JSON does not have.
 func (r Result) MarshalJSON() ([]byte, error) {
-	return json.Marshal(resultJSON{nullable(r.Loss), nullable(r.Gap), convert[nullable](r.PerClass), convert[nullable](r.IoU), nullable(r.MeanIoU), r.Pixels})
+	return json.Marshal(resultJSON{nullable(r.Loss), nullable(r.Gap), convert[nullable](r.PerClass), convert[nullable](r.IoU),
+		nullable(r.MeanIoU), r.Pixels})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote: null is NaN.
@@ -165,7 +167,8 @@ func (r *Result) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &read); err != nil {
 		return err
 	}
-	*r = Result{float64(read.Loss), float64(read.Gap), convert[float64](read.PerClass), convert[float64](read.IoU), float64(read.MeanIoU), read.Pixels}
+	*r = Result{float64(read.Loss), float64(read.Gap), convert[float64](read.PerClass), convert[float64](read.IoU), float64(read.MeanIoU),
+		read.Pixels}
 	return nil
 }
 

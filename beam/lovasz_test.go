@@ -492,7 +492,8 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	fn := &ConfusionFn{Config: lanewise.LovaszConfig{Classes: 2}}
-	if _, err := fn.AddInput(fn.CreateAccumulator(), Image{"b.npy", []float32{1, 2, 3}, []int32{0, 1}}); err == nil || !strings.Contains(err.Error(), "b.npy: logits hold 3 values") {
+	if _, err := fn.AddInput(fn.CreateAccumulator(), Image{"b.npy", []float32{1, 2, 3}, []int32{0, 1}}); err == nil ||
+		!strings.Contains(err.Error(), "b.npy: logits hold 3 values") {
 		t.Errorf("got %v", err)
 	}
 	defer func() {

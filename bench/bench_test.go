@@ -270,8 +270,9 @@ func TestServicePeersAgree(t *testing.T) {
 		"LogSoftmaxAxisGrad": logSoftmaxAxisGrad[float32](19), "LogSumExpAxis": logSumExpAxis[float32](19), "CumSumRows": cumSumRows[float32](19),
 		"Normalize": normalize[float32], "NormalizeRows": normalizeRows[float32](38),
 		"Sigmoid": sigmoid[float32], "SortAscending": sortAscending[float32], "TopKRows": topKRows[float32](10, 38),
-		"SoftmaxRowsScaled": softmaxRowsScaled[float32](38), "LogSumExpRows": logSumExpRows[float32](19), "SigmoidGrad": sigmoidGrad[float32], "SoftmaxScaled": softmaxScaled[float32],
-		"FromBFloat16": fromBFloat16, "FromFloat16": fromFloat16, "DotRowsFloat16": dotRowsFloat16(38), "DotRowsBFloat16": dotRowsBFloat16(38),
+		"SoftmaxRowsScaled": softmaxRowsScaled[float32](38), "LogSumExpRows": logSumExpRows[float32](19), "SigmoidGrad": sigmoidGrad[float32],
+		"SoftmaxScaled": softmaxScaled[float32],
+		"FromBFloat16":  fromBFloat16, "FromFloat16": fromFloat16, "DotRowsFloat16": dotRowsFloat16(38), "DotRowsBFloat16": dotRowsBFloat16(38),
 	} {
 		in := f(n)
 		dst, ok := in.dst.([]float32)
@@ -457,7 +458,8 @@ func TestExternals(t *testing.T) {
 	for _, absent := range e.absent {
 		t.Log("absent:", absent)
 	}
-	kernels := map[string]string{"PyTorch": "CumSum", "PyTorch avx512": "CumSum", "oneDNN": "SoftmaxRows", "OpenBLAS": "Dot", "vqsort, keys alone": "SortDescending", "archsimd": "Dot"}
+	kernels := map[string]string{"PyTorch": "CumSum", "PyTorch avx512": "CumSum", "oneDNN": "SoftmaxRows", "OpenBLAS": "Dot",
+		"vqsort, keys alone": "SortDescending", "archsimd": "Dot"}
 	logits, labels := makeLossData("random", 600, 3)
 	losses := map[string]bool{}
 	want := newLoss64("softmax", input{logits, labels}, 600, 3).loss
@@ -493,10 +495,12 @@ func TestVersions(t *testing.T) {
 		t.Skip("builds programs")
 	}
 	var text strings.Builder
-	if _, err := compareVersions(&text, "..", tiny, regexp.MustCompile("^(Costs|CumSum/float32/16$|DotInt8|LogSumExp/float64|LovaszBinned)")); err != nil {
+	if _, err := compareVersions(&text, "..", tiny,
+		regexp.MustCompile("^(Costs|CumSum/float32/16$|DotInt8|LogSumExp/float64|LovaszBinned)")); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"a program with Dot", "SoftmaxRows of an array on the stack, allocations  0  +0  +0", "CumSum float32  ", "LogSumExp float64  ", "LovaszBinned/19 float32  "} {
+	for _, want := range []string{"a program with Dot", "SoftmaxRows of an array on the stack, allocations  0  +0  +0", "CumSum float32  ",
+		"LogSumExp float64  ", "LovaszBinned/19 float32  "} {
 		if !regexp.MustCompile(want).MatchString(text.String()) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}
@@ -528,7 +532,8 @@ func testTorch(t *testing.T, e *externals) {
 		return
 	}
 	cases, _ := allCases([]int{300}, []int{1, 3}, 1<<20)
-	cases = append(cases, lossCase{"softmax", "class-major", "entropy", 4, 100, 3, "exact", 1}, lossCase{"hinge", "class-major", "none", 4, 100, 1, "exact", 1})
+	cases = append(cases, lossCase{"softmax", "class-major", "entropy", 4, 100, 3, "exact", 1},
+		lossCase{"hinge", "class-major", "none", 4, 100, 1, "exact", 1})
 	in := new(inputs)
 	for _, c := range cases {
 		if c.Method != "exact" {
@@ -601,7 +606,8 @@ func TestReadme(t *testing.T) {
 			{lossCase: lossCase{"softmax", "class-major", "void", 1, 64, 2, "exact", 1}, ISA: "avx512", Backward: 6, Sorts: 0.6, Most: 1.3, Of: "Lovasz/softmax/class-major/none/64x2/exact", Is: 1.2},
 		},
 		table: []caseRow{{lossCase: lossCase{"sigmoid", "pixel-major", "void", 1, 64, 1, "exact", 1}, ISA: "avx512", Backward: 5}},
-		exact: []exactRow{{Activation: "softmax", Raised: 14, Wrong: 0.01, Loss: 0.5, Ours: offs{1e-8, 1e-7, 1e-9}, PyTorch: &offs{1e-5, 1e-4, 1e-6}}},
+		exact: []exactRow{{Activation: "softmax", Raised: 14, Wrong: 0.01, Loss: 0.5, Ours: offs{1e-8, 1e-7, 1e-9},
+			PyTorch: &offs{1e-5, 1e-4, 1e-6}}},
 	}
 	folder := t.TempDir()
 	readme, plots := filepath.Join(folder, "README.md"), filepath.Join(folder, "bench", "plots")

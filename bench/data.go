@@ -8,8 +8,8 @@ import (
 	"github.com/lanewise/lanewise"
 )
 
-// alloc returns n elements that begin at a cache line, and not near the place in a page of the slices before: loads that look like an earlier
-// store (the same 12 bits of the address) wait for it.
+// alloc returns n elements that begin at a cache line, and not near the place in a page of the slices before: loads that look like an
+// earlier store (the same 12 bits of the address) wait for it.
 func alloc[T any](n int) []T {
 	const line, page = 64, 4096
 	size := int(unsafe.Sizeof(*new(T)))

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// Implementations that are not Go, not fit for this process, or that bring a tree of modules run in processes of their own, one for each peer,
-// which stay for the whole run. Programs and scripts are in external/ and peers/; bench compiles and starts them. They read commands, a line
-// each, and answer with a line:
+// Implementations that are not Go, not fit for this process, or that bring a tree of modules run in processes of their own, one for each
+// peer, which stay for the whole run. Programs and scripts are in external/ and peers/; bench compiles and starts them. They read commands,
+// a line each, and answer with a line:
 //
 //	case KERNEL TYPE N COLS      ok, or no if they do not have it
 //	loss PIXELS CLASSES FOLDER   the same; FOLDER has logits.f32 [classes, pixels], pixelmajor.f32 and labels.i32
@@ -168,7 +168,8 @@ func (e *externals) losses(base lossRow, planes, pixelMajor []float32, labels []
 	if e == nil {
 		return nil
 	}
-	for name, data := range map[string][]byte{"logits.f32": bytesOf(planes), "pixelmajor.f32": bytesOf(pixelMajor), "labels.i32": bytesOf(labels)} {
+	for name, data := range map[string][]byte{"logits.f32": bytesOf(planes), "pixelmajor.f32": bytesOf(pixelMajor),
+		"labels.i32": bytesOf(labels)} {
 		if err := os.WriteFile(filepath.Join(e.dir, name), data, 0o600); err != nil {
 			fatal(err)
 		}

@@ -293,7 +293,8 @@ func sortDescending[T lanewise.Float](n int) instance {
 	}
 }
 
-// dotThenExp is a kernel with math.Exp after it: code that leaves the upper halves of vector registers dirty makes that a hundred times as slow.
+// dotThenExp is a kernel with math.Exp after it: code that leaves the upper halves of vector registers dirty makes that a hundred times as
+// slow.
 func dotThenExp[T lanewise.Float](n int) instance {
 	a, b, x := normal[T](64), normal[T](64), normal[float64](n)
 	exps := func() {

@@ -65,7 +65,8 @@ func logSoftmaxAxis[T lanewise.Float](axis int) func(n int) instance {
 }
 
 // gradAlongAxis is the gradient of one of those.
-func gradAlongAxis[T lanewise.Float](axis int, forward func(dst, src []T, outer, axis, inner int), call func(dx, y, dy []T, outer, axis, inner int),
+func gradAlongAxis[T lanewise.Float](axis int, forward func(dst, src []T, outer, axis, inner int),
+	call func(dx, y, dy []T, outer, axis, inner int),
 	row func(dx, y, dy []T), operations float64) func(n int) instance {
 	return func(n int) instance {
 		n, outer, inner := axisShape(n, axis)

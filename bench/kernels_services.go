@@ -273,11 +273,13 @@ func dotRowsFloat16(cols int) func(n int) instance {
 }
 
 func dotRowsBFloat16(cols int) func(n int) instance {
-	return dotRowsHalf(cols, lanewise.ToBFloat16, lanewise.DotRowsBFloat16, func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) })
+	return dotRowsHalf(cols, lanewise.ToBFloat16, lanewise.DotRowsBFloat16,
+		func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) })
 }
 
 // dotRowsHalf has a plain loop for a peer, and the rows in float32, which are twice as many bytes.
-func dotRowsHalf(cols int, narrow func(dst []uint16, src []float32), call func(dst []float32, m []uint16, x []float32), widen func(h uint16) float32) func(n int) instance {
+func dotRowsHalf(cols int, narrow func(dst []uint16, src []float32), call func(dst []float32, m []uint16, x []float32),
+	widen func(h uint16) float32) func(n int) instance {
 	return func(n int) instance {
 		n, rows := inRows(n, cols)
 		dst, m, x, wide := alloc[float32](rows), alloc[uint16](n), normal[float32](cols), normal[float32](n)

@@ -143,7 +143,8 @@ func measureLoss(size lossSize, data string, others *externals, p plan) ([]lossR
 }
 
 // lanewiseLoss prepares the loss, and finds out what it needs and how exact it is.
-func lanewiseLoss(base lossRow, isa lanewise.ISA, cfg lanewise.LovaszConfig, grad, logits []float32, labels []int32, wantLoss float64, wantGrad []float64) (lossVariant, error) {
+func lanewiseLoss(base lossRow, isa lanewise.ISA, cfg lanewise.LovaszConfig, grad, logits []float32, labels []int32, wantLoss float64,
+	wantGrad []float64) (lossVariant, error) {
 	r := base
 	r.ISA, r.Method, r.Workers = isa.String(), "exact", cfg.Workers
 	var order func(i int) int
@@ -212,7 +213,8 @@ func allocated(f func()) int {
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
-// gradError is the norm of got − want, relative to that of want; order says where in want the i-th of got is, nil: in the same place. Where nothing is wanted, it is 0.
+// gradError is the norm of got − want, relative to that of want; order says where in want the i-th of got is, nil: in the same place. Where
+// nothing is wanted, it is 0.
 func gradError(got []float32, want []float64, order func(i int) int) float64 {
 	var difference, norm float64
 	if want == nil {

@@ -9,7 +9,8 @@ import "math"
 //   - trained: regions with soft borders, class frequencies that fall as 1/(1+k), and blobs of errors
 var lossData = []string{"random", "confident", "trained"}
 
-// hardData are there for those who count or sort by digits: one error for each class and kind of pixel, few of them, and errors of all magnitudes.
+// hardData are there for those who count or sort by digits: one error for each class and kind of pixel, few of them, and errors of all
+// magnitudes.
 var hardData = []string{"equal", "ties", "geometric"}
 
 // A xorshift is Marsaglia's generator, which every language can have in a line.

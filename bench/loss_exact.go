@@ -48,8 +48,8 @@ func (r exactRow) name() string {
 
 func (r exactRow) short() bool { return !r.Ours.within(mostOff) }
 
-// exactRows lists what is to be measured. Where more pixels are surely wrong, the order of errors that float32 cannot tell apart comes into it
-// from where a network is that sure.
+// exactRows lists what is to be measured. Where more pixels are surely wrong, the order of errors that float32 cannot tell apart comes into
+// it from where a network is that sure.
 func exactRows(pattern *regexp.Regexp, raised []float64) []exactRow {
 	var rows []exactRow
 	for _, activation := range []string{"softmax", "sigmoid"} {
@@ -136,7 +136,8 @@ func (p *process) exact(dir string, grad []float32) (loss, entropy float64, err 
 	return loss, entropy, err
 }
 
-// input returns class-major logits. A sigmoid's other logits are lowered as far, unless some of the pixels are wrong about them all the same.
+// input returns class-major logits. A sigmoid's other logits are lowered as far, unless some of the pixels are wrong about them all the
+// same.
 func (r *exactRow) input() input {
 	rng := xorshift(88172645463325252)
 	x := input{alloc[float32](exactPixels * exactClasses), alloc[int32](exactPixels)}

@@ -21,7 +21,7 @@ import (
 type lossCase struct {
 	Activation string `json:"activation"` // softmax, sigmoid or hinge, which has one class
 	Layout     string `json:"layout"`
-	Extras     string `json:"extras"` // none, void (one pixel in ten), entropy, void+entropy, weights (of classes, in both losses) or smoothing
+	Extras     string `json:"extras"` // none, void (one pixel in ten), entropy, void+entropy, weights (of classes, in both losses), smoothing
 	Images     int    `json:"images"` // more than one: PerImage
 	Pixels     int    `json:"pixels"` // of an image
 	Classes    int    `json:"classes"`
@@ -75,7 +75,8 @@ func (c lossCase) with(change func(c *lossCase)) lossCase {
 	return c
 }
 
-// A wantedCase is a case that is wanted to take at most so many times as long, per logit, as another one does, or as the dense sort per pair.
+// A wantedCase is a case that is wanted to take at most so many times as long, per logit, as another one does, or as the dense sort per
+// pair.
 type wantedCase struct {
 	lossCase
 	most float64
@@ -437,8 +438,8 @@ func pairSort() variant {
 	})}
 }
 
-// measureCases measures cases in turn, and with them the dense sort unless that is the zero variant. Those that are wanted to be fast come with
-// what they are compared with.
+// measureCases measures cases in turn, and with them the dense sort unless that is the zero variant. Those that are wanted to be fast come
+// with what they are compared with.
 func measureCases(cases []wantedCase, sort variant, in *inputs, isa lanewise.ISA, p plan) ([]caseRow, error) {
 	largest := 0
 	for _, c := range cases {
@@ -542,8 +543,9 @@ const (
 	torchRepeats = 5
 )
 
-// torchTime returns what PyTorch takes for a logit, or 0 where it would take longer than the plan allows, or has another result to compute. A
-// loss that is not ours is an error: the time of another function would compare nothing. float32 is 0.5 % off where 2²⁰ differences are added up.
+// torchTime returns what PyTorch takes for a logit, or 0 where it would take longer than the plan allows, or has another result to compute.
+// A loss that is not ours is an error: the time of another function would compare nothing. float32 is 0.5 % off where 2²⁰ differences are
+// added up.
 func torchTime(c lossCase, in *inputs, others *externals, p plan) (float64, error) {
 	torch := others.torch()
 	if torch == nil || c.Method != "exact" || c.Workers > 1 || time.Duration(c.logits())*torchLogit > p.budget {

@@ -9,7 +9,8 @@ import (
 )
 
 // A sortedLoss is the loss as everybody computes it, done well: per class a dense sort of the errors of all pixels (LSD radix, three passes
-// of 11 bits over pairs of key and pixel), the weights along the sorted order, and the gradient through the softmax. Layout [classes, pixels].
+// of 11 bits over pairs of key and pixel), the weights along the sorted order, and the gradient through the softmax. Layout [classes,
+// pixels].
 type sortedLoss struct {
 	pixels, classes int
 	probs, weights  []float32 // [classes, pixels]
@@ -142,8 +143,8 @@ func (s *sortedLoss) gradient(grad []float32, scale float32) {
 	}
 }
 
-// A loss64 is the loss of class-major logits in float64 throughout, by definition: sort, cumulative sums, differences of Jaccard losses. Errors
-// and probabilities are kept apart, since one is the rounded complement of the other.
+// A loss64 is the loss of class-major logits in float64 throughout, by definition: sort, cumulative sums, differences of Jaccard losses.
+// Errors and probabilities are kept apart, since one is the rounded complement of the other.
 type loss64 struct {
 	loss, entropy float64
 	grad          []float64 // of the loss

@@ -107,7 +107,8 @@ func (m machine) print(w io.Writer) {
 			if i == 0 {
 				isa, rate = r.ISA, digits(r.MultiplyAdd)
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", isa, byteSize(b.Bytes), m.fits(b.Bytes), digits(b.Read), digits(b.Read2), digits(b.Copy), digits(b.Merge), rate)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", isa, byteSize(b.Bytes), m.fits(b.Bytes), digits(b.Read), digits(b.Read2),
+				digits(b.Copy), digits(b.Merge), rate)
 		}
 	}
 	tw.Flush()

@@ -81,13 +81,16 @@ var raised = []float64{0, 3, 6, 9, 12, 14, 17, 20}
 func main() {
 	isQuick := flag.Bool("quick", false, "fewer lengths and samples: under 45 seconds")
 	whole := flag.Bool("whole", false, "every configuration of LovaszAll/… that matches, instead of as many as have every pair of options")
-	run := flag.String("run", "", "only cases whose name matches this regular `expression`: kernel/type/n, Lovasz/…, LovaszAll/…; README.md lists them")
+	run := flag.String("run", "", "only cases whose name matches this regular `expression`: kernel/type/n, Lovasz/…, LovaszAll/…; "+
+		"README.md lists them")
 	sizes := flag.String("sizes", "", "these lengths, a comma-separated `list`, instead of 16 to 2²⁴")
 	asJSON := flag.Bool("json", false, "print JSON, a line for every measurement")
 	asBench := flag.Bool("benchfmt", false, "print what benchstat reads")
 	goOnly := flag.Bool("go", false, "leave out the peers in processes of their own (they are looked for on this machine)")
-	cpuTime := flag.Bool("cputime", false, "count processor time instead of the wall's, on a machine that is busy with other work too; with workers it is the time of all")
-	old := flag.String("old", "", "compare with the version of the library in this `folder`, a clone or a worktree of it, and with nothing else")
+	cpuTime := flag.Bool("cputime", false, "count processor time instead of the wall's, on a machine that is busy with other work too; "+
+		"with workers it is the time of all")
+	old := flag.String("old", "", "compare with the version of the library in this `folder`, a clone or a worktree of it, and with nothing "+
+		"else")
 	from := flag.String("from", "", "measure nothing: show the results in this `file`, which -json wrote")
 	readme := flag.String("readme", "", "write a summary between the bench markers of this Markdown `file`")
 	tables := flag.String("tables", "", "write all results between the bench markers of this Markdown `file`")
@@ -286,7 +289,8 @@ func measureAll(s scope, pattern *regexp.Regexp, withExternals bool, out output)
 		out.table(rows)
 	}
 	if len(skipped) > 0 {
-		all.absent = append(all.absent, fmt.Sprintf("the loss of %s, whose logits take more than %s", strings.Join(skipped, ", "), byteSize(4*s.logits)))
+		all.absent = append(all.absent, fmt.Sprintf("the loss of %s, whose logits take more than %s", strings.Join(skipped, ", "),
+			byteSize(4*s.logits)))
 		out.absent(all.absent[len(all.absent)-1])
 	}
 	return all, nil
@@ -308,7 +312,8 @@ func newProgress(steps int) *progressbar.ProgressBar {
 	if !term.IsTerminal(int(os.Stderr.Fd())) {
 		return progressbar.DefaultSilent(int64(steps))
 	}
-	return progressbar.NewOptions(steps, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(),
+	return progressbar.NewOptions(steps, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(),
+		progressbar.OptionShowCount(),
 		progressbar.OptionSetWidth(20), progressbar.OptionSetPredictTime(true), progressbar.OptionSetDescription("the machine's limits"))
 }
 

@@ -133,7 +133,8 @@ func (o *benchOutput) kernel(rows []row) {
 
 func (o *benchOutput) loss(rows []lossRow) {
 	for _, r := range rows {
-		name := fmt.Sprintf("Lovasz/size=%dx%d/data=%s/impl=%s/layout=%s/workers=%d/", r.Pixels, r.Classes, r.Data, word(r.label()), r.Layout, r.Workers)
+		name := fmt.Sprintf("Lovasz/size=%dx%d/data=%s/impl=%s/layout=%s/workers=%d/", r.Pixels, r.Classes, r.Data, word(r.label()), r.Layout,
+			r.Workers)
 		for _, ns := range r.ForwardSamples {
 			o.write(name+"pass=forward", ns)
 		}
@@ -202,7 +203,8 @@ func (o textOutput) kernel(rows []row) {
 		if r.LimitNs > 0 {
 			limit = percent(r.OfLimit)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", n, r.ISA, digits(r.Ns), percent(r.Spread), digits(r.Ns/float64(r.N)), digits(r.GBs), limit, r.Limit)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", n, r.ISA, digits(r.Ns), percent(r.Spread), digits(r.Ns/float64(r.N)), digits(r.GBs),
+			limit, r.Limit)
 		for _, p := range peers {
 			fmt.Fprintf(tw, "\t%s", times(r.Ratios[p]))
 		}
@@ -230,11 +232,14 @@ func (o textOutput) loss(rows []lossRow) {
 	r := rows[0]
 	fmt.Fprintf(o.w, "Lovász-Softmax, %d pixels × %d classes, %s; ns per logit\n", r.Pixels, r.Classes, r.Data)
 	tw := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(tw, "\tlayout\tworkers\tforward\tforward+backward\t±\tvs dense sort\tcopies\tmemory\tbytes/logit\tcounts\tloss error\tgradient error\t\n")
+	fmt.Fprint(tw, "\tlayout\tworkers\tforward\tforward+backward\t±\tvs dense sort\tcopies\tmemory\tbytes/logit\tcounts\tloss "+
+		"error\tgradient error\t\n")
 	for _, r := range rows {
 		perLogit := float64(r.Memory) / float64(r.Pixels*r.Classes)
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.label(), r.Layout, r.Workers, digits(r.Forward), digits(r.Backward), percent(r.Spread),
-			times(r.Sorts), digits(r.Copies), byteSize(r.Memory), digits(perLogit), byteSize(r.Counts), scientific(r.LossError), scientific(r.GradError))
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.label(), r.Layout, r.Workers, digits(r.Forward),
+			digits(r.Backward), percent(r.Spread),
+			times(r.Sorts), digits(r.Copies), byteSize(r.Memory), digits(perLogit), byteSize(r.Counts), scientific(r.LossError),
+			scientific(r.GradError))
 	}
 	tw.Flush()
 	fmt.Fprintln(o.w)
@@ -257,7 +262,8 @@ func (o textOutput) wanted(rows []caseRow) {
 		}
 		if r.short() {
 			mark = "short"
-			short = append(short, fmt.Sprintf("%s %s: %s, wanted ≤ %s", strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Is), digits(r.Most)))
+			short = append(short, fmt.Sprintf("%s %s: %s, wanted ≤ %s", strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Is),
+				digits(r.Most)))
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 			strings.TrimPrefix(r.name(), "Lovasz/"), r.ISA, digits(r.Forward), digits(r.Backward),

@@ -19,7 +19,8 @@ import (
 // ours has the colours of Lanewise on its ISAs, others those of the peers, which are thinner and dashed.
 var (
 	ours   = []color.Color{rgb(0x0b3d91), rgb(0x2f7de1), rgb(0x7fb2f0)}
-	others = []color.Color{rgb(0xd1495b), rgb(0xedae49), rgb(0x66a182), rgb(0x8d6a9f), rgb(0x5f5f5f), rgb(0xb5651d), rgb(0xe377c2), rgb(0x17becf)}
+	others = []color.Color{rgb(0xd1495b), rgb(0xedae49), rgb(0x66a182), rgb(0x8d6a9f), rgb(0x5f5f5f), rgb(0xb5651d), rgb(0xe377c2),
+		rgb(0x17becf)}
 	dashes = [][]vg.Length{{vg.Points(6), vg.Points(2)}, {vg.Points(3), vg.Points(2)}, {vg.Points(1), vg.Points(2)}}
 )
 

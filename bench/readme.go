@@ -51,16 +51,20 @@ func between(text, section string) (string, error) {
 var readmeSizes = []int{1024, 1 << 20}
 
 // summaryKernels are those of the README's table.
-var summaryKernels = []string{"Dot", "DotRows/768", "CumSum", "Softmax", "SoftmaxRows/19", "SoftmaxPlanes/19", "LogSumExp", "SoftmaxRowsGrad/19", "ArgMaxRows/19", "SortDescending"}
+var summaryKernels = []string{"Dot", "DotRows/768", "CumSum", "Softmax", "SoftmaxRows/19", "SoftmaxPlanes/19", "LogSumExp",
+	"SoftmaxRowsGrad/19", "ArgMaxRows/19", "SortDescending"}
 
 // writeSummary is what the README has: the chart of the loss, and a line for each of a few kernels.
 func writeSummary(w io.Writer, plots string, all results) {
 	m := all.machine
-	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s with one core; `bench/update.sh` renews this.\nThe columns are instruction sets of this one CPU; the library picks the best one, unless `LANEWISE_ISA` names another.\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
+	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s with one core; `bench/update.sh` renews this.\nThe columns are instruction sets of "+
+		"this one CPU; the library picks the best one, unless `LANEWISE_ISA` names another.\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
 	if len(all.wanted) > 0 && plots != "" {
 		first := all.wanted[0]
 		fmt.Fprintf(w, "\n![The loss with its gradient: ns per logit](%s/%s)\n\n", plots, lossPlot)
-		fmt.Fprintf(w, "The loss with its gradient in ns per logit, pixels × classes of which nine pixels in ten are confident, on %s with one worker. Shorter is\nfaster; the scale is logarithmic. A dense radix sort takes %s ns for each (key, index) pair, and a loss that sorts needs one for every logit.\n", first.ISA, digits(first.Backward/first.Sorts))
+		fmt.Fprintf(w, "The loss with its gradient in ns per logit, pixels × classes of which nine pixels in ten are confident, on %s with "+
+			"one worker. Shorter is\nfaster; the scale is logarithmic. A dense radix sort takes %s ns for each (key, index) pair, and a loss "+
+			"that sorts needs one for every logit.\n", first.ISA, digits(first.Backward/first.Sorts))
 	}
 	fmt.Fprintf(w, "\nKernels over float32, in ns per element at 1,024 elements, which are in the L1 cache, and at 2²⁰, which are not:\n\n")
 	fmt.Fprintf(w, "| kernel | %s | the fastest other |\n|%s\n", strings.Join(m.ISAs, " | "), strings.Repeat(" --- |", len(m.ISAs)+2))
@@ -115,12 +119,15 @@ func kernelTitle(kernel string) string {
 // writeSection is all results.
 func writeSection(w io.Writer, plots string, all results) {
 	m := all.machine
-	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s, one core, by `go run ./bench`; `bench/update.sh` renews this section.\n\n", m.CPU, m.OS, m.Arch, m.Go, m.Date)
+	fmt.Fprintf(w, "Measured on an %s (%s/%s, %s) on %s, one core, by `go run ./bench`; `bench/update.sh` renews this section.\n\n", m.CPU,
+		m.OS, m.Arch, m.Go, m.Date)
 	if m.Clock != "wall" {
 		fmt.Fprintf(w, "The machine was busy with other work too: the times are the processor's.\n")
 	}
-	fmt.Fprintf(w, "ns per float32 element, and in brackets the share of this machine's limit, measured beside it: moving the bytes that must be moved, or\n")
-	fmt.Fprintf(w, "doing the arithmetic that must be done. The last column says how many times as long as %s others take, **bold** where they are faster.\n\n", m.ISAs[0])
+	fmt.Fprintf(w, "ns per float32 element, and in brackets the share of this machine's limit, measured beside it: moving the bytes that "+
+		"must be moved, or\n")
+	fmt.Fprintf(w, "doing the arithmetic that must be done. The last column says how many times as long as %s others take, **bold** where "+
+		"they are faster.\n\n", m.ISAs[0])
 	fmt.Fprintf(w, "| kernel | n | %s | others |\n|%s\n", strings.Join(m.ISAs, " | "), strings.Repeat(" --- |", len(m.ISAs)+3))
 	for rows := range groups(all.kernels, func(r row) string { return r.Kernel + r.Type }) {
 		if rows[0].Type != "float32" {
@@ -201,7 +208,9 @@ func writeWanted(w io.Writer, rows []caseRow) {
 		}
 		cells[r.lossCase][r.ISA] = r
 	}
-	fmt.Fprintf(w, "\nConfigurations of the loss with its gradient, nine pixels in ten confident, in ns per logit, and in brackets how many times as long as what\nthe last column names, per logit or pair. Bounds that are not kept are **bold**. A dense radix sort of 2²⁰ (key, index) pairs takes %s ns a pair.\n\n",
+	fmt.Fprintf(w, "\nConfigurations of the loss with its gradient, nine pixels in ten confident, in ns per logit, and in brackets how "+
+		"many times as long as what\nthe last column names, per logit or pair. Bounds that are not kept are **bold**. A dense radix sort of "+
+		"2²⁰ (key, index) pairs takes %s ns a pair.\n\n",
 		digits(rows[0].Backward/rows[0].Sorts))
 	fmt.Fprintf(w, "| pixels × classes | %s | PyTorch | wanted |\n|%s\n", strings.Join(isas, " | "), strings.Repeat(" --- |", len(isas)+3))
 	for _, c := range cases {
@@ -239,11 +248,14 @@ func writeWanted(w io.Writer, rows []caseRow) {
 
 // writeExact has a line for each data set.
 func writeExact(w io.Writer, rows []exactRow) {
-	fmt.Fprintf(w, "\nHow far loss, gradient (the norm of the difference) and cross-entropy are from float64's, and PyTorch's float32: %d pixels of %d classes,\nthe own logit raised by so much, some of the pixels surely wrong, the worse of both layouts. Wanted are %s, %s and %s.\n\n", exactPixels, exactClasses,
+	fmt.Fprintf(w, "\nHow far loss, gradient (the norm of the difference) and cross-entropy are from float64's, and PyTorch's float32: %d "+
+		"pixels of %d classes,\nthe own logit raised by so much, some of the pixels surely wrong, the worse of both layouts. Wanted are %s, "+
+		"%s and %s.\n\n", exactPixels, exactClasses,
 		scientific(mostOff.Loss), scientific(mostOff.Gradient), scientific(mostOff.Entropy))
 	fmt.Fprintf(w, "| | wrong | raised by | the loss | off by | gradient | cross-entropy | PyTorch: off by | gradient | cross-entropy |\n|%s\n", strings.Repeat(" --- |", 10))
 	for _, r := range rows {
-		fmt.Fprintf(w, "| %s | %g %% | %g | %.2g | %s | %s | %s |", r.Activation, 100*r.Wrong, r.Raised, r.Loss, scientific(r.Ours.Loss), scientific(r.Ours.Gradient), scientific(r.Ours.Entropy))
+		fmt.Fprintf(w, "| %s | %g %% | %g | %.2g | %s | %s | %s |", r.Activation, 100*r.Wrong, r.Raised, r.Loss, scientific(r.Ours.Loss),
+			scientific(r.Ours.Gradient), scientific(r.Ours.Entropy))
 		if p := r.PyTorch; p != nil {
 			fmt.Fprintf(w, " %s | %s | %s |\n", scientific(p.Loss), scientific(p.Gradient), scientific(p.Entropy))
 		} else {
@@ -276,9 +288,12 @@ func writeLosses(w io.Writer, rows []lossRow) {
 			data = append(data, r.Data)
 		}
 	}
-	fmt.Fprintf(w, "\nThe loss of %d pixels × %d classes, in ns per logit: forward / forward and backward (how many times as fast as a dense radix sort in Go).\n", first.Pixels, first.Classes)
-	fmt.Fprintf(w, "Memory, bytes and errors are the worst of the data sets; the errors are against float64, of the loss relative, of the gradient the norm of the difference.\n\n")
-	fmt.Fprintf(w, "| | layout | workers | %s | memory, B/logit | `LovaszCounts` in bytes | loss error | gradient error |\n|%s\n", strings.Join(data, " | "), strings.Repeat(" --- |", 7+len(data)))
+	fmt.Fprintf(w, "\nThe loss of %d pixels × %d classes, in ns per logit: forward / forward and backward (how many times as fast as a "+
+		"dense radix sort in Go).\n", first.Pixels, first.Classes)
+	fmt.Fprintf(w, "Memory, bytes and errors are the worst of the data sets; the errors are against float64, of the loss relative, of the "+
+		"gradient the norm of the difference.\n\n")
+	fmt.Fprintf(w, "| | layout | workers | %s | memory, B/logit | `LovaszCounts` in bytes | loss error | gradient error |\n|%s\n",
+		strings.Join(data, " | "), strings.Repeat(" --- |", 7+len(data)))
 	for _, f := range forms {
 		fmt.Fprintf(w, "| %s | %s | %d |", f.label, f.layout, f.workers)
 		var memory, lossError, gradError float64

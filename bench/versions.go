@@ -332,7 +332,8 @@ func printRatios(w io.Writer, versions []*version, isas []lanewise.ISA, s scope,
 		fmt.Fprintf(w, "None of %d rows is more than %.0f %% slower than before.\n", compared, 100*(slower-1))
 		return 0, nil
 	}
-	fmt.Fprintf(w, "%d of %d rows are more than %.0f %% slower than before, in each of %d pairs of processes:\n", len(slow), compared, 100*(slower-1), slowerTries)
+	fmt.Fprintf(w, "%d of %d rows are more than %.0f %% slower than before, in each of %d pairs of processes:\n", len(slow), compared,
+		100*(slower-1), slowerTries)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range slow {
 		fmt.Fprintf(tw, "%s\t%s\t%s ns, was %s\t", r.name, r.isa, digits(r.new), digits(r.old))

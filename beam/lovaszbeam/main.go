@@ -96,7 +96,8 @@ func oneLine(err error) string {
 
 // flags defines the flags, beside those of Beam.
 func (o *options) flags(f *flag.FlagSet) {
-	f.StringVar(&o.logits, "logits", "", "`pattern` (or folder of this machine) of the files of logits: .npy, .npz, .safetensors, .pt, or raw float32 with -shape")
+	f.StringVar(&o.logits, "logits", "", "`pattern` (or folder of this machine) of the files of logits: .npy, .npz, .safetensors, .pt, or "+
+		"raw float32 with -shape")
 	usage := "`pattern` (or folder) of their labels: the same, PNG masks, NIfTI or .label; pairs have the same path below the folders, " +
 		"or the same text in place of the wildcards, but for the extension and endings such as _leftImg8bit, _gtFine_labelTrainIds, _mask"
 	if dataflow := f.Lookup("labels"); dataflow != nil { // Dataflow's are JSON
@@ -110,7 +111,8 @@ func (o *options) flags(f *flag.FlagSet) {
 	f.StringVar(&o.input.Unpaired, "unpaired", "refuse", "what to do about files without a partner: `refuse|skip`")
 	f.StringVar(&o.input.Layout, "layout", "auto", "where the class axis is: `auto|pixel|class`")
 	list(f, "shape", "read -logits as raw float32 of this `shape`, one axis of which may be -1", &o.input.Shape, integer[int])
-	f.Func("labels_map", "what labels stand for: `pairs` such as 255=1 or 0=255,1-150=0-149, or a file of them; of colours for RGB masks: JSON", func(s string) error {
+	f.Func("labels_map", "what labels stand for: `pairs` such as 255=1 or 0=255,1-150=0-149, or a file of them; "+
+		"of colours for RGB masks: JSON", func(s string) error {
 		m, err := files.ParseLabelMap(s)
 		o.input.Maps = append(o.input.Maps, m)
 		return err

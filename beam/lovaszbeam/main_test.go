@@ -247,7 +247,8 @@ func TestLabelsFlag(t *testing.T) {
 	f := flag.NewFlagSet("lovaszbeam", flag.ContinueOnError)
 	job := f.String("labels", "", "JSON of the job's labels")
 	o.flags(f)
-	if err := f.Parse([]string{"-labels", `{"team": "x"}`, "-labels", "masks/*.png"}); err != nil || *job != `{"team": "x"}` || o.labels != "masks/*.png" {
+	if err := f.Parse([]string{"-labels", `{"team": "x"}`, "-labels", "masks/*.png"}); err != nil || *job != `{"team": "x"}` ||
+		o.labels != "masks/*.png" {
 		t.Errorf("%v, %q, %q", err, *job, o.labels)
 	}
 }
@@ -259,7 +260,8 @@ func TestResultJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum, err = fn.AddInput(sum, lanewisebeam.Image{Logits: []float32{3, 0, 0, 0, 2, 1, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0}, Labels: []int32{0, 1, 1, 2}}); err != nil {
+	if sum, err = fn.AddInput(sum, lanewisebeam.Image{Logits: []float32{3, 0, 0, 0, 2, 1, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0},
+		Labels: []int32{0, 1, 1, 2}}); err != nil {
 		t.Fatal(err)
 	}
 	r := fn.ExtractOutput(sum)

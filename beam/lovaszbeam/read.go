@@ -124,7 +124,8 @@ func (fn *countFn) count(ctx context.Context, p files.Pair) (counts lanewisebeam
 		return counts, fmt.Errorf("%s: %w", p.Logits, err)
 	}
 	if s.Masks {
-		return counts, fmt.Errorf("%s: labels have the logits' shape, as masks of classes that overlap have: the command lovasz computes those", p.Labels)
+		return counts, fmt.Errorf("%s: labels have the logits' shape, as masks of classes that overlap have: the command lovasz computes those",
+			p.Labels)
 	}
 	if in.Guard && logits.Probabilities {
 		return counts, fmt.Errorf("%s: the array is called probabilities: add -activation none", p.Logits)
@@ -141,7 +142,8 @@ func (fn *countFn) count(ctx context.Context, p files.Pair) (counts lanewisebeam
 		return counts, err
 	}
 	if in.Guard && files.LooksLikeProbabilities(x, y, fn.Loss.VoidLabels, s) {
-		return counts, fmt.Errorf("%s: the values are all in [0, 1], as probabilities are: if they are, add -activation none; if they are logits, -activation softmax or sigmoid", p.Logits)
+		return counts, fmt.Errorf("%s: the values are all in [0, 1], as probabilities are: if they are, add -activation none; if they are "+
+			"logits, -activation softmax or sigmoid", p.Logits)
 	}
 	evaluate := fn.evaluate[s.Layout]
 	if evaluate == nil {

@@ -262,7 +262,8 @@ type analysis struct {
 	bound  string
 }
 
-// analyse runs llvm-mca. The bound is the port with the largest pressure, or dispatch, if that takes nine tenths of the cycles; else latency.
+// analyse runs llvm-mca. The bound is the port with the largest pressure, or dispatch, if that takes nine tenths of the cycles; else
+// latency.
 func analyse(cpu string, l loop) analysis {
 	var code []string
 	for _, i := range l {

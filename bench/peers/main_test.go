@@ -9,7 +9,8 @@ import (
 func TestPeers(t *testing.T) {
 	for name, p := range peers {
 		kernels := 0
-		for _, kernel := range []string{"Dot", "DotRows", "SquaredDistance", "SquaredDistanceRows", "Softmax", "SoftmaxRows", "SoftmaxPlanes", "LogSoftmaxRows", "CumSum"} {
+		for _, kernel := range []string{"Dot", "DotRows", "SquaredDistance", "SquaredDistanceRows", "Softmax", "SoftmaxRows", "SoftmaxPlanes",
+			"LogSoftmaxRows", "CumSum"} {
 			kernels += checkPeer(t, name, kernel, p.f32) + checkPeer(t, name, kernel, p.f64)
 		}
 		if kernels == 0 && !(name == "weaviate" && weaviateDot == nil) {

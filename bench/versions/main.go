@@ -1,5 +1,5 @@
-// Versions is the program that bench -old builds against two versions of the library, to compare them: every kernel without peers or limits.
-// ../versions.go leaves out the files that use what a version does not have.
+// Versions is the program that bench -old builds against two versions of the library, to compare them: every kernel without peers or
+// limits. ../versions.go leaves out the files that use what a version does not have.
 //
 // It reads commands, a line each, and answers with a line, as the peers in ../external.go do:
 //

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// satellite is the Statlog (Landsat Satellite) data set of the UCI Machine Learning Repository, as the R package mlbench has it: 6435 pixels
-// of a Landsat scene, each with the four spectral bands (0 to 255) of its 3×3 neighbourhood and the land cover of the pixel itself.
+// satellite is the Statlog (Landsat Satellite) data set of the UCI Machine Learning Repository, as the R package mlbench has it: 6435
+// pixels of a Landsat scene, each with the four spectral bands (0 to 255) of its 3×3 neighbourhood and the land cover of the pixel itself.
 //
 //go:embed satellite.csv
 var satellite string

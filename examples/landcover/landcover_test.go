@@ -36,7 +36,8 @@ func TestData(t *testing.T) {
 		t.Errorf("%d and %d features, want 36 a pixel", len(train.features), len(test.features))
 	}
 	// Counted by cut, sort and uniq.
-	want := map[string]int{"red soil": 1533, "cotton crop": 703, "grey soil": 1358, "damp grey soil": 626, "vegetation stubble": 707, "very damp grey soil": 1508}
+	want := map[string]int{"red soil": 1533, "cotton crop": 703, "grey soil": 1358, "damp grey soil": 626, "vegetation stubble": 707,
+		"very damp grey soil": 1508}
 	got := map[string]int{}
 	for _, label := range append(slices.Clone(train.labels), test.labels...) {
 		got[classNames[label]]++
@@ -277,7 +278,8 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"\ncross-entropy   seed 8  epoch  2  loss 0.", "\nLovász-Softmax  seed 7  epoch  1  loss 0.", "\nboth            seed 8  epoch  2  loss 0.",
+		"\ncross-entropy   seed 8  epoch  2  loss 0.", "\nLovász-Softmax  seed 7  epoch  1  loss 0.",
+		"\nboth            seed 8  epoch  2  loss 0.",
 		"\ndamp grey soil   ", " ± 0.0",
 	} {
 		if !strings.Contains(printed.String(), want) {

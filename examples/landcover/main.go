@@ -26,7 +26,8 @@ func main() {
 	flag.Uint64Var(&s.seed, "seed", 1, "`seed` of the initial weights and of the order of the pixels")
 	seeds := flag.Int("seeds", 1, "train each way `n` times, with the seeds seed, seed+1, …, and report the mean")
 	out := flag.String("out", ".", "write curves.svg and curves.png to this `folder`")
-	save := flag.String("save", "", "write logits.npy of the test pixels, by the network trained with both losses, labels.npy and\nclasses.txt to this `folder`")
+	save := flag.String("save", "", "write logits.npy of the test pixels, by the network trained with both losses, labels.npy "+
+		"and\nclasses.txt to this `folder`")
 	flag.Parse()
 	if flag.NArg() > 0 || s.epochs < 1 || *seeds < 1 {
 		fmt.Fprintln(os.Stderr, "landcover: -epochs and -seeds are at least 1, and there are no arguments but flags")

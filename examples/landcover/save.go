@@ -10,8 +10,8 @@ import (
 	"codeberg.org/sbinet/npyio"
 )
 
-// saveExample writes what cmd/lovasz reads to folder: logits.npy [pixels, classes] float32, labels.npy [pixels] int32, and classes.txt, a name
-// per line.
+// saveExample writes what cmd/lovasz reads to folder: logits.npy [pixels, classes] float32, labels.npy [pixels] int32, and classes.txt, a
+// name per line.
 func saveExample(folder string, logits []float32, labels []int32) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err

@@ -1,4 +1,5 @@
-// Command serve is a small service on top of package lanewise: class masks from a segmentation network's logits, and the nearest embeddings.
+// Command serve is a small service on top of package lanewise: class masks from a segmentation network's logits, and the nearest
+// embeddings.
 package main
 
 import (
@@ -52,7 +53,7 @@ func main() {
 type server struct {
 	limit int64         // of a body, in bytes
 	index *index        // nil: no search
-	turns chan struct{} // as many requests are worked on as there is room for here: their memory is bounded, and they do not slow each other down
+	turns chan struct{} // as many requests are worked on as there is room for here: memory is bounded, and they do not slow each other down
 	kept  sync.Pool     // of *work
 }
 
@@ -126,7 +127,8 @@ func respond(w http.ResponseWriter, status int, v any) error {
 
 // run serves until ctx ends, and then answers the requests that have begun.
 func (s *server) run(ctx context.Context, listener net.Listener) error {
-	h := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16}
+	h := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(listener) }()
 	select {

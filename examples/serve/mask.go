@@ -22,7 +22,8 @@ type classShare struct {
 	Confidence float64 `json:"confidence"` // the mean probability of the class where it is the likeliest, 0 where it never is
 }
 
-// mask answers a .npy of logits [C, H, W] with the classes of the pixels: as a PNG, or where JSON is asked for how many pixels each class has.
+// mask answers a .npy of logits [C, H, W] with the classes of the pixels: as a PNG, or where JSON is asked for how many pixels each class
+// has.
 func (s *server) mask(w http.ResponseWriter, r *http.Request) error {
 	work, done, err := s.work(r)
 	if err != nil {
@@ -40,10 +41,12 @@ func (s *server) mask(w http.ResponseWriter, r *http.Request) error {
 	}
 	classes, height, width := logits.shape[0], logits.shape[1], logits.shape[2]
 	if classes < 1 || classes > maxClasses || height < 1 || width < 1 {
-		return failure(http.StatusUnprocessableEntity, "the logits have the shape %v, want 1 to %d classes and at least one pixel", logits.shape, maxClasses)
+		return failure(http.StatusUnprocessableEntity, "the logits have the shape %v, want 1 to %d classes and at least one pixel", logits.shape,
+			maxClasses)
 	}
 	if pixel := work.classify(logits.data, classes); pixel >= 0 {
-		return failure(http.StatusUnprocessableEntity, "the logits at row %d, column %d hold a NaN or +Inf, or nothing but −Inf", pixel/width, pixel%width)
+		return failure(http.StatusUnprocessableEntity, "the logits at row %d, column %d hold a NaN or +Inf, or nothing but −Inf", pixel/width,
+			pixel%width)
 	}
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		return respond(w, http.StatusOK, struct {
@@ -52,7 +55,8 @@ func (s *server) mask(w http.ResponseWriter, r *http.Request) error {
 			Classes []classShare `json:"classes"`
 		}{height, width, work.shares(logits.data, classes)})
 	}
-	img := image.Paletted{Pix: resize(work.pixels, height*width), Stride: width, Rect: image.Rect(0, 0, width, height), Palette: palette[:classes]}
+	img := image.Paletted{Pix: resize(work.pixels, height*width), Stride: width, Rect: image.Rect(0, 0, width, height),
+		Palette: palette[:classes]}
 	work.pixels = img.Pix
 	for i, class := range work.classes {
 		img.Pix[i] = uint8(class)

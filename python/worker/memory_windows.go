@@ -24,7 +24,8 @@ func (*pipe) mapMemory(name string, size int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	mapping, err := windows.CreateFileMapping(windows.InvalidHandle, nil, windows.PAGE_READWRITE, uint32(uint64(size)>>32), uint32(size), pointer)
+	mapping, err := windows.CreateFileMapping(windows.InvalidHandle, nil, windows.PAGE_READWRITE, uint32(uint64(size)>>32), uint32(size),
+		pointer)
 	if mapping != 0 {
 		defer windows.CloseHandle(mapping)
 	}

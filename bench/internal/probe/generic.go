@@ -5,7 +5,8 @@ import (
 	"unsafe"
 )
 
-var generic = Probe{ISA: "generic", Lanes: 1, read: readGeneric, read2: read2Generic, copy: copyGeneric, merge: mergeGeneric, multiplyAdd: multiplyAddGeneric}
+var generic = Probe{ISA: "generic", Lanes: 1, read: readGeneric, read2: read2Generic, copy: copyGeneric, merge: mergeGeneric,
+	multiplyAdd: multiplyAddGeneric}
 
 type block [Block / 8]uint64
 
