@@ -279,6 +279,9 @@ func cumSum[T Float](isa ISA, dst, src []T, carry float64) float64 {
 	if len(src) < 4 {
 		return cumSumFew(isa, dst, src, carry)
 	}
+	if len(src) < 8 && first(carry) {
+		return cumSumShort(isa, dst, src, carry)
+	}
 	if is32[T]() {
 		switch isa {
 		case AVX512:
@@ -1116,6 +1119,36 @@ func lossSoftmaxGradRows(isa ISA, dx, s, dy, own, comp []float32, cols, n, sStri
 	lossSoftmaxGradRowsGeneric(dx, s, dy, own, comp, cols, n, sStride, dyStride)
 }
 
+// lossEntropyGrad is lossSoftmaxGrad, and adds s·a to every plane; a is one plane.
+func lossEntropyGrad(isa ISA, dx, s, dy, own, comp, a []float32, planes, n, dxStride, sStride, dyStride int) {
+	if planes > piece {
+		lossEntropyGradGeneric(dx, s, dy, own, comp, a, planes, n, dxStride, sStride, dyStride)
+		return
+	}
+	switch isa {
+	case AVX512:
+		lossEntropyGradAVX512(dx, s, dy, own, comp, a, planes, n, dxStride, sStride, dyStride)
+		return
+	case AVX2:
+		lossEntropyGradAVX2(dx, s, dy, own, comp, a, planes, n, dxStride, sStride, dyStride)
+		return
+	}
+	lossEntropyGradGeneric(dx, s, dy, own, comp, a, planes, n, dxStride, sStride, dyStride)
+}
+
+// lossEntropyGradRows is lossEntropyGrad, which it writes as n rows.
+func lossEntropyGradRows(isa ISA, dx, s, dy, own, comp, a []float32, cols, n, sStride, dyStride int) {
+	switch isa {
+	case AVX512:
+		lossEntropyGradRowsAVX512(dx, s, dy, own, comp, a, cols, n, sStride, dyStride)
+		return
+	case AVX2:
+		lossEntropyGradRowsAVX2(dx, s, dy, own, comp, a, cols, n, sStride, dyStride)
+		return
+	}
+	lossEntropyGradRowsGeneric(dx, s, dy, own, comp, a, cols, n, sStride, dyStride)
+}
+
 // lossSigmoid writes the errors of the sigmoids of src, negative where target is class.
 func lossSigmoid(isa ISA, dst, src []float32, target []int32, class int32) {
 	switch isa {
@@ -1189,17 +1222,17 @@ func lossLargest(isa ISA, x []float32) float32 {
 	return lossLargestGeneric(x)
 }
 
-// lossAddProduct adds s·a to every plane of dst; a is one plane.
-func lossAddProduct(isa ISA, dst, s, a []float32, planes, n, dstStride, sStride int) {
+// lossAddProduct adds s·a to dst.
+func lossAddProduct(isa ISA, dst, s, a []float32) {
 	switch isa {
 	case AVX512:
-		lossAddProductAVX512(dst, s, a, planes, n, dstStride, sStride)
+		lossAddProductAVX512(dst, s, a)
 		return
 	case AVX2:
-		lossAddProductAVX2(dst, s, a, planes, n, dstStride, sStride)
+		lossAddProductAVX2(dst, s, a)
 		return
 	}
-	lossAddProductGeneric(dst, s, a, planes, n, dstStride, sStride)
+	lossAddProductGeneric(dst, s, a)
 }
 
 // lossLog1p writes log(1 + src); src is not negative.

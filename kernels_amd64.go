@@ -454,6 +454,16 @@ func lossSoftmaxGradAVX2(dx []float32, s []float32, dy []float32, own []float32,
 //go:noescape
 func lossSoftmaxGradRowsAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
 
+// lossEntropyGradAVX2 is lossSoftmaxGrad, and adds s·a to every plane; a is one plane.
+//
+//go:noescape
+func lossEntropyGradAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, planes int, n int, dxStride int, sStride int, dyStride int)
+
+// lossEntropyGradRowsAVX2 is lossEntropyGrad, which it writes as n rows.
+//
+//go:noescape
+func lossEntropyGradRowsAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, cols int, n int, sStride int, dyStride int)
+
 // lossSigmoidAVX2 writes the errors of the sigmoids of src, negative where target is class.
 //
 //go:noescape
@@ -485,10 +495,10 @@ func lossNearestAVX2(x []float32) float32
 //go:noescape
 func lossLargestAVX2(x []float32) float32
 
-// lossAddProductAVX2 adds s·a to every plane of dst; a is one plane.
+// lossAddProductAVX2 adds s·a to dst.
 //
 //go:noescape
-func lossAddProductAVX2(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
+func lossAddProductAVX2(dst []float32, s []float32, a []float32)
 
 // lossLog1pAVX2 writes log(1 + src); src is not negative.
 //
@@ -1097,6 +1107,16 @@ func lossSoftmaxGradAVX512(dx []float32, s []float32, dy []float32, own []float3
 //go:noescape
 func lossSoftmaxGradRowsAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, cols int, n int, sStride int, dyStride int)
 
+// lossEntropyGradAVX512 is lossSoftmaxGrad, and adds s·a to every plane; a is one plane.
+//
+//go:noescape
+func lossEntropyGradAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, planes int, n int, dxStride int, sStride int, dyStride int)
+
+// lossEntropyGradRowsAVX512 is lossEntropyGrad, which it writes as n rows.
+//
+//go:noescape
+func lossEntropyGradRowsAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, cols int, n int, sStride int, dyStride int)
+
 // lossSigmoidAVX512 writes the errors of the sigmoids of src, negative where target is class.
 //
 //go:noescape
@@ -1128,10 +1148,10 @@ func lossNearestAVX512(x []float32) float32
 //go:noescape
 func lossLargestAVX512(x []float32) float32
 
-// lossAddProductAVX512 adds s·a to every plane of dst; a is one plane.
+// lossAddProductAVX512 adds s·a to dst.
 //
 //go:noescape
-func lossAddProductAVX512(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
+func lossAddProductAVX512(dst []float32, s []float32, a []float32)
 
 // lossLog1pAVX512 writes log(1 + src); src is not negative.
 //

@@ -57,125 +57,61 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPS (CX), Y8
-	VMULPS  (DX), Y8, Y8
-	VADDPS  Y8, Y0, Y0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPS 32(CX), Y8
-	VMULPS  32(DX), Y8, Y8
-	VADDPS  Y8, Y1, Y1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPS 64(CX), Y8
-	VMULPS  64(DX), Y8, Y8
-	VADDPS  Y8, Y2, Y2
-	CMPQ    AX, $0x00000020
-	JB      part7
-	VMOVUPS 96(CX), Y8
-	VMULPS  96(DX), Y8, Y8
-	VADDPS  Y8, Y3, Y3
-	CMPQ    AX, $0x00000028
-	JB      part8
-	VMOVUPS 128(CX), Y8
-	VMULPS  128(DX), Y8, Y8
-	VADDPS  Y8, Y4, Y4
-	CMPQ    AX, $0x00000030
-	JB      part9
-	VMOVUPS 160(CX), Y8
-	VMULPS  160(DX), Y8, Y8
-	VADDPS  Y8, Y5, Y5
-	CMPQ    AX, $0x00000038
-	JB      part10
-	VMOVUPS 192(CX), Y8
-	VMULPS  192(DX), Y8, Y8
-	VADDPS  Y8, Y6, Y6
-	CMPQ    AX, $0x00000040
-	JB      part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VMOVUPS      (CX), Y8
+	VMULPS       (DX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VMOVUPS      32(CX), Y8
+	VMULPS       32(DX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VMOVUPS      64(CX), Y8
+	VMULPS       64(DX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VMOVUPS      96(CX), Y8
+	VMULPS       96(DX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VMOVUPS      128(CX), Y8
+	VMULPS       128(DX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VMOVUPS      160(CX), Y8
+	VMULPS       160(DX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VMOVUPS      192(CX), Y8
+	VMULPS       192(DX), Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   224(DX), Y8, Y8
 	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y9
-	VMASKMOVPS   32(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y9
-	VMASKMOVPS   64(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y9
-	VMASKMOVPS   96(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y9
-	VMASKMOVPS   128(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y9
-	VMASKMOVPS   160(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y5, Y5
+	VADDPS       Y9, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -186,33 +122,100 @@ part10:
 	VADDPS       Y9, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
-	VMASKMOVPS   224(DX), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VMASKMOVPS   160(DX), Y8, Y8
 	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y7, Y7
+	VADDPS       Y9, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VMASKMOVPS   128(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VMASKMOVPS   96(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VMASKMOVPS   32(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y0, Y0
 
 end3:
-	VADDPS     Y1, Y0, Y0
 	MOVQ       a_len+8(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -224,15 +227,14 @@ groups12:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -355,125 +357,61 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000004
-	JB      part4
-	VMOVUPD (CX), Y8
-	VMULPD  (DX), Y8, Y8
-	VADDPD  Y8, Y0, Y0
-	CMPQ    AX, $0x00000008
-	JB      part5
-	VMOVUPD 32(CX), Y8
-	VMULPD  32(DX), Y8, Y8
-	VADDPD  Y8, Y1, Y1
-	CMPQ    AX, $0x0000000c
-	JB      part6
-	VMOVUPD 64(CX), Y8
-	VMULPD  64(DX), Y8, Y8
-	VADDPD  Y8, Y2, Y2
-	CMPQ    AX, $0x00000010
-	JB      part7
-	VMOVUPD 96(CX), Y8
-	VMULPD  96(DX), Y8, Y8
-	VADDPD  Y8, Y3, Y3
-	CMPQ    AX, $0x00000014
-	JB      part8
-	VMOVUPD 128(CX), Y8
-	VMULPD  128(DX), Y8, Y8
-	VADDPD  Y8, Y4, Y4
-	CMPQ    AX, $0x00000018
-	JB      part9
-	VMOVUPD 160(CX), Y8
-	VMULPD  160(DX), Y8, Y8
-	VADDPD  Y8, Y5, Y5
-	CMPQ    AX, $0x0000001c
-	JB      part10
-	VMOVUPD 192(CX), Y8
-	VMULPD  192(DX), Y8, Y8
-	VADDPD  Y8, Y6, Y6
-	CMPQ    AX, $0x00000020
-	JB      part11
-
-part4:
+	ADDQ         $+32, AX
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part4
+	VMOVUPD      (CX), Y8
+	VMULPD       (DX), Y8, Y8
+	VADDPD       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part5
+	VMOVUPD      32(CX), Y8
+	VMULPD       32(DX), Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part6
+	VMOVUPD      64(CX), Y8
+	VMULPD       64(DX), Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part7
+	VMOVUPD      96(CX), Y8
+	VMULPD       96(DX), Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part8
+	VMOVUPD      128(CX), Y8
+	VMULPD       128(DX), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part9
+	VMOVUPD      160(CX), Y8
+	VMULPD       160(DX), Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part10
+	VMOVUPD      192(CX), Y8
+	VMULPD       192(DX), Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   (CX), Y8, Y9
-	VMASKMOVPD   (DX), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y9
+	VMASKMOVPD   224(DX), Y8, Y8
 	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000004
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   32(CX), Y8, Y9
-	VMASKMOVPD   32(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   64(CX), Y8, Y9
-	VMASKMOVPD   64(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   96(CX), Y8, Y9
-	VMASKMOVPD   96(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   128(CX), Y8, Y9
-	VMASKMOVPD   128(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   160(CX), Y8, Y9
-	VMASKMOVPD   160(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	VADDPD       Y9, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000018
-	JBE          end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
@@ -484,31 +422,96 @@ part10:
 	VADDPD       Y9, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x0000001c
-	JBE          end3
+part9:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y9
-	VMASKMOVPD   224(DX), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y9
+	VMASKMOVPD   160(DX), Y8, Y8
 	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y7, Y7
+	VADDPD       Y9, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y9
+	VMASKMOVPD   128(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y9
+	VMASKMOVPD   96(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y9
+	VMASKMOVPD   64(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y9
+	VMASKMOVPD   32(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y9
+	VMASKMOVPD   (DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y0, Y0
 
 end3:
-	VADDPD     Y1, Y0, Y0
 	MOVQ       a_len+8(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -525,7 +528,7 @@ groups12:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSD X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -598,99 +601,45 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ   $+64, AX
-	JE     end3
-	CMPQ   AX, $0x00000008
-	JB     part4
-	VADDPS (CX), Y0, Y0
-	CMPQ   AX, $0x00000010
-	JB     part5
-	VADDPS 32(CX), Y1, Y1
-	CMPQ   AX, $0x00000018
-	JB     part6
-	VADDPS 64(CX), Y2, Y2
-	CMPQ   AX, $0x00000020
-	JB     part7
-	VADDPS 96(CX), Y3, Y3
-	CMPQ   AX, $0x00000028
-	JB     part8
-	VADDPS 128(CX), Y4, Y4
-	CMPQ   AX, $0x00000030
-	JB     part9
-	VADDPS 160(CX), Y5, Y5
-	CMPQ   AX, $0x00000038
-	JB     part10
-	VADDPS 192(CX), Y6, Y6
-	CMPQ   AX, $0x00000040
-	JB     part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VADDPS       (CX), Y0, Y0
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VADDPS       32(CX), Y1, Y1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VADDPS       64(CX), Y2, Y2
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VADDPS       96(CX), Y3, Y3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VADDPS       128(CX), Y4, Y4
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VADDPS       160(CX), Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VADDPS       192(CX), Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y8
-	VADDPS       Y8, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y8
-	VADDPS       Y8, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y8
-	VADDPS       Y8, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y8
-	VADDPS       Y8, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y8
-	VADDPS       Y8, Y5, Y5
+	VMASKMOVPS   224(CX), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -699,31 +648,88 @@ part10:
 	VADDPS       Y8, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	VMASKMOVPS   160(CX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 
 end3:
-	VADDPS     Y1, Y0, Y0
 	MOVQ       x_len+8(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -735,15 +741,14 @@ groups12:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSS X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -782,99 +787,45 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ   $+32, AX
-	JE     end3
-	CMPQ   AX, $0x00000004
-	JB     part4
-	VADDPD (CX), Y0, Y0
-	CMPQ   AX, $0x00000008
-	JB     part5
-	VADDPD 32(CX), Y1, Y1
-	CMPQ   AX, $0x0000000c
-	JB     part6
-	VADDPD 64(CX), Y2, Y2
-	CMPQ   AX, $0x00000010
-	JB     part7
-	VADDPD 96(CX), Y3, Y3
-	CMPQ   AX, $0x00000014
-	JB     part8
-	VADDPD 128(CX), Y4, Y4
-	CMPQ   AX, $0x00000018
-	JB     part9
-	VADDPD 160(CX), Y5, Y5
-	CMPQ   AX, $0x0000001c
-	JB     part10
-	VADDPD 192(CX), Y6, Y6
-	CMPQ   AX, $0x00000020
-	JB     part11
-
-part4:
+	ADDQ         $+32, AX
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part4
+	VADDPD       (CX), Y0, Y0
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part5
+	VADDPD       32(CX), Y1, Y1
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part6
+	VADDPD       64(CX), Y2, Y2
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part7
+	VADDPD       96(CX), Y3, Y3
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part8
+	VADDPD       128(CX), Y4, Y4
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part9
+	VADDPD       160(CX), Y5, Y5
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part10
+	VADDPD       192(CX), Y6, Y6
+	JE           end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   (CX), Y8, Y8
-	VADDPD       Y8, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000004
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   32(CX), Y8, Y8
-	VADDPD       Y8, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   64(CX), Y8, Y8
-	VADDPD       Y8, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   96(CX), Y8, Y8
-	VADDPD       Y8, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   128(CX), Y8, Y8
-	VADDPD       Y8, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   160(CX), Y8, Y8
-	VADDPD       Y8, Y5, Y5
+	VMASKMOVPD   224(CX), Y8, Y8
+	VADDPD       Y8, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000018
-	JBE          end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
@@ -883,29 +834,84 @@ part10:
 	VADDPD       Y8, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x0000001c
-	JBE          end3
+part9:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	VMASKMOVPD   160(CX), Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y8
+	VADDPD       Y8, Y0, Y0
 
 end3:
-	VADDPD     Y1, Y0, Y0
 	MOVQ       x_len+8(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -922,7 +928,7 @@ groups12:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSD X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -1400,20 +1406,34 @@ end3:
 	VMOVUPS    160(AX), Y5
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
-	VADDPS     Y1, Y0, Y0
 	MOVQ       R8, AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups4
+	JA         groups5
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum5
+	JMP        sum4
 
-groups4:
+groups5:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups6
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum4
+
+groups6:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -1425,15 +1445,14 @@ groups4:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 DATA cc2aeac4f<>+0(SB)/4, $0xc2aeac4f
@@ -2205,18 +2224,30 @@ end3:
 	VMOVUPS    160(AX), Y5
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
-	VADDPD     Y1, Y0, Y0
 	MOVQ       R8, AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups4
+	JA         groups5
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum5
+	JMP        sum4
 
-groups4:
+groups5:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups6
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum4
+
+groups6:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -2233,7 +2264,7 @@ groups4:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 DATA cc086232bdd7abcd2<>+0(SB)/8, $0xc086232bdd7abcd2
@@ -2895,20 +2926,34 @@ end3:
 	VMOVUPS    160(AX), Y5
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
-	VADDPS     Y1, Y0, Y0
 	MOVQ       R8, AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups4
+	JA         groups5
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum5
+	JMP        sum4
 
-groups4:
+groups5:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups6
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum4
+
+groups6:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -2920,15 +2965,14 @@ groups4:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func expSumScaledF64AVX2(dst []float64, src []float64, max float64, scale float64) float64
@@ -3500,18 +3544,30 @@ end3:
 	VMOVUPS    160(AX), Y5
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
-	VADDPD     Y1, Y0, Y0
 	MOVQ       R8, AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups4
+	JA         groups5
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum5
+	JMP        sum4
 
-groups4:
+groups5:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups6
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum4
+
+groups6:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -3528,7 +3584,7 @@ groups4:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func sumExpF32AVX2(src []float32, max float32) float32
@@ -3987,20 +4043,34 @@ end3:
 	VMOVUPS    160(AX), Y6
 	VMOVUPS    192(AX), Y7
 	VMOVUPS    224(AX), Y8
-	VADDPS     Y2, Y0, Y0
 	MOVQ       SI, AX
+	VADDPS     Y2, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups4
+	JA         groups5
 	VPERM2F128 $0x01, Y0, Y0, Y2
 	VADDPS     Y2, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y2
 	VADDPS     Y2, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y2
 	VADDPS     Y2, Y0, Y0
-	JMP        sum5
+	JMP        sum4
 
-groups4:
+groups5:
 	VADDPS     Y4, Y3, Y2
+	CMPQ       AX, $0x00000020
+	JA         groups6
+	VPERM2F128 $0x20, Y2, Y0, Y3
+	VPERM2F128 $0x31, Y2, Y0, Y4
+	VADDPS     Y4, Y3, Y0
+	VPERMILPS  $0x4e, Y0, Y3
+	VADDPS     Y3, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y3
+	VADDPS     Y3, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y3
+	VADDPS     Y3, Y0, Y0
+	JMP        sum4
+
+groups6:
 	VADDPS     Y6, Y5, Y3
 	VADDPS     Y8, Y7, Y4
 	VPERM2F128 $0x20, Y3, Y0, Y5
@@ -4012,15 +4082,14 @@ groups4:
 	VSHUFPS    $0x44, Y2, Y0, Y3
 	VSHUFPS    $0xee, Y2, Y0, Y2
 	VADDPS     Y2, Y3, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y2
-	VSHUFPS    $0xdd, Y0, Y0, Y3
-	VADDPS     Y3, Y2, Y0
 	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y2
 	VADDPS     Y2, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y2
 	VADDPS     Y2, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func sumExpF64AVX2(src []float64, max float64) float64
@@ -4559,18 +4628,30 @@ end3:
 	VMOVUPS    160(AX), Y6
 	VMOVUPS    192(AX), Y7
 	VMOVUPS    224(AX), Y8
-	VADDPD     Y2, Y0, Y0
 	MOVQ       SI, AX
+	VADDPD     Y2, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups4
+	JA         groups5
 	VPERM2F128 $0x01, Y0, Y0, Y2
 	VADDPD     Y2, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y2
 	VADDPD     Y2, Y0, Y0
-	JMP        sum5
+	JMP        sum4
 
-groups4:
+groups5:
 	VADDPD     Y4, Y3, Y2
+	CMPQ       AX, $0x00000010
+	JA         groups6
+	VPERM2F128 $0x20, Y2, Y0, Y3
+	VPERM2F128 $0x31, Y2, Y0, Y4
+	VADDPD     Y4, Y3, Y0
+	VPERMILPS  $0x4e, Y0, Y3
+	VADDPD     Y3, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y3
+	VADDPD     Y3, Y0, Y0
+	JMP        sum4
+
+groups6:
 	VADDPD     Y6, Y5, Y3
 	VADDPD     Y8, Y7, Y4
 	VPERM2F128 $0x20, Y3, Y0, Y5
@@ -4587,7 +4668,7 @@ groups4:
 	VPERM2F128 $0x01, Y0, Y0, Y2
 	VADDPD     Y2, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func largestF32AVX2(x []float32) float32
@@ -4643,118 +4724,54 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPS (CX), Y8
-	VMAXPS  Y8, Y0, Y0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPS 32(CX), Y8
-	VMAXPS  Y8, Y1, Y1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPS 64(CX), Y8
-	VMAXPS  Y8, Y2, Y2
-	CMPQ    AX, $0x00000020
-	JB      part7
-	VMOVUPS 96(CX), Y8
-	VMAXPS  Y8, Y3, Y3
-	CMPQ    AX, $0x00000028
-	JB      part8
-	VMOVUPS 128(CX), Y8
-	VMAXPS  Y8, Y4, Y4
-	CMPQ    AX, $0x00000030
-	JB      part9
-	VMOVUPS 160(CX), Y8
-	VMAXPS  Y8, Y5, Y5
-	CMPQ    AX, $0x00000038
-	JB      part10
-	VMOVUPS 192(CX), Y8
-	VMAXPS  Y8, Y6, Y6
-	CMPQ    AX, $0x00000040
-	JB      part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VMOVUPS      (CX), Y8
+	VMAXPS       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VMOVUPS      32(CX), Y8
+	VMAXPS       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VMOVUPS      64(CX), Y8
+	VMAXPS       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VMOVUPS      96(CX), Y8
+	VMAXPS       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VMOVUPS      128(CX), Y8
+	VMAXPS       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VMOVUPS      160(CX), Y8
+	VMAXPS       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VMOVUPS      192(CX), Y8
+	VMAXPS       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   224(CX), Y8, Y9
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y5, Y5
+	VMAXPS       Y9, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -4765,17 +4782,70 @@ part10:
 	VMAXPS       Y9, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   160(CX), Y8, Y9
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
-	VMAXPS       Y9, Y7, Y7
+	VMAXPS       Y9, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPS       Y9, Y0, Y0
 
 end3:
 	VMAXPS     Y4, Y0, Y0
@@ -4847,118 +4917,54 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000004
-	JB      part4
-	VMOVUPD (CX), Y8
-	VMAXPD  Y8, Y0, Y0
-	CMPQ    AX, $0x00000008
-	JB      part5
-	VMOVUPD 32(CX), Y8
-	VMAXPD  Y8, Y1, Y1
-	CMPQ    AX, $0x0000000c
-	JB      part6
-	VMOVUPD 64(CX), Y8
-	VMAXPD  Y8, Y2, Y2
-	CMPQ    AX, $0x00000010
-	JB      part7
-	VMOVUPD 96(CX), Y8
-	VMAXPD  Y8, Y3, Y3
-	CMPQ    AX, $0x00000014
-	JB      part8
-	VMOVUPD 128(CX), Y8
-	VMAXPD  Y8, Y4, Y4
-	CMPQ    AX, $0x00000018
-	JB      part9
-	VMOVUPD 160(CX), Y8
-	VMAXPD  Y8, Y5, Y5
-	CMPQ    AX, $0x0000001c
-	JB      part10
-	VMOVUPD 192(CX), Y8
-	VMAXPD  Y8, Y6, Y6
-	CMPQ    AX, $0x00000020
-	JB      part11
-
-part4:
+	ADDQ         $+32, AX
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part4
+	VMOVUPD      (CX), Y8
+	VMAXPD       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part5
+	VMOVUPD      32(CX), Y8
+	VMAXPD       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part6
+	VMOVUPD      64(CX), Y8
+	VMAXPD       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part7
+	VMOVUPD      96(CX), Y8
+	VMAXPD       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part8
+	VMOVUPD      128(CX), Y8
+	VMAXPD       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part9
+	VMOVUPD      160(CX), Y8
+	VMAXPD       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part10
+	VMOVUPD      192(CX), Y8
+	VMAXPD       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   (CX), Y8, Y9
+	VMASKMOVPD   224(CX), Y8, Y9
 	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000004
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   32(CX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   64(CX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   96(CX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   128(CX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   160(CX), Y8, Y9
-	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y5, Y5
+	VMAXPD       Y9, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000018
-	JBE          end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
@@ -4969,17 +4975,70 @@ part10:
 	VMAXPD       Y9, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x0000001c
-	JBE          end3
+part9:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y9
+	VMASKMOVPD   160(CX), Y8, Y9
 	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
-	VMAXPD       Y9, Y7, Y7
+	VMAXPD       Y9, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y9
+	VPANDN       cfff0000000000000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMAXPD       Y9, Y0, Y0
 
 end3:
 	VMAXPD     Y4, Y0, Y0
@@ -6420,144 +6479,70 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ    $+64, DI
-	JE      end6
-	CMPQ    DI, $0x00000008
-	JB      part7
-	VMOVUPS (DX), Y11
-	VMAXPS  Y11, Y1, Y1
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x00000010
-	JB      part8
-	VMOVUPS 32(DX), Y11
-	VMAXPS  Y11, Y2, Y2
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x00000018
-	JB      part9
-	VMOVUPS 64(DX), Y11
-	VMAXPS  Y11, Y3, Y3
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    DI, $0x00000020
-	JB      part10
-	VMOVUPS 96(DX), Y11
-	VMAXPS  Y11, Y4, Y4
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    DI, $0x00000028
-	JB      part11
-	VMOVUPS 128(DX), Y11
-	VMAXPS  Y11, Y5, Y5
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x00000030
-	JB      part12
-	VMOVUPS 160(DX), Y11
-	VMAXPS  Y11, Y6, Y6
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x00000038
-	JB      part13
-	VMOVUPS 192(DX), Y11
-	VMAXPS  Y11, Y7, Y7
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    DI, $0x00000040
-	JB      part14
-
-part7:
-	ANDQ         $+7, DI
-	VMOVQ        DI, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   (DX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y1, Y1
-	VCMPPS       $0x03, Y12, Y12, Y11
+	ADDQ         $+64, DI
+	JE           end6
+	SUBQ         $+8, DI
+	JB           part7
+	VMOVUPS      (DX), Y11
+	VMAXPS       Y11, Y1, Y1
+	VCMPPS       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end6
-
-part8:
-	CMPQ         DI, $0x00000008
-	JBE          end6
-	ANDQ         $+7, DI
-	VMOVQ        DI, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   32(DX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y2, Y2
-	VCMPPS       $0x03, Y12, Y12, Y11
+	JE           end6
+	SUBQ         $+8, DI
+	JB           part8
+	VMOVUPS      32(DX), Y11
+	VMAXPS       Y11, Y2, Y2
+	VCMPPS       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end6
-
-part9:
-	CMPQ         DI, $0x00000010
-	JBE          end6
+	JE           end6
+	SUBQ         $+8, DI
+	JB           part9
+	VMOVUPS      64(DX), Y11
+	VMAXPS       Y11, Y3, Y3
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end6
+	SUBQ         $+8, DI
+	JB           part10
+	VMOVUPS      96(DX), Y11
+	VMAXPS       Y11, Y4, Y4
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end6
+	SUBQ         $+8, DI
+	JB           part11
+	VMOVUPS      128(DX), Y11
+	VMAXPS       Y11, Y5, Y5
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end6
+	SUBQ         $+8, DI
+	JB           part12
+	VMOVUPS      160(DX), Y11
+	VMAXPS       Y11, Y6, Y6
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end6
+	SUBQ         $+8, DI
+	JB           part13
+	VMOVUPS      192(DX), Y11
+	VMAXPS       Y11, Y7, Y7
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end6
 	ANDQ         $+7, DI
 	VMOVQ        DI, X11
 	VPBROADCASTD X11, Y11
 	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   64(DX), Y11, Y12
+	VMASKMOVPS   224(DX), Y11, Y12
 	VPANDN       cff800000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y3, Y3
+	VMAXPS       Y12, Y8, Y8
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end6
-
-part10:
-	CMPQ         DI, $0x00000018
-	JBE          end6
-	ANDQ         $+7, DI
-	VMOVQ        DI, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   96(DX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y4, Y4
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
-	JMP          end6
-
-part11:
-	CMPQ         DI, $0x00000020
-	JBE          end6
-	ANDQ         $+7, DI
-	VMOVQ        DI, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   128(DX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y5, Y5
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
-	JMP          end6
-
-part12:
-	CMPQ         DI, $0x00000028
-	JBE          end6
-	ANDQ         $+7, DI
-	VMOVQ        DI, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   160(DX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y6, Y6
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
 	JMP          end6
 
 part13:
-	CMPQ         DI, $0x00000030
-	JBE          end6
 	ANDQ         $+7, DI
 	VMOVQ        DI, X11
 	VPBROADCASTD X11, Y11
@@ -6570,19 +6555,82 @@ part13:
 	VPOR         Y11, Y10, Y10
 	JMP          end6
 
-part14:
-	CMPQ         DI, $0x00000038
-	JBE          end6
+part12:
 	ANDQ         $+7, DI
 	VMOVQ        DI, X11
 	VPBROADCASTD X11, Y11
 	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   224(DX), Y11, Y12
+	VMASKMOVPS   160(DX), Y11, Y12
 	VPANDN       cff800000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y8, Y8
+	VMAXPS       Y12, Y6, Y6
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
+
+part11:
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   128(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y5, Y5
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
+
+part10:
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   96(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y4, Y4
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
+	JMP          end6
+
+part9:
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   64(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y3, Y3
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
+
+part8:
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   32(DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y2, Y2
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
+
+part7:
+	ANDQ         $+7, DI
+	VMOVQ        DI, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   (DX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y1, Y1
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
 
 end6:
 	VPOR       Y10, Y9, Y9
@@ -6796,144 +6844,70 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ    $+32, DI
-	JE      end6
-	CMPQ    DI, $0x00000004
-	JB      part7
-	VMOVUPD (DX), Y11
-	VMAXPD  Y11, Y1, Y1
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x00000008
-	JB      part8
-	VMOVUPD 32(DX), Y11
-	VMAXPD  Y11, Y2, Y2
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x0000000c
-	JB      part9
-	VMOVUPD 64(DX), Y11
-	VMAXPD  Y11, Y3, Y3
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    DI, $0x00000010
-	JB      part10
-	VMOVUPD 96(DX), Y11
-	VMAXPD  Y11, Y4, Y4
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    DI, $0x00000014
-	JB      part11
-	VMOVUPD 128(DX), Y11
-	VMAXPD  Y11, Y5, Y5
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x00000018
-	JB      part12
-	VMOVUPD 160(DX), Y11
-	VMAXPD  Y11, Y6, Y6
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    DI, $0x0000001c
-	JB      part13
-	VMOVUPD 192(DX), Y11
-	VMAXPD  Y11, Y7, Y7
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    DI, $0x00000020
-	JB      part14
-
-part7:
-	ANDQ         $+3, DI
-	VMOVQ        DI, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   (DX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y1, Y1
-	VCMPPD       $0x03, Y12, Y12, Y11
+	ADDQ         $+32, DI
+	JE           end6
+	SUBQ         $+4, DI
+	JB           part7
+	VMOVUPD      (DX), Y11
+	VMAXPD       Y11, Y1, Y1
+	VCMPPD       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end6
-
-part8:
-	CMPQ         DI, $0x00000004
-	JBE          end6
-	ANDQ         $+3, DI
-	VMOVQ        DI, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   32(DX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y2, Y2
-	VCMPPD       $0x03, Y12, Y12, Y11
+	JE           end6
+	SUBQ         $+4, DI
+	JB           part8
+	VMOVUPD      32(DX), Y11
+	VMAXPD       Y11, Y2, Y2
+	VCMPPD       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end6
-
-part9:
-	CMPQ         DI, $0x00000008
-	JBE          end6
+	JE           end6
+	SUBQ         $+4, DI
+	JB           part9
+	VMOVUPD      64(DX), Y11
+	VMAXPD       Y11, Y3, Y3
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end6
+	SUBQ         $+4, DI
+	JB           part10
+	VMOVUPD      96(DX), Y11
+	VMAXPD       Y11, Y4, Y4
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end6
+	SUBQ         $+4, DI
+	JB           part11
+	VMOVUPD      128(DX), Y11
+	VMAXPD       Y11, Y5, Y5
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end6
+	SUBQ         $+4, DI
+	JB           part12
+	VMOVUPD      160(DX), Y11
+	VMAXPD       Y11, Y6, Y6
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end6
+	SUBQ         $+4, DI
+	JB           part13
+	VMOVUPD      192(DX), Y11
+	VMAXPD       Y11, Y7, Y7
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end6
 	ANDQ         $+3, DI
 	VMOVQ        DI, X11
 	VPBROADCASTQ X11, Y11
 	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   64(DX), Y11, Y12
+	VMASKMOVPD   224(DX), Y11, Y12
 	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y3, Y3
+	VMAXPD       Y12, Y8, Y8
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end6
-
-part10:
-	CMPQ         DI, $0x0000000c
-	JBE          end6
-	ANDQ         $+3, DI
-	VMOVQ        DI, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   96(DX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y4, Y4
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
-	JMP          end6
-
-part11:
-	CMPQ         DI, $0x00000010
-	JBE          end6
-	ANDQ         $+3, DI
-	VMOVQ        DI, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   128(DX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y5, Y5
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
-	JMP          end6
-
-part12:
-	CMPQ         DI, $0x00000014
-	JBE          end6
-	ANDQ         $+3, DI
-	VMOVQ        DI, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   160(DX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y6, Y6
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
 	JMP          end6
 
 part13:
-	CMPQ         DI, $0x00000018
-	JBE          end6
 	ANDQ         $+3, DI
 	VMOVQ        DI, X11
 	VPBROADCASTQ X11, Y11
@@ -6946,19 +6920,82 @@ part13:
 	VPOR         Y11, Y10, Y10
 	JMP          end6
 
-part14:
-	CMPQ         DI, $0x0000001c
-	JBE          end6
+part12:
 	ANDQ         $+3, DI
 	VMOVQ        DI, X11
 	VPBROADCASTQ X11, Y11
 	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   224(DX), Y11, Y12
+	VMASKMOVPD   160(DX), Y11, Y12
 	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y8, Y8
+	VMAXPD       Y12, Y6, Y6
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
+
+part11:
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   128(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y5, Y5
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
+
+part10:
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   96(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y4, Y4
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
+	JMP          end6
+
+part9:
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   64(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y3, Y3
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end6
+
+part8:
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   32(DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y2, Y2
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end6
+
+part7:
+	ANDQ         $+3, DI
+	VMOVQ        DI, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   (DX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y1, Y1
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
 
 end6:
 	VPOR       Y10, Y9, Y9
@@ -11770,125 +11807,61 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ    $+64, AX
-	JE      end12
-	CMPQ    AX, $0x00000008
-	JB      part13
-	VMOVUPS (CX), Y8
-	VMULPS  (DX), Y8, Y8
-	VADDPS  Y8, Y0, Y0
-	CMPQ    AX, $0x00000010
-	JB      part14
-	VMOVUPS 32(CX), Y8
-	VMULPS  32(DX), Y8, Y8
-	VADDPS  Y8, Y1, Y1
-	CMPQ    AX, $0x00000018
-	JB      part15
-	VMOVUPS 64(CX), Y8
-	VMULPS  64(DX), Y8, Y8
-	VADDPS  Y8, Y2, Y2
-	CMPQ    AX, $0x00000020
-	JB      part16
-	VMOVUPS 96(CX), Y8
-	VMULPS  96(DX), Y8, Y8
-	VADDPS  Y8, Y3, Y3
-	CMPQ    AX, $0x00000028
-	JB      part17
-	VMOVUPS 128(CX), Y8
-	VMULPS  128(DX), Y8, Y8
-	VADDPS  Y8, Y4, Y4
-	CMPQ    AX, $0x00000030
-	JB      part18
-	VMOVUPS 160(CX), Y8
-	VMULPS  160(DX), Y8, Y8
-	VADDPS  Y8, Y5, Y5
-	CMPQ    AX, $0x00000038
-	JB      part19
-	VMOVUPS 192(CX), Y8
-	VMULPS  192(DX), Y8, Y8
-	VADDPS  Y8, Y6, Y6
-	CMPQ    AX, $0x00000040
-	JB      part20
-
-part13:
+	ADDQ         $+64, AX
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part13
+	VMOVUPS      (CX), Y8
+	VMULPS       (DX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part14
+	VMOVUPS      32(CX), Y8
+	VMULPS       32(DX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part15
+	VMOVUPS      64(CX), Y8
+	VMULPS       64(DX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part16
+	VMOVUPS      96(CX), Y8
+	VMULPS       96(DX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part17
+	VMOVUPS      128(CX), Y8
+	VMULPS       128(DX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part18
+	VMOVUPS      160(CX), Y8
+	VMULPS       160(DX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part19
+	VMOVUPS      192(CX), Y8
+	VMULPS       192(DX), Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	JE           end12
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   224(DX), Y8, Y8
 	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y0, Y0
-	JMP          end12
-
-part14:
-	CMPQ         AX, $0x00000008
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y9
-	VMASKMOVPS   32(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	JMP          end12
-
-part15:
-	CMPQ         AX, $0x00000010
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y9
-	VMASKMOVPS   64(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y2, Y2
-	JMP          end12
-
-part16:
-	CMPQ         AX, $0x00000018
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y9
-	VMASKMOVPS   96(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	JMP          end12
-
-part17:
-	CMPQ         AX, $0x00000020
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y9
-	VMASKMOVPS   128(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y4, Y4
-	JMP          end12
-
-part18:
-	CMPQ         AX, $0x00000028
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y9
-	VMASKMOVPS   160(DX), Y8, Y8
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y5, Y5
+	VADDPS       Y9, Y7, Y7
 	JMP          end12
 
 part19:
-	CMPQ         AX, $0x00000030
-	JBE          end12
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -11899,33 +11872,100 @@ part19:
 	VADDPS       Y9, Y6, Y6
 	JMP          end12
 
-part20:
-	CMPQ         AX, $0x00000038
-	JBE          end12
+part18:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
-	VMASKMOVPS   224(DX), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VMASKMOVPS   160(DX), Y8, Y8
 	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y7, Y7
+	VADDPS       Y9, Y5, Y5
+	JMP          end12
+
+part17:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VMASKMOVPS   128(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          end12
+
+part16:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VMASKMOVPS   96(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	JMP          end12
+
+part15:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	JMP          end12
+
+part14:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VMASKMOVPS   32(DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	JMP          end12
+
+part13:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y0, Y0
 
 end12:
-	VADDPS     Y1, Y0, Y0
 	MOVQ       cols+72(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups21
+	JA         groups22
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum22
+	JMP        sum21
 
-groups21:
+groups22:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups23
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum21
+
+groups23:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -11937,15 +11977,14 @@ groups21:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum22:
+sum21:
 	VBROADCASTSS X0, Y0
 	MOVQ         cols+72(FP), AX
 	MOVQ         y_base+24(FP), CX
@@ -11957,9 +11996,9 @@ sum22:
 
 	// blocks of registers: [read y read dy write dx]
 	CMPQ AX, $0x00000040
-	JB   tail24
+	JB   tail25
 
-blocks23:
+blocks24:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VSUBPS  Y0, Y2, Y2
@@ -12005,15 +12044,15 @@ blocks23:
 	ADDQ    $+256, BX
 	SUBQ    $+64, AX
 	CMPQ    AX, $0x00000040
-	JAE     blocks23
+	JAE     blocks24
 
 	// the last ones, register by register
-tail24:
+tail25:
 	MOVQ $0x00000008, SI
 	CMPQ AX, SI
-	JB   part26
+	JB   part27
 
-one25:
+one26:
 	VMOVUPS -32(CX)(SI*4), Y1
 	VMOVUPS -32(DX)(SI*4), Y2
 	VSUBPS  Y0, Y2, Y2
@@ -12021,11 +12060,11 @@ one25:
 	VMOVUPS Y1, -32(BX)(SI*4)
 	ADDQ    $+8, SI
 	CMPQ    SI, AX
-	JBE     one25
+	JBE     one26
 
-part26:
+part27:
 	ANDQ         $+7, AX
-	JE           end27
+	JE           end28
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
 	VPCMPGTD     iota32<>+0(SB), Y1, Y1
@@ -12035,7 +12074,7 @@ part26:
 	VMULPS       Y3, Y2, Y2
 	VMASKMOVPS   Y2, Y1, -32(BX)(SI*4)
 
-end27:
+end28:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 144(SP)
 	SHLQ $0x02, AX
@@ -12589,125 +12628,61 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ    $+32, AX
-	JE      end12
-	CMPQ    AX, $0x00000004
-	JB      part13
-	VMOVUPD (CX), Y8
-	VMULPD  (DX), Y8, Y8
-	VADDPD  Y8, Y0, Y0
-	CMPQ    AX, $0x00000008
-	JB      part14
-	VMOVUPD 32(CX), Y8
-	VMULPD  32(DX), Y8, Y8
-	VADDPD  Y8, Y1, Y1
-	CMPQ    AX, $0x0000000c
-	JB      part15
-	VMOVUPD 64(CX), Y8
-	VMULPD  64(DX), Y8, Y8
-	VADDPD  Y8, Y2, Y2
-	CMPQ    AX, $0x00000010
-	JB      part16
-	VMOVUPD 96(CX), Y8
-	VMULPD  96(DX), Y8, Y8
-	VADDPD  Y8, Y3, Y3
-	CMPQ    AX, $0x00000014
-	JB      part17
-	VMOVUPD 128(CX), Y8
-	VMULPD  128(DX), Y8, Y8
-	VADDPD  Y8, Y4, Y4
-	CMPQ    AX, $0x00000018
-	JB      part18
-	VMOVUPD 160(CX), Y8
-	VMULPD  160(DX), Y8, Y8
-	VADDPD  Y8, Y5, Y5
-	CMPQ    AX, $0x0000001c
-	JB      part19
-	VMOVUPD 192(CX), Y8
-	VMULPD  192(DX), Y8, Y8
-	VADDPD  Y8, Y6, Y6
-	CMPQ    AX, $0x00000020
-	JB      part20
-
-part13:
+	ADDQ         $+32, AX
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part13
+	VMOVUPD      (CX), Y8
+	VMULPD       (DX), Y8, Y8
+	VADDPD       Y8, Y0, Y0
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part14
+	VMOVUPD      32(CX), Y8
+	VMULPD       32(DX), Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part15
+	VMOVUPD      64(CX), Y8
+	VMULPD       64(DX), Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part16
+	VMOVUPD      96(CX), Y8
+	VMULPD       96(DX), Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part17
+	VMOVUPD      128(CX), Y8
+	VMULPD       128(DX), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part18
+	VMOVUPD      160(CX), Y8
+	VMULPD       160(DX), Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part19
+	VMOVUPD      192(CX), Y8
+	VMULPD       192(DX), Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	JE           end12
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   (CX), Y8, Y9
-	VMASKMOVPD   (DX), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y9
+	VMASKMOVPD   224(DX), Y8, Y8
 	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y0, Y0
-	JMP          end12
-
-part14:
-	CMPQ         AX, $0x00000004
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   32(CX), Y8, Y9
-	VMASKMOVPD   32(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y1, Y1
-	JMP          end12
-
-part15:
-	CMPQ         AX, $0x00000008
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   64(CX), Y8, Y9
-	VMASKMOVPD   64(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y2, Y2
-	JMP          end12
-
-part16:
-	CMPQ         AX, $0x0000000c
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   96(CX), Y8, Y9
-	VMASKMOVPD   96(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y3, Y3
-	JMP          end12
-
-part17:
-	CMPQ         AX, $0x00000010
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   128(CX), Y8, Y9
-	VMASKMOVPD   128(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y4, Y4
-	JMP          end12
-
-part18:
-	CMPQ         AX, $0x00000014
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   160(CX), Y8, Y9
-	VMASKMOVPD   160(DX), Y8, Y8
-	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	VADDPD       Y9, Y7, Y7
 	JMP          end12
 
 part19:
-	CMPQ         AX, $0x00000018
-	JBE          end12
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
@@ -12718,31 +12693,96 @@ part19:
 	VADDPD       Y9, Y6, Y6
 	JMP          end12
 
-part20:
-	CMPQ         AX, $0x0000001c
-	JBE          end12
+part18:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y9
-	VMASKMOVPD   224(DX), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y9
+	VMASKMOVPD   160(DX), Y8, Y8
 	VMULPD       Y8, Y9, Y9
-	VADDPD       Y9, Y7, Y7
+	VADDPD       Y9, Y5, Y5
+	JMP          end12
+
+part17:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y9
+	VMASKMOVPD   128(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	JMP          end12
+
+part16:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y9
+	VMASKMOVPD   96(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	JMP          end12
+
+part15:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y9
+	VMASKMOVPD   64(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	JMP          end12
+
+part14:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y9
+	VMASKMOVPD   32(DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	JMP          end12
+
+part13:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y9
+	VMASKMOVPD   (DX), Y8, Y8
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y0, Y0
 
 end12:
-	VADDPD     Y1, Y0, Y0
 	MOVQ       cols+72(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups21
+	JA         groups22
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum22
+	JMP        sum21
 
-groups21:
+groups22:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups23
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum21
+
+groups23:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -12759,7 +12799,7 @@ groups21:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum22:
+sum21:
 	VBROADCASTSD X0, Y0
 	MOVQ         cols+72(FP), AX
 	MOVQ         y_base+24(FP), CX
@@ -12771,9 +12811,9 @@ sum22:
 
 	// blocks of registers: [read y read dy write dx]
 	CMPQ AX, $0x00000020
-	JB   tail24
+	JB   tail25
 
-blocks23:
+blocks24:
 	VMOVUPD (CX), Y1
 	VMOVUPD (DX), Y2
 	VSUBPD  Y0, Y2, Y2
@@ -12819,15 +12859,15 @@ blocks23:
 	ADDQ    $+256, BX
 	SUBQ    $+32, AX
 	CMPQ    AX, $0x00000020
-	JAE     blocks23
+	JAE     blocks24
 
 	// the last ones, register by register
-tail24:
+tail25:
 	MOVQ $0x00000004, SI
 	CMPQ AX, SI
-	JB   part26
+	JB   part27
 
-one25:
+one26:
 	VMOVUPD -32(CX)(SI*8), Y1
 	VMOVUPD -32(DX)(SI*8), Y2
 	VSUBPD  Y0, Y2, Y2
@@ -12835,11 +12875,11 @@ one25:
 	VMOVUPD Y1, -32(BX)(SI*8)
 	ADDQ    $+4, SI
 	CMPQ    SI, AX
-	JBE     one25
+	JBE     one26
 
-part26:
+part27:
 	ANDQ         $+3, AX
-	JE           end27
+	JE           end28
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
 	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
@@ -12849,7 +12889,7 @@ part26:
 	VMULPD       Y3, Y2, Y2
 	VMASKMOVPD   Y2, Y1, -32(BX)(SI*8)
 
-end27:
+end28:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 144(SP)
 	SHLQ $0x03, AX
@@ -13401,99 +13441,45 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ   $+64, AX
-	JE     end12
-	CMPQ   AX, $0x00000008
-	JB     part13
-	VADDPS (CX), Y0, Y0
-	CMPQ   AX, $0x00000010
-	JB     part14
-	VADDPS 32(CX), Y1, Y1
-	CMPQ   AX, $0x00000018
-	JB     part15
-	VADDPS 64(CX), Y2, Y2
-	CMPQ   AX, $0x00000020
-	JB     part16
-	VADDPS 96(CX), Y3, Y3
-	CMPQ   AX, $0x00000028
-	JB     part17
-	VADDPS 128(CX), Y4, Y4
-	CMPQ   AX, $0x00000030
-	JB     part18
-	VADDPS 160(CX), Y5, Y5
-	CMPQ   AX, $0x00000038
-	JB     part19
-	VADDPS 192(CX), Y6, Y6
-	CMPQ   AX, $0x00000040
-	JB     part20
-
-part13:
+	ADDQ         $+64, AX
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part13
+	VADDPS       (CX), Y0, Y0
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part14
+	VADDPS       32(CX), Y1, Y1
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part15
+	VADDPS       64(CX), Y2, Y2
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part16
+	VADDPS       96(CX), Y3, Y3
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part17
+	VADDPS       128(CX), Y4, Y4
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part18
+	VADDPS       160(CX), Y5, Y5
+	JE           end12
+	SUBQ         $+8, AX
+	JB           part19
+	VADDPS       192(CX), Y6, Y6
+	JE           end12
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y8
-	VADDPS       Y8, Y0, Y0
-	JMP          end12
-
-part14:
-	CMPQ         AX, $0x00000008
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y8
-	VADDPS       Y8, Y1, Y1
-	JMP          end12
-
-part15:
-	CMPQ         AX, $0x00000010
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	JMP          end12
-
-part16:
-	CMPQ         AX, $0x00000018
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y8
-	VADDPS       Y8, Y3, Y3
-	JMP          end12
-
-part17:
-	CMPQ         AX, $0x00000020
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y8
-	VADDPS       Y8, Y4, Y4
-	JMP          end12
-
-part18:
-	CMPQ         AX, $0x00000028
-	JBE          end12
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y8
-	VADDPS       Y8, Y5, Y5
+	VMASKMOVPS   224(CX), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	JMP          end12
 
 part19:
-	CMPQ         AX, $0x00000030
-	JBE          end12
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -13502,31 +13488,88 @@ part19:
 	VADDPS       Y8, Y6, Y6
 	JMP          end12
 
-part20:
-	CMPQ         AX, $0x00000038
-	JBE          end12
+part18:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	VMASKMOVPS   160(CX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JMP          end12
+
+part17:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JMP          end12
+
+part16:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JMP          end12
+
+part15:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JMP          end12
+
+part14:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JMP          end12
+
+part13:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 
 end12:
-	VADDPS     Y1, Y0, Y0
 	MOVQ       cols+72(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups21
+	JA         groups22
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum22
+	JMP        sum21
 
-groups21:
+groups22:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups23
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum21
+
+groups23:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -13538,15 +13581,14 @@ groups21:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum22:
+sum21:
 	VBROADCASTSS X0, Y0
 	MOVQ         y_base+24(FP), DI
 	ADDQ         (SP), DI
@@ -13991,99 +14033,45 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ   $+32, AX
-	JE     end12
-	CMPQ   AX, $0x00000004
-	JB     part13
-	VADDPD (CX), Y0, Y0
-	CMPQ   AX, $0x00000008
-	JB     part14
-	VADDPD 32(CX), Y1, Y1
-	CMPQ   AX, $0x0000000c
-	JB     part15
-	VADDPD 64(CX), Y2, Y2
-	CMPQ   AX, $0x00000010
-	JB     part16
-	VADDPD 96(CX), Y3, Y3
-	CMPQ   AX, $0x00000014
-	JB     part17
-	VADDPD 128(CX), Y4, Y4
-	CMPQ   AX, $0x00000018
-	JB     part18
-	VADDPD 160(CX), Y5, Y5
-	CMPQ   AX, $0x0000001c
-	JB     part19
-	VADDPD 192(CX), Y6, Y6
-	CMPQ   AX, $0x00000020
-	JB     part20
-
-part13:
+	ADDQ         $+32, AX
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part13
+	VADDPD       (CX), Y0, Y0
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part14
+	VADDPD       32(CX), Y1, Y1
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part15
+	VADDPD       64(CX), Y2, Y2
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part16
+	VADDPD       96(CX), Y3, Y3
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part17
+	VADDPD       128(CX), Y4, Y4
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part18
+	VADDPD       160(CX), Y5, Y5
+	JE           end12
+	SUBQ         $+4, AX
+	JB           part19
+	VADDPD       192(CX), Y6, Y6
+	JE           end12
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   (CX), Y8, Y8
-	VADDPD       Y8, Y0, Y0
-	JMP          end12
-
-part14:
-	CMPQ         AX, $0x00000004
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   32(CX), Y8, Y8
-	VADDPD       Y8, Y1, Y1
-	JMP          end12
-
-part15:
-	CMPQ         AX, $0x00000008
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   64(CX), Y8, Y8
-	VADDPD       Y8, Y2, Y2
-	JMP          end12
-
-part16:
-	CMPQ         AX, $0x0000000c
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   96(CX), Y8, Y8
-	VADDPD       Y8, Y3, Y3
-	JMP          end12
-
-part17:
-	CMPQ         AX, $0x00000010
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   128(CX), Y8, Y8
-	VADDPD       Y8, Y4, Y4
-	JMP          end12
-
-part18:
-	CMPQ         AX, $0x00000014
-	JBE          end12
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   160(CX), Y8, Y8
-	VADDPD       Y8, Y5, Y5
+	VMASKMOVPD   224(CX), Y8, Y8
+	VADDPD       Y8, Y7, Y7
 	JMP          end12
 
 part19:
-	CMPQ         AX, $0x00000018
-	JBE          end12
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
@@ -14092,29 +14080,84 @@ part19:
 	VADDPD       Y8, Y6, Y6
 	JMP          end12
 
-part20:
-	CMPQ         AX, $0x0000001c
-	JBE          end12
+part18:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	VMASKMOVPD   160(CX), Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JMP          end12
+
+part17:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JMP          end12
+
+part16:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JMP          end12
+
+part15:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JMP          end12
+
+part14:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JMP          end12
+
+part13:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y8
+	VADDPD       Y8, Y0, Y0
 
 end12:
-	VADDPD     Y1, Y0, Y0
 	MOVQ       cols+72(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups21
+	JA         groups22
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum22
+	JMP        sum21
 
-groups21:
+groups22:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups23
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum21
+
+groups23:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -14131,7 +14174,7 @@ groups21:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum22:
+sum21:
 	VBROADCASTSD X0, Y0
 	MOVQ         y_base+24(FP), DI
 	ADDQ         (SP), DI
@@ -14372,144 +14415,70 @@ blocks15:
 
 	// the last block, register by register
 tail16:
-	ADDQ    $+64, R8
-	JE      end17
-	CMPQ    R8, $0x00000008
-	JB      part18
-	VMOVUPS (BX), Y11
-	VMAXPS  Y11, Y1, Y1
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x00000010
-	JB      part19
-	VMOVUPS 32(BX), Y11
-	VMAXPS  Y11, Y2, Y2
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x00000018
-	JB      part20
-	VMOVUPS 64(BX), Y11
-	VMAXPS  Y11, Y3, Y3
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    R8, $0x00000020
-	JB      part21
-	VMOVUPS 96(BX), Y11
-	VMAXPS  Y11, Y4, Y4
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    R8, $0x00000028
-	JB      part22
-	VMOVUPS 128(BX), Y11
-	VMAXPS  Y11, Y5, Y5
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x00000030
-	JB      part23
-	VMOVUPS 160(BX), Y11
-	VMAXPS  Y11, Y6, Y6
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x00000038
-	JB      part24
-	VMOVUPS 192(BX), Y11
-	VMAXPS  Y11, Y7, Y7
-	VCMPPS  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    R8, $0x00000040
-	JB      part25
-
-part18:
-	ANDQ         $+7, R8
-	VMOVQ        R8, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   (BX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y1, Y1
-	VCMPPS       $0x03, Y12, Y12, Y11
+	ADDQ         $+64, R8
+	JE           end17
+	SUBQ         $+8, R8
+	JB           part18
+	VMOVUPS      (BX), Y11
+	VMAXPS       Y11, Y1, Y1
+	VCMPPS       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end17
-
-part19:
-	CMPQ         R8, $0x00000008
-	JBE          end17
-	ANDQ         $+7, R8
-	VMOVQ        R8, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   32(BX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y2, Y2
-	VCMPPS       $0x03, Y12, Y12, Y11
+	JE           end17
+	SUBQ         $+8, R8
+	JB           part19
+	VMOVUPS      32(BX), Y11
+	VMAXPS       Y11, Y2, Y2
+	VCMPPS       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end17
-
-part20:
-	CMPQ         R8, $0x00000010
-	JBE          end17
+	JE           end17
+	SUBQ         $+8, R8
+	JB           part20
+	VMOVUPS      64(BX), Y11
+	VMAXPS       Y11, Y3, Y3
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end17
+	SUBQ         $+8, R8
+	JB           part21
+	VMOVUPS      96(BX), Y11
+	VMAXPS       Y11, Y4, Y4
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end17
+	SUBQ         $+8, R8
+	JB           part22
+	VMOVUPS      128(BX), Y11
+	VMAXPS       Y11, Y5, Y5
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end17
+	SUBQ         $+8, R8
+	JB           part23
+	VMOVUPS      160(BX), Y11
+	VMAXPS       Y11, Y6, Y6
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end17
+	SUBQ         $+8, R8
+	JB           part24
+	VMOVUPS      192(BX), Y11
+	VMAXPS       Y11, Y7, Y7
+	VCMPPS       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end17
 	ANDQ         $+7, R8
 	VMOVQ        R8, X11
 	VPBROADCASTD X11, Y11
 	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   64(BX), Y11, Y12
+	VMASKMOVPS   224(BX), Y11, Y12
 	VPANDN       cff800000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y3, Y3
+	VMAXPS       Y12, Y8, Y8
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end17
-
-part21:
-	CMPQ         R8, $0x00000018
-	JBE          end17
-	ANDQ         $+7, R8
-	VMOVQ        R8, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   96(BX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y4, Y4
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
-	JMP          end17
-
-part22:
-	CMPQ         R8, $0x00000020
-	JBE          end17
-	ANDQ         $+7, R8
-	VMOVQ        R8, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   128(BX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y5, Y5
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
-	JMP          end17
-
-part23:
-	CMPQ         R8, $0x00000028
-	JBE          end17
-	ANDQ         $+7, R8
-	VMOVQ        R8, X11
-	VPBROADCASTD X11, Y11
-	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   160(BX), Y11, Y12
-	VPANDN       cff800000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y6, Y6
-	VCMPPS       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
 	JMP          end17
 
 part24:
-	CMPQ         R8, $0x00000030
-	JBE          end17
 	ANDQ         $+7, R8
 	VMOVQ        R8, X11
 	VPBROADCASTD X11, Y11
@@ -14522,19 +14491,82 @@ part24:
 	VPOR         Y11, Y10, Y10
 	JMP          end17
 
-part25:
-	CMPQ         R8, $0x00000038
-	JBE          end17
+part23:
 	ANDQ         $+7, R8
 	VMOVQ        R8, X11
 	VPBROADCASTD X11, Y11
 	VPCMPGTD     iota32<>+0(SB), Y11, Y11
-	VMASKMOVPS   224(BX), Y11, Y12
+	VMASKMOVPS   160(BX), Y11, Y12
 	VPANDN       cff800000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPS       Y12, Y8, Y8
+	VMAXPS       Y12, Y6, Y6
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end17
+
+part22:
+	ANDQ         $+7, R8
+	VMOVQ        R8, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   128(BX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y5, Y5
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end17
+
+part21:
+	ANDQ         $+7, R8
+	VMOVQ        R8, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   96(BX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y4, Y4
 	VCMPPS       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
+	JMP          end17
+
+part20:
+	ANDQ         $+7, R8
+	VMOVQ        R8, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   64(BX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y3, Y3
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end17
+
+part19:
+	ANDQ         $+7, R8
+	VMOVQ        R8, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   32(BX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y2, Y2
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end17
+
+part18:
+	ANDQ         $+7, R8
+	VMOVQ        R8, X11
+	VPBROADCASTD X11, Y11
+	VPCMPGTD     iota32<>+0(SB), Y11, Y11
+	VMASKMOVPS   (BX), Y11, Y12
+	VPANDN       cff800000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPS       Y12, Y1, Y1
+	VCMPPS       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
 
 end17:
 	VPOR       Y10, Y9, Y9
@@ -14966,144 +14998,70 @@ blocks15:
 
 	// the last block, register by register
 tail16:
-	ADDQ    $+32, R8
-	JE      end17
-	CMPQ    R8, $0x00000004
-	JB      part18
-	VMOVUPD (BX), Y11
-	VMAXPD  Y11, Y1, Y1
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x00000008
-	JB      part19
-	VMOVUPD 32(BX), Y11
-	VMAXPD  Y11, Y2, Y2
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x0000000c
-	JB      part20
-	VMOVUPD 64(BX), Y11
-	VMAXPD  Y11, Y3, Y3
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    R8, $0x00000010
-	JB      part21
-	VMOVUPD 96(BX), Y11
-	VMAXPD  Y11, Y4, Y4
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    R8, $0x00000014
-	JB      part22
-	VMOVUPD 128(BX), Y11
-	VMAXPD  Y11, Y5, Y5
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x00000018
-	JB      part23
-	VMOVUPD 160(BX), Y11
-	VMAXPD  Y11, Y6, Y6
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y9, Y9
-	CMPQ    R8, $0x0000001c
-	JB      part24
-	VMOVUPD 192(BX), Y11
-	VMAXPD  Y11, Y7, Y7
-	VCMPPD  $0x03, Y11, Y11, Y11
-	VPOR    Y11, Y10, Y10
-	CMPQ    R8, $0x00000020
-	JB      part25
-
-part18:
-	ANDQ         $+3, R8
-	VMOVQ        R8, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   (BX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y1, Y1
-	VCMPPD       $0x03, Y12, Y12, Y11
+	ADDQ         $+32, R8
+	JE           end17
+	SUBQ         $+4, R8
+	JB           part18
+	VMOVUPD      (BX), Y11
+	VMAXPD       Y11, Y1, Y1
+	VCMPPD       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end17
-
-part19:
-	CMPQ         R8, $0x00000004
-	JBE          end17
-	ANDQ         $+3, R8
-	VMOVQ        R8, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   32(BX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y2, Y2
-	VCMPPD       $0x03, Y12, Y12, Y11
+	JE           end17
+	SUBQ         $+4, R8
+	JB           part19
+	VMOVUPD      32(BX), Y11
+	VMAXPD       Y11, Y2, Y2
+	VCMPPD       $0x03, Y11, Y11, Y11
 	VPOR         Y11, Y9, Y9
-	JMP          end17
-
-part20:
-	CMPQ         R8, $0x00000008
-	JBE          end17
+	JE           end17
+	SUBQ         $+4, R8
+	JB           part20
+	VMOVUPD      64(BX), Y11
+	VMAXPD       Y11, Y3, Y3
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end17
+	SUBQ         $+4, R8
+	JB           part21
+	VMOVUPD      96(BX), Y11
+	VMAXPD       Y11, Y4, Y4
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end17
+	SUBQ         $+4, R8
+	JB           part22
+	VMOVUPD      128(BX), Y11
+	VMAXPD       Y11, Y5, Y5
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end17
+	SUBQ         $+4, R8
+	JB           part23
+	VMOVUPD      160(BX), Y11
+	VMAXPD       Y11, Y6, Y6
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y9, Y9
+	JE           end17
+	SUBQ         $+4, R8
+	JB           part24
+	VMOVUPD      192(BX), Y11
+	VMAXPD       Y11, Y7, Y7
+	VCMPPD       $0x03, Y11, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	JE           end17
 	ANDQ         $+3, R8
 	VMOVQ        R8, X11
 	VPBROADCASTQ X11, Y11
 	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   64(BX), Y11, Y12
+	VMASKMOVPD   224(BX), Y11, Y12
 	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y3, Y3
+	VMAXPD       Y12, Y8, Y8
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
-	JMP          end17
-
-part21:
-	CMPQ         R8, $0x0000000c
-	JBE          end17
-	ANDQ         $+3, R8
-	VMOVQ        R8, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   96(BX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y4, Y4
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y10, Y10
-	JMP          end17
-
-part22:
-	CMPQ         R8, $0x00000010
-	JBE          end17
-	ANDQ         $+3, R8
-	VMOVQ        R8, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   128(BX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y5, Y5
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
-	JMP          end17
-
-part23:
-	CMPQ         R8, $0x00000014
-	JBE          end17
-	ANDQ         $+3, R8
-	VMOVQ        R8, X11
-	VPBROADCASTQ X11, Y11
-	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   160(BX), Y11, Y12
-	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
-	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y6, Y6
-	VCMPPD       $0x03, Y12, Y12, Y11
-	VPOR         Y11, Y9, Y9
 	JMP          end17
 
 part24:
-	CMPQ         R8, $0x00000018
-	JBE          end17
 	ANDQ         $+3, R8
 	VMOVQ        R8, X11
 	VPBROADCASTQ X11, Y11
@@ -15116,19 +15074,82 @@ part24:
 	VPOR         Y11, Y10, Y10
 	JMP          end17
 
-part25:
-	CMPQ         R8, $0x0000001c
-	JBE          end17
+part23:
 	ANDQ         $+3, R8
 	VMOVQ        R8, X11
 	VPBROADCASTQ X11, Y11
 	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
-	VMASKMOVPD   224(BX), Y11, Y12
+	VMASKMOVPD   160(BX), Y11, Y12
 	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
 	VPOR         Y11, Y12, Y12
-	VMAXPD       Y12, Y8, Y8
+	VMAXPD       Y12, Y6, Y6
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end17
+
+part22:
+	ANDQ         $+3, R8
+	VMOVQ        R8, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   128(BX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y5, Y5
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end17
+
+part21:
+	ANDQ         $+3, R8
+	VMOVQ        R8, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   96(BX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y4, Y4
 	VCMPPD       $0x03, Y12, Y12, Y11
 	VPOR         Y11, Y10, Y10
+	JMP          end17
+
+part20:
+	ANDQ         $+3, R8
+	VMOVQ        R8, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   64(BX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y3, Y3
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y10, Y10
+	JMP          end17
+
+part19:
+	ANDQ         $+3, R8
+	VMOVQ        R8, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   32(BX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y2, Y2
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
+	JMP          end17
+
+part18:
+	ANDQ         $+3, R8
+	VMOVQ        R8, X11
+	VPBROADCASTQ X11, Y11
+	VPCMPGTQ     iota64<>+0(SB), Y11, Y11
+	VMASKMOVPD   (BX), Y11, Y12
+	VPANDN       cfff0000000000000<>+0(SB), Y11, Y11
+	VPOR         Y11, Y12, Y12
+	VMAXPD       Y12, Y1, Y1
+	VCMPPD       $0x03, Y12, Y12, Y11
+	VPOR         Y11, Y9, Y9
 
 end17:
 	VPOR       Y10, Y9, Y9
@@ -18539,138 +18560,69 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPS (CX), Y8
-	VSUBPS  (DX), Y8, Y8
-	VMULPS  Y8, Y8, Y8
-	VADDPS  Y8, Y0, Y0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPS 32(CX), Y8
-	VSUBPS  32(DX), Y8, Y8
-	VMULPS  Y8, Y8, Y8
-	VADDPS  Y8, Y1, Y1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPS 64(CX), Y8
-	VSUBPS  64(DX), Y8, Y8
-	VMULPS  Y8, Y8, Y8
-	VADDPS  Y8, Y2, Y2
-	CMPQ    AX, $0x00000020
-	JB      part7
-	VMOVUPS 96(CX), Y8
-	VSUBPS  96(DX), Y8, Y8
-	VMULPS  Y8, Y8, Y8
-	VADDPS  Y8, Y3, Y3
-	CMPQ    AX, $0x00000028
-	JB      part8
-	VMOVUPS 128(CX), Y8
-	VSUBPS  128(DX), Y8, Y8
-	VMULPS  Y8, Y8, Y8
-	VADDPS  Y8, Y4, Y4
-	CMPQ    AX, $0x00000030
-	JB      part9
-	VMOVUPS 160(CX), Y8
-	VSUBPS  160(DX), Y8, Y8
-	VMULPS  Y8, Y8, Y8
-	VADDPS  Y8, Y5, Y5
-	CMPQ    AX, $0x00000038
-	JB      part10
-	VMOVUPS 192(CX), Y8
-	VSUBPS  192(DX), Y8, Y8
-	VMULPS  Y8, Y8, Y8
-	VADDPS  Y8, Y6, Y6
-	CMPQ    AX, $0x00000040
-	JB      part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VMOVUPS      (CX), Y8
+	VSUBPS       (DX), Y8, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VMOVUPS      32(CX), Y8
+	VSUBPS       32(DX), Y8, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VMOVUPS      64(CX), Y8
+	VSUBPS       64(DX), Y8, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VMOVUPS      96(CX), Y8
+	VSUBPS       96(DX), Y8, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VMOVUPS      128(CX), Y8
+	VSUBPS       128(DX), Y8, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VMOVUPS      160(CX), Y8
+	VSUBPS       160(DX), Y8, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VMOVUPS      192(CX), Y8
+	VSUBPS       192(DX), Y8, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   224(DX), Y8, Y8
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
-	VADDPS       Y9, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y9
-	VMASKMOVPS   32(DX), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       Y9, Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y9
-	VMASKMOVPS   64(DX), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       Y9, Y9, Y9
-	VADDPS       Y9, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y9
-	VMASKMOVPS   96(DX), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       Y9, Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y9
-	VMASKMOVPS   128(DX), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       Y9, Y9, Y9
-	VADDPS       Y9, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y9
-	VMASKMOVPS   160(DX), Y8, Y8
-	VSUBPS       Y8, Y9, Y9
-	VMULPS       Y9, Y9, Y9
-	VADDPS       Y9, Y5, Y5
+	VADDPS       Y9, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -18682,34 +18634,106 @@ part10:
 	VADDPS       Y9, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
-	VMASKMOVPS   224(DX), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y9
+	VMASKMOVPS   160(DX), Y8, Y8
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
-	VADDPS       Y9, Y7, Y7
+	VADDPS       Y9, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VMASKMOVPS   128(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VMASKMOVPS   96(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VMASKMOVPS   32(DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y8
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y0, Y0
 
 end3:
-	VADDPS     Y1, Y0, Y0
 	MOVQ       a_len+8(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -18721,15 +18745,14 @@ groups12:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -18794,138 +18817,69 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000004
-	JB      part4
-	VMOVUPD (CX), Y8
-	VSUBPD  (DX), Y8, Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y0, Y0
-	CMPQ    AX, $0x00000008
-	JB      part5
-	VMOVUPD 32(CX), Y8
-	VSUBPD  32(DX), Y8, Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y1, Y1
-	CMPQ    AX, $0x0000000c
-	JB      part6
-	VMOVUPD 64(CX), Y8
-	VSUBPD  64(DX), Y8, Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y2, Y2
-	CMPQ    AX, $0x00000010
-	JB      part7
-	VMOVUPD 96(CX), Y8
-	VSUBPD  96(DX), Y8, Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y3, Y3
-	CMPQ    AX, $0x00000014
-	JB      part8
-	VMOVUPD 128(CX), Y8
-	VSUBPD  128(DX), Y8, Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y4, Y4
-	CMPQ    AX, $0x00000018
-	JB      part9
-	VMOVUPD 160(CX), Y8
-	VSUBPD  160(DX), Y8, Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y5, Y5
-	CMPQ    AX, $0x0000001c
-	JB      part10
-	VMOVUPD 192(CX), Y8
-	VSUBPD  192(DX), Y8, Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y6, Y6
-	CMPQ    AX, $0x00000020
-	JB      part11
-
-part4:
+	ADDQ         $+32, AX
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part4
+	VMOVUPD      (CX), Y8
+	VSUBPD       (DX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part5
+	VMOVUPD      32(CX), Y8
+	VSUBPD       32(DX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part6
+	VMOVUPD      64(CX), Y8
+	VSUBPD       64(DX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part7
+	VMOVUPD      96(CX), Y8
+	VSUBPD       96(DX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part8
+	VMOVUPD      128(CX), Y8
+	VSUBPD       128(DX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part9
+	VMOVUPD      160(CX), Y8
+	VSUBPD       160(DX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part10
+	VMOVUPD      192(CX), Y8
+	VSUBPD       192(DX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   (CX), Y8, Y9
-	VMASKMOVPD   (DX), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y9
+	VMASKMOVPD   224(DX), Y8, Y8
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
-	VADDPD       Y9, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000004
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   32(CX), Y8, Y9
-	VMASKMOVPD   32(DX), Y8, Y8
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       Y9, Y9, Y9
-	VADDPD       Y9, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   64(CX), Y8, Y9
-	VMASKMOVPD   64(DX), Y8, Y8
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       Y9, Y9, Y9
-	VADDPD       Y9, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   96(CX), Y8, Y9
-	VMASKMOVPD   96(DX), Y8, Y8
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       Y9, Y9, Y9
-	VADDPD       Y9, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   128(CX), Y8, Y9
-	VMASKMOVPD   128(DX), Y8, Y8
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       Y9, Y9, Y9
-	VADDPD       Y9, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000014
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   160(CX), Y8, Y9
-	VMASKMOVPD   160(DX), Y8, Y8
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       Y9, Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	VADDPD       Y9, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000018
-	JBE          end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
@@ -18937,32 +18891,102 @@ part10:
 	VADDPD       Y9, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x0000001c
-	JBE          end3
+part9:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y9
-	VMASKMOVPD   224(DX), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y9
+	VMASKMOVPD   160(DX), Y8, Y8
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
-	VADDPD       Y9, Y7, Y7
+	VADDPD       Y9, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y9
+	VMASKMOVPD   128(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y9
+	VMASKMOVPD   96(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y9
+	VMASKMOVPD   64(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y9
+	VMASKMOVPD   32(DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y9
+	VMASKMOVPD   (DX), Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y0, Y0
 
 end3:
-	VADDPD     Y1, Y0, Y0
 	MOVQ       a_len+8(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -18979,7 +19003,7 @@ groups12:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSD X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -19060,7 +19084,7 @@ blocks1:
 tail2:
 	ADDQ         $+64, AX
 	JE           end3
-	CMPQ         AX, $0x00000008
+	SUBQ         $+8, AX
 	JB           part4
 	VMOVUPS      (CX), Y8
 	VEXTRACTF128 $0x01, Y8, X9
@@ -19068,7 +19092,8 @@ tail2:
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y0
 	VFMADD231PD  Y9, Y9, Y1
-	CMPQ         AX, $0x00000010
+	JE           end3
+	SUBQ         $+8, AX
 	JB           part5
 	VMOVUPS      32(CX), Y8
 	VEXTRACTF128 $0x01, Y8, X9
@@ -19076,7 +19101,8 @@ tail2:
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y2
 	VFMADD231PD  Y9, Y9, Y3
-	CMPQ         AX, $0x00000018
+	JE           end3
+	SUBQ         $+8, AX
 	JB           part6
 	VMOVUPS      64(CX), Y8
 	VEXTRACTF128 $0x01, Y8, X9
@@ -19084,7 +19110,8 @@ tail2:
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y4
 	VFMADD231PD  Y9, Y9, Y5
-	CMPQ         AX, $0x00000020
+	JE           end3
+	SUBQ         $+8, AX
 	JB           part7
 	VMOVUPS      96(CX), Y8
 	VEXTRACTF128 $0x01, Y8, X9
@@ -19092,7 +19119,8 @@ tail2:
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y6
 	VFMADD231PD  Y9, Y9, Y7
-	CMPQ         AX, $0x00000028
+	JE           end3
+	SUBQ         $+8, AX
 	JB           part8
 	VMOVUPS      128(CX), Y8
 	VEXTRACTF128 $0x01, Y8, X9
@@ -19100,7 +19128,8 @@ tail2:
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y0
 	VFMADD231PD  Y9, Y9, Y1
-	CMPQ         AX, $0x00000030
+	JE           end3
+	SUBQ         $+8, AX
 	JB           part9
 	VMOVUPS      160(CX), Y8
 	VEXTRACTF128 $0x01, Y8, X9
@@ -19108,7 +19137,8 @@ tail2:
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y2
 	VFMADD231PD  Y9, Y9, Y3
-	CMPQ         AX, $0x00000038
+	JE           end3
+	SUBQ         $+8, AX
 	JB           part10
 	VMOVUPS      192(CX), Y8
 	VEXTRACTF128 $0x01, Y8, X9
@@ -19116,60 +19146,12 @@ tail2:
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y4
 	VFMADD231PD  Y9, Y9, Y5
-	CMPQ         AX, $0x00000040
-	JB           part11
-
-part4:
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X9
-	VCVTPS2PD    X8, Y8
-	VCVTPS2PD    X9, Y9
-	VFMADD231PD  Y8, Y8, Y0
-	VFMADD231PD  Y9, Y9, Y1
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X9
-	VCVTPS2PD    X8, Y8
-	VCVTPS2PD    X9, Y9
-	VFMADD231PD  Y8, Y8, Y2
-	VFMADD231PD  Y9, Y9, Y3
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X9
-	VCVTPS2PD    X8, Y8
-	VCVTPS2PD    X9, Y9
-	VFMADD231PD  Y8, Y8, Y4
-	VFMADD231PD  Y9, Y9, Y5
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X9
 	VCVTPS2PD    X8, Y8
 	VCVTPS2PD    X9, Y9
@@ -19177,39 +19159,7 @@ part7:
 	VFMADD231PD  Y9, Y9, Y7
 	JMP          end3
 
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X9
-	VCVTPS2PD    X8, Y8
-	VCVTPS2PD    X9, Y9
-	VFMADD231PD  Y8, Y8, Y0
-	VFMADD231PD  Y9, Y9, Y1
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X9
-	VCVTPS2PD    X8, Y8
-	VCVTPS2PD    X9, Y9
-	VFMADD231PD  Y8, Y8, Y2
-	VFMADD231PD  Y9, Y9, Y3
-	JMP          end3
-
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -19222,33 +19172,108 @@ part10:
 	VFMADD231PD  Y9, Y9, Y5
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X9
 	VCVTPS2PD    X8, Y8
 	VCVTPS2PD    X9, Y9
 	VFMADD231PD  Y8, Y8, Y6
 	VFMADD231PD  Y9, Y9, Y7
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y4
+	VFMADD231PD  Y9, Y9, Y5
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y2
+	VFMADD231PD  Y9, Y9, Y3
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y8, Y8, Y0
+	VFMADD231PD  Y9, Y9, Y1
 
 end3:
-	VADDPD     Y1, Y0, Y0
 	MOVQ       x_len+8(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -19265,7 +19290,7 @@ groups12:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSD X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -19320,119 +19345,60 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000004
-	JB      part4
-	VMOVUPD (CX), Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y0, Y0
-	CMPQ    AX, $0x00000008
-	JB      part5
-	VMOVUPD 32(CX), Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y1, Y1
-	CMPQ    AX, $0x0000000c
-	JB      part6
-	VMOVUPD 64(CX), Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y2, Y2
-	CMPQ    AX, $0x00000010
-	JB      part7
-	VMOVUPD 96(CX), Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y3, Y3
-	CMPQ    AX, $0x00000014
-	JB      part8
-	VMOVUPD 128(CX), Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y4, Y4
-	CMPQ    AX, $0x00000018
-	JB      part9
-	VMOVUPD 160(CX), Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y5, Y5
-	CMPQ    AX, $0x0000001c
-	JB      part10
-	VMOVUPD 192(CX), Y8
-	VMULPD  Y8, Y8, Y8
-	VADDPD  Y8, Y6, Y6
-	CMPQ    AX, $0x00000020
-	JB      part11
-
-part4:
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   (CX), Y8, Y8
+	ADDQ         $+32, AX
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part4
+	VMOVUPD      (CX), Y8
 	VMULPD       Y8, Y8, Y8
 	VADDPD       Y8, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000004
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   32(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part5
+	VMOVUPD      32(CX), Y8
 	VMULPD       Y8, Y8, Y8
 	VADDPD       Y8, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   64(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part6
+	VMOVUPD      64(CX), Y8
 	VMULPD       Y8, Y8, Y8
 	VADDPD       Y8, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x0000000c
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   96(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part7
+	VMOVUPD      96(CX), Y8
 	VMULPD       Y8, Y8, Y8
 	VADDPD       Y8, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+3, AX
-	VMOVQ        AX, X8
-	VPBROADCASTQ X8, Y8
-	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   128(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part8
+	VMOVUPD      128(CX), Y8
 	VMULPD       Y8, Y8, Y8
 	VADDPD       Y8, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000014
-	JBE          end3
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part9
+	VMOVUPD      160(CX), Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+4, AX
+	JB           part10
+	VMOVUPD      192(CX), Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   160(CX), Y8, Y8
+	VMASKMOVPD   224(CX), Y8, Y8
 	VMULPD       Y8, Y8, Y8
-	VADDPD       Y8, Y5, Y5
+	VADDPD       Y8, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000018
-	JBE          end3
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
@@ -19442,30 +19408,90 @@ part10:
 	VADDPD       Y8, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x0000001c
-	JBE          end3
+part9:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X8
 	VPBROADCASTQ X8, Y8
 	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
-	VMASKMOVPD   224(CX), Y8, Y8
+	VMASKMOVPD   160(CX), Y8, Y8
 	VMULPD       Y8, Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	VADDPD       Y8, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   128(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   96(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   64(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   32(CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X8
+	VPBROADCASTQ X8, Y8
+	VPCMPGTQ     iota64<>+0(SB), Y8, Y8
+	VMASKMOVPD   (CX), Y8, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y0, Y0
 
 end3:
-	VADDPD     Y1, Y0, Y0
 	MOVQ       x_len+8(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups12
+	JA         groups13
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum13
+	JMP        sum12
 
-groups12:
+groups13:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups14
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum12
+
+groups14:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -19482,7 +19508,7 @@ groups12:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum13:
+sum12:
 	VMOVSD X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -21684,157 +21710,78 @@ blocks14:
 
 	// the last block, register by register
 tail15:
-	ADDQ    $+64, AX
-	JE      end16
-	CMPQ    AX, $0x00000008
-	JB      part17
-	VMOVUPS (CX), Y8
-	VMOVUPS (DX), Y9
-	VMULPS  Y10, Y8, Y8
-	VADDPS  Y9, Y8, Y8
-	VMAXPS  Y8, Y0, Y0
-	CMPQ    AX, $0x00000010
-	JB      part18
-	VMOVUPS 32(CX), Y8
-	VMOVUPS 32(DX), Y9
-	VMULPS  Y10, Y8, Y8
-	VADDPS  Y9, Y8, Y8
-	VMAXPS  Y8, Y1, Y1
-	CMPQ    AX, $0x00000018
-	JB      part19
-	VMOVUPS 64(CX), Y8
-	VMOVUPS 64(DX), Y9
-	VMULPS  Y10, Y8, Y8
-	VADDPS  Y9, Y8, Y8
-	VMAXPS  Y8, Y2, Y2
-	CMPQ    AX, $0x00000020
-	JB      part20
-	VMOVUPS 96(CX), Y8
-	VMOVUPS 96(DX), Y9
-	VMULPS  Y10, Y8, Y8
-	VADDPS  Y9, Y8, Y8
-	VMAXPS  Y8, Y3, Y3
-	CMPQ    AX, $0x00000028
-	JB      part21
-	VMOVUPS 128(CX), Y8
-	VMOVUPS 128(DX), Y9
-	VMULPS  Y10, Y8, Y8
-	VADDPS  Y9, Y8, Y8
-	VMAXPS  Y8, Y4, Y4
-	CMPQ    AX, $0x00000030
-	JB      part22
-	VMOVUPS 160(CX), Y8
-	VMOVUPS 160(DX), Y9
-	VMULPS  Y10, Y8, Y8
-	VADDPS  Y9, Y8, Y8
-	VMAXPS  Y8, Y5, Y5
-	CMPQ    AX, $0x00000038
-	JB      part23
-	VMOVUPS 192(CX), Y8
-	VMOVUPS 192(DX), Y9
-	VMULPS  Y10, Y8, Y8
-	VADDPS  Y9, Y8, Y8
-	VMAXPS  Y8, Y6, Y6
-	CMPQ    AX, $0x00000040
-	JB      part24
-
-part17:
+	ADDQ         $+64, AX
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part17
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y0, Y0
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part18
+	VMOVUPS      32(CX), Y8
+	VMOVUPS      32(DX), Y9
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y1, Y1
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part19
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      64(DX), Y9
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y2, Y2
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part20
+	VMOVUPS      96(CX), Y8
+	VMOVUPS      96(DX), Y9
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y3, Y3
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part21
+	VMOVUPS      128(CX), Y8
+	VMOVUPS      128(DX), Y9
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y4, Y4
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part22
+	VMOVUPS      160(CX), Y8
+	VMOVUPS      160(DX), Y9
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y5, Y5
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part23
+	VMOVUPS      192(CX), Y8
+	VMOVUPS      192(DX), Y9
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y9, Y8, Y8
+	VMAXPS       Y8, Y6, Y6
+	JE           end16
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y9
-	VMASKMOVPS   (DX), Y8, Y11
+	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   224(DX), Y8, Y11
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y11, Y11
 	VMULPS       Y10, Y9, Y9
 	VADDPS       Y11, Y9, Y9
-	VMAXPS       Y9, Y0, Y0
-	JMP          end16
-
-part18:
-	CMPQ         AX, $0x00000008
-	JBE          end16
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y9
-	VMASKMOVPS   32(DX), Y8, Y11
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y11, Y11
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y11, Y9, Y9
-	VMAXPS       Y9, Y1, Y1
-	JMP          end16
-
-part19:
-	CMPQ         AX, $0x00000010
-	JBE          end16
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y9
-	VMASKMOVPS   64(DX), Y8, Y11
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y11, Y11
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y11, Y9, Y9
-	VMAXPS       Y9, Y2, Y2
-	JMP          end16
-
-part20:
-	CMPQ         AX, $0x00000018
-	JBE          end16
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y9
-	VMASKMOVPS   96(DX), Y8, Y11
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y11, Y11
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y11, Y9, Y9
-	VMAXPS       Y9, Y3, Y3
-	JMP          end16
-
-part21:
-	CMPQ         AX, $0x00000020
-	JBE          end16
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y9
-	VMASKMOVPS   128(DX), Y8, Y11
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y11, Y11
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y11, Y9, Y9
-	VMAXPS       Y9, Y4, Y4
-	JMP          end16
-
-part22:
-	CMPQ         AX, $0x00000028
-	JBE          end16
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y9
-	VMASKMOVPS   160(DX), Y8, Y11
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y11, Y11
-	VMULPS       Y10, Y9, Y9
-	VADDPS       Y11, Y9, Y9
-	VMAXPS       Y9, Y5, Y5
+	VMAXPS       Y9, Y7, Y7
 	JMP          end16
 
 part23:
-	CMPQ         AX, $0x00000030
-	JBE          end16
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -21848,20 +21795,88 @@ part23:
 	VMAXPS       Y9, Y6, Y6
 	JMP          end16
 
-part24:
-	CMPQ         AX, $0x00000038
-	JBE          end16
+part22:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
-	VMASKMOVPS   224(DX), Y8, Y11
+	VMASKMOVPS   160(CX), Y8, Y9
+	VMASKMOVPS   160(DX), Y8, Y11
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y11, Y11
 	VMULPS       Y10, Y9, Y9
 	VADDPS       Y11, Y9, Y9
-	VMAXPS       Y9, Y7, Y7
+	VMAXPS       Y9, Y5, Y5
+	JMP          end16
+
+part21:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VMASKMOVPS   128(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end16
+
+part20:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VMASKMOVPS   96(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end16
+
+part19:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VMASKMOVPS   64(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end16
+
+part18:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VMASKMOVPS   32(DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end16
+
+part17:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   (DX), Y8, Y11
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y11, Y11
+	VMULPS       Y10, Y9, Y9
+	VADDPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y0, Y0
 
 end16:
 	VMAXPS     Y4, Y0, Y0
@@ -22385,20 +22400,34 @@ end27:
 	VMOVUPS    160(AX), Y5
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
-	VADDPS     Y1, Y0, Y0
 	MOVQ       cols+72(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups28
+	JA         groups29
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum29
+	JMP        sum28
 
-groups28:
+groups29:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups30
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum28
+
+groups30:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -22410,15 +22439,14 @@ groups28:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum29:
+sum28:
 	VBROADCASTSS X0, Y0
 	VMOVUPS      c3f800000<>+0(SB), Y1
 	VDIVPS       Y0, Y1, Y0
@@ -22432,9 +22460,9 @@ sum29:
 
 	// blocks of registers: [read dst write dst]
 	CMPQ AX, $0x00000040
-	JB   tail31
+	JB   tail32
 
-blocks30:
+blocks31:
 	VMOVUPS (CX), Y1
 	VMULPS  Y1, Y0, Y1
 	VMOVUPS Y1, (DX)
@@ -22463,25 +22491,25 @@ blocks30:
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $0x00000040
-	JAE     blocks30
+	JAE     blocks31
 
 	// the last ones, register by register
-tail31:
+tail32:
 	MOVQ $0x00000008, BX
 	CMPQ AX, BX
-	JB   part33
+	JB   part34
 
-one32:
+one33:
 	VMOVUPS -32(CX)(BX*4), Y1
 	VMULPS  Y1, Y0, Y1
 	VMOVUPS Y1, -32(DX)(BX*4)
 	ADDQ    $+8, BX
 	CMPQ    BX, AX
-	JBE     one32
+	JBE     one33
 
-part33:
+part34:
 	ANDQ         $+7, AX
-	JE           end34
+	JE           end35
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
 	VPCMPGTD     iota32<>+0(SB), Y1, Y1
@@ -22489,7 +22517,7 @@ part33:
 	VMULPS       Y2, Y0, Y2
 	VMASKMOVPS   Y2, Y1, -32(DX)(BX*4)
 
-end34:
+end35:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 144(SP)
 	SHLQ $0x02, AX
@@ -23045,157 +23073,78 @@ blocks14:
 
 	// the last block, register by register
 tail15:
-	ADDQ    $+32, AX
-	JE      end16
-	CMPQ    AX, $0x00000004
-	JB      part17
-	VMOVUPD (CX), Y9
-	VMOVUPD (DX), Y10
-	VMULPD  Y6, Y9, Y9
-	VADDPD  Y10, Y9, Y9
-	VMAXPD  Y9, Y0, Y0
-	CMPQ    AX, $0x00000008
-	JB      part18
-	VMOVUPD 32(CX), Y9
-	VMOVUPD 32(DX), Y10
-	VMULPD  Y6, Y9, Y9
-	VADDPD  Y10, Y9, Y9
-	VMAXPD  Y9, Y1, Y1
-	CMPQ    AX, $0x0000000c
-	JB      part19
-	VMOVUPD 64(CX), Y9
-	VMOVUPD 64(DX), Y10
-	VMULPD  Y6, Y9, Y9
-	VADDPD  Y10, Y9, Y9
-	VMAXPD  Y9, Y2, Y2
-	CMPQ    AX, $0x00000010
-	JB      part20
-	VMOVUPD 96(CX), Y9
-	VMOVUPD 96(DX), Y10
-	VMULPD  Y6, Y9, Y9
-	VADDPD  Y10, Y9, Y9
-	VMAXPD  Y9, Y3, Y3
-	CMPQ    AX, $0x00000014
-	JB      part21
-	VMOVUPD 128(CX), Y9
-	VMOVUPD 128(DX), Y10
-	VMULPD  Y6, Y9, Y9
-	VADDPD  Y10, Y9, Y9
-	VMAXPD  Y9, Y4, Y4
-	CMPQ    AX, $0x00000018
-	JB      part22
-	VMOVUPD 160(CX), Y9
-	VMOVUPD 160(DX), Y10
-	VMULPD  Y6, Y9, Y9
-	VADDPD  Y10, Y9, Y9
-	VMAXPD  Y9, Y5, Y5
-	CMPQ    AX, $0x0000001c
-	JB      part23
-	VMOVUPD 192(CX), Y9
-	VMOVUPD 192(DX), Y10
-	VMULPD  Y6, Y9, Y9
-	VADDPD  Y10, Y9, Y9
-	VMAXPD  Y9, Y7, Y7
-	CMPQ    AX, $0x00000020
-	JB      part24
-
-part17:
+	ADDQ         $+32, AX
+	JE           end16
+	SUBQ         $+4, AX
+	JB           part17
+	VMOVUPD      (CX), Y9
+	VMOVUPD      (DX), Y10
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y10, Y9, Y9
+	VMAXPD       Y9, Y0, Y0
+	JE           end16
+	SUBQ         $+4, AX
+	JB           part18
+	VMOVUPD      32(CX), Y9
+	VMOVUPD      32(DX), Y10
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y10, Y9, Y9
+	VMAXPD       Y9, Y1, Y1
+	JE           end16
+	SUBQ         $+4, AX
+	JB           part19
+	VMOVUPD      64(CX), Y9
+	VMOVUPD      64(DX), Y10
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y10, Y9, Y9
+	VMAXPD       Y9, Y2, Y2
+	JE           end16
+	SUBQ         $+4, AX
+	JB           part20
+	VMOVUPD      96(CX), Y9
+	VMOVUPD      96(DX), Y10
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y10, Y9, Y9
+	VMAXPD       Y9, Y3, Y3
+	JE           end16
+	SUBQ         $+4, AX
+	JB           part21
+	VMOVUPD      128(CX), Y9
+	VMOVUPD      128(DX), Y10
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y10, Y9, Y9
+	VMAXPD       Y9, Y4, Y4
+	JE           end16
+	SUBQ         $+4, AX
+	JB           part22
+	VMOVUPD      160(CX), Y9
+	VMOVUPD      160(DX), Y10
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y10, Y9, Y9
+	VMAXPD       Y9, Y5, Y5
+	JE           end16
+	SUBQ         $+4, AX
+	JB           part23
+	VMOVUPD      192(CX), Y9
+	VMOVUPD      192(DX), Y10
+	VMULPD       Y6, Y9, Y9
+	VADDPD       Y10, Y9, Y9
+	VMAXPD       Y9, Y7, Y7
+	JE           end16
 	ANDQ         $+3, AX
 	VMOVQ        AX, X9
 	VPBROADCASTQ X9, Y9
 	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
-	VMASKMOVPD   (CX), Y9, Y10
-	VMASKMOVPD   (DX), Y9, Y11
+	VMASKMOVPD   224(CX), Y9, Y10
+	VMASKMOVPD   224(DX), Y9, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y11, Y11
 	VMULPD       Y6, Y10, Y10
 	VADDPD       Y11, Y10, Y10
-	VMAXPD       Y10, Y0, Y0
-	JMP          end16
-
-part18:
-	CMPQ         AX, $0x00000004
-	JBE          end16
-	ANDQ         $+3, AX
-	VMOVQ        AX, X9
-	VPBROADCASTQ X9, Y9
-	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
-	VMASKMOVPD   32(CX), Y9, Y10
-	VMASKMOVPD   32(DX), Y9, Y11
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y11, Y11
-	VMULPD       Y6, Y10, Y10
-	VADDPD       Y11, Y10, Y10
-	VMAXPD       Y10, Y1, Y1
-	JMP          end16
-
-part19:
-	CMPQ         AX, $0x00000008
-	JBE          end16
-	ANDQ         $+3, AX
-	VMOVQ        AX, X9
-	VPBROADCASTQ X9, Y9
-	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
-	VMASKMOVPD   64(CX), Y9, Y10
-	VMASKMOVPD   64(DX), Y9, Y11
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y11, Y11
-	VMULPD       Y6, Y10, Y10
-	VADDPD       Y11, Y10, Y10
-	VMAXPD       Y10, Y2, Y2
-	JMP          end16
-
-part20:
-	CMPQ         AX, $0x0000000c
-	JBE          end16
-	ANDQ         $+3, AX
-	VMOVQ        AX, X9
-	VPBROADCASTQ X9, Y9
-	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
-	VMASKMOVPD   96(CX), Y9, Y10
-	VMASKMOVPD   96(DX), Y9, Y11
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y11, Y11
-	VMULPD       Y6, Y10, Y10
-	VADDPD       Y11, Y10, Y10
-	VMAXPD       Y10, Y3, Y3
-	JMP          end16
-
-part21:
-	CMPQ         AX, $0x00000010
-	JBE          end16
-	ANDQ         $+3, AX
-	VMOVQ        AX, X9
-	VPBROADCASTQ X9, Y9
-	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
-	VMASKMOVPD   128(CX), Y9, Y10
-	VMASKMOVPD   128(DX), Y9, Y11
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y11, Y11
-	VMULPD       Y6, Y10, Y10
-	VADDPD       Y11, Y10, Y10
-	VMAXPD       Y10, Y4, Y4
-	JMP          end16
-
-part22:
-	CMPQ         AX, $0x00000014
-	JBE          end16
-	ANDQ         $+3, AX
-	VMOVQ        AX, X9
-	VPBROADCASTQ X9, Y9
-	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
-	VMASKMOVPD   160(CX), Y9, Y10
-	VMASKMOVPD   160(DX), Y9, Y11
-	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
-	VPOR         Y9, Y11, Y11
-	VMULPD       Y6, Y10, Y10
-	VADDPD       Y11, Y10, Y10
-	VMAXPD       Y10, Y5, Y5
+	VMAXPD       Y10, Y8, Y8
 	JMP          end16
 
 part23:
-	CMPQ         AX, $0x00000018
-	JBE          end16
 	ANDQ         $+3, AX
 	VMOVQ        AX, X9
 	VPBROADCASTQ X9, Y9
@@ -23209,20 +23158,88 @@ part23:
 	VMAXPD       Y10, Y7, Y7
 	JMP          end16
 
-part24:
-	CMPQ         AX, $0x0000001c
-	JBE          end16
+part22:
 	ANDQ         $+3, AX
 	VMOVQ        AX, X9
 	VPBROADCASTQ X9, Y9
 	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
-	VMASKMOVPD   224(CX), Y9, Y10
-	VMASKMOVPD   224(DX), Y9, Y11
+	VMASKMOVPD   160(CX), Y9, Y10
+	VMASKMOVPD   160(DX), Y9, Y11
 	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
 	VPOR         Y9, Y11, Y11
 	VMULPD       Y6, Y10, Y10
 	VADDPD       Y11, Y10, Y10
-	VMAXPD       Y10, Y8, Y8
+	VMAXPD       Y10, Y5, Y5
+	JMP          end16
+
+part21:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   128(CX), Y9, Y10
+	VMASKMOVPD   128(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y4, Y4
+	JMP          end16
+
+part20:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   96(CX), Y9, Y10
+	VMASKMOVPD   96(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y3, Y3
+	JMP          end16
+
+part19:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   64(CX), Y9, Y10
+	VMASKMOVPD   64(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y2, Y2
+	JMP          end16
+
+part18:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   32(CX), Y9, Y10
+	VMASKMOVPD   32(DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y1, Y1
+	JMP          end16
+
+part17:
+	ANDQ         $+3, AX
+	VMOVQ        AX, X9
+	VPBROADCASTQ X9, Y9
+	VPCMPGTQ     iota64<>+0(SB), Y9, Y9
+	VMASKMOVPD   (CX), Y9, Y10
+	VMASKMOVPD   (DX), Y9, Y11
+	VPANDN       cfff0000000000000<>+0(SB), Y9, Y9
+	VPOR         Y9, Y11, Y11
+	VMULPD       Y6, Y10, Y10
+	VADDPD       Y11, Y10, Y10
+	VMAXPD       Y10, Y0, Y0
 
 end16:
 	VMAXPD     Y4, Y0, Y0
@@ -23824,18 +23841,30 @@ end27:
 	VMOVUPS    160(AX), Y5
 	VMOVUPS    192(AX), Y7
 	VMOVUPS    224(AX), Y8
-	VADDPD     Y1, Y0, Y0
 	MOVQ       cols+72(FP), AX
+	VADDPD     Y1, Y0, Y0
 	CMPQ       AX, $0x00000008
-	JA         groups28
+	JA         groups29
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPD     Y1, Y0, Y0
-	JMP        sum29
+	JMP        sum28
 
-groups28:
+groups29:
 	VADDPD     Y3, Y2, Y1
+	CMPQ       AX, $0x00000010
+	JA         groups30
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPD     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPD     Y2, Y0, Y0
+	JMP        sum28
+
+groups30:
 	VADDPD     Y5, Y4, Y2
 	VADDPD     Y8, Y7, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -23852,7 +23881,7 @@ groups28:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPD     Y1, Y0, Y0
 
-sum29:
+sum28:
 	VBROADCASTSD X0, Y0
 	VMOVUPS      c3ff0000000000000<>+0(SB), Y1
 	VDIVPD       Y0, Y1, Y0
@@ -23866,9 +23895,9 @@ sum29:
 
 	// blocks of registers: [read dst write dst]
 	CMPQ AX, $0x00000020
-	JB   tail31
+	JB   tail32
 
-blocks30:
+blocks31:
 	VMOVUPD (CX), Y1
 	VMULPD  Y1, Y0, Y1
 	VMOVUPD Y1, (DX)
@@ -23897,25 +23926,25 @@ blocks30:
 	ADDQ    $+256, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $0x00000020
-	JAE     blocks30
+	JAE     blocks31
 
 	// the last ones, register by register
-tail31:
+tail32:
 	MOVQ $0x00000004, BX
 	CMPQ AX, BX
-	JB   part33
+	JB   part34
 
-one32:
+one33:
 	VMOVUPD -32(CX)(BX*8), Y1
 	VMULPD  Y1, Y0, Y1
 	VMOVUPD Y1, -32(DX)(BX*8)
 	ADDQ    $+4, BX
 	CMPQ    BX, AX
-	JBE     one32
+	JBE     one33
 
-part33:
+part34:
 	ANDQ         $+3, AX
-	JE           end34
+	JE           end35
 	VMOVQ        AX, X1
 	VPBROADCASTQ X1, Y1
 	VPCMPGTQ     iota64<>+0(SB), Y1, Y1
@@ -23923,7 +23952,7 @@ part33:
 	VMULPD       Y2, Y0, Y2
 	VMASKMOVPD   Y2, Y1, -32(DX)(BX*8)
 
-end34:
+end35:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 144(SP)
 	SHLQ $0x03, AX
@@ -30128,47 +30157,50 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000008
-	JB        part4
-	VCVTPH2PS (CX), Y8
-	VMULPS    (DX), Y8, Y8
-	VADDPS    Y8, Y0, Y0
-	CMPQ      AX, $0x00000010
-	JB        part5
-	VCVTPH2PS 16(CX), Y8
-	VMULPS    32(DX), Y8, Y8
-	VADDPS    Y8, Y1, Y1
-	CMPQ      AX, $0x00000018
-	JB        part6
-	VCVTPH2PS 32(CX), Y8
-	VMULPS    64(DX), Y8, Y8
-	VADDPS    Y8, Y2, Y2
-	CMPQ      AX, $0x00000020
-	JB        part7
-	VCVTPH2PS 48(CX), Y8
-	VMULPS    96(DX), Y8, Y8
-	VADDPS    Y8, Y3, Y3
-	CMPQ      AX, $0x00000028
-	JB        part8
-	VCVTPH2PS 64(CX), Y8
-	VMULPS    128(DX), Y8, Y8
-	VADDPS    Y8, Y4, Y4
-	CMPQ      AX, $0x00000030
-	JB        part9
-	VCVTPH2PS 80(CX), Y8
-	VMULPS    160(DX), Y8, Y8
-	VADDPS    Y8, Y5, Y5
-	CMPQ      AX, $0x00000038
-	JB        part10
-	VCVTPH2PS 96(CX), Y8
-	VMULPS    192(DX), Y8, Y8
-	VADDPS    Y8, Y6, Y6
-	CMPQ      AX, $0x00000040
-	JB        part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VCVTPH2PS    (CX), Y8
+	VMULPS       (DX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VCVTPH2PS    16(CX), Y8
+	VMULPS       32(DX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VCVTPH2PS    32(CX), Y8
+	VMULPS       64(DX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VCVTPH2PS    48(CX), Y8
+	VMULPS       96(DX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VCVTPH2PS    64(CX), Y8
+	VMULPS       128(DX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VCVTPH2PS    80(CX), Y8
+	VMULPS       160(DX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VCVTPH2PS    96(CX), Y8
+	VMULPS       192(DX), Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30181,21 +30213,19 @@ part4:
 	CMOVQHI      SI, BX
 
 half12:
-	LEAQ       (CX), SI
+	LEAQ       112(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
 	JNE        half12
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS (DX), Y8, Y8
+	VMASKMOVPS 224(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y0, Y0
+	VADDPS     Y9, Y7, Y7
 	JMP        end3
 
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
+part10:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30208,21 +30238,19 @@ part5:
 	CMOVQHI      SI, BX
 
 half13:
-	LEAQ       16(CX), SI
+	LEAQ       96(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
 	JNE        half13
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS 32(DX), Y8, Y8
+	VMASKMOVPS 192(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y1, Y1
+	VADDPS     Y9, Y6, Y6
 	JMP        end3
 
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30235,21 +30263,19 @@ part6:
 	CMOVQHI      SI, BX
 
 half14:
-	LEAQ       32(CX), SI
+	LEAQ       80(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
 	JNE        half14
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS 64(DX), Y8, Y8
+	VMASKMOVPS 160(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y2, Y2
+	VADDPS     Y9, Y5, Y5
 	JMP        end3
 
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
+part8:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30262,21 +30288,19 @@ part7:
 	CMOVQHI      SI, BX
 
 half15:
-	LEAQ       48(CX), SI
+	LEAQ       64(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
 	JNE        half15
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS 96(DX), Y8, Y8
+	VMASKMOVPS 128(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y3, Y3
+	VADDPS     Y9, Y4, Y4
 	JMP        end3
 
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
+part7:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30289,21 +30313,19 @@ part8:
 	CMOVQHI      SI, BX
 
 half16:
-	LEAQ       64(CX), SI
+	LEAQ       48(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
 	JNE        half16
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS 128(DX), Y8, Y8
+	VMASKMOVPS 96(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y4, Y4
+	VADDPS     Y9, Y3, Y3
 	JMP        end3
 
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
+part6:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30316,21 +30338,19 @@ part9:
 	CMOVQHI      SI, BX
 
 half17:
-	LEAQ       80(CX), SI
+	LEAQ       32(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
 	JNE        half17
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS 160(DX), Y8, Y8
+	VMASKMOVPS 64(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y5, Y5
+	VADDPS     Y9, Y2, Y2
 	JMP        end3
 
-part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
+part5:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30343,21 +30363,19 @@ part10:
 	CMOVQHI      SI, BX
 
 half18:
-	LEAQ       96(CX), SI
+	LEAQ       16(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
 	DECQ       BX
 	JNE        half18
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS 192(DX), Y8, Y8
+	VMASKMOVPS 32(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y6, Y6
+	VADDPS     Y9, Y1, Y1
 	JMP        end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part4:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30370,32 +30388,46 @@ part11:
 	CMOVQHI      BX, AX
 
 half19:
-	LEAQ       112(CX), BX
+	LEAQ       (CX), BX
 	LEAQ       (SP), SI
 	MOVWLZX    -2(BX)(AX*2), BX
 	MOVW       BX, -2(SI)(AX*2)
 	DECQ       AX
 	JNE        half19
 	VCVTPH2PS  (SP), Y9
-	VMASKMOVPS 224(DX), Y8, Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y7, Y7
+	VADDPS     Y9, Y0, Y0
 
 end3:
-	VADDPS     Y1, Y0, Y0
 	MOVQ       h_len+8(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups20
+	JA         groups21
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum21
+	JMP        sum20
 
-groups20:
+groups21:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups22
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum20
+
+groups22:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -30407,15 +30439,14 @@ groups20:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum21:
+sum20:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -30480,54 +30511,57 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000008
-	JB        part4
-	VPMOVZXWD (CX), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    (DX), Y8, Y8
-	VADDPS    Y8, Y0, Y0
-	CMPQ      AX, $0x00000010
-	JB        part5
-	VPMOVZXWD 16(CX), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    32(DX), Y8, Y8
-	VADDPS    Y8, Y1, Y1
-	CMPQ      AX, $0x00000018
-	JB        part6
-	VPMOVZXWD 32(CX), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    64(DX), Y8, Y8
-	VADDPS    Y8, Y2, Y2
-	CMPQ      AX, $0x00000020
-	JB        part7
-	VPMOVZXWD 48(CX), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    96(DX), Y8, Y8
-	VADDPS    Y8, Y3, Y3
-	CMPQ      AX, $0x00000028
-	JB        part8
-	VPMOVZXWD 64(CX), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    128(DX), Y8, Y8
-	VADDPS    Y8, Y4, Y4
-	CMPQ      AX, $0x00000030
-	JB        part9
-	VPMOVZXWD 80(CX), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    160(DX), Y8, Y8
-	VADDPS    Y8, Y5, Y5
-	CMPQ      AX, $0x00000038
-	JB        part10
-	VPMOVZXWD 96(CX), Y8
-	VPSLLD    $0x10, Y8, Y8
-	VMULPS    192(DX), Y8, Y8
-	VADDPS    Y8, Y6, Y6
-	CMPQ      AX, $0x00000040
-	JB        part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VPMOVZXWD    (CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VADDPS       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VPMOVZXWD    16(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMULPS       32(DX), Y8, Y8
+	VADDPS       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VPMOVZXWD    32(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMULPS       64(DX), Y8, Y8
+	VADDPS       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VPMOVZXWD    48(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMULPS       96(DX), Y8, Y8
+	VADDPS       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VPMOVZXWD    64(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMULPS       128(DX), Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VPMOVZXWD    80(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMULPS       160(DX), Y8, Y8
+	VADDPS       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VPMOVZXWD    96(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMULPS       192(DX), Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30540,7 +30574,7 @@ part4:
 	CMOVQHI      SI, BX
 
 half12:
-	LEAQ       (CX), SI
+	LEAQ       112(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
@@ -30548,14 +30582,12 @@ half12:
 	JNE        half12
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS (DX), Y8, Y8
+	VMASKMOVPS 224(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y0, Y0
+	VADDPS     Y9, Y7, Y7
 	JMP        end3
 
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
+part10:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30568,7 +30600,7 @@ part5:
 	CMOVQHI      SI, BX
 
 half13:
-	LEAQ       16(CX), SI
+	LEAQ       96(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
@@ -30576,14 +30608,12 @@ half13:
 	JNE        half13
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS 32(DX), Y8, Y8
+	VMASKMOVPS 192(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y1, Y1
+	VADDPS     Y9, Y6, Y6
 	JMP        end3
 
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30596,7 +30626,7 @@ part6:
 	CMOVQHI      SI, BX
 
 half14:
-	LEAQ       32(CX), SI
+	LEAQ       80(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
@@ -30604,14 +30634,12 @@ half14:
 	JNE        half14
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS 64(DX), Y8, Y8
+	VMASKMOVPS 160(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y2, Y2
+	VADDPS     Y9, Y5, Y5
 	JMP        end3
 
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
+part8:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30624,7 +30652,7 @@ part7:
 	CMOVQHI      SI, BX
 
 half15:
-	LEAQ       48(CX), SI
+	LEAQ       64(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
@@ -30632,14 +30660,12 @@ half15:
 	JNE        half15
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS 96(DX), Y8, Y8
+	VMASKMOVPS 128(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y3, Y3
+	VADDPS     Y9, Y4, Y4
 	JMP        end3
 
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
+part7:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30652,7 +30678,7 @@ part8:
 	CMOVQHI      SI, BX
 
 half16:
-	LEAQ       64(CX), SI
+	LEAQ       48(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
@@ -30660,14 +30686,12 @@ half16:
 	JNE        half16
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS 128(DX), Y8, Y8
+	VMASKMOVPS 96(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y4, Y4
+	VADDPS     Y9, Y3, Y3
 	JMP        end3
 
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
+part6:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30680,7 +30704,7 @@ part9:
 	CMOVQHI      SI, BX
 
 half17:
-	LEAQ       80(CX), SI
+	LEAQ       32(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
@@ -30688,14 +30712,12 @@ half17:
 	JNE        half17
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS 160(DX), Y8, Y8
+	VMASKMOVPS 64(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y5, Y5
+	VADDPS     Y9, Y2, Y2
 	JMP        end3
 
-part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
+part5:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30708,7 +30730,7 @@ part10:
 	CMOVQHI      SI, BX
 
 half18:
-	LEAQ       96(CX), SI
+	LEAQ       16(CX), SI
 	LEAQ       (SP), DI
 	MOVWLZX    -2(SI)(BX*2), SI
 	MOVW       SI, -2(DI)(BX*2)
@@ -30716,14 +30738,12 @@ half18:
 	JNE        half18
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS 192(DX), Y8, Y8
+	VMASKMOVPS 32(DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y6, Y6
+	VADDPS     Y9, Y1, Y1
 	JMP        end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part4:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -30736,7 +30756,7 @@ part11:
 	CMOVQHI      BX, AX
 
 half19:
-	LEAQ       112(CX), BX
+	LEAQ       (CX), BX
 	LEAQ       (SP), SI
 	MOVWLZX    -2(BX)(AX*2), BX
 	MOVW       BX, -2(SI)(AX*2)
@@ -30744,25 +30764,39 @@ half19:
 	JNE        half19
 	VPMOVZXWD  (SP), Y9
 	VPSLLD     $0x10, Y9, Y9
-	VMASKMOVPS 224(DX), Y8, Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VMULPS     Y8, Y9, Y9
-	VADDPS     Y9, Y7, Y7
+	VADDPS     Y9, Y0, Y0
 
 end3:
-	VADDPS     Y1, Y0, Y0
 	MOVQ       h_len+8(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups20
+	JA         groups21
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum21
+	JMP        sum20
 
-groups20:
+groups21:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups22
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum20
+
+groups22:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -30774,15 +30808,14 @@ groups20:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum21:
+sum20:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -30867,7 +30900,7 @@ done6:
 
 // func lossTargetsAVX2(targets []int32, labels []int32, of []int32, last uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·lossTargetsAVX2(SB), NOSPLIT, $0-76
+TEXT ·lossTargetsAVX2(SB), NOSPLIT, $64-76
 	NO_LOCAL_POINTERS
 	MOVQ         targets_base+0(FP), AX
 	MOVQ         labels_base+24(FP), CX
@@ -30880,15 +30913,36 @@ TEXT ·lossTargetsAVX2(SB), NOSPLIT, $0-76
 	JMP          check2
 
 turns1:
-	PREFETCHT0 2048(CX)(SI*4)
-	VMOVDQU    (CX)(SI*4), Y2
-	VPADDD     Y0, Y2, Y2
-	VPMINUD    Y1, Y2, Y2
-	VPXOR      Y3, Y3, Y3
-	VPCMPEQD   Y4, Y4, Y4
-	VPGATHERDD Y4, (DX)(Y2*4), Y3
-	VMOVDQU    Y3, (AX)(SI*4)
-	ADDQ       $0x08, SI
+	PREFETCHT0   2048(CX)(SI*4)
+	VMOVDQU      (CX)(SI*4), Y2
+	VPADDD       Y0, Y2, Y2
+	VPMINUD      Y1, Y2, Y2
+	VMOVDQU      Y2, (SP)
+	MOVL         (SP), DI
+	VPBROADCASTD (DX)(DI*4), Y2
+	MOVL         4(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y3
+	VPBLENDD     $0x02, Y3, Y2, Y2
+	MOVL         8(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y3
+	VPBLENDD     $0x04, Y3, Y2, Y2
+	MOVL         12(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y3
+	VPBLENDD     $0x08, Y3, Y2, Y2
+	MOVL         16(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y3
+	VPBLENDD     $0x10, Y3, Y2, Y2
+	MOVL         20(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y3
+	VPBLENDD     $0x20, Y3, Y2, Y2
+	MOVL         24(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y3
+	VPBLENDD     $0x40, Y3, Y2, Y2
+	MOVL         28(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y3
+	VPBLENDD     $0x80, Y3, Y2, Y2
+	VMOVDQU      Y2, (AX)(SI*4)
+	ADDQ         $0x08, SI
 
 check2:
 	CMPQ         SI, BX
@@ -30903,9 +30957,30 @@ check2:
 	VPMASKMOVD   (CX)(SI*4), Y2, Y3
 	VPADDD       Y0, Y3, Y3
 	VPMINUD      Y1, Y3, Y3
-	VPXOR        Y0, Y0, Y0
-	VPCMPEQD     Y1, Y1, Y1
-	VPGATHERDD   Y1, (DX)(Y3*4), Y0
+	VMOVDQU      Y3, 32(SP)
+	MOVL         32(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y0
+	MOVL         36(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y1
+	VPBLENDD     $0x02, Y1, Y0, Y0
+	MOVL         40(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y1
+	VPBLENDD     $0x04, Y1, Y0, Y0
+	MOVL         44(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y1
+	VPBLENDD     $0x08, Y1, Y0, Y0
+	MOVL         48(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y1
+	VPBLENDD     $0x10, Y1, Y0, Y0
+	MOVL         52(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y1
+	VPBLENDD     $0x20, Y1, Y0, Y0
+	MOVL         56(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y1
+	VPBLENDD     $0x40, Y1, Y0, Y0
+	MOVL         60(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y1
+	VPBLENDD     $0x80, Y1, Y0, Y0
 	VPMASKMOVD   Y0, Y2, (AX)(SI*4)
 
 end3:
@@ -33813,6 +33888,754 @@ end4:
 	VZEROUPPER
 	RET
 
+// func lossEntropyGradAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, planes int, n int, dxStride int, sStride int, dyStride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·lossEntropyGradAVX2(SB), $8400-184
+	NO_LOCAL_POINTERS
+	MOVQ $0x00000000, (SP)
+	MOVQ n+152(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ   8(SP), $0x00000020
+	JB     narrow3
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000080, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000080, R8
+	MOVQ dxStride+160(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+144(FP), R10
+	LEAQ 207(SP), R11
+	ANDQ $-64, R11
+	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
+
+lanes6:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    (DX), Y1
+	VMOVUPS    (SI), Y2
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y10, Y10
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     (R13), Y1, Y0
+	VMOVUPS    Y0, (R11)
+	VMOVUPS    32(AX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    32(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     32(R13), Y1, Y0
+	VMOVUPS    Y0, 32(R11)
+	VMOVUPS    64(AX), Y0
+	VMOVUPS    64(DX), Y1
+	VMOVUPS    64(SI), Y2
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y12, Y12
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     64(R13), Y1, Y0
+	VMOVUPS    Y0, 64(R11)
+	VMOVUPS    96(AX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVUPS    96(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y13, Y13
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     96(R13), Y1, Y0
+	VMOVUPS    Y0, 96(R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end7
+	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
+	CMPQ       R11, R12
+	JB         lanes6
+	SUBQ       $0x00002000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes6
+
+end7:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    planes+144(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VADDPS  Y10, Y0, Y10
+	VADDPS  Y11, Y1, Y11
+	VADDPS  Y12, Y2, Y12
+	VADDPS  Y13, Y3, Y13
+
+	// every plane: [read s read dy read own read comp read a write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ (SP), R9
+	MOVQ dxStride+160(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+144(FP), R11
+
+planes8:
+	VMOVUPS   (AX), Y4
+	VMOVUPS   (DX), Y5
+	VMOVUPS   (SI), Y6
+	VMOVUPS   (DI), Y7
+	VMOVUPS   (R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y0, Y10, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, (R9)
+	VMOVUPS   32(AX), Y4
+	VMOVUPS   32(DX), Y5
+	VMOVUPS   32(SI), Y6
+	VMOVUPS   32(DI), Y7
+	VMOVUPS   32(R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y1, Y11, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, 32(R9)
+	VMOVUPS   64(AX), Y4
+	VMOVUPS   64(DX), Y5
+	VMOVUPS   64(SI), Y6
+	VMOVUPS   64(DI), Y7
+	VMOVUPS   64(R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y2, Y12, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, 64(R9)
+	VMOVUPS   96(AX), Y4
+	VMOVUPS   96(DX), Y5
+	VMOVUPS   96(SI), Y6
+	VMOVUPS   96(DI), Y7
+	VMOVUPS   96(R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y3, Y13, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, 96(R9)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      R10, R9
+	DECQ      R11
+	JNE       planes8
+	ADDQ      $0x00000080, (SP)
+	SUBQ      $0x00000020, 8(SP)
+	JMP       wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VXORPS       Y11, Y11, Y11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000020, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000020, R8
+	MOVQ dxStride+160(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+144(FP), R10
+	LEAQ 207(SP), R11
+	ANDQ $-64, R11
+	LEAQ 8192(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
+
+lanes9:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMASKMOVPS (SI), Y10, Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     (R13), Y1, Y0
+	VMOVUPS    Y0, (R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end10
+	ADDQ       $0x00000080, R11
+	ADDQ       R14, R13
+	CMPQ       R11, R12
+	JB         lanes9
+	SUBQ       $0x00002000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000080, R14
+	JMP        lanes9
+
+end10:
+	// fold the planes of [read scratch]
+	LEAQ   207(SP), DI
+	ANDQ   $-64, DI
+	LEAQ   16(SP), R8
+	MOVQ   $0x00000020, R9
+	MOVQ   planes+144(FP), SI
+	CALL   ·foldF32AVX2<>(SB)
+	VADDPS Y11, Y0, Y11
+
+	// every plane: [read s read dy read own read comp read a write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ (SP), R9
+	MOVQ dxStride+160(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+144(FP), R11
+
+planes11:
+	VMASKMOVPS (AX), Y10, Y1
+	VMASKMOVPS (DX), Y10, Y2
+	VMASKMOVPS (SI), Y10, Y3
+	VMASKMOVPS (DI), Y10, Y4
+	VMASKMOVPS (R8), Y10, Y5
+	VMULPS     Y1, Y5, Y5
+	VBLENDVPS  Y1, Y3, Y1, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y3
+	VSUBPS     Y1, Y3, Y3
+	VMOVUPS    c3f800000<>+0(SB), Y6
+	VBLENDVPS  Y3, Y4, Y6, Y4
+	VMULPS     Y4, Y2, Y2
+	VBLENDVPS  Y3, Y0, Y11, Y3
+	VSUBPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	VADDPS     Y5, Y1, Y1
+	VMASKMOVPS Y1, Y10, (R9)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       R10, R9
+	DECQ       R11
+	JNE        planes11
+	ADDQ       $0x00000020, (SP)
+	SUBQ       $0x00000008, 8(SP)
+	JA         narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func lossEntropyGradRowsAVX2(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, cols int, n int, sStride int, dyStride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·lossEntropyGradRowsAVX2(SB), $8400-176
+	NO_LOCAL_POINTERS
+	MOVQ $0x00000000, (SP)
+	MOVQ n+152(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ   8(SP), $0x00000020
+	JB     narrow2
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+160(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+168(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000080, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+144(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	LEAQ  207(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
+
+lanes5:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    (DX), Y1
+	VMOVUPS    (SI), Y2
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y10, Y10
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     (R12), Y1, Y0
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    32(AX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    32(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     32(R12), Y1, Y0
+	VMOVUPS    Y0, 32(R10)
+	VMOVUPS    64(AX), Y0
+	VMOVUPS    64(DX), Y1
+	VMOVUPS    64(SI), Y2
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y12, Y12
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     64(R12), Y1, Y0
+	VMOVUPS    Y0, 64(R10)
+	VMOVUPS    96(AX), Y0
+	VMOVUPS    96(DX), Y1
+	VMOVUPS    96(SI), Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y13, Y13
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     96(R12), Y1, Y0
+	VMOVUPS    Y0, 96(R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000080, R8
+	DECQ       R9
+	JE         end6
+	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
+	CMPQ       R10, R11
+	JB         lanes5
+	SUBQ       $0x00002000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes5
+
+end6:
+	// fold the planes of [read scratch]
+	LEAQ    207(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000080, R9
+	MOVQ    cols+144(FP), SI
+	CALL    ·foldF32AVX2<>(SB)
+	VMOVUPS 16(SP), Y0
+	VMOVUPS 48(SP), Y1
+	VMOVUPS 80(SP), Y2
+	VMOVUPS 112(SP), Y3
+	VADDPS  Y10, Y0, Y10
+	VADDPS  Y11, Y1, Y11
+	VADDPS  Y12, Y2, Y12
+	VADDPS  Y13, Y3, Y13
+
+	// every plane: [read s read dy read own read comp read a write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+160(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+168(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	LEAQ 207(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+144(FP), R10
+
+planes7:
+	VMOVUPS   (AX), Y4
+	VMOVUPS   (DX), Y5
+	VMOVUPS   (SI), Y6
+	VMOVUPS   (DI), Y7
+	VMOVUPS   (R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y0, Y10, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, (R9)
+	VMOVUPS   32(AX), Y4
+	VMOVUPS   32(DX), Y5
+	VMOVUPS   32(SI), Y6
+	VMOVUPS   32(DI), Y7
+	VMOVUPS   32(R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y1, Y11, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, 32(R9)
+	VMOVUPS   64(AX), Y4
+	VMOVUPS   64(DX), Y5
+	VMOVUPS   64(SI), Y6
+	VMOVUPS   64(DI), Y7
+	VMOVUPS   64(R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y2, Y12, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, 64(R9)
+	VMOVUPS   96(AX), Y4
+	VMOVUPS   96(DX), Y5
+	VMOVUPS   96(SI), Y6
+	VMOVUPS   96(DI), Y7
+	VMOVUPS   96(R8), Y8
+	VMULPS    Y4, Y8, Y8
+	VBLENDVPS Y4, Y6, Y4, Y4
+	VMOVUPS   c3f000000<>+0(SB), Y6
+	VSUBPS    Y4, Y6, Y6
+	VMOVUPS   c3f800000<>+0(SB), Y9
+	VBLENDVPS Y6, Y7, Y9, Y7
+	VMULPS    Y7, Y5, Y5
+	VBLENDVPS Y6, Y3, Y13, Y6
+	VSUBPS    Y6, Y5, Y5
+	VMULPS    Y5, Y4, Y4
+	VADDPS    Y8, Y4, Y4
+	VMOVUPS   Y4, 96(R9)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      $0x00000080, R9
+	DECQ      R10
+	JNE       planes7
+
+	// transpose scratch to dx
+	MOVQ  $0x00000020, R9
+	MOVQ  dx_base+0(FP), DI
+	MOVQ  cols+144(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  207(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+144(FP), R8
+	CALL  ·rowsOutF32AVX2<>(SB)
+	ADDQ  $0x00000080, (SP)
+	SUBQ  $0x00000020, 8(SP)
+	JMP   wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	CMPQ 8(SP), $+0
+	JE   end4
+
+narrow3:
+	MOVQ         $0x00000008, AX
+	CMPQ         AX, 8(SP)
+	CMOVQHI      8(SP), AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iota32<>+0(SB), Y0, Y10
+	VXORPS       Y11, Y11, Y11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+160(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+168(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000020, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+144(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	SHLQ  $0x07, R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	LEAQ  207(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  8192(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
+
+lanes8:
+	VMASKMOVPS (AX), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y1
+	VMASKMOVPS (SI), Y10, Y2
+	VBLENDVPS  Y0, Y2, Y0, Y0
+	VMULPS     Y1, Y0, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y2
+	VSUBPS     Y0, Y2, Y0
+	VMOVUPS    c00000000<>+0(SB), Y2
+	VBLENDVPS  Y0, Y1, Y2, Y0
+	VADDPS     Y0, Y11, Y11
+	VSUBPS     Y0, Y1, Y1
+	VADDPS     (R12), Y1, Y0
+	VMOVUPS    Y0, (R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000080, R8
+	DECQ       R9
+	JE         end9
+	ADDQ       $0x00000080, R10
+	ADDQ       R13, R12
+	CMPQ       R10, R11
+	JB         lanes8
+	SUBQ       $0x00002000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000080, R13
+	JMP        lanes8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ   207(SP), DI
+	ANDQ   $-64, DI
+	LEAQ   16(SP), R8
+	MOVQ   $0x00000020, R9
+	MOVQ   cols+144(FP), SI
+	CALL   ·foldF32AVX2<>(SB)
+	VADDPS Y11, Y0, Y11
+
+	// every plane: [read s read dy read own read comp read a write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+160(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+168(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	LEAQ 207(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+144(FP), R10
+
+planes10:
+	VMASKMOVPS (AX), Y10, Y1
+	VMASKMOVPS (DX), Y10, Y2
+	VMASKMOVPS (SI), Y10, Y3
+	VMASKMOVPS (DI), Y10, Y4
+	VMASKMOVPS (R8), Y10, Y5
+	VMULPS     Y1, Y5, Y5
+	VBLENDVPS  Y1, Y3, Y1, Y1
+	VMOVUPS    c3f000000<>+0(SB), Y3
+	VSUBPS     Y1, Y3, Y3
+	VMOVUPS    c3f800000<>+0(SB), Y6
+	VBLENDVPS  Y3, Y4, Y6, Y4
+	VMULPS     Y4, Y2, Y2
+	VBLENDVPS  Y3, Y0, Y11, Y3
+	VSUBPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	VADDPS     Y5, Y1, Y1
+	VMOVUPS    Y1, (R9)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       $0x00000080, R9
+	DECQ       R10
+	JNE        planes10
+
+	// transpose scratch to dx
+	MOVQ    $0x00000008, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dx_base+0(FP), DI
+	MOVQ    cols+144(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    207(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+144(FP), R8
+	CALL    ·rowsOutF32AVX2<>(SB)
+	ADDQ    $0x00000020, (SP)
+	SUBQ    $0x00000008, 8(SP)
+	JA      narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
 // func lossSigmoidAVX2(dst []float32, src []float32, target []int32, class int32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·lossSigmoidAVX2(SB), NOSPLIT, $0-76
@@ -34551,109 +35374,112 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000008
-	JB        part4
-	VMOVUPS   (CX), Y1
-	VMOVUPS   (DX), Y2
-	VPCMPEQD  Y0, Y2, Y2
-	VPAND     c3f800000<>+0(SB), Y2, Y2
-	VMULPS    cc0000000<>+0(SB), Y2, Y2
-	VADDPS    c3f800000<>+0(SB), Y2, Y2
-	VMULPS    Y2, Y1, Y1
-	VADDPS    c3f800000<>+0(SB), Y1, Y1
-	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, (BX)
-	CMPQ      AX, $0x00000010
-	JB        part5
-	VMOVUPS   32(CX), Y1
-	VMOVUPS   32(DX), Y2
-	VPCMPEQD  Y0, Y2, Y2
-	VPAND     c3f800000<>+0(SB), Y2, Y2
-	VMULPS    cc0000000<>+0(SB), Y2, Y2
-	VADDPS    c3f800000<>+0(SB), Y2, Y2
-	VMULPS    Y2, Y1, Y1
-	VADDPS    c3f800000<>+0(SB), Y1, Y1
-	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, 32(BX)
-	CMPQ      AX, $0x00000018
-	JB        part6
-	VMOVUPS   64(CX), Y1
-	VMOVUPS   64(DX), Y2
-	VPCMPEQD  Y0, Y2, Y2
-	VPAND     c3f800000<>+0(SB), Y2, Y2
-	VMULPS    cc0000000<>+0(SB), Y2, Y2
-	VADDPS    c3f800000<>+0(SB), Y2, Y2
-	VMULPS    Y2, Y1, Y1
-	VADDPS    c3f800000<>+0(SB), Y1, Y1
-	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, 64(BX)
-	CMPQ      AX, $0x00000020
-	JB        part7
-	VMOVUPS   96(CX), Y1
-	VMOVUPS   96(DX), Y2
-	VPCMPEQD  Y0, Y2, Y2
-	VPAND     c3f800000<>+0(SB), Y2, Y2
-	VMULPS    cc0000000<>+0(SB), Y2, Y2
-	VADDPS    c3f800000<>+0(SB), Y2, Y2
-	VMULPS    Y2, Y1, Y1
-	VADDPS    c3f800000<>+0(SB), Y1, Y1
-	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, 96(BX)
-	CMPQ      AX, $0x00000028
-	JB        part8
-	VMOVUPS   128(CX), Y1
-	VMOVUPS   128(DX), Y2
-	VPCMPEQD  Y0, Y2, Y2
-	VPAND     c3f800000<>+0(SB), Y2, Y2
-	VMULPS    cc0000000<>+0(SB), Y2, Y2
-	VADDPS    c3f800000<>+0(SB), Y2, Y2
-	VMULPS    Y2, Y1, Y1
-	VADDPS    c3f800000<>+0(SB), Y1, Y1
-	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, 128(BX)
-	CMPQ      AX, $0x00000030
-	JB        part9
-	VMOVUPS   160(CX), Y1
-	VMOVUPS   160(DX), Y2
-	VPCMPEQD  Y0, Y2, Y2
-	VPAND     c3f800000<>+0(SB), Y2, Y2
-	VMULPS    cc0000000<>+0(SB), Y2, Y2
-	VADDPS    c3f800000<>+0(SB), Y2, Y2
-	VMULPS    Y2, Y1, Y1
-	VADDPS    c3f800000<>+0(SB), Y1, Y1
-	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, 160(BX)
-	CMPQ      AX, $0x00000038
-	JB        part10
-	VMOVUPS   192(CX), Y1
-	VMOVUPS   192(DX), Y2
-	VPCMPEQD  Y0, Y2, Y2
-	VPAND     c3f800000<>+0(SB), Y2, Y2
-	VMULPS    cc0000000<>+0(SB), Y2, Y2
-	VADDPS    c3f800000<>+0(SB), Y2, Y2
-	VMULPS    Y2, Y1, Y1
-	VADDPS    c3f800000<>+0(SB), Y1, Y1
-	VBLENDVPS Y1, c00000000<>+0(SB), Y1, Y1
-	VMULPS    Y2, Y1, Y1
-	VMOVUPS   Y1, 192(BX)
-	CMPQ      AX, $0x00000040
-	JB        part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VPCMPEQD     Y0, Y2, Y2
+	VPAND        c3f800000<>+0(SB), Y2, Y2
+	VMULPS       cc0000000<>+0(SB), Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (BX)
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      32(DX), Y2
+	VPCMPEQD     Y0, Y2, Y2
+	VPAND        c3f800000<>+0(SB), Y2, Y2
+	VMULPS       cc0000000<>+0(SB), Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, 32(BX)
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VMOVUPS      64(CX), Y1
+	VMOVUPS      64(DX), Y2
+	VPCMPEQD     Y0, Y2, Y2
+	VPAND        c3f800000<>+0(SB), Y2, Y2
+	VMULPS       cc0000000<>+0(SB), Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, 64(BX)
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VMOVUPS      96(CX), Y1
+	VMOVUPS      96(DX), Y2
+	VPCMPEQD     Y0, Y2, Y2
+	VPAND        c3f800000<>+0(SB), Y2, Y2
+	VMULPS       cc0000000<>+0(SB), Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, 96(BX)
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VMOVUPS      128(CX), Y1
+	VMOVUPS      128(DX), Y2
+	VPCMPEQD     Y0, Y2, Y2
+	VPAND        c3f800000<>+0(SB), Y2, Y2
+	VMULPS       cc0000000<>+0(SB), Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, 128(BX)
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VMOVUPS      160(CX), Y1
+	VMOVUPS      160(DX), Y2
+	VPCMPEQD     Y0, Y2, Y2
+	VPAND        c3f800000<>+0(SB), Y2, Y2
+	VMULPS       cc0000000<>+0(SB), Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, 160(BX)
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VMOVUPS      192(CX), Y1
+	VMOVUPS      192(DX), Y2
+	VPCMPEQD     Y0, Y2, Y2
+	VPAND        c3f800000<>+0(SB), Y2, Y2
+	VMULPS       cc0000000<>+0(SB), Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       c3f800000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, c00000000<>+0(SB), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, 192(BX)
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
 	VPCMPGTD     iota32<>+0(SB), Y1, Y1
-	VMASKMOVPS   (CX), Y1, Y2
-	VPMASKMOVD   (DX), Y1, Y3
+	VMASKMOVPS   224(CX), Y1, Y2
+	VPMASKMOVD   224(DX), Y1, Y3
 	VPCMPEQD     Y0, Y3, Y3
 	VPAND        c3f800000<>+0(SB), Y3, Y3
 	VMULPS       cc0000000<>+0(SB), Y3, Y3
@@ -34662,112 +35488,10 @@ part4:
 	VADDPS       c3f800000<>+0(SB), Y2, Y2
 	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
 	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, (BX)
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y1
-	VMASKMOVPS   32(CX), Y1, Y2
-	VPMASKMOVD   32(DX), Y1, Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VMULPS       cc0000000<>+0(SB), Y3, Y3
-	VADDPS       c3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       c3f800000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 32(BX)
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y1
-	VMASKMOVPS   64(CX), Y1, Y2
-	VPMASKMOVD   64(DX), Y1, Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VMULPS       cc0000000<>+0(SB), Y3, Y3
-	VADDPS       c3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       c3f800000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 64(BX)
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y1
-	VMASKMOVPS   96(CX), Y1, Y2
-	VPMASKMOVD   96(DX), Y1, Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VMULPS       cc0000000<>+0(SB), Y3, Y3
-	VADDPS       c3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       c3f800000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 96(BX)
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y1
-	VMASKMOVPS   128(CX), Y1, Y2
-	VPMASKMOVD   128(DX), Y1, Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VMULPS       cc0000000<>+0(SB), Y3, Y3
-	VADDPS       c3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       c3f800000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 128(BX)
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X1
-	VPBROADCASTD X1, Y1
-	VPCMPGTD     iota32<>+0(SB), Y1, Y1
-	VMASKMOVPS   160(CX), Y1, Y2
-	VPMASKMOVD   160(DX), Y1, Y3
-	VPCMPEQD     Y0, Y3, Y3
-	VPAND        c3f800000<>+0(SB), Y3, Y3
-	VMULPS       cc0000000<>+0(SB), Y3, Y3
-	VADDPS       c3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       c3f800000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 160(BX)
+	VMASKMOVPS   Y2, Y1, 224(BX)
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
@@ -34785,15 +35509,13 @@ part10:
 	VMASKMOVPS   Y2, Y1, 192(BX)
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X1
 	VPBROADCASTD X1, Y1
 	VPCMPGTD     iota32<>+0(SB), Y1, Y1
-	VMASKMOVPS   224(CX), Y1, Y2
-	VPMASKMOVD   224(DX), Y1, Y3
+	VMASKMOVPS   160(CX), Y1, Y2
+	VPMASKMOVD   160(DX), Y1, Y3
 	VPCMPEQD     Y0, Y3, Y3
 	VPAND        c3f800000<>+0(SB), Y3, Y3
 	VMULPS       cc0000000<>+0(SB), Y3, Y3
@@ -34802,7 +35524,97 @@ part11:
 	VADDPS       c3f800000<>+0(SB), Y2, Y2
 	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
 	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y1, 224(BX)
+	VMASKMOVPS   Y2, Y1, 160(BX)
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   128(CX), Y1, Y2
+	VPMASKMOVD   128(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 128(BX)
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   96(CX), Y1, Y2
+	VPMASKMOVD   96(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 96(BX)
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   64(CX), Y1, Y2
+	VPMASKMOVD   64(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 64(BX)
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(CX), Y1, Y2
+	VPMASKMOVD   32(DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, 32(BX)
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iota32<>+0(SB), Y1, Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VPMASKMOVD   (DX), Y1, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VPAND        c3f800000<>+0(SB), Y3, Y3
+	VMULPS       cc0000000<>+0(SB), Y3, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       c3f800000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, c00000000<>+0(SB), Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y1, (BX)
 
 end3:
 	VZEROUPPER
@@ -35216,20 +36028,34 @@ end3:
 	VMOVUPS    160(AX), Y5
 	VMOVUPS    192(AX), Y6
 	VMOVUPS    224(AX), Y7
-	VADDPS     Y1, Y0, Y0
 	MOVQ       src_len+32(FP), AX
+	VADDPS     Y1, Y0, Y0
 	CMPQ       AX, $0x00000010
-	JA         groups4
+	JA         groups5
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	JMP        sum5
+	JMP        sum4
 
-groups4:
+groups5:
 	VADDPS     Y3, Y2, Y1
+	CMPQ       AX, $0x00000020
+	JA         groups6
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y3
+	VADDPS     Y3, Y2, Y0
+	VPERMILPS  $0x4e, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERMILPS  $0xb1, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	VPERM2F128 $0x01, Y0, Y0, Y2
+	VADDPS     Y2, Y0, Y0
+	JMP        sum4
+
+groups6:
 	VADDPS     Y5, Y4, Y2
 	VADDPS     Y7, Y6, Y3
 	VPERM2F128 $0x20, Y2, Y0, Y4
@@ -35241,15 +36067,14 @@ groups4:
 	VSHUFPS    $0x44, Y1, Y0, Y2
 	VSHUFPS    $0xee, Y1, Y0, Y1
 	VADDPS     Y1, Y2, Y0
-	VSHUFPS    $0x88, Y0, Y0, Y1
-	VSHUFPS    $0xdd, Y0, Y0, Y2
-	VADDPS     Y2, Y1, Y0
 	VPERMILPS  $0xb1, Y0, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 
-sum5:
+sum4:
 	VMOVSS X0, ret+80(FP)
 	VZEROUPPER
 	RET
@@ -35854,144 +36679,70 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000008
-	JB        part4
-	VMOVUPS   (CX), Y8
-	VMOVUPS   cff800000<>+0(SB), Y9
-	VBLENDVPS Y8, Y8, Y9, Y8
-	VMAXPS    Y8, Y0, Y0
-	CMPQ      AX, $0x00000010
-	JB        part5
-	VMOVUPS   32(CX), Y8
-	VMOVUPS   cff800000<>+0(SB), Y9
-	VBLENDVPS Y8, Y8, Y9, Y8
-	VMAXPS    Y8, Y1, Y1
-	CMPQ      AX, $0x00000018
-	JB        part6
-	VMOVUPS   64(CX), Y8
-	VMOVUPS   cff800000<>+0(SB), Y9
-	VBLENDVPS Y8, Y8, Y9, Y8
-	VMAXPS    Y8, Y2, Y2
-	CMPQ      AX, $0x00000020
-	JB        part7
-	VMOVUPS   96(CX), Y8
-	VMOVUPS   cff800000<>+0(SB), Y9
-	VBLENDVPS Y8, Y8, Y9, Y8
-	VMAXPS    Y8, Y3, Y3
-	CMPQ      AX, $0x00000028
-	JB        part8
-	VMOVUPS   128(CX), Y8
-	VMOVUPS   cff800000<>+0(SB), Y9
-	VBLENDVPS Y8, Y8, Y9, Y8
-	VMAXPS    Y8, Y4, Y4
-	CMPQ      AX, $0x00000030
-	JB        part9
-	VMOVUPS   160(CX), Y8
-	VMOVUPS   cff800000<>+0(SB), Y9
-	VBLENDVPS Y8, Y8, Y9, Y8
-	VMAXPS    Y8, Y5, Y5
-	CMPQ      AX, $0x00000038
-	JB        part10
-	VMOVUPS   192(CX), Y8
-	VMOVUPS   cff800000<>+0(SB), Y9
-	VBLENDVPS Y8, Y8, Y9, Y8
-	VMAXPS    Y8, Y6, Y6
-	CMPQ      AX, $0x00000040
-	JB        part11
-
-part4:
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VMOVUPS      (CX), Y8
+	VMOVUPS      cff800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y8, Y9, Y8
+	VMAXPS       Y8, Y0, Y0
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VMOVUPS      32(CX), Y8
+	VMOVUPS      cff800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y8, Y9, Y8
+	VMAXPS       Y8, Y1, Y1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      cff800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y8, Y9, Y8
+	VMAXPS       Y8, Y2, Y2
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VMOVUPS      96(CX), Y8
+	VMOVUPS      cff800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y8, Y9, Y8
+	VMAXPS       Y8, Y3, Y3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VMOVUPS      128(CX), Y8
+	VMOVUPS      cff800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y8, Y9, Y8
+	VMAXPS       Y8, Y4, Y4
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VMOVUPS      160(CX), Y8
+	VMOVUPS      cff800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y8, Y9, Y8
+	VMAXPS       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VMOVUPS      192(CX), Y8
+	VMOVUPS      cff800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y8, Y9, Y8
+	VMAXPS       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y9
+	VMASKMOVPS   224(CX), Y8, Y9
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
 	VMOVUPS      cff800000<>+0(SB), Y8
 	VBLENDVPS    Y9, Y9, Y8, Y9
-	VMAXPS       Y9, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMOVUPS      cff800000<>+0(SB), Y8
-	VBLENDVPS    Y9, Y9, Y8, Y9
-	VMAXPS       Y9, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMOVUPS      cff800000<>+0(SB), Y8
-	VBLENDVPS    Y9, Y9, Y8, Y9
-	VMAXPS       Y9, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMOVUPS      cff800000<>+0(SB), Y8
-	VBLENDVPS    Y9, Y9, Y8, Y9
-	VMAXPS       Y9, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMOVUPS      cff800000<>+0(SB), Y8
-	VBLENDVPS    Y9, Y9, Y8, Y9
-	VMAXPS       Y9, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y9
-	VPANDN       cff800000<>+0(SB), Y8, Y8
-	VPOR         Y8, Y9, Y9
-	VMOVUPS      cff800000<>+0(SB), Y8
-	VBLENDVPS    Y9, Y9, Y8, Y9
-	VMAXPS       Y9, Y5, Y5
+	VMAXPS       Y9, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -36004,19 +36755,82 @@ part10:
 	VMAXPS       Y9, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y9
+	VMASKMOVPS   160(CX), Y8, Y9
 	VPANDN       cff800000<>+0(SB), Y8, Y8
 	VPOR         Y8, Y9, Y9
 	VMOVUPS      cff800000<>+0(SB), Y8
 	VBLENDVPS    Y9, Y9, Y8, Y9
-	VMAXPS       Y9, Y7, Y7
+	VMAXPS       Y9, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y9
+	VPANDN       cff800000<>+0(SB), Y8, Y8
+	VPOR         Y8, Y9, Y9
+	VMOVUPS      cff800000<>+0(SB), Y8
+	VBLENDVPS    Y9, Y9, Y8, Y9
+	VMAXPS       Y9, Y0, Y0
 
 end3:
 	VMAXPS     Y4, Y0, Y0
@@ -36087,119 +36901,60 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPS (CX), Y8
-	VPAND   c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS  Y8, Y0, Y0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPS 32(CX), Y8
-	VPAND   c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS  Y8, Y1, Y1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPS 64(CX), Y8
-	VPAND   c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS  Y8, Y2, Y2
-	CMPQ    AX, $0x00000020
-	JB      part7
-	VMOVUPS 96(CX), Y8
-	VPAND   c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS  Y8, Y3, Y3
-	CMPQ    AX, $0x00000028
-	JB      part8
-	VMOVUPS 128(CX), Y8
-	VPAND   c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS  Y8, Y4, Y4
-	CMPQ    AX, $0x00000030
-	JB      part9
-	VMOVUPS 160(CX), Y8
-	VPAND   c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS  Y8, Y5, Y5
-	CMPQ    AX, $0x00000038
-	JB      part10
-	VMOVUPS 192(CX), Y8
-	VPAND   c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS  Y8, Y6, Y6
-	CMPQ    AX, $0x00000040
-	JB      part11
-
-part4:
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX), Y8, Y8
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VMOVUPS      (CX), Y8
 	VPAND        c7fffffff<>+0(SB), Y8, Y8
 	VMAXPS       Y8, Y0, Y0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   32(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VMOVUPS      32(CX), Y8
 	VPAND        c7fffffff<>+0(SB), Y8, Y8
 	VMAXPS       Y8, Y1, Y1
-	JMP          end3
-
-part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   64(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VMOVUPS      64(CX), Y8
 	VPAND        c7fffffff<>+0(SB), Y8, Y8
 	VMAXPS       Y8, Y2, Y2
-	JMP          end3
-
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   96(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part7
+	VMOVUPS      96(CX), Y8
 	VPAND        c7fffffff<>+0(SB), Y8, Y8
 	VMAXPS       Y8, Y3, Y3
-	JMP          end3
-
-part8:
-	CMPQ         AX, $0x00000020
-	JBE          end3
-	ANDQ         $+7, AX
-	VMOVQ        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   128(CX), Y8, Y8
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part8
+	VMOVUPS      128(CX), Y8
 	VPAND        c7fffffff<>+0(SB), Y8, Y8
 	VMAXPS       Y8, Y4, Y4
-	JMP          end3
-
-part9:
-	CMPQ         AX, $0x00000028
-	JBE          end3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part9
+	VMOVUPS      160(CX), Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y5, Y5
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part10
+	VMOVUPS      192(CX), Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y6, Y6
+	JE           end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   160(CX), Y8, Y8
+	VMASKMOVPS   224(CX), Y8, Y8
 	VPAND        c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS       Y8, Y5, Y5
+	VMAXPS       Y8, Y7, Y7
 	JMP          end3
 
 part10:
-	CMPQ         AX, $0x00000030
-	JBE          end3
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
@@ -36209,16 +36964,64 @@ part10:
 	VMAXPS       Y8, Y6, Y6
 	JMP          end3
 
-part11:
-	CMPQ         AX, $0x00000038
-	JBE          end3
+part9:
 	ANDQ         $+7, AX
 	VMOVQ        AX, X8
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     iota32<>+0(SB), Y8, Y8
-	VMASKMOVPS   224(CX), Y8, Y8
+	VMASKMOVPS   160(CX), Y8, Y8
 	VPAND        c7fffffff<>+0(SB), Y8, Y8
-	VMAXPS       Y8, Y7, Y7
+	VMAXPS       Y8, Y5, Y5
+	JMP          end3
+
+part8:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   128(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y4, Y4
+	JMP          end3
+
+part7:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   96(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y3, Y3
+	JMP          end3
+
+part6:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   64(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y2, Y2
+	JMP          end3
+
+part5:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   32(CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y1, Y1
+	JMP          end3
+
+part4:
+	ANDQ         $+7, AX
+	VMOVQ        AX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     iota32<>+0(SB), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VPAND        c7fffffff<>+0(SB), Y8, Y8
+	VMAXPS       Y8, Y0, Y0
 
 end3:
 	VMAXPS     Y4, Y0, Y0
@@ -36239,111 +37042,106 @@ end3:
 	VZEROUPPER
 	RET
 
-// func lossAddProductAVX2(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
-// Requires: AVX, AVX2, CMOV
-TEXT ·lossAddProductAVX2(SB), NOSPLIT, $144-104
+// func lossAddProductAVX2(dst []float32, s []float32, a []float32)
+// Requires: AVX, AVX2
+TEXT ·lossAddProductAVX2(SB), NOSPLIT, $0-72
 	NO_LOCAL_POINTERS
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide2:
-	CMPQ 8(SP), $0x00000020
-	JB   narrow3
-
-	// every plane: [read dst read s read a write dst]
-	MOVQ dst_base+0(FP), AX
-	ADDQ (SP), AX
-	MOVQ dstStride+88(FP), CX
-	SHLQ $0x02, CX
+	MOVQ dst_len+8(FP), AX
+	MOVQ dst_base+0(FP), CX
 	MOVQ s_base+24(FP), DX
-	ADDQ (SP), DX
-	MOVQ sStride+96(FP), BX
-	SHLQ $0x02, BX
-	MOVQ a_base+48(FP), SI
-	ADDQ (SP), SI
-	MOVQ dst_base+0(FP), DI
-	ADDQ (SP), DI
-	MOVQ planes+72(FP), R8
+	MOVQ a_base+48(FP), BX
+	MOVQ dst_base+0(FP), SI
 
-planes6:
-	VMOVUPS (AX), Y0
+	// blocks of registers: [read dst read s read a write dst]
+	CMPQ AX, $0x00000040
+	JB   tail2
+
+blocks1:
+	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
-	VMOVUPS (SI), Y2
+	VMOVUPS (BX), Y2
 	VMULPS  Y2, Y1, Y1
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, (DI)
-	VMOVUPS 32(AX), Y0
+	VMOVUPS Y0, (SI)
+	VMOVUPS 32(CX), Y0
 	VMOVUPS 32(DX), Y1
-	VMOVUPS 32(SI), Y2
+	VMOVUPS 32(BX), Y2
 	VMULPS  Y2, Y1, Y1
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, 32(DI)
-	VMOVUPS 64(AX), Y0
+	VMOVUPS Y0, 32(SI)
+	VMOVUPS 64(CX), Y0
 	VMOVUPS 64(DX), Y1
-	VMOVUPS 64(SI), Y2
+	VMOVUPS 64(BX), Y2
 	VMULPS  Y2, Y1, Y1
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, 64(DI)
-	VMOVUPS 96(AX), Y0
+	VMOVUPS Y0, 64(SI)
+	VMOVUPS 96(CX), Y0
 	VMOVUPS 96(DX), Y1
-	VMOVUPS 96(SI), Y2
+	VMOVUPS 96(BX), Y2
 	VMULPS  Y2, Y1, Y1
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, 96(DI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    CX, DI
-	DECQ    R8
-	JNE     planes6
-	ADDQ    $0x00000080, (SP)
-	SUBQ    $0x00000020, 8(SP)
-	JMP     wide2
+	VMOVUPS Y0, 96(SI)
+	VMOVUPS 128(CX), Y0
+	VMOVUPS 128(DX), Y1
+	VMOVUPS 128(BX), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 128(SI)
+	VMOVUPS 160(CX), Y0
+	VMOVUPS 160(DX), Y1
+	VMOVUPS 160(BX), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 160(SI)
+	VMOVUPS 192(CX), Y0
+	VMOVUPS 192(DX), Y1
+	VMOVUPS 192(BX), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 192(SI)
+	VMOVUPS 224(CX), Y0
+	VMOVUPS 224(DX), Y1
+	VMOVUPS 224(BX), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 224(SI)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	ADDQ    $+256, SI
+	SUBQ    $+64, AX
+	CMPQ    AX, $0x00000040
+	JAE     blocks1
 
-	// columns, a register at a time, the last one in part
-narrow3:
-	CMPQ 8(SP), $+0
-	JE   end5
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000008, DI
+	CMPQ AX, DI
+	JB   part4
 
-narrow4:
-	MOVQ         $0x00000008, AX
-	CMPQ         AX, 8(SP)
-	CMOVQHI      8(SP), AX
+one3:
+	VMOVUPS -32(CX)(DI*4), Y0
+	VMOVUPS -32(DX)(DI*4), Y1
+	VMOVUPS -32(BX)(DI*4), Y2
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, -32(SI)(DI*4)
+	ADDQ    $+8, DI
+	CMPQ    DI, AX
+	JBE     one3
+
+part4:
+	ANDQ         $+7, AX
+	JE           end5
 	VMOVQ        AX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     iota32<>+0(SB), Y0, Y0
-
-	// every plane: [read dst read s read a write dst]
-	MOVQ dst_base+0(FP), AX
-	ADDQ (SP), AX
-	MOVQ dstStride+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ s_base+24(FP), DX
-	ADDQ (SP), DX
-	MOVQ sStride+96(FP), BX
-	SHLQ $0x02, BX
-	MOVQ a_base+48(FP), SI
-	ADDQ (SP), SI
-	MOVQ dst_base+0(FP), DI
-	ADDQ (SP), DI
-	MOVQ planes+72(FP), R8
-
-planes7:
-	VMASKMOVPS (AX), Y0, Y1
-	VMASKMOVPS (DX), Y0, Y2
-	VMASKMOVPS (SI), Y0, Y3
-	VMULPS     Y3, Y2, Y2
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (DI)
-	ADDQ       CX, AX
-	ADDQ       BX, DX
-	ADDQ       CX, DI
-	DECQ       R8
-	JNE        planes7
-	ADDQ       $0x00000020, (SP)
-	SUBQ       $0x00000008, 8(SP)
-	JA         narrow4
+	VMASKMOVPS   -32(CX)(DI*4), Y0, Y1
+	VMASKMOVPS   -32(DX)(DI*4), Y0, Y2
+	VMASKMOVPS   -32(BX)(DI*4), Y0, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, -32(SI)(DI*4)
 
 end5:
 	VZEROUPPER
@@ -38835,7 +39633,7 @@ end5:
 
 // func lossPlaceAVX2(slots []uint16, positions []uint32, keys []uint32, starts []uint32, shift uint32, first uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·lossPlaceAVX2(SB), NOSPLIT, $256-104
+TEXT ·lossPlaceAVX2(SB), NOSPLIT, $384-104
 	NO_LOCAL_POINTERS
 	MOVQ         slots_base+0(FP), AX
 	MOVQ         positions_base+24(FP), CX
@@ -38856,247 +39654,331 @@ TEXT ·lossPlaceAVX2(SB), NOSPLIT, $256-104
 	JMP          check2
 
 turns1:
-	VMOVDQU    (DX)(DI*4), Y1
-	VPSRLD     X0, Y1, Y7
-	VPSUBD     Y2, Y7, Y7
-	VPXOR      Y8, Y8, Y8
-	VPCMPEQD   Y9, Y9, Y9
-	VPGATHERDD Y9, (BX)(Y7*4), Y8
-	VMOVDQU    (CX)(DI*4), Y7
-	VPSLLD     $0x05, Y7, Y9
-	VPSUBD     Y7, Y9, Y9
-	VPCMPGTD   Y8, Y6, Y10
-	VPANDN     Y9, Y10, Y9
-	VPADDD     Y9, Y7, Y7
-	VPAND      Y4, Y8, Y8
-	VPADDD     Y8, Y7, Y7
-	VMOVDQU    Y7, (CX)(DI*4)
-	VPANDN     Y1, Y3, Y1
-	VPADDD     Y5, Y1, Y1
-	VMOVDQU    Y7, (SP)
-	VMOVDQU    Y1, 128(SP)
-	VMOVDQU    32(DX)(DI*4), Y1
-	VPSRLD     X0, Y1, Y7
-	VPSUBD     Y2, Y7, Y7
-	VPXOR      Y8, Y8, Y8
-	VPCMPEQD   Y9, Y9, Y9
-	VPGATHERDD Y9, (BX)(Y7*4), Y8
-	VMOVDQU    32(CX)(DI*4), Y7
-	VPSLLD     $0x05, Y7, Y9
-	VPSUBD     Y7, Y9, Y9
-	VPCMPGTD   Y8, Y6, Y10
-	VPANDN     Y9, Y10, Y9
-	VPADDD     Y9, Y7, Y7
-	VPAND      Y4, Y8, Y8
-	VPADDD     Y8, Y7, Y7
-	VMOVDQU    Y7, 32(CX)(DI*4)
-	VPANDN     Y1, Y3, Y1
-	VPADDD     Y5, Y1, Y1
-	VMOVDQU    Y7, 32(SP)
-	VMOVDQU    Y1, 160(SP)
-	VMOVDQU    64(DX)(DI*4), Y1
-	VPSRLD     X0, Y1, Y7
-	VPSUBD     Y2, Y7, Y7
-	VPXOR      Y8, Y8, Y8
-	VPCMPEQD   Y9, Y9, Y9
-	VPGATHERDD Y9, (BX)(Y7*4), Y8
-	VMOVDQU    64(CX)(DI*4), Y7
-	VPSLLD     $0x05, Y7, Y9
-	VPSUBD     Y7, Y9, Y9
-	VPCMPGTD   Y8, Y6, Y10
-	VPANDN     Y9, Y10, Y9
-	VPADDD     Y9, Y7, Y7
-	VPAND      Y4, Y8, Y8
-	VPADDD     Y8, Y7, Y7
-	VMOVDQU    Y7, 64(CX)(DI*4)
-	VPANDN     Y1, Y3, Y1
-	VPADDD     Y5, Y1, Y1
-	VMOVDQU    Y7, 64(SP)
-	VMOVDQU    Y1, 192(SP)
-	VMOVDQU    96(DX)(DI*4), Y1
-	VPSRLD     X0, Y1, Y7
-	VPSUBD     Y2, Y7, Y7
-	VPXOR      Y8, Y8, Y8
-	VPCMPEQD   Y9, Y9, Y9
-	VPGATHERDD Y9, (BX)(Y7*4), Y8
-	VMOVDQU    96(CX)(DI*4), Y7
-	VPSLLD     $0x05, Y7, Y9
-	VPSUBD     Y7, Y9, Y9
-	VPCMPGTD   Y8, Y6, Y10
-	VPANDN     Y9, Y10, Y9
-	VPADDD     Y9, Y7, Y7
-	VPAND      Y4, Y8, Y8
-	VPADDD     Y8, Y7, Y7
-	VMOVDQU    Y7, 96(CX)(DI*4)
-	VPANDN     Y1, Y3, Y1
-	VPADDD     Y5, Y1, Y1
-	VMOVDQU    Y7, 96(SP)
-	VMOVDQU    Y1, 224(SP)
-	MOVQ       SI, R8
-	SUBQ       DI, R8
-	CMPQ       R8, $0x20
-	JLT        last3
-	MOVL       (SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       4(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       8(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       12(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       16(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       20(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       24(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       28(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       32(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       36(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       40(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       44(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       48(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       52(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       56(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       60(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       64(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       68(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       72(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       76(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       80(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       84(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       88(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       92(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       96(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       100(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       104(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       108(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       112(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       116(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       120(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       124(SP), R9
-	PREFETCHT0 (AX)(R9*2)
-	MOVL       (SP), R9
-	MOVL       128(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       4(SP), R9
-	MOVL       132(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       8(SP), R9
-	MOVL       136(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       12(SP), R9
-	MOVL       140(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       16(SP), R9
-	MOVL       144(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       20(SP), R9
-	MOVL       148(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       24(SP), R9
-	MOVL       152(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       28(SP), R9
-	MOVL       156(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       32(SP), R9
-	MOVL       160(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       36(SP), R9
-	MOVL       164(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       40(SP), R9
-	MOVL       168(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       44(SP), R9
-	MOVL       172(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       48(SP), R9
-	MOVL       176(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       52(SP), R9
-	MOVL       180(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       56(SP), R9
-	MOVL       184(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       60(SP), R9
-	MOVL       188(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       64(SP), R9
-	MOVL       192(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       68(SP), R9
-	MOVL       196(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       72(SP), R9
-	MOVL       200(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       76(SP), R9
-	MOVL       204(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       80(SP), R9
-	MOVL       208(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       84(SP), R9
-	MOVL       212(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       88(SP), R9
-	MOVL       216(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       92(SP), R9
-	MOVL       220(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       96(SP), R9
-	MOVL       224(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       100(SP), R9
-	MOVL       228(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       104(SP), R9
-	MOVL       232(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       108(SP), R9
-	MOVL       236(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       112(SP), R9
-	MOVL       240(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       116(SP), R9
-	MOVL       244(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       120(SP), R9
-	MOVL       248(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	MOVL       124(SP), R9
-	MOVL       252(SP), R10
-	MOVW       R10, (AX)(R9*2)
-	ADDQ       $0x20, DI
+	VMOVDQU      (DX)(DI*4), Y1
+	VPSRLD       X0, Y1, Y7
+	VPSUBD       Y2, Y7, Y7
+	VMOVDQU      Y7, (SP)
+	MOVL         (SP), R8
+	VPBROADCASTD (BX)(R8*4), Y8
+	MOVL         4(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x02, Y9, Y8, Y8
+	MOVL         8(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x04, Y9, Y8, Y8
+	MOVL         12(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x08, Y9, Y8, Y8
+	MOVL         16(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x10, Y9, Y8, Y8
+	MOVL         20(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x20, Y9, Y8, Y8
+	MOVL         24(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x40, Y9, Y8, Y8
+	MOVL         28(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x80, Y9, Y8, Y8
+	VMOVDQU      (CX)(DI*4), Y7
+	VPSLLD       $0x05, Y7, Y9
+	VPSUBD       Y7, Y9, Y9
+	VPCMPGTD     Y8, Y6, Y10
+	VPANDN       Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPAND        Y4, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      Y7, (CX)(DI*4)
+	VPANDN       Y1, Y3, Y1
+	VPADDD       Y5, Y1, Y1
+	VMOVDQU      Y7, 32(SP)
+	VMOVDQU      Y1, 160(SP)
+	VMOVDQU      32(DX)(DI*4), Y1
+	VPSRLD       X0, Y1, Y7
+	VPSUBD       Y2, Y7, Y7
+	VMOVDQU      Y7, 288(SP)
+	MOVL         288(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y8
+	MOVL         292(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x02, Y9, Y8, Y8
+	MOVL         296(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x04, Y9, Y8, Y8
+	MOVL         300(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x08, Y9, Y8, Y8
+	MOVL         304(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x10, Y9, Y8, Y8
+	MOVL         308(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x20, Y9, Y8, Y8
+	MOVL         312(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x40, Y9, Y8, Y8
+	MOVL         316(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x80, Y9, Y8, Y8
+	VMOVDQU      32(CX)(DI*4), Y7
+	VPSLLD       $0x05, Y7, Y9
+	VPSUBD       Y7, Y9, Y9
+	VPCMPGTD     Y8, Y6, Y10
+	VPANDN       Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPAND        Y4, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      Y7, 32(CX)(DI*4)
+	VPANDN       Y1, Y3, Y1
+	VPADDD       Y5, Y1, Y1
+	VMOVDQU      Y7, 64(SP)
+	VMOVDQU      Y1, 192(SP)
+	VMOVDQU      64(DX)(DI*4), Y1
+	VPSRLD       X0, Y1, Y7
+	VPSUBD       Y2, Y7, Y7
+	VMOVDQU      Y7, 320(SP)
+	MOVL         320(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y8
+	MOVL         324(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x02, Y9, Y8, Y8
+	MOVL         328(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x04, Y9, Y8, Y8
+	MOVL         332(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x08, Y9, Y8, Y8
+	MOVL         336(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x10, Y9, Y8, Y8
+	MOVL         340(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x20, Y9, Y8, Y8
+	MOVL         344(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x40, Y9, Y8, Y8
+	MOVL         348(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x80, Y9, Y8, Y8
+	VMOVDQU      64(CX)(DI*4), Y7
+	VPSLLD       $0x05, Y7, Y9
+	VPSUBD       Y7, Y9, Y9
+	VPCMPGTD     Y8, Y6, Y10
+	VPANDN       Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPAND        Y4, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      Y7, 64(CX)(DI*4)
+	VPANDN       Y1, Y3, Y1
+	VPADDD       Y5, Y1, Y1
+	VMOVDQU      Y7, 96(SP)
+	VMOVDQU      Y1, 224(SP)
+	VMOVDQU      96(DX)(DI*4), Y1
+	VPSRLD       X0, Y1, Y7
+	VPSUBD       Y2, Y7, Y7
+	VMOVDQU      Y7, 352(SP)
+	MOVL         352(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y8
+	MOVL         356(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x02, Y9, Y8, Y8
+	MOVL         360(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x04, Y9, Y8, Y8
+	MOVL         364(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x08, Y9, Y8, Y8
+	MOVL         368(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x10, Y9, Y8, Y8
+	MOVL         372(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x20, Y9, Y8, Y8
+	MOVL         376(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x40, Y9, Y8, Y8
+	MOVL         380(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y9
+	VPBLENDD     $0x80, Y9, Y8, Y8
+	VMOVDQU      96(CX)(DI*4), Y7
+	VPSLLD       $0x05, Y7, Y9
+	VPSUBD       Y7, Y9, Y9
+	VPCMPGTD     Y8, Y6, Y10
+	VPANDN       Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPAND        Y4, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      Y7, 96(CX)(DI*4)
+	VPANDN       Y1, Y3, Y1
+	VPADDD       Y5, Y1, Y1
+	VMOVDQU      Y7, 128(SP)
+	VMOVDQU      Y1, 256(SP)
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	CMPQ         R8, $0x20
+	JLT          last3
+	MOVL         32(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         36(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         40(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         44(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         48(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         52(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         56(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         60(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         64(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         68(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         72(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         76(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         80(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         84(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         88(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         92(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         96(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         100(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         104(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         108(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         112(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         116(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         120(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         124(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         128(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         132(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         136(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         140(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         144(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         148(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         152(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         156(SP), R9
+	PREFETCHT0   (AX)(R9*2)
+	MOVL         32(SP), R9
+	MOVL         160(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         36(SP), R9
+	MOVL         164(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         40(SP), R9
+	MOVL         168(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         44(SP), R9
+	MOVL         172(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         48(SP), R9
+	MOVL         176(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         52(SP), R9
+	MOVL         180(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         56(SP), R9
+	MOVL         184(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         60(SP), R9
+	MOVL         188(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         64(SP), R9
+	MOVL         192(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         68(SP), R9
+	MOVL         196(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         72(SP), R9
+	MOVL         200(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         76(SP), R9
+	MOVL         204(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         80(SP), R9
+	MOVL         208(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         84(SP), R9
+	MOVL         212(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         88(SP), R9
+	MOVL         216(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         92(SP), R9
+	MOVL         220(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         96(SP), R9
+	MOVL         224(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         100(SP), R9
+	MOVL         228(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         104(SP), R9
+	MOVL         232(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         108(SP), R9
+	MOVL         236(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         112(SP), R9
+	MOVL         240(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         116(SP), R9
+	MOVL         244(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         120(SP), R9
+	MOVL         248(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         124(SP), R9
+	MOVL         252(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         128(SP), R9
+	MOVL         256(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         132(SP), R9
+	MOVL         260(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         136(SP), R9
+	MOVL         264(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         140(SP), R9
+	MOVL         268(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         144(SP), R9
+	MOVL         272(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         148(SP), R9
+	MOVL         276(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         152(SP), R9
+	MOVL         280(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	MOVL         156(SP), R9
+	MOVL         284(SP), R10
+	MOVW         R10, (AX)(R9*2)
+	ADDQ         $0x20, DI
 
 check2:
 	CMPQ DI, SI
@@ -39108,15 +39990,15 @@ last3:
 	MOVQ CX, DX
 
 lanes9:
-	MOVL       (SP)(DX*4), BX
+	MOVL       32(SP)(DX*4), BX
 	PREFETCHT0 (AX)(BX*2)
 	INCQ       DX
 	CMPQ       DX, R8
 	JLT        lanes9
 
 lanes10:
-	MOVL (SP)(CX*4), DX
-	MOVL 128(SP)(CX*4), BX
+	MOVL 32(SP)(CX*4), DX
+	MOVL 160(SP)(CX*4), BX
 	MOVW BX, (AX)(DX*2)
 	INCQ CX
 	CMPQ CX, R8
@@ -39722,7 +40604,7 @@ GLOBL c00000100<>(SB), RODATA|NOPTR, $64
 
 // func lossGatherAVX2(dst []float32, positions []uint32, keys []uint32, weights []float32, scale float64) (sum int64)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·lossGatherAVX2(SB), NOSPLIT, $0-112
+TEXT ·lossGatherAVX2(SB), NOSPLIT, $64-112
 	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         positions_base+24(FP), CX
@@ -39741,22 +40623,44 @@ turns1:
 	PREFETCHT0   2048(AX)(DI*4)
 	VMOVDQU      (CX)(DI*4), Y3
 	VMOVDQU      (DX)(DI*4), Y4
-	VPXOR        Y5, Y5, Y5
-	VPCMPEQD     Y6, Y6, Y6
-	VPGATHERDD   Y6, (BX)(Y3*4), Y5
-	VMOVDQU      Y5, (AX)(DI*4)
+	VMOVDQU      Y3, (SP)
+	MOVL         (SP), R8
+	VPBROADCASTD (BX)(R8*4), Y3
+	MOVL         4(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y5
+	VPBLENDD     $0x02, Y5, Y3, Y3
+	MOVL         8(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y5
+	VPBLENDD     $0x04, Y5, Y3, Y3
+	MOVL         12(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y5
+	VPBLENDD     $0x08, Y5, Y3, Y3
+	MOVL         16(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y5
+	VPBLENDD     $0x10, Y5, Y3, Y3
+	MOVL         20(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y5
+	VPBLENDD     $0x20, Y5, Y3, Y3
+	MOVL         24(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y5
+	VPBLENDD     $0x40, Y5, Y3, Y3
+	MOVL         28(SP), R8
+	VPBROADCASTD (BX)(R8*4), Y5
+	VPBLENDD     $0x80, Y5, Y3, Y3
+	VMOVDQU      Y3, (AX)(DI*4)
 	VPSRLD       $0x01, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X3
-	VCVTPS2PD    X3, Y3
-	VCVTPS2PD    X4, Y4
-	VEXTRACTF128 $0x01, Y5, X6
-	VCVTPS2PD    X6, Y6
+	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X4, Y4
+	VEXTRACTF128 $0x01, Y3, X6
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X3, Y3
 	VMULPD       Y1, Y4, Y4
-	VFMADD213PD  Y0, Y5, Y4
+	VFMADD213PD  Y0, Y3, Y4
 	VPSUBQ       Y0, Y4, Y4
 	VPADDQ       Y4, Y2, Y2
-	VMULPD       Y1, Y3, Y3
+	VMULPD       Y1, Y5, Y5
+	VMOVDQA      Y5, Y3
 	VFMADD213PD  Y0, Y6, Y3
 	VPSUBQ       Y0, Y3, Y3
 	VPADDQ       Y3, Y2, Y2
@@ -39773,26 +40677,47 @@ check2:
 	VPCMPGTD     iota32<>+0(SB), Y3, Y3
 	PREFETCHT0   2048(DX)(DI*4)
 	PREFETCHT0   2048(AX)(DI*4)
-	VPMASKMOVD   (CX)(DI*4), Y3, Y5
-	VPMASKMOVD   (DX)(DI*4), Y3, Y4
-	VPXOR        Y6, Y6, Y6
-	VPCMPEQD     Y7, Y7, Y7
-	VPGATHERDD   Y7, (BX)(Y5*4), Y6
-	VPMASKMOVD   Y6, Y3, (AX)(DI*4)
-	VPSRLD       $0x01, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X3
+	VPMASKMOVD   (CX)(DI*4), Y3, Y4
+	VPMASKMOVD   (DX)(DI*4), Y3, Y5
+	VMOVDQU      Y4, 32(SP)
+	MOVL         32(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y4
+	MOVL         36(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y6
+	VPBLENDD     $0x02, Y6, Y4, Y4
+	MOVL         40(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y6
+	VPBLENDD     $0x04, Y6, Y4, Y4
+	MOVL         44(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y6
+	VPBLENDD     $0x08, Y6, Y4, Y4
+	MOVL         48(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y6
+	VPBLENDD     $0x10, Y6, Y4, Y4
+	MOVL         52(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y6
+	VPBLENDD     $0x20, Y6, Y4, Y4
+	MOVL         56(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y6
+	VPBLENDD     $0x40, Y6, Y4, Y4
+	MOVL         60(SP), CX
+	VPBROADCASTD (BX)(CX*4), Y6
+	VPBLENDD     $0x80, Y6, Y4, Y4
+	VPMASKMOVD   Y4, Y3, (AX)(DI*4)
+	VPSRLD       $0x01, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X3
 	VCVTPS2PD    X3, Y3
-	VCVTPS2PD    X4, Y4
-	VEXTRACTF128 $0x01, Y6, X5
 	VCVTPS2PD    X5, Y5
+	VEXTRACTF128 $0x01, Y4, X6
 	VCVTPS2PD    X6, Y6
-	VMULPD       Y1, Y4, Y4
-	VFMADD213PD  Y0, Y6, Y4
-	VPSUBQ       Y0, Y4, Y4
-	VPADDQ       Y4, Y2, Y2
+	VCVTPS2PD    X4, Y4
+	VMULPD       Y1, Y5, Y5
+	VFMADD213PD  Y0, Y4, Y5
+	VPSUBQ       Y0, Y5, Y5
+	VPADDQ       Y5, Y2, Y2
 	VMULPD       Y1, Y3, Y3
 	VMOVDQA      Y3, Y1
-	VFMADD213PD  Y0, Y5, Y1
+	VFMADD213PD  Y0, Y6, Y1
 	VPSUBQ       Y0, Y1, Y1
 	VPADDQ       Y1, Y2, Y2
 
@@ -40141,7 +41066,7 @@ GLOBL c00004002<>(SB), RODATA|NOPTR, $64
 
 // func lossLookUpAVX2(dst []float32, signed []float32, table []float32, first uint32, factor float32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
+TEXT ·lossLookUpAVX2(SB), NOSPLIT, $64-80
 	NO_LOCAL_POINTERS
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         signed_base+24(FP), CX
@@ -40156,24 +41081,45 @@ TEXT ·lossLookUpAVX2(SB), NOSPLIT, $0-80
 	JMP          check2
 
 turns1:
-	PREFETCHT0 2048(CX)(SI*4)
-	VMOVDQU    (CX)(SI*4), Y4
-	VPAND      Y2, Y4, Y5
-	VPMINUD    Y3, Y5, Y5
-	VPSRLD     $0x0e, Y5, Y5
-	VPMAXUD    Y0, Y5, Y5
-	VPSUBD     Y0, Y5, Y5
-	VPSRLD     $0x1f, Y4, Y6
-	VPADDD     Y5, Y5, Y5
-	VPADDD     Y6, Y5, Y5
-	VPXOR      Y6, Y6, Y6
-	VPCMPEQD   Y7, Y7, Y7
-	VPGATHERDD Y7, (DX)(Y5*4), Y6
-	VMULPS     Y1, Y6, Y6
-	VPAND      c80000000<>+0(SB), Y4, Y4
-	VPXOR      Y4, Y6, Y6
-	VMOVDQU    Y6, (AX)(SI*4)
-	ADDQ       $0x08, SI
+	PREFETCHT0   2048(CX)(SI*4)
+	VMOVDQU      (CX)(SI*4), Y4
+	VPAND        Y2, Y4, Y5
+	VPMINUD      Y3, Y5, Y5
+	VPSRLD       $0x0e, Y5, Y5
+	VPMAXUD      Y0, Y5, Y5
+	VPSUBD       Y0, Y5, Y5
+	VPSRLD       $0x1f, Y4, Y6
+	VPADDD       Y5, Y5, Y5
+	VPADDD       Y6, Y5, Y5
+	VMOVDQU      Y5, (SP)
+	MOVL         (SP), DI
+	VPBROADCASTD (DX)(DI*4), Y6
+	MOVL         4(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y5
+	VPBLENDD     $0x02, Y5, Y6, Y6
+	MOVL         8(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y5
+	VPBLENDD     $0x04, Y5, Y6, Y6
+	MOVL         12(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y5
+	VPBLENDD     $0x08, Y5, Y6, Y6
+	MOVL         16(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y5
+	VPBLENDD     $0x10, Y5, Y6, Y6
+	MOVL         20(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y5
+	VPBLENDD     $0x20, Y5, Y6, Y6
+	MOVL         24(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y5
+	VPBLENDD     $0x40, Y5, Y6, Y6
+	MOVL         28(SP), DI
+	VPBROADCASTD (DX)(DI*4), Y5
+	VPBLENDD     $0x80, Y5, Y6, Y6
+	VMULPS       Y1, Y6, Y6
+	VPAND        c80000000<>+0(SB), Y4, Y4
+	VPXOR        Y4, Y6, Y6
+	VMOVDQU      Y6, (AX)(SI*4)
+	ADDQ         $0x08, SI
 
 check2:
 	CMPQ         SI, BX
@@ -40194,9 +41140,30 @@ check2:
 	VPSRLD       $0x1f, Y5, Y0
 	VPADDD       Y2, Y2, Y2
 	VPADDD       Y0, Y2, Y2
-	VPXOR        Y0, Y0, Y0
-	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (DX)(Y2*4), Y0
+	VMOVDQU      Y2, 32(SP)
+	MOVL         32(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y0
+	MOVL         36(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y2
+	VPBLENDD     $0x02, Y2, Y0, Y0
+	MOVL         40(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y2
+	VPBLENDD     $0x04, Y2, Y0, Y0
+	MOVL         44(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y2
+	VPBLENDD     $0x08, Y2, Y0, Y0
+	MOVL         48(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y2
+	VPBLENDD     $0x10, Y2, Y0, Y0
+	MOVL         52(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y2
+	VPBLENDD     $0x20, Y2, Y0, Y0
+	MOVL         56(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y2
+	VPBLENDD     $0x40, Y2, Y0, Y0
+	MOVL         60(SP), CX
+	VPBROADCASTD (DX)(CX*4), Y2
+	VPBLENDD     $0x80, Y2, Y0, Y0
 	VMULPS       Y1, Y0, Y0
 	VPAND        c80000000<>+0(SB), Y5, Y1
 	VPXOR        Y1, Y0, Y0
@@ -44386,57 +45353,39 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000010
-	JB      part4
-	VMOVUPS (DX), Z4
-	VMULPS  (BX), Z4, Z4
-	VADDPS  Z4, Z0, Z0
-	CMPQ    AX, $0x00000020
-	JB      part5
-	VMOVUPS 64(DX), Z4
-	VMULPS  64(BX), Z4, Z4
-	VADDPS  Z4, Z1, Z1
-	CMPQ    AX, $0x00000030
-	JB      part6
-	VMOVUPS 128(DX), Z4
-	VMULPS  128(BX), Z4, Z4
-	VADDPS  Z4, Z2, Z2
-	CMPQ    AX, $0x00000040
-	JB      part7
-
-part4:
-	ANDQ      $+15, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, SI
-	SHLQ      CL, SI
-	NOTQ      SI
-	KMOVQ     SI, K1
-	VMOVUPS.Z (DX), K1, Z4
-	VMOVUPS.Z (BX), K1, Z5
-	VMULPS    Z5, Z4, Z4
+	ADDQ      $+64, AX
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part4
+	VMOVUPS   (DX), Z4
+	VMULPS    (BX), Z4, Z4
 	VADDPS    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000010
-	JBE       end3
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part5
+	VMOVUPS   64(DX), Z4
+	VMULPS    64(BX), Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part6
+	VMOVUPS   128(DX), Z4
+	VMULPS    128(BX), Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	JE        end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
 	KMOVQ     SI, K1
-	VMOVUPS.Z 64(DX), K1, Z4
-	VMOVUPS.Z 64(BX), K1, Z5
+	VMOVUPS.Z 192(DX), K1, Z4
+	VMOVUPS.Z 192(BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
-	VADDPS    Z4, Z1, Z1
+	VADDPS    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000020
-	JBE       end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
@@ -44449,37 +45398,62 @@ part6:
 	VADDPS    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000030
-	JBE       end3
+part5:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	VMULPS    Z5, Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPS.Z 192(DX), K1, Z4
-	VMOVUPS.Z 192(BX), K1, Z5
+	VMOVUPS.Z (DX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
-	VADDPS    Z4, Z3, Z3
+	VADDPS    Z4, Z0, Z0
 
 end3:
+	MOVQ          a_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	MOVQ          a_len+8(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y4
 	VADDPS        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPS        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -44493,15 +45467,14 @@ groups8:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -44542,57 +45515,39 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPD (DX), Z4
-	VMULPD  (BX), Z4, Z4
-	VADDPD  Z4, Z0, Z0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPD 64(DX), Z4
-	VMULPD  64(BX), Z4, Z4
-	VADDPD  Z4, Z1, Z1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPD 128(DX), Z4
-	VMULPD  128(BX), Z4, Z4
-	VADDPD  Z4, Z2, Z2
-	CMPQ    AX, $0x00000020
-	JB      part7
-
-part4:
-	ANDQ      $+7, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, SI
-	SHLQ      CL, SI
-	NOTQ      SI
-	KMOVQ     SI, K1
-	VMOVUPD.Z (DX), K1, Z4
-	VMOVUPD.Z (BX), K1, Z5
-	VMULPD    Z5, Z4, Z4
+	ADDQ      $+32, AX
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part4
+	VMOVUPD   (DX), Z4
+	VMULPD    (BX), Z4, Z4
 	VADDPD    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000008
-	JBE       end3
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part5
+	VMOVUPD   64(DX), Z4
+	VMULPD    64(BX), Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part6
+	VMOVUPD   128(DX), Z4
+	VMULPD    128(BX), Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	JE        end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
 	KMOVQ     SI, K1
-	VMOVUPD.Z 64(DX), K1, Z4
-	VMOVUPD.Z 64(BX), K1, Z5
+	VMOVUPD.Z 192(DX), K1, Z4
+	VMOVUPD.Z 192(BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
-	VADDPD    Z4, Z1, Z1
+	VADDPD    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000010
-	JBE       end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
@@ -44605,35 +45560,58 @@ part6:
 	VADDPD    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000018
-	JBE       end3
+part5:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VMOVUPD.Z 64(BX), K1, Z5
+	VMULPD    Z5, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPD.Z 192(DX), K1, Z4
-	VMOVUPD.Z 192(BX), K1, Z5
+	VMOVUPD.Z (DX), K1, Z4
+	VMOVUPD.Z (BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
-	VADDPD    Z4, Z3, Z3
+	VADDPD    Z4, Z0, Z0
 
 end3:
+	MOVQ          a_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPD        Y4, Y0, Y0
-	MOVQ          a_len+8(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPD        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPD        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPD        Y4, Y1, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPD        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPD        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -44652,7 +45630,7 @@ groups8:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSD X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -44683,47 +45661,31 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ   $+64, AX
-	JE     end3
-	CMPQ   AX, $0x00000010
-	JB     part4
-	VADDPS (DX), Z0, Z0
-	CMPQ   AX, $0x00000020
-	JB     part5
-	VADDPS 64(DX), Z1, Z1
-	CMPQ   AX, $0x00000030
-	JB     part6
-	VADDPS 128(DX), Z2, Z2
-	CMPQ   AX, $0x00000040
-	JB     part7
-
-part4:
+	ADDQ      $+64, AX
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part4
+	VADDPS    (DX), Z0, Z0
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part5
+	VADDPS    64(DX), Z1, Z1
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part6
+	VADDPS    128(DX), Z2, Z2
+	JE        end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
 	NOTQ      BX
 	KMOVQ     BX, K1
-	VMOVUPS.Z (DX), K1, Z4
-	VADDPS    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000010
-	JBE       end3
-	ANDQ      $+15, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, BX
-	SHLQ      CL, BX
-	NOTQ      BX
-	KMOVQ     BX, K1
-	VMOVUPS.Z 64(DX), K1, Z4
-	VADDPS    Z4, Z1, Z1
+	VMOVUPS.Z 192(DX), K1, Z4
+	VADDPS    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000020
-	JBE       end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
@@ -44734,35 +45696,58 @@ part6:
 	VADDPS    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000030
-	JBE       end3
+part5:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VADDPS    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPS.Z 192(DX), K1, Z4
-	VADDPS    Z4, Z3, Z3
+	VMOVUPS.Z (DX), K1, Z4
+	VADDPS    Z4, Z0, Z0
 
 end3:
+	MOVQ          x_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	MOVQ          x_len+8(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y4
 	VADDPS        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPS        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -44776,15 +45761,14 @@ groups8:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSS X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -44815,47 +45799,31 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ   $+32, AX
-	JE     end3
-	CMPQ   AX, $0x00000008
-	JB     part4
-	VADDPD (DX), Z0, Z0
-	CMPQ   AX, $0x00000010
-	JB     part5
-	VADDPD 64(DX), Z1, Z1
-	CMPQ   AX, $0x00000018
-	JB     part6
-	VADDPD 128(DX), Z2, Z2
-	CMPQ   AX, $0x00000020
-	JB     part7
-
-part4:
+	ADDQ      $+32, AX
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part4
+	VADDPD    (DX), Z0, Z0
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part5
+	VADDPD    64(DX), Z1, Z1
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part6
+	VADDPD    128(DX), Z2, Z2
+	JE        end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
 	NOTQ      BX
 	KMOVQ     BX, K1
-	VMOVUPD.Z (DX), K1, Z4
-	VADDPD    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000008
-	JBE       end3
-	ANDQ      $+7, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, BX
-	SHLQ      CL, BX
-	NOTQ      BX
-	KMOVQ     BX, K1
-	VMOVUPD.Z 64(DX), K1, Z4
-	VADDPD    Z4, Z1, Z1
+	VMOVUPD.Z 192(DX), K1, Z4
+	VADDPD    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000010
-	JBE       end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
@@ -44866,33 +45834,54 @@ part6:
 	VADDPD    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000018
-	JBE       end3
+part5:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPD.Z 192(DX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+	VMOVUPD.Z (DX), K1, Z4
+	VADDPD    Z4, Z0, Z0
 
 end3:
+	MOVQ          x_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPD        Y4, Y0, Y0
-	MOVQ          x_len+8(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPD        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPD        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPD        Y4, Y1, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPD        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPD        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -44911,7 +45900,7 @@ groups8:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSD X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -45138,22 +46127,36 @@ tail2:
 	VMOVUPS      Z4, K1, 192(BX)
 
 end3:
+	MOVQ          R8, AX
 	VEXTRACTF64X4 $0x01, Z12, Y0
 	VADDPS        Y0, Y12, Y0
-	MOVQ          R8, AX
 	CMPQ          AX, $0x00000010
-	JA            groups4
+	JA            groups5
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y1
 	VADDPS        Y1, Y0, Y0
-	JMP           sum5
+	JMP           sum4
 
-groups4:
+groups5:
 	VEXTRACTF64X4 $0x01, Z13, Y1
 	VADDPS        Y1, Y13, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups6
+	VSHUFF64X2    $0x00, Y1, Y0, Y2
+	VSHUFF64X2    $0x03, Y1, Y0, Y3
+	VADDPS        Y3, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	JMP           sum4
+
+groups6:
 	VEXTRACTF64X4 $0x01, Z14, Y2
 	VADDPS        Y2, Y14, Y2
 	VEXTRACTF64X4 $0x01, Z15, Y3
@@ -45167,15 +46170,14 @@ groups4:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func expSumF64AVX512(dst []float64, src []float64, max float64) float64
@@ -45445,20 +46447,32 @@ tail2:
 	VMOVUPD      Z4, K1, 192(BX)
 
 end3:
+	MOVQ          R8, AX
 	VEXTRACTF64X4 $0x01, Z17, Y0
 	VADDPD        Y0, Y17, Y0
-	MOVQ          R8, AX
 	CMPQ          AX, $0x00000008
-	JA            groups4
+	JA            groups5
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y1
 	VADDPD        Y1, Y0, Y0
-	JMP           sum5
+	JMP           sum4
 
-groups4:
+groups5:
 	VEXTRACTF64X4 $0x01, Z18, Y1
 	VADDPD        Y1, Y18, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups6
+	VSHUFF64X2    $0x00, Y1, Y0, Y2
+	VSHUFF64X2    $0x03, Y1, Y0, Y3
+	VADDPD        Y3, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y2
+	VADDPD        Y2, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y2
+	VADDPD        Y2, Y0, Y0
+	JMP           sum4
+
+groups6:
 	VEXTRACTF64X4 $0x01, Z19, Y2
 	VADDPD        Y2, Y19, Y2
 	VEXTRACTF64X4 $0x01, Z20, Y3
@@ -45477,7 +46491,7 @@ groups4:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func expSumScaledF32AVX512(dst []float32, src []float32, max float32, scale float32) float32
@@ -45711,22 +46725,36 @@ tail2:
 	VMOVUPS      Z3, K1, 192(BX)
 
 end3:
+	MOVQ          R8, AX
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VADDPS        Y0, Y13, Y0
-	MOVQ          R8, AX
 	CMPQ          AX, $0x00000010
-	JA            groups4
+	JA            groups5
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y1
 	VADDPS        Y1, Y0, Y0
-	JMP           sum5
+	JMP           sum4
 
-groups4:
+groups5:
 	VEXTRACTF64X4 $0x01, Z14, Y1
 	VADDPS        Y1, Y14, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups6
+	VSHUFF64X2    $0x00, Y1, Y0, Y2
+	VSHUFF64X2    $0x03, Y1, Y0, Y3
+	VADDPS        Y3, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	JMP           sum4
+
+groups6:
 	VEXTRACTF64X4 $0x01, Z15, Y2
 	VADDPS        Y2, Y15, Y2
 	VEXTRACTF64X4 $0x01, Z16, Y3
@@ -45740,15 +46768,14 @@ groups4:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func expSumScaledF64AVX512(dst []float64, src []float64, max float64, scale float64) float64
@@ -46027,20 +47054,32 @@ tail2:
 	VMOVUPD      Z3, K1, 192(BX)
 
 end3:
+	MOVQ          R8, AX
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VADDPD        Y0, Y18, Y0
-	MOVQ          R8, AX
 	CMPQ          AX, $0x00000008
-	JA            groups4
+	JA            groups5
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y1
 	VADDPD        Y1, Y0, Y0
-	JMP           sum5
+	JMP           sum4
 
-groups4:
+groups5:
 	VEXTRACTF64X4 $0x01, Z19, Y1
 	VADDPD        Y1, Y19, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups6
+	VSHUFF64X2    $0x00, Y1, Y0, Y2
+	VSHUFF64X2    $0x03, Y1, Y0, Y3
+	VADDPD        Y3, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y2
+	VADDPD        Y2, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y2
+	VADDPD        Y2, Y0, Y0
+	JMP           sum4
+
+groups6:
 	VEXTRACTF64X4 $0x01, Z20, Y2
 	VADDPD        Y2, Y20, Y2
 	VEXTRACTF64X4 $0x01, Z21, Y3
@@ -46059,7 +47098,7 @@ groups4:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func sumExpF32AVX512(src []float32, max float32) float32
@@ -46274,22 +47313,36 @@ tail2:
 	VADDPS       Z5, Z15, Z15
 
 end3:
+	MOVQ          SI, AX
 	VEXTRACTF64X4 $0x01, Z12, Y0
 	VADDPS        Y0, Y12, Y0
-	MOVQ          SI, AX
 	CMPQ          AX, $0x00000010
-	JA            groups4
+	JA            groups5
 	VSHUFF64X2    $0x01, Y0, Y0, Y2
 	VADDPS        Y2, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y2
 	VADDPS        Y2, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y2
 	VADDPS        Y2, Y0, Y0
-	JMP           sum5
+	JMP           sum4
 
-groups4:
+groups5:
 	VEXTRACTF64X4 $0x01, Z13, Y2
 	VADDPS        Y2, Y13, Y2
+	CMPQ          AX, $0x00000020
+	JA            groups6
+	VSHUFF64X2    $0x00, Y2, Y0, Y3
+	VSHUFF64X2    $0x03, Y2, Y0, Y4
+	VADDPS        Y4, Y3, Y0
+	VPERMILPS     $0x4e, Y0, Y3
+	VADDPS        Y3, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y3
+	VADDPS        Y3, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y3
+	VADDPS        Y3, Y0, Y0
+	JMP           sum4
+
+groups6:
 	VEXTRACTF64X4 $0x01, Z14, Y3
 	VADDPS        Y3, Y14, Y3
 	VEXTRACTF64X4 $0x01, Z15, Y4
@@ -46303,15 +47356,14 @@ groups4:
 	VSHUFPS       $0x44, Y2, Y0, Y3
 	VSHUFPS       $0xee, Y2, Y0, Y2
 	VADDPS        Y2, Y3, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y2
-	VSHUFPS       $0xdd, Y0, Y0, Y3
-	VADDPS        Y3, Y2, Y0
 	VPERMILPS     $0xb1, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y2
 	VADDPS        Y2, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y2
 	VADDPS        Y2, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func sumExpF64AVX512(src []float64, max float64) float64
@@ -46571,20 +47623,32 @@ tail2:
 	VADDPD       Z5, Z20, Z20
 
 end3:
+	MOVQ          SI, AX
 	VEXTRACTF64X4 $0x01, Z17, Y0
 	VADDPD        Y0, Y17, Y0
-	MOVQ          SI, AX
 	CMPQ          AX, $0x00000008
-	JA            groups4
+	JA            groups5
 	VSHUFF64X2    $0x01, Y0, Y0, Y2
 	VADDPD        Y2, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y2
 	VADDPD        Y2, Y0, Y0
-	JMP           sum5
+	JMP           sum4
 
-groups4:
+groups5:
 	VEXTRACTF64X4 $0x01, Z18, Y2
 	VADDPD        Y2, Y18, Y2
+	CMPQ          AX, $0x00000010
+	JA            groups6
+	VSHUFF64X2    $0x00, Y2, Y0, Y3
+	VSHUFF64X2    $0x03, Y2, Y0, Y4
+	VADDPD        Y4, Y3, Y0
+	VPERMILPS     $0x4e, Y0, Y3
+	VADDPD        Y3, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y3
+	VADDPD        Y3, Y0, Y0
+	JMP           sum4
+
+groups6:
 	VEXTRACTF64X4 $0x01, Z19, Y3
 	VADDPD        Y3, Y19, Y3
 	VEXTRACTF64X4 $0x01, Z20, Y4
@@ -46603,7 +47667,7 @@ groups4:
 	VSHUFF64X2    $0x01, Y0, Y0, Y2
 	VADDPD        Y2, Y0, Y0
 
-sum5:
+sum4:
 	RET
 
 // func largestF32AVX512(x []float32) float32
@@ -46647,38 +47711,23 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000010
-	JB      part4
-	VMOVUPS (DX), Z4
-	VMAXPS  Z4, Z0, Z0
-	CMPQ    AX, $0x00000020
-	JB      part5
-	VMOVUPS 64(DX), Z4
-	VMAXPS  Z4, Z1, Z1
-	CMPQ    AX, $0x00000030
-	JB      part6
-	VMOVUPS 128(DX), Z4
-	VMAXPS  Z4, Z2, Z2
-	CMPQ    AX, $0x00000040
-	JB      part7
-
-part4:
-	ANDQ         $+15, AX
-	MOVQ         AX, CX
-	MOVQ         $-1, BX
-	SHLQ         CL, BX
-	NOTQ         BX
-	KMOVQ        BX, K1
-	VBROADCASTSS cff800000<>+0(SB), Z4
-	VMOVUPS      (DX), K1, Z4
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+16, AX
+	JB           part4
+	VMOVUPS      (DX), Z4
 	VMAXPS       Z4, Z0, Z0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000010
-	JBE          end3
+	JE           end3
+	SUBQ         $+16, AX
+	JB           part5
+	VMOVUPS      64(DX), Z4
+	VMAXPS       Z4, Z1, Z1
+	JE           end3
+	SUBQ         $+16, AX
+	JB           part6
+	VMOVUPS      128(DX), Z4
+	VMAXPS       Z4, Z2, Z2
+	JE           end3
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
@@ -46686,13 +47735,11 @@ part5:
 	NOTQ         BX
 	KMOVQ        BX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
-	VMOVUPS      64(DX), K1, Z4
-	VMAXPS       Z4, Z1, Z1
+	VMOVUPS      192(DX), K1, Z4
+	VMAXPS       Z4, Z3, Z3
 	JMP          end3
 
 part6:
-	CMPQ         AX, $0x00000020
-	JBE          end3
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
@@ -46704,9 +47751,19 @@ part6:
 	VMAXPS       Z4, Z2, Z2
 	JMP          end3
 
-part7:
-	CMPQ         AX, $0x00000030
-	JBE          end3
+part5:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z4
+	VMOVUPS      64(DX), K1, Z4
+	VMAXPS       Z4, Z1, Z1
+	JMP          end3
+
+part4:
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -46714,8 +47771,8 @@ part7:
 	NOTQ         AX
 	KMOVQ        AX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z4
-	VMOVUPS      192(DX), K1, Z4
-	VMAXPS       Z4, Z3, Z3
+	VMOVUPS      (DX), K1, Z4
+	VMAXPS       Z4, Z0, Z0
 
 end3:
 	VMAXPS     Z2, Z0, Z0
@@ -46773,38 +47830,23 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPD (DX), Z4
-	VMAXPD  Z4, Z0, Z0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPD 64(DX), Z4
-	VMAXPD  Z4, Z1, Z1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPD 128(DX), Z4
-	VMAXPD  Z4, Z2, Z2
-	CMPQ    AX, $0x00000020
-	JB      part7
-
-part4:
-	ANDQ         $+7, AX
-	MOVQ         AX, CX
-	MOVQ         $-1, BX
-	SHLQ         CL, BX
-	NOTQ         BX
-	KMOVQ        BX, K1
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
-	VMOVUPD      (DX), K1, Z4
+	ADDQ         $+32, AX
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part4
+	VMOVUPD      (DX), Z4
 	VMAXPD       Z4, Z0, Z0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000008
-	JBE          end3
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part5
+	VMOVUPD      64(DX), Z4
+	VMAXPD       Z4, Z1, Z1
+	JE           end3
+	SUBQ         $+8, AX
+	JB           part6
+	VMOVUPD      128(DX), Z4
+	VMAXPD       Z4, Z2, Z2
+	JE           end3
 	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
@@ -46812,13 +47854,11 @@ part5:
 	NOTQ         BX
 	KMOVQ        BX, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
-	VMOVUPD      64(DX), K1, Z4
-	VMAXPD       Z4, Z1, Z1
+	VMOVUPD      192(DX), K1, Z4
+	VMAXPD       Z4, Z3, Z3
 	JMP          end3
 
 part6:
-	CMPQ         AX, $0x00000010
-	JBE          end3
 	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
@@ -46830,9 +47870,19 @@ part6:
 	VMAXPD       Z4, Z2, Z2
 	JMP          end3
 
-part7:
-	CMPQ         AX, $0x00000018
-	JBE          end3
+part5:
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
+	VMOVUPD      64(DX), K1, Z4
+	VMAXPD       Z4, Z1, Z1
+	JMP          end3
+
+part4:
 	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -46840,8 +47890,8 @@ part7:
 	NOTQ         AX
 	KMOVQ        AX, K1
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z4
-	VMOVUPD      192(DX), K1, Z4
-	VMAXPD       Z4, Z3, Z3
+	VMOVUPD      (DX), K1, Z4
+	VMAXPD       Z4, Z0, Z0
 
 end3:
 	VMAXPD     Z2, Z0, Z0
@@ -48073,42 +49123,26 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ    $+64, R8
-	JE      end6
-	CMPQ    R8, $0x00000010
-	JB      part7
-	VMOVUPS (BX), Z5
-	VMAXPS  Z5, Z1, Z1
-	VCMPPS  $0x07, Z5, Z5, K1, K1
-	CMPQ    R8, $0x00000020
-	JB      part8
-	VMOVUPS 64(BX), Z5
-	VMAXPS  Z5, Z2, Z2
-	VCMPPS  $0x07, Z5, Z5, K1, K1
-	CMPQ    R8, $0x00000030
-	JB      part9
-	VMOVUPS 128(BX), Z5
-	VMAXPS  Z5, Z3, Z3
-	VCMPPS  $0x07, Z5, Z5, K2, K2
-	CMPQ    R8, $0x00000040
-	JB      part10
-
-part7:
-	ANDQ         $+15, R8
-	MOVQ         R8, CX
-	MOVQ         $-1, R10
-	SHLQ         CL, R10
-	NOTQ         R10
-	KMOVQ        R10, K3
-	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      (BX), K3, Z5
+	ADDQ         $+64, R8
+	JE           end6
+	SUBQ         $+16, R8
+	JB           part7
+	VMOVUPS      (BX), Z5
 	VMAXPS       Z5, Z1, Z1
 	VCMPPS       $0x07, Z5, Z5, K1, K1
-	JMP          end6
-
-part8:
-	CMPQ         R8, $0x00000010
-	JBE          end6
+	JE           end6
+	SUBQ         $+16, R8
+	JB           part8
+	VMOVUPS      64(BX), Z5
+	VMAXPS       Z5, Z2, Z2
+	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JE           end6
+	SUBQ         $+16, R8
+	JB           part9
+	VMOVUPS      128(BX), Z5
+	VMAXPS       Z5, Z3, Z3
+	VCMPPS       $0x07, Z5, Z5, K2, K2
+	JE           end6
 	ANDQ         $+15, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R10
@@ -48116,14 +49150,12 @@ part8:
 	NOTQ         R10
 	KMOVQ        R10, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      64(BX), K3, Z5
-	VMAXPS       Z5, Z2, Z2
-	VCMPPS       $0x07, Z5, Z5, K1, K1
+	VMOVUPS      192(BX), K3, Z5
+	VMAXPS       Z5, Z4, Z4
+	VCMPPS       $0x07, Z5, Z5, K2, K2
 	JMP          end6
 
 part9:
-	CMPQ         R8, $0x00000020
-	JBE          end6
 	ANDQ         $+15, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R10
@@ -48136,9 +49168,20 @@ part9:
 	VCMPPS       $0x07, Z5, Z5, K2, K2
 	JMP          end6
 
-part10:
-	CMPQ         R8, $0x00000030
-	JBE          end6
+part8:
+	ANDQ         $+15, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      64(BX), K3, Z5
+	VMAXPS       Z5, Z2, Z2
+	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JMP          end6
+
+part7:
 	ANDQ         $+15, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R8
@@ -48146,9 +49189,9 @@ part10:
 	NOTQ         R8
 	KMOVQ        R8, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      192(BX), K3, Z5
-	VMAXPS       Z5, Z4, Z4
-	VCMPPS       $0x07, Z5, Z5, K2, K2
+	VMOVUPS      (BX), K3, Z5
+	VMAXPS       Z5, Z1, Z1
+	VCMPPS       $0x07, Z5, Z5, K1, K1
 
 end6:
 	KANDW      K1, K2, K1
@@ -48327,42 +49370,26 @@ blocks4:
 
 	// the last block, register by register
 tail5:
-	ADDQ    $+32, R8
-	JE      end6
-	CMPQ    R8, $0x00000008
-	JB      part7
-	VMOVUPD (BX), Z5
-	VMAXPD  Z5, Z1, Z1
-	VCMPPD  $0x07, Z5, Z5, K1, K1
-	CMPQ    R8, $0x00000010
-	JB      part8
-	VMOVUPD 64(BX), Z5
-	VMAXPD  Z5, Z2, Z2
-	VCMPPD  $0x07, Z5, Z5, K1, K1
-	CMPQ    R8, $0x00000018
-	JB      part9
-	VMOVUPD 128(BX), Z5
-	VMAXPD  Z5, Z3, Z3
-	VCMPPD  $0x07, Z5, Z5, K2, K2
-	CMPQ    R8, $0x00000020
-	JB      part10
-
-part7:
-	ANDQ         $+7, R8
-	MOVQ         R8, CX
-	MOVQ         $-1, R10
-	SHLQ         CL, R10
-	NOTQ         R10
-	KMOVQ        R10, K3
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      (BX), K3, Z5
+	ADDQ         $+32, R8
+	JE           end6
+	SUBQ         $+8, R8
+	JB           part7
+	VMOVUPD      (BX), Z5
 	VMAXPD       Z5, Z1, Z1
 	VCMPPD       $0x07, Z5, Z5, K1, K1
-	JMP          end6
-
-part8:
-	CMPQ         R8, $0x00000008
-	JBE          end6
+	JE           end6
+	SUBQ         $+8, R8
+	JB           part8
+	VMOVUPD      64(BX), Z5
+	VMAXPD       Z5, Z2, Z2
+	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JE           end6
+	SUBQ         $+8, R8
+	JB           part9
+	VMOVUPD      128(BX), Z5
+	VMAXPD       Z5, Z3, Z3
+	VCMPPD       $0x07, Z5, Z5, K2, K2
+	JE           end6
 	ANDQ         $+7, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R10
@@ -48370,14 +49397,12 @@ part8:
 	NOTQ         R10
 	KMOVQ        R10, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      64(BX), K3, Z5
-	VMAXPD       Z5, Z2, Z2
-	VCMPPD       $0x07, Z5, Z5, K1, K1
+	VMOVUPD      192(BX), K3, Z5
+	VMAXPD       Z5, Z4, Z4
+	VCMPPD       $0x07, Z5, Z5, K2, K2
 	JMP          end6
 
 part9:
-	CMPQ         R8, $0x00000010
-	JBE          end6
 	ANDQ         $+7, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R10
@@ -48390,9 +49415,20 @@ part9:
 	VCMPPD       $0x07, Z5, Z5, K2, K2
 	JMP          end6
 
-part10:
-	CMPQ         R8, $0x00000018
-	JBE          end6
+part8:
+	ANDQ         $+7, R8
+	MOVQ         R8, CX
+	MOVQ         $-1, R10
+	SHLQ         CL, R10
+	NOTQ         R10
+	KMOVQ        R10, K3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      64(BX), K3, Z5
+	VMAXPD       Z5, Z2, Z2
+	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JMP          end6
+
+part7:
 	ANDQ         $+7, R8
 	MOVQ         R8, CX
 	MOVQ         $-1, R8
@@ -48400,9 +49436,9 @@ part10:
 	NOTQ         R8
 	KMOVQ        R8, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      192(BX), K3, Z5
-	VMAXPD       Z5, Z4, Z4
-	VCMPPD       $0x07, Z5, Z5, K2, K2
+	VMOVUPD      (BX), K3, Z5
+	VMAXPD       Z5, Z1, Z1
+	VCMPPD       $0x07, Z5, Z5, K1, K1
 
 end6:
 	KANDW      K1, K2, K1
@@ -53370,57 +54406,39 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ    $+64, AX
-	JE      end12
-	CMPQ    AX, $0x00000010
-	JB      part13
-	VMOVUPS (DX), Z4
-	VMULPS  (BX), Z4, Z4
-	VADDPS  Z4, Z0, Z0
-	CMPQ    AX, $0x00000020
-	JB      part14
-	VMOVUPS 64(DX), Z4
-	VMULPS  64(BX), Z4, Z4
-	VADDPS  Z4, Z1, Z1
-	CMPQ    AX, $0x00000030
-	JB      part15
-	VMOVUPS 128(DX), Z4
-	VMULPS  128(BX), Z4, Z4
-	VADDPS  Z4, Z2, Z2
-	CMPQ    AX, $0x00000040
-	JB      part16
-
-part13:
-	ANDQ      $+15, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, SI
-	SHLQ      CL, SI
-	NOTQ      SI
-	KMOVQ     SI, K1
-	VMOVUPS.Z (DX), K1, Z4
-	VMOVUPS.Z (BX), K1, Z5
-	VMULPS    Z5, Z4, Z4
+	ADDQ      $+64, AX
+	JE        end12
+	SUBQ      $+16, AX
+	JB        part13
+	VMOVUPS   (DX), Z4
+	VMULPS    (BX), Z4, Z4
 	VADDPS    Z4, Z0, Z0
-	JMP       end12
-
-part14:
-	CMPQ      AX, $0x00000010
-	JBE       end12
+	JE        end12
+	SUBQ      $+16, AX
+	JB        part14
+	VMOVUPS   64(DX), Z4
+	VMULPS    64(BX), Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	JE        end12
+	SUBQ      $+16, AX
+	JB        part15
+	VMOVUPS   128(DX), Z4
+	VMULPS    128(BX), Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	JE        end12
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
 	KMOVQ     SI, K1
-	VMOVUPS.Z 64(DX), K1, Z4
-	VMOVUPS.Z 64(BX), K1, Z5
+	VMOVUPS.Z 192(DX), K1, Z4
+	VMOVUPS.Z 192(BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
-	VADDPS    Z4, Z1, Z1
+	VADDPS    Z4, Z3, Z3
 	JMP       end12
 
 part15:
-	CMPQ      AX, $0x00000020
-	JBE       end12
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
@@ -53433,37 +54451,62 @@ part15:
 	VADDPS    Z4, Z2, Z2
 	JMP       end12
 
-part16:
-	CMPQ      AX, $0x00000030
-	JBE       end12
+part14:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	VMULPS    Z5, Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	JMP       end12
+
+part13:
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPS.Z 192(DX), K1, Z4
-	VMOVUPS.Z 192(BX), K1, Z5
+	VMOVUPS.Z (DX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
 	VMULPS    Z5, Z4, Z4
-	VADDPS    Z4, Z3, Z3
+	VADDPS    Z4, Z0, Z0
 
 end12:
+	MOVQ          cols+72(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	MOVQ          cols+72(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups17
+	JA            groups18
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y4
 	VADDPS        Y4, Y0, Y0
-	JMP           sum18
+	JMP           sum17
 
-groups17:
+groups18:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups19
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPS        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum17
+
+groups19:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -53477,15 +54520,14 @@ groups17:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum18:
+sum17:
 	VBROADCASTSS X0, Z0
 	MOVQ         cols+72(FP), CX
 	MOVQ         y_base+24(FP), AX
@@ -53497,9 +54539,9 @@ sum18:
 
 	// blocks of registers: [read y read dy write dx]
 	CMPQ CX, $0x00000040
-	JB   tail20
+	JB   tail21
 
-blocks19:
+blocks20:
 	VMOVUPS (AX), Z1
 	VMOVUPS (DX), Z2
 	VSUBPS  Z0, Z2, Z2
@@ -53525,15 +54567,15 @@ blocks19:
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
 	CMPQ    CX, $0x00000040
-	JAE     blocks19
+	JAE     blocks20
 
 	// the last ones, register by register
-tail20:
+tail21:
 	MOVQ $0x00000010, SI
 	CMPQ CX, SI
-	JB   part22
+	JB   part23
 
-one21:
+one22:
 	VMOVUPS -64(AX)(SI*4), Z1
 	VMOVUPS -64(DX)(SI*4), Z2
 	VSUBPS  Z0, Z2, Z2
@@ -53541,11 +54583,11 @@ one21:
 	VMOVUPS Z1, -64(BX)(SI*4)
 	ADDQ    $+16, SI
 	CMPQ    SI, CX
-	JBE     one21
+	JBE     one22
 
-part22:
+part23:
 	ANDQ      $+15, CX
-	JE        end23
+	JE        end24
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
 	NOTQ      DI
@@ -53556,7 +54598,7 @@ part22:
 	VMULPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K1, -64(BX)(SI*4)
 
-end23:
+end24:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 272(SP)
 	SHLQ $0x02, AX
@@ -54101,57 +55143,39 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ    $+32, AX
-	JE      end12
-	CMPQ    AX, $0x00000008
-	JB      part13
-	VMOVUPD (DX), Z4
-	VMULPD  (BX), Z4, Z4
-	VADDPD  Z4, Z0, Z0
-	CMPQ    AX, $0x00000010
-	JB      part14
-	VMOVUPD 64(DX), Z4
-	VMULPD  64(BX), Z4, Z4
-	VADDPD  Z4, Z1, Z1
-	CMPQ    AX, $0x00000018
-	JB      part15
-	VMOVUPD 128(DX), Z4
-	VMULPD  128(BX), Z4, Z4
-	VADDPD  Z4, Z2, Z2
-	CMPQ    AX, $0x00000020
-	JB      part16
-
-part13:
-	ANDQ      $+7, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, SI
-	SHLQ      CL, SI
-	NOTQ      SI
-	KMOVQ     SI, K1
-	VMOVUPD.Z (DX), K1, Z4
-	VMOVUPD.Z (BX), K1, Z5
-	VMULPD    Z5, Z4, Z4
+	ADDQ      $+32, AX
+	JE        end12
+	SUBQ      $+8, AX
+	JB        part13
+	VMOVUPD   (DX), Z4
+	VMULPD    (BX), Z4, Z4
 	VADDPD    Z4, Z0, Z0
-	JMP       end12
-
-part14:
-	CMPQ      AX, $0x00000008
-	JBE       end12
+	JE        end12
+	SUBQ      $+8, AX
+	JB        part14
+	VMOVUPD   64(DX), Z4
+	VMULPD    64(BX), Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JE        end12
+	SUBQ      $+8, AX
+	JB        part15
+	VMOVUPD   128(DX), Z4
+	VMULPD    128(BX), Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	JE        end12
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
 	KMOVQ     SI, K1
-	VMOVUPD.Z 64(DX), K1, Z4
-	VMOVUPD.Z 64(BX), K1, Z5
+	VMOVUPD.Z 192(DX), K1, Z4
+	VMOVUPD.Z 192(BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
-	VADDPD    Z4, Z1, Z1
+	VADDPD    Z4, Z3, Z3
 	JMP       end12
 
 part15:
-	CMPQ      AX, $0x00000010
-	JBE       end12
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
@@ -54164,35 +55188,58 @@ part15:
 	VADDPD    Z4, Z2, Z2
 	JMP       end12
 
-part16:
-	CMPQ      AX, $0x00000018
-	JBE       end12
+part14:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VMOVUPD.Z 64(BX), K1, Z5
+	VMULPD    Z5, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end12
+
+part13:
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPD.Z 192(DX), K1, Z4
-	VMOVUPD.Z 192(BX), K1, Z5
+	VMOVUPD.Z (DX), K1, Z4
+	VMOVUPD.Z (BX), K1, Z5
 	VMULPD    Z5, Z4, Z4
-	VADDPD    Z4, Z3, Z3
+	VADDPD    Z4, Z0, Z0
 
 end12:
+	MOVQ          cols+72(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPD        Y4, Y0, Y0
-	MOVQ          cols+72(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups17
+	JA            groups18
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPD        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPD        Y4, Y0, Y0
-	JMP           sum18
+	JMP           sum17
 
-groups17:
+groups18:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPD        Y4, Y1, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups19
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPD        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum17
+
+groups19:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPD        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -54211,7 +55258,7 @@ groups17:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum18:
+sum17:
 	VBROADCASTSD X0, Z0
 	MOVQ         cols+72(FP), CX
 	MOVQ         y_base+24(FP), AX
@@ -54223,9 +55270,9 @@ sum18:
 
 	// blocks of registers: [read y read dy write dx]
 	CMPQ CX, $0x00000020
-	JB   tail20
+	JB   tail21
 
-blocks19:
+blocks20:
 	VMOVUPD (AX), Z1
 	VMOVUPD (DX), Z2
 	VSUBPD  Z0, Z2, Z2
@@ -54251,15 +55298,15 @@ blocks19:
 	ADDQ    $+256, BX
 	SUBQ    $+32, CX
 	CMPQ    CX, $0x00000020
-	JAE     blocks19
+	JAE     blocks20
 
 	// the last ones, register by register
-tail20:
+tail21:
 	MOVQ $0x00000008, SI
 	CMPQ CX, SI
-	JB   part22
+	JB   part23
 
-one21:
+one22:
 	VMOVUPD -64(AX)(SI*8), Z1
 	VMOVUPD -64(DX)(SI*8), Z2
 	VSUBPD  Z0, Z2, Z2
@@ -54267,11 +55314,11 @@ one21:
 	VMOVUPD Z1, -64(BX)(SI*8)
 	ADDQ    $+8, SI
 	CMPQ    SI, CX
-	JBE     one21
+	JBE     one22
 
-part22:
+part23:
 	ANDQ      $+7, CX
-	JE        end23
+	JE        end24
 	MOVQ      $-1, DI
 	SHLQ      CL, DI
 	NOTQ      DI
@@ -54282,7 +55329,7 @@ part22:
 	VMULPD    Z2, Z1, Z1
 	VMOVUPD   Z1, K1, -64(BX)(SI*8)
 
-end23:
+end24:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 272(SP)
 	SHLQ $0x03, AX
@@ -54826,47 +55873,31 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ   $+64, AX
-	JE     end12
-	CMPQ   AX, $0x00000010
-	JB     part13
-	VADDPS (DX), Z0, Z0
-	CMPQ   AX, $0x00000020
-	JB     part14
-	VADDPS 64(DX), Z1, Z1
-	CMPQ   AX, $0x00000030
-	JB     part15
-	VADDPS 128(DX), Z2, Z2
-	CMPQ   AX, $0x00000040
-	JB     part16
-
-part13:
+	ADDQ      $+64, AX
+	JE        end12
+	SUBQ      $+16, AX
+	JB        part13
+	VADDPS    (DX), Z0, Z0
+	JE        end12
+	SUBQ      $+16, AX
+	JB        part14
+	VADDPS    64(DX), Z1, Z1
+	JE        end12
+	SUBQ      $+16, AX
+	JB        part15
+	VADDPS    128(DX), Z2, Z2
+	JE        end12
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
 	NOTQ      BX
 	KMOVQ     BX, K1
-	VMOVUPS.Z (DX), K1, Z4
-	VADDPS    Z4, Z0, Z0
-	JMP       end12
-
-part14:
-	CMPQ      AX, $0x00000010
-	JBE       end12
-	ANDQ      $+15, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, BX
-	SHLQ      CL, BX
-	NOTQ      BX
-	KMOVQ     BX, K1
-	VMOVUPS.Z 64(DX), K1, Z4
-	VADDPS    Z4, Z1, Z1
+	VMOVUPS.Z 192(DX), K1, Z4
+	VADDPS    Z4, Z3, Z3
 	JMP       end12
 
 part15:
-	CMPQ      AX, $0x00000020
-	JBE       end12
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
@@ -54877,35 +55908,58 @@ part15:
 	VADDPS    Z4, Z2, Z2
 	JMP       end12
 
-part16:
-	CMPQ      AX, $0x00000030
-	JBE       end12
+part14:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VADDPS    Z4, Z1, Z1
+	JMP       end12
+
+part13:
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPS.Z 192(DX), K1, Z4
-	VADDPS    Z4, Z3, Z3
+	VMOVUPS.Z (DX), K1, Z4
+	VADDPS    Z4, Z0, Z0
 
 end12:
+	MOVQ          cols+72(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	MOVQ          cols+72(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups17
+	JA            groups18
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y4
 	VADDPS        Y4, Y0, Y0
-	JMP           sum18
+	JMP           sum17
 
-groups17:
+groups18:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups19
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPS        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum17
+
+groups19:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -54919,15 +55973,14 @@ groups17:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum18:
+sum17:
 	VBROADCASTSS X0, Z0
 	MOVQ         y_base+24(FP), DI
 	ADDQ         (SP), DI
@@ -55374,47 +56427,31 @@ blocks10:
 
 	// the last block, register by register
 tail11:
-	ADDQ   $+32, AX
-	JE     end12
-	CMPQ   AX, $0x00000008
-	JB     part13
-	VADDPD (DX), Z0, Z0
-	CMPQ   AX, $0x00000010
-	JB     part14
-	VADDPD 64(DX), Z1, Z1
-	CMPQ   AX, $0x00000018
-	JB     part15
-	VADDPD 128(DX), Z2, Z2
-	CMPQ   AX, $0x00000020
-	JB     part16
-
-part13:
+	ADDQ      $+32, AX
+	JE        end12
+	SUBQ      $+8, AX
+	JB        part13
+	VADDPD    (DX), Z0, Z0
+	JE        end12
+	SUBQ      $+8, AX
+	JB        part14
+	VADDPD    64(DX), Z1, Z1
+	JE        end12
+	SUBQ      $+8, AX
+	JB        part15
+	VADDPD    128(DX), Z2, Z2
+	JE        end12
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
 	NOTQ      BX
 	KMOVQ     BX, K1
-	VMOVUPD.Z (DX), K1, Z4
-	VADDPD    Z4, Z0, Z0
-	JMP       end12
-
-part14:
-	CMPQ      AX, $0x00000008
-	JBE       end12
-	ANDQ      $+7, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, BX
-	SHLQ      CL, BX
-	NOTQ      BX
-	KMOVQ     BX, K1
-	VMOVUPD.Z 64(DX), K1, Z4
-	VADDPD    Z4, Z1, Z1
+	VMOVUPD.Z 192(DX), K1, Z4
+	VADDPD    Z4, Z3, Z3
 	JMP       end12
 
 part15:
-	CMPQ      AX, $0x00000010
-	JBE       end12
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
@@ -55425,33 +56462,54 @@ part15:
 	VADDPD    Z4, Z2, Z2
 	JMP       end12
 
-part16:
-	CMPQ      AX, $0x00000018
-	JBE       end12
+part14:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end12
+
+part13:
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPD.Z 192(DX), K1, Z4
-	VADDPD    Z4, Z3, Z3
+	VMOVUPD.Z (DX), K1, Z4
+	VADDPD    Z4, Z0, Z0
 
 end12:
+	MOVQ          cols+72(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPD        Y4, Y0, Y0
-	MOVQ          cols+72(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups17
+	JA            groups18
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPD        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPD        Y4, Y0, Y0
-	JMP           sum18
+	JMP           sum17
 
-groups17:
+groups18:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPD        Y4, Y1, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups19
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPD        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum17
+
+groups19:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPD        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -55470,7 +56528,7 @@ groups17:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum18:
+sum17:
 	VBROADCASTSD X0, Z0
 	MOVQ         y_base+24(FP), DI
 	ADDQ         (SP), DI
@@ -55691,42 +56749,26 @@ blocks15:
 
 	// the last block, register by register
 tail16:
-	ADDQ    $+64, R9
-	JE      end17
-	CMPQ    R9, $0x00000010
-	JB      part18
-	VMOVUPS (SI), Z5
-	VMAXPS  Z5, Z1, Z1
-	VCMPPS  $0x07, Z5, Z5, K1, K1
-	CMPQ    R9, $0x00000020
-	JB      part19
-	VMOVUPS 64(SI), Z5
-	VMAXPS  Z5, Z2, Z2
-	VCMPPS  $0x07, Z5, Z5, K1, K1
-	CMPQ    R9, $0x00000030
-	JB      part20
-	VMOVUPS 128(SI), Z5
-	VMAXPS  Z5, Z3, Z3
-	VCMPPS  $0x07, Z5, Z5, K2, K2
-	CMPQ    R9, $0x00000040
-	JB      part21
-
-part18:
-	ANDQ         $+15, R9
-	MOVQ         R9, CX
-	MOVQ         $-1, R11
-	SHLQ         CL, R11
-	NOTQ         R11
-	KMOVQ        R11, K3
-	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      (SI), K3, Z5
+	ADDQ         $+64, R9
+	JE           end17
+	SUBQ         $+16, R9
+	JB           part18
+	VMOVUPS      (SI), Z5
 	VMAXPS       Z5, Z1, Z1
 	VCMPPS       $0x07, Z5, Z5, K1, K1
-	JMP          end17
-
-part19:
-	CMPQ         R9, $0x00000010
-	JBE          end17
+	JE           end17
+	SUBQ         $+16, R9
+	JB           part19
+	VMOVUPS      64(SI), Z5
+	VMAXPS       Z5, Z2, Z2
+	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JE           end17
+	SUBQ         $+16, R9
+	JB           part20
+	VMOVUPS      128(SI), Z5
+	VMAXPS       Z5, Z3, Z3
+	VCMPPS       $0x07, Z5, Z5, K2, K2
+	JE           end17
 	ANDQ         $+15, R9
 	MOVQ         R9, CX
 	MOVQ         $-1, R11
@@ -55734,14 +56776,12 @@ part19:
 	NOTQ         R11
 	KMOVQ        R11, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      64(SI), K3, Z5
-	VMAXPS       Z5, Z2, Z2
-	VCMPPS       $0x07, Z5, Z5, K1, K1
+	VMOVUPS      192(SI), K3, Z5
+	VMAXPS       Z5, Z4, Z4
+	VCMPPS       $0x07, Z5, Z5, K2, K2
 	JMP          end17
 
 part20:
-	CMPQ         R9, $0x00000020
-	JBE          end17
 	ANDQ         $+15, R9
 	MOVQ         R9, CX
 	MOVQ         $-1, R11
@@ -55754,9 +56794,20 @@ part20:
 	VCMPPS       $0x07, Z5, Z5, K2, K2
 	JMP          end17
 
-part21:
-	CMPQ         R9, $0x00000030
-	JBE          end17
+part19:
+	ANDQ         $+15, R9
+	MOVQ         R9, CX
+	MOVQ         $-1, R11
+	SHLQ         CL, R11
+	NOTQ         R11
+	KMOVQ        R11, K3
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      64(SI), K3, Z5
+	VMAXPS       Z5, Z2, Z2
+	VCMPPS       $0x07, Z5, Z5, K1, K1
+	JMP          end17
+
+part18:
 	ANDQ         $+15, R9
 	MOVQ         R9, CX
 	MOVQ         $-1, R9
@@ -55764,9 +56815,9 @@ part21:
 	NOTQ         R9
 	KMOVQ        R9, K3
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      192(SI), K3, Z5
-	VMAXPS       Z5, Z4, Z4
-	VCMPPS       $0x07, Z5, Z5, K2, K2
+	VMOVUPS      (SI), K3, Z5
+	VMAXPS       Z5, Z1, Z1
+	VCMPPS       $0x07, Z5, Z5, K1, K1
 
 end17:
 	KANDW      K1, K2, K1
@@ -56111,42 +57162,26 @@ blocks15:
 
 	// the last block, register by register
 tail16:
-	ADDQ    $+32, R9
-	JE      end17
-	CMPQ    R9, $0x00000008
-	JB      part18
-	VMOVUPD (SI), Z5
-	VMAXPD  Z5, Z1, Z1
-	VCMPPD  $0x07, Z5, Z5, K1, K1
-	CMPQ    R9, $0x00000010
-	JB      part19
-	VMOVUPD 64(SI), Z5
-	VMAXPD  Z5, Z2, Z2
-	VCMPPD  $0x07, Z5, Z5, K1, K1
-	CMPQ    R9, $0x00000018
-	JB      part20
-	VMOVUPD 128(SI), Z5
-	VMAXPD  Z5, Z3, Z3
-	VCMPPD  $0x07, Z5, Z5, K2, K2
-	CMPQ    R9, $0x00000020
-	JB      part21
-
-part18:
-	ANDQ         $+7, R9
-	MOVQ         R9, CX
-	MOVQ         $-1, R11
-	SHLQ         CL, R11
-	NOTQ         R11
-	KMOVQ        R11, K3
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      (SI), K3, Z5
+	ADDQ         $+32, R9
+	JE           end17
+	SUBQ         $+8, R9
+	JB           part18
+	VMOVUPD      (SI), Z5
 	VMAXPD       Z5, Z1, Z1
 	VCMPPD       $0x07, Z5, Z5, K1, K1
-	JMP          end17
-
-part19:
-	CMPQ         R9, $0x00000008
-	JBE          end17
+	JE           end17
+	SUBQ         $+8, R9
+	JB           part19
+	VMOVUPD      64(SI), Z5
+	VMAXPD       Z5, Z2, Z2
+	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JE           end17
+	SUBQ         $+8, R9
+	JB           part20
+	VMOVUPD      128(SI), Z5
+	VMAXPD       Z5, Z3, Z3
+	VCMPPD       $0x07, Z5, Z5, K2, K2
+	JE           end17
 	ANDQ         $+7, R9
 	MOVQ         R9, CX
 	MOVQ         $-1, R11
@@ -56154,14 +57189,12 @@ part19:
 	NOTQ         R11
 	KMOVQ        R11, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      64(SI), K3, Z5
-	VMAXPD       Z5, Z2, Z2
-	VCMPPD       $0x07, Z5, Z5, K1, K1
+	VMOVUPD      192(SI), K3, Z5
+	VMAXPD       Z5, Z4, Z4
+	VCMPPD       $0x07, Z5, Z5, K2, K2
 	JMP          end17
 
 part20:
-	CMPQ         R9, $0x00000010
-	JBE          end17
 	ANDQ         $+7, R9
 	MOVQ         R9, CX
 	MOVQ         $-1, R11
@@ -56174,9 +57207,20 @@ part20:
 	VCMPPD       $0x07, Z5, Z5, K2, K2
 	JMP          end17
 
-part21:
-	CMPQ         R9, $0x00000018
-	JBE          end17
+part19:
+	ANDQ         $+7, R9
+	MOVQ         R9, CX
+	MOVQ         $-1, R11
+	SHLQ         CL, R11
+	NOTQ         R11
+	KMOVQ        R11, K3
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      64(SI), K3, Z5
+	VMAXPD       Z5, Z2, Z2
+	VCMPPD       $0x07, Z5, Z5, K1, K1
+	JMP          end17
+
+part18:
 	ANDQ         $+7, R9
 	MOVQ         R9, CX
 	MOVQ         $-1, R9
@@ -56184,9 +57228,9 @@ part21:
 	NOTQ         R9
 	KMOVQ        R9, K3
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      192(SI), K3, Z5
-	VMAXPD       Z5, Z4, Z4
-	VCMPPD       $0x07, Z5, Z5, K2, K2
+	VMOVUPD      (SI), K3, Z5
+	VMAXPD       Z5, Z1, Z1
+	VCMPPD       $0x07, Z5, Z5, K1, K1
 
 end17:
 	KANDW      K1, K2, K1
@@ -59468,62 +60512,43 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000010
-	JB      part4
-	VMOVUPS (DX), Z4
-	VSUBPS  (BX), Z4, Z4
-	VMULPS  Z4, Z4, Z4
-	VADDPS  Z4, Z0, Z0
-	CMPQ    AX, $0x00000020
-	JB      part5
-	VMOVUPS 64(DX), Z4
-	VSUBPS  64(BX), Z4, Z4
-	VMULPS  Z4, Z4, Z4
-	VADDPS  Z4, Z1, Z1
-	CMPQ    AX, $0x00000030
-	JB      part6
-	VMOVUPS 128(DX), Z4
-	VSUBPS  128(BX), Z4, Z4
-	VMULPS  Z4, Z4, Z4
-	VADDPS  Z4, Z2, Z2
-	CMPQ    AX, $0x00000040
-	JB      part7
-
-part4:
-	ANDQ      $+15, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, SI
-	SHLQ      CL, SI
-	NOTQ      SI
-	KMOVQ     SI, K1
-	VMOVUPS.Z (DX), K1, Z4
-	VMOVUPS.Z (BX), K1, Z5
-	VSUBPS    Z5, Z4, Z4
+	ADDQ      $+64, AX
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part4
+	VMOVUPS   (DX), Z4
+	VSUBPS    (BX), Z4, Z4
 	VMULPS    Z4, Z4, Z4
 	VADDPS    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000010
-	JBE       end3
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part5
+	VMOVUPS   64(DX), Z4
+	VSUBPS    64(BX), Z4, Z4
+	VMULPS    Z4, Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part6
+	VMOVUPS   128(DX), Z4
+	VSUBPS    128(BX), Z4, Z4
+	VMULPS    Z4, Z4, Z4
+	VADDPS    Z4, Z2, Z2
+	JE        end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
 	KMOVQ     SI, K1
-	VMOVUPS.Z 64(DX), K1, Z4
-	VMOVUPS.Z 64(BX), K1, Z5
+	VMOVUPS.Z 192(DX), K1, Z4
+	VMOVUPS.Z 192(BX), K1, Z5
 	VSUBPS    Z5, Z4, Z4
 	VMULPS    Z4, Z4, Z4
-	VADDPS    Z4, Z1, Z1
+	VADDPS    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000020
-	JBE       end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
@@ -59537,38 +60562,64 @@ part6:
 	VADDPS    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000030
-	JBE       end3
+part5:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VMOVUPS.Z 64(BX), K1, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMULPS    Z4, Z4, Z4
+	VADDPS    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPS.Z 192(DX), K1, Z4
-	VMOVUPS.Z 192(BX), K1, Z5
+	VMOVUPS.Z (DX), K1, Z4
+	VMOVUPS.Z (BX), K1, Z5
 	VSUBPS    Z5, Z4, Z4
 	VMULPS    Z4, Z4, Z4
-	VADDPS    Z4, Z3, Z3
+	VADDPS    Z4, Z0, Z0
 
 end3:
+	MOVQ          a_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	MOVQ          a_len+8(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y4
 	VADDPS        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPS        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -59582,15 +60633,14 @@ groups8:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -59635,62 +60685,43 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPD (DX), Z4
-	VSUBPD  (BX), Z4, Z4
-	VMULPD  Z4, Z4, Z4
-	VADDPD  Z4, Z0, Z0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPD 64(DX), Z4
-	VSUBPD  64(BX), Z4, Z4
-	VMULPD  Z4, Z4, Z4
-	VADDPD  Z4, Z1, Z1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPD 128(DX), Z4
-	VSUBPD  128(BX), Z4, Z4
-	VMULPD  Z4, Z4, Z4
-	VADDPD  Z4, Z2, Z2
-	CMPQ    AX, $0x00000020
-	JB      part7
-
-part4:
-	ANDQ      $+7, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, SI
-	SHLQ      CL, SI
-	NOTQ      SI
-	KMOVQ     SI, K1
-	VMOVUPD.Z (DX), K1, Z4
-	VMOVUPD.Z (BX), K1, Z5
-	VSUBPD    Z5, Z4, Z4
+	ADDQ      $+32, AX
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part4
+	VMOVUPD   (DX), Z4
+	VSUBPD    (BX), Z4, Z4
 	VMULPD    Z4, Z4, Z4
 	VADDPD    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000008
-	JBE       end3
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part5
+	VMOVUPD   64(DX), Z4
+	VSUBPD    64(BX), Z4, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part6
+	VMOVUPD   128(DX), Z4
+	VSUBPD    128(BX), Z4, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	JE        end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
 	KMOVQ     SI, K1
-	VMOVUPD.Z 64(DX), K1, Z4
-	VMOVUPD.Z 64(BX), K1, Z5
+	VMOVUPD.Z 192(DX), K1, Z4
+	VMOVUPD.Z 192(BX), K1, Z5
 	VSUBPD    Z5, Z4, Z4
 	VMULPD    Z4, Z4, Z4
-	VADDPD    Z4, Z1, Z1
+	VADDPD    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000010
-	JBE       end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, SI
@@ -59704,36 +60735,60 @@ part6:
 	VADDPD    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000018
-	JBE       end3
+part5:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, SI
+	SHLQ      CL, SI
+	NOTQ      SI
+	KMOVQ     SI, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VMOVUPD.Z 64(BX), K1, Z5
+	VSUBPD    Z5, Z4, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPD.Z 192(DX), K1, Z4
-	VMOVUPD.Z 192(BX), K1, Z5
+	VMOVUPD.Z (DX), K1, Z4
+	VMOVUPD.Z (BX), K1, Z5
 	VSUBPD    Z5, Z4, Z4
 	VMULPD    Z4, Z4, Z4
-	VADDPD    Z4, Z3, Z3
+	VADDPD    Z4, Z0, Z0
 
 end3:
+	MOVQ          a_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPD        Y4, Y0, Y0
-	MOVQ          a_len+8(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPD        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPD        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPD        Y4, Y1, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPD        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPD        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -59752,7 +60807,7 @@ groups8:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSD X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -59805,7 +60860,7 @@ blocks1:
 tail2:
 	ADDQ          $+64, AX
 	JE            end3
-	CMPQ          AX, $0x00000010
+	SUBQ          $+16, AX
 	JB            part4
 	VMOVUPS       (DX), Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
@@ -59813,7 +60868,8 @@ tail2:
 	VCVTPS2PD     Y5, Z5
 	VFMADD231PD   Z4, Z4, Z0
 	VFMADD231PD   Z5, Z5, Z1
-	CMPQ          AX, $0x00000020
+	JE            end3
+	SUBQ          $+16, AX
 	JB            part5
 	VMOVUPS       64(DX), Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
@@ -59821,7 +60877,8 @@ tail2:
 	VCVTPS2PD     Y5, Z5
 	VFMADD231PD   Z4, Z4, Z2
 	VFMADD231PD   Z5, Z5, Z3
-	CMPQ          AX, $0x00000030
+	JE            end3
+	SUBQ          $+16, AX
 	JB            part6
 	VMOVUPS       128(DX), Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
@@ -59829,34 +60886,14 @@ tail2:
 	VCVTPS2PD     Y5, Z5
 	VFMADD231PD   Z4, Z4, Z0
 	VFMADD231PD   Z5, Z5, Z1
-	CMPQ          AX, $0x00000040
-	JB            part7
-
-part4:
+	JE            end3
 	ANDQ          $+15, AX
 	MOVQ          AX, CX
 	MOVQ          $-1, BX
 	SHLQ          CL, BX
 	NOTQ          BX
 	KMOVQ         BX, K1
-	VMOVUPS.Z     (DX), K1, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y5
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z4, Z4, Z0
-	VFMADD231PD   Z5, Z5, Z1
-	JMP           end3
-
-part5:
-	CMPQ          AX, $0x00000010
-	JBE           end3
-	ANDQ          $+15, AX
-	MOVQ          AX, CX
-	MOVQ          $-1, BX
-	SHLQ          CL, BX
-	NOTQ          BX
-	KMOVQ         BX, K1
-	VMOVUPS.Z     64(DX), K1, Z4
+	VMOVUPS.Z     192(DX), K1, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
 	VCVTPS2PD     Y4, Z4
 	VCVTPS2PD     Y5, Z5
@@ -59865,8 +60902,6 @@ part5:
 	JMP           end3
 
 part6:
-	CMPQ          AX, $0x00000020
-	JBE           end3
 	ANDQ          $+15, AX
 	MOVQ          AX, CX
 	MOVQ          $-1, BX
@@ -59881,37 +60916,62 @@ part6:
 	VFMADD231PD   Z5, Z5, Z1
 	JMP           end3
 
-part7:
-	CMPQ          AX, $0x00000030
-	JBE           end3
+part5:
+	ANDQ          $+15, AX
+	MOVQ          AX, CX
+	MOVQ          $-1, BX
+	SHLQ          CL, BX
+	NOTQ          BX
+	KMOVQ         BX, K1
+	VMOVUPS.Z     64(DX), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	JMP           end3
+
+part4:
 	ANDQ          $+15, AX
 	MOVQ          AX, CX
 	MOVQ          $-1, AX
 	SHLQ          CL, AX
 	NOTQ          AX
 	KMOVQ         AX, K1
-	VMOVUPS.Z     192(DX), K1, Z4
+	VMOVUPS.Z     (DX), K1, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
 	VCVTPS2PD     Y4, Z4
 	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z4, Z4, Z2
-	VFMADD231PD   Z5, Z5, Z3
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
 
 end3:
+	MOVQ          x_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPD        Y4, Y0, Y0
-	MOVQ          x_len+8(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPD        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPD        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPD        Y4, Y1, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPD        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPD        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -59930,7 +60990,7 @@ groups8:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSD X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -59969,55 +61029,38 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+32, AX
-	JE      end3
-	CMPQ    AX, $0x00000008
-	JB      part4
-	VMOVUPD (DX), Z4
-	VMULPD  Z4, Z4, Z4
-	VADDPD  Z4, Z0, Z0
-	CMPQ    AX, $0x00000010
-	JB      part5
-	VMOVUPD 64(DX), Z4
-	VMULPD  Z4, Z4, Z4
-	VADDPD  Z4, Z1, Z1
-	CMPQ    AX, $0x00000018
-	JB      part6
-	VMOVUPD 128(DX), Z4
-	VMULPD  Z4, Z4, Z4
-	VADDPD  Z4, Z2, Z2
-	CMPQ    AX, $0x00000020
-	JB      part7
-
-part4:
-	ANDQ      $+7, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, BX
-	SHLQ      CL, BX
-	NOTQ      BX
-	KMOVQ     BX, K1
-	VMOVUPD.Z (DX), K1, Z4
+	ADDQ      $+32, AX
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part4
+	VMOVUPD   (DX), Z4
 	VMULPD    Z4, Z4, Z4
 	VADDPD    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000008
-	JBE       end3
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part5
+	VMOVUPD   64(DX), Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JE        end3
+	SUBQ      $+8, AX
+	JB        part6
+	VMOVUPD   128(DX), Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	JE        end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
 	NOTQ      BX
 	KMOVQ     BX, K1
-	VMOVUPD.Z 64(DX), K1, Z4
+	VMOVUPD.Z 192(DX), K1, Z4
 	VMULPD    Z4, Z4, Z4
-	VADDPD    Z4, Z1, Z1
+	VADDPD    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000010
-	JBE       end3
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
@@ -60029,34 +61072,56 @@ part6:
 	VADDPD    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000018
-	JBE       end3
+part5:
+	ANDQ      $+7, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPD.Z 64(DX), K1, Z4
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+7, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPD.Z 192(DX), K1, Z4
+	VMOVUPD.Z (DX), K1, Z4
 	VMULPD    Z4, Z4, Z4
-	VADDPD    Z4, Z3, Z3
+	VADDPD    Z4, Z0, Z0
 
 end3:
+	MOVQ          x_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPD        Y4, Y0, Y0
-	MOVQ          x_len+8(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPD        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPD        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPD        Y4, Y1, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPD        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPD        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPD        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -60075,7 +61140,7 @@ groups8:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSD X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -62144,67 +63209,47 @@ blocks14:
 
 	// the last block, register by register
 tail15:
-	ADDQ    $+64, AX
-	JE      end16
-	CMPQ    AX, $0x00000010
-	JB      part17
-	VMOVUPS (DX), Z4
-	VMOVUPS (BX), Z5
-	VMULPS  Z10, Z4, Z4
-	VADDPS  Z5, Z4, Z4
-	VMAXPS  Z4, Z0, Z0
-	CMPQ    AX, $0x00000020
-	JB      part18
-	VMOVUPS 64(DX), Z4
-	VMOVUPS 64(BX), Z5
-	VMULPS  Z10, Z4, Z4
-	VADDPS  Z5, Z4, Z4
-	VMAXPS  Z4, Z1, Z1
-	CMPQ    AX, $0x00000030
-	JB      part19
-	VMOVUPS 128(DX), Z4
-	VMOVUPS 128(BX), Z5
-	VMULPS  Z10, Z4, Z4
-	VADDPS  Z5, Z4, Z4
-	VMAXPS  Z4, Z2, Z2
-	CMPQ    AX, $0x00000040
-	JB      part20
-
-part17:
-	ANDQ         $+15, AX
-	MOVQ         AX, CX
-	MOVQ         $-1, SI
-	SHLQ         CL, SI
-	NOTQ         SI
-	KMOVQ        SI, K1
-	VMOVUPS.Z    (DX), K1, Z4
-	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      (BX), K1, Z5
+	ADDQ         $+64, AX
+	JE           end16
+	SUBQ         $+16, AX
+	JB           part17
+	VMOVUPS      (DX), Z4
+	VMOVUPS      (BX), Z5
 	VMULPS       Z10, Z4, Z4
 	VADDPS       Z5, Z4, Z4
 	VMAXPS       Z4, Z0, Z0
-	JMP          end16
-
-part18:
-	CMPQ         AX, $0x00000010
-	JBE          end16
+	JE           end16
+	SUBQ         $+16, AX
+	JB           part18
+	VMOVUPS      64(DX), Z4
+	VMOVUPS      64(BX), Z5
+	VMULPS       Z10, Z4, Z4
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z1, Z1
+	JE           end16
+	SUBQ         $+16, AX
+	JB           part19
+	VMOVUPS      128(DX), Z4
+	VMOVUPS      128(BX), Z5
+	VMULPS       Z10, Z4, Z4
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z2, Z2
+	JE           end16
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
 	NOTQ         SI
 	KMOVQ        SI, K1
-	VMOVUPS.Z    64(DX), K1, Z4
+	VMOVUPS.Z    192(DX), K1, Z4
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      64(BX), K1, Z5
+	VMOVUPS      192(BX), K1, Z5
 	VMULPS       Z10, Z4, Z4
 	VADDPS       Z5, Z4, Z4
-	VMAXPS       Z4, Z1, Z1
+	VMAXPS       Z4, Z3, Z3
 	JMP          end16
 
 part19:
-	CMPQ         AX, $0x00000020
-	JBE          end16
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
@@ -62219,21 +63264,34 @@ part19:
 	VMAXPS       Z4, Z2, Z2
 	JMP          end16
 
-part20:
-	CMPQ         AX, $0x00000030
-	JBE          end16
+part18:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPS.Z    64(DX), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      64(BX), K1, Z5
+	VMULPS       Z10, Z4, Z4
+	VADDPS       Z5, Z4, Z4
+	VMAXPS       Z4, Z1, Z1
+	JMP          end16
+
+part17:
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
 	SHLQ         CL, AX
 	NOTQ         AX
 	KMOVQ        AX, K1
-	VMOVUPS.Z    192(DX), K1, Z4
+	VMOVUPS.Z    (DX), K1, Z4
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      192(BX), K1, Z5
+	VMOVUPS      (BX), K1, Z5
 	VMULPS       Z10, Z4, Z4
 	VADDPS       Z5, Z4, Z4
-	VMAXPS       Z4, Z3, Z3
+	VMAXPS       Z4, Z0, Z0
 
 end16:
 	VMAXPS     Z2, Z0, Z0
@@ -62482,22 +63540,36 @@ tail22:
 	VMOVUPS      Z4, K1, 192(SI)
 
 end23:
+	MOVQ          cols+72(FP), AX
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VADDPS        Y0, Y13, Y0
-	MOVQ          cols+72(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups24
+	JA            groups25
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y1
 	VADDPS        Y1, Y0, Y0
-	JMP           sum25
+	JMP           sum24
 
-groups24:
+groups25:
 	VEXTRACTF64X4 $0x01, Z14, Y1
 	VADDPS        Y1, Y14, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups26
+	VSHUFF64X2    $0x00, Y1, Y0, Y2
+	VSHUFF64X2    $0x03, Y1, Y0, Y3
+	VADDPS        Y3, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	JMP           sum24
+
+groups26:
 	VEXTRACTF64X4 $0x01, Z15, Y2
 	VADDPS        Y2, Y15, Y2
 	VEXTRACTF64X4 $0x01, Z16, Y3
@@ -62511,15 +63583,14 @@ groups24:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum25:
+sum24:
 	VBROADCASTSS X0, Z0
 	VMOVUPS      c3f800000<>+0(SB), Z1
 	VDIVPS       Z0, Z1, Z0
@@ -62533,9 +63604,9 @@ sum25:
 
 	// blocks of registers: [read dst write dst]
 	CMPQ CX, $0x00000040
-	JB   tail27
+	JB   tail28
 
-blocks26:
+blocks27:
 	VMOVUPS (AX), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (DX)
@@ -62552,25 +63623,25 @@ blocks26:
 	ADDQ    $+256, DX
 	SUBQ    $+64, CX
 	CMPQ    CX, $0x00000040
-	JAE     blocks26
+	JAE     blocks27
 
 	// the last ones, register by register
-tail27:
+tail28:
 	MOVQ $0x00000010, BX
 	CMPQ CX, BX
-	JB   part29
+	JB   part30
 
-one28:
+one29:
 	VMOVUPS -64(AX)(BX*4), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, -64(DX)(BX*4)
 	ADDQ    $+16, BX
 	CMPQ    BX, CX
-	JBE     one28
+	JBE     one29
 
-part29:
+part30:
 	ANDQ      $+15, CX
-	JE        end30
+	JE        end31
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
@@ -62579,7 +63650,7 @@ part29:
 	VMULPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, -64(DX)(BX*4)
 
-end30:
+end31:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 272(SP)
 	SHLQ $0x02, AX
@@ -63119,67 +64190,47 @@ blocks14:
 
 	// the last block, register by register
 tail15:
-	ADDQ    $+32, AX
-	JE      end16
-	CMPQ    AX, $0x00000008
-	JB      part17
-	VMOVUPD (DX), Z4
-	VMOVUPD (BX), Z5
-	VMULPD  Z6, Z4, Z4
-	VADDPD  Z5, Z4, Z4
-	VMAXPD  Z4, Z0, Z0
-	CMPQ    AX, $0x00000010
-	JB      part18
-	VMOVUPD 64(DX), Z4
-	VMOVUPD 64(BX), Z5
-	VMULPD  Z6, Z4, Z4
-	VADDPD  Z5, Z4, Z4
-	VMAXPD  Z4, Z1, Z1
-	CMPQ    AX, $0x00000018
-	JB      part19
-	VMOVUPD 128(DX), Z4
-	VMOVUPD 128(BX), Z5
-	VMULPD  Z6, Z4, Z4
-	VADDPD  Z5, Z4, Z4
-	VMAXPD  Z4, Z2, Z2
-	CMPQ    AX, $0x00000020
-	JB      part20
-
-part17:
-	ANDQ         $+7, AX
-	MOVQ         AX, CX
-	MOVQ         $-1, SI
-	SHLQ         CL, SI
-	NOTQ         SI
-	KMOVQ        SI, K1
-	VMOVUPD.Z    (DX), K1, Z4
-	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      (BX), K1, Z5
+	ADDQ         $+32, AX
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part17
+	VMOVUPD      (DX), Z4
+	VMOVUPD      (BX), Z5
 	VMULPD       Z6, Z4, Z4
 	VADDPD       Z5, Z4, Z4
 	VMAXPD       Z4, Z0, Z0
-	JMP          end16
-
-part18:
-	CMPQ         AX, $0x00000008
-	JBE          end16
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part18
+	VMOVUPD      64(DX), Z4
+	VMOVUPD      64(BX), Z5
+	VMULPD       Z6, Z4, Z4
+	VADDPD       Z5, Z4, Z4
+	VMAXPD       Z4, Z1, Z1
+	JE           end16
+	SUBQ         $+8, AX
+	JB           part19
+	VMOVUPD      128(DX), Z4
+	VMOVUPD      128(BX), Z5
+	VMULPD       Z6, Z4, Z4
+	VADDPD       Z5, Z4, Z4
+	VMAXPD       Z4, Z2, Z2
+	JE           end16
 	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
 	SHLQ         CL, SI
 	NOTQ         SI
 	KMOVQ        SI, K1
-	VMOVUPD.Z    64(DX), K1, Z4
+	VMOVUPD.Z    192(DX), K1, Z4
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      64(BX), K1, Z5
+	VMOVUPD      192(BX), K1, Z5
 	VMULPD       Z6, Z4, Z4
 	VADDPD       Z5, Z4, Z4
-	VMAXPD       Z4, Z1, Z1
+	VMAXPD       Z4, Z3, Z3
 	JMP          end16
 
 part19:
-	CMPQ         AX, $0x00000010
-	JBE          end16
 	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, SI
@@ -63194,21 +64245,34 @@ part19:
 	VMAXPD       Z4, Z2, Z2
 	JMP          end16
 
-part20:
-	CMPQ         AX, $0x00000018
-	JBE          end16
+part18:
+	ANDQ         $+7, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, SI
+	SHLQ         CL, SI
+	NOTQ         SI
+	KMOVQ        SI, K1
+	VMOVUPD.Z    64(DX), K1, Z4
+	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
+	VMOVUPD      64(BX), K1, Z5
+	VMULPD       Z6, Z4, Z4
+	VADDPD       Z5, Z4, Z4
+	VMAXPD       Z4, Z1, Z1
+	JMP          end16
+
+part17:
 	ANDQ         $+7, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
 	SHLQ         CL, AX
 	NOTQ         AX
 	KMOVQ        AX, K1
-	VMOVUPD.Z    192(DX), K1, Z4
+	VMOVUPD.Z    (DX), K1, Z4
 	VBROADCASTSD cfff0000000000000<>+0(SB), Z5
-	VMOVUPD      192(BX), K1, Z5
+	VMOVUPD      (BX), K1, Z5
 	VMULPD       Z6, Z4, Z4
 	VADDPD       Z5, Z4, Z4
-	VMAXPD       Z4, Z3, Z3
+	VMAXPD       Z4, Z0, Z0
 
 end16:
 	VMAXPD     Z2, Z0, Z0
@@ -63500,20 +64564,32 @@ tail22:
 	VMOVUPD      Z4, K1, 192(SI)
 
 end23:
+	MOVQ          cols+72(FP), AX
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VADDPD        Y0, Y18, Y0
-	MOVQ          cols+72(FP), AX
 	CMPQ          AX, $0x00000008
-	JA            groups24
+	JA            groups25
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y1
 	VADDPD        Y1, Y0, Y0
-	JMP           sum25
+	JMP           sum24
 
-groups24:
+groups25:
 	VEXTRACTF64X4 $0x01, Z19, Y1
 	VADDPD        Y1, Y19, Y1
+	CMPQ          AX, $0x00000010
+	JA            groups26
+	VSHUFF64X2    $0x00, Y1, Y0, Y2
+	VSHUFF64X2    $0x03, Y1, Y0, Y3
+	VADDPD        Y3, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y2
+	VADDPD        Y2, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y2
+	VADDPD        Y2, Y0, Y0
+	JMP           sum24
+
+groups26:
 	VEXTRACTF64X4 $0x01, Z20, Y2
 	VADDPD        Y2, Y20, Y2
 	VEXTRACTF64X4 $0x01, Z21, Y3
@@ -63532,7 +64608,7 @@ groups24:
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPD        Y1, Y0, Y0
 
-sum25:
+sum24:
 	VBROADCASTSD X0, Z0
 	VMOVUPS      c3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
@@ -63546,9 +64622,9 @@ sum25:
 
 	// blocks of registers: [read dst write dst]
 	CMPQ CX, $0x00000020
-	JB   tail27
+	JB   tail28
 
-blocks26:
+blocks27:
 	VMOVUPD (AX), Z1
 	VMULPD  Z1, Z0, Z1
 	VMOVUPD Z1, (DX)
@@ -63565,25 +64641,25 @@ blocks26:
 	ADDQ    $+256, DX
 	SUBQ    $+32, CX
 	CMPQ    CX, $0x00000020
-	JAE     blocks26
+	JAE     blocks27
 
 	// the last ones, register by register
-tail27:
+tail28:
 	MOVQ $0x00000008, BX
 	CMPQ CX, BX
-	JB   part29
+	JB   part30
 
-one28:
+one29:
 	VMOVUPD -64(AX)(BX*8), Z1
 	VMULPD  Z1, Z0, Z1
 	VMOVUPD Z1, -64(DX)(BX*8)
 	ADDQ    $+8, BX
 	CMPQ    BX, CX
-	JBE     one28
+	JBE     one29
 
-part29:
+part30:
 	ANDQ      $+7, CX
-	JE        end30
+	JE        end31
 	MOVQ      $-1, SI
 	SHLQ      CL, SI
 	NOTQ      SI
@@ -63592,7 +64668,7 @@ part29:
 	VMULPD    Z1, Z0, Z1
 	VMOVUPD   Z1, K1, -64(DX)(BX*8)
 
-end30:
+end31:
 	MOVQ cols+72(FP), AX
 	SUBQ AX, 272(SP)
 	SHLQ $0x03, AX
@@ -70145,57 +71221,39 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000010
-	JB        part4
-	VCVTPH2PS (DX), Z4
-	VMULPS    (BX), Z4, Z4
-	VADDPS    Z4, Z0, Z0
-	CMPQ      AX, $0x00000020
-	JB        part5
-	VCVTPH2PS 32(DX), Z4
-	VMULPS    64(BX), Z4, Z4
-	VADDPS    Z4, Z1, Z1
-	CMPQ      AX, $0x00000030
-	JB        part6
-	VCVTPH2PS 64(DX), Z4
-	VMULPS    128(BX), Z4, Z4
-	VADDPS    Z4, Z2, Z2
-	CMPQ      AX, $0x00000040
-	JB        part7
-
-part4:
-	ANDQ        $+15, AX
-	MOVQ        AX, CX
-	MOVQ        $-1, SI
-	SHLQ        CL, SI
-	NOTQ        SI
-	KMOVQ       SI, K1
-	VCVTPH2PS.Z (DX), K1, Z4
-	VMOVUPS.Z   (BX), K1, Z5
-	VMULPS      Z5, Z4, Z4
+	ADDQ        $+64, AX
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part4
+	VCVTPH2PS   (DX), Z4
+	VMULPS      (BX), Z4, Z4
 	VADDPS      Z4, Z0, Z0
-	JMP         end3
-
-part5:
-	CMPQ        AX, $0x00000010
-	JBE         end3
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part5
+	VCVTPH2PS   32(DX), Z4
+	VMULPS      64(BX), Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part6
+	VCVTPH2PS   64(DX), Z4
+	VMULPS      128(BX), Z4, Z4
+	VADDPS      Z4, Z2, Z2
+	JE          end3
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, SI
 	SHLQ        CL, SI
 	NOTQ        SI
 	KMOVQ       SI, K1
-	VCVTPH2PS.Z 32(DX), K1, Z4
-	VMOVUPS.Z   64(BX), K1, Z5
+	VCVTPH2PS.Z 96(DX), K1, Z4
+	VMOVUPS.Z   192(BX), K1, Z5
 	VMULPS      Z5, Z4, Z4
-	VADDPS      Z4, Z1, Z1
+	VADDPS      Z4, Z3, Z3
 	JMP         end3
 
 part6:
-	CMPQ        AX, $0x00000020
-	JBE         end3
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, SI
@@ -70208,37 +71266,62 @@ part6:
 	VADDPS      Z4, Z2, Z2
 	JMP         end3
 
-part7:
-	CMPQ        AX, $0x00000030
-	JBE         end3
+part5:
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VCVTPH2PS.Z 32(DX), K1, Z4
+	VMOVUPS.Z   64(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	JMP         end3
+
+part4:
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, AX
 	SHLQ        CL, AX
 	NOTQ        AX
 	KMOVQ       AX, K1
-	VCVTPH2PS.Z 96(DX), K1, Z4
-	VMOVUPS.Z   192(BX), K1, Z5
+	VCVTPH2PS.Z (DX), K1, Z4
+	VMOVUPS.Z   (BX), K1, Z5
 	VMULPS      Z5, Z4, Z4
-	VADDPS      Z4, Z3, Z3
+	VADDPS      Z4, Z0, Z0
 
 end3:
+	MOVQ          h_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	MOVQ          h_len+8(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y4
 	VADDPS        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPS        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -70252,15 +71335,14 @@ groups8:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -70305,62 +71387,43 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000010
-	JB        part4
-	VPMOVZXWD (DX), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMULPS    (BX), Z4, Z4
-	VADDPS    Z4, Z0, Z0
-	CMPQ      AX, $0x00000020
-	JB        part5
-	VPMOVZXWD 32(DX), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMULPS    64(BX), Z4, Z4
-	VADDPS    Z4, Z1, Z1
-	CMPQ      AX, $0x00000030
-	JB        part6
-	VPMOVZXWD 64(DX), Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMULPS    128(BX), Z4, Z4
-	VADDPS    Z4, Z2, Z2
-	CMPQ      AX, $0x00000040
-	JB        part7
-
-part4:
-	ANDQ        $+15, AX
-	MOVQ        AX, CX
-	MOVQ        $-1, SI
-	SHLQ        CL, SI
-	NOTQ        SI
-	KMOVQ       SI, K1
-	VPMOVZXWD.Z (DX), K1, Z4
+	ADDQ        $+64, AX
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part4
+	VPMOVZXWD   (DX), Z4
 	VPSLLD      $0x10, Z4, Z4
-	VMOVUPS.Z   (BX), K1, Z5
-	VMULPS      Z5, Z4, Z4
+	VMULPS      (BX), Z4, Z4
 	VADDPS      Z4, Z0, Z0
-	JMP         end3
-
-part5:
-	CMPQ        AX, $0x00000010
-	JBE         end3
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part5
+	VPMOVZXWD   32(DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMULPS      64(BX), Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part6
+	VPMOVZXWD   64(DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMULPS      128(BX), Z4, Z4
+	VADDPS      Z4, Z2, Z2
+	JE          end3
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, SI
 	SHLQ        CL, SI
 	NOTQ        SI
 	KMOVQ       SI, K1
-	VPMOVZXWD.Z 32(DX), K1, Z4
+	VPMOVZXWD.Z 96(DX), K1, Z4
 	VPSLLD      $0x10, Z4, Z4
-	VMOVUPS.Z   64(BX), K1, Z5
+	VMOVUPS.Z   192(BX), K1, Z5
 	VMULPS      Z5, Z4, Z4
-	VADDPS      Z4, Z1, Z1
+	VADDPS      Z4, Z3, Z3
 	JMP         end3
 
 part6:
-	CMPQ        AX, $0x00000020
-	JBE         end3
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, SI
@@ -70374,38 +71437,64 @@ part6:
 	VADDPS      Z4, Z2, Z2
 	JMP         end3
 
-part7:
-	CMPQ        AX, $0x00000030
-	JBE         end3
+part5:
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, SI
+	SHLQ        CL, SI
+	NOTQ        SI
+	KMOVQ       SI, K1
+	VPMOVZXWD.Z 32(DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS.Z   64(BX), K1, Z5
+	VMULPS      Z5, Z4, Z4
+	VADDPS      Z4, Z1, Z1
+	JMP         end3
+
+part4:
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, AX
 	SHLQ        CL, AX
 	NOTQ        AX
 	KMOVQ       AX, K1
-	VPMOVZXWD.Z 96(DX), K1, Z4
+	VPMOVZXWD.Z (DX), K1, Z4
 	VPSLLD      $0x10, Z4, Z4
-	VMOVUPS.Z   192(BX), K1, Z5
+	VMOVUPS.Z   (BX), K1, Z5
 	VMULPS      Z5, Z4, Z4
-	VADDPS      Z4, Z3, Z3
+	VADDPS      Z4, Z0, Z0
 
 end3:
+	MOVQ          h_len+8(FP), AX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	MOVQ          h_len+8(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups8
+	JA            groups9
 	VSHUFF64X2    $0x01, Y0, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y4
 	VADDPS        Y4, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y4
 	VADDPS        Y4, Y0, Y0
-	JMP           sum9
+	JMP           sum8
 
-groups8:
+groups9:
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups10
+	VSHUFF64X2    $0x00, Y1, Y0, Y4
+	VSHUFF64X2    $0x03, Y1, Y0, Y5
+	VADDPS        Y5, Y4, Y0
+	VPERMILPS     $0x4e, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y4
+	VADDPS        Y4, Y0, Y0
+	JMP           sum8
+
+groups10:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF64X4 $0x01, Z3, Y4
@@ -70419,15 +71508,14 @@ groups8:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum9:
+sum8:
 	VMOVSS X0, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -72905,6 +73993,786 @@ end4:
 	VZEROUPPER
 	RET
 
+// func lossEntropyGradAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, planes int, n int, dxStride int, sStride int, dyStride int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·lossEntropyGradAVX512(SB), $16720-184
+	NO_LOCAL_POINTERS
+	MOVQ $0x00000000, (SP)
+	MOVQ n+152(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide2:
+	CMPQ    8(SP), $0x00000040
+	JB      narrow3
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000100, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000100, R8
+	MOVQ dxStride+160(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+144(FP), R10
+	LEAQ 335(SP), R11
+	ANDQ $-64, R11
+	LEAQ 16384(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
+
+lanes6:
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (SI), Z3
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z11, Z11
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     (R13), Z2, Z1
+	VMOVUPS    Z1, (R11)
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    64(DX), Z2
+	VMOVUPS    64(SI), Z3
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z12, Z12
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     64(R13), Z2, Z1
+	VMOVUPS    Z1, 64(R11)
+	VMOVUPS    128(AX), Z1
+	VMOVUPS    128(DX), Z2
+	VMOVUPS    128(SI), Z3
+	PREFETCHT0 128(DI)
+	PREFETCHT0 128(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z13, Z13
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     128(R13), Z2, Z1
+	VMOVUPS    Z1, 128(R11)
+	VMOVUPS    192(AX), Z1
+	VMOVUPS    192(DX), Z2
+	VMOVUPS    192(SI), Z3
+	PREFETCHT0 192(DI)
+	PREFETCHT0 192(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z14, Z14
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     192(R13), Z2, Z1
+	VMOVUPS    Z1, 192(R11)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       R9, R8
+	DECQ       R10
+	JE         end7
+	ADDQ       $0x00000100, R11
+	ADDQ       R14, R13
+	CMPQ       R11, R12
+	JB         lanes6
+	SUBQ       $0x00004000, R11
+	MOVQ       R11, R13
+	MOVQ       $0x00000100, R14
+	JMP        lanes6
+
+end7:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    planes+144(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VADDPS  Z11, Z0, Z11
+	VADDPS  Z12, Z1, Z12
+	VADDPS  Z13, Z2, Z13
+	VADDPS  Z14, Z3, Z14
+	VMOVUPS c3f800000<>+0(SB), Z4
+
+	// every plane: [read s read dy read own read comp read a write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ (SP), R9
+	MOVQ dxStride+160(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+144(FP), R11
+
+planes8:
+	VMOVUPS   (AX), Z5
+	VMOVUPS   (DX), Z6
+	VMOVUPS   (SI), Z7
+	VMOVUPS   (DI), Z8
+	VMOVUPS   (R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z0, Z11, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, (R9)
+	VMOVUPS   64(AX), Z5
+	VMOVUPS   64(DX), Z6
+	VMOVUPS   64(SI), Z7
+	VMOVUPS   64(DI), Z8
+	VMOVUPS   64(R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z1, Z12, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, 64(R9)
+	VMOVUPS   128(AX), Z5
+	VMOVUPS   128(DX), Z6
+	VMOVUPS   128(SI), Z7
+	VMOVUPS   128(DI), Z8
+	VMOVUPS   128(R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z2, Z13, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, 128(R9)
+	VMOVUPS   192(AX), Z5
+	VMOVUPS   192(DX), Z6
+	VMOVUPS   192(SI), Z7
+	VMOVUPS   192(DI), Z8
+	VMOVUPS   192(R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z3, Z14, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, 192(R9)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      R10, R9
+	DECQ      R11
+	JNE       planes8
+	ADDQ      $0x00000100, (SP)
+	SUBQ      $0x00000040, 8(SP)
+	JMP       wide2
+
+	// columns, a register at a time, the last one in part
+narrow3:
+	CMPQ 8(SP), $+0
+	JE   end5
+
+narrow4:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ s_base+24(FP), DI
+	ADDQ (SP), DI
+	ADDQ $0x00000040, DI
+	MOVQ dx_base+0(FP), R8
+	ADDQ (SP), R8
+	ADDQ $0x00000040, R8
+	MOVQ dxStride+160(FP), R9
+	SHLQ $0x02, R9
+	MOVQ planes+144(FP), R10
+	LEAQ 335(SP), R11
+	ANDQ $-64, R11
+	LEAQ 16384(R11), R12
+	LEAQ zeros<>+0(SB), R13
+	XORQ R14, R14
+
+lanes9:
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VMOVUPS.Z (SI), K1, Z3
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z3, Z1, K2, Z1
+	VMULPS    Z2, Z1, Z2
+	VSUBPS    Z1, Z10, Z1
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z2, Z0, K2, Z1
+	VADDPS    Z1, Z11, Z11
+	VSUBPS    Z1, Z2, Z2
+	VADDPS    (R13), Z2, Z1
+	VMOVUPS   Z1, (R11)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      CX, DI
+	ADDQ      R9, R8
+	DECQ      R10
+	JE        end10
+	ADDQ      $0x00000100, R11
+	ADDQ      R14, R13
+	CMPQ      R11, R12
+	JB        lanes9
+	SUBQ      $0x00004000, R11
+	MOVQ      R11, R13
+	MOVQ      $0x00000100, R14
+	JMP       lanes9
+
+end10:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    planes+144(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VADDPS  Z11, Z0, Z11
+	VMOVUPS c3f800000<>+0(SB), Z1
+
+	// every plane: [read s read dy read own read comp read a write dx]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+168(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+176(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	MOVQ dx_base+0(FP), R9
+	ADDQ (SP), R9
+	MOVQ dxStride+160(FP), R10
+	SHLQ $0x02, R10
+	MOVQ planes+144(FP), R11
+
+planes11:
+	VMOVUPS.Z (AX), K1, Z2
+	VMOVUPS.Z (DX), K1, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS.Z (DI), K1, Z5
+	VMOVUPS.Z (R8), K1, Z6
+	VMULPS    Z2, Z6, Z6
+	VPMOVD2M  Z2, K2
+	VBLENDMPS Z4, Z2, K2, Z2
+	VSUBPS    Z2, Z10, Z4
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z5, Z1, K2, Z5
+	VMULPS    Z5, Z3, Z3
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z0, Z11, K2, Z4
+	VSUBPS    Z4, Z3, Z3
+	VMULPS    Z3, Z2, Z2
+	VADDPS    Z6, Z2, Z2
+	VMOVUPS   Z2, K1, (R9)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      R10, R9
+	DECQ      R11
+	JNE       planes11
+	ADDQ      $0x00000040, (SP)
+	SUBQ      $0x00000010, 8(SP)
+	JA        narrow4
+
+end5:
+	VZEROUPPER
+	RET
+
+// func lossEntropyGradRowsAVX512(dx []float32, s []float32, dy []float32, own []float32, comp []float32, a []float32, cols int, n int, sStride int, dyStride int)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·lossEntropyGradRowsAVX512(SB), $16720-176
+	NO_LOCAL_POINTERS
+	MOVQ $0x00000000, (SP)
+	MOVQ n+152(FP), AX
+	MOVQ AX, 8(SP)
+
+	// columns, 4 registers at a time
+wide1:
+	CMPQ    8(SP), $0x00000040
+	JB      narrow2
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+160(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+168(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000100, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+144(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	LEAQ  335(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  16384(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
+
+lanes5:
+	VMOVUPS    (AX), Z1
+	VMOVUPS    (DX), Z2
+	VMOVUPS    (SI), Z3
+	PREFETCHT0 (DI)
+	PREFETCHT0 (R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z11, Z11
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     (R12), Z2, Z1
+	VMOVUPS    Z1, (R10)
+	VMOVUPS    64(AX), Z1
+	VMOVUPS    64(DX), Z2
+	VMOVUPS    64(SI), Z3
+	PREFETCHT0 64(DI)
+	PREFETCHT0 64(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z12, Z12
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     64(R12), Z2, Z1
+	VMOVUPS    Z1, 64(R10)
+	VMOVUPS    128(AX), Z1
+	VMOVUPS    128(DX), Z2
+	VMOVUPS    128(SI), Z3
+	PREFETCHT0 128(DI)
+	PREFETCHT0 128(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z13, Z13
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     128(R12), Z2, Z1
+	VMOVUPS    Z1, 128(R10)
+	VMOVUPS    192(AX), Z1
+	VMOVUPS    192(DX), Z2
+	VMOVUPS    192(SI), Z3
+	PREFETCHT0 192(DI)
+	PREFETCHT0 192(R8)
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z3, Z1, K1, Z1
+	VMULPS     Z2, Z1, Z2
+	VSUBPS     Z1, Z10, Z1
+	VPMOVD2M   Z1, K1
+	VBLENDMPS  Z2, Z0, K1, Z1
+	VADDPS     Z1, Z14, Z14
+	VSUBPS     Z1, Z2, Z2
+	VADDPS     192(R12), Z2, Z1
+	VMOVUPS    Z1, 192(R10)
+	ADDQ       CX, AX
+	ADDQ       BX, DX
+	ADDQ       CX, DI
+	ADDQ       $0x00000100, R8
+	DECQ       R9
+	JE         end6
+	ADDQ       $0x00000100, R10
+	ADDQ       R13, R12
+	CMPQ       R10, R11
+	JB         lanes5
+	SUBQ       $0x00004000, R10
+	MOVQ       R10, R12
+	MOVQ       $0x00000100, R13
+	JMP        lanes5
+
+end6:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000100, R9
+	MOVQ    cols+144(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VMOVUPS 16(SP), Z0
+	VMOVUPS 80(SP), Z1
+	VMOVUPS 144(SP), Z2
+	VMOVUPS 208(SP), Z3
+	VADDPS  Z11, Z0, Z11
+	VADDPS  Z12, Z1, Z12
+	VADDPS  Z13, Z2, Z13
+	VADDPS  Z14, Z3, Z14
+	VMOVUPS c3f800000<>+0(SB), Z4
+
+	// every plane: [read s read dy read own read comp read a write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+160(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+168(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	LEAQ 335(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+144(FP), R10
+
+planes7:
+	VMOVUPS   (AX), Z5
+	VMOVUPS   (DX), Z6
+	VMOVUPS   (SI), Z7
+	VMOVUPS   (DI), Z8
+	VMOVUPS   (R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z0, Z11, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, (R9)
+	VMOVUPS   64(AX), Z5
+	VMOVUPS   64(DX), Z6
+	VMOVUPS   64(SI), Z7
+	VMOVUPS   64(DI), Z8
+	VMOVUPS   64(R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z1, Z12, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, 64(R9)
+	VMOVUPS   128(AX), Z5
+	VMOVUPS   128(DX), Z6
+	VMOVUPS   128(SI), Z7
+	VMOVUPS   128(DI), Z8
+	VMOVUPS   128(R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z2, Z13, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, 128(R9)
+	VMOVUPS   192(AX), Z5
+	VMOVUPS   192(DX), Z6
+	VMOVUPS   192(SI), Z7
+	VMOVUPS   192(DI), Z8
+	VMOVUPS   192(R8), Z9
+	VMULPS    Z5, Z9, Z9
+	VPMOVD2M  Z5, K1
+	VBLENDMPS Z7, Z5, K1, Z5
+	VSUBPS    Z5, Z10, Z7
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z8, Z4, K1, Z8
+	VMULPS    Z8, Z6, Z6
+	VPMOVD2M  Z7, K1
+	VBLENDMPS Z3, Z14, K1, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VMOVUPS   Z5, 192(R9)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      $0x00000100, R9
+	DECQ      R10
+	JNE       planes7
+
+	// transpose scratch to dx
+	MOVQ  $0x00000040, R9
+	MOVQ  dx_base+0(FP), DI
+	MOVQ  cols+144(FP), AX
+	IMULQ (SP), AX
+	ADDQ  AX, DI
+	LEAQ  335(SP), SI
+	ANDQ  $-64, SI
+	MOVQ  cols+144(FP), R8
+	CALL  ·rowsOutF32AVX512<>(SB)
+	ADDQ  $0x00000100, (SP)
+	SUBQ  $0x00000040, 8(SP)
+	JMP   wide1
+
+	// columns, a register at a time, the last one in part
+narrow2:
+	CMPQ 8(SP), $+0
+	JE   end4
+
+narrow3:
+	MOVQ    $0x00000010, CX
+	CMPQ    CX, 8(SP)
+	CMOVQHI 8(SP), CX
+	MOVQ    $-1, AX
+	SHLQ    CL, AX
+	NOTQ    AX
+	KMOVQ   AX, K1
+	VMOVUPS c3f000000<>+0(SB), Z10
+	VMOVUPS c00000000<>+0(SB), Z0
+	VPXORD  Z11, Z11, Z11
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVQ  s_base+24(FP), AX
+	ADDQ  (SP), AX
+	MOVQ  sStride+160(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  dy_base+48(FP), DX
+	ADDQ  (SP), DX
+	MOVQ  dyStride+168(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  own_base+72(FP), SI
+	ADDQ  (SP), SI
+	MOVQ  s_base+24(FP), DI
+	ADDQ  (SP), DI
+	ADDQ  $0x00000040, DI
+	MOVQ  dx_base+0(FP), R8
+	MOVQ  cols+144(FP), R9
+	IMULQ (SP), R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	SHLQ  $0x08, R9
+	ADDQ  R9, R8
+	MOVQ  cols+144(FP), R9
+	LEAQ  335(SP), R10
+	ANDQ  $-64, R10
+	LEAQ  16384(R10), R11
+	LEAQ  zeros<>+0(SB), R12
+	XORQ  R13, R13
+
+lanes8:
+	VMOVUPS.Z (AX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VMOVUPS.Z (SI), K1, Z3
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z3, Z1, K2, Z1
+	VMULPS    Z2, Z1, Z2
+	VSUBPS    Z1, Z10, Z1
+	VPMOVD2M  Z1, K2
+	VBLENDMPS Z2, Z0, K2, Z1
+	VADDPS    Z1, Z11, Z11
+	VSUBPS    Z1, Z2, Z2
+	VADDPS    (R12), Z2, Z1
+	VMOVUPS   Z1, (R10)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      CX, DI
+	ADDQ      $0x00000100, R8
+	DECQ      R9
+	JE        end9
+	ADDQ      $0x00000100, R10
+	ADDQ      R13, R12
+	CMPQ      R10, R11
+	JB        lanes8
+	SUBQ      $0x00004000, R10
+	MOVQ      R10, R12
+	MOVQ      $0x00000100, R13
+	JMP       lanes8
+
+end9:
+	// fold the planes of [read scratch]
+	LEAQ    335(SP), DI
+	ANDQ    $-64, DI
+	LEAQ    16(SP), R8
+	MOVQ    $0x00000040, R9
+	MOVQ    cols+144(FP), SI
+	CALL    ·foldF32AVX512<>(SB)
+	VADDPS  Z11, Z0, Z11
+	VMOVUPS c3f800000<>+0(SB), Z1
+
+	// every plane: [read s read dy read own read comp read a write scratch]
+	MOVQ s_base+24(FP), AX
+	ADDQ (SP), AX
+	MOVQ sStride+160(FP), CX
+	SHLQ $0x02, CX
+	MOVQ dy_base+48(FP), DX
+	ADDQ (SP), DX
+	MOVQ dyStride+168(FP), BX
+	SHLQ $0x02, BX
+	MOVQ own_base+72(FP), SI
+	ADDQ (SP), SI
+	MOVQ comp_base+96(FP), DI
+	ADDQ (SP), DI
+	MOVQ a_base+120(FP), R8
+	ADDQ (SP), R8
+	LEAQ 335(SP), R9
+	ANDQ $-64, R9
+	MOVQ cols+144(FP), R10
+
+planes10:
+	VMOVUPS.Z (AX), K1, Z2
+	VMOVUPS.Z (DX), K1, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS.Z (DI), K1, Z5
+	VMOVUPS.Z (R8), K1, Z6
+	VMULPS    Z2, Z6, Z6
+	VPMOVD2M  Z2, K2
+	VBLENDMPS Z4, Z2, K2, Z2
+	VSUBPS    Z2, Z10, Z4
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z5, Z1, K2, Z5
+	VMULPS    Z5, Z3, Z3
+	VPMOVD2M  Z4, K2
+	VBLENDMPS Z0, Z11, K2, Z4
+	VSUBPS    Z4, Z3, Z3
+	VMULPS    Z3, Z2, Z2
+	VADDPS    Z6, Z2, Z2
+	VMOVUPS   Z2, (R9)
+	ADDQ      CX, AX
+	ADDQ      BX, DX
+	ADDQ      $0x00000100, R9
+	DECQ      R10
+	JNE       planes10
+
+	// transpose scratch to dx
+	MOVQ    $0x00000010, R9
+	CMPQ    R9, 8(SP)
+	CMOVQHI 8(SP), R9
+	MOVQ    dx_base+0(FP), DI
+	MOVQ    cols+144(FP), AX
+	IMULQ   (SP), AX
+	ADDQ    AX, DI
+	LEAQ    335(SP), SI
+	ANDQ    $-64, SI
+	MOVQ    cols+144(FP), R8
+	CALL    ·rowsOutF32AVX512<>(SB)
+	ADDQ    $0x00000040, (SP)
+	SUBQ    $0x00000010, 8(SP)
+	JA      narrow3
+
+end4:
+	VZEROUPPER
+	RET
+
 // func lossSigmoidAVX512(dst []float32, src []float32, target []int32, class int32)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F
 TEXT ·lossSigmoidAVX512(SB), NOSPLIT, $0-76
@@ -73283,62 +75151,61 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000010
-	JB        part4
-	VMOVUPS   (DX), Z5
-	VMOVUPS   (BX), Z6
-	VPCMPEQD  Z2, Z6, K1
-	VMOVUPS.Z Z4, K1, Z6
-	VMULPS    Z3, Z6, Z6
-	VADDPS    Z4, Z6, Z6
-	VMULPS    Z6, Z5, Z5
-	VADDPS    Z1, Z5, Z5
-	VPMOVD2M  Z5, K1
-	VBLENDMPS Z0, Z5, K1, Z5
-	VMULPS    Z6, Z5, Z5
-	VMOVUPS   Z5, (SI)
-	CMPQ      AX, $0x00000020
-	JB        part5
-	VMOVUPS   64(DX), Z5
-	VMOVUPS   64(BX), Z6
-	VPCMPEQD  Z2, Z6, K1
-	VMOVUPS.Z Z4, K1, Z6
-	VMULPS    Z3, Z6, Z6
-	VADDPS    Z4, Z6, Z6
-	VMULPS    Z6, Z5, Z5
-	VADDPS    Z1, Z5, Z5
-	VPMOVD2M  Z5, K1
-	VBLENDMPS Z0, Z5, K1, Z5
-	VMULPS    Z6, Z5, Z5
-	VMOVUPS   Z5, 64(SI)
-	CMPQ      AX, $0x00000030
-	JB        part6
-	VMOVUPS   128(DX), Z5
-	VMOVUPS   128(BX), Z6
-	VPCMPEQD  Z2, Z6, K1
-	VMOVUPS.Z Z4, K1, Z6
-	VMULPS    Z3, Z6, Z6
-	VADDPS    Z4, Z6, Z6
-	VMULPS    Z6, Z5, Z5
-	VADDPS    Z1, Z5, Z5
-	VPMOVD2M  Z5, K1
-	VBLENDMPS Z0, Z5, K1, Z5
-	VMULPS    Z6, Z5, Z5
-	VMOVUPS   Z5, 128(SI)
-	CMPQ      AX, $0x00000040
-	JB        part7
-
-part4:
+	ADDQ        $+64, AX
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part4
+	VMOVUPS     (DX), Z5
+	VMOVUPS     (BX), Z6
+	VPCMPEQD    Z2, Z6, K1
+	VMOVUPS.Z   Z4, K1, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K1
+	VBLENDMPS   Z0, Z5, K1, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, (SI)
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part5
+	VMOVUPS     64(DX), Z5
+	VMOVUPS     64(BX), Z6
+	VPCMPEQD    Z2, Z6, K1
+	VMOVUPS.Z   Z4, K1, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K1
+	VBLENDMPS   Z0, Z5, K1, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, 64(SI)
+	JE          end3
+	SUBQ        $+16, AX
+	JB          part6
+	VMOVUPS     128(DX), Z5
+	VMOVUPS     128(BX), Z6
+	VPCMPEQD    Z2, Z6, K1
+	VMOVUPS.Z   Z4, K1, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K1
+	VBLENDMPS   Z0, Z5, K1, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, 128(SI)
+	JE          end3
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, DI
 	SHLQ        CL, DI
 	NOTQ        DI
 	KMOVQ       DI, K1
-	VMOVUPS.Z   (DX), K1, Z5
-	VMOVDQU32.Z (BX), K1, Z6
+	VMOVUPS.Z   192(DX), K1, Z5
+	VMOVDQU32.Z 192(BX), K1, Z6
 	VPCMPEQD    Z2, Z6, K2
 	VMOVUPS.Z   Z4, K2, Z6
 	VMULPS      Z3, Z6, Z6
@@ -73348,35 +75215,10 @@ part4:
 	VPMOVD2M    Z5, K2
 	VBLENDMPS   Z0, Z5, K2, Z5
 	VMULPS      Z6, Z5, Z5
-	VMOVUPS     Z5, K1, (SI)
-	JMP         end3
-
-part5:
-	CMPQ        AX, $0x00000010
-	JBE         end3
-	ANDQ        $+15, AX
-	MOVQ        AX, CX
-	MOVQ        $-1, DI
-	SHLQ        CL, DI
-	NOTQ        DI
-	KMOVQ       DI, K1
-	VMOVUPS.Z   64(DX), K1, Z5
-	VMOVDQU32.Z 64(BX), K1, Z6
-	VPCMPEQD    Z2, Z6, K2
-	VMOVUPS.Z   Z4, K2, Z6
-	VMULPS      Z3, Z6, Z6
-	VADDPS      Z4, Z6, Z6
-	VMULPS      Z6, Z5, Z5
-	VADDPS      Z1, Z5, Z5
-	VPMOVD2M    Z5, K2
-	VBLENDMPS   Z0, Z5, K2, Z5
-	VMULPS      Z6, Z5, Z5
-	VMOVUPS     Z5, K1, 64(SI)
+	VMOVUPS     Z5, K1, 192(SI)
 	JMP         end3
 
 part6:
-	CMPQ        AX, $0x00000020
-	JBE         end3
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
 	MOVQ        $-1, DI
@@ -73397,17 +75239,15 @@ part6:
 	VMOVUPS     Z5, K1, 128(SI)
 	JMP         end3
 
-part7:
-	CMPQ        AX, $0x00000030
-	JBE         end3
+part5:
 	ANDQ        $+15, AX
 	MOVQ        AX, CX
-	MOVQ        $-1, AX
-	SHLQ        CL, AX
-	NOTQ        AX
-	KMOVQ       AX, K1
-	VMOVUPS.Z   192(DX), K1, Z5
-	VMOVDQU32.Z 192(BX), K1, Z6
+	MOVQ        $-1, DI
+	SHLQ        CL, DI
+	NOTQ        DI
+	KMOVQ       DI, K1
+	VMOVUPS.Z   64(DX), K1, Z5
+	VMOVDQU32.Z 64(BX), K1, Z6
 	VPCMPEQD    Z2, Z6, K2
 	VMOVUPS.Z   Z4, K2, Z6
 	VMULPS      Z3, Z6, Z6
@@ -73417,7 +75257,28 @@ part7:
 	VPMOVD2M    Z5, K2
 	VBLENDMPS   Z0, Z5, K2, Z5
 	VMULPS      Z6, Z5, Z5
-	VMOVUPS     Z5, K1, 192(SI)
+	VMOVUPS     Z5, K1, 64(SI)
+	JMP         end3
+
+part4:
+	ANDQ        $+15, AX
+	MOVQ        AX, CX
+	MOVQ        $-1, AX
+	SHLQ        CL, AX
+	NOTQ        AX
+	KMOVQ       AX, K1
+	VMOVUPS.Z   (DX), K1, Z5
+	VMOVDQU32.Z (BX), K1, Z6
+	VPCMPEQD    Z2, Z6, K2
+	VMOVUPS.Z   Z4, K2, Z6
+	VMULPS      Z3, Z6, Z6
+	VADDPS      Z4, Z6, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VPMOVD2M    Z5, K2
+	VBLENDMPS   Z0, Z5, K2, Z5
+	VMULPS      Z6, Z5, Z5
+	VMOVUPS     Z5, K1, (SI)
 
 end3:
 	VZEROUPPER
@@ -73633,22 +75494,36 @@ tail2:
 	VMOVUPS     Z0, K1, 192(SI)
 
 end3:
+	MOVQ          src_len+32(FP), AX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
-	MOVQ          src_len+32(FP), AX
 	CMPQ          AX, $0x00000010
-	JA            groups4
+	JA            groups5
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VPERMILPS     $0xb1, Y0, Y1
 	VADDPS        Y1, Y0, Y0
-	JMP           sum5
+	JMP           sum4
 
-groups4:
+groups5:
 	VEXTRACTF64X4 $0x01, Z5, Y1
 	VADDPS        Y1, Y5, Y1
+	CMPQ          AX, $0x00000020
+	JA            groups6
+	VSHUFF64X2    $0x00, Y1, Y0, Y2
+	VSHUFF64X2    $0x03, Y1, Y0, Y3
+	VADDPS        Y3, Y2, Y0
+	VPERMILPS     $0x4e, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VPERMILPS     $0xb1, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	VSHUFF64X2    $0x01, Y0, Y0, Y2
+	VADDPS        Y2, Y0, Y0
+	JMP           sum4
+
+groups6:
 	VEXTRACTF64X4 $0x01, Z6, Y2
 	VADDPS        Y2, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y3
@@ -73662,15 +75537,14 @@ groups4:
 	VSHUFPS       $0x44, Y1, Y0, Y2
 	VSHUFPS       $0xee, Y1, Y0, Y1
 	VADDPS        Y1, Y2, Y0
-	VSHUFPS       $0x88, Y0, Y0, Y1
-	VSHUFPS       $0xdd, Y0, Y0, Y2
-	VADDPS        Y2, Y1, Y0
 	VPERMILPS     $0xb1, Y0, Y1
+	VADDPS        Y1, Y0, Y0
+	VPERMILPS     $0x4e, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 	VSHUFF64X2    $0x01, Y0, Y0, Y1
 	VADDPS        Y1, Y0, Y0
 
-sum5:
+sum4:
 	VMOVSS X0, ret+80(FP)
 	VZEROUPPER
 	RET
@@ -73970,46 +75844,29 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ      $+64, AX
-	JE        end3
-	CMPQ      AX, $0x00000010
-	JB        part4
-	VMOVUPS   (DX), Z5
-	VPMOVD2M  Z5, K1
-	VBLENDMPS Z5, Z4, K1, Z5
-	VMAXPS    Z5, Z0, Z0
-	CMPQ      AX, $0x00000020
-	JB        part5
-	VMOVUPS   64(DX), Z5
-	VPMOVD2M  Z5, K1
-	VBLENDMPS Z5, Z4, K1, Z5
-	VMAXPS    Z5, Z1, Z1
-	CMPQ      AX, $0x00000030
-	JB        part6
-	VMOVUPS   128(DX), Z5
-	VPMOVD2M  Z5, K1
-	VBLENDMPS Z5, Z4, K1, Z5
-	VMAXPS    Z5, Z2, Z2
-	CMPQ      AX, $0x00000040
-	JB        part7
-
-part4:
-	ANDQ         $+15, AX
-	MOVQ         AX, CX
-	MOVQ         $-1, BX
-	SHLQ         CL, BX
-	NOTQ         BX
-	KMOVQ        BX, K1
-	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      (DX), K1, Z5
+	ADDQ         $+64, AX
+	JE           end3
+	SUBQ         $+16, AX
+	JB           part4
+	VMOVUPS      (DX), Z5
 	VPMOVD2M     Z5, K1
 	VBLENDMPS    Z5, Z4, K1, Z5
 	VMAXPS       Z5, Z0, Z0
-	JMP          end3
-
-part5:
-	CMPQ         AX, $0x00000010
-	JBE          end3
+	JE           end3
+	SUBQ         $+16, AX
+	JB           part5
+	VMOVUPS      64(DX), Z5
+	VPMOVD2M     Z5, K1
+	VBLENDMPS    Z5, Z4, K1, Z5
+	VMAXPS       Z5, Z1, Z1
+	JE           end3
+	SUBQ         $+16, AX
+	JB           part6
+	VMOVUPS      128(DX), Z5
+	VPMOVD2M     Z5, K1
+	VBLENDMPS    Z5, Z4, K1, Z5
+	VMAXPS       Z5, Z2, Z2
+	JE           end3
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
@@ -74017,15 +75874,13 @@ part5:
 	NOTQ         BX
 	KMOVQ        BX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      64(DX), K1, Z5
+	VMOVUPS      192(DX), K1, Z5
 	VPMOVD2M     Z5, K1
 	VBLENDMPS    Z5, Z4, K1, Z5
-	VMAXPS       Z5, Z1, Z1
+	VMAXPS       Z5, Z3, Z3
 	JMP          end3
 
 part6:
-	CMPQ         AX, $0x00000020
-	JBE          end3
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, BX
@@ -74039,9 +75894,21 @@ part6:
 	VMAXPS       Z5, Z2, Z2
 	JMP          end3
 
-part7:
-	CMPQ         AX, $0x00000030
-	JBE          end3
+part5:
+	ANDQ         $+15, AX
+	MOVQ         AX, CX
+	MOVQ         $-1, BX
+	SHLQ         CL, BX
+	NOTQ         BX
+	KMOVQ        BX, K1
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVUPS      64(DX), K1, Z5
+	VPMOVD2M     Z5, K1
+	VBLENDMPS    Z5, Z4, K1, Z5
+	VMAXPS       Z5, Z1, Z1
+	JMP          end3
+
+part4:
 	ANDQ         $+15, AX
 	MOVQ         AX, CX
 	MOVQ         $-1, AX
@@ -74049,10 +75916,10 @@ part7:
 	NOTQ         AX
 	KMOVQ        AX, K1
 	VBROADCASTSS cff800000<>+0(SB), Z5
-	VMOVUPS      192(DX), K1, Z5
+	VMOVUPS      (DX), K1, Z5
 	VPMOVD2M     Z5, K1
 	VBLENDMPS    Z5, Z4, K1, Z5
-	VMAXPS       Z5, Z3, Z3
+	VMAXPS       Z5, Z0, Z0
 
 end3:
 	VMAXPS     Z2, Z0, Z0
@@ -74105,55 +75972,38 @@ blocks1:
 
 	// the last block, register by register
 tail2:
-	ADDQ    $+64, AX
-	JE      end3
-	CMPQ    AX, $0x00000010
-	JB      part4
-	VMOVUPS (DX), Z4
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VMAXPS  Z4, Z0, Z0
-	CMPQ    AX, $0x00000020
-	JB      part5
-	VMOVUPS 64(DX), Z4
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VMAXPS  Z4, Z1, Z1
-	CMPQ    AX, $0x00000030
-	JB      part6
-	VMOVUPS 128(DX), Z4
-	VPANDD  c7fffffff<>+0(SB), Z4, Z4
-	VMAXPS  Z4, Z2, Z2
-	CMPQ    AX, $0x00000040
-	JB      part7
-
-part4:
-	ANDQ      $+15, AX
-	MOVQ      AX, CX
-	MOVQ      $-1, BX
-	SHLQ      CL, BX
-	NOTQ      BX
-	KMOVQ     BX, K1
-	VMOVUPS.Z (DX), K1, Z4
+	ADDQ      $+64, AX
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part4
+	VMOVUPS   (DX), Z4
 	VPANDD    c7fffffff<>+0(SB), Z4, Z4
 	VMAXPS    Z4, Z0, Z0
-	JMP       end3
-
-part5:
-	CMPQ      AX, $0x00000010
-	JBE       end3
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part5
+	VMOVUPS   64(DX), Z4
+	VPANDD    c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS    Z4, Z1, Z1
+	JE        end3
+	SUBQ      $+16, AX
+	JB        part6
+	VMOVUPS   128(DX), Z4
+	VPANDD    c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS    Z4, Z2, Z2
+	JE        end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
 	SHLQ      CL, BX
 	NOTQ      BX
 	KMOVQ     BX, K1
-	VMOVUPS.Z 64(DX), K1, Z4
+	VMOVUPS.Z 192(DX), K1, Z4
 	VPANDD    c7fffffff<>+0(SB), Z4, Z4
-	VMAXPS    Z4, Z1, Z1
+	VMAXPS    Z4, Z3, Z3
 	JMP       end3
 
 part6:
-	CMPQ      AX, $0x00000020
-	JBE       end3
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, BX
@@ -74165,18 +76015,28 @@ part6:
 	VMAXPS    Z4, Z2, Z2
 	JMP       end3
 
-part7:
-	CMPQ      AX, $0x00000030
-	JBE       end3
+part5:
+	ANDQ      $+15, AX
+	MOVQ      AX, CX
+	MOVQ      $-1, BX
+	SHLQ      CL, BX
+	NOTQ      BX
+	KMOVQ     BX, K1
+	VMOVUPS.Z 64(DX), K1, Z4
+	VPANDD    c7fffffff<>+0(SB), Z4, Z4
+	VMAXPS    Z4, Z1, Z1
+	JMP       end3
+
+part4:
 	ANDQ      $+15, AX
 	MOVQ      AX, CX
 	MOVQ      $-1, AX
 	SHLQ      CL, AX
 	NOTQ      AX
 	KMOVQ     AX, K1
-	VMOVUPS.Z 192(DX), K1, Z4
+	VMOVUPS.Z (DX), K1, Z4
 	VPANDD    c7fffffff<>+0(SB), Z4, Z4
-	VMAXPS    Z4, Z3, Z3
+	VMAXPS    Z4, Z0, Z0
 
 end3:
 	VMAXPS     Z2, Z0, Z0
@@ -74195,112 +76055,83 @@ end3:
 	VZEROUPPER
 	RET
 
-// func lossAddProductAVX512(dst []float32, s []float32, a []float32, planes int, n int, dstStride int, sStride int)
-// Requires: AVX, AVX512BW, AVX512F, CMOV
-TEXT ·lossAddProductAVX512(SB), NOSPLIT, $272-104
+// func lossAddProductAVX512(dst []float32, s []float32, a []float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·lossAddProductAVX512(SB), NOSPLIT, $0-72
 	NO_LOCAL_POINTERS
-	MOVQ $0x00000000, (SP)
-	MOVQ n+80(FP), AX
-	MOVQ AX, 8(SP)
-
-	// columns, 4 registers at a time
-wide2:
-	CMPQ 8(SP), $0x00000040
-	JB   narrow3
-
-	// every plane: [read dst read s read a write dst]
+	MOVQ dst_len+8(FP), CX
 	MOVQ dst_base+0(FP), AX
-	ADDQ (SP), AX
-	MOVQ dstStride+88(FP), CX
-	SHLQ $0x02, CX
 	MOVQ s_base+24(FP), DX
-	ADDQ (SP), DX
-	MOVQ sStride+96(FP), BX
-	SHLQ $0x02, BX
-	MOVQ a_base+48(FP), SI
-	ADDQ (SP), SI
-	MOVQ dst_base+0(FP), DI
-	ADDQ (SP), DI
-	MOVQ planes+72(FP), R8
+	MOVQ a_base+48(FP), BX
+	MOVQ dst_base+0(FP), SI
 
-planes6:
+	// blocks of registers: [read dst read s read a write dst]
+	CMPQ CX, $0x00000040
+	JB   tail2
+
+blocks1:
 	VMOVUPS (AX), Z0
 	VMOVUPS (DX), Z1
-	VMOVUPS (SI), Z2
+	VMOVUPS (BX), Z2
 	VMULPS  Z2, Z1, Z1
 	VADDPS  Z1, Z0, Z0
-	VMOVUPS Z0, (DI)
+	VMOVUPS Z0, (SI)
 	VMOVUPS 64(AX), Z0
 	VMOVUPS 64(DX), Z1
-	VMOVUPS 64(SI), Z2
+	VMOVUPS 64(BX), Z2
 	VMULPS  Z2, Z1, Z1
 	VADDPS  Z1, Z0, Z0
-	VMOVUPS Z0, 64(DI)
+	VMOVUPS Z0, 64(SI)
 	VMOVUPS 128(AX), Z0
 	VMOVUPS 128(DX), Z1
-	VMOVUPS 128(SI), Z2
+	VMOVUPS 128(BX), Z2
 	VMULPS  Z2, Z1, Z1
 	VADDPS  Z1, Z0, Z0
-	VMOVUPS Z0, 128(DI)
+	VMOVUPS Z0, 128(SI)
 	VMOVUPS 192(AX), Z0
 	VMOVUPS 192(DX), Z1
-	VMOVUPS 192(SI), Z2
+	VMOVUPS 192(BX), Z2
 	VMULPS  Z2, Z1, Z1
 	VADDPS  Z1, Z0, Z0
-	VMOVUPS Z0, 192(DI)
-	ADDQ    CX, AX
-	ADDQ    BX, DX
-	ADDQ    CX, DI
-	DECQ    R8
-	JNE     planes6
-	ADDQ    $0x00000100, (SP)
-	SUBQ    $0x00000040, 8(SP)
-	JMP     wide2
+	VMOVUPS Z0, 192(SI)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DX
+	ADDQ    $+256, BX
+	ADDQ    $+256, SI
+	SUBQ    $+64, CX
+	CMPQ    CX, $0x00000040
+	JAE     blocks1
 
-	// columns, a register at a time, the last one in part
-narrow3:
-	CMPQ 8(SP), $+0
-	JE   end5
+	// the last ones, register by register
+tail2:
+	MOVQ $0x00000010, DI
+	CMPQ CX, DI
+	JB   part4
 
-narrow4:
-	MOVQ    $0x00000010, CX
-	CMPQ    CX, 8(SP)
-	CMOVQHI 8(SP), CX
-	MOVQ    $-1, AX
-	SHLQ    CL, AX
-	NOTQ    AX
-	KMOVQ   AX, K1
+one3:
+	VMOVUPS -64(AX)(DI*4), Z0
+	VMOVUPS -64(DX)(DI*4), Z1
+	VMOVUPS -64(BX)(DI*4), Z2
+	VMULPS  Z2, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, -64(SI)(DI*4)
+	ADDQ    $+16, DI
+	CMPQ    DI, CX
+	JBE     one3
 
-	// every plane: [read dst read s read a write dst]
-	MOVQ dst_base+0(FP), AX
-	ADDQ (SP), AX
-	MOVQ dstStride+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ s_base+24(FP), DX
-	ADDQ (SP), DX
-	MOVQ sStride+96(FP), BX
-	SHLQ $0x02, BX
-	MOVQ a_base+48(FP), SI
-	ADDQ (SP), SI
-	MOVQ dst_base+0(FP), DI
-	ADDQ (SP), DI
-	MOVQ planes+72(FP), R8
-
-planes7:
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VMOVUPS.Z (SI), K1, Z2
+part4:
+	ANDQ      $+15, CX
+	JE        end5
+	MOVQ      $-1, R8
+	SHLQ      CL, R8
+	NOTQ      R8
+	KMOVQ     R8, K1
+	VMOVUPS.Z -64(AX)(DI*4), K1, Z0
+	VMOVUPS.Z -64(DX)(DI*4), K1, Z1
+	VMOVUPS.Z -64(BX)(DI*4), K1, Z2
 	VMULPS    Z2, Z1, Z1
 	VADDPS    Z1, Z0, Z0
-	VMOVUPS   Z0, K1, (DI)
-	ADDQ      CX, AX
-	ADDQ      BX, DX
-	ADDQ      CX, DI
-	DECQ      R8
-	JNE       planes7
-	ADDQ      $0x00000040, (SP)
-	SUBQ      $0x00000010, 8(SP)
-	JA        narrow4
+	VMOVUPS   Z0, K1, -64(SI)(DI*4)
 
 end5:
 	VZEROUPPER

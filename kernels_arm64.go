@@ -454,6 +454,16 @@ func lossSoftmaxGradNEON(dx, s, dy, own, comp []float32, planes, n, dxStride, sS
 //go:noescape
 func lossSoftmaxGradRowsNEON(dx, s, dy, own, comp []float32, cols, n, sStride, dyStride int)
 
+// lossEntropyGradNEON is lossSoftmaxGrad, and adds s·a to every plane; a is one plane.
+//
+//go:noescape
+func lossEntropyGradNEON(dx, s, dy, own, comp, a []float32, planes, n, dxStride, sStride, dyStride int)
+
+// lossEntropyGradRowsNEON is lossEntropyGrad, which it writes as n rows.
+//
+//go:noescape
+func lossEntropyGradRowsNEON(dx, s, dy, own, comp, a []float32, cols, n, sStride, dyStride int)
+
 // lossSigmoidNEON writes the errors of the sigmoids of src, negative where target is class.
 //
 //go:noescape
@@ -485,10 +495,10 @@ func lossNearestNEON(x []float32) float32
 //go:noescape
 func lossLargestNEON(x []float32) float32
 
-// lossAddProductNEON adds s·a to every plane of dst; a is one plane.
+// lossAddProductNEON adds s·a to dst.
 //
 //go:noescape
-func lossAddProductNEON(dst, s, a []float32, planes, n, dstStride, sStride int)
+func lossAddProductNEON(dst, s, a []float32)
 
 // lossLog1pNEON writes log(1 + src); src is not negative.
 //

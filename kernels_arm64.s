@@ -1190,7 +1190,7 @@ TEXT ·rowExpF32NEON<>(SB), NOSPLIT, $64-0
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-64(SP), R4
-	FMOVQ 432(R3), F1
+	FMOVQ 448(R3), F1
 	FMOVQ 304(R3), F2
 	FMOVQ -224(R3), F3
 	VMOVI $0, V4.B16
@@ -3089,7 +3089,7 @@ TEXT ·rowExpScaledF32NEON<>(SB), NOSPLIT, $64-0
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R3
 	MOVD  $slots-64(SP), R4
-	FMOVQ 432(R3), F2
+	FMOVQ 448(R3), F2
 	FMOVQ 304(R3), F3
 	FMOVQ -224(R3), F4
 	VMOVI $0, V5.B16
@@ -5036,7 +5036,7 @@ TEXT ·rowSumExpF32NEON<>(SB), NOSPLIT, $64-0
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R2
 	MOVD  $slots-64(SP), R3
-	FMOVQ 432(R2), F1
+	FMOVQ 448(R2), F1
 	VMOV  V0.B16, V2.B16
 	FMOVQ 304(R2), F0
 	FMOVQ -224(R2), F3
@@ -7520,7 +7520,7 @@ TEXT ·negateF32NEON(SB), NOSPLIT, $64-48
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 384(R0), F0
+	FMOVQ 400(R0), F0
 	MOVD  src_len+32(FP), R0
 	MOVD  src_base+24(FP), R2
 	MOVD  dst_base+0(FP), R3
@@ -8228,7 +8228,7 @@ TEXT ·rowLogGradF32NEON<>(SB), NOSPLIT, $64-0
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R4
 	MOVD  $slots-64(SP), R5
-	FMOVQ 432(R4), F1
+	FMOVQ 448(R4), F1
 	FMOVQ 304(R4), F2
 	FMOVQ -224(R4), F3
 
@@ -9018,7 +9018,7 @@ TEXT ·cumSumF32NEON(SB), NOSPLIT, $64-64
 	MOVD  dst_base+0(FP), R4
 	FMOVD carry+48(FP), F0
 	VDUP  V0.D[0], V0.D2
-	FMOVQ 384(R0), F1
+	FMOVQ 400(R0), F1
 	SUBS  $16, R2, R2
 	BLT   tail1
 blocks1:
@@ -9550,16 +9550,16 @@ search1:
 	BLT   single1
 	FLDPQ (R8), (F0, F1)
 	FLDPQ 32(R8), (F2, F3)
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e22e442 // fcmeq v2.4s, v2.4s, v2.4s
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e23e463 // fcmeq v3.4s, v3.4s, v3.4s
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -9572,7 +9572,7 @@ search1:
 	B     search1
 single1:
 	FMOVS (R8), F0
-	FMOVQ 368(R0), F1
+	FMOVQ 384(R0), F1
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.S[0], R1
@@ -9879,16 +9879,16 @@ search1:
 	BLT   single1
 	FLDPQ (R8), (F0, F1)
 	FLDPQ 32(R8), (F2, F3)
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e61e421 // fcmeq v1.2d, v1.2d, v1.2d
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e62e442 // fcmeq v2.2d, v2.2d, v2.2d
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F4
 	WORD  $0x4e63e463 // fcmeq v3.2d, v3.2d, v3.2d
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -9901,7 +9901,7 @@ search1:
 	B     search1
 single1:
 	FMOVD (R8), F0
-	FMOVQ 368(R0), F1
+	FMOVQ 384(R0), F1
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.D[0], R1
@@ -10903,7 +10903,7 @@ TEXT ·softmaxRowsF32NEON(SB), 0, $8384-56
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R9
-	FMOVQ 432(R13), F11
+	FMOVQ 448(R13), F11
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R10
 	MOVD  cols+48(FP), R0
@@ -13052,7 +13052,7 @@ TEXT ·logSoftmaxRowsF32NEON(SB), 0, $16576-56
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R6
-	FMOVQ 432(R13), F11
+	FMOVQ 448(R13), F11
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R7
 	MOVD  cols+48(FP), R0
@@ -16798,7 +16798,7 @@ TEXT ·logSoftmaxRowsGradF32NEON(SB), 0, $16576-80
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R12
-	FMOVQ 432(R13), F11
+	FMOVQ 448(R13), F11
 	MOVD  ZR, R14
 	MOVD  y_len+32(FP), R15
 	MOVD  cols+72(FP), R0
@@ -18591,7 +18591,7 @@ columns1:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 400(R13), F0
+	FMOVQ 416(R13), F0
 	FMOVQ -144(R13), F1
 	FMOVQ -144(R13), F2
 	FMOVQ -144(R13), F3
@@ -18608,7 +18608,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 368(R13), F17
+	FMOVQ 384(R13), F17
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -18694,10 +18694,10 @@ columns2:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 400(R13), F0
+	FMOVQ 416(R13), F0
 	FMOVQ -144(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R13), F3
+	FMOVQ 384(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -18736,10 +18736,10 @@ rest2:
 	MOVD  $scratch-8192(SP), R1
 	MOVD  cols+48(FP), R2
 	CALL  ·rowsInF32NEON<>(SB)
-	FMOVQ 400(R13), F0
+	FMOVQ 416(R13), F0
 	FMOVQ -144(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R13), F3
+	FMOVQ 384(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-8192(SP), R0
@@ -19035,16 +19035,16 @@ search1:
 	BLT   single1
 	FLDPQ (R9), (F0, F1)
 	FLDPQ 32(R9), (F2, F3)
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e21e421 // fcmeq v1.4s, v1.4s, v1.4s
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e22e442 // fcmeq v2.4s, v2.4s, v2.4s
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e23e463 // fcmeq v3.4s, v3.4s, v3.4s
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -19057,7 +19057,7 @@ search1:
 	B     search1
 single1:
 	FMOVS (R9), F0
-	FMOVQ 368(R13), F1
+	FMOVQ 384(R13), F1
 	WORD  $0x4e20e400 // fcmeq v0.4s, v0.4s, v0.4s
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.S[0], R3
@@ -19162,7 +19162,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 368(R13), F17
+	FMOVQ 384(R13), F17
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
@@ -19260,7 +19260,7 @@ columns2:
 	FMOVQ 592(R13), F0
 	FMOVQ -112(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R13), F3
+	FMOVQ 384(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
@@ -19304,7 +19304,7 @@ rest2:
 	FMOVQ 592(R13), F0
 	FMOVQ -112(R13), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R13), F3
+	FMOVQ 384(R13), F3
 
 	// every plane: [read scratch]
 	MOVD  $scratch-4096(SP), R0
@@ -19585,16 +19585,16 @@ search1:
 	BLT   single1
 	FLDPQ (R9), (F0, F1)
 	FLDPQ 32(R9), (F2, F3)
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e61e421 // fcmeq v1.2d, v1.2d, v1.2d
 	WORD  $0x4e611c81 // bic v1.16b, v4.16b, v1.16b
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e62e442 // fcmeq v2.2d, v2.2d, v2.2d
 	WORD  $0x4e621c82 // bic v2.16b, v4.16b, v2.16b
-	FMOVQ 368(R13), F4
+	FMOVQ 384(R13), F4
 	WORD  $0x4e63e463 // fcmeq v3.2d, v3.2d, v3.2d
 	WORD  $0x4e631c83 // bic v3.16b, v4.16b, v3.16b
 	VORR  V2.B16, V0.B16, V0.B16
@@ -19607,7 +19607,7 @@ search1:
 	B     search1
 single1:
 	FMOVD (R9), F0
-	FMOVQ 368(R13), F1
+	FMOVQ 384(R13), F1
 	WORD  $0x4e60e400 // fcmeq v0.2d, v0.2d, v0.2d
 	WORD  $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV  V0.D[0], R3
@@ -19671,7 +19671,7 @@ end1:
 TEXT ·softmaxPlanesF32NEON(SB), 0, $8512-80
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 432(R8), F11
+	FMOVQ 448(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -22364,7 +22364,7 @@ end1:
 TEXT ·logSoftmaxPlanesF32NEON(SB), 0, $16704-80
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 432(R8), F11
+	FMOVQ 448(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -24940,7 +24940,7 @@ TEXT ·argMaxPlanesF32NEON(SB), NOSPLIT, $64-72
 	CMP   $32, R2
 	BLT   rest1
 columns1:
-	FMOVQ 400(R0), F0
+	FMOVQ 416(R0), F0
 	FMOVQ -144(R0), F1
 	FMOVQ -144(R0), F2
 	FMOVQ -144(R0), F3
@@ -24957,7 +24957,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 368(R0), F17
+	FMOVQ 384(R0), F17
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -25036,10 +25036,10 @@ rest1:
 	CMP   $4, R2
 	BLT   rest2
 columns2:
-	FMOVQ 400(R0), F0
+	FMOVQ 416(R0), F0
 	FMOVQ -144(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R0), F3
+	FMOVQ 384(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -25071,10 +25071,10 @@ rest2:
 
 	// the last columns
 	CBZ   R2, end2
-	FMOVQ 400(R0), F0
+	FMOVQ 416(R0), F0
 	FMOVQ -144(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R0), F3
+	FMOVQ 384(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
@@ -25146,7 +25146,7 @@ columns1:
 	VMOVI $0, V14.B16
 	VMOVI $0, V15.B16
 	VMOVI $0, V16.B16
-	FMOVQ 368(R0), F17
+	FMOVQ 384(R0), F17
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -25237,7 +25237,7 @@ columns2:
 	FMOVQ 592(R0), F0
 	FMOVQ -112(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R0), F3
+	FMOVQ 384(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R3
@@ -25274,7 +25274,7 @@ rest2:
 	FMOVQ 592(R0), F0
 	FMOVQ -112(R0), F1
 	VMOVI $0, V2.B16
-	FMOVQ 368(R0), F3
+	FMOVQ 384(R0), F3
 
 	// every plane: [read src]
 	MOVD  src_base+24(FP), R0
@@ -26664,7 +26664,7 @@ TEXT ·sigmoidF32NEON(SB), NOSPLIT, $64-48
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 432(R0), F0
+	FMOVQ 448(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
 	FMOVQ -256(R0), F3
@@ -26677,8 +26677,8 @@ TEXT ·sigmoidF32NEON(SB), NOSPLIT, $64-48
 	BLT   tail1
 blocks1:
 	FLDPQ (R3), (F4, F5)
-	FMOVQ 384(R0), F6
-	FMOVQ 384(R0), F7
+	FMOVQ 400(R0), F6
+	FMOVQ 400(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -26741,8 +26741,8 @@ blocks1:
 	WORD  $0x6e2ffce7 // fdiv v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), (R4)
 	FLDPQ 32(R3), (F4, F5)
-	FMOVQ 384(R0), F6
-	FMOVQ 384(R0), F7
+	FMOVQ 400(R0), F6
+	FMOVQ 400(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -26805,8 +26805,8 @@ blocks1:
 	WORD  $0x6e2ffce7 // fdiv v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 32(R4)
 	FLDPQ 64(R3), (F4, F5)
-	FMOVQ 384(R0), F6
-	FMOVQ 384(R0), F7
+	FMOVQ 400(R0), F6
+	FMOVQ 400(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -26869,8 +26869,8 @@ blocks1:
 	WORD  $0x6e2ffce7 // fdiv v7.4s, v7.4s, v15.4s
 	FSTPQ (F6, F7), 64(R4)
 	FLDPQ 96(R3), (F4, F5)
-	FMOVQ 384(R0), F6
-	FMOVQ 384(R0), F7
+	FMOVQ 400(R0), F6
+	FMOVQ 400(R0), F7
 	VORR  V6.B16, V4.B16, V6.B16
 	VORR  V7.B16, V5.B16, V7.B16
 	FMOVQ -224(R0), F8
@@ -26970,7 +26970,7 @@ one2:
 	MOVD  R1, R4
 register1:
 	FMOVQ (R3), F4
-	FMOVQ 384(R0), F5
+	FMOVQ 400(R0), F5
 	VORR  V5.B16, V4.B16, V5.B16
 	FMOVQ -224(R0), F6
 	WORD  $0x4f8010a6 // fmla v6.4s, v5.4s, v0.s[0]
@@ -27769,7 +27769,7 @@ TEXT ·softmaxRowsScaledF32NEON(SB), 0, $8384-60
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-8384(SP), R9
-	FMOVQ 432(R13), F11
+	FMOVQ 448(R13), F11
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R10
 	MOVD  cols+48(FP), R0
@@ -29372,7 +29372,7 @@ TEXT ·softmaxRowsMaskedF32NEON(SB), 0, $16576-84
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
 	MOVD  $slots-16576(SP), R0
-	FMOVQ 432(R13), F11
+	FMOVQ 448(R13), F11
 	FMOVS scale+80(FP), F12
 	VDUP  V12.S[0], V12.S4
 	MOVD  ZR, R14
@@ -34126,7 +34126,7 @@ end1:
 TEXT ·logSumExpRowsF32NEON(SB), 0, $8384-56
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
-	FMOVQ 432(R13), F11
+	FMOVQ 448(R13), F11
 	MOVD  ZR, R14
 	MOVD  src_len+32(FP), R6
 	MOVD  cols+48(FP), R0
@@ -37233,7 +37233,7 @@ end1:
 TEXT ·logSumExpPlanesF32NEON(SB), 0, $8512-72
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 432(R8), F11
+	FMOVQ 448(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+56(FP), R10
 	MOVD  planes+48(FP), R0
@@ -43708,7 +43708,7 @@ end2:
 TEXT ·logSoftmaxGradPlanesF32NEON(SB), 0, $8512-96
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 432(R8), F11
+	FMOVQ 448(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+80(FP), R10
 
@@ -44960,7 +44960,7 @@ TEXT ·aboveF32NEON(SB), NOSPLIT, $64-40
 	MOVD  x_len+8(FP), R3
 	LSL   $2, R3, R3
 	ADD   R1, R3, R3
-	FMOVQ 368(R0), F1
+	FMOVQ 384(R0), F1
 blocks1:
 	SUB   R2, R3, R0
 	CMP   $64, R0
@@ -45006,7 +45006,7 @@ TEXT ·aboveF64NEON(SB), NOSPLIT, $64-40
 	MOVD  x_len+8(FP), R3
 	LSL   $3, R3, R3
 	ADD   R1, R3, R3
-	FMOVQ 368(R0), F1
+	FMOVQ 384(R0), F1
 blocks1:
 	SUB   R2, R3, R0
 	CMP   $64, R0
@@ -45620,7 +45620,7 @@ TEXT ·toBFloat16NEON(SB), NOSPLIT, $64-48
 blocks1:
 	FLDPQ (R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45632,7 +45632,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45646,7 +45646,7 @@ blocks1:
 	FMOVQ F0, (R4)
 	FLDPQ 32(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45658,7 +45658,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45672,7 +45672,7 @@ blocks1:
 	FMOVQ F0, 16(R4)
 	FLDPQ 64(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45684,7 +45684,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45698,7 +45698,7 @@ blocks1:
 	FMOVQ F0, 32(R4)
 	FLDPQ 96(R3), (F0, F1)
 	VUSHR $16, V0.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V0.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45710,7 +45710,7 @@ blocks1:
 	VUSHR $16, V2.S4, V2.S4
 	WORD  $0x0e612840 // xtn v0.4h, v2.4s
 	VUSHR $16, V1.S4, V2.S4
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	VAND  V3.B16, V2.B16, V2.B16
 	VADD  V1.S4, V2.S4, V2.S4
 	FMOVQ 544(R0), F3
@@ -45761,7 +45761,7 @@ one2:
 register1:
 	FMOVQ (R3), F0
 	VUSHR $16, V0.S4, V1.S4
-	FMOVQ 400(R0), F2
+	FMOVQ 416(R0), F2
 	VAND  V2.B16, V1.B16, V1.B16
 	VADD  V0.S4, V1.S4, V1.S4
 	FMOVQ 544(R0), F2
@@ -46796,7 +46796,7 @@ TEXT ·lossCountTargetsNEON(SB), NOSPLIT, $64-44
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R1
 	MOVD  targets_base+0(FP), R2
-	FMOVQ 368(R0), F1
+	FMOVQ 384(R0), F1
 	VMOVI $0, V2.B16
 	FMOVQ 1136(R0), F3
 	VMOVI $0, V4.B16
@@ -46804,7 +46804,7 @@ TEXT ·lossCountTargetsNEON(SB), NOSPLIT, $64-44
 	VMOVI $0, V6.B16
 	FMOVQ 1152(R0), F7
 	VMOVI $0, V8.B16
-	FMOVQ 400(R0), F9
+	FMOVQ 416(R0), F9
 	VMOVI $0, V10.B16
 	MOVD  targets_len+8(FP), R0
 	MOVD  $0, R3
@@ -47202,7 +47202,7 @@ end1:
 TEXT ·lossSoftmaxNEON(SB), 0, $8512-152
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R8
-	FMOVQ 432(R8), F11
+	FMOVQ 448(R8), F11
 	MOVD  ZR, R9
 	MOVD  n+128(FP), R10
 	MOVD  planes+120(FP), R0
@@ -47273,8 +47273,8 @@ none1:
 	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 	FMOVQ -256(R8), F10
-	FMOVQ 448(R8), F20
-	FMOVQ 384(R8), F21
+	FMOVQ 432(R8), F20
+	FMOVQ 400(R8), F21
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -47717,8 +47717,8 @@ none4:
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 448(R8), F4
-	FMOVQ 384(R8), F5
+	FMOVQ 432(R8), F4
+	FMOVQ 400(R8), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -47874,8 +47874,8 @@ none7:
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 448(R8), F4
-	FMOVQ 384(R8), F5
+	FMOVQ 432(R8), F4
+	FMOVQ 400(R8), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -48067,8 +48067,8 @@ none10:
 	FMOVQ 304(R8), F8
 	FMOVQ -224(R8), F9
 	FMOVQ -256(R8), F10
-	FMOVQ 448(R8), F20
-	FMOVQ 384(R8), F21
+	FMOVQ 432(R8), F20
+	FMOVQ 400(R8), F21
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
@@ -48540,8 +48540,8 @@ none13:
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 448(R8), F4
-	FMOVQ 384(R8), F5
+	FMOVQ 432(R8), F4
+	FMOVQ 400(R8), F5
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
@@ -48699,8 +48699,8 @@ none16:
 	FMOVQ 304(R8), F1
 	FMOVQ -224(R8), F2
 	FMOVQ -256(R8), F3
-	FMOVQ 448(R8), F4
-	FMOVQ 384(R8), F5
+	FMOVQ 432(R8), F4
+	FMOVQ 400(R8), F5
 
 	// every plane, added up: [read src write dst]
 	MOVD  src_base+24(FP), R0
@@ -48868,7 +48868,7 @@ end1:
 TEXT ·lossSoftmaxRowsNEON(SB), 0, $8384-144
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R13
-	FMOVQ 432(R13), F11
+	FMOVQ 448(R13), F11
 	MOVD  ZR, R14
 	MOVD  n+128(FP), R15
 
@@ -48937,8 +48937,8 @@ none1:
 	FMOVQ 304(R13), F8
 	FMOVQ -224(R13), F9
 	FMOVQ -256(R13), F10
-	FMOVQ 448(R13), F20
-	FMOVQ 384(R13), F21
+	FMOVQ 432(R13), F20
+	FMOVQ 400(R13), F21
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -49387,8 +49387,8 @@ none4:
 	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	FMOVQ -256(R13), F3
-	FMOVQ 448(R13), F4
-	FMOVQ 384(R13), F5
+	FMOVQ 432(R13), F4
+	FMOVQ 400(R13), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -49533,8 +49533,8 @@ none7:
 	FMOVQ 304(R13), F1
 	FMOVQ -224(R13), F2
 	FMOVQ -256(R13), F3
-	FMOVQ 448(R13), F4
-	FMOVQ 384(R13), F5
+	FMOVQ 432(R13), F4
+	FMOVQ 400(R13), F5
 
 	// every plane: [read scratch write scratch fetch src fetch dst]
 	MOVD  $scratch-8192(SP), R0
@@ -49680,7 +49680,7 @@ TEXT ·lossSoftmaxGradNEON(SB), 0, $8512-160
 	CMP   $32, R10
 	BLT   rest1
 columns1:
-	FMOVQ 448(R8), F11
+	FMOVQ 432(R8), F11
 	VMOVI $0, V12.B16
 	VMOVI $0, V13.B16
 	VMOVI $0, V14.B16
@@ -49735,8 +49735,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R8), F0
-	FMOVQ 416(R8), F1
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
@@ -49762,8 +49762,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R8), F0
-	FMOVQ 416(R8), F1
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
@@ -49791,8 +49791,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R8), F0
-	FMOVQ 416(R8), F1
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
@@ -49818,8 +49818,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R8), F0
-	FMOVQ 416(R8), F1
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d652 // fadd v18.4s, v18.4s, v0.4s
@@ -50015,7 +50015,7 @@ rest1:
 	CMP   $4, R10
 	BLT   rest2
 columns2:
-	FMOVQ 448(R8), F11
+	FMOVQ 432(R8), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -50058,7 +50058,7 @@ lanes2:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 416(R8), F0
+	FMOVQ 368(R8), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -50138,7 +50138,7 @@ rest2:
 
 	// the last columns
 	CBZ   R10, end2
-	FMOVQ 448(R8), F11
+	FMOVQ 432(R8), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -50206,7 +50206,7 @@ done3:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 416(R8), F0
+	FMOVQ 368(R8), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -50336,7 +50336,7 @@ TEXT ·lossSoftmaxGradRowsNEON(SB), 0, $8512-152
 	CMP   $32, R15
 	BLT   rest1
 columns1:
-	FMOVQ 448(R13), F11
+	FMOVQ 432(R13), F11
 	VMOVI $0, V12.B16
 	VMOVI $0, V13.B16
 	VMOVI $0, V14.B16
@@ -50393,8 +50393,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R13), F0
-	FMOVQ 416(R13), F1
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
@@ -50420,8 +50420,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R13), F0
-	FMOVQ 416(R13), F1
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
@@ -50449,8 +50449,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R13), F0
-	FMOVQ 416(R13), F1
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
@@ -50476,8 +50476,8 @@ lanes1:
 	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
 	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
-	FMOVQ 416(R13), F0
-	FMOVQ 416(R13), F1
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
 	VBIT  V4.B16, V2.B16, V0.B16
 	VBIT  V5.B16, V3.B16, V1.B16
 	WORD  $0x4e20d652 // fadd v18.4s, v18.4s, v0.4s
@@ -50680,7 +50680,7 @@ rest1:
 	CMP   $4, R15
 	BLT   rest2
 columns2:
-	FMOVQ 448(R13), F11
+	FMOVQ 432(R13), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -50725,7 +50725,7 @@ lanes2:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 416(R13), F0
+	FMOVQ 368(R13), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -50812,7 +50812,7 @@ rest2:
 
 	// the last columns
 	CBZ   R15, end1
-	FMOVQ 448(R13), F11
+	FMOVQ 432(R13), F11
 	VMOVI $0, V12.B16
 
 	// every plane, added up: [read s read dy read own fetch s fetch dx]
@@ -50882,7 +50882,7 @@ done3:
 	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
 	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
-	FMOVQ 416(R13), F0
+	FMOVQ 368(R13), F0
 	VBIT  V2.B16, V1.B16, V0.B16
 	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
 	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
@@ -51008,15 +51008,1436 @@ done8:
 end1:
 	RET
 
+// func lossEntropyGradNEON(dx, s, dy, own, comp, a []float32, planes, n, dxStride, sStride, dyStride int)
+TEXT ·lossEntropyGradNEON(SB), 0, $8512-184
+	NO_LOCAL_POINTERS
+	MOVD  $constants<>+256(SB), R8
+	MOVD  ZR, R9
+	MOVD  n+152(FP), R10
+
+	// columns, 8 registers at a time
+	CMP   $32, R10
+	BLT   rest1
+columns1:
+	FMOVQ 432(R8), F11
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R9, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R9, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R9, R2, R2
+	MOVD  s_base+24(FP), R3
+	ADD   R9, R3, R3
+	MOVD  dx_base+0(FP), R4
+	ADD   R9, R4, R4
+	MOVD  sStride+168(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+176(FP), R6
+	LSL   $2, R6, R6
+	ADD   $128, R3, R3
+	ADD   $128, R4, R4
+	MOVD  dxStride+160(FP), R7
+	LSL   $2, R7, R7
+	MOVD  planes+144(FP), R11
+	MOVD  $scratch-8192(SP), R12
+	ADD   $8192, R12, R13
+	VMOVI $0, V0.B16
+	MOVD  $zeros-8320(SP), R14
+	FSTPQ (F0, F0), (R14)
+	FSTPQ (F0, F0), 32(R14)
+	FSTPQ (F0, F0), 64(R14)
+	FSTPQ (F0, F0), 96(R14)
+	MOVD  $0, R15
+lanes1:
+	FLDPQ (R0), (F0, F1)
+	FLDPQ (R1), (F2, F3)
+	FLDPQ (R2), (F4, F5)
+	PRFM  (R3), PLDL1KEEP
+	PRFM  (R4), PLDL1KEEP
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD  $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ (R14), F0
+	FMOVQ 16(R14), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, (R12)
+	FMOVQ F1, 16(R12)
+	FLDPQ 32(R0), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
+	WORD  $0x4e21d5ef // fadd v15.4s, v15.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ 32(R14), F0
+	FMOVQ 48(R14), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, 32(R12)
+	FMOVQ F1, 48(R12)
+	FLDPQ 64(R0), (F0, F1)
+	FLDPQ 64(R1), (F2, F3)
+	FLDPQ 64(R2), (F4, F5)
+	PRFM  64(R3), PLDL1KEEP
+	PRFM  64(R4), PLDL1KEEP
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD  $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ 64(R14), F0
+	FMOVQ 80(R14), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, 64(R12)
+	FMOVQ F1, 80(R12)
+	FLDPQ 96(R0), (F0, F1)
+	FLDPQ 96(R1), (F2, F3)
+	FLDPQ 96(R2), (F4, F5)
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R8), F0
+	FMOVQ 368(R8), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d652 // fadd v18.4s, v18.4s, v0.4s
+	WORD  $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ 96(R14), F0
+	FMOVQ 112(R14), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, 96(R12)
+	FMOVQ F1, 112(R12)
+	ADD   R5, R0, R0
+	ADD   R6, R1, R1
+	ADD   R5, R3, R3
+	ADD   R7, R4, R4
+	SUBS  $1, R11, R11
+	BEQ   end3
+	ADD   $128, R12, R12
+	ADD   R15, R14, R14
+	CMP   R13, R12
+	BLT   lanes1
+	SUB   $8192, R13, R12
+	MOVD  R12, R14
+	MOVD  $128, R15
+	B     lanes1
+end3:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R0
+	MOVD  $columnSums-8448(SP), R11
+	MOVD  $128, R3
+	MOVD  planes+144(FP), R1
+	MOVD  R11, R2
+	CALL  ·foldF32NEON<>(SB)
+	FMOVQ (R11), F0
+	FMOVQ 16(R11), F1
+	FMOVQ 32(R11), F2
+	FMOVQ 48(R11), F3
+	FMOVQ 64(R11), F4
+	FMOVQ 80(R11), F5
+	FMOVQ 96(R11), F6
+	FMOVQ 112(R11), F7
+	WORD  $0x4e2cd40c // fadd v12.4s, v0.4s, v12.4s
+	WORD  $0x4e2dd42d // fadd v13.4s, v1.4s, v13.4s
+	WORD  $0x4e2ed44e // fadd v14.4s, v2.4s, v14.4s
+	WORD  $0x4e2fd46f // fadd v15.4s, v3.4s, v15.4s
+	WORD  $0x4e30d490 // fadd v16.4s, v4.4s, v16.4s
+	WORD  $0x4e31d4b1 // fadd v17.4s, v5.4s, v17.4s
+	WORD  $0x4e32d4d2 // fadd v18.4s, v6.4s, v18.4s
+	WORD  $0x4e33d4f3 // fadd v19.4s, v7.4s, v19.4s
+	FMOVQ -256(R8), F8
+
+	// every plane: [read s read dy read own read comp read a write dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R9, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R9, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R9, R2, R2
+	MOVD  comp_base+96(FP), R3
+	ADD   R9, R3, R3
+	MOVD  a_base+120(FP), R4
+	ADD   R9, R4, R4
+	MOVD  dx_base+0(FP), R5
+	ADD   R9, R5, R5
+	MOVD  sStride+168(FP), R6
+	LSL   $2, R6, R6
+	MOVD  dyStride+176(FP), R7
+	LSL   $2, R7, R7
+	MOVD  dxStride+160(FP), R11
+	LSL   $2, R11, R11
+	MOVD  planes+144(FP), R12
+planes1:
+	FLDPQ (R0), (F9, F10)
+	FLDPQ (R1), (F20, F21)
+	FLDPQ (R2), (F22, F23)
+	FLDPQ (R3), (F24, F25)
+	FLDPQ (R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V12.B16, V22.B16
+	VMOV  V13.B16, V23.B16
+	VBIT  V24.B16, V0.B16, V22.B16
+	VBIT  V25.B16, V1.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), (R5)
+	FLDPQ 32(R0), (F9, F10)
+	FLDPQ 32(R1), (F20, F21)
+	FLDPQ 32(R2), (F22, F23)
+	FLDPQ 32(R3), (F24, F25)
+	FLDPQ 32(R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V14.B16, V22.B16
+	VMOV  V15.B16, V23.B16
+	VBIT  V24.B16, V2.B16, V22.B16
+	VBIT  V25.B16, V3.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), 32(R5)
+	FLDPQ 64(R0), (F9, F10)
+	FLDPQ 64(R1), (F20, F21)
+	FLDPQ 64(R2), (F22, F23)
+	FLDPQ 64(R3), (F24, F25)
+	FLDPQ 64(R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V16.B16, V22.B16
+	VMOV  V17.B16, V23.B16
+	VBIT  V24.B16, V4.B16, V22.B16
+	VBIT  V25.B16, V5.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), 64(R5)
+	FLDPQ 96(R0), (F9, F10)
+	FLDPQ 96(R1), (F20, F21)
+	FLDPQ 96(R2), (F22, F23)
+	FLDPQ 96(R3), (F24, F25)
+	FLDPQ 96(R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V18.B16, V22.B16
+	VMOV  V19.B16, V23.B16
+	VBIT  V24.B16, V6.B16, V22.B16
+	VBIT  V25.B16, V7.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), 96(R5)
+	ADD   R6, R0, R0
+	ADD   R7, R1, R1
+	ADD   R11, R5, R5
+	SUBS  $1, R12, R12
+	BNE   planes1
+	ADD   $128, R9, R9
+	SUB   $32, R10, R10
+	CMP   $32, R10
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $4, R10
+	BLT   rest2
+columns2:
+	FMOVQ 432(R8), F11
+	VMOVI $0, V12.B16
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R9, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R9, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R9, R2, R2
+	MOVD  s_base+24(FP), R3
+	ADD   R9, R3, R3
+	MOVD  dx_base+0(FP), R4
+	ADD   R9, R4, R4
+	MOVD  sStride+168(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+176(FP), R6
+	LSL   $2, R6, R6
+	ADD   $128, R3, R3
+	ADD   $128, R4, R4
+	MOVD  dxStride+160(FP), R7
+	LSL   $2, R7, R7
+	MOVD  planes+144(FP), R11
+	MOVD  $scratch-8192(SP), R12
+	ADD   $8192, R12, R13
+	VMOVI $0, V0.B16
+	MOVD  $zeros-8320(SP), R14
+	FSTPQ (F0, F0), (R14)
+	FSTPQ (F0, F0), 32(R14)
+	FSTPQ (F0, F0), 64(R14)
+	FSTPQ (F0, F0), 96(R14)
+	MOVD  $0, R15
+lanes2:
+	FMOVQ (R0), F0
+	FMOVQ (R1), F1
+	FMOVQ (R2), F2
+	PRFM  (R3), PLDL1KEEP
+	PRFM  (R4), PLDL1KEEP
+	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
+	VBIT  V3.B16, V2.B16, V0.B16
+	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	FMOVQ 368(R8), F0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	FMOVQ (R14), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R12)
+	ADD   R5, R0, R0
+	ADD   R6, R1, R1
+	ADD   R5, R3, R3
+	ADD   R7, R4, R4
+	SUBS  $1, R11, R11
+	BEQ   end4
+	ADD   $128, R12, R12
+	ADD   R15, R14, R14
+	CMP   R13, R12
+	BLT   lanes2
+	SUB   $8192, R13, R12
+	MOVD  R12, R14
+	MOVD  $128, R15
+	B     lanes2
+end4:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R0
+	MOVD  $columnSums-8448(SP), R2
+	MOVD  $16, R3
+	MOVD  planes+144(FP), R1
+	CALL  ·foldF32NEON<>(SB)
+	WORD  $0x4e2cd40c // fadd v12.4s, v0.4s, v12.4s
+	FMOVQ -256(R8), F1
+
+	// every plane: [read s read dy read own read comp read a write dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R9, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R9, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R9, R2, R2
+	MOVD  comp_base+96(FP), R3
+	ADD   R9, R3, R3
+	MOVD  a_base+120(FP), R4
+	ADD   R9, R4, R4
+	MOVD  dx_base+0(FP), R5
+	ADD   R9, R5, R5
+	MOVD  sStride+168(FP), R6
+	LSL   $2, R6, R6
+	MOVD  dyStride+176(FP), R7
+	LSL   $2, R7, R7
+	MOVD  dxStride+160(FP), R11
+	LSL   $2, R11, R11
+	MOVD  planes+144(FP), R12
+planes2:
+	FMOVQ (R0), F2
+	FMOVQ (R1), F3
+	FMOVQ (R2), F4
+	FMOVQ (R3), F5
+	FMOVQ (R4), F6
+	WORD  $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD  $0x4ea0a847 // cmlt v7.4s, v2.4s, #0
+	VBIT  V7.B16, V4.B16, V2.B16
+	WORD  $0x4ea2d564 // fsub v4.4s, v11.4s, v2.4s
+	WORD  $0x4ea0a887 // cmlt v7.4s, v4.4s, #0
+	VBIF  V7.B16, V1.B16, V5.B16
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4ea0a885 // cmlt v5.4s, v4.4s, #0
+	VMOV  V12.B16, V4.B16
+	VBIT  V5.B16, V0.B16, V4.B16
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	FMOVQ F2, (R5)
+	ADD   R6, R0, R0
+	ADD   R7, R1, R1
+	ADD   R11, R5, R5
+	SUBS  $1, R12, R12
+	BNE   planes2
+	ADD   $16, R9, R9
+	SUB   $4, R10, R10
+	CMP   $4, R10
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R10, end2
+	FMOVQ 432(R8), F11
+	VMOVI $0, V12.B16
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R9, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R9, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R9, R2, R2
+	MOVD  s_base+24(FP), R3
+	ADD   R9, R3, R3
+	MOVD  dx_base+0(FP), R4
+	ADD   R9, R4, R4
+	MOVD  sStride+168(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+176(FP), R6
+	LSL   $2, R6, R6
+	ADD   $128, R3, R3
+	ADD   $128, R4, R4
+	MOVD  dxStride+160(FP), R7
+	LSL   $2, R7, R7
+	MOVD  planes+144(FP), R11
+	MOVD  $scratch-8192(SP), R12
+	ADD   $8192, R12, R13
+	VMOVI $0, V0.B16
+	MOVD  $zeros-8320(SP), R14
+	FSTPQ (F0, F0), (R14)
+	FSTPQ (F0, F0), 32(R14)
+	FSTPQ (F0, F0), 64(R14)
+	FSTPQ (F0, F0), 96(R14)
+	MOVD  $0, R15
+lanes3:
+	VMOVI $0, V0.B16
+	TBZ   $1, R10, one1
+	VLD1  (R0), V0.D[0]
+	TBZ   $0, R10, done1
+	ADD   $8, R0, R19
+	VLD1  (R19), V0.S[2]
+	B     done1
+one1:
+	VLD1  (R0), V0.S[0]
+done1:
+	VMOVI $0, V1.B16
+	TBZ   $1, R10, one2
+	VLD1  (R1), V1.D[0]
+	TBZ   $0, R10, done2
+	ADD   $8, R1, R19
+	VLD1  (R19), V1.S[2]
+	B     done2
+one2:
+	VLD1  (R1), V1.S[0]
+done2:
+	VMOVI $0, V2.B16
+	TBZ   $1, R10, one3
+	VLD1  (R2), V2.D[0]
+	TBZ   $0, R10, done3
+	ADD   $8, R2, R19
+	VLD1  (R19), V2.S[2]
+	B     done3
+one3:
+	VLD1  (R2), V2.S[0]
+done3:
+	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
+	VBIT  V3.B16, V2.B16, V0.B16
+	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	FMOVQ 368(R8), F0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	FMOVQ (R14), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R12)
+	ADD   R5, R0, R0
+	ADD   R6, R1, R1
+	ADD   R5, R3, R3
+	ADD   R7, R4, R4
+	SUBS  $1, R11, R11
+	BEQ   end5
+	ADD   $128, R12, R12
+	ADD   R15, R14, R14
+	CMP   R13, R12
+	BLT   lanes3
+	SUB   $8192, R13, R12
+	MOVD  R12, R14
+	MOVD  $128, R15
+	B     lanes3
+end5:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R0
+	MOVD  $columnSums-8448(SP), R2
+	MOVD  $16, R3
+	MOVD  planes+144(FP), R1
+	CALL  ·foldF32NEON<>(SB)
+	WORD  $0x4e2cd40c // fadd v12.4s, v0.4s, v12.4s
+	FMOVQ -256(R8), F1
+
+	// every plane: [read s read dy read own read comp read a write dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R9, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R9, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R9, R2, R2
+	MOVD  comp_base+96(FP), R3
+	ADD   R9, R3, R3
+	MOVD  a_base+120(FP), R4
+	ADD   R9, R4, R4
+	MOVD  dx_base+0(FP), R5
+	ADD   R9, R5, R5
+	MOVD  sStride+168(FP), R6
+	LSL   $2, R6, R6
+	MOVD  dyStride+176(FP), R7
+	LSL   $2, R7, R7
+	MOVD  dxStride+160(FP), R8
+	LSL   $2, R8, R8
+	MOVD  planes+144(FP), R9
+planes3:
+	VMOVI $0, V2.B16
+	TBZ   $1, R10, one4
+	VLD1  (R0), V2.D[0]
+	TBZ   $0, R10, done4
+	ADD   $8, R0, R11
+	VLD1  (R11), V2.S[2]
+	B     done4
+one4:
+	VLD1  (R0), V2.S[0]
+done4:
+	VMOVI $0, V3.B16
+	TBZ   $1, R10, one5
+	VLD1  (R1), V3.D[0]
+	TBZ   $0, R10, done5
+	ADD   $8, R1, R11
+	VLD1  (R11), V3.S[2]
+	B     done5
+one5:
+	VLD1  (R1), V3.S[0]
+done5:
+	VMOVI $0, V4.B16
+	TBZ   $1, R10, one6
+	VLD1  (R2), V4.D[0]
+	TBZ   $0, R10, done6
+	ADD   $8, R2, R11
+	VLD1  (R11), V4.S[2]
+	B     done6
+one6:
+	VLD1  (R2), V4.S[0]
+done6:
+	VMOVI $0, V5.B16
+	TBZ   $1, R10, one7
+	VLD1  (R3), V5.D[0]
+	TBZ   $0, R10, done7
+	ADD   $8, R3, R11
+	VLD1  (R11), V5.S[2]
+	B     done7
+one7:
+	VLD1  (R3), V5.S[0]
+done7:
+	VMOVI $0, V6.B16
+	TBZ   $1, R10, one8
+	VLD1  (R4), V6.D[0]
+	TBZ   $0, R10, done8
+	ADD   $8, R4, R11
+	VLD1  (R11), V6.S[2]
+	B     done8
+one8:
+	VLD1  (R4), V6.S[0]
+done8:
+	WORD  $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD  $0x4ea0a847 // cmlt v7.4s, v2.4s, #0
+	VBIT  V7.B16, V4.B16, V2.B16
+	WORD  $0x4ea2d564 // fsub v4.4s, v11.4s, v2.4s
+	WORD  $0x4ea0a887 // cmlt v7.4s, v4.4s, #0
+	VBIF  V7.B16, V1.B16, V5.B16
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4ea0a885 // cmlt v5.4s, v4.4s, #0
+	VMOV  V12.B16, V4.B16
+	VBIT  V5.B16, V0.B16, V4.B16
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	TBZ   $1, R10, one9
+	VST1  V2.D[0], (R5)
+	TBZ   $0, R10, done9
+	ADD   $8, R5, R11
+	VST1  V2.S[2], (R11)
+	B     done9
+one9:
+	VST1  V2.S[0], (R5)
+done9:
+	ADD   R6, R0, R0
+	ADD   R7, R1, R1
+	ADD   R8, R5, R5
+	SUBS  $1, R9, R9
+	BNE   planes3
+end2:
+	RET
+
+// func lossEntropyGradRowsNEON(dx, s, dy, own, comp, a []float32, cols, n, sStride, dyStride int)
+TEXT ·lossEntropyGradRowsNEON(SB), 0, $8512-176
+	NO_LOCAL_POINTERS
+	MOVD  $constants<>+256(SB), R13
+	MOVD  ZR, R14
+	MOVD  n+152(FP), R15
+
+	// columns, 8 registers at a time
+	CMP   $32, R15
+	BLT   rest1
+columns1:
+	FMOVQ 432(R13), F11
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R14, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R14, R2, R2
+	MOVD  s_base+24(FP), R3
+	ADD   R14, R3, R3
+	MOVD  dx_base+0(FP), R4
+	MOVD  cols+144(FP), R5
+	MUL   R5, R14, R5
+	ADD   R5, R4, R4
+	MOVD  sStride+160(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+168(FP), R6
+	LSL   $2, R6, R6
+	ADD   $128, R3, R3
+	MOVD  cols+144(FP), R7
+	LSL   $7, R7, R7
+	ADD   R7, R4, R4
+	MOVD  cols+144(FP), R7
+	MOVD  $scratch-8192(SP), R8
+	ADD   $8192, R8, R9
+	VMOVI $0, V0.B16
+	MOVD  $zeros-8320(SP), R10
+	FSTPQ (F0, F0), (R10)
+	FSTPQ (F0, F0), 32(R10)
+	FSTPQ (F0, F0), 64(R10)
+	FSTPQ (F0, F0), 96(R10)
+	MOVD  $0, R11
+lanes1:
+	FLDPQ (R0), (F0, F1)
+	FLDPQ (R1), (F2, F3)
+	FLDPQ (R2), (F4, F5)
+	PRFM  (R3), PLDL1KEEP
+	PRFM  (R4), PLDL1KEEP
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD  $0x4e21d5ad // fadd v13.4s, v13.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ (R10), F0
+	FMOVQ 16(R10), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, (R8)
+	FMOVQ F1, 16(R8)
+	FLDPQ 32(R0), (F0, F1)
+	FLDPQ 32(R1), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d5ce // fadd v14.4s, v14.4s, v0.4s
+	WORD  $0x4e21d5ef // fadd v15.4s, v15.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ 32(R10), F0
+	FMOVQ 48(R10), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, 32(R8)
+	FMOVQ F1, 48(R8)
+	FLDPQ 64(R0), (F0, F1)
+	FLDPQ 64(R1), (F2, F3)
+	FLDPQ 64(R2), (F4, F5)
+	PRFM  64(R3), PLDL1KEEP
+	PRFM  64(R4), PLDL1KEEP
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
+	WORD  $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ 64(R10), F0
+	FMOVQ 80(R10), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, 64(R8)
+	FMOVQ F1, 80(R8)
+	FLDPQ 96(R0), (F0, F1)
+	FLDPQ 96(R1), (F2, F3)
+	FLDPQ 96(R2), (F4, F5)
+	WORD  $0x4ea0a806 // cmlt v6.4s, v0.4s, #0
+	WORD  $0x4ea0a827 // cmlt v7.4s, v1.4s, #0
+	VBIT  V6.B16, V4.B16, V0.B16
+	VBIT  V7.B16, V5.B16, V1.B16
+	WORD  $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD  $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea1d561 // fsub v1.4s, v11.4s, v1.4s
+	WORD  $0x4ea0a804 // cmlt v4.4s, v0.4s, #0
+	WORD  $0x4ea0a825 // cmlt v5.4s, v1.4s, #0
+	FMOVQ 368(R13), F0
+	FMOVQ 368(R13), F1
+	VBIT  V4.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V3.B16, V1.B16
+	WORD  $0x4e20d652 // fadd v18.4s, v18.4s, v0.4s
+	WORD  $0x4e21d673 // fadd v19.4s, v19.4s, v1.4s
+	WORD  $0x4ea0d442 // fsub v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
+	FMOVQ 96(R10), F0
+	FMOVQ 112(R10), F1
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FMOVQ F0, 96(R8)
+	FMOVQ F1, 112(R8)
+	ADD   R5, R0, R0
+	ADD   R6, R1, R1
+	ADD   R5, R3, R3
+	ADD   $128, R4, R4
+	SUBS  $1, R7, R7
+	BEQ   end2
+	ADD   $128, R8, R8
+	ADD   R11, R10, R10
+	CMP   R9, R8
+	BLT   lanes1
+	SUB   $8192, R9, R8
+	MOVD  R8, R10
+	MOVD  $128, R11
+	B     lanes1
+end2:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R0
+	MOVD  $columnSums-8448(SP), R8
+	MOVD  $128, R3
+	MOVD  cols+144(FP), R1
+	MOVD  R8, R2
+	CALL  ·foldF32NEON<>(SB)
+	FMOVQ (R8), F0
+	FMOVQ 16(R8), F1
+	FMOVQ 32(R8), F2
+	FMOVQ 48(R8), F3
+	FMOVQ 64(R8), F4
+	FMOVQ 80(R8), F5
+	FMOVQ 96(R8), F6
+	FMOVQ 112(R8), F7
+	WORD  $0x4e2cd40c // fadd v12.4s, v0.4s, v12.4s
+	WORD  $0x4e2dd42d // fadd v13.4s, v1.4s, v13.4s
+	WORD  $0x4e2ed44e // fadd v14.4s, v2.4s, v14.4s
+	WORD  $0x4e2fd46f // fadd v15.4s, v3.4s, v15.4s
+	WORD  $0x4e30d490 // fadd v16.4s, v4.4s, v16.4s
+	WORD  $0x4e31d4b1 // fadd v17.4s, v5.4s, v17.4s
+	WORD  $0x4e32d4d2 // fadd v18.4s, v6.4s, v18.4s
+	WORD  $0x4e33d4f3 // fadd v19.4s, v7.4s, v19.4s
+	FMOVQ -256(R13), F8
+
+	// every plane: [read s read dy read own read comp read a write scratch]
+	MOVD  s_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R14, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R14, R2, R2
+	MOVD  comp_base+96(FP), R3
+	ADD   R14, R3, R3
+	MOVD  a_base+120(FP), R4
+	ADD   R14, R4, R4
+	MOVD  $scratch-8192(SP), R5
+	MOVD  sStride+160(FP), R6
+	LSL   $2, R6, R6
+	MOVD  dyStride+168(FP), R7
+	LSL   $2, R7, R7
+	MOVD  cols+144(FP), R8
+planes1:
+	FLDPQ (R0), (F9, F10)
+	FLDPQ (R1), (F20, F21)
+	FLDPQ (R2), (F22, F23)
+	FLDPQ (R3), (F24, F25)
+	FLDPQ (R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V12.B16, V22.B16
+	VMOV  V13.B16, V23.B16
+	VBIT  V24.B16, V0.B16, V22.B16
+	VBIT  V25.B16, V1.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), (R5)
+	FLDPQ 32(R0), (F9, F10)
+	FLDPQ 32(R1), (F20, F21)
+	FLDPQ 32(R2), (F22, F23)
+	FLDPQ 32(R3), (F24, F25)
+	FLDPQ 32(R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V14.B16, V22.B16
+	VMOV  V15.B16, V23.B16
+	VBIT  V24.B16, V2.B16, V22.B16
+	VBIT  V25.B16, V3.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), 32(R5)
+	FLDPQ 64(R0), (F9, F10)
+	FLDPQ 64(R1), (F20, F21)
+	FLDPQ 64(R2), (F22, F23)
+	FLDPQ 64(R3), (F24, F25)
+	FLDPQ 64(R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V16.B16, V22.B16
+	VMOV  V17.B16, V23.B16
+	VBIT  V24.B16, V4.B16, V22.B16
+	VBIT  V25.B16, V5.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), 64(R5)
+	FLDPQ 96(R0), (F9, F10)
+	FLDPQ 96(R1), (F20, F21)
+	FLDPQ 96(R2), (F22, F23)
+	FLDPQ 96(R3), (F24, F25)
+	FLDPQ 96(R4), (F26, F27)
+	WORD  $0x6e29df5a // fmul v26.4s, v26.4s, v9.4s
+	WORD  $0x6e2adf7b // fmul v27.4s, v27.4s, v10.4s
+	WORD  $0x4ea0a93c // cmlt v28.4s, v9.4s, #0
+	WORD  $0x4ea0a95d // cmlt v29.4s, v10.4s, #0
+	VBIT  V28.B16, V22.B16, V9.B16
+	VBIT  V29.B16, V23.B16, V10.B16
+	WORD  $0x4ea9d576 // fsub v22.4s, v11.4s, v9.4s
+	WORD  $0x4eaad577 // fsub v23.4s, v11.4s, v10.4s
+	WORD  $0x4ea0aadc // cmlt v28.4s, v22.4s, #0
+	WORD  $0x4ea0aafd // cmlt v29.4s, v23.4s, #0
+	VBIF  V28.B16, V8.B16, V24.B16
+	VBIF  V29.B16, V8.B16, V25.B16
+	WORD  $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	WORD  $0x6e39deb5 // fmul v21.4s, v21.4s, v25.4s
+	WORD  $0x4ea0aad8 // cmlt v24.4s, v22.4s, #0
+	WORD  $0x4ea0aaf9 // cmlt v25.4s, v23.4s, #0
+	VMOV  V18.B16, V22.B16
+	VMOV  V19.B16, V23.B16
+	VBIT  V24.B16, V6.B16, V22.B16
+	VBIT  V25.B16, V7.B16, V23.B16
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x6e34dd29 // fmul v9.4s, v9.4s, v20.4s
+	WORD  $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD  $0x4e3ad529 // fadd v9.4s, v9.4s, v26.4s
+	WORD  $0x4e3bd54a // fadd v10.4s, v10.4s, v27.4s
+	FSTPQ (F9, F10), 96(R5)
+	ADD   R6, R0, R0
+	ADD   R7, R1, R1
+	ADD   $128, R5, R5
+	SUBS  $1, R8, R8
+	BNE   planes1
+
+	// transpose scratch to dx
+	MOVD  $32, R3
+	MOVD  dx_base+0(FP), R0
+	MOVD  cols+144(FP), R1
+	MUL   R1, R14, R1
+	ADD   R1, R0, R0
+	MOVD  $scratch-8192(SP), R1
+	MOVD  cols+144(FP), R2
+	CALL  ·rowsOutF32NEON<>(SB)
+	ADD   $128, R14, R14
+	SUB   $32, R15, R15
+	CMP   $32, R15
+	BGE   columns1
+rest1:
+
+	// columns, a register at a time
+	CMP   $4, R15
+	BLT   rest2
+columns2:
+	FMOVQ 432(R13), F11
+	VMOVI $0, V12.B16
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R14, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R14, R2, R2
+	MOVD  s_base+24(FP), R3
+	ADD   R14, R3, R3
+	MOVD  dx_base+0(FP), R4
+	MOVD  cols+144(FP), R5
+	MUL   R5, R14, R5
+	ADD   R5, R4, R4
+	MOVD  sStride+160(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+168(FP), R6
+	LSL   $2, R6, R6
+	ADD   $128, R3, R3
+	MOVD  cols+144(FP), R7
+	LSL   $7, R7, R7
+	ADD   R7, R4, R4
+	MOVD  cols+144(FP), R7
+	MOVD  $scratch-8192(SP), R8
+	ADD   $8192, R8, R9
+	VMOVI $0, V0.B16
+	MOVD  $zeros-8320(SP), R10
+	FSTPQ (F0, F0), (R10)
+	FSTPQ (F0, F0), 32(R10)
+	FSTPQ (F0, F0), 64(R10)
+	FSTPQ (F0, F0), 96(R10)
+	MOVD  $0, R11
+lanes2:
+	FMOVQ (R0), F0
+	FMOVQ (R1), F1
+	FMOVQ (R2), F2
+	PRFM  (R3), PLDL1KEEP
+	PRFM  (R4), PLDL1KEEP
+	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
+	VBIT  V3.B16, V2.B16, V0.B16
+	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	FMOVQ 368(R13), F0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	FMOVQ (R10), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R8)
+	ADD   R5, R0, R0
+	ADD   R6, R1, R1
+	ADD   R5, R3, R3
+	ADD   $128, R4, R4
+	SUBS  $1, R7, R7
+	BEQ   end3
+	ADD   $128, R8, R8
+	ADD   R11, R10, R10
+	CMP   R9, R8
+	BLT   lanes2
+	SUB   $8192, R9, R8
+	MOVD  R8, R10
+	MOVD  $128, R11
+	B     lanes2
+end3:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R0
+	MOVD  $columnSums-8448(SP), R2
+	MOVD  $16, R3
+	MOVD  cols+144(FP), R1
+	CALL  ·foldF32NEON<>(SB)
+	WORD  $0x4e2cd40c // fadd v12.4s, v0.4s, v12.4s
+	FMOVQ -256(R13), F1
+
+	// every plane: [read s read dy read own read comp read a write scratch]
+	MOVD  s_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R14, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R14, R2, R2
+	MOVD  comp_base+96(FP), R3
+	ADD   R14, R3, R3
+	MOVD  a_base+120(FP), R4
+	ADD   R14, R4, R4
+	MOVD  $scratch-8192(SP), R5
+	MOVD  sStride+160(FP), R6
+	LSL   $2, R6, R6
+	MOVD  dyStride+168(FP), R7
+	LSL   $2, R7, R7
+	MOVD  cols+144(FP), R8
+planes2:
+	FMOVQ (R0), F2
+	FMOVQ (R1), F3
+	FMOVQ (R2), F4
+	FMOVQ (R3), F5
+	FMOVQ (R4), F6
+	WORD  $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD  $0x4ea0a847 // cmlt v7.4s, v2.4s, #0
+	VBIT  V7.B16, V4.B16, V2.B16
+	WORD  $0x4ea2d564 // fsub v4.4s, v11.4s, v2.4s
+	WORD  $0x4ea0a887 // cmlt v7.4s, v4.4s, #0
+	VBIF  V7.B16, V1.B16, V5.B16
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4ea0a885 // cmlt v5.4s, v4.4s, #0
+	VMOV  V12.B16, V4.B16
+	VBIT  V5.B16, V0.B16, V4.B16
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	FMOVQ F2, (R5)
+	ADD   R6, R0, R0
+	ADD   R7, R1, R1
+	ADD   $128, R5, R5
+	SUBS  $1, R8, R8
+	BNE   planes2
+
+	// transpose scratch to dx
+	MOVD  $4, R3
+	MOVD  dx_base+0(FP), R0
+	MOVD  cols+144(FP), R1
+	MUL   R1, R14, R1
+	ADD   R1, R0, R0
+	MOVD  $scratch-8192(SP), R1
+	MOVD  cols+144(FP), R2
+	CALL  ·rowsOutF32NEON<>(SB)
+	ADD   $16, R14, R14
+	SUB   $4, R15, R15
+	CMP   $4, R15
+	BGE   columns2
+rest2:
+
+	// the last columns
+	CBZ   R15, end1
+	FMOVQ 432(R13), F11
+	VMOVI $0, V12.B16
+
+	// every plane, added up: [read s read dy read own fetch s fetch dx]
+	MOVD  s_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R14, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R14, R2, R2
+	MOVD  s_base+24(FP), R3
+	ADD   R14, R3, R3
+	MOVD  dx_base+0(FP), R4
+	MOVD  cols+144(FP), R5
+	MUL   R5, R14, R5
+	ADD   R5, R4, R4
+	MOVD  sStride+160(FP), R5
+	LSL   $2, R5, R5
+	MOVD  dyStride+168(FP), R6
+	LSL   $2, R6, R6
+	ADD   $128, R3, R3
+	MOVD  cols+144(FP), R7
+	LSL   $7, R7, R7
+	ADD   R7, R4, R4
+	MOVD  cols+144(FP), R7
+	MOVD  $scratch-8192(SP), R8
+	ADD   $8192, R8, R9
+	VMOVI $0, V0.B16
+	MOVD  $zeros-8320(SP), R10
+	FSTPQ (F0, F0), (R10)
+	FSTPQ (F0, F0), 32(R10)
+	FSTPQ (F0, F0), 64(R10)
+	FSTPQ (F0, F0), 96(R10)
+	MOVD  $0, R11
+lanes3:
+	VMOVI $0, V0.B16
+	TBZ   $1, R15, one1
+	VLD1  (R0), V0.D[0]
+	TBZ   $0, R15, done1
+	ADD   $8, R0, R12
+	VLD1  (R12), V0.S[2]
+	B     done1
+one1:
+	VLD1  (R0), V0.S[0]
+done1:
+	VMOVI $0, V1.B16
+	TBZ   $1, R15, one2
+	VLD1  (R1), V1.D[0]
+	TBZ   $0, R15, done2
+	ADD   $8, R1, R12
+	VLD1  (R12), V1.S[2]
+	B     done2
+one2:
+	VLD1  (R1), V1.S[0]
+done2:
+	VMOVI $0, V2.B16
+	TBZ   $1, R15, one3
+	VLD1  (R2), V2.D[0]
+	TBZ   $0, R15, done3
+	ADD   $8, R2, R12
+	VLD1  (R12), V2.S[2]
+	B     done3
+one3:
+	VLD1  (R2), V2.S[0]
+done3:
+	WORD  $0x4ea0a803 // cmlt v3.4s, v0.4s, #0
+	VBIT  V3.B16, V2.B16, V0.B16
+	WORD  $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	WORD  $0x4ea0d560 // fsub v0.4s, v11.4s, v0.4s
+	WORD  $0x4ea0a802 // cmlt v2.4s, v0.4s, #0
+	FMOVQ 368(R13), F0
+	VBIT  V2.B16, V1.B16, V0.B16
+	WORD  $0x4e20d58c // fadd v12.4s, v12.4s, v0.4s
+	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	FMOVQ (R10), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R8)
+	ADD   R5, R0, R0
+	ADD   R6, R1, R1
+	ADD   R5, R3, R3
+	ADD   $128, R4, R4
+	SUBS  $1, R7, R7
+	BEQ   end4
+	ADD   $128, R8, R8
+	ADD   R11, R10, R10
+	CMP   R9, R8
+	BLT   lanes3
+	SUB   $8192, R9, R8
+	MOVD  R8, R10
+	MOVD  $128, R11
+	B     lanes3
+end4:
+
+	// fold the planes of [read scratch]
+	MOVD  $scratch-8192(SP), R0
+	MOVD  $columnSums-8448(SP), R2
+	MOVD  $16, R3
+	MOVD  cols+144(FP), R1
+	CALL  ·foldF32NEON<>(SB)
+	WORD  $0x4e2cd40c // fadd v12.4s, v0.4s, v12.4s
+	FMOVQ -256(R13), F1
+
+	// every plane: [read s read dy read own read comp read a write scratch]
+	MOVD  s_base+24(FP), R0
+	ADD   R14, R0, R0
+	MOVD  dy_base+48(FP), R1
+	ADD   R14, R1, R1
+	MOVD  own_base+72(FP), R2
+	ADD   R14, R2, R2
+	MOVD  comp_base+96(FP), R3
+	ADD   R14, R3, R3
+	MOVD  a_base+120(FP), R4
+	ADD   R14, R4, R4
+	MOVD  $scratch-8192(SP), R5
+	MOVD  sStride+160(FP), R6
+	LSL   $2, R6, R6
+	MOVD  dyStride+168(FP), R7
+	LSL   $2, R7, R7
+	MOVD  cols+144(FP), R8
+planes3:
+	VMOVI $0, V2.B16
+	TBZ   $1, R15, one4
+	VLD1  (R0), V2.D[0]
+	TBZ   $0, R15, done4
+	ADD   $8, R0, R9
+	VLD1  (R9), V2.S[2]
+	B     done4
+one4:
+	VLD1  (R0), V2.S[0]
+done4:
+	VMOVI $0, V3.B16
+	TBZ   $1, R15, one5
+	VLD1  (R1), V3.D[0]
+	TBZ   $0, R15, done5
+	ADD   $8, R1, R9
+	VLD1  (R9), V3.S[2]
+	B     done5
+one5:
+	VLD1  (R1), V3.S[0]
+done5:
+	VMOVI $0, V4.B16
+	TBZ   $1, R15, one6
+	VLD1  (R2), V4.D[0]
+	TBZ   $0, R15, done6
+	ADD   $8, R2, R9
+	VLD1  (R9), V4.S[2]
+	B     done6
+one6:
+	VLD1  (R2), V4.S[0]
+done6:
+	VMOVI $0, V5.B16
+	TBZ   $1, R15, one7
+	VLD1  (R3), V5.D[0]
+	TBZ   $0, R15, done7
+	ADD   $8, R3, R9
+	VLD1  (R9), V5.S[2]
+	B     done7
+one7:
+	VLD1  (R3), V5.S[0]
+done7:
+	VMOVI $0, V6.B16
+	TBZ   $1, R15, one8
+	VLD1  (R4), V6.D[0]
+	TBZ   $0, R15, done8
+	ADD   $8, R4, R9
+	VLD1  (R9), V6.S[2]
+	B     done8
+one8:
+	VLD1  (R4), V6.S[0]
+done8:
+	WORD  $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD  $0x4ea0a847 // cmlt v7.4s, v2.4s, #0
+	VBIT  V7.B16, V4.B16, V2.B16
+	WORD  $0x4ea2d564 // fsub v4.4s, v11.4s, v2.4s
+	WORD  $0x4ea0a887 // cmlt v7.4s, v4.4s, #0
+	VBIF  V7.B16, V1.B16, V5.B16
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4ea0a885 // cmlt v5.4s, v4.4s, #0
+	VMOV  V12.B16, V4.B16
+	VBIT  V5.B16, V0.B16, V4.B16
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	TBZ   $1, R15, one9
+	VST1  V2.D[0], (R5)
+	TBZ   $0, R15, done9
+	ADD   $8, R5, R9
+	VST1  V2.S[2], (R9)
+	B     done9
+one9:
+	VST1  V2.S[0], (R5)
+done9:
+	ADD   R6, R0, R0
+	ADD   R7, R1, R1
+	ADD   $128, R5, R5
+	SUBS  $1, R8, R8
+	BNE   planes3
+
+	// transpose scratch to dx
+	MOVD  R15, R3
+	MOVD  dx_base+0(FP), R0
+	MOVD  cols+144(FP), R1
+	MUL   R1, R14, R1
+	ADD   R1, R0, R0
+	MOVD  $scratch-8192(SP), R1
+	MOVD  cols+144(FP), R2
+	CALL  ·rowsOutF32NEON<>(SB)
+end1:
+	RET
+
 // func lossSigmoidNEON(dst, src []float32, target []int32, class int32)
 TEXT ·lossSigmoidNEON(SB), NOSPLIT, $64-76
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 432(R0), F0
+	FMOVQ 448(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
-	FMOVQ 416(R0), F3
+	FMOVQ 368(R0), F3
 	FMOVQ -256(R0), F4
 	MOVW  class+72(FP), R2
 	VDUP  R2, V5.S4
@@ -52530,7 +53951,7 @@ TEXT ·lossHingeNEON(SB), NOSPLIT, $64-76
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 416(R0), F0
+	FMOVQ 368(R0), F0
 	FMOVQ -256(R0), F1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V2.S4
@@ -53150,7 +54571,7 @@ TEXT ·lossClampNEON(SB), NOSPLIT, $64-84
 	MOVD  $slots-64(SP), R1
 	MOVW  class+72(FP), R2
 	VDUP  R2, V0.S4
-	FMOVQ 416(R0), F1
+	FMOVQ 368(R0), F1
 	FMOVQ -256(R0), F2
 	FMOVQ 624(R0), F3
 	VMOVI $0, V4.B16
@@ -54059,10 +55480,10 @@ TEXT ·lossSigmoidGradNEON(SB), NOSPLIT, $64-72
 	NO_LOCAL_POINTERS
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $slots-64(SP), R1
-	FMOVQ 432(R0), F0
+	FMOVQ 448(R0), F0
 	FMOVQ 304(R0), F1
 	FMOVQ -224(R0), F2
-	FMOVQ 416(R0), F3
+	FMOVQ 368(R0), F3
 	FMOVQ -256(R0), F4
 	MOVD  x_len+32(FP), R2
 	MOVD  x_base+24(FP), R3
@@ -55961,30 +57382,19 @@ end1:
 	FMOVS F0, ret+24(FP)
 	RET
 
-// func lossAddProductNEON(dst, s, a []float32, planes, n, dstStride, sStride int)
-TEXT ·lossAddProductNEON(SB), NOSPLIT, $64-104
+// func lossAddProductNEON(dst, s, a []float32)
+TEXT ·lossAddProductNEON(SB), NOSPLIT, $64-72
 	NO_LOCAL_POINTERS
-	MOVD  ZR, R0
-	MOVD  n+80(FP), R1
-
-	// columns, 8 registers at a time
-	CMP   $32, R1
-	BLT   rest1
-columns1:
-
-	// every plane: [read dst read s read a write dst]
+	MOVD  $slots-64(SP), R0
+	MOVD  dst_len+8(FP), R1
 	MOVD  dst_base+0(FP), R2
-	ADD   R0, R2, R2
 	MOVD  s_base+24(FP), R3
-	ADD   R0, R3, R3
 	MOVD  a_base+48(FP), R4
-	ADD   R0, R4, R4
-	MOVD  dstStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  sStride+96(FP), R6
-	LSL   $2, R6, R6
-	MOVD  planes+72(FP), R7
-planes1:
+
+	// blocks of 64: [read dst read s read a write dst]
+	SUBS  $64, R1, R1
+	BLT   tail1
+blocks1:
 	FLDPQ (R2), (F0, F1)
 	FLDPQ (R3), (F2, F3)
 	FLDPQ (R4), (F4, F5)
@@ -56017,112 +57427,126 @@ planes1:
 	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	FSTPQ (F0, F1), 96(R2)
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	SUBS  $1, R7, R7
-	BNE   planes1
-	ADD   $128, R0, R0
-	SUB   $32, R1, R1
-	CMP   $32, R1
-	BGE   columns1
-rest1:
+	FLDPQ 128(R2), (F0, F1)
+	FLDPQ 128(R3), (F2, F3)
+	FLDPQ 128(R4), (F4, F5)
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FSTPQ (F0, F1), 128(R2)
+	FLDPQ 160(R2), (F0, F1)
+	FLDPQ 160(R3), (F2, F3)
+	FLDPQ 160(R4), (F4, F5)
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FSTPQ (F0, F1), 160(R2)
+	FLDPQ 192(R2), (F0, F1)
+	FLDPQ 192(R3), (F2, F3)
+	FLDPQ 192(R4), (F4, F5)
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FSTPQ (F0, F1), 192(R2)
+	FLDPQ 224(R2), (F0, F1)
+	FLDPQ 224(R3), (F2, F3)
+	FLDPQ 224(R4), (F4, F5)
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	FSTPQ (F0, F1), 224(R2)
+	ADD   $256, R2, R2
+	ADD   $256, R3, R3
+	ADD   $256, R4, R4
+	SUBS  $64, R1, R1
+	BGE   blocks1
+tail1:
+	ADDS  $64, R1, R1
+	BEQ   end1
 
-	// columns, a register at a time
+	// the last block, register by register
+	AND   $3, R1, R5
+	ADD   $0, R0, R6
+	SUB   R5, R1, R7
+	LSL   $2, R7, R7
+	ADD   R2, R7, R7
+	ADD   $16, R0, R8
+	SUB   R5, R1, R9
+	LSL   $2, R9, R9
+	ADD   R3, R9, R9
+	ADD   $32, R0, R0
+	SUB   R5, R1, R10
+	LSL   $2, R10, R10
+	ADD   R4, R10, R10
+	CBZ   R5, whole1
+	VMOVI $0, V0.B16
+	TBZ   $1, R5, one1
+	VLD1  (R7), V0.D[0]
+	TBZ   $0, R5, done1
+	ADD   $8, R7, R11
+	VLD1  (R11), V0.S[2]
+	B     done1
+one1:
+	VLD1  (R7), V0.S[0]
+done1:
+	FMOVQ F0, (R6)
+	VMOVI $0, V0.B16
+	TBZ   $1, R5, one2
+	VLD1  (R9), V0.D[0]
+	TBZ   $0, R5, done2
+	ADD   $8, R9, R9
+	VLD1  (R9), V0.S[2]
+	B     done2
+one2:
+	VLD1  (R9), V0.S[0]
+done2:
+	FMOVQ F0, (R8)
+	VMOVI $0, V0.B16
+	TBZ   $1, R5, one3
+	VLD1  (R10), V0.D[0]
+	TBZ   $0, R5, done3
+	ADD   $8, R10, R9
+	VLD1  (R9), V0.S[2]
+	B     done3
+one3:
+	VLD1  (R10), V0.S[0]
+done3:
+	FMOVQ F0, (R0)
+whole1:
+one4:
 	CMP   $4, R1
-	BLT   rest2
-columns2:
-
-	// every plane: [read dst read s read a write dst]
-	MOVD  dst_base+0(FP), R2
-	ADD   R0, R2, R2
-	MOVD  s_base+24(FP), R3
-	ADD   R0, R3, R3
-	MOVD  a_base+48(FP), R4
-	ADD   R0, R4, R4
-	MOVD  dstStride+88(FP), R5
-	LSL   $2, R5, R5
-	MOVD  sStride+96(FP), R6
-	LSL   $2, R6, R6
-	MOVD  planes+72(FP), R7
-planes2:
+	BGE   register1
+	MOVD  R6, R2
+	MOVD  R8, R3
+	MOVD  R0, R4
+register1:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
 	FMOVQ (R4), F2
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R2)
-	ADD   R5, R2, R2
-	ADD   R6, R3, R3
-	SUBS  $1, R7, R7
-	BNE   planes2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	CMP   $4, R1
-	BGE   columns2
-rest2:
-
-	// the last columns
-	CBZ   R1, end2
-
-	// every plane: [read dst read s read a write dst]
-	MOVD  dst_base+0(FP), R2
-	ADD   R0, R2, R2
-	MOVD  s_base+24(FP), R3
-	ADD   R0, R3, R3
-	MOVD  a_base+48(FP), R4
-	ADD   R0, R4, R4
-	MOVD  dstStride+88(FP), R0
-	LSL   $2, R0, R0
-	MOVD  sStride+96(FP), R5
-	LSL   $2, R5, R5
-	MOVD  planes+72(FP), R6
-planes3:
-	VMOVI $0, V0.B16
-	TBZ   $1, R1, one1
-	VLD1  (R2), V0.D[0]
-	TBZ   $0, R1, done1
-	ADD   $8, R2, R7
-	VLD1  (R7), V0.S[2]
-	B     done1
-one1:
-	VLD1  (R2), V0.S[0]
-done1:
-	VMOVI $0, V1.B16
-	TBZ   $1, R1, one2
-	VLD1  (R3), V1.D[0]
-	TBZ   $0, R1, done2
-	ADD   $8, R3, R7
-	VLD1  (R7), V1.S[2]
-	B     done2
-one2:
-	VLD1  (R3), V1.S[0]
-done2:
-	VMOVI $0, V2.B16
-	TBZ   $1, R1, one3
-	VLD1  (R4), V2.D[0]
-	TBZ   $0, R1, done3
-	ADD   $8, R4, R7
-	VLD1  (R7), V2.S[2]
-	B     done3
-one3:
-	VLD1  (R4), V2.S[0]
-done3:
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	TBZ   $1, R1, one4
-	VST1  V0.D[0], (R2)
-	TBZ   $0, R1, done4
-	ADD   $8, R2, R7
-	VST1  V0.S[2], (R7)
+	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R4, R4
+	SUBS  $4, R1, R1
+	BGT   one4
+	CBZ   R5, end1
+	FMOVQ (R6), F0
+	TBZ   $1, R5, one5
+	VST1  V0.D[0], (R7)
+	TBZ   $0, R5, done4
+	ADD   $8, R7, R0
+	VST1  V0.S[2], (R0)
 	B     done4
-one4:
-	VST1  V0.S[0], (R2)
+one5:
+	VST1  V0.S[0], (R7)
 done4:
-	ADD   R0, R2, R2
-	ADD   R5, R3, R3
-	SUBS  $1, R6, R6
-	BNE   planes3
-end2:
+end1:
 	RET
 
 // func lossLog1pNEON(dst, src []float32)
@@ -60161,7 +61585,7 @@ TEXT ·lossSplit1NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 400(R0), F2
+	FMOVQ 416(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -60304,7 +61728,7 @@ TEXT ·lossSplit2NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 400(R0), F2
+	FMOVQ 416(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -60511,7 +61935,7 @@ TEXT ·lossSplit4NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 400(R0), F2
+	FMOVQ 416(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -60846,7 +62270,7 @@ TEXT ·lossSplit8NEON(SB), NOSPLIT, $64-48
 	MOVD  $compress<>(SB), R2
 	FMOVQ 560(R0), F1
 	MOVD  signed_base+24(FP), R3
-	FMOVQ 400(R0), F2
+	FMOVQ 416(R0), F2
 	MOVD  from+16(FP), R4
 	MOVWU (R4), R4
 	VDUP  R4, V3.S4
@@ -61817,7 +63241,7 @@ TEXT ·lossPlaceNEON(SB), NOSPLIT, $256-104
 	VDUP  R7, V1.S4
 	MOVWU first+100(FP), R7
 	VDUP  R7, V2.S4
-	FMOVQ 368(R0), F3
+	FMOVQ 384(R0), F3
 	FMOVQ 528(R0), F4
 	FMOVQ 1168(R0), F5
 	VMOVI $0, V6.B16
@@ -63087,7 +64511,7 @@ rowsCheck8:
 	VMOV  V2.D[0], R4
 	MOVW  R4, foreground+92(FP)
 	FMOVQ 1216(R0), F2
-	FMOVQ 448(R0), F7
+	FMOVQ 432(R0), F7
 	MOVD  slots_len+32(FP), R0
 	MOVD  $0, R4
 	B     check2
@@ -63959,7 +65383,7 @@ TEXT ·lossLookUpNEON(SB), NOSPLIT, $128-80
 	MOVD  $local2-128(SP), R1
 	VMOVI $0, V0.B16
 	MOVD  $local1-64(SP), R2
-	FMOVQ 384(R0), F1
+	FMOVQ 400(R0), F1
 	MOVD  dst_base+0(FP), R3
 	MOVD  signed_base+24(FP), R4
 	MOVD  table_base+48(FP), R5
@@ -64144,12 +65568,12 @@ TEXT ·lossExpand1NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 384(R0), F1
+	FMOVQ 400(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -64310,12 +65734,12 @@ TEXT ·lossExpand2NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 384(R0), F1
+	FMOVQ 400(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -64543,12 +65967,12 @@ TEXT ·lossExpand4NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 384(R0), F1
+	FMOVQ 400(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -64910,12 +66334,12 @@ TEXT ·lossExpand8NEON(SB), NOSPLIT, $128-92
 	VMOVI $0, V0.B16
 	MOVD  $local2-128(SP), R1
 	MOVD  $local1-64(SP), R2
-	FMOVQ 384(R0), F1
+	FMOVQ 400(R0), F1
 	MOVD  $expand<>(SB), R3
 	FMOVQ 560(R0), F2
 	MOVD  dst_base+0(FP), R4
 	MOVD  signed_base+24(FP), R5
-	FMOVQ 400(R0), F3
+	FMOVQ 416(R0), F3
 	MOVD  from+80(FP), R6
 	MOVWU (R6), R6
 	VDUP  R6, V4.S4
@@ -65551,7 +66975,7 @@ TEXT ·sortCount32NEON(SB), NOSPLIT, $256-57
 	ADD   $0, R5, R5
 	SUB   R5, ZR, R5
 	VDUP  R5, V1.S4
-	FMOVQ 384(R0), F2
+	FMOVQ 400(R0), F2
 	FMOVQ 528(R0), F3
 	FMOVQ 1264(R0), F4
 	VMOVI $0, V5.B16
@@ -65920,7 +67344,7 @@ TEXT ·sortSplit32NEON(SB), 0, $640-108
 	ADD   $0, R9, R9
 	SUB   R9, ZR, R9
 	VDUP  R9, V2.S4
-	FMOVQ 384(R0), F3
+	FMOVQ 400(R0), F3
 	FMOVQ 528(R0), F4
 	MOVD  items_len+8(FP), R9
 	SUB   $1, R9, R9
@@ -66705,7 +68129,7 @@ TEXT ·sortUnpackNEON(SB), 0, $512-72
 	MOVD  perm_base+24(FP), R5
 	MOVD  items_base+48(FP), R6
 	FMOVQ 528(R0), F1
-	FMOVQ 400(R0), F2
+	FMOVQ 416(R0), F2
 	MOVD  keys_len+8(FP), R0
 	MOVD  $0, R7
 	CMP   $32, R0
@@ -68657,7 +70081,7 @@ TEXT ·sortItems64NEON(SB), 0, $512-56
 	FMOVQ 768(R0), F4
 	MOVWU up+48(FP), R5
 	VDUP  R5, V5.S4
-	FMOVQ 368(R0), F6
+	FMOVQ 384(R0), F6
 	WORD  $0x6ee144c6 // ushl v6.2d, v6.2d, v1.2d
 	MOVD  items_len+8(FP), R5
 	MOVD  $0, R6
@@ -69225,7 +70649,7 @@ TEXT ·sortBoundsNEON(SB), NOSPLIT, $256-32
 	MOVD  $constants<>+256(SB), R0
 	MOVD  $local1-256(SP), R1
 	MOVD  items_base+0(FP), R2
-	FMOVQ 368(R0), F0
+	FMOVQ 384(R0), F0
 	VMOVI $0, V1.B16
 	MOVD  items_len+8(FP), R0
 	MOVD  $0, R3
@@ -70121,8 +71545,8 @@ pairs1:
 	CMP   R2, R1
 	BLT   pairs1
 last1:
-	FMOVQ 368(R0), F3
-	FMOVQ 368(R0), F4
+	FMOVQ 384(R0), F3
+	FMOVQ 384(R0), F4
 	WORD  $0x6ee43465 // cmhi v5.2d, v3.2d, v4.2d
 	VMOV  V3.B16, V6.B16
 	VBIT  V5.B16, V4.B16, V3.B16
@@ -70305,18 +71729,18 @@ DATA constants<>+592(SB)/8, $0x7ff8000000000001
 DATA constants<>+600(SB)/8, $0x7ff8000000000001
 DATA constants<>+608(SB)/8, $0xc086232bdd7abcd2
 DATA constants<>+616(SB)/8, $0xc086232bdd7abcd2
-DATA constants<>+624(SB)/8, $0xffffffffffffffff
-DATA constants<>+632(SB)/8, $0xffffffffffffffff
-DATA constants<>+640(SB)/8, $0x8000000080000000
-DATA constants<>+648(SB)/8, $0x8000000080000000
-DATA constants<>+656(SB)/8, $0x0000000100000001
-DATA constants<>+664(SB)/8, $0x0000000100000001
-DATA constants<>+672(SB)/8, $0x0000000000000000
-DATA constants<>+680(SB)/8, $0x0000000000000000
-DATA constants<>+688(SB)/8, $0xbf3172003fb8aa3b
-DATA constants<>+696(SB)/8, $0x3ab563a5b5bfbe80
-DATA constants<>+704(SB)/8, $0x3f0000003f000000
-DATA constants<>+712(SB)/8, $0x3f0000003f000000
+DATA constants<>+624(SB)/8, $0x0000000000000000
+DATA constants<>+632(SB)/8, $0x0000000000000000
+DATA constants<>+640(SB)/8, $0xffffffffffffffff
+DATA constants<>+648(SB)/8, $0xffffffffffffffff
+DATA constants<>+656(SB)/8, $0x8000000080000000
+DATA constants<>+664(SB)/8, $0x8000000080000000
+DATA constants<>+672(SB)/8, $0x0000000100000001
+DATA constants<>+680(SB)/8, $0x0000000100000001
+DATA constants<>+688(SB)/8, $0x3f0000003f000000
+DATA constants<>+696(SB)/8, $0x3f0000003f000000
+DATA constants<>+704(SB)/8, $0xbf3172003fb8aa3b
+DATA constants<>+712(SB)/8, $0x3ab563a5b5bfbe80
 DATA constants<>+720(SB)/8, $0x3ff71547652b82fe
 DATA constants<>+728(SB)/8, $0xbfe62e42fee00000
 DATA constants<>+736(SB)/8, $0xbdea39ef35793c76

@@ -128,7 +128,8 @@ var trials = map[string]trial{
 		return nil
 	}, sizes: upTo(1, 300, 1023, 1024, 1025, 2000)},
 	"lossRank": {shape: func(n int, element string) map[string]int {
-		return map[string]int{"slots": (1 + n%maxRows) * columns, "weights": (1 + n%maxRows) * columns, "scratch": rankScratch / 8, "base": 1000 + n, "twice": 40_000 - n}
+		return map[string]int{"slots": (1 + n%maxRows) * columns, "weights": (1 + n%maxRows) * columns, "scratch": rankScratch / 8, "base": 1000 +
+			n, "twice": 40_000 - n}
 	}, prepare: func(a arguments, n int, r *random) func(string, int) bool {
 		x := a.(*lossRankArgs)
 		rows := len(x.slots) / columns
@@ -437,7 +438,8 @@ func rowsOf(one ...string) trial {
 // planesShape has planes that are n elements and a gap apart.
 func planesShape(n int, element string) map[string]int {
 	planes := 1 + n*5%70
-	return map[string]int{"planes": planes, "n": n, "dstStride": n + 3, "srcStride": n + 5, "dst": (planes-1)*(n+3) + n, "src": (planes-1)*(n+5) + n}
+	return map[string]int{"planes": planes, "n": n, "dstStride": n + 3, "srcStride": n + 5, "dst": (planes-1)*(n+3) + n,
+		"src": (planes-1)*(n+5) + n}
 }
 
 // withRest adds what lossSoftmax writes beside the planes; every other time there is no place for some of it.
@@ -458,7 +460,8 @@ func lossGradShape(n int, element string) map[string]int {
 // lossGradRowsShape is the same for kernels that write rows.
 func lossGradRowsShape(n int, element string) map[string]int {
 	cols := 1 + n%64
-	return map[string]int{"cols": cols, "n": n, "sStride": n + 5, "dyStride": n + 1, "dx": n * cols, "s": (cols-1)*(n+5) + n, "dy": (cols-1)*(n+1) + n}
+	return map[string]int{"cols": cols, "n": n, "sStride": n + 5, "dyStride": n + 1, "dx": n * cols, "s": (cols-1)*(n+5) + n,
+		"dy": (cols-1)*(n+1) + n}
 }
 
 // softmaxErrorsOf fills in errors, and probabilities.

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The binned weights. Errors that agree in their exponent and in the leading binBits bits of their mantissa count as ties, so that the state
-// of a class is a table of integers: nothing is sorted, and tables from any number of machines add up. The loss is convex, and binned
+// The binned weights. Errors that agree in their exponent and in the leading binBits bits of their mantissa count as ties, so that the
+// state of a class is a table of integers: nothing is sorted, and tables from any number of machines add up. The loss is convex, and binned
 // weights are means of the vertices of the same polytope that the exact loss L is the maximum over; so the binned loss L′ is a lower bound,
 //
 //	L′ ≤ L ≤ (1 + 2⁻⁹)·L′ + 2⁻³²
