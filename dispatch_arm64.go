@@ -222,7 +222,7 @@ func cumSum[T Float](isa ISA, dst, src []T, carry float64) float64 {
 	if len(src) < 4 {
 		return cumSumFew(isa, dst, src, carry)
 	}
-	if len(src) < 8 && first(carry) {
+	if len(src) < 8 && firstCall(carry) {
 		return cumSumShort(isa, dst, src, carry)
 	}
 	if is32[T]() {

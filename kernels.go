@@ -103,8 +103,8 @@ func cumSumShort[T Float](_ ISA, dst, src []T, _ float64) float64 {
 	return float64(s + d + 0) // the rest of the block is zeros
 }
 
-// first says whether a carry is that of the first call.
-func first(carry float64) bool { return math.Float64bits(carry) == 1<<63 }
+// firstCall says whether a carry is that of the first call.
+func firstCall(carry float64) bool { return math.Float64bits(carry) == 1<<63 }
 
 // cumSumPieces is cumSum of more than a long piece.
 func cumSumPieces[T Float](isa ISA, dst, src []T, carry float64) float64 {

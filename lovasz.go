@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -189,9 +188,10 @@ func (cfg LovaszConfig) clone() LovaszConfig {
 	return cfg
 }
 
+// workers returns how many a call has at most; that GOMAXPROCS has a say too, each call sees by itself.
 func (cfg *LovaszConfig) workers() int {
 	if cfg.Workers == 0 {
-		return runtime.GOMAXPROCS(0)
+		return math.MaxInt
 	}
 	return cfg.Workers
 }

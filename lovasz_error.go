@@ -236,8 +236,8 @@ func (c *call) plane(b *block, k int) []float32 {
 	return c.planes[group.planes+k*group.stride+b.kept-group.kept:][:b.keptN]
 }
 
-// turns says whether kernels take pixels as rows of logits and turn these to planes themselves, and where no cross-entropy is to be added,
-// gradients back.
+// turns says whether kernels take pixels as rows of logits and turn these to planes themselves, and gradients back where labels are not
+// smoothed.
 func (c *call) turns() bool {
 	return c.cfg.Layout == PixelMajor && c.activation == SoftmaxActivation && c.width <= maxLanes
 }

@@ -627,6 +627,7 @@ func TestLovaszAllocatesNothing(t *testing.T) {
 
 // Lovasz values share nothing that one could spoil for another.
 func TestLovaszConcurrently(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
 	cases := append(randomCases(11, 30), sceneCase(newRand(1), sceneTrained, 9000, 4))
 	var group sync.WaitGroup
 	for i, c := range cases {

@@ -61,9 +61,9 @@ const fewestLogits = 1 << 14
 
 // choose says how many workers a call of so many logits has. More than can run at a time would linger where others have work.
 func (t *team) choose(logits int) {
-	t.most = min(t.maxWorkers, runtime.GOMAXPROCS(0))
-	if logits < fewestLogits {
-		t.most = 1
+	t.most = 1
+	if logits >= fewestLogits && t.maxWorkers > 1 {
+		t.most = min(t.maxWorkers, runtime.GOMAXPROCS(0))
 	}
 }
 

@@ -66,6 +66,23 @@ func TestWorkersShareClasses(t *testing.T) {
 	})
 }
 
+// TestWorkersAtOnce: how many workers a call has is asked when it begins.
+func TestWorkersAtOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	logits := make([]float32, 2*fewestLogits)
+	for _, c := range []struct{ workers, procs, logits, want int }{
+		{0, 3, 2 * fewestLogits, 3}, {0, 1, 2 * fewestLogits, 1}, {2, 3, 2 * fewestLogits, 2}, {7, 3, 2 * fewestLogits, 3}, {1, 3, 2 * fewestLogits, 1},
+		{0, 3, fewestLogits - 2, 1},
+	} {
+		runtime.GOMAXPROCS(1)
+		l := mustLovasz(t, LovaszConfig{Classes: 2, Workers: c.workers})
+		runtime.GOMAXPROCS(c.procs)
+		if _, err := l.Forward(logits[:c.logits], make([]int32, c.logits/2), 1); err != nil || l.call.most != c.want {
+			t.Errorf("%+v: %d workers, %v", c, l.call.most, err)
+		}
+	}
+}
+
 // TestWorkersShareCounts is TestWorkersShareClasses for counts, of which some are there already, and for a class that is not counted.
 func TestWorkersShareCounts(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part

@@ -54,7 +54,7 @@ var All = []pipeline.Kernel{
 	{Name: "cumSum", Signature: "func(dst, src []T, carry float64) float64", On: pipeline.Everywhere(cumSum),
 		Doc: "writes prefix sums that go on from carry, and returns the next carry. Only the last call has a length that is no multiple of 16.",
 		Apart: []pipeline.Apart{{If: "len(src) > longPiece || !unary(dst, src)", Call: "cumSumPieces"}, {If: "len(src) < 4", Call: "cumSumFew"},
-			{If: "len(src) < 8 && first(carry)", Call: "cumSumShort"}}},
+			{If: "len(src) < 8 && firstCall(carry)", Call: "cumSumShort"}}},
 	{Name: "argMax", Signature: "func(x []T) int", On: pipeline.Everywhere(argMax),
 		Doc:   "returns the index of the first NaN, or of the first of the largest; −1 for nothing.",
 		Apart: []pipeline.Apart{{If: "len(x) == 0 || len(x) > longPiece", Call: "argMaxPieces"}}},

@@ -151,7 +151,9 @@ func unlike(a, b *report) (list []string) {
 	add("the loss", kind(a), kind(b))
 	add("the loss", images(a), images(b))
 	add("the loss is the mean over classes", a.Average, b.Average)
-	add("weights of the classes", weights(a.Weights), weights(b.Weights))
+	if a.Merged == 0 && b.Merged == 0 { // files of counts do not tell them
+		add("weights of the classes", weights(a.Weights), weights(b.Weights))
+	}
 	add("λ of the cross-entropy", fmt.Sprint(a.Lambda), fmt.Sprint(b.Lambda))
 	add("weights in the cross-entropy", weights(a.CEWeights), weights(b.CEWeights))
 	add("label smoothing", fmt.Sprint(a.Smoothing), fmt.Sprint(b.Smoothing))

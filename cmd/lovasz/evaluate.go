@@ -176,8 +176,8 @@ func (o *options) newReport(x *array[float32], y *array[int32], s files.Shape) *
 	if o.Only != nil {
 		r.Average = "selected"
 	}
-	if r.Workers == 0 {
-		r.Workers = runtime.GOMAXPROCS(0)
+	if most := runtime.GOMAXPROCS(0); r.Workers == 0 || r.Workers > most {
+		r.Workers = most
 	}
 	r.newClasses(o, s.Classes)
 	return r

@@ -17,7 +17,7 @@ import (
 
 type options struct {
 	Logits         string   `group:"Files:" placeholder:"FILE" help:"Logits, float32 (other floats are converted): .npy, .npz, .safetensors or PyTorch's .pt; of several arrays FILE.npz:name (an array called probabilities, as nnU-Net writes, is taken for such). The labels' shape with one more axis, for the classes: [P, C], [N, C, H, W], [C, H, W], [N, H, W, C], … A directory, with all below it, or a quoted pattern ('out/*/*.npy', '**' for folders in folders) are many files, one image each, paired with those of -labels."`
-	Labels         string   `group:"Files:" placeholder:"FILE" help:"Class ids, one per pixel: any integers in the same kinds of file, a PNG mask (paletted, gray, or RGB with -labels-map), NIfTI (.nii, .nii.gz), or SemanticKITTI's .label. In the logits' own shape they are masks, 0 and 1, one for each class: classes that overlap. Where -logits is one file, a directory or a quoted pattern stacks its files, 2.png before 10.png; where -logits are many files, one array of so many images goes with them in that order."`
+	Labels         string   `group:"Files:" placeholder:"FILE" help:"Class ids, one per pixel: any integers in the same kinds of file, a PNG mask (paletted, gray, or RGB with -labels-map), NIfTI (.nii, .nii.gz), or SemanticKITTI's .label. In the logits' own shape they are masks, 0 and 1, one for each class: classes that overlap. Where -logits is one file, a directory or a quoted pattern stacks its files, 2.png before 10.png; where -logits are many files, one array of so many images goes with them in that order, and is kept in memory."`
 	Predictions    string   `group:"Files:" placeholder:"FILE" help:"Instead of logits the class ids that were predicted, in files as of -labels; needs -classes. The loss of a class is then 1 − its IoU."`
 	Shape          []int    `group:"Files:" placeholder:"D" help:"Read -logits as raw float32 of this shape, such as 20,512,1024; one axis may be -1: -1,20 for points of 20 classes."`
 	Pairs          bool     `group:"Files:" help:"List the pairs of files that -logits and -labels make, and stop. They have the same path below their directories, or the same text in place of the wildcards, but for the extension and endings such as _leftImg8bit, _gtFine_labelTrainIds, _mask, _seg."`
@@ -94,8 +94,9 @@ func parse(args []string, out io.Writer) (*options, error) {
 			return nil, errors.New("-predictions stands for -logits: give one of them")
 		case o.Classes == 0:
 			return nil, errors.New("-predictions needs -classes")
-		case o.Grad != "" || o.Heatmap != "" || o.Hinge || o.CE != 0 || o.Activation != "auto":
-			return nil, errors.New("hard predictions have no logits: -predictions goes without -grad, -heatmap, -hinge, -ce and -activation")
+		case o.Grad != "" || o.Heatmap != "" || o.Hinge || o.entropy() || o.Activation != "auto":
+			return nil, errors.New("hard predictions have no logits: -predictions goes without -grad, -heatmap, -hinge, -ce, -ce-weights, " +
+				"-label-smoothing and -activation")
 		}
 	}
 	for _, axis := range o.Shape {
@@ -114,13 +115,16 @@ func parse(args []string, out io.Writer) (*options, error) {
 		return nil, errors.New("-heatmap-image counts from 0")
 	}
 	if o.Counts != "" {
-		if o.Hinge || o.CE != 0 {
-			return nil, errors.New("-hinge and -ce have no -counts")
+		if o.Hinge || o.entropy() {
+			return nil, errors.New("-hinge, -ce, -ce-weights and -label-smoothing have no -counts")
 		}
 		o.Method = "binned"
 	}
 	return &o, nil
 }
+
+// entropy says whether a flag asks for a cross-entropy, or for something of it.
+func (o *options) entropy() bool { return o.CE != 0 || o.CEWeights != nil || o.Smoothing != 0 }
 
 // parseInto fills v from the arguments, or prints the help that they ask for.
 func parseInto(v any, name, description string, args []string, out io.Writer) (helped bool, err error) {

@@ -281,10 +281,14 @@ func evaluateSet(l *loader, pairs []pair, out *outputs, progress *progress) (*re
 			counts = newTally(o, s)
 			r = o.newReport(x, y, s)
 			if t, ok := loss.(*together); ok && len(pairs) > 1 {
-				if need := memory(t.s, len(pairs), r.Workers); need >= muchMemory {
-					progress.note("the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: about %s "+
-						"for %d images "+
-						"like the first (-per-image and -method binned: %s)", size(need), len(pairs), size(3*memory(s, 1, r.Workers)))
+				whole := 0. // what the labels take that are in one array
+				if l.all != nil {
+					whole = 4 * float64(len(l.all.data))
+				}
+				if need := memory(t.s, len(pairs), r.Workers) + whole; need >= muchMemory {
+					progress.note("the exact loss of all pixels together ranks every error among those of all images, so it keeps them all: "+
+						"about %s for %d images like the first (-per-image and -method binned: %s)",
+						size(need), len(pairs), size(3*memory(s, 1, r.Workers)+whole))
 				}
 				t.logits = make([]float32, 0, len(pairs)*len(x.data)) // growing would take twice the memory
 				t.labels = make([]int32, 0, len(pairs)*len(y.data))

@@ -567,7 +567,10 @@ func TestPredictions(t *testing.T) {
 	}{
 		{both, "-predictions needs -classes"},
 		{append(both, "-classes", "3", "-logits", "x.npy"), "-predictions stands for -logits: give one of them"},
-		{append(both, "-classes", "3", "-grad", "g.npy"), "hard predictions have no logits: -predictions goes without -grad, -heatmap, -hinge, -ce and -activation"},
+		{append(both, "-classes", "3", "-grad", "g.npy"), "hard predictions have no logits: -predictions goes without -grad, -heatmap, " +
+			"-hinge, -ce, -ce-weights, -label-smoothing and -activation"},
+		{append(both, "-classes", "3", "-ce-weights", "1,2,3"), "hard predictions have no logits: -predictions goes without -grad, -heatmap, " +
+			"-hinge, -ce, -ce-weights, -label-smoothing and -activation"},
 		{append(both, "-classes", "2", "-void", "255"), set.dir + "/p.npy: prediction 2 at pixel …"},
 		{append(both, "-classes", "1", "-void", "255"), set.dir + "/p.npy: prediction 2 at pixel …"},
 		{[]string{"-predictions", set.dir + "/b.npy", "-labels", set.dir + "/y.npy", "-classes", "3"}, set.dir + "/b.npy: predictions [5] do not fit the labels [4, 6, 5]"},
@@ -641,7 +644,8 @@ func TestMerge(t *testing.T) {
 		{"merge " + dir + "/1.bin " + dir + "/other.bin", dir + "/other.bin was counted with other flags of the loss than " + dir + "/1.bin"},
 		{"merge " + set.dir + "/x.npy", set.dir + "/x.npy: not a file that -counts wrote"},
 		{"merge -names a,b " + dir + "/1.bin", "-names has 2 names for 3 classes"},
-		{"-counts a.bin -ce 1", "-hinge and -ce have no -counts"},
+		{"-counts a.bin -ce 1", "-hinge, -ce, -ce-weights and -label-smoothing have no -counts"},
+		{"-counts a.bin -label-smoothing 0.1", "-hinge, -ce, -ce-weights and -label-smoothing have no -counts"},
 		{"-counts a.bin -per-image", "-counts are of all pixels together, not -per-image"},
 	} {
 		code, _, stderr := command(strings.Fields(test.args)...)
