@@ -76,7 +76,7 @@ func (c lossCase) parts(rng *rand.Rand, n int) []lossCase {
 
 // Any split, merged in any order and through bytes, gives the bits of one Forward over everything, and its gradient part by part.
 func TestLovaszCountsSplitAndMerge(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	rng := newRand(20)
 	some := 50
 	if *long {
@@ -143,7 +143,7 @@ func TestLovaszCountsSplitAndMerge(t *testing.T) {
 
 // The layout and the number of images leave no trace in the counts.
 func TestLovaszCountsLayouts(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	for i, c := range randomCases(22, 60) {
 		c = c.countable().pixelMajor()
 		want, wantGrad := c.backward(t, 1)
@@ -298,7 +298,7 @@ func TestLovaszCountsReset(t *testing.T) {
 
 // An Add that fails adds nothing, whatever stood before the bad pixel.
 func TestLovaszCountsErrors(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	for _, workers := range []int{1, 3} {
 		c := sceneCase(newRand(24), sceneTrained, 9000, 3).countable()
 		c.cfg.Workers = workers

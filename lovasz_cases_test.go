@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -306,6 +307,12 @@ func smooth(c lossCase) bool {
 		}
 	}
 	return true
+}
+
+// manyWorkers lets eight workers run at a time: a call has no more than that.
+func manyWorkers(t testing.TB) {
+	before := runtime.GOMAXPROCS(8)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
 // mustLovasz returns a Lovasz for a configuration that is right.

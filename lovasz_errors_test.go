@@ -3,7 +3,6 @@ package lanewise
 import (
 	"errors"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -137,7 +136,7 @@ func badInputs() []badInput {
 // Everything that can be wrong with a pixel: the first one is named, whatever the layout and the workers; the gradient holds what it held;
 // the next call is right.
 func TestLovaszPixelErrors(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	for n, c := range badInputs() {
 		t.Run(c.name, func(t *testing.T) {
 			eachISA(t, func(t *testing.T) {
@@ -260,7 +259,7 @@ func TestLovaszGradShape(t *testing.T) {
 }
 
 func TestHingeErrors(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, workers := range []int{1, 3} {
 		for _, void := range []VoidPolicy{DropPixels, AsBackground} {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -230,7 +229,7 @@ func TestLovaszGradientIsTheSlope(t *testing.T) {
 
 // Neither the layout, nor the number of workers, nor the ISA, nor a gradient that overwrites the logits changes a bit.
 func TestLovaszSameBits(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	type result struct {
 		res  LovaszResult
 		grad []float32
@@ -627,7 +626,7 @@ func TestLovaszAllocatesNothing(t *testing.T) {
 
 // Lovasz values share nothing that one could spoil for another.
 func TestLovaszConcurrently(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	cases := append(randomCases(11, 30), sceneCase(newRand(1), sceneTrained, 9000, 4))
 	var group sync.WaitGroup
 	for i, c := range cases {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"testing"
 )
@@ -146,7 +145,7 @@ func eachWaveCase(t *testing.T, f func(t *testing.T, c *waveCase)) {
 
 // Several waves give the bits of every image by itself.
 func TestLovaszWaves(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	eachWaveCase(t, func(t *testing.T, c *waveCase) {
 		want, wantGrad := c.alone(t)
 		for workers := 1; workers <= 2; workers++ {
@@ -175,7 +174,7 @@ func TestLovaszWaves(t *testing.T) {
 
 // A bad value in the last wave is named before anything is written, and the next call knows nothing of it.
 func TestLovaszWavesErrors(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	eachWaveCase(t, func(t *testing.T, c *waveCase) {
 		if c.cfg.Method == Binned {
 			return // the errors come before it

@@ -30,7 +30,7 @@ func sharedCase(classes int, method Method) lossCase {
 // TestWorkersShareClasses has classes of several parts, more and fewer than workers, which have to give the bits of one worker; and not
 // only of the last call: scratch that is used again must not show.
 func TestWorkersShareClasses(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	eachISA(t, func(t *testing.T) {
 		for i := range 6 {
 			classes, method := 1+i%3, Method(i/3)
@@ -85,7 +85,7 @@ func TestWorkersAtOnce(t *testing.T) {
 
 // TestWorkersShareCounts is TestWorkersShareClasses for counts, of which some are there already, and for a class that is not counted.
 func TestWorkersShareCounts(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // more workers do not take part
+	manyWorkers(t)
 	eachISA(t, func(t *testing.T) {
 		for classes := 1; classes <= 3; classes++ {
 			c := sharedCase(classes, Binned)
