@@ -86,7 +86,7 @@ func (p *plan) entropyWeight(class int) float32 {
 // entropyFactors returns what the signed errors of a tile's pixels are multiplied by in the gradient of a softmax's cross-entropy: that is of
 // every class weight·(p − y), and p − y is the signed error. It is nil where there is none.
 func (c *call) entropyFactors(w *worker, t *tile) []float32 {
-	if c.lambda == 0 || c.unitOf(t.group).terms == 0 {
+	if !c.hasEntropy(t) {
 		return nil
 	}
 	base, of, factors := float32((1-c.cfg.LabelSmoothing)*c.entropyFactor(t)), w.factors, w.max[:t.keptN]
@@ -99,6 +99,9 @@ func (c *call) entropyFactors(w *worker, t *tile) []float32 {
 	return factors
 }
 
+// hasEntropy says whether a tile's pixels are in a mean of cross-entropies.
+func (c *call) hasEntropy(t *tile) bool { return c.lambda != 0 && c.unitOf(t.group).terms != 0 }
+
 // entropyFactor is what all cross-entropies of a tile's pixels are multiplied by in the loss, but for their weights.
 func (c *call) entropyFactor(t *tile) float64 {
 	return c.lambda / c.unitOf(t.group).terms / float64(c.took)
@@ -106,7 +109,7 @@ func (c *call) entropyFactor(t *tile) float64 {
 
 // addSigmoidEntropyGradient adds the gradient of the cross-entropy of sigmoids, which is that of a softmax with a factor for every class.
 func (c *call) addSigmoidEntropyGradient(w *worker, t *tile, dst []float32, stride int) {
-	if c.lambda == 0 || c.unitOf(t.group).terms == 0 {
+	if !c.hasEntropy(t) {
 		return
 	}
 	n, s, sStride, factors := t.keptN, c.planesOf(t), c.groups[t.group].stride, w.max[:t.keptN]
@@ -127,7 +130,7 @@ func (c *call) addSigmoidEntropyGradient(w *worker, t *tile, dst []float32, stri
 
 // addSmoothingGradient adds what the labels' smoothing adds to the gradient.
 func (c *call) addSmoothingGradient(t *tile, dst []float32, stride int) {
-	if c.unitOf(t.group).terms == 0 {
+	if !c.hasEntropy(t) {
 		return
 	}
 	s, sStride, factor := c.planesOf(t), c.groups[t.group].stride, c.entropyFactor(t)

@@ -36,10 +36,12 @@ func (o *options) pairs() (pairs []pair, notes []string, err error) {
 		return []pair{{}}, nil, nil
 	case o.source() == "" || o.Labels == "":
 		return nil, nil, fmt.Errorf("both -logits (or -predictions) and -labels are needed (neither: the embedded example)")
-	case o.List != "" && !o.set():
-		return nil, nil, fmt.Errorf("-list names files of a set, while %s is one file: give a directory or a pattern", o.source())
-	case o.List != "" && !files.IsSet(o.Labels):
-		return nil, nil, fmt.Errorf("-list names files of a set, while %s is one file: give a directory or a pattern", o.Labels)
+	case o.List != "" && !(o.set() && files.IsSet(o.Labels)):
+		one := o.source()
+		if o.set() {
+			one = o.Labels
+		}
+		return nil, nil, fmt.Errorf("-list names files of a set, while %s is one file: give a directory or a pattern", one)
 	case o.set() && !files.IsSet(o.Labels):
 		x, err := files.List(o.source(), o.role(), o.Shape != nil)
 		if err != nil {
